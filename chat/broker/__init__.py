@@ -1,0 +1,1 @@
+"""The broker: carries committed events between servers. One server needs only memory."""

@@ -1,0 +1,165 @@
+"""What the client knows, as values and pure functions: no network, no disk, no screen.
+
+`Message`, `ChannelInfo` and the updates below are what the core hands to the screens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = [
+    "ChannelInfo",
+    "ChannelsChanged",
+    "ConnectionChanged",
+    "Delivery",
+    "Link",
+    "MembersChanged",
+    "Message",
+    "Notice",
+    "TimelineChanged",
+    "TypingChanged",
+    "Update",
+]
+
+
+class Delivery(StrEnum):
+    """Where one's own message is on its way."""
+
+    SENT = "sent"  # the server has confirmed it: it is in the log
+    PENDING = "pending"  # in the outbox on disk, not confirmed yet
+    FAILED = "failed"  # the server refused it for good; `reason` says why; retry or discard
+
+
+class Link(StrEnum):
+    """The state of the connection."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    WAITING = "waiting"  # backing off before the next attempt
+    REFUSED = "refused"  # the server said: do not come back (bad token, banned, version)
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line of a timeline: a message, or another event that shows (topic, join, leave, role).
+
+    Args:
+        channel: the log it belongs to.
+        seq: its number; None while it waits in the outbox, and for ticks.
+        cid: the client's id of the send; identifies a pending one.
+        author: who; a name as the server spells it.
+        ts: milliseconds since 1970 UTC (for a pending one: when it was typed).
+        kind: `message`, `topic`, `join`, `leave`, `role`, or `tick`.
+        text: the message's text; the topic; the new role. Not yet made harmless for a terminal.
+        reactions: emoji with the names of those who reacted, oldest emoji first.
+        rev: last seq folded into it.
+    """
+
+    channel: str
+    seq: int | None
+    cid: str | None
+    author: str
+    ts: int
+    kind: str = "message"
+    text: str = ""
+    me: bool = False
+    reply_to: int | None = None
+    mentions: tuple[str, ...] = ()
+    user: str | None = None
+    edited: bool = False
+    erased: bool = False
+    reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    rev: int = 0
+    delivery: Delivery = Delivery.SENT
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelInfo:
+    """A channel as the sidebar and the header show it.
+
+    `direct` are the other participants of a direct channel (empty for `#name`).
+    `oldest` is the lowest seq loaded, `complete` whether nothing older exists.
+    """
+
+    name: str
+    topic: str = ""
+    role: str = "member"
+    head: int = 0
+    read: int = 0
+    unread: int = 0
+    mentions: int = 0
+    direct: tuple[str, ...] = ()
+    draft: str = ""
+    builtin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChanged:
+    """The connection's state changed; `detail` is for a person, `retry_in` is in seconds."""
+
+    link: Link
+    detail: str = ""
+    retry_in: float | None = None
+    user: str = ""
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsChanged:
+    """All channels, in the order in which to list them; replaces what was known."""
+
+    channels: tuple[ChannelInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineChanged:
+    """Lines of one channel that are new or changed.
+
+    Args:
+        upserts: in timeline order; each replaces the line of the same seq or, if it has none or
+            stood without one before, of the same cid.
+        removed: cids of pending lines that are gone (discarded).
+        reset: forget everything loaded for this channel first.
+        gap_before: seqs before which lines are missing and can be asked for; None: unchanged.
+        complete: whether the first line of the log is loaded; None: unchanged.
+    """
+
+    channel: str
+    upserts: tuple[Message, ...] = ()
+    removed: tuple[str, ...] = ()
+    reset: bool = False
+    gap_before: tuple[int, ...] | None = None
+    complete: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MembersChanged:
+    """Members of a channel: name, role, presence (`online`, `away`, `busy`, `offline`)."""
+
+    channel: str
+    members: tuple[tuple[str, str, str], ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class TypingChanged:
+    """Others who type in the channel now."""
+
+    channel: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should read: `severity` is `information`, `warning` or `error`."""
+
+    text: str
+    severity: str = "information"
+
+
+Update = (
+    ConnectionChanged | ChannelsChanged | TimelineChanged | MembersChanged | TypingChanged | Notice
+)

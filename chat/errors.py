@@ -1,0 +1,140 @@
+"""What can go wrong, and its names: the exception tree, the error codes and the close codes.
+
+::
+
+    ChatError
+     ├── CommandError      a command is refused: becomes an `error` frame, the connection lives
+     │    └── FrameError   a frame cannot be understood at all: names the field where it can
+     ├── Disconnect        the connection must end, with a close code
+     ├── StoreUnavailable  the disk or the database does not take writes now: retryable
+     └── StartupError      the program cannot start: one line for a person, exit code 2
+
+Codes are part of the protocol: add, never rename.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+__all__ = [
+    "ChatError",
+    "CloseCode",
+    "CommandError",
+    "Disconnect",
+    "ErrorCode",
+    "FrameError",
+    "StartupError",
+    "StoreUnavailable",
+]
+
+
+class ErrorCode(StrEnum):
+    """The `code` of an `error` frame."""
+
+    MALFORMED = "malformed"  # not one JSON object in one text frame
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID = "invalid"  # a field is missing, unknown, or breaks its rule; `field` names it
+    TOO_LONG = "too_long"  # a string or list over its limit; `field` names it
+    NOT_SIGNED_IN = "not_signed_in"
+    ALREADY_SIGNED_IN = "already_signed_in"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    NAME_TAKEN = "name_taken"
+    BAD_TOKEN = "bad_token"
+    NO_SUCH_CHANNEL = "no_such_channel"
+    NO_SUCH_USER = "no_such_user"
+    NO_SUCH_MESSAGE = "no_such_message"
+    NOT_A_MEMBER = "not_a_member"
+    FORBIDDEN = "forbidden"
+    CID_REUSED = "cid_reused"
+    LIMIT_REACHED = "limit_reached"  # too many channels, reactions, members, …
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same command, sent again later, may succeed."""
+        return self in (ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE)
+
+
+class CloseCode(IntEnum):
+    """Why a connection ended (RFC 6455 section 7.4). 4000–4499: come back; 4500–4999: do not."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    INVALID_DATA = 1007
+    TOO_BIG = 1009
+    INTERNAL = 1011
+    HELLO_TIMEOUT = 4001
+    HEARTBEAT_LOST = 4002
+    TOO_MANY_CONNECTIONS = 4003
+    SLOW_READER = 4008
+    RATE_LIMITED = 4009
+    UNSUPPORTED_VERSION = 4500
+    BANNED = 4501
+    BAD_TOKEN = 4502
+
+    @property
+    def may_return(self) -> bool:
+        """Whether a client should reconnect by itself after this code."""
+        return self < 4500
+
+    @classmethod
+    def tells_to_return(cls, code: int | None) -> bool:
+        """The same for any code a peer may send; an unknown or absent one means a cut: return."""
+        return code is None or code < 4500
+
+
+class ChatError(Exception):
+    """Root of every error this program raises on purpose."""
+
+
+class CommandError(ChatError):
+    """A command is refused.
+
+    Args:
+        code: what kind of refusal; decides `retryable`.
+        message: for a person: what happened, what to do.
+        retry_after: seconds until a retry makes sense, with `rate_limited` and `unavailable`.
+        field: the field of the command that is at fault.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+        self.field = field
+
+
+class FrameError(CommandError):
+    """A frame could not be understood; `id` is the command's id where it could still be read."""
+
+    def __init__(
+        self, code: ErrorCode, message: str, *, field: str | None = None, id: str | None = None
+    ) -> None:
+        super().__init__(code, message, field=field)
+        self.id = id
+
+
+class Disconnect(ChatError):
+    """The connection must end with `code`; `reason` is told to the peer (at most 123 bytes)."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class StoreUnavailable(ChatError):
+    """The store takes no writes now (disk full, read-only, locked); nothing was changed."""
+
+
+class StartupError(ChatError):
+    """The program cannot start; the message is one line that says why and what to do."""

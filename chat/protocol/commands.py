@@ -1,0 +1,229 @@
+"""Commands: what a client sends. One class per `type`, one union of them all.
+
+Every command may carry `id`; the answer carries it back. Defaults exist so that each command is
+short to type by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from chat.protocol.values import (
+    Channel,
+    Cid,
+    Emoji,
+    Epoch,
+    Flag,
+    Id,
+    Line,
+    Mid,
+    Name,
+    Position,
+    Seq,
+    Status,
+    Text,
+    Token,
+    Topic,
+    Wire,
+)
+
+__all__ = [
+    "Channels",
+    "Command",
+    "Delete",
+    "Edit",
+    "Hello",
+    "History",
+    "Join",
+    "Leave",
+    "Mark",
+    "Ping",
+    "React",
+    "ResumeFrom",
+    "Send",
+    "SetStatus",
+    "SetTopic",
+    "Typing",
+    "Who",
+]
+
+
+class ResumeFrom(Wire):
+    """Where a client stopped reading a log: all events up to `after` are applied.
+
+    `mid` is that of the event at `after`: it finds out a database that was copied back by hand.
+    """
+
+    epoch: Epoch
+    after: Position
+    mid: Mid | None = None
+
+
+class BaseCommand(Wire):
+    """What all commands share."""
+
+    id: Id | None = None
+
+
+class Hello(BaseCommand):
+    """Sign in; the first command, within 10 seconds. Claims `name` if nobody has it yet."""
+
+    type: Literal["hello"] = "hello"
+    v: int
+    name: Name
+    token: Token | None = None
+    client: Line | None = None
+    resume: dict[Channel, ResumeFrom] | None = Field(None, max_length=500)
+    """Positions of channels one is a member of; a `joined` for each follows `welcome`."""
+
+
+class Join(BaseCommand):
+    """Become a member, create the channel if need be, and follow its log from `resume` on."""
+
+    type: Literal["join"] = "join"
+    channel: Channel
+    resume: ResumeFrom | None = None
+
+
+class Leave(BaseCommand):
+    """End the membership."""
+
+    type: Literal["leave"] = "leave"
+    channel: Channel
+
+
+class Send(BaseCommand):
+    """Append a message; with `me` it is an action (`/me waves`)."""
+
+    type: Literal["send"] = "send"
+    channel: Channel
+    text: Text
+    cid: Cid | None = None
+    reply_to: Seq | None = None
+    me: Flag = False
+
+
+class Edit(BaseCommand):
+    """Replace the text of one's own message `seq`."""
+
+    type: Literal["edit"] = "edit"
+    channel: Channel
+    seq: Seq
+    text: Text
+    cid: Cid | None = None
+
+
+class Delete(BaseCommand):
+    """Erase a message: its author may, and an owner of the channel."""
+
+    type: Literal["delete"] = "delete"
+    channel: Channel
+    seq: Seq
+    cid: Cid | None = None
+
+
+class React(BaseCommand):
+    """Add one's reaction to message `seq`, or `remove` it."""
+
+    type: Literal["react"] = "react"
+    channel: Channel
+    seq: Seq
+    emoji: Emoji
+    remove: Flag = False
+    cid: Cid | None = None
+
+
+class History(BaseCommand):
+    """Read a page: the newest, or what lies `before`, `after` or `around` a seq.
+
+    `after` reads events of every kind without a hole, for following. The others read what a
+    timeline shows: edits, deletions and reactions are folded into their messages.
+    """
+
+    type: Literal["history"] = "history"
+    channel: Channel
+    before: Seq | None = None
+    after: Position | None = None
+    around: Seq | None = None
+    limit: int = Field(50, ge=1, le=1_000)
+
+    @model_validator(mode="after")
+    def _one_anchor(self) -> History:
+        if sum(anchor is not None for anchor in (self.before, self.after, self.around)) > 1:
+            raise ValueError("give only one of before, after and around")
+        return self
+
+
+class Mark(BaseCommand):
+    """Move one's read marker forward to `seq`; a smaller one changes nothing."""
+
+    type: Literal["mark"] = "mark"
+    channel: Channel
+    seq: Seq
+
+
+class Typing(BaseCommand):
+    """Tell the others that one is typing; it expires by itself."""
+
+    type: Literal["typing"] = "typing"
+    channel: Channel
+    state: Literal["start", "stop"] = "start"
+
+
+class SetStatus(BaseCommand):
+    """Say of oneself: online, away or busy."""
+
+    type: Literal["status"] = "status"
+    status: Status = "online"
+
+
+class Channels(BaseCommand):
+    """List the public channels, a page at a time."""
+
+    type: Literal["channels"] = "channels"
+    cursor: Line | None = None
+
+
+class Who(BaseCommand):
+    """List a channel's members, a page at a time."""
+
+    type: Literal["who"] = "who"
+    channel: Channel
+    cursor: Line | None = None
+
+
+class SetTopic(BaseCommand):
+    """Set the channel's topic; an empty one removes it."""
+
+    type: Literal["topic"] = "topic"
+    channel: Channel
+    topic: Topic
+
+
+class Ping(BaseCommand):
+    """Ask for an `ok`."""
+
+    type: Literal["ping"] = "ping"
+
+
+Command = Annotated[
+    Hello
+    | Join
+    | Leave
+    | Send
+    | Edit
+    | Delete
+    | React
+    | History
+    | Mark
+    | Typing
+    | SetStatus
+    | Channels
+    | Who
+    | SetTopic
+    | Ping,
+    Field(discriminator="type"),
+]
+"""Any command."""

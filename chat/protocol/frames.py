@@ -1,0 +1,269 @@
+"""Frames: what a server sends. One class per `type`, one union of them all.
+
+A client ignores fields and types that it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from chat.protocol.items import Event, Item
+from chat.protocol.values import (
+    Channel,
+    Cid,
+    Epoch,
+    Flag,
+    Id,
+    Limits,
+    Line,
+    Mid,
+    Name,
+    Position,
+    Presence,
+    Role,
+    Seq,
+    Text,
+    Token,
+    Topic,
+    Wire,
+)
+
+__all__ = [
+    "Bye",
+    "ChannelList",
+    "ChannelListing",
+    "ErrorFrame",
+    "Heads",
+    "Joined",
+    "Member",
+    "Members",
+    "Membership",
+    "Ok",
+    "Page",
+    "PresenceFrame",
+    "Read",
+    "ServerFrame",
+    "ServerInfo",
+    "Tick",
+    "TypingFrame",
+    "Welcome",
+]
+
+
+class _Frame(Wire):
+    """What all frames of a server share: unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class ServerInfo(_Frame):
+    """Who the server is; a client's tokens, cache and outbox belong to `id`, never to a URL."""
+
+    id: Line
+    name: Line
+    version: Line
+
+
+class Membership(_Frame):
+    """One of one's own channels, as `welcome` lists it."""
+
+    channel: Channel
+    epoch: Epoch
+    head: Position
+    role: Role
+    topic: Topic
+    read: Position
+    unread: int
+    mentions: int
+
+
+class Member(_Frame):
+    """A member of a channel."""
+
+    name: Name
+    role: Role
+    presence: Presence
+
+
+class Welcome(_Frame):
+    """The answer to `hello`. `token` is there once: when the name was claimed without one."""
+
+    type: Literal["welcome"] = "welcome"
+    id: Id | None = None
+    v: int
+    user: Name
+    token: Token | None = None
+    session: Line
+    server: ServerInfo
+    limits: Limits
+    heartbeat: float
+    """Seconds between two `heads` frames; silence of three times that means a lost connection."""
+    channels: tuple[Membership, ...]
+
+
+class Ok(_Frame):
+    """The command is done; for a send: committed to disk."""
+
+    type: Literal["ok"] = "ok"
+    id: Id | None = None
+    seq: Seq | None = None
+    mid: Mid | None = None
+    ts: int | None = None
+    cid: Cid | None = None
+    duplicate: Flag = False
+
+
+class ErrorFrame(_Frame):
+    """The command is refused, or the frame could not be understood; the connection lives."""
+
+    type: Literal["error"] = "error"
+    id: Id | None = None
+    code: Line
+    message: str
+    retryable: bool
+    retry_after: float | None = None
+    """Seconds."""
+    field: Line | None = None
+
+
+class Joined(_Frame):
+    """The session follows the channel; unasked when somebody opened a direct channel with one.
+
+    `recovered`: `items` continue the position that was given, without a hole. Otherwise they are
+    the newest page. `complete: false`: more is to be read with `history after`; until an answer
+    says `complete: true` the session gets no events of this channel, only `heads`.
+    """
+
+    type: Literal["joined"] = "joined"
+    id: Id | None = None
+    channel: Channel
+    epoch: Epoch
+    head: Position
+    topic: Topic
+    role: Role
+    read: Position
+    unread: int
+    mentions: int
+    members: tuple[Member, ...]
+    member_count: int
+    recovered: bool
+    items: tuple[Item, ...]
+    complete: bool
+
+
+class Page(_Frame):
+    """A page of a log, in the order of `seq`.
+
+    `complete`: nothing is left in the direction that was read; with `history after`: everything
+    up to `head` is here, and events follow from `head` + 1 on.
+    """
+
+    type: Literal["page"] = "page"
+    id: Id | None = None
+    channel: Channel
+    epoch: Epoch
+    items: tuple[Item, ...]
+    complete: bool
+    head: Position
+
+
+class ChannelListing(_Frame):
+    """A public channel, as the directory lists it."""
+
+    channel: Channel
+    topic: Topic
+    members: int
+
+
+class ChannelList(_Frame):
+    """The answer to `channels`; `cursor` asks for the next page."""
+
+    type: Literal["channels"] = "channels"
+    id: Id | None = None
+    channels: tuple[ChannelListing, ...]
+    cursor: Line | None = None
+
+
+class Members(_Frame):
+    """The answer to `who`; `cursor` asks for the next page."""
+
+    type: Literal["members"] = "members"
+    id: Id | None = None
+    channel: Channel
+    members: tuple[Member, ...]
+    cursor: Line | None = None
+
+
+class Tick(_Frame):
+    """A line of `#counter` or `#echo`: it has no seq, and nothing keeps it."""
+
+    type: Literal["tick"] = "tick"
+    channel: Channel
+    text: Text
+
+
+class PresenceFrame(_Frame):
+    """Who is there: with `snapshot` everybody who is not offline, then what changed."""
+
+    type: Literal["presence"] = "presence"
+    channel: Channel
+    version: int
+    snapshot: Flag = False
+    users: dict[Name, Presence]
+
+
+class TypingFrame(_Frame):
+    """Everybody who types in the channel now (a few at most); an empty list: nobody."""
+
+    type: Literal["typing"] = "typing"
+    channel: Channel
+    version: int
+    users: tuple[Name, ...]
+
+
+class Read(_Frame):
+    """One's own read marker, moved by any of one's devices; `version` is its seq."""
+
+    type: Literal["read"] = "read"
+    channel: Channel
+    version: int
+    seq: Position
+    unread: int
+    mentions: int
+
+
+class Heads(_Frame):
+    """The last seq of one's channels, with every heartbeat: reveals a lost last event."""
+
+    type: Literal["heads"] = "heads"
+    heads: dict[Channel, Position]
+
+
+class Bye(_Frame):
+    """The server is going away; come back at a random moment within `reconnect` seconds."""
+
+    type: Literal["bye"] = "bye"
+    reason: Line
+    reconnect: float
+
+
+ServerFrame = Annotated[
+    Welcome
+    | Ok
+    | ErrorFrame
+    | Event
+    | Joined
+    | Page
+    | ChannelList
+    | Members
+    | Tick
+    | PresenceFrame
+    | TypingFrame
+    | Read
+    | Heads
+    | Bye,
+    Field(discriminator="type"),
+]
+"""Any frame of a server."""

@@ -1,0 +1,83 @@
+"""Items: what a channel's log holds, as a reader gets it.
+
+An `event` frame tells of one thing as it happened. An `Item` is an event as it is *now*: a message
+carries its latest text, its reactions and `rev`, the last seq folded into it; a body that an edit
+or a deletion has removed from the disk is absent and `erased` says so.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from chat.protocol.values import Channel, Cid, Emoji, Flag, Mid, Name, Role, Seq, Text, Topic, Wire
+
+__all__ = ["FOLDED_KINDS", "Event", "Item", "Kind"]
+
+Kind = Annotated[
+    Literal["message", "edit", "delete", "react", "topic", "join", "leave", "role"] | str,
+    Field(union_mode="left_to_right"),
+]
+"""What happened; open, so that an older client still counts an event it does not know."""
+
+FOLDED_KINDS: frozenset[str] = frozenset({"edit", "delete", "react"})
+"""Kinds that change the message `target` names, and show no line of their own."""
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
+class _Body(Wire):
+    """The fields of every kind; which of them are set depends on `kind`.
+
+    - message: `text`, `me`, `reply_to`, `mentions`
+    - edit: `target`, `text`, `mentions`
+    - delete: `target`
+    - react: `target`, `emoji`, `remove`
+    - topic: `topic`
+    - join, leave: nothing; `author` is who it was
+    - role: `user`, `role`
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    seq: Seq
+    mid: Mid
+    ts: int = Field(ge=0)
+    """Milliseconds since 1970 UTC, by the server's clock; may go backwards, `seq` never does."""
+    author: Name
+    kind: Kind
+    text: Text | None = None
+    me: Flag = False
+    reply_to: Seq | None = None
+    mentions: tuple[Name, ...] = Field(default=(), exclude_if=_is_empty)
+    target: Seq | None = None
+    emoji: Emoji | None = None
+    remove: Flag = False
+    topic: Topic | None = None
+    user: Name | None = None
+    role: Role | None = None
+    erased: Flag = False
+    cid: Cid | None = None
+
+
+class Item(_Body):
+    """One entry of a page."""
+
+    rev: Seq
+    """Events up to this seq are already in the item."""
+    edited: Flag = False
+    reactions: dict[Emoji, tuple[Name, ...]] = Field(default_factory=dict, exclude_if=_is_empty)
+
+
+class _EventHead(Wire):
+    """What an event frame starts with (a base listed last gives its fields first)."""
+
+    type: Literal["event"] = "event"
+    channel: Channel
+
+
+class Event(_Body, _EventHead):
+    """One thing that happened, live: the same bytes for every recipient."""

@@ -1,0 +1,141 @@
+"""Field types of the protocol, and the limits that bound them.
+
+A field type checks its text through `chat.text`, and its length against the `Limits` that the
+server passes as validation context. Without a context nothing is checked but the type: a client
+reads what a newer or hostile server sends, and makes it harmless where it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from chat import text as rules
+
+__all__ = [
+    "Channel",
+    "Cid",
+    "Emoji",
+    "Epoch",
+    "Flag",
+    "Id",
+    "Limits",
+    "Line",
+    "Mid",
+    "Name",
+    "Position",
+    "Presence",
+    "Role",
+    "Seq",
+    "Status",
+    "Text",
+    "Token",
+    "Topic",
+    "Wire",
+]
+
+
+class Wire(BaseModel):
+    """Base of everything on the wire: strict types, immutable, unknown fields refused."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Limits(Wire):
+    """What the server accepts; every bound is a setting and is told in `welcome`.
+
+    The defaults are generous for people and tight for floods.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    frame: int = Field(65_536, ge=4_096, le=16_777_216)
+    """Bytes of one frame from a client; a longer one closes the connection with 1009."""
+    text: int = Field(8_000, ge=1, le=1_000_000)
+    """Characters of one message."""
+    topic: int = Field(300, ge=1, le=4_000)
+    """Characters of a topic."""
+    name: int = Field(rules.NAME_MAX, ge=1, le=64)
+    """Characters of a name, and of a channel after its `#`."""
+    emoji: int = Field(32, ge=1, le=64)
+    """Characters of a reaction."""
+    page: int = Field(200, ge=1, le=1_000)
+    """Items of one page of history."""
+    rate: float = Field(10.0, gt=0)
+    """Commands per second that one session may keep up."""
+    burst: int = Field(60, ge=1)
+    """Commands that one session may send at once."""
+    channels: int = Field(500, ge=1)
+    """Channels that one person may be a member of."""
+    reactions: int = Field(20, ge=1, le=1_000)
+    """Different emoji on one message."""
+    members: int = Field(100, ge=1, le=1_000)
+    """Members listed in one `joined` or `members` frame."""
+    unread: int = Field(1_000, ge=1, le=10_000)
+    """Unread messages are counted up to here."""
+
+
+def _checked(
+    check: Callable[[str, int], str], bound: Callable[[Limits], int], *, least: int = 0
+) -> AfterValidator:
+    """Make a validator of `check`, its bound taken from the limits in force."""
+
+    def validate(value: str, info: ValidationInfo) -> str:
+        limits: Limits | None = info.context
+        if limits is None:
+            return value
+        limit = bound(limits)
+        try:
+            if len(value) < least:
+                raise ValueError(f"must have at least {least} characters")
+            return check(value, limit)
+        except ValueError as exc:
+            kind = "too_long" if len(value) > limit else "bad_text"
+            raise PydanticCustomError(kind, "{reason}", {"reason": str(exc)}) from None
+
+    return AfterValidator(validate)
+
+
+def _is_falsy(value: object) -> bool:
+    return not value
+
+
+Name = Annotated[str, _checked(rules.check_name, lambda limits: limits.name)]
+"""A user's name."""
+Channel = Annotated[str, _checked(rules.check_channel, lambda limits: limits.name)]
+"""A channel: `#name`, or `@alice,bob`."""
+Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, least=1)]
+"""The text of a message."""
+Topic = Annotated[str, _checked(rules.check_line, lambda limits: limits.topic)]
+"""A channel's topic; empty means none."""
+Emoji = Annotated[str, _checked(rules.check_line, lambda limits: limits.emoji, least=1)]
+"""A reaction: an emoji or a short word."""
+Line = Annotated[str, _checked(rules.check_line, lambda _: 300)]
+"""A short text on one line."""
+Id = Annotated[str, _checked(rules.check_line, lambda _: 64)]
+"""A command's id, chosen by the client, returned in the answer."""
+Cid = Annotated[str, _checked(rules.check_line, lambda _: 64, least=1)]
+"""A send's id, chosen by the client: the same `(author, cid)` is stored once, for ever."""
+Mid = Annotated[str, _checked(rules.check_line, lambda _: 64, least=1)]
+"""An event's globally unique id, chosen by the server."""
+Epoch = Annotated[str, _checked(rules.check_line, lambda _: 64, least=1)]
+"""Identity of a log: numbers of two epochs do not compare."""
+Token = Annotated[str, _checked(rules.check_name, lambda _: 128, least=32)]
+"""A secret of 32 to 128 ASCII letters, digits, `_ - .`."""
+Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
+"""A bool that is left out of the JSON while it is false."""
+Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
+"""Number of an event in its channel: 1, 2, 3, no holes."""
+Position = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""A seq, or 0: before the first event."""
+Status = Literal["online", "away", "busy"]
+"""What a person says of themselves."""
+Presence = Annotated[
+    Literal["online", "away", "busy", "offline"] | str, Field(union_mode="left_to_right")
+]
+"""What others see; open, so that an older client reads what a newer server says."""
+Role = Annotated[Literal["owner", "member"] | str, Field(union_mode="left_to_right")]
+"""What a member may do in a channel; open for the same reason."""

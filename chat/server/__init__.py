@@ -1,0 +1,1 @@
+"""The server: sockets, fan-out, and the commands' handlers."""

@@ -1,0 +1,192 @@
+"""Which text is allowed, and how foreign text is shown: the one place for both.
+
+Two doors, for two directions:
+
+- *in*: `check_text`, `check_line`, `check_name`, `check_channel` refuse what the protocol forbids.
+  The protocol's models call them for every string, on both sides of the wire.
+- *out*: `printable` and `printable_line` make any string harmless for a terminal. The client
+  passes everything through them that it did not write itself: it trusts no server.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+__all__ = [
+    "BUILTIN_CHANNELS",
+    "COUNTER",
+    "DIRECT_MAX",
+    "ECHO",
+    "GENERAL",
+    "NAME_MAX",
+    "channel_names",
+    "check_channel",
+    "check_line",
+    "check_name",
+    "check_text",
+    "direct_channel",
+    "fold",
+    "is_builtin",
+    "is_direct",
+    "mentioned_names",
+    "printable",
+    "printable_line",
+]
+
+NAME_MAX = 32
+"""Longest name of a user, and of a channel without its `#`, in characters."""
+DIRECT_MAX = 16
+"""Most participants of a direct channel."""
+
+GENERAL = "#general"
+COUNTER = "#counter"
+ECHO = "#echo"
+BUILTIN_CHANNELS = frozenset({COUNTER, ECHO})
+
+_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+# C0 without \t and \n, DEL, C1, lone surrogates.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+_MENTION = re.compile(r"(?<![A-Za-z0-9_.\-@/])@([A-Za-z0-9_.\-]+)")
+
+# What a terminal may act on, or what may reorder or hide the text around it: C0, DEL, C1, lone
+# surrogates, line and paragraph separators, bidi controls, zero-width and invisible format
+# characters, and tags. U+200D (joins emoji) and the variation selectors stay.
+_UNSHOWABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
+    "\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_LINE_BREAKS = re.compile("[\n\t\r]+")
+_MARKS_MAX = 8  # combining marks kept on one character; more is a flood, not a language
+_MARKS_FLOOD = re.compile(r"[^\x00-\u02ff]{9,}")
+
+
+def check_text(value: str, limit: int) -> str:
+    r"""Return `value` if it may be a message: no control characters but `\n` and `\t`.
+
+    Args:
+        value: the text, unchanged on return.
+        limit: longest length in characters.
+
+    Raises:
+        ValueError: with a message for a person.
+    """
+    if len(value) > limit:
+        raise ValueError(f"is {len(value):,} characters long; at most {limit:,} are allowed")
+    if found := _FORBIDDEN.search(value):
+        raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
+    return value
+
+
+def check_line(value: str, limit: int) -> str:
+    """Return `value` if it may stand on one line (topic, emoji, id): no control characters."""
+    if len(value) > limit:
+        raise ValueError(f"is {len(value):,} characters long; at most {limit:,} are allowed")
+    if found := _FORBIDDEN_IN_LINE.search(value):
+        raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
+    return value
+
+
+def check_name(value: str, limit: int = NAME_MAX) -> str:
+    """Return `value` if it may be a user's name: 1 to `limit` ASCII letters, digits, `_ - .`."""
+    if len(value) > limit:
+        raise ValueError(f"is {len(value):,} characters long; at most {limit:,} are allowed")
+    if not _NAME.fullmatch(value):
+        raise ValueError("must be ASCII letters, digits, '_', '-' or '.', and not empty")
+    return value
+
+
+def check_channel(value: str, limit: int = NAME_MAX) -> str:
+    """Return the channel's name: `#name`, or `@alice,bob` with its names sorted."""
+    kind, rest = value[:1], value[1:]
+    if kind == "#":
+        check_name(rest, limit)
+        return value
+    if kind == "@":
+        return direct_channel(check_name(name, limit) for name in rest.split(","))
+    raise ValueError("must begin with '#' (a channel) or '@' (a direct channel: @alice,bob)")
+
+
+def direct_channel(names: Iterable[str]) -> str:
+    """Return the name of the direct channel of `names`: sorted, each person once."""
+    unique = {fold(name): name for name in names}
+    if not 2 <= len(unique) <= DIRECT_MAX:
+        raise ValueError(f"a direct channel has 2 to {DIRECT_MAX} different participants")
+    return "@" + ",".join(unique[key] for key in sorted(unique))
+
+
+def channel_names(channel: str) -> tuple[str, ...]:
+    """Return the participants that a direct channel's name lists; none for a `#name`."""
+    return tuple(channel[1:].split(",")) if is_direct(channel) else ()
+
+
+def is_direct(channel: str) -> bool:
+    """Whether `channel` names a direct channel."""
+    return channel.startswith("@")
+
+
+def is_builtin(channel: str) -> bool:
+    """Whether `channel` is `#counter` or `#echo`, whose members are sessions and store nothing."""
+    return fold(channel) in BUILTIN_CHANNELS
+
+
+def fold(name: str) -> str:
+    """Return the key under which a user's or a channel's name is unique."""
+    return name.lower()
+
+
+def mentioned_names(text: str) -> tuple[str, ...]:
+    """Return the folded names that `text` mentions with `@`, each once, in order.
+
+    A trailing full stop or hyphen belongs to the sentence if the name without it is meant, so both
+    spellings are returned and the server keeps those that exist.
+    """
+    found: dict[str, None] = {}
+    for match in _MENTION.finditer(text):
+        name = fold(match[1])
+        found[name] = None
+        if (bare := name.rstrip(".-")) and bare != name:
+            found[bare] = None
+    return tuple(found)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0xD800 <= code <= 0xDFFF:
+        return "\ufffd"
+    return f"<U+{code:04X}>"
+
+
+def _thin_marks(match: re.Match[str]) -> str:
+    kept: list[str] = []
+    marks = 0
+    for char in match[0]:
+        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        if marks <= _MARKS_MAX:
+            kept.append(char)
+    return "".join(kept)
+
+
+def printable(value: str) -> str:
+    r"""Return `value` with everything made visible that could drive or disorder a terminal.
+
+    `\n` and `\t` stay; every other control character, bidi control and invisible format character
+    is replaced by a symbol or by its code point; more than eight combining marks on one character
+    are dropped. Ordinary text is returned as it is.
+    """
+    if value.isascii() and value.isprintable():
+        return value
+    value = _UNSHOWABLE.sub(_visible, value)
+    return _MARKS_FLOOD.sub(_thin_marks, value)
+
+
+def printable_line(value: str) -> str:
+    """Return `value` as `printable` does, on one line: line breaks and tabs become one space."""
+    return printable(_LINE_BREAKS.sub(" ", value))
