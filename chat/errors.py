@@ -80,7 +80,7 @@ class CloseCode(IntEnum):
 
     @classmethod
     def tells_to_return(cls, code: int | None) -> bool:
-        """The same for any code a peer may send; an unknown or absent one means a cut: return."""
+        """Whether any code that a peer may send says so; an unknown or absent one is a cut: yes."""
         return code is None or code < 4500
 
 

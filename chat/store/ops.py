@@ -1,0 +1,183 @@
+"""What can be written to the store, and what comes of it: the writer's vocabulary.
+
+An operation carries names as a person gave them; the store resolves them, checks the person's right
+inside the transaction, and answers with a result or with the `CommandError` that refused it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chat.errors import CommandError, StoreUnavailable
+from chat.protocol.items import Event
+
+__all__ = [
+    "Append",
+    "Appended",
+    "ChannelState",
+    "JoinChannel",
+    "JoinedChannel",
+    "LeaveChannel",
+    "LeftChannel",
+    "MarkRead",
+    "Marked",
+    "Operation",
+    "Outcome",
+    "Pending",
+    "SignIn",
+    "SignedIn",
+    "User",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person: `id` is the store's, `name` is spelled as it was claimed."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """A channel as of one commit."""
+
+    id: int
+    name: str
+    epoch: str
+    head: int
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Claim `name` with the hash of a token, or prove that it is one's own.
+
+    `claim_hash` is stored if nobody has the name; `token_hash` (None: no token was given) must be
+    one of the name's hashes otherwise. A new person becomes a member of `#general`.
+    """
+
+    name: str
+    token_hash: bytes | None
+    claim_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """`claimed`: the name is new; `events` are what was appended for it (join of `#general`)."""
+
+    user: User
+    claimed: bool
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JoinChannel:
+    """Become a member of `channel`; it is created if it does not exist. Idempotent."""
+
+    user: User
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedChannel:
+    """The state after the commit.
+
+    `events` are what was appended (nothing if one was a member before). `invited` are the other
+    participants of a direct channel that this operation created.
+    """
+
+    channel: ChannelState
+    role: str
+    events: tuple[Event, ...] = ()
+    invited: tuple[User, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveChannel:
+    """End the membership of `channel`."""
+
+    user: User
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftChannel:
+    """The state after the commit."""
+
+    channel: ChannelState
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Append one event of `kind` to `channel`, as `user`.
+
+    Args:
+        kind: message, edit, delete, react or topic.
+        target: seq of the message that an edit, a deletion or a reaction is about.
+        body: the fields of the event that the kind has (`text`, `me`, `reply_to`, `emoji`,
+            `remove`, `topic`), already validated by the protocol's models.
+        cid: the client's id of the send; `(user, cid)` is stored once, for ever.
+    """
+
+    user: User
+    channel: str
+    kind: Literal["message", "edit", "delete", "react", "topic"]
+    target: int | None = None
+    body: dict[str, Any] = field(default_factory=dict)
+    cid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where the event is: `event` for a new one.
+
+    `event` is None when nothing was appended: the same `(user, cid)` was stored before, or the
+    reaction was there (or, with `remove`, was not there) already; `duplicate` is then true, and
+    `seq`, `mid` and `ts` are the original's (None where there is none).
+    `created` is set when a `send` created its direct channel.
+    """
+
+    channel: ChannelState
+    seq: int | None
+    mid: str | None
+    ts: int | None
+    event: Event | None = None
+    duplicate: bool = False
+    created: JoinedChannel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRead:
+    """Move the person's read marker of `channel` forward to `seq`."""
+
+    user: User
+    channel: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The marker after the commit; `moved` is false when it was there or further already."""
+
+    channel: ChannelState
+    read: int
+    unread: int
+    mentions: int
+    moved: bool
+
+
+Operation = SignIn | JoinChannel | LeaveChannel | Append | MarkRead
+Outcome = (
+    SignedIn | JoinedChannel | LeftChannel | Appended | Marked | CommandError | StoreUnavailable
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An operation on its way through the writer; `token` is the caller's, returned untouched."""
+
+    operation: Operation
+    token: object
