@@ -1,0 +1,35 @@
+"""Fixtures for all tests: the real server, one per test or as many as a test needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import ChatServer
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., ChatServer]]:
+    """Start servers: `start_server(*flags, data=…, env=…)`; they end with the test."""
+    servers: list[ChatServer] = []
+
+    def start(
+        *flags: str, data: Path | None = None, env: dict[str, str] | None = None
+    ) -> ChatServer:
+        server = ChatServer(data or tmp_path / f"data{len(servers)}", *flags, env=env)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.kill()
+    for server in servers:
+        server.assert_gone()
+
+
+@pytest.fixture
+def server(start_server: Callable[..., ChatServer]) -> ChatServer:
+    """Return a running server with fresh data."""
+    return start_server()

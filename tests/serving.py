@@ -1,0 +1,391 @@
+"""The real server as a process of its own, and a plain peer that talks to it.
+
+- `ChatServer` starts `chat-server` and waits for its address line; it can be stopped, killed, and
+  started again on the same port and data. Tests get theirs from the `server` and `start_server`
+  fixtures.
+- `Peer` is a client without opinions: it sends commands, checks the answers' types, and keeps
+  every other frame until a test asks for it.
+- `eventually` waits for a condition that nothing announces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sysconfig
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Self, TypeVar, overload
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from chat.protocol import PROTOCOL_VERSION
+from chat.protocol.codec import decode_frame, encode
+from chat.protocol.commands import Command, Hello, Join, Ping, ResumeFrom, Send
+from chat.protocol.frames import Joined, Ok, ServerFrame, Welcome
+from chat.protocol.items import Event
+from chat.protocol.values import Wire
+
+__all__ = ["ChatServer", "Peer", "eventually", "free_port"]
+
+PATIENCE = 20.0
+"""Seconds that anything may take on a busy machine before a test gives up."""
+
+_ADDRESS = re.compile(r"\b(wss?)://(\[[^\]]+\]|[^\s:/]+):(\d+)")
+_Frame = TypeVar("_Frame", bound=Wire)
+
+
+def eventually(condition: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:
+    """Wait until `condition` holds; fail with `what` if it never does."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {patience:g} s: {what}"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """Return a port nobody listens on, outside the range that systems give to clients.
+
+    A server that is started again gets the same port back: no client can have taken it meanwhile.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class ChatServer:
+    """A `chat-server` process on a free port of 127.0.0.1.
+
+    Args:
+        data: its data directory; survives restarts.
+        flags: more command-line flags, given at every start.
+        env: more environment variables.
+
+    Everything it prints is in `output`, across restarts.
+    """
+
+    def __init__(self, data: Path, *flags: str, env: dict[str, str] | None = None) -> None:
+        self.data = data
+        self.flags = flags
+        self.port = free_port()
+        self.scheme = "ws"
+        self.output: list[str] = []
+        self._env = env or {}
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._printed = threading.Condition()
+        self._is_silent = True
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+
+    @property
+    def url(self) -> str:
+        """The address clients connect to; `url + "/echo"` is a bare endpoint."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None, "the server was never started"
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def text(self) -> str:
+        """Everything printed so far."""
+        return "".join(self.output)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of the installed `chat-server` with `arguments`."""
+        return [str(Path(sysconfig.get_path("scripts")) / "chat-server"), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """Return an environment in which no setting of this machine's user has a say."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
+        home = str(self.data.parent / "home")
+        places = {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home}
+        return {**inherited, **places, "PYTHONWARNINGS": "error", **self._env}
+
+    def start(self) -> Self:
+        """Start, and return once the server has told its address."""
+        assert not self.is_running, "the server runs already"
+        known = len(self.output)
+        self._is_silent = False
+        process = self._process = subprocess.Popen(
+            self.command(
+                *("--host", "127.0.0.1", "--port", str(self.port), "--data", str(self.data)),
+                *self.flags,
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=self.environment(),
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
+        line = self.wait_for_line(_ADDRESS, since=known)
+        found = _ADDRESS.search(line)
+        assert found is not None
+        self.scheme = found[1]
+        assert int(found[3]) == self.port, f"asked for port {self.port}, got: {line}"
+        return self
+
+    def wait_for_line(self, pattern: str | re.Pattern[str], *, since: int = 0) -> str:
+        """Return the first line of `output`, from line `since` on, that `pattern` is found in."""
+        compiled = re.compile(pattern)
+
+        def found() -> str | None:
+            return next((line for line in self.output[since:] if compiled.search(line)), None)
+
+        with self._printed:
+            self._printed.wait_for(lambda: found() or self._is_silent, PATIENCE)
+        line = found()
+        assert line is not None, f"no line like {compiled.pattern!r} in:\n{self.text}"
+        return line
+
+    def stop(self) -> int:
+        """Ask the server to end (SIGTERM); return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the server without a warning (`kill -9`); does nothing if it does not run."""
+        self._end(signal.SIGKILL)
+
+    def restart(self, *, kill: bool = False) -> Self:
+        """Stop or kill the server and start it again: same port, same data."""
+        self.kill() if kill else self.stop()
+        return self.start()
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Ask for a page over plain HTTP; return status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return what `/healthz` tells."""
+        status, body = self.get("/healthz")
+        assert status == 200, body
+        health: dict[str, Any] = json.loads(body)
+        return health
+
+    def burden(self) -> tuple[int, int, int]:
+        """Return how many connections, tasks and timers the server holds."""
+        health = self.health()
+        return health["connections"], health["tasks"], health["timers"]
+
+    def assert_gone(self) -> None:
+        """Check that no process of this server is left."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, 0)
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise AssertionError("the server left processes behind")
+
+    def _end(self, how: signal.Signals) -> int:
+        process = self._process
+        if process is None:
+            return 0
+        if process.poll() is None:
+            process.send_signal(how)
+        try:
+            code = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the server ignored {how.name}:\n{self.text}") from None
+        if self._reader is not None:
+            self._reader.join(PATIENCE)
+        return code
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                with self._printed:
+                    self.output.append(line)
+                    self._printed.notify_all()
+        with self._printed:
+            self._is_silent = True
+            self._printed.notify_all()
+
+
+class Peer:
+    """A plain client: what it sends is sent as it is, what it gets is kept in order.
+
+    Open it with `async with Peer.connect(url) as peer`, or signed in with `Peer.signed_in`.
+    `frames` holds what came and was not asked for yet; `received` holds everything that ever came.
+    """
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.welcome: Welcome | None = None
+        self.frames: list[ServerFrame] = []
+        self.received: list[ServerFrame] = []
+        self._ids = 0
+        self._arrived = asyncio.Condition()
+        self._is_over = False
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, url: str, **options: Any) -> AsyncIterator[Self]:
+        """Connect; `options` go to `websockets.connect`."""
+        options = {"compression": None, "max_size": None, "ping_interval": None, **options}
+        async with connect(url, proxy=None, close_timeout=2, **options) as socket:
+            peer = cls(socket)
+            reading = asyncio.create_task(peer._read())
+            try:
+                yield peer
+            finally:
+                reading.cancel()
+                with suppress(asyncio.CancelledError):
+                    await reading
+
+    @classmethod
+    @asynccontextmanager
+    async def signed_in(
+        cls, url: str, name: str, token: str | None = None, **options: Any
+    ) -> AsyncIterator[Self]:
+        """Connect and say hello."""
+        async with cls.connect(url, **options) as peer:
+            await peer.hello(name, token)
+            yield peer
+
+    @property
+    def token(self) -> str:
+        """The token that `welcome` gave with a name that was new."""
+        assert self.welcome is not None, "not signed in"
+        assert self.welcome.token is not None, "the name had a token already"
+        return self.welcome.token
+
+    async def hello(
+        self,
+        name: str,
+        token: str | None = None,
+        resume: dict[str, ResumeFrom] | None = None,
+    ) -> Welcome:
+        """Sign in."""
+        hello = Hello(v=PROTOCOL_VERSION, name=name, token=token, resume=resume)
+        self.welcome = await self.call(hello, Welcome)
+        return self.welcome
+
+    async def join(self, channel: str, resume: ResumeFrom | None = None) -> Joined:
+        """Join `channel`, and follow it from `resume` on."""
+        return await self.call(Join(channel=channel, resume=resume), Joined)
+
+    async def say(self, text: str, channel: str = "#general", cid: str | None = None) -> Ok:
+        """Send a message; returns once it is committed."""
+        return await self.call(Send(channel=channel, text=text, cid=cid))
+
+    @overload
+    async def call(self, command: Command) -> Ok: ...
+    @overload
+    async def call(self, command: Command, answer: type[_Frame]) -> _Frame: ...
+    async def call(self, command: Command, answer: type[Wire] = Ok) -> Wire:
+        """Send `command` and return its answer, which must be of type `answer`.
+
+        To see a refusal: `error = await peer.call(command, ErrorFrame)`.
+        """
+        command_id = await self.post(command)
+        frame = await self._take(
+            lambda frame: getattr(frame, "id", None) == command_id, f"the answer to {command!r}"
+        )
+        assert isinstance(frame, answer), f"{command!r} was answered with {frame!r}"
+        return frame
+
+    async def post(self, command: Command) -> str:
+        """Send `command` without waiting for the answer; return its id."""
+        if command.id is None:
+            self._ids += 1
+            command = command.model_copy(update={"id": f"c{self._ids}"})
+        await self.socket.send(encode(command), text=True)
+        assert command.id is not None
+        return command.id
+
+    async def send_raw(self, data: str | bytes) -> None:
+        """Send one frame as it is: a str as text, bytes as binary."""
+        await self.socket.send(data)
+
+    async def next(
+        self, kind: type[_Frame], where: Callable[[_Frame], bool] = lambda _: True
+    ) -> _Frame:
+        """Return, and take, the first frame of type `kind` that fits `where`; wait for it."""
+        frame = await self._take(
+            lambda frame: isinstance(frame, kind) and where(frame), f"a {kind.__name__}"
+        )
+        assert isinstance(frame, kind)
+        return frame
+
+    async def next_event(self, channel: str = "#general", kind: str | None = None) -> Event:
+        """Return, and take, the next event of `channel` (of `kind`)."""
+        return await self.next(
+            Event, lambda event: event.channel == channel and kind in (None, event.kind)
+        )
+
+    def kept(self, kind: type[_Frame]) -> list[_Frame]:
+        """Return the frames of type `kind` that came and were not taken."""
+        return [frame for frame in self.frames if isinstance(frame, kind)]
+
+    async def settle(self) -> None:
+        """Wait until the server has answered everything sent so far."""
+        await self.call(Ping())
+
+    async def close_code(self) -> int | None:
+        """Wait until the connection is over; return the close code that the server sent."""
+        async with asyncio.timeout(PATIENCE):
+            await self.socket.wait_closed()
+        return self.socket.close_code
+
+    async def _read(self) -> None:
+        with suppress(ConnectionClosed):
+            async for data in self.socket:
+                if (frame := decode_frame(data)) is None:
+                    continue
+                async with self._arrived:
+                    self.frames.append(frame)
+                    self.received.append(frame)
+                    self._arrived.notify_all()
+        async with self._arrived:
+            self._is_over = True
+            self._arrived.notify_all()
+
+    async def _take(self, fits: Callable[[ServerFrame], bool], what: str) -> ServerFrame:
+        def position() -> int | None:
+            return next((i for i, frame in enumerate(self.frames) if fits(frame)), None)
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE), self._arrived:
+                await self._arrived.wait_for(lambda: position() is not None or self._is_over)
+        index = position()
+        over = f" (closed: {self.socket.close_code})" if self._is_over else ""
+        assert index is not None, f"{what} did not come{over}; what came: {self.frames!r}"
+        return self.frames.pop(index)
