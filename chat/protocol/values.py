@@ -50,7 +50,9 @@ class Limits(Wire):
     The defaults are generous for people and tight for floods.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     frame: int = Field(65_536, ge=4_096, le=16_777_216)
     """Bytes of one frame from a client; a longer one closes the connection with 1009."""

@@ -1,0 +1,275 @@
+"""The composition root: builds everything, listens, and ends in good order. Reads top-down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import signal
+import ssl
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from chat import __version__
+from chat.broker.memory import MemoryBroker
+from chat.errors import CloseCode, StartupError
+from chat.protocol.frames import Bye
+from chat.server.builtin import Counter, RawCounter, RawEcho
+from chat.server.config import ServerSettings
+from chat.server.connection import Connection, Endpoint, Flusher
+from chat.server.listening import bind
+from chat.server.services import Services
+from chat.server.session import Session
+from chat.store.store import Store
+
+__all__ = ["run"]
+
+log = logging.getLogger(__name__)
+
+OPEN_TIMEOUT = 10.0
+"""Seconds a handshake may take."""
+COUNTER_PATH = "/counter"
+ECHO_PATH = "/echo"
+CHAT_PATH = "/"
+HEALTH_PATH = "/healthz"
+PATHS = (CHAT_PATH, COUNTER_PATH, ECHO_PATH)
+
+
+async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings: checked settings.
+        announce: called once, with the addresses to connect to, when clients can connect.
+
+    Raises:
+        StartupError: the port, the certificate or the database cannot be used.
+    """
+    app = App(settings, asyncio.get_running_loop())
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        _on_signal(number, stop)
+    await app.start()
+    try:
+        announce(app.addresses)
+        await stop.wait()
+    finally:
+        await app.stop()
+
+
+def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(number, stop.set)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+class App:
+    """A running server."""
+
+    def __init__(self, settings: ServerSettings, loop: asyncio.AbstractEventLoop) -> None:
+        self.settings = settings
+        self.loop = loop
+        self.services = Services(settings, loop, MemoryBroker())
+        self.addresses: list[str] = []
+        self._flusher = Flusher(loop)
+        self._servers: list[Server] = []
+        self._beat: asyncio.TimerHandle | None = None
+        self._beat_slot = 0
+
+    async def start(self) -> None:
+        """Open the store, then listen."""
+        settings = self.settings
+        context = _tls_context(settings)
+        sockets = bind(settings.host, settings.port)
+        try:
+            self.services.store = await asyncio.to_thread(
+                Store.open,
+                settings.store_url,
+                limits=settings.limits,
+                committed=self.services.committed,
+            )
+        except BaseException:
+            for listening in sockets:
+                listening.close()
+            raise
+        for listening in sockets:
+            self._servers.append(
+                await serve(
+                    Connection.run,  # type: ignore[arg-type]  # our connections are of this class
+                    sock=listening,
+                    ssl=context,
+                    compression=None,  # deflate would make every recipient's bytes differ
+                    create_connection=self._connection,  # type: ignore[arg-type]
+                    process_request=self._route,
+                    process_response=self._name_server,
+                    server_header=None,
+                    open_timeout=OPEN_TIMEOUT,
+                    ping_interval=None,  # our own heartbeat does it without a task each
+                    close_timeout=settings.close_timeout,
+                    max_size=settings.limits.frame,
+                    backlog=4_096,
+                )
+            )
+            scheme = "wss" if settings.is_tls else "ws"
+            self.addresses.append(f"{scheme}://{_host_port(listening.getsockname())}")
+        self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
+
+    async def stop(self) -> None:
+        """Say bye, finish commits, close with 1001, and cut whoever does not follow in time."""
+        if self._beat is not None:
+            self._beat.cancel()
+        for server in self._servers:
+            server.close(close_connections=False)
+        services = self.services
+        bye = Bye(reason="the server is stopping", reconnect=self.settings.reconnect_window)
+        for connection in tuple(services.connections):
+            if isinstance(connection.endpoint, Session):
+                connection.endpoint.send(bye)
+                connection.endpoint.stop_taking_commands()
+        await asyncio.to_thread(services.store.close)
+        await asyncio.sleep(0)  # the last commits' events and answers leave
+        for connection in tuple(services.connections):
+            connection.end(CloseCode.GOING_AWAY, "the server is stopping")
+        for server in self._servers:
+            await server.wait_closed()
+
+    # Connections
+
+    def _connection(self, *args: Any, **options: Any) -> Connection:
+        settings = self.settings
+        return Connection(
+            *args,
+            flusher=self._flusher,
+            queue_bytes=settings.queue_bytes,
+            deadline=settings.close_timeout,
+            opened=self._endpoint,
+            registry=self.services.connections,
+            **options,
+        )
+
+    def _endpoint(self, connection: Connection, request: Request) -> Endpoint:
+        path = _path(request)
+        if path == COUNTER_PATH:
+            return RawCounter(connection)
+        if path == ECHO_PATH:
+            return RawEcho(connection)
+        return Session(connection, self.services, secrets.token_hex(8))
+
+    # Heartbeats: one timer for all; each tick takes its share, so that they do not come in a burst.
+
+    @property
+    def _slots(self) -> int:
+        return max(1, int(self.settings.heartbeat))
+
+    @property
+    def _slot_time(self) -> float:
+        return self.settings.heartbeat / self._slots
+
+    def _heartbeat(self) -> None:
+        self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
+        self._beat_slot = (self._beat_slot + 1) % self._slots
+        for connection in tuple(self.services.connections):
+            if connection.beat_slot % self._slots == self._beat_slot:
+                connection.beat()
+
+    # HTTP
+
+    def _route(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer plain HTTP, refuse foreign pages, let WebSocket handshakes through."""
+        path = _path(request)
+        is_upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
+        if path == HEALTH_PATH and not is_upgrade:
+            return self._health()
+        if path not in PATHS:
+            return connection.respond(
+                HTTPStatus.NOT_FOUND, f"Nothing is here. Paths: {', '.join(PATHS)}, {HEALTH_PATH}\n"
+            )
+        if not is_upgrade:
+            return connection.respond(
+                HTTPStatus.UPGRADE_REQUIRED,
+                "This is a chat server: connect with WebSocket, for example with chat-client.\n",
+            )
+        if path == CHAT_PATH and not self._is_origin_allowed(request):
+            return connection.respond(
+                HTTPStatus.FORBIDDEN,
+                "Pages of this origin may not connect; the operator can add it with "
+                "--allow-origin.\n",
+            )
+        return None
+
+    def _is_origin_allowed(self, request: Request) -> bool:
+        """Keep foreign web pages out (cross-site WebSocket hijacking, RFC 6455 section 10.2)."""
+        origins = request.headers.get_all("Origin")
+        if not origins:
+            return True
+        origin = origins[0]
+        if len(origins) > 1 or origin == "null":
+            return "null" in self.settings.allow_origin and len(origins) == 1
+        if origin.rstrip("/") in (allowed.rstrip("/") for allowed in self.settings.allow_origin):
+            return True
+        return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower() != ""
+
+    def _name_server(
+        self, _connection: ServerConnection, _request: Request, response: Response
+    ) -> None:
+        # A client keeps its token by the server's id, so it must know the id before `hello`.
+        response.headers["Chat-Server-Id"] = self.services.store.server_id
+
+    def _health(self) -> Response:
+        store = self.services.store
+        fault = store.healthy()
+        body = {
+            "status": "ok" if fault is None else "unavailable",
+            "connections": sum(c.endpoint is not None for c in self.services.connections),
+            "tasks": len(asyncio.all_tasks(self.loop)),
+            "timers": Counter.running,
+            "server": {
+                "id": store.server_id,
+                "name": self.settings.server_name,
+                "version": __version__,
+            },
+        }
+        if fault is not None:
+            body["reason"] = fault
+        status = HTTPStatus.OK if fault is None else HTTPStatus.SERVICE_UNAVAILABLE
+        payload = json.dumps(body).encode() + b"\n"
+        headers = Headers(
+            {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(payload)),
+                "Cache-Control": "no-store",
+                "Connection": "close",
+            }
+        )
+        return Response(status.value, status.phrase, headers, payload)
+
+
+def _path(request: Request) -> str:
+    return urlsplit(request.path).path or "/"
+
+
+def _host_port(address: tuple[Any, ...]) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as exc:
+        raise StartupError(
+            f"the certificate {settings.tls_cert} or its key cannot be used: {exc}"
+        ) from None
+    return context

@@ -1,0 +1,303 @@
+"""One WebSocket connection: whole messages in, bounded writes out, and an end that always comes.
+
+A thin layer on the library's connection. Messages are taken where frames are parsed, without a task
+switch each; what is to be sent gathers in a `SendQueue` and leaves in one write per turn of the
+event loop. Every close has a deadline of its own and ends in `transport.abort()`: the library waits
+for a stalled reader without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.frames import BINARY, CONT, TEXT, Frame
+from websockets.http11 import Request
+from websockets.protocol import CONNECTING, OPEN, Event
+from websockets.server import ServerProtocol
+
+from chat.core.sendqueue import SendQueue
+from chat.errors import CloseCode
+
+__all__ = ["Connection", "Endpoint", "Flusher", "binary_frame", "text_frame"]
+
+log = logging.getLogger(__name__)
+
+FRAGMENTS_MAX = 1_024
+"""Fragments of one message; more are an attack, not a message."""
+EARLY_MAX = 64
+"""Frames a client may send before our handshake is on its way."""
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return the WebSocket frame of a text: header and payload, for any number of recipients."""
+    return Frame(TEXT, payload).serialize(mask=False)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """Return the WebSocket frame of bytes."""
+    return Frame(BINARY, payload).serialize(mask=False)
+
+
+class Endpoint(Protocol):
+    """Who speaks on a connection. Its methods are called on the event loop and must not block."""
+
+    def text_received(self, text: str) -> None:
+        """Take one text message."""
+
+    def binary_received(self, data: bytes) -> None:
+        """Take one binary message."""
+
+    def heartbeat(self) -> None:
+        """Say what is due with every heartbeat."""
+
+    def closed(self) -> None:
+        """Let go of everything: the connection is over. Called once, nothing comes after it."""
+
+
+class Flusher:
+    """Writes, once per turn of the event loop, the queues of all connections that have something.
+
+    Frames that gather for one connection during a turn leave in one write.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._dirty: list[Connection] = []
+
+    def mark(self, connection: Connection) -> None:
+        """Have `connection` flushed at the end of this turn."""
+        if not self._dirty:
+            self._loop.call_soon(self.flush)
+        self._dirty.append(connection)
+
+    def flush(self) -> None:
+        """Write now."""
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            connection.flush()
+
+
+class Connection(ServerConnection):
+    """A server's end of one connection.
+
+    Args:
+        protocol: the library's state machine.
+        server: the library's server.
+        flusher: shared by all connections of the loop.
+        queue_bytes: bytes that may wait for the peer; more, and it is closed as a slow reader.
+        deadline: seconds from the start of a close to the cut.
+        opened: called when the handshake is done; returns who speaks on this connection.
+        registry: holds the connection from its first byte to its last.
+    """
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        server: Server,
+        *,
+        flusher: Flusher,
+        queue_bytes: int,
+        deadline: float,
+        opened: Callable[[Connection, Request], Endpoint],
+        registry: set[Connection],
+        **options: Any,
+    ) -> None:
+        super().__init__(protocol, server, **options)
+        self._flusher = flusher
+        self._deadline = deadline
+        self._opened = opened
+        self._registry = registry
+        self._queue = SendQueue(queue_bytes)
+        self._dirty = False
+        self._fragments: list[Frame] = []
+        self._early: list[Frame] | None = []
+        self._held = 0
+        self._abort_timer: asyncio.TimerHandle | None = None
+        self.endpoint: Endpoint | None = None
+        self.beat_slot = secrets.randbelow(1 << 16)
+        """Which of the heartbeat's ticks is this connection's, modulo their number."""
+        self.is_heard = True
+        """Whether anything came from the peer since the last heartbeat."""
+
+    # Out
+
+    def send_bytes(self, frame: bytes) -> None:
+        """Queue one or more whole WebSocket frames; a peer that lets them pile up is closed."""
+        if not self._queue.put(frame):
+            self.end(CloseCode.SLOW_READER, "you read too slowly; come back and read on")
+            return
+        if not self._dirty:
+            self._dirty = True
+            self._flusher.mark(self)
+
+    def send_ephemeral(self, frame: bytes) -> None:
+        """Queue a frame that may be lost when the peer reads slowly."""
+        self._queue.put_ephemeral(frame)
+        if not self._dirty and self._queue.size:
+            self._dirty = True
+            self._flusher.mark(self)
+
+    def flush(self) -> None:
+        """Write what is queued, unless the peer must first read what it was sent."""
+        self._dirty = False
+        if self.paused or not self._queue.size:
+            return
+        # A direct write on a connection that is closing raises (websockets 17).
+        if self.protocol.state is not OPEN:
+            self._queue.clear()
+            return
+        try:
+            self.transport.write(self._queue.take())
+        except Exception:
+            log.debug("a write failed; the connection is cut", exc_info=True)
+            self.transport.abort()
+
+    def resume_writing(self) -> None:
+        """Go on writing: the peer has read (called by the transport)."""
+        super().resume_writing()
+        self.flush()
+
+    def beat(self) -> None:
+        """Heartbeat: cut a peer from which nothing came since the last one, ping the others."""
+        if self.protocol.state is not OPEN or self.endpoint is None:
+            return
+        if not self.is_heard:
+            self.end(CloseCode.HEARTBEAT_LOST, "nothing was heard from you for a heartbeat")
+            return
+        self.is_heard = False
+        self.protocol.send_ping(b"")
+        self.send_data()
+        self.endpoint.heartbeat()
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Close with `code`, and cut the connection when the peer does not follow in time."""
+        self._release_endpoint()
+        if self.protocol.state is CONNECTING:
+            self.transport.abort()
+        if self.protocol.state is not OPEN:
+            return
+        self.flush()
+        self._queue.clear()
+        self.protocol.send_close(code, reason)
+        try:
+            self.send_data()
+        except Exception:
+            self.transport.abort()
+        self._cut_in_time()
+
+    # In
+
+    def hold(self) -> None:
+        """Stop reading until `release` was called as often: too much of this peer is under way."""
+        self._held += 1
+        if self._held == 1:
+            self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Undo one `hold`."""
+        self._held -= 1
+        if self._held == 0 and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def process_event(self, event: Event) -> None:
+        """Take whole messages at once; leave the handshake and control frames to the library."""
+        if not isinstance(event, Frame):
+            super().process_event(event)
+            return
+        if self.endpoint is None:
+            self._keep_early(event)
+            return
+        self.is_heard = True
+        opcode = event.opcode
+        if opcode is TEXT or opcode is BINARY or opcode is CONT:
+            if event.fin and not self._fragments:
+                self._message_received(opcode is TEXT, bytes(event.data))
+            else:
+                self._fragment_received(event)
+        else:
+            super().process_event(event)
+
+    def _keep_early(self, frame: Frame) -> None:
+        # A client may write before it has read our handshake; after our end nothing counts.
+        if self._early is None:
+            return
+        self._early.append(frame)
+        if len(self._early) > EARLY_MAX:
+            self.transport.abort()
+
+    def _fragment_received(self, frame: Frame) -> None:
+        # The library's parser bounds the message's bytes; the number of fragments is ours to bound.
+        fragments = self._fragments
+        fragments.append(frame)
+        if len(fragments) > FRAGMENTS_MAX:
+            fragments.clear()
+            self.end(CloseCode.TOO_BIG, "too many fragments")
+        elif frame.fin:
+            data = b"".join(fragment.data for fragment in fragments)
+            is_text = fragments[0].opcode is TEXT
+            fragments.clear()
+            self._message_received(is_text, data)
+
+    def _message_received(self, is_text: bool, data: bytes) -> None:
+        endpoint = self.endpoint
+        if endpoint is None:
+            return
+        try:
+            if is_text:
+                endpoint.text_received(data.decode())
+            else:
+                endpoint.binary_received(data)
+        except UnicodeDecodeError:
+            self.end(CloseCode.INVALID_DATA, "a text frame must be valid UTF-8")
+        except Exception:
+            log.exception("a message could not be handled; its connection is closed")
+            self.end(CloseCode.INTERNAL, "the server made a mistake; it is in its log")
+
+    # Life
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin (called by the transport)."""
+        self._registry.add(self)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Read, and see to it that a close which the peer began or caused comes to its end."""
+        super().data_received(data)
+        if self.protocol.close_expected():
+            self._release_endpoint()
+            self._cut_in_time()
+
+    def _cut_in_time(self) -> None:
+        if self._abort_timer is None:
+            self._abort_timer = self.loop.call_later(self._deadline, self.transport.abort)
+
+    async def run(self) -> None:
+        """Serve the connection until it is lost (the library's handler)."""
+        assert self.request is not None
+        self.endpoint = self._opened(self, self.request)
+        early, self._early = self._early or [], None
+        for frame in early:
+            self.process_event(frame)
+        try:
+            await self.wait_closed()
+        finally:
+            self._release_endpoint()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything at once (called by the transport)."""
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        self._queue.clear()
+        self._release_endpoint()
+        self._registry.discard(self)
+        super().connection_lost(exc)
+
+    def _release_endpoint(self) -> None:
+        endpoint, self.endpoint = self.endpoint, None
+        if endpoint is not None:
+            endpoint.closed()

@@ -1,0 +1,163 @@
+"""How a session comes to follow a channel: read up to a head, then take over live events.
+
+The read happens in a thread while events go on being delivered. So the session attaches when the
+room has delivered at least what was read, and gets what was delivered beyond it from the room's
+recent frames: no hole, no duplicate. If those no longer reach back, `complete` is false and the
+client reads on with `history after`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.commands import ResumeFrom
+from chat.protocol.frames import Joined, Member
+from chat.server.hub import Room
+from chat.server.reply import Reply, error_frame
+from chat.store.ops import ChannelState, JoinedChannel
+from chat.store.reading import MemberRow, Reader, Resumed
+
+if TYPE_CHECKING:
+    from chat.server.session import Session
+
+__all__ = ["announce", "attach", "detach", "follow", "present"]
+
+JOIN_PAGE = 100
+"""Items in one `joined` frame."""
+
+_View = tuple[Resumed, tuple[tuple[MemberRow, ...], str | None, int]]
+
+
+def follow(
+    session: Session,
+    channel: str,
+    position: ResumeFrom | None = None,
+    reply: Reply | None = None,
+) -> None:
+    """Answer with `joined`, and deliver from there on; without `reply` it comes unasked.
+
+    Args:
+        session: of a member of the channel; checked again when reading.
+        channel: as stored or as typed.
+        position: where the client stopped reading.
+        reply: the command's, for `join`.
+    """
+    services = session.services
+    user = session.user
+    assert user is not None
+    detach(session, channel)
+    limits = services.limits
+
+    def query(reader: Reader) -> _View:
+        resumed = reader.resume(
+            user,
+            channel,
+            position,
+            limit=min(JOIN_PAGE, limits.page),
+            window=services.settings.resume_window,
+        )
+        return resumed, reader.members(user, channel, cursor=None, limit=limits.members)
+
+    def refused(error: CommandError) -> None:
+        if reply is not None:
+            reply.error(error)
+        elif error.code is not ErrorCode.NO_SUCH_CHANNEL:
+            session.send(error_frame(error, None))
+
+    services.read(query, lambda view: _joined(session, view, reply), refused)
+
+
+def _joined(session: Session, view: _View, reply: Reply | None) -> None:
+    resumed, (rows, _cursor, total) = view
+    if session.is_closed:
+        return
+    seat = resumed.seat
+
+    def send(complete: bool) -> None:
+        frame = Joined(
+            id=reply.id if reply else None,
+            channel=seat.channel.name,
+            epoch=seat.channel.epoch,
+            head=seat.channel.head,
+            topic=seat.channel.topic,
+            role=seat.role,
+            read=seat.read,
+            unread=seat.unread,
+            mentions=seat.mentions,
+            members=present(session, rows),
+            member_count=total,
+            recovered=resumed.recovered,
+            items=resumed.items,
+            complete=complete,
+        )
+        if reply is not None:
+            reply.frame(frame)
+        else:
+            session.send(frame)
+
+    attach(session, seat.channel, resumed.complete, send)
+
+
+def attach(
+    session: Session, channel: ChannelState, is_read: bool, send: Callable[[bool], None]
+) -> None:
+    """Send what was read up to `channel.head`, and go over to live events if that was all.
+
+    Args:
+        session: of a member.
+        channel: as of the snapshot that was read.
+        is_read: whether everything up to its head was read.
+        send: sends the answer; takes its `complete`.
+    """
+    room = session.enter(channel.name, channel.epoch, channel.head)
+
+    def ready() -> None:
+        if session.is_closed or session.room(room.name) is not room:
+            return
+        missed = room.since(channel.head) if is_read else None
+        send(missed is not None)
+        if missed is not None:
+            for frame in missed:
+                session.connection.send_bytes(frame)
+            _take_over(session, room)
+
+    room.when_at(channel.head, ready)
+
+
+def _take_over(session: Session, room: Room) -> None:
+    if session.is_closed:  # it read too slowly for what was missed
+        return
+    room.followers[session.connection] = None
+    services = session.services
+    if not services.is_crowded(room):
+        session.send(services.presence_snapshot(room))
+    if room.typing:
+        session.send(services.typing_frame(room))
+
+
+def announce(session: Session, joined: JoinedChannel) -> None:
+    """Have all who are new in a channel follow it: the invited, and one's own other devices."""
+    if not joined.events and not joined.invited:
+        return
+    sessions = session.services.sessions
+    names = {user.name for user in joined.invited} | ({session.name} if session.user else set())
+    for name in names:
+        for other in tuple(sessions.get(name, ())):
+            if other is not session:
+                follow(other, joined.channel.name)
+
+
+def detach(session: Session, channel: str) -> None:
+    """Stop live events of a channel until the session has read up to its head again."""
+    if room := session.room(channel):
+        room.followers.pop(session.connection, None)
+
+
+def present(session: Session, rows: tuple[MemberRow, ...]) -> tuple[Member, ...]:
+    """Return members with their presence now."""
+    presence = session.services.presence
+    return tuple(
+        Member(name=row.name, role=row.role, presence=presence.of(row.name)) for row in rows
+    )

@@ -1,0 +1,1 @@
+"""What each command does. A handler answers through its `Reply`, exactly once."""

@@ -1,0 +1,44 @@
+"""`typing`, `status`, `ping`: what is never in a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.commands import Ping, SetStatus, Typing
+from chat.text import is_direct
+
+if TYPE_CHECKING:
+    from chat.server.reply import Reply
+    from chat.server.session import Session
+
+__all__ = ["ping", "status", "typing"]
+
+
+def typing(session: Session, command: Typing, reply: Reply) -> None:
+    """Tell the room that one types; it is told with the next pulse, and expires."""
+    room = session.room(command.channel)
+    if room is None:
+        code = ErrorCode.NO_SUCH_CHANNEL if is_direct(command.channel) else ErrorCode.NOT_A_MEMBER
+        raise CommandError(code, f"you are not in {command.channel}", field="channel")
+    now = session.services.loop.time()
+    if command.state == "start":
+        is_news = room.typing.start(session.name, now)
+    else:
+        is_news = room.typing.stop(session.name)
+    if is_news:
+        session.services.note_news(room)
+    reply.ok()
+
+
+def status(session: Session, command: SetStatus, reply: Reply) -> None:
+    """Set the status of this session; others see what follows from all of one's sessions."""
+    services = session.services
+    if services.presence.set(session.name, session, command.status) is not None:
+        services.tell_presence(session)
+    reply.ok()
+
+
+def ping(session: Session, command: Ping, reply: Reply) -> None:
+    """Answer."""
+    reply.ok()

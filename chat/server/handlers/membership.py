@@ -1,0 +1,97 @@
+"""`join`, `leave`, `channels`, `who`: which channels there are, and who is in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chat.protocol.commands import Channels, Join, Leave, Who
+from chat.protocol.frames import ChannelList, ChannelListing, Members
+from chat.server import builtin
+from chat.server.following import announce, follow, present
+from chat.server.services import as_refusal
+from chat.store.ops import JoinChannel, JoinedChannel, LeaveChannel, LeftChannel, Outcome
+from chat.store.reading import MemberRow
+from chat.text import is_builtin
+
+if TYPE_CHECKING:
+    from chat.server.reply import Reply
+    from chat.server.session import Session
+
+__all__ = ["channels", "join", "leave", "who"]
+
+
+def join(session: Session, command: Join, reply: Reply) -> None:
+    """Become a member, and follow the log."""
+    if is_builtin(command.channel):
+        builtin.join(session, command.channel, reply)
+        return
+    user = session.user
+    assert user is not None
+
+    def done(outcome: Outcome) -> None:
+        if refusal := as_refusal(outcome):
+            reply.error(refusal)
+        elif isinstance(outcome, JoinedChannel):
+            if not session.is_closed:
+                follow(session, outcome.channel.name, command.resume, reply)
+            announce(session, outcome)
+
+    session.services.write(JoinChannel(user, command.channel), done)
+
+
+def leave(session: Session, command: Leave, reply: Reply) -> None:
+    """End the membership, on all of one's devices."""
+    if is_builtin(command.channel):
+        builtin.leave(session, command.channel, reply)
+        return
+    user = session.user
+    assert user is not None
+
+    def done(outcome: Outcome) -> None:
+        if refusal := as_refusal(outcome):
+            reply.error(refusal)
+        elif isinstance(outcome, LeftChannel):
+            for device in tuple(session.services.sessions.get(user.name, ())):
+                device.leave(outcome.channel.name)
+            reply.ok()
+
+    session.services.write(LeaveChannel(user, command.channel), done)
+
+
+def channels(session: Session, command: Channels, reply: Reply) -> None:
+    """List the public channels."""
+    limit = session.services.limits.page
+
+    def done(page: tuple[tuple[ChannelListing, ...], str | None]) -> None:
+        listings, cursor = page
+        reply.frame(ChannelList(id=reply.id, channels=listings, cursor=cursor))
+
+    session.services.read(
+        lambda reader: reader.directory(cursor=command.cursor, limit=limit), done, reply.error
+    )
+
+
+def who(session: Session, command: Who, reply: Reply) -> None:
+    """List the members of a channel."""
+    builtin.refuse(command.channel)
+    user = session.user
+    assert user is not None
+    limit = session.services.limits.members
+
+    def done(page: tuple[tuple[MemberRow, ...], str | None, int]) -> None:
+        rows, cursor, _total = page
+        room = session.room(command.channel)
+        reply.frame(
+            Members(
+                id=reply.id,
+                channel=room.name if room else command.channel,
+                members=present(session, rows),
+                cursor=cursor,
+            )
+        )
+
+    session.services.read(
+        lambda reader: reader.members(user, command.channel, cursor=command.cursor, limit=limit),
+        done,
+        reply.error,
+    )

@@ -1,0 +1,103 @@
+"""`send`, `edit`, `delete`, `react`, `topic`: everything that appends to a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chat.protocol.commands import Delete, Edit, React, Send, SetTopic
+from chat.server import builtin
+from chat.server.following import announce, follow
+from chat.server.services import as_refusal
+from chat.store.ops import Append, Appended, Outcome, User
+from chat.text import is_builtin
+
+if TYPE_CHECKING:
+    from chat.server.reply import Reply
+    from chat.server.session import Session
+
+__all__ = ["delete", "edit", "react", "send", "topic"]
+
+
+def send(session: Session, command: Send, reply: Reply) -> None:
+    """Append a message."""
+    if is_builtin(command.channel):
+        builtin.send(session, command.channel, command.text, reply)
+        return
+    body = {"text": command.text, "me": command.me, "reply_to": command.reply_to}
+    _append(
+        session,
+        reply,
+        Append(_user(session), command.channel, "message", body=body, cid=command.cid),
+    )
+    room = session.room(command.channel)
+    if room is not None and room.typing.stop(session.name):
+        session.services.note_news(room)
+
+
+def edit(session: Session, command: Edit, reply: Reply) -> None:
+    """Append a new text for one's own message."""
+    builtin.refuse(command.channel)
+    operation = Append(
+        _user(session),
+        command.channel,
+        "edit",
+        target=command.seq,
+        body={"text": command.text},
+        cid=command.cid,
+    )
+    _append(session, reply, operation)
+
+
+def delete(session: Session, command: Delete, reply: Reply) -> None:
+    """Append a deletion: the text goes, the number stays."""
+    builtin.refuse(command.channel)
+    operation = Append(
+        _user(session), command.channel, "delete", target=command.seq, cid=command.cid
+    )
+    _append(session, reply, operation)
+
+
+def react(session: Session, command: React, reply: Reply) -> None:
+    """Append a reaction, or its removal."""
+    builtin.refuse(command.channel)
+    operation = Append(
+        _user(session),
+        command.channel,
+        "react",
+        target=command.seq,
+        body={"emoji": command.emoji, "remove": command.remove},
+        cid=command.cid,
+    )
+    _append(session, reply, operation)
+
+
+def topic(session: Session, command: SetTopic, reply: Reply) -> None:
+    """Append a new topic."""
+    builtin.refuse(command.channel)
+    body = {"topic": command.topic}
+    _append(session, reply, Append(_user(session), command.channel, "topic", body=body))
+
+
+def _append(session: Session, reply: Reply, operation: Append) -> None:
+    def done(outcome: Outcome) -> None:
+        if refusal := as_refusal(outcome):
+            reply.error(refusal)
+        elif isinstance(outcome, Appended):
+            reply.ok(
+                seq=outcome.seq,
+                mid=outcome.mid,
+                ts=outcome.ts,
+                cid=operation.cid,
+                duplicate=outcome.duplicate,
+            )
+            if outcome.created is not None:  # a first message opened its direct channel
+                if not session.is_closed:
+                    follow(session, outcome.channel.name)
+                announce(session, outcome.created)
+
+    session.services.write(operation, done)
+
+
+def _user(session: Session) -> User:
+    assert session.user is not None
+    return session.user

@@ -1,0 +1,89 @@
+"""`history` and `mark`: reading a log, and remembering how far one has read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chat.protocol.commands import History, Mark
+from chat.protocol.frames import Page, Read
+from chat.server import builtin
+from chat.server.following import attach
+from chat.server.services import as_refusal
+from chat.store.ops import Marked, MarkRead, Outcome
+from chat.store.reading import PageRead
+
+if TYPE_CHECKING:
+    from chat.server.reply import Reply
+    from chat.server.session import Session
+
+__all__ = ["history", "mark"]
+
+
+def history(session: Session, command: History, reply: Reply) -> None:
+    """Read a page; one that reaches the head with `after` goes over to live events."""
+    builtin.refuse(command.channel)
+    user = session.user
+    assert user is not None
+    limit = min(command.limit, session.services.limits.page)
+
+    def done(page: PageRead) -> None:
+        def send(complete: bool) -> None:
+            reply.frame(
+                Page(
+                    id=reply.id,
+                    channel=page.channel.name,
+                    epoch=page.channel.epoch,
+                    items=page.items,
+                    complete=complete,
+                    head=page.channel.head,
+                )
+            )
+
+        room = session.room(page.channel.name)
+        is_following = room is not None and session.connection in room.followers
+        if command.after is None or is_following or session.is_closed:
+            send(page.complete)
+        else:
+            attach(session, page.channel, page.complete, send)
+
+    session.services.read(
+        lambda reader: reader.page(
+            user,
+            command.channel,
+            before=command.before,
+            after=command.after,
+            around=command.around,
+            limit=limit,
+        ),
+        done,
+        reply.error,
+    )
+
+
+def mark(session: Session, command: Mark, reply: Reply) -> None:
+    """Move the read marker, and tell one's other devices."""
+    builtin.refuse(command.channel)
+    user = session.user
+    assert user is not None
+
+    def done(outcome: Outcome) -> None:
+        if refusal := as_refusal(outcome):
+            reply.error(refusal)
+        elif isinstance(outcome, Marked):
+            if outcome.moved:
+                _tell_devices(session, user.name, outcome)
+            reply.ok(seq=outcome.read or None)
+
+    session.services.write(MarkRead(user, command.channel, command.seq), done)
+
+
+def _tell_devices(session: Session, name: str, marked: Marked) -> None:
+    frame = Read(
+        channel=marked.channel.name,
+        version=marked.read,
+        seq=marked.read,
+        unread=marked.unread,
+        mentions=marked.mentions,
+    )
+    for device in tuple(session.services.sessions.get(name, ())):
+        device.send(frame)

@@ -1,0 +1,107 @@
+"""`hello`: who are you, and where did you stop reading?"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+from chat import __version__
+from chat.errors import CloseCode, CommandError, ErrorCode
+from chat.protocol import PROTOCOL_VERSION
+from chat.protocol.commands import Hello
+from chat.protocol.frames import Membership, ServerInfo, Welcome
+from chat.server.following import follow
+from chat.server.services import as_refusal
+from chat.store.ops import Outcome, SignedIn, SignIn
+
+if TYPE_CHECKING:
+    from chat.server.reply import Reply
+    from chat.server.session import Session
+
+__all__ = ["hash_token", "hello"]
+
+
+def hash_token(token: str) -> bytes:
+    """Return what the store keeps of a token: enough to know it again, too little to use it.
+
+    A token is 256 random bits, so a plain SHA-256 cannot be searched; no salt or stretching helps.
+    """
+    return hashlib.sha256(token.encode()).digest()
+
+
+def hello(session: Session, command: Hello, reply: Reply) -> None:
+    """Sign in: claim the name, or prove that it is one's own."""
+    if session.user is not None:
+        raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"you are {session.name} already")
+    if command.v != PROTOCOL_VERSION:
+        reply.error(
+            CommandError(
+                ErrorCode.UNSUPPORTED_VERSION,
+                f"this server speaks version {PROTOCOL_VERSION}; update the older side",
+                field="v",
+            )
+        )
+        session.connection.end(CloseCode.UNSUPPORTED_VERSION, "unsupported protocol version")
+        return
+    issued = None if command.token else secrets.token_urlsafe(32)
+    given = hash_token(command.token) if command.token else None
+    claim = given or hash_token(issued or "")
+    session.is_signing_in = True
+
+    def done(outcome: Outcome) -> None:
+        if refusal := as_refusal(outcome):
+            _refuse(session, reply, refusal)
+        elif isinstance(outcome, SignedIn):
+            _welcome(session, command, reply, outcome, issued if outcome.claimed else None)
+
+    session.services.write(SignIn(command.name, given, claim), done)
+
+
+def _refuse(session: Session, reply: Reply, error: CommandError) -> None:
+    reply.error(error)
+    if error.code is ErrorCode.BAD_TOKEN:
+        session.connection.end(CloseCode.BAD_TOKEN, "wrong token for this name")
+    else:
+        session.hello_is_answered()
+
+
+def _welcome(
+    session: Session, command: Hello, reply: Reply, outcome: SignedIn, token: str | None
+) -> None:
+    services = session.services
+
+    def welcome(memberships: tuple[Membership, ...]) -> None:
+        if session.is_closed:
+            return
+        session.signed_in(outcome.user)
+        news = services.presence.set(session.name, session, "online")
+        for membership in memberships:
+            session.enter(membership.channel, membership.epoch, membership.head)
+        if news is not None:
+            services.tell_presence(session)
+        settings = services.settings
+        reply.frame(
+            Welcome(
+                id=reply.id,
+                v=PROTOCOL_VERSION,
+                user=session.name,
+                token=token,
+                session=session.id,
+                server=ServerInfo(
+                    id=services.store.server_id, name=settings.server_name, version=__version__
+                ),
+                limits=services.limits,
+                heartbeat=settings.heartbeat,
+                channels=memberships,
+            )
+        )
+        for channel, position in (command.resume or {}).items():
+            follow(session, channel, position)
+        session.hello_is_answered()
+
+    services.read(
+        lambda reader: reader.memberships(outcome.user),
+        welcome,
+        lambda error: _refuse(session, reply, error),
+    )

@@ -1,0 +1,143 @@
+"""The hub: who follows which channel on this server, and the fan-out to them.
+
+A `Room` is the live side of a channel. It exists while somebody who is signed in is a member. Each
+event is encoded once, with its WebSocket header; what one group commit holds for a room is joined
+once, and the same bytes go to every follower.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from chat.core.typing import TypingBook
+from chat.protocol.codec import encode
+from chat.protocol.items import Event
+from chat.protocol.values import Presence
+from chat.server.connection import Connection, text_frame
+
+__all__ = ["Follower", "Hub", "Room"]
+
+RING = 256
+"""Recent events a room keeps encoded, for those who attach while others are delivered."""
+
+
+class Follower(Protocol):
+    """A signed-in session, as a room sees it."""
+
+    connection: Connection
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+
+
+class Room:
+    """The live side of one channel.
+
+    `head` is the last seq delivered here, which may be behind the last one committed. Followers get
+    every event above the head at which they attached, in order, without a hole.
+    """
+
+    def __init__(self, name: str, epoch: str, head: int) -> None:
+        self.name = name
+        self.epoch = epoch
+        self.head = head
+        self.members: dict[Follower, None] = {}
+        """Sessions of members, whether they follow or not."""
+        self.followers: dict[Connection, None] = {}
+        self.typing = TypingBook()
+        self.presence_news: dict[str, Presence] = {}
+        self.presence_version = 0
+        self.is_presence_stale = False
+        """Whether changes were kept from the followers while the room was crowded."""
+        self.typing_told = 0
+        """Version of `typing` that the followers were told last."""
+        self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
+        self._ready: list[tuple[int, Callable[[], None]]] = []
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Send committed events to the followers; those delivered before are passed over."""
+        frames = []
+        for event in events:
+            if event.seq <= self.head:
+                continue
+            frame = text_frame(encode(event))
+            self.head = event.seq
+            self._ring.append((event.seq, frame))
+            frames.append(frame)
+        if frames and self.followers:
+            data = frames[0] if len(frames) == 1 else b"".join(frames)
+            for connection in tuple(self.followers):  # a slow one leaves meanwhile
+                connection.send_bytes(data)
+        if self._ready:
+            self._call_ready()
+
+    def when_at(self, head: int, action: Callable[[], None]) -> None:
+        """Call `action` as soon as everything up to `head` is delivered; now, if it is."""
+        if self.head >= head:
+            action()
+        else:
+            self._ready.append((head, action))
+
+    def since(self, head: int) -> list[bytes] | None:
+        """Return the frames of all events above `head`; None if some are no longer at hand."""
+        missed = self.head - head
+        if missed > len(self._ring):
+            return None
+        return [frame for seq, frame in self._ring if seq > head]
+
+    def send_ephemeral(self, frame: BaseModel) -> None:
+        """Send something that is not in the log to all followers, who may lose it."""
+        data = text_frame(encode(frame))
+        for connection in tuple(self.followers):
+            connection.send_ephemeral(data)
+
+    def _call_ready(self) -> None:
+        waiting, self._ready = self._ready, []
+        for head, action in waiting:
+            self.when_at(head, action)
+
+
+class Hub:
+    """All rooms of this server, by the channel's name as it is stored."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Room] = {}
+        # Outlives the rooms: a snapshot read before a commit must not take a room's head back.
+        self._delivered: dict[str, int] = {}
+
+    def room(self, name: str) -> Room | None:
+        """Return the room, if anybody who is signed in is a member."""
+        return self._rooms.get(name)
+
+    def enter(self, session: Follower, name: str, epoch: str, head: int) -> Room:
+        """Note that a member is signed in; `head` is the channel's as just read."""
+        room = self._rooms.get(name)
+        if room is None:
+            room = Room(name, epoch, self._delivered.get(name, head))
+            self._rooms[name] = room
+        room.members[session] = None
+        return room
+
+    def leave(self, session: Follower, room: Room) -> None:
+        """Note that the session ended, or its membership."""
+        room.members.pop(session, None)
+        room.followers.pop(session.connection, None)
+        if not room.members:
+            self._rooms.pop(room.name, None)
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Take committed events of any channels, in the order of their commits."""
+        by_channel: dict[str, list[Event]] = {}
+        for event in events:
+            by_channel.setdefault(event.channel, []).append(event)
+        for name, channel_events in by_channel.items():
+            last = channel_events[-1].seq
+            if last > self._delivered.get(name, 0):
+                self._delivered[name] = last
+            if room := self._rooms.get(name):
+                room.deliver(channel_events)

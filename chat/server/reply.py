@@ -1,0 +1,52 @@
+"""The answer to one command: owns the command's id, and answers exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chat.errors import CommandError
+from chat.protocol.frames import ErrorFrame, Ok, ServerFrame
+
+if TYPE_CHECKING:
+    from chat.server.session import Session
+
+__all__ = ["Reply", "error_frame"]
+
+
+def error_frame(error: CommandError, command_id: str | None) -> ErrorFrame:
+    """Return the frame that tells a client of `error`."""
+    retry_after = error.retry_after
+    return ErrorFrame(
+        id=command_id,
+        code=error.code.value,
+        message=error.message,
+        retryable=error.code.retryable,
+        retry_after=None if retry_after is None else round(retry_after, 3),
+        field=error.field,
+    )
+
+
+class Reply:
+    """Answers one command of one session; the second answer is a mistake of the server's."""
+
+    __slots__ = ("_session", "id", "is_given")
+
+    def __init__(self, session: Session, command_id: str | None) -> None:
+        self._session = session
+        self.id = command_id
+        self.is_given = False
+
+    def ok(self, **fields: Any) -> None:
+        """Answer that the command is done."""
+        self.frame(Ok(id=self.id, **fields))
+
+    def error(self, error: CommandError) -> None:
+        """Answer that the command is refused."""
+        self.frame(error_frame(error, self.id))
+
+    def frame(self, frame: ServerFrame) -> None:
+        """Answer with a typed result; the caller has put `id` into it."""
+        assert not self.is_given, "a command is answered once"
+        self.is_given = True
+        self._session.answered()
+        self._session.send(frame)

@@ -1,0 +1,206 @@
+"""One signed-in connection, from `hello` to its end: the endpoint that speaks the protocol."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+from chat.core.rate import Bucket
+from chat.errors import CloseCode, CommandError, ErrorCode, FrameError
+from chat.protocol.codec import decode_command, encode
+from chat.protocol.commands import Command, Hello
+from chat.protocol.frames import Heads, ServerFrame
+from chat.server.builtin import Counter
+from chat.server.commands import TABLE
+from chat.server.connection import Connection, text_frame
+from chat.server.hub import Room
+from chat.server.reply import Reply, error_frame
+from chat.server.services import Services
+from chat.store.ops import User
+from chat.text import fold
+
+__all__ = ["Session"]
+
+log = logging.getLogger(__name__)
+
+UNDER_WAY_MAX = 64
+"""Commands of one session that may await their answers before reading from it is paused."""
+OVERRUNS_MAX = 5
+"""Bursts that may be refused in a row before the session is closed."""
+
+
+class Session:
+    """The protocol's state on one connection.
+
+    Commands are handled in the order in which they arrive; those that come while `hello` is on its
+    way wait for it. `user` is None until then.
+    """
+
+    def __init__(self, connection: Connection, services: Services, session_id: str) -> None:
+        self.connection = connection
+        self.services = services
+        self.id = session_id
+        self.user: User | None = None
+        self.rooms: dict[str, Room] = {}
+        """The live side of the channels one is a member of, by the folded name."""
+        self.builtins: dict[str, Counter | None] = {}
+        """Membership of `#counter` and `#echo` is the session's own."""
+        self.is_closed = False
+        self.is_signing_in = False
+        self.is_stopping = False
+        self._waiting: deque[Command] = deque()
+        self._under_way = 0
+        self._is_held = False
+        limits = services.limits
+        self._bucket = Bucket(limits.rate, limits.burst, services.loop.time())
+        self._hello_timer = services.loop.call_later(
+            services.settings.hello_timeout, self._hello_is_late
+        )
+
+    @property
+    def name(self) -> str:
+        """The person's name; only for sessions that are signed in."""
+        assert self.user is not None
+        return self.user.name
+
+    # In
+
+    def text_received(self, text: str) -> None:
+        """Take one frame: check the rate, decode it, and handle it."""
+        if self.is_stopping:  # not stored, not answered: the client sends it again elsewhere
+            return
+        wait = self._bucket.take(self.services.loop.time())
+        if wait:
+            self._refuse_pace(text, wait)
+            return
+        try:
+            command = decode_command(text, self.services.limits)
+        except FrameError as error:
+            self.send(error_frame(error, error.id))
+            return
+        self._under_way += 1
+        if self._under_way >= UNDER_WAY_MAX and not self._is_held:
+            self._is_held = True
+            self.connection.hold()
+        if self.is_signing_in:
+            self._waiting.append(command)
+        else:
+            self._handle(command)
+
+    def binary_received(self, data: bytes) -> None:
+        """Refuse bytes: the protocol is text."""
+        error = CommandError(ErrorCode.MALFORMED, "a frame is one JSON object in a text frame")
+        self.send(error_frame(error, None))
+
+    def _handle(self, command: Command) -> None:
+        reply = Reply(self, command.id)
+        try:
+            if self.user is None and not isinstance(command, Hello):
+                raise CommandError(ErrorCode.NOT_SIGNED_IN, "say hello first")
+            TABLE[command.type](self, command, reply)
+        except CommandError as error:
+            reply.error(error)
+        except Exception:
+            if not reply.is_given:
+                self.answered()
+            raise
+
+    def _refuse_pace(self, text: str, wait: float) -> None:
+        if self._bucket.overruns > OVERRUNS_MAX * self.services.limits.burst:
+            self.connection.end(CloseCode.RATE_LIMITED, "far too many commands; come back slower")
+            return
+        try:
+            command_id = decode_command(text, self.services.limits).id
+        except FrameError as error:
+            command_id = error.id
+        error = CommandError(
+            ErrorCode.RATE_LIMITED, "too many commands; wait a moment", retry_after=wait
+        )
+        self.send(error_frame(error, command_id))
+
+    # Out
+
+    def send(self, frame: ServerFrame) -> None:
+        """Send one frame to this session alone; after its end, nothing happens."""
+        if not self.is_closed:
+            self.connection.send_bytes(text_frame(encode(frame)))
+
+    def answered(self) -> None:
+        """Note that a command has its answer, and read on if that was what was waited for."""
+        self._under_way -= 1
+        if self._is_held and self._under_way <= UNDER_WAY_MAX // 4:
+            self._is_held = False
+            self.connection.release()
+
+    def stop_taking_commands(self) -> None:
+        """Handle no more commands: the server is stopping."""
+        self.is_stopping = True
+
+    def heartbeat(self) -> None:
+        """Tell the heads of one's channels: that reveals a lost last event."""
+        if self.user is not None:
+            self.send(Heads(heads={room.name: room.head for room in self.rooms.values()}))
+
+    # Life
+
+    def signed_in(self, user: User) -> None:
+        """Become `user`'s session."""
+        self._hello_timer.cancel()
+        self.user = user
+        self.services.sessions.setdefault(user.name, set()).add(self)
+
+    def hello_is_answered(self) -> None:
+        """Handle what came while `hello` was on its way."""
+        self.is_signing_in = False
+        while self._waiting and not self.is_closed and not self.is_signing_in:
+            self._handle(self._waiting.popleft())
+
+    def room(self, name: str) -> Room | None:
+        """Return the live side of a channel one is a member of; the name as it was typed."""
+        return self.rooms.get(fold(name))
+
+    def enter(self, name: str, epoch: str, head: int) -> Room:
+        """Note the membership of a channel; what the head is, the room knows better."""
+        room = self.room(name)
+        if room is None:
+            room = self.services.hub.enter(self, name, epoch, head)
+            self.rooms[fold(name)] = room
+            room.presence_news[self.name] = self.services.presence.of(self.name)
+            self.services.note_news(room)
+        return room
+
+    def leave(self, name: str) -> None:
+        """Note that a membership ended."""
+        if room := self.rooms.pop(fold(name), None):
+            self.services.hub.leave(self, room)
+            room.presence_news[self.name] = "offline"
+            if room.typing.stop(self.name):
+                self.services.note_news(room)
+            self.services.note_news(room)
+
+    def closed(self) -> None:
+        """Let go of everything (the connection is over)."""
+        self.is_closed = True
+        self._hello_timer.cancel()
+        self._waiting.clear()
+        for counter in self.builtins.values():
+            if counter is not None:
+                counter.stop()
+        self.builtins.clear()
+        if self.user is None:
+            return
+        services = self.services
+        others = services.sessions[self.name]
+        others.discard(self)
+        if not others:
+            del services.sessions[self.name]
+        if services.presence.drop(self.name, self) is not None:
+            services.tell_presence(self)
+        for room in self.rooms.values():
+            if not others and room.typing.stop(self.name):
+                services.note_news(room)
+            services.hub.leave(self, room)
+        self.rooms.clear()
+
+    def _hello_is_late(self) -> None:
+        self.connection.end(CloseCode.HELLO_TIMEOUT, "no hello came in time")
