@@ -1,0 +1,105 @@
+"""`#counter` and `#echo`, and the same two as bare endpoints: nothing of theirs outlives a client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+from websockets.asyncio.client import connect
+
+from chat.protocol.commands import Edit, History, Leave, Send
+from chat.protocol.frames import ErrorFrame, Tick
+from tests.serving import ChatServer, Peer, eventually
+
+Fresh = Callable[[str], str]
+
+
+async def test_the_counter_counts_for_each_member_from_its_own_join(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    async with (
+        Peer.signed_in(shared.url, fresh("alice")) as alice,
+        Peer.signed_in(shared.url, fresh("bob")) as bob,
+    ):
+        await alice.join("#counter")
+        began = time.monotonic()
+        assert [(await alice.next(Tick)).text for _ in range(3)] == ["0", "1", "2"]
+        assert 1.5 < time.monotonic() - began < 4
+        await bob.join("#Counter")
+        assert (await bob.next(Tick)).text == "0"
+        await alice.call(Send(channel="#counter", text="close"))
+        await bob.next(Tick, lambda tick: tick.text == "2")
+        assert len(alice.kept(Tick)) <= 1  # one may have been under way
+
+
+async def test_leaving_stops_the_counter(shared: ChatServer, fresh: Fresh) -> None:
+    async with Peer.signed_in(shared.url, fresh("alice")) as alice:
+        before = shared.health()["timers"]
+        await alice.join("#counter")
+        assert shared.health()["timers"] == before + 1
+        await alice.call(Leave(channel="#counter"))
+        assert shared.health()["timers"] == before
+        assert (await alice.call(Leave(channel="#counter"), ErrorFrame)).code == "not_a_member"
+
+
+async def test_the_echo_returns_each_message_to_its_sender_alone(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    async with (
+        Peer.signed_in(shared.url, fresh("alice")) as alice,
+        Peer.signed_in(shared.url, fresh("bob")) as bob,
+    ):
+        for peer in (alice, bob):
+            await peer.join("#echo")
+        await alice.say("anyone?", "#echo")
+        tick = await alice.next(Tick)
+        assert (tick.channel, tick.text) == ("#echo", "anyone?")
+        await bob.settle()
+        assert not bob.kept(Tick)
+
+
+async def test_what_needs_a_log_is_refused(shared: ChatServer, fresh: Fresh) -> None:
+    async with Peer.signed_in(shared.url, fresh("alice")) as alice:
+        refused = await alice.call(Send(channel="#echo", text="x"), ErrorFrame)
+        assert refused.code == "not_a_member"
+        await alice.join("#echo")
+        for command in (Edit(channel="#echo", seq=1, text="x"), History(channel="#echo")):
+            assert (await alice.call(command, ErrorFrame)).code == "forbidden"
+
+
+async def test_the_bare_counter_counts_until_close(shared: ChatServer) -> None:
+    before = shared.burden()
+    async with connect(shared.url + "/counter", proxy=None) as socket:
+        assert [await socket.recv() for _ in range(3)] == ["0", "1", "2"]
+        await socket.send("close")
+        with pytest.raises(Exception, match="1000"):
+            while True:
+                await socket.recv()
+    eventually(lambda: shared.burden() == before, "nothing of the client's is left")
+
+
+async def test_the_bare_echo_returns_text_as_text_and_bytes_as_bytes(shared: ChatServer) -> None:
+    async with connect(shared.url + "/echo", proxy=None) as socket:
+        for message in ("héllo", "", b"\x00\xff", "x" * 60_000):
+            await socket.send(message)
+            assert await socket.recv() == message
+
+
+async def test_messages_are_echoed_in_order(shared: ChatServer) -> None:
+    async with connect(shared.url + "/echo", proxy=None) as socket:
+        messages = [str(number) for number in range(500)]
+        for message in messages:
+            await socket.send(message)
+        assert [await socket.recv() for _ in messages] == messages
+
+
+async def test_a_client_that_vanishes_leaves_nothing_behind(shared: ChatServer) -> None:
+    before = shared.burden()
+    sockets = [await connect(shared.url + "/counter", proxy=None) for _ in range(5)]
+    eventually(lambda: shared.burden()[2] == before[2] + 5, "five counters run")
+    for socket in sockets:
+        socket.transport.abort()
+    await asyncio.gather(*(socket.wait_closed() for socket in sockets))
+    eventually(lambda: shared.burden() == before, "nothing of the clients' is left")

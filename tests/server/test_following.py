@@ -1,0 +1,249 @@
+"""Following: join, resume, catch up page by page, and take over live events without a hole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from chat.protocol.commands import History, Join, Leave, Mark, ResumeFrom, Send
+from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read
+from chat.protocol.items import Event
+from tests.serving import ChatServer, Peer
+
+Fresh = Callable[[str], str]
+
+
+async def fill(peer: Peer, room: str, count: int) -> None:
+    """Send `count` messages."""
+    for number in range(count):
+        await peer.post(Send(channel=room, text=f"m{number}"))
+    await peer.settle()
+
+
+async def test_joining_creates_the_channel_and_its_creator_owns_it(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    room = fresh("#room")
+    async with (
+        Peer.signed_in(shared.url, fresh("alice")) as alice,
+        Peer.signed_in(shared.url, fresh("bob")) as bob,
+    ):
+        assert (await alice.join(room)).role == "owner"
+        joined = await bob.join(room.upper())
+        assert (joined.channel, joined.role, joined.complete) == (room, "member", True)
+        assert [item.kind for item in joined.items] == ["join", "join"]
+        assert {member.name: member.role for member in joined.members}.popitem()
+        assert joined.member_count == 2
+
+
+async def test_a_resume_continues_after_the_position_and_goes_live(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    room, name = fresh("#room"), fresh("bob")
+    async with Peer.signed_in(shared.url, fresh("alice")) as alice:
+        await alice.join(room)
+        async with Peer.signed_in(shared.url, name) as bob:
+            joined = await bob.join(room)
+            token = bob.token
+        await fill(alice, room, 5)
+        position = ResumeFrom(epoch=joined.epoch, after=joined.head, mid=joined.items[-1].mid)
+        async with Peer.connect(shared.url) as bob:
+            await bob.hello(name, token, {room: position})
+            back = await bob.next(Joined)
+            assert back.recovered
+            assert back.complete
+            assert [item.seq for item in back.items] == list(range(joined.head + 1, back.head + 1))
+            await alice.say("live", room)
+            assert (await bob.next_event(room)).seq == back.head + 1
+
+
+async def test_a_long_absence_is_read_page_by_page_without_a_flood(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.page", "10", "--limits.burst", "1000")
+    async with (
+        Peer.signed_in(server.url, "alice") as alice,
+        Peer.signed_in(server.url, "bob") as bob,
+    ):
+        first = await alice.join("#room")
+        await fill(alice, "#room", 35)
+        position = ResumeFrom(epoch=first.epoch, after=0)
+        await bob.join("#room")
+        joined = await bob.call(Join(channel="#room", resume=position), Joined)
+        assert joined.recovered
+        assert not joined.complete
+        seqs = [item.seq for item in joined.items]
+        await alice.say("meanwhile", "#room")
+        complete = False
+        while not complete:
+            page = await bob.call(History(channel="#room", after=seqs[-1], limit=10), Page)
+            assert len(page.items) <= 10
+            seqs += [item.seq for item in page.items]
+            complete = page.complete
+        await alice.say("live", "#room")
+        live = await bob.next_event("#room", "message")
+        assert [*seqs, live.seq] == list(range(1, live.seq + 1))
+        assert not bob.kept(Event)
+
+
+async def test_positions_that_do_not_fit_get_the_newest_page(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--resume-window", "5", "--limits.burst", "1000")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        joined = await alice.join("#room")
+        await fill(alice, "#room", 20)
+        cases = {
+            "too old": ResumeFrom(epoch=joined.epoch, after=1),
+            "another epoch": ResumeFrom(epoch="other", after=20),
+            "above the head": ResumeFrom(epoch=joined.epoch, after=999),
+            "another event there": ResumeFrom(epoch=joined.epoch, after=20, mid="other"),
+        }
+        for what, position in cases.items():
+            back = await alice.call(Join(channel="#room", resume=position), Joined)
+            assert not back.recovered, what
+            assert back.complete, what
+            assert back.items[-1].seq == back.head, what
+
+
+async def test_joining_while_others_talk_leaves_no_hole_and_no_duplicate(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    room = fresh("#room")
+    async with Peer.signed_in(shared.url, fresh("alice")) as alice:
+        await alice.join(room)
+
+        async def talk() -> None:
+            for number in range(400):
+                await alice.post(Send(channel=room, text=str(number)))
+                if number % 10 == 0:
+                    await asyncio.sleep(0)
+
+        async def follow(name: str) -> None:
+            async with Peer.signed_in(shared.url, name) as peer:
+                joined = await peer.join(room)
+                last, complete = joined.head, joined.complete
+                assert joined.items[-1].seq == last
+                while not complete:
+                    page = await peer.call(History(channel=room, after=last, limit=200), Page)
+                    seqs = [item.seq for item in page.items]
+                    assert seqs == list(range(last + 1, last + 1 + len(seqs)))
+                    last, complete = (seqs[-1] if seqs else last), page.complete
+                async with asyncio.timeout(20):
+                    while not any(event.text == "last" for event in peer.kept(Event)):
+                        await asyncio.sleep(0.02)
+                seqs = [event.seq for event in peer.kept(Event) if event.channel == room]
+                assert seqs == list(range(last + 1, last + 1 + len(seqs)))
+
+        async with asyncio.TaskGroup() as group:
+            talking = group.create_task(talk())
+            followers = [group.create_task(follow(fresh("bob"))) for _ in range(6)]
+            await talking
+            await asyncio.sleep(0)
+            while not all(task.done() for task in followers):
+                await alice.say("last", room)
+                await asyncio.sleep(0.05)
+
+
+async def test_history_reads_backwards_and_around(shared: ChatServer, fresh: Fresh) -> None:
+    room = fresh("#room")
+    async with Peer.signed_in(shared.url, fresh("alice")) as alice:
+        await alice.join(room)
+        await fill(alice, room, 30)
+        newest = await alice.call(History(channel=room, limit=10), Page)
+        assert [item.seq for item in newest.items] == list(range(22, 32))
+        older = await alice.call(History(channel=room, before=22, limit=10), Page)
+        assert [item.seq for item in older.items] == list(range(12, 22))
+        assert not older.complete
+        oldest = await alice.call(History(channel=room, before=6, limit=10), Page)
+        assert oldest.items[0].seq == 1
+        assert oldest.complete
+        around = await alice.call(History(channel=room, around=15, limit=10), Page)
+        seqs = [item.seq for item in around.items]
+        assert 15 in seqs
+        assert len(seqs) == 10
+        assert seqs == sorted(seqs)
+
+
+async def test_only_members_read(shared: ChatServer, fresh: Fresh) -> None:
+    room = fresh("#room")
+    async with (
+        Peer.signed_in(shared.url, fresh("alice")) as alice,
+        Peer.signed_in(shared.url, fresh("bob")) as bob,
+    ):
+        await alice.join(room)
+        await alice.say("for members", room)
+        assert (await bob.call(History(channel=room), ErrorFrame)).code == "not_a_member"
+        await bob.join(room)  # joining grants the whole log
+        page = await bob.call(History(channel=room), Page)
+        assert "for members" in [item.text for item in page.items]
+
+
+async def test_after_leaving_nothing_more_is_delivered(shared: ChatServer, fresh: Fresh) -> None:
+    room = fresh("#room")
+    async with (
+        Peer.signed_in(shared.url, fresh("alice")) as alice,
+        Peer.signed_in(shared.url, fresh("bob")) as bob,
+    ):
+        await alice.join(room)
+        await bob.join(room)
+        await bob.call(Leave(channel=room))
+        await alice.say("without bob", room)
+        await bob.settle()
+        assert bob.welcome is not None
+        mine = [event for event in bob.kept(Event) if event.channel == room]
+        assert [event.kind for event in mine] in (["join", "leave"], ["leave"])
+        assert (await alice.next_event(room, "leave")).author == bob.welcome.user
+
+
+async def test_a_second_device_follows_what_the_first_one_joins_and_leaves(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    room, name = fresh("#room"), fresh("alice")
+    async with (
+        Peer.signed_in(shared.url, name) as phone,
+        Peer.signed_in(shared.url, name, phone.token) as laptop,
+    ):
+        await phone.join(room)
+        assert (await laptop.next(Joined)).channel == room
+        await phone.say("hi", room)
+        await laptop.next_event(room, "message")
+        await laptop.call(Leave(channel=room))
+        error = await phone.call(Send(channel=room, text="x"), ErrorFrame)
+        assert error.code == "not_a_member"
+
+
+async def test_markers_move_forward_only_and_on_all_devices(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    room, name = fresh("#room"), fresh("bob")
+    async with (
+        Peer.signed_in(shared.url, fresh("alice")) as alice,
+        Peer.signed_in(shared.url, name) as phone,
+        Peer.signed_in(shared.url, name, phone.token) as laptop,
+    ):
+        await alice.join(room)
+        await phone.join(room)
+        seqs = [(await alice.say(f"@{name} {n}", room)).seq for n in range(4)]
+        assert seqs[1] is not None
+        assert seqs[0] is not None
+        await phone.call(Mark(channel=room, seq=seqs[1]))
+        read = await laptop.next(Read)
+        assert (read.channel, read.seq, read.unread, read.mentions) == (room, seqs[1], 2, 2)
+        back = await phone.call(Mark(channel=room, seq=seqs[0]))
+        assert back.seq == seqs[1]
+        beyond = await phone.call(Mark(channel=room, seq=9_999), ErrorFrame)
+        assert beyond.field == "seq"
+    async with Peer.signed_in(shared.url, name, phone.token) as again:
+        assert again.welcome is not None
+        mine = {m.channel: m for m in again.welcome.channels}[room]
+        assert (mine.read, mine.unread, mine.mentions) == (seqs[1], 2, 2)
+
+
+async def test_the_heartbeat_tells_the_heads(start_server: Callable[..., ChatServer]) -> None:
+    server = start_server("--heartbeat", "0.5")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        ok = await alice.say("hello")
+        heads = await alice.next(Heads, lambda frame: frame.heads.get("#general") == ok.seq)
+        assert heads.heads == {"#general": ok.seq}
+        assert not alice.kept(Event)  # not joined in this session: heads only

@@ -1,0 +1,113 @@
+"""A slow, hostile or broken client costs the others nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+
+from websockets.asyncio.client import connect
+
+from chat.errors import CloseCode
+from chat.protocol.commands import Ping, Send
+from chat.protocol.frames import ErrorFrame
+from chat.protocol.items import Event
+from tests.serving import ChatServer, Peer, eventually
+
+FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
+
+
+async def test_too_many_commands_are_refused_with_the_time_to_wait(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.rate", "5", "--limits.burst", "10")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        ids = [await alice.post(Ping()) for _ in range(15)]
+        error = await alice.next(ErrorFrame)
+        assert error.code == "rate_limited"
+        assert error.retryable
+        assert error.id in ids
+        assert error.retry_after is not None
+        assert 0 < error.retry_after <= 1
+        await asyncio.sleep(error.retry_after)  # the very thing that is tested
+        await alice.settle()
+
+
+async def test_a_flood_is_closed_and_may_come_back(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.rate", "5", "--limits.burst", "10")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        for _ in range(200):
+            await alice.post(Ping())
+        code = await alice.close_code()
+        assert code == CloseCode.RATE_LIMITED
+        assert CloseCode.tells_to_return(code)
+
+
+async def test_a_reader_that_stalls_is_cut_and_the_others_get_everything(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*FAST, "--queue-bytes", "65536", "--close-timeout", "0.5")
+    async with (
+        Peer.signed_in(server.url, "alice") as alice,
+        Peer.signed_in(server.url, "bob") as bob,
+        Peer.signed_in(server.url, "stalled") as stalled,
+    ):
+        for peer in (alice, bob, stalled):
+            await peer.join("#room")
+        before = server.health()["connections"]
+        stalled.socket.transport.pause_reading()
+        text, count = "x" * 4_000, 0
+        deadline = time.monotonic() + 20
+        while server.health()["connections"] == before:
+            assert time.monotonic() < deadline, "the stalled reader was never cut"
+            await asyncio.gather(*(alice.say(text, "#room") for _ in range(100)))
+            count += 100
+        await bob.settle()
+        texts = [event for event in bob.kept(Event) if event.kind == "message"]
+        assert len(texts) == count
+        stalled.socket.transport.resume_reading()
+        assert await stalled.close_code() in (None, 1006, CloseCode.SLOW_READER)
+
+
+async def test_a_half_open_connection_is_found_by_the_heartbeat(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--heartbeat", "0.5", "--close-timeout", "0.5")
+    request = (
+        f"GET /echo HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n"
+    )
+    before = server.burden()
+    with socket.create_connection(("127.0.0.1", server.port)) as silent:
+        silent.sendall(request.encode())
+        eventually(lambda: server.burden()[0] == before[0] + 1, "the silent client is there")
+        eventually(lambda: server.burden() == before, "the silent client was cut", patience=5)
+
+
+async def test_a_close_that_the_client_never_finishes_is_finished_for_it(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--close-timeout", "0.5")
+    before = server.burden()
+    async with connect(server.url + "/echo", proxy=None) as client:
+        client.transport.write(b"\x88\x80\x00\x00\x00\x00")  # a close frame, and then nothing
+        client.transport.pause_reading()
+        eventually(lambda: server.burden() == before, "the connection was cut", patience=5)
+        client.transport.abort()
+
+
+async def test_commands_under_way_are_bounded_and_none_is_lost(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*FAST)
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#room")
+        for number in range(2_000):
+            await alice.post(Send(channel="#room", text=str(number)))
+        await alice.settle()
+        texts = [event.text for event in alice.kept(Event) if event.kind == "message"]
+        assert texts == [str(number) for number in range(2_000)]
