@@ -21,6 +21,7 @@ __all__ = [
     "ECHO",
     "GENERAL",
     "NAME_MAX",
+    "TooLong",
     "channel_names",
     "check_channel",
     "check_line",
@@ -53,15 +54,20 @@ _MENTION = re.compile(r"(?<![A-Za-z0-9_.\-@/])@([A-Za-z0-9_.\-]+)")
 
 # What a terminal may act on, or what may reorder or hide the text around it: C0, DEL, C1, lone
 # surrogates, line and paragraph separators, bidi controls, zero-width and invisible format
-# characters, and tags. U+200D (joins emoji) and the variation selectors stay.
+# characters, and tags. U+200C and U+200D (Persian and Indic spelling, joined emoji) and the
+# variation selectors stay: they are ordinary text.
 _UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
-    "\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200e\u200f\u2028-\u202e"
+    "\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _LINE_BREAKS = re.compile("[\n\t\r]+")
-_MARKS_MAX = 8  # combining marks kept on one character; more is a flood, not a language
+_MARKS_MAX = 8  # what may be stacked on one character; more is a flood, not a language
 _MARKS_FLOOD = re.compile(r"[^\x00-\u02ff]{9,}")
+
+
+class TooLong(ValueError):
+    """A text or a list of names is over its limit."""
 
 
 def check_text(value: str, limit: int) -> str:
@@ -72,10 +78,10 @@ def check_text(value: str, limit: int) -> str:
         limit: longest length in characters.
 
     Raises:
-        ValueError: with a message for a person.
+        TooLong: more characters than `limit`.
+        ValueError: a character is not allowed; the message is for a person.
     """
-    if len(value) > limit:
-        raise ValueError(f"is {len(value):,} characters long; at most {limit:,} are allowed")
+    _check_length(value, limit)
     if found := _FORBIDDEN.search(value):
         raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
     return value
@@ -83,8 +89,7 @@ def check_text(value: str, limit: int) -> str:
 
 def check_line(value: str, limit: int) -> str:
     """Return `value` if it may stand on one line (topic, emoji, id): no control characters."""
-    if len(value) > limit:
-        raise ValueError(f"is {len(value):,} characters long; at most {limit:,} are allowed")
+    _check_length(value, limit)
     if found := _FORBIDDEN_IN_LINE.search(value):
         raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
     return value
@@ -92,8 +97,7 @@ def check_line(value: str, limit: int) -> str:
 
 def check_name(value: str, limit: int = NAME_MAX) -> str:
     """Return `value` if it may be a user's name: 1 to `limit` ASCII letters, digits, `_ - .`."""
-    if len(value) > limit:
-        raise ValueError(f"is {len(value):,} characters long; at most {limit:,} are allowed")
+    _check_length(value, limit)
     if not _NAME.fullmatch(value):
         raise ValueError("must be ASCII letters, digits, '_', '-' or '.', and not empty")
     return value
@@ -106,15 +110,22 @@ def check_channel(value: str, limit: int = NAME_MAX) -> str:
         check_name(rest, limit)
         return value
     if kind == "@":
+        _check_length(rest, (limit + 1) * DIRECT_MAX)
         return direct_channel(check_name(name, limit) for name in rest.split(","))
     raise ValueError("must begin with '#' (a channel) or '@' (a direct channel: @alice,bob)")
+
+
+def _check_length(value: str, limit: int) -> None:
+    if len(value) > limit:
+        raise TooLong(f"is {len(value):,} characters long; at most {limit:,} are allowed")
 
 
 def direct_channel(names: Iterable[str]) -> str:
     """Return the name of the direct channel of `names`: sorted, each person once."""
     unique = {fold(name): name for name in names}
     if not 2 <= len(unique) <= DIRECT_MAX:
-        raise ValueError(f"a direct channel has 2 to {DIRECT_MAX} different participants")
+        refusal = ValueError if len(unique) < 2 else TooLong
+        raise refusal(f"a direct channel has 2 to {DIRECT_MAX} different participants")
     return "@" + ",".join(unique[key] for key in sorted(unique))
 
 
@@ -164,11 +175,21 @@ def _visible(match: re.Match[str]) -> str:
     return f"<U+{code:04X}>"
 
 
+def _is_stacked(char: str) -> bool:
+    """Whether `char` takes no cell of its own: a mark, a joiner, a Hangul vowel or final."""
+    return (
+        unicodedata.category(char) in ("Mn", "Me")
+        or char in "\u200c\u200d"
+        or "\u1160" <= char <= "\u11ff"
+        or "\ud7b0" <= char <= "\ud7ff"
+    )
+
+
 def _thin_marks(match: re.Match[str]) -> str:
     kept: list[str] = []
     marks = 0
     for char in match[0]:
-        marks = marks + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        marks = marks + 1 if _is_stacked(char) else 0
         if marks <= _MARKS_MAX:
             kept.append(char)
     return "".join(kept)
@@ -178,8 +199,8 @@ def printable(value: str) -> str:
     r"""Return `value` with everything made visible that could drive or disorder a terminal.
 
     `\n` and `\t` stay; every other control character, bidi control and invisible format character
-    is replaced by a symbol or by its code point; more than eight combining marks on one character
-    are dropped. Ordinary text is returned as it is.
+    is replaced by a symbol or by its code point; what is stacked on one character beyond eight
+    marks is dropped. Ordinary text is returned as it is.
     """
     if value.isascii() and value.isprintable():
         return value

@@ -8,20 +8,28 @@ default.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chat.errors import ErrorCode, FrameError
+from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Command
 from chat.protocol.frames import ServerFrame
-from chat.protocol.values import Limits
+from chat.protocol.values import ID_MAX, Limits
+from chat.text import check_line, printable_line
 
 __all__ = ["decode_command", "decode_frame", "encode", "json_schema"]
 
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
 _FRAMES: TypeAdapter[ServerFrame] = TypeAdapter(ServerFrame)
 _TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
+
+FAULTS_MAX = 100
+"""Most faults of one frame that are looked into: a hostile one has thousands, and costs time."""
+FIELD_MAX = 120
+"""Longest name of a field at fault that is told; unknown fields may be as long as a frame."""
 
 
 def decode_command(data: bytes | str, limits: Limits) -> Command:
@@ -62,12 +70,18 @@ def encode(frame: BaseModel) -> bytes:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of both directions."""
-    commands = _COMMANDS.json_schema(ref_template="#/$defs/{model}")
-    frames = _FRAMES.json_schema(ref_template="#/$defs/{model}", mode="serialization")
-    definitions = {**commands.pop("$defs", {}), **frames.pop("$defs", {})}
+    template = "#/$defs/{model}"
+    commands = _COMMANDS.json_schema(ref_template=template)
+    frames = _FRAMES.json_schema(ref_template=template, mode="serialization")
+    definitions: dict[str, Any] = {**commands.pop("$defs"), **frames.pop("$defs")}
+    for definition in definitions.values():
+        # Its constant makes `type` a default for pydantic; on the wire it is always there.
+        if "const" in definition.get("properties", {}).get("type", {}):
+            definition["required"] = ["type", *definition.get("required", ())]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "chat protocol, version 1",
+        "title": f"chat protocol, version {PROTOCOL_VERSION}",
+        "anyOf": [{"$ref": "#/command"}, {"$ref": "#/frame"}],
         "command": commands,
         "frame": frames,
         "$defs": definitions,
@@ -76,33 +90,50 @@ def json_schema() -> dict[str, Any]:
 
 def _frame_error(exc: ValidationError, data: bytes | str) -> FrameError:
     """Explain the first fault of a frame to the person who wrote it."""
+    if (count := exc.error_count()) > FAULTS_MAX:
+        return FrameError(
+            ErrorCode.INVALID, f"the frame has {count:,} faults, too many to name", id=_id_of(data)
+        )
     fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-    kind = fault["type"]
+    kind, reason, location = fault["type"], fault["msg"], fault["loc"]
     if kind == "json_invalid":
-        return FrameError(ErrorCode.MALFORMED, f"not valid JSON: {fault['msg']}")
-    if kind in ("model_attributes_type", "dict_type", "model_type") and not fault["loc"]:
+        return FrameError(ErrorCode.MALFORMED, f"not valid JSON: {_plain(reason)}")
+    if not location and kind == "string_unicode":
+        return FrameError(ErrorCode.MALFORMED, "not valid UTF-8")
+    if not location and kind not in _TAG_ERRORS:
         return FrameError(ErrorCode.MALFORMED, "a frame is one JSON object")
     command_id = _id_of(data)
     if kind in _TAG_ERRORS:
         return FrameError(
             ErrorCode.UNKNOWN_TYPE, "unknown or missing type", field="type", id=command_id
         )
-    location = fault["loc"]
-    type_name, path = (str(location[0]), location[1:]) if location else ("frame", ())
-    field = ".".join(str(part) for part in path) or None
+    type_name, *path = location
+    field = _shown(path) or None
     code = ErrorCode.TOO_LONG if kind in ("too_long", "string_too_long") else ErrorCode.INVALID
     subject = f"{type_name}.{field}" if field else type_name
-    message = fault["msg"].removeprefix("Value error, ")
-    return FrameError(code, f"{subject}: {message}", field=field, id=command_id)
+    return FrameError(code, f"{subject}: {_plain(reason)}", field=field, id=command_id)
+
+
+def _plain(reason: str) -> str:
+    """Say a reason as a person would, without the words that the library puts before it."""
+    reason = {
+        "Extra inputs are not permitted": "there is no such field",
+        "Field required": "is missing",
+    }.get(reason, reason)
+    return reason.removeprefix("Value error, ").removeprefix("Invalid JSON: ")
+
+
+def _shown(path: Sequence[int | str]) -> str:
+    """Name a field; keys may be the sender's own, so they are made harmless and short."""
+    field = printable_line(".".join(str(part) for part in path if part != "[key]"))
+    return field if len(field) <= FIELD_MAX else field[: FIELD_MAX - 1] + "…"
 
 
 def _id_of(data: bytes | str) -> str | None:
     """Return the `id` of a frame that failed, if it can be echoed."""
     try:
         found = json.loads(data)
+        value = found.get("id") if isinstance(found, dict) else None
+        return check_line(value, ID_MAX) if isinstance(value, str) else None
     except (ValueError, RecursionError):
         return None
-    value = found.get("id") if isinstance(found, dict) else None
-    if isinstance(value, str) and len(value) <= 64 and value.isprintable():
-        return value
-    return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from chat.protocol.values import (
     Channel,
@@ -17,6 +18,7 @@ from chat.protocol.values import (
     Epoch,
     Flag,
     Id,
+    Limits,
     Line,
     Mid,
     Name,
@@ -61,6 +63,22 @@ class ResumeFrom(Wire):
     mid: Mid | None = None
 
 
+def _few(value: object, info: ValidationInfo) -> object:
+    """Refuse a flood of positions before each of them is looked at."""
+    limits: Limits | None = info.context
+    if limits and isinstance(value, dict) and len(value) > limits.channels:
+        raise PydanticCustomError(
+            "too_long",
+            "names {count} channels; at most {most} are allowed",
+            {"count": f"{len(value):,}", "most": f"{limits.channels:,}"},
+        )
+    return value
+
+
+Positions = Annotated[dict[Channel, ResumeFrom], BeforeValidator(_few)]
+"""Where a client stopped reading each of its logs; not more of them than it may have channels."""
+
+
 class BaseCommand(Wire):
     """What all commands share."""
 
@@ -75,7 +93,7 @@ class Hello(BaseCommand):
     name: Name
     token: Token | None = None
     client: Line | None = None
-    resume: dict[Channel, ResumeFrom] | None = Field(None, max_length=500)
+    resume: Positions | None = None
     """Positions of channels one is a member of; a `joined` for each follows `welcome`."""
 
 

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from chat import text as rules
 
 __all__ = [
+    "ID_MAX",
     "Channel",
     "Cid",
     "Emoji",
@@ -89,13 +90,13 @@ def _checked(
         limits: Limits | None = info.context
         if limits is None:
             return value
-        limit = bound(limits)
         try:
             if len(value) < least:
-                raise ValueError(f"must have at least {least} characters")
-            return check(value, limit)
+                plural = "" if least == 1 else "s"
+                raise ValueError(f"must have at least {least} character{plural}")
+            return check(value, bound(limits))
         except ValueError as exc:
-            kind = "too_long" if len(value) > limit else "bad_text"
+            kind = "too_long" if isinstance(exc, rules.TooLong) else "bad_text"
             raise PydanticCustomError(kind, "{reason}", {"reason": str(exc)}) from None
 
     return AfterValidator(validate)
@@ -117,7 +118,9 @@ Emoji = Annotated[str, _checked(rules.check_line, lambda limits: limits.emoji, l
 """A reaction: an emoji or a short word."""
 Line = Annotated[str, _checked(rules.check_line, lambda _: 300)]
 """A short text on one line."""
-Id = Annotated[str, _checked(rules.check_line, lambda _: 64)]
+ID_MAX = 64
+"""Longest id that a command may carry, in characters."""
+Id = Annotated[str, _checked(rules.check_line, lambda _: ID_MAX)]
 """A command's id, chosen by the client, returned in the answer."""
 Cid = Annotated[str, _checked(rules.check_line, lambda _: 64, least=1)]
 """A send's id, chosen by the client: the same `(author, cid)` is stored once, for ever."""

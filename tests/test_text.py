@@ -1,0 +1,274 @@
+"""The laws of text: what is let in, and that nothing shown can drive a terminal."""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chat.text import (
+    BUILTIN_CHANNELS,
+    DIRECT_MAX,
+    TooLong,
+    channel_names,
+    check_channel,
+    check_line,
+    check_name,
+    check_text,
+    direct_channel,
+    fold,
+    is_builtin,
+    is_direct,
+    mentioned_names,
+    printable,
+    printable_line,
+)
+
+BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
+
+anything = st.text(
+    st.one_of(
+        st.characters(exclude_categories=()),  # lone surrogates included
+        st.sampled_from([*CONTROLS, *BIDI, "\u200b", "\u200d", "\u0301", "\u20dd", "\ufe0f"]),
+    )
+)
+name_characters = "abcABC019_-."
+names = st.text(name_characters, min_size=1, max_size=32)
+
+
+# Out: what a terminal gets
+
+
+@given(anything)
+@example("\x1b]52;c;ZXZpbA==\x07")
+@example("\x9b31m")
+@example("a\u202etxt.exe")
+@example("\ud83d")
+def test_what_is_printed_cannot_drive_or_reorder_a_terminal(text: str) -> None:
+    for char in printable(text):
+        assert char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
+        assert char not in BIDI
+    printable(text).encode()  # no lone surrogate: it can be written
+
+
+@given(anything)
+def test_a_printed_line_is_one_line_without_tabs(text: str) -> None:
+    line = printable_line(text)
+    assert not set(line) & set("\n\t\r")
+    assert len(line.splitlines()) <= 1
+    assert printable(line) == line
+
+
+@given(anything)
+@example("e" + "\u0301" * 8)
+@example("e" + "\u0301" * 9)
+def test_printing_twice_changes_nothing_more(text: str) -> None:
+    assert printable(printable(text)) == printable(text)
+    assert printable_line(printable_line(text)) == printable_line(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain ASCII, two lines\n\tand a tab",
+        "Grüße, żółw, Ελληνικά, Привет",
+        "日本語と한국어、ไทย, हिन्दी, العربية, עברית",
+        "می\u200cخواهم",  # Persian needs its non-joiner
+        "🤷🏽\u200d♀️ 👩\u200d👩\u200d👧\u200d👦 🏳️\u200d🌈 ❤️ 1️⃣",
+        "e\u0301 o\u0302\u0323 Z\u0351\u036b\u0343",
+    ],
+)
+def test_ordinary_text_is_printed_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [
+        ("\x00", "␀"),
+        ("\x1b", "␛"),
+        ("\x7f", "␡"),
+        ("\x85", "<U+0085>"),
+        ("\u202e", "<U+202E>"),
+        ("\u200b", "<U+200B>"),
+        ("\U000e0041", "<U+E0041>"),
+        ("\ud800", "\ufffd"),
+    ],
+)
+def test_what_is_replaced_stays_visible(hidden: str, shown: str) -> None:
+    assert printable(f"a{hidden}b") == f"a{shown}b"
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u20dd", "\ufe0f", "\u0301\u200d", "\u1161"])
+def test_a_flood_of_marks_is_thinned_and_the_text_around_it_stays(mark: str) -> None:
+    thinned = printable("a" + mark * 5_000 + "é!")
+    assert thinned.startswith("a")
+    assert thinned.endswith("é!")
+    assert len(thinned) <= len("a") + 8 + len("é!")
+
+
+def test_bidi_and_hidden_characters_are_never_in_a_prompt_like_line() -> None:
+    assert printable_line("a\r\n\tb\u2028c") == "a b<U+2028>c"
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        "\x1b",
+        "\u202e",
+        "\u0301",
+        "a\u0301",
+        "\ud800",
+        "🤷🏽\u200d♀️",
+        "\n",
+        "漢",
+        "@",
+        "@a",
+        "a@a-.",
+    ],
+)
+@pytest.mark.parametrize("show", [printable, printable_line, mentioned_names])
+def test_the_cost_grows_with_the_length_and_no_faster(
+    flood: str, show: Callable[[str], object]
+) -> None:
+    def cost(length: int) -> float:
+        text = (flood * length)[:length]
+        rounds = []
+        for _ in range(3):
+            began = time.process_time()
+            show(text)
+            rounds.append(time.process_time() - began)
+        return min(rounds)
+
+    # Ten times the text: a quadratic cost would be a hundredfold.
+    assert cost(100_000) < 40 * max(cost(10_000), 0.001)
+
+
+# In: what the protocol takes
+
+
+@given(anything, st.integers(0, 40))
+def test_text_is_let_in_unchanged_or_not_at_all(text: str, limit: int) -> None:
+    forbidden = any(
+        unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in text
+    )
+    if forbidden or len(text) > limit:
+        with pytest.raises(ValueError, match=r"characters long|holds the character"):
+            check_text(text, limit)
+    else:
+        assert check_text(text, limit) == text
+
+
+@given(anything, st.integers(0, 40))
+def test_a_line_let_in_is_one_line(text: str, limit: int) -> None:
+    try:
+        line = check_line(text, limit)
+    except ValueError:
+        assert len(text) > limit or any(
+            unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text
+        )
+    else:
+        assert line == text
+        assert len(line.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("check", [check_text, check_line, check_name])
+def test_too_long_is_an_error_of_its_own_and_says_the_limit(
+    check: Callable[[str, int], str],
+) -> None:
+    with pytest.raises(TooLong, match="is 1,001 characters long; at most 1,000 are allowed"):
+        check("x" * 1_001, 1_000)
+
+
+@given(st.text(st.characters(max_codepoint=0x250), max_size=40))
+def test_names_are_ascii_letters_digits_and_three_signs(text: str) -> None:
+    try:
+        check_name(text)
+    except ValueError:
+        assert not re.fullmatch(r"[A-Za-z0-9_.\-]{1,32}", text)
+    else:
+        assert re.fullmatch(r"[A-Za-z0-9_.\-]{1,32}", text)
+
+
+def test_a_name_with_a_line_end_is_no_name() -> None:
+    with pytest.raises(ValueError, match="ASCII"):
+        check_name("alice\n")
+
+
+@given(names)
+def test_a_channel_keeps_its_spelling(name: str) -> None:
+    channel = f"#{name}"
+    assert check_channel(channel) == channel
+    assert not is_direct(channel)
+    assert channel_names(channel) == ()
+
+
+@given(
+    st.lists(names, min_size=2, max_size=DIRECT_MAX, unique_by=fold).flatmap(
+        lambda people: st.tuples(st.just(people), st.permutations(people))
+    )
+)
+def test_a_direct_channel_has_one_name_whatever_the_order(
+    orders: tuple[list[str], list[str]],
+) -> None:
+    people, shuffled = orders
+    channel = direct_channel(people)
+    assert check_channel("@" + ",".join(shuffled)) == channel
+    assert check_channel(channel) == channel
+    assert is_direct(channel)
+    assert sorted(channel_names(channel)) == sorted(people)
+
+
+@pytest.mark.parametrize(
+    "channel",
+    ["", "general", "#", "# ", "#a b", "#a/b", "##a", "@", "@alice", "@alice,", "@Al,al", "@a,b c"],
+)
+def test_what_is_no_channel_is_refused_for_what_it_holds(channel: str) -> None:
+    with pytest.raises(ValueError, match=r"must|participants") as caught:
+        check_channel(channel)
+    assert not isinstance(caught.value, TooLong)
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        "#" + "a" * 33,
+        "@alice," + "b" * 33,
+        "@" + ",".join(f"p{i}" for i in range(DIRECT_MAX + 1)),
+        "@" + "a," * 50_000,
+    ],
+)
+def test_a_channel_over_a_limit_is_too_long(channel: str) -> None:
+    with pytest.raises(TooLong):
+        check_channel(channel)
+
+
+def test_a_direct_channel_of_the_longest_names_is_allowed() -> None:
+    people = [f"{i:0>32}" for i in range(DIRECT_MAX)]
+    assert channel_names(check_channel("@" + ",".join(people))) == tuple(people)
+
+
+def test_built_in_channels_are_known_in_any_spelling() -> None:
+    assert all(is_builtin(channel.upper()) for channel in BUILTIN_CHANNELS)
+    assert not is_builtin("#counters")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("@Alice, hi", ("alice",)),
+        ("hi @alice and @bob; @alice again", ("alice", "bob")),
+        ("ask @alice.", ("alice.", "alice")),
+        ("(@a-b-)", ("a-b-", "a-b")),
+        ("mail me@example.org, see https://example.org/@alice", ()),
+        ("@ @@x", ()),
+    ],
+)
+def test_mentions(text: str, found: tuple[str, ...]) -> None:
+    assert mentioned_names(text) == found
