@@ -1,0 +1,104 @@
+"""Two people in two real terminals: what one types, the other sees, whatever happens between."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.serving import ChatServer
+from tests.terminal.tmux import Terminal
+
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def open_client(tmp_path: Path) -> Iterator[Open]:
+    """Open clients: `open_client("alice", url)`; each person has a home that survives."""
+    with ExitStack() as stack:
+
+        def open_one(name: str, url: str, columns: int = 80, rows: int = 24) -> Terminal:
+            home = tmp_path / f"home-{name}"
+            terminal = stack.enter_context(Terminal(home, columns, rows))
+            terminal.run("chat-client", "--name", name, "--url", url)
+            return terminal
+
+        yield open_one
+
+
+def test_a_message_travels_both_ways(server: ChatServer, open_client: Open) -> None:
+    alice, bob = open_client("alice", server.url), open_client("bob", server.url)
+    for terminal in (alice, bob):
+        terminal.wait_for("#general")
+        terminal.wait_for("online")
+    alice.type("hello from alice")
+    alice.keys("Enter")
+    bob.wait_for("hello from alice")
+    bob.type("and back")
+    bob.keys("Enter")
+    alice.wait_for("and back")
+
+
+def test_everything_said_is_there_once_after_kill_9_of_the_server(
+    server: ChatServer, open_client: Open
+) -> None:
+    alice, bob = open_client("alice", server.url), open_client("bob", server.url)
+    for terminal in (alice, bob):
+        terminal.wait_for("online")
+    alice.type("before the crash")
+    alice.keys("Enter")
+    bob.wait_for("before the crash")
+    server.kill()
+    alice.wait_for("no server")
+    alice.type("typed while it was away")
+    alice.keys("Enter")
+    server.start()
+    for terminal in (alice, bob):
+        screen = terminal.wait_for("typed while it was away")
+        assert screen.count("typed while it was away") == 1
+        assert screen.count("before the crash") == 1
+        assert screen.index("before the crash") < screen.index("typed while it was away")
+
+
+def test_what_was_typed_survives_kill_9_of_the_client(
+    server: ChatServer, open_client: Open
+) -> None:
+    alice, bob = open_client("alice", server.url), open_client("bob", server.url)
+    for terminal in (alice, bob):
+        terminal.wait_for("online")
+    server.kill()
+    alice.wait_for("no server")
+    alice.type("from beyond")
+    alice.keys("Enter")
+    alice.wait_for("from beyond")
+    os.kill(alice.pid, signal.SIGKILL)
+    server.start()
+    again = open_client("alice", server.url)
+    again.wait_for("from beyond")
+    bob.wait_for("from beyond")
+    assert bob.screen().count("from beyond") == 1
+
+
+def test_leaving_puts_the_terminal_back_and_exits_with_0(
+    server: ChatServer, open_client: Open
+) -> None:
+    alice = open_client("alice", server.url)
+    alice.wait_for("online")
+    alice.type("/quit")
+    alice.keys("Enter")
+    alice.wait_for("Pane is dead")
+    assert alice.exit_code == 0
+
+
+def test_without_a_server_it_says_how_to_start_one_and_keeps_trying(
+    tmp_path: Path, open_client: Open
+) -> None:
+    server = ChatServer(tmp_path / "data")
+    alice = open_client("alice", server.url)
+    alice.wait_for("chat-server")
+    with server:
+        alice.wait_for("online")

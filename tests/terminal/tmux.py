@@ -1,0 +1,117 @@
+"""A real terminal for tests: tmux on a socket of its own, with keys that go in and a screen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sysconfig
+import uuid
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.serving import eventually
+
+__all__ = ["Terminal"]
+
+
+class Terminal:
+    """One program in a tmux window.
+
+    Args:
+        home: folder for everything the program keeps.
+        columns: width in cells.
+        rows: height in cells.
+    """
+
+    def __init__(self, home: Path, columns: int = 80, rows: int = 24) -> None:
+        if shutil.which("tmux") is None:
+            if os.environ.get("CHAT_REQUIRE_INTEROP"):
+                pytest.fail("tmux is not installed")
+            pytest.skip("tmux is not installed")
+        self.home = home
+        self.columns, self.rows = columns, rows
+        self._socket = f"chat-test-{uuid.uuid4().hex[:12]}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._tmux("kill-server", check=False)
+
+    def run(self, *command: str) -> None:
+        """Start `command` in a new window; the first word is looked up among our scripts."""
+        script = Path(sysconfig.get_path("scripts")) / command[0]
+        places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+        environment = [f"-e{name}={self.home}" for name in places]
+        self._tmux(
+            "-f/dev/null",
+            *("new-session", "-d", "-x", str(self.columns), "-y", str(self.rows)),
+            *environment,
+            "-eCOLORTERM=truecolor",
+            *(str(script), *command[1:]),
+        )
+        self._tmux("set-option", "-g", "remain-on-exit", "on")
+
+    @property
+    def pid(self) -> int:
+        """The program's process id."""
+        return int(self._tmux("display-message", "-p", "#{pane_pid}"))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the program is over."""
+        return self._tmux("display-message", "-p", "#{pane_dead}").strip() == "1"
+
+    @property
+    def exit_code(self) -> int:
+        """The program's exit code, once it is over."""
+        return int(self._tmux("display-message", "-p", "#{pane_dead_status}"))
+
+    def keys(self, *keys: str) -> None:
+        """Press keys, in tmux's names: `Enter`, `C-j`, `M-Enter`, …"""
+        self._tmux("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        """Type `text` as it is."""
+        self._tmux("send-keys", "-l", text)
+
+    def paste(self, text: str) -> None:
+        """Paste `text` as a terminal does: bracketed, if the program asked for that."""
+        subprocess.run(
+            ["tmux", "-L", self._socket, "load-buffer", "-"], input=text, text=True, check=True
+        )
+        self._tmux("paste-buffer", "-p", "-d")
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the window's size."""
+        self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
+
+    def screen(self) -> str:
+        """Return what is on the screen."""
+        return self._tmux("capture-pane", "-p")
+
+    def wait_for(self, text: str, *, times: int = 1) -> str:
+        """Wait until `text` is on the screen `times` times; return the screen."""
+        try:
+            eventually(lambda: self.screen().count(text) >= times, f"{text!r} on the screen")
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}\n{self.screen()}") from None
+        return self.screen()
+
+    def wait_until_gone(self, text: str) -> None:
+        """Wait until `text` is no longer on the screen."""
+        try:
+            eventually(lambda: text not in self.screen(), f"{text!r} gone from the screen")
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}\n{self.screen()}") from None
+
+    def _tmux(self, *arguments: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["tmux", "-L", self._socket, *arguments], capture_output=True, text=True, check=False
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"tmux {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout
