@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.serving import ChatServer
+
+# A busy machine is slow now and then; `timeout` in pyproject.toml finds what really hangs.
+settings.register_profile("chat", deadline=None, print_blob=True)
+settings.load_profile("chat")
 
 
 @pytest.fixture

@@ -75,6 +75,8 @@ class Item(_Body):
 class _EventHead(Wire):
     """What an event frame starts with (a base listed last gives its fields first)."""
 
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
     type: Literal["event"] = "event"
     channel: Channel
 

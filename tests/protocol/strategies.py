@@ -1,0 +1,110 @@
+"""Hypothesis strategies for every model of the protocol, derived from the field types."""
+
+from __future__ import annotations
+
+import typing
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from chat.protocol import values
+from chat.protocol.commands import Command, History, Positions
+from chat.protocol.frames import ServerFrame
+from chat.text import DIRECT_MAX, direct_channel, fold
+
+__all__ = ["COMMANDS", "FRAMES", "commands", "frames", "members", "models"]
+
+
+def members(union: object) -> tuple[type[BaseModel], ...]:
+    """Return the models of a discriminated union."""
+    return get_args(get_args(union)[0])
+
+
+COMMANDS = members(Command)
+FRAMES = members(ServerFrame)
+
+_name_signs = "abcdefXYZ0189_-."
+_visible = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"))
+_names = st.text(_name_signs, min_size=1, max_size=values.Limits().name)
+_directs = st.lists(_names, min_size=2, max_size=DIRECT_MAX, unique_by=fold).map(direct_channel)
+_channels = st.one_of(_names.map("#{}".format), _directs)
+
+
+def _lines(least: int, most: int) -> st.SearchStrategy[str]:
+    return st.text(_visible, min_size=least, max_size=most)
+
+
+_ids = _lines(1, 64)
+_BY_TYPE: list[tuple[object, st.SearchStrategy[Any]]] = [
+    (values.Name, _names),
+    (values.Channel, _channels),
+    (values.Text, st.text(st.one_of(_visible, st.sampled_from("\n\t")), min_size=1, max_size=60)),
+    (values.Topic, _lines(0, 300)),
+    (values.Emoji, _lines(1, 32)),
+    (values.Line, _lines(0, 300)),
+    (values.Id, _lines(0, values.ID_MAX)),
+    (values.Cid, _ids),
+    (values.Mid, _ids),
+    (values.Epoch, _ids),
+    (values.Token, st.text(_name_signs, min_size=32, max_size=128)),
+    (values.Flag, st.booleans()),
+    (values.Seq, st.integers(1, 2**53 - 1)),
+    (values.Position, st.integers(0, 2**53 - 1)),
+    (str, st.text(_visible, max_size=60)),
+    (int, st.integers(1, 2**53 - 1)),
+    (float, st.floats(0, 1e9, allow_nan=False)),
+    (bool, st.booleans()),
+    (NoneType, st.none()),
+]
+
+
+def _of_type(hint: Any) -> st.SearchStrategy[Any]:
+    for known, strategy in _BY_TYPE:
+        if hint is known:
+            return strategy
+    if hint is Positions:
+        return _of_type(get_args(hint)[0])
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _of_type(arguments[0])
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin in (Union, UnionType):
+        return st.one_of([_of_type(argument) for argument in arguments])
+    if origin is tuple:
+        return st.lists(_of_type(arguments[0]), max_size=3).map(tuple)
+    if origin is dict:
+        return st.dictionaries(_of_type(arguments[0]), _of_type(arguments[1]), max_size=3)
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return models(hint)
+    raise TypeError(f"no strategy for {hint!r}")
+
+
+def models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
+    """Return a strategy for instances of `model` that keep every rule."""
+    if model is values.Limits:
+        return st.just(values.Limits())
+    hints = typing.get_type_hints(model, include_extras=True)
+    fields = {}
+    for name, field in model.model_fields.items():
+        strategy = _of_type(hints[name])
+        fields[name] = strategy if field.is_required() else st.just(field.get_default()) | strategy
+    if model is History:
+        # One anchor at most.
+        anchors = st.sampled_from(["before", "after", "around"])
+        fields = {
+            **{name: strategy for name, strategy in fields.items() if name not in _ANCHORS},
+            "limit": st.integers(1, 1_000),
+        }
+        return st.tuples(anchors, st.integers(1, 9)).flatmap(
+            lambda anchor: st.builds(model, **fields, **{anchor[0]: st.just(anchor[1])})
+        )
+    return st.builds(model, **fields)
+
+
+_ANCHORS = ("before", "after", "around")
+
+commands: st.SearchStrategy[Command] = st.one_of([models(model) for model in COMMANDS])
+frames: st.SearchStrategy[ServerFrame] = st.one_of([models(model) for model in FRAMES])

@@ -1,0 +1,84 @@
+"""What holds for all models: names, immutability, strictness; and the limits."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from chat.protocol.commands import Ping
+from chat.protocol.frames import Ok, Welcome
+from chat.protocol.items import FOLDED_KINDS, Event, Item, Kind
+from chat.protocol.values import Limits
+from tests.protocol.strategies import COMMANDS, FRAMES
+
+ALL = [*COMMANDS, *FRAMES, Item, Limits]
+
+
+def type_of(model: type[BaseModel]) -> str:
+    return str(model.model_fields["type"].default)
+
+
+@pytest.mark.parametrize("union", [COMMANDS, FRAMES])
+def test_each_direction_uses_a_type_once(union: tuple[type[BaseModel], ...]) -> None:
+    types = [type_of(model) for model in union]
+    assert len(set(types)) == len(types)
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_fields_are_lower_case_words(model: type[BaseModel]) -> None:
+    for name in model.model_fields:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name), name
+
+
+@pytest.mark.parametrize("model", ALL)
+def test_every_model_is_frozen_strict_and_documented(model: type[BaseModel]) -> None:
+    assert model.model_config["frozen"]
+    assert model.model_config["strict"]
+    assert model.__doc__
+
+
+@pytest.mark.parametrize("model", COMMANDS)
+def test_commands_forbid_what_they_do_not_know(model: type[BaseModel]) -> None:
+    assert model.model_config["extra"] == "forbid"
+
+
+@pytest.mark.parametrize("model", FRAMES)
+def test_frames_ignore_what_they_do_not_know(model: type[BaseModel]) -> None:
+    assert model.model_config["extra"] == "ignore"
+
+
+def test_a_frame_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Ping(id="1").id = "2"  # type: ignore[misc]  # the point of the test
+
+
+def test_an_answer_names_the_command_it_answers() -> None:
+    assert "id" in Ok.model_fields
+    assert "id" in Welcome.model_fields
+
+
+def test_an_event_and_an_item_tell_a_body_alike() -> None:
+    shared = set(Event.model_fields) & set(Item.model_fields)
+    assert set(Event.model_fields) - shared == {"type", "channel"}
+    assert set(Item.model_fields) - shared == {"rev", "edited", "reactions"}
+
+
+def test_the_kinds_that_change_a_message_are_kinds() -> None:
+    assert set(get_args(get_args(get_args(Kind)[0])[0])) > FOLDED_KINDS
+
+
+@pytest.mark.parametrize("name", Limits.model_fields)
+@pytest.mark.parametrize("value", [0, -1])
+def test_no_limit_may_be_nothing(name: str, value: int) -> None:
+    broken: dict[str, Any] = {name: value}
+    with pytest.raises(ValidationError):
+        Limits(**broken)
+
+
+def test_a_frame_of_the_longest_text_fits_in_the_longest_frame() -> None:
+    limits = Limits()
+    # Four bytes of UTF-8 are the most a character takes.
+    assert 4 * limits.text < limits.frame
