@@ -1,0 +1,204 @@
+"""One name on one server, as this computer knows it: channels, outbox, drafts, and their file.
+
+Changes gather in memory and go to disk together, a moment later; only what a person typed goes
+there at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from chat.client.cache import Cache, DiskTrouble
+from chat.client.followed import Followed
+from chat.client.follower import LogView
+from chat.client.outbox import Outbox
+from chat.client.state import Message
+
+__all__ = ["Account"]
+
+_log = logging.getLogger(__name__)
+
+
+class Account:
+    """What is known of one name on one server.
+
+    Args:
+        path: its file.
+        me: the name.
+        adopt: a file to take over: what was typed before the server was known.
+        changed: called when there is something to flush.
+        trouble: told once when the disk takes no writes, with a line for a person.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        me: str,
+        *,
+        adopt: Path | None = None,
+        changed: Callable[[], None],
+        trouble: Callable[[str], None],
+    ) -> None:
+        self.me = me
+        self.path = path
+        self._cache = Cache(path)
+        self._tell_changed = changed
+        self._tell_trouble = trouble
+        self._dirty: set[str] = set()
+        self._stale: set[str] = set()  # channels whose stored lines are those of another log
+        self._dirty_drafts: set[str] = set()
+        self._dirty_prefs: set[str] = set()
+        self._is_troubled = False
+        self.outbox = Outbox(self._cache.put_outbox)
+        self.channels: dict[str, Followed] = {}
+        self.drafts: dict[str, str] = {}
+        self.prefs: dict[str, str] = {}
+        if adopt is not None:
+            self._guard(lambda: self._cache.adopt(adopt))
+        self._load()
+
+    def _load(self) -> None:
+        for record in self._cache.channels():
+            self.followed(record.name).restore(record)
+        self.outbox.load(self._cache.outbox())
+        for channel in self.outbox.channels():
+            self.followed(channel)
+        self.drafts = self._cache.drafts()
+        self.prefs = self._cache.prefs()
+
+    def renamed(self, me: str) -> None:
+        """Take one's name as the server spells it."""
+        self.me = me
+        for channel in self.channels.values():
+            channel.view.me = me
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        self.flush()
+        self._cache.close()
+
+    # Channels
+
+    def _line(self, name: str, seq: int) -> Message | None:
+        return None if name in self._stale else self._cache.line(name, seq)
+
+    def followed(self, name: str) -> Followed:
+        """Return the channel; it is made if it is not known."""
+        found = self.channels.get(name)
+        if found is None:
+            view = LogView(name, self.me, partial(self._line, name), partial(self._stale.add, name))
+            found = Followed(view, generation=self._cache.generation(name))
+            self.channels[name] = found
+        return found
+
+    def touch(self, channel: Followed) -> None:
+        """Note that the channel has something to be written."""
+        if channel.is_kept:
+            self._dirty.add(channel.name)
+        self._tell_changed()
+
+    def forget(self, channel: Followed) -> None:
+        """Forget a channel that one is no member of; what is unsent in it stays."""
+        self.channels.pop(channel.name, None)
+        self._dirty.discard(channel.name)
+        self._stale.discard(channel.name)
+        self._guard(lambda: self._cache.forget_channel(channel.name))
+        if channel.name in self.outbox.channels():
+            self.followed(channel.name)
+
+    def lines_before(self, channel: Followed, before: int, limit: int) -> tuple[list[Message], int]:
+        """Return up to `limit` lines that end right before `before`, without a hole.
+
+        Returns:
+            The lines, and the lowest seq up to which nothing is missing.
+        """
+        view = channel.view
+        span = view.coverage.around(before - 1)
+        if span is None:
+            return [], before
+        is_stale = channel.name in self._stale
+        stored = [] if is_stale else self._cache.lines_before(channel.name, before, span[0], limit)
+        found = {line.seq or 0: line for line in stored}
+        found |= {seq: line for seq, line in view.changed.items() if span[0] <= seq < before}
+        chosen = sorted(found)[-limit:]
+        lowest = chosen[0] if len(chosen) == limit else span[0]
+        return [found[seq] for seq in chosen], lowest
+
+    def count_above(self, channel: Followed, seq: int, limit: int) -> tuple[int, int]:
+        """Return how many unread messages and mentions there are above `seq`."""
+        self.flush()
+        return self._cache.count_above(channel.name, seq, self.me, limit)
+
+    # Drafts and preferences
+
+    def set_draft(self, channel: str, text: str) -> None:
+        """Keep what is typed and not sent."""
+        self.drafts[channel] = text
+        self._dirty_drafts.add(channel)
+        self._tell_changed()
+
+    def set_pref(self, key: str, value: str) -> None:
+        """Keep something that the screens want to find again."""
+        self.prefs[key] = value
+        self._dirty_prefs.add(key)
+        self._tell_changed()
+
+    # To disk
+
+    def flush(self) -> frozenset[str]:
+        """Write what has changed; what cannot be written stays in memory, for the next time.
+
+        Returns:
+            Channels that another client on this computer has begun anew: so must this one.
+        """
+        refused: frozenset[str] = frozenset()
+
+        def write() -> None:
+            nonlocal refused
+            refused = self._write()
+
+        self._guard(write)
+        return refused
+
+    def _write(self) -> frozenset[str]:
+        for name in tuple(self._stale):
+            if channel := self.channels.get(name):
+                channel.generation = self._cache.discard_lines(name, channel.record())
+            self._stale.discard(name)
+        dirty = [self.channels[name] for name in self._dirty if name in self.channels]
+        refused: frozenset[str] = frozenset()
+        if dirty or self.outbox.confirmed:
+            lines = [line for channel in dirty for line in channel.view.changed.values()]
+            records = [channel.record() for channel in dirty if channel.is_member]
+            refused = self._cache.save(lines, records, tuple(self.outbox.confirmed))
+            self.outbox.confirmed.clear()
+            for channel in dirty:
+                channel.view.changed.clear()
+            self._dirty.clear()
+        if self._dirty_drafts:
+            self._cache.put_drafts({name: self.drafts[name] for name in self._dirty_drafts})
+            self._dirty_drafts.clear()
+        if self._dirty_prefs:
+            self._cache.put_prefs({key: self.prefs[key] for key in self._dirty_prefs})
+            self._dirty_prefs.clear()
+        return refused
+
+    def refresh(self, channel: Followed) -> None:
+        """Take up the generation that another client has given the channel, with no lines yet."""
+        channel.view.forget()
+        self._stale.discard(channel.name)  # what is stored now is the other client's
+        channel.generation = self._cache.generation(channel.name)
+
+    def _guard(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except DiskTrouble as exc:
+            _log.error("%s", exc)
+            if not self._is_troubled:
+                self._is_troubled = True
+                self._tell_trouble(str(exc))
+        else:
+            self._is_troubled = False

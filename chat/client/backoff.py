@@ -1,0 +1,44 @@
+"""How long to wait before the next attempt. Pure; chance is injected."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+__all__ = ["Backoff"]
+
+
+class Backoff:
+    """Exponential with full jitter: a random moment within a window that doubles.
+
+    Full jitter spreads clients that lost the same server at the same instant.
+
+    Args:
+        first: the first window, in seconds.
+        longest: the window never grows beyond this.
+        chance: returns a number between its two arguments.
+    """
+
+    def __init__(
+        self,
+        first: float = 0.25,
+        longest: float = 30.0,
+        chance: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._first = first
+        self._longest = longest
+        self._chance = chance
+        self._window = first
+
+    def next(self) -> float:
+        """Return the seconds to wait now; the next window is twice as wide."""
+        window, self._window = self._window, min(self._window * 2, self._longest)
+        return self._chance(0, window)
+
+    def within(self, window: float) -> float:
+        """Return a random moment of a window that the server asked for (an hour at most)."""
+        return self._chance(0, min(max(window, 0.0), 3600.0))
+
+    def reset(self) -> None:
+        """Begin again with the first window."""
+        self._window = self._first

@@ -1,0 +1,336 @@
+"""The client's file: outbox, lines, positions, drafts. The only place with SQL.
+
+One SQLite file for each server and name. What is typed is committed with `synchronous=FULL` before
+anything is sent; lines, positions and what the server confirmed are committed together, so a
+position never claims a line that is not there.
+
+Two clients of one person may share the file. Each writes only what it knows itself, the later
+writer's position stands, and a stale one costs reading a page again. One that throws a log's lines
+away raises the channel's `generation`: the other's next write to the channel is refused, and it
+starts that channel anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from chat.client.private import make_private_directory
+from chat.client.state import Message
+from chat.errors import ChatError, StartupError
+from chat.text import fold
+
+__all__ = ["Cache", "ChannelRecord", "DiskTrouble", "OutboxRow", "unsent_in"]
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE outbox (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    cid TEXT NOT NULL UNIQUE,
+    channel TEXT NOT NULL,
+    command TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE lines (
+    channel TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    rev INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (channel, seq)
+) WITHOUT ROWID;
+CREATE TABLE channels (
+    name TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    record TEXT NOT NULL
+);
+CREATE TABLE drafts (channel TEXT PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE prefs (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_MESSAGE = TypeAdapter(Message)
+
+
+class DiskTrouble(ChatError):
+    """The file does not take writes now; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """What a person typed and the server has not confirmed.
+
+    `command` is the command's JSON without its id; `state` is `pending` or `failed`.
+    """
+
+    cid: str
+    channel: str
+    command: str
+    ts: int
+    state: str = "pending"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRecord:
+    """A channel as it was left: where its log was read to, and what the sidebar shows."""
+
+    name: str
+    epoch: str
+    position: int
+    mid: str | None
+    spans: tuple[tuple[int, int], ...]
+    topic: str
+    role: str
+    read: int
+    unread: int
+    mentions: int
+    marked: int
+    generation: int = 0
+
+
+_RECORD = TypeAdapter(ChannelRecord)
+
+
+class Cache:
+    """An open file; used by one thread.
+
+    Raises:
+        StartupError: the file cannot be opened, is damaged, or was written by a newer version.
+        DiskTrouble: (every method that writes) the disk takes no writes now.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        make_private_directory(path.parent)
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+        except (OSError, sqlite3.Error) as exc:
+            raise StartupError(f"cannot open {path}: {exc}") from exc
+        try:
+            self._prepare()
+        except (sqlite3.Error, DiskTrouble) as exc:
+            self._db.close()
+            raise StartupError(
+                f"cannot use {path}: {exc}. It may hold unsent text: move it away rather than "
+                "deleting it, then start again"
+            ) from exc
+        except StartupError:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            self._db.execute(f"PRAGMA {pragma}").fetchall()
+        with self._writing():
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version > SCHEMA_VERSION:
+                raise StartupError(
+                    f"{self.path} was written by a newer chat-client; update this one"
+                )
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # The outbox
+
+    def outbox(self) -> list[OutboxRow]:
+        """Return what waits, in the order it was typed."""
+        rows = self._db.execute(
+            "SELECT cid, channel, command, ts, state, reason FROM outbox ORDER BY place"
+        )
+        return [OutboxRow(*row) for row in rows]
+
+    def put_outbox(self, row: OutboxRow) -> None:
+        """Add `row`, or change its state and reason; it is on disk when this returns."""
+        with self._writing():
+            self._db.execute(
+                "INSERT INTO outbox (cid, channel, command, ts, state, reason)"
+                " VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (cid) DO UPDATE SET state = excluded.state, reason = excluded.reason",
+                (row.cid, row.channel, row.command, row.ts, row.state, row.reason),
+            )
+
+    # Lines and channels
+
+    def channels(self) -> list[ChannelRecord]:
+        """Return all channels."""
+        rows = self._db.execute("SELECT record, generation FROM channels WHERE record <> ''")
+        return [
+            _RECORD.validate_python({**json.loads(record), "generation": generation})
+            for record, generation in rows
+        ]
+
+    def line(self, channel: str, seq: int) -> Message | None:
+        """Return one line."""
+        row = self._db.execute(
+            "SELECT body FROM lines WHERE channel = ? AND seq = ?", (channel, seq)
+        ).fetchone()
+        return _MESSAGE.validate_json(row[0]) if row else None
+
+    def lines_before(self, channel: str, before: int, lowest: int, limit: int) -> list[Message]:
+        """Return the last `limit` lines from `lowest` up to but without `before`, in order."""
+        rows = self._db.execute(
+            "SELECT body FROM lines WHERE channel = ? AND seq >= ? AND seq < ?"
+            " ORDER BY seq DESC LIMIT ?",
+            (channel, lowest, before, limit),
+        ).fetchall()
+        return [_MESSAGE.validate_json(body) for (body,) in reversed(rows)]
+
+    def save(
+        self,
+        lines: Iterable[Message],
+        channels: Iterable[ChannelRecord],
+        confirmed: Iterable[str] = (),
+    ) -> frozenset[str]:
+        """Write lines, positions, and that outbox rows are done: all of it, or nothing.
+
+        Returns:
+            Channels that another client has started anew: nothing of theirs was written.
+        """
+        refused: set[str] = set()
+        with self._writing():
+            for record in channels:
+                body = _RECORD.dump_python(record)
+                generation = body.pop("generation")
+                written = self._db.execute(
+                    "INSERT INTO channels (name, generation, record) VALUES (?, ?, ?)"
+                    " ON CONFLICT (name) DO UPDATE SET record = excluded.record"
+                    " WHERE generation = excluded.generation",
+                    (record.name, generation, json.dumps(body)),
+                ).rowcount
+                if not written:
+                    refused.add(record.name)
+            self._db.executemany(
+                "INSERT INTO lines (channel, seq, rev, body) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (channel, seq) DO UPDATE SET rev = excluded.rev, body = excluded.body"
+                " WHERE excluded.rev >= rev",
+                [
+                    (line.channel, line.seq, line.rev, _MESSAGE.dump_json(line))
+                    for line in lines
+                    if line.channel not in refused
+                ],
+            )
+            self._db.executemany("DELETE FROM outbox WHERE cid = ?", [(c,) for c in confirmed])
+        return frozenset(refused)
+
+    def generation(self, channel: str) -> int:
+        """Return the channel's generation; 0 if it is not known."""
+        row = self._db.execute(
+            "SELECT generation FROM channels WHERE name = ?", (channel,)
+        ).fetchone()
+        return row[0] if row else 0
+
+    def discard_lines(self, channel: str, record: ChannelRecord) -> int:
+        """Throw the channel's lines away and start it anew with `record`; return its generation."""
+        generation = self.generation(channel) + 1
+        body = _RECORD.dump_python(record)
+        del body["generation"]
+        with self._writing():
+            self._db.execute("DELETE FROM lines WHERE channel = ?", (channel,))
+            self._db.execute(
+                "INSERT OR REPLACE INTO channels (name, generation, record) VALUES (?, ?, ?)",
+                (channel, generation, json.dumps(body)),
+            )
+        return generation
+
+    def forget_channel(self, channel: str) -> None:
+        """Forget a channel that one is no member of any more; its outbox and draft stay."""
+        with self._writing():
+            self._db.execute("DELETE FROM lines WHERE channel = ?", (channel,))
+            self._db.execute(
+                "UPDATE channels SET record = '', generation = generation + 1 WHERE name = ?",
+                (channel,),
+            )
+
+    def count_above(self, channel: str, seq: int, me: str, limit: int) -> tuple[int, int]:
+        """Return how many of others' messages above `seq` there are, and mentions of `me`."""
+        unread = mentions = 0
+        for line in self.lines_before(channel, 2**62, seq + 1, limit):
+            if line.kind == "message" and not line.erased and fold(line.author) != fold(me):
+                unread += 1
+                mentions += any(fold(name) == fold(me) for name in line.mentions)
+        return unread, mentions
+
+    # Drafts and preferences
+
+    def drafts(self) -> dict[str, str]:
+        """Return the drafts by channel."""
+        return dict(self._db.execute("SELECT channel, text FROM drafts").fetchall())
+
+    def put_drafts(self, drafts: dict[str, str]) -> None:
+        """Keep drafts; an empty one is forgotten."""
+        self._put_pairs("drafts", "channel", drafts)
+
+    def prefs(self) -> dict[str, str]:
+        """Return what `put_prefs` kept."""
+        return dict(self._db.execute("SELECT key, value FROM prefs").fetchall())
+
+    def put_prefs(self, prefs: dict[str, str]) -> None:
+        """Keep what the screens want to find again next time; an empty one is forgotten."""
+        self._put_pairs("prefs", "key", prefs)
+
+    def _put_pairs(self, table: str, key: str, pairs: dict[str, str]) -> None:
+        with self._writing():
+            for name, value in pairs.items():
+                if value:
+                    self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (name, value))  # noqa: S608  both names are ours
+                else:
+                    self._db.execute(f"DELETE FROM {table} WHERE {key} = ?", (name,))  # noqa: S608
+
+    # Moving in
+
+    def adopt(self, path: Path) -> None:
+        """Take over what was typed into `path` while the server's id was not known, and remove it.
+
+        A crash in between does it again; the cids make that harmless.
+        """
+        if not path.exists():
+            return
+        other = Cache(path)
+        try:
+            for row in other.outbox():
+                self.put_outbox(row)
+            self.put_drafts({**other.drafts(), **self.drafts()})
+            self.put_prefs({**other.prefs(), **self.prefs()})
+        finally:
+            other.close()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction; undone as a whole if anything in it fails."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as exc:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(exc, sqlite3.OperationalError):
+                raise DiskTrouble(f"cannot write to {self.path}: {exc}") from exc
+            raise
+
+
+def unsent_in(path: Path) -> int:
+    """Return how much waits in the outbox of the file `path`; 0 if there is none."""
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(path)) as db, contextlib.suppress(sqlite3.Error):
+        count: tuple[Any, ...] = db.execute("SELECT count(*) FROM outbox").fetchone()
+        return int(count[0])
+    return 0

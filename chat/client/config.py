@@ -1,0 +1,129 @@
+"""The client's settings: one typed model for flags, `CHAT_…` variables and a TOML file.
+
+A flag wins over a variable, a variable over the file (`client.toml` in the user's configuration
+folder), the file over the default.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from chat.errors import StartupError
+from chat.text import check_name, printable_line
+
+__all__ = ["ClientSettings", "load"]
+
+
+class ClientSettings(BaseSettings):
+    """Everything one may set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHAT_",
+        extra="ignore",
+        validate_default=True,
+        use_attribute_docstrings=True,
+    )
+
+    name: str = ""
+    """Your name on the server: letters, digits, '_', '-' and '.' (default: the last one used)."""
+    url: str = "ws://127.0.0.1:3000"
+    """Address of the server: ws://host:port, or wss:// for a secure connection."""
+    data: Path = Field(default_factory=lambda: user_data_path("chat", appauthor=False))
+    """Folder for messages, drafts and the secrets of your names."""
+    token_file: Path | None = None
+    """File with a token that the server's operator gave you; it is kept, say it once."""
+    same_server: bool = False
+    """The address is a new one of a server you know; without this, your token stays here."""
+    log_file: Path | None = None
+    """File to write a log to (default: none)."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """What goes to the log."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        return check_name(value) if value else value
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return check_url(value)
+
+    @field_validator("data", "token_file", "log_file")
+    @classmethod
+    def _at_home(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value is not None else None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags (given to the constructor), variables, the file."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=config_file()),
+        )
+
+
+def config_file() -> Path:
+    """Return where the settings file would be."""
+    return user_config_path("chat", appauthor=False) / "client.toml"
+
+
+def check_url(value: str) -> str:
+    """Return `value` if a client can connect to it.
+
+    Raises:
+        ValueError: with a message for a person.
+    """
+    address = value.strip().rstrip("/")
+    if "://" not in address:
+        raise ValueError("must begin with ws:// or wss://, for example ws://127.0.0.1:3000")
+    parts = urlsplit(address)
+    if parts.scheme not in ("ws", "wss"):
+        raise ValueError(f"must begin with ws:// or wss://, not {parts.scheme}://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no name and no password; use --name and --token-file")
+    if not parts.hostname or not address.isprintable() or " " in address:
+        raise ValueError("must name a host, for example ws://127.0.0.1:3000")
+    if parts.fragment or parts.query:
+        raise ValueError("must hold no '?' and no '#'")
+    if parts.port == 0:
+        raise ValueError("must name a port from 1 to 65535")
+    return address
+
+
+def load(flags: dict[str, Any]) -> ClientSettings:
+    """Read the settings; `flags` are those that were given.
+
+    Raises:
+        StartupError: one line that names the setting and says what is wrong with it.
+    """
+    try:
+        return ClientSettings(**flags)
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False, include_context=False)[0]
+        name = str(fault["loc"][0]) if fault["loc"] else "settings"
+        reason = fault["msg"].removeprefix("Value error, ")
+        where = f"--{name.replace('_', '-')}" if name in flags else name
+        given = printable_line(str(fault["input"]))[:80]
+        raise StartupError(f"{where} {given!r}: {reason}") from None
+    except ValueError as exc:
+        raise StartupError(f"cannot read {config_file()}: {exc}") from None

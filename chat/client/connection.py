@@ -1,0 +1,169 @@
+"""One WebSocket connection to a server: open it, send, receive, close. No rules.
+
+The only file of the client that knows the `websockets` library; its errors become two of ours,
+whose text is for a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import re
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    WebSocketException,
+)
+
+from chat.client.servers import host_of
+from chat.errors import ChatError
+from chat.text import printable_line
+
+__all__ = ["Connection", "ConnectionLost", "NoConnection", "open_connection"]
+
+SERVER_ID_HEADER = "Chat-Server-Id"
+OPEN_TIMEOUT = 10.0
+CLOSE_TIMEOUT = 1.0
+FRAME_MAX = 16 * 1024 * 1024
+
+# Never below warnings: at debug level the library logs every frame, and `hello` holds a secret.
+_log = logging.getLogger("chat.client.websocket")
+_log.setLevel(logging.WARNING)
+
+
+class NoConnection(ChatError):
+    """No connection came about; the message says what to do."""
+
+
+class ConnectionLost(ChatError):
+    """The connection is over; `code` is the close code, None if it broke without one."""
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        super().__init__(reason or "the connection broke")
+        self.code = code
+        self.reason = reason
+
+
+class Connection:
+    """An open connection; `server_id` is what the server told before anything was sent."""
+
+    def __init__(self, opened: ClientConnection, server_id: str) -> None:
+        self._socket = opened
+        self.server_id = server_id
+
+    async def receive(self) -> bytes:
+        """Return the next frame's payload.
+
+        Raises:
+            ConnectionLost: it is over.
+        """
+        try:
+            return await self._socket.recv(decode=False)
+        except ConnectionClosed as exc:
+            raise _lost(exc) from None
+
+    async def send(self, data: bytes) -> None:
+        """Send one text frame; waits while the network takes no more.
+
+        Raises:
+            ConnectionLost: it is over.
+        """
+        try:
+            await self._socket.send(data, text=True)
+        except ConnectionClosed as exc:
+            raise _lost(exc) from None
+
+    async def close(self) -> None:
+        """End the connection, within `CLOSE_TIMEOUT` whatever the other side does."""
+        with contextlib.suppress(TimeoutError, WebSocketException, OSError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._socket.close()
+        self._socket.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._socket.wait_closed()
+
+
+class _Connect(connect):
+    """Follows no redirect: a secret meant for one host must not reach another."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def open_connection(url: str) -> Connection:
+    """Connect to the server at `url`.
+
+    Raises:
+        NoConnection: with the reason.
+    """
+    opening = _Connect(
+        url,
+        compression=None,
+        proxy=None if host_of(url) == "localhost" else True,
+        open_timeout=OPEN_TIMEOUT,
+        close_timeout=CLOSE_TIMEOUT,
+        ping_interval=None,  # `heads` come with every heartbeat; their absence is what counts
+        max_size=FRAME_MAX,
+        logger=_log,
+    )
+    try:
+        opened = await opening
+    except (OSError, WebSocketException, ValueError) as exc:
+        raise NoConnection(explain(exc, url)) from exc
+    assert opened.response is not None
+    server_id = opened.response.headers.get(SERVER_ID_HEADER)
+    connection = Connection(opened, server_id or "")
+    if not server_id:
+        await connection.close()
+        raise NoConnection(f"what answers at {url} is not a chat server (it tells no id)")
+    return connection
+
+
+def _lost(exc: ConnectionClosed) -> ConnectionLost:
+    close = exc.rcvd
+    return ConnectionLost(close.code, close.reason) if close else ConnectionLost(None, "")
+
+
+def explain(exc: Exception, url: str) -> str:
+    """Say why no connection came about, and what to do."""
+    if isinstance(exc, TimeoutError):
+        return f"no answer from {url} within {OPEN_TIMEOUT:g} s"
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"the certificate of {url} is not to be trusted: {exc.verify_message}"
+    if isinstance(exc, ssl.SSLError):
+        return f"no secure connection to {url}: {exc.reason}; is it a ws:// server?"
+    if isinstance(exc, InvalidStatus):
+        return (
+            f"what answers at {url} is not a chat server, or cannot be reached through what is "
+            f"before it (HTTP status {exc.response.status_code})"
+        )
+    if isinstance(exc, InvalidHandshake):
+        return f"what answers at {url} is not a chat server: {printable_line(str(exc))}"
+    if _errors_of(exc) == {errno.ECONNREFUSED}:
+        return f"no server at {url} (connection refused). {_how_to_start(url)}"
+    if isinstance(exc, socket.gaierror):
+        return f"no host named {urlsplit(url).hostname} can be found; is the network there?"
+    return f"cannot reach {url}: {printable_line(str(exc) or type(exc).__name__)}"
+
+
+def _errors_of(exc: Exception) -> set[int]:
+    """Return the system's error numbers; for a host of several addresses asyncio joins them."""
+    if isinstance(exc, OSError) and exc.errno is not None:
+        return {exc.errno}
+    return {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(exc))}
+
+
+def _how_to_start(url: str) -> str:
+    if host_of(url) != "localhost":
+        return "Is the address right, and is the server running?"
+    port = urlsplit(url).port or 80
+    return "Start one with: chat-server" + ("" if port == 3000 else f" --port {port}")

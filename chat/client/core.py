@@ -1,0 +1,266 @@
+"""The client's core as the screens see it: methods that return at once, and updates to drain.
+
+It runs in a thread of its own: a terminal that stands still must not stop the heartbeat, and the
+network must not stop the screens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Literal, TypeVar
+
+from chat.client.backoff import Backoff
+from chat.client.config import ClientSettings
+from chat.client.engine import Engine
+from chat.client.outbox import new_row
+from chat.client.session import Offline
+from chat.client.state import Update
+from chat.client.updates import Updates
+from chat.protocol.commands import BaseCommand, Channels, Join, Leave, SetTopic, Who
+from chat.protocol.frames import ChannelList, Joined, Members, Ok
+from chat.protocol.values import Status, Wire
+
+__all__ = ["Core", "Offline"]
+
+START_PATIENCE = 5.0
+_Answer = TypeVar("_Answer", bound=Wire)
+
+
+class Core:
+    """Connection, cache and outbox of one name on one server.
+
+    Its methods are called from one thread, that of the screens, and never wait for network or
+    disk. What a person typed goes to the outbox on disk before it is sent. Futures fail with
+    `CommandError` or `Offline`, both with a text for a person.
+
+    Args:
+        settings: with a name.
+        wake: called from the core's thread when updates wait; once, until they are drained.
+        backoff: how long to wait between attempts to connect.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        *,
+        wake: Callable[[], None],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._settings = settings
+        self._backoff = backoff
+        self._updates = Updates(wake)
+        self._thread = threading.Thread(target=self._run, name="chat-core", daemon=True)
+        self._lock = threading.Lock()
+        self._posted: deque[Callable[[Engine], object]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._engine: Engine | None = None
+        self._ready: Future[None] = Future()
+        self._stop = asyncio.Event()
+
+    # Life
+
+    def start(self) -> None:
+        """Read what is on disk, then connect, and stay connected.
+
+        What is on disk is there to be drained when this returns, within milliseconds.
+
+        Raises:
+            StartupError: the account's file cannot be used.
+        """
+        self._thread.start()
+        self._ready.result(START_PATIENCE)
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Leave the server and write what is left to disk, within `timeout` seconds."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def drain(self) -> list[Update]:
+        """Return what changed since the last call, oldest first."""
+        waiting, overflowed = self._updates.drain()
+        if overflowed:
+            self._post(Engine.repaint)
+        return waiting
+
+    # What a person types
+
+    def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
+        """Put a message into the outbox; return its cid."""
+        return self._write("send", channel, text=text, me=me or None, reply_to=reply_to)
+
+    def edit(self, channel: str, seq: int, text: str) -> str:
+        """Replace the text of one's own message; return the cid."""
+        return self._write("edit", channel, seq=seq, text=text)
+
+    def delete(self, channel: str, seq: int) -> str:
+        """Erase a message; return the cid."""
+        return self._write("delete", channel, seq=seq)
+
+    def react(self, channel: str, seq: int, emoji: str, remove: bool = False) -> str:
+        """Add one's reaction to a message, or take it back; return the cid."""
+        return self._write("react", channel, seq=seq, emoji=emoji, remove=remove or None)
+
+    def retry(self, cid: str) -> None:
+        """Send a refused message again."""
+        self._post(lambda engine: engine.retry(cid))
+
+    def discard(self, cid: str) -> None:
+        """Throw away a message that was not sent."""
+        self._post(lambda engine: engine.discard(cid))
+
+    def save_draft(self, channel: str, text: str) -> None:
+        """Keep what is typed but not sent, on disk; empty text forgets it."""
+        kept = text.encode("utf-8", "replace").decode()
+        if self._engine is not None:
+            self._engine.account.drafts[channel] = kept
+        self._post(lambda engine: engine.save_draft(channel, kept))
+
+    def draft(self, channel: str) -> str:
+        """Return what `save_draft` kept."""
+        return self._engine.account.drafts.get(channel, "") if self._engine else ""
+
+    def save_pref(self, key: str, value: str) -> None:
+        """Keep something the screens want to find again next time; empty forgets it."""
+        if self._engine is not None:
+            self._engine.account.prefs[key] = value
+        self._post(lambda engine: engine.account.set_pref(key, value))
+
+    def pref(self, key: str) -> str:
+        """Return what `save_pref` kept."""
+        return self._engine.account.prefs.get(key, "") if self._engine else ""
+
+    # What a person looks at
+
+    def open_channel(self, channel: str) -> None:
+        """Show a channel: its newest page from the cache at once, then what happens in it."""
+        self._post(lambda engine: engine.open_channel(channel))
+
+    def load_before(self, channel: str) -> None:
+        """Load an older page; a `TimelineChanged` follows in any case."""
+        self._post(lambda engine: engine.load_before(channel))
+
+    def load_gap(self, channel: str, seq: int) -> None:
+        """Load what is missing before `seq`."""
+        self._post(lambda engine: engine.load_gap(channel, seq))
+
+    def mark(self, channel: str, seq: int) -> None:
+        """Move the read marker forward to `seq`; offline, the server hears of it later."""
+        self._post(lambda engine: engine.mark(channel, seq))
+
+    # Only while connected
+
+    def join(self, channel: str) -> Future[Joined]:
+        """Become a member, and follow the channel; it is created if need be."""
+        return self._ask(
+            lambda engine: Join(channel=channel, resume=engine.position_of(channel)), Joined
+        )
+
+    def leave(self, channel: str) -> Future[Ok]:
+        """End the membership."""
+        return self._ask(lambda _: Leave(channel=channel), Ok)
+
+    def topic(self, channel: str, text: str) -> Future[Ok]:
+        """Set the topic; an empty one removes it."""
+        return self._ask(lambda _: SetTopic(channel=channel, topic=text), Ok)
+
+    def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
+        """List a channel's members, a page at a time."""
+        return self._ask(lambda _: Who(channel=channel, cursor=cursor), Members)
+
+    def channels(self, cursor: str | None = None) -> Future[ChannelList]:
+        """List the public channels, a page at a time."""
+        return self._ask(lambda _: Channels(cursor=cursor), ChannelList)
+
+    def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
+        """Tell the others that one is typing, or is no more; dropped while offline."""
+        self._post(lambda engine: engine.typing(channel, state))
+
+    def status(self, status: Status) -> None:
+        """Say of oneself: online, away or busy; said again after a reconnect."""
+        self._post(lambda engine: engine.status(status))
+
+    def reconnect_now(self) -> None:
+        """Do not wait for the next attempt."""
+        self._post(Engine.reconnect_now)
+
+    # Within
+
+    def _write(self, kind: str, channel: str, **fields: Any) -> str:
+        given = {key: value for key, value in fields.items() if value is not None}
+        row = new_row({"type": kind, "channel": channel, **given})
+        self._post(lambda engine: engine.write(row))
+        return row.cid
+
+    def _ask(
+        self, command: Callable[[Engine], BaseCommand], kind: type[_Answer]
+    ) -> Future[_Answer]:
+        future: Future[_Answer] = Future()
+
+        async def ask(engine: Engine) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                answer = await engine.request(command(engine))
+                assert isinstance(answer, kind)
+                future.set_result(answer)
+            except asyncio.CancelledError:
+                future.set_exception(Offline("the connection was lost"))
+                raise
+            except Exception as exc:  # whatever it is, it belongs to who asked
+                future.set_exception(exc)
+
+        self._post(lambda engine: engine.start(ask(engine)))
+        return future
+
+    def _post(self, work: Callable[[Engine], object]) -> None:
+        """Have `work` done in the core's thread, in the order of the calls."""
+        with self._lock:
+            self._posted.append(work)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._work)
+
+    def _work(self) -> None:
+        assert self._engine is not None
+        while self._posted:
+            try:
+                self._posted.popleft()(self._engine)
+            except Exception as exc:
+                self._engine.fault(exc)
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._main())
+
+    async def _main(self) -> None:
+        try:
+            self._engine = engine = Engine(self._settings, self._updates.put, self._backoff)
+        except BaseException as exc:
+            self._ready.set_exception(exc)
+            return
+        running = asyncio.create_task(engine.run())
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._work()
+        self._ready.set_result(None)
+        try:
+            await self._stopping_of(running)
+        finally:
+            with self._lock:
+                self._loop = None
+
+    async def _stopping_of(self, running: asyncio.Task[None]) -> None:
+        """Wait until the screens say stop, or until everything has failed; then clean up."""
+        assert self._engine is not None
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        self._engine.account.flush()  # before anything that may take time
+        for task in (running, stopping):
+            task.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)

@@ -1,0 +1,409 @@
+"""The client without its screens, as it runs in the core's thread: account, connection, commands.
+
+Everything here happens in one event loop, one thing after the other; nothing waits for the network
+but tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from chat import __version__
+from chat.client.account import Account
+from chat.client.backoff import Backoff
+from chat.client.cache import DiskTrouble, OutboxRow
+from chat.client.config import ClientSettings
+from chat.client.following import Following
+from chat.client.link import Connector, Refused
+from chat.client.places import Places
+from chat.client.screens import PAGE, Screens
+from chat.client.sending import Sending
+from chat.client.session import Offline, Session
+from chat.client.state import ConnectionChanged, Link, Notice, Update
+from chat.client.tasks import Tasks
+from chat.client.tokens import read_token_file
+from chat.errors import ChatError, CommandError, ErrorCode, StartupError
+from chat.protocol import PROTOCOL_VERSION
+from chat.protocol.commands import BaseCommand, Hello, Leave, ResumeFrom, SetStatus, Typing
+from chat.protocol.frames import ServerFrame, Welcome
+from chat.text import is_builtin
+
+__all__ = ["Engine"]
+
+_log = logging.getLogger(__name__)
+
+FLUSH_DELAY = 0.2
+TYPING_EVERY = 3.0
+RESUME_MAX = 500
+
+
+class Engine:
+    """One account, kept connected.
+
+    Args:
+        settings: a name and an address among them.
+        put: hands updates to the screens.
+        backoff: how long to wait between attempts.
+
+    Raises:
+        StartupError: the account's file cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        put: Callable[[Update], None],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._settings = settings
+        self._places = Places(settings.data)
+        self._put = put
+        self._loop = asyncio.get_running_loop()
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._link = Link.CONNECTING
+        self._server = ""
+        self._user = settings.name
+        self._status = "online"
+        self._typing_told: dict[str, float] = {}
+        self._resumed: tuple[str, ...] = ()
+        self._session: Session | None = None
+        self._following: Following | None = None
+        self._sending: Sending | None = None
+        self._tasks = Tasks(self._task_failed)
+        self.account = self._open(self._places.servers.id_at(settings.url))
+        self._connector = Connector(settings.url, self, backoff)
+
+    # Life
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; then write what is left."""
+        self._screens.channel_list()
+        try:
+            await self._connector.run()
+        except Exception as exc:
+            _log.exception("the client's core failed")
+            self._put(Notice(f"the connection has stopped because of a fault: {exc!r}", "error"))
+            self.link_changed(Link.STOPPED, "a fault in this program; start it again")
+            raise
+        finally:
+            if self._flush_timer is not None:
+                self._flush_timer.cancel()
+            self.account.close()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that ends with the connection at the latest."""
+        self._tasks.start(work)
+
+    def fault(self, exc: Exception) -> None:
+        """Tell of something that must not happen."""
+        _log.error("a fault", exc_info=exc)
+        self._put(Notice(f"a fault in this program: {exc!r}", "error"))
+
+    def reconnect_now(self) -> None:
+        """Try again at once."""
+        self._connector.retry_now()
+
+    def repaint(self) -> None:
+        """Tell the screens everything anew."""
+        self.link_changed(self._link)
+        self._screens.everything()
+
+    def _open(self, server: str | None) -> Account:
+        places, url, name = self._places, self._settings.url, self._settings.name
+        provisional = places.provisional(url, name)
+        account = Account(
+            places.account(server, name) if server else provisional,
+            name,
+            adopt=provisional if server else None,
+            changed=self._flush_soon,
+            trouble=lambda text: self._put(Notice(text, "error")),
+        )
+        self._screens = Screens(account, self._put, self._loop.call_soon)
+        self._server_id = server
+        return account
+
+    def _flush_soon(self) -> None:
+        if self._flush_timer is None:
+            self._flush_timer = self._loop.call_later(FLUSH_DELAY, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_timer = None
+        for name in self.account.flush():
+            channel = self.account.followed(name)
+            self.account.refresh(channel)
+            if self._following is not None:
+                self._tasks.start(self._following.begin_anew(channel))
+
+    def _task_failed(self, exc: Exception) -> None:
+        if isinstance(exc, Offline):
+            return
+        if not isinstance(exc, ChatError):
+            self.fault(exc)
+        self._connector.fault(exc if isinstance(exc, ChatError) else ChatError(repr(exc)))
+
+    # What the connector tells
+
+    def met(self, server_id: str) -> Hello:
+        """Open the account of the server that answers, and say who we are."""
+        if server_id != self._server_id:
+            self._change_server(server_id)
+        return Hello(
+            v=PROTOCOL_VERSION,
+            name=self._settings.name,
+            token=self._token(server_id),
+            client=f"chat-client {__version__}",
+            resume=self._positions() or None,
+        )
+
+    def _change_server(self, server_id: str) -> None:
+        before = self.account
+        opened = {c.name for c in before.channels.values() if c.shown_from is not None}
+        unsent = len(before.outbox) if self._server_id else 0
+        self._screens.tell()
+        before.close()
+        try:
+            self.account = self._open(server_id)
+        except StartupError as exc:
+            self.account = self._open(self._server_id)
+            raise Refused(str(exc)) from exc
+        if unsent:
+            self._put(
+                Notice(
+                    f"this is another server than last time; {unsent} unsent messages for the "
+                    "other one stay on this computer",
+                    "warning",
+                )
+            )
+        for name in opened:
+            channel = self.account.channels.get(name)
+            self._screens.open(channel) if channel else self._screens.closed(name)
+        self._screens.channel_list()
+
+    def _token(self, server_id: str) -> str:
+        """Return the secret for this server, if it may have it."""
+        servers, tokens = self._places.servers, self._places.tokens
+        url, name = self._settings.url, self._settings.name
+        try:
+            if self._settings.token_file is not None:
+                tokens.put(server_id, name, read_token_file(self._settings.token_file))
+            elif not self._settings.same_server and servers.is_stranger(url, server_id):
+                known = ", ".join(servers.hosts_of(server_id))
+                raise Refused(
+                    f"{url} says it is the server you know at {known}. If that is true (it has "
+                    f"moved, or has two addresses), say so once: chat-client --url {url} "
+                    "--same-server. If not, your secret would go to a stranger"
+                )
+            return tokens.get_or_make(server_id, name)
+        except (OSError, StartupError) as exc:
+            raise Refused(f"cannot keep the secret of your name: {exc}") from exc
+
+    def _positions(self) -> dict[str, ResumeFrom]:
+        found: dict[str, ResumeFrom] = {}
+        for channel in self.account.channels.values():
+            position = channel.view.resume
+            if position and channel.is_member and channel.is_kept and len(found) < RESUME_MAX:
+                found[channel.name] = position
+        self._resumed = tuple(found)
+        return found
+
+    def welcomed(self, session: Session, welcome: Welcome) -> None:
+        """Go to work: follow every channel, send what waits."""
+        self._user, self._server = welcome.user, welcome.server.name
+        self._places.servers.remember(self._settings.url, welcome.server.id)
+        if welcome.token is not None:
+            self._places.tokens.put(welcome.server.id, self._settings.name, welcome.token)
+        account, screens = self.account, self._screens
+        account.renamed(welcome.user)
+        again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
+        self._session = session
+        self._following = Following(account, session, screens, self._put, self._tasks)
+        self._sending = Sending(account, session, self._following, screens, self._put, self._tasks)
+        self._following.welcomed(welcome, self._resumed, again)
+        self._sending.all()
+        if self._status != "online":
+            self.status(self._status)
+        self.link_changed(Link.ONLINE)
+
+    def take(self, frame: ServerFrame) -> None:
+        """Pass a frame on."""
+        if self._following is not None:
+            self._following.take(frame)
+
+    async def lost(self) -> None:
+        """Let go of everything that belonged to the connection."""
+        self._session = self._following = self._sending = None
+        await self._tasks.cancel()
+        self._typing_told.clear()
+        for channel in self.account.channels.values():
+            channel.detach()
+            self._screens.typing(channel)
+            self._screens.edges(channel)
+
+    def refused_name(self, error: CommandError) -> str:
+        """Say what to do about a refused hello."""
+        name = self._settings.name
+        if error.code is ErrorCode.BAD_TOKEN:
+            return (
+                f"the name {name} belongs to somebody else on this server. Choose another: "
+                "chat-client --name NAME. If it is yours, ask the server's operator for "
+                f"a token (chat-server token {name}), save it in a file, and start: chat-client "
+                f"--name {name} --token-file FILE"
+            )
+        if error.code is ErrorCode.UNSUPPORTED_VERSION:
+            return f"this client and the server do not fit together; update the older one ({error})"
+        return f"the server does not let {name} in: {error.message or error.code}"
+
+    def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
+        """Tell the screens how the connection is."""
+        self._link = link
+        self._put(ConnectionChanged(link, detail, retry_in, self._user, self._server))
+
+    def complain(self, text: str) -> None:
+        """Tell a person that the server does something it must not."""
+        self._put(Notice(text, "warning"))
+
+    # What a person does: durable
+
+    def write(self, row: OutboxRow) -> None:
+        """Put something typed into the outbox, then send it."""
+        outbox, channel = self.account.outbox, self.account.followed(row.channel)
+        try:
+            outbox.add(row)
+        except DiskTrouble as exc:
+            row = outbox.hold(row, str(exc))
+            self._put(Notice(str(exc), "error"))
+        self._show_row(row)
+        self._screens.channel_list()
+        if self._sending is not None:
+            self._sending.channel(channel.name)
+
+    def retry(self, cid: str) -> None:
+        """Send a refused row again."""
+        try:
+            row = self.account.outbox.retry(cid)
+        except DiskTrouble as exc:
+            self._put(Notice(str(exc), "error"))
+            return
+        if row is not None:
+            if self.account.outbox.line_of(row, self.account.me) is None:
+                self._screens.removed(self.account.followed(row.channel), cid)
+            self._show_row(row)
+            if self._sending is not None:
+                self._sending.channel(row.channel)
+
+    def discard(self, cid: str) -> None:
+        """Throw away a row."""
+        row = self.account.outbox.confirm(cid)
+        if row is not None:
+            channel = self.account.followed(row.channel)
+            self.account.touch(channel)
+            self._screens.removed(channel, cid)
+            self._screens.line_at(channel, self.account.outbox.target_of(row))
+
+    def _show_row(self, row: OutboxRow) -> None:
+        outbox, channel = self.account.outbox, self.account.followed(row.channel)
+        line = outbox.line_of(row, self.account.me)
+        if line is not None:
+            self._screens.lines(channel, [line])
+        self._screens.line_at(channel, outbox.target_of(row))
+
+    def mark(self, name: str, seq: int) -> None:
+        """Move the read marker; the server hears of it when it can."""
+        channel = self.account.channels.get(name)
+        if channel is None:
+            return
+        view = channel.view
+        seq = min(seq, view.position)
+        if seq <= view.read:
+            return
+        left = (0, 0)
+        if seq < view.position:
+            left = self.account.count_above(channel, seq, 1_000)
+        view.apply_mark(seq, *left)
+        self.account.touch(channel)
+        self._screens.channel_list()
+        if self._following is not None:
+            self._following.mark_soon(channel)
+
+    def save_draft(self, channel: str, text: str) -> None:
+        """Keep what is typed and not sent."""
+        self.account.set_draft(channel, text)
+        self._screens.channel_list()
+
+    # What a person looks at
+
+    def open_channel(self, name: str) -> None:
+        """Show a channel from the cache, and from now on what happens in it."""
+        self._screens.open(self.account.followed(name))
+
+    def load_before(self, name: str) -> None:
+        """Show an older page: the cached one, or what the server has."""
+        channel = self.account.channels.get(name)
+        if channel is None or channel.shown_from is None or channel.is_loading:
+            return
+        lines, lowest = self.account.lines_before(channel, channel.shown_from, PAGE)
+        if lowest < channel.shown_from:
+            channel.shown_from = lowest
+            self._screens.lines(channel, lines)
+        elif not channel.is_complete and self._following is not None and channel.view.epoch:
+            self._following.load_before(channel, channel.shown_from)
+            return
+        self._screens.edges(channel)
+
+    def load_gap(self, name: str, seq: int) -> None:
+        """Show what is missing before `seq`."""
+        channel = self.account.channels.get(name)
+        if channel is not None and self._following is not None and channel.view.epoch:
+            self._following.load_before(channel, seq)
+        elif channel is not None:
+            self._screens.edges(channel)
+
+    # What a person does: only while connected
+
+    async def request(self, command: BaseCommand) -> ServerFrame:
+        """Send a command; return its answer.
+
+        Raises:
+            Offline: there is no connection.
+            CommandError: it is refused.
+        """
+        if self._session is None:
+            raise Offline("not connected; this works again once the connection is back")
+        answer = await self._session.request(command)
+        if isinstance(command, Leave) and self._following is not None:
+            self._following.left(command.channel)
+        return answer
+
+    def position_of(self, name: str) -> ResumeFrom | None:
+        """Return the position in a channel, to join it from."""
+        channel = self.account.channels.get(name)
+        return channel.view.resume if channel is not None and channel.is_kept else None
+
+    def typing(self, channel: str, state: Any) -> None:
+        """Tell that one types, or not any more; every few seconds is enough."""
+        now = self._loop.time()
+        if state == "start" and now - self._typing_told.get(channel, -TYPING_EVERY) < TYPING_EVERY:
+            return
+        if state == "start":
+            self._typing_told[channel] = now
+        elif self._typing_told.pop(channel, None) is None:
+            return
+        self._forget_answer(Typing(channel=channel, state=state))
+
+    def status(self, status: Any) -> None:
+        """Say how one is; said again after every reconnect."""
+        self._status = status
+        self._forget_answer(SetStatus(status=status))
+
+    def _forget_answer(self, command: BaseCommand) -> None:
+        async def tell() -> None:
+            try:
+                await self.request(command)
+            except CommandError as error:
+                _log.info("%s was refused: %s", type(command).__name__, error.code)
+
+        if self._session is not None:
+            self._tasks.start(tell())

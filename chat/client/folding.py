@@ -1,0 +1,85 @@
+"""How the log's entries become lines, and how edits, deletions and reactions change them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chat.client.state import Message
+from chat.protocol.items import Event, Item
+
+__all__ = ["SHOWN_KINDS", "fold", "message_of"]
+
+SHOWN_KINDS: frozenset[str] = frozenset({"message", "topic", "join", "leave", "role"})
+"""Kinds that are lines of a timeline; all others only advance the position."""
+
+
+def message_of(channel: str, entry: Item | Event) -> Message:
+    """Return the line that `entry` of `channel` shows; its kind must be one of `SHOWN_KINDS`."""
+    common = Message(
+        channel=channel,
+        seq=entry.seq,
+        cid=entry.cid,
+        author=entry.author,
+        ts=entry.ts,
+        kind=entry.kind,
+        user=entry.user,
+        me=entry.me,
+        reply_to=entry.reply_to,
+        rev=entry.rev if isinstance(entry, Item) else entry.seq,
+    )
+    if entry.kind == "message" and entry.text is None:
+        return replace(common, erased=True)
+    if entry.kind != "message":
+        return replace(common, text=entry.topic or entry.role or "")
+    return replace(
+        common,
+        text=entry.text or "",
+        mentions=entry.mentions,
+        edited=isinstance(entry, Item) and entry.edited,
+        reactions=tuple(entry.reactions.items()) if isinstance(entry, Item) else (),
+    )
+
+
+def fold(message: Message, change: Item | Event) -> Message:
+    """Return `message` as it is after `change`, which targets it; the same if it is in already."""
+    if change.seq <= message.rev:
+        return message
+    if message.erased or (change.kind == "edit" and change.text is None):
+        # Of a deleted message nothing changes any more; an edit without its text was overtaken by
+        # a deletion further on in the log.
+        return replace(message, rev=change.seq)
+    if change.kind == "edit":
+        return replace(
+            message,
+            text=change.text or "",
+            mentions=change.mentions,
+            edited=True,
+            rev=change.seq,
+        )
+    if change.kind == "delete":
+        return replace(
+            message,
+            text="",
+            mentions=(),
+            reactions=(),
+            edited=False,
+            erased=True,
+            rev=change.seq,
+        )
+    return replace(
+        message,
+        reactions=_react(message.reactions, change.author, change.emoji or "", change.remove),
+        rev=change.seq,
+    )
+
+
+def _react(
+    reactions: tuple[tuple[str, tuple[str, ...]], ...], name: str, emoji: str, remove: bool
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    found = dict(reactions)
+    names = found.get(emoji, ())
+    if remove:
+        found[emoji] = tuple(other for other in names if other != name)
+    elif name not in names:
+        found[emoji] = (*names, name)
+    return tuple((key, who) for key, who in found.items() if who)

@@ -1,0 +1,210 @@
+"""A channel one follows: its log, who is in it, who types, and what the screens hold of it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import count
+
+from chat.client.cache import ChannelRecord
+from chat.client.coverage import Coverage
+from chat.client.follower import LogView
+from chat.client.state import ChannelInfo, MembersChanged, Message
+from chat.protocol.commands import ResumeFrom
+from chat.protocol.frames import Joined, Member, PresenceFrame, Tick, TypingFrame
+from chat.protocol.items import Event, Item
+from chat.text import GENERAL, channel_names, fold, is_builtin, is_direct
+
+__all__ = ["Followed"]
+
+_TICKS_KEPT = 500
+_tick_numbers = count(1)
+
+
+@dataclass(slots=True)
+class Followed:
+    """A channel, its log included.
+
+    Args:
+        is_member: whether the server counts one in.
+        is_attached: whether the server has said `joined` on this connection.
+        shown_from: lowest seq that the screens hold; None: they never opened the channel.
+        marked: the read marker as the server knows it.
+        generation: of the cached lines; see `cache`.
+    """
+
+    view: LogView
+    topic: str = ""
+    role: str = "member"
+    is_member: bool = False
+    is_attached: bool = False
+    shown_from: int | None = None
+    is_loading: bool = False
+    marked: int = 0
+    generation: int = 0
+    member_total: int = 0
+    typing: tuple[str, ...] = ()
+    ticks: deque[Message] = field(default_factory=lambda: deque(maxlen=_TICKS_KEPT))
+    told: tuple[tuple[int, ...], bool] | None = None
+    """The gaps and the completeness that the screens know."""
+    _members: dict[str, Member] = field(default_factory=dict)
+    _members_at: int = 0
+    _presence_version: int = -1
+    _typing_version: int = -1
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+        return self.view.channel
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its lines are kept on disk."""
+        return not is_builtin(self.name)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the screens hold the first line of the log."""
+        view = self.view
+        if not view.epoch or self.shown_from is None:
+            return False
+        return self.shown_from <= 1 and (view.head == 0 or view.coverage.around(1) is not None)
+
+    @property
+    def order(self) -> tuple[bool, bool, str]:
+        """The key to list channels by: #general, the others, direct ones."""
+        return is_direct(self.name), self.name != GENERAL, fold(self.name)
+
+    def info(self, draft: str) -> ChannelInfo:
+        """Return the channel as the sidebar shows it."""
+        view = self.view
+        me = fold(view.me)
+        return ChannelInfo(
+            name=self.name,
+            topic=self.topic,
+            role=self.role,
+            head=max(view.head, view.position),
+            read=view.read,
+            unread=view.unread,
+            mentions=view.mentions,
+            direct=tuple(name for name in channel_names(self.name) if fold(name) != me),
+            draft=draft,
+            builtin=is_builtin(self.name),
+        )
+
+    # On disk
+
+    def record(self) -> ChannelRecord:
+        """Return what is to be found again next time."""
+        view = self.view
+        return ChannelRecord(
+            name=self.name,
+            epoch=view.epoch,
+            position=view.position,
+            mid=view.mid,
+            spans=tuple(view.coverage.spans),
+            topic=self.topic,
+            role=self.role,
+            read=view.read,
+            unread=view.unread,
+            mentions=view.mentions,
+            marked=self.marked,
+            generation=self.generation,
+        )
+
+    def restore(self, record: ChannelRecord) -> None:
+        """Start from a record."""
+        self.topic, self.role, self.marked = record.topic, record.role, record.marked
+        self.generation, self.is_member = record.generation, True
+        if record.epoch:
+            self.view.restore(
+                ResumeFrom(epoch=record.epoch, after=record.position, mid=record.mid),
+                Coverage(record.spans),
+                (record.read, record.unread, record.mentions),
+            )
+
+    # Who is there
+
+    def joined(self, frame: Joined) -> None:
+        """Take who is in the channel, and what it is about."""
+        self.topic, self.role = frame.topic, frame.role
+        self.is_member = self.is_attached = True
+        self._members = {fold(member.name): member for member in frame.members}
+        self._members_at = frame.head
+        self.member_total = frame.member_count
+        self._presence_version = self._typing_version = -1
+        self.typing = ()
+
+    def detach(self) -> None:
+        """Forget what only a connection tells."""
+        self.is_attached = self.is_loading = False
+        self.typing = ()
+        self.view.detach()
+
+    def apply(self, entry: Item | Event) -> bool:
+        """Take what an entry of the log says of topic and members; return whether it did."""
+        if entry.kind == "topic":
+            if entry.topic is not None:
+                self.topic = entry.topic
+            return True
+        if entry.seq <= self._members_at or entry.kind not in ("join", "leave", "role"):
+            return False
+        who = fold(entry.user or entry.author)
+        if entry.kind == "join":
+            if who not in self._members:
+                self.member_total += 1
+            self._members[who] = Member(name=entry.author, role="member", presence="online")
+        elif entry.kind == "leave":
+            self._members.pop(who, None)
+            self.member_total = max(0, self.member_total - 1)
+        elif entry.role is not None:
+            self._set_role(who, entry.role)
+        return True
+
+    def _set_role(self, who: str, role: str) -> None:
+        if who == fold(self.view.me):
+            self.role = role
+        if member := self._members.get(who):
+            self._members[who] = member.model_copy(update={"role": role})
+
+    def apply_presence(self, frame: PresenceFrame) -> bool:
+        """Take who is there; return whether that is news."""
+        if frame.version <= self._presence_version and not frame.snapshot:
+            return False
+        self._presence_version = frame.version
+        if frame.snapshot:
+            for key, member in self._members.items():
+                self._members[key] = member.model_copy(update={"presence": "offline"})
+        for name, presence in frame.users.items():
+            if known := self._members.get(fold(name)):
+                self._members[fold(name)] = known.model_copy(update={"presence": presence})
+        return True
+
+    def apply_typing(self, frame: TypingFrame) -> bool:
+        """Take who types; return whether that is news."""
+        if frame.version <= self._typing_version:
+            return False
+        self._typing_version = frame.version
+        me = fold(self.view.me)
+        self.typing = tuple(name for name in frame.users if fold(name) != me)
+        return True
+
+    def members(self) -> MembersChanged:
+        """Return who is in the channel, as the screens show it."""
+        rows = ((member.name, member.role, member.presence) for member in self._members.values())
+        return MembersChanged(self.name, tuple(rows), self.member_total)
+
+    def tick(self, frame: Tick) -> Message:
+        """Take a line of a built-in channel; it has no number, and only memory keeps it."""
+        line = Message(
+            channel=self.name,
+            seq=None,
+            cid=f"tick-{next(_tick_numbers)}",
+            author=self.name.removeprefix("#"),
+            ts=time.time_ns() // 1_000_000,
+            kind="tick",
+            text=frame.text,
+        )
+        self.ticks.append(line)
+        return line

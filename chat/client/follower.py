@@ -1,0 +1,309 @@
+"""Following one log: what an event, a page or a `joined` changes. Pure: no network, no disk.
+
+The rules:
+
+- An event that is `position` + 1 applies; one at or below the position was applied before; one
+  further up is held until what is missing has been read (`needs_repair`).
+- An edit, a deletion or a reaction changes its target's line unless it is at or below the line's
+  `rev`: then it is in there already.
+- What was received while a page was on its way is applied to the page's lines again, so a page
+  that is older than the events around it does harm to nothing.
+- A position that the server does not know is no position: every line is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from chat.client.coverage import Coverage
+from chat.client.folding import SHOWN_KINDS, fold, message_of
+from chat.client.state import Message
+from chat.errors import ChatError
+from chat.protocol.commands import ResumeFrom
+from chat.protocol.frames import Joined, Page
+from chat.protocol.items import FOLDED_KINDS, Event, Item
+from chat.text import fold as fold_name
+
+__all__ = ["BrokenLog", "Change", "LogView"]
+
+_HELD_MAX = 1_000
+
+
+class BrokenLog(ChatError):
+    """The server's log has a hole or is out of order: it does not keep its promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What came of something received.
+
+    Args:
+        lines: lines that are new or changed, in timeline order.
+        entries: what was applied for the first time, in order.
+        reset: every line known before is gone.
+    """
+
+    lines: tuple[Message, ...] = ()
+    entries: tuple[Item | Event, ...] = ()
+    reset: bool = False
+
+
+class LogView:
+    """One channel's log as far as this client knows it.
+
+    Lines live elsewhere (on disk). Changed ones gather in `changed` until somebody has stored them
+    and takes them out.
+
+    Args:
+        channel: its name.
+        me: whose view it is.
+        stored: looks a stored line up by its seq.
+        forgotten: called when all stored lines are those of another log, and must not be found.
+    """
+
+    def __init__(
+        self,
+        channel: str,
+        me: str,
+        stored: Callable[[int], Message | None] = lambda _: None,
+        forgotten: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.channel = channel
+        self.me = me
+        self._stored = stored
+        self._forgotten = forgotten
+        self.changed: dict[int, Message] = {}
+        self.coverage = Coverage()
+        self.epoch = ""
+        self.position = 0
+        self.mid: str | None = None
+        self.head = 0
+        self.read = 0
+        self.unread = 0
+        self.mentions = 0
+        self._counted = 0  # events up to here are in the two counts
+        self._held: dict[int, Event] = {}
+        self._asked = 0  # pages on their way
+        self._recent: list[
+            Item | Event
+        ] = []  # folded kinds received since the oldest of them was asked
+
+    # What is known
+
+    @property
+    def resume(self) -> ResumeFrom | None:
+        """The position to tell the server, if there is one."""
+        if not self.epoch:
+            return None
+        return ResumeFrom(epoch=self.epoch, after=self.position, mid=self.mid)
+
+    @property
+    def needs_repair(self) -> bool:
+        """Whether the log goes on beyond what was received."""
+        return bool(self._held) or self.head > self.position
+
+    def line(self, seq: int) -> Message | None:
+        """Return the line of `seq`, if it is known and shows."""
+        return self.changed.get(seq) or self._stored(seq)
+
+    # What is received
+
+    def apply_event(self, event: Event) -> Change:
+        """Take a live event."""
+        self.head = max(self.head, event.seq)
+        if event.seq <= self.position:
+            return Change(lines=self._absorb(event))
+        if event.seq > self.position + 1:
+            if len(self._held) < _HELD_MAX:
+                self._held[event.seq] = event
+            return Change()
+        return self._advance([event])
+
+    def apply_joined(self, joined: Joined) -> Change:
+        """Take the start of following: what was missed, or the newest page instead of it."""
+        reset = not joined.recovered or joined.epoch != self.epoch
+        had_lines = bool(self.epoch)
+        if reset:
+            self.forget()
+            self.epoch = joined.epoch
+        self.head = max(self.head, joined.head)
+        self.apply_counts(joined.read, joined.unread, joined.mentions, joined.head)
+        if not reset:
+            return self._follow_on(joined.items, joined.complete, joined.head)
+        self._check_order(joined.items, 1, joined.head)
+        lines = tuple(line for item in joined.items for line in self._absorb(item))
+        last = joined.items[-1].seq if joined.items else 0
+        self.position = joined.head if joined.complete else last
+        self.mid = joined.items[-1].mid if last and last == self.position else None
+        if joined.items:
+            self.coverage.add(joined.items[0].seq, self.position)
+        return Change(lines=lines, entries=joined.items, reset=had_lines)
+
+    def apply_after(self, page: Page) -> Change:
+        """Take the answer to `history after`: every event from there on."""
+        self.head = max(self.head, page.head)
+        change = self._follow_on(page.items, page.complete, page.head)
+        if page.complete:  # a head told before that is further up was not true
+            self.head = max((self.position, *self._held))
+        return change
+
+    def apply_before(self, page: Page, before: int) -> Change:
+        """Take the answer to `history before`: older lines as they were at the page's head."""
+        if not page.items and not page.complete:
+            raise BrokenLog(f"{self.channel}: an empty page that is not the last one")
+        self._check_order(page.items, 1, before - 1)
+        lines = {line.seq: line for item in page.items for line in self._absorb(item)}
+        for event in self._recent:
+            if event.seq > page.head:
+                lines.update((line.seq, line) for line in self._absorb(event))
+        first = 1 if page.complete else page.items[0].seq
+        self.coverage.add(first, before - 1)
+        found = (self.line(item.seq) for item in page.items)
+        return Change(lines=tuple(line for line in found if line is not None))
+
+    def apply_head(self, head: int) -> None:
+        """Take a head that a heartbeat tells."""
+        self.head = max(self.head, head)
+
+    # The read marker
+
+    def apply_counts(self, read: int, unread: int, mentions: int, head: int = 0) -> None:
+        """Take a marker as the server knows it, and the counts above it, as of `head`.
+
+        One that is behind one's own says nothing: the server will hear of ours.
+        """
+        if read < self.read:
+            return
+        self.read, self.unread, self.mentions = read, unread, mentions
+        self._counted = max(self._counted, head, self.head)
+
+    def apply_mark(self, read: int, unread: int, mentions: int) -> None:
+        """Take one's own marker, moved here, and what is left above it."""
+        self.read, self.unread, self.mentions = read, unread, mentions
+
+    def restore(
+        self,
+        resume: ResumeFrom,
+        coverage: Coverage,
+        counts: tuple[int, int, int],
+    ) -> None:
+        """Start from what was left on disk; `counts` are read marker, unread and mentions."""
+        self.epoch, self.position, self.mid = resume.epoch, resume.after, resume.mid
+        self.coverage = coverage
+        self.head = self._counted = self.position
+        self.read, self.unread, self.mentions = counts
+
+    # Pages on their way
+
+    def asked(self) -> None:
+        """A page of older lines was asked for: keep what changes lines until it is here."""
+        self._asked += 1
+
+    def answered(self) -> None:
+        """The page is here and applied, or will never come."""
+        self._asked -= 1
+        if not self._asked:
+            self._recent.clear()
+
+    def detach(self) -> None:
+        """The connection is gone, and what was held with it: it will be read again."""
+        self._held.clear()
+        self.head = self.position
+
+    def forget(self) -> None:
+        """Forget every line and the position; the read marker stays."""
+        if self.epoch:
+            self._forgotten()
+        self.changed.clear()
+        self.coverage = Coverage()
+        self.epoch, self.position, self.mid, self.head = "", 0, None, 0
+        self._counted = 0
+        self._held.clear()
+        self._recent.clear()
+
+    # Within
+
+    def _follow_on(self, items: Sequence[Item], complete: bool, head: int) -> Change:
+        known = [item for item in items if item.seq <= self.position]
+        change = self._advance(items[len(known) :])
+        if complete and self.position < head:
+            raise BrokenLog(f"{self.channel}: the log ends at {self.position}, its head is {head}")
+        if not complete and not items:
+            raise BrokenLog(f"{self.channel}: an empty page that is not the last one")
+        again = tuple(line for item in known for line in self._absorb(item))
+        return replace(change, lines=_in_order((*again, *change.lines)))
+
+    def _advance(self, entries: Sequence[Item | Event]) -> Change:
+        """Apply what follows the position, then what was held for after it."""
+        lines: list[Message] = []
+        applied: list[Item | Event] = []
+        waiting = iter(entries)
+        while entry := next(waiting, None) or self._held.pop(self.position + 1, None):
+            if entry.seq != self.position + 1:
+                raise BrokenLog(
+                    f"{self.channel}: event {entry.seq} came after {self.position}, "
+                    "with a hole between them"
+                )
+            lines += self._absorb(entry)
+            self.position, self.mid = entry.seq, entry.mid
+            self.coverage.add(entry.seq, entry.seq)
+            self._counted = max(self._counted, entry.seq)
+            applied.append(entry)
+        self.head = max(self.head, self.position)
+        for seq in [seq for seq in self._held if seq <= self.position]:
+            del self._held[seq]
+        return Change(lines=_in_order(lines), entries=tuple(applied))
+
+    def _absorb(self, entry: Item | Event) -> tuple[Message, ...]:
+        """Put `entry` where it belongs; return the line it made or changed, if it did."""
+        if entry.kind in FOLDED_KINDS:
+            return self._fold(entry)
+        if entry.kind not in SHOWN_KINDS:
+            return ()
+        new, old = message_of(self.channel, entry), self.line(entry.seq)
+        if old is not None and old.rev >= new.rev:
+            return ()
+        self._put(entry.seq, old, new, counts=entry.seq > self._counted)
+        return (new,)
+
+    def _fold(self, change: Item | Event) -> tuple[Message, ...]:
+        if self._asked:
+            self._recent.append(change)
+        if change.target is None or (old := self.line(change.target)) is None:
+            return ()
+        new = fold(old, change)
+        if new is old:
+            return ()
+        self._put(change.target, old, new, counts=change.seq > self._counted)
+        return (new,)
+
+    def _put(self, seq: int, old: Message | None, new: Message, *, counts: bool) -> None:
+        self.changed[seq] = new
+        if counts:
+            was, mentioned = self._weight(old)
+            now, mentions = self._weight(new)
+            self.unread = max(0, self.unread + now - was)
+            self.mentions = max(0, self.mentions + mentions - mentioned)
+
+    def _weight(self, line: Message | None) -> tuple[int, int]:
+        """Return what `line` adds to unread and mentions."""
+        if line is None or line.kind != "message" or line.erased or (line.seq or 0) <= self.read:
+            return 0, 0
+        me = fold_name(self.me)
+        if fold_name(line.author) == me:
+            return 0, 0
+        return 1, int(any(fold_name(name) == me for name in line.mentions))
+
+    def _check_order(self, items: Iterable[Item], lowest: int, highest: int) -> None:
+        expected = lowest
+        for item in items:
+            if not expected <= item.seq <= highest:
+                raise BrokenLog(f"{self.channel}: a page holds {item.seq} out of order")
+            expected = item.seq + 1
+
+
+def _in_order(lines: Iterable[Message]) -> tuple[Message, ...]:
+    """Return each line once, as it is last, in timeline order."""
+    latest = {line.seq or 0: line for line in lines}
+    return tuple(latest[seq] for seq in sorted(latest))

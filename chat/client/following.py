@@ -1,0 +1,316 @@
+"""Following one's channels over one connection: frames in, lines and counts out.
+
+Lives as long as the connection. What must be asked for (a hole, an older page, a channel without a
+position) is asked by tasks of its own, a few at a time, so that a person's own commands find room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from chat.client.account import Account
+from chat.client.backoff import Backoff
+from chat.client.followed import Followed
+from chat.client.follower import Change
+from chat.client.screens import PAGE, Screens
+from chat.client.session import Session
+from chat.client.state import Notice, Update
+from chat.client.tasks import Tasks
+from chat.errors import CommandError
+from chat.protocol.commands import BaseCommand, History, Join, Mark
+from chat.protocol.frames import (
+    Heads,
+    Joined,
+    Page,
+    PresenceFrame,
+    Read,
+    ServerFrame,
+    Tick,
+    TypingFrame,
+    Welcome,
+)
+from chat.protocol.items import Event
+from chat.text import fold
+
+__all__ = ["Following"]
+
+_log = logging.getLogger(__name__)
+
+AT_ONCE = 4
+MARK_DELAY = 0.2
+
+
+class Following:
+    """The channels of one account, followed through one session.
+
+    Args:
+        account: what is known.
+        session: signed in.
+        screens: told what changes.
+        put: takes notices.
+        tasks: run what has to be asked for; end with the session.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        session: Session,
+        screens: Screens,
+        put: Callable[[Update], None],
+        tasks: Tasks,
+    ) -> None:
+        self._account = account
+        self._session = session
+        self._screens = screens
+        self._put = put
+        self._tasks = tasks
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._repairing: set[str] = set()
+        self._marking: set[str] = set()
+        self._to_join: dict[str, None] = {}
+
+    # The beginning
+
+    def welcomed(self, welcome: Welcome, resumed: Iterable[str], again: Iterable[str]) -> None:
+        """Take one's channels as the server counts them, and follow each.
+
+        Args:
+            welcome: lists them.
+            resumed: channels whose position the server was told; it follows them unasked.
+            again: built-in channels, whose membership ended with the last connection.
+        """
+        told = set(resumed)
+        mine = {membership.channel for membership in welcome.channels}
+        for channel in list(self._account.channels.values()):
+            if channel.is_member and channel.name not in mine and channel.is_kept:
+                self._forget(channel)
+        for membership in welcome.channels:
+            channel = self._account.followed(membership.channel)
+            channel.is_member = True
+            channel.topic, channel.role = membership.topic, membership.role
+            channel.marked = membership.read
+            channel.view.apply_counts(
+                membership.read, membership.unread, membership.mentions, membership.head
+            )
+            self._account.touch(channel)
+            if channel.name not in told:
+                self._to_join[channel.name] = None
+            self.mark_soon(channel)
+        self._to_join.update(dict.fromkeys(again))
+        self._screens.channel_list()
+        if self._to_join:
+            self._tasks.start(self._join_all())
+
+    async def _join_all(self) -> None:
+        """Follow the channels that have no position yet, those on the screen first."""
+        while self._to_join:
+            channels = [self._account.followed(name) for name in self._to_join]
+            chosen = min(channels, key=lambda channel: channel.shown_from is None)
+            del self._to_join[chosen.name]
+            if not chosen.is_attached:
+                await self.join(chosen)
+
+    async def join(self, channel: Followed) -> None:
+        """Follow a channel from its position on; forget it if one may not."""
+        try:
+            await self.ask(Join(channel=channel.name, resume=channel.view.resume))
+        except CommandError as error:
+            _log.warning("cannot follow a channel: %s", error.code)
+            self._forget(channel)
+
+    # Frames
+
+    def take(self, frame: ServerFrame) -> None:
+        """Take a frame that answers nothing, or that matters beyond who asked for it."""
+        match frame:
+            case Joined():
+                self._joined(frame)
+            case Heads():
+                self._heads(frame)
+            case Event() | Read() | PresenceFrame() | TypingFrame() | Tick():
+                if channel := self._account.channels.get(frame.channel):
+                    self._news(channel, frame)
+
+    def _news(
+        self, channel: Followed, frame: Event | Read | PresenceFrame | TypingFrame | Tick
+    ) -> None:
+        match frame:
+            case Event():
+                self._changed(channel, channel.view.apply_event(frame))
+                self._repair_if_needed(channel)
+            case Read():
+                channel.marked = max(channel.marked, frame.seq)
+                channel.view.apply_counts(frame.seq, frame.unread, frame.mentions)
+                self._account.touch(channel)
+                self._screens.channel_list()
+            case PresenceFrame():
+                if channel.apply_presence(frame):
+                    self._screens.members(channel)
+            case TypingFrame():
+                if channel.apply_typing(frame):
+                    self._screens.typing(channel)
+            case Tick():
+                self._screens.lines(channel, [channel.tick(frame)])
+
+    def _heads(self, frame: Heads) -> None:
+        for name, head in frame.heads.items():
+            if channel := self._account.channels.get(name):
+                channel.view.apply_head(head)
+                self._repair_if_needed(channel)
+
+    def _joined(self, frame: Joined) -> None:
+        channel = self._account.followed(frame.channel)
+        change = channel.view.apply_joined(frame)
+        channel.joined(frame)
+        self._account.touch(channel)
+        self._changed(channel, change)
+        if change.reset and channel.shown_from is not None:
+            self._screens.open(channel)
+        self._screens.members(channel)
+        self._screens.typing(channel)
+        self._screens.channel_list()
+        self.mark_soon(channel)
+        if not frame.complete:
+            self._repair(channel)
+
+    def _changed(self, channel: Followed, change: Change) -> None:
+        """Pass on what came of something received."""
+        me = fold(self._account.me)
+        for entry in change.entries:
+            if channel.apply(entry):
+                self._screens.members(channel)
+            if fold(entry.author) != me:
+                continue
+            if row := self._account.outbox.confirm(entry.cid):
+                self._screens.line_at(channel, self._account.outbox.target_of(row))
+            if entry.kind == "leave" and isinstance(entry, Event):
+                self._forget(channel)
+                return
+        self._screens.lines(channel, change.lines)
+        if change.entries or change.lines:
+            self._account.touch(channel)
+            self._screens.channel_list()
+
+    def _forget(self, channel: Followed) -> None:
+        self._account.forget(channel)
+        self._screens.closed(channel.name)
+        unsent = self._account.channels.get(channel.name)
+        if unsent is not None and channel.shown_from is not None:
+            self._screens.open(unsent)
+
+    def left(self, name: str) -> None:
+        """Forget a channel that one has left."""
+        if channel := self._account.channels.get(name):
+            self._forget(channel)
+
+    # Holes
+
+    def _repair_if_needed(self, channel: Followed) -> None:
+        if channel.is_attached and channel.view.needs_repair:
+            self._repair(channel)
+
+    def _repair(self, channel: Followed) -> None:
+        if channel.name not in self._repairing:
+            self._repairing.add(channel.name)
+            self._tasks.start(self._read_on(channel))
+
+    async def _read_on(self, channel: Followed) -> None:
+        """Read what is missing after the position, until there is nothing more."""
+        try:
+            is_complete = False
+            while not is_complete or channel.view.needs_repair:
+                page = await self._page(
+                    History(
+                        channel=channel.name,
+                        after=channel.view.position,
+                        limit=self._session.limits.page,
+                    )
+                )
+                if page.epoch != channel.view.epoch:
+                    await self.begin_anew(channel)
+                    return
+                self._changed(channel, channel.view.apply_after(page))
+                is_complete = page.complete
+        except CommandError:
+            self._forget(channel)
+        finally:
+            self._repairing.discard(channel.name)
+
+    async def begin_anew(self, channel: Followed) -> None:
+        """Follow a channel without a position: its log is another one now."""
+        channel.view.forget()
+        if channel.shown_from is not None:
+            self._screens.open(channel)
+        await self.join(channel)
+
+    def load_before(self, channel: Followed, seq: int) -> None:
+        """Read the page that ends before `seq`; the screens hear of it in any case."""
+        if not channel.is_loading:
+            channel.is_loading = True
+            self._tasks.start(self._read_back(channel, seq))
+
+    async def _read_back(self, channel: Followed, before: int) -> None:
+        view = channel.view
+        view.asked()
+        try:
+            page = await self._page(History(channel=channel.name, before=before, limit=PAGE))
+            if page.epoch == view.epoch:
+                change = view.apply_before(page, before)
+                if channel.shown_from is not None and before <= channel.shown_from:
+                    channel.shown_from = 1 if page.complete else page.items[0].seq
+                self._screens.lines(channel, change.lines)
+                self._account.touch(channel)
+        except CommandError as error:
+            self._put(Notice(f"cannot load older lines: {error.message}", "warning"))
+        finally:
+            view.answered()
+            channel.is_loading = False
+            self._screens.edges(channel)
+
+    # The read marker
+
+    def mark_soon(self, channel: Followed) -> None:
+        """Tell the server of the marker, a moment later: it moves often."""
+        wanted = channel.view.read > channel.marked and channel.is_kept
+        if wanted and channel.is_attached and channel.name not in self._marking:
+            self._marking.add(channel.name)
+            self._tasks.start(self._mark(channel))
+
+    async def _mark(self, channel: Followed) -> None:
+        try:
+            while channel.view.read > channel.marked:
+                await asyncio.sleep(MARK_DELAY)
+                seq = channel.view.read
+                await self.ask(Mark(channel=channel.name, seq=seq))
+                channel.marked = max(channel.marked, seq)
+                self._account.touch(channel)
+        except CommandError as error:
+            _log.warning("a read marker was refused: %s", error.code)
+        finally:
+            self._marking.discard(channel.name)
+
+    # Asking
+
+    async def ask(self, command: BaseCommand) -> ServerFrame:
+        """Send a command; wait and send it again while the server says that it may succeed.
+
+        Raises:
+            CommandError: it is refused for good.
+            Offline: the connection ended.
+        """
+        backoff = Backoff(0.5)
+        async with self._room:
+            while True:
+                try:
+                    return await self._session.request(command)
+                except CommandError as error:
+                    if not error.code.retryable:
+                        raise
+                    await asyncio.sleep(max(error.retry_after or 0.0, backoff.next()))
+
+    async def _page(self, history: History) -> Page:
+        frame = await self.ask(history)
+        assert isinstance(frame, Page)
+        return frame

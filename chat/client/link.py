@@ -1,0 +1,200 @@
+"""Staying connected: connect, sign in, run until it ends, wait, again; until the server says no."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from chat.client.backoff import Backoff
+from chat.client.connection import Connection, ConnectionLost, NoConnection, open_connection
+from chat.client.session import Session
+from chat.client.state import Link
+from chat.errors import ChatError, CloseCode, CommandError, ErrorCode, FrameError
+from chat.protocol.commands import Hello
+from chat.protocol.frames import Bye, ServerFrame, Welcome
+from chat.text import printable_line
+
+__all__ = ["Connector", "Follower", "Refused"]
+
+_log = logging.getLogger(__name__)
+
+STABLE_AFTER = 10.0
+"""Seconds after which a connection counts as good, and back-off begins anew."""
+
+
+class Refused(ChatError):
+    """There is no sense in coming back by oneself; the message says what to do."""
+
+
+class Follower(Protocol):
+    """What the connector works for."""
+
+    def met(self, server_id: str) -> Hello:
+        """Prepare for the server that answers, and return the hello for it.
+
+        Raises:
+            Refused: nothing must be sent to it.
+        """
+
+    def welcomed(self, session: Session, welcome: Welcome) -> None:
+        """The session is signed in; frames follow."""
+
+    def take(self, frame: ServerFrame) -> None:
+        """A frame came."""
+
+    async def lost(self) -> None:
+        """The session is over."""
+
+    def refused_name(self, error: CommandError) -> str:
+        """Return what to tell the person whose name or token was refused."""
+
+    def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
+        """The connection's state is another one."""
+
+    def complain(self, text: str) -> None:
+        """The server does something it must not."""
+
+
+class Connector:
+    """Keeps one follower connected.
+
+    Args:
+        url: where the server is.
+        follower: told of everything.
+        backoff: how long to wait.
+        connect: opens a connection.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        follower: Follower,
+        backoff: Backoff | None = None,
+        connect: Callable[[str], Awaitable[Connection]] = open_connection,
+    ) -> None:
+        self._url = url
+        self._follower = follower
+        self._backoff = backoff or Backoff()
+        self._connect = connect
+        self._now = asyncio.Event()
+        self._return_within: float | None = None
+        self._session: Session | None = None
+        self._fault: ChatError | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def retry_now(self) -> None:
+        """Do not wait; try again even if the server said not to."""
+        self._now.set()
+
+    async def run(self) -> None:
+        """Connect and stay connected, until cancelled."""
+        while True:
+            self._follower.link_changed(Link.CONNECTING)
+            self._return_within = None
+            self._now.clear()
+            try:
+                detail = await self._once()
+            except Refused as exc:
+                self._follower.link_changed(Link.REFUSED, str(exc))
+                await self._now.wait()
+                self._backoff.reset()
+                continue
+            await self._wait(detail)
+
+    async def _wait(self, detail: str) -> None:
+        if self._return_within is None:
+            delay = self._backoff.next()
+        else:
+            delay = self._backoff.within(self._return_within)
+        self._follower.link_changed(Link.WAITING, detail, delay)
+        try:
+            async with asyncio.timeout(delay):
+                await self._now.wait()
+            self._backoff.reset()
+        except TimeoutError:
+            pass
+
+    async def _once(self) -> str:
+        """Be connected once; return why it ended.
+
+        Raises:
+            Refused: do not come back.
+        """
+        try:
+            connection = await self._connect(self._url)
+        except NoConnection as exc:
+            return str(exc)
+        self._session = session = Session(connection, self._take)
+        self._fault = None
+        try:
+            welcome = await session.sign_in(self._follower.met(connection.server_id))
+            self._follower.welcomed(session, welcome)
+            return await self._stay(session)
+        except ConnectionLost as exc:
+            return self._end(exc)
+        except FrameError as exc:
+            return self._broken(exc)
+        except CommandError as exc:
+            if exc.code.retryable:
+                self._return_within = exc.retry_after
+                return f"the server is busy: {printable_line(exc.message)}"
+            raise Refused(self._follower.refused_name(exc)) from exc
+        except Refused:
+            raise
+        except ChatError as exc:
+            return self._broken(exc)
+        except Exception as exc:
+            _log.exception("following the server failed")
+            self._follower.complain(f"a fault in this program: {exc!r}; connecting again")
+            return "a fault in this program"
+        finally:
+            self._session = None
+            await session.close()
+            await self._follower.lost()
+
+    async def _stay(self, session: Session) -> str:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await session.run()
+        except ConnectionLost as exc:
+            if self._fault is not None:
+                raise self._fault from None
+            return self._end(exc)
+        finally:
+            if loop.time() - began >= STABLE_AFTER:
+                self._backoff.reset()
+        raise AssertionError("a session ends with an error")
+
+    def fault(self, exc: ChatError) -> None:
+        """End the session: following it has failed."""
+        if self._session is not None and self._fault is None:
+            self._fault = exc
+            self._closing = asyncio.get_running_loop().create_task(self._session.close())
+
+    def _take(self, frame: ServerFrame) -> None:
+        if isinstance(frame, Bye):
+            self._return_within = frame.reconnect
+        self._follower.take(frame)
+
+    def _end(self, exc: ConnectionLost) -> str:
+        reason = printable_line(exc.reason)
+        if not CloseCode.tells_to_return(exc.code):
+            error = CommandError(_CODES.get(exc.code or 0, ErrorCode.FORBIDDEN), reason)
+            raise Refused(self._follower.refused_name(error))
+        if exc.code is None:
+            return reason or "the connection was lost"
+        return f"the server ended the connection ({reason or exc.code})"
+
+    def _broken(self, exc: ChatError) -> str:
+        _log.warning("the server broke the protocol: %s", printable_line(str(exc)))
+        self._follower.complain(f"the server does not keep to the protocol: {exc}")
+        return "the server does not keep to the protocol"
+
+
+_CODES: dict[int, ErrorCode] = {
+    CloseCode.UNSUPPORTED_VERSION: ErrorCode.UNSUPPORTED_VERSION,
+    CloseCode.BAD_TOKEN: ErrorCode.BAD_TOKEN,
+}

@@ -1,0 +1,195 @@
+"""What was typed and is not confirmed yet: on disk first, then sent, in order, until it is done.
+
+In each channel one row is under way at a time, so a retry cannot change the order. Its `cid` makes
+a retry harmless: the server stores the same `(author, cid)` once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Annotated, Any
+from uuid import uuid4
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from chat.client.cache import OutboxRow
+from chat.client.folding import fold
+from chat.client.state import Delivery, Message
+from chat.protocol.commands import Delete, Edit, React, Send
+from chat.protocol.items import Event
+from chat.protocol.values import Limits
+
+__all__ = ["Outbox", "Writing", "command_of", "new_row"]
+
+Writing = Send | Edit | Delete | React
+"""A command that appends to a log."""
+
+_WRITING: TypeAdapter[Writing] = TypeAdapter(Annotated[Writing, Field(discriminator="type")])
+_FAILED, _PENDING = "failed", "pending"
+
+
+def new_row(command: dict[str, Any]) -> OutboxRow:
+    """Return a row for the fields of a command, with a cid of its own.
+
+    Whatever a person typed is kept, text that the protocol does not allow included.
+    """
+    cid = uuid4().hex
+    return OutboxRow(
+        cid=cid,
+        channel=command["channel"],
+        command=json.dumps({**command, "cid": cid}),
+        ts=time.time_ns() // 1_000_000,
+    )
+
+
+def command_of(row: OutboxRow, limits: Limits) -> Writing:
+    """Return the command to send.
+
+    Raises:
+        ValueError: the server would refuse it; says why.
+    """
+    try:
+        return _WRITING.validate_python(json.loads(row.command), context=limits)
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = fault["loc"][-1] if fault["loc"] else "it"
+        raise ValueError(f"{field} {fault['msg'].removeprefix('Value error, ')}") from None
+
+
+class Outbox:
+    """The rows in memory, as they are on disk.
+
+    Args:
+        keep: puts a row on disk, or its new state; raises `DiskTrouble`.
+    """
+
+    def __init__(self, keep: Callable[[OutboxRow], None]) -> None:
+        self._keep = keep
+        self._rows: dict[str, OutboxRow] = {}
+        self.confirmed: set[str] = set()
+        """Rows that are done, and still on disk."""
+
+    def load(self, rows: Iterable[OutboxRow]) -> None:
+        """Start with the rows that were left."""
+        self._rows = {row.cid: row for row in rows}
+        self.confirmed.clear()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, row: OutboxRow) -> None:
+        """Add a row; it is on disk when this returns."""
+        self._keep(row)
+        self._rows[row.cid] = row
+
+    def hold(self, row: OutboxRow, reason: str) -> OutboxRow:
+        """Keep a row that the disk did not take in memory, and do not send it."""
+        held = self._rows[row.cid] = replace(row, state=_FAILED, reason=reason)
+        return held
+
+    def get(self, cid: str | None) -> OutboxRow | None:
+        """Return the row of `cid`, if it is waiting."""
+        return self._rows.get(cid) if cid else None
+
+    def channels(self) -> list[str]:
+        """Return the channels in which something waits."""
+        return list(dict.fromkeys(row.channel for row in self._rows.values()))
+
+    def rows(self, channel: str) -> list[OutboxRow]:
+        """Return what waits in a channel, in order."""
+        return [row for row in self._rows.values() if row.channel == channel]
+
+    def next(self, channel: str) -> OutboxRow | None:
+        """Return the row to send next in a channel."""
+        return next((row for row in self.rows(channel) if row.state == _PENDING), None)
+
+    def confirm(self, cid: str | None) -> OutboxRow | None:
+        """Note that the server has it; return the row if it was waiting."""
+        row = self._rows.pop(cid, None) if cid else None
+        if row is not None:
+            self.confirmed.add(row.cid)
+        return row
+
+    def fail(self, cid: str, reason: str) -> OutboxRow | None:
+        """Note that the server refused it for good; the text stays."""
+        return self._change(cid, _FAILED, reason)
+
+    def retry(self, cid: str) -> OutboxRow | None:
+        """Let a refused row be sent again."""
+        return self._change(cid, _PENDING, "")
+
+    def _change(self, cid: str, state: str, reason: str) -> OutboxRow | None:
+        row = self._rows.get(cid)
+        if row is None:
+            return None
+        changed = replace(row, state=state, reason=reason)
+        self._rows[cid] = changed
+        self._keep(changed)
+        return changed
+
+    # How it looks
+
+    def line_of(self, row: OutboxRow, me: str) -> Message | None:
+        """Return the line of a row that stands for itself: a message, or an edit that failed."""
+        fields = _fields(row.command)
+        if fields["type"] != "send" and not (fields["type"] == "edit" and row.state == _FAILED):
+            return None
+        return Message(
+            channel=row.channel,
+            seq=None,
+            cid=row.cid,
+            author=me,
+            ts=row.ts,
+            text=fields["text"],
+            me=fields.get("me", False),
+            reply_to=fields.get("reply_to"),
+            delivery=Delivery.FAILED if row.state == _FAILED else Delivery.PENDING,
+            reason=row.reason,
+        )
+
+    def target_of(self, row: OutboxRow) -> int | None:
+        """Return the seq of the message that a row is about, if it is about one."""
+        target: int | None = _fields(row.command).get("seq")
+        return target
+
+    def has_text(self, row: OutboxRow) -> bool:
+        """Whether a person typed something that would be lost with the row."""
+        return "text" in _fields(row.command)
+
+    def decorate(self, line: Message, me: str) -> Message:
+        """Return `line` with one's own changes of it that are still on their way."""
+        if line.seq is None or not self._rows:
+            return line
+        shown = line
+        for row in self._rows.values():
+            if row.channel == line.channel and row.state == _PENDING:
+                fields = _fields(row.command)
+                if fields.get("seq") == line.seq:
+                    shown = replace(_apply(shown, fields, me), delivery=Delivery.PENDING)
+        return shown
+
+
+@lru_cache(maxsize=1_024)
+def _fields(command: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(command)
+    return fields
+
+
+def _apply(line: Message, fields: dict[str, Any], me: str) -> Message:
+    change = Event.model_construct(
+        channel=line.channel,
+        seq=line.rev + 1,
+        mid="",
+        ts=0,
+        author=me,
+        kind=fields["type"],
+        target=line.seq,
+        text=fields.get("text"),
+        emoji=fields.get("emoji"),
+        remove=fields.get("remove", False),
+    )
+    return replace(fold(line, change), rev=line.rev)

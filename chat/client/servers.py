@@ -1,0 +1,88 @@
+"""Which server was behind which address, and which name was used last: one small file.
+
+It lets the cache be shown, and the outbox be filled, before a connection tells the server's id.
+It also guards the tokens: an id is no secret, so a stranger may claim it; a token goes only to a
+host where this id was met before, unless the person says that the server has moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, ValidationError
+
+from chat.client.private import make_private_directory, write_private
+
+__all__ = ["KnownServers"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class _Known(BaseModel):
+    last_name: str | None = None
+    ids: dict[str, str] = Field(default_factory=dict)
+    """The id last met at each address."""
+    hosts: dict[str, list[str]] = Field(default_factory=dict)
+    """The hosts at which each id was met."""
+
+
+class KnownServers:
+    """What `directory/servers.json` remembers; a missing or damaged file remembers nothing."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "servers.json"
+
+    @property
+    def last_name(self) -> str | None:
+        """The name that was used last."""
+        return self._read().last_name
+
+    def id_at(self, url: str) -> str | None:
+        """Return the id of the server that was last met at `url`."""
+        return self._read().ids.get(url)
+
+    def is_stranger(self, url: str, server: str) -> bool:
+        """Whether `server` is known, but from other hosts than that of `url`."""
+        hosts = self._read().hosts.get(server)
+        return bool(hosts) and host_of(url) not in (hosts or ())
+
+    def hosts_of(self, server: str) -> tuple[str, ...]:
+        """Return the hosts at which `server` was met."""
+        return tuple(self._read().hosts.get(server, ()))
+
+    def remember(self, url: str, server: str) -> None:
+        """Note that `server` was met at `url`."""
+        known = self._read()
+        hosts = known.hosts.setdefault(server, [])
+        if known.ids.get(url) == server and host_of(url) in hosts:
+            return
+        known.ids[url] = server
+        if host_of(url) not in hosts:
+            hosts.append(host_of(url))
+        self._write(known)
+
+    def remember_name(self, name: str) -> None:
+        """Note that `name` is the one used last."""
+        known = self._read()
+        if known.last_name != name:
+            known.last_name = name
+            self._write(known)
+
+    def _read(self) -> _Known:
+        try:
+            return _Known.model_validate_json(self._path.read_bytes())
+        except (OSError, ValidationError):
+            return _Known()
+
+    def _write(self, known: _Known) -> None:
+        make_private_directory(self._path.parent)
+        with contextlib.suppress(OSError):  # a convenience that is lost; nothing typed is
+            write_private(self._path, known.model_dump_json(indent=1) + "\n")
+
+
+def host_of(url: str) -> str:
+    """Return the host of `url`; all names of this machine's loopback are one."""
+    host = urlsplit(url).hostname or ""
+    return "localhost" if host in _LOOPBACK or host.startswith("127.") else host

@@ -1,0 +1,167 @@
+"""One signed-in connection: commands and their answers, and everything else that comes in.
+
+Each command carries an id; its answer wakes who asked. Silence ends the session: three heartbeats
+without a frame, or a command without an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from chat.client.connection import Connection, ConnectionLost
+from chat.errors import ChatError, CommandError, ErrorCode
+from chat.protocol.codec import decode_frame, encode
+from chat.protocol.commands import BaseCommand, Hello
+from chat.protocol.frames import ErrorFrame, ServerFrame, Welcome
+from chat.protocol.values import Limits
+from chat.text import printable_line
+
+__all__ = ["Offline", "Session", "refusal_of"]
+
+_log = logging.getLogger(__name__)
+
+HELLO_TIMEOUT = 20.0
+ANSWER_TIMEOUT = 30.0
+SILENT_HEARTBEATS = 3
+
+
+class Offline(ChatError):
+    """There is no connection to ask through."""
+
+
+class Session:
+    """A connection from `hello` to its end.
+
+    Args:
+        connection: open, and the session's own from now on.
+        take: gets every frame that is no `ok` or `error`, in order, before who asked for it is
+            woken.
+    """
+
+    def __init__(self, connection: Connection, take: Callable[[ServerFrame], None]) -> None:
+        self._connection = connection
+        self._take = take
+        self._answers: dict[str, asyncio.Future[ServerFrame]] = {}
+        self._ids = 0
+        self._silence = HELLO_TIMEOUT
+        self._heard = 0.0
+        self.limits = Limits()
+        self.is_over = False
+
+    async def sign_in(self, hello: Hello) -> Welcome:
+        """Say hello; return the answer.
+
+        Raises:
+            CommandError: the server does not let this name in.
+            ConnectionLost: the connection ended before.
+        """
+        await self._connection.send(encode(hello.model_copy(update={"id": "hello"})))
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT):
+                while True:
+                    frame = decode_frame(await self._connection.receive())
+                    if isinstance(frame, ErrorFrame):
+                        raise refusal_of(frame)
+                    if isinstance(frame, Welcome):
+                        break
+        except TimeoutError:
+            raise ConnectionLost(None, "the server does not answer") from None
+        self.limits = frame.limits
+        self._silence = max(1.0, SILENT_HEARTBEATS * frame.heartbeat)
+        return frame
+
+    async def run(self) -> None:
+        """Take frames until the connection ends.
+
+        Raises:
+            ConnectionLost: always, sooner or later.
+            ChatError: the server breaks the protocol.
+        """
+        loop = asyncio.get_running_loop()
+        self._heard = loop.time()
+        watch = asyncio.create_task(self._watch())
+        try:
+            while True:
+                data = await self._connection.receive()
+                self._heard = loop.time()
+                frame = decode_frame(data)
+                if frame is not None:
+                    self._receive(frame)
+        except ConnectionLost:
+            if watch.done() and not watch.cancelled():
+                raise ConnectionLost(None, "the server has gone silent") from None
+            raise
+        finally:
+            watch.cancel()
+
+    async def request(self, command: BaseCommand) -> ServerFrame:
+        """Send a command; return its answer.
+
+        Raises:
+            CommandError: it is refused.
+            Offline: the connection ended before the answer came.
+        """
+        self._ids += 1
+        key = str(self._ids)
+        data = encode(command.model_copy(update={"id": key}))
+        if len(data) > self.limits.frame:
+            raise CommandError(
+                ErrorCode.TOO_LONG,
+                f"it takes {len(data):,} bytes; the server accepts {self.limits.frame:,}",
+            )
+        if self.is_over:
+            raise Offline("not connected")
+        answer = self._answers[key] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await self._connection.send(data)
+                frame = await answer
+        except ConnectionLost:
+            raise Offline("the connection was lost") from None
+        except TimeoutError:
+            await self.close()
+            raise Offline("the server does not answer") from None
+        finally:
+            self._answers.pop(key, None)
+        if isinstance(frame, ErrorFrame):
+            raise refusal_of(frame)
+        return frame
+
+    async def close(self) -> None:
+        """End the session; who waits for an answer gets `Offline`."""
+        self.is_over = True
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(Offline("the connection was lost"))
+        await self._connection.close()
+
+    def _receive(self, frame: ServerFrame) -> None:
+        key = getattr(frame, "id", None)
+        answer = self._answers.get(key) if key else None
+        if not isinstance(frame, ErrorFrame):
+            self._take(frame)
+        elif answer is None:
+            _log.warning("an error that no command asked for: %s", printable_line(frame.code))
+        if answer is not None and not answer.done():
+            answer.set_result(frame)
+
+    async def _watch(self) -> None:
+        """End the connection when nothing was heard for too long."""
+        loop = asyncio.get_running_loop()
+        while True:
+            left = self._heard + self._silence - loop.time()
+            if left <= 0:
+                break
+            await asyncio.sleep(left)
+        await self._connection.close()
+
+
+def refusal_of(frame: ErrorFrame) -> CommandError:
+    """Return the error of a frame; a code from a newer server keeps its meaning for retries."""
+    try:
+        code = ErrorCode(frame.code)
+    except ValueError:
+        code = ErrorCode.UNAVAILABLE if frame.retryable else ErrorCode.INVALID
+    return CommandError(code, frame.message, retry_after=frame.retry_after, field=frame.field)

@@ -1,0 +1,72 @@
+"""The secrets that prove one's names, one file for each server and name.
+
+A token is made here and kept before the server sees it: a lost `welcome` locks nobody out.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from chat.client.private import file_name, make_private_directory, write_private
+from chat.errors import StartupError
+from chat.text import check_name, fold
+
+__all__ = ["TokenStore", "read_token_file"]
+
+TOKEN_LENGTHS = range(32, 129)
+
+
+class TokenStore:
+    """Tokens under `directory`; a server is known by its id, never by its address."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def get(self, server: str, name: str) -> str | None:
+        """Return the token of `name`, if there is one."""
+        try:
+            return self._path(server, name).read_text(encoding="utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+
+    def put(self, server: str, name: str, token: str) -> None:
+        """Keep `token`; it is on disk when this returns."""
+        path = self._path(server, name)
+        make_private_directory(self._directory)
+        make_private_directory(path.parent)
+        write_private(path, token + "\n")
+
+    def get_or_make(self, server: str, name: str) -> str:
+        """Return the token of `name`; make and keep one first if there is none."""
+        token = self.get(server, name)
+        if token is None:
+            token = secrets.token_urlsafe(32)
+            self.put(server, name, token)
+        return token
+
+    def _path(self, server: str, name: str) -> Path:
+        return self._directory / file_name(server) / file_name(fold(name))
+
+
+def read_token_file(path: Path) -> str:
+    """Return the token that a server's operator gave, from a file.
+
+    Raises:
+        StartupError: there is no token in it.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is not text"
+        raise StartupError(f"cannot read the token file {path}: {reason}") from exc
+    try:
+        check_name(token, max(TOKEN_LENGTHS))
+        if len(token) not in TOKEN_LENGTHS:
+            raise ValueError
+    except ValueError:
+        raise StartupError(
+            f"the token file {path} holds no token: it must be one line of 32 to 128 letters, "
+            "digits, '_', '-' or '.', as chat-server token NAME prints it"
+        ) from None
+    return token
