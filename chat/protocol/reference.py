@@ -1,0 +1,91 @@
+"""The protocol's tables, as Markdown: error codes, close codes, limits.
+
+They stand in `README.md` beside this module, between `<!-- errors -->` and `<!-- /errors -->` and
+so on. A test compares them and, run with `CHAT_UPDATE_DOCS=1`, writes them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chat.errors import CloseCode, ErrorCode
+from chat.protocol.values import Limits
+
+__all__ = ["CLOSES", "ERRORS", "refreshed"]
+
+ERRORS: dict[ErrorCode, str] = {
+    ErrorCode.MALFORMED: "not one JSON object in one text frame",
+    ErrorCode.UNKNOWN_TYPE: "`type` is missing, or none this server knows",
+    ErrorCode.INVALID: "a field is missing, unknown, or breaks its rule",
+    ErrorCode.TOO_LONG: "a text or a list is over its limit; nothing was cut, nothing was done",
+    ErrorCode.NOT_SIGNED_IN: "`hello` comes first",
+    ErrorCode.ALREADY_SIGNED_IN: "one connection is one person's: `hello` comes once",
+    ErrorCode.UNSUPPORTED_VERSION: "`v` is not spoken here; the connection ends with 4500",
+    ErrorCode.NAME_TAKEN: "the name is somebody's, and no token was given",
+    ErrorCode.BAD_TOKEN: "the token is not this name's; the connection ends with 4502",
+    ErrorCode.NO_SUCH_CHANNEL: "it does not exist, or it is other people's direct channel",
+    ErrorCode.NO_SUCH_USER: "nobody has this name",
+    ErrorCode.NO_SUCH_MESSAGE: "no message has this `seq`, or it was deleted",
+    ErrorCode.NOT_A_MEMBER: "`join` the channel first",
+    ErrorCode.FORBIDDEN: "others may do this here, you may not; or nobody may",
+    ErrorCode.CID_REUSED: "the `cid` has already named something else of yours",
+    ErrorCode.LIMIT_REACHED: "there are too many already: channels, reactions, members",
+    ErrorCode.RATE_LIMITED: "too many commands; wait `retry_after` seconds",
+    ErrorCode.UNAVAILABLE: "the disk or the database takes no writes now; nothing was stored",
+}
+"""What each error code means to the client that gets it."""
+
+CLOSES: dict[CloseCode, str] = {
+    CloseCode.NORMAL: "done; `/counter` ends so after `close`",
+    CloseCode.GOING_AWAY: "the server is stopping; a `bye` came before",
+    CloseCode.INVALID_DATA: "a text frame was not UTF-8",
+    CloseCode.TOO_BIG: "a frame was longer than `limits.frame`",
+    CloseCode.INTERNAL: "a mistake of the server's; it is in its log",
+    CloseCode.HELLO_TIMEOUT: "no `hello` within 10 seconds",
+    CloseCode.HEARTBEAT_LOST: "nothing came for a heartbeat, not even an answer to a ping",
+    CloseCode.TOO_MANY_CONNECTIONS: "too many connections from one place",
+    CloseCode.SLOW_READER: "more waited for this reader than its queue holds; come back and read",
+    CloseCode.RATE_LIMITED: "the client went on although it was told to wait",
+    CloseCode.UNSUPPORTED_VERSION: "the two sides speak different versions; update the older",
+    CloseCode.BANNED: "this person may not come here",
+    CloseCode.BAD_TOKEN: "the token is not this name's; the operator can issue another",
+}
+"""What each close code means to the client that gets it."""
+
+
+def refreshed(page: str) -> str:
+    """Return the Markdown `page` with its tables as they are now."""
+    for name, table in (("errors", _errors()), ("closes", _closes()), ("limits", _limits())):
+        before, begin, rest = page.partition(f"<!-- {name} -->\n")
+        _old, end, after = rest.partition(f"<!-- /{name} -->")
+        if not (begin and end):
+            raise ValueError(f"the page has no place marked {name!r}")
+        page = before + begin + table + end + after
+    return page
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = (head, ("---",) * len(head), *rows)
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def _errors() -> str:
+    rows = ((f"`{code}`", _yes(code.retryable), meaning) for code, meaning in ERRORS.items())
+    return _table(("`code`", "retry", "meaning"), rows)
+
+
+def _closes() -> str:
+    rows = ((code.value, _yes(code.may_return), meaning) for code, meaning in CLOSES.items())
+    return _table(("code", "come back", "meaning"), rows)
+
+
+def _limits() -> str:
+    rows = (
+        (f"`{name}`", f"{field.default:,}", (field.description or "").rstrip("."))
+        for name, field in Limits.model_fields.items()
+    )
+    return _table(("limit", "default", "meaning"), rows)
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else ""

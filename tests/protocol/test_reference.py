@@ -1,0 +1,85 @@
+"""The documentation by example says what the models say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import chat.protocol
+from chat.errors import CloseCode, ErrorCode
+from chat.protocol.codec import decode_command, decode_frame, encode
+from chat.protocol.reference import CLOSES, ERRORS, refreshed
+from chat.protocol.values import Limits
+from tests.protocol.strategies import COMMANDS, FRAMES
+
+PAGE = Path(chat.protocol.__file__).with_name("README.md")
+
+
+def examples(section: str) -> list[tuple[str, str]]:
+    """Return the headings of a section, each with its JSON block."""
+    parts = re.split(r"^## ", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    part = next(part for part in parts if part.startswith(section))
+    return [
+        (entry.split("\n", 1)[0], block)
+        for entry in re.split(r"^### ", part, flags=re.MULTILINE)[1:]
+        for block in re.findall(r"^```json\n(.*?)\n```$", entry, re.MULTILINE | re.DOTALL)
+    ]
+
+
+SENT = examples("Commands")
+RECEIVED = examples("Frames")
+
+
+def types(models: tuple[type[Any], ...]) -> list[str]:
+    return sorted(model.model_fields["type"].default for model in models)
+
+
+def test_every_type_has_exactly_one_example() -> None:
+    assert sorted(name for name, _ in SENT) == types(COMMANDS)
+    assert sorted(name for name, _ in RECEIVED) == types(FRAMES)
+    assert PAGE.read_text("utf-8").count("```json") == len(COMMANDS) + len(FRAMES)
+
+
+@pytest.mark.parametrize(("name", "block"), SENT)
+def test_the_example_of_a_command_is_one(name: str, block: str) -> None:
+    command = decode_command(block, Limits())
+    assert command.type == name
+    # Written again it is the same: the example leaves out what says nothing, and nothing else.
+    assert json.loads(encode(command)) == json.loads(block)
+
+
+@pytest.mark.parametrize(("name", "block"), RECEIVED)
+def test_the_example_of_a_frame_is_one(name: str, block: str) -> None:
+    frame = decode_frame(block)
+    assert frame is not None
+    assert frame.type == name
+    assert json.loads(encode(frame)) == json.loads(block)
+
+
+def test_the_example_of_welcome_tells_the_default_limits() -> None:
+    block = json.loads(dict(RECEIVED)["welcome"])
+    assert block["limits"] == Limits().model_dump()
+
+
+def test_every_code_has_its_meaning() -> None:
+    assert set(ERRORS) == set(ErrorCode)
+    assert set(CLOSES) == set(CloseCode)
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    page = PAGE.read_text("utf-8")
+    if os.environ.get("CHAT_UPDATE_DOCS") == "1":
+        PAGE.write_text(refreshed(page), "utf-8")
+    assert PAGE.read_text("utf-8") == refreshed(page), (
+        "run this test with CHAT_UPDATE_DOCS=1 and look at what it wrote"
+    )
+
+
+def test_a_page_without_its_marks_is_noticed() -> None:
+    with pytest.raises(ValueError, match="no place marked 'errors'"):
+        refreshed("# The protocol")
