@@ -1,0 +1,287 @@
+"""Slash commands: the one table of them, their parser, and what is generated from it.
+
+A row says what a command is called, what it takes and what it does; `/help`, completion and the
+table in the README all come from here. What a command does when it is run is decided elsewhere,
+under the same name.
+
+Text that does not begin with a slash is a message; so is one that begins with two, of which the
+first is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+
+from chat.errors import ChatError
+
+__all__ = [
+    "COMMANDS",
+    "Argument",
+    "Command",
+    "Invocation",
+    "Kind",
+    "SlashError",
+    "argument_at",
+    "find",
+    "is_command",
+    "literal",
+    "markdown_table",
+    "parse",
+]
+
+
+class Kind(StrEnum):
+    """What may stand in an argument's place; decides what completion offers."""
+
+    TEXT = "text"  # the rest, line breaks included
+    CHANNEL = "channel"
+    NAMES = "names"  # one name or several, with commas between them
+    EMOJI = "emoji"
+    NUMBER = "number"  # a message's number, or `last`
+    STATUS = "status"
+    THEME = "theme"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument; `label` is how help spells it, in lower case it is its key."""
+
+    label: str
+    kind: Kind
+    optional: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name under which an `Invocation` holds its value."""
+        return self.label.lower()
+
+    def __str__(self) -> str:
+        return f"[{self.label}]" if self.optional else self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table; `name` and `aliases` are written without the slash."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    help: str
+    example: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """How it is written: `/topic [TEXT]`."""
+        return " ".join((f"/{self.name}", *map(str, self.arguments)))
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command as somebody wrote it, `text`; `values` holds the arguments that were given."""
+
+    command: Command
+    values: Mapping[str, str]
+    text: str = ""
+
+    def get(self, key: str) -> str:
+        """Return an argument's value; empty if it was left out."""
+        return self.values.get(key, "")
+
+
+class SlashError(ChatError):
+    """A line cannot be run as a command; the message says what to write instead."""
+
+
+_CHANNEL = Argument("CHANNEL", Kind.CHANNEL)
+_CHANNEL_OR_HERE = Argument("CHANNEL", Kind.CHANNEL, optional=True)
+_NUMBER = Argument("NUMBER", Kind.NUMBER, optional=True)
+_TEXT = Argument("TEXT", Kind.TEXT)
+_EMOJI = Argument("EMOJI", Kind.EMOJI)
+
+COMMANDS: tuple[Command, ...] = (
+    Command("join", (_CHANNEL,), "join a channel, or create it", "/join #tea", ("j",)),
+    Command("leave", (_CHANNEL_OR_HERE,), "leave this channel, or another", "/leave", ("part",)),
+    Command(
+        "msg",
+        (Argument("NAMES", Kind.NAMES), Argument("TEXT", Kind.TEXT, optional=True)),
+        "write to one person or several directly",
+        "/msg bob,carol lunch?",
+        ("dm", "query"),
+    ),
+    Command("me", (_TEXT,), "say what you do", "/me waves"),
+    Command(
+        "topic",
+        (Argument("TEXT", Kind.TEXT, optional=True),),
+        "show the topic, or set it; a single - removes it",
+        "/topic green tea only",
+    ),
+    Command(
+        "edit",
+        (_NUMBER, Argument("TEXT", Kind.TEXT, optional=True)),
+        "change your last message, or the one with that number",
+        "/edit the text as it should be",
+        ("e",),
+    ),
+    Command(
+        "delete",
+        (_NUMBER,),
+        "delete your last message, or the one with that number",
+        "/delete",
+        ("del",),
+    ),
+    Command(
+        "reply",
+        (_NUMBER, _TEXT),
+        "answer the latest message, or the one with that number",
+        "/reply 42 agreed",
+        ("r",),
+    ),
+    Command(
+        "react",
+        (_EMOJI, _NUMBER),
+        "react to the latest message, or the one with that number",
+        "/react :+1:",
+    ),
+    Command("unreact", (_EMOJI, _NUMBER), "take a reaction back", "/unreact :+1:"),
+    Command("who", (_CHANNEL_OR_HERE,), "list who is in this channel", "/who", ("names",)),
+    Command("channels", (), "list all channels, to look around and join", "/channels", ("list",)),
+    Command("mark", (), "mark everything here as read", "/mark", ("read",)),
+    Command("away", (), "tell the others that you are away", "/away"),
+    Command("busy", (), "tell the others that you are busy", "/busy", ("dnd",)),
+    Command("back", (), "tell the others that you are there again", "/back"),
+    Command(
+        "status",
+        (Argument("STATUS", Kind.STATUS),),
+        "say that you are online, away or busy",
+        "/status away",
+    ),
+    Command("retry", (), "send again what the server refused here", "/retry"),
+    Command("discard", (), "throw away what the server refused here", "/discard"),
+    Command("reconnect", (), "try to connect now, without waiting", "/reconnect"),
+    Command(
+        "theme",
+        (Argument("THEME", Kind.THEME, optional=True),),
+        "change the colours: dark, light, or any theme by name",
+        "/theme light",
+    ),
+    Command("members", (), "show or hide the member list", "/members"),
+    Command("sidebar", (), "show or hide the channel list", "/sidebar"),
+    Command(
+        "help",
+        (Argument("COMMAND", Kind.COMMAND, optional=True),),
+        "show the keys and commands, or one command",
+        "/help msg",
+        ("h", "?"),
+    ),
+    Command("quit", (), "leave the program; what is unsent stays on disk", "/quit", ("q", "exit")),
+)
+
+_BY_NAME = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
+_NUMBER_WORD = re.compile(r"\d{1,16}|last", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
+
+
+def find(name: str) -> Command | None:
+    """Return the command called `name`, with or without its slash; aliases count."""
+    return _BY_NAME.get(name.removeprefix("/").lower())
+
+
+def is_command(text: str) -> bool:
+    """Whether `text` is meant as a command: one slash at its very beginning."""
+    return text.startswith("/") and not text.startswith("//")
+
+
+def literal(text: str) -> str:
+    """Return the message that `text` stands for: a doubled slash at its beginning becomes one."""
+    return text[1:] if text.startswith("//") else text
+
+
+def parse(text: str) -> Invocation:
+    """Read a line that `is_command`.
+
+    Raises:
+        SlashError: there is no such command, or an argument is missing or too many.
+    """
+    word, _, rest = _split_word(text[1:])
+    command = find(word)
+    if command is None:
+        raise SlashError(_unknown(word))
+    values: dict[str, str] = {}
+    for index, argument in enumerate(command.arguments):
+        value, rest = _take(argument, rest, command.arguments[index + 1 :])
+        if value:
+            values[argument.key] = value
+        elif not argument.optional:
+            raise SlashError(f"{argument.label} is missing. Write {command.usage}")
+    if rest:
+        raise SlashError(f"“{rest.split()[0]}” is too much. Write {command.usage}")
+    return Invocation(command, values, text)
+
+
+def argument_at(line: str) -> tuple[Argument, int] | None:
+    """Return the argument that the end of `line` is in, and where its text begins.
+
+    None if the line is no command, is still in the command's name, or takes nothing more.
+    """
+    if not is_command(line):
+        return None
+    words = list(_WORD.finditer(line))
+    if not words or words[0].end() == len(line):
+        return None
+    command = find(words[0][0])
+    if command is None:
+        return None
+    given = [match for match in words[1:] if match.end() < len(line)]
+    start = words[-1].start() if words[-1].end() == len(line) else len(line)
+    return _argument_after(command.arguments, [match[0] for match in given], start)
+
+
+def _argument_after(
+    arguments: tuple[Argument, ...], given: list[str], start: int
+) -> tuple[Argument, int] | None:
+    for argument in arguments:
+        if argument.kind is Kind.TEXT:
+            return argument, start
+        if given and (argument.kind is not Kind.NUMBER or _NUMBER_WORD.fullmatch(given[0])):
+            given = given[1:]
+        elif not given:
+            return argument, start
+    return None
+
+
+def markdown_table() -> str:
+    """Return the commands as a Markdown table, for the README."""
+    rows = [f"| `{row.usage}` | {row.help} | `{row.example}` |" for row in COMMANDS]
+    return "\n".join(("| command | what it does | example |", "|---|---|---|", *rows))
+
+
+def _split_word(text: str) -> tuple[str, str, str]:
+    match = re.match(r"(\S*)(\s*)", text)
+    assert match is not None
+    return match[1], match[2], text[match.end() :]
+
+
+def _take(argument: Argument, rest: str, later: tuple[Argument, ...]) -> tuple[str, str]:
+    """Return the argument's value, empty if it is not there, and what remains."""
+    if argument.kind is Kind.TEXT:
+        return rest.rstrip(), ""
+    word, _, after = _split_word(rest)
+    if argument.kind is Kind.NUMBER:
+        # A number alone is the text itself where a text must follow: `/reply 42` says 42.
+        text_is_due = any(not each.optional for each in later)
+        if not _NUMBER_WORD.fullmatch(word) or (text_is_due and not after.strip()):
+            return "", rest
+    return word, after
+
+
+def _unknown(word: str) -> str:
+    if not word:
+        return "Write a command after the slash; /help lists them. Two slashes send one."
+    near = get_close_matches(word.lower(), _BY_NAME, n=1, cutoff=0.5)
+    hint = f"Did you mean /{near[0]}?" if near else "/help lists them all."
+    return f"There is no command /{word}. {hint} To send it as it is, begin with two slashes."

@@ -1,0 +1,189 @@
+"""The terminal client: the core, the terminal and the screens, put together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.events import AppBlur, AppFocus
+from textual.message import Message
+from textual.notifications import SeverityLevel
+
+from chat.client.config import ClientSettings
+from chat.client.core import Core
+from chat.client.tui.keys import KeyRow, key_label, markdown, rows
+from chat.client.tui.palette import ChatCommands
+from chat.client.tui.port import CorePort
+from chat.client.tui.screens.main import MainScreen
+from chat.client.tui.themes import DARK, LIGHT
+from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.composer import Composer
+from chat.text import printable, printable_line
+
+__all__ = ["ChatApp", "key_rows", "keys_table"]
+
+_STOP_WITHIN = 3.0
+_THEME = "theme"
+
+
+class ChatApp(App[None]):
+    """The client's screens around a core.
+
+    Args:
+        settings: what a person has set; with a name.
+        make_core: makes the core; what it is given is to be called, from any thread, when there
+            is something to drain.
+        keymap: a person's own keys, by the ids of the bindings.
+    """
+
+    TITLE = "chat"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[Any]] = {ChatCommands}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", "Help", show=False, id="help"),
+        Binding("ctrl+p", "command_palette", "All commands", show=False, id="palette"),
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+    ]
+
+    class CoreWoke(Message):
+        """The core has something to drain."""
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        *,
+        make_core: Callable[[Callable[[], None]], CorePort] | None = None,
+        keymap: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.core = make_core(self._wake) if make_core else Core(settings, wake=self._wake)
+        self._own_keys = dict(keymap or {})
+        self._is_started = False
+
+    def run(self, *args: Any, **kwargs: Any) -> None:
+        """Show the screens until the person leaves.
+
+        Raises:
+            StartupError: the core cannot start; the terminal was not touched.
+        """
+        self._start()
+        try:
+            super().run(*args, **kwargs)
+        finally:
+            self.core.stop(_STOP_WITHIN)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Use this program's own driver where there is one."""
+        if sys.platform == "win32":
+            return super().get_driver_class()
+        from chat.client.tui.terminal import Terminal
+
+        return Terminal
+
+    def get_default_screen(self) -> MainScreen:
+        """Begin with the conversation."""
+        return MainScreen(self.core, key_rows(self._own_keys))
+
+    def on_mount(self) -> None:
+        """Take in what is on disk, and what happens from now on."""
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.set_keymap(self._own_keys)
+        self._start()
+        kept = self.core.pref(_THEME)
+        self.theme = kept if kept in self.available_themes else DARK.name
+        self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
+        self._take_in()
+
+    def exit(self, *args: Any, **kwargs: Any) -> None:
+        """Keep what is typed, then end."""
+        if isinstance(main := self.screen_stack[0] if self.screen_stack else None, MainScreen):
+            main.conversation.close()
+        super().exit(*args, **kwargs)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a notification: whatever it holds, it is text and nothing else."""
+        super().notify(
+            printable(message),
+            title=printable_line(title),
+            severity=severity,
+            timeout=timeout,
+            markup=False,
+        )
+
+    def watch_title(self, title: str) -> None:
+        """Name the terminal's window."""
+        set_title = getattr(self._driver, "set_title", None)
+        if set_title is not None:
+            set_title(title)
+
+    def action_help(self) -> None:
+        """Show all keys and commands."""
+        if isinstance(self.screen, MainScreen):
+            self.screen.show_help()
+
+    def action_help_quit(self) -> None:
+        """Tell a person who pressed Ctrl+C how to leave."""
+        keys = self._own_keys.get("quit", "ctrl+q").split(",")
+        self.notify(f"{key_label(keys[0])} quits. Unsent messages stay on disk.")
+
+    def on_app_focus(self, _: AppFocus) -> None:
+        """Somebody looks at this terminal."""
+        self._main.conversation.watched(True)
+
+    def on_app_blur(self, _: AppBlur) -> None:
+        """Nobody looks at this terminal."""
+        self._main.conversation.watched(False)
+
+    def on_chat_app_core_woke(self) -> None:
+        """Show what the core told."""
+        self._take_in()
+
+    @property
+    def _main(self) -> MainScreen:
+        main = self.screen_stack[0]
+        assert isinstance(main, MainScreen)
+        return main
+
+    def _start(self) -> None:
+        if not self._is_started:
+            self._is_started = True
+            self.core.start()
+
+    def _take_in(self) -> None:
+        self._main.take_in(self.core.drain())
+
+    def _keep_theme(self, name: str) -> None:
+        self.core.save_pref(_THEME, name)
+
+    def _wake(self) -> None:
+        """Hop from the core's thread to this one; before and after the screens, do nothing."""
+        if self.is_running:
+            self.post_message(self.CoreWoke())
+
+
+def key_rows(keymap: Mapping[str, str] | None = None) -> list[KeyRow]:
+    """Return all keys, with a person's own in the place of those they replace."""
+    groups = {
+        "Anywhere": [*ChatApp.BINDINGS, *MainScreen.BINDINGS],
+        "Writing": Composer.BINDINGS,
+        "Timeline": Timeline.BINDINGS,
+    }
+    return rows(groups, keymap)
+
+
+def keys_table() -> str:
+    """Return all keys as a Markdown table, for the README."""
+    return markdown(key_rows())

@@ -1,0 +1,16 @@
+"""A row of a list to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One row: what it stands for, how it is called, and what else is to be said of it."""
+
+    key: str
+    label: str
+    note: str = ""

@@ -1,0 +1,154 @@
+"""What could be meant by the word under the cursor: completion as a pure function.
+
+A word is completed by its first character: `/` a command, `@` a name, `#` a channel, `:` an emoji;
+an argument of a command by its kind. What begins with the word comes first, in the order of the
+source, then what contains its letters in order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from chat.client import slash
+from chat.client.emoji import EMOJI
+from chat.client.slash import Kind
+from chat.client.tui.fuzzy import rank
+
+__all__ = ["Candidate", "Completion", "Sources", "complete"]
+
+_MOST = 50
+# Not inside a word or an address; an emoji's name needs two letters, so that `:)` and `:D` pass.
+_TOKEN = re.compile(r"(?:^|(?<=[\s(\"'“‘]))(?:[@#][\w.\-]*|:[\w+\-]{2,})$")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What there is to choose from; names with those who spoke last first."""
+
+    names: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    themes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One offer: what is inserted, how it is shown, and whether it begins with what was typed."""
+
+    insert: str
+    label: str
+    note: str = ""
+    is_prefix: bool = True
+    is_exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The offers for the word that begins at column `start` of its line.
+
+    `is_meant`: the first offer is so likely that Enter takes it. It is not where the word may be
+    sent as it stands: a command's argument may be a new channel, `/j` is `/join`.
+    """
+
+    start: int
+    candidates: tuple[Candidate, ...]
+    is_meant: bool = False
+
+
+def complete(line: str, sources: Sources, *, first: bool = True) -> Completion | None:
+    """Return what could complete the end of `line`, or None.
+
+    Args:
+        line: the line up to the cursor.
+        sources: what there is to choose from.
+        first: whether it is the first line of the text: only there stand commands.
+    """
+    start, candidates, is_free = len(line), (), True
+    if first and slash.is_command(line):
+        if any(char.isspace() for char in line):
+            start, candidates = _in_command(line, sources)
+            is_free = False
+        else:
+            start, candidates = 0, _commands(line, lead="/")
+            is_free = slash.find(line) is None
+    if not candidates and (match := _TOKEN.search(line)):
+        start = match.start()
+        candidates = _token(match[0], sources)
+        is_free = len(match[0]) > 1
+    if not candidates:
+        return None
+    is_meant = is_free and candidates[0].is_prefix and not candidates[0].is_exact
+    return Completion(start, candidates, is_meant)
+
+
+def _in_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...]]:
+    where = slash.argument_at(line)
+    if where is None:
+        return len(line), ()
+    argument, start = where
+    word = line[start:]
+    if argument.kind is Kind.NAMES:
+        start += word.rfind(",") + 1
+        word = line[start:]
+        offset = 1 if word.startswith("@") else 0
+        return start, _ranked(word[offset:], sources.names, lambda name: (name + " ", name, ""))
+    return start, _argument(argument.kind, word, sources)
+
+
+def _argument(kind: Kind, word: str, sources: Sources) -> tuple[Candidate, ...]:
+    if kind is Kind.CHANNEL:
+        return _channels(word, sources)
+    if kind is Kind.EMOJI:
+        return _emoji(word.strip(":"))
+    if kind is Kind.COMMAND:
+        return _commands(word, lead="")
+    if kind is Kind.THEME:
+        return _ranked(word, sources.themes, lambda name: (name, name, ""))
+    if kind is Kind.STATUS:
+        return _ranked(word, ("online", "away", "busy"), lambda name: (name, name, ""))
+    return ()
+
+
+def _token(word: str, sources: Sources) -> tuple[Candidate, ...]:
+    if word[0] == "@":
+        return _ranked(word[1:], sources.names, lambda name: (f"@{name} ", f"@{name}", ""))
+    if word[0] == "#":
+        return _channels(word, sources)
+    return _emoji(word[1:])
+
+
+def _channels(word: str, sources: Sources) -> tuple[Candidate, ...]:
+    bare = [channel.removeprefix("#") for channel in sources.channels if channel[:1] == "#"]
+    return _ranked(word.removeprefix("#"), bare, lambda name: (f"#{name} ", f"#{name}", ""))
+
+
+def _emoji(word: str) -> tuple[Candidate, ...]:
+    return _ranked(word, EMOJI, lambda name: (EMOJI[name] + " ", f"{EMOJI[name]} :{name}:", ""))
+
+
+def _commands(word: str, *, lead: str) -> tuple[Candidate, ...]:
+    rows = {row.name: row for row in slash.COMMANDS}
+
+    def show(name: str) -> tuple[str, str, str]:
+        row = rows[name]
+        space = " " if row.arguments and lead else ""
+        return f"{lead}{name}{space}", (row.usage if lead else f"/{name}"), row.help
+
+    return _ranked(word.removeprefix("/"), rows, show)
+
+
+def _ranked(
+    word: str, names: Iterable[str], show: Callable[[str], tuple[str, str, str]]
+) -> tuple[Candidate, ...]:
+    """Return the candidates that match `word`, the best first."""
+    known = list(names)
+    low = word.lower()
+    return tuple(
+        Candidate(
+            *show(known[place]),
+            is_prefix=known[place].lower().startswith(low),
+            is_exact=known[place].lower() == low,
+        )
+        for place in rank(word, known)[:_MOST]
+    )

@@ -1,0 +1,349 @@
+"""The conversation: what a person does, turned into calls of the core; what the core tells, laid on
+the desk. It decides which channel is shown, what lies in the composer for each, and when a message
+counts as read. It draws nothing: the screen does, through the `View` it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+from chat.client import slash
+from chat.client.state import ChannelsChanged, Message, Notice, TimelineChanged, Update
+from chat.client.tui import handlers, listings
+from chat.client.tui.desk import Desk
+from chat.client.tui.handlers import Refused, Severity
+from chat.client.tui.listings import AddRows
+from chat.client.tui.port import CorePort
+from chat.client.tui.sheet import Aim, Sheet
+from chat.errors import ChatError
+from chat.protocol.frames import Ok
+from chat.protocol.values import Limits, Status
+from chat.text import GENERAL, channel_names
+
+__all__ = ["Conversation", "View"]
+
+_LAST_CHANNEL = "last-channel"
+
+
+class View(handlers.View, Protocol):
+    """What the conversation asks of the screen."""
+
+    def composed(self) -> str:
+        """Return the text in the composer."""
+
+    def compose_with(self, text: str, channel: str) -> None:
+        """Put a text into the composer, for that channel."""
+
+    def give_back(self, text: str) -> None:
+        """Put a text that was not sent back, before what has been typed since."""
+
+    def show_timeline(self, channel: str) -> None:
+        """Show another channel's timeline, where it was left."""
+
+    def update_timeline(self, change: TimelineChanged) -> None:
+        """Bring the timeline that is shown up to date."""
+
+    def redraw(self) -> None:
+        """Show what lies on the desk."""
+
+    def alert(self) -> None:
+        """Call a person who looks elsewhere."""
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+
+    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
+        """Open a list to choose from; return what adds rows to it."""
+
+
+class Conversation:
+    """One person's side of all conversations; see the module's docstring."""
+
+    def __init__(self, core: CorePort, view: View) -> None:
+        self.core = core
+        self.view = view
+        self.desk = Desk()
+        self.status: Status = "online"
+        self.is_watched = True
+        self._sheets: dict[str, Sheet] = {}
+        self._seen: tuple[str, int] | None = None
+        self._wanted: str | None = None
+
+    @property
+    def sheet(self) -> Sheet:
+        """What lies in the composer now."""
+        return replace(self._sheet_of(self.desk.current or ""), text=self.view.composed())
+
+    # What the core tells.
+
+    def take_in(self, updates: Iterable[Update]) -> None:
+        """Lay updates on the desk and show them."""
+        for update in updates:
+            before = self.desk.to_answer()
+            self.desk.apply(update)
+            if isinstance(update, TimelineChanged) and update.channel == self.desk.current:
+                self.view.update_timeline(update)
+            elif isinstance(update, ChannelsChanged):
+                if not self.is_watched and self.desk.to_answer() > before:
+                    self.view.alert()
+                self._settle()
+            elif isinstance(update, Notice):
+                self.view.say(update.text, _severity(update.severity))
+        self.view.redraw()
+
+    def _settle(self) -> None:
+        """Show some channel if there is one, and none that one is not in."""
+        known = self.desk.channels
+        if self._wanted in known:
+            self.open_channel(self._wanted)
+        elif self.desk.current not in known and known:
+            wishes = (self.desk.previous, self.core.pref(_LAST_CHANNEL), GENERAL, *known)
+            self.open_channel(next(name for name in wishes if name in known))
+
+    # Where one is.
+
+    def open_channel(self, channel: str, *, by_jump: bool = False) -> None:
+        """Show a channel, with what was being written in it."""
+        self._wanted = None
+        if channel == self.desk.current:
+            return
+        self._put_away()
+        self.desk.move_to(channel, by_jump=by_jump)
+        self._seen = None
+        sheet = self._sheets.setdefault(channel, Sheet(self.core.draft(channel)))
+        self.view.compose_with(sheet.text, channel)
+        self.view.show_timeline(channel)
+        self.core.open_channel(channel)
+        self.core.save_pref(_LAST_CHANNEL, channel)
+        self.view.redraw()
+
+    def go(self, step: int) -> None:
+        """Show the next or the previous channel of the list."""
+        if channel := self.desk.neighbour(step):
+            self.open_channel(channel)
+
+    def go_back(self) -> None:
+        """Show the channel that was shown before."""
+        if self.desk.previous in self.desk.channels:
+            self.open_channel(self.desk.previous)
+
+    def go_where_it_matters(self) -> None:
+        """Show what waits most urgently; once nothing does, return to where one began."""
+        if channel := self.desk.where_it_matters():
+            self.open_channel(channel, by_jump=True)
+        else:
+            self.view.say("Nothing unread.")
+
+    def close(self) -> None:
+        """Keep what is typed, before the program ends."""
+        self._put_away()
+
+    def _put_away(self) -> None:
+        if self.desk.current is not None:
+            sheet = self._sheets[self.desk.current] = self.sheet
+            self.core.save_draft(self.desk.current, sheet.draft)
+
+    def seen(self, channel: str, seq: int) -> None:
+        """Mark as read what was on a screen that somebody looks at."""
+        if channel != self.desk.current:
+            return
+        self._seen = (channel, seq)
+        if self.is_watched:
+            self.core.mark(channel, seq)
+
+    def watched(self, is_watched: bool) -> None:
+        """Say whether the person looks at this terminal; what lies there is read once they do."""
+        self.is_watched = is_watched
+        if is_watched and self._seen:
+            self.core.mark(*self._seen)
+
+    # What one writes.
+
+    def submit(self, text: str, channel: str) -> None:
+        """Send a text, run it as a command, or change a message: what its sheet is for."""
+        self._sheets[channel] = replace(self._sheet_of(channel), text="")
+        try:
+            self._submit(text, channel)
+        except ChatError as exc:
+            self.view.say(str(exc), "warning")
+            self._return(text, channel)
+
+    def _submit(self, text: str, channel: str) -> None:
+        sheet = self._sheet_of(channel)
+        if sheet.aim is Aim.EDIT and sheet.message is not None and sheet.message.seq is not None:
+            _check_length(text)
+            self.core.edit(channel, sheet.message.seq, text)
+            self._sheets[channel] = Sheet()
+            self._return(sheet.aside, channel)
+            self.view.redraw()
+        elif slash.is_command(text):
+            handlers.run(self, slash.parse(text))
+        else:
+            self._send(slash.literal(text), channel)
+        if channel:
+            self.core.save_draft(channel, self._sheet_of(channel).draft)
+
+    def post(self, text: str, *, me: bool = False, reply_to: int | None = None) -> None:
+        """Send a message to the current channel, as an answer if one was begun."""
+        self._send(text, self.desk.current or "", me=me, reply_to=reply_to)
+
+    def _send(
+        self, text: str, channel: str, *, me: bool = False, reply_to: int | None = None
+    ) -> None:
+        if not channel:
+            raise Refused("You are in no channel yet. /join #general enters one.")
+        _check_length(text)
+        sheet = self._sheet_of(channel)
+        if reply_to is None and sheet.message is not None:
+            reply_to = sheet.message.seq
+        self.core.send(channel, text, me=me, reply_to=reply_to)
+        if sheet.aim is Aim.REPLY:
+            self._sheets[channel] = Sheet()
+            self.view.redraw()
+
+    def begin_reply(self, message: Message) -> None:
+        """Let the composer's text answer `message`."""
+        if message.seq is None:
+            self.view.say("The server has not confirmed that message yet.", "warning")
+            return
+        self._lay_out(self.sheet.replying(message), message.channel)
+
+    def begin_edit(self, message: Message) -> None:
+        """Put one's own message into the composer, to change it."""
+        if message.seq is None or message.erased or message.author != self.desk.user:
+            self.view.say("Only your own messages can be changed, once confirmed.", "warning")
+            return
+        self._lay_out(self.sheet.editing(message), message.channel)
+
+    def edit_last(self) -> None:
+        """Change the last message of one's own."""
+        if self.desk.current and (
+            message := self.desk.recent(self.desk.current).latest(self.desk.user)
+        ):
+            self.begin_edit(message)
+
+    def give_up(self) -> None:
+        """Answer or change nothing any more; the text stays."""
+        if self.sheet.aim is not Aim.MESSAGE and self.desk.current:
+            self._lay_out(self.sheet.cancelled(), self.desk.current)
+
+    def drafted(self, text: str, channel: str) -> None:
+        """Keep what was typed, for the case that the program ends here."""
+        if channel:
+            sheet = self._sheets[channel] = replace(self._sheet_of(channel), text=text)
+            self.core.save_draft(channel, sheet.draft)
+
+    def typing(self, active: bool, channel: str) -> None:
+        """Tell the others that one is writing to them."""
+        if channel and self._sheet_of(channel).aim is not Aim.EDIT:
+            self.core.typing(channel, "start" if active else "stop")
+
+    def _sheet_of(self, channel: str) -> Sheet:
+        return self._sheets.get(channel, Sheet())
+
+    def _lay_out(self, sheet: Sheet, channel: str) -> None:
+        self._sheets[channel] = sheet
+        if channel == (self.desk.current or ""):
+            if sheet.text != self.view.composed():
+                self.view.compose_with(sheet.text, channel)
+            self.view.redraw()
+
+    def _return(self, text: str, channel: str) -> None:
+        """Give a text back to where it was written."""
+        if not text:
+            return
+        if channel == (self.desk.current or ""):
+            self.view.give_back(text)
+        else:
+            sheet = self._sheet_of(channel)
+            together = "\n".join(filter(None, (text, sheet.text)))
+            self._sheets[channel] = replace(sheet, text=together)
+
+    # What needs an answer of the server.
+
+    def join(self, channel: str, first_words: str = "") -> None:
+        """Join a channel, show it, and say something in it."""
+        if channel in self.desk.channels:
+            self._joined(channel, first_words)
+            return
+        self.view.run_beside(self._join(channel, first_words))
+
+    async def _join(self, channel: str, first_words: str) -> None:
+        names = ",".join(name for name in channel_names(channel) if name != self.desk.user)
+        text = f"/msg {names} {first_words}" if first_words else ""
+        with self._telling(text):
+            answer = await listings.answer(self.core.join(channel))
+            self._joined(answer.channel, first_words)
+
+    def follow(self, future: Future[Ok], text: str = "") -> None:
+        """Tell the person if it fails, and give `text` back."""
+
+        async def wait() -> None:
+            with self._telling(text):
+                await listings.answer(future)
+
+        self.view.run_beside(wait())
+
+    @contextmanager
+    def _telling(self, text: str = "") -> Iterator[None]:
+        """Tell the person what fails within, and give back the text that asked for it."""
+        written_in = self.desk.current or ""
+        try:
+            yield
+        except ChatError as exc:
+            self.view.say(str(exc), "warning")
+            self._return(text, written_in)
+
+    def _joined(self, channel: str, first_words: str) -> None:
+        if first_words:
+            _check_length(first_words)
+            self.core.send(channel, first_words)
+        self.take_in(self.core.drain())
+        if channel in self.desk.channels:
+            self.open_channel(channel)
+        else:
+            self._wanted = channel
+
+    def set_status(self, status: Status) -> None:
+        """Say of oneself: online, away or busy."""
+        self.status = status
+        self.core.status(status)
+        self.view.redraw()
+
+    def list_channels(self) -> None:
+        """Show all channels there are; choosing one enters it."""
+        add = self.view.list_rows("All channels", self.join)
+        self.view.run_beside(self._list(listings.channels(self.core, add)))
+
+    def list_members(self, channel: str) -> None:
+        """Show who is in a channel; choosing somebody opens the direct channel."""
+        add = self.view.list_rows(f"Members of {channel}", self.write_to)
+        self.view.run_beside(self._list(listings.members(self.core, channel, add)))
+
+    def write_to(self, name: str) -> None:
+        """Open the direct channel with one person."""
+        if name == self.desk.user:
+            return
+        with self._telling():
+            handlers.run(self, slash.parse(f"/msg {name}"))
+
+    async def _list(self, work: Coroutine[None, None, None]) -> None:
+        with self._telling():
+            await work
+
+
+def _check_length(text: str) -> None:
+    limit = Limits().text
+    if len(text) > limit:
+        raise Refused(
+            f"This is {len(text):,} characters long; a message may have {limit:,}. "
+            "Send it in parts."
+        )
+
+
+def _severity(word: str) -> Severity:
+    return word if word in ("warning", "error") else "information"

@@ -1,0 +1,185 @@
+"""What lies on the desk: the updates of the core, folded into what the widgets around the timeline
+show, and the rules for moving between channels. No widget, no core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chat.client.state import (
+    ChannelInfo,
+    ChannelsChanged,
+    ConnectionChanged,
+    Delivery,
+    Link,
+    MembersChanged,
+    Message,
+    TimelineChanged,
+    TypingChanged,
+    Update,
+)
+from chat.text import is_direct
+
+__all__ = ["Desk", "Recent", "title_of"]
+
+_RECENT_MAX = 400
+
+
+def title_of(channel: ChannelInfo) -> str:
+    """Return the name under which people know a channel: the others' names, if it is direct."""
+    return ", ".join(channel.direct) or channel.name
+
+
+class Recent:
+    """The newest messages of one channel: enough to answer, edit and address them."""
+
+    def __init__(self) -> None:
+        self._sent: dict[int, Message] = {}
+        self._unsent: dict[str, Message] = {}
+
+    def apply(self, change: TimelineChanged) -> None:
+        """Take in what changed."""
+        if change.reset:
+            self._sent.clear()
+            self._unsent.clear()
+        for cid in change.removed:
+            self._unsent.pop(cid, None)
+        for message in change.upserts:
+            if message.kind != "message":
+                continue
+            if message.seq is None:
+                if message.cid is not None:
+                    self._unsent[message.cid] = message
+                continue
+            if message.cid is not None:
+                self._unsent.pop(message.cid, None)
+            self._sent[message.seq] = message
+        if len(self._sent) > 2 * _RECENT_MAX:
+            newest = sorted(self._sent)[-_RECENT_MAX:]
+            self._sent = {seq: self._sent[seq] for seq in newest}
+
+    def find(self, seq: int) -> Message | None:
+        """Return the message of that number, if it is here."""
+        return self._sent.get(seq)
+
+    def latest(self, author: str | None = None) -> Message | None:
+        """Return the newest message that is not deleted, of `author` if given."""
+        for seq in sorted(self._sent, reverse=True):
+            message = self._sent[seq]
+            if not message.erased and author in (None, message.author):
+                return message
+        return None
+
+    def failed(self) -> list[Message]:
+        """Return one's own messages that the server refused, oldest first."""
+        return [each for each in self._unsent.values() if each.delivery is Delivery.FAILED]
+
+    def speakers(self) -> list[str]:
+        """Return who spoke, the last one first."""
+        newest = (self._sent[seq].author for seq in sorted(self._sent, reverse=True))
+        return list(dict.fromkeys(newest))
+
+
+class Desk:
+    """The state of the screens; `current` is the channel that is shown."""
+
+    def __init__(self) -> None:
+        self.connection = ConnectionChanged(Link.CONNECTING)
+        self.user = ""
+        self.channels: dict[str, ChannelInfo] = {}
+        self.current: str | None = None
+        self.previous: str | None = None
+        self.members: dict[str, MembersChanged] = {}
+        self._typing: dict[str, tuple[str, ...]] = {}
+        self._recent: dict[str, Recent] = {}
+        self._origin: str | None = None
+
+    def apply(self, update: Update) -> None:
+        """Take in one update."""
+        if isinstance(update, ConnectionChanged):
+            self.connection = update
+            self.user = update.user or self.user
+            if update.link is not Link.ONLINE:
+                self._typing.clear()
+        elif isinstance(update, ChannelsChanged):
+            self.channels = {info.name: info for info in update.channels}
+        elif isinstance(update, TimelineChanged):
+            self.recent(update.channel).apply(update)
+        elif isinstance(update, MembersChanged):
+            self.members[update.channel] = update
+        elif isinstance(update, TypingChanged):
+            self._typing[update.channel] = update.names
+
+    def recent(self, channel: str) -> Recent:
+        """Return the newest messages of a channel."""
+        return self._recent.setdefault(channel, Recent())
+
+    @property
+    def info(self) -> ChannelInfo | None:
+        """The current channel; None if there is none, or it is not listed yet."""
+        return self.channels.get(self.current) if self.current else None
+
+    @property
+    def typing(self) -> tuple[str, ...]:
+        """Others who type in the current channel."""
+        names = self._typing.get(self.current or "", ())
+        return tuple(name for name in names if name != self.user)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """People one may mean here: those who spoke last first, then the members, then others."""
+        here = self.current or ""
+        members = self.members.get(here)
+        found: dict[str, None] = dict.fromkeys(self.recent(here).speakers())
+        found.update(dict.fromkeys(name for name, _, _ in members.members) if members else {})
+        for info in self.channels.values():
+            found.update(dict.fromkeys(info.direct))
+        found.pop(self.user, None)
+        return tuple(found)
+
+    def move_to(self, channel: str, *, by_jump: bool = False) -> None:
+        """Make `channel` the current one; a move that is no jump ends a tour of the unread."""
+        if channel != self.current:
+            self.previous, self.current = self.current, channel
+        if not by_jump:
+            self._origin = None
+
+    def neighbour(self, step: int) -> str | None:
+        """Return the channel `step` places further in the list, round its end."""
+        names = list(self.channels)
+        if not names:
+            return None
+        if self.current not in names:
+            return names[0]
+        return names[(names.index(self.current) + step) % len(names)]
+
+    def where_it_matters(self) -> str | None:
+        """Return where to go next: a mention, a direct message, a message; then where one began.
+
+        None once nothing is left to read and one is where one began.
+        """
+        waiting = [info for info in self._from_current() if info.unread or info.mentions]
+        if waiting:
+            if self._origin is None:
+                self._origin = self.current
+            return max(waiting, key=_weight).name
+        origin, self._origin = self._origin, None
+        return origin if origin in self.channels and origin != self.current else None
+
+    def to_answer(self) -> int:
+        """Return how many messages wait that were meant for this person."""
+        return sum(
+            info.unread if is_direct(info.name) else info.mentions
+            for info in self.channels.values()
+        )
+
+    def _from_current(self) -> Iterable[ChannelInfo]:
+        infos = list(self.channels.values())
+        at = next((i for i, info in enumerate(infos) if info.name == self.current), -1)
+        return infos[at + 1 :] + infos[: max(at, 0)]
+
+
+def _weight(info: ChannelInfo) -> int:
+    if info.mentions:
+        return 2
+    return 1 if is_direct(info.name) else 0

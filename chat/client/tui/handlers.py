@@ -1,0 +1,325 @@
+"""What each slash command does: one function per row of the registry, under the row's name.
+
+A handler works on the `Bench`; it raises `Refused` with a sentence for a person when it cannot do
+what was asked, and the text then goes back to where it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Literal, Protocol
+
+from chat.client.emoji import resolve
+from chat.client.slash import Invocation, find
+from chat.client.state import ChannelInfo, Delivery, Message
+from chat.client.tui.desk import Desk
+from chat.client.tui.port import CorePort
+from chat.errors import ChatError
+from chat.protocol.frames import Ok
+from chat.protocol.values import Status
+from chat.text import check_channel, direct_channel, is_direct
+
+__all__ = ["HANDLERS", "Bench", "Handler", "Pane", "Refused", "Severity", "View", "run"]
+
+Pane = Literal["members", "sidebar"]
+Severity = Literal["information", "warning", "error"]
+
+
+class Refused(ChatError):
+    """What was asked for cannot be done; the message says why, and what can."""
+
+
+class View(Protocol):
+    """What a handler may ask of the screen itself."""
+
+    def set_theme(self, name: str) -> None:
+        """Change the colours; without a name, let the person choose."""
+
+    def toggle(self, pane: Pane) -> None:
+        """Show or hide a list at the side."""
+
+    def show_help(self) -> None:
+        """Show all keys and commands."""
+
+    def quit(self) -> None:
+        """End the program."""
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """Tell the person something, briefly."""
+
+
+class Bench(Protocol):
+    """What a handler works with."""
+
+    @property
+    def core(self) -> CorePort:
+        """The core."""
+
+    @property
+    def desk(self) -> Desk:
+        """What is known."""
+
+    @property
+    def view(self) -> View:
+        """The screen."""
+
+    def open_channel(self, channel: str) -> None:
+        """Show a channel one is a member of."""
+
+    def join(self, channel: str, first_words: str = "") -> None:
+        """Join a channel, show it, and say something in it."""
+
+    def post(self, text: str, *, me: bool = False, reply_to: int | None = None) -> None:
+        """Send a message to the current channel, as an answer if one was begun."""
+
+    def begin_edit(self, message: Message) -> None:
+        """Put one's own message into the composer, to change it."""
+
+    def list_members(self, channel: str) -> None:
+        """Show who is in a channel."""
+
+    def list_channels(self) -> None:
+        """Show all channels there are."""
+
+    def set_status(self, status: Status) -> None:
+        """Say of oneself: online, away or busy."""
+
+    def follow(self, future: Future[Ok], text: str = "") -> None:
+        """Tell the person if it fails, and give `text` back."""
+
+
+Handler = Callable[[Bench, Invocation], None]
+HANDLERS: dict[str, Handler] = {}
+"""Every command's handler, by the command's name."""
+
+
+def run(bench: Bench, invocation: Invocation) -> None:
+    """Do what a command says.
+
+    Raises:
+        ChatError: it cannot be done; the message is for a person.
+    """
+    HANDLERS[invocation.command.name](bench, invocation)
+
+
+def _handles(*names: str) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        for name in names:
+            HANDLERS[name] = handler
+        return handler
+
+    return register
+
+
+@_handles("join")
+def _join(bench: Bench, asked: Invocation) -> None:
+    channel = _channel(asked.get("channel"))
+    if channel in bench.desk.channels:
+        bench.open_channel(channel)
+    else:
+        bench.join(channel)
+
+
+@_handles("leave")
+def _leave(bench: Bench, asked: Invocation) -> None:
+    channel = _channel(asked.get("channel")) if asked.get("channel") else _here(bench).name
+    if is_direct(channel):
+        raise Refused("A direct channel cannot be left: its members are its name.")
+    if channel not in bench.desk.channels:
+        raise Refused(f"You are not in {channel}.")
+    bench.follow(bench.core.leave(channel))
+
+
+@_handles("msg")
+def _msg(bench: Bench, asked: Invocation) -> None:
+    names = [name.removeprefix("@") for name in asked.get("names").split(",") if name]
+    if not bench.desk.user:
+        raise Refused("Your own name is not known yet: wait for the first connection.")
+    try:
+        channel = check_channel(direct_channel([bench.desk.user, *names]))
+    except ValueError as exc:
+        raise Refused(f"“{asked.get('names')}” {exc}") from None
+    bench.join(channel, asked.get("text"))
+
+
+@_handles("me")
+def _me(bench: Bench, asked: Invocation) -> None:
+    bench.post(asked.get("text"), me=True)
+
+
+@_handles("topic")
+def _topic(bench: Bench, asked: Invocation) -> None:
+    info = _here(bench)
+    text = " ".join(asked.get("text").split())
+    if text:
+        bench.follow(bench.core.topic(info.name, "" if text == "-" else text), asked.text)
+    else:
+        bench.view.say(info.topic or f"{info.name} has no topic. /topic TEXT sets one.")
+
+
+@_handles("edit")
+def _edit(bench: Bench, asked: Invocation) -> None:
+    message = _own(bench, asked)
+    if text := asked.get("text"):
+        bench.core.edit(message.channel, _seq(message), text)
+    else:
+        bench.begin_edit(message)
+
+
+@_handles("delete")
+def _delete(bench: Bench, asked: Invocation) -> None:
+    if asked.get("number").isdigit():
+        # It may be somebody else's: an owner may delete it, and the server knows who is one.
+        bench.core.delete(_here(bench).name, int(asked.get("number")))
+    else:
+        message = _own(bench, asked)
+        bench.core.delete(message.channel, _seq(message))
+
+
+@_handles("reply")
+def _reply(bench: Bench, asked: Invocation) -> None:
+    bench.post(asked.get("text"), reply_to=_target(bench, asked))
+
+
+@_handles("react", "unreact")
+def _react(bench: Bench, asked: Invocation) -> None:
+    emoji = resolve(asked.get("emoji"))
+    remove = asked.command.name == "unreact"
+    bench.core.react(_here(bench).name, _target(bench, asked), emoji, remove=remove)
+
+
+@_handles("who")
+def _who(bench: Bench, asked: Invocation) -> None:
+    channel = asked.get("channel")
+    bench.list_members(_channel(channel) if channel else _here(bench).name)
+
+
+@_handles("channels")
+def _channels(bench: Bench, asked: Invocation) -> None:
+    bench.list_channels()
+
+
+@_handles("mark")
+def _mark(bench: Bench, asked: Invocation) -> None:
+    info = _here(bench)
+    if info.head:
+        bench.core.mark(info.name, info.head)
+
+
+@_handles("away", "busy")
+def _absent(bench: Bench, asked: Invocation) -> None:
+    bench.set_status("away" if asked.command.name == "away" else "busy")
+
+
+@_handles("back")
+def _back(bench: Bench, asked: Invocation) -> None:
+    bench.set_status("online")
+
+
+@_handles("status")
+def _status(bench: Bench, asked: Invocation) -> None:
+    match asked.get("status").lower():
+        case "online" | "away" | "busy" as status:
+            bench.set_status(status)
+        case other:
+            raise Refused(f"“{other}” is no status. Write online, away or busy.")
+
+
+@_handles("retry", "discard")
+def _unsent(bench: Bench, asked: Invocation) -> None:
+    failed = bench.desk.recent(_here(bench).name).failed()
+    if not failed:
+        raise Refused("Nothing here was refused; what waits is sent by itself.")
+    act = bench.core.retry if asked.command.name == "retry" else bench.core.discard
+    for message in failed:
+        if message.cid is not None:
+            act(message.cid)
+
+
+@_handles("reconnect")
+def _reconnect(bench: Bench, asked: Invocation) -> None:
+    bench.core.reconnect_now()
+
+
+@_handles("theme")
+def _theme(bench: Bench, asked: Invocation) -> None:
+    bench.view.set_theme(asked.get("theme"))
+
+
+@_handles("members")
+def _members(bench: Bench, asked: Invocation) -> None:
+    bench.view.toggle("members")
+
+
+@_handles("sidebar")
+def _sidebar(bench: Bench, asked: Invocation) -> None:
+    bench.view.toggle("sidebar")
+
+
+@_handles("help")
+def _help(bench: Bench, asked: Invocation) -> None:
+    word = asked.get("command")
+    if not word:
+        bench.view.show_help()
+        return
+    command = find(word)
+    if command is None:
+        raise Refused(f"There is no command /{word.removeprefix('/')}. /help lists them all.")
+    bench.view.say(f"{command.usage}: {command.help}. For example: {command.example}")
+
+
+@_handles("quit")
+def _quit(bench: Bench, asked: Invocation) -> None:
+    bench.view.quit()
+
+
+def _here(bench: Bench) -> ChannelInfo:
+    """Return the current channel."""
+    if bench.desk.current is None:
+        raise Refused("You are in no channel. /join #general enters one.")
+    return bench.desk.info or ChannelInfo(bench.desk.current)
+
+
+def _channel(word: str) -> str:
+    """Return a channel's name; a bare word means the channel of that name."""
+    try:
+        return check_channel(word if word[:1] in ("#", "@") else f"#{word}")
+    except ValueError as exc:
+        raise Refused(f"“{word}” {exc}") from None
+
+
+def _own(bench: Bench, asked: Invocation) -> Message:
+    """Return the message of one's own that is meant: that of the number, or the last one."""
+    recent = bench.desk.recent(_here(bench).name)
+    number = asked.get("number")
+    if not number.isdigit():
+        message = recent.latest(bench.desk.user)
+        if message is None:
+            raise Refused("There is no message of yours here that the server has confirmed.")
+        return message
+    message = recent.find(int(number))
+    if message is None:
+        raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
+    if message.author != bench.desk.user:
+        raise Refused(f"Message {number} is {message.author}'s; you can change only your own.")
+    if message.erased or message.delivery is not Delivery.SENT:
+        raise Refused(f"Message {number} cannot be changed any more.")
+    return message
+
+
+def _target(bench: Bench, asked: Invocation) -> int:
+    """Return the number of the message that is meant: the given one, or the latest."""
+    number = asked.get("number")
+    if number.isdigit():
+        return int(number)
+    message = bench.desk.recent(_here(bench).name).latest()
+    if message is None:
+        raise Refused("There is no message here yet.")
+    return _seq(message)
+
+
+def _seq(message: Message) -> int:
+    if message.seq is None:
+        raise Refused("The server has not confirmed that message yet.")
+    return message.seq

@@ -1,0 +1,83 @@
+r"""What a terminal sends, turned into keys and pastes as they were meant.
+
+Textual 8 reads three things differently from what a person did:
+
+- Alt+Enter, sent as `ESC CR`, becomes a plain `enter`: it would send instead of making a new line.
+- Under xterm's modifyOtherKeys, Shift+Enter becomes a key called `shift+\r`.
+- An ESC inside a bracketed paste ends the paste; the rest is replayed as keystrokes, Enter
+  included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from textual import events
+from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
+from textual.message import Message
+
+__all__ = ["InputParser"]
+
+_SEQUENCES = {"\x1b\r": "alt+enter", "\x1b\n": "alt+enter"}
+# Key names that end in the character itself, as modifyOtherKeys makes them.
+_CHARACTERS = {"\r": "enter", "\t": "tab", "\x7f": "backspace", "\x1b": "escape"}
+
+
+class InputParser(XTermParser):
+    """Textual's parser, with the repairs that the module's docstring names."""
+
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._in_paste = False
+        self._held = ""  # the last few characters, while a paste's beginning or end may be cut
+
+    def feed(self, data: str) -> Iterable[Message]:
+        """Parse `data`, without any ESC inside a paste but the one that ends it."""
+        if not data:  # the end of input, for Textual's parser
+            yield from super().feed(data)
+        for piece in self._pieces(data):
+            if piece:
+                yield from super().feed(piece)
+
+    def _pieces(self, data: str) -> Iterator[str]:
+        while data:
+            if not self._in_paste:
+                # What stands outside goes through at once: an ESC must not wait for its company.
+                seen = self._held + data
+                at = seen.find(BRACKETED_PASTE_START)
+                if at < 0:
+                    self._held = seen[1 - len(BRACKETED_PASTE_START) :]
+                    yield data
+                    return
+                end = at + len(BRACKETED_PASTE_START)
+                yield seen[len(self._held) : end]
+                data, self._held, self._in_paste = seen[end:], "", True
+                continue
+            data, self._held = self._held + data, ""
+            at = data.find(BRACKETED_PASTE_END)
+            if at < 0:
+                cut = _partial_end(data)
+                yield data[:cut].replace("\x1b", "")
+                self._held = data[cut:]
+                return
+            yield data[:at].replace("\x1b", "") + BRACKETED_PASTE_END
+            data, self._in_paste = data[at + len(BRACKETED_PASTE_END) :], False
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        if name := _SEQUENCES.get(sequence):
+            yield events.Key(name, None)
+            return
+        for key in super()._sequence_to_key_events(sequence, alt=alt):
+            modifiers, plus, character = key.key.rpartition("+")
+            if plus and (name := _CHARACTERS.get(character)):
+                yield events.Key(f"{modifiers}+{name}", None)
+            else:
+                yield key
+
+
+def _partial_end(data: str) -> int:
+    """Return where the beginning of a paste's end stands at the end of `data`; else its length."""
+    for length in range(min(len(data), len(BRACKETED_PASTE_END) - 1), 0, -1):
+        if data.endswith(BRACKETED_PASTE_END[:length]):
+            return len(data) - length
+    return len(data)

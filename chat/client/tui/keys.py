@@ -1,0 +1,69 @@
+"""The keys as people read them: for the help screen, the status bar and the README."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+__all__ = ["KeyRow", "key_label", "markdown", "rows"]
+
+_NAMES = {
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "escape": "Esc",
+    "question_mark": "?",
+    "slash": "/",
+    "space": "Space",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One action: where it is to be had, its keys, and what it does."""
+
+    group: str
+    keys: tuple[str, ...]
+    help: str
+    id: str
+
+
+def key_label(key: str) -> str:
+    """Return a key as it stands on keyboards: `alt+down` is `Alt+↓`."""
+    *modifiers, last = key.split("+")
+    if last in _NAMES:
+        name = _NAMES[last]
+    elif len(last) == 1 and not modifiers:
+        name = last
+    else:
+        name = last.capitalize()
+    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
+
+
+def rows(
+    groups: Mapping[str, Iterable[BindingType]], keymap: Mapping[str, str] | None = None
+) -> list[KeyRow]:
+    """Return the actions of `groups` that have an id; `keymap` holds a person's own keys by id."""
+    own = keymap or {}
+    found: list[KeyRow] = []
+    for group, bindings in groups.items():
+        for binding in bindings:
+            if isinstance(binding, Binding) and binding.id and binding.description:
+                keys = own.get(binding.id, binding.key).split(",")
+                labels = tuple(key_label(key.strip()) for key in keys)
+                found.append(KeyRow(group, labels, binding.description, binding.id))
+    return found
+
+
+def markdown(found: Iterable[KeyRow]) -> str:
+    """Return the actions as a Markdown table."""
+    lines = ["| where | key | what it does |", "|---|---|---|"]
+    for row in found:
+        keys = ", ".join(f"`{key}`" for key in row.keys)
+        lines.append(f"| {row.group} | {keys} | {row.help} |")
+    return "\n".join(lines)

@@ -1,0 +1,84 @@
+"""What can be done with one message of the timeline, by the names that the timeline gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.screen import Screen
+
+from chat.client.state import Delivery, Message
+from chat.client.tui.conversation import Conversation
+from chat.client.tui.links import can_open, first_link, is_web_link
+from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji
+
+__all__ = ["MessageActions"]
+
+
+class MessageActions:
+    """Carries out what is asked for a message; dialogs open over `screen`."""
+
+    def __init__(self, screen: Screen[Any], conversation: Conversation) -> None:
+        self._screen = screen
+        self._conversation = conversation
+        self._by_name: dict[str, Callable[[Message], None]] = {
+            "reply": conversation.begin_reply,
+            "react": self._react,
+            "edit": conversation.begin_edit,
+            "delete": self._delete,
+            "copy": self._copy,
+            "open": self._open,
+            "retry": self._retry,
+            "discard": self._discard,
+        }
+
+    def run(self, name: str, message: Message) -> None:
+        """Do what is called `name`."""
+        if act := self._by_name.get(name):
+            act(message)
+
+    def open_link(self, url: str) -> None:
+        """Open a link in the browser; where there is none, copy it."""
+        if not is_web_link(url):
+            self._say("Only web links are opened.", "warning")
+        elif can_open():
+            self._screen.app.open_url(url)
+        else:
+            self._screen.app.copy_to_clipboard(url)
+            self._say("No desktop to open it on: the link is in the clipboard.")
+
+    def _say(self, text: str, severity: str = "information") -> None:
+        self._conversation.view.say(text, "warning" if severity == "warning" else "information")
+
+    def _react(self, message: Message) -> None:
+        seq = message.seq
+        if seq is None or message.erased:
+            return
+        core, channel = self._conversation.core, message.channel
+        pick_emoji(self._screen, lambda emoji: core.react(channel, seq, emoji))
+
+    def _delete(self, message: Message) -> None:
+        seq = message.seq
+        if seq is None or message.erased:
+            return
+        core, channel = self._conversation.core, message.channel
+        confirm_deletion(self._screen, message, lambda: core.delete(channel, seq))
+
+    def _copy(self, message: Message) -> None:
+        self._screen.app.copy_to_clipboard(message.text)
+        self._say("Copied.")
+
+    def _open(self, message: Message) -> None:
+        url = first_link(message.text)
+        if url is None:
+            self._say("There is no link in this message.")
+        else:
+            self.open_link(url)
+
+    def _retry(self, message: Message) -> None:
+        if message.cid is not None and message.delivery is Delivery.FAILED:
+            self._conversation.core.retry(message.cid)
+
+    def _discard(self, message: Message) -> None:
+        if message.cid is not None and message.delivery is not Delivery.SENT:
+            self._conversation.core.discard(message.cid)

@@ -1,0 +1,43 @@
+"""The one door through which foreign text reaches a widget: made harmless, and never markup.
+
+Names, topics, channels, errors, the server's name: whatever this program did not write itself is
+turned into `Content` here. Textual would read square brackets as markup, and would let escape
+sequences through to the terminal.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from textual.content import Content
+
+from chat.text import printable, printable_line
+
+__all__ = ["elide", "line", "lines", "sendable"]
+
+
+def line(text: str, style: str = "") -> Content:
+    """Return foreign text for one line."""
+    return Content.styled(printable_line(text), style)
+
+
+def lines(text: str, style: str = "") -> Content:
+    """Return foreign text whose line breaks may stay."""
+    return Content.styled(printable(text).expandtabs(4), style)
+
+
+def elide(content: Content, width: int) -> Content:
+    """Cut `content` to `width` cells, with an ellipsis where something is missing."""
+    if content.cell_length <= width:
+        return content
+    return content.truncate(max(width, 0), ellipsis=True)
+
+
+def sendable(text: str) -> str:
+    r"""Return typed or pasted text as it may be sent: lines end in `\n`, nothing controls."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isprintable():
+        return text
+    return "".join(
+        char for char in text if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs")
+    )

@@ -1,0 +1,96 @@
+"""What the screens need of the core: the whole of it, as a protocol that a test can fake."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Literal, Protocol
+
+from chat.client.state import Update
+from chat.protocol.frames import ChannelList, Joined, Members, Ok
+from chat.protocol.values import Status
+
+__all__ = ["CorePort"]
+
+
+class CorePort(Protocol):
+    """The client without its screens: connection, cache and outbox, in a thread of its own.
+
+    Every method is called from the screens' thread and returns at once. What changed comes from
+    `drain`, in order; the core calls the `wake` it was made with, from its own thread, whenever
+    there is something to drain. Futures fail with a `ChatError` whose text is for a person.
+    """
+
+    def start(self) -> None:
+        """Read what is on disk, then connect, and stay connected."""
+
+    def stop(self, timeout: float = ...) -> None:
+        """End the connection and write what is left to disk, within `timeout` seconds."""
+
+    def drain(self) -> list[Update]:
+        """Return what changed since the last call, oldest first."""
+
+    def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
+        """Put a message into the outbox; return its cid."""
+
+    def edit(self, channel: str, seq: int, text: str) -> str:
+        """Replace the text of one's own message; return the cid."""
+
+    def delete(self, channel: str, seq: int) -> str:
+        """Erase a message; return the cid."""
+
+    def react(self, channel: str, seq: int, emoji: str, remove: bool = False) -> str:
+        """Add one's reaction to a message, or take it back; return the cid."""
+
+    def retry(self, cid: str) -> None:
+        """Send a refused message again."""
+
+    def discard(self, cid: str) -> None:
+        """Throw away a message that was not sent."""
+
+    def join(self, channel: str) -> Future[Joined]:
+        """Become a member; the channel is created if need be."""
+
+    def leave(self, channel: str) -> Future[Ok]:
+        """End the membership."""
+
+    def topic(self, channel: str, text: str) -> Future[Ok]:
+        """Set the topic; an empty one removes it."""
+
+    def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
+        """List a channel's members, a page at a time."""
+
+    def channels(self, cursor: str | None = None) -> Future[ChannelList]:
+        """List the public channels, a page at a time."""
+
+    def mark(self, channel: str, seq: int) -> None:
+        """Move the read marker forward to `seq`."""
+
+    def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
+        """Tell the others that one is typing, or is no more."""
+
+    def status(self, status: Status) -> None:
+        """Say of oneself: online, away or busy."""
+
+    def load_before(self, channel: str) -> None:
+        """Load an older page of the timeline."""
+
+    def load_gap(self, channel: str, seq: int) -> None:
+        """Load what is missing before `seq`."""
+
+    def open_channel(self, channel: str) -> None:
+        """Load the channel's newest page, first from the cache; members and typing follow."""
+
+    def save_draft(self, channel: str, text: str) -> None:
+        """Keep what is typed but not sent; empty text forgets it."""
+
+    def draft(self, channel: str) -> str:
+        """Return what `save_draft` kept."""
+
+    def save_pref(self, key: str, value: str) -> None:
+        """Keep something for the next time; empty forgets it."""
+
+    def pref(self, key: str) -> str:
+        """Return what `save_pref` kept."""
+
+    def reconnect_now(self) -> None:
+        """Do not wait for the next attempt."""

@@ -1,0 +1,1 @@
+"""Screens: the conversation, and what opens over it."""

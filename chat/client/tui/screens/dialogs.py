@@ -1,0 +1,61 @@
+"""What opens over the conversation to be chosen from, filled for its purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.screen import Screen
+
+from chat.client.emoji import EMOJI
+from chat.client.state import ChannelInfo, Message
+from chat.client.tui.choice import Choice
+from chat.client.tui.desk import Desk, title_of
+from chat.client.tui.screens.confirm import Confirm
+from chat.client.tui.screens.picker import Picker
+from chat.text import is_direct
+
+__all__ = ["confirm_deletion", "pick", "pick_channel", "pick_emoji"]
+
+
+def pick(
+    screen: Screen[Any], title: str, choices: list[Choice], then: Callable[[str], None]
+) -> Picker:
+    """Open a list; what is chosen goes to `then`, nothing if it is closed."""
+    picker = Picker(title, choices)
+    screen.app.push_screen(picker, lambda key: then(key) if key else None)
+    return picker
+
+
+def pick_channel(screen: Screen[Any], desk: Desk, then: Callable[[str], None]) -> None:
+    """Choose among one's own channels: where one was last, then what waits, then the others."""
+    infos = [info for info in desk.channels.values() if info.name != desk.current]
+    infos.sort(key=lambda info: (info.name != desk.previous, -info.mentions, not info.unread))
+    choices = [
+        Choice(info.name, title_of(info) if is_direct(info.name) else info.name, _note(info))
+        for info in infos
+    ]
+    pick(screen, "Go to", choices, then)
+
+
+def pick_emoji(screen: Screen[Any], then: Callable[[str], None]) -> None:
+    """Choose an emoji by its name."""
+    choices = [Choice(emoji, name, emoji) for name, emoji in EMOJI.items()]
+    pick(screen, "React with", choices, then)
+
+
+def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], None]) -> None:
+    """Ask before a message is deleted."""
+    question = "Delete this message? It cannot be brought back."
+    screen.app.push_screen(
+        Confirm(question, message.text), lambda agreed: then() if agreed else None
+    )
+
+
+def _note(info: ChannelInfo) -> str:
+    counts = []
+    if info.mentions:
+        counts.append(f"@{info.mentions}")
+    if info.unread:
+        counts.append(f"{info.unread} unread")
+    return " · ".join([*counts, info.topic] if info.topic else counts)

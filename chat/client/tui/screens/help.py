@@ -1,0 +1,79 @@
+"""Help: the keys as they are bound now, and the slash commands, from their registries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from chat.client.slash import COMMANDS
+from chat.client.tui.keys import KeyRow
+
+__all__ = ["HelpScreen"]
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys and commands in one scrolling page."""
+
+    DEFAULT_CSS = """
+    HelpScreen {
+        align: center middle;
+        background: $background 60%;
+
+        & > VerticalScroll {
+            width: 84;
+            max-width: 96%;
+            height: 90%;
+            padding: 1 2;
+            background: $panel;
+            border-top: tall $primary;
+            scrollbar-size-vertical: 1;
+        }
+        & Static {
+            height: auto;
+        }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,f1,enter", "dismiss(None)", "Close", show=False),
+    ]
+
+    def __init__(self, keys: Sequence[KeyRow]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def compose(self) -> ComposeResult:
+        """Lay out the page."""
+        with VerticalScroll():
+            yield Static(self._page(), markup=False)
+
+    def _page(self) -> Content:
+        parts: list[Content] = []
+        for group in dict.fromkeys(row.group for row in self._keys):
+            parts.append(Content.styled(group, "bold $text-primary"))
+            found = [row for row in self._keys if row.group == group]
+            parts += _table([(", ".join(row.keys), row.help) for row in found])
+            parts.append(Content(""))
+        parts.append(Content.styled("Commands", "bold $text-primary"))
+        parts += _table([(row.usage, row.help) for row in COMMANDS])
+        parts += [
+            Content(""),
+            Content("Two slashes send a text that begins with one. Numbers are those of messages."),
+            Content("Esc closes this page."),
+        ]
+        return Content("\n").join(parts)
+
+
+def _table(pairs: list[tuple[str, str]]) -> list[Content]:
+    column = max((len(left) for left, _ in pairs), default=0) + 3
+    return [
+        Content.assemble("  ", (left.ljust(column), "bold"), (right, "$foreground 80%"))
+        for left, right in pairs
+    ]

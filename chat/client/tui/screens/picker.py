@@ -1,0 +1,144 @@
+"""A list to choose from by a few letters: channels, members, emoji, themes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from chat.client.tui.choice import Choice
+from chat.client.tui.fuzzy import rank
+from chat.client.tui.plain import elide, line
+
+__all__ = ["Picker"]
+
+_MOST_SHOWN = 200
+
+
+class Picker(ModalScreen[str | None]):
+    """Returns the key of the row that was chosen, or None."""
+
+    DEFAULT_CSS = """
+    Picker {
+        align: center top;
+        background: $background 60%;
+
+        & > Vertical {
+            width: 64;
+            max-width: 90%;
+            height: auto;
+            max-height: 80%;
+            margin-top: 2;
+            padding: 0 1 1 1;
+            background: $panel;
+            border-top: tall $primary;
+        }
+        & Input {
+            border: none;
+            height: 1;
+            padding: 0;
+            margin-bottom: 1;
+            background: $panel;
+        }
+        & #title {
+            text-style: bold;
+            margin-bottom: 1;
+        }
+        & OptionList {
+            border: none;
+            padding: 0;
+            height: auto;
+            max-height: 20;
+            background: $panel;
+            scrollbar-size-vertical: 1;
+        }
+        & .option-list--option-highlighted {
+            background: $primary 40%;
+            color: $foreground;
+            text-style: none;
+        }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close", show=False),
+        Binding("down,ctrl+n", "move(1)", "Down", show=False),
+        Binding("up,ctrl+p", "move(-1)", "Up", show=False),
+        Binding("pagedown", "move(10)", "Further down", show=False),
+        Binding("pageup", "move(-10)", "Further up", show=False),
+    ]
+
+    def __init__(self, title: str, choices: Iterable[Choice], *, hint: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._hint = hint
+        self._choices = {choice.key: choice for choice in choices}
+
+    def compose(self) -> ComposeResult:
+        """Lay out title, filter and list."""
+        with Vertical():
+            yield Static(line(self._title), id="title", markup=False)
+            yield Input(placeholder="Type a few letters", compact=True)
+            rows = OptionList(markup=False)
+            rows.can_focus = False
+            yield rows
+
+    def on_mount(self) -> None:
+        """Show everything at first."""
+        self.call_after_refresh(self._fill)
+
+    def add(self, choices: Iterable[Choice]) -> None:
+        """Show more rows at the end."""
+        self._choices.update({choice.key: choice for choice in choices})
+        if self.is_mounted:
+            self._fill()
+
+    def action_move(self, step: int) -> None:
+        """Choose another row."""
+        rows = self.query_one(OptionList)
+        if rows.option_count:
+            last = rows.option_count - 1
+            rows.highlighted = min(max((rows.highlighted or 0) + step, 0), last)
+
+    @on(Input.Changed)
+    def _filter(self) -> None:
+        self._fill()
+
+    @on(Input.Submitted)
+    def _take(self) -> None:
+        option = self.query_one(OptionList).highlighted_option
+        if option is not None and option.id is not None:
+            self.dismiss(option.id)
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id)
+
+    def _fill(self) -> None:
+        rows = self.query_one(OptionList)
+        word = self.query_one(Input).value.strip().lstrip("#@:/")
+        choices = list(self._choices.values())
+        names = [choice.label.lstrip("#@:/") for choice in choices]
+        found = [choices[place] for place in rank(word, names)[:_MOST_SHOWN]]
+        width = max(self.query_one(Vertical).content_size.width - 3, 10)
+        column = min(max((line(each.label).cell_length for each in found), default=0), width // 2)
+        rows.set_options(Option(_row(each, column, width), id=each.key) for each in found)
+        if found:
+            rows.highlighted = 0
+        elif self._hint or word:
+            rows.add_option(Option(self._hint or "Nothing matches", disabled=True))
+
+
+def _row(choice: Choice, column: int, width: int) -> Content:
+    label = elide(line(choice.label), column)
+    gap = " " * (column - label.cell_length + 2)
+    note = line(choice.note, "$foreground 60%")
+    return elide(Content.assemble(label, gap, note), width)

@@ -1,0 +1,53 @@
+"""What lies in the composer for one channel: the text, and what it is for. Pure rules.
+
+An answer and a change can be given up at any time; no step here throws text away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from chat.client.state import Message
+
+__all__ = ["Aim", "Sheet"]
+
+
+class Aim(StrEnum):
+    """What becomes of the text when it is sent."""
+
+    MESSAGE = "message"
+    REPLY = "reply"
+    EDIT = "edit"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Text, aim, the message that it answers or changes, and the draft that a change put aside."""
+
+    text: str = ""
+    aim: Aim = Aim.MESSAGE
+    message: Message | None = None
+    aside: str = ""
+
+    @property
+    def draft(self) -> str:
+        """What is worth keeping on disk: never the text of a change, whose original is safe."""
+        return self.aside if self.aim is Aim.EDIT else self.text
+
+    def replying(self, message: Message) -> Sheet:
+        """Answer `message` with the text that is there."""
+        return replace(self.cancelled(), aim=Aim.REPLY, message=message)
+
+    def editing(self, message: Message) -> Sheet:
+        """Change `message`; the text that is there waits."""
+        before = self.cancelled()
+        return Sheet(message.text, Aim.EDIT, message, aside=before.text)
+
+    def cancelled(self) -> Sheet:
+        """Give up the aim, not the text: a changed change stays, before what was put aside."""
+        if self.aim is not Aim.EDIT or self.message is None:
+            return Sheet(self.text)
+        if self.text.strip() in ("", self.message.text.strip()):
+            return Sheet(self.aside)
+        return Sheet("\n".join(filter(None, (self.text, self.aside))))

@@ -1,0 +1,218 @@
+"""The single lines of the screen: header, typing line, context of the composer, status bar, banner.
+
+Each shows what it was given last, and cuts it to its width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Static
+
+from chat.client.state import ChannelInfo, ConnectionChanged, Link
+from chat.client.tui.desk import title_of
+from chat.client.tui.plain import elide, line, lines
+from chat.text import is_direct
+
+__all__ = ["Banner", "ChannelHeader", "ContextBar", "StatusBar", "TypingLine"]
+
+
+class ChannelHeader(Widget):
+    """The channel's name and its topic, on one line."""
+
+    DEFAULT_CSS = """
+    ChannelHeader {
+        height: 1;
+        padding: 0 1;
+        background: $surface;
+    }
+    """
+
+    channel: reactive[ChannelInfo | None] = reactive(None)
+    server: reactive[str] = reactive("")
+
+    def render(self) -> Content:
+        """Draw the line."""
+        info = self.channel
+        if info is None:
+            return elide(line(self.server or "chat", "bold"), self.content_size.width)
+        name = line(title_of(info), "bold $text-primary")
+        topic = line(info.topic, "$foreground 70%")
+        gap = "  " if info.topic else ""
+        sign = ("@", "bold $text-primary") if is_direct(info.name) else ""
+        return elide(Content.assemble(sign, name, gap, topic), self.content_size.width)
+
+
+class TypingLine(Widget):
+    """Who is typing; always there, so that nothing jumps."""
+
+    DEFAULT_CSS = """
+    TypingLine {
+        height: 1;
+        padding: 0 1;
+        color: $foreground 60%;
+        text-style: italic;
+    }
+    """
+
+    names: reactive[tuple[str, ...]] = reactive(())
+    below: reactive[int] = reactive(0)
+
+    def render(self) -> Content:
+        """Draw the line."""
+        width = self.content_size.width
+        below = Content.styled(f"↓ {self.below:,} new" if self.below else "", "bold $text-accent")
+        text = elide(self._typing(), width - below.cell_length - 1)
+        gap = " " * max(width - text.cell_length - below.cell_length, 0)
+        return Content.assemble(text, gap, below)
+
+    def _typing(self) -> Content:
+        names = [line(name, "bold") for name in self.names]
+        if not names:
+            return Content("")
+        if len(names) > 3:
+            return Content(f"{len(names)} people are typing…")
+        if len(names) == 1:
+            return Content.assemble(names[0], " is typing…")
+        first = Content(", ").join(names[:-1])
+        return Content.assemble(first, " and ", names[-1], " are typing…")
+
+
+class ContextBar(Widget):
+    """What the composer's text is for: an answer, or a change. Hidden while it is a new message."""
+
+    DEFAULT_CSS = """
+    ContextBar {
+        display: none;
+        height: 1;
+        padding: 0 1;
+        background: $primary 20%;
+    }
+    ContextBar.-shown {
+        display: block;
+    }
+    """
+
+    @dataclass
+    class Dismissed(Message):
+        """The bar was clicked away."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._text = Content("")
+
+    def show(self, verb: str, name: str, quoted: str) -> None:
+        """Say what the text is for: a verb of ours, a name and a text of others."""
+        self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", line(quoted))
+        self.add_class("-shown")
+        self.refresh()
+
+    def hide(self) -> None:
+        """Step aside."""
+        self.remove_class("-shown")
+
+    def render(self) -> Content:
+        """Draw the line, and how to get rid of it."""
+        way_out = Content.styled("  Esc cancels", "$foreground 60%")
+        width = self.content_size.width - way_out.cell_length
+        text = elide(self._text, width)
+        return Content.assemble(text, " " * max(width - text.cell_length, 0), way_out)
+
+    def on_click(self, event: Click) -> None:
+        """Treat a click as Escape."""
+        event.stop()
+        self.post_message(self.Dismissed())
+
+
+class Banner(Static):
+    """Why there is no connection, calmly, and when the next attempt is made."""
+
+    DEFAULT_CSS = """
+    Banner {
+        display: none;
+        height: auto;
+        max-height: 5;
+        padding: 0 1;
+        background: $warning 15%;
+    }
+    Banner.-shown {
+        display: block;
+    }
+    Banner.-refused {
+        background: $error 20%;
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+
+    def show(self, connection: ConnectionChanged) -> None:
+        """Follow the connection; while a new attempt is under way the banner stays as it is."""
+        trouble = connection.link in (Link.WAITING, Link.REFUSED) and bool(connection.detail)
+        if connection.link in (Link.ONLINE, Link.STOPPED):
+            self.remove_class("-shown")
+        elif trouble:
+            self.set_class(connection.link is Link.REFUSED, "-refused")
+            self.add_class("-shown")
+            self.update(lines(connection.detail))
+
+
+class StatusBar(Widget):
+    """The connection, one's own name, and the keys one needs most."""
+
+    DEFAULT_CSS = """
+    StatusBar {
+        height: 1;
+        padding: 0 1;
+        background: $panel;
+    }
+    """
+
+    connection: reactive[ConnectionChanged] = reactive(ConnectionChanged(Link.CONNECTING))
+    user: reactive[str] = reactive("")
+    status: reactive[str] = reactive("online")
+    hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    remaining: reactive[float] = reactive(0.0)
+
+    def render(self) -> Content:
+        """Draw the line; hints give way first."""
+        width = self.content_size.width
+        left = self._left()
+        right = Content("   ").join(
+            Content.assemble((key, "bold $text-primary"), " ", (label, "$foreground 70%"))
+            for key, label in self.hints
+        )
+        if left.cell_length + right.cell_length + 2 > width:
+            right = Content("")
+        left = elide(left, width - right.cell_length)
+        gap = " " * max(width - left.cell_length - right.cell_length, 0)
+        return Content.assemble(left, gap, right)
+
+    def _left(self) -> Content:
+        sign, colour, text = _LINKS[self.connection.link]
+        if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
+            seconds = math.ceil(self.remaining)
+            text = f"offline, next try in {seconds} s" if seconds > 0 else "offline, trying now"
+        if self.connection.link is Link.ONLINE and self.status != "online":
+            sign, colour, text = "◐", "$text-warning", self.status
+        parts = [Content.assemble((sign, colour), " ", text)]
+        if self.user:
+            parts.append(line(self.user, "bold"))
+        if self.connection.server and self.connection.link is Link.ONLINE:
+            parts.append(line(self.connection.server, "$foreground 60%"))
+        return Content.styled("  ·  ", "$foreground 40%").join(parts)
+
+
+_LINKS: dict[Link, tuple[str, str, str]] = {
+    Link.CONNECTING: ("◌", "$text-warning", "connecting…"),
+    Link.ONLINE: ("●", "$text-success", "online"),
+    Link.WAITING: ("○", "$text-warning", "offline"),
+    Link.REFUSED: ("×", "$text-error", "refused"),
+    Link.STOPPED: ("○", "$foreground 50%", "stopped"),
+}

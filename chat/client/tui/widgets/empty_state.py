@@ -1,0 +1,49 @@
+"""What stands where the timeline would be while there is no channel to show."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widgets import Static
+
+from chat.client.state import ConnectionChanged, Link
+
+__all__ = ["EmptyState"]
+
+_WAYS = (
+    ("/join #general", "enter a channel, or create one"),
+    ("/channels", "look around"),
+    ("/msg NAME", "write to one person"),
+    ("F1", "all keys and commands"),
+)
+
+
+class EmptyState(Static):
+    """Where to go from here."""
+
+    DEFAULT_CSS = """
+    EmptyState {
+        height: 1fr;
+        width: 1fr;
+        content-align: center middle;
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+
+    def show(self, connection: ConnectionChanged) -> None:
+        """Say what can be done with and without a connection."""
+        if connection.link is Link.ONLINE:
+            title, ways = "You are in no channel yet", _WAYS
+        elif connection.link is Link.CONNECTING:
+            title, ways = "Connecting…", ()
+        else:
+            title, ways = "Nothing to show before the first connection", _WAYS[-1:]
+        column = max((len(way) for way, _ in ways), default=0) + 3
+        rows = [
+            Content.assemble((way.ljust(column), "bold $text-primary"), (what, "$foreground 70%"))
+            for way, what in ways
+        ]
+        width = max((row.cell_length for row in rows), default=0)
+        padded = [row.pad_right(width - row.cell_length) for row in rows]
+        self.update(Content("\n").join([Content.styled(title, "bold"), Content(""), *padded]))

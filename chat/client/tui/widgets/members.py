@@ -1,0 +1,123 @@
+"""The member list: who is in this channel, and whether they are there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from textual import on
+from textual.content import Content
+from textual.events import Resize
+from textual.message import Message
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from chat.client.state import MembersChanged
+from chat.client.tui.plain import elide, line
+
+__all__ = ["PRESENCE", "MemberList"]
+
+PRESENCE: dict[str, tuple[str, str]] = {
+    "online": ("●", "$text-success"),
+    "away": ("◐", "$text-warning"),
+    "busy": ("⊖", "$text-error"),
+    "offline": ("○", "$foreground 40%"),
+}
+"""The sign and the colour of each presence; a name that is not here is shown as offline."""
+
+_ORDER = {presence: place for place, presence in enumerate(PRESENCE)}
+
+
+class MemberList(OptionList, can_focus=False):
+    """Members by presence, then by name."""
+
+    DEFAULT_CSS = """
+    MemberList {
+        width: 22;
+        height: 1fr;
+        border: none;
+        padding: 0;
+        background: $surface;
+        scrollbar-size-vertical: 1;
+
+        & > .option-list--option {
+            padding: 0 1;
+        }
+        & > .option-list--option-disabled {
+            color: $foreground 55%;
+        }
+    }
+    """
+
+    @dataclass
+    class MemberChosen(Message):
+        """A member was clicked."""
+
+        name: str
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self._members: MembersChanged | None = None
+
+    def show(self, members: MembersChanged | None) -> None:
+        """Show the members of a channel; None while they are not known."""
+        if members != self._members:
+            self._members = members
+            self._fill()
+
+    def _fill(self) -> None:
+        width = self.scrollable_content_region.width - 2
+        if width <= 0:
+            return
+        known = self._members
+        # A server may list somebody twice; the list may not.
+        rows = sorted({row[0]: row for row in known.members}.values(), key=_place) if known else []
+        top = self.scroll_y
+        heading = Content.assemble(("Members", "bold"), f" {known.total:,}" if known else "")
+        options = [Option(heading, disabled=True)]
+        if known:
+            options += [Option(_counts(known), disabled=True), Option("", disabled=True)]
+        options += [Option(_row(*row, width), id=f"@{row[0]}") for row in rows]
+        if known and (more := known.total - len(rows)) > 0:
+            options.append(Option(f"and {more:,} more: /who", disabled=True))
+        self.set_options(options)
+        self.scroll_to(y=top, animate=False, immediate=True)
+
+    @on(Resize)
+    def _fit(self) -> None:
+        self._fill()
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.highlighted = None
+        if event.option_id is not None:
+            self.post_message(self.MemberChosen(event.option_id[1:]))
+
+
+def _place(member: tuple[str, str, str]) -> tuple[int, str]:
+    name, _, presence = member
+    return _ORDER.get(presence, len(_ORDER)), name.lower()
+
+
+def _counts(known: MembersChanged) -> Content:
+    counted = Counter(
+        presence if presence in PRESENCE else "offline" for _, _, presence in known.members
+    )
+    return Content("  ").join(
+        Content.assemble((sign, style), f" {counted[presence]}")
+        for presence, (sign, style) in PRESENCE.items()
+        if counted[presence]
+    )
+
+
+def _row(name: str, role: str, presence: str, width: int) -> Content:
+    sign, colour = PRESENCE.get(presence, PRESENCE["offline"])
+    here = presence in ("online", "busy", "away")
+    right = Content.styled(" owner", "$foreground 45%") if role == "owner" else Content("")
+    label = Content.assemble(
+        (sign, colour), " ", line(name, "$foreground" if here else "$foreground 55%")
+    )
+    label = elide(label, width - right.cell_length)
+    gap = " " * (width - label.cell_length - right.cell_length)
+    return Content.assemble(label, gap, right)

@@ -1,0 +1,167 @@
+"""A core without network and disk: it notes what it is asked, and tells what a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import count
+from typing import Any, Literal
+
+from chat.client.state import (
+    ChannelInfo,
+    ChannelsChanged,
+    ConnectionChanged,
+    Delivery,
+    Link,
+    MembersChanged,
+    Message,
+    TimelineChanged,
+    Update,
+)
+from chat.protocol.frames import ChannelList, Joined, Members, Ok
+from chat.protocol.values import Status
+from chat.text import channel_names
+
+__all__ = ["NOON", "FakeCore", "info", "said"]
+
+NOON = 1_780_000_000_000
+
+
+def info(name: str, **fields: Any) -> ChannelInfo:
+    """Return a channel; a direct one is with everybody but `me`."""
+    others = tuple(each for each in channel_names(name) if each != "me")
+    return ChannelInfo(name, direct=others, **fields)
+
+
+def said(seq: int | None, author: str, text: str, channel: str = "#general", **f: Any) -> Message:
+    """Return a message, a minute after that of the number before."""
+    cid = f.pop("cid", f"cid-{seq}")
+    return Message(channel, seq, cid, author, NOON + (seq or 0) * 60_000, text=text, **f)
+
+
+class FakeCore:
+    """What the screens take for the core; `calls` holds (method, arguments) in order."""
+
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.drafts: dict[str, str] = {}
+        self.prefs: dict[str, str] = {}
+        self.pages: dict[str, tuple[Message, ...]] = {}
+        self.futures: dict[str, Future[Any]] = {}
+        self._wake = wake
+        self._updates: list[Update] = []
+        self._cids = count(1)
+
+    # For the test.
+
+    def tell(self, *updates: Update) -> None:
+        """Let the screens know."""
+        self._updates.extend(updates)
+        self._wake()
+
+    def go_online(self, *channels: ChannelInfo, user: str = "me") -> None:
+        """Be connected, with these channels."""
+        self.tell(ConnectionChanged(Link.ONLINE, user=user, server="test"))
+        self.tell(ChannelsChanged(channels))
+
+    def asked(self, method: str) -> list[tuple[Any, ...]]:
+        """Return the arguments of all calls of `method`."""
+        return [call[1:] for call in self.calls if call[0] == method]
+
+    def _note(self, *call: Any) -> None:
+        self.calls.append(call)
+
+    # The port.
+
+    def start(self) -> None:
+        self._note("start")
+
+    def stop(self, timeout: float = 1.0) -> None:
+        self._note("stop")
+
+    def drain(self) -> list[Update]:
+        updates, self._updates = self._updates, []
+        return updates
+
+    def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
+        self._note("send", channel, text, me, reply_to)
+        cid = f"mine-{next(self._cids)}"
+        pending = said(
+            None, "me", text, channel, cid=cid, delivery=Delivery.PENDING, me=me, reply_to=reply_to
+        )
+        self.tell(TimelineChanged(channel, upserts=(pending,)))
+        return cid
+
+    def edit(self, channel: str, seq: int, text: str) -> str:
+        self._note("edit", channel, seq, text)
+        return f"mine-{next(self._cids)}"
+
+    def delete(self, channel: str, seq: int) -> str:
+        self._note("delete", channel, seq)
+        return f"mine-{next(self._cids)}"
+
+    def react(self, channel: str, seq: int, emoji: str, remove: bool = False) -> str:
+        self._note("react", channel, seq, emoji, remove)
+        return f"mine-{next(self._cids)}"
+
+    def retry(self, cid: str) -> None:
+        self._note("retry", cid)
+
+    def discard(self, cid: str) -> None:
+        self._note("discard", cid)
+
+    def join(self, channel: str) -> Future[Joined]:
+        return self._ask("join", channel)
+
+    def leave(self, channel: str) -> Future[Ok]:
+        return self._ask("leave", channel)
+
+    def topic(self, channel: str, text: str) -> Future[Ok]:
+        return self._ask("topic", channel, text)
+
+    def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
+        return self._ask("who", channel, cursor)
+
+    def channels(self, cursor: str | None = None) -> Future[ChannelList]:
+        return self._ask("channels", cursor)
+
+    def _ask(self, method: str, *arguments: Any) -> Future[Any]:
+        self._note(method, *arguments)
+        future = self.futures[method] = Future[Any]()
+        return future
+
+    def mark(self, channel: str, seq: int) -> None:
+        self._note("mark", channel, seq)
+
+    def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
+        self._note("typing", channel, state)
+
+    def status(self, status: Status) -> None:
+        self._note("status", status)
+
+    def load_before(self, channel: str) -> None:
+        self._note("load_before", channel)
+
+    def load_gap(self, channel: str, seq: int) -> None:
+        self._note("load_gap", channel, seq)
+
+    def open_channel(self, channel: str) -> None:
+        self._note("open_channel", channel)
+        page = self.pages.get(channel, ())
+        self.tell(TimelineChanged(channel, upserts=page, reset=True, gap_before=(), complete=True))
+        self.tell(MembersChanged(channel, (), 0))
+
+    def save_draft(self, channel: str, text: str) -> None:
+        self.drafts[channel] = text
+
+    def draft(self, channel: str) -> str:
+        return self.drafts.get(channel, "")
+
+    def save_pref(self, key: str, value: str) -> None:
+        self.prefs[key] = value
+
+    def pref(self, key: str) -> str:
+        return self.prefs.get(key, "")
+
+    def reconnect_now(self) -> None:
+        self._note("reconnect_now")
