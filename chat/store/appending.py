@@ -1,0 +1,134 @@
+"""Rules of appending: what a message, an edit, a deletion and a topic may do, and do.
+
+The order of the checks is a promise: a repeated `cid` is answered before rights are looked at, and
+nothing is changed before the last check has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import bindparam, update
+
+from chat.core.rights import (
+    MEMBER,
+    check_can_delete,
+    check_can_edit,
+    check_is_member,
+    no_such_channel,
+    no_such_message,
+)
+from chat.errors import CommandError, ErrorCode
+from chat.store.erasing import erase_message, erase_text
+from chat.store.ledger import Ledger
+from chat.store.membership import open_direct
+from chat.store.ops import Append, Appended
+from chat.store.reacting import react
+from chat.store.request import Request
+from chat.store.roster import Channel
+from chat.store.schema import events
+from chat.text import is_direct
+
+__all__ = ["append"]
+
+_FOLD_EDIT = (
+    update(events)
+    .where(
+        events.c.channel_id == bindparam("channel"),
+        events.c.seq == bindparam("number"),
+    )
+    .values(body_id=bindparam("body"), last_edit=bindparam("at"), rev=bindparam("at"))
+)
+
+
+def append(ledger: Ledger, operation: Append) -> Appended:
+    """Append one event, or find out that it is there already."""
+    channel = ledger.roster.channel(operation.channel)
+    if repeated := _repeated(ledger, operation, channel):
+        return repeated
+    if channel is None:
+        return _append_first(ledger, operation)
+    role = check_is_member(operation.channel, ledger.roster.role(channel, operation.user))
+    return _RULES[operation.kind](Request(ledger, operation, channel, role))
+
+
+def _repeated(ledger: Ledger, operation: Append, channel: Channel | None) -> Appended | None:
+    """Return the answer to a send that was stored before; refuse a `cid` that meant another."""
+    if operation.cid is None or (sent := ledger.sent(operation.user, operation.cid)) is None:
+        return None
+    is_same = (sent.kind, sent.target) == (operation.kind, operation.target)
+    if channel is None or sent.channel_id != channel.id or not is_same:
+        raise CommandError(
+            ErrorCode.CID_REUSED,
+            "this cid was used for something else: take a new one",
+            field="cid",
+        )
+    return Appended(channel.state(), sent.seq, sent.mid, sent.ts, duplicate=True)
+
+
+def _append_first(ledger: Ledger, operation: Append) -> Appended:
+    """Open the direct channel that a first message is sent to."""
+    if operation.kind != "message" or not is_direct(operation.channel):
+        raise no_such_channel(operation.channel)
+    if operation.body.get("reply_to") is not None:
+        raise no_such_message("reply_to")
+    channel, created = open_direct(ledger, operation.user, operation.channel)
+    appended = _message(Request(ledger, operation, channel, MEMBER))
+    return replace(appended, created=created)
+
+
+def _message(request: Request) -> Appended:
+    body = request.body
+    reply_to = body.get("reply_to")
+    if reply_to is not None and request.ledger.kind_of(request.channel, reply_to) != "message":
+        raise no_such_message("reply_to")
+    event = request.append(
+        body=body["text"],
+        mentioned=request.mentioned(),
+        me=body.get("me", False),
+        reply_to=reply_to,
+    )
+    return request.appended(event)
+
+
+def _edit(request: Request) -> Appended:
+    ledger, channel = request.ledger, request.channel
+    target = request.target()
+    check_can_edit(request.user.id, target.author_id)
+    mentioned = request.mentioned()
+    erase_text(ledger, channel, target)
+    event = request.append(body=request.body["text"], mentioned=mentioned)
+    ledger.add_mentions(channel, target.seq, mentioned)
+    body_id = ledger.last_body
+    ledger.flush()
+    ledger.connection.execute(
+        _FOLD_EDIT,
+        {"channel": channel.id, "number": target.seq, "body": body_id, "at": event.seq},
+    )
+    return request.appended(event)
+
+
+def _delete(request: Request) -> Appended:
+    target = request.target()
+    check_can_delete(request.user.id, target.author_id, request.role)
+    erase_message(request.ledger, request.channel, target)
+    event = request.append()
+    request.fold(event)
+    return request.appended(event)
+
+
+def _topic(request: Request) -> Appended:
+    topic = request.body["topic"]
+    event = request.append(body=topic)
+    request.ledger.set_topic(request.channel, topic)
+    return request.appended(event)
+
+
+_RULES: dict[str, Callable[[Request], Appended]] = {
+    "message": _message,
+    "edit": _edit,
+    "delete": _delete,
+    "react": react,
+    "topic": _topic,
+}

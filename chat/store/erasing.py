@@ -1,0 +1,86 @@
+"""How what was written goes away, in the transaction of the edit or deletion that ends it.
+
+A body is overwritten in place with as many spaces (see `schema`); what named
+it then names nothing. The write-ahead log still holds it until the writer truncates it, which
+`Ledger.has_erased` asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, or_, select, update
+
+from chat.store.ledger import Ledger
+from chat.store.request import Target
+from chat.store.roster import Channel
+from chat.store.schema import bodies, events, mentions, reactions
+
+__all__ = ["erase_message", "erase_text"]
+
+_BODY = select(bodies.c.id, bodies.c.text).where(bodies.c.id == bindparam("body"))
+_BODIES_ABOUT = (
+    select(bodies.c.id, bodies.c.text)
+    .join_from(events, bodies, events.c.body_id == bodies.c.id)
+    .where(events.c.channel_id == bindparam("channel"), events.c.target == bindparam("number"))
+)
+_BLANK = update(bodies).where(bodies.c.id == bindparam("body")).values(text=bindparam("blank"))
+_ERASE = (
+    update(events)
+    .where(
+        events.c.channel_id == bindparam("channel"),
+        events.c.seq == bindparam("number"),
+    )
+    .values(body_id=None, erased=True)
+)
+_ERASE_ABOUT = (
+    update(events)
+    .where(
+        events.c.channel_id == bindparam("channel"),
+        events.c.target == bindparam("number"),
+        or_(events.c.kind == "edit", events.c.kind == "react"),
+    )
+    .values(body_id=None, erased=True)
+)
+_DELETE_MENTIONS = delete(mentions).where(
+    mentions.c.channel_id == bindparam("channel"), mentions.c.seq == bindparam("number")
+)
+_DELETE_REACTIONS = delete(reactions).where(
+    reactions.c.channel_id == bindparam("channel"), reactions.c.target == bindparam("number")
+)
+
+
+def erase_text(ledger: Ledger, channel: Channel, target: Target) -> None:
+    """Erase the text a message has now, and the edit it came from; a new text is to follow."""
+    connection = ledger.connection
+    _blank(ledger, connection.execute(_BODY, {"body": target.body_id}))
+    _delete_mentions(ledger, channel, target)
+    if target.last_edit is not None:
+        connection.execute(_ERASE, {"channel": channel.id, "number": target.last_edit})
+
+
+def erase_message(ledger: Ledger, channel: Channel, target: Target) -> None:
+    """Erase a message's text, mentions and reactions, and the bodies of all events about it."""
+    connection = ledger.connection
+    where = {"channel": channel.id, "number": target.seq}
+    about: Sequence[Row[Any]] = connection.execute(_BODIES_ABOUT, where).all()
+    own = connection.execute(_BODY, {"body": target.body_id})
+    _blank(ledger, {*about, *own})  # a set: a message shares its body with its latest edit
+    _delete_mentions(ledger, channel, target)
+    connection.execute(_DELETE_REACTIONS, where)
+    connection.execute(_ERASE_ABOUT, where)
+    connection.execute(_ERASE, where)
+
+
+def _blank(ledger: Ledger, rows: Iterable[Row[Any]]) -> None:
+    blanks = [{"body": row.id, "blank": " " * len(row.text.encode())} for row in rows]
+    if blanks:
+        ledger.has_written = ledger.has_erased = True
+        ledger.connection.execute(_BLANK, blanks)
+
+
+def _delete_mentions(ledger: Ledger, channel: Channel, target: Target) -> None:
+    for seq in (target.seq, target.last_edit):
+        if seq is not None:
+            ledger.connection.execute(_DELETE_MENTIONS, {"channel": channel.id, "number": seq})

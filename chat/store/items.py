@@ -1,0 +1,118 @@
+"""From rows of the log to items: what a page holds, with all that is folded into a message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, select
+
+from chat.protocol.items import Item
+from chat.store.ledger import BODY_FIELDS
+from chat.store.schema import bodies, events, mentions, reactions, users
+
+__all__ = ["ROWS", "items_of"]
+
+ROWS: Select[Any] = (
+    select(
+        events.c.seq,
+        events.c.mid,
+        events.c.ts,
+        users.c.name.label("author"),
+        events.c.author_id,
+        events.c.kind,
+        events.c.send_key,
+        events.c.target,
+        bodies.c.text,
+        events.c.me,
+        events.c.reply_to,
+        events.c.remove,
+        events.c.rev,
+        events.c.last_edit,
+        events.c.erased,
+    )
+    .join_from(events, users, events.c.author_id == users.c.id)
+    .join(bodies, events.c.body_id == bodies.c.id, isouter=True)
+    .where(events.c.channel_id == bindparam("channel"))
+)
+"""The events of `channel`; whoever reads a page adds where it begins, its order, and its length."""
+
+_MENTIONS = (
+    select(mentions.c.seq, users.c.name)
+    .join_from(mentions, users, mentions.c.user_id == users.c.id)
+    .where(
+        mentions.c.channel_id == bindparam("channel"),
+        mentions.c.seq.in_(bindparam("numbers", expanding=True)),
+    )
+    .order_by(mentions.c.seq, mentions.c.place)
+)
+_REACTIONS = (
+    select(reactions.c.target, bodies.c.text, users.c.name)
+    .join_from(reactions, bodies, reactions.c.body_id == bodies.c.id)
+    .join(users, reactions.c.user_id == users.c.id)
+    .where(
+        reactions.c.channel_id == bindparam("channel"),
+        reactions.c.target.in_(bindparam("numbers", expanding=True)),
+    )
+    .order_by(reactions.c.target, reactions.c.since, reactions.c.seq)
+)
+
+
+def items_of(connection: Connection, channel_id: int, rows: Sequence[Row[Any]]) -> tuple[Item, ...]:
+    """Return the items of `rows`, in their order."""
+    if not rows:
+        return ()
+    mentioned = _mentions(connection, channel_id, rows)
+    reacted = _reactions(connection, channel_id, rows)
+    return tuple(
+        _item(row, tuple(mentioned.get(row.seq, ())), reacted.get(row.seq, {})) for row in rows
+    )
+
+
+def _item(row: Row[Any], mentioned: tuple[str, ...], reacted: dict[str, list[str]]) -> Item:
+    body: dict[str, Any] = {}
+    if row.text is not None:
+        body[BODY_FIELDS[row.kind]] = row.text
+    return Item(
+        seq=row.seq,
+        mid=row.mid,
+        ts=row.ts,
+        author=row.author,
+        kind=row.kind,
+        me=row.me,
+        reply_to=row.reply_to,
+        mentions=mentioned,
+        target=row.target,
+        remove=row.remove,
+        erased=row.erased,
+        cid=row.send_key.partition("/")[2] if row.send_key is not None else None,
+        rev=row.rev,
+        edited=row.last_edit is not None,
+        reactions={emoji: tuple(names) for emoji, names in reacted.items()},
+        **body,
+    )
+
+
+def _mentions(
+    connection: Connection, channel_id: int, rows: Sequence[Row[Any]]
+) -> dict[int, list[str]]:
+    numbers = [row.seq for row in rows if row.kind in ("message", "edit")]
+    found: dict[int, list[str]] = {}
+    if numbers:
+        where = {"channel": channel_id, "numbers": numbers}
+        for seq, name in connection.execute(_MENTIONS, where):
+            found.setdefault(seq, []).append(name)
+    return found
+
+
+def _reactions(
+    connection: Connection, channel_id: int, rows: Sequence[Row[Any]]
+) -> dict[int, dict[str, list[str]]]:
+    # Only a message that something was folded into can have reactions.
+    numbers = [row.seq for row in rows if row.kind == "message" and row.rev > row.seq]
+    found: dict[int, dict[str, list[str]]] = {}
+    if numbers:
+        where = {"channel": channel_id, "numbers": numbers}
+        for target, emoji, name in connection.execute(_REACTIONS, where):
+            found.setdefault(target, {}).setdefault(emoji, []).append(name)
+    return found

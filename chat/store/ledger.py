@@ -1,0 +1,298 @@
+"""The logs as the writer's running transaction sees them: what is appended, what is buffered.
+
+Rules (`appending`, `reacting`, `membership`, `marking`) change the logs through a `Ledger`. New
+events gather in lists and are inserted together by `flush`, which a rule calls before it reads
+events by SQL.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from chat.core.rights import channel_key
+from chat.protocol.items import FOLDED_KINDS, Event
+from chat.protocol.values import Limits
+from chat.store.ops import Append, Operation, User
+from chat.store.roster import Channel, Roster
+from chat.store.schema import bodies, channels, events, members, mentions
+from chat.text import fold, is_direct
+
+__all__ = ["BODY_FIELDS", "Ledger", "Sent"]
+
+BODY_FIELDS = {"message": "text", "edit": "text", "react": "emoji", "topic": "topic"}
+"""The field of an event whose string lies in `bodies`."""
+
+_SENT = select(
+    events.c.send_key,
+    events.c.channel_id,
+    events.c.kind,
+    events.c.target,
+    events.c.seq,
+    events.c.mid,
+    events.c.ts,
+).where(events.c.send_key.in_(bindparam("keys", expanding=True)))
+_KIND = select(events.c.kind).where(
+    events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+)
+_NEWEST_BODY = select(func.max(bodies.c.id))
+_INSERT_BODIES = insert(bodies)
+_INSERT_EVENTS = insert(events)
+_INSERT_MENTIONS = insert(mentions)
+_SAVE_CHANNELS = (
+    update(channels)
+    .where(channels.c.id == bindparam("channel"))
+    .values(
+        head=bindparam("new_head"),
+        topic=bindparam("new_topic"),
+        member_count=bindparam("new_count"),
+    )
+)
+_ADD_CHANNEL = insert(channels).returning(channels.c.id)
+_ADD_MEMBER = insert(members)
+_REMOVE_MEMBER = delete(members).where(
+    members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a client's `cid` was used for."""
+
+    channel_id: int
+    kind: str
+    target: int | None
+    seq: int
+    mid: str
+    ts: int
+
+
+class Ledger:
+    """See the module. One thread, one connection; `begin` comes first in every transaction."""
+
+    connection: Connection
+
+    def __init__(self, limits: Limits, clock_ms: Callable[[], int]) -> None:
+        self.limits = limits
+        self.now = clock_ms
+        self.roster = Roster()
+        self.has_written = False
+        """Whether anything was changed since `begin`."""
+        self.has_erased = False
+        """Whether a body was erased since `begin`: the write-ahead log still holds it."""
+        self._next_body = 0
+        self._clear()
+
+    def begin(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        """Start a transaction, and read at once what its operations will ask for."""
+        self.connection = connection
+        self.has_written = self.has_erased = False
+        self._clear()
+        appends = [operation for operation in operations if isinstance(operation, Append)]
+        self.roster.begin(connection, appends)
+        if not self._next_body:
+            self._next_body = (connection.scalar(_NEWEST_BODY) or 0) + 1
+        keys = {_send_key(each.user, each.cid) for each in appends if each.cid is not None}
+        if keys:
+            rows = connection.execute(_SENT, {"keys": list(keys)})
+            self._sent.update((key, Sent(*rest)) for key, *rest in rows)
+
+    def forget(self) -> None:
+        """Drop everything that is known: the transaction was rolled back."""
+        self.roster.forget()
+        self._next_body = 0
+        self._clear()
+
+    # Channels and members
+
+    def add_channel(self, name: str) -> Channel:
+        """Create a channel with an empty log."""
+        channel = Channel(0, name, channel_key(name), secrets.token_hex(8), 0, "", 0)
+        self.has_written = True
+        added = self.connection.execute(
+            _ADD_CHANNEL,
+            {
+                "name": name,
+                "fold": channel.fold,
+                "is_direct": is_direct(name),
+                "epoch": channel.epoch,
+                "head": 0,
+                "topic": "",
+                "member_count": 0,
+                "created": self.now(),
+            },
+        )
+        channel.id = added.scalar_one()
+        self.roster.note_channel(channel)
+        return channel
+
+    def add_member(self, channel: Channel, user: User, role: str, read: int) -> None:
+        """Make `user` a member who has read up to `read`."""
+        self.has_written = True
+        self.connection.execute(
+            _ADD_MEMBER,
+            {
+                "channel_id": channel.id,
+                "user_id": user.id,
+                "user_fold": fold(user.name),
+                "role": role,
+                "read_seq": read,
+                "joined_seq": read,
+            },
+        )
+        channel.member_count += 1
+        self._changed[channel.id] = channel
+        self.roster.note_role(channel, user, role)
+
+    def remove_member(self, channel: Channel, user: User) -> None:
+        """End a membership, and drop the read marker with it."""
+        self.has_written = True
+        self.connection.execute(_REMOVE_MEMBER, {"channel": channel.id, "user": user.id})
+        channel.member_count -= 1
+        self._changed[channel.id] = channel
+        self.roster.note_role(channel, user, None)
+
+    def set_topic(self, channel: Channel, topic: str) -> None:
+        """Change the topic that newcomers see."""
+        self.has_written = True
+        channel.topic = topic
+        self._changed[channel.id] = channel
+
+    # Events
+
+    def sent(self, user: User, cid: str) -> Sent | None:
+        """Return what `user` sent as `cid` before, in this transaction or ever."""
+        return self._sent.get(_send_key(user, cid))
+
+    def kind_of(self, channel: Channel, seq: int) -> str | None:
+        """Return the kind of an event; None if the log has no such number."""
+        if not 0 < seq <= channel.head:
+            return None
+        if kind := self._kinds.get((channel.id, seq)):
+            return kind
+        return self.connection.scalar(_KIND, {"channel": channel.id, "number": seq})
+
+    def append(
+        self,
+        channel: Channel,
+        author: User,
+        kind: str,
+        *,
+        body: str | None = None,
+        mentioned: Sequence[User] = (),
+        target: int | None = None,
+        me: bool = False,
+        reply_to: int | None = None,
+        remove: bool = False,
+        cid: str | None = None,
+    ) -> Event:
+        """Put an event at the channel's end, with the next number; return it as a frame.
+
+        `body` is the string of the kind's field in `BODY_FIELDS`, `mentioned` are the members whom
+        the text mentions; the others are fields of `protocol.items.Event`.
+        """
+        self.has_written = True
+        seq = channel.head = channel.head + 1
+        self._changed[channel.id] = channel
+        self._kinds[channel.id, seq] = kind
+        mid, ts = secrets.token_hex(8), self.now()
+        send_key = None
+        if cid is not None:
+            send_key = _send_key(author, cid)
+            self._sent[send_key] = Sent(channel.id, kind, target, seq, mid, ts)
+        strings: dict[str, Any] = {} if body is None else {BODY_FIELDS[kind]: body}
+        if mentioned:
+            self.add_mentions(channel, seq, mentioned)
+            strings["mentions"] = tuple(user.name for user in mentioned)
+        self._events.append(
+            {
+                "channel_id": channel.id,
+                "seq": seq,
+                "mid": mid,
+                "ts": ts,
+                "author_id": author.id,
+                "kind": kind,
+                "is_line": kind not in FOLDED_KINDS,
+                "send_key": send_key,
+                "target": target,
+                "body_id": self._add_body(body),
+                "me": me,
+                "reply_to": reply_to,
+                "remove": remove,
+                "rev": seq,
+                "last_edit": None,
+                "erased": False,
+            }
+        )
+        return Event(
+            channel=channel.name,
+            seq=seq,
+            mid=mid,
+            ts=ts,
+            author=author.name,
+            kind=kind,
+            target=target,
+            me=me,
+            reply_to=reply_to,
+            remove=remove,
+            cid=cid,
+            **strings,
+        )
+
+    @property
+    def last_body(self) -> int:
+        """The id of the body that was added last."""
+        return self._next_body - 1
+
+    def add_mentions(self, channel: Channel, seq: int, mentioned: Sequence[User]) -> None:
+        """Note whom the text of an event mentions."""
+        self._mentions.extend(
+            {"channel_id": channel.id, "seq": seq, "place": place, "user_id": user.id}
+            for place, user in enumerate(mentioned)
+        )
+
+    def flush(self) -> None:
+        """Insert what was gathered; afterwards SQL sees it too."""
+        for statement, rows in (
+            (_INSERT_BODIES, self._bodies),
+            (_INSERT_EVENTS, self._events),
+            (_INSERT_MENTIONS, self._mentions),
+            (_SAVE_CHANNELS, [_saved(channel) for channel in self._changed.values()]),
+        ):
+            if rows:
+                self.connection.execute(statement, rows)
+                rows.clear()
+        self._changed.clear()
+
+    def _clear(self) -> None:
+        self._sent: dict[str, Sent] = {}
+        self._kinds: dict[tuple[int, int], str] = {}
+        self._changed: dict[int, Channel] = {}
+        self._bodies: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
+        self._mentions: list[dict[str, Any]] = []
+
+    def _add_body(self, body: str | None) -> int | None:
+        if body is None:
+            return None
+        body_id = self._next_body
+        self._next_body += 1
+        self._bodies.append({"id": body_id, "text": body})
+        return body_id
+
+
+def _send_key(user: User, cid: str) -> str:
+    return f"{user.id}/{cid}"
+
+
+def _saved(channel: Channel) -> dict[str, Any]:
+    return {
+        "channel": channel.id,
+        "new_head": channel.head,
+        "new_topic": channel.topic,
+        "new_count": channel.member_count,
+    }

@@ -1,0 +1,140 @@
+"""Rules of becoming and ending to be a member: sign in, join, leave, direct channels."""
+
+from __future__ import annotations
+
+import hmac
+
+from sqlalchemy import bindparam, func, insert, select
+
+from chat.core.rights import (
+    MEMBER,
+    OWNER,
+    check_can_leave,
+    check_may_open_direct,
+    no_such_channel,
+)
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.items import Event
+from chat.store.ledger import Ledger
+from chat.store.ops import (
+    JoinChannel,
+    JoinedChannel,
+    LeaveChannel,
+    LeftChannel,
+    SignedIn,
+    SignIn,
+    User,
+)
+from chat.store.roster import Channel
+from chat.store.schema import members, tokens, users
+from chat.text import GENERAL, channel_names, direct_channel, fold, is_direct
+
+__all__ = ["join", "leave", "open_direct", "sign_in"]
+
+_HASHES = select(tokens.c.hash).where(tokens.c.user_id == bindparam("user"))
+_MEMBERSHIPS = select(func.count()).where(members.c.user_id == bindparam("user"))
+
+
+def sign_in(ledger: Ledger, operation: SignIn) -> SignedIn:
+    """Claim a new name, or prove that a known one is one's own."""
+    known = ledger.roster.people([operation.name]).get(fold(operation.name))
+    if known is None:
+        return _claim(ledger, operation)
+    hashes = ledger.connection.scalars(_HASHES, {"user": known.id}).all()
+    if operation.token_hash is None:
+        raise CommandError(
+            ErrorCode.NAME_TAKEN,
+            f"the name {known.name} is taken: choose another, or give its token (the operator"
+            f" issues one by `chat-server token {known.name}`)",
+            field="name",
+        )
+    # All are compared, so that the time taken tells nothing.
+    matches = [hmac.compare_digest(stored, operation.token_hash) for stored in hashes]
+    if not any(matches):
+        raise CommandError(
+            ErrorCode.BAD_TOKEN,
+            f"this is not a token of {known.name}: choose another name, or ask the operator for"
+            f" `chat-server token {known.name}`",
+            field="token",
+        )
+    return SignedIn(known, claimed=False)
+
+
+def _claim(ledger: Ledger, operation: SignIn) -> SignedIn:
+    ledger.has_written = True
+    added = ledger.connection.execute(
+        insert(users).returning(users.c.id),
+        {"name": operation.name, "fold": fold(operation.name), "created": ledger.now()},
+    )
+    user = User(added.scalar_one(), operation.name)
+    ledger.connection.execute(insert(tokens), {"user_id": user.id, "hash": operation.claim_hash})
+    general = ledger.roster.channel(GENERAL)
+    assert general is not None, "#general is there from the start"
+    return SignedIn(user, claimed=True, events=(_enter(ledger, general, user, MEMBER),))
+
+
+def join(ledger: Ledger, operation: JoinChannel) -> JoinedChannel:
+    """Make a member of `operation.user`; create the channel if need be."""
+    user = operation.user
+    channel = ledger.roster.channel(operation.channel)
+    if channel is None and is_direct(operation.channel):
+        return open_direct(ledger, user, operation.channel)[1]
+    role = ledger.roster.role(channel, user) if channel else None
+    if channel is not None and role is not None:
+        return JoinedChannel(channel.state(), role)
+    if channel is not None and is_direct(channel.name):
+        raise no_such_channel(operation.channel)
+    _check_has_room(ledger, user)
+    role = MEMBER
+    if channel is None:
+        channel = ledger.add_channel(operation.channel)
+        role = OWNER
+    event = _enter(ledger, channel, user, role)
+    return JoinedChannel(channel.state(), role, (event,))
+
+
+def leave(ledger: Ledger, operation: LeaveChannel) -> LeftChannel:
+    """End the membership of `operation.user`."""
+    channel = ledger.roster.channel(operation.channel)
+    if channel is None:
+        raise no_such_channel(operation.channel)
+    check_can_leave(operation.channel, ledger.roster.role(channel, operation.user))
+    ledger.remove_member(channel, operation.user)
+    event = ledger.append(channel, operation.user, "leave")
+    return LeftChannel(channel.state(), (event,))
+
+
+def open_direct(ledger: Ledger, user: User, name: str) -> tuple[Channel, JoinedChannel]:
+    """Create a direct channel, with all its participants as members and an empty log."""
+    check_may_open_direct(name, user.name)
+    names = channel_names(name)
+    people = ledger.roster.people(names)
+    for missing in names:
+        if fold(missing) not in people:
+            raise CommandError(
+                ErrorCode.NO_SUCH_USER, f"nobody is called {missing}", field="channel"
+            )
+    _check_has_room(ledger, user)
+    channel = ledger.add_channel(direct_channel(person.name for person in people.values()))
+    for person in people.values():
+        ledger.add_member(channel, person, MEMBER, read=0)
+    invited = tuple(person for person in people.values() if person.id != user.id)
+    return channel, JoinedChannel(channel.state(), MEMBER, (), invited)
+
+
+def _enter(ledger: Ledger, channel: Channel, user: User, role: str) -> Event:
+    """Append the join, and count everything up to it as read."""
+    event = ledger.append(channel, user, "join")
+    ledger.add_member(channel, user, role, read=event.seq)
+    return event
+
+
+def _check_has_room(ledger: Ledger, user: User) -> None:
+    most = ledger.limits.channels
+    count = ledger.connection.scalar(_MEMBERSHIPS, {"user": user.id}) or 0
+    if count >= most:
+        raise CommandError(
+            ErrorCode.LIMIT_REACHED,
+            f"you are a member of {count} channels, and {most} are the most: leave one first",
+            field="channel",
+        )

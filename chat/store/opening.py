@@ -1,0 +1,146 @@
+"""From an address to a database that can be used: examine, lock, create, migrate, or refuse.
+
+A file that is refused is left as it was found, byte for byte.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from chat import text
+from chat.errors import StartupError
+from chat.store import sqlite
+from chat.store.locking import FileLock
+from chat.store.schema import REVISION, channels, meta
+
+__all__ = ["Database", "open_database", "open_shared"]
+
+READERS = 3
+"""Threads that read, with a connection each."""
+SERVER_ID = "server_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database, and the lock that keeps other servers out of it."""
+
+    server_id: str
+    writer: Engine
+    readers: Engine
+    lock: FileLock
+
+    def close(self) -> None:
+        """Close all connections, then let others in."""
+        self.readers.dispose()
+        self.writer.dispose()
+        self.lock.release()
+
+
+def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
+    """Open or create the database for the one server that may use it.
+
+    Raises:
+        StartupError: it cannot be used; see the module.
+    """
+    path = sqlite.path_of(url)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sqlite.check_is_writable(path)
+        lock = FileLock.take(path)
+    except OSError as exc:
+        raise StartupError(f"{path}: {exc.strerror or exc}") from None
+    try:
+        revision = sqlite.examine(path)
+        _create_private(path)
+        writer = sqlite.writer_engine(path)
+        server_id = _make_current(writer, revision, path, clock_ms)
+        return Database(server_id, writer, sqlite.readers_engine(path, READERS), lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def open_shared(url: str) -> Engine:
+    """Open an existing, current database beside the server that may be using it.
+
+    Raises:
+        StartupError: there is none, or another version of the program wrote it.
+    """
+    path = sqlite.path_of(url)
+    revision = sqlite.examine(path)
+    if revision is None:
+        raise StartupError(f"there is no chat database at {path}")
+    if revision != REVISION:
+        _check_is_known(revision, path)
+        raise StartupError(f"{path} is of an older version; start the server once, then try again")
+    sqlite.check_is_writable(path)
+    return sqlite.writer_engine(path)
+
+
+def _create_private(path: Path) -> None:
+    """Create the file for its owner only; SQLite gives its other files the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as exc:
+        raise StartupError(f"{path}: {exc.strerror or exc}") from None
+
+
+def _make_current(
+    writer: Engine, revision: str | None, path: Path, clock_ms: Callable[[], int]
+) -> str:
+    """Migrate and fill the database in one transaction; return the server's id."""
+    if revision not in (None, REVISION):
+        _check_is_known(revision, path)
+    try:
+        with writer.begin() as connection:
+            if revision != REVISION:
+                _migrate(connection)
+            if revision is None:
+                _fill(connection, clock_ms())
+            found = connection.scalar(select(meta.c.value).where(meta.c.key == SERVER_ID))
+        if found is None:
+            raise StartupError(f"{path} is damaged: it does not know its server's id")
+        return str(found)
+    except DBAPIError as exc:
+        raise StartupError(f"{path} cannot be opened: {sqlite.reason_of(exc)}") from None
+
+
+def _fill(connection: Connection, now: int) -> None:
+    """Give a new database its identity, and the channel that everyone joins."""
+    sqlite.mark_as_ours(connection)
+    connection.execute(insert(meta), {"key": SERVER_ID, "value": secrets.token_hex(16)})
+    connection.execute(
+        insert(channels),
+        {
+            "name": text.GENERAL,
+            "fold": text.fold(text.GENERAL),
+            "is_direct": False,
+            "epoch": secrets.token_hex(8),
+            "head": 0,
+            "topic": "",
+            "member_count": 0,
+            "created": now,
+        },
+    )
+
+
+def _check_is_known(revision: str | None, path: Path) -> None:
+    from chat.store.migrating import known_revisions
+
+    if revision not in known_revisions():
+        raise StartupError(
+            f"{path} was written by a newer version of chat-server; install that version"
+        )
+
+
+def _migrate(connection: Connection) -> None:
+    from chat.store.migrating import upgrade  # Alembic is slow to import, and seldom needed
+
+    upgrade(connection)

@@ -1,0 +1,300 @@
+"""What can be read from the store: each method checks the reader's right by itself.
+
+A `Reader` sees one snapshot: what several of its methods return belongs together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, false, select, true
+
+from chat.core.rights import channel_key, check_is_member, no_such_channel
+from chat.protocol.commands import ResumeFrom
+from chat.protocol.frames import ChannelListing, Membership
+from chat.protocol.items import Item
+from chat.protocol.values import Limits
+from chat.store.items import ROWS, items_of
+from chat.store.ops import ChannelState, User
+from chat.store.schema import channels, events, members, users
+from chat.store.unread import COUNTS_OF_ONE, mentions_above, unread_above
+from chat.text import fold
+
+__all__ = ["MemberRow", "PageRead", "Reader", "Resumed", "Seat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A person's place in a channel: its state, their role, and what they have not read."""
+
+    channel: ChannelState
+    role: str
+    read: int
+    unread: int
+    mentions: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """A page of a log, and the channel as of the same snapshot."""
+
+    channel: ChannelState
+    items: tuple[Item, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a returning follower gets; see `protocol.frames.Joined`."""
+
+    seat: Seat
+    recovered: bool
+    items: tuple[Item, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A member of a channel."""
+
+    name: str
+    role: str
+
+
+_STATE = (
+    channels.c.id,
+    channels.c.name,
+    channels.c.epoch,
+    channels.c.head,
+    channels.c.topic,
+)
+_MEMBERSHIPS = (
+    select(
+        *_STATE,
+        members.c.role,
+        members.c.read_seq,
+        unread_above.label("unread"),
+        mentions_above.label("mentions"),
+    )
+    .join_from(members, channels, members.c.channel_id == channels.c.id)
+    .where(members.c.user_id == bindparam("user"))
+    .order_by(channels.c.fold)
+)
+_CHANNEL = (
+    select(*_STATE, channels.c.member_count, members.c.role)
+    .join_from(
+        channels,
+        members,
+        (members.c.channel_id == channels.c.id) & (members.c.user_id == bindparam("user")),
+        isouter=True,
+    )
+    .where(channels.c.fold == bindparam("fold"))
+)
+_AFTER = ROWS.where(events.c.seq > bindparam("anchor")).order_by(events.c.seq)
+_LINES = ROWS.where(events.c.is_line == true())
+_LINES_BEFORE = _LINES.where(events.c.seq < bindparam("anchor")).order_by(events.c.seq.desc())
+_LINES_FROM = _LINES.where(events.c.seq >= bindparam("anchor")).order_by(events.c.seq)
+_count = bindparam("count", type_=events.c.seq.type)
+_AFTER, _LINES_BEFORE, _LINES_FROM = (
+    statement.limit(_count) for statement in (_AFTER, _LINES_BEFORE, _LINES_FROM)
+)
+_MID = select(events.c.mid).where(
+    events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+)
+_MEMBERS = (
+    select(members.c.user_fold, users.c.name, members.c.role)
+    .join_from(members, users, members.c.user_id == users.c.id)
+    .where(
+        members.c.channel_id == bindparam("channel"),
+        members.c.user_fold > bindparam("cursor"),
+    )
+    .order_by(members.c.user_fold)
+    .limit(_count)
+)
+_DIRECTORY = (
+    select(channels.c.fold, channels.c.name, channels.c.topic, channels.c.member_count)
+    .where(channels.c.is_direct == false(), channels.c.fold > bindparam("cursor"))
+    .order_by(channels.c.fold)
+    .limit(_count)
+)
+_USER = select(users.c.id, users.c.name).where(users.c.fold == bindparam("fold"))
+_MEMBER_IDS = select(members.c.user_id).where(members.c.channel_id == bindparam("channel"))
+
+
+class Reader:
+    """See the module. Lives as long as the query it was made for."""
+
+    def __init__(self, connection: Connection, limits: Limits) -> None:
+        self._connection = connection
+        self._limits = limits
+
+    def user(self, name: str) -> User | None:
+        """Return the person of this name, however it is spelled."""
+        row = self._connection.execute(_USER, {"fold": fold(name)}).first()
+        return User(*row) if row is not None else None
+
+    def memberships(self, user: User) -> tuple[Membership, ...]:
+        """Return all channels of `user`, by name."""
+        rows = self._connection.execute(
+            _MEMBERSHIPS, {"user": user.id, "unread_limit": self._limits.unread}
+        )
+        return tuple(
+            Membership(
+                channel=row.name,
+                epoch=row.epoch,
+                head=row.head,
+                role=row.role,
+                topic=row.topic,
+                read=row.read_seq,
+                unread=row.unread,
+                mentions=row.mentions,
+            )
+            for row in rows
+        )
+
+    def channel(self, user: User, name: str) -> Seat:
+        """Return the place of `user` in a channel.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member.
+        """
+        state, role, _members = self._enter(user, name)
+        read, unread, mentions = self._connection.execute(
+            COUNTS_OF_ONE,
+            {"channel": state.id, "user": user.id, "unread_limit": self._limits.unread},
+        ).one()
+        return Seat(state, role, read, unread, mentions)
+
+    def page(
+        self,
+        user: User,
+        channel: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        around: int | None = None,
+        limit: int,
+    ) -> PageRead:
+        """Return a page: what lies `before`, `after` or `around` a seq, else the newest.
+
+        Args:
+            user: the reader.
+            channel: its name, as it was typed.
+            before: what has a line of its own is read, and so with `around` and for the newest;
+                `complete`: nothing older is left.
+            after: all events are read, of every kind; `complete`: nothing comes after them.
+            around: half of the page lies before this seq, half from it on.
+            limit: most items.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member.
+        """
+        state, _role, _members = self._enter(user, channel)
+        if after is not None:
+            return self._after(state, after, limit)
+        if around is not None:
+            return self._around(state, around, limit)
+        return self._before(state, before if before is not None else state.head + 1, limit)
+
+    def resume(
+        self,
+        user: User,
+        channel: str,
+        position: ResumeFrom | None,
+        *,
+        limit: int,
+        window: int,
+    ) -> Resumed:
+        """Return what follows `position`, or the newest page if it leads nowhere.
+
+        Args:
+            user: the reader.
+            channel: its name, as it was typed.
+            position: where the follower stopped; None: it knows nothing of the log.
+            limit: most items.
+            window: missed events beyond which the newest page serves better.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member.
+        """
+        seat = self.channel(user, channel)
+        if position is not None and self._is_within(seat.channel, position, window):
+            page = self._after(seat.channel, position.after, limit)
+            return Resumed(seat, recovered=True, items=page.items, complete=page.complete)
+        page = self._before(seat.channel, seat.channel.head + 1, limit)
+        return Resumed(seat, recovered=False, items=page.items, complete=True)
+
+    def members(
+        self, user: User, channel: str, *, cursor: str | None, limit: int
+    ) -> tuple[tuple[MemberRow, ...], str | None, int]:
+        """Return a page of members by name, the cursor of the next page, and how many they are.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member.
+        """
+        state, _role, total = self._enter(user, channel)
+        rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
+        return tuple(MemberRow(row.name, row.role) for row in rows), following, total
+
+    def member_ids(self, channel_id: int) -> tuple[int, ...]:
+        """Return the ids of all members."""
+        return tuple(self._connection.scalars(_MEMBER_IDS, {"channel": channel_id}))
+
+    def directory(
+        self, *, cursor: str | None, limit: int
+    ) -> tuple[tuple[ChannelListing, ...], str | None]:
+        """Return a page of the public channels by name, and the cursor of the next page."""
+        rows, following = self._paged(_DIRECTORY, cursor, limit)
+        listings = tuple(
+            ChannelListing(channel=row.name, topic=row.topic, members=row.member_count)
+            for row in rows
+        )
+        return listings, following
+
+    def _enter(self, user: User, name: str) -> tuple[ChannelState, str, int]:
+        """Return the channel, the role of `user` in it, and how many members it has."""
+        where = {"fold": channel_key(name), "user": user.id}
+        row = self._connection.execute(_CHANNEL, where).first()
+        if row is None:
+            raise no_such_channel(name)
+        *state, member_count, role = row
+        return ChannelState(*state), check_is_member(name, role), member_count
+
+    def _is_within(self, state: ChannelState, position: ResumeFrom, window: int) -> bool:
+        """Whether a position is of this log, and not too far behind."""
+        if position.epoch != state.epoch or not 0 <= state.head - position.after <= window:
+            return False
+        if position.mid is None or position.after == 0:
+            return True
+        where = {"channel": state.id, "number": position.after}
+        return bool(self._connection.scalar(_MID, where) == position.mid)
+
+    def _after(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
+        rows = self._rows(_AFTER, state, anchor, limit)
+        complete = (rows[-1].seq if rows else anchor) >= state.head
+        return PageRead(state, items_of(self._connection, state.id, rows), complete)
+
+    def _before(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
+        rows = self._rows(_LINES_BEFORE, state, anchor, limit + 1)
+        complete = len(rows) <= limit
+        items = items_of(self._connection, state.id, rows[:limit][::-1])
+        return PageRead(state, items, complete)
+
+    def _around(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
+        later = self._rows(_LINES_FROM, state, anchor, limit - limit // 2)
+        earlier = self._before(state, anchor, limit - len(later))
+        items = earlier.items + items_of(self._connection, state.id, later)
+        return PageRead(state, items, earlier.complete)
+
+    def _rows(self, statement: Any, state: ChannelState, anchor: int, count: int) -> list[Any]:
+        where = {"channel": state.id, "anchor": anchor, "count": count}
+        return list(self._connection.execute(statement, where))
+
+    def _paged(
+        self, statement: Any, cursor: str | None, limit: int, **where: object
+    ) -> tuple[list[Any], str | None]:
+        """Return rows that are ordered by their first column, and that of the last if more come."""
+        where |= {"cursor": cursor or "", "count": limit + 1}
+        rows = list(self._connection.execute(statement, where))
+        return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None

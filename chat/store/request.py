@@ -1,0 +1,104 @@
+"""An append that has passed the checks all kinds share: what the rules of a kind work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from chat.core.rights import no_such_message
+from chat.protocol.items import Event
+from chat.store.ledger import Ledger
+from chat.store.ops import Append, Appended, User
+from chat.store.roster import Channel
+from chat.store.schema import events
+from chat.text import mentioned_names
+
+__all__ = ["Request", "Target"]
+
+MENTIONS_MAX = 100
+"""Names in one text that are looked at; who shouts at more people mentions the first of them."""
+
+_is_target = (
+    events.c.channel_id == bindparam("channel"),
+    events.c.seq == bindparam("number"),
+)
+_TARGET = select(
+    events.c.seq,
+    events.c.author_id,
+    events.c.body_id,
+    events.c.last_edit,
+    events.c.kind,
+    events.c.erased,
+).where(*_is_target)
+_FOLD = update(events).where(*_is_target).values(rev=bindparam("at"))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The message that an event is about, as it is now."""
+
+    seq: int
+    author_id: int
+    body_id: int
+    last_edit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who wants to append what, where; `role` is theirs in the channel."""
+
+    ledger: Ledger
+    operation: Append
+    channel: Channel
+    role: str
+
+    @property
+    def user(self) -> User:
+        """The person who asks."""
+        return self.operation.user
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The fields of the kind."""
+        return self.operation.body
+
+    def target(self) -> Target:
+        """Return the message that `operation.target` names.
+
+        Raises:
+            CommandError: it is no message, or deleted.
+        """
+        self.ledger.flush()
+        row = self.ledger.connection.execute(
+            _TARGET, {"channel": self.channel.id, "number": self.operation.target}
+        ).first()
+        if row is None or row.kind != "message" or row.erased:
+            raise no_such_message()
+        return Target(row.seq, row.author_id, row.body_id, row.last_edit)
+
+    def mentioned(self) -> tuple[User, ...]:
+        """Return the members whom the text mentions."""
+        text: str = self.body["text"]
+        if "@" not in text:
+            return ()
+        return self.ledger.roster.named_members(self.channel, mentioned_names(text)[:MENTIONS_MAX])
+
+    def append(self, **fields: Any) -> Event:
+        """Append the event with its author, kind, target and cid; `fields` as `Ledger.append`."""
+        asked = self.operation
+        return self.ledger.append(
+            self.channel, asked.user, asked.kind, target=asked.target, cid=asked.cid, **fields
+        )
+
+    def fold(self, event: Event) -> None:
+        """Note in the target that `event` is folded into it."""
+        self.ledger.flush()
+        self.ledger.connection.execute(
+            _FOLD, {"channel": self.channel.id, "number": event.target, "at": event.seq}
+        )
+
+    def appended(self, event: Event) -> Appended:
+        """Return the outcome of a new event."""
+        return Appended(self.channel.state(), event.seq, event.mid, event.ts, event)

@@ -1,0 +1,154 @@
+"""Who is where, as the writer knows it: channels, names and memberships, read once and kept.
+
+One process owns the database, so what was read stays true from one transaction to the next, as long
+as the ledger notes here what it changes, and drops everything after a rollback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import Connection, bindparam, select
+
+from chat.core.rights import channel_key
+from chat.errors import CommandError
+from chat.store.ops import Append, ChannelState, User
+from chat.store.schema import channels, members, users
+from chat.text import fold
+
+__all__ = ["Channel", "Roster"]
+
+CACHED_MAX = 50_000
+"""Entries of one cache; when there are more, it starts anew."""
+
+_CHANNELS = select(
+    channels.c.id,
+    channels.c.name,
+    channels.c.fold,
+    channels.c.epoch,
+    channels.c.head,
+    channels.c.topic,
+    channels.c.member_count,
+).where(channels.c.fold.in_(bindparam("folds", expanding=True)))
+_PEOPLE = select(users.c.fold, users.c.id, users.c.name).where(
+    users.c.fold.in_(bindparam("folds", expanding=True))
+)
+_ROLES = select(members.c.user_id, members.c.role).where(
+    members.c.channel_id == bindparam("channel"),
+    members.c.user_id.in_(bindparam("ids", expanding=True)),
+)
+_NAMED_MEMBERS = (
+    select(members.c.user_fold, users.c.id, users.c.name)
+    .join_from(members, users, members.c.user_id == users.c.id)
+    .where(
+        members.c.channel_id == bindparam("channel"),
+        members.c.user_fold.in_(bindparam("folds", expanding=True)),
+    )
+)
+_key = lru_cache(maxsize=4_096)(channel_key)
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel in the running transaction."""
+
+    id: int
+    name: str
+    fold: str
+    epoch: str
+    head: int
+    topic: str
+    member_count: int
+
+    def state(self) -> ChannelState:
+        """Return the channel as it is now."""
+        return ChannelState(self.id, self.name, self.epoch, self.head, self.topic)
+
+
+class Roster:
+    """See the module."""
+
+    connection: Connection
+
+    def __init__(self) -> None:
+        self._channels: dict[str, Channel | None] = {}
+        self._roles: dict[tuple[int, int], str | None] = {}
+        self._named: dict[tuple[int, str], User | None] = {}
+
+    def begin(self, connection: Connection, appends: Sequence[Append]) -> None:
+        """Start a transaction: read in few statements what its appends will ask for."""
+        self.connection = connection
+        if max(len(self._channels), len(self._roles), len(self._named)) > CACHED_MAX:
+            self.forget()
+        authors: dict[str, set[int]] = {}
+        for operation in appends:
+            with suppress(CommandError):  # the rule refuses it in its turn
+                authors.setdefault(_key(operation.channel), set()).add(operation.user.id)
+        if unknown := [key for key in authors if key not in self._channels]:
+            self._load_channels(unknown)
+        for key, ids in authors.items():
+            if channel := self._channels[key]:
+                self._load_roles(channel, ids)
+
+    def forget(self) -> None:
+        """Drop everything: a transaction was rolled back."""
+        self._channels.clear()
+        self._roles.clear()
+        self._named.clear()
+
+    def channel(self, name: str) -> Channel | None:
+        """Return a channel by its name as it was typed; None if it does not exist.
+
+        Raises:
+            CommandError: built in, or no channel's name.
+        """
+        key = _key(name)
+        if key not in self._channels:
+            self._load_channels([key])
+        return self._channels[key]
+
+    def people(self, names: Iterable[str]) -> dict[str, User]:
+        """Return those of `names` that exist, by folded name."""
+        rows = self.connection.execute(_PEOPLE, {"folds": [fold(name) for name in names]})
+        return {key: User(user_id, name) for key, user_id, name in rows}
+
+    def role(self, channel: Channel, user: User) -> str | None:
+        """Return what `user` is in `channel`; None: not a member."""
+        self._load_roles(channel, (user.id,))
+        return self._roles[channel.id, user.id]
+
+    def named_members(self, channel: Channel, folds: Sequence[str]) -> tuple[User, ...]:
+        """Return the members of `channel` with these folded names, each once, in this order."""
+        known = self._named
+        if unknown := [name for name in folds if (channel.id, name) not in known]:
+            known.update(((channel.id, name), None) for name in unknown)
+            where = {"channel": channel.id, "folds": unknown}
+            for key, user_id, name in self.connection.execute(_NAMED_MEMBERS, where):
+                known[channel.id, key] = User(user_id, name)
+        return tuple(user for name in folds if (user := known[channel.id, name]) is not None)
+
+    def note_channel(self, channel: Channel) -> None:
+        """Learn that the running transaction created a channel."""
+        self._channels[channel.fold] = channel
+
+    def note_role(self, channel: Channel, user: User, role: str | None) -> None:
+        """Learn that the running transaction changed a membership."""
+        self._roles[channel.id, user.id] = role
+        self._named[channel.id, fold(user.name)] = user if role is not None else None
+
+    def _load_channels(self, folds: list[str]) -> None:
+        self._channels.update(dict.fromkeys(folds))
+        for row in self.connection.execute(_CHANNELS, {"folds": folds}):
+            channel = Channel(*row)
+            self._channels[channel.fold] = channel
+
+    def _load_roles(self, channel: Channel, user_ids: Iterable[int]) -> None:
+        known = self._roles
+        if unknown := [each for each in user_ids if (channel.id, each) not in known]:
+            known.update(((channel.id, each), None) for each in unknown)
+            where = {"channel": channel.id, "ids": unknown}
+            for user_id, role in self.connection.execute(_ROLES, where):
+                known[channel.id, user_id] = role

@@ -1,0 +1,193 @@
+"""What is SQLite's own: files, pragmas, transactions, checkpoints. No other module has its SQL.
+
+The driver's own transaction handling is switched off (`isolation_level=None`); a transaction begins
+when SQLAlchemy says so: the writer's with the write lock, a reader's as one snapshot for as many
+statements as it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from chat.errors import StartupError
+
+__all__ = [
+    "examine",
+    "mark_as_ours",
+    "path_of",
+    "readers_engine",
+    "truncate_wal",
+    "writer_engine",
+]
+
+APPLICATION_ID = 0x63686174  # "chat", in the file's header
+BUSY_SECONDS = 5.0
+"""How long a statement waits for another process's lock (`chat-server token`)."""
+CHECKPOINT_MS = 50
+"""How long a checkpoint waits for readers before it is put off."""
+OLDEST = (3, 35, 0)
+
+_COMMON = ("foreign_keys=ON",)
+_WRITER = (
+    *_COMMON,
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "secure_delete=ON",
+    "temp_store=MEMORY",  # nothing of a message in temporary files
+    "cache_size=-32768",
+)
+_READER = (*_COMMON, "query_only=ON", "temp_store=MEMORY", "cache_size=-8192")
+
+
+def path_of(url: str) -> Path:
+    """Return the file that `sqlite:////path/chat.db` names.
+
+    Raises:
+        StartupError: it names something else.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StartupError(
+            f"{url!r} is no database address, like sqlite:////path/chat.db"
+        ) from None
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.query:
+        raise StartupError(
+            f"the store must be a SQLite file, like sqlite:////path/chat.db, not {url!r}"
+        )
+    if parsed.database == ":memory:":
+        raise StartupError("the store must be a file: a database in memory forgets everything")
+    return Path(parsed.database).absolute()
+
+
+def writer_engine(path: Path) -> Engine:
+    """Return an engine whose transactions hold the write lock from their beginning."""
+    return _engine(path, _WRITER, "BEGIN IMMEDIATE", poolclass=NullPool)
+
+
+def readers_engine(path: Path, size: int) -> Engine:
+    """Return an engine of `size` connections that cannot write."""
+    return _engine(path, _READER, "BEGIN", poolclass=QueuePool, pool_size=size, max_overflow=0)
+
+
+def _engine(path: Path, pragmas: tuple[str, ...], begin: str, **options: Any) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={
+            "isolation_level": None,
+            "timeout": BUSY_SECONDS,
+            "check_same_thread": False,
+        },
+        **options,
+    )
+
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    def began(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", began)
+    return engine
+
+
+def mark_as_ours(connection: Connection) -> None:
+    """Write into the file's header that it belongs to this program."""
+    connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def truncate_wal(connection: Connection) -> bool:
+    """Move everything into the database file and empty the log beside it.
+
+    Returns False if a reader or a full disk stood in the way: try again later. Must be called
+    outside a transaction.
+    """
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    try:
+        driver.execute(f"PRAGMA busy_timeout={CHECKPOINT_MS}").close()
+        with closing(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as cursor:
+            is_busy, _in_log, _moved = cursor.fetchone()
+        driver.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}").close()
+    except sqlite3.Error:
+        return False
+    return not is_busy
+
+
+def examine(path: Path) -> str | None:
+    """Look at a database file without touching it; return its schema's revision.
+
+    None: it is absent or empty, and may be filled.
+
+    Raises:
+        StartupError: it is not a chat database, or damaged.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise StartupError(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed")
+    try:
+        if not path.exists() or path.stat().st_size == 0:
+            return None
+        with path.open("rb") as file:
+            if file.read(16) != b"SQLite format 3\0":
+                raise _not_ours(path)
+        address = f"{path.as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+            return _revision(path, connection)
+    except (sqlite3.Error, OSError) as exc:
+        raise _unreadable(path, exc) from None
+
+
+def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
+    connection.execute("BEGIN").close()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    ((application_id,),) = connection.execute("PRAGMA application_id").fetchall()
+    if not tables and application_id == 0:
+        return None
+    if application_id != APPLICATION_ID or "alembic_version" not in tables:
+        raise _not_ours(path)
+    ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if verdict != "ok":
+        raise _unreadable(path, verdict)
+    revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    if len(revisions) != 1:
+        raise _unreadable(path, "its schema's version is missing")
+    return str(revisions[0][0])
+
+
+def _not_ours(path: Path) -> StartupError:
+    return StartupError(f"{path} is not a chat database; move it away, or name another folder")
+
+
+def _unreadable(path: Path, reason: object) -> StartupError:
+    said = " ".join(str(reason).split())
+    if isinstance(reason, PermissionError):
+        return StartupError(f"{path} cannot be read: permission denied")
+    return StartupError(f"{path} is damaged or cannot be read ({said}); restore it from a backup")
+
+
+def reason_of(error: DBAPIError) -> str:
+    """Return in a few words why a statement failed: `database or disk is full`."""
+    return " ".join(str(error.orig).split())
+
+
+def check_is_writable(path: Path) -> None:
+    """Refuse a file or a folder that does not let this process write.
+
+    Raises:
+        StartupError: with the place at fault.
+    """
+    folder = path.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StartupError(f"{folder} is not writable: permission denied")
+    if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
+        raise StartupError(f"{path} is not a file that can be written")

@@ -1,0 +1,257 @@
+"""The one thread that writes: a queue, group commit, and care for the write-ahead log.
+
+What arrives while a commit runs goes into the next one. Between commits the thread truncates the
+write-ahead log after a deletion, and after a failure tries by itself whether the disk is back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, insert
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
+
+from chat.errors import CommandError, StoreUnavailable
+from chat.protocol.values import Limits
+from chat.store import sqlite
+from chat.store.appending import append
+from chat.store.ledger import Ledger
+from chat.store.marking import mark_read
+from chat.store.membership import join, leave, sign_in
+from chat.store.ops import (
+    Append,
+    JoinChannel,
+    LeaveChannel,
+    MarkRead,
+    Operation,
+    Outcome,
+    Pending,
+    SignIn,
+)
+from chat.store.schema import meta
+
+__all__ = ["Batch", "Writer"]
+
+log = logging.getLogger(__name__)
+
+Batch = Sequence[tuple[Pending, Outcome]]
+
+BATCH_MAX = 1_000
+"""Operations of one commit."""
+PURGE_AFTER = 1.0
+"""Seconds from a deletion to the truncation of the write-ahead log; five are promised."""
+PURGE_RETRY = 0.25
+PROBE_EVERY = 2.0
+"""Seconds between two attempts to write while the last one failed."""
+CLOSE_PATIENCE = 1.0
+CLOSE_RETRY = 0.05
+"""Seconds that closing waits for the last readers, and between its attempts."""
+CLOSED = "the store is closed"
+
+_RULES: dict[type, Callable[[Ledger, Any], Outcome]] = {
+    Append: append,
+    MarkRead: mark_read,
+    JoinChannel: join,
+    LeaveChannel: leave,
+    SignIn: sign_in,
+}
+# What one operation can cause by itself; every other error of the database meets all of them.
+_OF_ONE = (IntegrityError, DataError, ProgrammingError)
+_PROBE = "probe"
+_INTERNAL = "the server made a mistake here and wrote it to its log; nothing was stored"
+
+
+class Writer:
+    """See the module, and `Store` for the contract of `submit` and `committed`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        committed: Callable[[Batch], None],
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self.fault: str | None = None
+        """Why the last commit failed, in one line; None if it did not."""
+        self._engine = engine
+        self._ledger = Ledger(limits, clock_ms)
+        self._committed = committed
+        self._connection: Connection | None = None
+        self._queue: SimpleQueue[Pending | None] = SimpleQueue()
+        self._gate = threading.Lock()
+        self._is_closed = False
+        self._untainted = 0
+        self._purge_at: float | None = 0.0  # what a crash left is truncated at once
+        self._probe_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, pending: Pending) -> None:
+        """Queue an operation.
+
+        Raises:
+            StoreUnavailable: the store is closed.
+        """
+        with self._gate:
+            if self._is_closed:
+                raise StoreUnavailable(CLOSED)
+            self._queue.put(pending)
+
+    def close(self) -> None:
+        """Commit what is queued, and end the thread; idempotent."""
+        with self._gate:
+            if not self._is_closed:
+                self._is_closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    # The thread
+
+    def _run(self) -> None:
+        is_last = False
+        while not is_last:
+            self._keep_house()
+            batch, is_last = self._take()
+            if batch:
+                self._tell(self._commit(batch))
+        self._finish()
+
+    def _take(self) -> tuple[list[Pending], bool]:
+        """Wait for operations, or until there is housework; return them, and whether to end."""
+        moments = [at for at in (self._purge_at, self._probe_at) if at is not None]
+        timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
+        batch: list[Pending] = []
+        try:
+            pending = self._queue.get(timeout=timeout)
+            while pending is not None:
+                batch.append(pending)
+                if len(batch) == BATCH_MAX:
+                    return batch, False
+                pending = self._queue.get_nowait()
+        except Empty:
+            return batch, False
+        return batch, True
+
+    def _tell(self, batch: Batch) -> None:
+        try:
+            self._committed(batch)
+        except Exception:
+            log.exception("what was committed could not be told")
+
+    def _commit(self, batch: Sequence[Pending]) -> Batch:
+        """Carry out a batch in one transaction, or, if one operation spoils it, in one each."""
+        decided: list[Outcome] = []
+        try:
+            self._transact(batch, decided)
+            return list(zip(batch, decided, strict=True))
+        except Exception as exc:
+            self._ledger.forget()
+            self._drop_connection()
+            if _meets_all(exc):
+                return self._unavailable(batch, decided, exc)
+            if len(batch) == 1:
+                log.exception("an operation failed: %s", type(batch[0].operation).__name__)
+                return [(batch[0], StoreUnavailable(_INTERNAL))]
+        return [done for pending in batch for done in self._commit([pending])]
+
+    def _transact(self, batch: Sequence[Pending], decided: list[Outcome]) -> None:
+        ledger, connection = self._ledger, self._connect()
+        self._untainted = 0
+        with connection.begin():
+            ledger.begin(connection, [pending.operation for pending in batch])
+            for pending in batch:
+                decided.append(self._decide(pending.operation))
+                if not ledger.has_written:
+                    self._untainted += 1
+            ledger.flush()
+        if ledger.has_written:
+            self._recovered()
+        if ledger.has_erased and self._purge_at is None:
+            self._purge_at = time.monotonic() + PURGE_AFTER
+
+    def _decide(self, operation: Operation) -> Outcome:
+        try:
+            return _RULES[type(operation)](self._ledger, operation)
+        except CommandError as exc:
+            return exc.with_traceback(None)  # it outlives these frames, and need not keep them
+
+    def _unavailable(
+        self, batch: Sequence[Pending], decided: Sequence[Outcome], error: Exception
+    ) -> Batch:
+        """Refuse what was, or might have been, decided by what is rolled back now."""
+        reason = _reason(error)
+        if self.fault != reason:
+            log.error("the database takes no writes: %s", reason)
+        self.fault = reason
+        self._probe_at = time.monotonic() + PROBE_EVERY
+        kept = decided[: self._untainted]
+        refused = [StoreUnavailable(f"the database takes no writes now: {reason}")]
+        return list(zip(batch, [*kept, *refused * (len(batch) - len(kept))], strict=True))
+
+    def _recovered(self) -> None:
+        if self.fault is not None:
+            log.warning("the database takes writes again")
+            self.fault = self._probe_at = None
+
+    # Housework
+
+    def _keep_house(self) -> None:
+        now = time.monotonic()
+        if self._purge_at is not None and now >= self._purge_at:
+            self._purge_at = None if self._truncate_wal() else now + PURGE_RETRY
+        if self._probe_at is not None and now >= self._probe_at:
+            self._probe_at = now + PROBE_EVERY
+            self._probe()
+
+    def _truncate_wal(self) -> bool:
+        try:
+            return sqlite.truncate_wal(self._connect())
+        except DatabaseError:
+            return False
+
+    def _probe(self) -> None:
+        """Write something, to find out whether writes work again."""
+        try:
+            connection = self._connect()
+            with connection.begin():
+                connection.execute(delete(meta).where(meta.c.key == _PROBE))
+                connection.execute(insert(meta), {"key": _PROBE, "value": str(time.time())})
+        except DatabaseError as exc:
+            self.fault = _reason(exc)
+            self._drop_connection()
+        else:
+            self._recovered()
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except DatabaseError:
+                log.exception("the database could not be closed")
+
+    def _finish(self) -> None:
+        """Leave one file behind, with nothing of a deleted message beside it."""
+        deadline = time.monotonic() + CLOSE_PATIENCE
+        while not self._truncate_wal() and time.monotonic() < deadline:
+            time.sleep(CLOSE_RETRY)
+        self._drop_connection()
+
+
+def _meets_all(error: Exception) -> bool:
+    """Whether an error is the database's, and not that of one operation."""
+    return isinstance(error, DatabaseError) and not isinstance(error, _OF_ONE)
+
+
+def _reason(error: Exception) -> str:
+    return sqlite.reason_of(error) if isinstance(error, DatabaseError) else str(error)
