@@ -1,0 +1,72 @@
+"""A Node script with npm's `ws`: a client that shares no code with ours."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+
+from tests.serving import ChatServer, eventually
+
+StartNode = Callable[..., "subprocess.Popen[str]"]
+
+
+def output(process: subprocess.Popen[str]) -> list[str]:
+    """Wait for the end of `process`, which must be a good one; return its lines."""
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, text
+    return text.splitlines()
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_counter_counts_once_a_second_until_it_is_told_to_close(
+    server: ChatServer, start_node: StartNode
+) -> None:
+    before = server.burden()
+    process = start_node("counter.js", f"{server.url}/counter")
+    assert read_line(process) == "0"
+    began = time.monotonic()
+
+    connections, tasks, timers = before
+    during = server.burden()
+    assert (during[0], during[2]) == (connections + 1, timers + 1)
+    assert during[1] > tasks
+
+    for number in range(1, 11):
+        assert read_line(process) == str(number)
+        late = time.monotonic() - began - number
+        assert -0.5 < late < 3.0, f"{number} came {late:.2f} s late"
+    assert output(process) == []
+    eventually(lambda: server.burden() == before, "the server lets go of the counter's client")
+
+
+def test_a_counter_ends_with_a_client_that_is_killed(
+    server: ChatServer, start_node: StartNode
+) -> None:
+    before = server.burden()
+    process = start_node("counter.js", f"{server.url}/counter")
+    assert read_line(process) == "0"
+    assert server.burden() != before
+    process.kill()
+    eventually(lambda: server.burden() == before, "the server lets go of the killed client")
+
+
+def test_echo_says_hello_back(server: ChatServer, start_node: StartNode) -> None:
+    before = server.burden()
+    assert output(start_node("echo.js", f"{server.url}/echo")) == ["Hello"]
+    eventually(lambda: server.burden() == before, "the server lets go of the echo's client")
+
+
+def test_the_protocol_can_be_spoken_by_hand(server: ChatServer, start_node: StartNode) -> None:
+    before = server.burden()
+    assert output(start_node("chat.js", server.url)) == [
+        "welcome node",
+        "joined #general",
+        "event Grüße 🎉",
+        "ok true",
+    ]
+    eventually(lambda: server.burden() == before, "the server lets go of the session")
