@@ -1,0 +1,129 @@
+"""What stands around a line: day rules, groups, folded joins. Facts about neighbours, no looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from chat.client.state import Message
+from chat.client.tui.timeline.log import Key, Log
+
+__all__ = ["Around", "around", "fold_bounds", "local_time"]
+
+GROUP_MS = 5 * 60 * 1000
+"""Messages of one author that follow each other this closely share one header."""
+
+_LAST_TS = 253_370_764_800_000  # the end of the year 9998: no time zone takes it past `datetime`
+_FOLD = 256
+_FOLDING = frozenset({"join", "leave"})
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is shown above a line, and with it.
+
+    Args:
+        older: it is the first line loaded, but not the channel's first.
+        beginning: it is the channel's first line.
+        day: the line begins a new day.
+        unread: the unread rule stands above it.
+        gap: lines are missing above it.
+        grouped: it continues the group of the line above, and needs no header.
+        spaced: a blank line may set it off from the line above.
+        hidden: it is told by the last line of its run of joins and leaves.
+        folded: the joins and leaves that this line tells, itself included.
+        target: the message it answers, if that is loaded.
+    """
+
+    older: bool = False
+    beginning: bool = False
+    day: bool = False
+    unread: bool = False
+    gap: bool = False
+    grouped: bool = False
+    spaced: bool = False
+    hidden: bool = False
+    folded: tuple[Message, ...] = ()
+    target: Message | None = None
+
+
+def local_time(ts: int) -> datetime:
+    """Return the local time of a stamp in milliseconds; any number gives one."""
+    return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000)
+
+
+def around(log: Log, index: int, unread: Key | None) -> Around:
+    """Look at the neighbours of the line at `index`; `unread` is the line under the unread rule."""
+    message = log[index]
+    target = log.message(message.reply_to) if message.reply_to is not None else None
+    previous = log[index - 1] if index else None
+    folding = message.kind in _FOLDING
+    if folding and index + 1 < len(log) and _folds(log, index, index + 1, unread):
+        return Around(hidden=True)
+    folded: tuple[Message, ...] = ()
+    top = index
+    if folding:
+        top = fold_bounds(log, index, unread)[0]
+        folded = tuple(log[number] for number in range(top, index + 1))
+        previous = log[top - 1] if top else None
+    day = previous is None or _is_new_day(previous, message)
+    is_unread = unread is not None and log.key(top) == unread
+    gap = message.seq is not None and log[top].seq in log.gaps
+    grouped = not (day or is_unread or gap) and _groups(previous, message)
+    return Around(
+        older=previous is None and not log.complete and message.seq is not None,
+        beginning=previous is None and log.complete,
+        day=day,
+        unread=is_unread,
+        gap=gap,
+        grouped=grouped,
+        spaced=not grouped and not (_is_small(previous) and _is_small(message)),
+        folded=folded,
+        target=target,
+    )
+
+
+def fold_bounds(log: Log, index: int, unread: Key | None) -> tuple[int, int]:
+    """Return the first and the last line of the run of joins and leaves around `index`."""
+    first = last = index
+    while first > 0 and _folds(log, first - 1, first, unread):
+        first -= 1
+    while last + 1 < len(log) and _folds(log, last, last + 1, unread):
+        last += 1
+    return first, last
+
+
+def _folds(log: Log, upper: int, lower: int, unread: Key | None) -> bool:
+    """Whether two neighbours are told in one line.
+
+    A run ends at round numbers, so that however many join, a line looks at few neighbours.
+    """
+    above, below = log[upper], log[lower]
+    return (
+        above.kind in _FOLDING
+        and below.kind in _FOLDING
+        and below.seq is not None
+        and below.seq % _FOLD != 0
+        and below.seq not in log.gaps
+        and below.seq != unread
+        and not _is_new_day(above, below)
+    )
+
+
+def _is_new_day(above: Message, below: Message) -> bool:
+    return local_time(above.ts).date() != local_time(below.ts).date()
+
+
+def _groups(above: Message | None, below: Message) -> bool:
+    return (
+        above is not None
+        and above.kind == below.kind == "message"
+        and above.author == below.author
+        and not (above.me or below.me)
+        and abs(below.ts - above.ts) <= GROUP_MS
+    )
+
+
+def _is_small(message: Message | None) -> bool:
+    """Whether it takes one line without a header."""
+    return message is not None and (message.kind != "message" or message.me)

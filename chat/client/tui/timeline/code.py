@@ -1,0 +1,84 @@
+"""Colours for fenced code: what each piece of it is, by Rich's lexers, within bounds.
+
+A lexer is a heap of regular expressions and the code is anybody's: only well-known languages are
+looked up, and only code of a length that any of them gets through at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+from rich.syntax import Syntax
+
+__all__ = ["LANGUAGES", "ROLES", "highlight"]
+
+LANGUAGES = (
+    "bash", "c", "clojure", "console", "cpp", "csharp", "css", "dart", "diff", "docker", "elixir",
+    "elm", "erlang", "fish", "fsharp", "go", "graphql", "groovy", "haskell", "html", "http", "ini",
+    "java", "javascript", "js", "json", "jsx", "julia", "kotlin", "lua", "make", "nginx", "nim",
+    "nix", "ocaml", "perl", "php", "powershell", "prolog", "protobuf", "py", "python", "r", "rb",
+    "ruby", "rs", "rust", "scala", "scss", "sh", "sql", "swift", "toml", "ts", "tsx", "typescript",
+    "vim", "xml", "yaml", "yml", "zig",
+)  # fmt: skip
+"""Languages that a fence may name, for completion too."""
+
+_LONGEST = 4_000
+_LONGEST_LINE = 400
+
+ROLES = ("keyword", "string", "number", "comment", "name", "inserted", "deleted")
+"""What a piece of code can be; plain otherwise. Each has a component class `timeline--code-…`."""
+
+_ROLE_OF = (
+    ("Token.Comment.Preproc", "keyword"),
+    ("Token.Comment", "comment"),
+    ("Token.Keyword", "keyword"),
+    ("Token.Operator.Word", "keyword"),
+    ("Token.Literal.Number", "number"),
+    ("Token.Literal", "string"),
+    ("Token.Name.Function", "name"),
+    ("Token.Name.Class", "name"),
+    ("Token.Name.Decorator", "name"),
+    ("Token.Name.Tag", "keyword"),
+    ("Token.Name.Attribute", "name"),
+    ("Token.Name.Builtin", "name"),
+    ("Token.Generic.Inserted", "inserted"),
+    ("Token.Generic.Deleted", "deleted"),
+    ("Token.Generic.Subheading", "comment"),
+    ("Token.Generic.Heading", "comment"),
+    ("Token.Generic.Prompt", "comment"),
+)
+
+
+def highlight(code: str, language: str) -> list[tuple[str, str]]:
+    """Return the code in pieces, each with its role or ""; joined they are the code."""
+    language = language.lower()
+    plain = [(code, "")]
+    if language not in LANGUAGES or len(code) > _LONGEST:
+        return plain
+    if max(map(len, code.split("\n"))) > _LONGEST_LINE:
+        return plain
+    pieces: list[tuple[str, str]] = []
+    for token, text in _tokens(language)(code):
+        role = _role(str(token))
+        if pieces and pieces[-1][1] == role:
+            text = pieces.pop()[0] + text
+        pieces.append((text, role))
+    if "".join(text for text, _ in pieces) != code + "\n":  # a lexer must not change the code
+        return plain
+    return [*pieces[:-1], (pieces[-1][0][:-1], pieces[-1][1])]
+
+
+@lru_cache
+def _tokens(language: str) -> Callable[[str], Iterable[tuple[object, str]]]:
+    """Return what cuts code of a language into tokens; it ends them with a line break."""
+    lexer = Syntax("", language).lexer
+    if lexer is None:
+        return lambda code: [("", code + "\n")]
+    tokens: Callable[[str], Iterable[tuple[object, str]]] = lexer.get_tokens
+    return tokens
+
+
+@lru_cache(512)
+def _role(token: str) -> str:
+    return next((role for prefix, role in _ROLE_OF if token.startswith(prefix)), "")

@@ -1,0 +1,179 @@
+"""The loaded lines of one channel, in order, and where to find each: no rendering, no screen.
+
+Numbered lines come first, by number; then what has no number yet or never gets one (messages on
+their way, ticks), in the order it came. `apply` reports what it did as splices, so that whoever
+keeps something per line can follow.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chat.client.state import Message, TimelineChanged
+
+__all__ = ["Key", "Log", "Splices"]
+
+Key = int | str
+"""Identity of a line: its number, the cid of one on its way, or a negative number for a tick."""
+
+
+Step = Literal["insert", "replace", "remove"]
+
+
+@dataclass(slots=True)
+class Splices:
+    """What an update did to the lines.
+
+    Args:
+        cleared: everything was forgotten first.
+        steps: what was put in at, replaced at, or taken out at which index, to be followed in
+            order; an index holds as of its step.
+        touched: lines which are new or changed, or stand beside one that is gone.
+        renamed: keys of pending lines, with the number that each was given.
+    """
+
+    cleared: bool = False
+    steps: list[tuple[Step, int, Sequence[Message]]] = field(default_factory=list)
+    touched: set[Key] = field(default_factory=set)
+    renamed: dict[Key, Key] = field(default_factory=dict)
+
+
+class Log:
+    """An ordered sequence of messages that can be looked up by number and by cid."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._seqs = array("q")
+        self._tail: list[Key] = []
+        self._ticks = 0
+        self.gaps: frozenset[int] = frozenset()
+        """Numbers before which lines are missing."""
+        self.complete = False
+        """Whether the first line of the channel is here."""
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __getitem__(self, index: int) -> Message:
+        return self._messages[index]
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._messages)
+
+    @property
+    def first_seq(self) -> int | None:
+        """The lowest number loaded."""
+        return self._seqs[0] if self._seqs else None
+
+    @property
+    def last_seq(self) -> int | None:
+        """The highest number loaded."""
+        return self._seqs[-1] if self._seqs else None
+
+    def key(self, index: int) -> Key:
+        """Return the identity of the line at `index`."""
+        numbered = len(self._seqs)
+        return self._seqs[index] if index < numbered else self._tail[index - numbered]
+
+    def find(self, key: Key) -> int | None:
+        """Return the index of a line, or None if it is not loaded."""
+        if isinstance(key, int) and key >= 0:
+            index = bisect_left(self._seqs, key)
+            return index if index < len(self._seqs) and self._seqs[index] == key else None
+        try:
+            return len(self._seqs) + self._tail.index(key)
+        except ValueError:
+            return None
+
+    def index_from(self, seq: int) -> int:
+        """Return the index of the first line numbered `seq` or higher, or of the tail's first."""
+        return bisect_left(self._seqs, seq)
+
+    def message(self, seq: int) -> Message | None:
+        """Return the line numbered `seq`, if it is loaded."""
+        index = self.find(seq)
+        return None if index is None else self._messages[index]
+
+    def apply(self, change: TimelineChanged) -> Splices:
+        """Take in an update; return what it did."""
+        done = Splices(cleared=change.reset)
+        if change.reset:
+            self._messages.clear()
+            self._seqs = array("q")
+            self._tail.clear()
+            self.gaps, self.complete = frozenset(), False
+        if change.gap_before is not None:
+            self.gaps = frozenset(change.gap_before)
+        if change.complete is not None:
+            self.complete = change.complete
+        for cid in change.removed:
+            self._drop(cid, done)
+        self._take(change.upserts, done)
+        return done
+
+    def _take(self, upserts: tuple[Message, ...], done: Splices) -> None:
+        """Put in new lines, runs of neighbours at once, and replace those that are known."""
+        run: list[Message] = []
+        for message in upserts:
+            if run and not self._continues(run, message):
+                self._insert(run, done)
+                run = []
+            if not self._replace(message, done):
+                run.append(message)
+        if run:
+            self._insert(run, done)
+
+    def _continues(self, run: list[Message], message: Message) -> bool:
+        """Whether `message` goes in right behind `run`, so that both can go in together."""
+        last, seq = run[-1].seq, message.seq
+        if last is None or seq is None or seq <= last:
+            return False
+        return bisect_left(self._seqs, last) == bisect_left(self._seqs, seq + 1)
+
+    def _replace(self, message: Message, done: Splices) -> bool:
+        """Replace the line that `message` is a newer state of; False if there is none."""
+        index = self.find(message.seq) if message.seq is not None else None
+        if index is None and message.cid is not None and message.cid in self._tail:
+            if message.seq is None:
+                index = self.find(message.cid)
+            else:
+                self._drop(message.cid, done)
+                done.renamed[message.cid] = message.seq
+        if index is None:
+            return False
+        self._messages[index] = message
+        done.steps.append(("replace", index, (message,)))
+        done.touched.add(self.key(index))
+        return True
+
+    def _insert(self, run: list[Message], done: Splices) -> None:
+        seq = run[0].seq
+        if seq is None:
+            index = len(self._messages)
+            self._tail.append(self._tail_key(run[0]))
+        else:
+            index = bisect_left(self._seqs, seq)
+            self._seqs[index:index] = array("q", [m.seq for m in run if m.seq is not None])
+        self._messages[index:index] = run
+        done.steps.append(("insert", index, run))
+        done.touched.update(self.key(number) for number in range(index, index + len(run)))
+
+    def _tail_key(self, message: Message) -> Key:
+        if message.cid is not None and message.cid not in self._tail:
+            return message.cid
+        self._ticks -= 1
+        return self._ticks
+
+    def _drop(self, cid: str, done: Splices) -> None:
+        index = self.find(cid)
+        if index is not None:
+            done.steps.append(("remove", index, (self._messages.pop(index),)))
+            del self._tail[index - len(self._seqs)]
+            done.touched.add(cid)
+            done.touched.update(
+                self.key(beside) for beside in (index - 1, index) if 0 <= beside < len(self)
+            )

@@ -1,0 +1,304 @@
+"""The little Markdown that a chat needs: blocks of a message, and the marks within a line.
+
+Emphasis, strike, code, links, quotes and fences; no headings, tables, images or HTML, no entities:
+whatever is not recognised stays as it was typed. Every pass is linear in the length of the text,
+however it is made up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntFlag
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from chat.text import fold
+
+__all__ = ["Block", "Mark", "Span", "blocks", "inline"]
+
+
+class Mark(IntFlag):
+    """How a span of text is marked; they add up."""
+
+    NONE = 0
+    BOLD = 1
+    ITALIC = 2
+    STRIKE = 4
+    CODE = 8
+    LINK = 16
+    MENTION = 32
+    ME = 64  # a mention of the reader
+    CHANNEL = 128
+    ASIDE = 256  # not typed by the author: where a link leads
+
+
+class Span(NamedTuple):
+    """Text with its marks; a link has its `url`."""
+
+    text: str
+    marks: Mark = Mark.NONE
+    url: str = ""
+
+
+class Block(NamedTuple):
+    """Consecutive lines of one kind; `info` is what follows a fence, the code's language."""
+
+    kind: Literal["text", "quote", "code"]
+    text: str
+    info: str = ""
+
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ ]*([\w+#.\-]*)[^`]*$")
+_QUOTE = re.compile(r" {0,3}>[ ]?")
+_BLANKS = re.compile(r"\n(?:[ ]*\n){3,}")
+
+
+def blocks(text: str) -> list[Block]:
+    """Cut a message into text, quotes and fenced code; a fence left open ends with the message."""
+    found: list[Block] = []
+    kind: Literal["text", "quote"] = "text"
+    gathered: list[str] = []
+
+    def finish() -> None:
+        if body := "\n".join(gathered).strip("\n"):
+            found.append(Block(kind, _BLANKS.sub("\n\n\n", body)))
+        gathered.clear()
+
+    lines = iter(text.split("\n"))
+    for line in lines:
+        if fence := _FENCE.match(line):
+            finish()
+            found.append(_fenced(lines, fence[1], fence[2]))
+            continue
+        quote = _QUOTE.match(line)
+        if (quote is not None) != (kind == "quote"):
+            finish()
+            kind = "quote" if quote else "text"
+        gathered.append(line[quote.end() :] if quote else line)
+    finish()
+    return found
+
+
+def _fenced(lines: Iterator[str], fence: str, info: str) -> Block:
+    code: list[str] = []
+    for line in lines:
+        closing = line.strip()
+        if len(closing) >= len(fence) and not closing.strip(fence[0]):
+            break
+        code.append(line)
+    return Block("code", "\n".join(code), info)
+
+
+_TOKEN = re.compile(
+    r"""
+      (?P<escape>  \\[!-/:-@\[-`{-~] )
+    | (?P<ticks>   `+ )
+    | (?P<link>    \[ (?P<label> [^\[\]\n]{1,400} ) \]
+                   \( (?P<target> (?:https?://|mailto:)
+                       [^\s()<>]+ (?: \([^\s()<>]*\) [^\s()<>]* )* ) \) )
+    | (?P<url>     (?<![A-Za-z0-9]) https?:// [^\s<>]+ )
+    | (?P<mention> (?<![A-Za-z0-9_.\-@/]) @[A-Za-z0-9_.\-]+ )
+    | (?P<channel> (?<![A-Za-z0-9_.\-@/&\#]) \#[A-Za-z0-9_.\-]*[A-Za-z][A-Za-z0-9_.\-]* )
+    | (?P<run>     \*+ | _+ | ~+ )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+@dataclass(slots=True)
+class _Part:
+    """A span, or a run of emphasis characters that may open or close."""
+
+    text: str
+    marks: Mark = Mark.NONE
+    url: str = ""
+    opens: bool = False
+    closes: bool = False
+    opened: list[Mark] = field(default_factory=list)
+    closed: list[Mark] = field(default_factory=list)
+
+
+def inline(text: str, user: str = "") -> list[Span]:
+    """Find the marks in text, line breaks included; mentions of `user`, the reader, stand out."""
+    parts = _scan(text, fold(user))
+    _pair(parts)
+    return _sweep(parts)
+
+
+def _scan(text: str, user: str) -> list[_Part]:
+    """Cut text into spans and runs of emphasis characters, from left to right."""
+    parts: list[_Part] = []
+    ticks = _tick_runs(text)
+    position = plain = 0
+    while match := _TOKEN.search(text, position):
+        kind = match.lastgroup
+        start, end = match.span()
+        if kind == "ticks":
+            close = _closing_ticks(ticks, end - start, end)
+            found = [_code(text[end:close])] if close >= 0 else []
+            end = close + (end - start) if found else end
+        elif kind == "run":
+            found = [_run(text, start, end)]
+        else:
+            found, end = _special(kind or "", match, user)
+        if found:
+            if plain < start:
+                parts.append(_Part(text[plain:start]))
+            parts.extend(found)
+            plain = end
+        position = end
+    if plain < len(text):
+        parts.append(_Part(text[plain:]))
+    return parts
+
+
+def _special(kind: str, match: re.Match[str], user: str) -> tuple[list[_Part], int]:
+    """Return the parts of an escape, link, mention or channel, and where it ends."""
+    whole, start = match[0], match.start()
+    if kind == "escape":
+        return [_Part(whole[1])], match.end()
+    if kind == "mention" or kind == "channel":
+        name = whole.rstrip(".-")
+        if len(name) < 2:
+            return [], match.end()
+        mark = Mark.CHANNEL if kind == "channel" else Mark.MENTION
+        if mark is Mark.MENTION and user in (fold(name[1:]), fold(whole[1:])):
+            mark |= Mark.ME
+        return [_Part(name, mark)], start + len(name)
+    if kind == "url":
+        url = _trimmed(whole)
+        linked = [_Part(url, Mark.LINK, url)] if not url.endswith("://") else []
+        return linked, start + len(url)
+    label, target = match["label"], match["target"]
+    return [_Part(label, Mark.LINK, target), *_destination(label, target)], match.end()
+
+
+def _destination(label: str, url: str) -> list[_Part]:
+    """Say where a link leads, unless its text does: a text must not pass for another address."""
+    if label == url:
+        return []
+    try:
+        parts = urlsplit(url)
+        where = parts.hostname or parts.path
+    except ValueError:
+        where = url
+    return [_Part(f" ‹{where}›", Mark.ASIDE)]
+
+
+def _trimmed(url: str) -> str:
+    """Return a bare address without the sentence's punctuation behind it."""
+    while url:
+        last = url[-1]
+        if last not in ".,;:!?'\"*_~`…]})" or (last == ")" and url.count(")") <= url.count("(")):
+            break
+        url = url[:-1]
+    return url
+
+
+def _tick_runs(text: str) -> dict[int, list[int]]:
+    """Return where the runs of backticks begin, by length."""
+    runs: dict[int, list[int]] = {}
+    for match in re.finditer("`+", text):
+        runs.setdefault(len(match[0]), []).append(match.start())
+    for positions in runs.values():
+        positions.reverse()
+    return runs
+
+
+def _closing_ticks(runs: dict[int, list[int]], length: int, after: int) -> int:
+    """Return where the next run of the same length begins, or -1; forgets what lies before."""
+    positions = runs.get(length, [])
+    while positions and positions[-1] < after:
+        positions.pop()
+    return positions[-1] if positions else -1
+
+
+def _code(text: str) -> _Part:
+    text = text.replace("\n", " ")
+    if text.startswith(" ") and text.endswith(" ") and text.strip():
+        text = text[1:-1]
+    return _Part(text, Mark.CODE)
+
+
+def _is_punctuation(char: str) -> bool:
+    return not (char.isalnum() or char.isspace())
+
+
+def _run(text: str, start: int, end: int) -> _Part:
+    """Return a run of emphasis characters (CommonMark's rules of what may open and close)."""
+    before = text[start - 1] if start else " "
+    after = text[end] if end < len(text) else " "
+    left = not after.isspace() and (
+        not _is_punctuation(after) or before.isspace() or _is_punctuation(before)
+    )
+    right = not before.isspace() and (
+        not _is_punctuation(before) or after.isspace() or _is_punctuation(after)
+    )
+    if text[start] == "_":
+        opens = left and (not right or _is_punctuation(before))
+        closes = right and (not left or _is_punctuation(after))
+    else:
+        opens, closes = left, right
+    return _Part(text[start:end], opens=opens, closes=closes)
+
+
+def _pair(parts: list[_Part]) -> None:
+    """Match runs that open with runs that close; what is left of a run stays text."""
+    openers: list[_Part] = []
+    floor: dict[str, int] = {}  # below this nothing of the character can be found
+    for part in parts:
+        if not (part.opens or part.closes):
+            continue
+        char = part.text[0]
+        least = 2 if char == "~" else 1
+        while part.closes and len(part.text) >= least:
+            at = len(openers) - 1
+            bottom = floor.get(char, 0)
+            while at >= bottom and not openers[at].text.startswith(char):
+                at -= 1
+            if at < bottom:
+                floor[char] = len(openers)
+                break
+            del openers[at + 1 :]
+            for other, height in floor.items():
+                floor[other] = min(height, len(openers))
+            _join(openers[at], part)
+            if len(openers[at].text) < least:
+                del openers[at]
+                floor = {other: min(height, at) for other, height in floor.items()}
+        if part.opens and len(part.text) >= least:
+            openers.append(part)
+
+
+def _join(opener: _Part, closer: _Part) -> None:
+    strong = min(len(opener.text), len(closer.text)) >= 2
+    used = 2 if strong else 1
+    emphasis = Mark.BOLD if strong else Mark.ITALIC
+    mark = Mark.STRIKE if opener.text[0] == "~" else emphasis
+    opener.text, closer.text = opener.text[used:], closer.text[used:]
+    opener.opened.append(mark)
+    closer.closed.append(mark)
+
+
+def _sweep(parts: list[_Part]) -> list[Span]:
+    """Give each span the marks that are open around it, and join neighbours that are alike."""
+    depth = {Mark.BOLD: 0, Mark.ITALIC: 0, Mark.STRIKE: 0}
+    found: list[Span] = []
+    for part in parts:
+        for mark in part.closed:
+            depth[mark] -= 1
+        if part.text:
+            marks = part.marks
+            for mark, count in depth.items():
+                if count:
+                    marks |= mark
+            last = found[-1] if found else None
+            if last and last.marks == marks and not part.url and not last.url:
+                found[-1] = Span(last.text + part.text, marks)
+            else:
+                found.append(Span(part.text, marks, part.url))
+        for mark in part.opened:
+            depth[mark] += 1
+    return found

@@ -1,0 +1,105 @@
+"""What the timeline tells whoever embeds it, and when each is worth telling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from textual.message import Message as Posted
+
+from chat.client.state import Message
+from chat.client.tui.timeline.sheet import Sheet
+
+__all__ = [
+    "ActionRequested",
+    "GapWanted",
+    "LinkClicked",
+    "News",
+    "OlderWanted",
+    "Seen",
+    "Selected",
+]
+
+
+class OlderWanted(Posted, namespace="timeline"):
+    """The beginning of what is loaded comes near, and there is more."""
+
+
+class GapWanted(Posted, namespace="timeline"):
+    """A place shows where messages are missing, before `seq`."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__()
+        self.seq = seq
+
+
+class Seen(Posted, namespace="timeline"):
+    """`seq` is the highest that shows now."""
+
+    def __init__(self, seq: int) -> None:
+        super().__init__()
+        self.seq = seq
+
+
+class Selected(Posted, namespace="timeline"):
+    """The cursor moved to a message, or left."""
+
+    def __init__(self, message: Message | None) -> None:
+        super().__init__()
+        self.message = message
+
+
+class ActionRequested(Posted, namespace="timeline"):
+    """A key asks for something to be done with a message.
+
+    `name` is `reply`, `react`, `edit`, `delete`, `copy`, `open`, `retry` or `discard`.
+    """
+
+    def __init__(self, name: str, message: Message) -> None:
+        super().__init__()
+        self.name = name
+        self.message = message
+
+
+class LinkClicked(Posted, namespace="timeline"):
+    """A link was clicked: http, https or mailto."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+
+class News:
+    """Finds what is new in a window; each thing is told once, until something changes."""
+
+    def __init__(self) -> None:
+        self.seen: int | None = None
+        """The highest seq that shows."""
+        self._older_asked = False
+        self._gaps_asked: set[int] = set()
+
+    def ask_older_again(self) -> None:
+        """Older lines came, or what was asked for may have been lost."""
+        self._older_asked = False
+
+    def ask_gaps_again(self) -> None:
+        """The gaps are others."""
+        self._gaps_asked.clear()
+
+    def of(self, sheet: Sheet) -> Iterator[Posted]:
+        """Return what there is to tell of the sheet's window."""
+        rows, log = sheet.window.rows, sheet.log
+        seq = next((row.message.seq for row in reversed(rows) if row.message.seq), None)
+        if seq is not None and seq != self.seen:
+            self.seen = seq
+            yield Seen(seq)
+        near_top = sheet.window.top < 2 * sheet.height
+        if near_top and log.first_seq is not None and not log.complete and not self._older_asked:
+            self._older_asked = True
+            yield OlderWanted()
+        for row in rows if log.gaps else ():
+            gap = row.message.seq
+            if gap is None or gap not in log.gaps or gap in self._gaps_asked:
+                continue
+            if row.number < row.block.lead:
+                self._gaps_asked.add(gap)
+                yield GapWanted(gap)

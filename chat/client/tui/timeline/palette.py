@@ -1,0 +1,167 @@
+"""The colours of the timeline: component classes resolved once per theme, and one per author."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from rich.color import Color
+from rich.style import Style
+from textual.widget import Widget
+
+from chat.client.tui.timeline.code import ROLES
+from chat.client.tui.timeline.markdown import Mark
+from chat.text import fold
+
+__all__ = ["COMPONENTS", "COMPONENT_CSS", "Palette", "author_rgb"]
+
+COMPONENTS = (
+    "time", "rule", "new", "gap", "muted", "event", "quote", "quote-bar", "failed", "failed-hint",
+    "chip", "chip-own", "mention", "mention-own", "channel", "link", "code", "code-block",
+    "code-lang", "cursor", "cursor-bar", "accent", "tick",
+    *(f"code-{role}" for role in ROLES),
+)  # fmt: skip
+"""Parts of the timeline that a style sheet can address, each as `timeline--NAME`."""
+
+COMPONENT_CSS = """
+& > .timeline--time { color: $text-disabled; }
+& > .timeline--rule { color: $text-disabled; }
+& > .timeline--new { color: $text-error; text-style: bold; }
+& > .timeline--gap { color: $text-warning; }
+& > .timeline--muted { color: $text-muted; }
+& > .timeline--event { color: $text-muted; }
+& > .timeline--tick { color: $foreground; }
+& > .timeline--quote { color: $text-muted; }
+& > .timeline--quote-bar { color: $text-disabled; }
+& > .timeline--failed { color: $text-error; }
+& > .timeline--failed-hint { color: $text-muted; }
+& > .timeline--chip { background: $surface-lighten-1; color: $text-muted; }
+& > .timeline--chip-own { background: $primary-muted; color: $text-primary; }
+& > .timeline--mention { color: $text-primary; }
+& > .timeline--mention-own { background: $warning-muted; color: $text-warning; text-style: bold; }
+& > .timeline--channel { color: $text-primary; }
+& > .timeline--link { color: $text-accent; text-style: underline; }
+& > .timeline--code { background: $surface; color: $text-secondary; }
+& > .timeline--code-block { background: $surface; color: $foreground; }
+& > .timeline--code-keyword { color: $text-accent; }
+& > .timeline--code-string { color: $text-success; }
+& > .timeline--code-number { color: $text-warning; }
+& > .timeline--code-comment { color: $text-muted; text-style: italic; }
+& > .timeline--code-name { color: $text-primary; }
+& > .timeline--code-inserted { color: $text-success; }
+& > .timeline--code-deleted { color: $text-error; }
+& > .timeline--cursor { background: $foreground 8%; }
+& > .timeline--cursor-bar { color: $primary; }
+& > .timeline--accent { color: $warning; }
+"""
+"""Their defaults: rules to stand within those of the widget."""
+
+_HUES = 20
+
+_EMPHASIS = {
+    Mark.BOLD: Style(bold=True),
+    Mark.ITALIC: Style(italic=True),
+    Mark.STRIKE: Style(strike=True),
+}
+_MARKED = (
+    (Mark.CODE, "code"),
+    (Mark.LINK, "link"),
+    (Mark.MENTION, "mention"),
+    (Mark.ME, "mention-own"),
+    (Mark.CHANNEL, "channel"),
+    (Mark.ASIDE, "muted"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Styles by name; none of them sets a background unless the style sheet does.
+
+    Args:
+        styles: a style for each of `COMPONENTS`; missing ones are plain.
+        dark: whether the background is dark.
+    """
+
+    styles: Mapping[str, Style] = field(default_factory=dict)
+    dark: bool = True
+    _marked: dict[Mark, Style] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, widget: Widget) -> Palette:
+        """Resolve the component classes of a widget as its theme and style sheet have them now."""
+        styles: dict[str, Style] = {}
+        for name in COMPONENTS:
+            own = widget.get_component_rich_style(f"timeline--{name}", partial=True)
+            full = widget.get_component_rich_style(f"timeline--{name}")
+            # The full style has the resolved colours, but always a background too.
+            styles[name] = own + Style(
+                color=full.color if own.color else None,
+                bgcolor=full.bgcolor if own.bgcolor else None,
+            )
+        return cls(styles, dark=widget.background_colors[1].brightness < 0.5)
+
+    def __getitem__(self, name: str) -> Style:
+        return self.styles.get(name, _PLAIN)
+
+    def author(self, name: str) -> Style:
+        """Return the colour of a name: always the same for the same name."""
+        return _author_style(fold(name), self.dark)
+
+    def marked(self, marks: Mark, url: str = "") -> Style:
+        """Return the style of a marked span.
+
+        A link's address goes into the style's meta under a key of ours, which nothing interprets.
+        """
+        style = self._marked.get(marks)
+        if style is None:
+            style = _PLAIN
+            for mark, emphasis in _EMPHASIS.items():
+                if mark in marks:
+                    style += emphasis
+            for mark, name in _MARKED:
+                if mark in marks:
+                    style += self[name]
+            self._marked[marks] = style
+        return style + Style.from_meta({"url": url}) if url else style
+
+
+_PLAIN = Style.null()
+
+
+@lru_cache(4096)
+def _author_style(name: str, dark: bool) -> Style:
+    return Style(color=Color.from_rgb(*author_rgb(name, dark=dark)), bold=True)
+
+
+def author_rgb(name: str, *, dark: bool) -> tuple[int, int, int]:
+    """Return a colour for a folded name: its hue from the name, its lightness from the theme.
+
+    The hues are taken in OKLCH, where equal lightness looks equally light: every one of them can be
+    read on the background, and none is louder than the others.
+    """
+    hue = zlib.crc32(name.encode("utf-8", "replace")) % _HUES / _HUES * math.tau
+    return _srgb(0.80, 0.11, hue) if dark else _srgb(0.48, 0.13, hue)
+
+
+def _srgb(lightness: float, chroma: float, hue: float) -> tuple[int, int, int]:
+    """Convert OKLCH to sRGB (Björn Ottosson's matrices), clipped to what a screen can show."""
+    a, b = chroma * math.cos(hue), chroma * math.sin(hue)
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    linear = (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+    red, green, blue = (_gamma(value) for value in linear)
+    return red, green, blue
+
+
+def _gamma(value: float) -> int:
+    value = min(1.0, max(0.0, value))
+    curved = 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+    return round(255 * curved)

@@ -1,0 +1,252 @@
+"""One message becomes a block of lines: what it looks like, for a width and a palette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from chat.client.state import Delivery, Message
+from chat.client.tui.timeline import events
+from chat.client.tui.timeline.around import Around, local_time
+from chat.client.tui.timeline.cells import crop, tame
+from chat.client.tui.timeline.code import highlight
+from chat.client.tui.timeline.ink import Line, Piece, flow, rule, segments
+from chat.client.tui.timeline.markdown import Block as Markup
+from chat.client.tui.timeline.markdown import blocks, inline
+from chat.client.tui.timeline.palette import Palette
+from chat.text import fold
+
+__all__ = ["Block", "Renderer"]
+
+_WIDE_GUTTER = 7
+_NARROW_GUTTER = 2
+_NARROW = 50
+_WIDEST = 120
+_QUOTED = 400
+
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Block:
+    """The lines of one message.
+
+    Args:
+        lines: from top to bottom; none if the message is told by another line.
+        lead: how many of them stand above the message itself: rules, a blank, the header. They come
+            and go with the neighbours; positions count from below them.
+        time: when it was, for the gutter.
+        accent: whether a bar marks it: it mentions the reader.
+    """
+
+    lines: list[Line] = field(default_factory=list)
+    lead: int = 0
+    time: str = ""
+    accent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Makes blocks, for one reader, width and palette.
+
+    Args:
+        palette: the styles.
+        user: the reader: their mentions and reactions stand out.
+        width: cells of the whole timeline.
+        airy: whether groups are set apart by a blank line.
+    """
+
+    palette: Palette
+    user: str
+    width: int
+    airy: bool
+
+    @property
+    def gutter(self) -> int:
+        """Cells left of the column."""
+        return _WIDE_GUTTER if self.width >= _NARROW else _NARROW_GUTTER
+
+    @property
+    def column(self) -> int:
+        """Cells of the column in which the text stands."""
+        return max(4, min(_WIDEST, self.width - self.gutter - 1))
+
+    def block(self, message: Message, near: Around) -> Block:
+        """Lay out one message."""
+        if near.hidden:
+            return Block()
+        when = local_time(message.ts)
+        block = Block(time=f"{when:%H:%M}", accent=self._is_for_me(message))
+        block.lines = self._lead(message, near, when)
+        if message.kind == "message" and not message.me and not near.grouped:
+            block.lines.append(self._header(message, block.time))
+        block.lead = len(block.lines)
+        if message.kind != "message":
+            block.lines += self._event(message, near, block.time)
+        else:
+            block.lines += self._message(message, near)
+            if message.me:
+                block.lines[block.lead] = self._timed(block.lines[block.lead], block.time)
+        return block
+
+    def _is_for_me(self, message: Message) -> bool:
+        me = fold(self.user)
+        return (
+            bool(me) and not message.erased and any(fold(name) == me for name in message.mentions)
+        )
+
+    def _lead(self, message: Message, near: Around, when: datetime) -> list[Line]:
+        """Return the rules above a message, and the blank line that sets a group apart."""
+        width, palette = self.column, self.palette
+        lines: list[Line] = []
+        if near.older:
+            lines.append(rule("loading older messages…", width, palette["gap"], "┄"))
+        if near.beginning:
+            text = f"This is the beginning of {crop(message.channel, width)}."
+            lines += flow([Piece(text, palette["muted"])], width)
+        if self.airy and near.spaced:
+            lines.append(Line())
+        if near.gap:
+            label = "older messages are missing here, loading…"
+            lines.append(rule(label, width, palette["gap"], "┄"))
+        if near.day:
+            lines.append(rule(_day(when.date()), width, palette["rule"]))
+        if near.unread:
+            lines.append(rule("new", width, palette["new"]))
+        return lines
+
+    def _header(self, message: Message, time: str) -> Line:
+        pieces = [Piece(crop(message.author, self.column), self.palette.author(message.author))]
+        if self.gutter == _NARROW_GUTTER:
+            pieces.append(Piece(f"  {time}", self.palette["time"]))
+        return self._timed(Line(*segments(pieces)), time)
+
+    def _timed(self, line: Line, time: str) -> Line:
+        return line._replace(gutter=time)
+
+    def _event(self, message: Message, near: Around, time: str) -> list[Line]:
+        if message.kind == "tick":
+            lines = flow([Piece(message.text, self.palette["tick"])], self.column)
+        else:
+            text = events.told(near.folded) if near.folded else events.tell(message)
+            lines = flow([Piece(text, self.palette["event"])], self.column)
+        lines[0] = self._timed(lines[0], time)
+        return lines
+
+    def _message(self, message: Message, near: Around) -> list[Line]:
+        """Return a message's own lines."""
+        lines: list[Line] = []
+        if message.reply_to is not None:
+            lines.append(self._quoted(message.reply_to, near.target))
+        if message.erased:
+            lines += flow([Piece("message deleted", self.palette["muted"])], self.column)
+        else:
+            lines += self._body(message)
+        if message.delivery is Delivery.FAILED:
+            lines += self._failure(message)
+        if message.reactions and not message.erased:
+            lines += self._reactions(message)
+        return lines
+
+    def _quoted(self, seq: int, target: Message | None) -> Line:
+        """Return the line that says what a reply answers."""
+        palette, room = self.palette, self.column - 2
+        bar = Piece("┌ ", palette["quote-bar"])
+        if target is None:
+            return Line(*segments([bar, Piece(crop(f"message {seq}", room), palette["quote"])]))
+        text = "message deleted" if target.erased else target.text[:_QUOTED]
+        name = crop(target.author, room)
+        words = crop(f" {text}" if target.me else f": {text}", max(1, room - len(name)))
+        return Line(
+            *segments(
+                [
+                    bar,
+                    Piece(name, palette.author(target.author)),
+                    Piece(f" {words}" if target.me else words, palette["quote"]),
+                ]
+            )
+        )
+
+    def _body(self, message: Message) -> list[Line]:
+        """Return the text, with what is to be said of it behind."""
+        markups = blocks(tame(message.text)) or [Markup("text", "")]
+        behind = self._behind(message)
+        before: list[Piece] = []
+        if message.me:
+            before = [
+                Piece("* ", self.palette["muted"]),
+                Piece(tame(message.author), self.palette.author(message.author)),
+                Piece(" "),
+            ]
+        lines: list[Line] = []
+        for number, markup in enumerate(markups):
+            last = number == len(markups) - 1 and markup.kind != "code"
+            lines += self._markup(
+                markup,
+                before if not number and markup.kind == "text" else [],
+                behind if last else [],
+                pending=message.delivery is Delivery.PENDING,
+            )
+        if behind and markups[-1].kind == "code":
+            lines.append(Line(*segments(behind)))
+        return lines
+
+    def _behind(self, message: Message) -> list[Piece]:
+        muted = self.palette["muted"]
+        pieces = [Piece(" (edited)", muted)] if message.edited else []
+        if message.delivery is Delivery.PENDING:
+            pieces.append(Piece(" …", muted))
+        return pieces
+
+    def _markup(
+        self, markup: Markup, before: list[Piece], behind: list[Piece], *, pending: bool
+    ) -> list[Line]:
+        palette = self.palette
+        if markup.kind == "code":
+            return self._code(markup)
+        base = palette["muted"] if pending or markup.kind == "quote" else Piece("").style
+        pieces = before + [
+            Piece(span.text, base + palette.marked(span.marks, span.url))
+            for span in inline(markup.text, self.user)
+        ]
+        bar = [Piece("▎ ", palette["quote-bar"])] if markup.kind == "quote" else []
+        return flow(pieces + behind, self.column, indent=bar, hang=True)
+
+    def _code(self, markup: Markup) -> list[Line]:
+        ground = self.palette["code-block"]
+        pieces = [
+            Piece(text, ground + self.palette[f"code-{role}"] if role else ground)
+            for text, role in highlight(markup.text, markup.info)
+        ]
+        return flow(pieces, self.column, indent=[Piece(" ", ground)], fill=ground)
+
+    def _failure(self, message: Message) -> list[Line]:
+        reason = f"✗ not sent: {message.reason}" if message.reason else "✗ not sent"
+        return flow(
+            [
+                Piece(reason, self.palette["failed"]),
+                Piece("   r retry · x discard", self.palette["failed-hint"]),
+            ],
+            self.column,
+        )
+
+    def _reactions(self, message: Message) -> list[Line]:
+        """Return the reactions as chips; a chip is never broken."""
+        me = fold(self.user)
+        pieces: list[Piece] = []
+        for emoji, names in message.reactions:
+            own = any(fold(name) == me for name in names)
+            label = crop(emoji, 32).replace(" ", "\xa0") or "?"
+            chip = f"\xa0{label}\xa0{len(names)}\xa0"
+            pieces.append(Piece(chip, self.palette["chip-own" if own else "chip"]))
+            pieces.append(Piece(" "))
+        return flow(pieces[:-1], self.column)
+
+
+def _day(day: date) -> str:
+    text = f"{_DAYS[day.weekday()]}, {day.day} {_MONTHS[day.month - 1]}"
+    return text if day.year == date.today().year else f"{text} {day.year}"

@@ -1,0 +1,432 @@
+"""The timeline: messages of a channel, scrolled, selected, and always where one left them."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar, NamedTuple
+
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Offset, Region, Size
+from textual.reactive import reactive, var
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.widget import Widget
+
+from chat.client.state import Message, TimelineChanged
+from chat.client.tui.timeline import messages
+from chat.client.tui.timeline.cursor import may, nearest, stands_on
+from chat.client.tui.timeline.log import Key
+from chat.client.tui.timeline.messages import News
+from chat.client.tui.timeline.painting import Painter
+from chat.client.tui.timeline.palette import COMPONENT_CSS, COMPONENTS, Palette
+from chat.client.tui.timeline.render import Renderer
+from chat.client.tui.timeline.selection import row_number, selected_text
+from chat.client.tui.timeline.sheet import Row, Sheet
+
+__all__ = ["Place", "Timeline"]
+
+_AIRY_FROM = 30  # rows of the terminal from which groups are set apart by blank lines
+_WHEEL = 3
+
+
+class Place(NamedTuple):
+    """A place in a channel: `offset` rows below the beginning of message `seq`'s text."""
+
+    seq: int
+    offset: int
+
+
+class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
+    """Shows the messages of one channel; only what is visible costs anything.
+
+    At the bottom it stays at the bottom. Anywhere else what one reads stays where it is, whatever
+    arrives, changes or is resized. With the focus, the arrow keys move a cursor from message to
+    message, and letters do something with the one under it.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor(-1)", "Previous message", show=False, id="message.previous"),
+        Binding("down,j", "cursor(1)", "Next message", show=False, id="message.next"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="timeline.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="timeline.page_down"),
+        Binding("home,g", "end(-1)", "To the oldest loaded", show=False, id="timeline.first"),
+        Binding("end,G", "end(1)", "To the newest", show=False, id="timeline.last"),
+        Binding("r", "act('reply')", "Reply, or send again", show=False, id="message.reply"),
+        Binding("e", "act('edit')", "Edit", show=False, id="message.edit"),
+        Binding("d", "act('delete')", "Delete", show=False, id="message.delete"),
+        Binding("plus", "act('react')", "React", show=False, id="message.react"),
+        Binding("c", "act('copy')", "Copy", show=False, id="message.copy"),
+        Binding("o", "act('open')", "Open the link", show=False, id="message.open"),
+        Binding("x", "act('discard')", "Discard unsent", show=False, id="message.discard"),
+        Binding("enter,escape", "leave", "Leave the messages", show=False, id="message.leave"),
+    ]
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"timeline--{name}" for name in COMPONENTS}
+
+    DEFAULT_CSS = f"""
+    Timeline {{
+        overflow-x: hidden;
+        overflow-y: scroll;
+        scrollbar-size-vertical: 1;
+        scrollbar-color: $foreground 15%;
+        scrollbar-color-hover: $foreground 30%;
+        scrollbar-color-active: $primary;
+        scrollbar-background: $background;
+        scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
+        {COMPONENT_CSS}
+    }}
+    """
+
+    at_bottom: reactive[bool] = reactive(True, repaint=False)
+    """Whether the newest line shows."""
+    below: reactive[int] = reactive(0, repaint=False)
+    """How many messages lie below the last one that shows."""
+    unread_from: reactive[int | None] = reactive(None, repaint=False, init=False)
+    """The unread rule stands above the first message of somebody else with this seq or higher."""
+    _hovered: var[Key | None] = var(None, init=False)
+
+    OlderWanted = messages.OlderWanted
+    GapWanted = messages.GapWanted
+    Seen = messages.Seen
+    Selected = messages.Selected
+    ActionRequested = messages.ActionRequested
+    LinkClicked = messages.LinkClicked
+
+    def __init__(
+        self, *, name: str | None = None, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._channel = ""
+        self._user = ""
+        self._shown_at = 0
+        self._palette = Palette()
+        self._stale_styles = True
+        self._sheet = Sheet(self._make_renderer())
+        self._painter = Painter(self._sheet.renderer, Style.null(), Style.null())
+        self._cursor: Key | None = None
+        self._rows: list[Row] = []
+        self._update_due = False
+        self._news = News()
+
+    # What comes from above
+
+    def show(self, channel: str, user: str, *, read: int) -> None:
+        """Show another channel, empty until `apply` brings lines; `read` is the read marker."""
+        self._channel, self._user = channel, user
+        self._shown_at = int(time.time() * 1000)
+        self._sheet = Sheet(self._make_renderer(), self.size.height)
+        self._news = News()
+        self._set_cursor(None)
+        self.unread_from = read + 1
+        self._update_soon()
+
+    def apply(self, change: TimelineChanged) -> None:
+        """Take in lines that are new or changed."""
+        if change.channel != self._channel:
+            return
+        log = self._sheet.log
+        first, watched = log.first_seq, self._is_watched(change)
+        self._sheet.apply(change)
+        if change.reset or log.first_seq != first or change.complete is not None:
+            self._news.ask_older_again()
+        if change.reset or change.gap_before is not None:
+            self._news.ask_gaps_again()
+        if watched and log.last_seq is not None:
+            self.unread_from = log.last_seq + 1
+        self._place_unread_rule()
+        self._update_soon()
+
+    def scroll_to_seq(self, seq: int) -> bool:
+        """Bring a message into view; False if it is not loaded."""
+        index = self._sheet.log.find(seq)
+        if index is None:
+            return False
+        self._sheet.show(index, above=self._sheet.height // 3)
+        self._update_soon()
+        return True
+
+    def jump_to_bottom(self) -> None:
+        """Show the newest line, and stay there."""
+        self._sheet.anchor = None
+        self._update_soon()
+
+    @property
+    def place(self) -> Place | None:
+        """Where one reads, for `restore`; None at the bottom."""
+        if self._sheet.anchor is None:
+            return None
+        key, offset = self._sheet.anchor
+        return Place(key, offset) if isinstance(key, int) and key > 0 else None
+
+    def restore(self, place: Place | None) -> None:
+        """Go back to where `place` was taken, or to the nearest line that is loaded."""
+        self._sheet.anchor = place
+        self._update_soon()
+
+    @property
+    def cursor(self) -> Message | None:
+        """The message under the cursor, if there is a cursor."""
+        index = None if self._cursor is None else self._sheet.log.find(self._cursor)
+        return None if index is None else self._sheet.log[index]
+
+    @property
+    def seen(self) -> int | None:
+        """The highest seq that shows."""
+        return self._news.seen
+
+    def _is_watched(self, change: TimelineChanged) -> bool:
+        """Whether what comes in arrives under the reader's eyes, so that it is not to be marked."""
+        return (
+            not change.reset
+            and self.at_bottom
+            and self.app.app_focus
+            and self._sheet.unread is None
+            and bool(change.upserts)
+            and len(self._sheet.log) > 0
+            and change.upserts[0].ts >= self._shown_at
+        )
+
+    def watch_unread_from(self) -> None:
+        """Move the unread rule."""
+        self._place_unread_rule()
+        self._update_soon()
+
+    def _place_unread_rule(self) -> None:
+        seq = self.unread_from
+        self._sheet.unread = None if seq is None else self._sheet.first_unread(seq, self._user)
+
+    # Laying out
+
+    def _make_renderer(self) -> Renderer:
+        airy = self.is_attached and self.app.size.height >= _AIRY_FROM
+        return Renderer(self._palette, self._user, self.size.width or 80, airy=airy)
+
+    def _update_soon(self) -> None:
+        if not self._update_due:
+            self._update_due = True
+            self.call_next(self._update)
+
+    def _update(self) -> None:
+        """Bring the screen up to date with the sheet; only rows that changed are painted."""
+        self._update_due = False
+        if not self.size or not self.is_attached:
+            return
+        self._restyle()
+        window = self._sheet.settle()
+        if self._cursor is not None and self._sheet.log.find(self._cursor) is None:
+            self._set_cursor(None)
+        self._paint_changed(window.rows)
+        total = max(window.total, self.size.height)
+        if self.virtual_size != (self.size.width, total):
+            self.set_reactive(Widget.virtual_size, Size(self.size.width, total))
+            self.vertical_scrollbar.window_virtual_size = total
+        self.set_scroll(None, window.top)
+        self.set_reactive(Widget.scroll_target_y, float(window.top))
+        self.vertical_scrollbar.position = window.top
+        self.at_bottom = window.at_end
+        hidden = len(self._sheet.log) - 1 - window.last
+        self.below = 0 if window.at_end else max(1, hidden)
+        for news in self._news.of(self._sheet):
+            self.post_message(news)
+
+    def _restyle(self) -> None:
+        """Take over the width, the theme and the reader if they changed."""
+        if self._stale_styles:
+            self._stale_styles = False
+            palette = Palette.of(self)
+            self._palette = self._palette if palette == self._palette else palette
+        renderer, height = self._make_renderer(), self.size.height
+        if renderer != self._sheet.renderer or height != self._sheet.height:
+            self._sheet.restyle(renderer, height)
+        selection = self.screen.get_component_rich_style("screen--selection")
+        painter = Painter(self._sheet.renderer, self.rich_style, selection)
+        if painter != self._painter:
+            self._painter = painter
+            self._rows = []
+
+    def notify_style_update(self) -> None:
+        """Resolve the styles again."""
+        super().notify_style_update()
+        self._stale_styles = True
+        if self.is_attached:
+            self._update_soon()
+
+    def _paint_changed(self, rows: list[Row]) -> None:
+        old, self._rows = self._rows, rows
+        if len(old) != len(rows):
+            self.refresh()
+            return
+        top = self.size.height - len(rows)
+        changed = [
+            top + y for y, (was, now) in enumerate(zip(old, rows, strict=True)) if was != now
+        ]
+        self._paint(changed)
+
+    def _paint(self, lines: list[int]) -> None:
+        if lines:
+            self.refresh(*(Region(0, y, self.size.width, 1) for y in lines))
+
+    def _paint_message(self, key: Key | None) -> None:
+        top = self.size.height - len(self._rows)
+        self._paint([top + y for y, row in enumerate(self._rows) if row.key == key])
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one row of the window; the newest line stands at the bottom."""
+        row = self._row(y)
+        if row is None:
+            return self._painter.blank()
+        offset = row_number(row)
+        selection = self.text_selection
+        return self._painter.strip(
+            row,
+            offset,
+            cursor=row.key == self._cursor,
+            timed=row.key in (self._cursor, self._hovered),
+            selected=selection.get_span(offset) if selection else None,
+        )
+
+    def _row(self, y: int) -> Row | None:
+        index = y - (self.size.height - len(self._rows))
+        return self._rows[index] if 0 <= index < len(self._rows) else None
+
+    # Scrolling
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Follow the scroll bar, and whoever else scrolls this widget by rows."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(new_value) != self._sheet.window.top:
+            self._sheet.scroll_to(round(new_value))
+            self._update()
+
+    def on_resize(self) -> None:
+        """Lay out for another size."""
+        self._update()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll up."""
+        self._wheel(event, -_WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll down."""
+        self._wheel(event, _WHEEL)
+
+    def _wheel(self, event: events.MouseEvent, rows: int) -> None:
+        event.prevent_default()
+        event.stop()
+        self._scroll(rows)
+
+    def _scroll(self, rows: int) -> None:
+        if rows < 0 and self._sheet.window.top == 0:
+            self._news.ask_older_again()
+        self._sheet.scroll(rows)
+        self._update()
+
+    def action_page(self, direction: int) -> None:
+        """Scroll one page, less two rows to keep the thread."""
+        self._scroll(direction * max(1, self.size.height - 2))
+
+    def action_end(self, direction: int) -> None:
+        """Go to the oldest line that is loaded, or to the newest; the cursor goes along."""
+        log = self._sheet.log
+        if not len(log):
+            return
+        if self._cursor is not None:
+            start = 0 if direction < 0 else len(log) - 1
+            self._set_cursor(nearest(log, start, -direction))
+        if direction > 0:
+            self.jump_to_bottom()
+        else:
+            self._scroll(0)
+            self._sheet.show(0, above=self._sheet.block(0).lead)
+            self._update_soon()
+
+    # The cursor
+
+    def action_cursor(self, step: int) -> None:
+        """Move the cursor; the first step puts it on the last message that shows."""
+        log, window = self._sheet.log, self._sheet.window
+        at = None if self._cursor is None else log.find(self._cursor)
+        index = nearest(log, window.last, -1) if at is None else nearest(log, at + step, step)
+        if index is None:
+            self._scroll(step)
+            return
+        self._set_cursor(index)
+        self._sheet.reveal(index)
+        self._update()
+
+    def action_leave(self) -> None:
+        """Put the cursor away."""
+        self._set_cursor(None)
+
+    def action_act(self, name: str) -> None:
+        """Ask for something to be done with the message under the cursor."""
+        message = self.cursor
+        action = None if message is None else may(name, message, self._user)
+        if message is None or action is None:
+            self.app.bell()
+        else:
+            self.post_message(self.ActionRequested(action, message))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the letters to others while there is no cursor."""
+        return self._cursor is not None if action in ("act", "leave") else True
+
+    def _set_cursor(self, index: int | None) -> None:
+        key = None if index is None else self._sheet.log.key(index)
+        if key == self._cursor:
+            return
+        old, self._cursor = self._cursor, key
+        self._paint_message(old)
+        self._paint_message(key)
+        self.post_message(self.Selected(self.cursor))
+        self.refresh_bindings()
+
+    # The mouse
+
+    def on_click(self, event: events.Click) -> None:
+        """Follow a link, or put the cursor on a message; twice: select its text."""
+        event.prevent_default()
+        row = self._row(event.y)
+        url = event.style.meta.get("url")
+        if event.chain == 2 and row is not None:
+            self._select_message(row)
+        elif self.text_selection is not None:
+            return
+        elif isinstance(url, str):
+            self.post_message(self.LinkClicked(url))
+        else:
+            self._set_cursor(row.at if row is not None and stands_on(row.message) else None)
+
+    def _select_message(self, row: Row) -> None:
+        lines, block = row.block.lines, row.block
+        first = row_number(row._replace(number=block.lead))
+        last = row_number(row._replace(number=len(lines) - 1))
+        selection = Selection(Offset(0, first), Offset(len(lines[-1].text), last))
+        self.screen.selections = {self: selection}
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Show the time of the message under the mouse."""
+        row = self._row(event.y)
+        self._hover(None if row is None else row.key)
+
+    def on_leave(self) -> None:
+        """Hide the time again."""
+        self._hover(None)
+
+    def _hover(self, key: Key | None) -> None:
+        if key != self._hovered:
+            old, self._hovered = self._hovered, key
+            self._paint_message(old)
+            self._paint_message(key)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Return the selected text, as it was written rather than as it is wrapped."""
+        return selected_text(self._sheet, selection), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Paint what is selected now."""
+        self.refresh()
