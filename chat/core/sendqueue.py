@@ -1,7 +1,8 @@
 """What waits to be written to one connection: bounded, and never blocking.
 
-MUST: take a frame at once or refuse it; keep the order of durable frames; stay under its limit;
-give up ephemeral frames before it refuses a durable one.
+MUST: take a frame at once or refuse it; keep the order of durable frames; stay under its limit,
+but for a single frame on its own (one commit can hold more than that); give up ephemeral frames
+before it refuses a durable one.
 MUST NOT: wait; copy frames (recipients with the same backlog share the same bytes); drop a durable
 frame and go on, which would leave a hole.
 """
@@ -28,10 +29,13 @@ class SendQueue:
         """Bytes that wait."""
 
     def put(self, frame: bytes) -> bool:
-        """Add a durable frame; False: even without ephemeral frames there is no room."""
+        """Add a durable frame; False: even without ephemeral frames there is no room.
+
+        An empty queue takes any frame: its reader has not been slow yet.
+        """
         if self.size + len(frame) > self._limit:
             self._drop_ephemeral()
-            if self.size + len(frame) > self._limit:
+            if self.size and self.size + len(frame) > self._limit:
                 return False
         self._frames.append(frame)
         self.size += len(frame)

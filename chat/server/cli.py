@@ -68,12 +68,7 @@ def _token(arguments: list[str]) -> int:
 
 def _serve(arguments: list[str]) -> int:
     settings = load(ServerSettings, "chat-server", arguments)
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    # The library tells of every connection; that is noise, and costs time, below debug.
-    if settings.log_level != "debug":
-        logging.getLogger("websockets").setLevel(logging.WARNING)
+    _set_up_log(settings.log_level.upper())
 
     def announce(addresses: list[str]) -> None:
         address = addresses[0]
@@ -93,6 +88,13 @@ def _serve(arguments: list[str]) -> int:
 
     _run(run(settings, announce))
     return 0
+
+
+def _set_up_log(level: str) -> None:
+    """Write our own lines from `level` on, and libraries' from warnings on."""
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.WARNING, format=form)
+    logging.getLogger("chat").setLevel(level)
 
 
 def _run(main_task: Coroutine[Any, Any, None]) -> None:

@@ -129,8 +129,11 @@ class Connection(ServerConnection):
     def send_bytes(self, frame: bytes) -> None:
         """Queue one or more whole WebSocket frames; a peer that lets them pile up is closed."""
         if not self._queue.put(frame):
-            self.end(CloseCode.SLOW_READER, "you read too slowly; come back and read on")
-            return
+            if self.paused:
+                self.end(CloseCode.SLOW_READER, "you read too slowly; come back and read on")
+                return
+            self.flush()  # not the peer's fault: this turn brought a lot
+            self._queue.put(frame)
         if not self._dirty:
             self._dirty = True
             self._flusher.mark(self)

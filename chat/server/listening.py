@@ -24,17 +24,16 @@ def bind(hosts: list[str], port: int) -> list[socket.socket]:
     bound: list[socket.socket] = []
     absent: list[str] = []
     try:
-        for host in hosts:
-            for family, address in _resolve(host):
-                try:
-                    one = _bind_one(family, (address, port))
-                except OSError as exc:
-                    if exc.errno not in _IS_ABSENT:
-                        raise StartupError(_explain(exc, address, port)) from None
-                    absent.append(address)
-                    continue
-                bound.append(one)
-                port = one.getsockname()[1]
+        for family, address in _resolve(hosts):
+            try:
+                one = _bind_one(family, (address, port))
+            except OSError as exc:
+                if exc.errno not in _IS_ABSENT:
+                    raise StartupError(_explain(exc, address, port)) from None
+                absent.append(address)
+                continue
+            bound.append(one)
+            port = one.getsockname()[1]
         if not bound:
             raise StartupError(f"this machine has none of the addresses {', '.join(absent)}")
     except BaseException:
@@ -44,12 +43,15 @@ def bind(hosts: list[str], port: int) -> list[socket.socket]:
     return bound
 
 
-def _resolve(host: str) -> list[tuple[socket.AddressFamily, str]]:
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as exc:
-        raise StartupError(f"--host {host}: {exc.strerror or exc}") from None
-    unique = {(family, str(address[0])): None for family, _, _, _, address in found}
+def _resolve(hosts: list[str]) -> list[tuple[socket.AddressFamily, str]]:
+    """Return the addresses of all hosts, each once, in their order."""
+    unique: dict[tuple[socket.AddressFamily, str], None] = {}
+    for host in hosts:
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError as exc:
+            raise StartupError(f"--host {host}: {exc.strerror or exc}") from None
+        unique |= {(family, str(address[0])): None for family, _, _, _, address in found}
     return list(unique)
 
 

@@ -113,10 +113,10 @@ class Session:
             command_id = decode_command(text, self.services.limits).id
         except FrameError as error:
             command_id = error.id
-        error = CommandError(
+        refusal = CommandError(
             ErrorCode.RATE_LIMITED, "too many commands; wait a moment", retry_after=wait
         )
-        self.send(error_frame(error, command_id))
+        self.send(error_frame(refusal, command_id))
 
     # Out
 

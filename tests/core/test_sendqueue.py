@@ -43,6 +43,14 @@ def test_a_durable_frame_without_room_is_refused_and_nothing_else_lost() -> None
     assert queue.take() == b"123456"
 
 
+def test_an_empty_queue_takes_any_frame_and_then_no_more() -> None:
+    queue = SendQueue(10)
+    assert queue.put(bytes(1_000))
+    assert not queue.put(b"x")
+    queue.take()
+    assert queue.put(b"x")
+
+
 @given(st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=12)), max_size=60))
 def test_durable_frames_are_never_reordered_or_lost_silently(
     frames: list[tuple[bool, bytes]],

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 
 from chat.errors import CloseCode
 from chat.protocol.commands import History, Send
@@ -152,14 +153,15 @@ def test_the_schema_is_printed(tmp_path: Path) -> None:
 async def test_a_signal_ends_it_in_good_order(server: ChatServer, number: signal.Signals) -> None:
     async with (
         Peer.signed_in(server.url, "alice") as alice,
-        Peer.connect(server.url + "/counter") as counter,
+        connect(server.url + "/counter", proxy=None) as counter,
     ):
         began = time.monotonic()
         os.kill(server.pid, number)
         bye = await alice.next(Bye)
         assert bye.reconnect > 0
         assert await alice.close_code() == CloseCode.GOING_AWAY
-        assert await counter.close_code() == CloseCode.GOING_AWAY
+        await counter.wait_closed()
+        assert counter.close_code == CloseCode.GOING_AWAY
     assert server.stop() == 0
     assert time.monotonic() - began < 5
 
