@@ -7,10 +7,9 @@ it then names nothing. The write-ahead log still holds it until the writer trunc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, or_, select, update
+from sqlalchemy import Result, bindparam, delete, or_, select, update
 
 from chat.store.ledger import Ledger
 from chat.store.request import Target
@@ -53,27 +52,25 @@ _DELETE_REACTIONS = delete(reactions).where(
 
 def erase_text(ledger: Ledger, channel: Channel, target: Target) -> None:
     """Erase the text a message has now, and the edit it came from; a new text is to follow."""
-    connection = ledger.connection
-    _blank(ledger, connection.execute(_BODY, {"body": target.body_id}))
+    _blank(ledger, ledger.connection.execute(_BODY, {"body": target.body_id}))
     _delete_mentions(ledger, channel, target)
     if target.last_edit is not None:
-        connection.execute(_ERASE, {"channel": channel.id, "number": target.last_edit})
+        ledger.connection.execute(_ERASE, {"channel": channel.id, "number": target.last_edit})
 
 
 def erase_message(ledger: Ledger, channel: Channel, target: Target) -> None:
     """Erase a message's text, mentions and reactions, and the bodies of all events about it."""
     connection = ledger.connection
     where = {"channel": channel.id, "number": target.seq}
-    about: Sequence[Row[Any]] = connection.execute(_BODIES_ABOUT, where).all()
-    own = connection.execute(_BODY, {"body": target.body_id})
-    _blank(ledger, {*about, *own})  # a set: a message shares its body with its latest edit
+    _blank(ledger, connection.execute(_BODY, {"body": target.body_id}))
+    _blank(ledger, connection.execute(_BODIES_ABOUT, where))
     _delete_mentions(ledger, channel, target)
     connection.execute(_DELETE_REACTIONS, where)
     connection.execute(_ERASE_ABOUT, where)
     connection.execute(_ERASE, where)
 
 
-def _blank(ledger: Ledger, rows: Iterable[Row[Any]]) -> None:
+def _blank(ledger: Ledger, rows: Result[Any]) -> None:
     blanks = [{"body": row.id, "blank": " " * len(row.text.encode())} for row in rows]
     if blanks:
         ledger.has_written = ledger.has_erased = True

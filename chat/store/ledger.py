@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from chat.core.rights import channel_key
 from chat.protocol.items import FOLDED_KINDS, Event
 from chat.protocol.values import Limits
+from chat.store.bulk import BulkInsert
 from chat.store.ops import Append, Operation, User
 from chat.store.roster import Channel, Roster
 from chat.store.schema import bodies, channels, events, members, mentions
@@ -40,9 +41,6 @@ _KIND = select(events.c.kind).where(
     events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
 )
 _NEWEST_BODY = select(func.max(bodies.c.id))
-_INSERT_BODIES = insert(bodies)
-_INSERT_EVENTS = insert(events)
-_INSERT_MENTIONS = insert(mentions)
 _SAVE_CHANNELS = (
     update(channels)
     .where(channels.c.id == bindparam("channel"))
@@ -85,6 +83,9 @@ class Ledger:
         self.has_erased = False
         """Whether a body was erased since `begin`: the write-ahead log still holds it."""
         self._next_body = 0
+        self._insert_bodies = BulkInsert(bodies)
+        self._insert_events = BulkInsert(events)
+        self._insert_mentions = BulkInsert(mentions)
         self._clear()
 
     def begin(self, connection: Connection, operations: Sequence[Operation]) -> None:
@@ -209,24 +210,15 @@ class Ledger:
             self.add_mentions(channel, seq, mentioned)
             strings["mentions"] = tuple(user.name for user in mentioned)
         self._events.append(
-            {
-                "channel_id": channel.id,
-                "seq": seq,
-                "mid": mid,
-                "ts": ts,
-                "author_id": author.id,
-                "kind": kind,
-                "is_line": kind not in FOLDED_KINDS,
-                "send_key": send_key,
-                "target": target,
-                "body_id": self._add_body(body),
-                "me": me,
-                "reply_to": reply_to,
-                "remove": remove,
-                "rev": seq,
-                "last_edit": None,
-                "erased": False,
-            }
+            (
+                *(channel.id, seq, mid, ts, author.id, kind),
+                kind not in FOLDED_KINDS,  # is_line
+                *(send_key, target, self._add_body(body)),
+                *(me, reply_to, remove),
+                seq,  # rev
+                None,  # last_edit
+                False,  # erased
+            )
         )
         return Event(
             channel=channel.name,
@@ -251,37 +243,39 @@ class Ledger:
     def add_mentions(self, channel: Channel, seq: int, mentioned: Sequence[User]) -> None:
         """Note whom the text of an event mentions."""
         self._mentions.extend(
-            {"channel_id": channel.id, "seq": seq, "place": place, "user_id": user.id}
-            for place, user in enumerate(mentioned)
+            (channel.id, seq, place, user.id) for place, user in enumerate(mentioned)
         )
 
     def flush(self) -> None:
         """Insert what was gathered; afterwards SQL sees it too."""
-        for statement, rows in (
-            (_INSERT_BODIES, self._bodies),
-            (_INSERT_EVENTS, self._events),
-            (_INSERT_MENTIONS, self._mentions),
-            (_SAVE_CHANNELS, [_saved(channel) for channel in self._changed.values()]),
+        for insert_rows, rows in (
+            (self._insert_bodies, self._bodies),
+            (self._insert_events, self._events),
+            (self._insert_mentions, self._mentions),
         ):
             if rows:
-                self.connection.execute(statement, rows)
+                insert_rows(self.connection, rows)
                 rows.clear()
-        self._changed.clear()
+        if self._changed:
+            changed = [_saved(channel) for channel in self._changed.values()]
+            self.connection.execute(_SAVE_CHANNELS, changed)
+            self._changed.clear()
 
     def _clear(self) -> None:
         self._sent: dict[str, Sent] = {}
         self._kinds: dict[tuple[int, int], str] = {}
         self._changed: dict[int, Channel] = {}
-        self._bodies: list[dict[str, Any]] = []
-        self._events: list[dict[str, Any]] = []
-        self._mentions: list[dict[str, Any]] = []
+        # Rows in the order of their tables' columns.
+        self._bodies: list[tuple[int, str]] = []
+        self._events: list[tuple[Any, ...]] = []
+        self._mentions: list[tuple[int, int, int, int]] = []
 
     def _add_body(self, body: str | None) -> int | None:
         if body is None:
             return None
         body_id = self._next_body
         self._next_body += 1
-        self._bodies.append({"id": body_id, "text": body})
+        self._bodies.append((body_id, body))
         return body_id
 
 
