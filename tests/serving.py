@@ -140,7 +140,7 @@ class ChatServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env=self.environment(),
             start_new_session=True,

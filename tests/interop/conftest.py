@@ -42,7 +42,7 @@ def start_node(node_path: Path) -> Iterator[StartNode]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             env={**os.environ, "NODE_PATH": str(node_path)},
         )
         processes.append(process)
