@@ -42,11 +42,24 @@ class ChatApp(App[None]):
 
     TITLE = "chat"
     ENABLE_COMMAND_PALETTE = True
+    CSS = """
+    * {
+        scrollbar-background: $surface;
+        scrollbar-background-hover: $surface;
+        scrollbar-background-active: $surface;
+        scrollbar-color: $foreground 20%;
+        scrollbar-color-hover: $foreground 40%;
+        scrollbar-color-active: $primary;
+        scrollbar-corner-color: $surface;
+    }
+    CommandPalette > Vertical { width: 72; max-width: 94%; }
+    CommandPalette SearchIcon { display: none; }
+    """
     COMMANDS: ClassVar[set[Any]] = {ChatCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "Help", show=False, id="help"),
-        Binding("ctrl+p", "command_palette", "All commands", show=False, id="palette"),
-        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+        Binding("f1", "help", "help: keys and commands", show=False, id="help"),
+        Binding("ctrl+p", "command_palette", "command palette", show=False, id="palette"),
+        Binding("ctrl+q", "quit", "leave the program", show=False, priority=True, id="quit"),
     ]
 
     class CoreWoke(Message):
@@ -61,6 +74,7 @@ class ChatApp(App[None]):
     ) -> None:
         super().__init__()
         self.core = make_core(self._wake) if make_core else Core(settings, wake=self._wake)
+        self._settings = settings
         self._own_keys = dict(keymap or {})
         self._is_started = False
 
@@ -86,7 +100,7 @@ class ChatApp(App[None]):
 
     def get_default_screen(self) -> MainScreen:
         """Begin with the conversation."""
-        return MainScreen(self.core, key_rows(self._own_keys))
+        return MainScreen(self.core, self._settings.name, key_rows(self._own_keys))
 
     def on_mount(self) -> None:
         """Take in what is on disk, and what happens from now on."""
@@ -132,7 +146,7 @@ class ChatApp(App[None]):
     def action_help(self) -> None:
         """Show all keys and commands."""
         if isinstance(self.screen, MainScreen):
-            self.screen.show_help()
+            self.screen.conversation.view.show_help()
 
     def action_help_quit(self) -> None:
         """Tell a person who pressed Ctrl+C how to leave."""

@@ -64,22 +64,25 @@ def complete(line: str, sources: Sources, *, first: bool = True) -> Completion |
         sources: what there is to choose from.
         first: whether it is the first line of the text: only there stand commands.
     """
-    start, candidates, is_free = len(line), (), True
-    if first and slash.is_command(line):
-        if any(char.isspace() for char in line):
-            start, candidates = _in_command(line, sources)
-            is_free = False
-        else:
-            start, candidates = 0, _commands(line, lead="/")
-            is_free = slash.find(line) is None
-    if not candidates and (match := _TOKEN.search(line)):
-        start = match.start()
-        candidates = _token(match[0], sources)
-        is_free = len(match[0]) > 1
+    found = _at_command(line, sources) if first and slash.is_command(line) else None
+    if found is None and (match := _TOKEN.search(line)):
+        start, candidates = match.start(), _token(match[0], sources)
+        found = start, candidates, len(match[0]) > 1
+    if found is None:
+        return None
+    start, candidates, is_free = found
     if not candidates:
         return None
     is_meant = is_free and candidates[0].is_prefix and not candidates[0].is_exact
     return Completion(start, candidates, is_meant)
+
+
+def _at_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...], bool] | None:
+    """Return where the word begins, its candidates, and whether it must be one of them."""
+    if not any(char.isspace() for char in line):
+        return 0, _commands(line, lead="/"), slash.find(line) is None
+    start, candidates = _in_command(line, sources)
+    return (start, candidates, False) if candidates else None
 
 
 def _in_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...]]:

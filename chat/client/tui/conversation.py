@@ -18,10 +18,10 @@ from chat.client.tui.desk import Desk
 from chat.client.tui.handlers import Refused, Severity
 from chat.client.tui.listings import AddRows
 from chat.client.tui.port import CorePort
-from chat.client.tui.sheet import Aim, Sheet
+from chat.client.tui.sheet import Aim, Sheet, check_length
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
-from chat.protocol.values import Limits, Status
+from chat.protocol.values import Status
 from chat.text import GENERAL, channel_names
 
 __all__ = ["Conversation", "View"]
@@ -41,13 +41,13 @@ class View(handlers.View, Protocol):
     def give_back(self, text: str) -> None:
         """Put a text that was not sent back, before what has been typed since."""
 
-    def show_timeline(self, channel: str) -> None:
-        """Show another channel's timeline, where it was left."""
+    def show_timeline(self, channel: str, user: str, read: int) -> None:
+        """Show another channel's timeline, where it was left; `read` is the read marker."""
 
     def update_timeline(self, change: TimelineChanged) -> None:
         """Bring the timeline that is shown up to date."""
 
-    def redraw(self) -> None:
+    def redraw(self, conversation: Conversation) -> None:
         """Show what lies on the desk."""
 
     def alert(self) -> None:
@@ -63,10 +63,10 @@ class View(handlers.View, Protocol):
 class Conversation:
     """One person's side of all conversations; see the module's docstring."""
 
-    def __init__(self, core: CorePort, view: View) -> None:
+    def __init__(self, core: CorePort, view: View, user: str = "") -> None:
         self.core = core
         self.view = view
-        self.desk = Desk()
+        self.desk = Desk(user)
         self.status: Status = "online"
         self.is_watched = True
         self._sheets: dict[str, Sheet] = {}
@@ -77,6 +77,10 @@ class Conversation:
     def sheet(self) -> Sheet:
         """What lies in the composer now."""
         return replace(self._sheet_of(self.desk.current or ""), text=self.view.composed())
+
+    def redraw(self) -> None:
+        """Show what lies on the desk."""
+        self.view.redraw(self)
 
     # What the core tells.
 
@@ -93,7 +97,7 @@ class Conversation:
                 self._settle()
             elif isinstance(update, Notice):
                 self.view.say(update.text, _severity(update.severity))
-        self.view.redraw()
+        self.redraw()
 
     def _settle(self) -> None:
         """Show some channel if there is one, and none that one is not in."""
@@ -116,10 +120,11 @@ class Conversation:
         self._seen = None
         sheet = self._sheets.setdefault(channel, Sheet(self.core.draft(channel)))
         self.view.compose_with(sheet.text, channel)
-        self.view.show_timeline(channel)
+        read = self.desk.info.read if self.desk.info else 0
+        self.view.show_timeline(channel, self.desk.user, read)
         self.core.open_channel(channel)
         self.core.save_pref(_LAST_CHANNEL, channel)
-        self.view.redraw()
+        self.redraw()
 
     def go(self, step: int) -> None:
         """Show the next or the previous channel of the list."""
@@ -175,11 +180,11 @@ class Conversation:
     def _submit(self, text: str, channel: str) -> None:
         sheet = self._sheet_of(channel)
         if sheet.aim is Aim.EDIT and sheet.message is not None and sheet.message.seq is not None:
-            _check_length(text)
+            check_length(text)
             self.core.edit(channel, sheet.message.seq, text)
             self._sheets[channel] = Sheet()
             self._return(sheet.aside, channel)
-            self.view.redraw()
+            self.redraw()
         elif slash.is_command(text):
             handlers.run(self, slash.parse(text))
         else:
@@ -196,14 +201,14 @@ class Conversation:
     ) -> None:
         if not channel:
             raise Refused("You are in no channel yet. /join #general enters one.")
-        _check_length(text)
+        check_length(text)
         sheet = self._sheet_of(channel)
         if reply_to is None and sheet.message is not None:
             reply_to = sheet.message.seq
         self.core.send(channel, text, me=me, reply_to=reply_to)
         if sheet.aim is Aim.REPLY:
             self._sheets[channel] = Sheet()
-            self.view.redraw()
+            self.redraw()
 
     def begin_reply(self, message: Message) -> None:
         """Let the composer's text answer `message`."""
@@ -250,7 +255,7 @@ class Conversation:
         if channel == (self.desk.current or ""):
             if sheet.text != self.view.composed():
                 self.view.compose_with(sheet.text, channel)
-            self.view.redraw()
+            self.redraw()
 
     def _return(self, text: str, channel: str) -> None:
         """Give a text back to where it was written."""
@@ -300,7 +305,7 @@ class Conversation:
 
     def _joined(self, channel: str, first_words: str) -> None:
         if first_words:
-            _check_length(first_words)
+            check_length(first_words)
             self.core.send(channel, first_words)
         self.take_in(self.core.drain())
         if channel in self.desk.channels:
@@ -312,7 +317,7 @@ class Conversation:
         """Say of oneself: online, away or busy."""
         self.status = status
         self.core.status(status)
-        self.view.redraw()
+        self.redraw()
 
     def list_channels(self) -> None:
         """Show all channels there are; choosing one enters it."""
@@ -336,14 +341,9 @@ class Conversation:
             await work
 
 
-def _check_length(text: str) -> None:
-    limit = Limits().text
-    if len(text) > limit:
-        raise Refused(
-            f"This is {len(text):,} characters long; a message may have {limit:,}. "
-            "Send it in parts."
-        )
-
-
 def _severity(word: str) -> Severity:
-    return word if word in ("warning", "error") else "information"
+    match word:
+        case "warning" | "error":
+            return word
+        case _:
+            return "information"

@@ -83,9 +83,9 @@ class Recent:
 class Desk:
     """The state of the screens; `current` is the channel that is shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str = "") -> None:
         self.connection = ConnectionChanged(Link.CONNECTING)
-        self.user = ""
+        self.user = user
         self.channels: dict[str, ChannelInfo] = {}
         self.current: str | None = None
         self.previous: str | None = None

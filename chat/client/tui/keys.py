@@ -56,7 +56,8 @@ def rows(
             if isinstance(binding, Binding) and binding.id and binding.description:
                 keys = own.get(binding.id, binding.key).split(",")
                 labels = tuple(key_label(key.strip()) for key in keys)
-                found.append(KeyRow(group, labels, binding.description, binding.id))
+                what = binding.description[0].lower() + binding.description[1:]
+                found.append(KeyRow(group, labels, what, binding.id))
     return found
 
 

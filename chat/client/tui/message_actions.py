@@ -38,17 +38,15 @@ class MessageActions:
             act(message)
 
     def open_link(self, url: str) -> None:
-        """Open a link in the browser; where there is none, copy it."""
-        if not is_web_link(url):
-            self._say("Only web links are opened.", "warning")
-        elif can_open():
+        """Open a web link in the browser; copy any other, and where there is no desktop."""
+        if is_web_link(url) and can_open():
             self._screen.app.open_url(url)
         else:
             self._screen.app.copy_to_clipboard(url)
-            self._say("No desktop to open it on: the link is in the clipboard.")
+            self._say("The link is in the clipboard.")
 
-    def _say(self, text: str, severity: str = "information") -> None:
-        self._conversation.view.say(text, "warning" if severity == "warning" else "information")
+    def _say(self, text: str) -> None:
+        self._conversation.view.say(text)
 
     def _react(self, message: Message) -> None:
         seq = message.seq

@@ -13,6 +13,7 @@ from chat.client.slash import COMMANDS
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import line
 from chat.client.tui.screens.main import MainScreen
+from chat.text import printable_line
 
 __all__ = ["ChatCommands"]
 
@@ -30,14 +31,19 @@ class ChatCommands(Provider):
     async def discover(self) -> Hits:
         """Offer everything, before a letter is typed."""
         for offer in self._offers():
-            yield DiscoveryHit(line(offer.title), offer.run, text=offer.title, help=offer.help)
+            yield DiscoveryHit(
+                line(offer.title),
+                offer.run,
+                text=printable_line(offer.title),
+                help=_literal(offer.help),
+            )
 
     async def search(self, query: str) -> Hits:
         """Offer what matches `query`."""
         matcher = self.matcher(query)
         for offer in self._offers():
             if (score := matcher.match(offer.title)) > 0:
-                yield Hit(score, self._shown(query, offer), offer.run, help=offer.help)
+                yield Hit(score, self._shown(query, offer), offer.run, help=_literal(offer.help))
 
     def _shown(self, query: str, offer: _Offer) -> Content:
         shown = line(offer.title)
@@ -50,12 +56,17 @@ class ChatCommands(Provider):
         screen = self.screen
         if not isinstance(screen, MainScreen):
             return
-        for info in screen.conversation.desk.channels.values():
-            show = partial(screen.conversation.open_channel, info.name)
-            yield _Offer(f"Go to {title_of(info)}", "channel", show)
         for row in COMMANDS:
             if all(argument.optional for argument in row.arguments):
                 run = partial(screen.run_command, f"/{row.name}")
             else:
                 run = partial(screen.begin_command, f"/{row.name} ")
             yield _Offer(row.help[0].upper() + row.help[1:], row.usage, run)
+        for info in screen.conversation.desk.channels.values():
+            show = partial(screen.conversation.open_channel, info.name)
+            yield _Offer(f"Go to {title_of(info)}", "channel", show)
+
+
+def _literal(text: str) -> str:
+    """Return markup that shows `text` as it is: the palette reads its second line as markup."""
+    return printable_line(text).replace("\\", "\\\\").replace("[", "\\[")

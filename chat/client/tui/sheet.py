@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chat.client.state import Message
+from chat.errors import ChatError
+from chat.protocol.values import Limits
 
-__all__ = ["Aim", "Sheet"]
+__all__ = ["Aim", "Sheet", "check_length"]
 
 
 class Aim(StrEnum):
@@ -51,3 +53,17 @@ class Sheet:
         if self.text.strip() in ("", self.message.text.strip()):
             return Sheet(self.aside)
         return Sheet("\n".join(filter(None, (self.text, self.aside))))
+
+
+def check_length(text: str) -> None:
+    """See that a text is no longer than servers take.
+
+    Raises:
+        ChatError: it is; nothing was sent.
+    """
+    limit = Limits().text
+    if len(text) > limit:
+        raise ChatError(
+            f"This is {len(text):,} characters long; a message may have {limit:,}. "
+            "Send it in parts."
+        )

@@ -29,7 +29,7 @@ class Terminal(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take over the terminal; its window's title is put back at the end."""
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]  # it takes nothing
         self.write(_PUSH_TITLE)
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGTERM, self.process_message, ExitApp()

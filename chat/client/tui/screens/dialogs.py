@@ -19,15 +19,20 @@ __all__ = ["confirm_deletion", "pick", "pick_channel", "pick_emoji"]
 
 
 def pick(
-    screen: Screen[Any], title: str, choices: list[Choice], then: Callable[[str], None]
+    screen: Screen[Any], title: str, choices: list[Choice], then: Callable[[str], object]
 ) -> Picker:
     """Open a list; what is chosen goes to `then`, nothing if it is closed."""
     picker = Picker(title, choices)
-    screen.app.push_screen(picker, lambda key: then(key) if key else None)
+
+    def chosen(key: str | None) -> None:
+        if key is not None:
+            then(key)
+
+    screen.app.push_screen(picker, chosen)
     return picker
 
 
-def pick_channel(screen: Screen[Any], desk: Desk, then: Callable[[str], None]) -> None:
+def pick_channel(screen: Screen[Any], desk: Desk, then: Callable[[str], object]) -> None:
     """Choose among one's own channels: where one was last, then what waits, then the others."""
     infos = [info for info in desk.channels.values() if info.name != desk.current]
     infos.sort(key=lambda info: (info.name != desk.previous, -info.mentions, not info.unread))
@@ -38,18 +43,21 @@ def pick_channel(screen: Screen[Any], desk: Desk, then: Callable[[str], None]) -
     pick(screen, "Go to", choices, then)
 
 
-def pick_emoji(screen: Screen[Any], then: Callable[[str], None]) -> None:
+def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
     """Choose an emoji by its name."""
     choices = [Choice(emoji, name, emoji) for name, emoji in EMOJI.items()]
     pick(screen, "React with", choices, then)
 
 
-def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], None]) -> None:
+def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
     """Ask before a message is deleted."""
     question = "Delete this message? It cannot be brought back."
-    screen.app.push_screen(
-        Confirm(question, message.text), lambda agreed: then() if agreed else None
-    )
+
+    def answered(is_agreed: bool | None) -> None:
+        if is_agreed:
+            then()
+
+    screen.app.push_screen(Confirm(question, message.text), answered)
 
 
 def _note(info: ChannelInfo) -> str:

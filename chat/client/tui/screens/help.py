@@ -17,6 +17,8 @@ from chat.client.tui.keys import KeyRow
 
 __all__ = ["HelpScreen"]
 
+_COLUMN = 25
+
 
 class HelpScreen(ModalScreen[None]):
     """Keys and commands in one scrolling page."""
@@ -30,7 +32,7 @@ class HelpScreen(ModalScreen[None]):
             width: 84;
             max-width: 96%;
             height: 90%;
-            padding: 1 2;
+            padding: 0 0 0 2;
             background: $panel;
             border-top: tall $primary;
             scrollbar-size-vertical: 1;
@@ -59,21 +61,19 @@ class HelpScreen(ModalScreen[None]):
         for group in dict.fromkeys(row.group for row in self._keys):
             parts.append(Content.styled(group, "bold $text-primary"))
             found = [row for row in self._keys if row.group == group]
-            parts += _table([(", ".join(row.keys), row.help) for row in found])
+            parts += _table([(", ".join(row.keys), row.help) for row in found], _COLUMN)
             parts.append(Content(""))
         parts.append(Content.styled("Commands", "bold $text-primary"))
-        parts += _table([(row.usage, row.help) for row in COMMANDS])
+        parts += _table([(row.usage, row.help) for row in COMMANDS], _COLUMN)
         parts += [
             Content(""),
-            Content("Two slashes send a text that begins with one. Numbers are those of messages."),
-            Content("Esc closes this page."),
+            Content("Two slashes send a text that begins with one. Esc closes this page."),
         ]
         return Content("\n").join(parts)
 
 
-def _table(pairs: list[tuple[str, str]]) -> list[Content]:
-    column = max((len(left) for left, _ in pairs), default=0) + 3
+def _table(pairs: list[tuple[str, str]], column: int) -> list[Content]:
     return [
-        Content.assemble("  ", (left.ljust(column), "bold"), (right, "$foreground 80%"))
+        Content.assemble("  ", (left.ljust(column), "bold"), " ", (right, "$foreground 80%"))
         for left, right in pairs
     ]

@@ -6,31 +6,35 @@ has on its desk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
-from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Static
 
-from chat.client.state import ConnectionChanged, TimelineChanged, Update
-from chat.client.tui.choice import Choice
+from chat.client.state import ConnectionChanged, Update
 from chat.client.tui.conversation import Conversation
-from chat.client.tui.handlers import Pane, Refused, Severity
+from chat.client.tui.handlers import Pane
 from chat.client.tui.keys import KeyRow
-from chat.client.tui.listings import AddRows
 from chat.client.tui.message_actions import MessageActions
 from chat.client.tui.port import CorePort
-from chat.client.tui.screens.dialogs import pick, pick_channel
-from chat.client.tui.screens.drawing import draw, window_title
-from chat.client.tui.screens.help import HelpScreen
-from chat.client.tui.themes import by_name
+from chat.client.tui.screens.dialogs import pick_channel
+from chat.client.tui.screens.panes import Panes
+from chat.client.tui.screens.view import ScreenView
 from chat.client.tui.timeline import Timeline
+from chat.client.tui.timeline.messages import (
+    ActionRequested,
+    GapWanted,
+    LinkClicked,
+    OlderWanted,
+    Seen,
+)
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
 from chat.client.tui.widgets.completion_popup import CompletionPopup
 from chat.client.tui.widgets.composer import Composer
@@ -42,6 +46,7 @@ __all__ = ["MainScreen"]
 
 _SIDEBAR_FROM, _MEMBERS_FROM = 70, 100
 _HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
+_MESSAGE_HINTS = {"message.reply": "reply", "message.react": "react", "message.edit": "edit"}
 
 
 class MainScreen(Screen[None]):
@@ -65,33 +70,48 @@ class MainScreen(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+k", "switch", "Switch", show=False, id="channel.switch"),
-        Binding("alt+a,ctrl+n", "unread", "Next unread", show=False, id="channel.unread"),
-        Binding("alt+down", "go(1)", "Next channel", show=False, id="channel.next"),
-        Binding("alt+up", "go(-1)", "Previous channel", show=False, id="channel.previous"),
-        Binding("alt+left", "go_back", "Last channel", show=False, id="channel.back"),
-        Binding("ctrl+up", "focus_timeline", "Choose a message", show=False, id="timeline.focus"),
-        Binding("ctrl+end", "bottom", "To the newest message", show=False, id="timeline.bottom"),
-        Binding("f2", "toggle_pane('sidebar')", "Channel list", show=False, id="pane.sidebar"),
-        Binding("f3", "toggle_pane('members')", "Member list", show=False, id="pane.members"),
-        Binding("escape", "focus_composer", "Write", show=False),
+        Binding("ctrl+k", "switch", "switch to another channel", show=False, id="channel.switch"),
+        Binding(
+            "alt+a,ctrl+n",
+            "unread",
+            "go where somebody waits, and back",
+            show=False,
+            id="channel.unread",
+        ),
+        Binding("alt+down", "go(1)", "next channel", show=False, id="channel.next"),
+        Binding("alt+up", "go(-1)", "previous channel", show=False, id="channel.previous"),
+        Binding("alt+left", "go_back", "back to the channel before", show=False, id="channel.back"),
+        Binding(
+            "ctrl+up",
+            "focus_timeline",
+            "choose a message in the timeline",
+            show=False,
+            id="timeline.focus",
+        ),
+        Binding("ctrl+end", "bottom", "to the newest message", show=False, id="timeline.bottom"),
+        Binding(
+            "f2",
+            "toggle_pane('sidebar')",
+            "show or hide the channel list",
+            show=False,
+            id="pane.sidebar",
+        ),
+        Binding(
+            "f3",
+            "toggle_pane('members')",
+            "show or hide the member list",
+            show=False,
+            id="pane.members",
+        ),
+        Binding("escape", "write", "back to writing", show=False, priority=True),
     ]
 
-    shows_sidebar: var[bool | None] = var(None, init=False)
-    """Whether the channel list is shown; None: if there is room."""
-    shows_members: var[bool | None] = var(None, init=False)
-    """Whether the member list is shown; None: if there is room."""
-
-    def __init__(self, core: CorePort, keys: Sequence[KeyRow]) -> None:
+    def __init__(self, core: CorePort, user: str, keys: Sequence[KeyRow]) -> None:
         super().__init__()
-        self.conversation = Conversation(core, self)
+        self._panes = Panes(self)
+        self.conversation = Conversation(core, ScreenView(self, self._panes, keys), user)
         self._actions = MessageActions(self, self.conversation)
-        self._keys = tuple(keys)
-        self._hints = tuple((row.keys[0], _HINTS[row.id]) for row in keys if row.id in _HINTS)
-        self._anchor: object = None
-        self._anchors: dict[str, object] = {}
         self._retry_at: float | None = None
-        self._opened: str | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the widgets."""
@@ -115,8 +135,9 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin with the composer."""
         self._composer.focus()
+        self.watch(self._timeline, "below", self._show_below)
         self.set_interval(0.5, self._count_down)
-        self.redraw()
+        self.conversation.redraw()
 
     def take_in(self, updates: Iterable[Update]) -> None:
         """Show what the core told."""
@@ -128,104 +149,16 @@ class MainScreen(Screen[None]):
                 self._count_down()
         self.conversation.take_in(updates)
 
-    # What the conversation asks of the screen: its `View`.
-
-    def composed(self) -> str:
-        """Return the text in the composer."""
-        return self._composer.text
-
-    def compose_with(self, text: str, channel: str) -> None:
-        """Put a text into the composer, for that channel."""
-        self._composer.load(text, channel)
-
-    def give_back(self, text: str) -> None:
-        """Put a text that was not sent back into the composer."""
-        self._composer.give_back(text)
-
-    def show_timeline(self, channel: str) -> None:
-        """Show a channel's timeline, where it was left."""
-        timeline = self._timeline
-        if self._opened is not None:
-            self._anchors[self._opened] = timeline.anchor()
-        self._opened = channel
-        desk = self.conversation.desk
-        timeline.show(channel, desk.user, read=desk.info.read if desk.info else 0)
-
-    def update_timeline(self, change: TimelineChanged) -> None:
-        """Bring the timeline up to date; the first page of a channel puts it where it was left."""
-        self._timeline.apply(change)
-        if change.reset and change.channel in self._anchors:
-            self._timeline.restore(self._anchors.pop(change.channel))
-
-    def redraw(self) -> None:
-        """Show what lies on the desk; every widget draws only what is new to it."""
-        if not self.is_mounted:
-            return
-        draw(self, self.conversation)
-        self.query_one(StatusBar).hints = self._hints
-        self.app.title = window_title(self.conversation)
-
-    def alert(self) -> None:
-        """Ring for a person who looks elsewhere."""
-        self.app.bell()
-
-    def run_beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that waits, beside everything else."""
-        self.run_worker(work)
-
-    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
-        """Open a list to choose from; it fills as the server answers."""
-        return pick(self, title, [], then).add
-
-    def set_theme(self, name: str) -> None:
-        """Change the colours; without a name, let the person choose."""
-        themes = sorted(self.app.available_themes)
-        wanted = by_name(name)
-        if not name:
-            pick(self, "Colours", [Choice(theme, theme) for theme in themes], self.set_theme)
-        elif wanted in themes:
-            self.app.theme = wanted
-        else:
-            raise Refused(f"There is no theme “{name}”. /theme shows them all.")
-
-    def toggle(self, pane: Pane) -> None:
-        """Show a list at the side, or hide it."""
-        if pane == "sidebar":
-            self.shows_sidebar = not self.query_one(Sidebar).display
-        else:
-            self.shows_members = not self.query_one(MemberList).display
-
-    def show_help(self) -> None:
-        """Show all keys and commands."""
-        self.app.push_screen(HelpScreen(self._keys))
-
-    def quit(self) -> None:
-        """End the program."""
-        self.app.exit()
-
-    def say(self, text: str, severity: Severity = "information") -> None:
-        """Tell the person something, briefly."""
-        self.app.notify(text, severity=severity, markup=False)
-
-    # Panes, which step aside where it is narrow.
-
     def on_resize(self) -> None:
-        """Fit the panes to the width."""
-        self._fit()
+        """Let the lists at the sides step aside where it is narrow."""
+        self._panes.fit()
 
-    def watch_shows_sidebar(self) -> None:
-        """Fit the panes."""
-        self._fit()
+    @on(events.DescendantFocus)
+    def _focus_moved(self) -> None:
+        self.conversation.redraw()
 
-    def watch_shows_members(self) -> None:
-        """Fit the panes."""
-        self._fit()
-
-    def _fit(self) -> None:
-        width = self.size.width
-        sidebar, members = self.shows_sidebar, self.shows_members
-        self.query_one(Sidebar).display = width >= _SIDEBAR_FROM if sidebar is None else sidebar
-        self.query_one(MemberList).display = width >= _MEMBERS_FROM if members is None else members
+    def _show_below(self, below: int) -> None:
+        self.query_one(TypingLine).below = below
 
     def _count_down(self) -> None:
         left = 0.0 if self._retry_at is None else max(self._retry_at - monotonic(), 0.0)
@@ -259,14 +192,19 @@ class MainScreen(Screen[None]):
 
     def action_toggle_pane(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""
-        self.toggle(pane)
+        self._panes.toggle(pane)
 
     def action_focus_timeline(self) -> None:
         """Choose a message."""
         self._timeline.focus()
+        if self._timeline.cursor is None:
+            self._timeline.action_cursor(-1)
 
-    def action_focus_composer(self) -> None:
-        """Write."""
+    def action_write(self) -> None:
+        """Leave the timeline for the composer, which knows its own way with Escape."""
+        if self._composer.has_focus:
+            raise SkipAction
+        self._timeline.action_leave()
         self._composer.focus()
 
     def action_bottom(self) -> None:
@@ -306,10 +244,7 @@ class MainScreen(Screen[None]):
 
     @on(Composer.ScrollWanted)
     def _scroll(self, event: Composer.ScrollWanted) -> None:
-        if event.pages < 0:
-            self._timeline.scroll_page_up(animate=False)
-        else:
-            self._timeline.scroll_page_down(animate=False)
+        self._timeline.action_page(event.pages)
 
     @on(Sidebar.ChannelChosen)
     def _channel_chosen(self, event: Sidebar.ChannelChosen) -> None:
@@ -319,28 +254,32 @@ class MainScreen(Screen[None]):
     def _member_chosen(self, event: MemberList.MemberChosen) -> None:
         self.conversation.write_to(event.name)
 
-    @on(Timeline.OlderWanted)
+    @on(OlderWanted)
     def _older(self) -> None:
         if channel := self.conversation.desk.current:
             self.conversation.core.load_before(channel)
 
-    @on(Timeline.GapWanted)
-    def _gap(self, event: Timeline.GapWanted) -> None:
+    @on(GapWanted)
+    def _gap(self, event: GapWanted) -> None:
         if channel := self.conversation.desk.current:
             self.conversation.core.load_gap(channel, event.seq)
 
-    @on(Timeline.Seen)
-    def _seen(self, event: Timeline.Seen) -> None:
-        if channel := self.conversation.desk.current:
-            self.conversation.seen(channel, event.seq)
+    @on(Seen)
+    def _seen(self) -> None:
+        # What shows now, not what did when this was sent: that may have been another channel.
+        seq, channel = self._timeline.seen, self.conversation.desk.current
+        if seq is not None and channel is not None:
+            self.conversation.seen(channel, seq)
 
-    @on(Timeline.LinkClicked)
-    def _link(self, event: Timeline.LinkClicked) -> None:
+    @on(LinkClicked)
+    def _link(self, event: LinkClicked) -> None:
         self._actions.open_link(event.url)
 
-    @on(Timeline.ActionRequested)
-    def _asked(self, event: Timeline.ActionRequested) -> None:
+    @on(ActionRequested)
+    def _asked(self, event: ActionRequested) -> None:
         self._actions.run(event.name, event.message)
+        if event.name in ("reply", "edit"):
+            self.action_write()
 
     @property
     def _composer(self) -> Composer:

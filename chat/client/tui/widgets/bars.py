@@ -63,11 +63,12 @@ class TypingLine(Widget):
 
     names: reactive[tuple[str, ...]] = reactive(())
     below: reactive[int] = reactive(0)
+    """Messages below what the timeline shows."""
 
     def render(self) -> Content:
         """Draw the line."""
         width = self.content_size.width
-        below = Content.styled(f"↓ {self.below:,} new" if self.below else "", "bold $text-accent")
+        below = Content.styled(f"↓ {self.below:,} below" if self.below else "", "bold $text-accent")
         text = elide(self._typing(), width - below.cell_length - 1)
         gap = " " * max(width - text.cell_length - below.cell_length, 0)
         return Content.assemble(text, gap, below)

@@ -63,18 +63,36 @@ class Composer(TextArea, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *_inherited(),
-        Binding("enter", "send", "Send", show=False, id="composer.send"),
+        Binding("enter", "send", "send", show=False, id="composer.send"),
         Binding(
             "alt+enter,shift+enter,ctrl+j",
             "new_line",
-            "New line",
+            "new line",
             show=False,
-            id="composer.new-line",
+            id="composer.new_line",
         ),
-        Binding("tab", "complete", "Complete the word", show=False, id="composer.complete"),
-        Binding("escape", "dismiss", "Close, cancel", show=False, id="composer.dismiss"),
-        Binding("pageup", "scroll_timeline(-1)", "Scroll back", show=False, id="timeline.page-up"),
-        Binding("pagedown", "scroll_timeline(1)", "Scroll on", show=False, id="timeline.page-down"),
+        Binding("tab", "complete", "complete the word", show=False, id="composer.complete"),
+        Binding(
+            "escape",
+            "dismiss",
+            "close the offers; give up a reply or an edit",
+            show=False,
+            id="composer.dismiss",
+        ),
+        Binding(
+            "pageup",
+            "scroll_timeline(-1)",
+            "scroll back while writing",
+            show=False,
+            id="composer.scroll_back",
+        ),
+        Binding(
+            "pagedown",
+            "scroll_timeline(1)",
+            "scroll on while writing",
+            show=False,
+            id="composer.scroll_on",
+        ),
     ]
 
     @dataclass

@@ -9,7 +9,7 @@ from chat.client.state import ConnectionChanged, Link
 
 __all__ = ["EmptyState"]
 
-_WAYS = (
+_WAYS: tuple[tuple[str, str], ...] = (
     ("/join #general", "enter a channel, or create one"),
     ("/channels", "look around"),
     ("/msg NAME", "write to one person"),
@@ -33,11 +33,10 @@ class EmptyState(Static):
 
     def show(self, connection: ConnectionChanged) -> None:
         """Say what can be done with and without a connection."""
-        if connection.link is Link.ONLINE:
-            title, ways = "You are in no channel yet", _WAYS
-        elif connection.link is Link.CONNECTING:
+        title, ways = "You are in no channel yet", _WAYS
+        if connection.link is Link.CONNECTING:
             title, ways = "Connecting…", ()
-        else:
+        elif connection.link is not Link.ONLINE:
             title, ways = "Nothing to show before the first connection", _WAYS[-1:]
         column = max((len(way) for way, _ in ways), default=0) + 3
         rows = [

@@ -1,0 +1,118 @@
+"""What the conversation asks of its screen, done with Textual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from textual.screen import Screen
+
+from chat.client.state import TimelineChanged
+from chat.client.tui.choice import Choice
+from chat.client.tui.conversation import Conversation
+from chat.client.tui.handlers import Pane, Refused, Severity
+from chat.client.tui.keys import KeyRow
+from chat.client.tui.listings import AddRows
+from chat.client.tui.screens.dialogs import pick
+from chat.client.tui.screens.drawing import draw, window_title
+from chat.client.tui.screens.help import HelpScreen
+from chat.client.tui.screens.panes import Panes
+from chat.client.tui.themes import by_name
+from chat.client.tui.timeline import Place, Timeline
+from chat.client.tui.widgets.bars import StatusBar
+from chat.client.tui.widgets.composer import Composer
+
+__all__ = ["ScreenView"]
+
+_HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
+_MESSAGE_HINTS = {"message.reply": "reply", "message.react": "react", "message.edit": "edit"}
+
+
+class ScreenView:
+    """The `View` of a conversation on `screen`; see there for what each method promises."""
+
+    def __init__(self, screen: Screen[Any], panes: Panes, keys: Sequence[KeyRow]) -> None:
+        self._screen = screen
+        self._panes = panes
+        self._keys = tuple(keys)
+        self._places: dict[str, Place | None] = {}
+        self._opened: str | None = None
+
+    def composed(self) -> str:
+        """Return the text in the composer."""
+        return self._screen.query_one(Composer).text
+
+    def compose_with(self, text: str, channel: str) -> None:
+        """Put a text into the composer, for that channel."""
+        self._screen.query_one(Composer).load(text, channel)
+
+    def give_back(self, text: str) -> None:
+        """Put a text that was not sent back into the composer."""
+        self._screen.query_one(Composer).give_back(text)
+
+    def show_timeline(self, channel: str, user: str, read: int) -> None:
+        """Show a channel's timeline; its lines come later."""
+        timeline = self._screen.query_one(Timeline)
+        if self._opened is not None:
+            self._places[self._opened] = timeline.place
+        self._opened = channel
+        timeline.show(channel, user, read=read)
+
+    def update_timeline(self, change: TimelineChanged) -> None:
+        """Bring the timeline up to date; the first page of a channel puts it where it was left."""
+        timeline = self._screen.query_one(Timeline)
+        timeline.apply(change)
+        if change.reset and change.channel in self._places:
+            timeline.restore(self._places.pop(change.channel))
+
+    def redraw(self, conversation: Conversation) -> None:
+        """Show what lies on the desk."""
+        if not self._screen.is_mounted:
+            return
+        draw(self._screen, conversation)
+        is_choosing = self._screen.query_one(Timeline).has_focus
+        wanted = _MESSAGE_HINTS if is_choosing else _HINTS
+        self._screen.query_one(StatusBar).hints = tuple(
+            (row.keys[0], wanted[row.id]) for row in self._keys if row.id in wanted
+        )
+        self._screen.app.title = window_title(conversation)
+
+    def alert(self) -> None:
+        """Ring for a person who looks elsewhere."""
+        self._screen.app.bell()
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+        self._screen.run_worker(work)
+
+    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
+        """Open a list to choose from; it fills as the server answers."""
+        return pick(self._screen, title, [], then).add
+
+    def set_theme(self, name: str) -> None:
+        """Change the colours; without a name, let the person choose."""
+        app = self._screen.app
+        themes = sorted(app.available_themes)
+        if not name:
+            choices = [Choice(theme, theme) for theme in themes]
+            pick(self._screen, "Colours", choices, self.set_theme)
+        elif (wanted := by_name(name)) in themes:
+            app.theme = wanted
+        else:
+            raise Refused(f"There is no theme “{name}”. /theme shows them all.")
+
+    def toggle(self, pane: Pane) -> None:
+        """Show a list at the side, or hide it."""
+        self._panes.toggle(pane)
+
+    def show_help(self) -> None:
+        """Show all keys and commands."""
+        self._screen.app.push_screen(HelpScreen(self._keys))
+
+    def quit(self) -> None:
+        """End the program."""
+        self._screen.app.exit()
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """Tell the person something, briefly."""
+        self._screen.app.notify(text, severity=severity, markup=False)
