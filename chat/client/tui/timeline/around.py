@@ -69,7 +69,9 @@ def around(log: Log, index: int, unread: Key | None) -> Around:
     day = previous is None or _is_new_day(previous, message)
     is_unread = unread is not None and log.key(top) == unread
     gap = message.seq is not None and log[top].seq in log.gaps
-    grouped = not (day or is_unread or gap) and _groups(previous, message)
+    ruled = day or is_unread or gap
+    grouped = not ruled and _groups(previous, message)
+    both_small = _is_small(previous) and _is_small(message)
     return Around(
         older=previous is None and not log.complete and message.seq is not None,
         beginning=previous is None and log.complete,
@@ -77,7 +79,7 @@ def around(log: Log, index: int, unread: Key | None) -> Around:
         unread=is_unread,
         gap=gap,
         grouped=grouped,
-        spaced=not grouped and not (_is_small(previous) and _is_small(message)),
+        spaced=previous is not None and not grouped and (ruled or not both_small),
         folded=folded,
         target=target,
     )

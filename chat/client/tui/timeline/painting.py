@@ -87,5 +87,5 @@ class Painter:
             bar = Segment("▌", palette["accent"])
         else:
             bar = Segment(" ")
-        time = row.line.gutter or (row.block.time if timed and row.is_first else "")
+        time = row.line.gutter or (row.block.time if timed and row.lacks_time else "")
         return bar, Segment(f"{time:>{width - 2}} " if width > 2 else " ", palette["time"])

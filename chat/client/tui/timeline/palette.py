@@ -43,8 +43,8 @@ COMPONENT_CSS = """
 & > .timeline--mention { color: $text-primary; }
 & > .timeline--mention-own { background: $warning-muted; color: $text-warning; text-style: bold; }
 & > .timeline--channel { color: $text-primary; }
-& > .timeline--link { color: $text-accent; text-style: underline; }
-& > .timeline--code { background: $surface; color: $text-secondary; }
+& > .timeline--link { color: $text-primary; text-style: underline; }
+& > .timeline--code { background: $surface; color: $text-accent; }
 & > .timeline--code-block { background: $surface; color: $foreground; }
 & > .timeline--code-keyword { color: $text-accent; }
 & > .timeline--code-string { color: $text-success; }

@@ -158,7 +158,8 @@ class Renderer:
         bar = Piece("┌ ", palette["quote-bar"])
         if target is None:
             return Line(*segments([bar, Piece(crop(f"message {seq}", room), palette["quote"])]))
-        text = "message deleted" if target.erased else target.text[:_QUOTED]
+        own = (part.text for part in blocks(target.text[:_QUOTED]) if part.kind == "text")
+        text = "message deleted" if target.erased else next(own, target.text[:_QUOTED])
         name = crop(target.author, room)
         words = crop(f" {text}" if target.me else f": {text}", max(1, room - len(name)))
         return Line(

@@ -27,7 +27,6 @@ __all__ = ["Row", "Sheet", "Window"]
 
 _CACHED_LINES = 4_000
 _LONGEST = 8_191
-_OWN_WALK = 500
 
 
 class Row(NamedTuple):
@@ -41,9 +40,10 @@ class Row(NamedTuple):
     block: Block
 
     @property
-    def is_first(self) -> bool:
-        """Whether the message's own text begins here."""
-        return self.number == self.block.lead
+    def lacks_time(self) -> bool:
+        """Whether the message begins here without a header that tells the time."""
+        lead = self.block.lead
+        return self.number == lead and not (lead and self.block.lines[lead - 1].gutter)
 
 
 @dataclass(slots=True)
@@ -122,22 +122,6 @@ class Sheet:
         if before != key:
             self._touch({changed for changed in (before, key) if changed is not None})
 
-    def first_unread(self, seq: int, user: str) -> Key | None:
-        """Return the line for the unread rule: the first message of another from `seq` on.
-
-        None if there is none, or if nothing above it is loaded.
-        """
-        start = self.log.index_from(seq)
-        if start == 0:
-            return None
-        for index in range(start, min(len(self.log), start + _OWN_WALK)):
-            message = self.log[index]
-            if message.seq is None:
-                return None
-            if message.kind == "message" and message.author != user and not message.erased:
-                return message.seq
-        return None
-
     # Where the window is
 
     @property
@@ -178,6 +162,14 @@ class Sheet:
         window = self.settle()
         if not window.at_end and window.rows:
             self._hang(window.first, window.rows[0].number)
+
+    def show_top(self) -> None:
+        """Move the window to the first row of all."""
+        index = 0
+        while index < len(self.log) - 1 and not self.block(index).lines:
+            index += 1
+        if len(self.log):
+            self._hang(index, 0)
 
     def reveal(self, index: int) -> None:
         """Move the window as little as needed to show a line, or its top if it is higher."""

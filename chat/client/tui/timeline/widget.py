@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset, Region, Size
@@ -18,6 +18,7 @@ from textual.widget import Widget
 from chat.client.state import Message, TimelineChanged
 from chat.client.tui.timeline import messages
 from chat.client.tui.timeline.cursor import may, nearest, stands_on
+from chat.client.tui.timeline.frame import Frame
 from chat.client.tui.timeline.log import Key
 from chat.client.tui.timeline.messages import News
 from chat.client.tui.timeline.painting import Painter
@@ -25,6 +26,7 @@ from chat.client.tui.timeline.palette import COMPONENT_CSS, COMPONENTS, Palette
 from chat.client.tui.timeline.render import Renderer
 from chat.client.tui.timeline.selection import row_number, selected_text
 from chat.client.tui.timeline.sheet import Row, Sheet
+from chat.client.tui.timeline.unread import first_unread, is_live
 
 __all__ = ["Place", "Timeline"]
 
@@ -106,9 +108,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         self._palette = Palette()
         self._stale_styles = True
         self._sheet = Sheet(self._make_renderer())
-        self._painter = Painter(self._sheet.renderer, Style.null(), Style.null())
+        self._frame = Frame(self._sheet.renderer)
         self._cursor: Key | None = None
-        self._rows: list[Row] = []
         self._update_due = False
         self._news = News()
 
@@ -129,7 +130,14 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         if change.channel != self._channel:
             return
         log = self._sheet.log
-        first, watched = log.first_seq, self._is_watched(change)
+        first = log.first_seq
+        watched = (
+            len(log) > 0
+            and self._sheet.unread is None
+            and self.at_bottom
+            and self.app.app_focus
+            and is_live(change, self._shown_at)
+        )
         self._sheet.apply(change)
         if change.reset or log.first_seq != first or change.complete is not None:
             self._news.ask_older_again()
@@ -178,18 +186,6 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         """The highest seq that shows."""
         return self._news.seen
 
-    def _is_watched(self, change: TimelineChanged) -> bool:
-        """Whether what comes in arrives under the reader's eyes, so that it is not to be marked."""
-        return (
-            not change.reset
-            and self.at_bottom
-            and self.app.app_focus
-            and self._sheet.unread is None
-            and bool(change.upserts)
-            and len(self._sheet.log) > 0
-            and change.upserts[0].ts >= self._shown_at
-        )
-
     def watch_unread_from(self) -> None:
         """Move the unread rule."""
         self._place_unread_rule()
@@ -197,13 +193,18 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _place_unread_rule(self) -> None:
         seq = self.unread_from
-        self._sheet.unread = None if seq is None else self._sheet.first_unread(seq, self._user)
+        log = self._sheet.log
+        self._sheet.unread = None if seq is None else first_unread(log, seq, self._user)
 
     # Laying out
 
     def _make_renderer(self) -> Renderer:
         airy = self.is_attached and self.app.size.height >= _AIRY_FROM
         return Renderer(self._palette, self._user, self.size.width or 80, airy=airy)
+
+    def _make_painter(self) -> Painter:
+        selection = self.screen.get_component_rich_style("screen--selection")
+        return Painter(self._sheet.renderer, self.rich_style, selection)
 
     def _update_soon(self) -> None:
         if not self._update_due:
@@ -219,7 +220,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         window = self._sheet.settle()
         if self._cursor is not None and self._sheet.log.find(self._cursor) is None:
             self._set_cursor(None)
-        self._paint_changed(window.rows)
+        painter = self._make_painter()
+        self._paint(self._frame.take(window.rows, self.size.height, painter))
         total = max(window.total, self.size.height)
         if self.virtual_size != (self.size.width, total):
             self.set_reactive(Widget.virtual_size, Size(self.size.width, total))
@@ -242,11 +244,6 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         renderer, height = self._make_renderer(), self.size.height
         if renderer != self._sheet.renderer or height != self._sheet.height:
             self._sheet.restyle(renderer, height)
-        selection = self.screen.get_component_rich_style("screen--selection")
-        painter = Painter(self._sheet.renderer, self.rich_style, selection)
-        if painter != self._painter:
-            self._painter = painter
-            self._rows = []
 
     def notify_style_update(self) -> None:
         """Resolve the styles again."""
@@ -255,43 +252,15 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         if self.is_attached:
             self._update_soon()
 
-    def _paint_changed(self, rows: list[Row]) -> None:
-        old, self._rows = self._rows, rows
-        if len(old) != len(rows):
-            self.refresh()
-            return
-        top = self.size.height - len(rows)
-        changed = [
-            top + y for y, (was, now) in enumerate(zip(old, rows, strict=True)) if was != now
-        ]
-        self._paint(changed)
-
-    def _paint(self, lines: list[int]) -> None:
-        if lines:
-            self.refresh(*(Region(0, y, self.size.width, 1) for y in lines))
-
-    def _paint_message(self, key: Key | None) -> None:
-        top = self.size.height - len(self._rows)
-        self._paint([top + y for y, row in enumerate(self._rows) if row.key == key])
-
     def render_line(self, y: int) -> Strip:
         """Paint one row of the window; the newest line stands at the bottom."""
-        row = self._row(y)
-        if row is None:
-            return self._painter.blank()
-        offset = row_number(row)
-        selection = self.text_selection
-        return self._painter.strip(
-            row,
-            offset,
-            cursor=row.key == self._cursor,
-            timed=row.key in (self._cursor, self._hovered),
-            selected=selection.get_span(offset) if selection else None,
+        return self._frame.strip(
+            y, cursor=self._cursor, hovered=self._hovered, selection=self.text_selection
         )
 
-    def _row(self, y: int) -> Row | None:
-        index = y - (self.size.height - len(self._rows))
-        return self._rows[index] if 0 <= index < len(self._rows) else None
+    def _paint(self, lines: Iterable[int]) -> None:
+        if regions := [Region(0, y, self.size.width, 1) for y in lines]:
+            self.refresh(*regions)
 
     # Scrolling
 
@@ -332,16 +301,13 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     def action_end(self, direction: int) -> None:
         """Go to the oldest line that is loaded, or to the newest; the cursor goes along."""
         log = self._sheet.log
-        if not len(log):
-            return
         if self._cursor is not None:
             start = 0 if direction < 0 else len(log) - 1
             self._set_cursor(nearest(log, start, -direction))
         if direction > 0:
             self.jump_to_bottom()
         else:
-            self._scroll(0)
-            self._sheet.show(0, above=self._sheet.block(0).lead)
+            self._sheet.show_top()
             self._update_soon()
 
     # The cursor
@@ -380,8 +346,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         if key == self._cursor:
             return
         old, self._cursor = self._cursor, key
-        self._paint_message(old)
-        self._paint_message(key)
+        self._paint(self._frame.lines_of(old))
+        self._paint(self._frame.lines_of(key))
         self.post_message(self.Selected(self.cursor))
         self.refresh_bindings()
 
@@ -390,7 +356,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         """Follow a link, or put the cursor on a message; twice: select its text."""
         event.prevent_default()
-        row = self._row(event.y)
+        row = self._frame.row(event.y)
         url = event.style.meta.get("url")
         if event.chain == 2 and row is not None:
             self._select_message(row)
@@ -410,7 +376,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Show the time of the message under the mouse."""
-        row = self._row(event.y)
+        row = self._frame.row(event.y)
         self._hover(None if row is None else row.key)
 
     def on_leave(self) -> None:
@@ -420,8 +386,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     def _hover(self, key: Key | None) -> None:
         if key != self._hovered:
             old, self._hovered = self._hovered, key
-            self._paint_message(old)
-            self._paint_message(key)
+            self._paint(self._frame.lines_of(old))
+            self._paint(self._frame.lines_of(key))
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Return the selected text, as it was written rather than as it is wrapped."""
