@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from chat import __version__
-from chat.errors import CommandError, StartupError
+from chat.errors import CommandError, StartupError, StoreUnavailable
 from chat.protocol.codec import json_schema
 from chat.server.config import ServerSettings, TokenSettings, load
 
@@ -59,8 +59,8 @@ def _token(arguments: list[str]) -> int:
     token = secrets.token_urlsafe(32)
     try:
         issue_token(settings.store_url, settings.name, hash_token(token))
-    except CommandError as exc:
-        raise StartupError(exc.message) from None
+    except (CommandError, StoreUnavailable) as exc:
+        raise StartupError(str(exc)) from None
     sys.stderr.write(f"A further token for {settings.name}; keep it secret:\n")
     sys.stdout.write(token + "\n")
     return 0

@@ -169,7 +169,7 @@ class Connection(ServerConnection):
         """Heartbeat: cut a peer from which nothing came since the last one, ping the others."""
         if self.protocol.state is not OPEN or self.endpoint is None:
             return
-        if not self.is_heard:
+        if not self.is_heard and not self._held:  # while we do not read, we cannot hear
             self.end(CloseCode.HEARTBEAT_LOST, "nothing was heard from you for a heartbeat")
             return
         self.is_heard = False

@@ -50,6 +50,7 @@ CROWD = 250
 TYPING_NAMES = 5
 """Names in one `typing` frame."""
 UNAVAILABLE = "the server cannot write to its disk now; nothing was stored, try again"
+UNREADABLE = "the server cannot read its disk now; try again"
 
 
 class Services:
@@ -77,7 +78,10 @@ class Services:
 
     def write(self, operation: Operation, then: Continuation) -> None:
         """Hand an operation to the writer; `then` gets its outcome after the commit."""
-        self.store.submit(Pending(operation, then))
+        try:
+            self.store.submit(Pending(operation, then))
+        except StoreUnavailable as closed:  # the server is stopping
+            then(closed)
 
     def committed(self, batch: Sequence[tuple[Pending, Outcome]]) -> None:
         """Take a group commit over to the event loop (called in the writer's thread)."""
@@ -101,8 +105,9 @@ class Services:
             elif isinstance(error, CommandError):
                 refused(error)
             else:
-                log.error("a read failed", exc_info=error)
-                refused(CommandError(ErrorCode.UNAVAILABLE, "the log cannot be read now"))
+                if not isinstance(error, StoreUnavailable):
+                    log.error("a read failed", exc_info=error)
+                refused(CommandError(ErrorCode.UNAVAILABLE, UNREADABLE, retry_after=1.0))
 
         self.store.read(query).add_done_callback(back_on_loop)
 
