@@ -54,6 +54,9 @@ class ChatApp(App[None]):
     }
     CommandPalette > Vertical { width: 72; max-width: 94%; }
     CommandPalette SearchIcon { display: none; }
+    /* Not over the composer: one goes on writing while something is told. */
+    ToastRack { dock: top; align: right top; margin: 1 0 0 0; }
+    Toast { padding: 0 1; margin-top: 0; background: $panel; max-width: 70%; }
     """
     COMMANDS: ClassVar[set[Any]] = {ChatCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -77,6 +80,7 @@ class ChatApp(App[None]):
         self._settings = settings
         self._own_keys = dict(keymap or {})
         self._is_started = False
+        self._is_ready = False
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Show the screens until the person leaves.
@@ -103,7 +107,7 @@ class ChatApp(App[None]):
         return MainScreen(self.core, self._settings.name, key_rows(self._own_keys))
 
     def on_mount(self) -> None:
-        """Take in what is on disk, and what happens from now on."""
+        """Dress the screens, and let the core begin."""
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.set_keymap(self._own_keys)
@@ -111,6 +115,10 @@ class ChatApp(App[None]):
         kept = self.core.pref(_THEME)
         self.theme = kept if kept in self.available_themes else DARK.name
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
+
+    def on_ready(self) -> None:
+        """Take in what is on disk, and what happens from now on."""
+        self._is_ready = True
         self._take_in()
 
     def exit(self, *args: Any, **kwargs: Any) -> None:
@@ -177,6 +185,8 @@ class ChatApp(App[None]):
             self.core.start()
 
     def _take_in(self) -> None:
+        if not self._is_ready:
+            return
         self._main.take_in(self.core.drain())
 
     def _keep_theme(self, name: str) -> None:

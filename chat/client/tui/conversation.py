@@ -107,6 +107,10 @@ class Conversation:
         elif self.desk.current not in known and known:
             wishes = (self.desk.previous, self.core.pref(_LAST_CHANNEL), GENERAL, *known)
             self.open_channel(next(name for name in wishes if name in known))
+        elif self.desk.current is not None and not known:
+            self._put_away()
+            self.desk.current = None
+            self.view.compose_with(self._sheet_of("").text, "")
 
     # Where one is.
 

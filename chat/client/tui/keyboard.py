@@ -3,13 +3,14 @@ r"""What a terminal sends, turned into keys and pastes as they were meant.
 Textual 8 reads three things differently from what a person did:
 
 - Alt+Enter, sent as `ESC CR`, becomes a plain `enter`: it would send instead of making a new line.
-- Under xterm's modifyOtherKeys, Shift+Enter becomes a key called `shift+\r`.
+- Under xterm's modifyOtherKeys, Shift+Enter becomes a key called `shift+\r`, Alt+Enter `\r`.
 - An ESC inside a bracketed paste ends the paste; the rest is replayed as keystrokes, Enter
   included.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from textual import events
@@ -18,9 +19,8 @@ from textual.message import Message
 
 __all__ = ["InputParser"]
 
-_SEQUENCES = {"\x1b\r": "alt+enter", "\x1b\n": "alt+enter"}
-# Key names that end in the character itself, as modifyOtherKeys makes them.
-_CHARACTERS = {"\r": "enter", "\t": "tab", "\x7f": "backspace", "\x1b": "escape"}
+_ALT_ENTER = ("\x1b\r", "\x1b\n")
+_OTHER_KEY = re.compile(r"\x1b\[27;(?P<modifiers>\d+);(?P<code>\d+)~")
 
 
 class InputParser(XTermParser):
@@ -64,15 +64,12 @@ class InputParser(XTermParser):
             data, self._in_paste = data[at + len(BRACKETED_PASTE_END) :], False
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
-        if name := _SEQUENCES.get(sequence):
-            yield events.Key(name, None)
-            return
-        for key in super()._sequence_to_key_events(sequence, alt=alt):
-            modifiers, plus, character = key.key.rpartition("+")
-            if plus and (name := _CHARACTERS.get(character)):
-                yield events.Key(f"{modifiers}+{name}", None)
-            else:
-                yield key
+        if sequence in _ALT_ENTER:
+            return (events.Key("alt+enter", None),)
+        if match := _OTHER_KEY.fullmatch(sequence):
+            # The kitty protocol says the same, and Textual reads that right.
+            sequence = f"\x1b[{match['code']};{match['modifiers']}u"
+        return super()._sequence_to_key_events(sequence, alt=alt)
 
 
 def _partial_end(data: str) -> int:

@@ -48,7 +48,7 @@ class FakeCore:
         self.prefs: dict[str, str] = {}
         self.pages: dict[str, tuple[Message, ...]] = {}
         self.futures: dict[str, Future[Any]] = {}
-        self._wake = wake
+        self.wake = wake
         self._updates: list[Update] = []
         self._cids = count(1)
 
@@ -57,7 +57,7 @@ class FakeCore:
     def tell(self, *updates: Update) -> None:
         """Let the screens know."""
         self._updates.extend(updates)
-        self._wake()
+        self.wake()
 
     def go_online(self, *channels: ChannelInfo, user: str = "me") -> None:
         """Be connected, with these channels."""

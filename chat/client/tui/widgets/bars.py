@@ -182,18 +182,22 @@ class StatusBar(Widget):
     remaining: reactive[float] = reactive(0.0)
 
     def render(self) -> Content:
-        """Draw the line; hints give way first."""
+        """Draw the line; hints give way first, the last of them before the others."""
         width = self.content_size.width
         left = self._left()
-        right = Content("   ").join(
-            Content.assemble((key, "bold $text-primary"), " ", (label, "$foreground 70%"))
-            for key, label in self.hints
-        )
-        if left.cell_length + right.cell_length + 2 > width:
-            right = Content("")
+        right = self._right(width - left.cell_length - 2)
         left = elide(left, width - right.cell_length)
         gap = " " * max(width - left.cell_length - right.cell_length, 0)
         return Content.assemble(left, gap, right)
+
+    def _right(self, width: int) -> Content:
+        hints = [
+            Content.assemble((key, "bold $text-primary"), " ", (label, "$foreground 70%"))
+            for key, label in self.hints
+        ]
+        while hints and sum(hint.cell_length + 3 for hint in hints) - 3 > width:
+            hints.pop()
+        return Content("   ").join(hints)
 
     def _left(self) -> Content:
         sign, colour, text = _LINKS[self.connection.link]

@@ -1,0 +1,115 @@
+"""The client's screens in Pilot's hands, around a core that a test plays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from textual.pilot import Pilot
+
+from chat.client.config import ClientSettings
+from chat.client.tui.app import ChatApp
+from chat.client.tui.conversation import Conversation
+from chat.client.tui.screens.main import MainScreen
+from chat.client.tui.widgets.composer import Composer
+from tests.client.tui.fakes import FakeCore, info, said
+
+PATIENCE = 10.0
+
+
+class Desktop:
+    """The running app, its fake core, and what a test wants to do and see."""
+
+    def __init__(self, app: ChatApp, pilot: Pilot[None], core: FakeCore) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.core = core
+
+    @property
+    def main(self) -> MainScreen:
+        return cast(MainScreen, self.app.screen_stack[0])
+
+    @property
+    def conversation(self) -> Conversation:
+        return self.main.conversation
+
+    @property
+    def composer(self) -> Composer:
+        return self.main.query_one(Composer)
+
+    @property
+    def told(self) -> list[str]:
+        """The notifications so far."""
+        return [each.message for each in self.app._notifications]
+
+    async def until(self, condition: Callable[[], Any], what: str = "") -> None:
+        """Let the app work until `condition` holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"still not so: {what}\n{self.screen()}"
+            await self.pilot.pause(0.01)
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, and let the app come to rest."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, text: str, *keys: str) -> None:
+        """Type text into the composer, then press keys."""
+        names = {" ": "space", "\n": "ctrl+j", "/": "slash"}
+        await self.press(*(names.get(char, char) for char in text), *keys)
+
+    def screen(self) -> str:
+        """Return the text of the topmost screen as a terminal would show it."""
+        screen = self.app.screen
+        strips = screen._compositor.render_strips()
+        return "\n".join(strip.text for strip in strips)
+
+
+Open = Callable[..., AbstractAsyncContextManager[Desktop]]
+
+
+@pytest.fixture
+def open_desktop() -> Open:
+    """Return what opens the client: `async with open_desktop(channels, size=…) as desktop`."""
+
+    @asynccontextmanager
+    async def open_one(
+        *channels: Any, size: tuple[int, int] = (80, 24), keymap: dict[str, str] | None = None
+    ) -> AsyncIterator[Desktop]:
+        core = FakeCore()
+
+        def make_core(wake: Callable[[], None]) -> FakeCore:
+            core.wake = wake
+            return core
+
+        app = ChatApp(ClientSettings(name="me"), make_core=make_core, keymap=keymap)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            desktop = Desktop(app, pilot, core)
+            if channels:
+                core.go_online(*channels)
+                await desktop.until(lambda: desktop.conversation.desk.current, "a channel is open")
+            await pilot.pause()
+            yield desktop
+
+    return open_one
+
+
+@pytest.fixture
+async def desktop(open_desktop: Open) -> AsyncIterator[Desktop]:
+    """Return a client in `#general`, which has six messages, and in two more channels."""
+    channels = (info("#general", head=6), info("#tea", head=2), info("@alice,me", head=1))
+    async with open_desktop(*channels) as desk:
+        words = ("good morning", "hello", "tea?", "yes", "no", "mine")
+        authors = ("alice", "bob", "alice", "bob", "carol", "me")
+        page = tuple(
+            said(seq, author, text)
+            for seq, (author, text) in enumerate(zip(authors, words, strict=True), 1)
+        )
+        desk.core.pages["#general"] = page
+        desk.core.open_channel("#general")
+        await desk.until(lambda: "mine" in desk.screen(), "the messages are shown")
+        yield desk

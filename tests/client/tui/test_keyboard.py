@@ -1,0 +1,89 @@
+"""What terminals send, and which keys and pastes it becomes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual import events
+from textual.message import Message
+
+from chat.client.tui.keyboard import InputParser
+
+START, END = "\x1b[200~", "\x1b[201~"
+
+
+def parse(*chunks: str) -> list[Message]:
+    """Return what a terminal's output in `chunks` becomes."""
+    parser = InputParser()
+    return [message for chunk in chunks for message in parser.feed(chunk)]
+
+
+def keys(*chunks: str) -> list[str]:
+    return [message.key for message in parse(*chunks) if isinstance(message, events.Key)]
+
+
+def pastes(*chunks: str) -> list[str]:
+    return [message.text for message in parse(*chunks) if isinstance(message, events.Paste)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "key"),
+    [
+        ("\x1b\r", "alt+enter"),  # Alt+Enter of nearly every terminal
+        ("\x1b[13;3u", "alt+enter"),  # the same under the kitty protocol
+        ("\x1b[27;3;13~", "alt+enter"),  # and under modifyOtherKeys
+        ("\x1b[27;2;13~", "shift+enter"),
+        ("\x1b[13;2u", "shift+enter"),
+        ("\x1b[27;5;13~", "ctrl+enter"),
+        ("\x1b[27;5;9~", "ctrl+tab"),
+        ("\r", "enter"),
+        ("\n", "ctrl+j"),
+        ("\x1b[1;3B", "alt+down"),
+        ("a", "a"),
+    ],
+)
+def test_a_key_has_one_name_whatever_the_terminal_calls_it(sent: str, key: str) -> None:
+    assert keys(sent) == [key]
+
+
+def test_letters_after_alt_enter_are_letters() -> None:
+    assert keys("\x1b\rab") == ["alt+enter", "a", "b"]
+
+
+def test_a_paste_keeps_its_line_breaks() -> None:
+    assert pastes(f"{START}one\rtwo{END}") == ["one\rtwo"]
+
+
+def test_an_escape_in_a_paste_neither_ends_it_nor_becomes_keys() -> None:
+    sent = f"{START}\x1b[31mred\x1b[0m\rrm -rf /\r{END}x"
+    assert pastes(sent) == ["[31mred[0m\rrm -rf /\r"]
+    assert keys(sent) == ["x"]
+
+
+def test_two_pastes_are_two() -> None:
+    assert pastes(f"{START}one{END}{START}two{END}") == ["one", "two"]
+
+
+@given(
+    text=st.text(st.sampled_from("ab\r\x1b[2001~\u00e9"), max_size=30).filter(
+        lambda text: END not in text
+    ),
+    cuts=st.lists(st.integers(0, 60), max_size=6),
+)
+def test_a_paste_arrives_whole_wherever_the_reads_cut_it(text: str, cuts: list[int]) -> None:
+    # A text whose end runs into the marker after it reads as an earlier end; terminals send such
+    # a thing as little as the marker itself.
+    sent = f"a{START}{text}{END}b"
+    if sent.index(END) != len(sent) - len(END) - 1:
+        return
+    edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
+    chunks = [sent[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    assert keys(*chunks) == ["a", "b"]
+    assert "".join(pastes(*chunks)) == text.replace("\x1b", "")
+
+
+def test_the_end_of_input_is_the_end() -> None:
+    parser = InputParser()
+    assert [message for message in parser.feed("a") if isinstance(message, events.Key)]
+    assert list(parser.feed("")) == []
