@@ -1,0 +1,196 @@
+"""The rules of a log once more, as plainly as they can be said: what the store is compared with.
+
+`Model` predicts what each operation gives; `fold` says what a log holds after its events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chat.errors import ErrorCode
+from chat.protocol.items import Event, Item
+from chat.store.ops import Append, JoinChannel, LeaveChannel, MarkRead, Operation, User
+from chat.text import mentioned_names
+
+Prediction = ErrorCode | tuple[str, int | None]
+"""A refusal, or (`new`, `repeated`, `nothing`) and the seq of the event."""
+
+
+@dataclass
+class Sketch:
+    """One event as the model keeps it."""
+
+    kind: str
+    author: str
+    target: int | None = None
+    is_erased: bool = False
+
+
+@dataclass
+class Log:
+    """One channel as the model keeps it."""
+
+    events: list[Sketch] = field(default_factory=list)
+    roles: dict[str, str] = field(default_factory=dict)
+    markers: dict[str, int] = field(default_factory=dict)
+    reactions: set[tuple[int, str, str]] = field(default_factory=set)
+
+    def add(self, kind: str, author: User, target: int | None = None) -> Prediction:
+        self.events.append(Sketch(kind, author.name, target))
+        return "new", len(self.events)
+
+    def message(self, seq: int | None) -> Sketch | None:
+        if seq is None or not 0 < seq <= len(self.events):
+            return None
+        found = self.events[seq - 1]
+        return found if found.kind == "message" and not found.is_erased else None
+
+
+class Model:
+    """All channels and cids."""
+
+    def __init__(self) -> None:
+        self.logs: dict[str, Log] = {}
+        self.cids: dict[tuple[str, str], tuple[str, str, int | None, int]] = {}
+
+    def apply(self, operation: Operation) -> Prediction:
+        if isinstance(operation, Append):
+            return self._append(operation)
+        assert isinstance(operation, JoinChannel | LeaveChannel | MarkRead)
+        name = operation.user.name
+        if isinstance(operation, JoinChannel):
+            return self._join(operation)
+        log = self.logs.get(operation.channel)
+        if log is None:
+            return ErrorCode.NO_SUCH_CHANNEL
+        if name not in log.roles:
+            return ErrorCode.NOT_A_MEMBER
+        if isinstance(operation, LeaveChannel):
+            del log.roles[name]
+            return log.add("leave", operation.user)
+        if operation.seq > len(log.events):
+            return ErrorCode.INVALID
+        log.markers[name] = max(log.markers[name], operation.seq)
+        return "nothing", log.markers[name]
+
+    def _join(self, operation: JoinChannel) -> Prediction:
+        is_new = operation.channel not in self.logs
+        log = self.logs.setdefault(operation.channel, Log())
+        name = operation.user.name
+        if name in log.roles:
+            return "nothing", None
+        log.roles[name] = "owner" if is_new else "member"
+        done = log.add("join", operation.user)
+        log.markers[name] = len(log.events)
+        return done
+
+    def _append(self, operation: Append) -> Prediction:
+        key = (operation.user.name, operation.cid or "")
+        if operation.cid is not None and key in self.cids:
+            *meaning, seq = self.cids[key]
+            same = meaning == [operation.channel, operation.kind, operation.target]
+            return ("repeated", seq) if same else ErrorCode.CID_REUSED
+        log = self.logs.get(operation.channel)
+        if log is None:
+            return ErrorCode.NO_SUCH_CHANNEL
+        if operation.user.name not in log.roles:
+            return ErrorCode.NOT_A_MEMBER
+        done = self._carry_out(log, operation)
+        if isinstance(done, tuple) and done[0] == "new" and operation.cid is not None:
+            assert done[1] is not None
+            meaning_of = (operation.channel, operation.kind, operation.target)
+            self.cids[key] = (*meaning_of, done[1])
+        return done
+
+    def _carry_out(self, log: Log, operation: Append) -> Prediction:
+        user, body, target = operation.user, operation.body, operation.target
+        if operation.kind == "message":
+            reply_to = body.get("reply_to")
+            if reply_to is not None and (
+                reply_to > len(log.events) or log.events[reply_to - 1].kind != "message"
+            ):
+                return ErrorCode.NO_SUCH_MESSAGE
+            return log.add("message", user)
+        if operation.kind == "topic":
+            return log.add("topic", user)
+        message = log.message(target)
+        if message is None or target is None:
+            return ErrorCode.NO_SUCH_MESSAGE
+        if operation.kind == "react":
+            return self._react(log, user, target, body)
+        is_mine = message.author == user.name
+        if not is_mine and (operation.kind == "edit" or log.roles[user.name] != "owner"):
+            return ErrorCode.FORBIDDEN
+        if operation.kind == "delete":
+            message.is_erased = True
+        return log.add(operation.kind, user, target)
+
+    def _react(self, log: Log, user: User, target: int, body: dict[str, Any]) -> Prediction:
+        reaction = (target, user.name, body["emoji"])
+        if body["remove"] == (reaction not in log.reactions):
+            return "nothing", None
+        log.reactions ^= {reaction}
+        return log.add("react", user, target)
+
+
+def fold(events: list[Event]) -> list[Item]:
+    """Return what a log holds after `events`, the way a client would find out."""
+    items: list[dict[str, Any]] = []
+    for event in events:
+        fields = event.model_dump(exclude={"type", "channel"})
+        items.append({**fields, "rev": event.seq, "edited": False, "reactions": {}})
+        if event.kind in ("edit", "delete", "react"):
+            assert event.target is not None
+            target = items[event.target - 1]
+            about = [item for item in items[:-1] if item["target"] == event.target]
+            target["rev"] = event.seq
+            _FOLDS[event.kind](event, target, about)
+    for item in items:
+        item["reactions"] = {emoji: tuple(names) for emoji, names in item["reactions"].items()}
+    return [Item(**item) for item in items]
+
+
+def _fold_edit(event: Event, target: dict[str, Any], about: list[dict[str, Any]]) -> None:
+    target.update(text=event.text, mentions=event.mentions, edited=True)
+    for item in about:
+        if item["kind"] == "edit":
+            item.update(text=None, mentions=(), erased=True)
+
+
+def _fold_delete(_event: Event, target: dict[str, Any], about: list[dict[str, Any]]) -> None:
+    target.update(text=None, mentions=(), reactions={}, erased=True)
+    for item in about:
+        item.update(text=None, mentions=(), emoji=None, erased=True)
+
+
+def _fold_react(event: Event, target: dict[str, Any], _about: list[dict[str, Any]]) -> None:
+    names = target["reactions"].setdefault(event.emoji, [])
+    if event.remove:
+        names.remove(event.author)
+    else:
+        names.append(event.author)
+    if not names:
+        del target["reactions"][event.emoji]
+
+
+_FOLDS = {"edit": _fold_edit, "delete": _fold_delete, "react": _fold_react}
+
+
+def unread(items: list[Item], user: User, marker: int) -> tuple[int, int]:
+    """Return how many messages, and mentions, lie above a marker."""
+    above = [
+        item
+        for item in items
+        if item.seq > marker
+        and item.kind == "message"
+        and item.author != user.name
+        and not item.erased
+    ]
+    return len(above), sum(user.name in item.mentions for item in above)
+
+
+def mentioned(text: str, members: list[str]) -> tuple[str, ...]:
+    """Return the members whom a text mentions."""
+    by_key = {name.lower(): name for name in members}
+    return tuple(by_key[name] for name in mentioned_names(text) if name in by_key)

@@ -1,0 +1,159 @@
+"""Deleted means gone from the disk: from the database, and from the log beside it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+
+from chat.store import sqlite
+from chat.store.ops import Append, Operation, User
+from chat.store.reading import Reader
+from tests.serving import eventually
+from tests.store.opened import OpenStore, delete, edit, message, react
+
+# Longer, so that the waiting below cannot be for a truncation that is about to happen.
+PROMISED = 5.0
+
+
+def found(store: OpenStore, strings: Iterable[str]) -> list[str]:
+    """Return those of `strings` that any file of the store holds."""
+    files = [path.read_bytes() for path in store.folder.iterdir()]
+    return [each for each in strings if any(each.encode() in content for content in files)]
+
+
+def gone(store: OpenStore, *strings: str) -> Callable[[], bool]:
+    return lambda: not found(store, strings)
+
+
+def test_a_deleted_message_is_gone_within_seconds(store: OpenStore, alice: User, bob: User) -> None:
+    seq = store.send(alice, "the-first-text")
+    store.append(edit(alice, seq, "the-second-text ü"))
+    store.append(react(bob, seq, "the-emoji"))
+    written = ("the-second-text ü", "the-emoji")
+    assert found(store, written) == list(written)
+    store.append(delete(alice, seq))
+    eventually(
+        gone(store, "the-first-text", *written), "deleted text on the disk", patience=PROMISED
+    )
+
+
+def test_an_edited_text_is_gone_too(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice, "the-first-text")
+    store.append(edit(alice, seq, "the-second-text"))
+    eventually(gone(store, "the-first-text"), "replaced text on the disk", patience=PROMISED)
+    assert found(store, ["the-second-text"])
+
+
+def test_a_reader_in_the_way_only_delays_it(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice, "the-text")
+    reading, release = threading.Event(), threading.Event()
+
+    def query(reader: Reader) -> None:
+        reader.user("alice")
+        reading.set()
+        release.wait(20)
+
+    slow = store.store.read(query)
+    assert reading.wait(20)
+    store.append(delete(alice, seq))
+    sends = [store.send(alice) for _ in range(3)]
+    assert sends == [4, 5, 6]
+    release.set()
+    slow.result(20)
+    eventually(gone(store, "the-text"), "deleted text on the disk", patience=PROMISED)
+
+
+def test_closing_leaves_nothing_behind(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice, "the-text")
+    store.append(delete(alice, seq))
+    store.store.close()
+    assert gone(store, "the-text")()
+    assert sorted(path.name for path in store.folder.iterdir()) == ["chat.db", "chat.db.lock"]
+
+
+def test_opening_truncates_what_a_crash_left(
+    store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
+) -> None:
+    seq = store.send(alice, "the-text")
+    store.append(delete(alice, seq))
+    copies = {path.name: path.read_bytes() for path in store.folder.iterdir()}
+    store.store.close()
+    # As a crash would leave it: the text still in the log beside the database.
+    copies["chat.db-wal"] = copies.get("chat.db-wal") or b""
+    for name, content in copies.items():
+        (store.folder / name).write_bytes(content)
+    (store.folder / "chat.db-shm").unlink(missing_ok=True)
+    assert found(store, ["the-text"])
+    again = open_store()
+    eventually(gone(again, "the-text"), "deleted text on the disk", patience=PROMISED)
+    assert again.item(alice, seq).erased
+
+
+def test_no_copy_survives_a_long_life(store: OpenStore, alice: User) -> None:
+    """SQLite moves rows between pages as tables grow; what is erased leaves no copy behind."""
+    chance = random.Random(7)
+    channels = [f"#c{number}" for number in range(8)]
+    heads = {channel: store.join(alice, channel).channel.head for channel in channels}
+    living: dict[tuple[str, int], str] = {}
+    erased: list[str] = []
+
+    def text() -> str:
+        return secrets.token_hex(8) + "é" * chance.choice([0, 20, 100, 700, 3_000])
+
+    def step() -> Operation:
+        channel = chance.choice(channels)
+        heads[channel] += 1
+        if not living or chance.random() < 0.7:
+            written = text()
+            living[channel, heads[channel]] = written
+            return message(alice, written, channel)
+        heads[channel] -= 1
+        at, seq = chance.choice(list(living))
+        heads[at] += 1
+        erased.append(living.pop((at, seq)))
+        if chance.random() < 0.5:
+            return delete(alice, seq, at)
+        living[at, seq] = text()
+        return edit(alice, seq, living[at, seq], at)
+
+    for _ in range(4):
+        done = store.together([step() for _ in range(400)])
+        assert not [each for each in done if isinstance(each, Exception)]
+    store.store.close()
+    assert len(erased) > 400
+    assert not found(store, [each[:16] for each in erased])
+    living_texts = [each[:16] for each in living.values()]
+    assert len(found(store, living_texts)) == len(living_texts)
+
+
+def test_the_pragmas_are_set(store: OpenStore) -> None:
+    expected = {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "secure_delete": 1,
+        "foreign_keys": 1,
+        "query_only": 0,
+    }
+    writer = sqlite.writer_engine(store.file)
+    with writer.connect() as connection:
+        for pragma, value in expected.items():
+            assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value, pragma
+    writer.dispose()
+    with store.store._database.readers.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA query_only").scalar() == 1
+
+
+def test_a_body_is_erased_with_its_reactions_of_many(
+    store: OpenStore, alice: User, bob: User
+) -> None:
+    seq = store.send(alice)
+    reactions: list[Append] = []
+    for number in range(10):
+        reactions.append(react(alice, seq, f"emoji-{number}"))
+        reactions.append(react(alice, seq, f"emoji-{number}", remove=True))
+    store.together(reactions)
+    store.append(delete(alice, seq))
+    store.store.close()
+    assert not found(store, ["emoji-"])

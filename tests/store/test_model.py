@@ -1,0 +1,149 @@
+"""Whatever people do, in whatever commits: the store does what the model says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chat.errors import CommandError, StoreUnavailable
+from chat.protocol.items import Event
+from chat.store.ops import (
+    Appended,
+    JoinChannel,
+    JoinedChannel,
+    LeaveChannel,
+    LeftChannel,
+    Marked,
+    MarkRead,
+    Operation,
+    Outcome,
+    SignedIn,
+    User,
+)
+from tests.store.model import Model, Prediction, fold, mentioned, unread
+from tests.store.opened import OpenStore, delete, edit, message, react, topic
+
+PEOPLE = [User(1, "alice"), User(2, "Bob"), User(3, "carol")]
+CHANNELS = ["#one", "#two"]
+
+people = st.sampled_from(PEOPLE)
+channels = st.sampled_from(CHANNELS)
+seqs = st.integers(1, 12)
+cids = st.none() | st.sampled_from("xyz")
+texts = st.sampled_from(["hello", "@alice hi", "@bob, @carol.", "ünï 👋", "a" * 300])
+emoji = st.sampled_from(["+1", "👍🏽", "heart"])
+
+# Weighted, so that most histories have messages to do something about.
+operations: st.SearchStrategy[Operation] = st.one_of(
+    st.builds(JoinChannel, people, channels),
+    *[
+        st.builds(message, people, texts, channels, cid=cids, reply_to=st.none() | seqs)
+        for _ in range(3)
+    ],
+    *[st.builds(edit, people, seqs, texts, channels, cid=cids) for _ in range(2)],
+    *[
+        st.builds(react, people, seqs, emoji, channels, remove=st.booleans(), cid=cids)
+        for _ in range(2)
+    ],
+    st.builds(delete, people, seqs, channels, cid=cids),
+    st.builds(topic, people, texts, channels, cid=cids),
+    st.builds(MarkRead, people, channels, seqs),
+    st.builds(LeaveChannel, people, channels),
+)
+beginnings: list[Operation] = [
+    *(JoinChannel(person, "#one") for person in PEOPLE),
+    *(message(person, "@alice @bob", "#one") for person in PEOPLE),
+]
+histories = st.lists(st.lists(operations, min_size=1, max_size=20), min_size=1, max_size=4)
+
+
+@pytest.fixture
+def new_store(template: Path, tmp_path: Path) -> Callable[[], OpenStore]:
+    """Return what opens a store with fresh data, again and again."""
+
+    def start() -> OpenStore:
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        (tmp_path / "data").mkdir()
+        shutil.copy(template, tmp_path / "data" / template.name)
+        return OpenStore(tmp_path / "data")
+
+    return start
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(histories)
+def test_the_store_does_what_the_model_says(
+    new_store: Callable[[], OpenStore], history: list[list[Operation]]
+) -> None:
+    model = Model()
+    live: dict[str, list[Event]] = {channel: [] for channel in CHANNELS}
+    with new_store() as store:
+        assert [store.sign_in(person.name) for person in PEOPLE] == PEOPLE
+        for commit in (beginnings, *history):
+            predicted = [model.apply(operation) for operation in commit]
+            outcomes = store.together(commit)
+            assert [told(outcome) for outcome in outcomes] == predicted
+            for event in events_of(outcomes):
+                live[event.channel].append(event)
+        for channel, log in model.logs.items():
+            check_channel(store, channel, live[channel], log.roles, log.markers)
+
+
+def check_channel(
+    store: OpenStore,
+    channel: str,
+    live: list[Event],
+    roles: dict[str, str],
+    markers: dict[str, int],
+) -> None:
+    """Check that a reader sees what followers have folded, and counts what they have not read."""
+    assert [event.seq for event in live] == list(range(1, len(live) + 1))
+    folded = fold(live)
+    for person in PEOPLE:
+        if person.name in roles:
+            assert list(store.log(person, channel)) == folded
+            seat = store.seat(person, channel)
+            assert (seat.role, seat.read) == (roles[person.name], markers[person.name])
+            assert (seat.unread, seat.mentions) == unread(folded, person, seat.read)
+    rows = [(item.seq, item.cid) for item in folded if item.cid is not None]
+    assert len({(folded[seq - 1].author, cid) for seq, cid in rows}) == len(rows)
+
+
+def told(outcome: Outcome) -> Prediction:
+    """Return an outcome the way the model says it."""
+    assert not isinstance(outcome, StoreUnavailable | SignedIn), outcome
+    if isinstance(outcome, CommandError):
+        return outcome.code
+    if isinstance(outcome, Marked):
+        return "nothing", outcome.read
+    if isinstance(outcome, JoinedChannel | LeftChannel):
+        return ("new", outcome.events[0].seq) if outcome.events else ("nothing", None)
+    assert isinstance(outcome, Appended)
+    if outcome.event is not None:
+        assert (outcome.event.seq, outcome.event.mid) == (outcome.seq, outcome.mid)
+        return "new", outcome.seq
+    assert outcome.duplicate
+    return ("repeated" if outcome.seq is not None else "nothing"), outcome.seq
+
+
+def events_of(outcomes: Iterable[Outcome]) -> Iterable[Event]:
+    """Return the events that were appended, in order."""
+    for outcome in outcomes:
+        if isinstance(outcome, Appended) and outcome.event is not None:
+            yield outcome.event
+        elif isinstance(outcome, JoinedChannel | LeftChannel):
+            yield from outcome.events
+
+
+def test_mentions_are_members_as_the_model_says(store: OpenStore) -> None:
+    everyone = [store.sign_in(person.name) for person in PEOPLE]
+    for text in ("@alice @BOB", "@bob. @carol-", "(@Carol)", "x@bob @dave @@alice"):
+        item = store.item(everyone[0], store.send(everyone[0], text))
+        assert item.mentions == mentioned(text, [person.name for person in PEOPLE])

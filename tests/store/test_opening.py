@@ -1,0 +1,221 @@
+"""Opening: what is created, who is kept out, and that a refused file is unharmed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chat.errors import StartupError
+from chat.protocol.values import Limits
+from chat.store import opening
+from chat.store.ops import User
+from chat.store.store import Store
+from tests.store.opened import OpenStore
+
+
+def refuse(path: Path | str) -> str:
+    """Try to open what must be refused; return why, and check that nothing was touched."""
+    url = path if isinstance(path, str) else f"sqlite:///{path}"
+    content = path.read_bytes() if isinstance(path, Path) and path.is_file() else None
+    with pytest.raises(StartupError) as refused:
+        Store.open(url, limits=Limits(), committed=lambda _: None)
+    if isinstance(path, Path) and content is not None:
+        assert path.read_bytes() == content
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def database(store: OpenStore, alice: User) -> Path:
+    """Return the file of a store that was closed."""
+    store.send(alice, "precious")
+    store.store.close()
+    return store.file
+
+
+def change(database: Path, statement: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+class TestCreating:
+    def test_a_new_store_has_general_and_an_identity(self, tmp_path: Path) -> None:
+        with OpenStore(tmp_path / "one") as one, OpenStore(tmp_path / "two") as two:
+            assert one.store.server_id != two.store.server_id
+            listings, _cursor = one.read(lambda reader: reader.directory(cursor=None, limit=9))
+            assert [(each.channel, each.members) for each in listings] == [("#general", 0)]
+
+    def test_the_identity_stays(
+        self, store: OpenStore, open_store: Callable[[], OpenStore]
+    ) -> None:
+        store.store.close()
+        assert open_store().store.server_id == store.store.server_id
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+    def test_only_the_owner_can_look(self, tmp_path: Path) -> None:
+        with OpenStore(tmp_path / "new" / "folder") as store:
+            store.sign_in("alice")
+            modes = {
+                path.name: stat.S_IMODE(path.stat().st_mode) for path in store.folder.iterdir()
+            }
+            assert set(modes.values()) == {0o600}, modes
+            assert "chat.db-wal" in modes
+            assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
+
+    def test_an_empty_file_is_filled(self, tmp_path: Path) -> None:
+        (tmp_path / "chat.db").touch()
+        with OpenStore(tmp_path) as store:
+            assert store.sign_in("alice").id == 1
+
+    def test_odd_folders_serve(self, tmp_path: Path) -> None:
+        with OpenStore(tmp_path / "100% ünïcode #1") as store:
+            assert store.file.exists()
+
+
+class TestRefusing:
+    def test_what_is_no_database(self, tmp_path: Path) -> None:
+        (tmp_path / "chat.db").write_text("my novel, chapter one\n" * 100)
+        assert "is not a chat database" in refuse(tmp_path / "chat.db")
+
+    def test_another_programs_database(self, tmp_path: Path) -> None:
+        change(tmp_path / "chat.db", "CREATE TABLE recipes (title TEXT)")
+        assert "is not a chat database" in refuse(tmp_path / "chat.db")
+
+    def test_a_damaged_header(self, database: Path) -> None:
+        content = bytearray(database.read_bytes())
+        content[16:100] = b"\xff" * 84
+        database.write_bytes(content)
+        assert "restore it from a backup" in refuse(database)
+
+    def test_damaged_pages(self, database: Path) -> None:
+        content = bytearray(database.read_bytes())
+        content[4096:] = os.urandom(len(content) - 4096)
+        database.write_bytes(content)
+        assert "restore it from a backup" in refuse(database)
+
+    def test_a_file_cut_short(self, database: Path) -> None:
+        content = database.read_bytes()
+        database.write_bytes(content[: len(content) // 2])
+        assert "restore it from a backup" in refuse(database)
+
+    def test_a_newer_schema(self, database: Path) -> None:
+        change(database, "UPDATE alembic_version SET version_num = '9999'")
+        assert "newer version" in refuse(database)
+
+    def test_a_folder_in_the_place_of_the_file(self, tmp_path: Path) -> None:
+        (tmp_path / "chat.db").mkdir()
+        assert "is not a file" in refuse(tmp_path / "chat.db")
+
+    def test_a_file_in_the_place_of_the_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "data").touch()
+        assert str(tmp_path / "data") in refuse(tmp_path / "data" / "chat.db")
+
+    @pytest.mark.parametrize(
+        "url", ["postgresql://host/chat", "sqlite://", "sqlite:///:memory:", "chat.db", ""]
+    )
+    def test_other_addresses(self, url: str) -> None:
+        assert "sqlite:////path/chat.db" in refuse(url) or "memory" in refuse(url)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+    @pytest.mark.parametrize("place", ["file", "folder"])
+    def test_what_cannot_be_written(self, database: Path, place: str) -> None:
+        with tempfile.TemporaryDirectory() as name:  # pytest's own folders let nobody else in
+            folder = Path(name)
+            copy = Path(shutil.copy(database, folder))
+            copy.chmod(0o444 if place == "file" else 0o666)
+            folder.chmod(0o777 if place == "file" else 0o555)
+            done = as_nobody(TRY_TO_OPEN, str(copy))
+            folder.chmod(0o700)
+            assert done.returncode == 2, done.stdout + done.stderr
+            assert "writ" in done.stdout
+            assert copy.read_bytes() == database.read_bytes()
+
+
+TRY_TO_OPEN = """
+    import os, sys
+    from chat.errors import StartupError
+    from chat.protocol.values import Limits
+    from chat.store.store import Store
+    if os.getuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    try:
+        Store.open("sqlite:///" + sys.argv[1], limits=Limits(), committed=lambda batch: None)
+    except StartupError as exc:
+        print(exc)
+        sys.exit(2)
+"""
+
+
+def as_nobody(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that drops root's rights, which no mode would stop."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+HOLD = """
+    import sys, time
+    from pathlib import Path
+    from tests.store.opened import OpenStore
+    store = OpenStore(Path(sys.argv[1]))
+    print(store.store.server_id, flush=True)
+    time.sleep(60)
+"""
+
+
+class TestLocking:
+    def test_a_second_server_is_kept_out(self, store: OpenStore, alice: User) -> None:
+        assert "in use by another running chat-server" in refuse(store.file)
+        assert store.send(alice) == 2
+
+    def test_another_process_too_until_it_dies(self, tmp_path: Path) -> None:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with holder:
+            assert holder.stdout is not None
+            server_id = holder.stdout.readline().strip()
+            assert server_id
+            assert "in use" in refuse(tmp_path / "chat.db")
+            holder.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        with OpenStore(tmp_path) as store:
+            assert store.store.server_id == server_id
+
+    def test_a_refused_file_is_not_kept_locked(self, tmp_path: Path) -> None:
+        (tmp_path / "chat.db").write_text("my novel, chapter one\n" * 100)
+        refuse(tmp_path / "chat.db")
+        (tmp_path / "chat.db").unlink()
+        with OpenStore(tmp_path):
+            pass
+
+
+def test_a_failed_creation_leaves_an_empty_file_that_serves_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "_fill", lambda _connection, _now: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            OpenStore(tmp_path)
+    with OpenStore(tmp_path) as store:
+        assert store.sign_in("alice").id == 1
