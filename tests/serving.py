@@ -143,7 +143,6 @@ class ChatServer:
             encoding="utf-8",
             errors="replace",
             env=self.environment(),
-            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         self._reader.start()
@@ -203,13 +202,9 @@ class ChatServer:
         return health["connections"], health["tasks"], health["timers"]
 
     def assert_gone(self) -> None:
-        """Check that no process of this server is left."""
-        if self._process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, 0)
-            os.killpg(self._process.pid, signal.SIGKILL)
-            raise AssertionError("the server left processes behind")
+        """Check that nothing of this server is left."""
+        assert not self.is_running, "the server still runs"
+        assert self._is_silent, "the server left a process behind that holds its output"
 
     def _end(self, how: signal.Signals) -> int:
         process = self._process
