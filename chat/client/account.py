@@ -21,6 +21,8 @@ __all__ = ["Account"]
 
 _log = logging.getLogger(__name__)
 
+_COUNTED_MAX = 1_000
+
 
 class Account:
     """What is known of one name on one server.
@@ -127,10 +129,19 @@ class Account:
         lowest = chosen[0] if len(chosen) == limit else span[0]
         return [found[seq] for seq in chosen], lowest
 
-    def count_above(self, channel: Followed, seq: int, limit: int) -> tuple[int, int]:
-        """Return how many unread messages and mentions there are above `seq`."""
-        self.flush()
-        return self._cache.count_above(channel.name, seq, self.me, limit)
+    def mark(self, channel: Followed, seq: int) -> None:
+        """Move the read marker to `seq`, and count what is left above it."""
+        left = (0, 0)
+        if seq < channel.view.position:
+            self.flush()
+            left = self._cache.count_above(channel.name, seq, self.me, _COUNTED_MAX)
+        channel.view.apply_mark(seq, *left)
+        self.touch(channel)
+
+    def count_again(self, channel: Followed) -> None:
+        """Count what is unread if the counts are in doubt and every line above is at hand."""
+        if channel.view.is_doubtful and channel.view.is_countable:
+            self.mark(channel, channel.view.read)
 
     # Drafts and preferences
 

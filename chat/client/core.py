@@ -180,11 +180,11 @@ class Core:
 
     def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
         """Tell the others that one is typing, or is no more; dropped while offline."""
-        self._post(lambda engine: engine.typing(channel, state))
+        self._post(lambda engine: engine.ephemeral.typing(channel, state))
 
     def status(self, status: Status) -> None:
         """Say of oneself: online, away or busy; said again after a reconnect."""
-        self._post(lambda engine: engine.status(status))
+        self._post(lambda engine: engine.ephemeral.status(status))
 
     def reconnect_now(self) -> None:
         """Do not wait for the next attempt."""
@@ -244,6 +244,7 @@ class Core:
         except BaseException as exc:
             self._ready.set_exception(exc)
             return
+        engine.repaint()
         running = asyncio.create_task(engine.run())
         with self._lock:
             self._loop = asyncio.get_running_loop()

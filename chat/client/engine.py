@@ -16,7 +16,9 @@ from chat.client.account import Account
 from chat.client.backoff import Backoff
 from chat.client.cache import DiskTrouble, OutboxRow
 from chat.client.config import ClientSettings
+from chat.client.ephemeral import Ephemeral
 from chat.client.following import Following
+from chat.client.identity import explain_refusal, token_for
 from chat.client.link import Connector, Refused
 from chat.client.places import Places
 from chat.client.screens import PAGE, Screens
@@ -24,10 +26,9 @@ from chat.client.sending import Sending
 from chat.client.session import Offline, Session
 from chat.client.state import ConnectionChanged, Link, Notice, Update
 from chat.client.tasks import Tasks
-from chat.client.tokens import read_token_file
-from chat.errors import ChatError, CommandError, ErrorCode, StartupError
+from chat.errors import ChatError, CommandError, StartupError
 from chat.protocol import PROTOCOL_VERSION
-from chat.protocol.commands import BaseCommand, Hello, Leave, ResumeFrom, SetStatus, Typing
+from chat.protocol.commands import BaseCommand, Hello, Leave, ResumeFrom
 from chat.protocol.frames import ServerFrame, Welcome
 from chat.text import is_builtin
 
@@ -36,7 +37,6 @@ __all__ = ["Engine"]
 _log = logging.getLogger(__name__)
 
 FLUSH_DELAY = 0.2
-TYPING_EVERY = 3.0
 RESUME_MAX = 500
 
 
@@ -66,8 +66,7 @@ class Engine:
         self._link = Link.CONNECTING
         self._server = ""
         self._user = settings.name
-        self._status = "online"
-        self._typing_told: dict[str, float] = {}
+        self.ephemeral = Ephemeral(self.tell, self._loop.time)
         self._resumed: tuple[str, ...] = ()
         self._session: Session | None = None
         self._following: Following | None = None
@@ -80,7 +79,6 @@ class Engine:
 
     async def run(self) -> None:
         """Stay connected until cancelled; then write what is left."""
-        self._screens.channel_list()
         try:
             await self._connector.run()
         except Exception as exc:
@@ -110,6 +108,7 @@ class Engine:
         """Tell the screens everything anew."""
         self.link_changed(self._link)
         self._screens.everything()
+        self._screens.tell()
 
     def _open(self, server: str | None) -> Account:
         places, url, name = self._places, self._settings.url, self._settings.name
@@ -153,7 +152,7 @@ class Engine:
         return Hello(
             v=PROTOCOL_VERSION,
             name=self._settings.name,
-            token=self._token(server_id),
+            token=token_for(server_id, self._settings),
             client=f"chat-client {__version__}",
             resume=self._positions() or None,
         )
@@ -178,27 +177,8 @@ class Engine:
                 )
             )
         for name in opened:
-            channel = self.account.channels.get(name)
-            self._screens.open(channel) if channel else self._screens.closed(name)
+            self.open_channel(name)
         self._screens.channel_list()
-
-    def _token(self, server_id: str) -> str:
-        """Return the secret for this server, if it may have it."""
-        servers, tokens = self._places.servers, self._places.tokens
-        url, name = self._settings.url, self._settings.name
-        try:
-            if self._settings.token_file is not None:
-                tokens.put(server_id, name, read_token_file(self._settings.token_file))
-            elif not self._settings.same_server and servers.is_stranger(url, server_id):
-                known = ", ".join(servers.hosts_of(server_id))
-                raise Refused(
-                    f"{url} says it is the server you know at {known}. If that is true (it has "
-                    f"moved, or has two addresses), say so once: chat-client --url {url} "
-                    "--same-server. If not, your secret would go to a stranger"
-                )
-            return tokens.get_or_make(server_id, name)
-        except (OSError, StartupError) as exc:
-            raise Refused(f"cannot keep the secret of your name: {exc}") from exc
 
     def _positions(self) -> dict[str, ResumeFrom]:
         found: dict[str, ResumeFrom] = {}
@@ -215,6 +195,8 @@ class Engine:
         self._places.servers.remember(self._settings.url, welcome.server.id)
         if welcome.token is not None:
             self._places.tokens.put(welcome.server.id, self._settings.name, welcome.token)
+        # An operator's token is kept now, and its file may go.
+        self._settings = self._settings.model_copy(update={"token_file": None})
         account, screens = self.account, self._screens
         account.renamed(welcome.user)
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
@@ -223,8 +205,7 @@ class Engine:
         self._sending = Sending(account, session, self._following, screens, self._put, self._tasks)
         self._following.welcomed(welcome, self._resumed, again)
         self._sending.all()
-        if self._status != "online":
-            self.status(self._status)
+        self.ephemeral.connected()
         self.link_changed(Link.ONLINE)
 
     def take(self, frame: ServerFrame) -> None:
@@ -236,7 +217,6 @@ class Engine:
         """Let go of everything that belonged to the connection."""
         self._session = self._following = self._sending = None
         await self._tasks.cancel()
-        self._typing_told.clear()
         for channel in self.account.channels.values():
             channel.detach()
             self._screens.typing(channel)
@@ -244,17 +224,7 @@ class Engine:
 
     def refused_name(self, error: CommandError) -> str:
         """Say what to do about a refused hello."""
-        name = self._settings.name
-        if error.code is ErrorCode.BAD_TOKEN:
-            return (
-                f"the name {name} belongs to somebody else on this server. Choose another: "
-                "chat-client --name NAME. If it is yours, ask the server's operator for "
-                f"a token (chat-server token {name}), save it in a file, and start: chat-client "
-                f"--name {name} --token-file FILE"
-            )
-        if error.code is ErrorCode.UNSUPPORTED_VERSION:
-            return f"this client and the server do not fit together; update the older one ({error})"
-        return f"the server does not let {name} in: {error.message or error.code}"
+        return explain_refusal(self._settings.name, error)
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Tell the screens how the connection is."""
@@ -319,11 +289,7 @@ class Engine:
         seq = min(seq, view.position)
         if seq <= view.read:
             return
-        left = (0, 0)
-        if seq < view.position:
-            left = self.account.count_above(channel, seq, 1_000)
-        view.apply_mark(seq, *left)
-        self.account.touch(channel)
+        self.account.mark(channel, seq)
         self._screens.channel_list()
         if self._following is not None:
             self._following.mark_soon(channel)
@@ -382,28 +348,14 @@ class Engine:
         channel = self.account.channels.get(name)
         return channel.view.resume if channel is not None and channel.is_kept else None
 
-    def typing(self, channel: str, state: Any) -> None:
-        """Tell that one types, or not any more; every few seconds is enough."""
-        now = self._loop.time()
-        if state == "start" and now - self._typing_told.get(channel, -TYPING_EVERY) < TYPING_EVERY:
-            return
-        if state == "start":
-            self._typing_told[channel] = now
-        elif self._typing_told.pop(channel, None) is None:
-            return
-        self._forget_answer(Typing(channel=channel, state=state))
+    def tell(self, command: BaseCommand) -> None:
+        """Send a command whose answer nobody waits for; dropped while offline."""
 
-    def status(self, status: Any) -> None:
-        """Say how one is; said again after every reconnect."""
-        self._status = status
-        self._forget_answer(SetStatus(status=status))
-
-    def _forget_answer(self, command: BaseCommand) -> None:
-        async def tell() -> None:
+        async def ask() -> None:
             try:
                 await self.request(command)
             except CommandError as error:
                 _log.info("%s was refused: %s", type(command).__name__, error.code)
 
         if self._session is not None:
-            self._tasks.start(tell())
+            self._tasks.start(ask())

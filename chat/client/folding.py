@@ -23,8 +23,6 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         ts=entry.ts,
         kind=entry.kind,
         user=entry.user,
-        me=entry.me,
-        reply_to=entry.reply_to,
         rev=entry.rev if isinstance(entry, Item) else entry.seq,
     )
     if entry.kind == "message" and entry.text is None:
@@ -34,6 +32,8 @@ def message_of(channel: str, entry: Item | Event) -> Message:
     return replace(
         common,
         text=entry.text or "",
+        me=entry.me,
+        reply_to=entry.reply_to,
         mentions=entry.mentions,
         edited=isinstance(entry, Item) and entry.edited,
         reactions=tuple(entry.reactions.items()) if isinstance(entry, Item) else (),
@@ -44,9 +44,21 @@ def fold(message: Message, change: Item | Event) -> Message:
     """Return `message` as it is after `change`, which targets it; the same if it is in already."""
     if change.seq <= message.rev:
         return message
-    if message.erased or (change.kind == "edit" and change.text is None):
-        # Of a deleted message nothing changes any more; an edit without its text was overtaken by
-        # a deletion further on in the log.
+    if change.kind == "delete":
+        return replace(
+            message,
+            text="",
+            me=False,
+            reply_to=None,
+            mentions=(),
+            reactions=(),
+            edited=False,
+            erased=True,
+            rev=change.seq,
+        )
+    if message.erased or change.erased:
+        # Of a deleted message nothing changes any more; a change without its body was overtaken by
+        # an edit or a deletion further on in the log.
         return replace(message, rev=change.seq)
     if change.kind == "edit":
         return replace(
@@ -54,16 +66,6 @@ def fold(message: Message, change: Item | Event) -> Message:
             text=change.text or "",
             mentions=change.mentions,
             edited=True,
-            rev=change.seq,
-        )
-    if change.kind == "delete":
-        return replace(
-            message,
-            text="",
-            mentions=(),
-            reactions=(),
-            edited=False,
-            erased=True,
             rev=change.seq,
         )
     return replace(

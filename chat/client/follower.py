@@ -41,7 +41,7 @@ class Change:
     Args:
         lines: lines that are new or changed, in timeline order.
         entries: what was applied for the first time, in order.
-        reset: every line known before is gone.
+        reset: the lines are all there is: what was known before is gone.
     """
 
     lines: tuple[Message, ...] = ()
@@ -82,6 +82,8 @@ class LogView:
         self.read = 0
         self.unread = 0
         self.mentions = 0
+        self.is_doubtful = False
+        """Whether the two counts missed something: a change of a line that is not known."""
         self._counted = 0  # events up to here are in the two counts
         self._held: dict[int, Event] = {}
         self._asked = 0  # pages on their way
@@ -123,7 +125,6 @@ class LogView:
     def apply_joined(self, joined: Joined) -> Change:
         """Take the start of following: what was missed, or the newest page instead of it."""
         reset = not joined.recovered or joined.epoch != self.epoch
-        had_lines = bool(self.epoch)
         if reset:
             self.forget()
             self.epoch = joined.epoch
@@ -138,7 +139,7 @@ class LogView:
         self.mid = joined.items[-1].mid if last and last == self.position else None
         if joined.items:
             self.coverage.add(joined.items[0].seq, self.position)
-        return Change(lines=lines, entries=joined.items, reset=had_lines)
+        return Change(lines=lines, entries=joined.items, reset=True)
 
     def apply_after(self, page: Page) -> Change:
         """Take the answer to `history after`: every event from there on."""
@@ -153,10 +154,11 @@ class LogView:
         if not page.items and not page.complete:
             raise BrokenLog(f"{self.channel}: an empty page that is not the last one")
         self._check_order(page.items, 1, before - 1)
-        lines = {line.seq: line for item in page.items for line in self._absorb(item)}
+        for item in page.items:
+            self._absorb(item)
         for event in self._recent:
             if event.seq > page.head:
-                lines.update((line.seq, line) for line in self._absorb(event))
+                self._fold(event)
         first = 1 if page.complete else page.items[0].seq
         self.coverage.add(first, before - 1)
         found = (self.line(item.seq) for item in page.items)
@@ -176,11 +178,19 @@ class LogView:
         if read < self.read:
             return
         self.read, self.unread, self.mentions = read, unread, mentions
+        self.is_doubtful = False
         self._counted = max(self._counted, head, self.head)
 
     def apply_mark(self, read: int, unread: int, mentions: int) -> None:
-        """Take one's own marker, moved here, and what is left above it."""
+        """Take one's own marker, and what was counted above it here."""
         self.read, self.unread, self.mentions = read, unread, mentions
+        self.is_doubtful = False
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether every line above the marker is known."""
+        span = self.coverage.around(self.position)
+        return self.read >= self.position or (span is not None and span[0] <= self.read + 1)
 
     def restore(
         self,
@@ -258,6 +268,8 @@ class LogView:
     def _absorb(self, entry: Item | Event) -> tuple[Message, ...]:
         """Put `entry` where it belongs; return the line it made or changed, if it did."""
         if entry.kind in FOLDED_KINDS:
+            if self._asked:
+                self._recent.append(entry)
             return self._fold(entry)
         if entry.kind not in SHOWN_KINDS:
             return ()
@@ -268,14 +280,15 @@ class LogView:
         return (new,)
 
     def _fold(self, change: Item | Event) -> tuple[Message, ...]:
-        if self._asked:
-            self._recent.append(change)
-        if change.target is None or (old := self.line(change.target)) is None:
+        if change.target is None:
             return ()
-        new = fold(old, change)
-        if new is old:
+        counts = change.seq > self._counted
+        old = self.line(change.target)
+        new = fold(old, change) if old is not None else None
+        if new is old or old is None or new is None:
+            self.is_doubtful |= counts and change.kind != "react" and change.target > self.read
             return ()
-        self._put(change.target, old, new, counts=change.seq > self._counted)
+        self._put(change.target, old, new, counts=counts)
         return (new,)
 
     def _put(self, seq: int, old: Message | None, new: Message, *, counts: bool) -> None:

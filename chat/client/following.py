@@ -190,6 +190,7 @@ class Following:
                 return
         self._screens.lines(channel, change.lines)
         if change.entries or change.lines:
+            self._account.count_again(channel)
             self._account.touch(channel)
             self._screens.channel_list()
 
@@ -261,6 +262,7 @@ class Following:
                 if channel.shown_from is not None and before <= channel.shown_from:
                     channel.shown_from = 1 if page.complete else page.items[0].seq
                 self._screens.lines(channel, change.lines)
+                self._account.count_again(channel)
                 self._account.touch(channel)
         except CommandError as error:
             self._put(Notice(f"cannot load older lines: {error.message}", "warning"))

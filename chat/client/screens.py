@@ -188,7 +188,9 @@ class Screens:
 
     def _channels(self) -> ChannelsChanged:
         account = self._account
-        shown = sorted(account.channels.values(), key=lambda channel: channel.order)
+        unsent = set(account.outbox.channels())
+        mine = (c for c in account.channels.values() if c.is_member or c.name in unsent)
+        shown = sorted(mine, key=lambda channel: channel.order)
         return ChannelsChanged(
             tuple(channel.info(account.drafts.get(channel.name, "")) for channel in shown)
         )

@@ -49,6 +49,7 @@ class Session:
         self._heard = 0.0
         self.limits = Limits()
         self.is_over = False
+        self._has_gone_silent = False
 
     async def sign_in(self, hello: Hello) -> Welcome:
         """Say hello; return the answer.
@@ -90,7 +91,7 @@ class Session:
                 if frame is not None:
                     self._receive(frame)
         except ConnectionLost:
-            if watch.done() and not watch.cancelled():
+            if self._has_gone_silent:
                 raise ConnectionLost(None, "the server has gone silent") from None
             raise
         finally:
@@ -113,7 +114,8 @@ class Session:
             )
         if self.is_over:
             raise Offline("not connected")
-        answer = self._answers[key] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ServerFrame] = asyncio.get_running_loop().create_future()
+        self._answers[key] = answer
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await self._connection.send(data)
@@ -155,6 +157,7 @@ class Session:
             if left <= 0:
                 break
             await asyncio.sleep(left)
+        self._has_gone_silent = True
         await self._connection.close()
 
 

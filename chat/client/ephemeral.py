@@ -1,0 +1,53 @@
+"""What is told and never kept: that one types, and how one is. Clock injected, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from chat.protocol.commands import BaseCommand, SetStatus, Typing
+from chat.protocol.values import Status
+
+__all__ = ["TYPING_EVERY", "Ephemeral"]
+
+TYPING_EVERY = 3.0
+"""Seconds between two commands that say one is typing, however fast one types."""
+
+
+class Ephemeral:
+    """Says as little as is needed.
+
+    Args:
+        tell: sends a command, or drops it while offline.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, tell: Callable[[BaseCommand], None], clock: Callable[[], float]) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._status: Status = "online"
+        self._typing: dict[str, float] = {}
+
+    def connected(self) -> None:
+        """Begin with a new connection, which knows nothing."""
+        self._typing.clear()
+        if self._status != "online":
+            self.status(self._status)
+
+    def status(self, status: Status) -> None:
+        """Say how one is; said again on every new connection."""
+        self._status = status
+        self._tell(SetStatus(status=status))
+
+    def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
+        """Tell that one types, or not any more."""
+        told = self._typing.get(channel)
+        now = self._clock()
+        if state == "stop":
+            if self._typing.pop(channel, None) is None:
+                return
+        elif told is not None and now - told < TYPING_EVERY:
+            return
+        else:
+            self._typing[channel] = now
+        self._tell(Typing(channel=channel, state=state))

@@ -1,0 +1,69 @@
+"""A fake server, and clients' cores that end with the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chat.client.backoff import Backoff
+from chat.client.config import ClientSettings
+from tests.client.fake_server import FakeServer
+from tests.client.screen import Screen
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the variables and files of whoever runs the tests out of them."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("CHAT_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+
+
+@pytest.fixture
+def start_fake() -> Iterator[Callable[..., FakeServer]]:
+    """Start fake servers."""
+    servers: list[FakeServer] = []
+
+    def start(**options: object) -> FakeServer:
+        server = FakeServer(**options)  # type: ignore[arg-type]  # passed on as they are
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def fake(start_fake: Callable[..., FakeServer]) -> FakeServer:
+    """Return a running fake server."""
+    return start_fake()
+
+
+@pytest.fixture
+def open_client(
+    tmp_path: Path, start_fake: Callable[..., FakeServer]
+) -> Iterator[Callable[..., Screen]]:
+    """Start cores: `open_client(url, name=…, data=…)`; back-off is a few milliseconds.
+
+    They end before the fake servers do.
+    """
+    screens: list[Screen] = []
+
+    def start(url: str, name: str = "alice", data: Path | None = None, **more: object) -> Screen:
+        settings = ClientSettings.model_validate(
+            {"name": name, "url": url, "data": data or tmp_path / f"data-{name}", **more}
+        )
+        screen = Screen(settings, Backoff(0.02, 0.05))
+        screens.append(screen)
+        screen.core.start()
+        return screen
+
+    yield start
+    for screen in screens:
+        screen.core.stop()

@@ -1,0 +1,124 @@
+"""What a screen would hold: the updates of a core, applied as the contract says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from chat.client.backoff import Backoff
+from chat.client.config import ClientSettings
+from chat.client.core import Core
+from chat.client.state import (
+    ChannelInfo,
+    ChannelsChanged,
+    ConnectionChanged,
+    Delivery,
+    Link,
+    MembersChanged,
+    Message,
+    Notice,
+    TimelineChanged,
+    TypingChanged,
+    Update,
+)
+
+PATIENCE = 15.0
+
+
+class Timeline:
+    """The lines of one channel, merged by seq and cid."""
+
+    def __init__(self) -> None:
+        self.lines: list[Message] = []
+        self.gaps: tuple[int, ...] = ()
+        self.is_complete = False
+        self.resets = 0
+
+    def apply(self, update: TimelineChanged) -> None:
+        if update.reset:
+            self.lines.clear()
+            self.resets += 1
+        self.lines = [line for line in self.lines if line.cid not in update.removed]
+        for new in update.upserts:
+            same = [
+                at
+                for at, old in enumerate(self.lines)
+                if (new.seq is not None and old.seq == new.seq)
+                or (new.cid is not None and old.cid == new.cid and None in (old.seq, new.seq))
+            ]
+            for at in reversed(same):
+                del self.lines[at]
+            self.lines.append(new)
+        self.lines.sort(key=lambda line: line.seq or 2**60)
+        self.gaps = self.gaps if update.gap_before is None else update.gap_before
+        self.is_complete = self.is_complete if update.complete is None else update.complete
+
+
+class Screen:
+    """A core, and everything it has told."""
+
+    def __init__(self, settings: ClientSettings, backoff: Backoff) -> None:
+        self._woken = threading.Event()
+        self.core = Core(settings, wake=self._woken.set, backoff=backoff)
+        self.connection = ConnectionChanged(Link.CONNECTING)
+        self.history: list[ConnectionChanged] = []
+        self.channels: dict[str, ChannelInfo] = {}
+        self.timelines: dict[str, Timeline] = {}
+        self.members: dict[str, MembersChanged] = {}
+        self.typing: dict[str, tuple[str, ...]] = {}
+        self.notices: list[Notice] = []
+
+    def catch_up(self) -> None:
+        for update in self.core.drain():
+            self._apply(update)
+
+    def wait(self, condition: Callable[[], bool], what: str = "") -> None:
+        """Take updates until `condition` holds."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            self._woken.clear()
+            self.catch_up()
+            if condition():
+                return
+            assert time.monotonic() < deadline, f"{what or condition}: {self}"
+            self._woken.wait(0.05)
+
+    def wait_online(self) -> None:
+        self.wait(lambda: self.connection.link is Link.ONLINE, "online")
+
+    def wait_texts(self, *texts: str, channel: str = "#general") -> None:
+        """Wait until these are the texts of the messages shown, all of them confirmed."""
+        self.wait(
+            lambda: self.texts(channel) == list(texts) and not self.pending(channel),
+            f"{texts}, got {self.texts(channel)}",
+        )
+
+    def texts(self, channel: str = "#general") -> list[str]:
+        return [line.text for line in self.lines(channel) if line.kind == "message"]
+
+    def pending(self, channel: str = "#general") -> list[str]:
+        return [m.text for m in self.lines(channel) if m.delivery is not Delivery.SENT]
+
+    def lines(self, channel: str = "#general") -> list[Message]:
+        timeline = self.timelines.get(channel)
+        return timeline.lines if timeline else []
+
+    def _apply(self, update: Update) -> None:
+        match update:
+            case ConnectionChanged():
+                self.connection = update
+                self.history.append(update)
+            case ChannelsChanged():
+                self.channels = {channel.name: channel for channel in update.channels}
+            case TimelineChanged():
+                self.timelines.setdefault(update.channel, Timeline()).apply(update)
+            case MembersChanged():
+                self.members[update.channel] = update
+            case TypingChanged():
+                self.typing[update.channel] = update.names
+            case Notice():
+                self.notices.append(update)
+
+    def __repr__(self) -> str:
+        return f"{self.connection} {list(self.channels)} {self.notices}"
