@@ -13,7 +13,7 @@ __all__ = ["Around", "around", "fold_bounds", "local_time"]
 GROUP_MS = 5 * 60 * 1000
 """Messages of one author that follow each other this closely share one header."""
 
-_LAST_TS = 253_370_764_800_000  # the end of the year 9998: no time zone takes it past `datetime`
+_LAST_TS = 32_503_680_000_000  # the year 3000: `datetime` goes no further on some systems
 _FOLD = 256
 _FOLDING = frozenset({"join", "leave"})
 

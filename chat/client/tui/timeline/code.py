@@ -15,7 +15,7 @@ __all__ = ["LANGUAGES", "ROLES", "highlight"]
 
 LANGUAGES = (
     "bash", "c", "clojure", "console", "cpp", "csharp", "css", "dart", "diff", "docker", "elixir",
-    "elm", "erlang", "fish", "fsharp", "go", "graphql", "groovy", "haskell", "html", "http", "ini",
+    "elm", "erlang", "fish", "fsharp", "go", "graphql", "groovy", "haskell", "html", "ini",
     "java", "javascript", "js", "json", "jsx", "julia", "kotlin", "lua", "make", "nginx", "nim",
     "nix", "ocaml", "perl", "php", "powershell", "prolog", "protobuf", "py", "python", "r", "rb",
     "ruby", "rs", "rust", "scala", "scss", "sh", "sql", "swift", "toml", "ts", "tsx", "typescript",
@@ -58,23 +58,25 @@ def highlight(code: str, language: str) -> list[tuple[str, str]]:
         return plain
     if max(map(len, code.split("\n"))) > _LONGEST_LINE:
         return plain
+    ended = code if code.endswith("\n") else code + "\n"
     pieces: list[tuple[str, str]] = []
-    for token, text in _tokens(language)(code):
+    for token, text in _tokens(language)(ended):
         role = _role(str(token))
         if pieces and pieces[-1][1] == role:
             text = pieces.pop()[0] + text
         pieces.append((text, role))
-    if "".join(text for text, _ in pieces) != code + "\n":  # a lexer must not change the code
+    if "".join(text for text, _ in pieces) != ended:  # a lexer must not change the code
         return plain
-    return [*pieces[:-1], (pieces[-1][0][:-1], pieces[-1][1])]
+    text, role = pieces.pop()
+    return [*pieces, (text[: len(text) - len(ended) + len(code)], role)]
 
 
 @lru_cache
 def _tokens(language: str) -> Callable[[str], Iterable[tuple[object, str]]]:
-    """Return what cuts code of a language into tokens; it ends them with a line break."""
+    """Return what cuts code of a language into tokens."""
     lexer = Syntax("", language).lexer
     if lexer is None:
-        return lambda code: [("", code + "\n")]
+        return lambda code: [("", code)]
     tokens: Callable[[str], Iterable[tuple[object, str]]] = lexer.get_tokens
     return tokens
 

@@ -31,7 +31,7 @@ class Frame:
         if not same:
             return list(range(height))
         top = height - len(rows)
-        return [top + y for y, row in enumerate(rows) if row != old[y]]
+        return [top + y for y, row in enumerate(rows) if _look(row) != _look(old[y])]
 
     def row(self, y: int) -> Row | None:
         """Return what stands in a line of the screen; None above the first row."""
@@ -58,3 +58,8 @@ class Frame:
             timed=row.key in (cursor, hovered),
             selected=selection.get_span(number) if selection else None,
         )
+
+
+def _look(row: Row) -> tuple[object, ...]:
+    """Return what a row's picture is made of."""
+    return row.key, row.number, row.line, row.block.accent, row.block.time

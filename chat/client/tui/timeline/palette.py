@@ -143,7 +143,7 @@ def author_rgb(name: str, *, dark: bool) -> tuple[int, int, int]:
     read on the background, and none is louder than the others.
     """
     hue = zlib.crc32(name.encode("utf-8", "replace")) % _HUES / _HUES * math.tau
-    return _srgb(0.80, 0.11, hue) if dark else _srgb(0.48, 0.13, hue)
+    return _srgb(0.80, 0.11, hue) if dark else _srgb(0.46, 0.12, hue)
 
 
 def _srgb(lightness: float, chroma: float, hue: float) -> tuple[int, int, int]:

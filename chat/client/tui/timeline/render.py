@@ -120,9 +120,10 @@ class Renderer:
         return lines
 
     def _header(self, message: Message, time: str) -> Line:
-        pieces = [Piece(crop(message.author, self.column), self.palette.author(message.author))]
-        if self.gutter == _NARROW_GUTTER:
-            pieces.append(Piece(f"  {time}", self.palette["time"]))
+        behind = f"  {time}" if self.gutter == _NARROW_GUTTER else ""
+        name = crop(message.author, max(1, self.column - len(behind)))
+        style = self.palette.author(message.author)
+        pieces = [Piece(name, style), Piece(behind, self.palette["time"])]
         return self._timed(Line(*segments(pieces)), time)
 
     def _timed(self, line: Line, time: str) -> Line:

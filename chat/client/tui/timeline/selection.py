@@ -1,7 +1,7 @@
 """Text selected with the mouse: which row is which, and what is copied.
 
 A selection's rows are counted in a way that does not change while messages come and go around it:
-by the message's number, and by the row within the message.
+by the message's number, and by the row within its text (what stands above counts backwards).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _UNNUMBERED = 1 << 53  # above every seq: what has no number stands below
 
 def row_number(row: Row) -> int:
     """Return the number of a row for selections: it grows from row to row."""
-    return _number(row.message.seq, row.at, row.number)
+    return _number(row.message.seq, row.at, row.number - row.block.lead)
 
 
-def _number(seq: int | None, at: int, number: int) -> int:
-    return (_UNNUMBERED + at if seq is None else seq) * _ROWS + number
+def _number(seq: int | None, at: int, row: int) -> int:
+    return (_UNNUMBERED + at if seq is None else seq) * _ROWS + _ROWS // 2 + row
 
 
 def selected_text(sheet: Sheet, selection: Selection) -> str:
@@ -39,10 +39,10 @@ def selected_text(sheet: Sheet, selection: Selection) -> str:
     end = selection.end or Offset(1 << 30, row_number(rows[-1]))
     copied: list[str] = []
     at = _index(sheet, start.y)
-    while at < len(sheet.log) and _number(sheet.log[at].seq, at, 0) <= end.y:
+    while at < len(sheet.log) and _number(sheet.log[at].seq, at, -sheet.block(at).lead) <= end.y:
         block = sheet.block(at)
         for number, line in enumerate(block.lines):
-            row, text = _number(sheet.log[at].seq, at, number), line.text
+            row, text = _number(sheet.log[at].seq, at, number - block.lead), line.text
             if not start.y <= row <= end.y or (number < block.lead and not text):
                 continue
             first = snap(text, start.x) if row == start.y else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
@@ -87,8 +87,12 @@ class Sheet:
 
     # What comes in
 
-    def apply(self, change: TimelineChanged) -> None:
-        """Take in an update; the window follows with the next `settle`."""
+    def apply(self, change: TimelineChanged) -> Mapping[Key, Key]:
+        """Take in an update; the window follows with the next `settle`.
+
+        Returns:
+            the keys of lines that were given a number, with their new ones.
+        """
         old_gaps, was_complete = self.log.gaps, self.log.complete
         done = self.log.apply(change)
         if done.cleared:
@@ -101,6 +105,7 @@ class Sheet:
         if was_complete != self.log.complete and len(self.log):
             touched.add(self.log.key(0))
         self._touch(touched)
+        return done.renamed
 
     def restyle(self, renderer: Renderer, height: int) -> None:
         """Lay out anew, for another width, palette or reader; nothing is wrapped yet."""
@@ -294,7 +299,7 @@ class Sheet:
         old = index if step == "insert" else index + 1
         new = () if step == "remove" else messages
         self._lengths[index:old] = array("H", [min(len(m.text), _LONGEST) for m in new])
-        self._fixed[index:old] = array("B", [_fixed_lines(message) for message in new])
+        self._fixed[index:old] = array("B", map(_fixed_lines, new, [None, *new]))
         if step == "remove":
             self._heights.remove(index)
         elif step == "insert":
@@ -323,9 +328,12 @@ def _rows_of_length(column: int) -> Callable[[int], int]:
     return [-(-length // column) for length in range(_LONGEST + 1)].__getitem__
 
 
-def _fixed_lines(message: Message) -> int:
+def _fixed_lines(message: Message, above: Message | None) -> int:
     """Guess the rows that a message takes besides its wrapped text."""
     if message.kind != "message":
         return 0
-    extra = message.text.count("\n") + (message.reply_to is not None) + bool(message.reactions)
+    header = above is None or above.author != message.author
+    extra = (
+        header + message.text.count("\n") + (message.reply_to is not None) + bool(message.reactions)
+    )
     return min(extra, 250)

@@ -138,7 +138,9 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
             and self.app.app_focus
             and is_live(change, self._shown_at)
         )
-        self._sheet.apply(change)
+        renamed = self._sheet.apply(change)
+        if self._cursor is not None:
+            self._cursor = renamed.get(self._cursor, self._cursor)
         if change.reset or log.first_seq != first or change.complete is not None:
             self._news.ask_older_again()
         if change.reset or change.gap_before is not None:

@@ -1,0 +1,106 @@
+"""Messages, and sheets to look at them on, as the tests of the timeline need them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from chat.client.state import Message, TimelineChanged
+from chat.client.tui.timeline.ink import Line
+from chat.client.tui.timeline.palette import Palette
+from chat.client.tui.timeline.render import Renderer
+from chat.client.tui.timeline.sheet import Sheet
+
+CHANNEL = "#general"
+NOON = int(datetime(2020, 5, 4, 12).timestamp() * 1000)
+MINUTE = 60_000
+
+NASTY = [
+    "\x1b[31m", "\x1b]52;c;aGk=\x07", "\x9b2J", "\u202e", "\u2066", "\ud800", "\udfff", "\x00",
+    "\r", "\u200d", "a\u200db", "\ufe0f", "\U0001f3fd", "a\U0001f3fd", "e\u0301", "\u0301" * 20,
+    "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea", "\U0001f1e9",
+    "\u6f22\u5b57", "\ud55c\uad6d", "\t", "\n", " ", "  ", "`", "```", "```python\n", "*", "**",
+    "_", "~~", "> ", "- ", "[a](https://x.y)", "[", "](", "https://", "@bob", "#dev", "\\",
+    "&#27;", "\xa0", "[bold]", "[@click=app.quit]x[/]",
+]  # fmt: skip
+any_text = st.lists(
+    st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=()), max_size=12)),
+    max_size=12,
+).map("".join)
+"""Any text at all, the worse the better: lone surrogates, escape sequences, halves of emoji."""
+
+
+def say(seq: int | None, text: str = "", author: str = "alice", **fields: Any) -> Message:
+    """Make a message; each seq is sent a minute after the one before."""
+    fields.setdefault("ts", NOON + (seq or 0) * MINUTE)
+    fields.setdefault("cid", None)
+    fields.setdefault("rev", seq or 0)
+    text = text or f"message {seq}"
+    return Message(CHANNEL, seq, author=author, text=text, **fields)
+
+
+def event(seq: int, kind: str, author: str = "alice", **fields: Any) -> Message:
+    """Make an event that is no message."""
+    return Message(CHANNEL, seq, None, author, NOON + seq * MINUTE, kind=kind, rev=seq, **fields)
+
+
+def changed(*upserts: Message, **fields: Any) -> TimelineChanged:
+    """Make an update of the channel."""
+    return TimelineChanged(CHANNEL, upserts, **fields)
+
+
+def page(first: int, last: int, **fields: Any) -> TimelineChanged:
+    """Make an update with the messages numbered `first` to `last`, authors taking turns."""
+    authors = ("alice", "bob", "carol")
+    return changed(*(say(seq, author=authors[seq % 3]) for seq in range(first, last + 1)), **fields)
+
+
+def renderer(width: int = 80, *, user: str = "dave", airy: bool = False) -> Renderer:
+    """Make a renderer without colours."""
+    return Renderer(Palette(), user, width, airy=airy)
+
+
+def sheet(*changes: TimelineChanged, width: int = 80, height: int = 20) -> Sheet:
+    """Make a sheet with those updates applied."""
+    made = Sheet(renderer(width), height)
+    for change in changes:
+        made.apply(change)
+    made.settle()
+    return made
+
+
+def plain(line: Line) -> str:
+    """Return a line as one sees it, its gutter aside."""
+    return "".join(segment.text for segment in (*line.indent, *line.ink))
+
+
+def plains(lines: Iterable[Line]) -> list[str]:
+    """Return lines as one sees them."""
+    return [plain(line) for line in lines]
+
+
+def screen(sheet: Sheet) -> list[str]:
+    """Return what the window shows."""
+    return plains(row.line for row in sheet.settle().rows)
+
+
+def row_of(sheet: Sheet, seq: int) -> int | None:
+    """Return the row of the window in which the text of a message begins."""
+    for y, row in enumerate(sheet.settle().rows):
+        if row.key == seq and row.number == row.block.lead:
+            return y
+    return None
+
+
+def is_harmless(text: str) -> bool:
+    """Whether a terminal cannot take any of it as a command, or reorder text because of it."""
+    return not any(
+        ord(char) < 0x20
+        or 0x7F <= ord(char) < 0xA0
+        or 0xD800 <= ord(char) < 0xE000
+        or char in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028"
+        for char in text
+    )

@@ -1,0 +1,296 @@
+"""The sheet: the window holds still, sticks to the bottom, and costs what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.client.state import Delivery
+from chat.client.tui.timeline.selection import row_number
+from chat.client.tui.timeline.sheet import Sheet
+from tests.client.tui.timeline.lines import (
+    changed,
+    event,
+    page,
+    renderer,
+    row_of,
+    say,
+    screen,
+    sheet,
+)
+
+LONG = "word " * 100
+
+
+def test_it_begins_at_the_bottom_and_stays_there() -> None:
+    made = sheet(page(1, 50))
+    assert screen(made)[-1] == "message 50"
+    assert made.window.at_end
+    made.apply(page(51, 60))
+    assert screen(made)[-1] == "message 60"
+    made.apply(changed(say(60, LONG, "alice")))
+    assert screen(made)[-1].startswith("word")
+    made.restyle(renderer(40), 10)
+    assert made.settle().at_end
+
+
+def test_few_lines_are_all_there_is() -> None:
+    made = sheet(page(1, 2))
+    assert screen(made)[2:] == ["bob", "message 1", "carol", "message 2"]
+    assert (made.window.top, made.window.at_end) == (0, True)
+    made.scroll(-5)
+    made.scroll(5)
+    assert made.window.at_end
+
+
+def test_nothing_is_nothing() -> None:
+    made = sheet()
+    made.scroll(3)
+    made.scroll_to(9)
+    made.show_top()
+    assert screen(made) == []
+
+
+def held(made: Sheet, seq: int, change: Callable[[], object]) -> None:
+    """Check that a message stays in its row whatever `change` does."""
+    before = row_of(made, seq)
+    assert before is not None
+    change()
+    assert row_of(made, seq) == before
+
+
+def middle() -> Sheet:
+    """Return a sheet with its window somewhere among the lines."""
+    made = sheet(page(100, 200), height=20)
+    made.show(made.log.index_from(150), above=5)
+    assert row_of(made, 150) == 5
+    return made
+
+
+def test_what_one_reads_stays_when_lines_come_or_go_anywhere() -> None:
+    made = middle()
+    held(made, 150, lambda: made.apply(page(201, 300)))
+    held(made, 150, lambda: made.apply(page(1, 99, complete=True)))
+    held(made, 150, lambda: made.apply(changed(say(120, LONG), say(190, LONG))))
+    held(made, 150, lambda: made.apply(changed(gap_before=(140,))))
+    held(made, 150, lambda: setattr(made, "unread", 130))
+
+
+def test_what_one_reads_stays_when_the_screen_is_resized_and_back() -> None:
+    made = middle()
+    made.apply(changed(*(say(seq, LONG) for seq in range(130, 150))))
+    made.show(made.log.index_from(150), above=0)
+    for width in (60, 90, 33, 120, 80):
+        made.restyle(renderer(width), 20)
+        assert row_of(made, 150) == 0
+
+
+def test_a_page_above_the_first_line_keeps_the_screen_still() -> None:
+    made = sheet(page(100, 150))
+    made.show_top()
+    assert screen(made)[0].startswith("┄┄ loading older")
+    held(made, 100, lambda: made.apply(page(50, 99)))
+    assert not screen(made)[0].startswith("┄")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["above", "below", "edit", "resize", "joins"]), st.integers(0, 99)
+        ),
+        max_size=12,
+    ),
+    st.integers(210, 290),
+    st.integers(0, 10),
+)
+def test_whatever_happens_a_message_in_view_holds_its_row(
+    steps: list[tuple[str, int]], seq: int, above: int
+) -> None:
+    made = sheet(page(200, 300), height=15)
+    made.show(made.log.index_from(seq), above=0)
+    first, last = 200, 300
+    for step, number in steps:
+        if step == "above":
+            made.apply(page(first - number, first - 1))
+            first -= number
+        elif step == "below":
+            made.apply(page(last + 1, last + number))
+            last += number
+        elif step == "edit" and 200 + number != seq:
+            made.apply(changed(say(200 + number, "edited " * number)))
+        elif step == "joins":
+            made.apply(changed(*(event(last + more, "join") for more in range(1, 5))))
+            last += 4
+        elif step == "resize":
+            made.restyle(renderer(30 + number), 15)
+        made.settle()
+    assert row_of(made, seq) == 0
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-40, 40), max_size=15))
+def test_scrolling_moves_by_exactly_the_rows_asked_for(moves: list[int]) -> None:
+    made = sheet(
+        page(1, 80), changed(say(40, LONG), event(41, "join"), event(42, "join")), height=15
+    )
+    every = len(
+        screen(
+            tall := sheet(
+                page(1, 80),
+                changed(say(40, LONG), event(41, "join"), event(42, "join")),
+                height=9_999,
+            )
+        )
+    )
+    whole = screen(tall)
+    top = every - 15
+    for move in moves:
+        made.scroll(move)
+        top = min(max(0, top + move), every - 15)
+        assert screen(made) == whole[top : top + 15]
+
+
+def test_far_jumps_land_near_and_the_ends_are_exact() -> None:
+    made = sheet(page(1, 5_000), height=20)
+    total = made.window.total
+    made.scroll_to(total // 2)
+    assert 2_000 < made.window.rows[0].key < 3_000  # type: ignore[operator]  # a seq
+    made.scroll_to(0)
+    assert made.window.top == 0
+    made.scroll_to(10**9)
+    assert made.window.at_end
+
+
+def test_revealing_moves_as_little_as_needed() -> None:
+    made = middle()
+    window = made.settle()
+    made.reveal(made.log.index_from(150))
+    assert made.settle() == window
+    made.reveal(made.log.index_from(180))
+    assert screen(made)[-1] == "message 180"
+    made.reveal(made.log.index_from(110))
+    assert screen(made)[:2] == ["carol", "message 110"]
+
+
+def test_a_message_on_its_way_holds_its_row_when_it_gets_its_number() -> None:
+    made = sheet(page(1, 40), changed(say(None, "mine", cid="c", delivery=Delivery.PENDING)))
+    assert screen(made)[-1] == "mine …"
+    made.apply(changed(say(41, "mine", cid="c")))
+    assert screen(made)[-1] == "mine"
+
+
+def test_a_quote_appears_when_what_it_quotes_is_loaded_and_follows_it() -> None:
+    made = sheet(page(50, 60), changed(say(61, "yes", reply_to=10)))
+    assert "┌ message 10" in screen(made)
+    made.apply(page(1, 49))
+    assert "┌ bob: message 10" in screen(made)
+    made.apply(changed(say(10, "", "bob", erased=True)))
+    assert "┌ bob: message deleted" in screen(made)
+
+
+def test_joins_that_come_one_by_one_are_told_in_one_line() -> None:
+    made = sheet(changed(say(1)))
+    for seq, name in enumerate(("ann", "ben", "cid"), 2):
+        made.apply(changed(event(seq, "join", name)))
+        made.settle()
+    assert screen(made)[-1] == "ann, ben, cid joined"
+    made.apply(changed(event(5, "leave", "ann"), reset=False))
+    assert screen(made)[-2:] == ["message 1", "ben, cid joined · ann joined and left"]
+
+
+def test_a_line_that_is_gone_leaves_its_neighbours_whole() -> None:
+    mine = say(None, "mine", "bob", cid="c", ts=say(2).ts, delivery=Delivery.FAILED)
+    other = say(None, "other", "bob", cid="d", ts=say(2).ts, delivery=Delivery.PENDING)
+    made = sheet(changed(say(1), mine, other))
+    assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r retry · x discard"]
+    made.apply(changed(removed=("c",)))
+    assert screen(made)[-2:] == ["bob", "other …"]
+
+
+def test_rows_are_numbered_so_that_a_selection_stays() -> None:
+    made = sheet(
+        page(100, 150), changed(say(None, "tick", kind="tick"), say(None, "tock", kind="tick"))
+    )
+    before = {row.key: row_number(row) for row in made.settle().rows}
+    numbers = [row_number(row) for row in made.window.rows]
+    assert numbers == sorted(set(numbers))
+    made.apply(page(1, 99))
+    after = {row.key: row_number(row) for row in made.settle().rows}
+    assert all(
+        after[key] == number for key, number in before.items() if isinstance(key, int) and key > 0
+    )
+
+
+# What it costs. The bounds are generous: they are to find what grows with the number of lines.
+
+
+@pytest.fixture(scope="module")
+def sheets() -> tuple[Sheet, Sheet]:
+    def make(count: int) -> Sheet:
+        made = sheet(page(1_000, 1_000 + count), width=110, height=50)
+        for _ in range(5):
+            made.scroll(-48)
+        return made
+
+    return make(200), make(100_000)
+
+
+def cost(work: Callable[[int], object]) -> float:
+    """Return what `work` takes, without the pauses of a busy machine."""
+    found: list[float] = []
+    for number in range(40):
+        start = perf_counter()
+        work(number)
+        found.append(perf_counter() - start)
+    return sorted(found)[10]
+
+
+def arrives(made: Sheet, seq: int) -> None:
+    made.apply(page(seq, seq))
+    made.settle()
+
+
+def resized(made: Sheet, width: int) -> None:
+    made.restyle(renderer(width), 50)
+    made.settle()
+
+
+def test_a_message_costs_the_same_however_many_are_loaded(sheets: tuple[Sheet, Sheet]) -> None:
+    def work(made: Sheet) -> float:
+        made.anchor = None
+        last = made.log.last_seq or 0
+        return cost(lambda number: arrives(made, last + 1 + number))
+
+    few, many = (work(made) for made in sheets)
+    assert many < 3 * few + 0.001
+    assert many < 0.005
+
+
+def test_a_page_costs_the_same_however_many_are_loaded(sheets: tuple[Sheet, Sheet]) -> None:
+    def work(made: Sheet) -> float:
+        made._blocks.clear()
+        made._cached_lines = 0
+        return cost(lambda number: made.scroll(-48 if number % 2 else 47))
+
+    few, many = (work(made) for made in sheets)
+    assert many < 3 * few + 0.002
+    assert many < 0.040
+
+
+def test_a_resize_wraps_only_what_shows(sheets: tuple[Sheet, Sheet]) -> None:
+    _, many = sheets
+    assert cost(lambda number: resized(many, 60 + number)) < 0.150
+    assert len(many._blocks) < 60
+
+
+def test_what_was_laid_out_is_forgotten_in_time() -> None:
+    made = sheet(page(1, 9_000), height=50)
+    for _ in range(180):
+        made.scroll(-50)
+    assert made._cached_lines <= 4_000
+    assert made._cached_lines == sum(1 + len(block.lines) for block in made._blocks.values())

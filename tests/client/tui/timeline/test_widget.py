@@ -1,0 +1,437 @@
+"""The timeline as one uses it: arriving messages, scrolling, the cursor, the mouse."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from textual import on
+from textual.app import App, ComposeResult
+from textual.events import MouseScrollDown, MouseScrollUp
+from textual.message import Message as Posted
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from chat.client.state import Delivery
+from chat.client.tui.timeline import Timeline
+from tests.client.tui.timeline.lines import (
+    CHANNEL,
+    NASTY,
+    changed,
+    is_harmless,
+    page,
+    say,
+)
+
+SIZE = (60, 21)
+
+
+class Home(App[None]):
+    """A timeline over an input line; remembers what the timeline told."""
+
+    CSS = "Timeline { height: 20; } Input { height: 1; border: none; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Posted] = []
+
+    def compose(self) -> ComposeResult:
+        yield Timeline()
+        yield Input()
+
+    @on(Timeline.OlderWanted)
+    @on(Timeline.GapWanted)
+    @on(Timeline.Seen)
+    @on(Timeline.Selected)
+    @on(Timeline.ActionRequested)
+    @on(Timeline.LinkClicked)
+    def remember(self, event: Posted) -> None:
+        self.told.append(event)
+
+    @property
+    def timeline(self) -> Timeline:
+        return self.query_one(Timeline)
+
+    def all_told(self, kind: type[Posted]) -> list[Any]:
+        return [told for told in self.told if isinstance(told, kind)]
+
+    def screen_lines(self) -> list[str]:
+        return [
+            self.timeline.render_line(y).text.rstrip() for y in range(self.timeline.size.height)
+        ]
+
+    def line_of(self, text: str) -> int:
+        return next(y for y, line in enumerate(self.screen_lines()) if text in line)
+
+
+Opened = tuple[Home, Timeline, Pilot[None]]
+
+
+@asynccontextmanager
+async def opened(*, read: int = 1_000, size: tuple[int, int] = SIZE) -> AsyncIterator[Opened]:
+    """Open the timeline of a channel; the reader is dave."""
+    app = Home()
+    async with app.run_test(size=size) as pilot:
+        app.timeline.show(CHANNEL, "dave", read=read)
+        app.timeline.focus()
+        await pilot.pause()
+        yield app, app.timeline, pilot
+
+
+async def test_it_sticks_to_the_bottom() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(page(1, 50, complete=True))
+        await pilot.pause()
+        assert app.screen_lines()[-1].endswith("message 50")
+        timeline.apply(page(51, 51))
+        await pilot.pause()
+        assert app.screen_lines()[-1].endswith("message 51")
+        assert (timeline.at_bottom, timeline.below) == (True, 0)
+        assert app.all_told(Timeline.Seen)[-1].seq == timeline.seen == 51
+
+
+async def test_few_messages_stand_at_the_bottom() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(say(1, "hello")))
+        await pilot.pause()
+        assert app.screen_lines()[0] == ""
+        assert app.screen_lines()[-1] == "       hello"
+
+
+async def test_scrolled_away_it_holds_still_and_counts_what_comes() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(page(1, 50, complete=True))
+        await pilot.press("pageup", "pageup")
+        before = app.screen_lines()
+        below = timeline.below
+        assert not timeline.at_bottom
+        timeline.apply(page(51, 60))
+        timeline.apply(changed(say(50, "longer " * 50), say(1, "longer " * 50)))
+        await pilot.pause()
+        assert app.screen_lines() == before
+        assert timeline.below == below + 10
+        await pilot.press("end")
+        assert app.screen_lines()[-1].endswith("message 60")
+        assert timeline.at_bottom
+
+
+async def test_an_older_page_is_asked_for_once_and_keeps_the_screen_still() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(page(101, 200))
+        await pilot.pause()
+        assert app.all_told(Timeline.OlderWanted) == []
+        await pilot.press("home", "up", "pagedown", "pageup")
+        await pilot.press("home")
+        assert len(app.all_told(Timeline.OlderWanted)) == 1
+        before = app.line_of("message 101")
+        timeline.apply(page(1, 100))
+        await pilot.pause()
+        assert app.line_of("message 101") == before
+        await pilot.press("home")
+        assert len(app.all_told(Timeline.OlderWanted)) == 2
+        timeline.apply(changed(complete=True))
+        await pilot.press("pagedown", "home")
+        assert len(app.all_told(Timeline.OlderWanted)) == 2
+        assert "beginning of #general" in app.screen_lines()[0]
+
+
+async def test_scrolling_against_the_top_asks_again() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(page(101, 200))
+        await pilot.press("home")
+        await pilot.press("pageup")
+        assert len(app.all_told(Timeline.OlderWanted)) == 2
+
+
+async def test_a_gap_is_asked_for_once_it_shows() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(page(1, 100, gap_before=(40,), complete=True))
+        await pilot.pause()
+        assert app.all_told(Timeline.GapWanted) == []
+        assert timeline.scroll_to_seq(40)
+        await pilot.pause()
+        await pilot.press("pageup", "pagedown")
+        assert [told.seq for told in app.all_told(Timeline.GapWanted)] == [40]
+        timeline.apply(changed(gap_before=()))
+        await pilot.pause()
+        assert not any("missing here" in line for line in app.screen_lines())
+
+
+async def test_a_resize_keeps_what_one_reads() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(*(say(seq, f"{seq}. " + "word " * 30) for seq in range(1, 60))))
+        timeline.scroll_to_seq(30)
+        await pilot.pause()
+        before = timeline.place
+        top = app.screen_lines()[0]
+        for width in (100, 40, 60):
+            await pilot.resize_terminal(width, 21)
+            assert timeline.place == before
+        await pilot.pause()
+        assert app.screen_lines()[0] == top
+
+
+async def test_a_place_is_kept_for_later() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(page(1, 80, complete=True))
+        timeline.scroll_to_seq(40)
+        await pilot.pause()
+        place, lines = timeline.place, app.screen_lines()
+        timeline.show("#other", "dave", read=0)
+        await pilot.pause()
+        assert timeline.place is None
+        assert app.screen_lines() == [""] * 20
+        timeline.show(CHANNEL, "dave", read=1_000)
+        timeline.apply(page(1, 90, complete=True, reset=True))
+        timeline.restore(place)
+        await pilot.pause()
+        assert app.screen_lines() == lines
+        timeline.jump_to_bottom()
+        await pilot.pause()
+        assert timeline.place is None
+
+
+async def test_another_channels_lines_are_not_shown() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.show("#other", "dave", read=0)
+        timeline.apply(page(1, 3))
+        await pilot.pause()
+        assert not any(app.screen_lines())
+        assert not timeline.scroll_to_seq(2)
+
+
+async def test_the_unread_rule_stands_where_reading_stopped() -> None:
+    async with opened(read=4) as (app, timeline, pilot):
+        timeline.apply(page(1, 8))
+        await pilot.pause()
+        assert "── new ──" in app.screen_lines()[app.line_of("message 5") - 2]
+        timeline.apply(page(9, 9))
+        await pilot.pause()
+        assert "── new ──" in app.screen_lines()[app.line_of("message 5") - 2]
+        timeline.unread_from = None
+        await pilot.pause()
+        assert not any("── new ──" in line for line in app.screen_lines())
+
+
+async def test_what_arrives_under_ones_eyes_is_not_marked_as_new() -> None:
+    soon = 2**45
+    async with opened(read=4) as (app, timeline, pilot):
+        timeline.apply(page(1, 4))
+        await pilot.pause()
+        timeline.apply(changed(say(5, "seen", ts=soon)))
+        await pilot.pause()
+        app.app_focus = False
+        timeline.apply(changed(say(6, "missed", ts=soon)))
+        await pilot.pause()
+        lines = app.screen_lines()
+        assert [line for line in lines if "new" in line] == [lines[app.line_of("missed") - 2]]
+        app.app_focus = True
+
+
+def selected(app: Home) -> int | None:
+    message = app.timeline.cursor
+    return message.seq if message else None
+
+
+async def test_the_cursor_goes_from_message_to_message() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(page(1, 50, complete=True))
+        await pilot.press("up", "k", "up", "j")
+        assert timeline.cursor == say(49, author="bob")
+        assert [told.message.seq for told in app.all_told(Timeline.Selected)] == [50, 49, 48, 49]
+        await pilot.press(*["up"] * 20)
+        assert f"message {selected(app)}" in "\n".join(app.screen_lines())
+        await pilot.press("g")
+        assert (selected(app), timeline.at_bottom) == (1, False)
+        await pilot.press("G")
+        assert (selected(app), timeline.at_bottom) == (50, True)
+        await pilot.press("escape")
+        assert selected(app) is None
+        assert app.all_told(Timeline.Selected)[-1].message is None
+
+
+async def test_the_cursor_stays_on_its_message_when_others_come_and_leaves_with_it() -> None:
+    async with opened() as (app, timeline, pilot):
+        waiting = say(None, "mine", "dave", cid="c", delivery=Delivery.PENDING)
+        timeline.apply(changed(say(9), say(10), waiting))
+        await pilot.press("up", "up")
+        timeline.apply(changed(say(8), say(11), say(10, "edited")))
+        await pilot.pause()
+        assert timeline.cursor == say(10, "edited")
+        await pilot.press("down", "down")
+        assert timeline.cursor == waiting
+        timeline.apply(changed(say(12, "mine", "dave", cid="c")))
+        await pilot.pause()
+        assert selected(app) == 12
+        timeline.show("#other", "dave", read=0)
+        await pilot.pause()
+        assert timeline.cursor is None
+
+
+async def test_letters_ask_for_something_to_be_done_with_the_message_under_the_cursor() -> None:
+    async with opened() as (app, timeline, pilot):
+        failed = say(None, "oops", "dave", cid="c", delivery=Delivery.FAILED)
+        timeline.apply(changed(say(1, "mine", "dave"), say(2, "hello"), failed))
+        await pilot.press("r", "e")
+        assert app.all_told(Timeline.ActionRequested) == [], "there is no cursor yet"
+        await pilot.press("up", "r", "x", "up", "r", "plus", "e", "up", "e", "d", "c", "o")
+        asked = [(told.name, told.message.text) for told in app.all_told(Timeline.ActionRequested)]
+        assert asked == [
+            ("retry", "oops"), ("discard", "oops"), ("reply", "hello"), ("react", "hello"),
+            ("edit", "mine"), ("delete", "mine"), ("copy", "mine"), ("open", "mine"),
+        ]  # fmt: skip
+
+
+def test_every_key_has_an_id_and_says_what_it_does() -> None:
+    for binding in Timeline.BINDINGS:
+        assert not isinstance(binding, tuple)
+        assert binding.id
+        assert binding.description
+
+
+async def test_a_click_selects_and_a_click_on_a_link_follows_it() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(say(1, "one"), say(2, "[here](https://example.org/a) it is")))
+        await pilot.pause()
+        await pilot.click(timeline, offset=(8, app.line_of("one")))
+        assert timeline.cursor == say(1, "one")
+        await pilot.click(timeline, offset=(8, app.line_of("here")))
+        assert [told.url for told in app.all_told(Timeline.LinkClicked)] == [
+            "https://example.org/a"
+        ]
+        assert timeline.cursor == say(1, "one")
+        await pilot.click(timeline, offset=(8, 0))
+        assert timeline.cursor is None
+
+
+async def drag(pilot: Pilot[None], start: tuple[int, int], end: tuple[int, int]) -> None:
+    timeline = pilot.app.query_one(Timeline)
+    await pilot.mouse_down(timeline, offset=start)
+    await pilot.hover(timeline, offset=end)
+    await pilot.mouse_up(timeline, offset=end)
+    await pilot.pause()
+
+
+async def test_text_is_selected_with_the_mouse_and_stays_selected_as_lines_come() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(say(10, "漢字 and 👩‍👩‍👧 family"), say(11, "second line")))
+        await pilot.pause()
+        first, second = app.line_of("family"), app.line_of("second")
+        await drag(pilot, (12, first), (12, second))
+        assert app.screen.get_selected_text() == "and 👩‍👩‍👧 family\nsecond"
+        timeline.apply(page(1, 9))
+        timeline.apply(page(12, 12))
+        await pilot.pause()
+        assert app.screen.get_selected_text() == "and 👩‍👩‍👧 family\nsecond"
+        assert timeline.cursor is None
+        await drag(pilot, (16, app.line_of("family")), (17, app.line_of("family")))
+        assert app.screen.get_selected_text() == "👩‍👩‍👧"
+
+
+async def test_a_drag_from_the_gutter_begins_with_the_line() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(say(1, "a whole line")))
+        await pilot.pause()
+        await drag(pilot, (1, 19), (30, 19))
+        assert app.screen.get_selected_text() == "a whole line"
+
+
+async def test_a_double_click_selects_the_message() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(say(1, "word " * 40 + "end"), say(2)))
+        await pilot.pause()
+        await pilot.double_click(timeline, offset=(9, app.line_of("word")))
+        await pilot.pause()
+        assert app.screen.get_selected_text() == "word " * 40 + "end"
+
+
+async def test_the_time_of_a_grouped_message_shows_under_the_mouse() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(say(1), say(2)))
+        await pilot.pause()
+        y = app.line_of("message 2")
+        assert "12:02" not in app.screen_lines()[y]
+        await pilot.hover(timeline, offset=(9, y))
+        assert app.screen_lines()[y].strip() == "12:02 message 2"
+        await pilot.hover(Input)
+        assert "12:02" not in app.screen_lines()[y]
+
+
+async def test_the_wheel_and_the_scroll_bar_scroll() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(page(1, 400, complete=True))
+        await pilot.pause()
+        before = app.screen_lines()
+        await pilot._post_mouse_events([MouseScrollUp], widget=timeline, offset=(5, 5))
+        await pilot.pause()
+        assert app.screen_lines()[3:] == before[:-3]
+        await pilot._post_mouse_events([MouseScrollDown], widget=timeline, offset=(5, 5))
+        await pilot.pause()
+        assert app.screen_lines() == before
+        timeline.scroll_to(y=100, animate=False)
+        await pilot.pause()
+        assert timeline.scroll_y == 100
+        assert timeline.vertical_scrollbar.position == 100
+        timeline.scroll_home(animate=False)
+        await pilot.pause()
+        assert "beginning" in app.screen_lines()[0]
+        timeline.scroll_end(animate=False)
+        await pilot.pause()
+        assert timeline.at_bottom
+        timeline.scroll_page_up(animate=False)
+        await pilot.pause()
+        assert not timeline.at_bottom
+
+
+async def test_a_new_theme_recolours_what_shows() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(say(1, "hello", "alice")))
+        await pilot.pause()
+
+        def colour() -> object:
+            strip = timeline.render_line(app.line_of("alice"))
+            return next(segment.style for segment in strip if segment.text == "alice")
+
+        dark = colour()
+        app.theme = "textual-light"
+        await pilot.pause()
+        assert colour() != dark
+
+
+async def test_only_rows_that_changed_are_painted() -> None:
+    async with opened() as (_, timeline, pilot):
+        timeline.apply(page(1, 50))
+        await pilot.pause()
+        painted: list[int] = []
+        paint = timeline.render_line
+
+        def spy(y: int) -> Any:
+            painted.append(y)
+            return paint(y)
+
+        timeline.render_line = spy  # type: ignore[method-assign]  # to count calls
+        timeline.apply(changed(say(50, "edited", "carol")))
+        await pilot.pause()
+        assert painted == [19]
+
+
+async def test_whatever_is_said_the_screen_is_whole() -> None:
+    async with opened() as (_, timeline, pilot):
+        timeline.apply(changed(*(say(seq, bad * 9, bad) for seq, bad in enumerate(NASTY, 1))))
+        for key in ("home", "pagedown", "pagedown", "end"):
+            await pilot.press(key)
+            for y in range(20):
+                strip = timeline.render_line(y)
+                assert strip.cell_length == timeline.size.width
+                assert is_harmless(strip.text)
+
+
+@pytest.mark.parametrize("size", [(20, 6), (80, 24), (160, 50)])
+async def test_every_size_has_a_picture(size: tuple[int, int]) -> None:
+    async with opened(size=size) as (_, timeline, pilot):
+        timeline.apply(page(1, 50, complete=True))
+        await pilot.press("home", "pagedown", "up")
+        widths = {timeline.render_line(y).cell_length for y in range(timeline.size.height)}
+        assert widths == {timeline.size.width}
