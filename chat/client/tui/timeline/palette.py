@@ -16,48 +16,63 @@ from chat.client.tui.timeline.code import ROLES
 from chat.client.tui.timeline.markdown import Mark
 from chat.text import fold
 
-__all__ = ["COMPONENTS", "COMPONENT_CSS", "Palette", "author_rgb"]
+__all__ = ["COMPONENTS", "CSS", "Palette", "author_rgb"]
 
 COMPONENTS = (
     "time", "rule", "new", "gap", "muted", "event", "quote", "quote-bar", "failed", "failed-hint",
     "chip", "chip-own", "mention", "mention-own", "channel", "link", "code", "code-block",
-    "code-lang", "cursor", "cursor-bar", "accent", "tick",
+    "cursor", "cursor-bar", "accent", "tick",
     *(f"code-{role}" for role in ROLES),
 )  # fmt: skip
 """Parts of the timeline that a style sheet can address, each as `timeline--NAME`."""
 
-COMPONENT_CSS = """
-& > .timeline--time { color: $text-disabled; }
-& > .timeline--rule { color: $text-disabled; }
-& > .timeline--new { color: $text-error; text-style: bold; }
-& > .timeline--gap { color: $text-warning; }
-& > .timeline--muted { color: $text-muted; }
-& > .timeline--event { color: $text-muted; }
-& > .timeline--tick { color: $foreground; }
-& > .timeline--quote { color: $text-muted; }
-& > .timeline--quote-bar { color: $text-disabled; }
-& > .timeline--failed { color: $text-error; }
-& > .timeline--failed-hint { color: $text-muted; }
-& > .timeline--chip { background: $surface-lighten-1; color: $text-muted; }
-& > .timeline--chip-own { background: $primary-muted; color: $text-primary; }
-& > .timeline--mention { color: $text-primary; }
-& > .timeline--mention-own { background: $warning-muted; color: $text-warning; text-style: bold; }
-& > .timeline--channel { color: $text-primary; }
-& > .timeline--link { color: $text-primary; text-style: underline; }
-& > .timeline--code { background: $surface; color: $text-accent; }
-& > .timeline--code-block { background: $surface; color: $foreground; }
-& > .timeline--code-keyword { color: $text-accent; }
-& > .timeline--code-string { color: $text-success; }
-& > .timeline--code-number { color: $text-warning; }
-& > .timeline--code-comment { color: $text-muted; text-style: italic; }
-& > .timeline--code-name { color: $text-primary; }
-& > .timeline--code-inserted { color: $text-success; }
-& > .timeline--code-deleted { color: $text-error; }
-& > .timeline--cursor { background: $foreground 8%; }
-& > .timeline--cursor-bar { color: $primary; }
-& > .timeline--accent { color: $warning; }
+CSS = """
+Timeline {
+    overflow-x: hidden;
+    overflow-y: scroll;
+    scrollbar-size-vertical: 1;
+    scrollbar-color: $foreground 15%;
+    scrollbar-color-hover: $foreground 30%;
+    scrollbar-color-active: $primary;
+    scrollbar-background: $background;
+    scrollbar-background-hover: $background;
+    scrollbar-background-active: $background;
+    & > .timeline--time { color: $text-disabled; }
+    & > .timeline--rule { color: $text-disabled; }
+    & > .timeline--new { color: $text-error; text-style: bold; }
+    & > .timeline--gap { color: $text-warning; }
+    & > .timeline--muted { color: $text-muted; }
+    & > .timeline--event { color: $text-muted; }
+    & > .timeline--tick { color: $foreground; }
+    & > .timeline--quote { color: $text-muted; }
+    & > .timeline--quote-bar { color: $text-disabled; }
+    & > .timeline--failed { color: $text-error; }
+    & > .timeline--failed-hint { color: $text-muted; }
+    & > .timeline--chip { background: $surface-lighten-1; color: $text-muted; }
+    & > .timeline--chip-own { background: $primary-muted; color: $text-primary; }
+    & > .timeline--mention { color: $text-primary; }
+    & > .timeline--mention-own {
+        background: $warning-muted;
+        color: $text-warning;
+        text-style: bold;
+    }
+    & > .timeline--channel { color: $text-primary; }
+    & > .timeline--link { color: $text-primary; text-style: underline; }
+    & > .timeline--code { background: $surface; color: $text-accent; }
+    & > .timeline--code-block { background: $surface; color: $foreground; }
+    & > .timeline--code-keyword { color: $text-accent; }
+    & > .timeline--code-string { color: $text-success; }
+    & > .timeline--code-number { color: $text-warning; }
+    & > .timeline--code-comment { color: $text-muted; text-style: italic; }
+    & > .timeline--code-name { color: $text-primary; }
+    & > .timeline--code-inserted { color: $text-success; }
+    & > .timeline--code-deleted { color: $text-error; }
+    & > .timeline--cursor { background: $foreground 8%; }
+    & > .timeline--cursor-bar { color: $primary; }
+    & > .timeline--accent { color: $warning; }
+}
 """
-"""Their defaults: rules to stand within those of the widget."""
+"""Default colours; an app may set others for each of the components."""
 
 _HUES = 20
 

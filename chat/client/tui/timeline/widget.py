@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Offset, Region, Size
 from textual.reactive import reactive, var
 from textual.scroll_view import ScrollView
@@ -19,10 +19,11 @@ from chat.client.state import Message, TimelineChanged
 from chat.client.tui.timeline import messages
 from chat.client.tui.timeline.cursor import may, nearest, stands_on
 from chat.client.tui.timeline.frame import Frame
+from chat.client.tui.timeline.keys import KEYS
 from chat.client.tui.timeline.log import Key
 from chat.client.tui.timeline.messages import News
 from chat.client.tui.timeline.painting import Painter
-from chat.client.tui.timeline.palette import COMPONENT_CSS, COMPONENTS, Palette
+from chat.client.tui.timeline.palette import COMPONENTS, CSS, Palette
 from chat.client.tui.timeline.render import Renderer
 from chat.client.tui.timeline.selection import row_number, selected_text
 from chat.client.tui.timeline.sheet import Row, Sheet
@@ -49,39 +50,10 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     message, and letters do something with the one under it.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "cursor(-1)", "Previous message", show=False, id="message.previous"),
-        Binding("down,j", "cursor(1)", "Next message", show=False, id="message.next"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="timeline.page_up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="timeline.page_down"),
-        Binding("home,g", "end(-1)", "To the oldest loaded", show=False, id="timeline.first"),
-        Binding("end,G", "end(1)", "To the newest", show=False, id="timeline.last"),
-        Binding("r", "act('reply')", "Reply, or send again", show=False, id="message.reply"),
-        Binding("e", "act('edit')", "Edit", show=False, id="message.edit"),
-        Binding("d", "act('delete')", "Delete", show=False, id="message.delete"),
-        Binding("plus", "act('react')", "React", show=False, id="message.react"),
-        Binding("c", "act('copy')", "Copy", show=False, id="message.copy"),
-        Binding("o", "act('open')", "Open the link", show=False, id="message.open"),
-        Binding("x", "act('discard')", "Discard unsent", show=False, id="message.discard"),
-        Binding("enter,escape", "leave", "Leave the messages", show=False, id="message.leave"),
-    ]
-
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"timeline--{name}" for name in COMPONENTS}
 
-    DEFAULT_CSS = f"""
-    Timeline {{
-        overflow-x: hidden;
-        overflow-y: scroll;
-        scrollbar-size-vertical: 1;
-        scrollbar-color: $foreground 15%;
-        scrollbar-color-hover: $foreground 30%;
-        scrollbar-color-active: $primary;
-        scrollbar-background: $background;
-        scrollbar-background-hover: $background;
-        scrollbar-background-active: $background;
-        {COMPONENT_CSS}
-    }}
-    """
+    DEFAULT_CSS = CSS
 
     at_bottom: reactive[bool] = reactive(True, repaint=False)
     """Whether the newest line shows."""
@@ -130,14 +102,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         if change.channel != self._channel:
             return
         log = self._sheet.log
-        first = log.first_seq
-        watched = (
-            len(log) > 0
-            and self._sheet.unread is None
-            and self.at_bottom
-            and self.app.app_focus
-            and is_live(change, self._shown_at)
-        )
+        first, is_watched = log.first_seq, self._is_watched(change)
         renamed = self._sheet.apply(change)
         if self._cursor is not None:
             self._cursor = renamed.get(self._cursor, self._cursor)
@@ -145,7 +110,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
             self._news.ask_older_again()
         if change.reset or change.gap_before is not None:
             self._news.ask_gaps_again()
-        if watched and log.last_seq is not None:
+        if is_watched and log.last_seq is not None:
             self.unread_from = log.last_seq + 1
         self._place_unread_rule()
         self._update_soon()
@@ -187,6 +152,23 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     def seen(self) -> int | None:
         """The highest seq that shows."""
         return self._news.seen
+
+    @property
+    def unread_seq(self) -> int | None:
+        """The message under the unread rule, for `scroll_to_seq`."""
+        key = self._sheet.unread
+        return key if isinstance(key, int) else None
+
+    def _is_watched(self, change: TimelineChanged) -> bool:
+        """Whether lines arrive under the eyes of one who has read what is above them."""
+        return (
+            self.unread_from is not None
+            and self._sheet.log.index_from(self.unread_from) > 0
+            and self._sheet.unread is None
+            and self.at_bottom
+            and self.app.app_focus
+            and is_live(change, self._shown_at)
+        )
 
     def watch_unread_from(self) -> None:
         """Move the unread rule."""
@@ -261,7 +243,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         )
 
     def _paint(self, lines: Iterable[int]) -> None:
-        if regions := [Region(0, y, self.size.width, 1) for y in lines]:
+        width = self.size.width
+        if regions := [Region(0, y, width, 1) for y in lines]:
             self.refresh(*regions)
 
     # Scrolling
