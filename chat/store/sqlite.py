@@ -140,7 +140,9 @@ def examine(path: Path) -> str | None:
         with path.open("rb") as file:
             if file.read(16) != b"SQLite format 3\0":
                 raise _not_ours(path)
-        address = f"{path.as_uri()}?mode=ro"
+        # Without a log beside it nobody has the file open; SQLite need then not make one either.
+        is_open = path.with_name(path.name + "-wal").exists()
+        address = f"{path.as_uri()}?{'mode=ro' if is_open else 'immutable=1'}"
         with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
             return _revision(path, connection)
     except (sqlite3.Error, OSError) as exc:

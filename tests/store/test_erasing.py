@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import secrets
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
 
 from chat.store import sqlite
 from chat.store.ops import Append, Operation, User
@@ -126,6 +128,23 @@ def test_no_copy_survives_a_long_life(store: OpenStore, alice: User) -> None:
     assert not found(store, [each[:16] for each in erased])
     living_texts = [each[:16] for each in living.values()]
     assert len(found(store, living_texts)) == len(living_texts)
+
+
+def test_a_body_is_overwritten_where_it_lies(store: OpenStore, alice: User) -> None:
+    """A row that changed its size might move, and leave a copy of a neighbour behind."""
+
+    def sizes() -> list[tuple[int, int]]:
+        with closing(sqlite3.connect(store.file)) as connection:
+            return connection.execute(
+                "SELECT id, length(CAST(text AS BLOB)) FROM bodies ORDER BY id"
+            ).fetchall()
+
+    seq = store.send(alice, "ünïcode 👋🏽")
+    store.append(react(alice, seq, "👍"))
+    before = sizes()
+    store.append(delete(alice, seq))
+    assert sizes() == before
+    assert [size for _id, size in before] == [len("ünïcode 👋🏽".encode()), len("👍".encode())]
 
 
 def test_the_pragmas_are_set(store: OpenStore) -> None:

@@ -22,20 +22,26 @@ from chat.protocol.values import Limits
 from chat.store import opening
 from chat.store.ops import User
 from chat.store.store import Store
-from tests.store.opened import OpenStore
+from tests.store.opened import OpenStore, message
 
 
 def refuse(path: Path | str) -> str:
     """Try to open what must be refused; return why, and check that nothing was touched."""
     url = path if isinstance(path, str) else f"sqlite:///{path}"
-    content = path.read_bytes() if isinstance(path, Path) and path.is_file() else None
+    before = contents(path) if isinstance(path, Path) else {}
     with pytest.raises(StartupError) as refused:
         Store.open(url, limits=Limits(), committed=lambda _: None)
-    if isinstance(path, Path) and content is not None:
-        assert path.read_bytes() == content
+    if isinstance(path, Path):
+        assert contents(path) == before
     message = str(refused.value)
     assert "\n" not in message
     return message
+
+
+def contents(database: Path) -> dict[str, bytes]:
+    """Return what a database's files hold (but for the index of its log, which holds nothing)."""
+    files = (database, database.with_name(database.name + "-wal"))
+    return {file.name: file.read_bytes() for file in files if file.is_file()}
 
 
 @pytest.fixture
@@ -107,6 +113,14 @@ class TestRefusing:
         database.write_bytes(content)
         assert "restore it from a backup" in refuse(database)
 
+    def test_one_damaged_page(self, store: OpenStore, alice: User) -> None:
+        store.together([message(alice, "x" * 500) for _ in range(50)])
+        store.store.close()
+        content = bytearray(store.file.read_bytes())
+        content[-4096:] = b"\xaa" * 4096
+        store.file.write_bytes(content)
+        assert "restore it from a backup" in refuse(store.file)
+
     def test_a_file_cut_short(self, database: Path) -> None:
         content = database.read_bytes()
         database.write_bytes(content[: len(content) // 2])
@@ -115,6 +129,18 @@ class TestRefusing:
     def test_a_newer_schema(self, database: Path) -> None:
         change(database, "UPDATE alembic_version SET version_num = '9999'")
         assert "newer version" in refuse(database)
+
+    def test_a_newer_schema_that_only_the_log_beside_it_tells_of(
+        self, database: Path, tmp_path: Path
+    ) -> None:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            connection.commit()
+            for name in contents(database):
+                shutil.copy(database.with_name(name), tmp_path)
+        copy = tmp_path / database.name
+        assert len(contents(copy)) == 2
+        assert "newer version" in refuse(copy)
 
     def test_a_folder_in_the_place_of_the_file(self, tmp_path: Path) -> None:
         (tmp_path / "chat.db").mkdir()
@@ -175,7 +201,7 @@ def as_nobody(program: str, *arguments: str) -> subprocess.CompletedProcess[str]
 HOLD = """
     import sys, time
     from pathlib import Path
-    from tests.store.opened import OpenStore
+    from tests.store.opened import OpenStore, message
     store = OpenStore(Path(sys.argv[1]))
     print(store.store.server_id, flush=True)
     time.sleep(60)
