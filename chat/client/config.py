@@ -93,10 +93,10 @@ def check_url(value: str) -> str:
     Raises:
         ValueError: with a message for a person.
     """
-    address = value.strip().rstrip("/")
-    if "://" not in address:
+    address = value.strip().removesuffix("/")
+    if "://" not in value:
         raise ValueError("must begin with ws:// or wss://, for example ws://127.0.0.1:3000")
-    parts = urlsplit(address)
+    parts = urlsplit(value.strip())
     if parts.scheme not in ("ws", "wss"):
         raise ValueError(f"must begin with ws:// or wss://, not {parts.scheme}://")
     if parts.username is not None or parts.password is not None:

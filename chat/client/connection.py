@@ -140,7 +140,7 @@ def explain(exc: Exception, url: str) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f"the certificate of {url} is not to be trusted: {exc.verify_message}"
     if isinstance(exc, ssl.SSLError):
-        return f"no secure connection to {url}: {exc.reason}; is it a ws:// server?"
+        return f"no secure connection to {url}; is it a ws:// server? ({printable_line(str(exc))})"
     if isinstance(exc, InvalidStatus):
         return (
             f"what answers at {url} is not a chat server, or cannot be reached through what is "

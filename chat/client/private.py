@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 from chat.errors import StartupError
 
-__all__ = ["file_name", "make_private_directory", "write_private"]
+__all__ = ["file_name", "make_private_directory", "write_first", "write_private"]
 
 _PLAIN = re.compile(r"[a-z0-9_\-]{1,64}")
 
@@ -39,16 +41,41 @@ def write_private(path: Path, content: str) -> None:
     Raises:
         OSError: nothing was changed.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    with _written_beside(path, content) as temporary:
+        temporary.replace(path)
+
+
+def write_first(path: Path, content: str) -> bool:
+    """Write the file `path` unless somebody else has; return whether it was written.
+
+    Raises:
+        OSError: nothing was changed.
+    """
+    with _written_beside(path, content) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links: the race stays open there
+            if path.exists():
+                return False
+            temporary.replace(path)
+        return True
+
+
+@contextmanager
+def _written_beside(path: Path, content: str) -> Iterator[Path]:
+    """Write a file for the owner alone next to `path`, to disk; it is gone afterwards."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def file_name(value: str) -> str:

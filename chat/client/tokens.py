@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from chat.client.private import file_name, make_private_directory, write_private
+from chat.client.private import file_name, make_private_directory, write_first, write_private
 from chat.errors import StartupError
 from chat.text import check_name, fold
 
@@ -32,18 +32,25 @@ class TokenStore:
 
     def put(self, server: str, name: str, token: str) -> None:
         """Keep `token`; it is on disk when this returns."""
-        path = self._path(server, name)
-        make_private_directory(self._directory)
-        make_private_directory(path.parent)
-        write_private(path, token + "\n")
+        write_private(self._prepared(server, name), token + "\n")
 
     def get_or_make(self, server: str, name: str) -> str:
-        """Return the token of `name`; make and keep one first if there is none."""
+        """Return the token of `name`; make and keep one first if there is none.
+
+        Two clients that start at the same moment get the same one.
+        """
         token = self.get(server, name)
         if token is None:
             token = secrets.token_urlsafe(32)
-            self.put(server, name, token)
+            if not write_first(self._prepared(server, name), token + "\n"):
+                token = self.get(server, name) or token
         return token
+
+    def _prepared(self, server: str, name: str) -> Path:
+        path = self._path(server, name)
+        make_private_directory(self._directory)
+        make_private_directory(path.parent)
+        return path
 
     def _path(self, server: str, name: str) -> Path:
         return self._directory / file_name(server) / file_name(fold(name))

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidState
 from websockets.http11 import Request, Response
 
 from chat.errors import ErrorCode
@@ -66,7 +66,7 @@ class FakeServer:
 
     SILENCE = Ok(id="silence")
 
-    def __init__(self, server_id: str = "server-1", heartbeat: float = 30.0) -> None:
+    def __init__(self, server_id: str = "server-1", heartbeat: float = 30.0, port: int = 0) -> None:
         self.server_id = server_id
         self.heartbeat = heartbeat
         self.limits = Limits()
@@ -76,7 +76,7 @@ class FakeServer:
         self.commands: list[Command] = []
         self.intercept: Callable[[Command], Answer] = lambda _: None
         self.sends_events = True
-        self.port = 0
+        self.port = port
         self._stored: dict[tuple[str, str], Event] = {}
         self._sockets: dict[ServerConnection, str] = {}
         self._attached: dict[ServerConnection, set[str]] = {}
@@ -207,7 +207,7 @@ class FakeServer:
             del self._sockets[socket], self._attached[socket]
 
     def _write(self, socket: ServerConnection, data: bytes) -> None:
-        with suppress(ConnectionClosed):
+        with suppress(ConnectionClosed, InvalidState):
             socket.protocol.send_text(data)
             socket.send_data()
 

@@ -87,6 +87,15 @@ class Screen:
     def wait_online(self) -> None:
         self.wait(lambda: self.connection.link is Link.ONLINE, "online")
 
+    def open(self, channel: str = "#general") -> None:
+        """Open a channel, and wait until the server has let it follow."""
+        self.core.open_channel(channel)
+        self.wait_online()
+        self.wait(
+            lambda: channel in self.members and self.members[channel].total > 0,
+            f"following {channel}",
+        )
+
     def wait_texts(self, *texts: str, channel: str = "#general") -> None:
         """Wait until these are the texts of the messages shown, all of them confirmed."""
         self.wait(

@@ -22,9 +22,7 @@ Open = Callable[..., Screen]
 
 def opened(open_client: Open, server: FakeServer, **more: object) -> Screen:
     screen = open_client(server.url, **more)
-    screen.core.open_channel("#general")
-    screen.wait_online()
-    screen.wait(lambda: bool(screen.members["#general"].members), "joined")
+    screen.open()
     return screen
 
 
@@ -127,7 +125,7 @@ def test_edits_deletions_and_reactions_change_their_line(
     fake.append("bob", "#general", "edit", target=1, text="1")
     fake.append("bob", "#general", "delete", target=2)
     screen.core.react("#general", 3, "👍")
-    screen.wait(lambda: len(screen.lines()) == 3 and bool(screen.lines()[2].reactions))
+    screen.wait_texts("1", "", "three")
     one, two, three = screen.lines()
     assert (one.text, one.edited) == ("1", True)
     assert (two.text, two.erased) == ("", True)

@@ -1,0 +1,168 @@
+"""The client's file: what is written together, what is found again, who may read it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chat.client.cache import Cache, ChannelRecord, DiskTrouble, OutboxRow, unsent_in
+from chat.client.state import Message
+from chat.errors import StartupError
+
+RECORD = ChannelRecord("#c", "e1", 3, "mid", ((1, 3),), "topic", "owner", 2, 1, 0, 2)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[Cache]:
+    opened = Cache(tmp_path / "private" / "alice.db")
+    yield opened
+    opened.close()
+
+
+def line(seq: int, text: str = "x", rev: int = 0, **more: object) -> Message:
+    fields = {"author": "bob", "ts": 1, "cid": None, **more}
+    return Message(channel="#c", seq=seq, text=text, rev=rev or seq, **fields)  # type: ignore[arg-type]
+
+
+def row(cid: str, text: str = "x") -> OutboxRow:
+    return OutboxRow(cid, "#c", f'{{"text":"{text}"}}', 1)
+
+
+def test_everything_is_found_again(cache: Cache) -> None:
+    full = line(
+        2, "wörld", rev=9, me=True, reply_to=1, mentions=("a",), reactions=(("👍", ("a", "b")),)
+    )
+    cache.save([line(1), full], [RECORD])
+    cache.put_outbox(row("c1"))
+    cache.put_drafts({"#c": "draft", "#d": ""})
+    cache.put_prefs({"last": "#c"})
+    again = Cache(cache.path)
+    assert again.channels() == [RECORD]
+    assert again.line("#c", 2) == full
+    assert again.outbox() == [row("c1")]
+    assert (again.drafts(), again.prefs()) == ({"#c": "draft"}, {"last": "#c"})
+    again.close()
+
+
+def test_only_the_owner_may_read_it(cache: Cache) -> None:
+    cache.put_outbox(row("c1"))
+    for path in cache.path.parent.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE(cache.path.parent.stat().st_mode) == 0o700
+
+
+def test_an_older_line_never_replaces_a_newer_one(cache: Cache) -> None:
+    cache.save([line(1, "edited", rev=5)], [])
+    cache.save([line(1, "original", rev=1)], [])
+    found = cache.line("#c", 1)
+    assert found is not None
+    assert found.text == "edited"
+
+
+def test_lines_come_a_page_at_a_time_and_not_below_the_gap(cache: Cache) -> None:
+    cache.save([line(seq) for seq in (1, 2, 5, 6, 7)], [])
+    assert [m.seq for m in cache.lines_before("#c", 8, 1, 2)] == [6, 7]
+    assert [m.seq for m in cache.lines_before("#c", 7, 5, 9)] == [5, 6]
+
+
+def test_a_confirmed_row_goes_with_the_line_that_proves_it(cache: Cache) -> None:
+    cache.put_outbox(row("c1"))
+    cache.put_outbox(row("c2"))
+    cache.save([line(1, cid="c1")], [RECORD], ["c1"])
+    assert [waiting.cid for waiting in cache.outbox()] == ["c2"]
+    assert unsent_in(cache.path) == 1
+
+
+def test_a_write_that_fails_changes_nothing(cache: Cache) -> None:
+    cache.put_outbox(row("c1"))
+    broken = replace(line(2), text="\ud800")
+    with pytest.raises(Exception, match="surrogate"):
+        cache.save([line(1), broken], [RECORD], ["c1"])
+    assert cache.line("#c", 1) is None
+    assert cache.outbox() == [row("c1")]
+
+
+def test_a_locked_file_is_trouble_not_a_crash(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache._db.execute("PRAGMA busy_timeout = 0")
+    other = sqlite3.connect(cache.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DiskTrouble, match="locked"):
+        cache.put_outbox(row("c1"))
+    other.execute("ROLLBACK")
+    other.close()
+    cache.put_outbox(row("c1"))
+
+
+def test_a_client_behind_a_discard_writes_nothing_of_that_channel(cache: Cache) -> None:
+    cache.save([line(1)], [RECORD])
+    other = Cache(cache.path)
+    generation = other.discard_lines("#c", replace(RECORD, epoch="e2"))
+    assert cache.save([line(2)], [RECORD], []) == {"#c"}
+    assert cache.line("#c", 2) is None
+    assert cache.generation("#c") == generation
+    assert not cache.save([line(2)], [replace(RECORD, generation=generation)])
+    other.close()
+
+
+def test_a_channel_one_has_left_is_forgotten_but_not_what_was_typed(cache: Cache) -> None:
+    cache.save([line(1)], [RECORD])
+    cache.put_outbox(row("c1"))
+    cache.put_drafts({"#c": "draft"})
+    cache.forget_channel("#c")
+    assert cache.channels() == []
+    assert cache.line("#c", 1) is None
+    assert cache.outbox()
+    assert cache.drafts()
+
+
+def test_unread_lines_are_counted(cache: Cache) -> None:
+    cache.save(
+        [
+            line(1, mentions=("Alice",)),
+            line(2, author="ALICE"),
+            line(3, erased=True),
+            line(4, kind="join"),
+            line(5),
+        ],
+        [],
+    )
+    assert cache.count_above("#c", 0, "alice", 100) == (2, 1)
+    assert cache.count_above("#c", 1, "alice", 100) == (1, 0)
+
+
+def test_a_provisional_file_moves_in_and_goes_away(cache: Cache, tmp_path: Path) -> None:
+    path = tmp_path / "unknown.db"
+    provisional = Cache(path)
+    provisional.put_outbox(row("c1", "typed early"))
+    provisional.put_drafts({"#c": "early"})
+    provisional.close()
+    cache.adopt(path)
+    cache.adopt(path)
+    assert cache.outbox() == [row("c1", "typed early")]
+    assert cache.drafts() == {"#c": "early"}
+    assert list(tmp_path.glob("unknown.db*")) == []
+
+
+def test_a_damaged_file_is_said_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "alice.db"
+    path.write_bytes(b"not a database" * 400)
+    before = path.read_bytes()
+    with pytest.raises(StartupError, match="move it away"):
+        Cache(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StartupError, match="--data"):
+        Cache(tmp_path / "sub" / "alice.db")
+    tmp_path.chmod(0o700)

@@ -1,0 +1,140 @@
+"""`chat-client` up to the screens: help, wrong flags, the name, what it says at the end."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chat import __version__
+from chat.client import cli
+from chat.client.cache import Cache
+from chat.client.config import ClientSettings
+from chat.client.outbox import new_row
+from chat.client.places import Places
+
+DEAD = "ws://127.0.0.1:9"
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[ClientSettings]:
+    """Return the settings the screens were started with, instead of starting them."""
+    seen: list[ClientSettings] = []
+    monkeypatch.setattr(cli, "_show", seen.append)
+    return seen
+
+
+@pytest.fixture
+def flags(tmp_path: Path) -> list[str]:
+    return ["--data", str(tmp_path / "data"), "--url", DEAD]
+
+
+def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--help"])
+    assert caught.value.code == 0
+    printed = capsys.readouterr().out
+    for name, field in ClientSettings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in printed
+        assert field.description
+    assert "ws://127.0.0.1:3000" in printed
+    assert "client.toml" in printed
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"chat-client {__version__}\n"
+
+
+def test_help_does_not_load_the_screens() -> None:
+    code = (
+        "import sys\nfrom chat.client.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'textual', 'rich', 'sqlalchemy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--nope"],
+        ["--nam", "alice"],
+        ["--name", "böb"],
+        ["--name"],
+        ["--url", "http://x"],
+        ["--log-level", "loud"],
+        ["--token-file", "/nowhere"],
+        ["--log-file", "/nowhere/log"],
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+    shown: list[ClientSettings],
+    tmp_path: Path,
+    wrong: list[str],
+) -> None:
+    assert cli.main(["--data", str(tmp_path / "data"), "--name", "alice", *wrong]) == 2
+    assert shown == []
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("chat-client: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_the_last_name_is_used_again(shown: list[ClientSettings], flags: list[str]) -> None:
+    assert cli.main([*flags, "--name", "alice"]) == 0
+    assert cli.main(flags) == 0
+    assert [settings.name for settings in shown] == ["alice", "alice"]
+
+
+def test_a_name_is_asked_for_until_it_is_one(
+    shown: list[ClientSettings],
+    flags: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("two words\n\nalice\n"))
+    assert cli.main(flags) == 0
+    assert shown[0].name == "alice"
+    assert capsys.readouterr().err.count("A name must be") == 2
+
+
+def test_nobody_to_ask_is_exit_code_2(
+    shown: list[ClientSettings],
+    flags: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert cli.main(flags) == 2
+    assert "--name NAME" in capsys.readouterr().err
+
+
+def test_what_is_not_sent_is_said_at_the_end(
+    shown: list[ClientSettings],
+    flags: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main([*flags, "--name", "alice"]) == 0
+    assert capsys.readouterr().err == ""
+    cache = Cache(Places(tmp_path / "data").current(DEAD, "alice"))
+    for text in ("one", "two"):
+        cache.put_outbox(new_row({"type": "send", "channel": "#c", "text": text}))
+    cache.close()
+    assert cli.main([*flags, "--name", "alice"]) == 0
+    assert "2 messages are not sent yet" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_is_a_file_is_exit_code_2(
+    shown: list[ClientSettings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").write_text("")
+    assert cli.main(["--data", str(tmp_path / "data"), "--name", "alice"]) == 2
+    assert "--data" in capsys.readouterr().err

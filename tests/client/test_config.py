@@ -1,0 +1,91 @@
+"""Settings: where they come from, which wins, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chat.client.config import config_file, load
+from chat.errors import StartupError
+
+
+def write_file(text: str) -> None:
+    config_file().parent.mkdir(parents=True, exist_ok=True)
+    config_file().write_text(text)
+
+
+def test_the_defaults_need_nothing() -> None:
+    settings = load({})
+    assert (settings.name, settings.url) == ("", "ws://127.0.0.1:3000")
+    assert settings.token_file is None
+    assert settings.data.is_absolute()
+
+
+def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_file('name = "file"\nurl = "ws://file:1"\nlog_level = "info"\n')
+    monkeypatch.setenv("CHAT_NAME", "variable")
+    monkeypatch.setenv("CHAT_URL", "ws://variable:1")
+    settings = load({"name": "flag"})
+    assert (settings.name, settings.url) == ("flag", "ws://variable:1")
+    assert settings.log_level == "info"
+
+
+def test_variables_of_the_server_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PORT", "3000")
+    assert load({}).url == "ws://127.0.0.1:3000"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://chat.example.org",
+        "ws://[::1]:3000",
+        "ws://127.0.0.1:3000/",
+        "wss://example.org/chat",
+    ],
+)
+def test_addresses_of_servers_are_taken(url: str) -> None:
+    assert load({"url": url}).url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("127.0.0.1:3000", "ws://"),
+        ("http://example.org", "not http://"),
+        ("ws://alice:secret@example.org", "--token-file"),
+        ("ws://", "host"),
+        ("ws://exa mple.org", "host"),
+        ("ws://example.org:99999", "ort"),
+        ("ws://example.org?token=x", "'?'"),
+        ("ws://[::1", ""),
+    ],
+)
+def test_what_is_no_address_is_refused_in_one_line(url: str, says: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        load({"url": url})
+    assert str(caught.value).startswith("--url")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_value_names_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StartupError, match=r"--name 'böb': must be ASCII"):
+        load({"name": "böb"})
+    monkeypatch.setenv("CHAT_LOG_LEVEL", "loud")
+    with pytest.raises(StartupError, match="log_level 'loud'"):
+        load({})
+
+
+def test_a_file_that_is_no_toml_is_named() -> None:
+    write_file("name = ")
+    with pytest.raises(StartupError, match=r"client\.toml"):
+        load({})
+
+
+def test_home_is_understood_in_paths(tmp_path: Path) -> None:
+    write_file('data = "~/chats"\n')
+    assert load({}).data == Path("~/chats").expanduser()

@@ -1,0 +1,119 @@
+"""The core against the real server, killed and restarted under it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from chat.client.state import Delivery
+from tests.client.screen import Screen
+from tests.serving import ChatServer
+
+Open = Callable[..., Screen]
+
+
+def test_a_conversation_survives_kill_9_of_the_server(
+    server: ChatServer, open_client: Open
+) -> None:
+    alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
+    for screen in (alice, bob):
+        screen.open()
+    expected: list[str] = []
+    for turn in range(3):
+        for number in range(10):
+            alice.core.send("#general", f"{turn}.{number}")
+            expected.append(f"{turn}.{number}")
+        server.restart(kill=True)
+    for screen in (alice, bob):
+        screen.wait_texts(*expected)
+    assert [m.seq for m in alice.lines()] == [m.seq for m in bob.lines()]
+
+
+def test_both_see_the_same_after_edits_deletions_and_reactions(
+    server: ChatServer, open_client: Open, tmp_path: Path
+) -> None:
+    alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
+    for screen in (alice, bob):
+        screen.open()
+    for text in ("one", "two", "three"):
+        alice.core.send("#general", text)
+    bob.wait_texts("one", "two", "three")
+    one, two, three = (m.seq or 0 for m in bob.lines() if m.kind == "message")
+    alice.core.edit("#general", one, "1")
+    alice.core.delete("#general", two)
+    for screen in (alice, bob):
+        screen.core.react("#general", three, "👍")
+    for screen in (alice, bob):
+        screen.wait(
+            lambda screen=screen: (
+                screen.texts() == ["1", "", "three"]  # type: ignore[misc]
+                and len(dict(screen.lines()[-1].reactions).get("👍", ())) == 2
+                and not screen.pending()
+            )
+        )
+    assert alice.lines() == bob.lines()
+    other_device = tmp_path / "other-device"
+    shutil.copytree(tmp_path / "data-bob" / "tokens", other_device / "tokens")
+    anew = open_client(server.url, "bob", data=other_device)
+    anew.open()
+    anew.wait(lambda: anew.lines() == bob.lines())
+
+
+def test_a_refused_edit_keeps_the_text_and_the_line_as_it_was(
+    server: ChatServer, open_client: Open
+) -> None:
+    alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
+    for screen in (alice, bob):
+        screen.open()
+    alice.core.send("#general", "mine")
+    bob.wait_texts("mine")
+    seq = bob.lines()[-1].seq or 0
+    cid = bob.core.edit("#general", seq, "bob was here")
+    bob.wait(lambda: [m.text for m in bob.lines() if m.delivery is Delivery.FAILED] != [])
+    assert bob.texts() == ["mine", "bob was here"]
+    bob.core.discard(cid)
+    bob.wait_texts("mine")
+
+
+def test_a_direct_message_opens_its_channel_for_both(server: ChatServer, open_client: Open) -> None:
+    alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
+    for screen in (alice, bob):
+        screen.open()
+    alice.core.open_channel("@alice,bob")
+    alice.core.send("@alice,bob", "psst")
+    alice.wait_texts("psst", channel="@alice,bob")
+    bob.wait(lambda: "@alice,bob" in bob.channels)
+    assert bob.channels["@alice,bob"].direct == ("alice",)
+    bob.core.open_channel("@alice,bob")
+    bob.wait_texts("psst", channel="@alice,bob")
+    bob.wait(lambda: bob.channels["@alice,bob"].unread == 1)
+    bob.core.mark("@alice,bob", bob.lines("@alice,bob")[-1].seq or 0)
+    bob.wait(lambda: bob.channels["@alice,bob"].unread == 0)
+
+
+def test_a_long_absence_is_made_up_for(server: ChatServer, open_client: Open) -> None:
+    alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
+    bob.open()
+    bob.core.stop()
+    alice.open()
+    texts = [f"while away {number}" for number in range(75)]
+    for text in texts:
+        alice.core.send("#general", text)
+    alice.wait_texts(*texts)
+    back = open_client(server.url, "bob")
+    back.open()
+    back.wait_texts(*texts)
+    assert back.channels["#general"].unread == 75
+
+
+def test_counter_ticks_and_comes_back_after_a_restart(
+    server: ChatServer, open_client: Open
+) -> None:
+    alice = open_client(server.url)
+    alice.open()
+    alice.core.join("#counter").result(5)
+    alice.core.open_channel("#counter")
+    alice.wait(lambda: [m.text for m in alice.lines("#counter")][:2] == ["0", "1"])
+    server.restart(kill=True)
+    alice.wait(lambda: [m.text for m in alice.lines("#counter")].count("0") == 2)

@@ -1,0 +1,66 @@
+"""Rules that need neither disk nor network: coverage, back-off, what is told of typing."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.client.backoff import Backoff
+from chat.client.coverage import Coverage
+from chat.client.ephemeral import Ephemeral
+from chat.protocol.commands import BaseCommand, SetStatus, Typing
+
+SPANS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=8)
+
+
+@given(SPANS)
+def test_coverage_is_a_set_of_numbers(spans: list[tuple[int, int]]) -> None:
+    coverage = Coverage(spans)
+    expected = {n for first, last in spans for n in range(first, last + 1)}
+    assert {n for n in range(32) if coverage.around(n)} == expected
+    for (_, last), (first, _) in zip(coverage.spans, coverage.spans[1:], strict=False):
+        assert last + 1 < first
+    assert coverage.gaps_from(1) == tuple(first for first, _ in coverage.spans if first > 1)
+
+
+def test_backoff_doubles_its_window_up_to_a_limit_and_begins_again() -> None:
+    windows: list[float] = []
+
+    def longest(_: float, window: float) -> float:
+        windows.append(window)
+        return window
+
+    backoff = Backoff(0.25, 30.0, longest)
+    waits = [backoff.next() for _ in range(9)]
+    assert waits == windows == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    backoff.reset()
+    assert backoff.next() == 0.25
+    assert backoff.within(12.0) == 12.0
+    assert backoff.within(-1.0) == 0.0
+    assert backoff.within(1e12) == 3600.0
+
+
+def test_backoff_waits_a_random_part_of_its_window() -> None:
+    assert Backoff(8.0, chance=lambda low, high: low + (high - low) / 4).next() == 2.0
+
+
+def test_typing_is_told_every_few_seconds_and_its_end_once() -> None:
+    told: list[BaseCommand] = []
+    times = iter((0.0, 1.0, 2.9, 3.1, 4.0, 4.0))
+    ephemeral = Ephemeral(told.append, lambda: next(times))
+    for _ in range(4):
+        ephemeral.typing("#c", "start")
+    assert len(told) == 2
+    for _ in range(2):
+        ephemeral.typing("#c", "stop")
+    assert told[2:] == [Typing(channel="#c", state="stop")]
+
+
+def test_a_status_is_said_again_on_a_new_connection() -> None:
+    told: list[BaseCommand] = []
+    ephemeral = Ephemeral(told.append, lambda: 0.0)
+    ephemeral.connected()
+    assert told == []
+    ephemeral.status("away")
+    ephemeral.connected()
+    assert told == [SetStatus(status="away")] * 2

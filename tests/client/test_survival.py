@@ -1,0 +1,284 @@
+"""What a person typed is never lost: crashes, first runs without a server, other servers."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat.client.places import Places
+from chat.client.state import Delivery, Link
+from chat.errors import StartupError
+from chat.protocol.commands import Hello, Send
+from tests.client.fake_log import FakeLog
+from tests.client.fake_server import FakeServer
+from tests.client.screen import Screen
+from tests.serving import free_port
+
+Open = Callable[..., Screen]
+
+TYPIST = """
+import sys, time
+from pathlib import Path
+from chat.client.config import ClientSettings
+from chat.client.core import Core
+from chat.client.state import TimelineChanged
+
+url, data = sys.argv[1:]
+core = Core(ClientSettings(name="alice", url=url, data=Path(data)), wake=lambda: None)
+core.start()
+core.open_channel("#general")
+for number in range(5):
+    core.send("#general", f"typed {number}")
+shown = 0
+while shown < 5:
+    time.sleep(0.01)
+    for update in core.drain():
+        if isinstance(update, TimelineChanged):
+            shown += len(update.upserts)
+print("shown", flush=True)
+time.sleep(60)
+"""
+
+
+def type_and_die(url: str, data: Path) -> None:
+    """Run a client that types five messages, and kill it once they are on its screen."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TYPIST, url, str(data)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "shown\n"
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+def test_what_was_typed_on_a_first_run_without_a_server_survives_kill_9(
+    open_client: Open, start_fake: Callable[..., FakeServer], tmp_path: Path
+) -> None:
+    port = free_port()
+    type_and_die(f"ws://127.0.0.1:{port}", tmp_path / "data")
+    server = start_fake(port=port)
+    screen = open_client(server.url, data=tmp_path / "data")
+    screen.core.open_channel("#general")
+    screen.wait_texts(*(f"typed {number}" for number in range(5)))
+    assert not list((tmp_path / "data" / "unknown").rglob("*.db*"))
+
+
+def test_what_was_typed_offline_later_survives_kill_9(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    screen = open_client(fake.url, data=tmp_path / "data")
+    screen.wait_online()
+    screen.core.stop()
+    fake.stop()
+    type_and_die(fake.url, tmp_path / "data")
+    fake.start()
+    again = open_client(fake.url, data=tmp_path / "data")
+    again.core.open_channel("#general")
+    again.wait_texts(*(f"typed {number}" for number in range(5)))
+
+
+def test_a_crash_between_the_servers_ok_and_the_clients_note_sends_nothing_twice(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    fake.sends_events = False
+    fake.intercept = lambda command: fake.SILENCE if isinstance(command, Send) else None
+    type_and_die(fake.url, tmp_path / "data")
+    sent = [command for command in fake.commands if isinstance(command, Send)]
+    for command in sent:
+        event = fake.append("alice", "#general", "message", text=command.text, cid=command.cid)
+        fake._stored["alice", command.cid or ""] = event
+    fake.intercept = lambda _: None
+    fake.sends_events = True
+    again = open_client(fake.url, data=tmp_path / "data")
+    again.core.open_channel("#general")
+    again.wait_texts(*(f"typed {number}" for number in range(5)))
+    assert fake.logs["#general"].head == 5
+
+
+def test_another_server_at_the_same_address_gets_nothing_meant_for_the_first(
+    open_client: Open, fake: FakeServer
+) -> None:
+    screen = open_client(fake.url)
+    screen.open()
+    fake.say("bob", "on the first")
+    screen.wait_texts("on the first")
+    fake.stop()
+    screen.core.send("#general", "for the first")
+    screen.wait(lambda: screen.pending() == ["for the first"])
+    fake.server_id = "server-2"
+    fake.tokens.clear()
+    fake.logs["#general"] = FakeLog("#general", epoch="other")
+    fake.start()
+    screen.wait(lambda: any("another server" in notice.text for notice in screen.notices))
+    screen.wait_texts()
+    assert not fake.count(Send)
+    fake.stop()
+    fake.server_id = "server-1"
+    fake.tokens.clear()
+    fake.logs["#general"] = FakeLog("#general")
+    fake.start()
+    screen.wait_texts("for the first")
+
+
+def tokens_of(fake: FakeServer) -> set[str | None]:
+    return {command.token for command in fake.commands if isinstance(command, Hello)}
+
+
+def test_each_server_gets_its_own_token_and_the_same_one_every_time(
+    open_client: Open, start_fake: Callable[..., FakeServer], tmp_path: Path
+) -> None:
+    one, two = start_fake(), start_fake(server_id="server-2")
+    for server in (one, two, one):
+        screen = open_client(server.url)
+        screen.wait_online()
+        screen.core.stop()
+    assert len(tokens_of(one)) == len(tokens_of(two)) == 1
+    assert tokens_of(one).isdisjoint(tokens_of(two))
+
+
+def test_a_stranger_that_claims_a_known_servers_id_gets_no_token(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "data-alice"
+    places = Places(data)
+    places.servers.remember("wss://chat.example.org", fake.server_id)
+    places.tokens.put(fake.server_id, "alice", "a" * 40)
+    screen = open_client(fake.url)
+    screen.wait(lambda: screen.connection.link is Link.REFUSED)
+    assert "chat.example.org" in screen.connection.detail
+    assert "--same-server" in screen.connection.detail
+    assert fake.commands == []
+    screen.core.stop()
+    trusting = open_client(fake.url, same_server=True)
+    trusting.wait_online()
+    trusting.core.stop()
+    open_client(fake.url).wait_online()
+    assert tokens_of(fake) == {"a" * 40}
+
+
+def test_a_name_of_somebody_else_is_refused_with_what_to_do(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    fake.tokens["alice"] = "t" * 43
+    screen = open_client(fake.url)
+    screen.wait(lambda: screen.connection.link is Link.REFUSED)
+    assert "--name" in screen.connection.detail
+    assert "chat-server token alice" in screen.connection.detail
+    assert "--token-file" in screen.connection.detail
+    screen.core.stop()
+    issued = tmp_path / "issued"
+    issued.write_text("t" * 43 + "\n")
+    helped = open_client(fake.url, token_file=issued)
+    helped.wait_online()
+    issued.unlink()
+    fake.cut()
+    helped.wait(lambda: fake.count(Hello) == 3)
+    helped.wait_online()
+    helped.core.stop()
+    open_client(fake.url).wait_online()
+
+
+@pytest.mark.parametrize(("code", "link"), [(4501, Link.REFUSED), (4008, Link.WAITING)])
+def test_the_close_code_says_whether_to_come_back(
+    open_client: Open, fake: FakeServer, code: int, link: Link
+) -> None:
+    screen = open_client(fake.url)
+    screen.wait_online()
+    fake.end(code, "because")
+    screen.wait(lambda: any(change.link is link for change in screen.history))
+    assert any("because" in change.detail for change in screen.history)
+    screen.core.reconnect_now()
+    screen.wait(lambda: fake.count(Hello) == 2)
+    screen.wait_online()
+
+
+def test_two_clients_of_one_person_share_the_file(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    screens = [open_client(fake.url, data=tmp_path / "shared") for _ in range(2)]
+    for screen in screens:
+        screen.open()
+    for number in range(10):
+        screens[number % 2].core.send("#general", f"m{number}")
+    for screen in screens:
+        screen.wait(lambda screen=screen: len(screen.texts()) == 10 and not screen.pending())  # type: ignore[misc]
+    assert fake.logs["#general"].head == 10
+    for screen in screens:
+        screen.core.stop()
+    fake.stop()
+    alone = open_client(fake.url, data=tmp_path / "shared")
+    alone.core.open_channel("#general")
+    alone.wait(lambda: sorted(alone.texts()) == sorted(f"m{number}" for number in range(10)))
+
+
+def test_a_channel_that_another_client_began_anew_is_begun_anew_here_too(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    first = open_client(fake.url, data=tmp_path / "shared")
+    first.open()
+    fake.say("bob", "old")
+    first.wait_texts("old")
+    first.core.stop()
+    second, third = (open_client(fake.url, data=tmp_path / "shared") for _ in range(2))
+    for screen in (second, third):
+        screen.open()
+    fake.logs["#general"] = FakeLog("#general", epoch="e2")
+    fake.cut()
+    fake.logs["#general"].append("bob", text="new")
+    for screen in (second, third):
+        screen.wait_texts("new")
+    fake.say("bob", "newer")
+    for screen in (second, third):
+        screen.wait_texts("new", "newer")
+        screen.core.stop()
+    fake.stop()
+    last = open_client(fake.url, data=tmp_path / "shared")
+    last.core.open_channel("#general")
+    last.wait_texts("new", "newer")
+
+
+def test_a_file_of_a_newer_client_is_left_alone(open_client: Open, tmp_path: Path) -> None:
+    import sqlite3
+
+    data = tmp_path / "data"
+    path = Places(data).current("ws://127.0.0.1:9", "alice")
+    path.parent.mkdir(parents=True)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(StartupError, match="newer"):
+        open_client("ws://127.0.0.1:9", data=data)
+    assert path.read_bytes()[:16] == before[:16]
+
+
+def test_a_disk_that_takes_no_writes_keeps_the_text_on_the_screen(
+    open_client: Open, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chat.client.cache import Cache, DiskTrouble, OutboxRow
+
+    screen = open_client(fake.url)
+    screen.open()
+    put = Cache.put_outbox
+
+    def full(cache: Cache, row: OutboxRow) -> None:
+        raise DiskTrouble("the disk is full")
+
+    monkeypatch.setattr(Cache, "put_outbox", full)
+    engine = screen.core._engine
+    assert engine is not None
+    monkeypatch.setattr(
+        engine.account.outbox, "_keep", lambda row: full(engine.account._cache, row)
+    )
+    cid = screen.core.send("#general", "precious")
+    screen.wait(lambda: [m.delivery for m in screen.lines()] == [Delivery.FAILED])
+    assert screen.lines()[0].reason == "the disk is full"
+    monkeypatch.setattr(engine.account.outbox, "_keep", lambda row: put(engine.account._cache, row))
+    screen.core.retry(cid)
+    screen.wait_texts("precious")
