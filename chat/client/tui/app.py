@@ -119,6 +119,7 @@ class ChatApp(App[None]):
     def on_ready(self) -> None:
         """Take in what is on disk, and what happens from now on."""
         self._is_ready = True
+        self.watch_title(self.title)
         self._take_in()
 
     def exit(self, *args: Any, **kwargs: Any) -> None:

@@ -19,7 +19,7 @@ _NAMES = {
     "escape": "Esc",
     "question_mark": "?",
     "slash": "/",
-    "space": "Space",
+    "plus": "+",
 }
 
 

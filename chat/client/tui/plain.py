@@ -13,7 +13,10 @@ from textual.content import Content
 
 from chat.text import printable, printable_line
 
-__all__ = ["elide", "line", "lines", "sendable"]
+__all__ = ["elide", "line", "lines", "sendable", "without_formats"]
+
+
+_UNDRAWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def line(text: str, style: str = "") -> Content:
@@ -40,4 +43,11 @@ def sendable(text: str) -> str:
         return text
     return "".join(
         char for char in text if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs")
+    )
+
+
+def without_formats(text: str) -> str:
+    """Return what a person is writing as it may be drawn: no invisible formats but U+200D."""
+    return "".join(
+        char for char in text if char == "\u200d" or unicodedata.category(char) not in _UNDRAWN
     )

@@ -20,17 +20,16 @@ from tests.client.tui.fakes import FakeCore, info, said
 PATIENCE = 10.0
 
 
-class Desktop:
-    """The running app, its fake core, and what a test wants to do and see."""
+class Screens:
+    """The running app, and what a test wants to do and see."""
 
-    def __init__(self, app: ChatApp, pilot: Pilot[None], core: FakeCore) -> None:
+    def __init__(self, app: ChatApp, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
-        self.core = core
 
     @property
     def main(self) -> MainScreen:
-        return cast(MainScreen, self.app.screen_stack[0])
+        return cast("MainScreen", self.app.screen_stack[0])
 
     @property
     def conversation(self) -> Conversation:
@@ -58,15 +57,23 @@ class Desktop:
         await self.pilot.pause()
 
     async def type(self, text: str, *keys: str) -> None:
-        """Type text into the composer, then press keys."""
-        names = {" ": "space", "\n": "ctrl+j", "/": "slash"}
-        await self.press(*(names.get(char, char) for char in text), *keys)
+        """Write text into the composer, where the cursor is; then press keys."""
+        self.composer.insert(text)
+        await self.press(*keys)
 
     def screen(self) -> str:
         """Return the text of the topmost screen as a terminal would show it."""
         screen = self.app.screen
         strips = screen._compositor.render_strips()
         return "\n".join(strip.text for strip in strips)
+
+
+class Desktop(Screens):
+    """The screens around a core that the test plays."""
+
+    def __init__(self, app: ChatApp, pilot: Pilot[None], core: FakeCore) -> None:
+        super().__init__(app, pilot)
+        self.core = core
 
 
 Open = Callable[..., AbstractAsyncContextManager[Desktop]]

@@ -1,8 +1,8 @@
-"""A core without network and disk: it notes what it is asked, and tells what a test says."""
+"""A core without network and disk, and a view without a screen, for tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from itertools import count
 from typing import Any, Literal
@@ -18,11 +18,15 @@ from chat.client.state import (
     TimelineChanged,
     Update,
 )
+from chat.client.tui.choice import Choice
+from chat.client.tui.conversation import Conversation
+from chat.client.tui.handlers import Pane, Severity
+from chat.client.tui.listings import AddRows
 from chat.protocol.frames import ChannelList, Joined, Members, Ok
 from chat.protocol.values import Status
 from chat.text import channel_names
 
-__all__ = ["NOON", "FakeCore", "info", "said"]
+__all__ = ["NOON", "FakeCore", "FakeView", "info", "said"]
 
 NOON = 1_780_000_000_000
 
@@ -165,3 +169,77 @@ class FakeCore:
 
     def reconnect_now(self) -> None:
         self._note("reconnect_now")
+
+    def answer_join(self, channel: str) -> None:
+        """Let the last `join` succeed."""
+        joined = Joined(
+            channel=channel,
+            epoch="e",
+            head=0,
+            topic="",
+            role="owner",
+            read=0,
+            unread=0,
+            mentions=0,
+            members=(),
+            member_count=1,
+            recovered=False,
+            items=(),
+            complete=True,
+        )
+        self.futures["join"].set_result(joined)
+
+
+class FakeView:
+    """A screen that only remembers; what waits is kept in `beside` for the test to run."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.channel = ""
+        self.said: list[tuple[str, str]] = []
+        self.done: list[tuple[Any, ...]] = []
+        self.rows: list[Choice] = []
+        self.beside: list[Coroutine[None, None, None]] = []
+
+    def composed(self) -> str:
+        return self.text
+
+    def compose_with(self, text: str, channel: str) -> None:
+        self.text, self.channel = text, channel
+
+    def give_back(self, text: str) -> None:
+        self.text = "\n".join(filter(None, (text, self.text)))
+
+    def show_timeline(self, channel: str, user: str, read: int) -> None:
+        self.done.append(("show_timeline", channel, user, read))
+
+    def update_timeline(self, change: TimelineChanged) -> None:
+        self.done.append(("update_timeline", change.channel))
+
+    def redraw(self, conversation: Conversation) -> None:
+        pass
+
+    def alert(self) -> None:
+        self.done.append(("alert",))
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        self.beside.append(work)
+
+    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
+        self.done.append(("list_rows", title))
+        return self.rows.extend
+
+    def set_theme(self, name: str) -> None:
+        self.done.append(("set_theme", name))
+
+    def toggle(self, pane: Pane) -> None:
+        self.done.append(("toggle", pane))
+
+    def show_help(self) -> None:
+        self.done.append(("show_help",))
+
+    def quit(self) -> None:
+        self.done.append(("quit",))
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        self.said.append((text, severity))

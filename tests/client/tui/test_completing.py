@@ -52,7 +52,8 @@ def test_the_likeliest_comes_first(line: str, first: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "hello", "a@b", "alice@example", "now :)", ":D", "10:30", "/away ", "//jo", "#tea!"]
+    "line",
+    ["", "hello", "a@b", "alice@example", "now :)", ":D", "10:30", "/away ", "//jo", "#tea!"],
 )
 def test_ordinary_words_are_left_alone(line: str) -> None:
     assert offers(line) == []

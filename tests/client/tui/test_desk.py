@@ -80,9 +80,9 @@ def test_names_begin_with_those_who_spoke_last_and_leave_oneself_out() -> None:
 def test_nobody_types_while_there_is_no_connection() -> None:
     desk = desk_with(info("#general"))
     desk.apply(TypingChanged("#general", ("bob", "me")))
-    assert desk.typing == ("bob",)
+    assert list(desk.typing) == ["bob"]
     desk.apply(ConnectionChanged(Link.WAITING))
-    assert desk.typing == ()
+    assert list(desk.typing) == []
 
 
 def test_the_neighbours_of_a_channel_go_round() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,7 +80,7 @@ def test_a_paste_arrives_whole_wherever_the_reads_cut_it(text: str, cuts: list[i
     if sent.index(END) != len(sent) - len(END) - 1:
         return
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
-    chunks = [sent[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    chunks = [sent[start:end] for start, end in pairwise(edges)]
     assert keys(*chunks) == ["a", "b"]
     assert "".join(pastes(*chunks)) == text.replace("\x1b", "")
 

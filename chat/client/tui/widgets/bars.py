@@ -203,7 +203,7 @@ class StatusBar(Widget):
         sign, colour, text = _LINKS[self.connection.link]
         if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
             seconds = math.ceil(self.remaining)
-            text = f"offline, next try in {seconds} s" if seconds > 0 else "offline, trying now"
+            text = f"offline, next try in {seconds:2} s" if seconds > 0 else "offline, trying now"
         if self.connection.link is Link.ONLINE and self.status != "online":
             sign, colour, text = "◐", "$text-warning", self.status
         parts = [Content.assemble((sign, colour), " ", text)]

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual import events, on
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import TextArea
 
 from chat.client import slash
 from chat.client.tui.completing import Completion, Sources, complete
-from chat.client.tui.plain import sendable
+from chat.client.tui.plain import sendable, without_formats
 
 __all__ = ["Composer"]
 
@@ -164,6 +166,17 @@ class Composer(TextArea, inherit_bindings=False):
         """Whether there is anything but white space."""
         return bool(self.text.strip())
 
+    def render_line(self, y: int) -> Strip:
+        """Draw a line without what has no width and only disorders what stands around it."""
+        strip = super().render_line(y)
+        if all(segment.text.isprintable() for segment in strip):
+            return strip
+        drawn = [
+            Segment(without_formats(segment.text), segment.style, segment.control)
+            for segment in strip
+        ]
+        return Strip(drawn, strip.cell_length)
+
     async def _on_key(self, event: events.Key) -> None:
         if event.is_printable:
             return
@@ -245,7 +258,7 @@ class Composer(TextArea, inherit_bindings=False):
         if self._completion is None:
             return
         row, column = self.cursor_location
-        insert = self._completion.candidates[index].insert
+        insert = sendable(self._completion.candidates[index].insert)
         follows = self.document.get_line(row)[column : column + 1]
         if follows == " ":
             insert = insert.rstrip(" ")

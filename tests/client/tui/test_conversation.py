@@ -1,0 +1,214 @@
+"""Talking: what is written goes where it was meant, or comes back with a reason."""
+
+from __future__ import annotations
+
+from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged
+from chat.client.tui.sheet import Aim
+from chat.errors import ChatError
+from chat.protocol.values import Limits
+from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.fakes import info, said
+
+
+async def test_a_message_goes_to_the_channel_that_is_shown(desktop: Desktop) -> None:
+    await desktop.type("hello there", "enter")
+    await desktop.until(lambda: desktop.core.asked("send"))
+    assert desktop.core.asked("send") == [("#general", "hello there", False, None)]
+    assert desktop.composer.text == ""
+    await desktop.until(lambda: "hello there" in desktop.screen(), "it is shown as pending")
+
+
+async def test_a_doubled_slash_sends_one(desktop: Desktop) -> None:
+    await desktop.type("//etc", "enter")
+    await desktop.until(lambda: desktop.core.asked("send"))
+    assert desktop.core.asked("send")[0][1] == "/etc"
+
+
+async def test_an_unknown_command_comes_back_with_a_suggestion(desktop: Desktop) -> None:
+    await desktop.type("/jion #tea", "enter")
+    await desktop.until(lambda: desktop.told)
+    assert "Did you mean /join?" in desktop.told[0]
+    assert desktop.composer.text == "/jion #tea"
+    assert not desktop.core.asked("send")
+
+
+async def test_a_text_that_is_too_long_comes_back_whole(desktop: Desktop) -> None:
+    long = "x" * (Limits().text + 1)
+    desktop.composer.load(long)
+    await desktop.press("enter")
+    await desktop.until(lambda: desktop.told)
+    assert "characters long" in desktop.told[0]
+    assert desktop.composer.text == long
+    assert not desktop.core.asked("send")
+
+
+async def test_each_channel_keeps_its_own_draft(desktop: Desktop) -> None:
+    await desktop.type("half a", "alt+down")
+    assert desktop.composer.text == ""
+    assert desktop.core.drafts["#general"] == "half a"
+    await desktop.type("tea?", "alt+up")
+    assert desktop.composer.text == "half a"
+    await desktop.press("enter")
+    await desktop.until(lambda: desktop.core.asked("send"))
+    assert desktop.core.drafts["#general"] == ""
+    assert desktop.core.drafts["#tea"] == "tea?"
+
+
+async def test_a_draft_of_yesterday_is_there(open_desktop: Open) -> None:
+    async with open_desktop() as desktop:
+        desktop.core.drafts["#general"] = "from yesterday"
+        desktop.core.go_online(info("#general"))
+        await desktop.until(lambda: desktop.composer.text == "from yesterday")
+
+
+async def test_a_draft_is_kept_while_one_rests_and_when_one_leaves(desktop: Desktop) -> None:
+    await desktop.type("hm")
+    await desktop.until(lambda: desktop.core.drafts.get("#general") == "hm", "kept after a rest")
+    await desktop.type("!")
+    desktop.app.exit()
+    assert desktop.core.drafts["#general"] == "hm!"
+
+
+async def test_typing_is_told_to_the_channel_it_happens_in(desktop: Desktop) -> None:
+    await desktop.type("a", "alt+down")
+    await desktop.until(lambda: len(desktop.core.asked("typing")) == 2)
+    assert desktop.core.asked("typing") == [("#general", "start"), ("#general", "stop")]
+
+
+class TestAnswering:
+    """Replies: begun from a message or a command."""
+
+    async def test_it_says_whom_and_sends_the_number(self, desktop: Desktop) -> None:
+        await desktop.type("glad")
+        desktop.conversation.begin_reply(said(3, "alice", "tea?"))
+        await desktop.pilot.pause()
+        assert "Replying to alice: tea?" in desktop.screen()
+        await desktop.type("ly", "enter")
+        await desktop.until(lambda: desktop.core.asked("send"))
+        assert desktop.core.asked("send") == [("#general", "gladly", False, 3)]
+        await desktop.until(lambda: "Replying" not in desktop.screen())
+
+    async def test_escape_gives_it_up_and_keeps_the_text(self, desktop: Desktop) -> None:
+        desktop.conversation.begin_reply(said(3, "alice", "tea?"))
+        await desktop.type("gladly", "escape")
+        await desktop.until(lambda: "Replying" not in desktop.screen())
+        assert desktop.composer.text == "gladly"
+
+    async def test_a_command_answers_the_latest_or_a_number(self, desktop: Desktop) -> None:
+        await desktop.type("/reply yes", "enter")
+        await desktop.type("/reply 2 no", "enter")
+        await desktop.until(lambda: len(desktop.core.asked("send")) == 2)
+        assert desktop.core.asked("send") == [
+            ("#general", "yes", False, 6),
+            ("#general", "no", False, 2),
+        ]
+
+
+class TestChanging:
+    """Edits of one's own messages."""
+
+    async def test_up_in_an_empty_composer_changes_the_last_message(self, desktop: Desktop) -> None:
+        await desktop.press("up")
+        await desktop.until(lambda: desktop.composer.text == "mine")
+        assert "Changing your message" in desktop.screen()
+        await desktop.type("!", "enter")
+        await desktop.until(lambda: desktop.core.asked("edit"))
+        assert desktop.core.asked("edit") == [("#general", 6, "mine!")]
+        assert desktop.composer.text == ""
+        assert not desktop.core.asked("send")
+
+    async def test_up_moves_the_cursor_once_there_is_text(self, desktop: Desktop) -> None:
+        await desktop.type("a\nb", "up")
+        assert desktop.composer.cursor_location[0] == 0
+        assert desktop.conversation.sheet.aim is Aim.MESSAGE
+
+    async def test_the_draft_waits_meanwhile(self, desktop: Desktop) -> None:
+        await desktop.type("a draft")
+        desktop.conversation.begin_edit(said(6, "me", "mine"))
+        await desktop.until(lambda: desktop.composer.text == "mine")
+        await desktop.type("!", "enter")
+        await desktop.until(lambda: desktop.composer.text == "a draft")
+
+    async def test_escape_gives_it_up_without_loss(self, desktop: Desktop) -> None:
+        await desktop.press("up", "escape")
+        await desktop.until(lambda: "Changing" not in desktop.screen())
+        assert desktop.composer.text == ""
+        await desktop.press("up")
+        await desktop.type("!", "escape")
+        assert desktop.composer.text == "mine!"
+        assert not desktop.core.asked("edit")
+
+    async def test_only_ones_own_can_be_changed(self, desktop: Desktop) -> None:
+        await desktop.type("/edit 1 mischief", "enter")
+        await desktop.until(lambda: desktop.told)
+        assert "alice's" in desktop.told[0]
+        assert desktop.composer.text == "/edit 1 mischief"
+        assert not desktop.core.asked("edit")
+
+
+class TestJoining:
+    """Channels that are entered, and what is said in them."""
+
+    async def test_a_new_channel_is_shown_once_the_server_has_let_one_in(
+        self, desktop: Desktop
+    ) -> None:
+        await desktop.type("/join coffee", "enter")
+        await desktop.until(lambda: desktop.core.asked("join"))
+        assert desktop.core.asked("join") == [("#coffee",)]
+        desktop.core.answer_join("#coffee")
+        await desktop.pilot.pause()
+        desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
+        await desktop.until(lambda: desktop.conversation.desk.current == "#coffee")
+
+    async def test_a_known_channel_is_shown_at_once(self, desktop: Desktop) -> None:
+        await desktop.type("/join tea", "enter")
+        await desktop.until(lambda: desktop.conversation.desk.current == "#tea")
+        assert not desktop.core.asked("join")
+
+    async def test_first_words_to_a_person_come_back_if_there_is_no_such_person(
+        self, desktop: Desktop
+    ) -> None:
+        await desktop.type("/msg zoe lunch?", "enter")
+        await desktop.until(lambda: desktop.core.asked("join"))
+        assert desktop.core.asked("join") == [("@me,zoe",)]
+        desktop.core.futures["join"].set_exception(ChatError("nobody is called zoe"))
+        await desktop.until(lambda: desktop.told)
+        assert desktop.told == ["nobody is called zoe"]
+        assert desktop.composer.text == "/msg zoe lunch?"
+        assert not desktop.core.asked("send")
+
+    async def test_words_to_somebody_known_go_out_without_a_connection(
+        self, desktop: Desktop
+    ) -> None:
+        await desktop.type("/msg alice lunch?", "enter")
+        await desktop.until(lambda: desktop.core.asked("send"))
+        assert desktop.core.asked("send") == [("@alice,me", "lunch?", False, None)]
+        assert desktop.conversation.desk.current == "@alice,me"
+
+    async def test_a_channel_one_is_no_longer_in_gives_way_to_the_one_before(
+        self, desktop: Desktop
+    ) -> None:
+        await desktop.press("alt+down")
+        await desktop.type("/leave", "enter")
+        await desktop.until(lambda: desktop.core.asked("leave") == [("#tea",)])
+        desktop.core.tell(ChannelsChanged((info("#a"), info("#general"))))
+        await desktop.until(lambda: desktop.conversation.desk.current == "#general")
+        desktop.core.tell(ChannelsChanged(()))
+        await desktop.until(lambda: "You are in no channel yet" in desktop.screen())
+
+
+async def test_what_the_core_notices_is_told(desktop: Desktop) -> None:
+    desktop.core.tell(Notice("The disk is full.", "error"))
+    await desktop.until(lambda: "The disk is full." in desktop.screen())
+
+
+async def test_what_was_refused_is_sent_again_or_thrown_away(desktop: Desktop) -> None:
+    failed = said(None, "me", "too soon", cid="f", delivery=Delivery.FAILED, reason="rate")
+    await desktop.type("/retry", "enter")
+    await desktop.until(lambda: desktop.told, "nothing to retry yet")
+    desktop.composer.load("")
+    desktop.core.tell(TimelineChanged("#general", upserts=(failed,)))
+    await desktop.type("/retry", "enter")
+    await desktop.type("/discard", "enter")
+    await desktop.until(lambda: desktop.core.asked("discard"))
+    assert desktop.core.asked("retry") == desktop.core.asked("discard") == [("f",)]

@@ -1,0 +1,145 @@
+"""Keys and pastes as a real terminal sends them, and what the terminal is left with."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import sysconfig
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import free_port
+from tests.terminal.tmux import Terminal
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    """Return a terminal with a client that finds no server: one can write all the same."""
+    with Terminal(tmp_path) as terminal:
+        terminal.run("chat-client", "--name", "me", "--url", f"ws://127.0.0.1:{free_port()}")
+        terminal.wait_for("chat-server")
+        yield terminal
+
+
+def lines_of(terminal: Terminal) -> list[str]:
+    """Return what stands in the composer."""
+    rows = terminal.screen().splitlines()
+    start = next(index for index, row in enumerate(rows) if "›" in row)
+    column = rows[start].index("›") + 2
+    return [row[column:].rstrip() for row in rows[start:] if "F1 help" not in row]
+
+
+def test_alt_enter_and_ctrl_j_begin_a_line(terminal: Terminal) -> None:
+    terminal.type("one")
+    terminal.keys("M-Enter")
+    terminal.type("two")
+    terminal.keys("C-j")
+    terminal.type("three")
+    terminal.wait_for("three")
+    assert lines_of(terminal) == ["one", "two", "three"]
+
+
+def test_a_paste_with_escapes_and_line_breaks_sends_nothing(terminal: Terminal) -> None:
+    terminal.paste("first\n\x1b[31mred\x1b[0m\n/quit\nlast")
+    terminal.wait_for("last")
+    assert lines_of(terminal) == ["first", "[31mred[0m", "/quit", "last"]
+    assert not terminal.has_ended
+
+
+class RawTerminal:
+    """A program on a pseudo-terminal, byte by byte."""
+
+    def __init__(self, home: Path, *command: str) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+        script = Path(sysconfig.get_path("scripts")) / command[0]
+        self.process = subprocess.Popen(
+            [sys.executable, script, *command[1:]],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "TERM": "xterm-256color", **dict.fromkeys(places, str(home))},
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.output = b""
+
+    def send(self, data: bytes) -> None:
+        """Type bytes."""
+        os.write(self._master, data)
+
+    def wait(self, condition: Callable[[], object], what: str) -> None:
+        """Read until `condition` holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}\n{self.output[-2000:]!r}"
+            if select.select([self._master], [], [], 0.05)[0]:
+                try:
+                    self.output += os.read(self._master, 65_536)
+                except OSError:  # the other side is gone
+                    time.sleep(0.05)
+
+    def close(self) -> None:
+        """End the program, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Iterator[RawTerminal]:
+    url = f"ws://127.0.0.1:{free_port()}"
+    terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", url)
+    try:
+        terminal.wait(lambda: b"chat-server" in terminal.output, "the client shows its screen")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [(b"\x1b\r", "ESC CR"), (b"\x1b[27;2;13~", "modifyOtherKeys"), (b"\x1b[13;2u", "kitty")],
+)
+def test_every_way_to_send_another_enter_makes_a_line(
+    raw: RawTerminal, keys: bytes, what: str
+) -> None:
+    # Sent, "/nonsense" would be refused with a sentence; as two lines it is still being written.
+    raw.send(b"aaa" + keys + b"bbb")
+    raw.wait(lambda: re.search(rb"bbb", raw.output), f"{what}: both lines stand there")
+    raw.send(b"\x15\x7f\x15/quit\r")
+    raw.wait(lambda: raw.process.poll() is not None, f"{what}: /quit stands alone and ends it")
+    assert raw.process.returncode == 0
+
+
+def test_bytes_that_are_no_utf8_are_survived(raw: RawTerminal) -> None:
+    raw.send(b"caf\xe9 \xff\xfe still here")
+    raw.wait(lambda: b"still here" in raw.output, "the text is shown")
+    assert raw.process.poll() is None
+
+
+def test_sigterm_leaves_the_terminal_as_it_was(raw: RawTerminal) -> None:
+    raw.process.send_signal(signal.SIGTERM)
+    raw.wait(lambda: raw.process.poll() is not None, "it ends")
+    raw.wait(lambda: b"\x1b[?1049l" in raw.output, "the alternate screen is left")
+    assert b"\x1b[22;2t" in raw.output  # the window's title was kept
+    assert b"\x1b[23;2t" in raw.output  # and put back
+
+
+def test_the_window_has_a_title(raw: RawTerminal) -> None:
+    raw.wait(lambda: re.search(rb"\x1b\]2;[^\x07]*chat\x07", raw.output), "the title is set")

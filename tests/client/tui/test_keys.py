@@ -1,0 +1,108 @@
+"""Keys in words: one source for the help, the status bar and the README."""
+
+from __future__ import annotations
+
+import pytest
+from textual.binding import Binding
+
+from chat.client.slash import COMMANDS
+from chat.client.tui.app import key_rows, keys_table
+from chat.client.tui.keys import key_label
+from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.fakes import info
+
+
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [
+        ("alt+down", "Alt+↓"),
+        ("ctrl+k", "Ctrl+K"),
+        ("pageup", "PgUp"),
+        ("f1", "F1"),
+        ("escape", "Esc"),
+        ("r", "r"),
+        ("plus", "+"),
+    ],
+)
+def test_a_key_is_called_as_on_keyboards(key: str, label: str) -> None:
+    assert key_label(key) == label
+
+
+def test_no_two_actions_share_an_id_and_every_key_of_a_group_does_one_thing() -> None:
+    found = key_rows()
+    ids = [row.id for row in found]
+    assert len(ids) == len(set(ids))
+    for group in {row.group for row in found}:
+        keys = [key for row in found if row.group == group for key in row.keys]
+        assert len(keys) == len(set(keys)), group
+
+
+def test_the_table_has_every_action() -> None:
+    lines = keys_table().splitlines()
+    assert len(lines) == len(key_rows()) + 2
+    assert any("`Alt+A`" in line and "somebody waits" in line for line in lines)
+
+
+async def test_every_action_of_ours_is_bound_with_an_id(desktop: Desktop) -> None:
+    for cls in (type(desktop.app), type(desktop.main)):
+        for binding in cls.BINDINGS:
+            assert isinstance(binding, Binding)
+            assert binding.id or binding.action == "write"
+
+
+async def test_help_lists_all_keys_and_commands(open_desktop: Open) -> None:
+    async with open_desktop(info("#general"), size=(100, 100)) as desktop:
+        await desktop.press("f1")
+        await desktop.until(lambda: "Commands" in desktop.screen())
+        page = desktop.screen()
+        assert all(row.help in page for row in key_rows())
+        assert all(row.usage in page for row in COMMANDS)
+        await desktop.press("escape")
+        await desktop.until(lambda: desktop.app.screen is desktop.main)
+
+
+async def test_a_persons_own_keys_work_and_are_shown(open_desktop: Open) -> None:
+    keymap = {"channel.next": "f8", "composer.send": "ctrl+s"}
+    async with open_desktop(info("#general"), info("#tea"), keymap=keymap) as desktop:
+        await desktop.press("f8")
+        assert desktop.conversation.desk.current == "#tea"
+        await desktop.type("one", "enter")
+        await desktop.type("two", "ctrl+s")
+        await desktop.until(lambda: desktop.core.asked("send"))
+        assert desktop.core.asked("send")[0][1] == "one\ntwo"
+        await desktop.press("f1")
+        await desktop.until(lambda: "F8" in desktop.screen())
+
+
+async def test_ctrl_c_says_how_to_leave(desktop: Desktop) -> None:
+    await desktop.press("ctrl+c")
+    await desktop.until(lambda: desktop.told)
+    assert desktop.told[0].startswith("Ctrl+Q quits")
+
+
+class TestChoosing:
+    """The switcher and the palette."""
+
+    async def test_the_switcher_finds_a_channel_by_a_few_letters(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: "Go to" in desktop.screen())
+        await desktop.press(*"al", "enter")
+        await desktop.until(lambda: desktop.conversation.desk.current == "@alice,me")
+
+    async def test_escape_leaves_everything_as_it_was(self, desktop: Desktop) -> None:
+        await desktop.type("draft", "ctrl+k")
+        await desktop.until(lambda: "Go to" in desktop.screen())
+        await desktop.press("down", "escape")
+        await desktop.until(lambda: desktop.app.screen is desktop.main)
+        assert desktop.conversation.desk.current == "#general"
+        assert desktop.composer.text == "draft"
+
+    async def test_the_palette_runs_a_command(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+p")
+        await desktop.press(*"are away", "enter")
+        await desktop.until(lambda: desktop.core.asked("status") == [("away",)])
+
+    async def test_the_palette_lets_one_write_what_a_command_needs(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+p")
+        await desktop.press(*"say what you do", "enter")
+        await desktop.until(lambda: desktop.composer.text == "/me ")

@@ -1,0 +1,234 @@
+"""The screen as a whole: what shows where, at which width, and what the keys do."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+
+from chat.client.state import (
+    ChannelsChanged,
+    ConnectionChanged,
+    Link,
+    MembersChanged,
+    TimelineChanged,
+    TypingChanged,
+)
+from chat.client.tui.timeline import Timeline
+from chat.client.tui.timeline.messages import ActionRequested, LinkClicked
+from chat.client.tui.widgets.bars import Banner, StatusBar
+from chat.client.tui.widgets.members import MemberList
+from chat.client.tui.widgets.sidebar import Sidebar
+from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.fakes import info, said
+
+MEMBERS = (("zed", "owner", "online"), ("bob", "member", "away"), ("amy", "member", "offline"))
+
+
+@pytest.mark.parametrize(
+    ("width", "sidebar", "members"),
+    [(60, False, False), (80, True, False), (100, True, True), (160, True, True)],
+)
+async def test_lists_step_aside_where_it_is_narrow(
+    open_desktop: Open, width: int, sidebar: bool, members: bool
+) -> None:
+    async with open_desktop(info("#general"), size=(width, 24)) as desktop:
+        assert desktop.main.query_one(Sidebar).display is sidebar
+        assert desktop.main.query_one(MemberList).display is members
+        await desktop.press("f2", "f3")
+        assert desktop.main.query_one(Sidebar).display is not sidebar
+        assert desktop.main.query_one(MemberList).display is not members
+
+
+async def test_the_sidebar_shows_counts_mentions_and_drafts(open_desktop: Open) -> None:
+    channels = (
+        info("#general"),
+        info("#dev", unread=12),
+        info("#ops", unread=4, mentions=2),
+        info("#tea", draft="half"),
+        info("@alice,me", unread=1),
+    )
+    async with open_desktop(*channels) as desktop:
+        rows = [line[:24].split() for line in desktop.screen().splitlines()]
+        for row in (["#", "dev", "12"], ["#", "ops", "@2"], ["#", "tea", "✎"], ["@", "alice", "1"]):
+            assert row in rows
+        assert rows.index(["Direct"]) > rows.index(["#", "tea", "✎"])
+
+
+async def test_members_are_listed_by_presence_with_counts(open_desktop: Open) -> None:
+    async with open_desktop(info("#general"), size=(120, 24)) as desktop:
+        desktop.core.tell(MembersChanged("#general", MEMBERS, 40))
+        await desktop.until(lambda: "zed" in desktop.screen())
+        right = [line[-22:].strip() for line in desktop.screen().splitlines()]
+        assert right[0] == "Members 40"
+        assert right[1].split() == ["●", "1", "◐", "1", "○", "1"]
+        assert [row.split()[:2] for row in right[3:6]] == [["●", "zed"], ["◐", "bob"], ["○", "amy"]]
+        assert right[6] == "and 37 more: /who"
+
+
+async def test_who_types_is_said_above_the_composer(desktop: Desktop) -> None:
+    desktop.core.tell(TypingChanged("#general", ("alice",)))
+    await desktop.until(lambda: "alice is typing…" in desktop.screen())
+    desktop.core.tell(TypingChanged("#general", ("alice", "bob")))
+    await desktop.until(lambda: "alice and bob are typing…" in desktop.screen())
+    desktop.core.tell(TypingChanged("#general", ()))
+    await desktop.until(lambda: "typing" not in desktop.screen())
+
+
+async def test_a_lost_connection_is_told_calmly_and_counted_down(desktop: Desktop) -> None:
+    waiting = ConnectionChanged(Link.WAITING, "There is no server. Start one: chat-server", 5.0)
+    desktop.core.tell(waiting)
+    await desktop.until(lambda: "Start one: chat-server" in desktop.screen())
+    assert "offline, next try in  5 s" in desktop.screen()
+    # While it tries again nothing moves.
+    desktop.core.tell(ConnectionChanged(Link.CONNECTING))
+    await desktop.until(lambda: "connecting…" in desktop.screen())
+    assert desktop.main.query_one(Banner).has_class("-shown")
+    desktop.core.tell(ConnectionChanged(Link.ONLINE, user="me", server="home"))
+    await desktop.until(lambda: "Start one" not in desktop.screen())
+    assert "home" in desktop.screen()
+
+
+async def test_one_writes_and_reads_without_a_connection(desktop: Desktop) -> None:
+    desktop.core.tell(ConnectionChanged(Link.WAITING, "no server", 5.0))
+    await desktop.type("for later", "enter")
+    await desktop.until(lambda: desktop.core.asked("send"))
+    await desktop.until(lambda: "for later" in desktop.screen())
+    assert "good morning" in desktop.screen()
+
+
+async def test_before_the_first_channel_it_says_how_to_begin(open_desktop: Open) -> None:
+    async with open_desktop() as desktop:
+        desktop.core.go_online()
+        await desktop.until(lambda: "/channels" in desktop.screen())
+        assert "You are in no channel yet" in desktop.screen()
+
+
+async def test_the_keys_go_from_channel_to_channel(desktop: Desktop) -> None:
+    desk = desktop.conversation.desk
+    await desktop.press("alt+down")
+    assert desk.current == "#tea"
+    await desktop.press("alt+up", "alt+up")
+    assert desk.current == "@alice,me"
+    await desktop.press("alt+left")
+    assert desk.current == "#general"
+
+
+async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> None:
+    desk, core = desktop.conversation.desk, desktop.core
+    core.tell(ChannelsChanged((info("#general"), info("#tea", unread=1, mentions=1))))
+    await desktop.press("alt+a")
+    await desktop.until(lambda: desk.current == "#tea")
+    core.tell(ChannelsChanged((info("#general"), info("#tea"))))
+    await desktop.press("alt+a")
+    await desktop.until(lambda: desk.current == "#general")
+    await desktop.press("alt+a")
+    await desktop.until(lambda: desktop.told == ["Nothing unread."])
+
+
+async def test_what_shows_is_read_only_while_somebody_looks(open_desktop: Open) -> None:
+    async with open_desktop(info("#general")) as desktop:
+        desktop.app.post_message(events.AppBlur())
+        await desktop.until(lambda: not desktop.conversation.is_watched)
+        page = (said(1, "bob", "one"), said(2, "bob", "two"))
+        desktop.core.tell(TimelineChanged("#general", upserts=page, complete=True))
+        await desktop.until(lambda: "two" in desktop.screen())
+        await desktop.until(lambda: desktop.main.query_one(Timeline).seen == 2)
+        await desktop.pilot.pause()
+        assert desktop.core.asked("mark") == []
+        desktop.app.post_message(events.AppFocus())
+        await desktop.until(lambda: desktop.core.asked("mark") == [("#general", 2)])
+
+
+async def test_the_bell_rings_for_mentions_and_direct_messages_elsewhere(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[bool] = []
+    monkeypatch.setattr(desktop.app, "bell", lambda: rung.append(True))
+
+    async def told(*channels: object) -> None:
+        desktop.core.tell(ChannelsChanged(channels))  # type: ignore[arg-type]  # shorter tests
+        await desktop.pilot.pause()
+
+    await told(info("#general"), info("@alice,me", unread=1))
+    assert rung == []
+    desktop.app.post_message(events.AppBlur())
+    await desktop.until(lambda: not desktop.conversation.is_watched)
+    await told(info("#general", unread=9), info("@alice,me", unread=1))
+    assert rung == []
+    await told(info("#general", unread=9), info("@alice,me", unread=2))
+    await told(info("#general", unread=10, mentions=1), info("@alice,me", unread=2))
+    assert len(rung) == 2
+
+
+async def test_the_window_says_where_one_is_and_who_waits(desktop: Desktop) -> None:
+    await desktop.until(lambda: desktop.app.title == "#general – chat")
+    desktop.core.tell(ChannelsChanged((info("#general"), info("@alice,me", unread=2))))
+    await desktop.until(lambda: desktop.app.title == "(2) #general – chat")
+
+
+async def test_page_keys_scroll_the_timeline_while_one_writes(desktop: Desktop) -> None:
+    page = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 80))
+    desktop.core.tell(TimelineChanged("#general", upserts=page, reset=True, complete=True))
+    timeline = desktop.main.query_one(Timeline)
+    await desktop.until(lambda: "line 79" in desktop.screen())
+    await desktop.press("pageup")
+    await desktop.until(lambda: not timeline.at_bottom)
+    await desktop.until(lambda: "below" in desktop.screen())
+    assert desktop.composer.has_focus
+    await desktop.press("ctrl+end")
+    await desktop.until(lambda: timeline.at_bottom)
+
+
+class TestMessages:
+    """What is done with one message."""
+
+    async def test_a_message_is_chosen_with_the_keys_and_answered(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+up")
+        timeline = desktop.main.query_one(Timeline)
+        await desktop.until(lambda: timeline.cursor is not None)
+        assert "reply" in desktop.main.query_one(StatusBar).hints[0]
+        await desktop.press("up", "r")
+        await desktop.until(lambda: "Replying to carol: no" in desktop.screen())
+        assert desktop.composer.has_focus
+
+    async def test_escape_goes_back_to_writing(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+up", "escape")
+        await desktop.until(lambda: desktop.composer.has_focus)
+        assert desktop.main.query_one(Timeline).cursor is None
+
+    async def test_deleting_asks_first(self, desktop: Desktop) -> None:
+        timeline = desktop.main.query_one(Timeline)
+        for answer, deleted in (("n", []), ("y", [("#general", 6)])):
+            timeline.post_message(ActionRequested("delete", said(6, "me", "mine")))
+            await desktop.until(lambda: "cannot be brought back" in desktop.screen())
+            await desktop.press(answer)
+            await desktop.until(lambda: desktop.app.screen is desktop.main)
+            assert desktop.core.asked("delete") == deleted
+
+    async def test_a_reaction_is_chosen_by_its_name(self, desktop: Desktop) -> None:
+        timeline = desktop.main.query_one(Timeline)
+        timeline.post_message(ActionRequested("react", said(2, "bob", "hello")))
+        await desktop.until(lambda: "React with" in desktop.screen())
+        await desktop.press(*"tada", "enter")
+        await desktop.until(lambda: desktop.core.asked("react"))
+        assert desktop.core.asked("react") == [("#general", 2, "🎉", False)]
+
+    async def test_only_web_links_are_opened_others_are_copied(
+        self, desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened: list[str] = []
+        monkeypatch.setenv("DISPLAY", ":7")
+        monkeypatch.setattr(desktop.app, "open_url", opened.append)
+        timeline = desktop.main.query_one(Timeline)
+        timeline.post_message(LinkClicked("https://example.org/a"))
+        timeline.post_message(LinkClicked("file:///etc/passwd"))
+        linked = said(2, "bob", "see https://example.org/b.")
+        timeline.post_message(ActionRequested("open", linked))
+        await desktop.until(lambda: len(opened) == 2)
+        assert opened == ["https://example.org/a", "https://example.org/b"]
+        assert desktop.app.clipboard == "file:///etc/passwd"
+
+    async def test_copying_takes_the_text_as_it_is(self, desktop: Desktop) -> None:
+        timeline = desktop.main.query_one(Timeline)
+        timeline.post_message(ActionRequested("copy", said(2, "bob", "**hello**\nthere")))
+        await desktop.until(lambda: desktop.app.clipboard == "**hello**\nthere")

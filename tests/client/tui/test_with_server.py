@@ -1,0 +1,103 @@
+"""The screens with the real core and the real server under them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chat.client.config import ClientSettings
+from chat.client.state import Link
+from chat.client.tui.app import ChatApp
+from chat.protocol.commands import Delete, React, SetTopic
+from tests.client.tui.conftest import Screens
+from tests.serving import ChatServer, Peer
+
+
+@pytest.fixture
+async def alice(server: ChatServer, tmp_path: Path) -> AsyncIterator[Screens]:
+    """Return alice's client, connected, in `#general`."""
+    app = ChatApp(ClientSettings(name="alice", url=server.url, data=tmp_path / "alice"))
+    try:
+        async with app.run_test(size=(110, 30), notifications=True) as pilot:
+            screens = Screens(app, pilot)
+            desk = screens.conversation.desk
+            await screens.until(lambda: desk.connection.link is Link.ONLINE, "online")
+            await screens.until(lambda: desk.current == "#general", "in #general")
+            yield screens
+    finally:
+        app.core.stop(5.0)
+
+
+async def test_a_conversation(server: ChatServer, alice: Screens) -> None:
+    async with Peer.signed_in(server.url, "bob") as bob:
+        await bob.join("#general")
+        await alice.type("hello bob", "enter")
+        event = await bob.next_event(kind="message")
+        assert (event.author, event.text) == ("alice", "hello bob")
+        said = await bob.say("hello alice")
+        await alice.until(lambda: "hello alice" in alice.screen())
+        assert said.seq is not None
+
+        await alice.type("/react :tada:", "enter")
+        reaction = await bob.next_event(kind="react")
+        assert (reaction.target, reaction.emoji) == (said.seq, "🎉")
+        await bob.call(React(channel="#general", seq=event.seq, emoji="👍"))
+        await alice.until(lambda: "👍" in alice.screen())
+
+        await alice.press("up")
+        await alice.until(lambda: alice.composer.text == "hello bob")
+        await alice.type("!", "enter")
+        edit = await bob.next_event(kind="edit")
+        assert (edit.target, edit.text) == (event.seq, "hello bob!")
+        await alice.until(lambda: "hello bob!" in alice.screen())
+
+        await bob.call(Delete(channel="#general", seq=said.seq))
+        await alice.until(lambda: "hello alice" not in alice.screen())
+        await bob.call(SetTopic(channel="#general", topic="green tea"))
+        await alice.until(lambda: "#general  green tea" in alice.screen())
+
+
+async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
+    desk = alice.conversation.desk
+    async with Peer.signed_in(server.url, "bob") as bob:
+        await bob.join("#general")
+        await alice.until(lambda: "● bob" in alice.screen(), "bob is in the member list")
+        await alice.type("/join tea", "enter")
+        await alice.until(lambda: desk.current == "#tea")
+        await alice.type("/msg bob lunch?", "enter")
+        await alice.until(lambda: desk.current == "@alice,bob")
+        event = await bob.next_event("@alice,bob", kind="message")
+        assert event.text == "lunch?"
+
+        await bob.say("hi @alice", "#general")
+        await alice.until(lambda: "@1" in alice.screen(), "the mention is counted")
+        await alice.press("alt+a")
+        await alice.until(lambda: desk.current == "#general")
+        await alice.until(lambda: not desk.to_answer(), "what shows is read")
+
+        await alice.type("/channels", "enter")
+        await alice.until(lambda: "All channels" in alice.screen() and "#tea" in alice.screen())
+        await alice.press("escape")
+        await alice.type("/leave tea", "enter")
+        await alice.until(lambda: "#tea" not in desk.channels)
+
+
+async def test_what_cannot_be_done_is_told(alice: Screens) -> None:
+    await alice.type("/msg nobody hello", "enter")
+    await alice.until(lambda: alice.told, "the server knows no such person")
+    await alice.until(lambda: alice.composer.text == "/msg nobody hello")
+
+
+async def test_a_server_that_goes_away_and_comes_back(server: ChatServer, alice: Screens) -> None:
+    desk = alice.conversation.desk
+    server.kill()
+    await alice.until(lambda: desk.connection.link is not Link.ONLINE)
+    await alice.type("for later", "enter")
+    await alice.until(lambda: "for later" in alice.screen())
+    server.start()
+    alice.main.run_command("/reconnect")
+    await alice.until(lambda: desk.connection.link is Link.ONLINE)
+    await alice.until(lambda: desk.recent("#general").latest("alice"), "it was sent")
+    assert alice.screen().count("for later") == 1
