@@ -39,7 +39,7 @@ def test_counter_counts_once_a_second_until_it_is_told_to_close(
     for number in range(1, 11):
         assert read_line(process) == str(number)
         late = time.monotonic() - began - number
-        assert -0.5 < late < 3.0, f"{number} came {late:.2f} s late"
+        assert -0.5 < late < 1.5, f"{number} came {late:.2f} s late"
     assert output(process) == []
     eventually(lambda: server.burden() == before, "the server lets go of the counter's client")
 

@@ -69,6 +69,7 @@ def test_every_frame_that_can_be_written_is_valid(frame: ServerFrame) -> None:
         {},
         {"type": "nope"},
         {"channel": "#a"},
+        {"v": 1, "name": "alice"},
         {"type": "ping", "colour": "red"},
         {"type": "join"},
         {"type": "mark", "channel": "#a", "seq": 0},
