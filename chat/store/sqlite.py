@@ -20,10 +20,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from chat.errors import StartupError
 
 __all__ = [
+    "check_is_writable",
     "examine",
     "mark_as_ours",
     "path_of",
     "readers_engine",
+    "reason_of",
     "truncate_wal",
     "writer_engine",
 ]
@@ -40,6 +42,8 @@ _WRITER = (
     *_COMMON,
     "journal_mode=WAL",
     "synchronous=FULL",
+    "fullfsync=ON",  # macOS: not only to the disk, but onto it
+    "checkpoint_fullfsync=ON",
     "secure_delete=ON",
     "temp_store=MEMORY",  # nothing of a message in temporary files
     "cache_size=-32768",
@@ -114,13 +118,14 @@ def truncate_wal(connection: Connection) -> bool:
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
+    driver.execute(f"PRAGMA busy_timeout={CHECKPOINT_MS}").close()
     try:
-        driver.execute(f"PRAGMA busy_timeout={CHECKPOINT_MS}").close()
         with closing(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as cursor:
             is_busy, _in_log, _moved = cursor.fetchone()
-        driver.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}").close()
     except sqlite3.Error:
         return False
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}").close()
     return not is_busy
 
 

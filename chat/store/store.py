@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from sqlalchemy import insert, select
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
@@ -117,7 +117,7 @@ class Store:
         try:
             with self._database.readers.begin() as connection:
                 return query(Reader(connection, self._limits))
-        except DatabaseError as exc:
+        except DBAPIError as exc:
             raise StoreUnavailable(f"the log cannot be read: {sqlite.reason_of(exc)}") from exc
 
 
@@ -138,7 +138,7 @@ def issue_token(url: str, name: str, token_hash: bytes) -> None:
             connection.execute(insert(tokens), {"user_id": user_id, "hash": token_hash})
     except IntegrityError:
         return  # it has this token already
-    except DatabaseError as exc:
+    except DBAPIError as exc:
         reason = sqlite.reason_of(exc)
         raise StoreUnavailable(f"the database takes no writes now: {reason}") from exc
     finally:

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from chat.errors import CommandError, StoreUnavailable
 from chat.protocol.values import Limits
@@ -211,7 +211,7 @@ class Writer:
     def _truncate_wal(self) -> bool:
         try:
             return sqlite.truncate_wal(self._connect())
-        except DatabaseError:
+        except DBAPIError:
             return False
 
     def _probe(self) -> None:
@@ -221,7 +221,7 @@ class Writer:
             with connection.begin():
                 connection.execute(delete(meta).where(meta.c.key == _PROBE))
                 connection.execute(insert(meta), {"key": _PROBE, "value": str(time.time())})
-        except DatabaseError as exc:
+        except DBAPIError as exc:
             self.fault = _reason(exc)
             self._drop_connection()
         else:
@@ -237,7 +237,7 @@ class Writer:
         if connection is not None:
             try:
                 connection.close()
-            except DatabaseError:
+            except DBAPIError:
                 log.exception("the database could not be closed")
 
     def _finish(self) -> None:
@@ -250,8 +250,8 @@ class Writer:
 
 def _meets_all(error: Exception) -> bool:
     """Whether an error is the database's, and not that of one operation."""
-    return isinstance(error, DatabaseError) and not isinstance(error, _OF_ONE)
+    return isinstance(error, DBAPIError) and not isinstance(error, _OF_ONE)
 
 
 def _reason(error: Exception) -> str:
-    return sqlite.reason_of(error) if isinstance(error, DatabaseError) else str(error)
+    return sqlite.reason_of(error) if isinstance(error, DBAPIError) else str(error)
