@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from chat.client.cache import Cache, DiskTrouble
@@ -16,12 +17,14 @@ from chat.client.followed import Followed
 from chat.client.follower import LogView
 from chat.client.outbox import Outbox
 from chat.client.state import Message
+from chat.protocol.commands import ResumeFrom
 
 __all__ = ["Account"]
 
 _log = logging.getLogger(__name__)
 
 _COUNTED_MAX = 1_000
+_RESUME_MAX = 500
 
 
 class Account:
@@ -142,6 +145,15 @@ class Account:
         """Count what is unread if the counts are in doubt and every line above is at hand."""
         if channel.view.is_doubtful and channel.view.is_countable:
             self.mark(channel, channel.view.read)
+
+    def positions(self) -> dict[str, ResumeFrom]:
+        """Return where to go on reading, by channel; no more than `hello` may hold."""
+        found = (
+            (channel.name, channel.view.resume)
+            for channel in self.channels.values()
+            if channel.is_member and channel.is_kept
+        )
+        return dict(islice(((n, p) for n, p in found if p is not None), _RESUME_MAX))
 
     # Drafts and preferences
 

@@ -128,18 +128,19 @@ class Cache:
             raise
 
     def _prepare(self) -> None:
+        if self._version() > SCHEMA_VERSION:  # before anything is changed
+            raise StartupError(f"{self.path} was written by a newer chat-client; update this one")
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
         with self._writing():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise StartupError(
-                    f"{self.path} was written by a newer chat-client; update this one"
-                )
-            if version == 0:
+            if self._version() == 0:
                 for statement in _SCHEMA.split(";\n"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def _version(self) -> int:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
     def close(self) -> None:
         """Close the file."""

@@ -18,7 +18,7 @@ from chat.client.places import Places
 from chat.client.private import make_private_directory
 from chat.client.tokens import read_token_file
 from chat.errors import StartupError
-from chat.text import check_name
+from chat.text import check_name, printable
 
 __all__ = ["main"]
 
@@ -58,6 +58,13 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     # Opened and closed: a file that cannot be used is said now, on a terminal that can show it.
     Cache(places.current(settings.url, name)).close()
     return settings
+
+
+class _Printable(logging.Formatter):
+    """Lets nothing into the log that could drive the terminal of who reads it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,23 +113,19 @@ def _ask_name() -> str:
 
 
 def _start_log(settings: ClientSettings) -> None:
-    logger = logging.getLogger("chat")
-    if settings.log_file is None:
-        # Nothing may write onto the screen the client draws.
-        logger.addHandler(logging.NullHandler())
-        logger.propagate = False
-        return
-    try:
-        handler = logging.FileHandler(settings.log_file, encoding="utf-8")
-        settings.log_file.chmod(0o600)
-    except OSError as exc:
-        raise StartupError(
-            f"cannot write the log {settings.log_file}: {exc.strerror or exc}"
-        ) from exc
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(settings.log_level.upper())
-    logger.propagate = False
+    """Log to the file, or nowhere: nothing may write onto the screen the client draws."""
+    handler: logging.Handler = logging.NullHandler()
+    if settings.log_file is not None:
+        try:
+            handler = logging.FileHandler(settings.log_file, encoding="utf-8")
+            settings.log_file.chmod(0o600)
+        except OSError as exc:
+            raise StartupError(
+                f"cannot write the log {settings.log_file}: {exc.strerror or exc}"
+            ) from exc
+    handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("chat").setLevel(settings.log_level.upper())
 
 
 def _show(settings: ClientSettings) -> None:

@@ -261,7 +261,8 @@ class Core:
         assert self._engine is not None
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        self._engine.account.flush()  # before anything that may take time
+        if not running.done():
+            self._engine.account.flush()  # before anything that may take time
         for task in (running, stopping):
             task.cancel()
         await asyncio.gather(running, stopping, return_exceptions=True)

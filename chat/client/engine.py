@@ -37,7 +37,6 @@ __all__ = ["Engine"]
 _log = logging.getLogger(__name__)
 
 FLUSH_DELAY = 0.2
-RESUME_MAX = 500
 
 
 class Engine:
@@ -122,6 +121,7 @@ class Engine:
         )
         self._screens = Screens(account, self._put, self._loop.call_soon)
         self._server_id = server
+        self._drafted = {channel for channel, text in account.drafts.items() if text}
         return account
 
     def _flush_soon(self) -> None:
@@ -149,12 +149,14 @@ class Engine:
         """Open the account of the server that answers, and say who we are."""
         if server_id != self._server_id:
             self._change_server(server_id)
+        positions = self.account.positions()
+        self._resumed = tuple(positions)
         return Hello(
             v=PROTOCOL_VERSION,
             name=self._settings.name,
             token=token_for(server_id, self._settings),
             client=f"chat-client {__version__}",
-            resume=self._positions() or None,
+            resume=positions or None,
         )
 
     def _change_server(self, server_id: str) -> None:
@@ -180,21 +182,13 @@ class Engine:
             self.open_channel(name)
         self._screens.channel_list()
 
-    def _positions(self) -> dict[str, ResumeFrom]:
-        found: dict[str, ResumeFrom] = {}
-        for channel in self.account.channels.values():
-            position = channel.view.resume
-            if position and channel.is_member and channel.is_kept and len(found) < RESUME_MAX:
-                found[channel.name] = position
-        self._resumed = tuple(found)
-        return found
-
     def welcomed(self, session: Session, welcome: Welcome) -> None:
         """Go to work: follow every channel, send what waits."""
         self._user, self._server = welcome.user, welcome.server.name
-        self._places.servers.remember(self._settings.url, welcome.server.id)
+        server_id = self._server_id or ""  # as told before hello: the secret went to that one
+        self._places.servers.remember(self._settings.url, server_id)
         if welcome.token is not None:
-            self._places.tokens.put(welcome.server.id, self._settings.name, welcome.token)
+            self._places.tokens.put(server_id, self._settings.name, welcome.token)
         # An operator's token is kept now, and its file may go.
         self._settings = self._settings.model_copy(update={"token_file": None})
         account, screens = self.account, self._screens
@@ -283,13 +277,9 @@ class Engine:
     def mark(self, name: str, seq: int) -> None:
         """Move the read marker; the server hears of it when it can."""
         channel = self.account.channels.get(name)
-        if channel is None:
+        if channel is None or min(seq, channel.view.position) <= channel.view.read:
             return
-        view = channel.view
-        seq = min(seq, view.position)
-        if seq <= view.read:
-            return
-        self.account.mark(channel, seq)
+        self.account.mark(channel, min(seq, channel.view.position))
         self._screens.channel_list()
         if self._following is not None:
             self._following.mark_soon(channel)
@@ -297,7 +287,9 @@ class Engine:
     def save_draft(self, channel: str, text: str) -> None:
         """Keep what is typed and not sent."""
         self.account.set_draft(channel, text)
-        self._screens.channel_list()
+        if (channel in self._drafted) != bool(text):  # the list shows that there is one
+            self._drafted ^= {channel}
+            self._screens.channel_list()
 
     # What a person looks at
 

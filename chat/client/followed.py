@@ -117,12 +117,10 @@ class Followed:
         """Start from a record."""
         self.topic, self.role, self.marked = record.topic, record.role, record.marked
         self.generation, self.is_member = record.generation, True
+        self.view.apply_mark(record.read, record.unread, record.mentions)
         if record.epoch:
-            self.view.restore(
-                ResumeFrom(epoch=record.epoch, after=record.position, mid=record.mid),
-                Coverage(record.spans),
-                (record.read, record.unread, record.mentions),
-            )
+            position = ResumeFrom(epoch=record.epoch, after=record.position, mid=record.mid)
+            self.view.restore(position, Coverage(record.spans))
 
     # Who is there
 

@@ -192,17 +192,11 @@ class LogView:
         span = self.coverage.around(self.position)
         return self.read >= self.position or (span is not None and span[0] <= self.read + 1)
 
-    def restore(
-        self,
-        resume: ResumeFrom,
-        coverage: Coverage,
-        counts: tuple[int, int, int],
-    ) -> None:
-        """Start from what was left on disk; `counts` are read marker, unread and mentions."""
+    def restore(self, resume: ResumeFrom, coverage: Coverage) -> None:
+        """Start from what was left on disk."""
         self.epoch, self.position, self.mid = resume.epoch, resume.after, resume.mid
         self.coverage = coverage
         self.head = self._counted = self.position
-        self.read, self.unread, self.mentions = counts
 
     # Pages on their way
 

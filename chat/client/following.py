@@ -15,7 +15,7 @@ from chat.client.backoff import Backoff
 from chat.client.followed import Followed
 from chat.client.follower import Change
 from chat.client.screens import PAGE, Screens
-from chat.client.session import Session
+from chat.client.session import Session, pause_after
 from chat.client.state import Notice, Update
 from chat.client.tasks import Tasks
 from chat.errors import CommandError
@@ -115,7 +115,8 @@ class Following:
     async def join(self, channel: Followed) -> None:
         """Follow a channel from its position on; forget it if one may not."""
         try:
-            await self.ask(Join(channel=channel.name, resume=channel.view.resume))
+            position = channel.view.resume if channel.is_kept else None
+            await self.ask(Join(channel=channel.name, resume=position))
         except CommandError as error:
             _log.warning("cannot follow a channel: %s", error.code)
             self._forget(channel)
@@ -155,10 +156,13 @@ class Following:
                 self._screens.lines(channel, [channel.tick(frame)])
 
     def _heads(self, frame: Heads) -> None:
-        for name, head in frame.heads.items():
-            if channel := self._account.channels.get(name):
+        for channel in list(self._account.channels.values()):
+            head = frame.heads.get(channel.name)
+            if head is not None:
                 channel.view.apply_head(head)
                 self._repair_if_needed(channel)
+            elif channel.is_attached and channel.is_kept:
+                self._forget(channel)  # left, on another device
 
     def _joined(self, frame: Joined) -> None:
         channel = self._account.followed(frame.channel)
@@ -185,6 +189,8 @@ class Following:
                 continue
             if row := self._account.outbox.confirm(entry.cid):
                 self._screens.line_at(channel, self._account.outbox.target_of(row))
+                if row.channel != channel.name:  # a direct channel, typed in another spelling
+                    self._screens.removed(self._account.followed(row.channel), row.cid)
             if entry.kind == "leave" and isinstance(entry, Event):
                 self._forget(channel)
                 return
@@ -310,7 +316,7 @@ class Following:
                 except CommandError as error:
                     if not error.code.retryable:
                         raise
-                    await asyncio.sleep(max(error.retry_after or 0.0, backoff.next()))
+                    await asyncio.sleep(pause_after(error, backoff))
 
     async def _page(self, history: History) -> Page:
         frame = await self.ask(history)

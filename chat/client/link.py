@@ -90,13 +90,15 @@ class Connector:
 
     async def run(self) -> None:
         """Connect and stay connected, until cancelled."""
+        detail = ""
         while True:
-            self._follower.link_changed(Link.CONNECTING)
+            self._follower.link_changed(Link.CONNECTING, detail)
             self._return_within = None
             self._now.clear()
             try:
                 detail = await self._once()
             except Refused as exc:
+                detail = ""
                 self._follower.link_changed(Link.REFUSED, str(exc))
                 await self._now.wait()
                 self._backoff.reset()

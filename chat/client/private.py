@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -43,6 +43,7 @@ def write_private(path: Path, content: str) -> None:
     """
     with _written_beside(path, content) as temporary:
         temporary.replace(path)
+    _sync_directory(path.parent)
 
 
 def write_first(path: Path, content: str) -> bool:
@@ -60,7 +61,8 @@ def write_first(path: Path, content: str) -> bool:
             if path.exists():
                 return False
             temporary.replace(path)
-        return True
+    _sync_directory(path.parent)
+    return True
 
 
 @contextmanager
@@ -76,6 +78,16 @@ def _written_beside(path: Path, content: str) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_directory(path: Path) -> None:
+    """See to it that a new name in a directory survives a power cut, where the system can."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def file_name(value: str) -> str:

@@ -74,9 +74,10 @@ class Screens:
 
     def edges(self, channel: Followed) -> None:
         """Gaps may have changed, or a page that was asked for will not come."""
-        channel.told = None
-        self._edges.add(channel.name)
-        self._tell_soon()
+        if channel.shown_from is not None:
+            channel.told = None
+            self._edges.add(channel.name)
+            self._tell_soon()
 
     def members(self, channel: Followed) -> None:
         """Members or their presence have changed."""

@@ -13,7 +13,7 @@ from chat.client.followed import Followed
 from chat.client.following import Following
 from chat.client.outbox import command_of
 from chat.client.screens import Screens
-from chat.client.session import Session
+from chat.client.session import Session, pause_after
 from chat.client.state import Delivery, Message, Notice, Update
 from chat.client.tasks import Tasks
 from chat.errors import CommandError
@@ -86,7 +86,7 @@ class Sending:
             self._refused(row, str(error))
         except CommandError as error:
             if error.code.retryable:
-                return max(error.retry_after or 0.0, backoff.next(), 0.05)
+                return pause_after(error, backoff)
             self._refused(row, error.message)
         else:
             if isinstance(answer, Ok):
@@ -95,10 +95,10 @@ class Sending:
 
     async def _enter(self, name: str) -> None:
         """Follow a direct channel that does not exist yet, so that nothing in it is missed."""
-        if is_direct(name) and not self._account.followed(name).is_attached:
+        if is_direct(name) and not self._account.followed(name).is_member:
             answer = await self._following.ask(Join(channel=name))
             if isinstance(answer, Joined) and answer.channel != name:
-                self._account.followed(name).is_attached = True  # known by another spelling
+                self._account.followed(name).is_member = True  # known by another spelling
 
     def _confirmed(self, row: OutboxRow, ok: Ok) -> None:
         outbox, channel = self._account.outbox, self._account.followed(row.channel)

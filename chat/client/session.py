@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from chat.client.backoff import Backoff
 from chat.client.connection import Connection, ConnectionLost
 from chat.errors import ChatError, CommandError, ErrorCode
 from chat.protocol.codec import decode_frame, encode
@@ -18,13 +19,15 @@ from chat.protocol.frames import ErrorFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
-__all__ = ["Offline", "Session", "refusal_of"]
+__all__ = ["Offline", "Session", "pause_after", "refusal_of"]
 
 _log = logging.getLogger(__name__)
 
 HELLO_TIMEOUT = 20.0
 ANSWER_TIMEOUT = 30.0
 SILENT_HEARTBEATS = 3
+PAUSE_MAX = 60.0
+"""No server may hold up a message for longer, whatever it says."""
 
 
 class Offline(ChatError):
@@ -159,6 +162,11 @@ class Session:
             await asyncio.sleep(left)
         self._has_gone_silent = True
         await self._connection.close()
+
+
+def pause_after(error: CommandError, backoff: Backoff) -> float:
+    """Return the seconds to wait before a command that may succeed later is sent again."""
+    return max(0.05, backoff.next(), min(error.retry_after or 0.0, PAUSE_MAX))
 
 
 def refusal_of(frame: ErrorFrame) -> CommandError:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,19 @@ from chat.client.outbox import new_row
 from chat.client.places import Places
 
 DEAD = "ws://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Take away what the client adds to the process's log."""
+    root, level = logging.getLogger(), logging.getLogger("chat").level
+    before = root.handlers[:]
+    yield
+    logging.getLogger("chat").setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in before:
+            root.removeHandler(handler)
+            handler.close()
 
 
 @pytest.fixture
@@ -130,6 +146,17 @@ def test_what_is_not_sent_is_said_at_the_end(
     cache.close()
     assert cli.main([*flags, "--name", "alice"]) == 0
     assert "2 messages are not sent yet" in capsys.readouterr().err
+
+
+def test_nothing_in_the_log_can_drive_a_terminal(
+    shown: list[ClientSettings], flags: list[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    assert cli.main([*flags, "--name", "alice", "--log-file", str(log)]) == 0
+    logger = logging.getLogger("chat")
+    logger.warning("evil %s", "\x1b]0;title\x07")
+    assert "evil ␛]0;title␇" in log.read_text()
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
 def test_a_data_folder_that_is_a_file_is_exit_code_2(

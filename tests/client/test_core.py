@@ -11,7 +11,7 @@ from chat.client.core import Offline
 from chat.client.state import Delivery, Link
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Command, History, Join, Mark, Send, Typing
-from chat.protocol.frames import Bye, ErrorFrame, PresenceFrame, TypingFrame
+from chat.protocol.frames import Bye, ErrorFrame, Heads, PresenceFrame, TypingFrame
 from chat.protocol.values import Wire
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
@@ -349,6 +349,33 @@ def test_joining_and_leaving_a_channel(open_client: Open, fake: FakeServer) -> N
     screen.wait(lambda: list(screen.channels) == ["#general", "#cats"])
     screen.core.leave("#cats").result(5)
     screen.wait(lambda: list(screen.channels) == ["#general"])
+
+
+def test_a_channel_left_on_another_device_goes_away(open_client: Open, fake: FakeServer) -> None:
+    screen = opened(open_client, fake)
+    screen.core.join("#cats").result(5)
+    screen.open("#cats")
+    fake.say("bob", "meow", "#cats")
+    screen.wait_texts("meow", channel="#cats")
+    fake.tell(Heads(heads={"#general": 0}))
+    screen.wait(lambda: list(screen.channels) == ["#general"])
+    assert screen.lines("#cats") == []
+
+
+def test_what_was_typed_in_a_direct_channel_offline_costs_its_lines_nothing(
+    open_client: Open, fake: FakeServer
+) -> None:
+    screen = opened(open_client, fake)
+    screen.core.send("@alice,bob", "one")
+    screen.open("@alice,bob")
+    screen.wait_texts("one", channel="@alice,bob")
+    resets = screen.timelines["@alice,bob"].resets
+    fake.stop()
+    screen.core.send("@alice,bob", "two")
+    screen.wait(lambda: screen.pending("@alice,bob") == ["two"])
+    fake.start()
+    screen.wait_texts("one", "two", channel="@alice,bob")
+    assert screen.timelines["@alice,bob"].resets == resets
 
 
 def test_a_refused_request_fails_with_the_servers_words(

@@ -255,7 +255,8 @@ def test_a_file_of_a_newer_client_is_left_alone(open_client: Open, tmp_path: Pat
     before = path.read_bytes()
     with pytest.raises(StartupError, match="newer"):
         open_client("ws://127.0.0.1:9", data=data)
-    assert path.read_bytes()[:16] == before[:16]
+    assert path.read_bytes() == before
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
 def test_a_disk_that_takes_no_writes_keeps_the_text_on_the_screen(
