@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.events import AppBlur, AppFocus
 from textual.message import Message
 from textual.notifications import SeverityLevel
 
@@ -161,14 +160,6 @@ class ChatApp(App[None]):
         """Tell a person who pressed Ctrl+C how to leave."""
         keys = self._own_keys.get("quit", "ctrl+q").split(",")
         self.notify(f"{key_label(keys[0])} quits. Unsent messages stay on disk.")
-
-    def on_app_focus(self, _: AppFocus) -> None:
-        """Somebody looks at this terminal."""
-        self._main.conversation.watched(True)
-
-    def on_app_blur(self, _: AppBlur) -> None:
-        """Nobody looks at this terminal."""
-        self._main.conversation.watched(False)
 
     def on_chat_app_core_woke(self) -> None:
         """Show what the core told."""

@@ -51,7 +51,7 @@ class View(handlers.View, Protocol):
         """Show what lies on the desk."""
 
     def alert(self) -> None:
-        """Call a person who looks elsewhere."""
+        """Call the person, if they look elsewhere."""
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
@@ -92,7 +92,7 @@ class Conversation:
             if isinstance(update, TimelineChanged) and update.channel == self.desk.current:
                 self.view.update_timeline(update)
             elif isinstance(update, ChannelsChanged):
-                if not self.is_watched and self.desk.to_answer() > before:
+                if self.desk.to_answer() > before:
                     self.view.alert()
                 self._settle()
             elif isinstance(update, Notice):

@@ -20,7 +20,7 @@ from chat.client.state import (
 )
 from chat.text import is_direct
 
-__all__ = ["Desk", "Recent", "title_of"]
+__all__ = ["Desk", "Recent", "title_of", "weight"]
 
 _RECENT_MAX = 400
 
@@ -162,7 +162,7 @@ class Desk:
         if waiting:
             if self._origin is None:
                 self._origin = self.current
-            return max(waiting, key=_weight).name
+            return max(waiting, key=weight).name
         origin, self._origin = self._origin, None
         return origin if origin in self.channels and origin != self.current else None
 
@@ -179,7 +179,8 @@ class Desk:
         return infos[at + 1 :] + infos[: max(at, 0)]
 
 
-def _weight(info: ChannelInfo) -> int:
+def weight(info: ChannelInfo) -> int:
+    """Return how much unread lines of a channel matter: a mention, a direct message, a message."""
     if info.mentions:
         return 2
     return 1 if is_direct(info.name) else 0

@@ -139,6 +139,17 @@ async def test_what_shows_is_read_only_while_somebody_looks(open_desktop: Open) 
         await desktop.until(lambda: desktop.core.asked("mark") == [("#general", 2)])
 
 
+async def test_what_arrives_behind_a_dialog_is_not_read(desktop: Desktop) -> None:
+    await desktop.until(lambda: desktop.core.asked("mark") == [("#general", 6)])
+    await desktop.press("f1")
+    await desktop.until(lambda: not desktop.conversation.is_watched)
+    desktop.core.tell(TimelineChanged("#general", upserts=(said(7, "bob", "psst"),)))
+    await desktop.until(lambda: desktop.main.query_one(Timeline).seen == 7)
+    assert desktop.core.asked("mark") == [("#general", 6)]
+    await desktop.press("escape")
+    await desktop.until(lambda: desktop.core.asked("mark")[-1] == ("#general", 7))
+
+
 async def test_the_bell_rings_for_mentions_and_direct_messages_elsewhere(
     desktop: Desktop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +206,20 @@ class TestMessages:
         await desktop.press("ctrl+up", "escape")
         await desktop.until(lambda: desktop.composer.has_focus)
         assert desktop.main.query_one(Timeline).cursor is None
+
+    async def test_letters_go_on_writing_where_they_mean_nothing(self, desktop: Desktop) -> None:
+        await desktop.type("he")
+        await desktop.press("ctrl+up", *"llo")
+        await desktop.until(lambda: desktop.composer.text == "hello")
+        assert desktop.composer.has_focus
+
+    async def test_a_click_beside_the_messages_leaves_one_writing(self, desktop: Desktop) -> None:
+        timeline = desktop.main.query_one(Timeline)
+        await desktop.pilot.click(timeline, offset=(10, 1))
+        await desktop.until(lambda: desktop.composer.has_focus)
+        await desktop.pilot.click(timeline, offset=(10, timeline.size.height - 1))
+        await desktop.until(lambda: timeline.cursor is not None)
+        assert timeline.has_focus
 
     async def test_deleting_asks_first(self, desktop: Desktop) -> None:
         timeline = desktop.main.query_one(Timeline)

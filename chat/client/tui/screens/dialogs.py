@@ -10,7 +10,7 @@ from textual.screen import Screen
 from chat.client.emoji import EMOJI
 from chat.client.state import ChannelInfo, Message
 from chat.client.tui.choice import Choice
-from chat.client.tui.desk import Desk, title_of
+from chat.client.tui.desk import Desk, title_of, weight
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.picker import Picker
 from chat.text import is_direct
@@ -33,9 +33,9 @@ def pick(
 
 
 def pick_channel(screen: Screen[Any], desk: Desk, then: Callable[[str], object]) -> None:
-    """Choose among one's own channels: where one was last, then what waits, then the others."""
+    """Choose among one's own channels: what waits, then where one was last, then the others."""
     infos = [info for info in desk.channels.values() if info.name != desk.current]
-    infos.sort(key=lambda info: (info.name != desk.previous, -info.mentions, not info.unread))
+    infos.sort(key=lambda info: (-weight(info) if info.unread else 1, info.name != desk.previous))
     choices = [
         Choice(info.name, title_of(info) if is_direct(info.name) else info.name, _note(info))
         for info in infos

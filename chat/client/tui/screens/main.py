@@ -136,6 +136,7 @@ class MainScreen(Screen[None]):
         """Begin with the composer."""
         self._composer.focus()
         self.watch(self._timeline, "below", self._show_below)
+        self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)
         self.conversation.redraw()
 
@@ -156,6 +157,25 @@ class MainScreen(Screen[None]):
     @on(events.DescendantFocus)
     def _focus_moved(self) -> None:
         self.conversation.redraw()
+
+    @on(events.ScreenSuspend)
+    @on(events.ScreenResume)
+    def _look(self) -> None:
+        """What shows is read while the terminal has the focus, and nothing lies over it."""
+        self.conversation.watched(self.app.app_focus and self.app.screen is self)
+
+    def on_click(self) -> None:
+        """Stay with writing, unless the click chose a message."""
+        if self._timeline.has_focus and self._timeline.cursor is None:
+            self._composer.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Write on, with the letter that the timeline has no use for."""
+        is_free = event.is_printable and event.key not in self.active_bindings
+        if is_free and event.character and self._timeline.has_focus:
+            event.stop()
+            self.action_write()
+            self._composer.insert(event.character)
 
     def _show_below(self, below: int) -> None:
         self.query_one(TypingLine).below = below

@@ -79,7 +79,8 @@ class ScreenView:
 
     def alert(self) -> None:
         """Ring for a person who looks elsewhere."""
-        self._screen.app.bell()
+        if not self._screen.app.app_focus:
+            self._screen.app.bell()
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
