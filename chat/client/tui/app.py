@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from textual import constants
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -86,16 +87,19 @@ class ChatApp(App[None]):
 
         Raises:
             StartupError: the core cannot start; the terminal was not touched.
+            SystemExit: the screens failed; what went wrong was printed.
         """
         self._start()
         try:
             super().run(*args, **kwargs)
         finally:
             self.core.stop(_STOP_WITHIN)
+        if self.return_code:
+            raise SystemExit(self.return_code)
 
     def get_driver_class(self) -> type[Driver]:
         """Use this program's own driver where there is one."""
-        if sys.platform == "win32":
+        if sys.platform == "win32" or constants.DRIVER:
             return super().get_driver_class()
         from chat.client.tui.terminal import Terminal
 

@@ -15,7 +15,7 @@ from chat.client import slash
 from chat.client.state import ChannelsChanged, Message, Notice, TimelineChanged, Update
 from chat.client.tui import handlers, listings
 from chat.client.tui.desk import Desk
-from chat.client.tui.handlers import Refused, Severity
+from chat.client.tui.handlers import Refused, severity_of
 from chat.client.tui.listings import AddRows
 from chat.client.tui.port import CorePort
 from chat.client.tui.sheet import Aim, Sheet, check_length
@@ -96,7 +96,7 @@ class Conversation:
                     self.view.alert()
                 self._settle()
             elif isinstance(update, Notice):
-                self.view.say(update.text, _severity(update.severity))
+                self.view.say(update.text, severity_of(update.severity))
         self.redraw()
 
     def _settle(self) -> None:
@@ -185,7 +185,8 @@ class Conversation:
         sheet = self._sheet_of(channel)
         if sheet.aim is Aim.EDIT and sheet.message is not None and sheet.message.seq is not None:
             check_length(text)
-            self.core.edit(channel, sheet.message.seq, text)
+            if text != sheet.message.text:
+                self.core.edit(channel, sheet.message.seq, text)
             self._sheets[channel] = Sheet()
             self._return(sheet.aside, channel)
             self.redraw()
@@ -270,7 +271,8 @@ class Conversation:
         else:
             sheet = self._sheet_of(channel)
             together = "\n".join(filter(None, (text, sheet.text)))
-            self._sheets[channel] = replace(sheet, text=together)
+            sheet = self._sheets[channel] = replace(sheet, text=together)
+            self.core.save_draft(channel, sheet.draft)
 
     # What needs an answer of the server.
 
@@ -343,11 +345,3 @@ class Conversation:
     async def _list(self, work: Coroutine[None, None, None]) -> None:
         with self._telling():
             await work
-
-
-def _severity(word: str) -> Severity:
-    match word:
-        case "warning" | "error":
-            return word
-        case _:
-            return "information"

@@ -15,12 +15,23 @@ from chat.client.slash import Invocation, find
 from chat.client.state import ChannelInfo, Delivery, Message
 from chat.client.tui.desk import Desk
 from chat.client.tui.port import CorePort
+from chat.client.tui.sheet import check_length
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
 from chat.text import check_channel, direct_channel, is_direct
 
-__all__ = ["HANDLERS", "Bench", "Handler", "Pane", "Refused", "Severity", "View", "run"]
+__all__ = [
+    "HANDLERS",
+    "Bench",
+    "Handler",
+    "Pane",
+    "Refused",
+    "Severity",
+    "View",
+    "run",
+    "severity_of",
+]
 
 Pane = Literal["members", "sidebar"]
 Severity = Literal["information", "warning", "error"]
@@ -94,6 +105,15 @@ HANDLERS: dict[str, Handler] = {}
 """Every command's handler, by the command's name."""
 
 
+def severity_of(word: str) -> Severity:
+    """Return the severity that `word` names; one that is not known here is mere information."""
+    match word:
+        case "warning" | "error":
+            return word
+        case _:
+            return "information"
+
+
 def run(bench: Bench, invocation: Invocation) -> None:
     """Do what a command says.
 
@@ -162,6 +182,7 @@ def _topic(bench: Bench, asked: Invocation) -> None:
 def _edit(bench: Bench, asked: Invocation) -> None:
     message = _own(bench, asked)
     if text := asked.get("text"):
+        check_length(text)
         bench.core.edit(message.channel, _seq(message), text)
     else:
         bench.begin_edit(message)

@@ -138,6 +138,12 @@ class TestChanging:
         assert desktop.composer.text == "mine!"
         assert not desktop.core.asked("edit")
 
+    async def test_a_change_that_changes_nothing_is_not_sent(self, desktop: Desktop) -> None:
+        await desktop.press("up", "enter")
+        await desktop.until(lambda: "Changing" not in desktop.screen())
+        assert not desktop.core.asked("edit")
+        assert desktop.composer.text == ""
+
     async def test_only_ones_own_can_be_changed(self, desktop: Desktop) -> None:
         await desktop.type("/edit 1 mischief", "enter")
         await desktop.until(lambda: desktop.told)
