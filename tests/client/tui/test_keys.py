@@ -102,6 +102,11 @@ class TestChoosing:
         await desktop.press(*"are away", "enter")
         await desktop.until(lambda: desktop.core.asked("status") == [("away",)])
 
+    async def test_the_palette_shows_how_a_command_is_written(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+p")
+        await desktop.press(*"set it")
+        await desktop.until(lambda: "/topic [TEXT]" in desktop.screen())
+
     async def test_the_palette_lets_one_write_what_a_command_needs(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+p")
         await desktop.press(*"say what you do", "enter")

@@ -213,6 +213,12 @@ class TestMessages:
         await desktop.until(lambda: desktop.composer.text == "hello")
         assert desktop.composer.has_focus
 
+    async def test_letters_that_arrive_at_once_are_all_written(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+up")
+        for letter in "writing":
+            desktop.app.post_message(events.Key(letter, letter))
+        await desktop.until(lambda: desktop.composer.text == "writing")
+
     async def test_a_click_beside_the_messages_leaves_one_writing(self, desktop: Desktop) -> None:
         timeline = desktop.main.query_one(Timeline)
         await desktop.pilot.click(timeline, offset=(10, 1))

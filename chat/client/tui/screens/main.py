@@ -170,11 +170,14 @@ class MainScreen(Screen[None]):
             self._composer.focus()
 
     def on_key(self, event: events.Key) -> None:
-        """Write on, with the letter that the timeline has no use for."""
+        """Write on, with a letter that nothing here has a use for.
+
+        The composer takes its own letters; those that were typed before it got the focus end here.
+        """
         is_free = event.is_printable and event.key not in self.active_bindings
-        if is_free and event.character and self._timeline.has_focus:
+        if is_free and event.character:
             event.stop()
-            self.action_write()
+            self._write()
             self._composer.insert(event.character)
 
     def _show_below(self, below: int) -> None:
@@ -224,8 +227,11 @@ class MainScreen(Screen[None]):
         """Leave the timeline for the composer, which knows its own way with Escape."""
         if self._composer.has_focus:
             raise SkipAction
+        self._write()
+
+    def _write(self) -> None:
         self._timeline.action_leave()
-        self._composer.focus()
+        self.set_focus(self._composer)  # now: `focus()` would come after keys that wait already
 
     def action_bottom(self) -> None:
         """Show the newest message."""
@@ -297,9 +303,8 @@ class MainScreen(Screen[None]):
 
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:
+        self._write()
         self._actions.run(event.name, event.message)
-        if event.name in ("reply", "edit"):
-            self.action_write()
 
     @property
     def _composer(self) -> Composer:
