@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from chat.errors import CloseCode, ErrorCode
 from chat.protocol.values import Limits
 
-__all__ = ["CLOSES", "ERRORS", "refreshed"]
+__all__ = ["CLOSES", "ERRORS", "tables"]
 
 ERRORS: dict[ErrorCode, str] = {
     ErrorCode.MALFORMED: "not one JSON object in one text frame",
@@ -53,15 +53,9 @@ CLOSES: dict[CloseCode, str] = {
 """What each close code means to the client that gets it."""
 
 
-def refreshed(page: str) -> str:
-    """Return the Markdown `page` with its tables as they are now."""
-    for name, table in (("errors", _errors()), ("closes", _closes()), ("limits", _limits())):
-        before, begin, rest = page.partition(f"<!-- {name} -->\n")
-        _old, end, after = rest.partition(f"<!-- /{name} -->")
-        if not (begin and end):
-            raise ValueError(f"the page has no place marked {name!r}")
-        page = before + begin + table + end + after
-    return page
+def tables() -> dict[str, str]:
+    """Return the tables by the names of their places."""
+    return {"errors": _errors(), "closes": _closes(), "limits": _limits()}
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:

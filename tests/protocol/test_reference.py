@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import pytest
 import chat.protocol
 from chat.errors import CloseCode, ErrorCode
 from chat.protocol.codec import decode_command, decode_frame, encode
-from chat.protocol.reference import CLOSES, ERRORS, refreshed
+from chat.protocol.reference import CLOSES, ERRORS, tables
 from chat.protocol.values import Limits
+from tests.documents import assert_generated
 from tests.protocol.strategies import COMMANDS, FRAMES
 
 PAGE = Path(chat.protocol.__file__).with_name("README.md")
@@ -35,13 +35,13 @@ SENT = examples("Commands")
 RECEIVED = examples("Frames")
 
 
-def types(models: tuple[type[Any], ...]) -> list[str]:
+def type_names(models: tuple[type[Any], ...]) -> list[str]:
     return sorted(model.model_fields["type"].default for model in models)
 
 
 def test_every_type_has_exactly_one_example() -> None:
-    assert sorted(name for name, _ in SENT) == types(COMMANDS)
-    assert sorted(name for name, _ in RECEIVED) == types(FRAMES)
+    assert sorted(name for name, _ in SENT) == type_names(COMMANDS)
+    assert sorted(name for name, _ in RECEIVED) == type_names(FRAMES)
     assert PAGE.read_text("utf-8").count("```json") == len(COMMANDS) + len(FRAMES)
 
 
@@ -72,14 +72,4 @@ def test_every_code_has_its_meaning() -> None:
 
 
 def test_the_tables_are_those_of_the_code() -> None:
-    page = PAGE.read_text("utf-8")
-    if os.environ.get("CHAT_UPDATE_DOCS") == "1":
-        PAGE.write_text(refreshed(page), "utf-8")
-    assert PAGE.read_text("utf-8") == refreshed(page), (
-        "run this test with CHAT_UPDATE_DOCS=1 and look at what it wrote"
-    )
-
-
-def test_a_page_without_its_marks_is_noticed() -> None:
-    with pytest.raises(ValueError, match="no place marked 'errors'"):
-        refreshed("# The protocol")
+    assert_generated(PAGE, tables())
