@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from rich.cells import cell_len
+from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
@@ -21,6 +21,7 @@ __all__ = ["Line", "Piece", "flow", "highlighted", "rule", "segments"]
 
 _NO_START = frozenset("、。，．：；！？）」』】〉》〕｝…ー,.;:!?)]}%")
 _NULL = Style.null()
+_ORPHAN = "◌"  # carries a combining mark that begins a span
 
 
 class Piece(NamedTuple):
@@ -123,6 +124,8 @@ def _paragraphs(pieces: Iterable[Piece]) -> list[tuple[str, _Styles]]:
                 found.append(("".join(parts), styles))
                 parts, styles, length = [], [], 0
             if part:
+                if length and not get_character_cell_size(part[0]):
+                    part = _ORPHAN + part  # or marks of many spans would pile up on one character
                 parts.append(part)
                 styles.append((length, piece.style))
                 length += len(part)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from rich.cells import cell_len
+
 from chat.client.state import Delivery, Message
 from chat.client.tui.timeline import events
 from chat.client.tui.timeline.around import Around, local_time
@@ -161,17 +163,11 @@ class Renderer:
             return Line(*segments([bar, Piece(crop(f"message {seq}", room), palette["quote"])]))
         own = (part.text for part in blocks(target.text[:_QUOTED]) if part.kind == "text")
         text = "message deleted" if target.erased else next(own, target.text[:_QUOTED])
-        name = crop(target.author, room)
-        words = crop(f" {text}" if target.me else f": {text}", max(1, room - len(name)))
-        return Line(
-            *segments(
-                [
-                    bar,
-                    Piece(name, palette.author(target.author)),
-                    Piece(f" {words}" if target.me else words, palette["quote"]),
-                ]
-            )
-        )
+        name = crop(target.author, room - 3)
+        between = " " if target.me and not target.erased else ": "
+        words = crop(text, room - cell_len(name + between))
+        author = Piece(name, palette.author(target.author))
+        return Line(*segments([bar, author, Piece(between + words, palette["quote"])]))
 
     def _body(self, message: Message) -> list[Line]:
         """Return the text, with what is to be said of it behind."""

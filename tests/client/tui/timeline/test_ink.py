@@ -34,7 +34,7 @@ def test_every_line_fits_its_column_and_together_they_are_the_text(
     text: str, width: int, hang: bool
 ) -> None:
     half = len(text) // 2
-    pieces = [Piece(text[:half], Style(bold=True)), Piece(text[half:])]
+    pieces = [Piece(text[:half], Style(bold=True)), Piece(f"-{text[half:]}")]
     whole = "".join(tame(piece.text) for piece in pieces)
     lines = flow(pieces, width, hang=hang)
     for line in lines:
@@ -101,6 +101,11 @@ def test_wide_characters_wrap_anywhere_but_before_closing_punctuation() -> None:
 
 def test_tabs_expand_and_line_breaks_stay() -> None:
     assert wrapped("a\tb\n\nc", 20) == ["a   b", "", "c"]
+
+
+def test_marks_do_not_pile_up_from_one_span_to_the_next() -> None:
+    pieces = [Piece("e"), *[Piece("\u0301" * 8)] * 3, Piece("\n\u0301")]
+    assert plains(flow(pieces, 20)) == ["e" + ("◌" + "\u0301" * 8) * 3, "\u0301"]
 
 
 def test_list_items_hang() -> None:

@@ -141,6 +141,15 @@ def test_links_carry_their_address_and_nothing_that_textual_would_act_upon() -> 
     assert all(segment.style.link is None for segment in block.lines[0].ink if segment.style)
 
 
+def test_an_address_is_as_harmless_as_its_text() -> None:
+    text = "https://example.org/\x1b]52;c;aGk=\x07\u202e [a](https://x.y/\x9b2J)"
+    block = renderer().block(say(1, text), FOLLOWS)
+    metas = [segment.style.meta for segment in block.lines[0].ink if segment.style]
+    urls = {meta["url"] for meta in metas if meta}
+    assert len(urls) == 2
+    assert all(is_harmless(url) for url in urls)
+
+
 @pytest.mark.parametrize("ts", [-(10**18), -1, 0, NOON, 10**15, 10**18, 10**30])
 def test_any_stamp_has_a_time(ts: int) -> None:
     assert 1970 <= local_time(ts).year <= 3000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.client.state import Delivery
+from chat.client.state import Delivery, Message
 from chat.client.tui.timeline.selection import row_number
 from chat.client.tui.timeline.sheet import Sheet
 from tests.client.tui.timeline.lines import (
@@ -184,6 +184,32 @@ def test_a_message_on_its_way_holds_its_row_when_it_gets_its_number() -> None:
     assert screen(made)[-1] == "mine"
 
 
+def test_one_reads_on_above_messages_that_get_their_numbers() -> None:
+    def mine(number: int, seq: int | None = None) -> Message:
+        return say(seq, f"mine {number}", "dave", cid=f"c{number}", ts=number)
+
+    made = sheet(page(1, 9), changed(*(mine(number) for number in range(60))))
+    made.show(made.log.find("c20") or 0, above=0)
+    before = screen(made)
+    made.apply(changed(*(mine(number, 10 + number) for number in range(30))))
+    assert screen(made) == before
+
+
+def test_who_comes_back_to_the_bottom_stays_there() -> None:
+    made = sheet(page(1, 50))
+    made.scroll(-9)
+    made.scroll(9)
+    made.apply(page(51, 52))
+    assert screen(made)[-1] == "message 52"
+
+
+def test_heights_that_nobody_saw_are_guessed_for_the_width() -> None:
+    made = sheet(changed(*(say(seq, LONG) for seq in range(1, 2_000))), width=200)
+    wide = made.window.total
+    made.restyle(renderer(67), 20)
+    assert 1.7 < made.settle().total / wide < 2.2
+
+
 def test_a_quote_appears_when_what_it_quotes_is_loaded_and_follows_it() -> None:
     made = sheet(page(50, 60), changed(say(61, "yes", reply_to=10)))
     assert "┌ message 10" in screen(made)
@@ -199,8 +225,15 @@ def test_joins_that_come_one_by_one_are_told_in_one_line() -> None:
         made.apply(changed(event(seq, "join", name)))
         made.settle()
     assert screen(made)[-1] == "ann, ben, cid joined"
-    made.apply(changed(event(5, "leave", "ann"), reset=False))
+    made.apply(changed(event(5, "leave", "ann")))
     assert screen(made)[-2:] == ["message 1", "ben, cid joined · ann joined and left"]
+
+
+def test_joins_that_were_missing_take_their_place_in_the_line() -> None:
+    made = sheet(changed(*(event(seq, "join", f"n{seq}") for seq in range(5, 9))))
+    assert screen(made)[-1] == "n5, n6, n7, n8 joined"
+    made.apply(changed(event(4, "join", "n4")))
+    assert screen(made)[-1] == "n4, n5, n6, n7, n8 joined"
 
 
 def test_a_line_that_is_gone_leaves_its_neighbours_whole() -> None:
