@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,8 +109,6 @@ def test_the_table_has_every_command_with_its_usage() -> None:
 
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(SlashError):
         slash.parse("/" + text)
-    except SlashError as refused:
-        assert str(refused)
     slash.argument_at("/" + text)
