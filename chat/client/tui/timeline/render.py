@@ -227,7 +227,7 @@ class Renderer:
         return flow(
             [
                 Piece(reason, self.palette["failed"]),
-                Piece("   r retry · x discard", self.palette["failed-hint"]),
+                Piece("   r\xa0retry · x\xa0discard", self.palette["failed-hint"]),
             ],
             self.column,
         )

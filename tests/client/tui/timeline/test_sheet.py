@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from time import perf_counter
 
@@ -240,7 +241,7 @@ def test_a_line_that_is_gone_leaves_its_neighbours_whole() -> None:
     mine = say(None, "mine", "bob", cid="c", ts=say(2).ts, delivery=Delivery.FAILED)
     other = say(None, "other", "bob", cid="d", ts=say(2).ts, delivery=Delivery.PENDING)
     made = sheet(changed(say(1), mine, other))
-    assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r retry · x discard"]
+    assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r\xa0retry · x\xa0discard"]
     made.apply(changed(removed=("c",)))
     assert screen(made)[-2:] == ["bob", "other …"]
 
@@ -319,6 +320,15 @@ def test_a_resize_wraps_only_what_shows(sheets: tuple[Sheet, Sheet]) -> None:
     _, many = sheets
     assert cost(lambda number: resized(many, 60 + number)) < 0.150
     assert len(many._blocks) < 60
+
+
+def test_a_message_takes_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        made = sheet(*(page(first, first + 199) for first in range(1, 10_000, 200)), height=50)
+        assert tracemalloc.get_traced_memory()[0] / len(made.log) < 800
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_was_laid_out_is_forgotten_in_time() -> None:

@@ -230,6 +230,19 @@ async def test_what_arrives_under_ones_eyes_is_not_marked_as_new() -> None:
         app.app_focus = True
 
 
+async def test_the_unread_rule_waits_for_what_is_not_loaded_yet() -> None:
+    async with opened(read=4) as (app, timeline, pilot):
+        timeline.apply(page(6, 8))
+        await pilot.pause()
+        timeline.apply(changed(say(9, ts=2**45)))
+        await pilot.pause()
+        assert not any("── new ──" in line for line in app.screen_lines())
+        timeline.apply(page(1, 5))
+        await pilot.pause()
+        assert timeline.unread_seq == 5
+        assert "── new ──" in app.screen_lines()[app.line_of("message 5") - 2]
+
+
 def selected(app: Home) -> int | None:
     message = app.timeline.cursor
     return message.seq if message else None
