@@ -203,6 +203,7 @@ HOLD = """
     from pathlib import Path
     from tests.store.opened import OpenStore, message
     store = OpenStore(Path(sys.argv[1]))
+    store.sign_in("alice")  # its files are there and at rest
     print(store.store.server_id, flush=True)
     time.sleep(60)
 """
@@ -222,9 +223,11 @@ class TestLocking:
         with holder:
             assert holder.stdout is not None
             server_id = holder.stdout.readline().strip()
-            assert server_id
-            assert "in use" in refuse(tmp_path / "chat.db")
-            holder.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+            try:
+                assert server_id
+                assert "in use" in refuse(tmp_path / "chat.db")
+            finally:
+                holder.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
         with OpenStore(tmp_path) as store:
             assert store.store.server_id == server_id
 
