@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from chat.client.cache import unsent_in
 from chat.client.core import Offline
+from chat.client.places import Places
 from chat.client.state import Delivery, Link
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Command, History, Join, Mark, Send, Typing
 from chat.protocol.frames import Bye, ErrorFrame, Heads, PresenceFrame, TypingFrame
-from chat.protocol.values import Wire
+from chat.protocol.values import Limits, Wire
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
@@ -126,6 +128,7 @@ def test_edits_deletions_and_reactions_change_their_line(
     fake.append("bob", "#general", "delete", target=2)
     screen.core.react("#general", 3, "👍")
     screen.wait_texts("1", "", "three")
+    screen.wait(lambda: bool(screen.lines()[2].reactions) and not screen.pending())
     one, two, three = screen.lines()
     assert (one.text, one.edited) == ("1", True)
     assert (two.text, two.erased) == ("", True)
@@ -145,6 +148,46 @@ def test_ones_own_changes_show_at_once_and_wait_offline(
     fake.start()
     screen.wait_texts("better")
     assert fake.logs["#general"].item(1).text == "better"
+
+
+def test_the_event_alone_proves_that_a_message_is_stored(
+    open_client: Open, fake: FakeServer
+) -> None:
+    def store_without_answer(command: Command) -> Wire | None:
+        if isinstance(command, Send):
+            fake._append("alice", "#general", "message", text=command.text, cid=command.cid)
+            return fake.SILENCE
+        return None
+
+    fake.intercept = store_without_answer
+    screen = opened(open_client, fake)
+    screen.core.send("#general", "stored")
+    screen.wait_texts("stored")
+    screen.core.stop()
+    data = screen.core._settings.data
+    assert unsent_in(Places(data).current(fake.url, "alice")) == 0
+
+
+def test_the_ok_alone_proves_that_a_message_is_stored(open_client: Open, fake: FakeServer) -> None:
+    screen = opened(open_client, fake)
+    fake.sends_events = False
+    for text in ("one", "two"):
+        screen.core.send("#general", text)
+    screen.wait_texts("one", "two")
+    assert [m.seq for m in screen.lines()] == [1, 2]
+    assert fake.count(Send) == 2
+    fake.sends_events = True
+    fake.say("bob", "three")
+    screen.wait_texts("one", "two", "three")
+
+
+def test_a_frame_over_the_servers_limit_is_not_sent(open_client: Open, fake: FakeServer) -> None:
+    fake.limits = Limits(frame=4_096)
+    screen = opened(open_client, fake)
+    screen.core.send("#general", "x" * 5_000)
+    screen.wait(lambda: [m.delivery for m in screen.lines()] == [Delivery.FAILED])
+    assert "the server accepts 4,096" in screen.lines()[0].reason
+    assert fake.count(Send) == 0
 
 
 def test_a_refused_message_keeps_its_text_until_it_is_retried(

@@ -208,6 +208,7 @@ def test_a_page_that_claims_to_be_the_last_but_is_not_breaks_the_promise() -> No
 
 def test_a_position_the_server_does_not_know_throws_all_lines_away() -> None:
     follower = follower_at(log_of("one", "two", "three"))
+    follower.flush()
     restored = FakeLog("#c", epoch="e2")
     restored.append("bob", text="another life")
     change = follower.view.apply_joined(restored.joined(ME))

@@ -1,13 +1,21 @@
-"""Rules that need neither disk nor network: coverage, back-off, what is told of typing."""
+"""Small rules, each by itself: coverage, back-off, pauses, what is told of typing and lines."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.client.account import Account
 from chat.client.backoff import Backoff
 from chat.client.coverage import Coverage
 from chat.client.ephemeral import Ephemeral
+from chat.client.screens import Screens
+from chat.client.session import pause_after
+from chat.client.state import Delivery, Message, TimelineChanged, Update
+from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import BaseCommand, SetStatus, Typing
 
 SPANS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=8)
@@ -42,6 +50,31 @@ def test_backoff_doubles_its_window_up_to_a_limit_and_begins_again() -> None:
 
 def test_backoff_waits_a_random_part_of_its_window() -> None:
     assert Backoff(8.0, chance=lambda low, high: low + (high - low) / 4).next() == 2.0
+
+
+def test_no_server_holds_up_a_message_for_longer_than_a_minute() -> None:
+    def pause(retry_after: float | None) -> float:
+        error = CommandError(ErrorCode.UNAVAILABLE, "busy", retry_after=retry_after)
+        return pause_after(error, Backoff(1.0, chance=lambda low, high: high))
+
+    assert [pause(None), pause(7.0), pause(1e9), pause(-5.0)] == [1.0, 7.0, 60.0, 1.0]
+
+
+def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path) -> None:
+    told: list[Update] = []
+    account = Account(tmp_path / "a.db", "alice", changed=lambda: None, trouble=print)
+    screens = Screens(account, told.append, lambda tell: None)
+    channel = account.followed("#c")
+    screens.open(channel)
+    told.clear()
+    waiting = Message("#c", None, "cid", "alice", 1, delivery=Delivery.PENDING)
+    screens.lines(channel, [waiting])
+    screens.lines(channel, [replace(waiting, seq=1, delivery=Delivery.SENT)])
+    screens.tell()
+    account.close()
+    (update,) = told
+    assert isinstance(update, TimelineChanged)
+    assert [line.delivery for line in update.upserts] == [Delivery.SENT]
 
 
 def test_typing_is_told_every_few_seconds_and_its_end_once() -> None:
