@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import ChatServer
+from tests.serving import ChatServer, Peer
 from tests.terminal.tmux import Terminal
 
 Open = Callable[..., Terminal]
@@ -62,6 +62,50 @@ def test_everything_said_is_there_once_after_kill_9_of_the_server(
         assert screen.count("typed while it was away") == 1
         assert screen.count("before the crash") == 1
         assert screen.index("before the crash") < screen.index("typed while it was away")
+
+
+async def test_three_people_and_a_plain_peer_talk_on_after_a_crash(
+    server: ChatServer, open_client: Open
+) -> None:
+    people = [open_client(name, server.url) for name in ("alice", "bob", "carol")]
+    for terminal in people:
+        terminal.wait_for("online")
+    said: list[str] = []
+
+    def say(terminal: Terminal, text: str) -> None:
+        terminal.type(text)
+        terminal.keys("Enter")
+        said.append(text)
+        for everybody in people:
+            everybody.wait_for(text)
+
+    async with Peer.signed_in(server.url, "walter") as walter:
+        token = walter.token
+        await walter.join("#general")
+        for turn, terminal in enumerate(people):
+            say(terminal, f"line {turn} before")
+        await walter.say("walter before")
+        said.append("walter before")
+        for terminal in people:
+            terminal.wait_for("walter before")
+        server.kill()
+        assert await walter.close_code() in (None, 1006)
+    server.start()
+    for terminal in people:
+        terminal.wait_for("online")
+    async with Peer.connect(server.url) as walter:
+        await walter.hello("walter", token)
+        joined = await walter.join("#general")
+        for turn, terminal in enumerate(people):
+            say(terminal, f"line {turn} after")
+            await walter.next_event("#general", "message")
+        log = [item.text for item in joined.items if item.kind == "message"]
+        assert log == said[:4]
+    for terminal in people:
+        screen = terminal.screen()
+        places = [screen.index(text) for text in said]
+        assert places == sorted(places), screen
+        assert all(screen.count(text) == 1 for text in said), screen
 
 
 def test_what_was_typed_survives_kill_9_of_the_client(

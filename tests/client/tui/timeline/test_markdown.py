@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -122,10 +122,10 @@ def test_hostile_text_takes_no_longer_than_its_length_asks(piece: str) -> None:
         text = piece * (length // len(piece))
         best = float("inf")
         for _ in range(3):
-            start = perf_counter()
+            start = thread_time()
             for block in blocks(text):
                 inline(block.text, "bob")
-            best = min(best, perf_counter() - start)
+            best = min(best, thread_time() - start)
         return best
 
     short, long = measure(1_000), measure(8_000)

@@ -1,0 +1,112 @@
+"""A channel with 50,000 messages opens like a small one, and scrolls without visible delay."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+
+from textual.pilot import Pilot
+
+from chat.client.config import ClientSettings
+from chat.client.tui.app import ChatApp
+from chat.client.tui.timeline import Timeline
+from chat.protocol.values import Limits
+from chat.store.ops import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn
+from chat.store.store import Store
+from tests.serving import PATIENCE, ChatServer
+
+MESSAGES = 50_000
+
+
+def fill(folder: Path) -> None:
+    """Write `#small` and `#large` into a fresh database, as the server would."""
+    outcomes: list[Outcome] = []
+    arrived = threading.Semaphore(0)
+
+    def committed(batch: Sequence[tuple[Pending, Outcome]]) -> None:
+        outcomes.extend(outcome for _, outcome in batch)
+        arrived.release(len(batch))
+
+    store = Store.open(f"sqlite:///{folder / 'chat.db'}", limits=Limits(), committed=committed)
+    token = hashlib.sha256(b"nobody knows it").digest()
+    store.submit(Pending(SignIn("writer", token, token), None))
+    arrived.acquire()
+    signed_in = outcomes[-1]
+    assert isinstance(signed_in, SignedIn)
+    writer = signed_in.user
+    for channel, count in (("#small", 50), ("#large", MESSAGES)):
+        store.submit(Pending(JoinChannel(writer, channel), None))
+        for number in range(count):
+            text = f"{channel} message {number} " + "with some words " * (number % 9)
+            body = {"text": text, "me": False, "reply_to": None}
+            store.submit(Pending(Append(writer, channel, "message", body=body), None))
+        for _ in range(count + 1):
+            assert arrived.acquire(timeout=PATIENCE)
+    store.close()
+
+
+@asynccontextmanager
+async def client(folder: Path) -> AsyncIterator[tuple[ChatApp, Pilot[None]]]:
+    """Run the client on a server with both channels, a member of both."""
+    await asyncio.to_thread(fill, folder / "data")
+    with ChatServer(folder / "data") as server:
+        settings = ClientSettings(name="alice", url=server.url, data=folder / "client")
+        app = ChatApp(settings)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: "online" in app.export_screenshot())
+            for channel in ("#small", "#large"):
+                await asyncio.wrap_future(app.core.join(channel))
+            yield app, pilot
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await pilot.pause(0.05)
+
+
+async def seconds_to_open(app: ChatApp, pilot: Pilot[None], channel: str) -> float:
+    """Return how long it takes until the channel's newest message is on the screen."""
+    began = time.perf_counter()
+    app.screen_stack[0].conversation.open_channel(channel)  # type: ignore[attr-defined]
+    await pilot.pause()
+    taken = time.perf_counter() - began
+    count = MESSAGES if channel == "#large" else 50
+    newest = f"message&#160;{count - 1}&#160;"
+    await until(pilot, lambda: newest in app.export_screenshot())
+    return taken
+
+
+async def test_a_large_channel_opens_like_a_small_one_and_scrolls(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    async with client(tmp_path) as (app, pilot):
+        taken: dict[str, list[float]] = {"#small": [], "#large": []}
+        for _ in range(5):
+            for channel, times in taken.items():
+                times.append(await seconds_to_open(app, pilot, channel))
+        small, large = median(taken["#small"]), median(taken["#large"])
+        assert large < 2 * small + 0.05, taken
+
+        by_page = {channel: await seconds_a_page(app, pilot, channel) for channel in taken}
+        assert by_page["#large"] < 2 * by_page["#small"] + 0.05, by_page
+
+
+async def seconds_a_page(app: ChatApp, pilot: Pilot[None], channel: str) -> float:
+    """Return how long a page of scrolling takes, up and down through what loads on the way."""
+    await seconds_to_open(app, pilot, channel)
+    timeline = app.screen.query_one(Timeline)
+    timeline.focus()
+    times: list[float] = []
+    for turn in range(24):
+        began = time.perf_counter()
+        timeline.action_page(-1 if turn % 6 < 4 else 1)
+        await pilot.pause()
+        times.append(time.perf_counter() - began)
+    return median(times)
