@@ -22,6 +22,7 @@ from chat.broker.memory import MemoryBroker
 from chat.errors import CloseCode, StartupError
 from chat.protocol.frames import Bye
 from chat.server.builtin import Counter, RawCounter, RawEcho
+from chat.server.commands import TABLE
 from chat.server.config import ServerSettings
 from chat.server.connection import Connection, Endpoint, Flusher
 from chat.server.listening import bind
@@ -162,7 +163,7 @@ class App:
             return RawCounter(connection)
         if path == ECHO_PATH:
             return RawEcho(connection)
-        return Session(connection, self.services, secrets.token_hex(8))
+        return Session(connection, self.services, secrets.token_hex(8), TABLE)
 
     # Heartbeats: one timer for all; each tick takes its share, so that they do not come in a burst.
 

@@ -1,4 +1,4 @@
-"""`#counter` and `#echo`: what they do, for members of a channel and for bare WebSocket clients.
+"""Counting and echoing, and the bare endpoints that do nothing else.
 
 `/counter` and `/echo` speak raw frames, without JSON and without `hello`, so that any WebSocket
 client works with them unchanged. Nothing here is stored, and no timer outlives its connection.
@@ -9,19 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from chat.errors import CloseCode, CommandError, ErrorCode
-from chat.protocol.codec import encode
-from chat.protocol.frames import Joined, Member, Tick
+from chat.errors import CloseCode
 from chat.server.connection import Connection, binary_frame, text_frame
-from chat.text import COUNTER, ECHO, fold, is_builtin
 
-if TYPE_CHECKING:
-    from chat.server.reply import Reply
-    from chat.server.session import Session
-
-__all__ = ["CLOSE", "Counter", "RawCounter", "RawEcho", "join", "leave", "refuse", "send"]
+__all__ = ["CLOSE", "Counter", "RawCounter", "RawEcho"]
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +21,6 @@ CLOSE = "close"
 """What ends counting when a client sends it."""
 INTERVAL = 1.0
 """Seconds between two numbers."""
-TOPICS = {
-    COUNTER: "counts once a second until you leave or send: close",
-    ECHO: "whatever you send comes back to you alone",
-}
 
 
 class Counter:
@@ -121,83 +109,3 @@ class RawEcho:
 
     def closed(self) -> None:
         """There is nothing to let go."""
-
-
-# The channels. Membership is the session's own: `builtins` maps the channel to its counter, if any.
-
-
-def join(session: Session, channel: str, reply: Reply) -> None:
-    """Become a member; `#counter` starts at 0, again with every join."""
-    name = fold(channel)
-    _part(session, name)
-    me = Member(name=session.name, role="member", presence="online")
-    topic = TOPICS[name]
-    reply.frame(
-        Joined(
-            id=reply.id,
-            channel=name,
-            epoch=name[1:],
-            head=0,
-            topic=topic,
-            role="member",
-            read=0,
-            unread=0,
-            mentions=0,
-            members=(me,),
-            member_count=1,
-            recovered=True,
-            items=(),
-            complete=True,
-        )
-    )
-    loop = session.services.loop
-    session.builtins[name] = (
-        Counter(loop, lambda number: _tell(session, COUNTER, str(number)))
-        if name == COUNTER
-        else None
-    )
-
-
-def leave(session: Session, channel: str, reply: Reply) -> None:
-    """End the membership, and with it the counting."""
-    if not _part(session, fold(channel)):
-        raise CommandError(ErrorCode.NOT_A_MEMBER, f"you are not in {channel}", field="channel")
-    reply.ok()
-
-
-def send(session: Session, channel: str, text: str, reply: Reply) -> None:
-    """Hear one's message back from `#echo`; end `#counter` with `close`."""
-    name = fold(channel)
-    if name not in session.builtins:
-        raise CommandError(
-            ErrorCode.NOT_A_MEMBER, f"you are not in {channel}; join it first", field="channel"
-        )
-    if name == ECHO:
-        _tell(session, ECHO, text)
-    elif text.strip() == CLOSE:
-        _part(session, COUNTER)
-    reply.ok()
-
-
-def refuse(channel: str) -> None:
-    """Refuse a command that only makes sense for a log."""
-    if is_builtin(channel):
-        raise CommandError(
-            ErrorCode.FORBIDDEN,
-            f"{fold(channel)} is each session's own, and nothing in it is stored",
-            field="channel",
-        )
-
-
-def _tell(session: Session, channel: str, text: str) -> None:
-    frame = text_frame(encode(Tick(channel=channel, text=text)))
-    session.connection.send_ephemeral(frame)
-
-
-def _part(session: Session, name: str) -> bool:
-    if name not in session.builtins:
-        return False
-    counter = session.builtins.pop(name)
-    if counter is not None:
-        counter.stop()
-    return True

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
 from chat.server.handlers import ephemeral, membership, messages, reading, signin
+from chat.server.session import Table
 
-if TYPE_CHECKING:
-    from chat.server.reply import Reply
-    from chat.server.session import Session
+__all__ = ["TABLE"]
 
-__all__ = ["TABLE", "Handler"]
-
-Handler = Callable[["Session", Any, "Reply"], None]
-"""Answers a command through the reply, at once or later, or raises a `CommandError` at once."""
-
-TABLE: dict[str, Handler] = {
+TABLE: Table = {
     "hello": signin.hello,
     "join": membership.join,
     "leave": membership.leave,

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from chat.errors import CommandError
 from chat.protocol.frames import ErrorFrame, Ok, ServerFrame
 
-if TYPE_CHECKING:
-    from chat.server.session import Session
+__all__ = ["Asker", "Reply", "error_frame"]
 
-__all__ = ["Reply", "error_frame"]
+
+class Asker(Protocol):
+    """Who sent a command and awaits its answer."""
+
+    def answered(self) -> None:
+        """Note that one command has its answer."""
+
+    def send(self, frame: ServerFrame) -> None:
+        """Send a frame; do nothing if the connection is over."""
 
 
 def error_frame(error: CommandError, command_id: str | None) -> ErrorFrame:
@@ -29,10 +36,10 @@ def error_frame(error: CommandError, command_id: str | None) -> ErrorFrame:
 class Reply:
     """Answers one command of one session; the second answer is a mistake of the server's."""
 
-    __slots__ = ("_session", "id", "is_given")
+    __slots__ = ("_asker", "id", "is_given")
 
-    def __init__(self, session: Session, command_id: str | None) -> None:
-        self._session = session
+    def __init__(self, asker: Asker, command_id: str | None) -> None:
+        self._asker = asker
         self.id = command_id
         self.is_given = False
 
@@ -48,5 +55,5 @@ class Reply:
         """Answer with a typed result; the caller has put `id` into it."""
         assert not self.is_given, "a command is answered once"
         self.is_given = True
-        self._session.answered()
-        self._session.send(frame)
+        self._asker.answered()
+        self._asker.send(frame)

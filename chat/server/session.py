@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from chat.core.rate import Bucket
 from chat.errors import CloseCode, CommandError, ErrorCode, FrameError
@@ -11,7 +13,6 @@ from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
 from chat.protocol.frames import Heads, ServerFrame
 from chat.server.builtin import Counter
-from chat.server.commands import TABLE
 from chat.server.connection import Connection, text_frame
 from chat.server.hub import Room
 from chat.server.reply import Reply, error_frame
@@ -19,9 +20,14 @@ from chat.server.services import Services
 from chat.store.ops import User
 from chat.text import fold
 
-__all__ = ["Session"]
+__all__ = ["Handler", "Session", "Table"]
 
 log = logging.getLogger(__name__)
+
+Handler = Callable[["Session", Any, Reply], None]
+"""Answers a command through the reply, at once or later, or raises a `CommandError` at once."""
+Table = Mapping[str, Handler]
+"""Which handler answers which command, by the command's type."""
 
 UNDER_WAY_MAX = 64
 """Commands of one session that may await their answers before reading from it is paused."""
@@ -36,8 +42,11 @@ class Session:
     way wait for it. `user` is None until then.
     """
 
-    def __init__(self, connection: Connection, services: Services, session_id: str) -> None:
+    def __init__(
+        self, connection: Connection, services: Services, session_id: str, table: Table
+    ) -> None:
         self.connection = connection
+        self._table = table
         self.services = services
         self.id = session_id
         self.user: User | None = None
@@ -97,7 +106,7 @@ class Session:
         try:
             if self.user is None and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "say hello first")
-            TABLE[command.type](self, command, reply)
+            self._table[command.type](self, command, reply)
         except CommandError as error:
             reply.error(error)
         except Exception:

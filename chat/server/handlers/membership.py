@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Channels, Join, Leave, Who
 from chat.protocol.frames import ChannelList, ChannelListing, Members
-from chat.server import builtin
 from chat.server.following import announce, follow, present
+from chat.server.handlers import builtin
 from chat.server.services import as_refusal
 from chat.store.ops import JoinChannel, JoinedChannel, LeaveChannel, LeftChannel, Outcome
 from chat.store.reading import MemberRow

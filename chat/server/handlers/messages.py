@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Delete, Edit, React, Send, SetTopic
-from chat.server import builtin
 from chat.server.following import announce, follow
+from chat.server.handlers import builtin
 from chat.server.services import as_refusal
 from chat.store.ops import Append, Appended, Outcome, User
 from chat.text import is_builtin

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import History, Mark
 from chat.protocol.frames import Page, Read
-from chat.server import builtin
 from chat.server.following import attach
+from chat.server.handlers import builtin
 from chat.server.services import as_refusal
 from chat.store.ops import Marked, MarkRead, Outcome
 from chat.store.reading import PageRead
