@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from chat.text import fold
 
 __all__ = ["Cache", "ChannelRecord", "DiskTrouble", "OutboxRow", "unsent_in"]
 
+BUSY = 5.0
+"""Seconds to wait for the other client that writes to the file."""
 SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE outbox (
@@ -112,7 +115,7 @@ class Cache:
         make_private_directory(path.parent)
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
         except (OSError, sqlite3.Error) as exc:
             raise StartupError(f"cannot open {path}: {exc}") from exc
         try:
@@ -130,13 +133,28 @@ class Cache:
     def _prepare(self) -> None:
         if self._version() > SCHEMA_VERSION:  # before anything is changed
             raise StartupError(f"{self.path} was written by a newer chat-client; update this one")
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+        self._switch_to_wal()
+        for pragma in ("synchronous=FULL", "secure_delete=ON"):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
         with self._writing():
             if self._version() == 0:
                 for statement in _SCHEMA.split(";\n"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def _switch_to_wal(self) -> None:
+        # For this one statement SQLite does not wait: two clients that start together would fail.
+        deadline = time.monotonic() + BUSY
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL").fetchall()
+            except sqlite3.OperationalError as exc:
+                busy = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def _version(self) -> int:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()

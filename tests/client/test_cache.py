@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +100,16 @@ def test_a_locked_file_is_trouble_not_a_crash(
     other.execute("ROLLBACK")
     other.close()
     cache.put_outbox(row("c1"))
+
+
+def test_a_new_file_that_another_client_prepares_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = threading.Timer(0.2, other.execute, ("COMMIT",))
+        done.start()
+        Cache(path).close()
+        done.join()
 
 
 def test_a_client_behind_a_discard_writes_nothing_of_that_channel(cache: Cache) -> None:
