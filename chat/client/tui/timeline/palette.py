@@ -75,6 +75,8 @@ Timeline {
 """Default colours; an app may set others for each of the components."""
 
 _HUES = 20
+# Where the checksum starts: a value that keeps a handful of common names well apart.
+_SPREAD = 3274
 
 _EMPHASIS = {
     Mark.BOLD: Style(bold=True),
@@ -157,7 +159,7 @@ def author_rgb(name: str, *, dark: bool) -> tuple[int, int, int]:
     The hues are taken in OKLCH, where equal lightness looks equally light: every one of them can be
     read on the background, and none is louder than the others.
     """
-    hue = zlib.crc32(name.encode("utf-8", "replace")) % _HUES / _HUES * math.tau
+    hue = zlib.crc32(name.encode("utf-8", "replace"), _SPREAD) % _HUES / _HUES * math.tau
     return _srgb(0.80, 0.11, hue) if dark else _srgb(0.46, 0.12, hue)
 
 

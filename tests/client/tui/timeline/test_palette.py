@@ -34,6 +34,6 @@ def test_every_name_can_be_read(dark: bool, ground: str) -> None:
 
 
 def test_a_name_keeps_its_colour_however_it_is_spelled() -> None:
-    assert author_rgb("alice", dark=True) == (162, 186, 255)
+    assert author_rgb("alice", dark=True) == (217, 187, 102)
     assert Palette().author("Alice") == Palette().author("alice")
     assert Palette(dark=False).author("alice") != Palette().author("alice")
