@@ -64,6 +64,7 @@ class Engine:
         self._flush_timer: asyncio.TimerHandle | None = None
         self._link = Link.CONNECTING
         self._server = ""
+        self._text_limit = 0
         self._user = settings.name
         self.ephemeral = Ephemeral(self.tell, self._loop.time)
         self._resumed: tuple[str, ...] = ()
@@ -185,6 +186,7 @@ class Engine:
     def welcomed(self, session: Session, welcome: Welcome) -> None:
         """Go to work: follow every channel, send what waits."""
         self._user, self._server = welcome.user, welcome.server.name
+        self._text_limit = welcome.limits.text
         server_id = self._server_id or ""  # as told before hello: the secret went to that one
         self._places.servers.remember(self._settings.url, server_id)
         if welcome.token is not None:
@@ -223,7 +225,11 @@ class Engine:
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Tell the screens how the connection is."""
         self._link = link
-        self._put(ConnectionChanged(link, detail, retry_in, self._user, self._server))
+        self._put(
+            ConnectionChanged(
+                link, detail, retry_in, self._user, self._server, text_limit=self._text_limit
+            )
+        )
 
     def complain(self, text: str) -> None:
         """Tell a person that the server does something it must not."""

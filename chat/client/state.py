@@ -98,13 +98,18 @@ class ChannelInfo:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionChanged:
-    """The connection's state changed; `detail` is for a person, `retry_in` is in seconds."""
+    """The connection's state changed.
+
+    `detail` is for a person, `retry_in` is in seconds, `text_limit` is the most characters of one
+    message that the server takes (0: no server has said yet).
+    """
 
     link: Link
     detail: str = ""
     retry_in: float | None = None
     user: str = ""
     server: str = ""
+    text_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -128,14 +129,18 @@ def test_what_was_typed_survives_kill_9_of_the_client(
 
 
 def test_leaving_puts_the_terminal_back_and_exits_with_0(
-    server: ChatServer, open_client: Open
+    server: ChatServer, tmp_path: Path
 ) -> None:
-    alice = open_client("alice", server.url)
-    alice.wait_for("online")
-    alice.type("/quit")
-    alice.keys("Enter")
-    alice.wait_for("Pane is dead")
-    assert alice.exit_code == 0
+    with Terminal(tmp_path / "home") as terminal:
+        terminal.run(
+            *("sh", "-c", '"$0" --name alice --url "$1"; echo "it ended with $?"; sleep 60'),
+            *(str(Path(sysconfig.get_path("scripts")) / "chat-client"), server.url),
+        )
+        terminal.wait_for("online")
+        terminal.type("/quit")
+        terminal.keys("Enter")
+        screen = terminal.wait_for("it ended with 0")
+        assert "#general" not in screen
 
 
 def test_without_a_server_it_says_how_to_start_one_and_keeps_trying(

@@ -43,7 +43,7 @@ class Terminal:
 
     def run(self, *command: str) -> None:
         """Start `command` in a new window; the first word is looked up among our scripts."""
-        script = Path(sysconfig.get_path("scripts")) / command[0]
+        scripts = sysconfig.get_path("scripts")
         places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
         environment = [f"-e{name}={self.home}" for name in places]
         self._tmux(
@@ -51,14 +51,9 @@ class Terminal:
             *("new-session", "-d", "-x", str(self.columns), "-y", str(self.rows)),
             *environment,
             "-eCOLORTERM=truecolor",
-            *(str(script), *command[1:]),
+            *(shutil.which(command[0], path=scripts) or command[0], *command[1:]),
         )
         self._tmux("set-option", "-g", "remain-on-exit", "on")
-
-    @property
-    def pid(self) -> int:
-        """The program's process id."""
-        return int(self._tmux("display-message", "-p", "#{pane_pid}"))
 
     @property
     def has_ended(self) -> bool:
@@ -66,9 +61,9 @@ class Terminal:
         return self._tmux("display-message", "-p", "#{pane_dead}").strip() == "1"
 
     @property
-    def exit_code(self) -> int:
-        """The program's exit code, once it is over."""
-        return int(self._tmux("display-message", "-p", "#{pane_dead_status}"))
+    def pid(self) -> int:
+        """The program's process id."""
+        return int(self._tmux("display-message", "-p", "#{pane_pid}"))
 
     def keys(self, *keys: str) -> None:
         """Press keys, in tmux's names: `Enter`, `C-j`, `M-Enter`, …"""

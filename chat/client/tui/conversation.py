@@ -74,6 +74,11 @@ class Conversation:
         self._wanted: str | None = None
 
     @property
+    def text_limit(self) -> int:
+        """Most characters of a message, as the server told; 0 before it did."""
+        return self.desk.connection.text_limit
+
+    @property
     def sheet(self) -> Sheet:
         """What lies in the composer now."""
         return replace(self._sheet_of(self.desk.current or ""), text=self.view.composed())
@@ -184,7 +189,7 @@ class Conversation:
     def _submit(self, text: str, channel: str) -> None:
         sheet = self._sheet_of(channel)
         if sheet.aim is Aim.EDIT and sheet.message is not None and sheet.message.seq is not None:
-            check_length(text)
+            check_length(text, self.text_limit)
             if text != sheet.message.text:
                 self.core.edit(channel, sheet.message.seq, text)
             self._sheets[channel] = Sheet()
@@ -206,7 +211,7 @@ class Conversation:
     ) -> None:
         if not channel:
             raise Refused("You are in no channel yet. /join #general enters one.")
-        check_length(text)
+        check_length(text, self.text_limit)
         sheet = self._sheet_of(channel)
         if reply_to is None and sheet.message is not None:
             reply_to = sheet.message.seq
@@ -311,7 +316,7 @@ class Conversation:
 
     def _joined(self, channel: str, first_words: str) -> None:
         if first_words:
-            check_length(first_words)
+            check_length(first_words, self.text_limit)
             self.core.send(channel, first_words)
         self.take_in(self.core.drain())
         if channel in self.desk.channels:

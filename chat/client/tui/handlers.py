@@ -75,6 +75,10 @@ class Bench(Protocol):
     def view(self) -> View:
         """The screen."""
 
+    @property
+    def text_limit(self) -> int:
+        """Most characters of a message; 0 before the server told it."""
+
     def open_channel(self, channel: str) -> None:
         """Show a channel one is a member of."""
 
@@ -182,7 +186,7 @@ def _topic(bench: Bench, asked: Invocation) -> None:
 def _edit(bench: Bench, asked: Invocation) -> None:
     message = _own(bench, asked)
     if text := asked.get("text"):
-        check_length(text)
+        check_length(text, bench.text_limit)
         bench.core.edit(message.channel, _seq(message), text)
     else:
         bench.begin_edit(message)

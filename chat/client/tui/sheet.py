@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from chat.client.state import Message
 from chat.errors import ChatError
-from chat.protocol.values import Limits
 
 __all__ = ["Aim", "Sheet", "check_length"]
 
@@ -55,14 +54,17 @@ class Sheet:
         return Sheet("\n".join(filter(None, (self.text, self.aside))))
 
 
-def check_length(text: str) -> None:
-    """See that a text is no longer than servers take.
+def check_length(text: str, limit: int) -> None:
+    """See that a text is no longer than the server takes.
+
+    Args:
+        text: what is to be sent.
+        limit: most characters; 0 if no server has said yet (it will, and nothing is lost then).
 
     Raises:
-        ChatError: it is; nothing was sent.
+        ChatError: it is longer; nothing was sent.
     """
-    limit = Limits().text
-    if len(text) > limit:
+    if limit and len(text) > limit:
         raise ChatError(
             f"This is {len(text):,} characters long; a message may have {limit:,}. "
             "Send it in parts."

@@ -65,7 +65,7 @@ class FakeCore:
 
     def go_online(self, *channels: ChannelInfo, user: str = "me") -> None:
         """Be connected, with these channels."""
-        self.tell(ConnectionChanged(Link.ONLINE, user=user, server="test"))
+        self.tell(ConnectionChanged(Link.ONLINE, user=user, server="test", text_limit=8_000))
         self.tell(ChannelsChanged(channels))
 
     def asked(self, method: str) -> list[tuple[Any, ...]]:

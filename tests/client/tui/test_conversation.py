@@ -5,7 +5,6 @@ from __future__ import annotations
 from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged
 from chat.client.tui.sheet import Aim
 from chat.errors import ChatError
-from chat.protocol.values import Limits
 from tests.client.tui.conftest import Desktop, Open
 from tests.client.tui.fakes import info, said
 
@@ -33,7 +32,7 @@ async def test_an_unknown_command_comes_back_with_a_suggestion(desktop: Desktop)
 
 
 async def test_a_text_that_is_too_long_comes_back_whole(desktop: Desktop) -> None:
-    long = "x" * (Limits().text + 1)
+    long = "x" * 8_001
     desktop.composer.load(long)
     await desktop.press("enter")
     await desktop.until(lambda: desktop.told)

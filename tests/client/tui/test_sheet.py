@@ -6,7 +6,6 @@ import pytest
 
 from chat.client.tui.sheet import Aim, Sheet, check_length
 from chat.errors import ChatError
-from chat.protocol.values import Limits
 from tests.client.tui.fakes import said
 
 THEIRS, MINE = said(1, "alice", "tea?"), said(2, "me", "yes plaese")
@@ -42,7 +41,10 @@ def test_one_aim_takes_the_place_of_another_without_loss() -> None:
 
 
 def test_a_text_that_is_too_long_is_refused_with_both_numbers() -> None:
-    limit = Limits().text
-    check_length("x" * limit)
-    with pytest.raises(ChatError, match=rf"{limit + 1:,} characters.*{limit:,}"):
-        check_length("x" * (limit + 1))
+    check_length("x" * 1_000, limit=1_000)
+    with pytest.raises(ChatError, match=r"1,001 characters.*1,000"):
+        check_length("x" * 1_001, limit=1_000)
+
+
+def test_until_a_server_has_told_its_limit_any_length_is_kept() -> None:
+    check_length("x" * 100_000, limit=0)
