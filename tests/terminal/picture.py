@@ -80,6 +80,7 @@ async def make(width: int, height: int, theme: str, file: Path) -> None:
             await _until(pilot, lambda: "frank" in app.export_screenshot())
             await pilot.pause(1)
             file.write_text(app.export_screenshot(title="chat-client"))
+        app.core.stop(2)
 
 
 async def _until(pilot, condition) -> None:  # type: ignore[no-untyped-def]

@@ -58,11 +58,14 @@ async def client(folder: Path) -> AsyncIterator[tuple[ChatApp, Pilot[None]]]:
     with ChatServer(folder / "data") as server:
         settings = ClientSettings(name="alice", url=server.url, data=folder / "client")
         app = ChatApp(settings)
-        async with app.run_test(size=(120, 40)) as pilot:
-            await until(pilot, lambda: "online" in app.export_screenshot())
-            for channel in ("#small", "#large"):
-                await asyncio.wrap_future(app.core.join(channel))
-            yield app, pilot
+        try:
+            async with app.run_test(size=(120, 40)) as pilot:
+                await until(pilot, lambda: "online" in app.export_screenshot())
+                for channel in ("#small", "#large"):
+                    await asyncio.wrap_future(app.core.join(channel))
+                yield app, pilot
+        finally:
+            app.core.stop(PATIENCE)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
