@@ -25,7 +25,7 @@ from chat.server.builtin import Counter, RawCounter, RawEcho
 from chat.server.commands import TABLE
 from chat.server.config import ServerSettings
 from chat.server.connection import Connection, Endpoint, Flusher
-from chat.server.listening import bind
+from chat.server.listening import BACKLOG, bind
 from chat.server.services import Services
 from chat.server.session import Session
 from chat.store.store import Store
@@ -117,7 +117,7 @@ class App:
                     ping_interval=None,  # our own heartbeat does it without a task each
                     close_timeout=settings.close_timeout,
                     max_size=settings.limits.frame,
-                    backlog=4_096,
+                    backlog=BACKLOG,
                 )
             )
             scheme = "wss" if settings.is_tls else "ws"

@@ -7,8 +7,10 @@ import socket
 
 from chat.errors import StartupError
 
-__all__ = ["bind"]
+__all__ = ["BACKLOG", "bind"]
 
+BACKLOG = 4_096
+"""Connections that may wait to be accepted, as when everybody returns at once."""
 _IS_ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
 
@@ -63,6 +65,8 @@ def _bind_one(family: socket.AddressFamily, address: tuple[str, int]) -> socket.
         if family is socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(address)
+        # At once: until one of them listens, two servers can be bound to the same port.
+        one.listen(BACKLOG)
         one.setblocking(False)
     except BaseException:
         one.close()
