@@ -109,6 +109,7 @@ class App:
                     sock=listening,
                     ssl=context,
                     compression=None,  # deflate would make every recipient's bytes differ
+                    # Any factory does, says its documentation; its annotation asks for a class.
                     create_connection=self._connection,  # type: ignore[arg-type]
                     process_request=self._route,
                     process_response=self._name_server,

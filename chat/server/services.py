@@ -121,6 +121,7 @@ class Services:
         done: list[tuple[Continuation, Outcome]] = []
         for pending, outcome in batch:
             events.extend(_events_of(outcome))
+            # The store gives back untouched what `write` put there: a continuation.
             done.append((pending.token, outcome))  # type: ignore[arg-type]
             if isinstance(outcome, LeftChannel):
                 self._finish(events, done)
