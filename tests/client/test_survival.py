@@ -57,6 +57,11 @@ def type_and_die(url: str, data: Path) -> None:
             process.send_signal(signal.SIGKILL)
 
 
+@pytest.mark.promise(
+    4,
+    fault="`kill -9` of a client that never met its server",
+    result="the next start sends it",
+)
 def test_what_was_typed_on_a_first_run_without_a_server_survives_kill_9(
     open_client: Open, start_fake: Callable[..., FakeServer], tmp_path: Path
 ) -> None:
@@ -69,6 +74,11 @@ def test_what_was_typed_on_a_first_run_without_a_server_survives_kill_9(
     assert not list((tmp_path / "data" / "unknown").rglob("*.db*"))
 
 
+@pytest.mark.promise(
+    4,
+    fault="`kill -9` of a client that is offline",
+    result="the next start sends it",
+)
 def test_what_was_typed_offline_later_survives_kill_9(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
@@ -83,6 +93,11 @@ def test_what_was_typed_offline_later_survives_kill_9(
     again.wait_texts(*(f"typed {number}" for number in range(5)))
 
 
+@pytest.mark.promise(
+    2,
+    fault="the client dies between the server's `ok` and its own note of it",
+    result="sent again, stored once",
+)
 def test_a_crash_between_the_servers_ok_and_the_clients_note_sends_nothing_twice(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
@@ -101,6 +116,11 @@ def test_a_crash_between_the_servers_ok_and_the_clients_note_sends_nothing_twice
     assert fake.logs["#general"].head == 5
 
 
+@pytest.mark.promise(
+    4,
+    fault="another server at the same address",
+    result="it gets nothing; the first one does",
+)
 def test_another_server_at_the_same_address_gets_nothing_meant_for_the_first(
     open_client: Open, fake: FakeServer
 ) -> None:
@@ -198,6 +218,11 @@ def test_the_close_code_says_whether_to_come_back(
     screen.wait_online()
 
 
+@pytest.mark.promise(
+    4,
+    fault="two clients of one person on one file",
+    result="each text sent once, both show it",
+)
 def test_two_clients_of_one_person_share_the_file(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from chat.protocol.commands import Channels, History, Join, Leave, Send, Who
 from chat.protocol.frames import ChannelList, ErrorFrame, Heads, Joined
 from chat.protocol.items import Event
@@ -39,6 +41,11 @@ async def test_joining_opens_it_as_well(shared: ChatServer, fresh: Fresh) -> Non
         assert (await bob.next(Joined)).channel == joined.channel
 
 
+@pytest.mark.promise(
+    7,
+    fault="an outsider names a direct channel",
+    result="the same answer whether it exists or not",
+)
 async def test_outsiders_learn_nothing_not_even_that_it_exists(
     shared: ChatServer, fresh: Fresh
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from chat.protocol.commands import History, Join, Leave, Mark, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read
 from chat.protocol.items import Event
@@ -57,6 +59,11 @@ async def test_a_resume_continues_after_the_position_and_goes_live(
             assert (await bob.next_event(room)).seq == back.head + 1
 
 
+@pytest.mark.promise(
+    3,
+    fault="a long absence",
+    result="read page by page to the head, then live, without a hole",
+)
 async def test_a_long_absence_is_read_page_by_page_without_a_flood(
     start_server: Callable[..., ChatServer],
 ) -> None:
@@ -86,6 +93,11 @@ async def test_a_long_absence_is_read_page_by_page_without_a_flood(
         assert not bob.kept(Event)
 
 
+@pytest.mark.promise(
+    3,
+    fault="a position of another log",
+    result="`recovered: false` and the newest page",
+)
 async def test_positions_that_do_not_fit_get_the_newest_page(
     start_server: Callable[..., ChatServer],
 ) -> None:
@@ -106,6 +118,11 @@ async def test_positions_that_do_not_fit_get_the_newest_page(
             assert back.items[-1].seq == back.head, what
 
 
+@pytest.mark.promise(
+    3,
+    fault="joining while others talk",
+    result="every number once, in order",
+)
 async def test_joining_while_others_talk_leaves_no_hole_and_no_duplicate(
     shared: ChatServer, fresh: Fresh
 ) -> None:
@@ -165,6 +182,11 @@ async def test_history_reads_backwards_and_around(shared: ChatServer, fresh: Fre
         assert seqs == sorted(seqs)
 
 
+@pytest.mark.promise(
+    7,
+    fault="`history` and `who` without membership",
+    result="refused",
+)
 async def test_only_members_read(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with (
@@ -179,6 +201,11 @@ async def test_only_members_read(shared: ChatServer, fresh: Fresh) -> None:
         assert "for members" in [item.text for item in page.items]
 
 
+@pytest.mark.promise(
+    7,
+    fault="leaving",
+    result="nothing more is delivered",
+)
 async def test_after_leaving_nothing_more_is_delivered(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with (

@@ -180,6 +180,11 @@ async def test_stopping_does_not_wait_for_a_stalled_reader_or_a_half_open_handsh
             alice.socket.transport.abort()
 
 
+@pytest.mark.promise(
+    1,
+    fault="`kill -9` of the server while sends are pipelined, three times",
+    result="every acknowledged message is there, with its number",
+)
 async def test_what_was_acknowledged_survives_kill_9_and_is_there_once(
     start_server: Callable[..., ChatServer],
 ) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import uuid
 from collections.abc import Callable
 
+import pytest
+
 from chat.protocol.commands import Delete, Edit, History, Leave, React, Send, SetTopic
 from chat.protocol.frames import ErrorFrame, Page, Welcome
 from chat.protocol.items import Event
@@ -14,6 +16,11 @@ from tests.serving import ChatServer, Peer
 Fresh = Callable[[str], str]
 
 
+@pytest.mark.promise(
+    3,
+    fault="several followers",
+    result="the same number and bytes for all",
+)
 async def test_a_message_reaches_every_follower_with_the_same_number(
     shared: ChatServer, fresh: Fresh
 ) -> None:
@@ -55,6 +62,11 @@ async def test_pipelined_sends_are_numbered_in_the_order_they_arrived(
         assert seqs == list(range(seqs[0], seqs[0] + 200))
 
 
+@pytest.mark.promise(
+    2,
+    fault="the same `cid` again, from another device",
+    result="the first answer again, `duplicate: true`; one event",
+)
 async def test_a_retry_with_the_same_cid_is_stored_once_whichever_device_sends_it(
     shared: ChatServer, fresh: Fresh
 ) -> None:
@@ -83,6 +95,11 @@ async def test_a_duplicate_is_answered_before_rights_are_checked(
         assert again.seq == first.seq
 
 
+@pytest.mark.promise(
+    2,
+    fault="a `cid` used again for something else",
+    result="`cid_reused`; nothing stored",
+)
 async def test_a_cid_used_for_something_else_is_refused(shared: ChatServer, fresh: Fresh) -> None:
     one, other = fresh("#room"), fresh("#room")
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:

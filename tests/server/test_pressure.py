@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 
+import pytest
 from websockets.asyncio.client import connect
 
 from chat.errors import CloseCode
@@ -34,6 +35,11 @@ async def test_too_many_commands_are_refused_with_the_time_to_wait(
         await alice.settle()
 
 
+@pytest.mark.promise(
+    5,
+    fault="a flood of commands",
+    result="`rate_limited`, then 4009",
+)
 async def test_a_flood_is_closed_and_may_come_back(
     start_server: Callable[..., ChatServer],
 ) -> None:
@@ -46,6 +52,11 @@ async def test_a_flood_is_closed_and_may_come_back(
         assert CloseCode.tells_to_return(code)
 
 
+@pytest.mark.promise(
+    5,
+    fault="a reader that stalls",
+    result="it is cut; the others get everything",
+)
 async def test_a_reader_that_stalls_is_cut_and_the_others_get_everything(
     start_server: Callable[..., ChatServer],
 ) -> None:
@@ -72,6 +83,11 @@ async def test_a_reader_that_stalls_is_cut_and_the_others_get_everything(
         assert await stalled.close_code() in (None, 1006, CloseCode.SLOW_READER)
 
 
+@pytest.mark.promise(
+    5,
+    fault="a peer that has silently gone",
+    result="found within heartbeat and timeout",
+)
 async def test_a_half_open_connection_is_found_by_the_heartbeat(
     start_server: Callable[..., ChatServer],
 ) -> None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
 
+import pytest
+
 from chat.store import sqlite
 from chat.store.ops import Append, Operation, User
 from chat.store.reading import Reader
@@ -29,6 +31,11 @@ def gone(store: OpenStore, *strings: str) -> Callable[[], bool]:
     return lambda: not found(store, strings)
 
 
+@pytest.mark.promise(
+    7,
+    fault="a deleted text, looked for in the database's files",
+    result="gone within seconds",
+)
 def test_a_deleted_message_is_gone_within_seconds(store: OpenStore, alice: User, bob: User) -> None:
     seq = store.send(alice, "the-first-text")
     store.append(edit(alice, seq, "the-second-text ü"))
@@ -93,6 +100,11 @@ def test_opening_truncates_what_a_crash_left(
     assert again.item(alice, seq).erased
 
 
+@pytest.mark.promise(
+    7,
+    fault="deletions among thousands of edits, looked for byte by byte",
+    result="no copy is left on the disk",
+)
 def test_no_copy_survives_a_long_life(store: OpenStore, alice: User) -> None:
     """SQLite moves rows between pages as tables grow; what is erased leaves no copy behind."""
     chance = random.Random(7)

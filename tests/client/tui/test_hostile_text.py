@@ -41,6 +41,11 @@ def painted(desktop: Desktop) -> str:
 
 
 @pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.promise(
+    6,
+    fault="control sequences and markup in every field",
+    result="shown as plain text",
+)
 async def test_every_field_shows_as_plain_text(open_desktop: Open, field: str) -> None:
     async with open_desktop(size=(200, 30)) as desktop:
         core = desktop.core
