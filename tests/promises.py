@@ -63,5 +63,5 @@ def _proofs_of(path: Path) -> Iterator[Proof]:
         for mark in node.decorator_list:
             if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.promise":
                 (number,) = map(ast.literal_eval, mark.args)
-                told = {word.arg: ast.literal_eval(word.value) for word in mark.keywords}
+                told = {str(word.arg): ast.literal_eval(word.value) for word in mark.keywords}
                 yield Proof(number, **told, path=path.relative_to(TESTS).as_posix(), test=node.name)
