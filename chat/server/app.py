@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 import signal
+import socket
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
@@ -87,7 +88,7 @@ class App:
         self._beat_slot = 0
 
     async def start(self) -> None:
-        """Open the store, then listen."""
+        """Open the store, then listen; what was opened is closed again if a step fails."""
         settings = self.settings
         context = _tls_context(settings)
         sockets = bind(settings.host, settings.port)
@@ -102,28 +103,41 @@ class App:
             for listening in sockets:
                 listening.close()
             raise
-        for listening in sockets:
-            self._servers.append(
-                await serve(
-                    Connection.run,  # type: ignore[arg-type]  # our connections are of this class
-                    sock=listening,
-                    ssl=context,
-                    compression=None,  # deflate would make every recipient's bytes differ
-                    # Any factory does, says its documentation; its annotation asks for a class.
-                    create_connection=self._connection,  # type: ignore[arg-type]
-                    process_request=self._route,
-                    process_response=self._name_server,
-                    server_header=None,
-                    open_timeout=OPEN_TIMEOUT,
-                    ping_interval=None,  # our own heartbeat does it without a task each
-                    close_timeout=settings.close_timeout,
-                    max_size=settings.limits.frame,
-                    backlog=BACKLOG,
-                )
-            )
-            scheme = "wss" if settings.is_tls else "ws"
-            self.addresses.append(f"{scheme}://{_host_port(listening.getsockname())}")
+        try:
+            for listening in sockets:
+                await self._listen(listening, context)
+        except BaseException as exc:
+            for listening in sockets[len(self._servers) :]:
+                listening.close()
+            await self.stop()
+            if isinstance(exc, OSError):
+                raise StartupError(f"cannot listen: {exc.strerror or exc}") from None
+            raise
         self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
+
+    async def _listen(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+        settings = self.settings
+        address = listening.getsockname()
+        self._servers.append(
+            await serve(
+                Connection.run,  # type: ignore[arg-type]  # our connections are of this class
+                sock=listening,
+                ssl=context,
+                compression=None,  # deflate would make every recipient's bytes differ
+                # Any factory does, says its documentation; its annotation asks for a class.
+                create_connection=self._connection,  # type: ignore[arg-type]
+                process_request=self._route,
+                process_response=self._name_server,
+                server_header=None,
+                open_timeout=OPEN_TIMEOUT,
+                ping_interval=None,  # our own heartbeat does it without a task each
+                close_timeout=settings.close_timeout,
+                max_size=settings.limits.frame,
+                backlog=BACKLOG,
+            )
+        )
+        scheme = "wss" if settings.is_tls else "ws"
+        self.addresses.append(f"{scheme}://{_host_port(address)}")
 
     async def stop(self) -> None:
         """Say bye, finish commits, close with 1001, and cut whoever does not follow in time."""

@@ -1,0 +1,51 @@
+"""A start that fails after the database was opened: one line, and nothing is left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from tests.serving import ChatServer
+
+# Its second address turns out to be dead when it is to be served.
+START_BADLY = """
+    import sys
+    from chat.server import app, cli
+
+    bind, serve = app.bind, app.serve
+
+    async def serve_badly(*args, **options):
+        server = await serve(*args, **options)
+        app.serve = fail
+        return server
+
+    async def fail(*args, **options):
+        raise OSError(9, "Bad file descriptor")
+
+    app.bind = lambda hosts, port: [*bind(hosts, port), *bind(hosts, 0)]
+    app.serve = serve_badly
+    sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_an_address_that_cannot_be_served_is_one_line_and_lets_go_of_everything(
+    tmp_path: Path,
+) -> None:
+    server = ChatServer(tmp_path / "data")
+    place = ("--host", "127.0.0.1", "--port", str(server.port), "--data", str(server.data))
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(START_BADLY), *place],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=server.environment(),
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines() == ["chat-server: cannot listen: Bad file descriptor"]
+    assert done.stdout == ""
+    assert sorted(path.name for path in server.data.iterdir()) == ["chat.db", "chat.db.lock"]
+    with server:
+        assert server.health()["status"] == "ok"
