@@ -130,6 +130,8 @@ class Session:
             raise Offline("the server does not answer") from None
         finally:
             self._answers.pop(key, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # the end was told already, by what failed first
         if isinstance(frame, ErrorFrame):
             raise refusal_of(frame)
         return frame

@@ -1,0 +1,169 @@
+"""The real server, with faults added from outside: `python -m tests.consistency.failing_server`.
+
+The program is the one that users run. Wrapped around it, told by a control file that is read at
+each commit: `kill -9` of itself before a commit or between the commit and its acknowledgements, and
+a clock that is off by some seconds. A sabotage, named by the environment, takes a safeguard out, to
+show that the verdict notices.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from chat.server import hub
+from chat.server.cli import main
+from chat.server.services import Services
+from chat.store import ledger
+from chat.store.ops import Outcome, Pending
+from chat.store.writer import Batch, Writer
+
+__all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
+
+CONTROL = "CHAT_TEST_CONTROL"
+SABOTAGE = "CHAT_TEST_SABOTAGE"
+BEFORE_COMMIT, AFTER_COMMIT = "before commit", "between commit and acknowledgement"
+
+
+class _Control:
+    """What the control file says: `{"kill": …, "clock": seconds}`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.clock = 0.0
+
+    def reached(self, point: str) -> None:
+        """Die here, if that is asked for."""
+        try:
+            told = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return
+        self.clock = told.get("clock", 0.0)
+        if told.get("kill") == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _add_faults(control: _Control) -> None:
+    real_time_ns, committed = time.time_ns, Services.committed
+    time.time_ns = lambda: real_time_ns() + int(control.clock * 1e9)
+
+    def before(_connection: object) -> None:
+        if threading.current_thread().name == "store-writer":
+            control.reached(BEFORE_COMMIT)
+
+    def after(self: Services, batch: Batch) -> None:
+        control.reached(AFTER_COMMIT)
+        committed(self, batch)
+
+    event.listen(Engine, "commit", before)
+    Services.committed = after  # type: ignore[method-assign]
+
+
+def _acknowledge_without_commit() -> None:
+    transact, turns = Writer._transact, count(1)
+
+    def sometimes(self: Writer, batch: Sequence[Pending], decided: list[Outcome]) -> None:
+        if next(turns) % 40:
+            transact(self, batch, decided)
+            return
+        with self._connect().begin() as transaction:
+            self._ledger.begin(self._connect(), [pending.operation for pending in batch])
+            decided.extend(self._decide(pending.operation) for pending in batch)
+            transaction.rollback()
+        self._ledger.forget()
+
+    Writer._transact = sometimes  # type: ignore[method-assign]
+
+
+def _forget_cids() -> None:
+    def nothing(*_: object) -> None:
+        return None
+
+    ledger.Ledger.sent = nothing  # type: ignore[assignment, method-assign]
+    ledger._send_key = lambda user, cid: secrets.token_hex(16)
+
+
+def _leave_holes() -> None:
+    deliver, turns = hub.Room.deliver, count(1)
+
+    def sometimes(self: hub.Room, events: Sequence[Any]) -> None:
+        deliver(self, events if next(turns) % 40 else events[1:])
+
+    hub.Room.deliver = sometimes  # type: ignore[method-assign]
+
+
+def _deliver_twice() -> None:
+    deliver, turns = hub.Room.deliver, count(1)
+
+    def sometimes(self: hub.Room, events: Sequence[Any]) -> None:
+        deliver(self, events)
+        if not next(turns) % 40:
+            self.head -= 1
+            deliver(self, events[-1:])
+
+    hub.Room.deliver = sometimes  # type: ignore[method-assign]
+
+
+def _attach_without_the_missed() -> None:
+    since, turns = hub.Room.since, count(1)
+
+    def sometimes(self: hub.Room, head: int) -> list[bytes] | None:
+        # As if one more event had been delivered while the log was read.
+        return since(self, head) if next(turns) % 5 else []
+
+    def behind(self: hub.Room, head: int, action: Callable[[], None]) -> None:
+        real(self, head + 1, action)
+
+    real = hub.Room.when_at
+    hub.Room.since = sometimes  # type: ignore[method-assign]
+    hub.Room.when_at = behind  # type: ignore[method-assign]
+
+
+def _change_the_order() -> None:
+    commit = Writer._commit
+
+    def reversed_batch(self: Writer, batch: Sequence[Pending]) -> Batch:
+        return commit(self, batch[::-1])
+
+    Writer._commit = reversed_batch  # type: ignore[method-assign]
+
+
+def _claim_to_continue() -> None:
+    from chat.store.reading import Reader
+
+    Reader._is_within = lambda *_: True  # type: ignore[method-assign]
+    after = Reader._after
+
+    def skip(self: Reader, state: Any, anchor: int, limit: int) -> Any:
+        return after(self, state, min(anchor + 1, state.head), limit)
+
+    Reader._after = skip  # type: ignore[method-assign]
+
+
+SABOTAGES: dict[str, Callable[[], None]] = {
+    "acknowledge without commit": _acknowledge_without_commit,
+    "forget cids": _forget_cids,
+    "leave holes": _leave_holes,
+    "deliver twice": _deliver_twice,
+    "attach without the missed": _attach_without_the_missed,
+    "change the order": _change_the_order,
+    "claim to continue": _claim_to_continue,
+}
+
+
+if __name__ == "__main__":
+    _add_faults(_Control(Path(os.environ[CONTROL])))
+    if chosen := os.environ.get(SABOTAGE):
+        SABOTAGES[chosen]()
+    sys.exit(main())

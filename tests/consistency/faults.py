@@ -1,0 +1,156 @@
+"""The fault injector: what may happen to a server, its disk, its clock and its network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import resource
+import signal
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.consistency.failing_server import AFTER_COMMIT, BEFORE_COMMIT, CONTROL, SABOTAGE
+from tests.proxy import Fault, Proxy
+from tests.serving import ChatServer
+
+__all__ = ["FailingServer", "Injector"]
+
+ROOT = Path(__file__).parents[2]
+HOUR = 3_600.0
+FLAGS = (
+    *("--heartbeat", "1", "--reconnect-window", "0.5", "--close-timeout", "1"),
+    *("--limits.rate", "100000", "--limits.burst", "100000"),
+)
+
+
+class FailingServer(ChatServer):
+    """The real server under the launcher that adds faults from outside."""
+
+    def __init__(self, data: Path, sabotage: str = "") -> None:
+        self.control = data.parent / "control.json"
+        env = {CONTROL: str(self.control), "PYTHONPATH": str(ROOT)}
+        if sabotage:
+            env[SABOTAGE] = sabotage
+        super().__init__(data, *FLAGS, env=env)
+        self.tell()
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the launcher's command line."""
+        return [sys.executable, "-m", "tests.consistency.failing_server", *arguments]
+
+    def tell(self, kill: str = "", clock: float = 0.0) -> None:
+        """Have the server die at a point of its next commit, or its clock be wrong."""
+        fresh = self.control.with_suffix(".new")
+        fresh.write_text(json.dumps({"kill": kill, "clock": clock}), "utf-8")
+        fresh.replace(self.control)
+
+
+class Injector:
+    """Makes one fault after the other, each with its end; counts them by kind."""
+
+    def __init__(self, server: FailingServer, proxy: Proxy, chance: random.Random) -> None:
+        self.counts: Counter[str] = Counter()
+        self._server = server
+        self._proxy = proxy
+        self._chance = chance
+        self._clock = 0.0
+        self._faults: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
+            "kill -9": (6, self._kill),
+            "kill -9 before commit": (4, lambda: self._kill_at(BEFORE_COMMIT)),
+            "kill -9 after commit": (4, lambda: self._kill_at(AFTER_COMMIT)),
+            "restart": (2, self._restart),
+            "stopped process": (2, self._stop_process),
+            "full disk": (3, self._fill_disk),
+            "clock jump": (2, self._move_clock),
+            "connection cut": (6, self._cut),
+            "connection half closed": (3, self._half_close),
+            "connection stalled": (3, lambda: self._spoil(Fault.STALL)),
+            "connection delayed": (2, lambda: self._spoil(Fault.DELAY)),
+            "connection throttled": (2, lambda: self._spoil(Fault.THROTTLE)),
+        }
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """All kinds of faults."""
+        return tuple(self._faults)
+
+    @property
+    def kills(self) -> int:
+        """How often the server was killed."""
+        return sum(n for kind, n in self.counts.items() if kind.startswith("kill"))
+
+    async def run(self, seconds: float) -> None:
+        """Make each kind once, then any, until `seconds` have passed."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        todo = list(self._faults)
+        self._chance.shuffle(todo)
+        weights = [weight for weight, _ in self._faults.values()]
+        while loop.time() < end or todo:
+            kind = todo.pop() if todo else self._chance.choices(list(self._faults), weights)[0]
+            await self._faults[kind][1]()
+            self.counts[kind] += 1
+            await asyncio.sleep(self._chance.uniform(0.1, 0.8))
+        self._proxy.heal()
+
+    async def _begin_again(self) -> None:
+        self._server.tell(clock=self._clock)
+        await asyncio.to_thread(self._server.start)
+
+    async def _kill(self) -> None:
+        await asyncio.sleep(self._chance.uniform(0, 0.5))
+        await asyncio.to_thread(self._server.kill)
+        await self._begin_again()
+
+    async def _kill_at(self, point: str) -> None:
+        self._server.tell(kill=point, clock=self._clock)
+        async with asyncio.timeout(60):
+            while self._server.is_running:
+                await asyncio.sleep(0.02)
+        await asyncio.to_thread(self._server.kill)  # reaps it
+        await self._begin_again()
+
+    async def _restart(self) -> None:
+        await asyncio.to_thread(self._server.stop)
+        await self._begin_again()
+
+    async def _stop_process(self) -> None:
+        os.kill(self._server.pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(self._chance.uniform(0.2, 3))
+        finally:
+            os.kill(self._server.pid, signal.SIGCONT)
+
+    async def _fill_disk(self) -> None:
+        """Let no file of the server grow any more, for a while."""
+        files = [path.stat().st_size for path in self._server.data.iterdir() if path.is_file()]
+        _, hard = resource.prlimit(self._server.pid, resource.RLIMIT_FSIZE)
+        # The log before the commit shrinks and grows: its present size is full soon.
+        resource.prlimit(self._server.pid, resource.RLIMIT_FSIZE, (min(files) + 4_096, hard))
+        try:
+            await asyncio.sleep(self._chance.uniform(0.3, 1.5))
+        finally:
+            resource.prlimit(self._server.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+    async def _move_clock(self) -> None:
+        self._clock = self._chance.choice((-HOUR, 0.0, HOUR))
+        self._server.tell(clock=self._clock)
+
+    async def _cut(self) -> None:
+        if link := self._proxy.choose(self._chance):
+            link.cut()
+
+    async def _half_close(self) -> None:
+        if link := self._proxy.choose(self._chance):
+            link.half_close()
+
+    async def _spoil(self, fault: Fault) -> None:
+        if link := self._proxy.choose(self._chance):
+            link.fault = fault
+            await asyncio.sleep(self._chance.uniform(0.2, 1.5))
+            if self._chance.random() < 0.7:  # the others are given up by their ends
+                link.fault = Fault.NONE

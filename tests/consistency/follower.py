@@ -1,0 +1,110 @@
+"""A follower that trusts nobody: it counts what comes, and notes every number that does not fit."""
+
+from __future__ import annotations
+
+from chat.client.folding import SHOWN_KINDS, fold, message_of
+from chat.client.state import Message
+from chat.protocol.commands import ResumeFrom
+from chat.protocol.frames import Joined, Page
+from chat.protocol.items import Event, Item
+from tests.consistency.history import Applied, History, Segment
+
+__all__ = ["Follower"]
+
+WINDOW = 1_000
+"""Missed events up to which a server continues a position (its `--resume-window`)."""
+
+
+class Follower:
+    """One client's view of one channel.
+
+    Args:
+        name: the client, for the history.
+        channel: the channel.
+        history: takes the evidence.
+    """
+
+    def __init__(self, name: str, channel: str, history: History) -> None:
+        self.channel = channel
+        self.lines: dict[int, Message] = {}
+        self.is_attached = False
+        """Whether live events come."""
+        self._name = name
+        self._history = history
+        self._segment: Segment | None = None
+
+    @property
+    def position(self) -> int:
+        """The last number applied."""
+        return self._segment.position if self._segment else 0
+
+    @property
+    def resume(self) -> ResumeFrom | None:
+        """Where to go on."""
+        if self._segment is None:
+            return None
+        applied = self._segment.applied
+        return ResumeFrom(
+            epoch=self._segment.epoch,
+            after=self._segment.position,
+            mid=applied[-1].mid if applied else None,
+        )
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self.is_attached = False
+
+    def joined(self, frame: Joined) -> None:
+        """Take the answer to a position, or to none."""
+        before = self._segment
+        if frame.recovered:
+            if before is None or before.epoch != frame.epoch:
+                self._violation("an unknown position was continued")
+        else:
+            if before and before.epoch == frame.epoch and frame.head - before.position <= WINDOW:
+                self._violation(f"position {before.position} of {frame.head} was not continued")
+            self._begin(frame.epoch, frame.head)
+        for item in frame.items:
+            self._take(item) if frame.recovered else self._show(item)
+        self.is_attached = frame.complete
+        if frame.complete and self.position != frame.head:
+            self._violation(f"complete at {self.position}, but the head is {frame.head}")
+
+    def page(self, frame: Page) -> None:
+        """Take the answer to `history after` one's position."""
+        for item in frame.items:
+            self._take(item)
+        self.is_attached = frame.complete
+
+    def event(self, frame: Event) -> None:
+        """Take a live event."""
+        if not self.is_attached:
+            self._violation(f"number {frame.seq} came while reading on")
+        self._take(frame)
+
+    def head(self, head: int) -> None:
+        """Take what a heartbeat tells: events that were delivered came before it."""
+        if self.is_attached and head != self.position:
+            self._violation(f"the heartbeat says {head}, {self.position} is the last that came")
+
+    def _begin(self, epoch: str, position: int) -> None:
+        self._segment = Segment(self.channel, epoch, position)
+        self._history.segments.setdefault(self._name, []).append(self._segment)
+        self.lines.clear()
+
+    def _take(self, entry: Event | Item) -> None:
+        assert self._segment is not None
+        if entry.seq != self.position + 1:
+            self._violation(f"number {entry.seq} came after {self.position}")
+        self._segment.applied.append(Applied.of(entry))
+        self._history.counts["delivered"] += 1
+        self._show(entry)
+
+    def _show(self, entry: Event | Item) -> None:
+        if entry.kind in SHOWN_KINDS:
+            self.lines[entry.seq] = message_of(self.channel, entry)
+        elif entry.target in self.lines:
+            self.lines[entry.target] = fold(self.lines[entry.target], entry)
+
+    def _violation(self, what: str) -> None:
+        self._history.violations.append(f"{self._name} in {self.channel}: {what}")

@@ -1,0 +1,287 @@
+"""One run: clients talk while faults happen; then all is quiet, and the verdict is spoken."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from dataclasses import field as member
+from pathlib import Path
+
+from chat.client.backoff import Backoff
+from chat.client.config import ClientSettings
+from chat.client.folding import SHOWN_KINDS, message_of
+from chat.protocol.commands import History as ReadHistory
+from chat.protocol.frames import Page
+from chat.protocol.items import Item
+from tests.client.screen import Screen
+from tests.consistency.faults import ROOT, FailingServer, Injector
+from tests.consistency.history import Append, History
+from tests.consistency.verdict import verdict
+from tests.consistency.worker import Worker
+from tests.proxy import Proxy
+from tests.serving import Peer
+
+__all__ = ["Plan", "Report", "run"]
+
+CHANNELS = ("#general", "#ops", "#tea")
+DRAIN = 90.0
+"""Seconds until everything must be answered once the faults have stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much happens.
+
+    Args:
+        seconds: how long faults happen.
+        seed: decides what happens; the timing of the machine decides the rest.
+        people: how many talk; each second one has two devices.
+        typists: real clients, killed and started again.
+        storm: light clients that return all at once at the end.
+        pace: mean seconds between two appends of one device.
+        faults: whether there are any.
+        sabotage: the safeguard to take out.
+    """
+
+    seconds: float
+    seed: int
+    people: int = 6
+    typists: int = 2
+    storm: int = 100
+    pace: float = 0.05
+    faults: bool = True
+    sabotage: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a run."""
+
+    plan: Plan
+    wrong: list[str]
+    counts: dict[str, float] = member(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.plan.seed}", *(f"{k:>40}  {v:g}" for k, v in self.counts.items())]
+        lines += [f"WRONG: {fault}" for fault in self.wrong[:40]]
+        return "\n".join(lines)
+
+
+async def run(folder: Path, plan: Plan) -> Report:
+    """Carry out `plan` with a server whose data lies in `folder`."""
+    began = time.monotonic()
+    chance = random.Random(plan.seed)
+    history, typists = History(), [f"typist{n}" for n in range(plan.typists)]
+    server = FailingServer(folder / "data", plan.sabotage)
+    with server:
+        idle = server.burden()
+        async with Proxy(server.port) as proxy:
+            injector = Injector(server, proxy, chance)
+            workers = await _people(plan, server, proxy, history, chance)
+            async with _running(workers), _typing(folder, server.url, typists, chance) as told:
+                if plan.faults:
+                    await injector.run(plan.seconds)
+                else:
+                    await asyncio.sleep(plan.seconds)
+                for worker in workers:
+                    worker.hush()
+                await _until(lambda: all(worker.is_quiet for worker in workers), "all is answered")
+            owed = [text for name in typists for text in told[name]]
+            screens = await _last_words(folder, server.url, typists)
+            storm = await _storm(plan, server, history) if plan.storm else 0.0
+            logs = await _logs(server)
+            async with _running(workers):
+                await _until(
+                    lambda: all(
+                        follower.position == len(logs[channel])
+                        for worker in workers
+                        for channel, follower in worker.followers.items()
+                    ),
+                    "everybody is at the head",
+                )
+        wrong = verdict(history, logs, owed) + _wrong_states(workers, screens, logs)
+        await _until(lambda: server.burden() == idle, "the server lets go of everything")
+        wrong += [line for line in server.output if "Traceback" in line or "mistake" in line]
+    counts: dict[str, float] = dict(sorted(history.counts.items()))
+    counts |= {"appends": len(history.appends), "typed by real clients": len(owed)}
+    counts |= {"events in the logs": sum(map(len, logs.values()))}
+    counts |= {f"fault: {kind}": n for kind, n in sorted(injector.counts.items())}
+    counts |= {"server kills": injector.kills, "storm: seconds until all are live": storm}
+    counts |= {"seconds": round(time.monotonic() - began)}
+    return Report(plan, wrong, counts)
+
+
+async def _people(
+    plan: Plan, server: FailingServer, proxy: Proxy, history: History, chance: random.Random
+) -> list[Worker]:
+    """Sign everybody in once, open the channels, and return the devices."""
+    names = [f"p{number}" for number in range(plan.people)]
+    direct = f"@{names[0]},{names[1]}"
+    devices: list[Worker] = []
+    for number, name in enumerate(names):
+        channels = [*CHANNELS, direct] if number < 2 else [*CHANNELS]
+        known: list[Append] = []
+        for device in range(1 + number % 2):
+            ways: Sequence[Callable[[], str]] = (lambda: server.url, lambda: proxy.url)
+            way = ways[(number // 2 + device) % 2]
+            own = random.Random(chance.random())
+            devices.append(Worker(name, device, way, channels, history, own, plan.pace, known))
+    for name in names:
+        await _claim(server, name)
+    for number, name in enumerate(names):
+        async with Peer.signed_in(server.url, name, Worker.token_of(name)) as peer:
+            for channel in [*CHANNELS, direct] if number < 2 else CHANNELS:
+                await peer.join(channel)
+    return devices
+
+
+async def _claim(server: FailingServer, name: str) -> None:
+    async with Peer.signed_in(server.url, name, Worker.token_of(name)):
+        pass
+
+
+@asynccontextmanager
+async def _running(workers: Sequence[Worker]) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(worker.run()) for worker in workers]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+@asynccontextmanager
+async def _typing(
+    folder: Path, url: str, names: Sequence[str], chance: random.Random
+) -> AsyncIterator[dict[str, list[str]]]:
+    """Have real clients type, be killed with a full outbox, and go on."""
+    told: dict[str, list[str]] = {name: [] for name in names}
+    own = [random.Random(chance.random()) for _ in names]
+    tasks = [
+        asyncio.create_task(_type(folder, url, name, told[name], each))
+        for name, each in zip(names, own, strict=True)
+    ]
+    try:
+        yield told
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _type(folder: Path, url: str, name: str, told: list[str], chance: random.Random) -> None:
+    first = 0
+    while True:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.consistency.typist", url, str(folder / name)),
+            *(name, CHANNELS[0], str(first)),
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert process.stdout is not None
+        try:
+            for _ in range(chance.randrange(5, 120)):
+                line = await process.stdout.readline()
+                told += [line.decode().rstrip("\n")]
+        finally:
+            process.kill()
+            rest = (await process.stdout.read()).decode()
+            told += [line for line in rest.split("\n")[:-1] if line]
+            await process.wait()
+        first += 10_000  # whatever was typed and not told may be in the log, or not
+
+
+async def _last_words(folder: Path, url: str, names: Sequence[str]) -> dict[str, Screen]:
+    """Start each real client once more: it sends what is left, and shows the channel."""
+    screens = {}
+    for name in names:
+        settings = ClientSettings(name=name, url=url, data=folder / name)
+        screen = screens[name] = Screen(settings, Backoff(0.1, 0.5))
+        screen.core.start()
+        screen.core.open_channel(CHANNELS[0])
+
+        def is_done(screen: Screen = screen) -> bool:
+            screen.catch_up()
+            engine = screen.core._engine
+            return engine is not None and not len(engine.account.outbox)
+
+        await _until(is_done, f"the outbox of {name} is empty")
+    return screens
+
+
+async def _storm(plan: Plan, server: FailingServer, history: History) -> float:
+    """Have many clients lose the server and return at once; return the seconds until all live."""
+    crowd = [
+        Worker(f"s{n}", 0, lambda: server.url, CHANNELS[1:2], history, random.Random(n), None, [])
+        for n in range(plan.storm)
+    ]
+    async with _running(crowd):
+        await _until(lambda: all(worker.is_live for worker in crowd), "all live")
+        await asyncio.to_thread(server.kill)
+        await _until(lambda: not any(worker.is_live for worker in crowd), "all lost")
+        await asyncio.to_thread(server.start)
+        began = time.monotonic()
+        await _until(lambda: all(worker.is_live for worker in crowd), "all live")
+        return round(time.monotonic() - began, 1)
+
+
+async def _logs(server: FailingServer) -> dict[str, list[Item]]:
+    """Read every log from its beginning, by the protocol."""
+    logs: dict[str, list[Item]] = {}
+    for channels, name in ((CHANNELS, "auditor"), (("@p0,p1",), "p0")):
+        async with Peer.signed_in(server.url, name, Worker.token_of(name)) as peer:
+            for channel in channels:
+                await peer.join(channel)
+                items: list[Item] = []
+                while True:
+                    after = items[-1].seq if items else 0
+                    command = ReadHistory(channel=channel, after=after, limit=200)
+                    page = await peer.call(command, Page)
+                    items += page.items
+                    if page.complete:
+                        break
+                logs[channel] = items
+    return logs
+
+
+def _wrong_states(
+    workers: Sequence[Worker], screens: dict[str, Screen], logs: dict[str, list[Item]]
+) -> list[str]:
+    """State plus events must equal the state fetched anew."""
+    truth = {
+        channel: {
+            item.seq: replace(message_of(channel, item), rev=0)
+            for item in log
+            if item.kind in SHOWN_KINDS
+        }
+        for channel, log in logs.items()
+    }
+    wrong = []
+    for worker in workers:
+        for channel, follower in worker.followers.items():
+            for seq, line in follower.lines.items():
+                if replace(line, rev=0) != truth[channel].get(seq):
+                    wrong.append(f"{worker.name} sees {line}, not {truth[channel].get(seq)}")
+    for name, screen in screens.items():
+        screen.catch_up()
+        screen.core.stop()
+        wrong += [
+            f"{name}'s screen shows {line}, not {truth[CHANNELS[0]].get(line.seq)}"
+            for line in screen.lines(CHANNELS[0])
+            if line.seq is not None and replace(line, rev=0) != truth[CHANNELS[0]].get(line.seq)
+        ]
+    return wrong
+
+
+async def _until(condition: Callable[[], bool], what: str) -> None:
+    end = asyncio.get_running_loop().time() + DRAIN
+    while not condition():
+        assert asyncio.get_running_loop().time() < end, f"not within {DRAIN:g} s: {what}"
+        await asyncio.sleep(0.05)

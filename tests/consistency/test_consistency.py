@@ -1,0 +1,74 @@
+"""Many clients, many faults, one verdict: nothing is lost, doubled, or out of order."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.consistency.failing_server import SABOTAGES
+from tests.consistency.run import Plan, Report, run
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the faults are made by Linux")
+
+LONG = 1_200.0
+"""Seconds of faults in the long run, unless `CHAT_TEST_SECONDS` says otherwise."""
+
+
+def chosen_seed() -> int:
+    """Return the seed: that of `CHAT_TEST_SEED`, to repeat a run, or any."""
+    return int(os.environ.get("CHAT_TEST_SEED") or random.SystemRandom().randrange(10**6))
+
+
+def show(report: Report) -> None:
+    """Print what happened; `pytest -s` shows it, and so does a failure."""
+    sys.stdout.write(f"\n{report}\n")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.promise(
+    1,
+    fault="`kill -9` before a commit, between commit and acknowledgement, and at random moments; "
+    "a full disk, a stopped process, clock jumps of an hour, a spoiled network; 9 devices and 2 "
+    "real clients that are killed as well; at last 100 clients return at once",
+    result="lost 0, doubled 0, out of order 0; every follower's state is the log's",
+)
+async def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
+    report = await run(tmp_path, Plan(seconds=20, seed=chosen_seed()))
+    show(report)
+    assert not report.wrong, report
+    assert report.counts["acknowledged"] > 100
+    assert report.counts["typed by real clients"] > 100
+    assert report.counts["server kills"] >= 3
+
+
+@pytest.mark.long
+@pytest.mark.timeout(LONG * 3)
+@pytest.mark.promise(
+    1,
+    fault="the same for 20 minutes, with 100 kills of the server and more; at last 2,000 clients "
+    "return at once",
+    result="lost 0, doubled 0, out of order 0; every follower's state is the log's",
+)
+async def test_nothing_is_lost_in_a_long_run(tmp_path: Path) -> None:
+    seconds = float(os.environ.get("CHAT_TEST_SECONDS") or LONG)
+    plan = Plan(seconds=seconds, seed=chosen_seed(), people=12, typists=4, storm=2_000, pace=0.2)
+    report = await run(tmp_path, plan)
+    show(report)
+    assert not report.wrong, report
+    assert report.counts["server kills"] >= seconds / 12
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("sabotage", SABOTAGES)
+async def test_the_verdict_notices_a_server_that_does_not_keep_its_promises(
+    tmp_path: Path, sabotage: str
+) -> None:
+    plan = Plan(seconds=12, seed=1, typists=0, storm=0, sabotage=sabotage)
+    report = await run(tmp_path, plan)
+    show(report)
+    assert report.wrong

@@ -1,0 +1,45 @@
+"""A real client in a process of its own: types texts and tells each that is on its disk.
+
+`python -m tests.consistency.typist URL DATA NAME CHANNEL FIRST`: types until it is killed. A text
+is owed from the moment when it is told: it must be in the log once, whatever happens afterwards.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from itertools import count
+from pathlib import Path
+
+from chat.client.backoff import Backoff
+from chat.client.config import ClientSettings
+from chat.client.core import Core
+from chat.client.state import TimelineChanged
+
+PACE = 0.05
+"""Seconds between two texts."""
+
+
+def main(url: str, data: str, name: str, channel: str, first: str) -> None:
+    """Type, and tell."""
+    woken = threading.Event()
+    settings = ClientSettings(name=name, url=url, data=Path(data))
+    core = Core(settings, wake=woken.set, backoff=Backoff(0.1, 1.0))
+    core.start()
+    core.open_channel(channel)
+    untold: dict[str, str] = {}
+    for number in count(int(first)):
+        text = f"{name} typed {number}"
+        untold[core.send(channel, text)] = text
+        woken.wait(PACE)
+        woken.clear()
+        for update in core.drain():
+            if isinstance(update, TimelineChanged):
+                for line in update.upserts:
+                    if line.cid in untold:  # the outbox writes before the screen shows
+                        sys.stdout.write(untold.pop(line.cid) + "\n")
+                        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,116 @@
+"""The verdict: whether what clients were told is what the logs hold. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from chat.protocol.items import Item
+from tests.consistency.history import Ack, Applied, History, Segment
+
+__all__ = ["verdict"]
+
+Logs = Mapping[str, Sequence[Item]]
+"""Every event of each channel, read anew from the beginning."""
+
+
+def verdict(history: History, logs: Logs, owed: Sequence[str] = ()) -> list[str]:
+    """Return everything that breaks a promise; an empty list: all of them were kept.
+
+    Args:
+        history: what was seen.
+        logs: the truth at the end.
+        owed: texts that real clients had taken, each of which must be in a log exactly once.
+    """
+    return [
+        *history.violations,
+        *(fault for channel, log in logs.items() for fault in _log_faults(channel, log)),
+        *_append_faults(history, logs),
+        *_order_faults(history),
+        *(
+            fault
+            for name, segments in history.segments.items()
+            for fault in _follower_faults(name, segments, logs)
+        ),
+        *_owed_faults(logs, owed),
+    ]
+
+
+def _log_faults(channel: str, log: Sequence[Item]) -> Iterator[str]:
+    for place, item in enumerate(log, 1):
+        if item.seq != place:
+            yield f"{channel}: number {item.seq} stands where {place} belongs"
+            break
+    mids = Counter(item.mid for item in log)
+    yield from (f"{channel}: mid {mid} is there {n} times" for mid, n in mids.items() if n > 1)
+    cids = Counter((item.author, item.cid) for item in log if item.cid)
+    yield from (f"{channel}: {who} is there {n} times" for who, n in cids.items() if n > 1)
+
+
+def _append_faults(history: History, logs: Logs) -> Iterator[str]:
+    stored = {
+        (item.author, item.cid or ""): (channel, item)
+        for channel, log in logs.items()
+        for item in log
+        if item.cid
+    }
+    for append in history.appends:
+        command = append.command
+        name = f"{append.author}'s {command.type} {command.cid} in {command.channel}"
+        found = stored.get((append.author, command.cid or ""))
+        if append.refusal and found:
+            yield f"{name} was refused ({append.refusal}) and is in the log"
+        if len({(ack.seq, ack.mid) for ack in append.acks}) > 1:
+            yield f"{name} was acknowledged as different events: {append.acks}"
+        if sum(not ack.duplicate for ack in append.acks) > 1:
+            yield f"{name} was acknowledged as new more than once"
+        for ack in append.acks[:1]:
+            if found is None:
+                yield f"{name} was acknowledged as {ack.seq} and is lost"
+            elif (found[0], found[1].seq, found[1].mid) != (command.channel, ack.seq, ack.mid):
+                yield f"{name} was acknowledged as {ack.seq} and is {found[1].seq}"
+
+
+def _order_faults(history: History) -> Iterator[str]:
+    """Within one session, what was new appends in the order in which it was sent."""
+    sessions: dict[tuple[int, str], list[Ack]] = defaultdict(list)
+    for append in history.appends:
+        for ack in append.acks:
+            if not ack.duplicate:
+                sessions[ack.session, append.command.channel].append(ack)
+    for (session, channel), acks in sessions.items():
+        for one, other in pairwise(sorted(acks, key=lambda ack: ack.index)):
+            if one.seq >= other.seq:
+                yield f"{channel}: session {session} sent {one.seq} before {other.seq}"
+
+
+def _follower_faults(name: str, segments: Sequence[Segment], logs: Logs) -> Iterator[str]:
+    for segment in segments:
+        begin, end = segment.start, segment.start + len(segment.applied)
+        expected = [Applied.of(item) for item in logs[segment.channel][begin:end]]
+        for applied, truth in zip(segment.applied, expected, strict=False):
+            if applied != truth:
+                yield f"{name} applied {applied} where the log has {truth}"
+                break
+        if len(expected) < len(segment.applied):
+            yield f"{name} applied more of {segment.channel} than the log has"
+
+
+def _owed_faults(logs: Logs, owed: Sequence[str]) -> Iterator[str]:
+    """Each text once, and those of one typist in the order in which they were typed."""
+    places: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for channel, log in logs.items():
+        for item in log:
+            if item.text is not None:
+                places[item.text].append((channel, item.seq))
+    last: dict[tuple[str, str], int] = {}
+    for text in owed:
+        if len(places[text]) != 1:
+            yield f"{text!r} was typed once and is there {len(places[text])} times"
+            continue
+        ((channel, seq),) = places[text]
+        typist = text.partition(" ")[0], channel
+        if seq < last.get(typist, 0):
+            yield f"{text!r} stands before what was typed earlier"
+        last[typist] = seq

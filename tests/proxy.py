@@ -1,0 +1,138 @@
+"""A TCP proxy that does what networks do: cut, stall, delay, half-close, throttle."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+from contextlib import suppress
+from enum import Enum, auto
+
+__all__ = ["Fault", "Link", "Proxy"]
+
+CHUNK = 65_536
+DELAY = 0.3
+"""Seconds that a delayed piece of bytes is late."""
+
+
+class Fault(Enum):
+    """What is wrong with a connection."""
+
+    NONE = auto()
+    STALL = auto()
+    """Nothing passes, in either direction; both ends believe that they are connected."""
+    DELAY = auto()
+    """Every piece comes late."""
+    THROTTLE = auto()
+    """One byte a second."""
+
+
+class Link:
+    """One connection through the proxy; `fault` may be changed at any moment."""
+
+    def __init__(self, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
+        self.fault = Fault.NONE
+        self._near, self._far = near, far
+
+    def cut(self) -> None:
+        """End both sides at once, without a goodbye (RST)."""
+        for writer in (self._near, self._far):
+            if raw := writer.get_extra_info("socket"):
+                with suppress(OSError):
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+    def half_close(self) -> None:
+        """Tell the server that nothing more comes, and go on the other way (FIN)."""
+        with suppress(OSError):
+            self._far.write_eof()
+
+
+class Proxy:
+    """Listens on a free port of 127.0.0.1 and passes everything on to `port`.
+
+    Use it with `async with`; `links` are the connections that are open now.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        self.links: set[Link] = set()
+        self._target = port
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """The address to connect to instead of the server's."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Proxy:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for link in tuple(self.links):
+            link.cut()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def heal(self) -> None:
+        """Let everything pass again."""
+        for link in self.links:
+            link.fault = Fault.NONE
+
+    def choose(self, chance: random.Random) -> Link | None:
+        """Return one of the connections."""
+        return chance.choice(list(self.links)) if self.links else None
+
+    async def _accept(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            far_reader, far = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            near.transport.abort()
+            return
+        link = Link(near, far)
+        self.links.add(link)
+        try:
+            await asyncio.gather(
+                self._pump(link, reader, far),
+                self._pump(link, far_reader, near),
+                return_exceptions=True,
+            )
+        finally:
+            link.cut()
+            self.links.discard(link)
+            self._tasks.discard(task)
+
+    async def _pump(
+        self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+    ) -> None:
+        try:
+            while data := await source.read(CHUNK):
+                await self._pass(link, data, sink)
+            sink.write_eof()
+        except OSError:
+            link.cut()
+
+    async def _pass(self, link: Link, data: bytes, sink: asyncio.StreamWriter) -> None:
+        while data:
+            while link.fault is Fault.STALL:
+                await asyncio.sleep(0.05)
+            if link.fault is Fault.THROTTLE:
+                sink.write(data[:1])
+                data = data[1:]
+                await asyncio.sleep(1.0)
+                continue
+            if link.fault is Fault.DELAY:
+                await asyncio.sleep(DELAY)
+            sink.write(data)
+            await sink.drain()
+            return
