@@ -54,8 +54,8 @@ _MENTION = re.compile(r"(?<![A-Za-z0-9_.\-@/])@([A-Za-z0-9_.\-]+)")
 
 # What a terminal may act on, or what may reorder or hide the text around it: C0, DEL, C1, lone
 # surrogates, line and paragraph separators, bidi controls, zero-width and invisible format
-# characters, and tags. U+200C and U+200D (Persian and Indic spelling, joined emoji) and the
-# variation selectors stay: they are ordinary text.
+# characters, and tags. U+200C (Persian spelling) and the variation selectors stay: they are
+# ordinary text. So does U+200D in emoji.
 _UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
     "\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e"
@@ -64,6 +64,17 @@ _UNSHOWABLE = re.compile(
 _LINE_BREAKS = re.compile("[\n\t\r]+")
 _MARKS_MAX = 8  # what may be stacked on one character; more is a flood, not a language
 _MARKS_FLOOD = re.compile(r"[^\x00-\u02ff]{9,}")
+
+# A zero-width joiner hides the width of what follows it, a skin tone its own. Where they do not
+# make up an emoji they are dropped, or a hostile text could be wider than it is measured.
+_SKIN = "\U0001f3fb-\U0001f3ff"
+_PICTURE = (
+    "\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u27bf\u2934\u2935"
+    "\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001f3fa\U0001f400-\U0001faff"
+)
+_ONE_PICTURE = f"[{_PICTURE}](?:\ufe0f|[{_SKIN}])?"
+_JOINED = re.compile(f"({_ONE_PICTURE}(?:\u200d{_ONE_PICTURE}){{0,4}})|\u200d|[{_SKIN}]")
+_NEEDS_JOINING = re.compile(f"[\u200d{_SKIN}]")
 
 
 class TooLong(ValueError):
@@ -200,11 +211,14 @@ def printable(value: str) -> str:
 
     `\n` and `\t` stay; every other control character, bidi control and invisible format character
     is replaced by a symbol or by its code point; what is stacked on one character beyond eight
-    marks is dropped. Ordinary text is returned as it is.
+    marks is dropped, and so are joiners and skin tones outside of emoji: what is left is as wide
+    as it is measured. Ordinary text is returned as it is.
     """
     if value.isascii() and value.isprintable():
         return value
     value = _UNSHOWABLE.sub(_visible, value)
+    if _NEEDS_JOINING.search(value):
+        value = _JOINED.sub(lambda match: match[1] or "", value)
     return _MARKS_FLOOD.sub(_thin_marks, value)
 
 

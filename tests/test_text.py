@@ -113,6 +113,19 @@ def test_a_flood_of_marks_is_thinned_and_the_text_around_it_stays(mark: str) -> 
     assert len(thinned) <= len("a") + 8 + len("é!")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\u200d日本", "a日本"),
+        ("x🏽y", "xy"),
+        ("👩🏽🏽", "👩🏽"),
+        ("👩" + "\u200d👩" * 9, ("👩" + "\u200d👩" * 4) * 2),
+    ],
+)
+def test_what_joins_nothing_cannot_hide_a_width(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
 def test_bidi_and_hidden_characters_are_never_in_a_prompt_like_line() -> None:
     assert printable_line("a\r\n\tb\u2028c") == "a b<U+2028>c"
 

@@ -20,28 +20,12 @@ __all__ = ["apart", "clusters", "crop", "snap", "tame"]
 
 TAB = 4
 
-_SKIN = "\U0001f3fb-\U0001f3ff"
-_PICTURE = (
-    "\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u27bf\u2934\u2935"
-    "\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001f3fa\U0001f400-\U0001faff"
-)
-_ONE_PICTURE = f"[{_PICTURE}](?:\ufe0f|[{_SKIN}])?"
-_JOINED = re.compile(f"({_ONE_PICTURE}(?:\u200d{_ONE_PICTURE}){{0,4}})|\u200d|[{_SKIN}]")
-_NEEDS_JOINING = re.compile(f"[\u200d{_SKIN}]")
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
 
 
 def tame(text: str) -> str:
-    r"""Return `text` as it may be shown: printable, and as wide as it is measured; `\n` stays.
-
-    A zero-width joiner hides the width of what follows it, a skin tone its own. Where they do not
-    make up an emoji they are dropped, or a hostile text could be wider than its line.
-    """
-    if text.isascii() and text.isprintable():
-        return text
+    r"""Return `text` as it may be shown: printable, tabs expanded; `\n` stays."""
     text = printable(text)
-    if _NEEDS_JOINING.search(text):
-        text = _JOINED.sub(lambda match: match[1] or "", text)
     return text.expandtabs(TAB) if "\t" in text else text
 
 
