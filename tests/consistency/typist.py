@@ -7,7 +7,7 @@ is owed from the moment when it is told: it must be in the log once, whatever ha
 from __future__ import annotations
 
 import sys
-import threading
+import time
 from itertools import count
 from pathlib import Path
 
@@ -22,17 +22,15 @@ PACE = 0.05
 
 def main(url: str, data: str, name: str, channel: str, first: str) -> None:
     """Type, and tell."""
-    woken = threading.Event()
     settings = ClientSettings(name=name, url=url, data=Path(data))
-    core = Core(settings, wake=woken.set, backoff=Backoff(0.1, 1.0))
+    core = Core(settings, wake=lambda: None, backoff=Backoff(0.1, 1.0))
     core.start()
     core.open_channel(channel)
     untold: dict[str, str] = {}
     for number in count(int(first)):
         text = f"{name} typed {number}"
         untold[core.send(channel, text)] = text
-        woken.wait(PACE)
-        woken.clear()
+        time.sleep(PACE)
         for update in core.drain():
             if isinstance(update, TimelineChanged):
                 for line in update.upserts:
