@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-from chat.client.cache import Cache, DiskTrouble
 from chat.client.followed import Followed
 from chat.client.follower import LogView
 from chat.client.outbox import Outbox
+from chat.client.records import Damaged, DiskTrouble, OutboxRow
+from chat.client.salvage import adopt as adopt_file
+from chat.client.salvage import open_cache, set_aside
 from chat.client.state import Message
 from chat.protocol.commands import ResumeFrom
 
 __all__ = ["Account"]
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _COUNTED_MAX = 1_000
 _RESUME_MAX = 500
@@ -36,6 +41,8 @@ class Account:
         adopt: a file to take over: what was typed before the server was known.
         changed: called when there is something to flush.
         trouble: told once when the disk takes no writes, with a line for a person.
+        damaged: called once when the file turns out to be damaged or gone; the account then only
+            remembers, and `rows` and drafts are to be taken to a new one.
     """
 
     def __init__(
@@ -46,23 +53,29 @@ class Account:
         adopt: Path | None = None,
         changed: Callable[[], None],
         trouble: Callable[[str], None],
+        damaged: Callable[[], object],
     ) -> None:
         self.me = me
         self.path = path
-        self._cache = Cache(path)
+        self._cache, salvage = open_cache(path)
+        if salvage is not None:
+            _log.error("%s", salvage)
+            trouble(str(salvage))
         self._tell_changed = changed
         self._tell_trouble = trouble
+        self._tell_damaged = damaged
+        self._is_damaged = False
         self._dirty: set[str] = set()
         self._stale: set[str] = set()  # channels whose stored lines are those of another log
         self._dirty_drafts: set[str] = set()
         self._dirty_prefs: set[str] = set()
         self._is_troubled = False
-        self.outbox = Outbox(self._cache.put_outbox)
+        self.outbox = Outbox(self._keep)
         self.channels: dict[str, Followed] = {}
         self.drafts: dict[str, str] = {}
         self.prefs: dict[str, str] = {}
         if adopt is not None:
-            self._guard(lambda: self._cache.adopt(adopt))
+            self._guard(lambda: adopt_file(self._cache, adopt))
         self._load()
 
     def _load(self) -> None:
@@ -73,6 +86,36 @@ class Account:
             self.followed(channel)
         self.drafts = self._cache.drafts()
         self.prefs = self._cache.prefs()
+
+    def _keep(self, row: OutboxRow) -> None:
+        try:
+            self._cache.put_outbox(row)
+        except Damaged:
+            self._found_damaged()
+            raise
+
+    def take_over(self, before: Account) -> None:
+        """Write what another account had in memory, whose file is damaged or gone."""
+        for cid in before.outbox.confirmed:
+            self.outbox.confirm(cid)
+        for row in before.outbox.all():
+            if row.cid in before.outbox.held:
+                self.outbox.hold(row, row.reason)
+            else:
+                self._guard(partial(self.outbox.add, row))
+        for name, text in before.drafts.items():
+            self.set_draft(name, text)
+        for key, value in before.prefs.items():
+            self.set_pref(key, value)
+
+    def abandon(self) -> None:
+        """Let go of a file that is damaged, and set it aside unless it is another one by now."""
+        is_there = self._cache.is_there
+        self._is_damaged = True
+        self._cache.close()
+        if is_there:
+            with suppress(OSError):
+                set_aside(self.path)
 
     def renamed(self, me: str) -> None:
         """Take one's name as the server spells it."""
@@ -88,14 +131,16 @@ class Account:
     # Channels
 
     def _line(self, name: str, seq: int) -> Message | None:
-        return None if name in self._stale else self._cache.line(name, seq)
+        if name in self._stale:
+            return None
+        return self._read(lambda: self._cache.line(name, seq), None)
 
     def followed(self, name: str) -> Followed:
         """Return the channel; it is made if it is not known."""
         found = self.channels.get(name)
         if found is None:
             view = LogView(name, self.me, partial(self._line, name), partial(self._stale.add, name))
-            found = Followed(view, generation=self._cache.generation(name))
+            found = Followed(view, generation=self._read(lambda: self._cache.generation(name), 0))
             self.channels[name] = found
         return found
 
@@ -124,8 +169,11 @@ class Account:
         span = view.coverage.around(before - 1)
         if span is None:
             return [], before
-        is_stale = channel.name in self._stale
-        stored = [] if is_stale else self._cache.lines_before(channel.name, before, span[0], limit)
+        stored: list[Message] = []
+        if channel.name not in self._stale:
+            stored = self._read(
+                lambda: self._cache.lines_before(channel.name, before, span[0], limit), []
+            )
         found = {line.seq or 0: line for line in stored}
         found |= {seq: line for seq, line in view.changed.items() if span[0] <= seq < before}
         chosen = sorted(found)[-limit:]
@@ -137,7 +185,9 @@ class Account:
         left = (0, 0)
         if seq < channel.view.position:
             self.flush()
-            left = self._cache.count_above(channel.name, seq, self.me, _COUNTED_MAX)
+            left = self._read(
+                lambda: self._cache.count_above(channel.name, seq, self.me, _COUNTED_MAX), left
+            )
         channel.view.apply_mark(seq, *left)
         self.touch(channel)
 
@@ -213,11 +263,13 @@ class Account:
         """Take up the generation that another client has given the channel, with no lines yet."""
         channel.view.forget()
         self._stale.discard(channel.name)  # what is stored now is the other client's
-        channel.generation = self._cache.generation(channel.name)
+        channel.generation = self._read(lambda: self._cache.generation(channel.name), 0)
 
     def _guard(self, write: Callable[[], None]) -> None:
         try:
             write()
+        except Damaged:
+            self._found_damaged()
         except DiskTrouble as exc:
             _log.error("%s", exc)
             if not self._is_troubled:
@@ -225,3 +277,17 @@ class Account:
                 self._tell_trouble(str(exc))
         else:
             self._is_troubled = False
+
+    def _read(self, query: Callable[[], T], otherwise: T) -> T:
+        try:
+            return query()
+        except DiskTrouble as exc:
+            _log.error("%s", exc)
+            if isinstance(exc, Damaged):
+                self._found_damaged()
+            return otherwise
+
+    def _found_damaged(self) -> None:
+        if not self._is_damaged:
+            self._is_damaged = True
+            self._tell_damaged()

@@ -18,18 +18,18 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from chat.client.private import make_private_directory
+from chat.client.records import ChannelRecord, Damaged, DiskTrouble, OutboxRow
 from chat.client.state import Message
-from chat.errors import ChatError, StartupError
+from chat.errors import StartupError
 from chat.text import fold
 
-__all__ = ["Cache", "ChannelRecord", "DiskTrouble", "OutboxRow", "unsent_in"]
+__all__ = ["Cache", "unsent_in"]
 
 BUSY = 5.0
 """Seconds to wait for the other client that writes to the file."""
@@ -60,45 +60,6 @@ CREATE TABLE drafts (channel TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE prefs (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _MESSAGE = TypeAdapter(Message)
-
-
-class DiskTrouble(ChatError):
-    """The file does not take writes now; nothing was changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """What a person typed and the server has not confirmed.
-
-    `command` is the command's JSON without its id; `state` is `pending` or `failed`.
-    """
-
-    cid: str
-    channel: str
-    command: str
-    ts: int
-    state: str = "pending"
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelRecord:
-    """A channel as it was left: where its log was read to, and what the sidebar shows."""
-
-    name: str
-    epoch: str
-    position: int
-    mid: str | None
-    spans: tuple[tuple[int, int], ...]
-    topic: str
-    role: str
-    read: int
-    unread: int
-    mentions: int
-    marked: int
-    generation: int = 0
-
-
 _RECORD = TypeAdapter(ChannelRecord)
 
 
@@ -106,26 +67,30 @@ class Cache:
     """An open file; used by one thread.
 
     Raises:
-        StartupError: the file cannot be opened, is damaged, or was written by a newer version.
+        StartupError: the file cannot be opened, or was written by a newer version.
         DiskTrouble: (every method that writes) the disk takes no writes now.
+        Damaged: (every method, and opening) the file is broken, or gone.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         make_private_directory(path.parent)
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            self._inode = os.fstat(file).st_ino
+            os.close(file)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
         except (OSError, sqlite3.Error) as exc:
             raise StartupError(f"cannot open {path}: {exc}") from exc
         try:
-            self._prepare()
-        except (sqlite3.Error, DiskTrouble) as exc:
+            with self._speaking_plainly():
+                self._prepare()
+        except Damaged:
             self._db.close()
-            raise StartupError(
-                f"cannot use {path}: {exc}. It may hold unsent text: move it away rather than "
-                "deleting it, then start again"
-            ) from exc
+            raise
+        except DiskTrouble as exc:
+            self._db.close()
+            raise StartupError(f"{exc}; what it holds is unharmed") from exc
         except StartupError:
             self._db.close()
             raise
@@ -168,10 +133,11 @@ class Cache:
 
     def outbox(self) -> list[OutboxRow]:
         """Return what waits, in the order it was typed."""
-        rows = self._db.execute(
-            "SELECT cid, channel, command, ts, state, reason FROM outbox ORDER BY place"
-        )
-        return [OutboxRow(*row) for row in rows]
+        with self._speaking_plainly():
+            rows = self._db.execute(
+                "SELECT cid, channel, command, ts, state, reason FROM outbox ORDER BY place"
+            )
+            return [OutboxRow(*row) for row in rows]
 
     def put_outbox(self, row: OutboxRow) -> None:
         """Add `row`, or change its state and reason; it is on disk when this returns."""
@@ -187,27 +153,30 @@ class Cache:
 
     def channels(self) -> list[ChannelRecord]:
         """Return all channels."""
-        rows = self._db.execute("SELECT record, generation FROM channels WHERE record <> ''")
-        return [
-            _RECORD.validate_python({**json.loads(record), "generation": generation})
-            for record, generation in rows
-        ]
+        with self._speaking_plainly():
+            rows = self._db.execute("SELECT record, generation FROM channels WHERE record <> ''")
+            return [
+                _RECORD.validate_python({**json.loads(record), "generation": generation})
+                for record, generation in rows
+            ]
 
     def line(self, channel: str, seq: int) -> Message | None:
         """Return one line."""
-        row = self._db.execute(
-            "SELECT body FROM lines WHERE channel = ? AND seq = ?", (channel, seq)
-        ).fetchone()
-        return _MESSAGE.validate_json(row[0]) if row else None
+        with self._speaking_plainly():
+            row = self._db.execute(
+                "SELECT body FROM lines WHERE channel = ? AND seq = ?", (channel, seq)
+            ).fetchone()
+            return _MESSAGE.validate_json(row[0]) if row else None
 
     def lines_before(self, channel: str, before: int, lowest: int, limit: int) -> list[Message]:
         """Return the last `limit` lines from `lowest` up to but without `before`, in order."""
-        rows = self._db.execute(
-            "SELECT body FROM lines WHERE channel = ? AND seq >= ? AND seq < ?"
-            " ORDER BY seq DESC LIMIT ?",
-            (channel, lowest, before, limit),
-        ).fetchall()
-        return [_MESSAGE.validate_json(body) for (body,) in reversed(rows)]
+        with self._speaking_plainly():
+            rows = self._db.execute(
+                "SELECT body FROM lines WHERE channel = ? AND seq >= ? AND seq < ?"
+                " ORDER BY seq DESC LIMIT ?",
+                (channel, lowest, before, limit),
+            ).fetchall()
+            return [_MESSAGE.validate_json(body) for (body,) in reversed(rows)]
 
     def save(
         self,
@@ -248,10 +217,11 @@ class Cache:
 
     def generation(self, channel: str) -> int:
         """Return the channel's generation; 0 if it is not known."""
-        row = self._db.execute(
-            "SELECT generation FROM channels WHERE name = ?", (channel,)
-        ).fetchone()
-        return row[0] if row else 0
+        with self._speaking_plainly():
+            row = self._db.execute(
+                "SELECT generation FROM channels WHERE name = ?", (channel,)
+            ).fetchone()
+            return row[0] if row else 0
 
     def discard_lines(self, channel: str, record: ChannelRecord) -> int:
         """Throw the channel's lines away and start it anew with `record`; return its generation."""
@@ -288,7 +258,8 @@ class Cache:
 
     def drafts(self) -> dict[str, str]:
         """Return the drafts by channel."""
-        return dict(self._db.execute("SELECT channel, text FROM drafts").fetchall())
+        with self._speaking_plainly():
+            return dict(self._db.execute("SELECT channel, text FROM drafts").fetchall())
 
     def put_drafts(self, drafts: dict[str, str]) -> None:
         """Keep drafts; an empty one is forgotten."""
@@ -296,7 +267,8 @@ class Cache:
 
     def prefs(self) -> dict[str, str]:
         """Return what `put_prefs` kept."""
-        return dict(self._db.execute("SELECT key, value FROM prefs").fetchall())
+        with self._speaking_plainly():
+            return dict(self._db.execute("SELECT key, value FROM prefs").fetchall())
 
     def put_prefs(self, prefs: dict[str, str]) -> None:
         """Keep what the screens want to find again next time; an empty one is forgotten."""
@@ -310,39 +282,46 @@ class Cache:
                 else:
                     self._db.execute(f"DELETE FROM {table} WHERE {key} = ?", (name,))  # noqa: S608
 
-    # Moving in
-
-    def adopt(self, path: Path) -> None:
-        """Take over what was typed into `path` while the server's id was not known, and remove it.
-
-        A crash in between does it again; the cids make that harmless.
-        """
-        if not path.exists():
-            return
-        other = Cache(path)
-        try:
-            for row in other.outbox():
-                self.put_outbox(row)
-            self.put_drafts({**other.drafts(), **self.drafts()})
-            self.put_prefs({**other.prefs(), **self.prefs()})
-        finally:
-            other.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """One transaction; undone as a whole if anything in it fails."""
+        if not self.is_there:  # writing into a file without a name would only look like keeping
+            raise Damaged(f"{self.path} is not there any more")
+        with self._speaking_plainly():
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the open file still bears its name: nobody has deleted it or set it aside."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def _speaking_plainly(self) -> Iterator[None]:
+        """Turn the library's errors into ours: the disk's, which pass, and the file's."""
+        try:
             yield
-            self._db.execute("COMMIT")
-        except BaseException as exc:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if isinstance(exc, sqlite3.OperationalError):
-                raise DiskTrouble(f"cannot write to {self.path}: {exc}") from exc
-            raise
+        except sqlite3.OperationalError as exc:
+            if _is_damage(exc):
+                raise Damaged(f"{self.path} is damaged: {exc}") from exc
+            raise DiskTrouble(f"cannot write to {self.path}: {exc}") from exc
+        except (sqlite3.DatabaseError, ValueError) as exc:  # ValueError: what a row holds is broken
+            raise Damaged(f"{self.path} is damaged: {exc}") from exc
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is broken."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    # Where a table is missing, or looks otherwise, SQLite speaks of an error in the statement.
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 def unsent_in(path: Path) -> int:

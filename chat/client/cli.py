@@ -16,6 +16,7 @@ from chat.client.cache import Cache, unsent_in
 from chat.client.config import ClientSettings, config_file, load
 from chat.client.places import Places
 from chat.client.private import make_private_directory
+from chat.client.records import Damaged
 from chat.client.tokens import read_token_file
 from chat.errors import StartupError
 from chat.text import check_name, printable
@@ -55,8 +56,10 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     name = settings.name or places.servers.last_name or _ask_name()
     settings = settings.model_copy(update={"name": name})
     places.servers.remember_name(name)
-    # Opened and closed: a file that cannot be used is said now, on a terminal that can show it.
-    Cache(places.current(settings.url, name)).close()
+    # Opened and closed: a file that cannot be used is said now, on a terminal that can show it. A
+    # damaged one can: the screens set it aside, and tell what was saved.
+    with suppress(Damaged):
+        Cache(places.current(settings.url, name)).close()
     return settings
 
 

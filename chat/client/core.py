@@ -109,11 +109,11 @@ class Core:
 
     def retry(self, cid: str) -> None:
         """Send a refused message again."""
-        self._post(lambda engine: engine.retry(cid))
+        self._post(lambda engine: engine.typed.retry(cid))
 
     def discard(self, cid: str) -> None:
         """Throw away a message that was not sent."""
-        self._post(lambda engine: engine.discard(cid))
+        self._post(lambda engine: engine.typed.discard(cid))
 
     def save_draft(self, channel: str, text: str) -> None:
         """Keep what is typed but not sent, on disk; empty text forgets it."""
@@ -195,7 +195,7 @@ class Core:
     def _write(self, kind: str, channel: str, **fields: Any) -> str:
         given = {key: value for key, value in fields.items() if value is not None}
         row = new_row({"type": kind, "channel": channel, **given})
-        self._post(lambda engine: engine.write(row))
+        self._post(lambda engine: engine.typed.write(row))
         return row.cid
 
     def _ask(

@@ -14,7 +14,6 @@ from typing import Any
 from chat import __version__
 from chat.client.account import Account
 from chat.client.backoff import Backoff
-from chat.client.cache import DiskTrouble, OutboxRow
 from chat.client.config import ClientSettings
 from chat.client.ephemeral import Ephemeral
 from chat.client.following import Following
@@ -26,6 +25,7 @@ from chat.client.sending import Sending
 from chat.client.session import Offline, Session
 from chat.client.state import ConnectionChanged, Link, Notice, Update
 from chat.client.tasks import Tasks
+from chat.client.typed import Typed
 from chat.errors import ChatError, CommandError, StartupError
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import BaseCommand, Hello, Leave, ResumeFrom
@@ -37,6 +37,8 @@ __all__ = ["Engine"]
 _log = logging.getLogger(__name__)
 
 FLUSH_DELAY = 0.2
+FILE_RETRY = 2.0
+"""Seconds until a file that cannot be made is tried again."""
 
 
 class Engine:
@@ -70,7 +72,6 @@ class Engine:
         self._resumed: tuple[str, ...] = ()
         self._session: Session | None = None
         self._following: Following | None = None
-        self._sending: Sending | None = None
         self._tasks = Tasks(self._task_failed)
         self.account = self._open(self._places.servers.id_at(settings.url))
         self._connector = Connector(settings.url, self, backoff)
@@ -89,6 +90,7 @@ class Engine:
         finally:
             if self._flush_timer is not None:
                 self._flush_timer.cancel()
+            self.typed.close()
             self.account.close()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -119,11 +121,40 @@ class Engine:
             adopt=provisional if server else None,
             changed=self._flush_soon,
             trouble=lambda text: self._put(Notice(text, "error")),
+            damaged=lambda: self._loop.call_soon(self._begin_file_anew),
         )
         self._screens = Screens(account, self._put, self._loop.call_soon)
+        self.typed = Typed(account, self._screens, self._put, self._loop.call_later)
         self._server_id = server
         self._drafted = {channel for channel, text in account.drafts.items() if text}
         return account
+
+    def _begin_file_anew(self) -> None:
+        """Go on with a new file: the one that was open is damaged, or gone."""
+        before = self.account
+        opened = {c.name for c in before.channels.values() if c.shown_from is not None}
+        self.typed.close()
+        self._session = self._following = self.typed.sending = None
+        before.abandon()
+        try:
+            self.account = self._open(self._server_id)
+        except StartupError as exc:
+            self._put(Notice(f"nothing can be kept on this computer now: {exc}", "error"))
+            self._loop.call_later(FILE_RETRY, self._begin_file_anew)
+            return
+        self.account.take_over(before)
+        self.typed.offer_again()
+        self._put(
+            Notice(
+                f"the local copy {before.path} was damaged or gone and is begun anew from the "
+                "server; what is unsent was kept",
+                "warning",
+            )
+        )
+        for name in opened:
+            self.open_channel(name)
+        self._screens.channel_list()
+        self._connector.fault(ChatError("the local copy is begun anew"))
 
     def _flush_soon(self) -> None:
         if self._flush_timer is None:
@@ -165,6 +196,7 @@ class Engine:
         opened = {c.name for c in before.channels.values() if c.shown_from is not None}
         unsent = len(before.outbox) if self._server_id else 0
         self._screens.tell()
+        self.typed.close()
         before.close()
         try:
             self.account = self._open(server_id)
@@ -198,9 +230,10 @@ class Engine:
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
         self._session = session
         self._following = Following(account, session, screens, self._put, self._tasks)
-        self._sending = Sending(account, session, self._following, screens, self._put, self._tasks)
+        sending = Sending(account, session, self._following, screens, self._put, self._tasks)
+        self.typed.sending = sending
         self._following.welcomed(welcome, self._resumed, again)
-        self._sending.all()
+        sending.all()
         self.ephemeral.connected()
         self.link_changed(Link.ONLINE)
 
@@ -211,7 +244,7 @@ class Engine:
 
     async def lost(self) -> None:
         """Let go of everything that belonged to the connection."""
-        self._session = self._following = self._sending = None
+        self._session = self._following = self.typed.sending = None
         await self._tasks.cancel()
         for channel in self.account.channels.values():
             channel.detach()
@@ -235,50 +268,7 @@ class Engine:
         """Tell a person that the server does something it must not."""
         self._put(Notice(text, "warning"))
 
-    # What a person does: durable
-
-    def write(self, row: OutboxRow) -> None:
-        """Put something typed into the outbox, then send it."""
-        outbox, channel = self.account.outbox, self.account.followed(row.channel)
-        try:
-            outbox.add(row)
-        except DiskTrouble as exc:
-            row = outbox.hold(row, str(exc))
-            self._put(Notice(str(exc), "error"))
-        self._show_row(row)
-        self._screens.channel_list()
-        if self._sending is not None:
-            self._sending.channel(channel.name)
-
-    def retry(self, cid: str) -> None:
-        """Send a refused row again."""
-        try:
-            row = self.account.outbox.retry(cid)
-        except DiskTrouble as exc:
-            self._put(Notice(str(exc), "error"))
-            return
-        if row is not None:
-            if self.account.outbox.line_of(row, self.account.me) is None:
-                self._screens.removed(self.account.followed(row.channel), cid)
-            self._show_row(row)
-            if self._sending is not None:
-                self._sending.channel(row.channel)
-
-    def discard(self, cid: str) -> None:
-        """Throw away a row."""
-        row = self.account.outbox.confirm(cid)
-        if row is not None:
-            channel = self.account.followed(row.channel)
-            self.account.touch(channel)
-            self._screens.removed(channel, cid)
-            self._screens.line_at(channel, self.account.outbox.target_of(row))
-
-    def _show_row(self, row: OutboxRow) -> None:
-        outbox, channel = self.account.outbox, self.account.followed(row.channel)
-        line = outbox.line_of(row, self.account.me)
-        if line is not None:
-            self._screens.lines(channel, [line])
-        self._screens.line_at(channel, outbox.target_of(row))
+    # What a person looks at
 
     def mark(self, name: str, seq: int) -> None:
         """Move the read marker; the server hears of it when it can."""
@@ -296,8 +286,6 @@ class Engine:
         if (channel in self._drafted) != bool(text):  # the list shows that there is one
             self._drafted ^= {channel}
             self._screens.channel_list()
-
-    # What a person looks at
 
     def open_channel(self, name: str) -> None:
         """Show a channel from the cache, and from now on what happens in it."""

@@ -7,9 +7,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 
-from chat.client.cache import ChannelRecord
 from chat.client.coverage import Coverage
 from chat.client.follower import LogView
+from chat.client.records import ChannelRecord
 from chat.client.state import ChannelInfo, MembersChanged, Message
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import Joined, Member, PresenceFrame, Tick, TypingFrame

@@ -16,8 +16,8 @@ from uuid import uuid4
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from chat.client.cache import OutboxRow
 from chat.client.folding import fold
+from chat.client.records import OutboxRow
 from chat.client.state import Delivery, Message
 from chat.protocol.commands import Delete, Edit, React, Send
 from chat.protocol.items import Event
@@ -70,6 +70,7 @@ class Outbox:
     def __init__(self, keep: Callable[[OutboxRow], None]) -> None:
         self._keep = keep
         self._rows: dict[str, OutboxRow] = {}
+        self._held: set[str] = set()
         self.confirmed: set[str] = set()
         """Rows that are done, and still on disk."""
 
@@ -88,8 +89,18 @@ class Outbox:
 
     def hold(self, row: OutboxRow, reason: str) -> OutboxRow:
         """Keep a row that the disk did not take in memory, and do not send it."""
+        self._held.add(row.cid)
         held = self._rows[row.cid] = replace(row, state=_FAILED, reason=reason)
         return held
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The rows that only memory has: the disk did not take them."""
+        return tuple(self._held)
+
+    def all(self) -> tuple[OutboxRow, ...]:
+        """Return everything that waits, in order."""
+        return tuple(self._rows.values())
 
     def get(self, cid: str | None) -> OutboxRow | None:
         """Return the row of `cid`, if it is waiting."""
@@ -112,6 +123,7 @@ class Outbox:
         row = self._rows.pop(cid, None) if cid else None
         if row is not None:
             self.confirmed.add(row.cid)
+            self._held.discard(row.cid)
         return row
 
     def fail(self, cid: str, reason: str) -> OutboxRow | None:
@@ -127,8 +139,11 @@ class Outbox:
         if row is None:
             return None
         changed = replace(row, state=state, reason=reason)
-        self._rows[cid] = changed
+        if cid not in self._held:
+            self._rows[cid] = changed
         self._keep(changed)
+        self._rows[cid] = changed  # what the disk has never had is not sent before it has it
+        self._held.discard(cid)
         return changed
 
     # How it looks

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from chat.client.account import Account
 from chat.client.backoff import Backoff
-from chat.client.cache import DiskTrouble, OutboxRow
 from chat.client.followed import Followed
 from chat.client.following import Following
 from chat.client.outbox import command_of
+from chat.client.records import DiskTrouble, OutboxRow
 from chat.client.screens import Screens
 from chat.client.session import Session, pause_after
 from chat.client.state import Delivery, Message, Notice, Update

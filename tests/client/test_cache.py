@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.cache import Cache, ChannelRecord, DiskTrouble, OutboxRow, unsent_in
+from chat.client.cache import Cache, unsent_in
+from chat.client.records import ChannelRecord, DiskTrouble, OutboxRow
 from chat.client.state import Message
 from chat.errors import StartupError
 
@@ -147,28 +148,6 @@ def test_unread_lines_are_counted(cache: Cache) -> None:
     )
     assert cache.count_above("#c", 0, "alice", 100) == (2, 1)
     assert cache.count_above("#c", 1, "alice", 100) == (1, 0)
-
-
-def test_a_provisional_file_moves_in_and_goes_away(cache: Cache, tmp_path: Path) -> None:
-    path = tmp_path / "unknown.db"
-    provisional = Cache(path)
-    provisional.put_outbox(row("c1", "typed early"))
-    provisional.put_drafts({"#c": "early"})
-    provisional.close()
-    cache.adopt(path)
-    cache.adopt(path)
-    assert cache.outbox() == [row("c1", "typed early")]
-    assert cache.drafts() == {"#c": "early"}
-    assert list(tmp_path.glob("unknown.db*")) == []
-
-
-def test_a_damaged_file_is_said_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "alice.db"
-    path.write_bytes(b"not a database" * 400)
-    before = path.read_bytes()
-    with pytest.raises(StartupError, match="move it away"):
-        Cache(path)
-    assert path.read_bytes() == before
 
 
 def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:

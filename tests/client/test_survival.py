@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chat.client.cache import Cache
 from chat.client.places import Places
+from chat.client.records import DiskTrouble, OutboxRow
 from chat.client.state import Delivery, Link
 from chat.errors import StartupError
 from chat.protocol.commands import Hello, Send
@@ -284,27 +286,96 @@ def test_a_file_of_a_newer_client_is_left_alone(open_client: Open, tmp_path: Pat
     assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
-def test_a_disk_that_takes_no_writes_keeps_the_text_on_the_screen(
+def test_a_text_that_the_disk_refuses_stays_in_sight_and_goes_when_the_disk_is_back(
     open_client: Open, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chat.client.cache import Cache, DiskTrouble, OutboxRow
-
     screen = open_client(fake.url)
     screen.open()
-    put = Cache.put_outbox
 
     def full(cache: Cache, row: OutboxRow) -> None:
         raise DiskTrouble("the disk is full")
 
-    monkeypatch.setattr(Cache, "put_outbox", full)
-    engine = screen.core._engine
-    assert engine is not None
-    monkeypatch.setattr(
-        engine.account.outbox, "_keep", lambda row: full(engine.account._cache, row)
-    )
-    cid = screen.core.send("#general", "precious")
-    screen.wait(lambda: [m.delivery for m in screen.lines()] == [Delivery.FAILED])
-    assert screen.lines()[0].reason == "the disk is full"
-    monkeypatch.setattr(engine.account.outbox, "_keep", lambda row: put(engine.account._cache, row))
-    screen.core.retry(cid)
+    with monkeypatch.context() as disk:
+        disk.setattr(Cache, "put_outbox", full)
+        screen.core.send("#general", "precious")
+        screen.wait(lambda: [m.delivery for m in screen.lines()] == [Delivery.FAILED])
+        assert "the disk is full" in screen.lines()[0].reason
+        assert fake.logs["#general"].head == 0, "what could be lost is not sent"
     screen.wait_texts("precious")
+
+
+@pytest.mark.promise(
+    4,
+    fault="the client's file is deleted while it runs, or found to be damaged then",
+    result="unsent text goes into a new file and to the server once; lines come from the server",
+)
+@pytest.mark.parametrize("harm", ["deleted", "damaged lines"])
+def test_a_file_that_turns_out_to_be_broken_is_begun_anew(
+    open_client: Open, fake: FakeServer, harm: str
+) -> None:
+    for number in range(200):
+        fake.say("bob", f"old {number} " + "x" * 300)
+    screen = open_client(fake.url)
+    screen.open()
+    screen.wait(lambda: len(screen.texts()) > 1)
+    assert screen.core._engine is not None
+    path = screen.core._engine.account.path
+    if harm == "deleted":
+        path.unlink()
+    else:
+        screen.core.stop()
+        content = bytearray(path.read_bytes())
+        page = content.index(b"old 199 ") // 4_096 * 4_096
+        content[page : page + 8] = b"\xff" * 8
+        path.write_bytes(content)
+        screen = open_client(fake.url)
+        screen.core.open_channel("#general")
+    screen.core.send("#general", "precious")
+    screen.wait(lambda: any("begun anew" in notice.text for notice in screen.notices))
+    screen.wait(lambda: screen.texts()[-1:] == ["precious"] and not screen.pending())
+    screen.wait(lambda: "old 199" in screen.texts()[-2])
+    assert [e.text for e in fake.logs["#general"].events].count("precious") == 1
+    screen.core.stop()
+    fake.stop()
+    again = open_client(fake.url)
+    again.core.open_channel("#general")
+    again.wait(lambda: again.texts()[-1:] == ["precious"] and not again.pending())
+
+
+@pytest.mark.promise(
+    4,
+    fault="the client's file is damaged while its outbox is full",
+    result="the file is set aside, the person told, the outbox rescued and sent once",
+)
+def test_the_outbox_of_a_damaged_file_is_rescued_and_sent(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "data-alice"
+    first = open_client(fake.url)
+    first.open()
+    first.core.stop()
+    fake.stop()
+    offline = open_client(fake.url)
+    offline.core.open_channel("#general")
+    for number in range(40):
+        offline.core.send("#general", f"typed {number} " + "x" * 300)
+    offline.wait(lambda: len(offline.pending()) == 40)
+    assert offline.core._engine is not None
+    path = offline.core._engine.account.path
+    offline.core.stop()
+    content = bytearray(path.read_bytes())
+    page = content.index(b"typed 20 ") // 4_096 * 4_096
+    content[page : page + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    fake.start()
+    screen = open_client(fake.url, data=data)
+    screen.open()
+    screen.wait(lambda: any("set aside" in n.text or "kept as" in n.text for n in screen.notices))
+    screen.wait(lambda: Delivery.PENDING not in {line.delivery for line in screen.lines()})
+    for line in screen.lines():
+        if line.delivery is Delivery.FAILED:
+            assert line.cid is not None
+            screen.core.retry(line.cid)
+    screen.wait(lambda: not screen.pending())
+    texts = [entry.text.split(" x")[0] for entry in fake.logs["#general"].events if entry.text]
+    assert sorted(texts) == sorted(f"typed {number}" for number in range(40))

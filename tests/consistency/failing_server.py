@@ -27,7 +27,7 @@ from chat.server.cli import main
 from chat.server.services import Services
 from chat.server.session import Session
 from chat.store import ledger
-from chat.store.ops import Outcome, Pending
+from chat.store.ops import ChannelState, Outcome, Pending
 from chat.store.writer import Batch, Writer
 
 __all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
@@ -119,9 +119,11 @@ def _deliver_twice() -> None:
 def _attach_without_the_missed() -> None:
     attach = following.attach
 
-    def late(session: Session, *rest: Any) -> None:
+    def late(
+        session: Session, channel: ChannelState, is_read: bool, send: Callable[[bool], None]
+    ) -> None:
         # Others talk between the reading of the log and the attaching.
-        session.services.loop.call_later(0.05, attach, session, *rest)
+        session.services.loop.call_later(0.05, attach, session, channel, is_read, send)
 
     following.attach = late
     hub.Room.since = lambda *_: []  # type: ignore[method-assign]
