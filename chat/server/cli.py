@@ -1,6 +1,7 @@
 """`chat-server`: reads the settings, runs the server, and turns errors into one line and a code.
 
-Exit codes: 0 done or stopped by a signal, 1 a mistake of ours, 2 it cannot start as asked.
+Exit codes: 0 done or stopped by a signal, 1 a mistake of ours (or, from `check`, problems were
+found), 2 it cannot start as asked.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 import sys
 from collections.abc import Coroutine
 from typing import Any
 
 from chat import __version__
-from chat.errors import CommandError, StartupError, StoreUnavailable
+from chat.errors import StartupError
 from chat.protocol.codec import json_schema
-from chat.server.config import ServerSettings, TokenSettings, load
+from chat.server import administration
+from chat.server.config import ServerSettings, load
 
 __all__ = ["main"]
 
@@ -29,7 +30,13 @@ def main(argv: list[str] | None = None) -> int:
             case ["schema", *rest]:
                 return _schema(rest)
             case ["token", *rest]:
-                return _token(rest)
+                return administration.token(rest)
+            case ["backup", *rest]:
+                return administration.backup(rest)
+            case ["restore", *rest]:
+                return administration.restore(rest)
+            case ["check", *rest]:
+                return administration.check(rest)
             case ["--version"]:
                 sys.stdout.write(f"chat-server {__version__}\n")
                 return 0
@@ -44,25 +51,6 @@ def _schema(rest: list[str]) -> int:
     if rest:
         raise StartupError(f"schema takes no arguments, not {rest[0]!r}")
     sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
-    return 0
-
-
-def _token(arguments: list[str]) -> int:
-    from chat.server.handlers.signin import hash_token
-    from chat.store.store import issue_token
-
-    settings = load(TokenSettings, "chat-server token", arguments)
-    if not settings.database.exists():
-        raise StartupError(
-            f"there is no database at {settings.database}; give its folder by --data"
-        )
-    token = secrets.token_urlsafe(32)
-    try:
-        issue_token(settings.store_url, settings.name, hash_token(token))
-    except (CommandError, StoreUnavailable) as exc:
-        raise StartupError(str(exc)) from None
-    sys.stderr.write(f"A further token for {settings.name}; keep it secret:\n")
-    sys.stdout.write(token + "\n")
     return 0
 
 

@@ -23,7 +23,15 @@ from pydantic_settings import (
 from chat.errors import StartupError
 from chat.protocol.values import Limits
 
-__all__ = ["DataSettings", "ServerSettings", "TokenSettings", "load"]
+__all__ = [
+    "BackupSettings",
+    "CheckSettings",
+    "DataSettings",
+    "RestoreSettings",
+    "ServerSettings",
+    "TokenSettings",
+    "load",
+]
 
 
 S = TypeVar("S", bound="DataSettings")
@@ -80,7 +88,7 @@ class LimitSettings(Limits):
 
 
 class ServerSettings(DataSettings):
-    """Run a chat server. Other commands: `chat-server token NAME`, `chat-server schema`."""
+    """Run a chat server. Other commands: backup, restore, check, token, schema."""
 
     host: list[str] = Field(
         default=["127.0.0.1", "::1"], description="address to listen on; may be given repeatedly"
@@ -127,6 +135,22 @@ class TokenSettings(DataSettings):
     """Issue another token for a name: for a second device, or when the first one is lost."""
 
     name: CliPositionalArg[str] = Field(description="the name, as it was claimed")
+
+
+class BackupSettings(DataSettings):
+    """Copy the database to FILE, also while the server runs."""
+
+    file: CliPositionalArg[Path] = Field(description="the copy; it must not exist yet")
+
+
+class RestoreSettings(DataSettings):
+    """Put a backup in the database's place; the server must not run. The present one is kept."""
+
+    file: CliPositionalArg[Path] = Field(description="a copy that `chat-server backup` made")
+
+
+class CheckSettings(DataSettings):
+    """Look whether every log is whole, also while the server runs: exit code 1 if one is not."""
 
 
 def load(kind: type[S], program: str, argv: list[str]) -> S:

@@ -20,7 +20,14 @@ from chat.store import sqlite
 from chat.store.locking import FileLock
 from chat.store.schema import REVISION, channels, meta
 
-__all__ = ["Database", "open_database", "open_shared"]
+__all__ = [
+    "Database",
+    "bring_up_to_date",
+    "check_is_current",
+    "check_is_known",
+    "open_database",
+    "open_shared",
+]
 
 READERS = 3
 """Threads that read, with a connection each."""
@@ -74,14 +81,36 @@ def open_shared(url: str) -> Engine:
         StartupError: there is none, or another version of the program wrote it.
     """
     path = sqlite.path_of(url)
-    revision = sqlite.examine(path)
-    if revision is None:
-        raise StartupError(f"there is no chat database at {path}")
-    if revision != REVISION:
-        _check_is_known(revision, path)
-        raise StartupError(f"{path} is of an older version; start the server once, then try again")
+    check_is_current(path)
     sqlite.check_is_writable(path)
     return sqlite.writer_engine(path)
+
+
+def check_is_current(path: Path) -> None:
+    """Check that there is a database of this version of the program.
+
+    Raises:
+        StartupError: there is none, it is damaged, or another version wrote it.
+    """
+    revision = sqlite.examine(path)
+    if revision is None:
+        raise StartupError(f"there is no chat database at {path}; give its folder by --data")
+    if revision != REVISION:
+        check_is_known(revision, path)
+        raise StartupError(f"{path} is of an older version; start the server once, then try again")
+
+
+def bring_up_to_date(writer: Engine, path: Path) -> None:
+    """Migrate an existing database in one transaction.
+
+    Raises:
+        StartupError: a newer version wrote it.
+    """
+    revision = sqlite.examine(path)
+    check_is_known(revision, path)
+    if revision != REVISION:
+        with writer.begin() as connection:
+            _migrate(connection)
 
 
 def _create_private(path: Path) -> None:
@@ -97,7 +126,7 @@ def _make_current(
 ) -> str:
     """Migrate and fill the database in one transaction; return the server's id."""
     if revision not in (None, REVISION):
-        _check_is_known(revision, path)
+        check_is_known(revision, path)
     try:
         with writer.begin() as connection:
             if revision != REVISION:
@@ -131,7 +160,12 @@ def _fill(connection: Connection, now: int) -> None:
     )
 
 
-def _check_is_known(revision: str | None, path: Path) -> None:
+def check_is_known(revision: str | None, path: Path) -> None:
+    """Check that this version of the program, or an older one, wrote the database.
+
+    Raises:
+        StartupError: a newer one did.
+    """
     from chat.store.migrating import known_revisions
 
     if revision not in known_revisions():

@@ -20,12 +20,18 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from chat.errors import StartupError
 
 __all__ = [
+    "Damaged",
     "check_is_writable",
+    "checker_engine",
+    "copy_running",
+    "copy_still",
+    "damages",
     "examine",
     "mark_as_ours",
     "path_of",
     "readers_engine",
     "reason_of",
+    "settle",
     "truncate_wal",
     "writer_engine",
 ]
@@ -49,6 +55,14 @@ _WRITER = (
     "cache_size=-32768",
 )
 _READER = (*_COMMON, "query_only=ON", "temp_store=MEMORY", "cache_size=-8192")
+# What a check sorts are numbers, never texts; there may be more of them than memory.
+_CHECKER = (*_COMMON, "query_only=ON", "temp_store=FILE", "cache_size=-32768")
+DAMAGES_MAX = 100
+"""Faults of a file that are told; one broken page can cause thousands."""
+
+
+class Damaged(StartupError):
+    """A chat database whose pages or tables are broken."""
 
 
 def path_of(url: str) -> Path:
@@ -80,6 +94,11 @@ def writer_engine(path: Path) -> Engine:
 def readers_engine(path: Path, size: int) -> Engine:
     """Return an engine of `size` connections that cannot write."""
     return _engine(path, _READER, "BEGIN", poolclass=QueuePool, pool_size=size, max_overflow=0)
+
+
+def checker_engine(path: Path) -> Engine:
+    """Return an engine for one long look at everything: it cannot write, and uses little memory."""
+    return _engine(path, _CHECKER, "BEGIN", poolclass=NullPool)
 
 
 def _engine(path: Path, pragmas: tuple[str, ...], begin: str, **options: Any) -> Engine:
@@ -129,13 +148,69 @@ def truncate_wal(connection: Connection) -> bool:
     return not is_busy
 
 
+def copy_running(source: Path, target: Path) -> None:
+    """Copy one moment of a database, which a server may be writing to, into the empty `target`.
+
+    `VACUUM INTO` reads one snapshot, so commits go on meanwhile (the backup API would begin anew
+    after each of them), and it writes rows, not pages: what free pages held is not copied.
+
+    Raises:
+        sqlite3.Error: it cannot be read, or the copy not written.
+    """
+    with closing(sqlite3.connect(source, BUSY_SECONDS, isolation_level=None)) as connection:
+        _vacuum_into(connection, target)
+
+
+def copy_still(source: Path, target: Path) -> None:
+    """Copy a database that is not to be touched, as a backup, into the empty `target`.
+
+    Raises:
+        sqlite3.Error: it cannot be read, or the copy not written.
+    """
+    with closing(_look_at(source)) as connection:
+        _vacuum_into(connection, target)
+
+
+def _vacuum_into(connection: sqlite3.Connection, target: Path) -> None:
+    connection.execute("PRAGMA temp_store=MEMORY").close()
+    connection.execute("VACUUM INTO ?", (str(target),)).close()
+
+
+def settle(path: Path) -> None:
+    """Bring a database to rest in its one file, with no log beside it.
+
+    Raises:
+        sqlite3.Error: it is damaged, or another program has it open.
+    """
+    with closing(sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE").close()
+
+
+def damages(connection: Connection) -> list[str]:
+    """Return what SQLite itself finds wrong with the file, and with what refers to what."""
+    found = [
+        verdict
+        for (verdict,) in connection.exec_driver_sql(f"PRAGMA integrity_check({DAMAGES_MAX})")
+        if verdict != "ok"
+    ]
+    if found:
+        return found
+    lost: dict[tuple[str, str], int] = {}
+    for table, _row, other, _key in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        lost[table, other] = lost.get((table, other), 0) + 1
+    return [
+        f"{count} rows of {table} refer to rows of {other} that do not exist"
+        for (table, other), count in lost.items()
+    ]
+
+
 def examine(path: Path) -> str | None:
     """Look at a database file without touching it; return its schema's revision.
 
     None: it is absent or empty, and may be filled.
 
     Raises:
-        StartupError: it is not a chat database, or damaged.
+        StartupError: it is not a chat database, or `Damaged`.
     """
     if sqlite3.sqlite_version_info < OLDEST:
         raise StartupError(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed")
@@ -145,13 +220,17 @@ def examine(path: Path) -> str | None:
         with path.open("rb") as file:
             if file.read(16) != b"SQLite format 3\0":
                 raise _not_ours(path)
-        # Without a log beside it nobody has the file open; SQLite need then not make one either.
-        is_open = path.with_name(path.name + "-wal").exists()
-        address = f"{path.as_uri()}?{'mode=ro' if is_open else 'immutable=1'}"
-        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+        with closing(_look_at(path)) as connection:
             return _revision(path, connection)
     except (sqlite3.Error, OSError) as exc:
         raise _unreadable(path, exc) from None
+
+
+def _look_at(path: Path) -> sqlite3.Connection:
+    # Without a log beside it nobody has the file open; SQLite need then not make one either.
+    is_open = path.with_name(path.name + "-wal").exists()
+    address = f"{path.as_uri()}?{'mode=ro' if is_open else 'immutable=1'}"
+    return sqlite3.connect(address, uri=True, isolation_level=None)
 
 
 def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
@@ -179,7 +258,7 @@ def _unreadable(path: Path, reason: object) -> StartupError:
     said = " ".join(str(reason).split())
     if isinstance(reason, PermissionError):
         return StartupError(f"{path} cannot be read: permission denied")
-    return StartupError(f"{path} is damaged or cannot be read ({said}); restore it from a backup")
+    return Damaged(f"{path} is damaged or cannot be read ({said}); restore it from a backup")
 
 
 def reason_of(error: DBAPIError) -> str:

@@ -19,6 +19,7 @@ from chat.client.folding import SHOWN_KINDS, message_of
 from chat.protocol.commands import History as ReadHistory
 from chat.protocol.frames import Page
 from chat.protocol.items import Item
+from chat.store.checking import check_database
 from tests.client.screen import Screen
 from tests.consistency.faults import ROOT, FailingServer, Injector
 from tests.consistency.history import Append, History
@@ -100,6 +101,8 @@ async def run(folder: Path, plan: Plan) -> Report:
         wrong = unlike + verdict(history, logs, owed) + _wrong_states(workers, screens, logs)
         await _until(lambda: server.burden() == idle, "the server lets go of everything")
         wrong += [line for line in server.output if "Traceback" in line or "mistake" in line]
+        checked = check_database(f"sqlite:///{server.data}/chat.db")
+        wrong += [line for line in checked if isinstance(line, str)]
     counts: dict[str, float] = dict(sorted(history.counts.items()))
     counts |= {"appends": len(history.appends), "typed by real clients": len(owed)}
     counts |= {"events in the logs": sum(map(len, logs.values()))}

@@ -1,0 +1,174 @@
+"""Copies of the database: made while the server runs, and put back while it does not.
+
+A copy gets its name when it is whole, checked and on disk: under that name there is never half of
+one. Putting one back replaces the database in one step, after the present one got a second name.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sqlite3
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import DBAPIError
+
+from chat.errors import StartupError
+from chat.store import sqlite
+from chat.store.checking import Holdings, holdings, problems
+from chat.store.locking import FileLock
+from chat.store.opening import bring_up_to_date, check_is_current
+from chat.store.schema import channels
+
+__all__ = ["Restored", "back_up", "restore"]
+
+_PARTS = ("", "-wal", "-shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What is in the database now, and where the former one lies, if there was one."""
+
+    holdings: Holdings
+    former: Path | None
+
+
+def back_up(url: str, target: Path) -> Holdings:
+    """Copy one moment of the database to `target`; the server may run and write meanwhile.
+
+    Deleted texts are not in the copy; what is deleted later is, for as long as the copy is kept.
+
+    Raises:
+        StartupError: there is no database, it has problems, `target` exists, or it cannot be
+            written; then there is nothing at `target`.
+    """
+    source = sqlite.path_of(url)
+    check_is_current(source)
+    if target.exists():
+        raise StartupError(f"{target} exists already and stays as it is; name another file")
+    part = target.with_name(f".{target.name}.part")
+    try:
+        _make_private(part)
+        sqlite.copy_running(source, part)
+        held = _checked(sqlite.checker_engine(part), "the database", "chat-server check")
+        _sync(part)
+        part.rename(target)
+        _sync(target.parent)
+    except (OSError, sqlite3.Error, DBAPIError) as exc:
+        raise StartupError(f"no backup was made: {target}: {_reason(exc)}") from None
+    finally:
+        _remove(part)
+    return held
+
+
+def restore(url: str, source: Path) -> Restored:
+    """Put a backup in the database's place, with a new epoch for every channel.
+
+    The epochs tell clients that what they know may not be what is there now; they read it anew. The
+    server stays the same: its id is that of the backup.
+
+    Raises:
+        StartupError: a server uses the database, or the backup cannot be used; then nothing was
+            changed.
+    """
+    path = sqlite.path_of(url)
+    part = path.with_name(f"{path.name}.restoring")
+    if not source.exists():
+        raise StartupError(f"there is no backup at {source}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock.take(path)
+    except OSError as exc:
+        raise StartupError(f"{path}: {exc.strerror or exc}") from None
+    try:
+        held = _prepare(source, part)
+        former = _give_second_name(path)
+        part.replace(path)
+        _sync(path.parent)
+    except (OSError, sqlite3.Error, DBAPIError) as exc:
+        raise StartupError(f"nothing was restored: {path}: {_reason(exc)}") from None
+    finally:
+        _remove(part)
+        lock.release()
+    return Restored(held, former)
+
+
+def _prepare(source: Path, part: Path) -> Holdings:
+    """Make the database that is to be put in place, checked and on disk."""
+    if sqlite.examine(source) is None:
+        raise StartupError(f"{source} is empty; it is no backup")
+    _make_private(part)
+    sqlite.copy_still(source, part)
+    writer = sqlite.writer_engine(part)
+    try:
+        bring_up_to_date(writer, part)
+        with writer.begin() as connection:
+            for channel in connection.scalars(select(channels.c.id)).all():
+                fresh = update(channels).where(channels.c.id == channel)
+                connection.execute(fresh.values(epoch=secrets.token_hex(8)))
+    finally:
+        writer.dispose()
+    held = _checked(sqlite.checker_engine(part), str(source), "another backup")
+    sqlite.settle(part)
+    _sync(part)
+    return held
+
+
+def _give_second_name(path: Path) -> Path | None:
+    """Keep the present database under another name, whole; return that."""
+    if not path.exists():
+        return None
+    former = path.with_name(f"{path.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}")
+    with suppress(sqlite3.Error):  # a damaged one is kept with the log that lies beside it
+        sqlite.settle(path)
+    for beside in _PARTS[1:]:  # a log of the old database must not meet the new one
+        with suppress(FileNotFoundError):
+            Path(f"{path}{beside}").rename(f"{former}{beside}")
+    try:
+        os.link(path, former)
+    except OSError:
+        shutil.copy2(path, former)
+    _sync(path.parent)
+    return former
+
+
+def _checked(engine: Engine, what: str, instead: str) -> Holdings:
+    try:
+        with engine.begin() as connection:
+            if found := next(problems(connection), None):
+                raise StartupError(f"{what} is damaged ({found}); try {instead}")
+            return holdings(connection)
+    finally:
+        engine.dispose()
+
+
+def _make_private(path: Path) -> None:
+    _remove(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _remove(path: Path) -> None:
+    for part in (*_PARTS, "-journal"):
+        Path(f"{path}{part}").unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or a folder's names, on disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows has no such call for folders
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, DBAPIError):
+        return sqlite.reason_of(error)
+    return getattr(error, "strerror", None) or str(error)

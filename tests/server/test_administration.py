@@ -1,0 +1,219 @@
+"""`backup`, `restore` and `check`: the real program, beside a running server and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chat.client.backoff import Backoff
+from chat.client.config import ClientSettings
+from chat.protocol.commands import Delete, Edit, History, Mark, React, ResumeFrom, Send
+from chat.protocol.frames import Ok, Page
+from tests.client.screen import Screen
+from tests.serving import ChatServer, Peer
+
+
+def administer(
+    server: ChatServer, *arguments: str, most: int = -1
+) -> subprocess.CompletedProcess[str]:
+    """Run a command on the server's data; no file it writes may grow beyond `most` bytes."""
+    return subprocess.run(
+        server.command(*arguments, "--data", str(server.data)),
+        capture_output=True,
+        text=True,
+        env=server.environment(),
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+    )
+
+
+async def converse(server: ChatServer, name: str = "alice", more: int = 0) -> None:
+    """Write some of every kind."""
+    async with Peer.signed_in(server.url, name) as peer:
+        await peer.join("#tea")
+        for number in range(4 + more):
+            await peer.say(f"message {number}", "#tea")
+        await peer.call(Edit(channel="#tea", seq=2, text="edited"))
+        await peer.call(Delete(channel="#tea", seq=3))
+        for emoji, remove in (("👍", False), ("☕", False), ("👍", True)):
+            await peer.call(React(channel="#tea", seq=4, emoji=emoji, remove=remove))
+        await peer.call(Mark(channel="#tea", seq=4))
+
+
+@pytest.mark.promise(
+    3,
+    fault="an older backup is restored",
+    result="every channel has a new epoch; old positions get `recovered: false`; clients read anew",
+)
+async def test_a_backup_made_while_people_talk_comes_back_whole(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    server = start_server("--limits.rate", "10000", "--limits.burst", "10000")
+    copy = tmp_path / "copy.db"
+    settings = ClientSettings(name="bob", url=server.url, data=tmp_path / "bob")
+    screen = Screen(settings, Backoff(0.02, 0.2))
+    screen.core.start()
+    await asyncio.to_thread(screen.open)
+    async with Peer.signed_in(server.url, "alice") as alice:
+        token = alice.token
+        await alice.join("#general")
+        for number in range(100):
+            await alice.post(Send(channel="#general", text=f"early {number}"))
+        await alice.settle()
+        ids = [await alice.post(Send(channel="#general", text=f"n {n}")) for n in range(300)]
+        made = await asyncio.to_thread(administer, server, "backup", str(copy))
+        assert made.returncode == 0, made.stderr
+        for wanted in ids:
+            await alice.next(Ok, lambda ok, wanted=wanted: ok.id == wanted)  # type: ignore[misc]
+        joined = await alice.join("#general")
+        position = ResumeFrom(epoch=joined.epoch, after=joined.head)
+    await asyncio.to_thread(screen.wait, lambda: screen.texts()[-1:] == ["n 299"])
+    server.stop()
+    restored = administer(server, "restore", str(copy))
+    assert restored.returncode == 0, restored.stderr
+    assert administer(server, "check").returncode == 0
+    assert list(server.data.glob("chat.db.before-restore-*"))
+    screen.core.send("#general", "typed while the server was away")
+    server.start()
+    async with Peer.signed_in(server.url, "alice", token) as alice:
+        again = await alice.join("#general", position)
+        assert not again.recovered
+        assert again.epoch != position.epoch
+        await asyncio.to_thread(
+            screen.wait, lambda: screen.texts()[-1:] == ["typed while the server was away"]
+        )
+        await asyncio.to_thread(screen.wait, lambda: not screen.pending())
+        page = await alice.call(History(channel="#general", limit=50), Page)
+        newest = [item.text for item in page.items if item.text]
+        assert screen.texts()[-len(newest) :] == newest
+        assert newest.count("typed while the server was away") == 1
+    screen.core.stop()
+
+
+async def test_check_finds_a_whole_log_whole(server: ChatServer) -> None:
+    await converse(server)
+    found = administer(server, "check")
+    assert (found.returncode, found.stdout) == (0, "")
+    assert "every log is whole" in found.stderr
+
+
+DAMAGES = {
+    "a hole": ("DELETE FROM events WHERE kind = 'message' AND seq = 5", "1 to its head"),
+    "a head too high": ("UPDATE channels SET head = head + 1", "1 to its head"),
+    "a mid twice": ("UPDATE events SET mid = 'same'", "same mid"),
+    "a marker beyond the head": ("UPDATE members SET read_seq = 999", "read marker"),
+    "a wrong count of members": ("UPDATE channels SET member_count = 9", "count of members"),
+    "a lost text": ("UPDATE events SET body_id = NULL WHERE seq = 5", "lost its text"),
+    "a text that was erased": ("UPDATE events SET erased = 0 WHERE seq = 3", "still there"),
+    "a target that is not there": ("UPDATE events SET target = 99 WHERE kind = 'edit'", "about"),
+    "a wrong reply": ("UPDATE events SET reply_to = 99 WHERE seq = 5", "answers one"),
+    "a reaction too many": (
+        "INSERT INTO reactions SELECT channel_id, target, seq, seq, author_id, body_id"
+        " FROM events WHERE kind = 'react' AND seq = 8",
+        "do not lead to",
+    ),
+    "a reaction too few": ("DELETE FROM reactions", "is missing"),
+    "a stale rev": ("UPDATE events SET rev = 4 WHERE seq = 4", "latest event about it"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_check_finds_what_is_wrong(server: ChatServer, damage: str) -> None:
+    await converse(server)
+    server.stop()
+    statement, told = DAMAGES[damage]
+    with closing(sqlite3.connect(server.data / "chat.db")) as db:
+        changed = db.execute(statement).rowcount
+        db.commit()
+    assert changed, "nothing was damaged"
+    found = administer(server, "check")
+    assert found.returncode == 1, found.stderr
+    assert told in found.stdout
+
+
+async def test_a_backup_of_a_damaged_database_is_refused(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    await converse(server)
+    server.stop()
+    with closing(sqlite3.connect(server.data / "chat.db")) as db:
+        db.execute("UPDATE channels SET head = head + 1")
+        db.commit()
+    made = administer(server, "backup", str(tmp_path / "copy.db"))
+    assert made.returncode == 2
+    assert "damaged" in made.stderr
+    assert [path.name for path in tmp_path.glob("*copy*")] == []
+
+
+async def test_a_backup_that_cannot_be_made_leaves_nothing(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    await converse(server)
+    taken = tmp_path / "taken.db"
+    taken.write_text("mine")
+    for target, most, told in (
+        (taken, -1, "exists already"),
+        (tmp_path / "no" / "copy.db", -1, "No such file"),
+        (tmp_path / "copy.db", 8_192, "no backup was made"),
+    ):
+        made = administer(server, "backup", str(target), most=most)
+        assert made.returncode == 2
+        assert told in made.stderr
+    assert taken.read_text() == "mine"
+    assert [path.name for path in tmp_path.glob("*copy*")] == []
+
+
+async def test_what_cannot_be_restored_changes_nothing(server: ChatServer, tmp_path: Path) -> None:
+    await converse(server)
+    copy = tmp_path / "copy.db"
+    assert administer(server, "backup", str(copy)).returncode == 0
+    running = administer(server, "restore", str(copy))
+    assert (running.returncode, "in use" in running.stderr) == (2, True)
+    server.stop()
+    before = (server.data / "chat.db").read_bytes()
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(copy.read_bytes()[:20_000])
+    garbage = tmp_path / "garbage.db"
+    garbage.write_bytes(b"garbage" * 1_000)
+    for source in (broken, garbage, tmp_path / "absent.db"):
+        refused = administer(server, "restore", str(source))
+        assert refused.returncode == 2, source
+    full = administer(server, "restore", str(copy), most=8_192)
+    assert (full.returncode, "nothing was restored" in full.stderr) == (2, True)
+    assert (server.data / "chat.db").read_bytes() == before
+    assert not list(server.data.glob("*restor*"))
+
+
+async def test_a_deleted_text_is_not_in_a_backup(server: ChatServer, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        said = await alice.say("never to be seen again")
+        assert said.seq is not None
+        await alice.call(Delete(channel="#general", seq=said.seq))
+    assert administer(server, "backup", str(copy)).returncode == 0
+    assert b"never to be seen" not in copy.read_bytes()
+
+
+def test_without_a_database_there_is_nothing_to_do(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    absent = ChatServer(tmp_path / "absent")
+    for arguments in (["backup", str(tmp_path / "copy.db")], ["check"]):
+        done = administer(absent, *arguments)
+        assert done.returncode == 2
+        assert "there is no chat database" in done.stderr
+    assert not absent.data.exists()
+
+
+if sys.platform == "win32":
+    pytest.skip("limits are set as POSIX does it", allow_module_level=True)
