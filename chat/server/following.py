@@ -8,7 +8,8 @@ client reads on with `history after`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from chat.errors import CommandError, ErrorCode
@@ -22,10 +23,13 @@ from chat.store.reading import MemberRow, Reader, Resumed
 if TYPE_CHECKING:
     from chat.server.session import Session
 
-__all__ = ["announce", "attach", "detach", "follow", "present"]
+__all__ = ["announce", "attach", "detach", "follow", "follow_all", "present"]
 
 JOIN_PAGE = 100
 """Items in one `joined` frame."""
+TOGETHER = 8
+"""Channels of one `hello` that are read in one snapshot, with one thread switch: of 2,000 clients
+that return to 5 channels each, the switches and transactions were a fifth of the work."""
 
 _View = tuple[Resumed, tuple[tuple[MemberRow, ...], str | None, int]]
 
@@ -44,29 +48,58 @@ def follow(
         position: where the client stopped reading.
         reply: the command's, for `join`.
     """
+    _follow(session, [(channel, position)], reply)
+
+
+def follow_all(session: Session, positions: Mapping[str, ResumeFrom]) -> None:
+    """Follow several channels, each as `follow` does; a `joined` comes for each."""
+    remaining = iter(positions.items())
+    while some := list(islice(remaining, TOGETHER)):
+        _follow(session, some, None)
+
+
+def _follow(
+    session: Session, wanted: Sequence[tuple[str, ResumeFrom | None]], reply: Reply | None
+) -> None:
     services = session.services
     user = session.user
     assert user is not None
-    detach(session, channel)
+    for channel, _position in wanted:
+        detach(session, channel)
     limits = services.limits
 
-    def query(reader: Reader) -> _View:
-        resumed = reader.resume(
-            user,
-            channel,
-            position,
-            limit=min(JOIN_PAGE, limits.page),
-            window=services.settings.resume_window,
-        )
-        return resumed, reader.members(user, channel, cursor=None, limit=limits.members)
+    def view(reader: Reader, channel: str, position: ResumeFrom | None) -> _View | CommandError:
+        try:
+            resumed = reader.resume(
+                user,
+                channel,
+                position,
+                limit=min(JOIN_PAGE, limits.page),
+                window=services.settings.resume_window,
+            )
+            return resumed, reader.members(user, channel, cursor=None, limit=limits.members)
+        except CommandError as refusal:  # of this channel; the others are followed all the same
+            return refusal
 
-    def refused(error: CommandError) -> None:
-        if reply is not None:
-            reply.error(error)
-        elif error.code is not ErrorCode.NO_SUCH_CHANNEL:
-            session.send(error_frame(error, None))
+    def done(views: Sequence[_View | CommandError]) -> None:
+        for each in views:
+            if isinstance(each, CommandError):
+                _refused(session, each, reply)
+            else:
+                _joined(session, each, reply)
 
-    services.read(query, lambda view: _joined(session, view, reply), refused)
+    services.read(
+        lambda reader: [view(reader, *each) for each in wanted],
+        done,
+        lambda error: done([error] * len(wanted)),
+    )
+
+
+def _refused(session: Session, error: CommandError, reply: Reply | None) -> None:
+    if reply is not None:
+        reply.error(error)
+    elif error.code is not ErrorCode.NO_SUCH_CHANNEL:
+        session.send(error_frame(error, None))
 
 
 def _joined(session: Session, view: _View, reply: Reply | None) -> None:

@@ -100,7 +100,7 @@ def _mentions(
     found: dict[int, list[str]] = {}
     if numbers:
         where = {"channel": channel_id, "numbers": numbers}
-        for seq, name in connection.execute(_MENTIONS, where):
+        for seq, name in connection.execute(_MENTIONS, where).all():
             found.setdefault(seq, []).append(name)
     return found
 
@@ -113,6 +113,6 @@ def _reactions(
     found: dict[int, dict[str, list[str]]] = {}
     if numbers:
         where = {"channel": channel_id, "numbers": numbers}
-        for target, emoji, name in connection.execute(_REACTIONS, where):
+        for target, emoji, name in connection.execute(_REACTIONS, where).all():
             found.setdefault(target, {}).setdefault(emoji, []).append(name)
     return found

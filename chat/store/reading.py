@@ -6,7 +6,7 @@ A `Reader` sees one snapshot: what several of its methods return belongs togethe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, false, select, true
 
@@ -54,9 +54,8 @@ class Resumed:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRow:
-    """A member of a channel."""
+class MemberRow(NamedTuple):
+    """A member of a channel (a tuple, for a hundred come with every `joined`)."""
 
     name: str
     role: str
@@ -128,6 +127,8 @@ class Reader:
     def __init__(self, connection: Connection, limits: Limits) -> None:
         self._connection = connection
         self._limits = limits
+        # What `_enter` found is true for the whole snapshot; whoever follows a channel asks twice.
+        self._entered: dict[tuple[int, str], tuple[ChannelState, str, int]] = {}
 
     def user(self, name: str) -> User | None:
         """Return the person of this name, however it is spelled."""
@@ -235,7 +236,7 @@ class Reader:
         """
         state, _role, total = self._enter(user, channel)
         rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
-        return tuple(MemberRow(row.name, row.role) for row in rows), following, total
+        return tuple(MemberRow(name, role) for _fold, name, role in rows), following, total
 
     def member_ids(self, channel_id: int) -> tuple[int, ...]:
         """Return the ids of all members."""
@@ -254,12 +255,16 @@ class Reader:
 
     def _enter(self, user: User, name: str) -> tuple[ChannelState, str, int]:
         """Return the channel, the role of `user` in it, and how many members it has."""
+        if known := self._entered.get((user.id, name)):
+            return known
         where = {"fold": channel_key(name), "user": user.id}
         row = self._connection.execute(_CHANNEL, where).first()
         if row is None:
             raise no_such_channel(name)
         *state, member_count, role = row
-        return ChannelState(*state), check_is_member(name, role), member_count
+        found = ChannelState(*state), check_is_member(name, role), member_count
+        self._entered[user.id, name] = found
+        return found
 
     def _is_within(self, state: ChannelState, position: ResumeFrom, window: int) -> bool:
         """Whether a position is of this log, and not too far behind."""
@@ -289,12 +294,12 @@ class Reader:
 
     def _rows(self, statement: Any, state: ChannelState, anchor: int, count: int) -> list[Any]:
         where = {"channel": state.id, "anchor": anchor, "count": count}
-        return list(self._connection.execute(statement, where))
+        return list(self._connection.execute(statement, where).all())
 
     def _paged(
         self, statement: Any, cursor: str | None, limit: int, **where: object
     ) -> tuple[list[Any], str | None]:
         """Return rows that are ordered by their first column, and that of the last if more come."""
         where |= {"cursor": cursor or "", "count": limit + 1}
-        rows = list(self._connection.execute(statement, where))
+        rows = list(self._connection.execute(statement, where).all())
         return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None

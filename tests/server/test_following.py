@@ -93,6 +93,28 @@ async def test_a_long_absence_is_read_page_by_page_without_a_flood(
         assert not bob.kept(Event)
 
 
+async def test_many_channels_resume_and_one_refusal_costs_the_others_nothing(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    name, other = fresh("alice"), fresh("#other")
+    rooms = [fresh("#room") for _ in range(20)]  # more than are read in one snapshot
+    async with Peer.signed_in(shared.url, fresh("bob")) as bob:
+        await bob.join(other)
+    async with Peer.signed_in(shared.url, name) as alice:
+        token = alice.token
+        positions = {}
+        for room in rooms:
+            joined = await alice.join(room)
+            positions[room] = ResumeFrom(epoch=joined.epoch, after=0)
+    wanted = dict([*list(positions.items())[:3], (other, ResumeFrom(epoch="e", after=0))])
+    async with Peer.connect(shared.url) as alice:
+        await alice.hello(name, token, wanted | positions)
+        back = [await alice.next(Joined) for _ in rooms]
+        assert {each.channel for each in back} == set(rooms)
+        assert all(each.recovered and each.complete for each in back)
+        assert (await alice.next(ErrorFrame)).code == "not_a_member"
+
+
 @pytest.mark.promise(
     3,
     fault="a position of another log",

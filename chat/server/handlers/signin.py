@@ -11,7 +11,7 @@ from chat.errors import CloseCode, CommandError, ErrorCode
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Hello
 from chat.protocol.frames import Membership, ServerInfo, Welcome
-from chat.server.following import follow
+from chat.server.following import follow_all
 from chat.server.services import as_refusal
 from chat.store.ops import Outcome, SignedIn, SignIn
 
@@ -96,8 +96,7 @@ def _welcome(
                 channels=memberships,
             )
         )
-        for channel, position in (command.resume or {}).items():
-            follow(session, channel, position)
+        follow_all(session, command.resume or {})
         session.hello_is_answered()
 
     services.read(
