@@ -9,7 +9,7 @@ from typing import Protocol
 
 from chat.client.backoff import Backoff
 from chat.client.connection import Connection, ConnectionLost, NoConnection, open_connection
-from chat.client.session import Session
+from chat.client.session import PAUSE_MAX, Session
 from chat.client.state import Link
 from chat.errors import ChatError, CloseCode, CommandError, ErrorCode, FrameError
 from chat.protocol.commands import Hello
@@ -80,6 +80,7 @@ class Connector:
         self._connect = connect
         self._now = asyncio.Event()
         self._return_within: float | None = None
+        self._return_after = 0.0
         self._session: Session | None = None
         self._fault: ChatError | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -94,6 +95,7 @@ class Connector:
         while True:
             self._follower.link_changed(Link.CONNECTING, detail)
             self._return_within = None
+            self._return_after = 0.0
             self._now.clear()
             try:
                 detail = await self._once()
@@ -107,7 +109,7 @@ class Connector:
 
     async def _wait(self, detail: str) -> None:
         if self._return_within is None:
-            delay = self._backoff.next()
+            delay = self._return_after + self._backoff.next()
         else:
             delay = self._backoff.within(self._return_within)
         self._follower.link_changed(Link.WAITING, detail, delay)
@@ -140,7 +142,7 @@ class Connector:
             return self._broken(exc)
         except CommandError as exc:
             if exc.code.retryable:
-                self._return_within = exc.retry_after
+                self._return_after = min(exc.retry_after or 0.0, PAUSE_MAX)
                 return f"the server is busy: {printable_line(exc.message)}"
             raise Refused(self._follower.refused_name(exc)) from exc
         except Refused:

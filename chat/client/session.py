@@ -19,7 +19,7 @@ from chat.protocol.frames import ErrorFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
-__all__ = ["Offline", "Session", "pause_after", "refusal_of"]
+__all__ = ["PAUSE_MAX", "Offline", "Session", "pause_after", "refusal_of"]
 
 _log = logging.getLogger(__name__)
 

@@ -20,13 +20,15 @@ from websockets.http11 import Request, Response
 
 from chat import __version__
 from chat.broker.memory import MemoryBroker
+from chat.core.door import Door
 from chat.errors import CloseCode, StartupError
 from chat.protocol.frames import Bye
+from chat.server import tls
 from chat.server.builtin import Counter, RawCounter, RawEcho
 from chat.server.commands import TABLE
 from chat.server.config import ServerSettings
-from chat.server.connection import Connection, Endpoint, Flusher
-from chat.server.listening import BACKLOG, bind
+from chat.server.connection import OPEN_TIMEOUT, Connection, Endpoint, Flusher
+from chat.server.listening import BACKLOG, bind, open_files
 from chat.server.services import Services
 from chat.server.session import Session
 from chat.store.store import Store
@@ -35,8 +37,9 @@ __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
-OPEN_TIMEOUT = 10.0
-"""Seconds a handshake may take."""
+OWN_FILES = 64
+"""Open files that are not connections: the database's, listening sockets, some to spare."""
+FILES_MIN = 16
 COUNTER_PATH = "/counter"
 ECHO_PATH = "/echo"
 CHAT_PATH = "/"
@@ -83,6 +86,8 @@ class App:
         self.services = Services(settings, loop, MemoryBroker())
         self.addresses: list[str] = []
         self._flusher = Flusher(loop)
+        self._door = _door(settings)
+        self._tls: ssl.SSLContext | None = None
         self._servers: list[Server] = []
         self._beat: asyncio.TimerHandle | None = None
         self._beat_slot = 0
@@ -90,7 +95,7 @@ class App:
     async def start(self) -> None:
         """Open the store, then listen; what was opened is closed again if a step fails."""
         settings = self.settings
-        context = _tls_context(settings)
+        self._tls = tls.context(settings.tls_cert, settings.tls_key)
         sockets = bind(settings.host, settings.port)
         try:
             self.services.store = await asyncio.to_thread(
@@ -105,7 +110,7 @@ class App:
             raise
         try:
             for listening in sockets:
-                await self._listen(listening, context)
+                await self._listen(listening)
         except BaseException as exc:
             for listening in sockets[len(self._servers) :]:
                 listening.close()
@@ -115,14 +120,13 @@ class App:
             raise
         self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
 
-    async def _listen(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+    async def _listen(self, listening: socket.socket) -> None:
         settings = self.settings
         address = listening.getsockname()
         self._servers.append(
             await serve(
                 Connection.run,  # type: ignore[arg-type]  # our connections are of this class
                 sock=listening,
-                ssl=context,
                 compression=None,  # deflate would make every recipient's bytes differ
                 # Any factory does, says its documentation; its annotation asks for a class.
                 create_connection=self._connection,  # type: ignore[arg-type]
@@ -167,8 +171,11 @@ class App:
             flusher=self._flusher,
             queue_bytes=settings.queue_bytes,
             deadline=settings.close_timeout,
+            write_timeout=settings.write_timeout,
+            door=self._door,
             opened=self._endpoint,
             registry=self.services.connections,
+            tls=self._tls,
             **options,
         )
 
@@ -269,6 +276,16 @@ class App:
         return Response(status.value, status.phrase, headers, payload)
 
 
+def _door(settings: ServerSettings) -> Door:
+    return Door(
+        total=settings.connections or max(FILES_MIN, open_files() - OWN_FILES),
+        each=settings.address_connections,
+        rate=settings.address_rate,
+        burst=settings.address_burst,
+        exempt=settings.exempt_address,
+    )
+
+
 def _path(request: Request) -> str:
     return urlsplit(request.path).path or "/"
 
@@ -276,16 +293,3 @@ def _path(request: Request) -> str:
 def _host_port(address: tuple[Any, ...]) -> str:
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
-    if settings.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as exc:
-        raise StartupError(
-            f"the certificate {settings.tls_cert} or its key cannot be used: {exc}"
-        ) from None
-    return context

@@ -6,6 +6,7 @@ folder), the file over the default.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -20,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from chat.core.door import Network
 from chat.errors import StartupError
 from chat.protocol.values import Limits
 
@@ -104,12 +106,36 @@ class ServerSettings(DataSettings):
         default=[], description="web origin whose pages may connect; may be given repeatedly"
     )
     heartbeat: float = Field(20.0, gt=0, le=300, description="seconds between two heartbeats")
-    hello_timeout: float = Field(10.0, gt=0, description="seconds until `hello` must have come")
+    hello_timeout: float = Field(10.0, gt=0, description="seconds until a client must be signed in")
+    sign_in_patience: float = Field(
+        7.0,
+        gt=0,
+        description="seconds a sign-in may have to wait for others; longer, and it is "
+        "told when to come back",
+    )
+    connections: int | None = Field(
+        None, ge=1, description="connections in all; by default what the open files allow"
+    )
+    address_connections: int = Field(
+        100, ge=1, description="connections one address may hold (IPv6: one /64)"
+    )
+    address_rate: float = Field(
+        10.0, gt=0, description="connections one address may open per second, lastingly"
+    )
+    address_burst: int = Field(200, ge=1, description="connections one address may open at once")
+    exempt_address: list[Network] = Field(
+        default=[IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")],
+        description="address or network without limits of its own, such as a proxy; may be given "
+        "repeatedly",
+    )
     close_timeout: float = Field(
         2.0, gt=0, le=4, description="seconds a closing connection gets before it is cut"
     )
     reconnect_window: float = Field(
         5.0, ge=0, description="seconds over which clients spread their return"
+    )
+    write_timeout: float = Field(
+        30.0, gt=0, description="seconds a peer may leave what was written to it unread"
     )
     queue_bytes: int = Field(
         1_048_576, ge=65_536, description="bytes that may wait for one slow reader"

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import socket
+import ssl
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.frames import BINARY, CONT, TEXT, Frame
@@ -20,13 +22,17 @@ from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN, Event
 from websockets.server import ServerProtocol
 
+from chat.core.door import Door, Refusal
 from chat.core.sendqueue import SendQueue
 from chat.errors import CloseCode
+from chat.server.tls import secure, take_over
 
-__all__ = ["Connection", "Endpoint", "Flusher", "binary_frame", "text_frame"]
+__all__ = ["OPEN_TIMEOUT", "Connection", "Endpoint", "Flusher", "binary_frame", "text_frame"]
 
 log = logging.getLogger(__name__)
 
+OPEN_TIMEOUT = 10.0
+"""Seconds that each handshake may take: TLS, then WebSocket."""
 FRAGMENTS_MAX = 1_024
 """Fragments of one message; more are an attack, not a message."""
 EARLY_MAX = 64
@@ -91,8 +97,11 @@ class Connection(ServerConnection):
         flusher: shared by all connections of the loop.
         queue_bytes: bytes that may wait for the peer; more, and it is closed as a slow reader.
         deadline: seconds from the start of a close to the cut.
+        write_timeout: seconds the peer may leave what was written to it unread.
+        door: counts the connection from its first byte to its last, and may refuse it.
         opened: called when the handshake is done; returns who speaks on this connection.
-        registry: holds the connection from its first byte to its last.
+        registry: holds the connection as long as the door counts it.
+        tls: makes the connection `wss://`.
     """
 
     def __init__(
@@ -103,15 +112,27 @@ class Connection(ServerConnection):
         flusher: Flusher,
         queue_bytes: int,
         deadline: float,
+        write_timeout: float,
+        door: Door,
         opened: Callable[[Connection, Request], Endpoint],
         registry: set[Connection],
+        tls: ssl.SSLContext | None,
         **options: Any,
     ) -> None:
         super().__init__(protocol, server, **options)
         self._flusher = flusher
         self._deadline = deadline
+        self._write_timeout = write_timeout
+        self._door = door
         self._opened = opened
         self._registry = registry
+        self._tls = tls
+        self._address = ""
+        self._is_counted = False
+        self._is_begun = False
+        self._securing: asyncio.Task[None] | None = None
+        self._refusal: Refusal | None = None
+        self._stalled_since: float | None = None
         self._queue = SendQueue(queue_bytes)
         self._dirty = False
         self._fragments: list[Frame] = []
@@ -160,9 +181,15 @@ class Connection(ServerConnection):
             log.debug("a write failed; the connection is cut", exc_info=True)
             self.transport.abort()
 
+    def pause_writing(self) -> None:
+        """Note that the peer does not read (called by the transport)."""
+        super().pause_writing()
+        self._stalled_since = self.loop.time()
+
     def resume_writing(self) -> None:
         """Go on writing: the peer has read (called by the transport)."""
         super().resume_writing()
+        self._stalled_since = None
         self.flush()
 
     def beat(self) -> None:
@@ -172,6 +199,10 @@ class Connection(ServerConnection):
         if not self.is_heard and not self._held:  # while we do not read, we cannot hear
             self.end(CloseCode.HEARTBEAT_LOST, "nothing was heard from you for a heartbeat")
             return
+        stalled = self._stalled_since
+        if stalled is not None and self.loop.time() - stalled > self._write_timeout:
+            self.end(CloseCode.SLOW_READER, "you have read nothing for too long; come back")
+            return
         self.is_heard = False
         self.protocol.send_ping(b"")
         self.send_data()
@@ -180,6 +211,10 @@ class Connection(ServerConnection):
     def end(self, code: CloseCode, reason: str) -> None:
         """Close with `code`, and cut the connection when the peer does not follow in time."""
         self._release_endpoint()
+        if not self._is_begun:
+            if self._securing is not None:
+                self._securing.cancel()
+            return
         if self.protocol.state is CONNECTING:
             self.transport.abort()
         if self.protocol.state is not OPEN:
@@ -264,9 +299,29 @@ class Connection(ServerConnection):
     # Life
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin (called by the transport)."""
-        self._registry.add(self)
-        super().connection_made(transport)
+        """Begin, unless the door refuses it; with TLS, once that is made (called by transports)."""
+        made = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        if not self._is_counted:
+            self._address = made.get_extra_info("peername")[0]
+            self._refusal = self._door.arrive(self._address, self.loop.time())
+            if self._refusal is not None and not self._refusal.is_told:
+                made.abort()
+                return
+            self._is_counted = True
+            self._registry.add(self)
+            if self._tls is not None:
+                securing = self._secure(take_over(made), self._tls)
+                self._securing = self.loop.create_task(securing)
+                return
+        self._is_begun = True
+        super().connection_made(made)
+
+    async def _secure(self, plain: socket.socket, tls: ssl.SSLContext) -> None:
+        try:
+            await secure(plain, tls, self, OPEN_TIMEOUT)
+        finally:
+            if not self._is_begun:
+                self._uncount()
 
     def data_received(self, data: bytes) -> None:
         """Read, and see to it that a close which the peer began or caused comes to its end."""
@@ -282,6 +337,10 @@ class Connection(ServerConnection):
     async def run(self) -> None:
         """Serve the connection until it is lost (the library's handler)."""
         assert self.request is not None
+        if self._refusal is not None:
+            self.end(CloseCode.TOO_MANY_CONNECTIONS, self._refusal.reason)
+            await self.wait_closed()
+            return
         self.endpoint = self._opened(self, self.request)
         early, self._early = self._early or [], None
         for frame in early:
@@ -293,12 +352,20 @@ class Connection(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything at once (called by the transport)."""
+        if not self._is_begun:
+            return
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         self._queue.clear()
         self._release_endpoint()
-        self._registry.discard(self)
+        self._uncount()
         super().connection_lost(exc)
+
+    def _uncount(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self._registry.discard(self)
+            self._door.depart(self._address)
 
     def _release_endpoint(self) -> None:
         endpoint, self.endpoint = self.endpoint, None

@@ -51,15 +51,27 @@ def follow(
     _follow(session, [(channel, position)], reply)
 
 
-def follow_all(session: Session, positions: Mapping[str, ResumeFrom]) -> None:
-    """Follow several channels, each as `follow` does; a `joined` comes for each."""
+def follow_all(
+    session: Session, positions: Mapping[str, ResumeFrom], then: Callable[[], None]
+) -> None:
+    """Follow several channels, each as `follow` does; a `joined` comes for each, at last `then`."""
     remaining = iter(positions.items())
-    while some := list(islice(remaining, TOGETHER)):
-        _follow(session, some, None)
+
+    def go_on() -> None:
+        some = list(islice(remaining, TOGETHER))
+        if some and not session.is_closed:
+            _follow(session, some, None, go_on)
+        else:
+            then()
+
+    go_on()
 
 
 def _follow(
-    session: Session, wanted: Sequence[tuple[str, ResumeFrom | None]], reply: Reply | None
+    session: Session,
+    wanted: Sequence[tuple[str, ResumeFrom | None]],
+    reply: Reply | None,
+    then: Callable[[], None] = lambda: None,
 ) -> None:
     services = session.services
     user = session.user
@@ -87,6 +99,7 @@ def _follow(
                 _refused(session, each, reply)
             else:
                 _joined(session, each, reply)
+        then()
 
     services.read(
         lambda reader: [view(reader, *each) for each in wanted],

@@ -1,16 +1,25 @@
-"""Listening sockets: all addresses on one port, or one clear line that says why not."""
+"""Listening sockets: all addresses on one port, or one clear line that says why not.
+
+And how many connections the system lets this process have.
+"""
 
 from __future__ import annotations
 
 import errno
 import socket
+import sys
 
 from chat.errors import StartupError
 
-__all__ = ["BACKLOG", "bind"]
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["BACKLOG", "bind", "open_files"]
 
 BACKLOG = 4_096
 """Connections that may wait to be accepted, as when everybody returns at once."""
+FILES_MAX = 1_048_576
+"""Open files we ask for where the system sets no bound."""
 _IS_ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
 
@@ -43,6 +52,20 @@ def bind(hosts: list[str], port: int) -> list[socket.socket]:
             one.close()
         raise
     return bound
+
+
+def open_files() -> int:
+    """Raise the number of files this process may open as far as it may; return it."""
+    if sys.platform == "win32":
+        return FILES_MAX
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (ValueError, OSError):  # some systems allow less than they say
+            wanted = soft
+    return wanted
 
 
 def _resolve(hosts: list[str]) -> list[tuple[socket.AddressFamily, str]]:

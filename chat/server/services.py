@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.broker.port import Broker
+from chat.core.gate import Gate
 from chat.core.presence import PresenceBook
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.frames import PresenceFrame, TypingFrame
@@ -43,6 +44,8 @@ T = TypeVar("T")
 Continuation = Callable[[Outcome], None]
 """Takes the outcome of a write, on the event loop, after its events were sent."""
 
+SIGN_INS = 32
+"""Sign-ins under way at once: enough to fill group commits, too few to hold up other reads."""
 PULSE = 0.25
 """Seconds between two rounds of presence and typing: storms leave in one frame per room."""
 CROWD = 250
@@ -64,6 +67,8 @@ class Services:
         self.loop = loop
         self.hub = Hub()
         self.presence = PresenceBook()
+        self.gate = Gate(SIGN_INS, settings.sign_in_patience)
+        """Admits sign-ins, so that thousands who return at once do not undo each other."""
         self.connections: set[Connection] = set()
         self.sessions: dict[str, set[Session]] = {}
         """Live sessions by the person's name."""

@@ -191,6 +191,7 @@ class Session:
         """Let go of everything (the connection is over)."""
         self.is_closed = True
         self._hello_timer.cancel()
+        self.services.gate.leave(self, self.services.loop.time())
         self._waiting.clear()
         for counter in self.builtins.values():
             if counter is not None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["hash_token", "hello"]
 
+BUSY = "so many sign in at this moment that you would wait too long; come back a little later"
+
 
 def hash_token(token: str) -> bytes:
     """Return what the store keeps of a token: enough to know it again, too little to use it.
@@ -44,10 +46,20 @@ def hello(session: Session, command: Hello, reply: Reply) -> None:
         )
         session.connection.end(CloseCode.UNSUPPORTED_VERSION, "unsupported protocol version")
         return
+    session.is_signing_in = True
+    services = session.services
+    wait = services.gate.enter(
+        session, lambda: _begin(session, command, reply), services.loop.time()
+    )
+    if wait:
+        reply.error(CommandError(ErrorCode.UNAVAILABLE, BUSY, retry_after=wait))
+        session.connection.end(CloseCode.OVERLOADED, "too many sign in at once; come back")
+
+
+def _begin(session: Session, command: Hello, reply: Reply) -> None:
     issued = None if command.token else secrets.token_urlsafe(32)
     given = hash_token(command.token) if command.token else None
     claim = given or hash_token(issued or "")
-    session.is_signing_in = True
 
     def done(outcome: Outcome) -> None:
         if refusal := as_refusal(outcome):
@@ -58,7 +70,12 @@ def hello(session: Session, command: Hello, reply: Reply) -> None:
     session.services.write(SignIn(command.name, given, claim), done)
 
 
+def _let_the_next_in(session: Session) -> None:
+    session.services.gate.leave(session, session.services.loop.time())
+
+
 def _refuse(session: Session, reply: Reply, error: CommandError) -> None:
+    _let_the_next_in(session)
     reply.error(error)
     if error.code is ErrorCode.BAD_TOKEN:
         session.connection.end(CloseCode.BAD_TOKEN, "wrong token for this name")
@@ -96,7 +113,7 @@ def _welcome(
                 channels=memberships,
             )
         )
-        follow_all(session, command.resume or {})
+        follow_all(session, command.resume or {}, lambda: _let_the_next_in(session))
         session.hello_is_answered()
 
     services.read(

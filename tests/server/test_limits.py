@@ -1,0 +1,283 @@
+"""How many may connect, how fast, and what thousands do to each other who come back at once.
+
+Addresses of this machine are exempt from limits unless told otherwise, so these servers exempt
+another network. 127.0.0.2 stands for somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from chat.errors import CloseCode
+from chat.protocol.commands import Hello
+from chat.protocol.frames import ErrorFrame, Welcome
+from chat.protocol.items import Event
+from chat.protocol.values import Wire
+from tests.serving import PATIENCE, ChatServer, Peer, eventually
+
+NOBODY_EXEMPT = ("--exempt-address", "192.0.2.0/24")
+SOMEBODY_ELSE = ("127.0.0.2", 0)
+
+StartServer = Callable[..., ChatServer]
+
+
+def plain(server: ChatServer) -> socket.socket:
+    """Connect and say nothing."""
+    return socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+
+
+def is_cut(silent: socket.socket) -> bool:
+    """Whether the server ended a connection that said nothing, without a byte."""
+    try:
+        return silent.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def healthy_from_elsewhere(server: ChatServer) -> bool:
+    """Whether another address is served."""
+    with socket.create_connection(
+        ("127.0.0.1", server.port), PATIENCE, source_address=SOMEBODY_ELSE
+    ) as asking:
+        asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: chat\r\n\r\n")
+        return asking.recv(64).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.promise(
+    5,
+    fault="one address holds as many connections as it can get",
+    result="it is told 4003, then cut; other addresses are served",
+)
+async def test_one_address_holds_only_so_many_connections(start_server: StartServer) -> None:
+    server = start_server(*NOBODY_EXEMPT, "--address-connections", "3", "--hello-timeout", "60")
+    async with AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(Peer.connect(server.url)) for _ in range(3)]
+        refused = await stack.enter_async_context(Peer.connect(server.url))
+        assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
+        assert "as many as it may" in (refused.socket.close_reason or "")
+        async with Peer.signed_in(server.url, "bob", local_addr=SOMEBODY_ELSE) as bob:
+            await bob.settle()
+        await peers[0].socket.close()
+        again = await stack.enter_async_context(Peer.connect(server.url))
+        await again.hello("alice")
+
+
+async def test_who_goes_on_although_refused_is_cut_without_an_answer(
+    start_server: StartServer,
+) -> None:
+    server = start_server(*NOBODY_EXEMPT, "--address-connections", "2", "--close-timeout", "4")
+    with ExitStack() as stack:
+        for _ in range(2 + 8):
+            stack.enter_context(plain(server))
+        for _ in range(50):
+            silent = plain(server)
+            assert is_cut(silent)
+            silent.close()
+        assert healthy_from_elsewhere(server)
+
+
+async def test_one_address_connects_only_so_often(start_server: StartServer) -> None:
+    server = start_server(*NOBODY_EXEMPT, "--address-burst", "5", "--address-rate", "0.5")
+    for _ in range(5):
+        plain(server).close()
+    async with Peer.connect(server.url) as refused:
+        assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
+        assert "too often" in (refused.socket.close_reason or "")
+    assert healthy_from_elsewhere(server)
+
+    async def comes_in() -> bool:
+        async with Peer.connect(server.url) as peer:
+            try:
+                await peer.socket.send('{"type":"hello","v":1,"name":"alice"}')
+                await peer.next(Welcome)
+            except (ConnectionClosed, AssertionError):
+                return False
+            return True
+
+    async with asyncio.timeout(PATIENCE):
+        while not await comes_in():
+            await asyncio.sleep(0.5)
+
+
+async def test_the_total_holds_for_everybody(start_server: StartServer) -> None:
+    server = start_server("--connections", "4")
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(plain(server))
+        async with Peer.connect(server.url) as refused:
+            assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
+            assert "as it can hold" in (refused.socket.close_reason or "")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.settle()
+
+
+async def test_as_many_as_the_open_files_allow_and_not_one_that_breaks_the_server(
+    tmp_path: Path,
+) -> None:
+    class Confined(ChatServer):
+        def command(self, *arguments: str) -> list[str]:
+            return ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh", *super().command(*arguments)]
+
+    with Confined(tmp_path / "data") as server, ExitStack() as stack:
+        async with Peer.signed_in(server.url, "alice") as alice:
+            await alice.join("#general")
+            for _ in range(150):
+                stack.enter_context(plain(server))
+            await alice.say("still here")
+            assert is_cut(stack.enter_context(plain(server))), "one more is not left waiting"
+            stack.close()
+            async with Peer.signed_in(server.url, "bob") as bob:
+                await bob.settle()
+        assert "Too many open files" not in server.text
+
+
+@pytest.mark.promise(
+    5,
+    fault="TLS handshakes that are begun and never finished",
+    result="they count as connections of their address; others are served",
+)
+async def test_unfinished_tls_handshakes_are_counted(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(cert)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    server = start_server(
+        *NOBODY_EXEMPT,
+        *("--address-connections", "3", "--tls-cert", str(cert), "--tls-key", str(key)),
+    )
+    trust = ssl.create_default_context(cafile=str(cert))
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(plain(server)).sendall(b"\x16\x03\x01")
+        async with Peer.connect(server.url, ssl=trust) as refused:
+            assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
+        async with Peer.signed_in(server.url, "bob", ssl=trust, local_addr=SOMEBODY_ELSE) as bob:
+            await bob.settle()
+
+    async def comes_in() -> bool:
+        try:
+            async with Peer.signed_in(server.url, "alice", ssl=trust):
+                return True
+        except (AssertionError, ConnectionClosed):
+            return False
+
+    async with asyncio.timeout(PATIENCE):
+        while not await comes_in():
+            await asyncio.sleep(0.1)
+    assert server.stop() == 0
+
+
+@pytest.mark.promise(
+    5,
+    fault="300 sign in at once, more than the server has patience for",
+    result="some are told when to come back (4010), and all come in; a member's commands go on",
+)
+async def test_a_crowd_that_signs_in_at_once_is_spread_and_comes_in(
+    start_server: StartServer,
+) -> None:
+    server = start_server("--sign-in-patience", "0.05", "--heartbeat", "60")
+    told: list[float] = []
+
+    async def come_in(name: str) -> None:
+        while True:
+            async with Peer.connect(server.url) as peer:
+                await peer.post(Hello(v=1, name=name))
+                answer = await peer.next(
+                    Wire, lambda frame: isinstance(frame, Welcome | ErrorFrame)
+                )
+                if isinstance(answer, Welcome):
+                    return
+                assert isinstance(answer, ErrorFrame)
+                assert (answer.code, answer.retryable) == ("unavailable", True)
+                assert answer.retry_after is not None
+                assert await peer.close_code() == CloseCode.OVERLOADED
+            told.append(answer.retry_after)
+            await asyncio.sleep(answer.retry_after)
+
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        async with asyncio.timeout(3 * PATIENCE):
+            async with asyncio.TaskGroup() as crowd:
+                for number in range(300):
+                    crowd.create_task(come_in(f"user-{number}"))
+                for number in range(20):
+                    await alice.say(str(number))
+    assert told, "nobody had to wait"
+    assert all(0 < seconds < 60 for seconds in told)
+
+
+@pytest.mark.promise(
+    5,
+    fault="a peer that lives and never reads, with little waiting for it",
+    result="it is cut within the write timeout and a heartbeat",
+)
+async def test_a_peer_that_never_reads_is_cut_however_little_waits_for_it(
+    start_server: StartServer,
+) -> None:
+    server = start_server(
+        *("--write-timeout", "1", "--heartbeat", "2", "--close-timeout", "0.5"),
+        *("--queue-bytes", str(64 * 1024 * 1024)),
+        *("--limits.rate", "100000", "--limits.burst", "100000"),
+    )
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        before = server.health()["connections"]
+        with socket.socket() as stalled:
+            stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            stalled.connect(("127.0.0.1", server.port))
+            _sign_in_by_hand(stalled, "stalled")
+            gone = threading.Event()
+            pinging = threading.Thread(target=_ping, args=(stalled, gone), daemon=True)
+            pinging.start()
+            eventually(lambda: server.health()["connections"] == before + 1, "it is there")
+            sent, deadline = 0, time.monotonic() + PATIENCE
+            while server.health()["connections"] > before:
+                assert time.monotonic() < deadline, "the peer that never reads was not cut"
+                if sent < 4_000:  # about 16 MB: less than its queue holds
+                    await asyncio.gather(*(alice.say("x" * 4_000) for _ in range(200)))
+                    sent += 200
+            gone.set()
+            pinging.join(PATIENCE)
+        texts = [event for event in alice.kept(Event) if event.kind == "message"]
+        assert len(texts) == sent
+
+
+def _sign_in_by_hand(peer: socket.socket, name: str) -> None:
+    peer.sendall(
+        b"GET / HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    for command in (
+        f'{{"type":"hello","v":1,"name":"{name}"}}',
+        '{"type":"join","channel":"#general"}',
+    ):
+        data = command.encode()
+        peer.sendall(bytes([0x81, 0x80 | len(data)]) + bytes(4) + data)
+
+
+def _ping(peer: socket.socket, gone: threading.Event) -> None:
+    """Show signs of life until the connection is over."""
+    try:
+        while not gone.wait(0.1):
+            peer.sendall(b"\x89\x80\0\0\0\0")
+    except OSError:
+        return
