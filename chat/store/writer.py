@@ -52,6 +52,11 @@ CLOSE_PATIENCE = 1.0
 CLOSE_RETRY = 0.05
 """Seconds that closing waits for the last readers, and between its attempts."""
 CLOSED = "the store is closed"
+NO_WRITES = (
+    "%s takes no writes: %s. All that was acknowledged is kept and can be read; what is sent now "
+    "is refused, and clients send it again. Make room on the disk, or end what holds the file; the "
+    "server then goes on by itself."
+)
 
 _RULES: dict[type, Callable[[Ledger, Any], Outcome]] = {
     Append: append,
@@ -185,8 +190,8 @@ class Writer:
     ) -> Batch:
         """Refuse what was, or might have been, decided by what is rolled back now."""
         reason = _reason(error)
-        if self.fault != reason:
-            log.error("the database takes no writes: %s", reason)
+        if self.fault is None:  # once: the reason may change with every message
+            log.error(NO_WRITES, self._engine.url.database, reason)
         self.fault = reason
         self._probe_at = time.monotonic() + PROBE_EVERY
         kept = decided[: self._untainted]
