@@ -38,8 +38,11 @@ __all__ = [
 
 APPLICATION_ID = 0x63686174  # "chat", in the file's header
 BUSY_SECONDS = 2.0
-"""How long a statement waits for another process's lock (`chat-server token`). A command may wait twice as
-long, behind the commit that found out, and must still be answered before a client loses patience."""
+"""How long a statement waits for another process's lock (`chat-server token`).
+
+A command may wait twice as long, behind the commit that found out, and must still be answered
+before a client loses patience.
+"""
 CHECKPOINT_MS = 50
 """How long a checkpoint waits for readers before it is put off."""
 OLDEST = (3, 35, 0)
