@@ -354,6 +354,14 @@ class Peer:
         """Wait until the server has answered everything sent so far."""
         await self.call(Ping())
 
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until `condition` holds; it is looked at whenever a frame has come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE), self._arrived:
+                await self._arrived.wait_for(lambda: condition() or self._is_over)
+        over = f" (closed: {self.socket.close_code})" if self._is_over else ""
+        assert condition(), f"{what} did not come{over}; what came: {self.frames!r}"
+
     async def close_code(self) -> int | None:
         """Wait until the connection is over; return the close code that the server sent."""
         async with asyncio.timeout(PATIENCE):
@@ -377,10 +385,7 @@ class Peer:
         def position() -> int | None:
             return next((i for i, frame in enumerate(self.frames) if fits(frame)), None)
 
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE), self._arrived:
-                await self._arrived.wait_for(lambda: position() is not None or self._is_over)
+        await self.until(lambda: position() is not None, what)
         index = position()
-        over = f" (closed: {self.socket.close_code})" if self._is_over else ""
-        assert index is not None, f"{what} did not come{over}; what came: {self.frames!r}"
+        assert index is not None
         return self.frames.pop(index)

@@ -16,6 +16,7 @@ from chat.core.rights import (
     check_can_delete,
     check_can_edit,
     check_is_member,
+    check_may_open_direct,
     no_such_channel,
     no_such_message,
 )
@@ -71,6 +72,8 @@ def _append_first(ledger: Ledger, operation: Append) -> Appended:
     """Open the direct channel that a first message is sent to."""
     if operation.kind != "message" or not is_direct(operation.channel):
         raise no_such_channel(operation.channel)
+    # First of all: no other refusal may tell an outsider that the channel does not exist.
+    check_may_open_direct(operation.channel, operation.user.name)
     if operation.body.get("reply_to") is not None:
         raise no_such_message("reply_to")
     channel, created = open_direct(ledger, operation.user, operation.channel)

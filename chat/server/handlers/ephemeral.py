@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Ping, SetStatus, Typing
+from chat.server.handlers import builtin
 from chat.text import is_direct
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = ["ping", "status", "typing"]
 
 def typing(session: Session, command: Typing, reply: Reply) -> None:
     """Tell the room that one types; it is told with the next pulse, and expires."""
+    builtin.refuse(command.channel)
     room = session.room(command.channel)
     if room is None:
         code = ErrorCode.NO_SUCH_CHANNEL if is_direct(command.channel) else ErrorCode.NOT_A_MEMBER

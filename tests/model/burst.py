@@ -1,0 +1,153 @@
+"""Many commands at once in one channel: nobody waits, so the server decides the order.
+
+What it decided is read from the answers, and the model then does the same in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from hypothesis import strategies as st
+
+from chat.errors import ErrorCode
+from chat.protocol.commands import BaseCommand, Command, Delete, Edit, History, Join, React, Send
+from chat.protocol.frames import ErrorFrame, Joined, Ok, Page, ServerFrame
+from chat.protocol.items import Event
+from tests.model.chat import Told
+from tests.model.log import Log
+from tests.model.rules import perform
+from tests.model.world import plain
+
+if TYPE_CHECKING:
+    from tests.model.scene import Scene
+
+__all__ = ["Burst"]
+
+_OVERTAKEN = (ErrorCode.NO_SUCH_MESSAGE, ErrorCode.FORBIDDEN, ErrorCode.LIMIT_REACHED)
+
+
+class Burst:
+    """One burst; `members` are sessions whose people are in the channel of `log`."""
+
+    def __init__(self, scene: Scene, log: Log, members: Sequence[int]) -> None:
+        self.scene = scene
+        self.log = log
+        self.members = members
+        self.sent: list[tuple[int, BaseCommand]] = []
+
+    async def run(self, data: st.DataObject) -> None:
+        """Draw the commands, send them all, and compare what came of them with the model."""
+        scene = self.scene
+        reader = data.draw(st.sampled_from(self.members), label="reader")
+        changes = st.builds(
+            self._change,
+            st.sampled_from(self.members),
+            st.sampled_from([Send] * 4 + [Edit, Delete, React]),
+            st.integers(1, self.log.head),
+        )
+        drawn = data.draw(st.lists(changes, min_size=2, max_size=12), label="changes")
+        at = data.draw(st.integers(0, len(drawn)), label="reads after")
+        reading = self._reading(reader, data.draw(st.booleans(), label="begins anew"))
+        drawn.insert(at, (reader, reading))
+        self.sent = [(number, scene.named(command)) for number, command in drawn]
+        for number, command in self.sent:
+            await scene.devices[number].online.post(cast("Command", command))
+        await self._compare(reader)
+
+    def _change(self, number: int, kind: type[BaseCommand], seq: int) -> tuple[int, BaseCommand]:
+        fields: dict[str, Any] = {"channel": self.log.name}
+        if kind is not Send:
+            fields["seq"] = seq
+        if kind is React:
+            fields["emoji"] = "+1"
+        elif kind is not Delete:
+            fields["text"] = "at once"
+        return number, kind(**fields)
+
+    def _reading(self, number: int, begins_anew: bool) -> BaseCommand:
+        view = self.scene.devices[number].views.get(self.log.name.lower())
+        if begins_anew or view is None or not view.view.coverage.spans:
+            return Join(channel=self.log.name, resume=view.view.resume if view else None)
+        view.view.asked()
+        return History(channel=self.log.name, before=view.view.coverage.spans[-1][0] + 1)
+
+    async def _compare(self, reader: int) -> None:
+        devices = self.scene.devices
+        answers: dict[str, ServerFrame] = {}
+        for number in {number for number, _command in self.sent}:
+            ids = {command.id or "" for sender, command in self.sent if sender == number}
+            answers |= await devices[number].answers(ids)
+        told = self._replayed(answers)
+        for number in self.scene.online:
+            found = await devices[number].settled()
+            self._compare_answers(found, told.get(number, []))
+            self._compare_events(found, told.get(number, []))
+        for number, command in self.sent:
+            view = devices[number].views.get(self.log.name.lower())
+            page = answers[command.id or ""]
+            if isinstance(command, History) and isinstance(page, Page) and view and command.before:
+                view.view.apply_before(page, command.before)
+                view.view.answered()
+
+    def _replayed(self, answers: dict[str, ServerFrame]) -> Told:
+        """Return what the model tells, when it does what was done in the order of the answers."""
+        order = sorted(self.sent, key=lambda sent: _place(answers[sent[1].id or ""]))
+        told: Told = {}
+        for number, command in order:
+            answer = answers[command.id or ""]
+            if isinstance(answer, ErrorFrame):
+                assert answer.code in _OVERTAKEN
+            elif isinstance(answer, Ok) and answer.seq is None:
+                assert isinstance(command, React)
+            else:
+                for each, frames in perform(self.scene.chat, number, command).items():
+                    told.setdefault(each, []).extend(frames)
+        return told
+
+    def _compare_answers(self, found: list[ServerFrame], told: list[ServerFrame]) -> None:
+        """Each command is answered once, with the right answer, and `ok` follows one's event."""
+        mine, expected = _answers(found), _answers(told)
+        overtaken = [frame for frame in mine.values() if _place(frame) == _LAST]
+        assert len(mine) == len(expected) + len(overtaken)
+        for command_id, frame in expected.items():
+            assert plain(mine[command_id]) == plain(frame)
+        events = [frame.mid for frame in found if isinstance(frame, Event)]
+        before: list[str] = []
+        for frame in found:
+            if isinstance(frame, Event):
+                before.append(frame.mid)
+            elif isinstance(frame, Ok) and frame.mid in events:
+                assert frame.mid in before, "`ok` came before its event"
+
+    def _compare_events(self, found: list[ServerFrame], told: list[ServerFrame]) -> None:
+        """Every event in order; who begins anew gets none between its command and the answer."""
+        before, after = _events(found)
+        expected_before, expected_after = _events(told)
+        assert after == expected_after
+        assert before == expected_before[: len(before)]
+        if not any(isinstance(frame, Joined) for frame in found):
+            assert len(before) == len(expected_before)
+
+
+_LAST = float("inf")
+
+
+def _place(answer: ServerFrame) -> float:
+    """Return where in the order of events a command was carried out."""
+    if isinstance(answer, Joined | Page):
+        return answer.head + 0.5
+    return _LAST if not isinstance(answer, Ok) or answer.seq is None else answer.seq
+
+
+def _answers(frames: list[ServerFrame]) -> dict[str | None, ServerFrame]:
+    """Return what is no event, by the id of the command that it answers."""
+    return {getattr(frame, "id", None): frame for frame in frames if not isinstance(frame, Event)}
+
+
+def _events(frames: list[ServerFrame]) -> tuple[list[Any], list[Any]]:
+    """Return the events before a `joined`, and those after it."""
+    joined = next((n for n, frame in enumerate(frames) if isinstance(frame, Joined)), len(frames))
+    parts = frames[:joined], frames[joined:]
+    before, after = ([plain(each) for each in part if isinstance(each, Event)] for part in parts)
+    return before, after

@@ -1,0 +1,275 @@
+"""Everything the server knows, as plainly as it can be said, and whom it tells what happens.
+
+Written from the design, not from the server; `rules` says what each command does to it. Ids, clocks
+and epochs, which only the server can know, stand in frames as `UNKNOWN` or 0. Presence and typing
+are told later, and as a whole: see `Chat.presence_of` and `Log.typing`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chat.errors import ErrorCode
+from chat.protocol import PROTOCOL_VERSION, commands
+from chat.protocol.commands import ResumeFrom
+from chat.protocol.frames import (
+    ErrorFrame,
+    Joined,
+    Member,
+    Membership,
+    Ok,
+    ServerFrame,
+    ServerInfo,
+    Welcome,
+)
+from chat.protocol.values import Limits
+from tests.model.log import UNKNOWN, Entry, Log
+
+__all__ = ["Chat", "Present", "Refused", "Told", "key_of", "refusal"]
+
+Told = dict[int, list[ServerFrame]]
+"""What each session must get, by the session's number."""
+RANKED = ("busy", "online", "away")
+
+
+class Refused(Exception):
+    """A command is refused."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        self.code = code
+
+
+@dataclass
+class Present:
+    """A signed-in session."""
+
+    user: str
+    status: str = "online"
+    following: set[str] = field(default_factory=set)
+    """Channels whose events it gets, by key."""
+    hears_echo: bool = False
+
+
+class Chat:
+    """Everything the server knows.
+
+    Args:
+        limits: those in force.
+        window: missed events beyond which a position is not continued.
+    """
+
+    def __init__(self, limits: Limits, window: int) -> None:
+        self.limits = limits
+        self.window = window
+        self.users: dict[str, str] = {}
+        self.logs: dict[str, Log] = {"#general": Log("#general")}
+        self.sent: dict[tuple[str, str], tuple[str, str, int | None, int]] = {}
+        self.sessions: dict[int, Present] = {}
+        self.told: Told = {}
+        """What the command that is being carried out tells."""
+
+    # Sessions
+
+    def hello(
+        self, number: int, name: str, positions: Mapping[str, ResumeFrom], *, is_known: bool
+    ) -> Told:
+        """Sign in: `is_known` says whether the client has a token of that name already."""
+        self.told = defaultdict(list)
+        if is_new := name.lower() not in self.users:
+            self.users[name.lower()] = name
+            self.enter(self.logs["#general"], name, "member")
+        user = self.users[name.lower()]
+        self.sessions[number] = Present(user)
+        mine = sorted((key, log) for key, log in self.logs.items() if user in log.roles)
+        welcome = Welcome(
+            v=PROTOCOL_VERSION,
+            user=user,
+            token=UNKNOWN if is_new and not is_known else None,
+            session=UNKNOWN,
+            server=ServerInfo(id=UNKNOWN, name="chat", version=UNKNOWN),
+            limits=self.limits,
+            heartbeat=0,
+            channels=tuple(
+                Membership(
+                    channel=log.name,
+                    epoch=UNKNOWN,
+                    head=log.head,
+                    role=log.roles[user],
+                    topic=log.topic,
+                    **self.counts(log, user),
+                )
+                for _key, log in mine
+            ),
+        )
+        self.told[number].append(welcome)
+        for channel, position in positions.items():
+            log = self.logs[key_of(channel)]
+            if user in log.roles:
+                self.follow(number, log, position)
+            else:
+                self.told[number].append(refusal(ErrorCode.NOT_A_MEMBER, None))
+        return self.told
+
+    def gone(self, number: int) -> None:
+        """Note that a session ended."""
+        user = self.sessions.pop(number).user
+        if not self.sessions_of(user):
+            for log in self.logs.values():
+                self.stop_typing(log, user)
+
+    def restarted(self) -> None:
+        """Note that the server lost everything but its logs."""
+        for number in list(self.sessions):
+            self.gone(number)
+
+    def sessions_of(self, user: str) -> list[int]:
+        """Return the sessions of a person."""
+        return [number for number, present in self.sessions.items() if present.user == user]
+
+    def presence_of(self, user: str) -> str:
+        """Return how others see a person: busy if any session says so, away if all do."""
+        said = {self.sessions[number].status for number in self.sessions_of(user)}
+        return next((status for status in RANKED if status in said), "offline")
+
+    # What rules are made of
+
+    def seat(self, number: int, channel: str) -> tuple[str, Log]:
+        """Return who asks, and the channel they are in; outsiders hear of no direct channel."""
+        user = self.sessions[number].user
+        log = self.logs.get(key_of(channel))
+        if log is None or (log.is_direct and user not in log.roles):
+            raise Refused(ErrorCode.NO_SUCH_CHANNEL)
+        if user not in log.roles:
+            raise Refused(ErrorCode.NOT_A_MEMBER)
+        return user, log
+
+    def is_repeated(self, number: int, command: Any, target: int | None) -> bool:
+        """Answer a command whose cid was used for the same before, whatever one may do now."""
+        sent = self.sent.get((self.sessions[number].user, command.cid or ""))
+        if command.cid is None or sent is None:
+            return False
+        *meaning, seq = sent
+        if meaning != [key_of(command.channel), command.type, target]:
+            raise Refused(ErrorCode.CID_REUSED)
+        ok = Ok(id=command.id, cid=command.cid, seq=seq, mid=UNKNOWN, ts=0, duplicate=True)
+        self.told[number].append(ok)
+        return True
+
+    def append(self, log: Log, user: str, kind: str, **fields: Any) -> Entry:
+        """Append an event, and tell it to all who follow."""
+        entry = log.add(user, kind, **fields)
+        event = entry.event(log.name)
+        for number, present in self.sessions.items():
+            if key_of(log.name) in present.following:
+                self.told[number].append(event)
+        return entry
+
+    def done(self, number: int, command: Any, entry: Entry) -> None:
+        """Answer what was appended; from now on its cid means that."""
+        if entry.cid is not None:
+            meaning = key_of(command.channel), command.type, entry.target
+            self.sent[entry.author, entry.cid] = (*meaning, entry.seq)
+        ok = Ok(id=command.id, seq=entry.seq, mid=UNKNOWN, ts=0, cid=entry.cid)
+        self.told[number].append(ok)
+
+    def ok(self, number: int, command: commands.BaseCommand) -> None:
+        """Answer that a command is done."""
+        self.told[number].append(Ok(id=command.id))
+
+    def enter(self, log: Log, user: str, role: str) -> None:
+        """Make a member, who has read everything up to now."""
+        entry = self.append(log, user, "join")
+        log.roles[user], log.read[user] = role, entry.seq
+
+    def check_may_open(self, user: str, channel: str) -> None:
+        """Refuse to open a direct channel among others."""
+        if user.lower() not in channel[1:].lower().split(","):
+            raise Refused(ErrorCode.NO_SUCH_CHANNEL)
+
+    def open(self, user: str, channel: str) -> Log:
+        """Open a direct channel, which nobody has read anything of."""
+        self.check_may_open(user, channel)
+        names = sorted(set(channel[1:].lower().split(",")))
+        if any(name not in self.users for name in names):
+            raise Refused(ErrorCode.NO_SUCH_USER)
+        people = [self.users[name] for name in names]
+        log = self.logs[key_of(channel)] = Log("@" + ",".join(people))
+        for person in people:
+            log.roles[person], log.read[person] = "member", 0
+        return log
+
+    def announce(self, number: int, log: Log) -> None:
+        """Have the other devices of new members follow: one's own, and of all of a direct one."""
+        user = self.sessions[number].user
+        for other, present in self.sessions.items():
+            is_new = present.user in log.roles if log.is_direct else present.user == user
+            if is_new and other != number:
+                self.follow(other, log)
+
+    def follow(
+        self, number: int, log: Log, position: ResumeFrom | None = None, id: str | None = None
+    ) -> None:
+        """Tell a member's session the channel, from its position on if that leads somewhere."""
+        user, key = self.sessions[number].user, key_of(log.name)
+        recovered = position is not None and 0 <= log.head - position.after <= self.window
+        limit = min(100, self.limits.page)
+        if position is not None and recovered:
+            entries, complete = self.after(log, position.after, limit)
+        else:
+            entries, complete = log.lines[-limit:], True
+        following = self.sessions[number].following
+        following.add(key) if complete else following.discard(key)
+        members = self.members(log)
+        joined = Joined(
+            id=id,
+            channel=log.name,
+            epoch=UNKNOWN,
+            head=log.head,
+            topic=log.topic,
+            role=log.roles[user],
+            members=members,
+            member_count=len(members),
+            recovered=recovered,
+            items=tuple(entry.item() for entry in entries),
+            complete=complete,
+            **self.counts(log, user),
+        )
+        self.told[number].append(joined)
+
+    def after(self, log: Log, after: int, limit: int) -> tuple[list[Entry], bool]:
+        """Return the events after a position, and whether these are all."""
+        entries = log.entries[after : after + limit]
+        return entries, after + len(entries) >= log.head
+
+    def members(self, log: Log) -> tuple[Member, ...]:
+        """Return who is in a channel, by name."""
+        return tuple(
+            Member(name=name, role=log.roles[name], presence=self.presence_of(name))
+            for name in sorted(log.roles, key=str.lower)
+        )
+
+    def counts(self, log: Log, user: str) -> dict[str, Any]:
+        """Return how far a member has read, and what is left."""
+        unread, mentions = (min(count, self.limits.unread) for count in log.unread(user))
+        return {"read": log.read[user], "unread": unread, "mentions": mentions}
+
+    def stop_typing(self, log: Log, user: str) -> None:
+        """Note that somebody does not type any more."""
+        if user in log.typing:
+            log.typing.remove(user)
+
+
+def key_of(channel: str) -> str:
+    """Return what a channel's name means, however it is spelled."""
+    folded = channel.lower()
+    if not folded.startswith("@"):
+        return folded
+    return "@" + ",".join(sorted(set(folded[1:].split(","))))
+
+
+def refusal(code: ErrorCode, id: str | None) -> ErrorFrame:
+    """Return the frame that refuses a command."""
+    return ErrorFrame(id=id, code=code.value, message=UNKNOWN, retryable=False)

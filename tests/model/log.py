@@ -1,0 +1,143 @@
+"""One channel as the model keeps it: what happened, and what of it can still be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from chat.protocol.items import Event, Item
+
+__all__ = ["UNKNOWN", "Entry", "Log", "mentioned_in"]
+
+UNKNOWN = "?"
+"""Stands for what only the server can know: an epoch, a mid."""
+LINES = ("message", "topic", "join", "leave")
+_NAME = re.compile(r"@(\w+)")
+
+
+@dataclass
+class Entry:
+    """One event, and what later ones made of it."""
+
+    seq: int
+    author: str
+    kind: str
+    cid: str | None = None
+    target: int | None = None
+    text: str | None = None
+    me: bool = False
+    reply_to: int | None = None
+    mentions: tuple[str, ...] = ()
+    emoji: str | None = None
+    remove: bool = False
+    topic: str | None = None
+    rev: int = 0
+    is_edited: bool = False
+    is_erased: bool = False
+    reactions: dict[str, list[str]] = field(default_factory=dict)
+
+    def event(self, channel: str) -> Event:
+        """Return it as it is told when it happens."""
+        return Event(channel=channel, **self._body())
+
+    def item(self) -> Item:
+        """Return it as it is read now."""
+        return Item(
+            **self._body(),
+            rev=self.rev,
+            edited=self.is_edited,
+            erased=self.is_erased,
+            reactions={emoji: tuple(names) for emoji, names in self.reactions.items()},
+        )
+
+    def erase(self) -> None:
+        """Lose what it said."""
+        self.text, self.emoji, self.mentions, self.is_erased = None, None, (), True
+
+    def _body(self) -> dict[str, Any]:
+        names = ("seq", "author", "kind", "cid", "target", "text", "me", "reply_to", "mentions")
+        more = ("emoji", "remove", "topic")
+        return {"mid": UNKNOWN, "ts": 0} | {name: getattr(self, name) for name in (*names, *more)}
+
+
+@dataclass
+class Log:
+    """A channel: its events, who is in it with which role, and how far each has read."""
+
+    name: str
+    entries: list[Entry] = field(default_factory=list)
+    roles: dict[str, str] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
+    topic: str = ""
+    typing: list[str] = field(default_factory=list)
+
+    @property
+    def head(self) -> int:
+        """The last number."""
+        return len(self.entries)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is closed to all but those it is named after."""
+        return self.name.startswith("@")
+
+    @property
+    def lines(self) -> list[Entry]:
+        """What has a line of its own in a timeline."""
+        return [entry for entry in self.entries if entry.kind in LINES]
+
+    def message(self, seq: int) -> Entry | None:
+        """Return the message of this number, if it is one and was not deleted."""
+        found = self.entries[seq - 1] if 0 < seq <= self.head else None
+        is_there = found is not None and found.kind == "message" and not found.is_erased
+        return found if is_there else None
+
+    def add(self, author: str, kind: str, **fields: Any) -> Entry:
+        """Append an event, and fold it into the message it is about."""
+        seq = self.head + 1
+        entry = Entry(seq, author, kind, rev=seq, **fields)
+        if entry.target is not None:
+            target = self.entries[entry.target - 1]
+            about = [other for other in self.entries if other.target == entry.target]
+            target.rev = seq
+            self._fold(entry, target, about)
+        self.entries.append(entry)
+        return entry
+
+    def unread(self, user: str) -> tuple[int, int]:
+        """Return how many messages a member has not read, and how many of them name them."""
+        above = [
+            entry
+            for entry in self.entries[self.read[user] :]
+            if entry.kind == "message" and entry.author != user and not entry.is_erased
+        ]
+        return len(above), sum(user in entry.mentions for entry in above)
+
+    def _fold(self, entry: Entry, target: Entry, about: Iterable[Entry]) -> None:
+        if entry.kind == "edit":
+            target.text, target.mentions, target.is_edited = entry.text, entry.mentions, True
+            for other in about:
+                if other.kind == "edit":
+                    other.erase()
+        elif entry.kind == "delete":
+            for other in (target, *about):
+                other.erase()
+            target.reactions.clear()
+        else:
+            assert entry.emoji is not None
+            names = target.reactions.setdefault(entry.emoji, [])
+            if entry.remove:
+                names.remove(entry.author)
+            else:
+                names.append(entry.author)
+            if not names:
+                del target.reactions[entry.emoji]
+
+
+def mentioned_in(text: str, members: Iterable[str]) -> tuple[str, ...]:
+    """Return the members whom `text` names, each once, in the order in which it names them."""
+    spelled = {name.lower(): name for name in members}
+    named = [name.lower() for name in _NAME.findall(text)]
+    return tuple(dict.fromkeys(spelled[name] for name in named if name in spelled))

@@ -1,0 +1,225 @@
+"""Whatever people do, in any order: what the server tells is compared with the model at every step.
+
+Also compared is what the client's own code has made of the frames so far, with what the model says
+a session that begins anew is told: state plus events is state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from chat.protocol.commands import (
+    Channels,
+    Delete,
+    Edit,
+    History,
+    Join,
+    Leave,
+    Mark,
+    React,
+    Send,
+    SetStatus,
+    SetTopic,
+    Typing,
+    Who,
+)
+from tests.model.burst import Burst
+from tests.model.scene import Scene
+from tests.model.world import World
+
+__all__ = ["ProtocolMachine"]
+
+T = TypeVar("T")
+PEOPLE = ["alice", "Bob", "carol", "dave"]
+DEVICES_MAX = 6
+
+# Mostly one channel and its first messages: chance should meet what it has met before.
+PUBLIC = ["#ONE", "#Two", "#general", "#none", "#echo"]
+DIRECT = ["@bob,ALICE", "@alice,Bob,carol", "@carol,dave", "@alice,nobody"]
+channels = st.sampled_from(["#one"] * 6 + ["@alice,Bob"] * 2 + PUBLIC + DIRECT)
+devices = st.integers(0, DEVICES_MAX - 1)
+seqs = st.integers(1, 12) | st.integers(1, 60)
+cids = st.none() | st.none() | st.sampled_from("xyz")
+texts = st.sampled_from(
+    ["hello", "hi @alice", "@BOB, @carol: @bob!", "a\nb\t👋🏽", "@dave @nobody"]
+)
+emoji = st.sampled_from(["+1", "👍🏽", "heart"])
+
+
+class ProtocolMachine(RuleBasedStateMachine):
+    """People, their devices, and the server of `world`."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.world = world
+        self.scene = Scene(world)
+        self.is_broken = False
+        self.run(self.world.start())
+
+    def teardown(self) -> None:
+        """Let everybody agree, then end everything."""
+        try:
+            if not self.is_broken:
+                self.everybody_agrees()
+        finally:
+            for device in self.scene.devices:
+                if device.is_online:
+                    self.run(device.disconnect())
+            self.run(self.world.stop())
+            self.loop.close()
+
+    def run(self, doing: Coroutine[Any, Any, T]) -> T:
+        """Do something in this machine's event loop."""
+        try:
+            return self.loop.run_until_complete(doing)
+        except BaseException:
+            self.is_broken = True
+            raise
+
+    # Coming and going
+
+    @initialize()
+    def begin(self) -> None:
+        """Have two people in one channel, the second with two devices."""
+        for name in ("alice", "Bob", "Bob"):
+            self.run(self.scene.connect(self.scene.new_device(name), {}))
+        for number in (0, 1):
+            self.run(self.scene.step(number, Join(channel="#one")))
+
+    @precondition(lambda self: len(self.scene.online) < DEVICES_MAX)
+    @rule(name=st.sampled_from(PEOPLE), is_new=st.booleans(), remembers=st.booleans())
+    def come(self, name: str, is_new: bool, remembers: bool) -> None:
+        offline = [each for each in self.scene.devices if not each.is_online and each.name == name]
+        device = self.scene.new_device(name) if is_new or not offline else offline[0]
+        self.run(self.scene.connect(device, device.positions() if remembers else {}))
+
+    @precondition(lambda self: len(self.scene.online) > 1)
+    @rule(device=devices)
+    def go(self, device: int) -> None:
+        number = self.scene.pick(device)
+        self.run(self.scene.disconnect(number))
+
+    @rule()
+    def restart(self) -> None:
+        """The server stops and starts; the logs and their epochs are the same."""
+        self.run(self.scene.restart())
+
+    # Commands
+
+    @rule(device=devices, channel=channels, remembers=st.booleans())
+    def join(self, device: int, channel: str, remembers: bool) -> None:
+        number = self.scene.pick(device)
+        position = self.scene.devices[number].positions().get(self.scene.stored(channel))
+        self.run(
+            self.scene.step(number, Join(channel=channel, resume=position if remembers else None))
+        )
+
+    @rule(device=devices, channel=channels)
+    def leave(self, device: int, channel: str) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Leave(channel=channel)))
+
+    @rule(
+        device=devices,
+        channel=channels,
+        text=texts,
+        cid=cids,
+        reply_to=st.none() | st.none() | seqs,
+        me=st.booleans(),
+    )
+    def send(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Send(**fields)))
+
+    @rule(device=devices, channel=channels, seq=seqs, text=texts, cid=cids)
+    def edit(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Edit(**fields)))
+
+    @rule(device=devices, channel=channels, seq=seqs, cid=cids)
+    def delete(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Delete(**fields)))
+
+    @rule(device=devices, channel=channels, seq=seqs, emoji=emoji, remove=st.booleans(), cid=cids)
+    def react(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), React(**fields)))
+
+    @rule(
+        device=devices,
+        channel=channels,
+        anchor=st.sampled_from(["before", "after", "around", None]),
+        seq=seqs,
+        limit=st.integers(1, 20),
+    )
+    def history(self, device: int, channel: str, anchor: str | None, seq: int, limit: int) -> None:
+        where = {} if anchor is None else {anchor: seq}
+        command = History(channel=channel, limit=limit, **where)  # type: ignore[arg-type]
+        self.run(self.scene.step(self.scene.pick(device), command))
+
+    @rule(device=devices, channel=channels, seq=seqs)
+    def mark(self, device: int, channel: str, seq: int) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Mark(channel=channel, seq=seq)))
+
+    @rule(device=devices, channel=channels, state=st.sampled_from(["start", "start", "stop"]))
+    def typing(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Typing(**fields)))
+
+    @rule(device=devices, status=st.sampled_from(["online", "away", "busy"]))
+    def status(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), SetStatus(**fields)))
+
+    @rule(device=devices, channel=channels, topic=st.sampled_from(["", "tea", "coffee"]))
+    def topic(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), SetTopic(**fields)))
+
+    @rule(device=devices, channel=channels)
+    def look_around(self, device: int, channel: str) -> None:
+        number = self.scene.pick(device)
+        self.run(self.scene.step(number, Channels()))
+        self.run(self.scene.step(number, Who(channel=channel)))
+
+    # Following
+
+    @rule(device=devices, data=st.data())
+    def read_on(self, device: int, data: st.DataObject) -> None:
+        """Read what a view lacks at its end, one page."""
+        number = self.scene.pick(device)
+        if views := self.scene.lacking(number):
+            view = data.draw(st.sampled_from(views))
+            self.run(self.scene.read_after(number, view))
+
+    @rule(device=devices, data=st.data())
+    def scroll_back(self, device: int, data: st.DataObject) -> None:
+        """Read what a view lacks at its beginning, one page."""
+        number = self.scene.pick(device)
+        views = [view for view in self.scene.attached(number) if view.view.coverage.spans]
+        if views:
+            self.run(self.scene.read_before(number, data.draw(st.sampled_from(views))))
+
+    @rule()
+    def heartbeat(self) -> None:
+        """Every session is told the heads of its own channels, and of no other."""
+        self.run(self.scene.heartbeat())
+
+    @rule(data=st.data())
+    def talk_at_once(self, data: st.DataObject) -> None:
+        """Several devices send without waiting, while another begins anew or reads back."""
+        scene = self.scene
+        log = scene.chat.logs["#one"]
+        members = [number for number in scene.online if scene.user(number) in log.roles]
+        if members:
+            self.run(Burst(scene, log, members).run(data))
+
+    @rule()
+    def everybody_agrees(self) -> None:
+        """Every view, when all is told, is what the model says."""
+        self.run(self.scene.agree())
+
+    @precondition(lambda self: len(self.scene.online) < DEVICES_MAX)
+    @rule(name=st.sampled_from(PEOPLE[:2]))
+    def fetch_anew(self, name: str) -> None:
+        """A session that knows nothing is told all there is."""
+        self.run(self.scene.fetch_anew(name))

@@ -1,0 +1,279 @@
+"""What each command does: `perform` returns the frames that each session must get."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from chat.errors import ErrorCode
+from chat.protocol import commands
+from chat.protocol.frames import (
+    ChannelList,
+    ChannelListing,
+    Joined,
+    Member,
+    Members,
+    Ok,
+    Page,
+    Read,
+    Tick,
+)
+from tests.model.chat import Chat, Refused, Told, key_of, refusal
+from tests.model.log import UNKNOWN, Entry, Log, mentioned_in
+
+__all__ = ["perform"]
+
+ECHO = "#echo"
+
+
+def perform(chat: Chat, number: int, command: commands.BaseCommand) -> Told:
+    """Carry out a command of a session."""
+    chat.told = defaultdict(list)
+    heads = {key: log.head for key, log in chat.logs.items()}
+    try:
+        if getattr(command, "channel", None) == ECHO and type(command) not in _FOR_ECHO:
+            raise Refused(ErrorCode.FORBIDDEN)
+        _RULES[type(command)](chat, number, command)
+    except Refused as refused:
+        assert {key: log.head for key, log in chat.logs.items()} == heads
+        chat.told = {number: [refusal(refused.code, command.id)]}
+    return chat.told
+
+
+def _join(chat: Chat, number: int, join: commands.Join) -> None:
+    if join.channel == ECHO:
+        _hear_echo(chat, number, join)
+        return
+    user = chat.sessions[number].user
+    log = chat.logs.get(key_of(join.channel))
+    is_news = log is None or user not in log.roles
+    if log is None and join.channel.startswith("@"):
+        log = chat.open(user, join.channel)
+    elif log is None:
+        log = chat.logs[key_of(join.channel)] = Log(join.channel)
+        chat.enter(log, user, "owner")
+    elif is_news:
+        if log.is_direct:
+            raise Refused(ErrorCode.NO_SUCH_CHANNEL)
+        chat.enter(log, user, "member")
+    chat.follow(number, log, join.resume, join.id)
+    if is_news:
+        chat.announce(number, log)
+
+
+def _hear_echo(chat: Chat, number: int, join: commands.Join) -> None:
+    present = chat.sessions[number]
+    present.hears_echo = True
+    counts: dict[str, Any] = {"head": 0, "read": 0, "unread": 0, "mentions": 0, "member_count": 1}
+    chat.told[number].append(
+        Joined(
+            id=join.id,
+            channel=ECHO,
+            epoch=UNKNOWN,
+            topic="whatever you send comes back to you alone",
+            role="member",
+            members=(Member(name=present.user, role="member", presence="online"),),
+            recovered=True,
+            items=(),
+            complete=True,
+            **counts,
+        )
+    )
+
+
+def _leave(chat: Chat, number: int, leave: commands.Leave) -> None:
+    if leave.channel == ECHO:
+        if not chat.sessions[number].hears_echo:
+            raise Refused(ErrorCode.NOT_A_MEMBER)
+        chat.sessions[number].hears_echo = False
+        chat.ok(number, leave)
+        return
+    user, log = chat.seat(number, leave.channel)
+    if log.is_direct:
+        raise Refused(ErrorCode.FORBIDDEN)
+    chat.append(log, user, "leave")
+    del log.roles[user], log.read[user]
+    chat.stop_typing(log, user)
+    for device in chat.sessions_of(user):
+        chat.sessions[device].following.discard(key_of(log.name))
+    chat.ok(number, leave)
+
+
+def _send(chat: Chat, number: int, send: commands.Send) -> None:
+    present = chat.sessions[number]
+    if send.channel == ECHO:
+        if not present.hears_echo:
+            raise Refused(ErrorCode.NOT_A_MEMBER)
+        chat.told[number].append(Tick(channel=ECHO, text=send.text))
+        chat.ok(number, send)
+        return
+    if (known := chat.logs.get(key_of(send.channel))) is not None:
+        chat.stop_typing(known, present.user)  # whatever comes of it
+    if chat.is_repeated(number, send, None):
+        return
+    is_new = send.channel.startswith("@") and key_of(send.channel) not in chat.logs
+    if is_new:
+        chat.check_may_open(present.user, send.channel)
+        if send.reply_to is not None:
+            raise Refused(ErrorCode.NO_SUCH_MESSAGE)
+        chat.open(present.user, send.channel)
+    user, log = chat.seat(number, send.channel)
+    if send.reply_to is not None and (
+        send.reply_to > log.head or log.entries[send.reply_to - 1].kind != "message"
+    ):
+        raise Refused(ErrorCode.NO_SUCH_MESSAGE)
+    body = {"text": send.text, "mentions": mentioned_in(send.text, log.roles)}
+    entry = chat.append(
+        log, user, "message", cid=send.cid, me=send.me, reply_to=send.reply_to, **body
+    )
+    chat.done(number, send, entry)
+    if is_new:
+        chat.follow(number, log)
+        chat.announce(number, log)
+
+
+def _change(chat: Chat, number: int, change: commands.Edit | commands.Delete) -> None:
+    if chat.is_repeated(number, change, change.seq):
+        return
+    user, log = chat.seat(number, change.channel)
+    message = log.message(change.seq)
+    if message is None:
+        raise Refused(ErrorCode.NO_SUCH_MESSAGE)
+    may_delete = isinstance(change, commands.Delete) and log.roles[user] == "owner"
+    if message.author != user and not may_delete:
+        raise Refused(ErrorCode.FORBIDDEN)
+    fields: dict[str, Any] = {"target": change.seq, "cid": change.cid}
+    if isinstance(change, commands.Edit):
+        fields |= {"text": change.text, "mentions": mentioned_in(change.text, log.roles)}
+    chat.done(number, change, chat.append(log, user, change.type, **fields))
+
+
+def _react(chat: Chat, number: int, react: commands.React) -> None:
+    if chat.is_repeated(number, react, react.seq):
+        return
+    user, log = chat.seat(number, react.channel)
+    message = log.message(react.seq)
+    if message is None:
+        raise Refused(ErrorCode.NO_SUCH_MESSAGE)
+    if react.remove != (user in message.reactions.get(react.emoji, ())):
+        chat.told[number].append(Ok(id=react.id, cid=react.cid, duplicate=True))
+        return
+    if len({*message.reactions, react.emoji}) > chat.limits.reactions:
+        raise Refused(ErrorCode.LIMIT_REACHED)
+    entry = chat.append(
+        log,
+        user,
+        "react",
+        target=react.seq,
+        emoji=react.emoji,
+        remove=react.remove,
+        cid=react.cid,
+    )
+    chat.done(number, react, entry)
+
+
+def _topic(chat: Chat, number: int, topic: commands.SetTopic) -> None:
+    user, log = chat.seat(number, topic.channel)
+    log.topic = topic.topic
+    chat.done(number, topic, chat.append(log, user, "topic", topic=topic.topic))
+
+
+def _history(chat: Chat, number: int, history: commands.History) -> None:
+    _user, log = chat.seat(number, history.channel)
+    limit = min(history.limit, chat.limits.page)
+    if history.after is not None:
+        entries, complete = chat.after(log, history.after, limit)
+        if complete:
+            chat.sessions[number].following.add(key_of(log.name))
+    else:
+        anchor = log.head + 1 if history.before is None else history.before
+        later: list[Entry] = []
+        if history.around is not None:
+            anchor = history.around
+            later = [line for line in log.lines if line.seq >= anchor][: limit - limit // 2]
+        earlier = [line for line in log.lines if line.seq < anchor]
+        count = limit - len(later)
+        entries = [*(earlier[-count:] if count else ()), *later]
+        complete = len(earlier) <= count
+    chat.told[number].append(
+        Page(
+            id=history.id,
+            channel=log.name,
+            epoch=UNKNOWN,
+            items=tuple(entry.item() for entry in entries),
+            complete=complete,
+            head=log.head,
+        )
+    )
+
+
+def _mark(chat: Chat, number: int, mark: commands.Mark) -> None:
+    user, log = chat.seat(number, mark.channel)
+    if mark.seq > log.head:
+        raise Refused(ErrorCode.INVALID)
+    if mark.seq > log.read[user]:
+        log.read[user] = mark.seq
+        counts = chat.counts(log, user)
+        read = Read(
+            channel=log.name,
+            version=mark.seq,
+            seq=mark.seq,
+            unread=counts["unread"],
+            mentions=counts["mentions"],
+        )
+        for device in chat.sessions_of(user):
+            chat.told[device].append(read)
+    chat.told[number].append(Ok(id=mark.id, seq=log.read[user] or None))
+
+
+def _typing(chat: Chat, number: int, typing: commands.Typing) -> None:
+    user = chat.sessions[number].user
+    log = chat.logs.get(key_of(typing.channel))
+    if log is None or user not in log.roles:  # answered from memory, which knows one's own
+        is_direct = typing.channel.startswith("@")
+        raise Refused(ErrorCode.NO_SUCH_CHANNEL if is_direct else ErrorCode.NOT_A_MEMBER)
+    if typing.state == "stop":
+        chat.stop_typing(log, user)
+    elif user not in log.typing:
+        log.typing.append(user)
+    chat.ok(number, typing)
+
+
+def _status(chat: Chat, number: int, status: commands.SetStatus) -> None:
+    chat.sessions[number].status = status.status
+    chat.ok(number, status)
+
+
+def _channels(chat: Chat, number: int, channels: commands.Channels) -> None:
+    public = sorted((key, log) for key, log in chat.logs.items() if not log.is_direct)
+    listed = tuple(
+        ChannelListing(channel=log.name, topic=log.topic, members=len(log.roles))
+        for _key, log in public
+    )
+    chat.told[number].append(ChannelList(id=channels.id, channels=listed))
+
+
+def _who(chat: Chat, number: int, who: commands.Who) -> None:
+    _user, log = chat.seat(number, who.channel)
+    members = chat.members(log)
+    chat.told[number].append(Members(id=who.id, channel=log.name, members=members))
+
+
+_FOR_ECHO = (commands.Join, commands.Leave, commands.Send)
+_RULES: dict[type, Callable[[Chat, int, Any], None]] = {
+    commands.Join: _join,
+    commands.Leave: _leave,
+    commands.Send: _send,
+    commands.Edit: _change,
+    commands.Delete: _change,
+    commands.React: _react,
+    commands.SetTopic: _topic,
+    commands.History: _history,
+    commands.Mark: _mark,
+    commands.Typing: _typing,
+    commands.SetStatus: _status,
+    commands.Channels: _channels,
+    commands.Who: _who,
+    commands.Ping: lambda chat, number, ping: chat.ok(number, ping),
+}

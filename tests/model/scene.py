@@ -1,0 +1,209 @@
+"""Devices and the model side by side: each step is taken by both, and what is told is compared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+from chat.client.folding import message_of
+from chat.client.followed import Followed
+from chat.protocol.commands import BaseCommand, Command, History, Join, Leave, Ping, ResumeFrom
+from chat.protocol.frames import Heads, Page, ServerFrame
+from chat.server import services
+from chat.text import fold
+from tests.model.chat import Chat, Told, key_of
+from tests.model.log import LINES, Log
+from tests.model.rules import perform
+from tests.model.world import LIMITS, WINDOW, Device, World, plain
+
+__all__ = ["Scene"]
+
+
+class Scene:
+    """The server of `world`, devices that talk to it, and `chat`, the model.
+
+    A device's number is its place in `devices`, and that of its session in the model.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.chat = Chat(LIMITS, WINDOW)
+        self.devices: list[Device] = []
+        self._commands = 0
+
+    @property
+    def online(self) -> list[int]:
+        """The numbers of the devices that are connected."""
+        return [number for number, device in enumerate(self.devices) if device.is_online]
+
+    def pick(self, device: int) -> int:
+        """Return one of the connected devices."""
+        return self.online[device % len(self.online)]
+
+    def user(self, number: int) -> str:
+        """Return whose session it is."""
+        return self.chat.sessions[number].user
+
+    def stored(self, channel: str) -> str:
+        """Return a channel's name as the server keeps it."""
+        log = self.chat.logs.get(key_of(channel))
+        return log.name if log else channel
+
+    def log_of(self, view: Followed) -> Log:
+        """Return what the model knows of a view's channel."""
+        return self.chat.logs[key_of(view.name)]
+
+    def attached(self, number: int) -> list[Followed]:
+        """Return the views that get live events."""
+        following = self.chat.sessions[number].following
+        views = self.devices[number].views
+        return [view for key, view in views.items() if view.is_attached and key in following]
+
+    def lacking(self, number: int) -> list[Followed]:
+        """Return the views that a server told to read on."""
+        views = self.devices[number].views.values()
+        return [
+            view
+            for view in views
+            if view.is_attached and view.view.position < self.log_of(view).head
+        ]
+
+    def new_device(self, name: str) -> Device:
+        """Return a device that knows nothing but its person's token."""
+        self.devices.append(Device(self.world, name))
+        return self.devices[-1]
+
+    async def restart(self) -> None:
+        """Stop the server and start it again; devices come back and resume."""
+        online = self.online
+        await self.world.stop()
+        self.chat.restarted()
+        for number in online:
+            await self.devices[number].disconnect()
+        await self.world.start()
+        for number in online:
+            await self.connect(self.devices[number], self.devices[number].positions())
+
+    async def connect(self, device: Device, positions: Mapping[str, ResumeFrom]) -> None:
+        """Connect a device, and check all that is told."""
+        is_known = fold(device.name) in self.world.tokens
+        told = self.chat.hello(
+            self.devices.index(device), device.name, positions, is_known=is_known
+        )
+        await device.connect(positions)
+        await self.check(told)
+
+    async def disconnect(self, number: int) -> None:
+        """Disconnect a device, and wait until the server knows."""
+        await self.devices[number].disconnect()
+        self.chat.gone(number)
+        async with asyncio.timeout(20):
+            while len(self.world.sessions) != len(self.chat.sessions):
+                await asyncio.sleep(0.001)
+
+    async def step(self, number: int, command: BaseCommand) -> ServerFrame:
+        """Send a command, check who is told what, and return the answer."""
+        command = self.named(command)
+        told = perform(self.chat, number, command)
+        await self.devices[number].online.post(cast("Command", command))
+        answers = (await self.check(told))[number]
+        if isinstance(command, Leave) and answers[-1].type == "ok":
+            for device in self.devices:
+                if device.is_online and fold(device.name) == fold(self.user(number)):
+                    device.views.pop(key_of(command.channel), None)
+        return next(frame for frame in answers if getattr(frame, "id", None) == command.id)
+
+    def named(self, command: BaseCommand) -> BaseCommand:
+        """Give a command an id of its own."""
+        self._commands += 1
+        return command.model_copy(update={"id": f"n{self._commands}"})
+
+    async def check(self, must: Told) -> dict[int, list[ServerFrame]]:
+        """Check that each session is told what it must be told, and nothing else."""
+        found = {}
+        for number in self.online:
+            expected = must.get(number, [])
+            found[number] = await self.devices[number].told(len(expected))
+            told = list(map(plain, found[number]))
+            assert told == list(map(plain, expected)), f"{self.devices[number].name} ({number})"
+        return found
+
+    async def heartbeat(self) -> None:
+        """Have the server's heart beat."""
+        for session in self.world.sessions:
+            session.heartbeat()
+        must: Told = {}
+        for number in self.online:
+            mine = [log for log in self.chat.logs.values() if self.user(number) in log.roles]
+            must[number] = [Heads(heads={log.name: log.head for log in mine})]
+        await self.check(must)
+
+    async def agree(self) -> None:
+        """Have all views read what they lack, and compare them with the model."""
+        for number in self.online:
+            for view in self.lacking(number):
+                while view.view.position < self.log_of(view).head:
+                    await self.read_after(number, view)
+        await self.quiet()
+        for number in self.online:
+            for view in self.attached(number):
+                self.assert_agrees(number, view)
+
+    async def fetch_anew(self, name: str) -> None:
+        """Have a device that knows nothing read everything, and all views agree with it."""
+        await self.connect(self.new_device(name), {})
+        number = len(self.devices) - 1
+        for key, log in sorted(self.chat.logs.items()):
+            if self.user(number) in log.roles:
+                await self.step(number, Join(channel=key))
+                for after in range(0, log.head + 1, LIMITS.page):
+                    await self.step(number, History(channel=key, after=after))
+        await self.agree()
+        await self.disconnect(number)
+
+    async def quiet(self) -> None:
+        """Wait until presence and typing are told, and nothing is under way."""
+        await asyncio.sleep(3 * services.PULSE)
+        for number in self.online:
+            await self.step(number, Ping())
+
+    async def read_after(self, number: int, view: Followed) -> None:
+        """Have a view read on."""
+        position = view.view.position
+        page = await self.step(number, History(channel=view.name, after=position))
+        assert isinstance(page, Page)
+        for entry in view.view.apply_after(page).entries:
+            view.apply(entry)
+
+    async def read_before(self, number: int, view: Followed) -> None:
+        """Have a view read back."""
+        before = view.view.coverage.spans[-1][0]
+        if before > 1:
+            view.view.asked()
+            page = await self.step(number, History(channel=view.name, before=before))
+            assert isinstance(page, Page)
+            view.view.apply_before(page, before)
+            view.view.answered()
+
+    def assert_agrees(self, number: int, view: Followed) -> None:
+        """Check that a view holds what a session that begins anew would be told."""
+        log, user, known = self.log_of(view), self.user(number), view.view
+        assert (known.position, known.needs_repair) == (log.head, False)
+        assert (view.topic, view.role) == (log.topic, log.roles[user])
+        told = {name: (role, presence) for name, role, presence in view.members().members}
+        assert told == {name: (r, self.chat.presence_of(name)) for name, r in log.roles.items()}
+        assert view.member_total == len(log.roles)
+        assert view.typing == tuple(name for name in log.typing if name != user)
+        assert known.read == log.read[user]
+        counts = log.unread(user)
+        if fold(log.name) not in self.devices[number].capped and not known.is_doubtful:
+            assert (known.unread, known.mentions) == counts
+        for entry in log.entries:
+            line = known.line(entry.seq)
+            if line is not None:
+                expected = message_of(log.name, entry.item())
+                assert replace(line, ts=0) == expected
+            elif entry.kind in LINES:
+                assert known.coverage.around(entry.seq) is None

@@ -1,0 +1,89 @@
+"""The whole protocol, over real sockets and a real database, against the model of it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from chat.core import typing
+from chat.server import services
+from tests.model.machine import ProtocolMachine
+from tests.model.world import World
+
+
+@pytest.fixture
+def new_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], World]:
+    """Return what prepares a server with fresh data, again and again."""
+    monkeypatch.setattr(services, "PULSE", 0.01)
+    monkeypatch.setattr(typing, "EXPIRY", 3_600.0)  # nobody stops typing because of a slow machine
+    numbers = itertools.count()
+    template = tmp_path / "template"
+    template.mkdir()
+
+    async def prepare() -> None:
+        world = World(template)
+        await world.start()
+        await world.stop()
+
+    asyncio.run(prepare())
+
+    def new() -> World:
+        folder = tmp_path / f"{next(numbers)}"
+        folder.mkdir()
+        return World(folder, template / "chat.db")
+
+    return new
+
+
+def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
+    """Run the machine, with fresh data for each example."""
+    run_state_machine_as_test(  # it asks for a class, and calls it
+        cast("type[RuleBasedStateMachine]", lambda: ProtocolMachine(new_world())),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.timeout(600)  # a busy disk makes each commit wait
+@pytest.mark.promise(
+    2,
+    fault="retries and other uses of a `cid`, from any device, anywhere in random histories",
+    result="the first answer again, or `cid_reused`; the log is the model's",
+)
+@pytest.mark.promise(
+    3,
+    fault="random histories of every command, by several devices, many at once, with restarts; "
+    "while others talk, some begin anew, resume, read on or read back",
+    result="every session is told what a pure model says; each client's state is what a new "
+    "session is told: lines, members, markers, counts, presence, typing",
+)
+@pytest.mark.promise(
+    7,
+    fault="random commands of people who are not, or no longer, in a channel",
+    result="refused as the model says; nothing else reaches them",
+)
+def test_whatever_people_do_the_server_does_what_the_model_says(
+    new_world: Callable[[], World],
+) -> None:
+    explore(new_world, examples=25, steps=40)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+def test_the_server_does_what_the_model_says_in_thousands_of_examples(
+    new_world: Callable[[], World],
+) -> None:
+    explore(new_world, examples=int(os.environ.get("CHAT_MODEL_EXAMPLES", "1000")), steps=80)

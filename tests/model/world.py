@@ -1,0 +1,253 @@
+"""The real server, and devices that talk to it as the real client does."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from chat.client.followed import Followed
+from chat.client.follower import LogView
+from chat.protocol import PROTOCOL_VERSION
+from chat.protocol.commands import Hello, Ping, ResumeFrom
+from chat.protocol.frames import (
+    ErrorFrame,
+    Joined,
+    Membership,
+    PresenceFrame,
+    Read,
+    ServerFrame,
+    TypingFrame,
+    Welcome,
+)
+from chat.protocol.items import Event, Item
+from chat.server.app import App
+from chat.server.config import LimitSettings, ServerSettings
+from chat.server.session import Session
+from chat.text import fold
+from tests.serving import Peer
+
+__all__ = ["LIMITS", "WINDOW", "Device", "World", "plain"]
+
+LIMITS = LimitSettings(rate=1e9, burst=10**9, page=10, unread=12, reactions=2)
+"""Small, so that a few commands meet them."""
+WINDOW = 25
+"""Missed events beyond which a position is not continued."""
+EPHEMERAL = (PresenceFrame, TypingFrame)
+_ONLY_THE_SERVER_KNOWS = {"mid", "ts", "epoch", "session", "server", "limits", "heartbeat", "token"}
+
+
+class World:
+    """A server in this event loop, with fresh data in `folder`, and what is known of it for good.
+
+    Args:
+        folder: an empty one.
+        template: a database that a server of these settings has prepared.
+    """
+
+    def __init__(self, folder: Path, template: Path | None = None) -> None:
+        if template is not None:
+            shutil.copy(template, folder / "chat.db")
+        self.settings = ServerSettings(
+            data=folder,
+            host=["127.0.0.1"],
+            port=0,
+            heartbeat=300,
+            resume_window=WINDOW,
+            limits=LIMITS,
+        )
+        self.tokens: dict[str, str] = {}
+        self._ids: dict[tuple[Any, ...], Any] = {}
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.app.addresses[0]
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The server's sessions."""
+        return [each for mine in self.app.services.sessions.values() for each in mine]
+
+    async def start(self) -> None:
+        """Start; its heart beats when a test says so."""
+        self.app = App(self.settings, asyncio.get_running_loop())
+        await self.app.start()
+        assert self.app._beat is not None
+        self.app._beat.cancel()
+
+    async def stop(self) -> None:
+        """Stop."""
+        await self.app.stop()
+
+    def learn(self, frame: ServerFrame) -> None:
+        """Check that what only the server can know never changes: epochs, mids, times."""
+        channel = getattr(frame, "channel", None)
+        if epoch := getattr(frame, "epoch", None):
+            self._same((channel,), epoch)
+        for entry in (frame, *getattr(frame, "items", ())):
+            if channel is not None and isinstance(entry, Event | Item):
+                self._same((channel, entry.seq), (entry.mid, entry.ts))
+        if isinstance(frame, Welcome):
+            for membership in frame.channels:
+                self._same((membership.channel,), membership.epoch)
+
+    def _same(self, key: tuple[Any, ...], value: Any) -> None:
+        assert self._ids.setdefault(key, value) == value, f"{key} was {self._ids[key]}, is {value}"
+
+
+class Device:
+    """One of a person's devices: what it remembers outlives its connections.
+
+    `views` is what the client's own code makes of what the server tells, by channel.
+    """
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.views: dict[str, Followed] = {}
+        self.peer: Peer | None = None
+        self.capped: set[str] = set()
+        """Channels whose counts were told as high as they are counted."""
+        self._seen = 0
+        self._stack = AsyncExitStack()
+
+    @property
+    def is_online(self) -> bool:
+        """Whether it is connected."""
+        return self.peer is not None
+
+    @property
+    def online(self) -> Peer:
+        """Its connection."""
+        assert self.peer is not None
+        return self.peer
+
+    def positions(self) -> dict[str, ResumeFrom]:
+        """Return where it stopped reading."""
+        return {view.name: view.view.resume for view in self.views.values() if view.view.resume}
+
+    async def connect(self, positions: Mapping[str, ResumeFrom]) -> None:
+        """Connect and say hello."""
+        token = self.world.tokens.get(fold(self.name))
+        self.peer = await self._stack.enter_async_context(Peer.connect(self.world.url))
+        self._seen = 0
+        hello = Hello(v=PROTOCOL_VERSION, name=self.name, token=token, resume=dict(positions))
+        await self.peer.socket.send(hello.model_dump_json(exclude_none=True), text=True)
+
+    async def disconnect(self) -> None:
+        """Close the connection, in good order."""
+        self.peer = None
+        await self._stack.aclose()
+        for view in self.views.values():
+            view.detach()
+
+    async def told(self, count: int) -> list[ServerFrame]:
+        """Return the next `count` frames that no server may lose; take in the others."""
+
+        def are_here() -> bool:
+            return sum(not isinstance(frame, EPHEMERAL) for frame in self._new()) >= count
+
+        await self.online.until(are_here, f"{count} frames for {self.name}")
+        return self._taken()
+
+    async def answers(self, ids: set[str]) -> dict[str, ServerFrame]:
+        """Wait for the answers to several commands; they are still to be taken."""
+
+        def found() -> dict[str, ServerFrame]:
+            by_id = {getattr(frame, "id", None): frame for frame in self._new()}
+            return {each: by_id[each] for each in ids if each in by_id}
+
+        await self.online.until(lambda: len(found()) == len(ids), f"answers for {self.name}")
+        return found()
+
+    async def settled(self) -> list[ServerFrame]:
+        """Return what came, once everything that is under way has come."""
+        ping = Ping(id="settled")
+        await self.online.post(ping)
+        await self.answers({"settled"})
+        return [frame for frame in self._taken() if getattr(frame, "id", None) != ping.id]
+
+    def _new(self) -> list[ServerFrame]:
+        return self.online.received[self._seen :]
+
+    def _taken(self) -> list[ServerFrame]:
+        new = self._new()
+        self._seen += len(new)
+        found: list[ServerFrame] = []
+        for frame in new:
+            self._take(frame)
+            if not isinstance(frame, EPHEMERAL):
+                self.world.learn(frame)
+                found.append(frame)
+        return found
+
+    def _take(self, frame: ServerFrame) -> None:
+        """Do with a frame what the client does."""
+        if isinstance(frame, Welcome):
+            self._welcomed(frame)
+        elif isinstance(frame, Joined) and frame.channel != "#echo":
+            view = self.views.setdefault(
+                fold(frame.channel), Followed(LogView(frame.channel, self.name))
+            )
+            change = view.view.apply_joined(frame)
+            view.joined(frame)
+            self._counted(frame)
+            for entry in change.entries:
+                view.apply(entry)
+        if isinstance(frame, Event | Read | PresenceFrame | TypingFrame):
+            known = self.views.get(fold(frame.channel))
+            if known is not None:
+                self._news(known, frame)
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        if welcome.token is not None:
+            self.world.tokens[fold(self.name)] = welcome.token
+        mine = {fold(membership.channel): membership for membership in welcome.channels}
+        for key in list(self.views):
+            if key not in mine:
+                del self.views[key]
+                continue
+            membership = mine[key]
+            self._counted(membership)
+            self.views[key].view.apply_counts(
+                membership.read, membership.unread, membership.mentions, membership.head
+            )
+
+    def _counted(self, frame: Joined | Membership | Read) -> None:
+        key = fold(frame.channel)
+        self.capped.add(key) if frame.unread >= LIMITS.unread else self.capped.discard(key)
+
+    def _news(self, view: Followed, frame: Event | Read | PresenceFrame | TypingFrame) -> None:
+        if isinstance(frame, Event):
+            change = view.view.apply_event(frame)
+            for entry in change.entries:
+                view.apply(entry)
+        elif isinstance(frame, Read):
+            view.view.apply_counts(frame.seq, frame.unread, frame.mentions)
+            self._counted(frame)
+        elif isinstance(frame, PresenceFrame):
+            view.apply_presence(frame)
+        else:
+            view.apply_typing(frame)
+
+
+def plain(frame: ServerFrame) -> Any:
+    """Return a frame as plain values, without what only the server can know."""
+    told = _without(frame.model_dump())
+    if isinstance(frame, Welcome):
+        told["token"] = frame.token is not None
+    if isinstance(frame, ErrorFrame):
+        told = {"type": "error", "id": frame.id, "code": frame.code}
+    return told
+
+
+def _without(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without(v) for k, v in value.items() if k not in _ONLY_THE_SERVER_KNOWS}
+    if isinstance(value, list | tuple):
+        return [_without(each) for each in value]
+    return value
