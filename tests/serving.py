@@ -170,6 +170,10 @@ class ChatServer:
         """Ask the server to end (SIGTERM); return its exit code."""
         return self._end(signal.SIGTERM)
 
+    def wait(self) -> int:
+        """Wait until the server, told by other means, has ended; return its exit code."""
+        return self._end(None)
+
     def kill(self) -> None:
         """End the server without a warning (`kill -9`); does nothing if it does not run."""
         self._end(signal.SIGKILL)
@@ -206,18 +210,18 @@ class ChatServer:
         assert not self.is_running, "the server still runs"
         assert self._is_silent, "the server left a process behind that holds its output"
 
-    def _end(self, how: signal.Signals) -> int:
+    def _end(self, how: signal.Signals | None) -> int:
         process = self._process
         if process is None:
             return 0
-        if process.poll() is None:
+        if how is not None and process.poll() is None:
             process.send_signal(how)
         try:
             code = process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"the server ignored {how.name}:\n{self.text}") from None
+            raise AssertionError(f"the server did not end ({how!r}):\n{self.text}") from None
         if self._reader is not None:
             self._reader.join(PATIENCE)
         return code

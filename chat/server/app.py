@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -37,6 +38,8 @@ __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
+TOLD_TWICE = 128
+"""Exit code, plus the signal's number, of a server that a second signal ended."""
 OWN_FILES = 64
 """Open files that are not connections: the database's, listening sockets, some to spare."""
 FILES_MIN = 16
@@ -48,7 +51,7 @@ PATHS = (CHAT_PATH, COUNTER_PATH, ECHO_PATH)
 
 
 async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM; a second one ends the process at once, without a goodbye.
 
     Args:
         settings: checked settings.
@@ -71,10 +74,16 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
 
 def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            os._exit(TOLD_TWICE + number)  # what was acknowledged is on disk
+        stop.set()
+
     try:
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, told)
     except NotImplementedError:  # Windows
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(told))
 
 
 class App:

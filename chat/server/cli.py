@@ -1,7 +1,7 @@
 """`chat-server`: reads the settings, runs the server, and turns errors into one line and a code.
 
 Exit codes: 0 done or stopped by a signal, 1 a mistake of ours (or, from `check`, problems were
-found), 2 it cannot start as asked.
+found), 2 it cannot start as asked, 130 and 143 ended at once by a second SIGINT or SIGTERM.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ async def test_a_signal_ends_it_in_good_order(server: ChatServer, number: signal
         assert await alice.close_code() == CloseCode.GOING_AWAY
         await counter.wait_closed()
         assert counter.close_code == CloseCode.GOING_AWAY
-    assert server.stop() == 0
+    assert server.wait() == 0
     assert time.monotonic() - began < 5
 
 

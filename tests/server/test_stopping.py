@@ -1,0 +1,187 @@
+"""Stopping under load: all are told, nothing acknowledged is lost, and the end always comes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from chat.client.backoff import Backoff
+from chat.client.config import ClientSettings
+from chat.client.state import Link
+from chat.errors import CloseCode
+from chat.protocol.commands import History, Send
+from chat.protocol.frames import Bye, Ok, Page
+from tests.client.screen import Screen
+from tests.serving import ChatServer, Peer, eventually
+
+FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
+WINDOW = 3.5
+CLIENTS = 50
+MESSAGES = 60
+RETURNING = 12
+"""Real clients whose return is looked at: all in a quarter of the window once in 300,000 runs."""
+
+
+def cid(client: int, number: int) -> str:
+    """Name a message of a client."""
+    return f"{client}-{number}"
+
+
+def message(client: int, number: int) -> Send:
+    """Return a message; the same one every time."""
+    return Send(channel="#room", text=cid(client, number), cid=cid(client, number))
+
+
+async def pipeline(peer: Peer, client: int) -> None:
+    """Send everything without waiting for answers."""
+    for number in range(MESSAGES):
+        await peer.post(message(client, number))
+
+
+def wait_before_return(screen: Screen) -> float:
+    """Return how long this client waits before it comes back."""
+
+    def told() -> float | None:
+        return next((each.retry_in for each in screen.history if each.link is Link.WAITING), None)
+
+    screen.wait(lambda: told() is not None, "it waits to return")
+    return told() or 0.0
+
+
+async def stored(peer: Peer) -> dict[str, int]:
+    """Read the whole log: every cid once, every seq once, none left out."""
+    found: dict[str, int] = {}
+    after, complete = 0, False
+    while not complete:
+        page = await peer.call(History(channel="#room", after=after, limit=200), Page)
+        for item in page.items:
+            assert item.seq == after + 1
+            after = item.seq
+            if item.cid is not None:
+                assert item.cid not in found, f"{item.cid} is there twice"
+                found[item.cid] = item.seq
+        complete = page.complete
+    return found
+
+
+@pytest.mark.promise(
+    2,
+    fault="SIGTERM while fifty clients send, two of them without reading; everything is sent again",
+    result="`bye`, 1001, exit code 0 in time; every message is there once, the acknowledged with "
+    "their numbers",
+)
+async def test_a_stop_under_load_tells_everybody_and_loses_nothing(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*FAST, "--reconnect-window", str(WINDOW), "--close-timeout", "1")
+    tokens: list[str] = []
+    acknowledged: dict[str, int] = {}
+    async with AsyncExitStack() as stack:
+        peers = [
+            await stack.enter_async_context(Peer.signed_in(server.url, f"user{n}"))
+            for n in range(CLIENTS)
+        ]
+        for peer in peers:
+            await peer.join("#room")
+            tokens.append(peer.token)
+        for stalled in peers[:2]:
+            stalled.socket.transport.pause_reading()
+        sending = [asyncio.create_task(pipeline(peer, n)) for n, peer in enumerate(peers)]
+        await peers[-1].next(Ok)
+        began = time.monotonic()
+        os.kill(server.pid, signal.SIGTERM)
+        for peer in peers[2:]:
+            bye = await peer.next(Bye)
+            assert bye.reason
+            assert bye.reconnect == WINDOW
+            assert await peer.close_code() == CloseCode.GOING_AWAY
+        assert await asyncio.to_thread(server.wait) == 0
+        assert time.monotonic() - began < 10
+        await asyncio.gather(*sending, return_exceptions=True)
+        for peer in peers:
+            acknowledged |= {
+                ok.cid: ok.seq
+                for ok in peer.received
+                if isinstance(ok, Ok) and ok.cid is not None and ok.seq is not None
+            }
+    assert 0 < len(acknowledged) < CLIENTS * MESSAGES, "it was not stopped in the middle"
+    server.start()
+    async with AsyncExitStack() as stack:
+        peers = [
+            await stack.enter_async_context(Peer.signed_in(server.url, f"user{n}", token))
+            for n, token in enumerate(tokens)
+        ]
+        before = await stored(peers[0])
+        assert acknowledged.items() <= before.items()
+        await asyncio.gather(*(pipeline(peer, n) for n, peer in enumerate(peers)))
+        await asyncio.gather(*(peer.settle() for peer in peers))
+        after = await stored(peers[0])
+    assert before.items() <= after.items()
+    assert after.keys() == {cid(c, n) for c in range(CLIENTS) for n in range(MESSAGES)}
+
+
+async def test_clients_spread_their_return_over_the_window(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    server = start_server("--reconnect-window", str(WINDOW))
+    screens = []
+    for number in range(RETURNING):
+        name = f"user{number}"
+        settings = ClientSettings(name=name, url=server.url, data=tmp_path / name)
+        screens.append(Screen(settings, Backoff()))
+    try:
+        for screen in screens:
+            screen.core.start()
+        for screen in screens:
+            await asyncio.to_thread(screen.wait_online)
+        server.stop()
+        delays = [await asyncio.to_thread(wait_before_return, screen) for screen in screens]
+        server.start()
+        for screen in screens:
+            await asyncio.to_thread(screen.wait_online)
+    finally:
+        for screen in screens:
+            screen.core.stop()
+    assert all(0 <= delay <= WINDOW for delay in delays), delays
+    assert max(delays) - min(delays) > WINDOW / 4, delays
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.promise(
+    1,
+    fault="a second SIGTERM or SIGINT while the server is stopping",
+    result="it ends at once with code 143 or 130; every acknowledged message is there",
+)
+async def test_a_second_signal_ends_it_at_once_and_loses_nothing(
+    start_server: Callable[..., ChatServer], number: signal.Signals
+) -> None:
+    server = start_server(*FAST, "--close-timeout", "4")
+    async with (
+        Peer.signed_in(server.url, "stalled") as stalled,
+        Peer.signed_in(server.url, "alice") as alice,
+    ):
+        await alice.join("#room")
+        stalled.socket.transport.pause_reading()  # the stop would wait for it for 4 s
+        sending = asyncio.create_task(pipeline(alice, 0))
+        await alice.next(Ok)
+        os.kill(server.pid, signal.SIGTERM)
+        await alice.next(Bye)
+        os.kill(server.pid, number)
+        await asyncio.to_thread(eventually, lambda: not server.is_running, "it has ended")
+        assert server.wait() == 128 + number
+        await asyncio.gather(sending, return_exceptions=True)
+        acknowledged = {
+            ok.cid: ok.seq for ok in alice.received if isinstance(ok, Ok) and ok.cid and ok.seq
+        }
+        token = alice.token
+        stalled.socket.transport.abort()
+    server.start()
+    async with Peer.signed_in(server.url, "alice", token) as alice:
+        assert acknowledged.items() <= (await stored(alice)).items()
