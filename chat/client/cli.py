@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from chat import __version__
 from chat.client.cache import Cache, unsent_in
-from chat.client.config import ClientSettings, config_file, load
+from chat.client.config import ClientSettings, config_file, flags_of, load
 from chat.client.places import Places
 from chat.client.private import make_private_directory
 from chat.client.records import Damaged
@@ -81,11 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="chat-client",
         description="A terminal chat that loses nothing you typed.",
-        epilog=f"Each can be set as a variable CHAT_NAME too, or in {config_file()}.",
+        epilog=f"Each can be set as a variable CHAT_NAME too, or in {config_file()}, "
+        "which may hold your own [keys] and [themes] as well.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"chat-client {__version__}")
-    for name, field in ClientSettings.model_fields.items():
+    for name, field in flags_of().items():
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **_flag(name, field))
     return parser
 

@@ -7,11 +7,12 @@ folder), the file over the default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 from urllib.parse import urlsplit
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,7 +23,7 @@ from pydantic_settings import (
 from chat.errors import StartupError
 from chat.text import check_name, printable_line
 
-__all__ = ["ClientSettings", "load"]
+__all__ = ["ClientSettings", "config_file", "flags_of", "load"]
 
 
 class ClientSettings(BaseSettings):
@@ -45,10 +46,16 @@ class ClientSettings(BaseSettings):
     """File with a token that the server's operator gave you; it is kept, say it once."""
     same_server: bool = False
     """The address is a new one of a server you know; without this, your token stays here."""
+    emoji_names: bool = False
+    """Show emoji by their names, such as :tada:, where a font or a reader cannot show them."""
     log_file: Path | None = None
     """File to write a log to (default: none)."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """What goes to the log."""
+    keys: dict[str, str] = Field(default_factory=dict)
+    """Your own keys, by the names of the actions that the help shows (in the file only)."""
+    themes: dict[str, dict[str, str | bool]] = Field(default_factory=dict)
+    """Your own colours: a table for each theme, see /theme (in the file only)."""
 
     @field_validator("name")
     @classmethod
@@ -80,6 +87,15 @@ class ClientSettings(BaseSettings):
             env_settings,
             TomlConfigSettingsSource(settings_cls, toml_file=config_file()),
         )
+
+
+def flags_of() -> dict[str, FieldInfo]:
+    """Return the settings that can be given as a flag: all but the tables of the file."""
+    return {
+        name: field
+        for name, field in ClientSettings.model_fields.items()
+        if get_origin(field.annotation) is not dict
+    }
 
 
 def config_file() -> Path:
@@ -120,7 +136,7 @@ def load(flags: dict[str, Any]) -> ClientSettings:
         return ClientSettings(**flags)
     except ValidationError as exc:
         fault = exc.errors(include_url=False, include_context=False)[0]
-        name = str(fault["loc"][0]) if fault["loc"] else "settings"
+        name = ".".join(map(str, fault["loc"])) or "settings"
         reason = fault["msg"].removeprefix("Value error, ")
         where = f"--{name.replace('_', '-')}" if name in flags else name
         given = printable_line(str(fault["input"]))[:80]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["EMOJI", "resolve"]
+import re
+import unicodedata
+
+__all__ = ["EMOJI", "resolve", "spelled"]
 
 _TABLE = """
 +1 👍|-1 👎|100 💯|alarm_clock ⏰|alien 👽|angry 😠|apple 🍎|arrow_down ⬇️|arrow_left ⬅️
@@ -46,3 +49,31 @@ EMOJI: dict[str, str] = {
 def resolve(word: str) -> str:
     """Return the emoji that `:name:` or `name` stands for; any other word as it is."""
     return EMOJI.get(word.strip(":").lower(), word)
+
+
+_TONES = {chr(0x1F3FB + tone): f"tone{tone + 1}" for tone in range(5)}
+_NAMES = _TONES | {char.rstrip("\ufe0f"): name for name, char in reversed(EMOJI.items())}
+_ONE = "[\u203c\u2049\u231a-\u23ff\u25fb-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff]"
+_TONE = "[\U0001f3fb-\U0001f3ff]"
+_CLUSTER = re.compile(
+    f"[\U0001f1e6-\U0001f1ff]{{2}}|{_ONE}\ufe0f?{_TONE}?(?:\u200d{_ONE}\ufe0f?{_TONE}?)*"
+)
+_FLAG_A = 0x1F1E6
+
+
+def spelled(text: str) -> str:
+    """Return `text` with every emoji as `:name:`: those of the table, and all others by Unicode."""
+    return _CLUSTER.sub(lambda found: f":{_name(found[0])}:", text)
+
+
+def _name(cluster: str) -> str:
+    known = _NAMES.get(cluster.rstrip("\ufe0f"))
+    if known is not None:
+        return known
+    if _FLAG_A <= ord(cluster[0]) < _FLAG_A + 26:
+        return "flag_" + "".join(chr(ord(char) - _FLAG_A + ord("a")) for char in cluster)
+    return "+".join(
+        _NAMES.get(char) or unicodedata.name(char, f"u{ord(char):x}").lower().replace(" ", "_")
+        for char in cluster
+        if char not in "\u200d\ufe0f"
+    )

@@ -15,7 +15,7 @@ import pytest
 from chat import __version__
 from chat.client import cli
 from chat.client.cache import Cache
-from chat.client.config import ClientSettings
+from chat.client.config import ClientSettings, flags_of
 from chat.client.outbox import new_row
 from chat.client.places import Places
 
@@ -53,7 +53,7 @@ def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert caught.value.code == 0
     printed = capsys.readouterr().out
-    for name, field in ClientSettings.model_fields.items():
+    for name, field in flags_of().items():
         assert f"--{name.replace('_', '-')}" in printed
         assert field.description
     assert "ws://127.0.0.1:3000" in printed

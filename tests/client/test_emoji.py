@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
-from chat.client.emoji import EMOJI, resolve
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.client.emoji import EMOJI, resolve, spelled
 from chat.protocol.values import Limits
 from chat.text import check_line, printable
 
@@ -24,3 +28,24 @@ def test_every_name_can_be_typed_and_every_emoji_sent_and_shown() -> None:
         assert re.fullmatch(r"[a-z0-9_+\-]+", name)
         assert check_line(emoji, Limits().emoji) == emoji
         assert printable(emoji) == emoji
+
+
+@pytest.mark.parametrize(
+    ("text", "spelt"),
+    [
+        ("plain é → ½", "plain é → ½"),
+        ("well done 🎉!", "well done :tada:!"),
+        ("❤️ and ❤", ":heart: and :heart:"),
+        ("👍🏽", ":+1+tone3:"),
+        ("👨\u200d👩\u200d👧", ":man+woman+girl:"),
+        ("🇩🇪🇫🇷", ":flag_de::flag_fr:"),
+        ("🦖", ":t-rex:"),
+    ],
+)
+def test_emoji_are_spelled_by_name(text: str, spelt: str) -> None:
+    assert spelled(text) == spelt
+
+
+@given(st.text())
+def test_what_is_spelled_holds_no_emoji_of_the_table(text: str) -> None:
+    assert not {char for char in EMOJI.values() if len(char) == 1} & set(spelled(text))

@@ -1,6 +1,6 @@
 """Makes the README's picture: the real client, in a real conversation on a real server.
 
-python -m tests.terminal.picture [WIDTH HEIGHT [dark|light [FILE]]]
+python -m tests.terminal.picture [WIDTH HEIGHT [THEME [FILE]]]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chat.client.config import ClientSettings
 from chat.client.tui.app import ChatApp
+from chat.client.tui.themes import by_name
 from chat.protocol.commands import Edit, React, Send, SetStatus, SetTopic, Typing
 from tests.serving import ChatServer, Peer
 
@@ -72,7 +73,7 @@ async def make(width: int, height: int, theme: str, file: Path) -> None:
         await talk(server, stack)
         app = ChatApp(ClientSettings(name="alice", url=server.url, data=home / "client"))
         async with app.run_test(size=(width, height)) as pilot:
-            app.theme = f"chat-{theme}"
+            app.theme = by_name(theme)
             await _until(pilot, lambda: "postmortem" in app.export_screenshot())
             for channel in ("#ops", "#tea"):
                 await asyncio.wrap_future(app.core.join(channel))

@@ -15,11 +15,14 @@ from textual.notifications import SeverityLevel
 
 from chat.client.config import ClientSettings
 from chat.client.core import Core
+from chat.client.emoji import spelled
+from chat.client.tui.keymap import problems
 from chat.client.tui.keys import KeyRow, key_label, markdown, rows
 from chat.client.tui.palette import ChatCommands
+from chat.client.tui.plain import show_emoji
 from chat.client.tui.port import CorePort
 from chat.client.tui.screens.main import MainScreen
-from chat.client.tui.themes import DARK, LIGHT
+from chat.client.tui.themes import DARK, OWN, made_by_hand
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.composer import Composer
 from chat.text import printable, printable_line
@@ -37,7 +40,7 @@ class ChatApp(App[None]):
         settings: what a person has set; with a name.
         make_core: makes the core; what it is given is to be called, from any thread, when there
             is something to drain.
-        keymap: a person's own keys, by the ids of the bindings.
+        keymap: a person's own keys, by the ids of the bindings (default: those of the settings).
     """
 
     TITLE = "chat"
@@ -52,6 +55,7 @@ class ChatApp(App[None]):
         scrollbar-color-active: $primary;
         scrollbar-corner-color: $surface;
     }
+    App:ansi * { scrollbar-color: ansi_bright_black; scrollbar-color-hover: ansi_bright_black; }
     CommandPalette > Vertical { width: 72; max-width: 94%; }
     CommandPalette SearchIcon { display: none; }
     /* Not over the composer: one goes on writing while something is told. */
@@ -78,7 +82,9 @@ class ChatApp(App[None]):
         super().__init__()
         self.core = make_core(self._wake) if make_core else Core(settings, wake=self._wake)
         self._settings = settings
-        self._own_keys = dict(keymap or {})
+        self._own_keys = dict(settings.keys if keymap is None else keymap)
+        self._own_themes = [made_by_hand(*each) for each in settings.themes.items()]
+        show_emoji(spelled if settings.emoji_names else None)
         self._is_started = False
         self._is_ready = False
 
@@ -111,7 +117,7 @@ class ChatApp(App[None]):
 
     def on_mount(self) -> None:
         """Dress the screens, and let the core begin."""
-        for theme in (DARK, LIGHT):
+        for theme in (*OWN, *self._own_themes):
             self.register_theme(theme)
         self.set_keymap(self._own_keys)
         self._start()
@@ -122,6 +128,8 @@ class ChatApp(App[None]):
     def on_ready(self) -> None:
         """Take in what is on disk, and what happens from now on."""
         self._is_ready = True
+        for problem in problems(_groups(), self._own_keys):
+            self.notify(f"Your keys: {problem}.", severity="warning", timeout=12)
         self.watch_title(self.title)
         self._take_in()
 
@@ -196,12 +204,15 @@ class ChatApp(App[None]):
 
 def key_rows(keymap: Mapping[str, str] | None = None) -> list[KeyRow]:
     """Return all keys, with a person's own in the place of those they replace."""
-    groups = {
+    return rows(_groups(), keymap)
+
+
+def _groups() -> dict[str, list[BindingType]]:
+    return {
         "Anywhere": [*ChatApp.BINDINGS, *MainScreen.BINDINGS],
         "Writing": Composer.BINDINGS,
         "Timeline": Timeline.BINDINGS,
     }
-    return rows(groups, keymap)
 
 
 def keys_table() -> str:

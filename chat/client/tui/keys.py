@@ -63,8 +63,8 @@ def rows(
 
 def markdown(found: Iterable[KeyRow]) -> str:
     """Return the actions as a Markdown table."""
-    lines = ["| where | key | what it does |", "|---|---|---|"]
+    lines = ["| where | key | what it does | name |", "|---|---|---|---|"]
     for row in found:
         keys = ", ".join(f"`{key}`" for key in row.keys)
-        lines.append(f"| {row.group} | {keys} | {row.help} |")
+        lines.append(f"| {row.group} | {keys} | {row.help} | `{row.id}` |")
     return "\n".join(lines)

@@ -8,25 +8,41 @@ sequences through to the terminal.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
 from textual.content import Content
 
 from chat.text import printable, printable_line
 
-__all__ = ["elide", "line", "lines", "sendable", "without_formats"]
+__all__ = ["elide", "line", "lines", "sendable", "show_emoji", "shown", "without_formats"]
 
-
+_spell: Callable[[str], str] | None = None
 _UNDRAWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def show_emoji(by: Callable[[str], str] | None) -> None:
+    """Choose how emoji are shown, everywhere and from now on: as they are, or as `by` spells them.
+
+    It is a property of the terminal that this process draws on, so the process has one of it.
+    """
+    global _spell
+    _spell = by
+
+
+def shown(text: str) -> str:
+    """Return foreign text as it may be drawn; line breaks and tabs stay."""
+    text = printable(text)
+    return text if _spell is None or text.isascii() else _spell(text)
 
 
 def line(text: str, style: str = "") -> Content:
     """Return foreign text for one line."""
-    return Content.styled(printable_line(text), style)
+    return Content.styled(shown(printable_line(text)), style)
 
 
 def lines(text: str, style: str = "") -> Content:
     """Return foreign text whose line breaks may stay."""
-    return Content.styled(printable(text).expandtabs(4), style)
+    return Content.styled(shown(text).expandtabs(4), style)
 
 
 def elide(content: Content, width: int) -> Content:

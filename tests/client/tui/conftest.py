@@ -85,7 +85,10 @@ def open_desktop() -> Open:
 
     @asynccontextmanager
     async def open_one(
-        *channels: Any, size: tuple[int, int] = (80, 24), keymap: dict[str, str] | None = None
+        *channels: Any,
+        size: tuple[int, int] = (80, 24),
+        keymap: dict[str, str] | None = None,
+        settings: ClientSettings | None = None,
     ) -> AsyncIterator[Desktop]:
         core = FakeCore()
 
@@ -93,7 +96,7 @@ def open_desktop() -> Open:
             core.wake = wake
             return core
 
-        app = ChatApp(ClientSettings(name="me"), make_core=make_core, keymap=keymap)
+        app = ChatApp(settings or ClientSettings(name="me"), make_core=make_core, keymap=keymap)
         async with app.run_test(size=size, notifications=True) as pilot:
             desktop = Desktop(app, pilot, core)
             if channels:

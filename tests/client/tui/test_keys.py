@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from textual.binding import Binding
 
+from chat.client.config import ClientSettings
 from chat.client.slash import COMMANDS
 from chat.client.tui.app import key_rows, keys_table
+from chat.client.tui.keymap import problems
 from chat.client.tui.keys import key_label
 from tests.client.tui.conftest import Desktop, Open
 from tests.client.tui.fakes import info
@@ -72,6 +74,44 @@ async def test_a_persons_own_keys_work_and_are_shown(open_desktop: Open) -> None
         assert desktop.core.asked("send")[0][1] == "one\ntwo"
         await desktop.press("f1")
         await desktop.until(lambda: "F8" in desktop.screen())
+
+
+GROUPS = {
+    "Anywhere": [Binding("ctrl+k", "x", "switch", id="a.switch"), Binding("escape", "y", "back")],
+    "Writing": [Binding("enter", "z", "send", id="w.send")],
+    "Timeline": [Binding("r", "z", "reply", id="t.reply"), Binding("e", "z", "edit", id="t.edit")],
+}
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({}, None),
+        ({"a.switch": "f8,alt+n", "t.reply": "e", "t.edit": "r"}, None),
+        ({"t.reply": "e"}, "e is the key of t.reply and of t.edit"),
+        ({"w.send": "ctrl+k"}, "Ctrl+K is the key of w.send and of a.switch"),
+        ({"w.send": "escape"}, "Esc is the key of w.send and of “back”"),
+        ({"a.swich": "f8"}, "no action called “a.swich”; did you mean a.switch?"),
+        ({"a.switch": "ctrl+"}, "“ctrl+” is no key"),
+        ({"a.switch": "control+x"}, "“control+x” is no key"),
+    ],
+)
+def test_own_keys_that_cannot_work_are_told(own: dict[str, str], said: str | None) -> None:
+    told = problems(GROUPS, own)
+    assert len(told) == (said is not None)
+    assert all(said in each for each in told if said)
+
+
+async def test_own_keys_come_from_the_settings_and_their_faults_are_shown(
+    open_desktop: Open,
+) -> None:
+    settings = ClientSettings(name="me", keys={"channel.next": "f8", "no.such": "f9"})
+    async with open_desktop(info("#general"), info("#tea"), settings=settings) as desktop:
+        assert desktop.told == [
+            "Your keys: there is no action called “no.such”; the help (F1) lists them all."
+        ]
+        await desktop.press("f8")
+        assert desktop.conversation.desk.current == "#tea"
 
 
 async def test_ctrl_c_says_how_to_leave(desktop: Desktop) -> None:

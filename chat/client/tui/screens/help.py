@@ -61,19 +61,27 @@ class HelpScreen(ModalScreen[None]):
         for group in dict.fromkeys(row.group for row in self._keys):
             parts.append(Content.styled(group, "bold $text-primary"))
             found = [row for row in self._keys if row.group == group]
-            parts += _table([(", ".join(row.keys), row.help) for row in found], _COLUMN)
+            parts += _table([(", ".join(row.keys), row.help, row.id) for row in found], _COLUMN)
             parts.append(Content(""))
         parts.append(Content.styled("Commands", "bold $text-primary"))
-        parts += _table([(row.usage, row.help) for row in COMMANDS], _COLUMN)
+        parts += _table([(row.usage, row.help, "") for row in COMMANDS], _COLUMN)
         parts += [
             Content(""),
             Content("Two slashes send a text that begins with one. Esc closes this page."),
+            Content("What stands pale beside a key is its name in [keys] of client.toml."),
         ]
         return Content("\n").join(parts)
 
 
-def _table(pairs: list[tuple[str, str]], column: int) -> list[Content]:
+def _table(rows: list[tuple[str, str, str]], column: int) -> list[Content]:
     return [
-        Content.assemble("  ", (left.ljust(column), "bold"), " ", (right, "$foreground 80%"))
-        for left, right in pairs
+        Content.assemble(
+            "  ",
+            (left.ljust(column), "bold"),
+            " ",
+            (middle, "$foreground 80%"),
+            ("  " if right else "", ""),
+            (right, "$foreground 45%"),
+        )
+        for left, middle, right in rows
     ]

@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 
 from rich.cells import cell_len, get_character_cell_size
 
-from chat.text import printable
+from chat.client.tui.plain import shown
 
 __all__ = ["apart", "clusters", "crop", "snap", "tame"]
 
@@ -25,7 +25,7 @@ _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
 
 def tame(text: str) -> str:
     r"""Return `text` as it may be shown: printable, tabs expanded; `\n` stays."""
-    text = printable(text)
+    text = shown(text)
     return text.expandtabs(TAB) if "\t" in text else text
 
 

@@ -6,17 +6,19 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 
 from rich.color import Color
 from rich.style import Style
+from textual.color import Color as TextualColor
 from textual.widget import Widget
 
 from chat.client.tui.timeline.code import ROLES
 from chat.client.tui.timeline.markdown import Mark
 from chat.text import fold
 
-__all__ = ["COMPONENTS", "CSS", "Palette", "author_rgb"]
+__all__ = ["COMPONENTS", "CSS", "Names", "Palette", "author_rgb"]
 
 COMPONENTS = (
     "time", "rule", "new", "gap", "muted", "event", "quote", "quote-bar", "failed", "failed-hint",
@@ -74,9 +76,25 @@ Timeline {
 """
 """Default colours; an app may set others for each of the components."""
 
+
+class Names(Enum):
+    """How the names of people are told apart."""
+
+    ON_DARK = "on dark"
+    ON_LIGHT = "on light"
+    GREY = "grey"  # in a theme without colours: not at all
+    TERMINAL = "terminal"  # by the colours of the terminal's own palette
+
+
+_TERMINAL = tuple(
+    Color.parse(brightness + name)
+    for brightness in ("", "bright_")
+    for name in ("red", "green", "yellow", "blue", "magenta", "cyan")
+)
 _HUES = 20
 # Where the checksum starts: a value that keeps a handful of common names well apart.
 _SPREAD = 3274
+_COLOURLESS = 0.02
 
 _EMPHASIS = {
     Mark.BOLD: Style(bold=True),
@@ -99,11 +117,11 @@ class Palette:
 
     Args:
         styles: a style for each of `COMPONENTS`; missing ones are plain.
-        dark: whether the background is dark.
+        names: how the names of people are told apart.
     """
 
     styles: Mapping[str, Style] = field(default_factory=dict)
-    dark: bool = True
+    names: Names = Names.ON_DARK
     _marked: dict[Mark, Style] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -118,14 +136,17 @@ class Palette:
                 color=full.color if own.color else None,
                 bgcolor=full.bgcolor if own.bgcolor else None,
             )
-        return cls(styles, dark=widget.background_colors[1].brightness < 0.5)
+        if widget.app.native_ansi_color:
+            # Of 16 colours, the muted one and the one written on it are the same.
+            styles["mention-own"] = Style(bold=True, reverse=True)
+        return cls(styles, _names_on(widget))
 
     def __getitem__(self, name: str) -> Style:
         return self.styles.get(name, _PLAIN)
 
     def author(self, name: str) -> Style:
         """Return the colour of a name: always the same for the same name."""
-        return _author_style(fold(name), self.dark)
+        return _author_style(fold(name), self.names)
 
     def marked(self, marks: Mark, url: str = "") -> Style:
         """Return the style of a marked span.
@@ -149,8 +170,24 @@ _PLAIN = Style.null()
 
 
 @lru_cache(4096)
-def _author_style(name: str, dark: bool) -> Style:
-    return Style(color=Color.from_rgb(*author_rgb(name, dark=dark)), bold=True)
+def _author_style(name: str, names: Names) -> Style:
+    if names is Names.GREY:
+        return Style(bold=True)
+    if names is Names.TERMINAL:
+        return Style(color=_TERMINAL[_checksum(name) % len(_TERMINAL)], bold=True)
+    return Style(color=Color.from_rgb(*author_rgb(name, dark=names is Names.ON_DARK)), bold=True)
+
+
+def _names_on(widget: Widget) -> Names:
+    if widget.app.native_ansi_color:
+        return Names.TERMINAL
+    if TextualColor.parse(widget.app.current_theme.primary).hsl.s < _COLOURLESS:
+        return Names.GREY
+    return Names.ON_DARK if widget.background_colors[1].brightness < 0.5 else Names.ON_LIGHT
+
+
+def _checksum(name: str) -> int:
+    return zlib.crc32(name.encode("utf-8", "replace"), _SPREAD)
 
 
 def author_rgb(name: str, *, dark: bool) -> tuple[int, int, int]:
@@ -159,7 +196,7 @@ def author_rgb(name: str, *, dark: bool) -> tuple[int, int, int]:
     The hues are taken in OKLCH, where equal lightness looks equally light: every one of them can be
     read on the background, and none is louder than the others.
     """
-    hue = zlib.crc32(name.encode("utf-8", "replace"), _SPREAD) % _HUES / _HUES * math.tau
+    hue = _checksum(name) % _HUES / _HUES * math.tau
     return _srgb(0.80, 0.11, hue) if dark else _srgb(0.46, 0.12, hue)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from rich.style import Style
 from textual.color import Color
 
-from chat.client.tui.timeline.palette import Palette, author_rgb
+from chat.client.tui.timeline.palette import Names, Palette, author_rgb
 
 
 def luminance(color: Color) -> float:
@@ -36,4 +37,11 @@ def test_every_name_can_be_read(dark: bool, ground: str) -> None:
 def test_a_name_keeps_its_colour_however_it_is_spelled() -> None:
     assert author_rgb("alice", dark=True) == (217, 187, 102)
     assert Palette().author("Alice") == Palette().author("alice")
-    assert Palette(dark=False).author("alice") != Palette().author("alice")
+    assert Palette(names=Names.ON_LIGHT).author("alice") != Palette().author("alice")
+
+
+def test_names_wear_what_the_terminal_has_and_no_colour_where_there_is_none() -> None:
+    assert Palette(names=Names.GREY).author("alice") == Style(bold=True)
+    ansi = {str(Palette(names=Names.TERMINAL).author(f"name{n}").color) for n in range(200)}
+    assert len(ansi) == 12
+    assert all("STANDARD" in colour for colour in ansi)

@@ -1,0 +1,65 @@
+"""Colours: every theme can be chosen, and a person's own are checked before the screen is taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.config import ClientSettings
+from chat.client.tui.app import ChatApp
+from chat.client.tui.plain import show_emoji
+from chat.client.tui.themes import LIGHT, by_name, made_by_hand
+from chat.errors import StartupError
+from tests.client.tui.conftest import Open
+from tests.client.tui.fakes import FakeCore, info, said
+
+
+@pytest.mark.parametrize("word", ["dark", "light", "contrast", "mono", "16", "nord"])
+async def test_a_theme_is_chosen_by_a_short_name(open_desktop: Open, word: str) -> None:
+    async with open_desktop(info("#general", head=1)) as desktop:
+        desktop.core.pages["#general"] = (said(1, "bob", "hi"),)
+        desktop.core.open_channel("#general")
+        await desktop.until(lambda: "hi" in desktop.screen())
+        await desktop.type(f"/theme {word}", "enter")
+        await desktop.until(lambda: desktop.app.theme == by_name(word))
+        assert "hi" in desktop.screen()
+
+
+async def test_a_theme_of_ones_own_is_offered_and_worn(open_desktop: Open) -> None:
+    settings = ClientSettings(name="me", themes={"dusk": {"background": "#102030"}})
+    async with open_desktop(info("#general"), settings=settings) as desktop:
+        await desktop.type("/theme dusk", "enter")
+        await desktop.until(lambda: desktop.app.theme == "dusk")
+        assert desktop.app.theme_variables["background"].lower() == "#102030"
+
+
+def test_what_a_theme_leaves_out_is_as_in_the_dark_or_the_light_one() -> None:
+    assert made_by_hand("mine", {"dark": False, "primary": "red"}).background == LIGHT.background
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"primary": "bluish"}, "themes.mine: primary = “bluish” is no colour"),
+        ({"primry": "#ffffff"}, "themes.mine: “primry” cannot be set"),
+        ({"dark": "yes"}, "themes.mine: “dark” cannot be set"),
+    ],
+)
+def test_a_wrong_colour_is_told_before_anything_is_drawn(
+    values: dict[str, str | bool], said: str
+) -> None:
+    settings = ClientSettings(name="me", themes={"mine": values})
+    with pytest.raises(StartupError) as refused:
+        ChatApp(settings, make_core=FakeCore)
+    assert str(refused.value).startswith(said)
+
+
+async def test_emoji_are_shown_by_name_everywhere(open_desktop: Open) -> None:
+    settings = ClientSettings(name="me", emoji_names=True)
+    try:
+        async with open_desktop(info("#general", head=1, topic="🍵 only"), settings=settings) as d:
+            d.core.pages["#general"] = (said(1, "bob", "done 🎉"),)
+            d.core.open_channel("#general")
+            await d.until(lambda: "done :tada:" in d.screen())
+            assert ":tea: only" in d.screen()
+    finally:
+        show_emoji(None)
