@@ -123,7 +123,10 @@ def _give_second_name(path: Path) -> Path | None:
     """Keep the present database under another name, whole; return that."""
     if not path.exists():
         return None
-    former = path.with_name(f"{path.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}")
+    now = time.strftime("%Y%m%d-%H%M%S")
+    former = path.with_name(f"{path.name}.before-restore-{now}")
+    while former.exists():  # of the same second; it may be the only copy there is
+        former = former.with_name(f"{former.name}-{secrets.token_hex(2)}")
     with suppress(sqlite3.Error):  # a damaged one is kept with the log that lies beside it
         sqlite.settle(path)
     for beside in _PARTS[1:]:  # a log of the old database must not meet the new one

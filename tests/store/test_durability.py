@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.store.opened import OpenStore
 
+PATIENCE = 30.0
+"""Seconds a writer may take for some hundred commits."""
 # Prints the seq of every message once its commit was told; each has its number as its cid.
 WRITE = """
     import itertools, sys
@@ -59,16 +61,24 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
+        stalled = threading.Timer(PATIENCE, writer.kill)
+        stalled.start()
         with writer:
-            assert writer.stdout is not None
-            for _ in range(chance.randrange(50, 800)):
-                number, seq = map(int, writer.stdout.readline().split())
-                acknowledged[number] = seq
-            writer.send_signal(signal.SIGKILL)
-            for line in writer.stdout:
-                if line.endswith("\n"):
+            try:
+                assert writer.stdout is not None
+                for _ in range(chance.randrange(50, 800)):
+                    line = writer.stdout.readline()
+                    assert line, "the writer stalled, or ended by itself"
                     number, seq = map(int, line.split())
                     acknowledged[number] = seq
+                writer.kill()
+                for line in writer.stdout:
+                    if line.endswith("\n"):
+                        number, seq = map(int, line.split())
+                        acknowledged[number] = seq
+            finally:
+                stalled.cancel()
+                writer.kill()
     with OpenStore(tmp_path) as store:
         alice = store.read(lambda reader: reader.user("alice"))
         assert alice is not None

@@ -1,0 +1,131 @@
+"""`kill -9` of `backup` and `restore` at any call that changes a disk: never half of a database."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.serving import ChatServer, Peer
+
+CALLS = "openat,pwrite64,fsync,fdatasync,ftruncate,rename,link,linkat,unlink"
+MOMENTS = [5, pytest.param(80, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+"""How many times the program is killed, ordinarily and when there is time."""
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
+
+
+def traced(
+    server: ChatServer, trace: Path, command: str, file: Path, *, kill_at: int | None = None
+) -> int:
+    """Run `chat-server COMMAND FILE`, killed at its call number `kill_at`; return how it ended."""
+    inject = () if kill_at is None else ("-e", f"inject={CALLS}:signal=SIGKILL:when={kill_at}")
+    done = subprocess.run(
+        [
+            *("strace", "-f", "--seccomp-bpf", "-o", str(trace), "-e", f"trace={CALLS}", *inject),
+            *server.command(command, str(file), "--data", str(server.data)),
+        ],
+        capture_output=True,
+        text=True,
+        env=server.environment(),
+        timeout=60,
+        check=False,
+    )
+    assert kill_at is not None or done.returncode == 0, done.stderr
+    return done.returncode
+
+
+def moments(trace: Path, file: Path, count: int) -> list[int]:
+    """Return numbers of calls to be killed at: from the first about `file` on."""
+    calls = [line for line in trace.read_text().splitlines() if re.match(r"\d+ +[a-z0-9]+\(", line)]
+    first = next(at for at, line in enumerate(calls, 1) if file.name in line)
+    among = range(first, len(calls) + 1)
+    return random.Random(7).sample(among, min(count, len(among)))
+
+
+def contents(file: Path) -> tuple[list[str], str]:
+    """Return the texts and the epoch of `#room`; the file must be whole."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        ((channel, epoch),) = db.execute("SELECT id, epoch FROM channels WHERE name = '#room'")
+        seqs = db.execute("SELECT seq FROM events WHERE channel_id = ? ORDER BY seq", (channel,))
+        numbers = [seq for (seq,) in seqs]
+        assert numbers == list(range(1, len(numbers) + 1))
+        return [str(seq) for seq in numbers], epoch
+
+
+@pytest.mark.parametrize("count", MOMENTS)
+@pytest.mark.promise(
+    1,
+    fault="`kill -9` of `chat-server backup` at any call that changes the disk",
+    result="the server goes on; under the backup's name is nothing, or all of it; again, it works",
+)
+async def test_a_killed_backup_is_absent_or_whole(
+    server: ChatServer, tmp_path: Path, count: int
+) -> None:
+    trace, copy = tmp_path / "trace", tmp_path / "copies" / "copy.db"
+    copy.parent.mkdir()
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#room")
+        await alice.say("said before", "#room")
+        traced(server, trace, "backup", copy)
+        copy.unlink()
+        for at in moments(trace, copy, count):
+            said = await alice.say(f"before the kill at {at}", "#room")
+            traced(server, trace, "backup", copy, kill_at=at)
+            left = {path.name for path in copy.parent.iterdir()} - {copy.name}
+            assert all(name.startswith(".copy.db.part") for name in left)
+            if copy.exists():
+                assert contents(copy)[0][-1] == str(said.seq)
+                copy.unlink()
+        await alice.say("said after", "#room")
+        traced(server, trace, "backup", copy)
+        assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+    assert contents(copy)[0] == contents(server.data / "chat.db")[0]
+
+
+@pytest.mark.parametrize("count", MOMENTS)
+@pytest.mark.promise(
+    1,
+    fault="`kill -9` of `chat-server restore` at any call that changes the disk",
+    result="the database is the old one or the new one, whole; again, it works",
+)
+async def test_a_killed_restore_leaves_the_old_or_the_new_one(
+    start_server: Callable[..., ChatServer], tmp_path: Path, count: int
+) -> None:
+    server = start_server()
+    database, trace = server.data / "chat.db", tmp_path / "trace"
+    copies = [tmp_path / "few.db", tmp_path / "many.db"]
+    async with Peer.signed_in(server.url, "alice") as alice:
+        token = alice.token
+        await alice.join("#room")
+        for copy in copies:
+            await alice.say(copy.name, "#room")
+            traced(server, trace, "backup", copy)
+    server.stop()
+    traced(server, trace, "restore", copies[0])
+    texts = [contents(copy)[0] for copy in copies]
+    at_hand = moments(trace, copies[0], count)
+    for turn, at in enumerate(at_hand):
+        before = contents(database)
+        traced(server, trace, "restore", copies[turn % 2], kill_at=at)
+        shutil.copytree(server.data, tmp_path / "look", dirs_exist_ok=True)
+        after = contents(tmp_path / "look" / "chat.db")
+        shutil.rmtree(tmp_path / "look")
+        if after != before:
+            assert after[0] == texts[turn % 2]
+            assert after[1] != before[1], "clients would not notice"
+    traced(server, trace, "restore", copies[1])
+    assert contents(database)[0] == texts[1]
+    assert not list(server.data.glob("*restoring*"))
+    server.start()
+    async with Peer.signed_in(server.url, "alice", token) as alice:
+        assert (await alice.join("#room")).head == len(texts[1])
