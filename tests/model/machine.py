@@ -41,9 +41,9 @@ DEVICES_MAX = 6
 # Mostly one channel and its first messages: chance should meet what it has met before.
 PUBLIC = ["#ONE", "#Two", "#general", "#none", "#echo"]
 DIRECT = ["@bob,ALICE", "@alice,Bob,carol", "@carol,dave", "@alice,nobody"]
-channels = st.sampled_from(["#one"] * 6 + ["@alice,Bob"] * 2 + PUBLIC + DIRECT)
+channels = st.sampled_from(["#one"] * 9 + ["@alice,Bob"] * 3 + PUBLIC + DIRECT)
 devices = st.integers(0, DEVICES_MAX - 1)
-seqs = st.integers(1, 12) | st.integers(1, 60)
+places = st.integers(0, 40)
 cids = st.none() | st.none() | st.sampled_from("xyz")
 texts = st.sampled_from(
     ["hello", "hi @alice", "@BOB, @carol: @bob!", "a\nb\t👋🏽", "@dave @nobody"]
@@ -129,39 +129,48 @@ class ProtocolMachine(RuleBasedStateMachine):
         channel=channels,
         text=texts,
         cid=cids,
-        reply_to=st.none() | st.none() | seqs,
+        reply_to=st.none() | st.none() | places,
         me=st.booleans(),
     )
-    def send(self, device: int, **fields: Any) -> None:
-        self.run(self.scene.step(self.scene.pick(device), Send(**fields)))
+    def send(self, device: int, channel: str, reply_to: int | None, **fields: Any) -> None:
+        seq = None if reply_to is None else self.scene.aim(channel, reply_to)
+        command = Send(channel=channel, reply_to=seq, **fields)
+        self.run(self.scene.step(self.scene.pick(device), command))
 
-    @rule(device=devices, channel=channels, seq=seqs, text=texts, cid=cids)
-    def edit(self, device: int, **fields: Any) -> None:
-        self.run(self.scene.step(self.scene.pick(device), Edit(**fields)))
+    @rule(device=devices, channel=channels, seq=places, text=texts, cid=cids)
+    def edit(self, device: int, channel: str, seq: int, **fields: Any) -> None:
+        command = Edit(channel=channel, seq=self.scene.aim(channel, seq), **fields)
+        self.run(self.scene.step(self.scene.pick(device), command))
 
-    @rule(device=devices, channel=channels, seq=seqs, cid=cids)
-    def delete(self, device: int, **fields: Any) -> None:
-        self.run(self.scene.step(self.scene.pick(device), Delete(**fields)))
+    @rule(device=devices, channel=channels, seq=places, cid=cids)
+    def delete(self, device: int, channel: str, seq: int, **fields: Any) -> None:
+        command = Delete(channel=channel, seq=self.scene.aim(channel, seq), **fields)
+        self.run(self.scene.step(self.scene.pick(device), command))
 
-    @rule(device=devices, channel=channels, seq=seqs, emoji=emoji, remove=st.booleans(), cid=cids)
-    def react(self, device: int, **fields: Any) -> None:
-        self.run(self.scene.step(self.scene.pick(device), React(**fields)))
+    @rule(device=devices, channel=channels, seq=places, emoji=emoji, remove=st.booleans(), cid=cids)
+    def react(self, device: int, channel: str, seq: int, **fields: Any) -> None:
+        command = React(channel=channel, seq=self.scene.aim(channel, seq), **fields)
+        self.run(self.scene.step(self.scene.pick(device), command))
 
     @rule(
         device=devices,
         channel=channels,
         anchor=st.sampled_from(["before", "after", "around", None]),
-        seq=seqs,
+        seq=places,
         limit=st.integers(1, 20),
     )
     def history(self, device: int, channel: str, anchor: str | None, seq: int, limit: int) -> None:
-        where = {} if anchor is None else {anchor: seq}
+        where = {} if anchor is None else {anchor: self.scene.aim(channel, seq)}
         command = History(channel=channel, limit=limit, **where)  # type: ignore[arg-type]
         self.run(self.scene.step(self.scene.pick(device), command))
 
-    @rule(device=devices, channel=channels, seq=seqs)
+    @rule(device=devices, channel=channels, seq=places)
     def mark(self, device: int, channel: str, seq: int) -> None:
-        self.run(self.scene.step(self.scene.pick(device), Mark(channel=channel, seq=seq)))
+        self.run(
+            self.scene.step(
+                self.scene.pick(device), Mark(channel=channel, seq=self.scene.aim(channel, seq))
+            )
+        )
 
     @rule(device=devices, channel=channels, state=st.sampled_from(["start", "start", "stop"]))
     def typing(self, device: int, **fields: Any) -> None:

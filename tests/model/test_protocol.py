@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from chat.core import typing
-from chat.server import services
 from tests.model.machine import ProtocolMachine
 from tests.model.world import World
-
-
-@pytest.fixture
-def new_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], World]:
-    """Return what prepares a server with fresh data, again and again."""
-    monkeypatch.setattr(services, "PULSE", 0.01)
-    monkeypatch.setattr(typing, "EXPIRY", 3_600.0)  # nobody stops typing because of a slow machine
-    numbers = itertools.count()
-    template = tmp_path / "template"
-    template.mkdir()
-
-    async def prepare() -> None:
-        world = World(template)
-        await world.start()
-        await world.stop()
-
-    asyncio.run(prepare())
-
-    def new() -> World:
-        folder = tmp_path / f"{next(numbers)}"
-        folder.mkdir()
-        return World(folder, template / "chat.db")
-
-    return new
 
 
 def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
@@ -78,7 +49,7 @@ def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
 def test_whatever_people_do_the_server_does_what_the_model_says(
     new_world: Callable[[], World],
 ) -> None:
-    explore(new_world, examples=25, steps=40)
+    explore(new_world, examples=60, steps=40)
 
 
 @pytest.mark.long

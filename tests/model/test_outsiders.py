@@ -1,0 +1,226 @@
+"""What an outsider is told does not depend on what is closed to them: byte for byte.
+
+The same outsider does the same in two worlds. In one, two people share a direct channel and live in
+it all the time; in the other there is no such channel. Every byte the outsider gets is the same,
+but for what is random or a time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from itertools import product
+from typing import Any, get_args
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from chat.protocol.codec import encode
+from chat.protocol.commands import (
+    BaseCommand,
+    Channels,
+    Command,
+    Delete,
+    Edit,
+    Hello,
+    Join,
+    Leave,
+    Mark,
+    Ping,
+    React,
+    ResumeFrom,
+    Send,
+    SetStatus,
+    Typing,
+    Who,
+)
+from tests.model.world import World
+from tests.serving import Peer
+
+NewWorld = Callable[[], World]
+
+_RANDOM = re.compile(
+    r'"(mid|epoch|session|token)":"[^"]*"|"ts":\d+|"server":\{"id":"[^"]*"|"retry_after":[^,}]*'
+)
+OPTIONS: dict[str, list[Any]] = {
+    "seq": [1, 2, 99],
+    "text": ["let me in"],
+    "cid": [None, "new", "used"],
+    "reply_to": [None, 1, 99],
+    "me": [False],
+    "emoji": ["+1"],
+    "remove": [False, True],
+    "before": [None, 2],
+    "after": [None, 0, 1, 99],
+    "around": [None, 2],
+    "limit": [50],
+    "state": ["start", "stop"],
+    "cursor": [None, "a"],
+    "topic": ["mine"],
+    "resume": [None, ResumeFrom(epoch="e", after=0), ResumeFrom(epoch="e", after=1, mid="m")],
+}
+"""What to try for each field of a command; a new field needs a line."""
+
+
+def probes(channel: str) -> Iterator[BaseCommand]:
+    """Make every command that names a channel, in many ways."""
+    union, _discriminator = get_args(Command)
+    for kind in get_args(union):
+        if "channel" not in kind.model_fields:
+            continue
+        fields = [name for name in kind.model_fields if name not in ("id", "type", "channel")]
+        for values in product(*(OPTIONS[field] for field in fields)):
+            filled = dict(zip(fields, values, strict=True))
+            if sum(filled.get(each) is not None for each in ("before", "after", "around")) < 2:
+                yield kind(channel=channel, **filled)
+
+
+class Outsider:
+    """A session that keeps every frame it gets as it came."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.lasting: list[str] = []
+        self.ephemeral: list[str] = []
+        self._ids = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, world: World) -> AsyncIterator[Outsider]:
+        """Connect to a world."""
+        async with connect(world.url, compression=None, proxy=None) as socket:
+            yield cls(socket)
+
+    def forget(self) -> None:
+        """Forget what came so far, and count one's commands from there on."""
+        self.lasting.clear()
+        self.ephemeral.clear()
+        self._ids = 0
+
+    async def ask(self, command: BaseCommand) -> dict[str, Any]:
+        """Send a command and keep everything up to its answer, which is returned."""
+        self._ids += 1
+        asked = f"o{self._ids}"
+        await self.socket.send(encode(command.model_copy(update={"id": asked})), text=True)
+        return await self.wait_for("id", asked)
+
+    async def wait_for(self, field: str, value: str) -> dict[str, Any]:
+        """Keep everything up to a frame with this field, which is returned."""
+        while True:
+            raw = str(await self.socket.recv())
+            frame: dict[str, Any] = json.loads(raw)
+            is_ephemeral = frame["type"] in ("presence", "typing")
+            (self.ephemeral if is_ephemeral else self.lasting).append(_RANDOM.sub("-", raw))
+            if frame.get(field) == value:
+                return frame
+
+
+async def live(alice: Peer, bob: Peer, channel: str) -> None:
+    """Have two people use everything there is in a channel."""
+    seq = (await alice.say("the secret", channel)).seq
+    assert seq is not None
+    await bob.call(React(channel=channel, seq=seq, emoji="secret"))
+    await bob.call(Typing(channel=channel))
+    await alice.call(Edit(channel=channel, seq=seq, text="a better secret, @carol"))
+    await bob.call(Mark(channel=channel, seq=seq))
+    await alice.call(Delete(channel=channel, seq=seq))
+    await alice.call(Typing(channel=channel))
+
+
+@asynccontextmanager
+async def peopled(world: World) -> AsyncIterator[tuple[Peer, Peer, Outsider, str]]:
+    """Run a world with two people and an outsider, whose token comes as well."""
+    await world.start()
+    try:
+        async with (
+            Peer.signed_in(world.url, "alice") as alice,
+            Peer.signed_in(world.url, "bob") as bob,
+            Outsider.connected(world) as carol,
+        ):
+            for peer in (alice, bob):
+                await peer.join("#general")
+            welcome = await carol.ask(Hello(v=1, name="carol"))
+            await carol.ask(Send(channel="#general", text="hi", cid="used"))
+            yield alice, bob, carol, welcome["token"]
+    finally:
+        await world.stop()
+
+
+async def look_around(world: World, outsider: Outsider, token: str, channel: str) -> list[str]:
+    """Return what the outsider gets who looks around, and comes back with a position."""
+    await outsider.ask(Who(channel="#general"))
+    async with Outsider.connected(world) as again:
+        positions = {channel: ResumeFrom(epoch="e", after=0)}
+        await again.ask(Hello(v=1, name="carol", token=token, resume=positions))
+        if channel.startswith("#"):  # of a direct one nothing is said at all
+            await again.wait_for("code", "not_a_member")
+        for session in world.sessions:
+            session.heartbeat()
+        for each in (again, outsider):
+            await each.ask(Channels())
+        ephemeral = [*outsider.ephemeral, *again.ephemeral]
+        assert not [frame for frame in ephemeral if "#general" not in frame]
+        return [*outsider.lasting, *again.lasting]
+
+
+async def explored(world: World, channel: str, *, is_there: bool) -> list[str]:
+    """Return all that an outsider gets who tries everything on a direct channel, there or not."""
+    async with peopled(world) as (alice, bob, carol, token):
+        for number, probe in enumerate(probes(channel)):
+            if is_there and number % 4 == 0:
+                await live(alice, bob, channel)
+            await carol.ask(probe)
+        await alice.call(SetStatus(status="busy"))
+        return await look_around(world, carol, token, channel)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["bob", "BOB"])
+@pytest.mark.promise(
+    7,
+    fault="every command that names a channel, each in many ways, on a direct channel that others "
+    "live in, on one that does not exist, and on one that cannot exist",
+    result="the same bytes; welcome, heads, directory and members included",
+)
+async def test_a_direct_channel_that_is_there_looks_like_one_that_is_not(
+    new_world: NewWorld, name: str
+) -> None:
+    there = await explored(new_world(), f"@{name},alice", is_there=True)
+    not_there = await explored(new_world(), f"@{name},alice", is_there=False)
+    impossible = await explored(new_world(), "@Zed,alice", is_there=False)
+    assert there == not_there
+    assert there == [frame.replace("alice,Zed", f"alice,{name}") for frame in impossible]
+    assert not [frame for frame in there if "secret" in frame]
+
+
+async def left(world: World, *, was_member: bool) -> list[str]:
+    """Return what somebody gets of a channel's later life, who left it or was never there."""
+    async with peopled(world) as (alice, bob, carol, token):
+        for peer in (alice, bob):
+            await peer.join("#room")
+        if was_member:
+            await carol.ask(Join(channel="#room"))
+            await live(alice, bob, "#room")
+            await carol.ask(Leave(channel="#room"))
+        await carol.ask(Ping())
+        carol.forget()
+        for number, probe in enumerate(probes("#room")):
+            if number % 4 == 0:
+                await live(alice, bob, "#room")
+            if not isinstance(probe, Join):
+                await carol.ask(probe)
+        return await look_around(world, carol, token, "#room")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.promise(
+    7,
+    fault="a former member tries every command on the channel, while others live in it",
+    result="the same bytes as for somebody who never was a member",
+)
+async def test_who_left_is_told_as_much_as_who_never_was_there(new_world: NewWorld) -> None:
+    former = await left(new_world(), was_member=True)
+    assert former == await left(new_world(), was_member=False)
+    assert not [frame for frame in former if "secret" in frame]
