@@ -17,7 +17,7 @@ import pytest
 from tests.serving import ChatServer, Peer
 
 CALLS = "openat,pwrite64,fsync,fdatasync,ftruncate,rename,link,linkat,unlink"
-MOMENTS = [5, pytest.param(80, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+MOMENTS = [4, pytest.param(80, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 """How many times the program is killed, ordinarily and when there is time."""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")

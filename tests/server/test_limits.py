@@ -227,11 +227,12 @@ async def test_a_crowd_that_signs_in_at_once_is_spread_and_comes_in(
 
 @pytest.mark.promise(
     5,
-    fault="a peer that lives and never reads, with little waiting for it",
+    fault="a peer that lives and never reads, or a byte now and then, with little waiting for it",
     result="it is cut within the write timeout and a heartbeat",
 )
+@pytest.mark.parametrize("at_a_time", [0, 1])
 async def test_a_peer_that_never_reads_is_cut_however_little_waits_for_it(
-    start_server: StartServer,
+    start_server: StartServer, at_a_time: int
 ) -> None:
     server = start_server(
         *("--write-timeout", "1", "--heartbeat", "2", "--close-timeout", "0.5"),
@@ -246,7 +247,7 @@ async def test_a_peer_that_never_reads_is_cut_however_little_waits_for_it(
             stalled.connect(("127.0.0.1", server.port))
             _sign_in_by_hand(stalled, "stalled")
             gone = threading.Event()
-            pinging = threading.Thread(target=_ping, args=(stalled, gone), daemon=True)
+            pinging = threading.Thread(target=_ping, args=(stalled, gone, at_a_time), daemon=True)
             pinging.start()
             eventually(lambda: server.health()["connections"] == before + 1, "it is there")
             sent, deadline = 0, time.monotonic() + PATIENCE
@@ -274,10 +275,11 @@ def _sign_in_by_hand(peer: socket.socket, name: str) -> None:
         peer.sendall(bytes([0x81, 0x80 | len(data)]) + bytes(4) + data)
 
 
-def _ping(peer: socket.socket, gone: threading.Event) -> None:
-    """Show signs of life until the connection is over."""
+def _ping(peer: socket.socket, gone: threading.Event, at_a_time: int) -> None:
+    """Show signs of life, and read so many bytes with each, until the connection is over."""
     try:
         while not gone.wait(0.1):
             peer.sendall(b"\x89\x80\0\0\0\0")
+            peer.recv(at_a_time)
     except OSError:
         return

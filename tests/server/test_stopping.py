@@ -24,7 +24,7 @@ from tests.serving import ChatServer, Peer, eventually
 FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
 WINDOW = 3.5
 CLIENTS = 50
-MESSAGES = 60
+MESSAGES = 30
 RETURNING = 12
 """Real clients whose return is looked at: all in a quarter of the window once in 300,000 runs."""
 

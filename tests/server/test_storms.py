@@ -1,0 +1,208 @@
+"""Crowds that come, go and stall: what they cost the others is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from chat.protocol.commands import Join
+from chat.protocol.frames import PresenceFrame
+from chat.protocol.items import Event
+from chat.server.services import CROWD, PULSE
+from tests.serving import PATIENCE, ChatServer, Peer, eventually
+
+StartServer = Callable[..., ChatServer]
+
+FAST = ("--limits.rate", "100000", "--limits.burst", "100000", "--sign-in-patience", "60")
+STALLED = 200
+FLAPS = 100
+
+
+def memory(server: ChatServer) -> int:
+    """Return the bytes of memory that the server occupies."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def small(server: ChatServer) -> socket.socket:
+    """Connect with so little room that who does not read is noticed soon."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    plain.connect(("127.0.0.1", server.port))
+    plain.setblocking(False)
+    return plain
+
+
+async def round_trip(speaker: Peer, listener: Peer, text: str) -> float:
+    """Return the seconds from saying something to another's hearing it."""
+    began = time.perf_counter()
+    said = await speaker.say(text, "#room")
+    await listener.next(Event, lambda event: event.seq == said.seq)
+    return time.perf_counter() - began
+
+
+@pytest.mark.promise(
+    5,
+    fault="200 readers stall at once in a busy channel",
+    result="all are cut; the server's memory is bounded, the others' latency unmoved",
+)
+async def test_two_hundred_stalled_readers_cost_the_others_nothing(
+    start_server: StartServer,
+) -> None:
+    server = start_server(
+        *FAST, "--queue-bytes", "65536", "--close-timeout", "0.5", "--heartbeat", "60"
+    )
+    async with AsyncExitStack() as stack:
+        alice = await stack.enter_async_context(Peer.signed_in(server.url, "alice"))
+        bob = await stack.enter_async_context(Peer.signed_in(server.url, "bob"))
+        for peer in (alice, bob):
+            await peer.join("#room")
+        before = server.health()["connections"]
+        for number in range(STALLED):
+            peer = await stack.enter_async_context(
+                Peer.signed_in(server.url, f"stalled{number}", sock=small(server))
+            )
+            await peer.join("#room")
+            peer.socket.transport.pause_reading()
+            stack.callback(peer.socket.transport.abort)
+        occupied = most = memory(server)
+        quiet = [await round_trip(alice, bob, "x") for _ in range(50)]
+        busy: list[float] = []
+        deadline = time.monotonic() + 2 * PATIENCE
+        while server.health()["connections"] > before:
+            assert time.monotonic() < deadline, "stalled readers were never cut"
+            await asyncio.gather(*(alice.say("x" * 8_000, "#room") for _ in range(25)))
+            await bob.settle()
+            busy.append(await round_trip(alice, bob, "x"))
+            most = max(most, memory(server))
+        assert statistics.median(busy) < 5 * statistics.median(quiet)
+        assert most - occupied < STALLED * 300_000
+        seqs = [event.seq for event in bob.received if isinstance(event, Event)]
+        assert seqs == sorted(seqs)
+
+
+@pytest.mark.promise(
+    5,
+    fault="a reader stalls while the page of its `join` is on its way",
+    result="it is found out by the heartbeat; nothing of it is left",
+)
+async def test_a_reader_that_stalls_during_its_joins_page_is_cut(
+    start_server: StartServer,
+) -> None:
+    server = start_server(*FAST, "--heartbeat", "1", "--close-timeout", "0.5")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#room")
+        await asyncio.gather(*(alice.say("x" * 8_000, "#room") for _ in range(100)))
+        before = server.burden()
+        async with Peer.signed_in(server.url, "bob", sock=small(server)) as bob:
+            bob.socket.transport.pause_reading()
+            await bob.post(Join(channel="#room"))
+            while server.burden() != before:
+                await alice.settle()  # the others are served, and heard
+            bob.socket.transport.abort()
+
+
+@pytest.mark.promise(
+    5,
+    fault="connections that say nothing, or their handshake or `hello` one byte at a time",
+    result="cut within the deadline of a handshake, of a sign-in; others are served",
+)
+async def test_who_comes_in_one_byte_at_a_time_is_cut(start_server: StartServer) -> None:
+    server = start_server("--hello-timeout", "2")
+    handshake = (
+        b"GET / HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    endless = b"X-Endless: " + b"x" * 4_000
+    begun = {"silent": b"", "header": handshake[:-2], "hello": handshake + b"\x81\xfe\x0f\xa0"}
+
+    async def drip(kind: str) -> float:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        began = time.monotonic()
+        writer.write(begun[kind])
+        over = asyncio.create_task(reader.read())
+        for byte in endless:
+            if kind != "silent":
+                writer.write(bytes([byte]))
+            done, _ = await asyncio.wait([over], timeout=0.1)
+            if done:
+                break
+        over.cancel()
+        writer.transport.abort()
+        return time.monotonic() - began
+
+    async with Peer.signed_in(server.url, "alice") as alice:
+        dripping = [asyncio.create_task(drip(kind)) for kind in begun]
+        await alice.say("I am served")
+        async with asyncio.timeout(2 * PATIENCE):
+            assert max(await asyncio.gather(*dripping)) < PATIENCE
+        eventually(lambda: server.health()["connections"] == 1, "nobody else is left")
+
+
+@pytest.mark.promise(
+    5,
+    fault="somebody comes and goes a hundred times",
+    result="the others get a bounded number of frames a second",
+)
+async def test_who_flaps_costs_the_others_few_frames(start_server: StartServer) -> None:
+    server = start_server(*FAST)
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#room")
+        async with Peer.signed_in(server.url, "bob") as bob:
+            await bob.join("#room")
+        already, began = len(alice.received), time.monotonic()
+        for _ in range(FLAPS):
+            async with Peer.signed_in(server.url, "bob", bob.token):
+                pass
+        took = time.monotonic() - began
+        await alice.settle()
+        assert len(alice.received) - already <= took / PULSE + 4, f"in {took:.1f} s"
+
+
+@pytest.mark.promise(
+    5,
+    fault="300 sessions join one channel at once",
+    result="each gets every event once and a bounded number of frames beside them; in a crowd of "
+    "more than 250 no presence is told, and a snapshot when it has gone",
+)
+async def test_a_crowd_that_joins_at_once_gets_few_frames(start_server: StartServer) -> None:
+    server = start_server(*FAST, "--heartbeat", "60")
+    async with AsyncExitStack() as stack, AsyncExitStack() as leaving:
+        began = time.monotonic()
+        peers = [
+            await (leaving if number % 4 == 0 else stack).enter_async_context(
+                Peer.signed_in(server.url, f"user{number}")
+            )
+            for number in range(300)
+        ]
+        await asyncio.gather(*(peer.join("#room") for peer in peers))
+        await peers[1].say("all are here", "#room")
+        for peer in peers:
+            await peer.next(Event, lambda event: event.kind == "message")
+        took = time.monotonic() - began
+        for peer in peers:
+            events = [frame.seq for frame in peer.received if isinstance(frame, Event)]
+            assert events == list(range(events[0], events[0] + len(events)))
+            others = len(peer.received) - len(events)
+            assert others <= took / PULSE + 8, [f.type for f in peer.received]
+        assert len(peers) > CROWD
+        told = [len(peer.kept(PresenceFrame)) for peer in peers]
+        for number in range(5):
+            async with Peer.signed_in(server.url, f"guest{number}") as guest:
+                await guest.join("#room")
+            await peers[1].settle()
+        await asyncio.gather(*(peer.settle() for peer in peers))
+        assert [len(peer.kept(PresenceFrame)) for peer in peers] == told
+        await leaving.aclose()
+        snapshot = await peers[1].next(PresenceFrame, lambda f: f.snapshot and len(f.users) < CROWD)
+        assert snapshot.users["user1"] == "online"
