@@ -84,13 +84,15 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     # Coming and going
 
-    @initialize()
-    def begin(self) -> None:
-        """Have two people in one channel, the second with two devices."""
-        for name in ("alice", "Bob", "Bob"):
+    @initialize(joiners=st.sampled_from([(0, 1), (0, 1, 3), (3, 1, 0)]))
+    def begin(self, joiners: tuple[int, ...]) -> None:
+        """Have three people, one with two devices, a channel, and a direct one of two of them."""
+        for name in ("alice", "Bob", "Bob", "carol"):
             self.run(self.scene.connect(self.scene.new_device(name), {}))
-        for number in (0, 1):
+        for number in joiners:
             self.run(self.scene.step(number, Join(channel="#one")))
+            self.run(self.scene.step(number, Send(channel="#one", text="hi @bob")))
+        self.run(self.scene.step(0, Send(channel="@alice,Bob", text="psst")))
 
     @precondition(lambda self: len(self.scene.online) < DEVICES_MAX)
     @rule(name=st.sampled_from(PEOPLE), is_new=st.booleans(), remembers=st.booleans())

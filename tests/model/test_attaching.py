@@ -1,0 +1,172 @@
+"""The moments between reading a log and following it, each made certain by holding something back.
+
+`test_joining_while_others_talk_leaves_no_hole_and_no_duplicate` meets them by chance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from chat.protocol.commands import History, Join, Ping, ResumeFrom, Send
+from chat.protocol.frames import Joined, Page
+from chat.protocol.items import Event
+from chat.server.hub import RING
+from chat.store.ops import Outcome, Pending
+from tests.model.world import LIMITS, World
+from tests.serving import Peer
+
+NewWorld = Callable[[], World]
+
+
+class HeldReads:
+    """Reads of a server that are done at once, but told only when they are let go."""
+
+    def __init__(self, world: World) -> None:
+        self._read = world.app.services.store.read
+        self._done: list[tuple[Future[Any], Future[Any]]] = []
+
+    @property
+    def are_done(self) -> bool:
+        """Whether something was read and is held."""
+        return any(found.done() for found, _told in self._done)
+
+    def read(self, query: Any) -> Future[Any]:
+        """Stand in for the store's `read`."""
+        told: Future[Any] = Future()
+        self._done.append((self._read(query), told))
+        return told
+
+    def let_go(self) -> None:
+        """Tell what was read."""
+        for found, told in self._done:
+            told.set_result(found.result())
+
+
+@asynccontextmanager
+async def two_in_a_room(world: World) -> AsyncIterator[tuple[Peer, Peer]]:
+    """Run a world with two members of #room, of whom only the first follows it."""
+    await world.start()
+    try:
+        async with Peer.signed_in(world.url, "bob") as bob:
+            joined = await bob.join("#room")
+            token = bob.token
+        async with (
+            Peer.signed_in(world.url, "alice") as alice,
+            Peer.signed_in(world.url, "bob", token) as bob,
+        ):
+            assert (await alice.join("#room")).head == joined.head + 1
+            yield alice, bob
+    finally:
+        await world.stop()
+
+
+async def talk(peer: Peer, count: int) -> None:
+    """Say `count` things in #room."""
+    for number in range(count - 1):
+        await peer.post(Send(channel="#room", text=str(number)))
+    await peer.say("last", "#room")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait in this event loop, which is the server's too."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.promise(
+    3,
+    fault="others talk after a joiner's log was read, and before it follows",
+    result="what was said meanwhile comes after `joined`: every number once, in order",
+)
+async def test_what_is_said_between_reading_and_following_comes_after_it(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, is_resumed: bool
+) -> None:
+    world = new_world()
+    async with two_in_a_room(world) as (alice, bob):
+        joined = await alice.join("#room")
+        position = ResumeFrom(epoch=joined.epoch, after=1) if is_resumed else None
+        held = HeldReads(world)
+        with monkeypatch.context() as patch:
+            patch.setattr(world.app.services.store, "read", held.read)
+            await bob.post(Join(channel="#room", resume=position))
+            await until(lambda: held.are_done)
+        await talk(alice, 20)
+        held.let_go()
+        back = await bob.next(Joined)
+        assert (back.head, back.complete, back.recovered) == (joined.head, True, is_resumed)
+        await alice.say("live", "#room")
+        await bob.next(Event, lambda event: event.text == "live")
+        seqs = [frame.seq for frame in bob.received if isinstance(frame, Event)]
+        assert seqs == list(range(back.head + 1, back.head + 22))
+
+
+@pytest.mark.promise(
+    3,
+    fault="more is said between reading and following than a room keeps at hand",
+    result="`complete: false`, no event, and reading on leads to the head",
+)
+async def test_who_falls_too_far_behind_while_reading_reads_on(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    async with two_in_a_room(world) as (alice, bob):
+        held = HeldReads(world)
+        with monkeypatch.context() as patch:
+            patch.setattr(world.app.services.store, "read", held.read)
+            await bob.post(Join(channel="#room"))
+            await until(lambda: held.are_done)
+        await talk(alice, RING + 1)
+        held.let_go()
+        joined = await bob.next(Joined)
+        assert not joined.complete
+        last, is_complete = joined.head, False
+        while not is_complete:
+            assert not [frame for frame in bob.received if isinstance(frame, Event)]
+            page = await bob.call(History(channel="#room", after=last, limit=LIMITS.page), Page)
+            assert [item.seq for item in page.items] == [
+                last + n + 1 for n in range(len(page.items))
+            ]
+            last, is_complete = page.items[-1].seq, page.complete
+        assert last == joined.head + RING + 1
+        live = await alice.say("live", "#room")
+        assert (await bob.next_event("#room")).seq == live.seq == last + 1
+
+
+@pytest.mark.promise(
+    3,
+    fault="a log is read after a commit and before its events are delivered",
+    result="the page holds them, and they do not come again",
+)
+async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    async with two_in_a_room(world) as (alice, bob):
+        services = world.app.services
+        deliver = services._deliver
+        batches: list[Sequence[tuple[Pending, Outcome]]] = []
+        held = HeldReads(world)
+        with monkeypatch.context() as patch:
+            patch.setattr(services, "_deliver", batches.append)
+            patch.setattr(services.store, "read", held.read)
+            await alice.post(Send(channel="#room", text="committed"))
+            await until(lambda: bool(batches))
+            await bob.post(History(channel="#room", after=0))
+            await until(lambda: held.are_done)
+        held.let_go()
+        await bob.call(Ping())
+        assert not bob.kept(Page)  # what it holds is not delivered yet
+        for batch in batches:
+            deliver(batch)
+        page = await bob.next(Page)
+        assert (page.items[-1].text, page.complete) == ("committed", True)
+        live = await alice.say("live", "#room")
+        assert (await bob.next_event("#room")).seq == live.seq == page.head + 1
