@@ -15,11 +15,13 @@ from chat.client import slash
 from chat.client.emoji import EMOJI
 from chat.client.slash import Kind
 from chat.client.tui.fuzzy import rank
+from chat.client.tui.timeline.code import LANGUAGES
 
 __all__ = ["Candidate", "Completion", "Sources", "complete"]
 
 _MOST = 50
 # Not inside a word or an address; an emoji's name needs two letters, so that `:)` and `:D` pass.
+_FENCE = re.compile(r"^ {0,3}(?:```+|~~~+)(\w+)$")
 _TOKEN = re.compile(r"(?:^|(?<=[\s(\"'“‘]))(?:[@#][\w.\-]*|:[\w+\-]{2,})$")
 
 
@@ -65,6 +67,8 @@ def complete(line: str, sources: Sources, *, first: bool = True) -> Completion |
         first: whether it is the first line of the text: only there stand commands.
     """
     found = _at_command(line, sources) if first and slash.is_command(line) else None
+    if found is None and (match := _FENCE.match(line)):
+        found = match.start(1), _languages(match[1]), False
     if found is None and (match := _TOKEN.search(line)):
         start, candidates = match.start(), _token(match[0], sources)
         found = start, candidates, len(match[0]) > 1
@@ -128,6 +132,10 @@ def _channels(word: str, sources: Sources) -> tuple[Candidate, ...]:
 
 def _emoji(word: str) -> tuple[Candidate, ...]:
     return _ranked(word, EMOJI, lambda name: (EMOJI[name] + " ", f"{EMOJI[name]} :{name}:", ""))
+
+
+def _languages(word: str) -> tuple[Candidate, ...]:
+    return _ranked(word, LANGUAGES, lambda name: (name, name, ""))
 
 
 def _commands(word: str, *, lead: str) -> tuple[Candidate, ...]:

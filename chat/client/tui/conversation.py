@@ -13,7 +13,7 @@ from typing import Protocol
 
 from chat.client import slash
 from chat.client.state import ChannelsChanged, Message, Notice, TimelineChanged, Update
-from chat.client.tui import handlers, listings
+from chat.client.tui import handlers, listings, substitution
 from chat.client.tui.desk import Desk
 from chat.client.tui.handlers import Refused, severity_of
 from chat.client.tui.listings import AddRows
@@ -188,19 +188,25 @@ class Conversation:
 
     def _submit(self, text: str, channel: str) -> None:
         sheet = self._sheet_of(channel)
-        if sheet.aim is Aim.EDIT and sheet.message is not None and sheet.message.seq is not None:
-            check_length(text, self.text_limit)
-            if text != sheet.message.text:
-                self.core.edit(channel, sheet.message.seq, text)
+        if sheet.aim is Aim.EDIT:
+            self._change(sheet.message, text)
             self._sheets[channel] = Sheet()
             self._return(sheet.aside, channel)
             self.redraw()
         elif slash.is_command(text):
             handlers.run(self, slash.parse(text))
+        elif correction := substitution.read(text):
+            last = self.desk.recent(channel).latest(self.desk.user) if channel else None
+            self._change(last, substitution.corrected(correction, last))
         else:
             self._send(slash.literal(text), channel)
         if channel:
             self.core.save_draft(channel, self._sheet_of(channel).draft)
+
+    def _change(self, message: Message | None, text: str) -> None:
+        check_length(text, self.text_limit)
+        if message is not None and message.seq is not None and text != message.text:
+            self.core.edit(message.channel, message.seq, text)
 
     def post(self, text: str, *, me: bool = False, reply_to: int | None = None) -> None:
         """Send a message to the current channel, as an answer if one was begun."""

@@ -1,7 +1,9 @@
 r"""What a terminal sends, turned into keys and pastes as they were meant.
 
-Textual 8 reads three things differently from what a person did:
+Textual 8 reads some things differently from what a person did:
 
+- Alt with a letter, sent as `ESC` and the letter, is a key with a character: a text area types it.
+  It is also known only after a delay, in which nothing else could come that it might be part of.
 - Alt+Enter, sent as `ESC CR`, becomes a plain `enter`: it would send instead of making a new line.
 - Under xterm's modifyOtherKeys, Shift+Enter becomes a key called `shift+\r`, Alt+Enter `\r`.
 - An ESC inside a bracketed paste ends the paste; the rest is replayed as keystrokes, Enter
@@ -20,6 +22,7 @@ from textual.message import Message
 __all__ = ["InputParser"]
 
 _ALT_ENTER = ("\x1b\r", "\x1b\n")
+_INTRODUCERS = frozenset("[]OPX^_\\")  # of longer sequences (ECMA-48, 5.3), and the end of one
 _OTHER_KEY = re.compile(r"\x1b\[27;(?P<modifiers>\d+);(?P<code>\d+)~")
 
 
@@ -69,7 +72,14 @@ class InputParser(XTermParser):
         if match := _OTHER_KEY.fullmatch(sequence):
             # The kitty protocol says the same, and Textual reads that right.
             sequence = f"\x1b[{match['code']};{match['modifiers']}u"
-        return super()._sequence_to_key_events(sequence, alt=alt)
+        keys = tuple(super()._sequence_to_key_events(sequence, alt=alt))
+        if not keys and len(sequence) == 2 and sequence[1] not in _INTRODUCERS:
+            keys, alt = tuple(super()._sequence_to_key_events(sequence[1], alt=True)), True
+        return tuple(map(_unprintable, keys)) if alt else keys
+
+
+def _unprintable(key: events.Key) -> events.Key:
+    return events.Key(key.key, None) if key.key.startswith("alt+") else key
 
 
 def _partial_end(data: str) -> int:

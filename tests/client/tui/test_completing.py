@@ -45,6 +45,8 @@ def offers(line: str) -> list[str]:
         ("/theme li", "light"),
         ("/status b", "busy"),
         ("@lce", "@alice "),
+        ("```pyt", "python"),
+        ("~~~rus", "rust"),
     ],
 )
 def test_the_likeliest_comes_first(line: str, first: str) -> None:

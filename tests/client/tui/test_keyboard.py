@@ -43,10 +43,22 @@ def pastes(*chunks: str) -> list[str]:
         ("\n", "ctrl+j"),
         ("\x1b[1;3B", "alt+down"),
         ("a", "a"),
+        ("\x1ba", "alt+a"),
+        ("\x1b[97;3u", "alt+a"),
+        ("\x1b[27;3;97~", "alt+a"),
+        ("\x1bA", "alt+shift+a"),
+        ("\x1bb", "ctrl+left"),  # readline's word to the left
     ],
 )
 def test_a_key_has_one_name_whatever_the_terminal_calls_it(sent: str, key: str) -> None:
     assert keys(sent) == [key]
+
+
+@pytest.mark.parametrize("sent", ["\x1ba", "\x1b[97;3u", "\x1b[27;3;97~", "\x1bz"])
+def test_a_letter_with_alt_is_no_text(sent: str) -> None:
+    (key,) = parse(sent)
+    assert isinstance(key, events.Key)
+    assert not key.is_printable
 
 
 def test_letters_after_alt_enter_are_letters() -> None:

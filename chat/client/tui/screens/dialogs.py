@@ -15,7 +15,7 @@ from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.picker import Picker
 from chat.text import is_direct
 
-__all__ = ["confirm_deletion", "pick", "pick_channel", "pick_emoji"]
+__all__ = ["ask", "confirm_deletion", "confirm_paste", "pick", "pick_channel", "pick_emoji"]
 
 
 def pick(
@@ -51,13 +51,26 @@ def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
     """Ask before a message is deleted."""
-    question = "Delete this message? It cannot be brought back."
+    ask(screen, "Delete this message? It cannot be brought back.", message.text, then)
+
+
+def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:
+    """Ask before a lot of text goes into the composer."""
+    lines = text.count("\n") + 1
+    size = (
+        f"{lines:,} lines, {len(text):,} characters" if lines > 1 else f"{len(text):,} characters"
+    )
+    ask(screen, f"Paste {size}?", text, then)
+
+
+def ask(screen: Screen[Any], question: str, what: str, then: Callable[[], object]) -> None:
+    """Ask; `then` is called if the person agrees."""
 
     def answered(is_agreed: bool | None) -> None:
         if is_agreed:
             then()
 
-    screen.app.push_screen(Confirm(question, message.text), answered)
+    screen.app.push_screen(Confirm(question, what), answered)
 
 
 def _note(info: ChannelInfo) -> str:

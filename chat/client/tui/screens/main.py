@@ -27,6 +27,7 @@ from chat.client.tui.port import CorePort
 from chat.client.tui.screens.dialogs import pick_channel
 from chat.client.tui.screens.panes import Panes
 from chat.client.tui.screens.view import ScreenView
+from chat.client.tui.screens.writing import Writing
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,
@@ -40,6 +41,7 @@ from chat.client.tui.widgets.completion_popup import CompletionPopup
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.empty_state import EmptyState
 from chat.client.tui.widgets.members import MemberList
+from chat.client.tui.widgets.preview import Preview
 from chat.client.tui.widgets.sidebar import Sidebar
 
 __all__ = ["MainScreen"]
@@ -111,6 +113,7 @@ class MainScreen(Screen[None]):
         self._panes = Panes(self)
         self.conversation = Conversation(core, ScreenView(self, self._panes, keys), user)
         self._actions = MessageActions(self, self.conversation)
+        self._writing = Writing(self, self.conversation)
         self._retry_at: float | None = None
 
     def compose(self) -> ComposeResult:
@@ -125,6 +128,7 @@ class MainScreen(Screen[None]):
                     yield Timeline(id="timeline")
                     yield TypingLine(id="typing")
                     yield CompletionPopup(id="popup")
+                yield Preview(id="preview")
                 yield ContextBar(id="context")
                 with Horizontal(id="writing"):
                     yield Static("›", id="prompt", markup=False)
@@ -267,6 +271,22 @@ class MainScreen(Screen[None]):
     @on(Composer.EditLastWanted)
     def _edit_last(self) -> None:
         self.conversation.edit_last()
+
+    @on(Composer.Pasted)
+    def _pasted(self, event: Composer.Pasted) -> None:
+        self._writing.ask_paste(event.text)
+
+    @on(Composer.EditorWanted)
+    def _edit_outside(self) -> None:
+        self._writing.edit_outside()
+
+    @on(Composer.PreviewToggled)
+    def _toggle_preview(self) -> None:
+        self._writing.toggle_preview()
+
+    @on(Composer.Rewritten)
+    def _rewritten(self) -> None:
+        self._writing.show_preview()
 
     @on(Composer.ScrollWanted)
     def _scroll(self, event: Composer.ScrollWanted) -> None:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from textual import events, on
 from textual.actions import SkipAction
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
@@ -22,22 +22,15 @@ from textual.widgets import TextArea
 
 from chat.client import slash
 from chat.client.tui.completing import Completion, Sources, complete
+from chat.client.tui.history import History
 from chat.client.tui.plain import sendable, without_formats
+from chat.client.tui.widgets.composer_keys import KEYS
 
 __all__ = ["Composer"]
 
 _TYPING_EVERY = 3.0
 _DRAFT_AFTER = 1.0
-# Bound otherwise here: the switcher, and F6 and F7 which few would miss.
-_NOT_INHERITED = frozenset({"ctrl+k", "f6", "f7", "pageup", "pagedown"})
-
-
-def _inherited() -> list[BindingType]:
-    return [
-        binding
-        for binding in TextArea.BINDINGS
-        if isinstance(binding, Binding) and binding.key not in _NOT_INHERITED
-    ]
+_PASTE_LINES, _PASTE_CHARACTERS = 8, 1_500
 
 
 class Composer(TextArea, inherit_bindings=False):
@@ -63,39 +56,7 @@ class Composer(TextArea, inherit_bindings=False):
     }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *_inherited(),
-        Binding("enter", "send", "send", show=False, id="composer.send"),
-        Binding(
-            "alt+enter,shift+enter,ctrl+j",
-            "new_line",
-            "new line",
-            show=False,
-            id="composer.new_line",
-        ),
-        Binding("tab", "complete", "complete the word", show=False, id="composer.complete"),
-        Binding(
-            "escape",
-            "dismiss",
-            "close the offers; give up a reply or an edit",
-            show=False,
-            id="composer.dismiss",
-        ),
-        Binding(
-            "pageup",
-            "scroll_timeline(-1)",
-            "scroll back while writing",
-            show=False,
-            id="composer.scroll_back",
-        ),
-        Binding(
-            "pagedown",
-            "scroll_timeline(1)",
-            "scroll on while writing",
-            show=False,
-            id="composer.scroll_on",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     @dataclass
     class Submitted(Message):
@@ -131,6 +92,21 @@ class Composer(TextArea, inherit_bindings=False):
     class EditLastWanted(Message):
         """Up was pressed in an empty composer."""
 
+    class EditorWanted(Message):
+        """The text shall be edited in the person's own editor."""
+
+    class PreviewToggled(Message):
+        """The preview shall be shown, or no more."""
+
+    @dataclass
+    class Pasted(Message):
+        """So much was pasted that the person should be asked; nothing was inserted."""
+
+        text: str
+
+    class Rewritten(Message):
+        """The text is another one."""
+
     @dataclass
     class ScrollWanted(Message):
         """The timeline shall scroll by so many pages."""
@@ -147,6 +123,7 @@ class Composer(TextArea, inherit_bindings=False):
         self._has_chosen = False
         self._dismissed: tuple[int, int] | None = None
         self._quiet_text = ""
+        self._history = History()
         self._typed_at: float | None = None
         self._draft_timer: Timer | None = None
 
@@ -190,11 +167,19 @@ class Composer(TextArea, inherit_bindings=False):
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
-        self._insert(sendable(event.text))
+        self.take_paste(sendable(event.text))
+
+    def take_paste(self, text: str, *, is_meant: bool = False) -> None:
+        """Insert what was pasted; a lot of it only if the person said that it `is_meant`."""
+        lines = text.count("\n") + 1
+        if not is_meant and (lines > _PASTE_LINES or len(text) > _PASTE_CHARACTERS):
+            self.post_message(self.Pasted(text))
+        else:
+            self._insert(text)
 
     def action_paste(self) -> None:
         """Insert what was copied within the program."""
-        self._insert(sendable(self.app.clipboard))
+        self.take_paste(sendable(self.app.clipboard))
 
     def action_new_line(self) -> None:
         """Begin a new line."""
@@ -212,9 +197,9 @@ class Composer(TextArea, inherit_bindings=False):
             return
         self._close()
         if self.has_text:
-            self.post_message(
-                self.Submitted(sendable(self.text).strip("\n").rstrip(), self.subject)
-            )
+            text = sendable(self.text).strip("\n").rstrip()
+            self._history.add(text)
+            self.post_message(self.Submitted(text, self.subject))
             self.load("")
 
     def give_back(self, text: str) -> None:
@@ -248,6 +233,36 @@ class Composer(TextArea, inherit_bindings=False):
         """Choose the offer below, or move down."""
         if not self._choose(1):
             super().action_cursor_down(select)
+
+    def action_older(self) -> None:
+        """Call back what was sent before."""
+        self._call_back(self._history.older(self.text))
+
+    def action_newer(self) -> None:
+        """Call back what was sent after that; at last, what was being written."""
+        self._call_back(self._history.newer(self.text))
+
+    def _call_back(self, text: str | None) -> None:
+        if text is None:
+            self.app.bell()
+        else:
+            self._replace_all(text)
+
+    def rewrite(self, text: str) -> None:
+        """Put another text here; undo brings the former one back."""
+        self._replace_all(sendable(text))
+
+    def _replace_all(self, text: str) -> None:
+        result = self.replace(text, (0, 0), self.document.end, maintain_selection_offset=False)
+        self.move_cursor(result.end_location)
+
+    def action_edit_outside(self) -> None:
+        """Ask for the person's own editor."""
+        self.post_message(self.EditorWanted())
+
+    def action_preview(self) -> None:
+        """Ask for the preview, or for no more of it."""
+        self.post_message(self.PreviewToggled())
 
     def action_scroll_timeline(self, pages: int) -> None:
         """Scroll the timeline while writing."""
@@ -303,6 +318,7 @@ class Composer(TextArea, inherit_bindings=False):
     def _text_changed(self, event: TextArea.Changed) -> None:
         event.stop()
         self._offer()
+        self.post_message(self.Rewritten())
         if self.text == self._quiet_text:
             return
         self._quiet_text = self.text

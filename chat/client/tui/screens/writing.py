@@ -1,0 +1,62 @@
+"""What the composer asks of its screen: a question, an editor, a look at the result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.app import SuspendNotSupported
+from textual.screen import Screen
+
+from chat.client.tui import editor
+from chat.client.tui.conversation import Conversation
+from chat.client.tui.screens.dialogs import confirm_paste
+from chat.client.tui.widgets.composer import Composer
+from chat.client.tui.widgets.preview import Preview
+from chat.errors import ChatError
+
+__all__ = ["Writing"]
+
+
+class Writing:
+    """Serves the composer of `screen`."""
+
+    def __init__(self, screen: Screen[Any], conversation: Conversation) -> None:
+        self._screen = screen
+        self._conversation = conversation
+
+    def ask_paste(self, text: str) -> None:
+        """Ask before a lot of text is inserted."""
+        composer = self._composer
+        confirm_paste(self._screen, text, lambda: composer.take_paste(text, is_meant=True))
+
+    def edit_outside(self) -> None:
+        """Give the terminal to the person's editor, and take what they saved."""
+        composer = self._composer
+        before = composer.text
+        try:
+            with self._screen.app.suspend():
+                after = editor.edit(before)
+        except ChatError as exc:
+            self._conversation.view.say(str(exc), "warning")
+            return
+        except SuspendNotSupported:
+            self._conversation.view.say("An editor cannot be started from here.", "warning")
+            return
+        if after != before:
+            composer.rewrite(after)
+
+    def toggle_preview(self) -> None:
+        """Show what the text will look like, or no more."""
+        preview = self._screen.query_one(Preview)
+        preview.display = not preview.display
+        self.show_preview()
+
+    def show_preview(self) -> None:
+        """Bring the preview up to date, if it is shown."""
+        preview = self._screen.query_one(Preview)
+        if preview.display:
+            preview.show(self._composer.text, self._conversation.desk.user)
+
+    @property
+    def _composer(self) -> Composer:
+        return self._screen.query_one(Composer)

@@ -1,0 +1,69 @@
+"""What the text in the composer will look like, above it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.geometry import Size
+from textual.widget import Widget
+
+from chat.client.state import Message
+from chat.client.tui.timeline.around import Around
+from chat.client.tui.timeline.ink import Line
+from chat.client.tui.timeline.palette import COMPONENTS, CSS, Palette
+from chat.client.tui.timeline.render import Renderer
+
+__all__ = ["Preview"]
+
+
+class Preview(Widget):
+    """The text as a message, laid out as the timeline will; hidden until it is asked for."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"timeline--{name}" for name in COMPONENTS}
+    DEFAULT_CSS = (
+        CSS.replace("Timeline {", "Preview {", 1)
+        + """
+    Preview {
+        display: none;
+        height: auto;
+        max-height: 10;
+        border-top: solid $foreground 25%;
+        background: $background;
+    }
+    """
+    )
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._text = ""
+        self._user = ""
+
+    def show(self, text: str, user: str) -> None:
+        """Show `text` as `user` sees it."""
+        if (text, user) != (self._text, self._user):
+            self._text, self._user = text, user
+            self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Take as many lines as the message does."""
+        return max(1, len(self._lay_out(width)))
+
+    def render(self) -> Text:
+        """Draw the message."""
+        lines = self._lay_out(self.size.width)
+        return Text("\n").join(_row(line) for line in lines[: self.size.height])
+
+    def _lay_out(self, width: int) -> list[Line]:
+        message = Message("", None, None, self._user, 0, text=self._text)
+        renderer = Renderer(Palette.of(self), self._user, max(width, 1), airy=False)
+        block = renderer.block(message, Around(grouped=True))
+        return block.lines[block.lead :]
+
+
+def _row(line: Line) -> Text:
+    """Return a line as text for Rich, with its meta left out: nothing here can be clicked."""
+    row = Text("  ", end="", no_wrap=True)
+    for segment in (*line.indent, *line.ink):
+        row.append(segment.text, segment.style.clear_meta_and_links() if segment.style else None)
+    return row

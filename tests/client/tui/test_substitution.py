@@ -1,0 +1,53 @@
+"""`s/old/new/` corrects one's last message, and nothing that is not meant so."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.client.tui.substitution import Substitution, corrected, read
+from chat.errors import ChatError
+from tests.client.tui.fakes import said
+
+
+@pytest.mark.parametrize(
+    ("line", "before", "after"),
+    [
+        ("s/teh/the/", "teh cat, teh dog", "the cat, teh dog"),
+        ("s/teh/the", "teh cat", "the cat"),
+        ("s/teh/the/g", "teh cat, teh dog", "the cat, the dog"),
+        ("s/TEH/the/i", "teh cat", "the cat"),
+        ("s/ cat//", "the cat", "the"),
+        (r"s/a\/b/b\/a/", "1 a/b 2", "1 b/a 2"),
+        ("s/a.c/x/", "abc a.c", "abc x"),
+        (r"s/x/\1/", "x", r"\1"),
+    ],
+)
+def test_it_replaces_plain_text(line: str, before: str, after: str) -> None:
+    correction = read(line)
+    assert correction is not None
+    assert corrected(correction, said(1, "me", before)) == after
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["s", "s/", "s//x/", "s/a", " s/a/b/", "s/a/b/c", "s/a/b/x", "yes/no/maybe", "s/a\nb/c/"],
+)
+def test_other_texts_are_messages(line: str) -> None:
+    assert read(line) is None
+
+
+def test_what_is_not_there_cannot_be_replaced() -> None:
+    with pytest.raises(ChatError, match="“x” is not in your last message"):
+        corrected(Substitution("x", "y"), said(1, "me", "abc"))
+    with pytest.raises(ChatError, match="no message of yours"):
+        corrected(Substitution("x", "y"), None)
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_only_what_is_named_changes(before: str, old: str, new: str, after: str) -> None:
+    if old and old not in before:
+        assert Substitution(old, new).apply(before + old + after) == (
+            (before + old + after).replace(old, new, 1)
+        )

@@ -1,0 +1,135 @@
+"""Around the composer: large pastes, an editor, a preview, corrections, texts called back."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from chat.client.tui import editor
+from chat.client.tui.screens.confirm import Confirm
+from chat.client.tui.widgets.preview import Preview
+from chat.errors import ChatError
+from tests.client.tui.conftest import Desktop
+from tests.terminal.tmux import Terminal
+
+
+@pytest.mark.parametrize("text", ["line\n" * 50, "x" * 5_000], ids=["many lines", "one long line"])
+async def test_a_large_paste_asks_first_and_says_how_large(desktop: Desktop, text: str) -> None:
+    desktop.composer.post_message(events.Paste(text))
+    await desktop.until(lambda: isinstance(desktop.app.screen, Confirm))
+    await desktop.until(lambda: f"{len(text):,} characters" in desktop.screen())
+    await desktop.press("n")
+    assert desktop.composer.text == ""
+    desktop.composer.post_message(events.Paste(text))
+    await desktop.until(lambda: isinstance(desktop.app.screen, Confirm))
+    await desktop.press("y")
+    await desktop.until(lambda: desktop.composer.text == text)
+    assert not desktop.core.asked("send")
+
+
+async def test_a_small_paste_asks_nothing(desktop: Desktop) -> None:
+    desktop.composer.post_message(events.Paste("two\nlines"))
+    await desktop.until(lambda: desktop.composer.text == "two\nlines")
+
+
+async def test_what_was_sent_is_called_back(desktop: Desktop) -> None:
+    await desktop.type("one", "enter")
+    await desktop.type("two", "enter")
+    await desktop.type("half")
+    await desktop.press("alt+p", "alt+p")
+    assert desktop.composer.text == "one"
+    await desktop.press("alt+n", "alt+n")
+    assert desktop.composer.text == "half"
+
+
+async def test_a_correction_changes_the_last_message_and_is_not_sent(desktop: Desktop) -> None:
+    await desktop.type("s/mine/yours/", "enter")
+    await desktop.until(lambda: desktop.core.asked("edit"))
+    assert desktop.core.asked("edit") == [("#general", 6, "yours")]
+    assert not desktop.core.asked("send")
+
+
+async def test_a_correction_that_does_not_fit_is_given_back(desktop: Desktop) -> None:
+    await desktop.type("s/absent/x/", "enter")
+    await desktop.until(lambda: desktop.told)
+    assert "not in your last message" in desktop.told[0]
+    assert desktop.composer.text == "s/absent/x/"
+
+
+async def test_the_preview_shows_what_is_written_as_it_will_look(desktop: Desktop) -> None:
+    await desktop.press("alt+v")
+    await desktop.type("some **bold** words")
+    await desktop.until(lambda: "some bold words" in desktop.screen())
+    await desktop.press("alt+v")
+    await desktop.until(lambda: "some bold words" not in desktop.screen())
+    assert not desktop.main.query_one(Preview).display
+
+
+async def test_without_an_editor_the_text_stays_and_one_is_told(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDITOR", "/nowhere/editor")
+    await desktop.type("half a sentence", "alt+e")
+    await desktop.until(lambda: desktop.told)
+    assert desktop.composer.text == "half a sentence"
+
+
+def _editor(tmp_path: Path, body: str) -> Path:
+    script = tmp_path / "editor"
+    script.write_text(f"#!{sys.executable}\nimport os, sys\nfrom pathlib import Path\n{body}\n")
+    script.chmod(0o700)
+    return script
+
+
+def test_the_editor_gets_a_private_file_and_what_it_saves_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "seen"
+    body = (
+        "file = Path(sys.argv[-1])\n"
+        f"Path({str(seen)!r}).write_text(f'{{file.parent.stat().st_mode}} {{file}}')\n"
+        "file.write_text(file.read_text() + ' and more\\n')"
+    )
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", f"{_editor(tmp_path, body)} --wait")
+    assert editor.edit("some") == "some and more"
+    mode, file = seen.read_text().split(" ")
+    assert stat.S_IMODE(int(mode)) == 0o700
+    assert not Path(file).exists(), "nothing is left behind"
+
+
+def test_an_editor_that_fails_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", str(_editor(tmp_path, "sys.exit(3)")))
+    with pytest.raises(ChatError, match="code 3"):
+        editor.edit("some")
+
+
+def test_the_editor_has_the_terminal_and_the_screens_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = (
+        "file = Path(sys.argv[-1])\n"
+        "print('the editor is here')\n"
+        "line = input()\n"
+        "file.write_text(file.read_text() + line)"
+    )
+    monkeypatch.setenv("VISUAL", str(_editor(tmp_path, body)))
+    with Terminal(tmp_path) as terminal:
+        terminal.run("chat-client", "--name", "alice", "--url", "ws://127.0.0.1:9")
+        terminal.wait_for("/join #general")
+        terminal.type("dear ")
+        terminal.wait_for("dear")
+        terminal.keys("M-e")
+        terminal.wait_for("the editor is here")
+        terminal.type("reader")
+        terminal.keys("Enter")
+        terminal.wait_for("dear reader")
+        terminal.type("!")
+        terminal.wait_for("dear reader!")
+        assert not terminal.has_ended
