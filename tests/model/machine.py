@@ -133,8 +133,13 @@ class ProtocolMachine(RuleBasedStateMachine):
         cid=cids,
         reply_to=st.none() | st.none() | places,
         me=st.booleans(),
+        is_typed=st.booleans(),
     )
-    def send(self, device: int, channel: str, reply_to: int | None, **fields: Any) -> None:
+    def send(
+        self, device: int, channel: str, reply_to: int | None, is_typed: bool, **fields: Any
+    ) -> None:
+        if is_typed:
+            self.run(self.scene.step(self.scene.pick(device), Typing(channel=channel)))
         seq = None if reply_to is None else self.scene.aim(channel, reply_to)
         command = Send(channel=channel, reply_to=seq, **fields)
         self.run(self.scene.step(self.scene.pick(device), command))

@@ -49,7 +49,7 @@ def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
 def test_whatever_people_do_the_server_does_what_the_model_says(
     new_world: Callable[[], World],
 ) -> None:
-    explore(new_world, examples=60, steps=40)
+    explore(new_world, examples=45, steps=40)
 
 
 @pytest.mark.long
