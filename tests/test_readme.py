@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
+from chat.client.pipes.cli import commands_table
+from chat.client.pipes.codes import codes_table
 from chat.client.slash import markdown_table
 from chat.client.tui.app import keys_table
 from chat.server.config import ServerSettings
@@ -19,7 +21,15 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def test_the_tables_are_generated_from_the_registries() -> None:
-    assert_generated(README, {"keys": keys_table(), "commands": markdown_table()})
+    assert_generated(
+        README,
+        {
+            "keys": keys_table(),
+            "commands": markdown_table(),
+            "pipes": commands_table(),
+            "exit-codes": codes_table(),
+        },
+    )
 
 
 def test_a_page_without_its_marks_is_noticed() -> None:

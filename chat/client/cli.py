@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, get_args
-
-from pydantic.fields import FieldInfo
 
 from chat import __version__
 from chat.client.cache import Cache, unsent_in
 from chat.client.config import ClientSettings, config_file, flags_of, load
+from chat.client.flags import Parser, add_settings
+from chat.client.logfile import start_log
 from chat.client.places import Places
 from chat.client.private import make_private_directory
 from chat.client.records import Damaged
 from chat.client.tokens import read_token_file
 from chat.errors import StartupError
-from chat.text import check_name, printable
+from chat.text import check_name
 
 __all__ = ["main"]
 
 USAGE_ERROR = 2
+PIPES = ("send", "tail", "export")
+"""Commands that need no screen; see `chat.client.pipes`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return the exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] and arguments[0] in PIPES:
+        from chat.client.pipes.cli import main as run_pipe
+
+        return run_pipe(arguments)
     try:
-        flags = _parser().parse_args(argv)
-        settings = load({key: value for key, value in vars(flags).items() if value is not None})
+        flags = _parser().parse_args(arguments)
+        given = {key: value for key, value in vars(flags).items() if value is not None}
+        settings = load(given)
         settings = prepare(settings)
         _show(settings)
         _tell_unsent(settings)
@@ -52,7 +58,7 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     make_private_directory(settings.data)
     if settings.token_file is not None:
         read_token_file(settings.token_file)
-    _start_log(settings)
+    start_log(settings)
     name = settings.name or places.servers.last_name or _ask_name()
     settings = settings.model_copy(update={"name": name})
     places.servers.remember_name(name)
@@ -63,45 +69,18 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     return settings
 
 
-class _Printable(logging.Formatter):
-    """Lets nothing into the log that could drive the terminal of who reads it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        raise StartupError(f"{message}; see chat-client --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="chat-client",
         description="A terminal chat that loses nothing you typed.",
-        epilog=f"Each can be set as a variable CHAT_NAME too, or in {config_file()}, "
+        epilog="Without a screen: chat-client send, tail, export (each with --help). "
+        f"Each setting can be set as a variable CHAT_NAME too, or in {config_file()}, "
         "which may hold your own [keys] and [themes] as well.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"chat-client {__version__}")
-    for name, field in flags_of().items():
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **_flag(name, field))
+    add_settings(parser, flags_of())
     return parser
-
-
-def _flag(name: str, field: FieldInfo) -> dict[str, Any]:
-    """Return what `argparse` needs to know of a setting."""
-    text = (field.description or "").replace("%", "%%")
-    if field.annotation is bool:
-        return {"action": "store_true", "default": None, "help": text}
-    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
-    default = field.get_default(call_default_factory=True, validated_data={})
-    if default and "default" not in text:
-        text += f" (default: {default})"
-    metavar = "|".join(choices) or {"name": "NAME", "url": "URL", "data": "DIR"}.get(name, "FILE")
-    return {"help": text, "metavar": metavar, "default": None}
 
 
 def _ask_name() -> str:
@@ -114,22 +93,6 @@ def _ask_name() -> str:
             raise StartupError("no name given; say it with --name NAME") from None
         except ValueError as exc:
             print(f"A name {exc}.", file=sys.stderr)  # noqa: T201  a conversation
-
-
-def _start_log(settings: ClientSettings) -> None:
-    """Log to the file, or nowhere: nothing may write onto the screen the client draws."""
-    handler: logging.Handler = logging.NullHandler()
-    if settings.log_file is not None:
-        try:
-            handler = logging.FileHandler(settings.log_file, encoding="utf-8")
-            settings.log_file.chmod(0o600)
-        except OSError as exc:
-            raise StartupError(
-                f"cannot write the log {settings.log_file}: {exc.strerror or exc}"
-            ) from exc
-    handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
-    logging.getLogger("chat").setLevel(settings.log_level.upper())
 
 
 def _show(settings: ClientSettings) -> None:

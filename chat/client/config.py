@@ -7,7 +7,7 @@ folder), the file over the default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, TypeVar, get_origin
 from urllib.parse import urlsplit
 
 from platformdirs import user_config_path, user_data_path
@@ -23,7 +23,9 @@ from pydantic_settings import (
 from chat.errors import StartupError
 from chat.text import check_name, printable_line
 
-__all__ = ["ClientSettings", "config_file", "flags_of", "load"]
+__all__ = ["ClientSettings", "check_url", "config_file", "flags_of", "load", "load_as"]
+
+S = TypeVar("S", bound="ClientSettings")
 
 
 class ClientSettings(BaseSettings):
@@ -89,11 +91,11 @@ class ClientSettings(BaseSettings):
         )
 
 
-def flags_of() -> dict[str, FieldInfo]:
+def flags_of(kind: type[ClientSettings] = ClientSettings) -> dict[str, FieldInfo]:
     """Return the settings that can be given as a flag: all but the tables of the file."""
     return {
         name: field
-        for name, field in ClientSettings.model_fields.items()
+        for name, field in kind.model_fields.items()
         if get_origin(field.annotation) is not dict
     }
 
@@ -127,13 +129,22 @@ def check_url(value: str) -> str:
 
 
 def load(flags: dict[str, Any]) -> ClientSettings:
-    """Read the settings; `flags` are those that were given.
+    """Read the client's settings; `flags` are those that were given.
+
+    Raises:
+        StartupError: one line that names the setting and says what is wrong with it.
+    """
+    return load_as(ClientSettings, flags)
+
+
+def load_as(kind: type[S], flags: dict[str, Any]) -> S:
+    """Read settings of `kind`, as `load` does.
 
     Raises:
         StartupError: one line that names the setting and says what is wrong with it.
     """
     try:
-        return ClientSettings(**flags)
+        return kind(**flags)
     except ValidationError as exc:
         fault = exc.errors(include_url=False, include_context=False)[0]
         name = ".".join(map(str, fault["loc"])) or "settings"

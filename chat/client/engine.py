@@ -17,7 +17,7 @@ from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.ephemeral import Ephemeral
 from chat.client.following import Following
-from chat.client.identity import explain_refusal, token_for
+from chat.client.identity import explain_refusal, keep_welcome, token_for
 from chat.client.link import Connector, Refused
 from chat.client.places import Places
 from chat.client.screens import PAGE, Screens
@@ -220,9 +220,7 @@ class Engine:
         self._user, self._server = welcome.user, welcome.server.name
         self._text_limit = welcome.limits.text
         server_id = self._server_id or ""  # as told before hello: the secret went to that one
-        self._places.servers.remember(self._settings.url, server_id)
-        if welcome.token is not None:
-            self._places.tokens.put(server_id, self._settings.name, welcome.token)
+        keep_welcome(server_id, self._settings, welcome)
         # An operator's token is kept now, and its file may go.
         self._settings = self._settings.model_copy(update={"token_file": None})
         account, screens = self.account, self._screens

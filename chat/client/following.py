@@ -11,11 +11,10 @@ import logging
 from collections.abc import Callable, Iterable
 
 from chat.client.account import Account
-from chat.client.backoff import Backoff
 from chat.client.followed import Followed
 from chat.client.follower import Change
 from chat.client.screens import PAGE, Screens
-from chat.client.session import Session, pause_after
+from chat.client.session import Session, insist
 from chat.client.state import Notice, Update
 from chat.client.tasks import Tasks
 from chat.errors import CommandError
@@ -308,15 +307,8 @@ class Following:
             CommandError: it is refused for good.
             Offline: the connection ended.
         """
-        backoff = Backoff(0.5)
         async with self._room:
-            while True:
-                try:
-                    return await self._session.request(command)
-                except CommandError as error:
-                    if not error.code.retryable:
-                        raise
-                    await asyncio.sleep(pause_after(error, backoff))
+            return await insist(self._session, command)
 
     async def _page(self, history: History) -> Page:
         frame = await self.ask(history)

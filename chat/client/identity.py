@@ -7,8 +7,9 @@ from chat.client.link import Refused
 from chat.client.places import Places
 from chat.client.tokens import read_token_file
 from chat.errors import CommandError, ErrorCode, StartupError
+from chat.protocol.frames import Welcome
 
-__all__ = ["explain_refusal", "token_for"]
+__all__ = ["explain_refusal", "keep_welcome", "token_for"]
 
 
 def token_for(server: str, settings: ClientSettings) -> str:
@@ -32,6 +33,14 @@ def token_for(server: str, settings: ClientSettings) -> str:
         return places.tokens.get_or_make(server, name)
     except (OSError, StartupError) as exc:
         raise Refused(f"cannot keep the secret of your name: {exc}") from exc
+
+
+def keep_welcome(server: str, settings: ClientSettings, welcome: Welcome) -> None:
+    """Note where the server was met, and the secret if it gave one."""
+    places = Places(settings.data)
+    places.servers.remember(settings.url, server)
+    if welcome.token is not None:
+        places.tokens.put(server, settings.name, welcome.token)
 
 
 def explain_refusal(name: str, error: CommandError) -> str:

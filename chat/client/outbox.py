@@ -32,12 +32,12 @@ _WRITING: TypeAdapter[Writing] = TypeAdapter(Annotated[Writing, Field(discrimina
 _FAILED, _PENDING = "failed", "pending"
 
 
-def new_row(command: dict[str, Any]) -> OutboxRow:
-    """Return a row for the fields of a command, with a cid of its own.
+def new_row(command: dict[str, Any], cid: str = "") -> OutboxRow:
+    """Return a row for the fields of a command, with a cid of its own if none is given.
 
     Whatever a person typed is kept, text that the protocol does not allow included.
     """
-    cid = uuid4().hex
+    cid = cid or uuid4().hex
     return OutboxRow(
         cid=cid,
         channel=command["channel"],

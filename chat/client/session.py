@@ -19,7 +19,7 @@ from chat.protocol.frames import ErrorFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
-__all__ = ["PAUSE_MAX", "Offline", "Session", "pause_after", "refusal_of"]
+__all__ = ["PAUSE_MAX", "Offline", "Session", "insist", "pause_after", "refusal_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -164,6 +164,23 @@ class Session:
             await asyncio.sleep(left)
         self._has_gone_silent = True
         await self._connection.close()
+
+
+async def insist(session: Session, command: BaseCommand) -> ServerFrame:
+    """Send a command; wait and send it again while the server says that it may succeed.
+
+    Raises:
+        CommandError: it is refused for good.
+        Offline: the connection ended.
+    """
+    backoff = Backoff(0.5)
+    while True:
+        try:
+            return await session.request(command)
+        except CommandError as error:
+            if not error.code.retryable:
+                raise
+            await asyncio.sleep(pause_after(error, backoff))
 
 
 def pause_after(error: CommandError, backoff: Backoff) -> float:

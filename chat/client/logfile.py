@@ -1,0 +1,34 @@
+"""The client's log: a file, or nowhere; never the terminal."""
+
+from __future__ import annotations
+
+import logging
+
+from chat.client.config import ClientSettings
+from chat.errors import StartupError
+from chat.text import printable
+
+__all__ = ["start_log"]
+
+
+class _Printable(logging.Formatter):
+    """Lets nothing into the log that could drive the terminal of who reads it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def start_log(settings: ClientSettings) -> None:
+    """Log to the file, or nowhere: nothing may write onto the screen the client draws."""
+    handler: logging.Handler = logging.NullHandler()
+    if settings.log_file is not None:
+        try:
+            handler = logging.FileHandler(settings.log_file, encoding="utf-8")
+            settings.log_file.chmod(0o600)
+        except OSError as exc:
+            raise StartupError(
+                f"cannot write the log {settings.log_file}: {exc.strerror or exc}"
+            ) from exc
+    handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("chat").setLevel(settings.log_level.upper())

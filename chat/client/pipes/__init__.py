@@ -1,0 +1,1 @@
+"""The client without a screen: `send`, `tail` and `export`, for scripts and pipes."""

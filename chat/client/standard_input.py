@@ -1,0 +1,75 @@
+"""Standard input: one text, or a line at a time as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator
+
+from chat.errors import StartupError
+
+__all__ = ["lines_of", "text_of"]
+
+_TEXT_MAX = 4_000_000
+"""Bytes; no server takes a message as long as that."""
+_CHUNK = 65_536
+
+
+def text_of(descriptor: int) -> str:
+    """Return everything that can be read, without its last line end.
+
+    Raises:
+        StartupError: it is no text, or no message could be that long.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := os.read(descriptor, _CHUNK):
+        size += len(chunk)
+        if size > _TEXT_MAX:
+            raise StartupError("the text is too long for one message; --lines sends each line")
+        chunks.append(chunk)
+    return _decoded(b"".join(chunks)).replace("\r\n", "\n").removesuffix("\n")
+
+
+async def lines_of(descriptor: int) -> AsyncIterator[str]:
+    """Yield the lines as they come, empty ones left out.
+
+    Raises:
+        StartupError: a line is no text.
+    """
+    loop = asyncio.get_running_loop()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    room = threading.Semaphore(2)  # what comes faster than it is sent waits in the pipe
+
+    def read() -> None:
+        # A thread: a pipe, a file and a terminal can be waited for in no other common way. It
+        # reads the descriptor itself; a lock of `sys.stdin` would be held when the program ends.
+        chunk = b"-"
+        while chunk:
+            room.acquire()
+            try:
+                chunk = os.read(descriptor, _CHUNK)
+                loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+            except (OSError, RuntimeError):  # closed, or the program has ended
+                return
+
+    threading.Thread(target=read, name="standard-input", daemon=True).start()
+    rest = b""
+    while chunk := await chunks.get():
+        room.release()
+        *whole, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _TEXT_MAX:
+            raise StartupError("a line is too long for a message")
+        for line in whole:
+            if text := _decoded(line).removesuffix("\r"):
+                yield text
+    if text := _decoded(rest).removesuffix("\r"):
+        yield text
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise StartupError("standard input holds bytes that are no UTF-8 text") from None

@@ -1,0 +1,107 @@
+"""`chat-client` as a process of its own, on real pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import PATIENCE, eventually
+
+
+class Piped:
+    """A running `chat-client`; what it prints gathers in `lines`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, text: str) -> None:
+        """Wait for a line that holds `text`."""
+        eventually(
+            lambda: any(text in line for line in tuple(self.lines)) or not self._reader.is_alive(),
+            f"{text!r} in {self.lines}",
+        )
+        assert any(text in line for line in self.lines), f"{text!r} in {self.lines}"
+
+    def end(self, signal: int) -> int:
+        """Send a signal; return the exit code."""
+        self.process.send_signal(signal)
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.removesuffix("\n"))
+
+
+class Client:
+    """Runs `chat-client` commands of one name; its data stays from one to the next."""
+
+    def __init__(self, home: Path, url: str, name: str = "bot") -> None:
+        self.home = home
+        self.data = home / f"data-{name}"
+        self.flags: tuple[str, ...] = ("--name", name, "--url", url, "--data", str(self.data))
+        self.running: list[subprocess.Popen[str]] = []
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [*self.command(*arguments)],
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            env=self.environment(),
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+
+    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> Piped:
+        """Start a command."""
+        process = subprocess.Popen(
+            [*self.command(*arguments)],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env=self.environment(),
+        )
+        self.running.append(process)
+        return Piped(process)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line."""
+        return [f"{sysconfig.get_path('scripts')}/chat-client", *arguments, *self.flags]
+
+    def environment(self) -> dict[str, str]:
+        """Return an environment without this machine's settings."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
+        places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(self.home))
+        return {**inherited, **places, "PYTHONWARNINGS": "error", "TZ": "UTC"}
+
+
+@pytest.fixture
+def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """Make clients: `make_client(url, name)`; what they started ends with the test."""
+    clients: list[Client] = []
+
+    def make(url: str, name: str = "bot") -> Client:
+        clients.append(Client(tmp_path, url, name))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        for process in client.running:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
