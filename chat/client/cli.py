@@ -96,7 +96,12 @@ def _ask_name() -> str:
 
 
 def _show(settings: ClientSettings) -> None:
-    """Run the screens; imported late, so that `--help` is quick."""
+    """Run the screens, or the lines; imported late, so that `--help` is quick."""
+    if settings.plain:
+        from chat.client.plain.app import run
+
+        run(settings)
+        return
     from chat.client.tui.app import ChatApp
 
     ChatApp(settings).run()

@@ -50,6 +50,8 @@ class ClientSettings(BaseSettings):
     """The address is a new one of a server you know; without this, your token stays here."""
     emoji_names: bool = False
     """Show emoji by their names, such as :tada:, where a font or a reader cannot show them."""
+    plain: bool = False
+    """Lines instead of screens: for screen readers, simple terminals and pipes."""
     log_file: Path | None = None
     """File to write a log to (default: none)."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

@@ -10,6 +10,7 @@ import pytest
 from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from tests.client.fake_server import FakeServer
+from tests.client.piped import Client
 from tests.client.screen import Screen
 
 
@@ -67,3 +68,22 @@ def open_client(
     yield start
     for screen in screens:
         screen.core.stop()
+
+
+@pytest.fixture
+def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """Make clients: `make_client(url, name)`; what they started ends with the test."""
+    clients: list[Client] = []
+
+    def make(url: str, name: str = "bot") -> Client:
+        clients.append(Client(tmp_path, url, name))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        for process in client.running:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()

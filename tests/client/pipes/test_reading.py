@@ -13,7 +13,7 @@ import pytest
 
 from chat.client.pipes.codes import ExitCode
 from chat.protocol.commands import Delete, Edit, React
-from tests.client.pipes.conftest import Client
+from tests.client.piped import Client
 from tests.serving import ChatServer, Peer
 
 MakeClient = Callable[..., Client]

@@ -15,7 +15,7 @@ from chat.client.cache import Cache
 from chat.client.places import Places
 from chat.protocol.commands import Command, Send
 from tests.client.fake_server import FakeServer
-from tests.client.pipes.conftest import Client
+from tests.client.piped import Client
 from tests.serving import ChatServer, Peer, eventually, free_port
 
 MakeClient = Callable[..., Client]

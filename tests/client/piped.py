@@ -6,10 +6,7 @@ import os
 import subprocess
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.serving import PATIENCE, eventually
 
@@ -86,22 +83,3 @@ class Client:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
         places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(self.home))
         return {**inherited, **places, "PYTHONWARNINGS": "error", "TZ": "UTC"}
-
-
-@pytest.fixture
-def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """Make clients: `make_client(url, name)`; what they started ends with the test."""
-    clients: list[Client] = []
-
-    def make(url: str, name: str = "bot") -> Client:
-        clients.append(Client(tmp_path, url, name))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        for process in client.running:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()

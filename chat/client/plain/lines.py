@@ -1,0 +1,167 @@
+"""Where lines go, and where they come from: a terminal, or pipes.
+
+Nothing here moves the cursor. On a terminal a line that comes while one types begins a new one,
+and what was typed is printed again below it; without a terminal lines just follow each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from chat.client.plain.editor import Echo, Editor, Submitted
+from chat.client.standard_input import lines_of
+from chat.text import printable, printable_line
+
+__all__ = ["Lines", "Piped", "Typed"]
+
+_STDIN = 0
+
+
+class Lines:
+    """Prints lines; takes none. `submit` and `end` are told what is typed, and that it is over."""
+
+    def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
+        self.prompt = ""
+        self._submit = submit
+        self._end = end
+
+    @property
+    def text(self) -> str:
+        """What is typed and not submitted."""
+        return ""
+
+    def load(self, text: str) -> None:
+        """Let `text` be what is typed."""
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print whole lines."""
+        text = "".join(f"{printable(line)}\n" for line in lines)
+        if text:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def open(self) -> None:
+        """Begin to take lines."""
+
+    def close(self) -> None:
+        """Leave everything as it was."""
+
+
+class Piped(Lines):
+    """Without a terminal each line of standard input is as if it were typed."""
+
+    def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
+        super().__init__(submit, end)
+        self._reading: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Begin to take lines."""
+        self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    def close(self) -> None:
+        """Take no more."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(self) -> None:
+        async for line in lines_of(_STDIN):
+            self._submit(line)
+        self._end()
+
+
+class Typed(Lines):
+    """A terminal, key by key: what is typed survives what is said meanwhile."""
+
+    def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
+        super().__init__(submit, end)
+        self._editor = Editor()
+        self._saved: list[object] | None = None
+        self._is_begun = False
+        """Whether the prompt stands on the line: only while one types, for lines go on below."""
+
+    @property
+    def text(self) -> str:
+        """What is typed and not submitted."""
+        return self._editor.text
+
+    def load(self, text: str) -> None:
+        """Let `text` be what is typed."""
+        if text != self._editor.text:
+            self._editor.text = text
+            self._begin_again()
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print whole lines above the one that is typed: it is printed again."""
+        if told := [printable(line) for line in lines]:
+            self._begin_again("".join(f"{line}\n" for line in told))
+
+    def open(self) -> None:
+        """Begin to take keys."""
+        loop = asyncio.get_running_loop()
+        self._take_keys()
+        loop.add_reader(_STDIN, self._read)
+        loop.add_signal_handler(signal.SIGCONT, self._take_keys)  # the shell had it meanwhile
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        import termios
+
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(_STDIN)
+        loop.remove_signal_handler(signal.SIGCONT)
+        if self._saved is not None:
+            with suppress(termios.error, OSError):
+                termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+
+    def _take_keys(self) -> None:
+        import termios
+
+        with suppress(termios.error, OSError):
+            mode = termios.tcgetattr(_STDIN)
+            self._saved = self._saved or termios.tcgetattr(_STDIN)
+            mode[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
+            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(_STDIN, termios.TCSANOW, mode)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(_STDIN, 4_096)
+        except OSError:  # the terminal is gone
+            data = b""
+        if not data:
+            self._end()
+            return
+        for done in self._editor.feed(data):
+            match done:
+                case Echo(text, anew=False):
+                    self._print("" if self._is_begun else f"{self.prompt}> ", _echoed(text))
+                    self._is_begun = True
+                case Echo():
+                    self._begin_again()
+                case Submitted(text):
+                    self._print("\n")
+                    self._is_begun = False
+                    if text.strip():
+                        self._submit(text)
+                case _:
+                    self._end()
+
+    def _begin_again(self, above: str = "") -> None:
+        """Leave the line as it stands, print `above`, and what is typed on a line of its own."""
+        line = f"{self.prompt}> {printable_line(self.text)}" if self.text else ""
+        self._print("\n" if self._is_begun else "", above, line)
+        self._is_begun = bool(line)
+
+    def _print(self, *parts: str) -> None:
+        with suppress(OSError):
+            sys.stdout.write("".join(parts))
+            sys.stdout.flush()
+
+
+def _echoed(text: str) -> str:
+    return text if text == "\b \b" else printable_line(text)

@@ -1,0 +1,87 @@
+"""What is said aloud: each line once, folded where there are many."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chat.client.plain.announcer import Announcer
+from chat.client.state import Delivery, Message, TimelineChanged
+
+
+def line(seq: int | None, text: str = "", author: str = "alice", **more: object) -> Message:
+    message = Message("#ops", seq, f"cid-{seq}", author, 0, text=text, rev=seq or 0)
+    return replace(message, **more)  # type: ignore[arg-type]  # as `Message` takes them
+
+
+def told(*lines: Message, reset: bool = False) -> TimelineChanged:
+    return TimelineChanged("#ops", upserts=lines, reset=reset)
+
+
+def listening(*lines: Message) -> Announcer:
+    announcer = Announcer()
+    announcer.announce(told(*(lines or (line(1, "before"),)), reset=True))
+    return announcer
+
+
+def test_what_was_there_is_not_said_and_what_comes_is() -> None:
+    announcer = Announcer()
+    assert announcer.announce(told(line(1, "old"), reset=True)) == []
+    assert announcer.announce(told(line(2, "new"))) == ["alice in #ops: new"]
+    assert announcer.announce(told(line(2, "new"))) == []
+    assert announcer.newest("#ops") == ["1. alice: old", "2. alice: new"]
+
+
+def test_a_page_that_is_painted_again_says_only_what_was_missed() -> None:
+    announcer = listening()
+    assert announcer.announce(told(line(1, "before"), line(2, "missed"), reset=True)) == [
+        "alice in #ops: missed"
+    ]
+
+
+def test_joins_and_parts_are_folded() -> None:
+    names = ("a", "b", "c", "d", "e")
+    joins = [line(seq, author=name, kind="join") for seq, name in enumerate(names, 2)]
+    assert listening().announce(told(*joins, line(9, author="a", kind="leave"))) == [
+        "a, b, c and 2 more joined #ops.",
+        "a left #ops.",
+    ]
+
+
+def test_a_crowd_of_lines_is_said_by_its_end() -> None:
+    said = listening().announce(told(*(line(seq, f"n{seq}") for seq in range(2, 52))))
+    assert said[0] == "30 lines in #ops are left out here."
+    assert said[1:] == [f"alice in #ops: n{seq}" for seq in range(32, 52)]
+
+
+def test_changes_of_what_was_said_are_said() -> None:
+    announcer = listening(line(1, "helo"))
+    edited = line(1, "hello", rev=2, edited=True)
+    assert announcer.announce(told(edited)) == [
+        "Message 1 was changed. alice in #ops: hello  (edited)"
+    ]
+    reacted = replace(edited, rev=3, reactions=(("👍", ("bob",)),))
+    assert announcer.announce(told(reacted)) == ["Reactions to 1 in #ops: 👍 bob."]
+    assert announcer.announce(told(line(1, "", rev=4, erased=True))) == [
+        "Message 1 in #ops was deleted."
+    ]
+
+
+def test_ones_own_is_said_only_if_it_fails() -> None:
+    announcer = listening()
+    pending = line(None, "mine", author="me", cid="c", delivery=Delivery.PENDING)
+    assert announcer.announce(told(pending)) == []
+    assert announcer.waiting == {"c"}
+    failed = replace(pending, delivery=Delivery.FAILED, reason="it is too long")
+    assert announcer.announce(told(failed)) == [
+        "Not sent in #ops: mine. it is too long. /retry sends it again, /discard throws it away."
+    ]
+    assert announcer.announce(told(failed)) == []
+    assert announcer.announce(told(pending)) == []
+    assert announcer.announce(told(line(2, "mine", author="me", cid="c"))) == []
+    assert announcer.waiting == set()
+
+
+def test_the_same_person_elsewhere_is_said() -> None:
+    assert listening().announce(told(line(2, "from my phone", author="me"))) == [
+        "me in #ops: from my phone"
+    ]

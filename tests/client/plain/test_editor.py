@@ -1,0 +1,56 @@
+"""The typed line: what is kept, what is echoed, what keys do nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.client.plain.editor import Echo, Editor, Ended, Submitted
+
+
+def submitted(data: bytes) -> list[str]:
+    return [done.text for done in Editor().feed(data) if isinstance(done, Submitted)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "lines"),
+    [
+        (b"hello\n", ["hello"]),
+        (b"one\rtwo\n", ["one", "two"]),
+        ("grüße 👍\n".encode(), ["grüße 👍"]),
+        (b"hellp\x7fo\n", ["hello"]),
+        (b"away\x15here\n", ["here"]),
+        (b"keep drop\x17this\n", ["keep this"]),
+        (b"a\x1b[Ab\x1b[1;5Dc\x1bOPd\x1bxe\n", ["abcde"]),
+        (b"tab\there\x07\n", ["tabhere"]),
+        (b"\xff\xfe\n", ["��"]),
+        (b"\x7f\x7fx\x04\n", ["x"]),
+    ],
+)
+def test_what_is_submitted(typed: bytes, lines: list[str]) -> None:
+    assert submitted(typed) == lines
+
+
+def test_only_ctrl_d_on_an_empty_line_ends() -> None:
+    assert Editor().feed(b"\x04") == [Ended()]
+    assert Editor().feed(b"x\x04") == [Echo("x")]
+
+
+def test_what_is_wider_than_one_cell_is_not_erased_by_one() -> None:
+    assert Editor().feed("a漢\x7f\x7f".encode())[2:] == [Echo("", anew=True), Echo("\b \b")]
+
+
+@given(st.text(), st.integers(0, 50))
+def test_bytes_may_come_in_any_pieces(text: str, at: int) -> None:
+    data = text.encode(errors="replace")
+    whole, parts = Editor(), Editor()
+    assert whole.feed(data) == parts.feed(data[:at]) + parts.feed(data[at:])
+    assert whole.text == parts.text
+
+
+@given(st.text())
+def test_nothing_that_drives_a_terminal_is_echoed(text: str) -> None:
+    for done in Editor().feed(text.encode(errors="replace")):
+        if isinstance(done, Echo):
+            assert done.text == "\b \b" or not set(done.text) & set(map(chr, range(32)))

@@ -1,0 +1,120 @@
+"""`chat-client --plain` on pipes and on a pseudo-terminal, with a real server."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client.piped import Client
+from tests.client.tui.test_in_a_terminal import RawTerminal
+from tests.serving import ChatServer, Peer, free_port
+
+
+@pytest.fixture
+def plain(tmp_path: Path, server: ChatServer) -> Iterator[RawTerminal]:
+    """Return a terminal with a client in linear mode, which is connected."""
+    terminal = RawTerminal(tmp_path, "chat-client", "--plain", "--name", "me", "--url", server.url)
+    try:
+        terminal.wait(lambda: b"You are in #general" in terminal.output, "it is connected")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def lines(terminal: RawTerminal) -> list[str]:
+    return terminal.output.decode().replace("\r\n", "\n").split("\n")
+
+
+async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        plain.wait(lambda: b"alice joined" in plain.output, "alice is announced")
+        plain.send(b"hel")
+        plain.wait(lambda: b"#general> hel" in plain.output, "the prompt")
+        await alice.say("text")
+        plain.wait(lambda: plain.output.count(b"#general> hel") == 2, "the line, again")
+        assert lines(plain)[-3:] == ["#general> hel", "alice in #general: text", "#general> hel"]
+        plain.send(b"lo\n")
+        assert (await alice.next_event("#general", "message")).text == "text"
+        assert (await alice.next_event("#general", "message")).text == "hello"
+
+
+async def test_every_byte_is_text(plain: RawTerminal, server: ChatServer) -> None:
+    """No cursor is moved, no colour is set, whatever is said."""
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        await alice.say("a\u202eb\nc")
+        plain.send(b"/help\n/who\n/sidebar\n/members\n/theme dark\n/nope\nlast words\n")
+        assert (await alice.next_event("#general", "message")).text == "a\u202eb\nc"
+        assert (await alice.next_event("#general", "message")).text == "last words"
+        plain.wait(lambda: b"<U+202E>" in plain.output, "the message")
+    plain.send(b"\x04")
+    plain.wait(lambda: plain.process.poll() is not None, "Ctrl+D ends it")
+    assert plain.process.returncode == 0
+    assert re.search(rb"[\x00-\x09\x0b\x0c\x0e-\x1f]", plain.output) is None
+    assert b"\r" not in plain.output.replace(b"\r\n", b"")
+
+
+def test_the_terminal_is_left_as_it_was(plain: RawTerminal) -> None:
+    import termios
+
+    during = termios.tcgetattr(plain._master)
+    plain.process.send_signal(signal.SIGINT)
+    plain.wait(lambda: plain.process.poll() is not None, "Ctrl+C ends it")
+    after = termios.tcgetattr(plain._master)
+    assert not during[3] & termios.ICANON
+    assert after[3] & termios.ICANON
+    assert after[3] & termios.ECHO
+
+
+async def test_piped_lines_are_messages_and_arrive_before_it_ends(
+    server: ChatServer, make_client: Callable[..., Client]
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        client = make_client(server.url)
+        done = client.run("--plain", stdin="one\n/me waves\n//two\n/nope\n")
+        assert done.returncode == 0, done.stderr
+        events = [await alice.next_event("#general", "message") for _ in range(3)]
+    assert [(event.text, event.me) for event in events] == [
+        ("one", False),
+        ("waves", True),
+        ("/two", False),
+    ]
+    assert "There is no command /nope" in done.stdout
+    assert "not sent yet" not in done.stderr
+
+
+async def test_what_is_refused_is_said_with_what_to_do(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    server.stop()
+    plain.wait(lambda: b"Not connected" in plain.output, "it says that the server is gone")
+    plain.send(b"while away\n")
+    plain.wait(lambda: b"Kept on this computer" in plain.output, "it says that it is kept")
+    server.start()
+    async with Peer.signed_in(server.url, "alice") as alice:
+        joined = await alice.join("#general")
+        texts = [item.text for item in joined.items]
+        if "while away" not in texts:
+            assert (await alice.next_event("#general", "message")).text == "while away"
+
+
+def test_it_needs_no_screen_library() -> None:
+    code = "import sys, chat.client.plain.app\nassert not {'textual', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_a_server_it_says_so(make_client: Callable[..., Client]) -> None:
+    client = make_client(f"ws://127.0.0.1:{free_port()}")
+    running = client.start("--plain", stdin=subprocess.PIPE)
+    running.wait_for("connection refused")
+    assert running.end(signal.SIGINT) == 130
