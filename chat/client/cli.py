@@ -37,9 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags = _parser().parse_args(arguments)
         given = {key: value for key, value in vars(flags).items() if value is not None}
         settings = load(given)
-        settings = prepare(settings)
-        _show(settings)
-        _tell_unsent(settings)
+        if settings.demo:
+            _play(settings)
+        else:
+            settings = prepare(settings)
+            _show(settings)
+            _tell_unsent(settings)
     except StartupError as exc:
         print(f"chat-client: {exc}", file=sys.stderr)  # noqa: T201  the one way to tell
         return USAGE_ERROR
@@ -93,6 +96,14 @@ def _ask_name() -> str:
             raise StartupError("no name given; say it with --name NAME") from None
         except ValueError as exc:
             print(f"A name {exc}.", file=sys.stderr)  # noqa: T201  a conversation
+
+
+def _play(settings: ClientSettings) -> None:
+    """Show the demo."""
+    from chat.client.demo.house import demo
+
+    with demo(settings) as house:
+        _show(prepare(house))
 
 
 def _show(settings: ClientSettings) -> None:

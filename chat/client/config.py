@@ -52,6 +52,8 @@ class ClientSettings(BaseSettings):
     """Show emoji by their names, such as :tada:, where a font or a reader cannot show them."""
     plain: bool = False
     """Lines instead of screens: for screen readers, simple terminals and pipes."""
+    demo: bool = False
+    """Play with a server of your own that has company in it; nothing is left behind."""
     log_file: Path | None = None
     """File to write a log to (default: none)."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

@@ -48,6 +48,7 @@ class Client:
         self.home = home
         self.data = home / f"data-{name}"
         self.flags: tuple[str, ...] = ("--name", name, "--url", url, "--data", str(self.data))
+        self.variables: dict[str, str] = {}
         self.running: list[subprocess.Popen[str]] = []
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -82,4 +83,4 @@ class Client:
         """Return an environment without this machine's settings."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
         places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(self.home))
-        return {**inherited, **places, "PYTHONWARNINGS": "error", "TZ": "UTC"}
+        return {**inherited, **places, "PYTHONWARNINGS": "error", "TZ": "UTC", **self.variables}

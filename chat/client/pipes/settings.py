@@ -14,7 +14,7 @@ from chat.client.config import ClientSettings, flags_of
 
 __all__ = ["PipeSettings", "pipe_flags"]
 
-_OF_SCREENS = ("emoji_names",)
+_OF_SCREENS = ("emoji_names", "plain", "demo")
 
 
 class PipeSettings(ClientSettings):

@@ -1,0 +1,1 @@
+"""`chat-client --demo`: a server of one's own to play with, gone without a trace afterwards."""

@@ -1,0 +1,91 @@
+"""`chat-client --demo`: company to talk to, and nothing left behind however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat.client.demo.script import COMPANIONS, OPENING, answer_to
+from tests.client.piped import Client, Piped
+from tests.serving import eventually
+
+MakeClient = Callable[..., Client]
+
+
+@pytest.fixture
+def demo(tmp_path: Path, make_client: MakeClient) -> tuple[Piped, Path]:
+    """Return a demo in linear mode that has said its opening, and where it keeps its files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    client = make_client("ws://127.0.0.1:9")
+    client.flags = ()
+    client.variables["TMPDIR"] = str(folder)
+    running = client.start("--demo", "--plain", stdin=subprocess.PIPE)
+    running.wait_for("one of us answers")
+    return running, folder
+
+
+def processes_that_mention(folder: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(folder).encode() in command:
+                found.append(command.decode(errors="replace"))
+    return found
+
+
+def assert_nothing_is_left(folder: Path) -> None:
+    eventually(lambda: not processes_that_mention(folder), "keeper and server have ended")
+    eventually(lambda: not list(folder.iterdir()), "the folder is gone")
+
+
+def test_there_is_company_that_answers(demo: tuple[Piped, Path]) -> None:
+    running, folder = demo
+    assert len(processes_that_mention(folder)) == 2  # the keeper and the server
+    text = "\n".join(running.lines)
+    assert "nightly build?" in text
+    assert "edited" in text
+    assert "(deleted)" in text
+    assert "🎉 grace" in text
+    assert running.process.stdin is not None
+    running.process.stdin.write("good morning, Grace\n")
+    running.process.stdin.flush()
+    running.wait_for("grace in #general: You called?")
+    running.process.stdin.write("/quit\n")
+    running.process.stdin.flush()
+    assert running.process.wait(20) == 0
+    assert_nothing_is_left(folder)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_behind_however_it_ends(
+    demo: tuple[Piped, Path], how: signal.Signals
+) -> None:
+    running, folder = demo
+    assert list(folder.iterdir())
+    running.end(how)
+    assert_nothing_is_left(folder)
+
+
+def test_the_script_refers_to_what_was_said_before() -> None:
+    for place, act in enumerate(OPENING):
+        assert act.who in COMPANIONS
+        if act.kind in ("reply", "react", "edit", "delete"):
+            assert 0 < act.about < place
+            assert OPENING[act.about].kind in ("say", "reply")
+
+
+def test_exactly_one_answers_unless_named() -> None:
+    for turn in range(20):
+        answers = [answer_to(name, "hello", turn, is_direct=False) for name in COMPANIONS]
+        assert sum(map(bool, answers)) == 1
+    assert all(answer_to(name, "ADA and grace!", 0, is_direct=False) for name in COMPANIONS)
