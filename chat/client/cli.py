@@ -10,6 +10,7 @@ from contextlib import suppress
 from chat import __version__
 from chat.client.cache import Cache, unsent_in
 from chat.client.config import ClientSettings, config_file, flags_of, load
+from chat.client.first_run import introduced
 from chat.client.flags import Parser, add_settings
 from chat.client.logfile import start_log
 from chat.client.places import Places
@@ -17,7 +18,6 @@ from chat.client.private import make_private_directory
 from chat.client.records import Damaged
 from chat.client.tokens import read_token_file
 from chat.errors import StartupError
-from chat.text import check_name
 
 __all__ = ["main"]
 
@@ -39,10 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load(given)
         if settings.demo:
             _play(settings)
-        else:
-            settings = prepare(settings)
-            _show(settings)
-            _tell_unsent(settings)
+            return 0
+        settings = prepare(settings)
+        _show(settings)
+        _tell_unsent(settings)
     except StartupError as exc:
         print(f"chat-client: {exc}", file=sys.stderr)  # noqa: T201  the one way to tell
         return USAGE_ERROR
@@ -62,13 +62,12 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     if settings.token_file is not None:
         read_token_file(settings.token_file)
     start_log(settings)
-    name = settings.name or places.servers.last_name or _ask_name()
-    settings = settings.model_copy(update={"name": name})
-    places.servers.remember_name(name)
+    settings = introduced(settings)
+    places.servers.remember_name(settings.name)
     # Opened and closed: a file that cannot be used is said now, on a terminal that can show it. A
     # damaged one can: the screens set it aside, and tell what was saved.
     with suppress(Damaged):
-        Cache(places.current(settings.url, name)).close()
+        Cache(places.current(settings.url, settings.name)).close()
     return settings
 
 
@@ -84,18 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"chat-client {__version__}")
     add_settings(parser, flags_of())
     return parser
-
-
-def _ask_name() -> str:
-    """Ask for a name on the terminal until it is one."""
-    while True:
-        try:
-            answer = input("Your name: ").strip()
-            return check_name(answer)
-        except EOFError:
-            raise StartupError("no name given; say it with --name NAME") from None
-        except ValueError as exc:
-            print(f"A name {exc}.", file=sys.stderr)  # noqa: T201  a conversation
 
 
 def _play(settings: ClientSettings) -> None:

@@ -22,6 +22,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 class _Known(BaseModel):
     last_name: str | None = None
+    chosen_url: str | None = None
     ids: dict[str, str] = Field(default_factory=dict)
     """The id last met at each address."""
     hosts: dict[str, list[str]] = Field(default_factory=dict)
@@ -38,6 +39,11 @@ class KnownServers:
     def last_name(self) -> str | None:
         """The name that was used last."""
         return self._read().last_name
+
+    @property
+    def chosen_url(self) -> str | None:
+        """The address that was chosen at the first run."""
+        return self._read().chosen_url
 
     def id_at(self, url: str) -> str | None:
         """Return the id of the server that was last met at `url`."""
@@ -69,6 +75,10 @@ class KnownServers:
         if known.last_name != name:
             known.last_name = name
             self._write(known)
+
+    def choose(self, url: str) -> None:
+        """Note that `url` is the server to go to."""
+        self._write(self._read().model_copy(update={"chosen_url": url}))
 
     def _read(self) -> _Known:
         try:

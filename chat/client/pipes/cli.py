@@ -13,6 +13,7 @@ from typing import Any
 
 from chat.client.cache import Cache
 from chat.client.config import ClientSettings, load_as
+from chat.client.first_run import remembered
 from chat.client.flags import Parser, add_settings
 from chat.client.link import Refused
 from chat.client.logfile import start_log
@@ -81,10 +82,10 @@ def _prepared(settings: PipeSettings) -> PipeSettings:
     if settings.token_file is not None:
         read_token_file(settings.token_file)
     start_log(settings)
-    name = settings.name or Places(settings.data).servers.last_name
-    if not name:
+    known = remembered(settings)
+    if not known.name:
         raise StartupError("no name given; say it with --name NAME")
-    return settings.model_copy(update={"name": name})
+    return known
 
 
 # send

@@ -1,0 +1,91 @@
+"""The first run: who one is, where to go, and three keys; the answers count from then on.
+
+What was asked once is remembered; a flag, a variable or the settings file always wins over it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TypeVar
+
+from chat.client.config import ClientSettings, check_url
+from chat.client.places import Places
+from chat.errors import StartupError
+from chat.text import check_name
+
+__all__ = ["introduced", "remembered"]
+
+
+S = TypeVar("S", bound=ClientSettings)
+
+
+def remembered(settings: S) -> S:
+    """Return the settings with the name used last and the server chosen at first, if not given."""
+    servers = Places(settings.data).servers
+    found: dict[str, str] = {}
+    if not settings.name and servers.last_name:
+        found["name"] = servers.last_name
+    if "url" not in settings.model_fields_set and servers.chosen_url:
+        found["url"] = servers.chosen_url
+    return settings.model_copy(update=found)
+
+
+def introduced(settings: S) -> S:
+    """Return the settings with a name: ask for it, and for the server, if there is none yet.
+
+    Raises:
+        StartupError: nobody answers.
+    """
+    known = remembered(settings)
+    if known.name:
+        return known
+    name = _ask_name()
+    url = known.url
+    if url == ClientSettings.model_fields["url"].default and "url" not in settings.model_fields_set:
+        url = _ask_url(url)
+        Places(settings.data).servers.choose(url)
+    if sys.stdin.isatty() and sys.stdout.isatty() and not settings.plain:
+        _show_keys(settings)
+    return known.model_copy(update={"name": name, "url": url})
+
+
+def _ask_name() -> str:
+    """Ask for a name on the terminal until it is one."""
+    while True:
+        try:
+            return check_name(input("Your name: ").strip())
+        except EOFError:
+            raise StartupError("no name given; say it with --name NAME") from None
+        except ValueError as exc:
+            _tell(f"A name {exc}.")
+
+
+def _ask_url(default: str) -> str:
+    """Ask for the server's address until it is one; Enter takes `default`."""
+    while True:
+        try:
+            answer = input(f"Server [{default}]: ").strip()
+            return check_url(answer) if answer else default
+        except EOFError:
+            return default
+        except ValueError as exc:
+            _tell(f"An address {exc}.")
+
+
+def _show_keys(settings: ClientSettings) -> None:
+    """Show three keys, as this person has them, and wait until they were read."""
+    from chat.client.tui.app import key_rows
+    from chat.client.tui.keys import key_label
+
+    rows = {row.id: row for row in key_rows(settings.keys)}
+    for action in ("help", "channel.switch", "quit"):
+        row = rows[action]
+        _tell(f"  {key_label(row.keys[0]):<8}{row.help}")
+    try:
+        input("Enter begins. ")
+    except EOFError:
+        return
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201  a conversation
