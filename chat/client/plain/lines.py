@@ -42,8 +42,12 @@ class Lines:
         """Print whole lines."""
         text = "".join(f"{printable(line)}\n" for line in lines)
         if text:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            except BrokenPipeError:  # nobody listens any more
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                self._end()
 
     def open(self) -> None:
         """Begin to take lines."""
