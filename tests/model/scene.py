@@ -46,10 +46,11 @@ class Scene:
         """Return whose session it is."""
         return self.chat.sessions[number].user
 
-    def aim(self, channel: str, place: int) -> int:
+    def aim(self, channel: str, place: int, author: str | None = None) -> int:
         """Return the seq of a message that is there, mostly: the newest for the place 0."""
         log = self.chat.logs.get(key_of(channel))
-        messages = [entry.seq for entry in log.entries if entry.kind == "message"] if log else []
+        entries = [entry for entry in log.entries if entry.kind == "message"] if log else []
+        messages = [entry.seq for entry in entries if author in (None, entry.author)]
         return messages[-1 - place % len(messages)] if messages and place < 30 else place + 1
 
     def stored(self, channel: str) -> str:
