@@ -25,6 +25,7 @@ from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import title_of
 from chat.client.tui.handlers import Pane, Refused, Severity
 from chat.client.tui.listings import AddRows
+from chat.errors import StartupError
 from chat.text import printable_line
 
 __all__ = ["run"]
@@ -82,12 +83,17 @@ class Plain:
         self._announcer = Announcer()
         self._opened: set[str] = set()
         self._told_link: tuple[Link, str] | None = None
+        self._refusal = ""
         kind = Typed if os.isatty(_STDIN) else Piped
         self._lines: Lines = kind(self._submit, self._end)
         self._conversation = Conversation(core, self, settings.name)
 
     async def run(self) -> None:
-        """Show everything as lines, until it is over."""
+        """Show everything as lines, until it is over.
+
+        Raises:
+            StartupError: the server does not let one in, and nobody is there to change that.
+        """
         self._lines.say([f"chat as {self._conversation.desk.user}. /help lists the commands."])
         self.take_in()
         try:
@@ -100,6 +106,8 @@ class Plain:
             self._lines.close()
             for task in self._tasks:
                 task.cancel()
+        if self._refusal:
+            raise StartupError(self._refusal)
 
     def take_in(self) -> None:
         """Say what the core told."""
@@ -143,6 +151,9 @@ class Plain:
         if known == self._told_link or told.link is Link.CONNECTING:
             return []
         self._told_link = known
+        if told.link is Link.REFUSED and isinstance(self._lines, Piped):
+            self._refusal = told.detail  # nobody is there to do something about it
+            self._over.set()
         match told.link:
             case Link.ONLINE:
                 return [f"Connected to {printable_line(told.server)} as {told.user}."]

@@ -118,3 +118,15 @@ def test_without_a_server_it_says_so(make_client: Callable[..., Client]) -> None
     running = client.start("--plain", stdin=subprocess.PIPE)
     running.wait_for("connection refused")
     assert running.end(signal.SIGINT) == 130
+
+
+def test_piped_input_does_not_wait_for_a_server_that_refuses(
+    server: ChatServer, make_client: Callable[..., Client]
+) -> None:
+    first = make_client(server.url)
+    assert first.run("send", "#general", "mine").returncode == 0
+    other = make_client(server.url)
+    other.flags = (*other.flags[:-1], str(other.home / "another-machine"))
+    done = other.run("--plain", stdin="hello\n")
+    assert done.returncode == 2
+    assert "belongs to somebody else" in done.stderr
