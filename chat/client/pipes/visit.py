@@ -7,7 +7,6 @@ asked again: everything a visit asks for may be repeated.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -28,6 +27,7 @@ from chat.text import check_channel, direct_channel
 
 __all__ = ["Visit"]
 
+_GOODBYE = 3.0
 _Answer = TypeVar("_Answer", bound=Wire)
 
 
@@ -82,8 +82,8 @@ class Visit:
             raise NotConfirmed(f"{why} (gave up after {patience:g} s)") from None
         finally:
             connecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await connecting
+            # Bounded: a goodbye that hangs must not hold up the exit code.
+            await asyncio.wait([connecting], timeout=_GOODBYE)
 
     def achieved(self) -> None:
         """Begin to count anew: something was achieved."""
