@@ -192,7 +192,7 @@ class FakeServer:
         self._attached[socket] = set()
         try:
             async for data in socket:
-                command = decode_command(data, self.limits)
+                command = self._read(data)
                 self.commands.append(command)
                 answer = self.intercept(command)
                 if answer is None:
@@ -205,6 +205,9 @@ class FakeServer:
             pass
         finally:
             del self._sockets[socket], self._attached[socket]
+
+    def _read(self, data: bytes | str) -> Command:
+        return decode_command(data, self.limits)
 
     def _write(self, socket: ServerConnection, data: bytes) -> None:
         with suppress(ConnectionClosed, InvalidState):

@@ -202,12 +202,12 @@ async def _last_words(folder: Path, url: str, names: Sequence[str]) -> dict[str,
         screen.core.start()
         screen.core.open_channel(CHANNELS[0])
 
-        def is_done(screen: Screen = screen) -> bool:
+        def unsent(screen: Screen = screen) -> int | None:
             screen.catch_up()
             engine = screen.core._engine
-            return engine is not None and not len(engine.account.outbox)
+            return None if engine is None else len(engine.account.outbox)
 
-        await _until(is_done, f"the outbox of {name} is empty")
+        await _until(lambda: unsent() == 0, f"the outbox of {name} is empty", unsent)
     return screens
 
 
@@ -292,8 +292,14 @@ def _wrong_states(
     return wrong
 
 
-async def _until(condition: Callable[[], bool], what: str) -> None:
-    end = asyncio.get_running_loop().time() + DRAIN
+async def _until(
+    condition: Callable[[], bool], what: str, left: Callable[[], object] = lambda: None
+) -> None:
+    """Wait until `condition` holds; fail when, for a long time, `left` is no other than before."""
+    loop = asyncio.get_running_loop()
+    end, before = loop.time() + DRAIN, left()
     while not condition():
-        assert asyncio.get_running_loop().time() < end, f"not within {DRAIN:g} s: {what}"
+        if (now := left()) != before:
+            end, before = loop.time() + DRAIN, now
+        assert loop.time() < end, f"no step within {DRAIN:g} s: {what}; left: {now}"
         await asyncio.sleep(0.05)

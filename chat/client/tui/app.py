@@ -133,11 +133,10 @@ class ChatApp(App[None]):
         self.watch_title(self.title)
         self._take_in()
 
-    def exit(self, *args: Any, **kwargs: Any) -> None:
-        """Keep what is typed, then end."""
+    def on_exit_app(self) -> None:
+        """Keep what is typed, whoever ends the program: a person, a signal, a closed terminal."""
         if isinstance(main := self.screen_stack[0] if self.screen_stack else None, MainScreen):
             main.conversation.close()
-        super().exit(*args, **kwargs)
 
     def notify(
         self,

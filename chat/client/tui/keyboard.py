@@ -8,6 +8,8 @@ Textual 8 reads some things differently from what a person did:
 - Under xterm's modifyOtherKeys, Shift+Enter becomes a key called `shift+\r`, Alt+Enter `\r`.
 - An ESC inside a bracketed paste ends the paste; the rest is replayed as keystrokes, Enter
   included.
+- What it does not know, such as a terminal's late answer to a question of an earlier program, is
+  typed as text.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Iterable, Iterator
 
 from textual import events
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
+from textual.keys import Keys
 from textual.message import Message
 
 __all__ = ["InputParser"]
@@ -24,6 +27,11 @@ __all__ = ["InputParser"]
 _ALT_ENTER = ("\x1b\r", "\x1b\n")
 _INTRODUCERS = frozenset("[]OPX^_\\")  # of longer sequences (ECMA-48, 5.3), and the end of one
 _OTHER_KEY = re.compile(r"\x1b\[27;(?P<modifiers>\d+);(?P<code>\d+)~")
+# A whole control sequence, but those that Textual reads after the keys: mouse and mode reports.
+_SEQUENCE = re.compile(r"\x1b\[(?!<?[\d;-]*[Mm]|\[|\?\d+;\d\$y)[0-?]*[ -/]*[@-~]")
+# A whole control string: DCS, SOS, OSC, PM or APC. It comes in one piece; waiting for the rest of
+# another would make Alt+P swallow what is typed after it.
+_STRING = re.compile(r"\x1b[PX\]^_][^\x00-\x06\x08\x0a-\x1f\x07]*(?:\x07|\x1b\\)")
 
 
 class InputParser(XTermParser):
@@ -50,10 +58,10 @@ class InputParser(XTermParser):
                 at = seen.find(BRACKETED_PASTE_START)
                 if at < 0:
                     self._held = seen[1 - len(BRACKETED_PASTE_START) :]
-                    yield data
+                    yield _STRING.sub("", data)
                     return
                 end = at + len(BRACKETED_PASTE_START)
-                yield seen[len(self._held) : end]
+                yield _STRING.sub("", seen[len(self._held) : end])
                 data, self._held, self._in_paste = seen[end:], "", True
                 continue
             data, self._held = self._held + data, ""
@@ -75,6 +83,8 @@ class InputParser(XTermParser):
         keys = tuple(super()._sequence_to_key_events(sequence, alt=alt))
         if not keys and len(sequence) == 2 and sequence[1] not in _INTRODUCERS:
             keys, alt = tuple(super()._sequence_to_key_events(sequence[1], alt=True)), True
+        if not keys and _SEQUENCE.fullmatch(sequence):
+            return (events.Key(Keys.Ignore, sequence),)
         return tuple(map(_unprintable, keys)) if alt else keys
 
 

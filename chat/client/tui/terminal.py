@@ -1,7 +1,7 @@
 """The terminal on Unix: Textual's driver around this program's own parser, and the window's title.
 
 Besides the repairs of `keyboard`, a byte that is not UTF-8 becomes a replacement character instead
-of a traceback, a terminal that goes away ends the program, and so does SIGTERM, tidily.
+of a traceback, a terminal that goes away ends the program, and so do SIGTERM and SIGHUP, tidily.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ class Terminal(LinuxDriver):
         """Take over the terminal; its window's title is put back at the end."""
         super().start_application_mode()  # type: ignore[no-untyped-call]  # it takes nothing
         self.write(_PUSH_TITLE)
-        asyncio.get_running_loop().add_signal_handler(
-            signal.SIGTERM, self.process_message, ExitApp()
-        )
+        for how in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(how, self.process_message, ExitApp())
 
     def stop_application_mode(self) -> None:
         """Give the terminal back as it was."""

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import select
 import signal
-import struct
-import subprocess
-import sys
-import sysconfig
-import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.serving import free_port
+from tests.terminal.raw import RawTerminal
 from tests.terminal.tmux import Terminal
-
-PATIENCE = 20.0
 
 
 @pytest.fixture
@@ -57,48 +46,6 @@ def test_a_paste_with_escapes_and_line_breaks_sends_nothing(terminal: Terminal) 
     terminal.wait_for("last")
     assert lines_of(terminal) == ["first", "[31mred[0m", "/quit", "last"]
     assert not terminal.has_ended
-
-
-class RawTerminal:
-    """A program on a pseudo-terminal, byte by byte."""
-
-    def __init__(self, home: Path, *command: str) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-        script = Path(sysconfig.get_path("scripts")) / command[0]
-        self.process = subprocess.Popen(
-            [sys.executable, script, *command[1:]],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "TERM": "xterm-256color", **dict.fromkeys(places, str(home))},
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.output = b""
-
-    def send(self, data: bytes) -> None:
-        """Type bytes."""
-        os.write(self._master, data)
-
-    def wait(self, condition: Callable[[], object], what: str) -> None:
-        """Read until `condition` holds."""
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}\n{self.output[-2000:]!r}"
-            if select.select([self._master], [], [], 0.05)[0]:
-                try:
-                    self.output += os.read(self._master, 65_536)
-                except OSError:  # the other side is gone
-                    time.sleep(0.05)
-
-    def close(self) -> None:
-        """End the program, whatever it does."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self._master)
 
 
 @pytest.fixture

@@ -1,0 +1,112 @@
+"""A program on a pseudo-terminal, byte by byte: what it wrote, and what of it is no plain text."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import sysconfig
+import termios
+import time
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["RawTerminal", "plain"]
+
+PATIENCE = 20.0
+
+# Everything that the client makes itself; whatever else a terminal may act on came from outside.
+_OWN = re.compile(
+    r"\x1b\[(?:"
+    r"[\d;]*m|\d*;?\d*H|"  # colours, the cursor's place
+    r"\?(?:7|25|1000|1003|1004|1006|1015|1016|1049|2004|2026|2048)[hl]|"  # modes
+    r"\?(?:2026|2048)\$p|>\d+u|<u|2[23];2t)"  # questions about modes, kitty's keys, titles
+    r"|\x1b\]22;[a-z-]+\x07"  # the pointer's shape
+    r"|\x1b\]2;[^\x00-\x1f\x7f-\x9f]{0,140}\x07"  # the title
+    r"|[\r\n]"
+)
+# Drawn by every terminal, though Unicode calls them formats: signs around Arabic numbers.
+_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u08e2\u200c\u200d"
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_FOREIGN = re.compile(
+    "[{}]".format(
+        "".join(
+            re.escape(char)
+            for char in map(chr, range(sys.maxunicode + 1))
+            if unicodedata.category(char) in _UNSEEN and char not in _SIGNS
+        )
+    )
+)
+
+
+def plain(output: bytes) -> str:
+    """Return the text of what a program wrote; fail if anything but its own sequences is in it."""
+    text = _OWN.sub("", output.decode())
+    if found := _FOREIGN.search(text):
+        around = text[max(0, found.start() - 40) : found.start() + 40]
+        raise AssertionError(f"U+{ord(found[0]):04X} reached the terminal: {around!r}")
+    for title in re.findall(r"\x1b\]2;([^\x07]*)\x07", output.decode()):
+        plain(title.encode())
+    return text
+
+
+class RawTerminal:
+    """A program on a pseudo-terminal of its own, the leader of a session as in a window."""
+
+    def __init__(self, home: Path, *command: str, columns: int = 80, rows: int = 24) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+        inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+        script = Path(sysconfig.get_path("scripts")) / command[0]
+        self.process = subprocess.Popen(
+            [sys.executable, script, *command[1:]],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**inherited, "TERM": "xterm-256color", **dict.fromkeys(places, str(home))},
+            start_new_session=True,
+        )
+        os.close(slave)
+        self.output = b""
+
+    def send(self, data: bytes) -> None:
+        """Type bytes; read meanwhile, as a terminal does."""
+        while data:
+            _, writable, _ = select.select([], [self._master], [], 0.05)
+            if writable:
+                data = data[os.write(self._master, data[:512]) :]
+            self._read(0)
+
+    def wait(self, condition: Callable[[], object], what: str) -> None:
+        """Read until `condition` holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}\n{self.output[-2000:]!r}"
+            self._read(0.05)
+
+    def hang_up(self) -> None:
+        """Close the terminal under the program."""
+        os.close(self._master)
+        self._master = -1
+
+    def close(self) -> None:
+        """End the program, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self._master >= 0:
+            os.close(self._master)
+
+    def _read(self, patience: float) -> None:
+        if select.select([self._master], [], [], patience)[0]:
+            try:
+                self.output += os.read(self._master, 65_536)
+            except OSError:  # the other side is gone
+                time.sleep(0.05)

@@ -1,0 +1,230 @@
+"""A hostile server and hostile peers: the client on a terminal, every byte looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from chat.protocol.commands import Channels, Command, Hello, SetTopic, Who
+from chat.protocol.frames import (
+    ChannelList,
+    ChannelListing,
+    ErrorFrame,
+    Member,
+    Members,
+    ServerInfo,
+    TypingFrame,
+    Welcome,
+)
+from chat.protocol.values import Wire
+from tests.client.fake_log import FakeLog
+from tests.client.fake_server import FakeServer
+from tests.terminal.hostile import PAYLOADS, mixed
+from tests.terminal.raw import RawTerminal, plain
+
+ANY_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+COLUMNS, ROWS = 240, 64
+
+
+class HostileServer(FakeServer):
+    """Whatever it may name, it names it badly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for number, (payload, _) in enumerate(PAYLOADS):
+            name = f"#c{number:02}.{payload}"
+            self.logs[name] = FakeLog(name)
+            self.members[name] = {"me"}
+            self.members["#general"].add(f"m{number:02}.{payload}")
+
+    def _read(self, data: bytes | str) -> Command:
+        return ANY_COMMAND.validate_json(data)  # without limits: it hears its own names
+
+    def _hello(self, socket, hello: Hello):  # type: ignore[no-untyped-def]
+        welcome = super()._hello(socket, hello)
+        assert isinstance(welcome, Welcome)
+        server = ServerInfo(id=self.server_id, name=mixed("s"), version=mixed("v"))
+        return welcome.model_copy(update={"server": server})
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileServer]:
+    server = HostileServer()
+    server.start()
+    yield server
+    server.close()
+
+
+class Reader:
+    """The text that a client has drawn so far."""
+
+    def __init__(self, terminal: RawTerminal) -> None:
+        self.terminal = terminal
+        self._from = 0
+
+    def begin(self) -> None:
+        """Forget what was drawn before."""
+        self._from = max(self.terminal.output.rfind(b"\x1b"), 0)  # never within a character
+
+    def wait_for(self, *texts: str) -> None:
+        """Wait until all of `texts` have been drawn."""
+        missing: list[str] = []
+
+        def drawn() -> bool:
+            text = self.text()
+            missing[:] = [wanted for wanted in texts if wanted not in text]
+            return not missing
+
+        try:
+            self.terminal.wait(drawn, "drawn")
+        except AssertionError:
+            text = " ".join(self.text().split())
+            raise AssertionError(f"not drawn: {missing}\n{text[-3000:]}") from None
+
+    def text(self) -> str:
+        data = self.terminal.output[self._from :]
+        end = data.rfind(b"\x1b")  # the last sequence may be cut by the read
+        return plain(data[: max(end, 0)])
+
+
+def shown(field: str, number: int, most: int = 1) -> str:
+    """Return what must be readable of a payload behind its marker."""
+    return f"{field}{number:02}.{PAYLOADS[number][1][:most]}"
+
+
+def open_client(home: Path, server: FakeServer) -> RawTerminal:
+    command = ("chat-client", "--name", "me", "--url", server.url, "--log-file", str(home / "log"))
+    loud = ("--log-level", "debug")
+    return RawTerminal(home, *command, *loud, columns=COLUMNS, rows=ROWS)
+
+
+def say_everything(server: FakeServer, number: int) -> None:
+    """Put one payload into every field of a log."""
+    payload, _ = PAYLOADS[number]
+
+    def text(field: str) -> str:
+        return f"{field}{number:02}.{payload}"
+
+    first = server.say(text("a"), text("t"))
+    server.append(text("x"), "#general", "react", target=first.seq, emoji=text("e"))
+    server.say(text("b"), text("r"), reply_to=first.seq)
+    changed = server.say("bob", "before")
+    server.append("bob", "#general", "edit", target=changed.seq, text=text("w"))
+    server.say(text("i"), text("d"), me=True)
+    server.append("bob", "#general", "topic", topic=text("o"))
+    server.append("bob", "#general", "role", user=text("u"), role=text("l"))
+    server.append(text("j"), "#general", "join")
+    server.append("bob", "#general", text("k"))  # a kind it does not know is not shown
+    server.tell(TypingFrame(channel="#general", version=number + 1, users=(text("y"),)))
+
+
+FIELDS = "aebdouljy"
+WHOLE_FIELDS = "trw"
+
+
+@pytest.mark.promise(
+    6,
+    fault="44 payloads (C0, C1, ESC, OSC, bidi, invisible, markup, floods) in every field",
+    result="on a real terminal, no byte but the client's own sequences and printable text",
+)
+def test_no_field_drives_the_terminal(hostile: HostileServer, tmp_path: Path) -> None:
+    terminal = open_client(tmp_path, hostile)
+    reader = Reader(terminal)
+    try:
+        everybody = range(len(PAYLOADS))
+        reader.wait_for("online", "s00.␛[2J", *(shown("m", number) for number in everybody))
+        reader.wait_for(*(shown("c", number) for number in everybody))
+        for number in everybody:
+            reader.begin()
+            say_everything(hostile, number)
+            reader.wait_for(*(shown(field, number) for field in FIELDS))
+            reader.wait_for(*(shown(field, number, 99) for field in WHOLE_FIELDS))
+        ask(terminal, reader, hostile)
+        for number in everybody:  # its name becomes the window's title
+            reader.begin()
+            terminal.send(b"\x1b[1;3B")  # Alt+Down
+            reader.wait_for(shown("Write to #c", number))
+        reader.begin()
+        terminal.send(b"\x1b[1;3B")
+        reader.wait_for("Write to #general")
+        hostile.end(4501, mixed("z", 120))  # for good, so that its words stay on the screen
+        reader.wait_for("z00.␛[2J")
+        leave(terminal)
+        from_the_cache(tmp_path, hostile)
+    finally:
+        terminal.close()
+    plain((tmp_path / "log").read_bytes())
+
+
+def ask(terminal: RawTerminal, reader: Reader, server: HostileServer) -> None:
+    """Ask for lists, and get refusals; all of them hostile."""
+    numbered = [(number, payload) for number, (payload, _) in enumerate(PAYLOADS)]
+    people = tuple(
+        Member(name=f"n{number:02}.{payload}", role=f"{payload}", presence=payload)
+        for number, payload in numbered
+    )
+    listing = tuple(
+        ChannelListing(
+            channel=f"#q{number:02}.{payload}", topic=f"p{number:02}.{payload}", members=1
+        )
+        for number, payload in numbered
+    )
+
+    def answer(command: Command) -> Wire | None:
+        if isinstance(command, Who):
+            return Members(channel="#general", members=people)
+        if isinstance(command, Channels):
+            return ChannelList(channels=listing)
+        if isinstance(command, SetTopic):
+            return ErrorFrame(
+                code=mixed("h"), message=mixed("g"), retryable=False, field=mixed("f")
+            )
+        return None
+
+    server.intercept = answer
+    terminal.send(b"/topic x\r")
+    reader.wait_for("g00.␛[2J")
+    terminal.send(b"\x15/who\r")
+    reader.wait_for(*(shown("n", number) for number in range(20)))
+    close_the_list(terminal, reader)
+    terminal.send(b"\x15/channels\r")
+    reader.wait_for(*(shown("q", number) for number in range(10)), "p00.␛[2J")
+    close_the_list(terminal, reader)
+    terminal.send(b"@")  # whoever may be mentioned is offered
+    reader.wait_for("@a")
+    terminal.send(b"\x15")
+
+
+def close_the_list(terminal: RawTerminal, reader: Reader) -> None:
+    reader.begin()
+    terminal.send(b"\x1b")
+    time.sleep(0.3)  # only a lone ESC is the key Escape; keys that follow are taken in their order
+
+
+def leave(terminal: RawTerminal) -> None:
+    """Leave with the key; the terminal is as it was, and nothing was left on it."""
+    terminal.send(b"\x11")
+    terminal.wait(lambda: terminal.process.poll() is not None, "Ctrl+Q ends it")
+    terminal.wait(lambda: b"\x1b[?1049l" in terminal.output, "the alternate screen is left")
+    assert terminal.process.returncode == 0, terminal.output[-2000:]
+    for mode in (b"1000", b"1003", b"1006", b"1004", b"2004", b"1049"):
+        at, until = (terminal.output.rfind(b"\x1b[?" + mode + end) for end in (b"h", b"l"))
+        assert 0 <= at < until, mode
+    assert terminal.output.rfind(b"\x1b[?25l") < terminal.output.rfind(b"\x1b[?25h")
+    assert "Traceback" not in plain(terminal.output)
+
+
+def from_the_cache(home: Path, server: HostileServer) -> None:
+    """Show what was kept, without a server."""
+    server.stop()
+    terminal = open_client(home, server)
+    try:
+        last = len(PAYLOADS) - 1
+        Reader(terminal).wait_for(*(shown(field, last, 99) for field in WHOLE_FIELDS))
+        leave(terminal)
+    finally:
+        terminal.close()

@@ -1,0 +1,144 @@
+"""What a terminal sends in pieces, late or by mistake, and how a client ends with its terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client.fake_server import FakeServer
+from tests.terminal.raw import RawTerminal
+
+START, END = b"\x1b[200~", b"\x1b[201~"
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    fake = FakeServer().start()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, server: FakeServer) -> Iterator[RawTerminal]:
+    terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
+    try:
+        terminal.wait(lambda: b"online" in terminal.output, "the client is there")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def said(server: FakeServer) -> list[str | None]:
+    """Return what was sent."""
+    return [event.text for event in server.logs["#general"].events if event.kind == "message"]
+
+
+def wait_for_said(terminal: RawTerminal, server: FakeServer, *texts: str) -> None:
+    terminal.wait(lambda: len(said(server)) >= len(texts), f"{texts} was sent")
+    assert said(server) == list(texts)
+
+
+ENTERS = [b"\x1b\r", b"\n", b"\x1b[27;2;13~", b"\x1b[27;3;13~", b"\x1b[13;2u", b"\x1b[13;3u"]
+
+
+def test_every_other_enter_is_a_line_wherever_it_is_cut(
+    terminal: RawTerminal, server: FakeServer
+) -> None:
+    expected = "0"
+    terminal.send(b"0")
+    for keys in ENTERS:
+        for cut in range(1, len(keys) + 1):
+            if keys[:cut] == b"\x1b" and keys != keys[:cut]:
+                continue  # a lone ESC is the key Escape once a moment has passed
+            terminal.send(keys[:cut])
+            time.sleep(0.02)
+            terminal.send(keys[cut:] + b"x")
+            expected += "\nx"
+    terminal.send(b"\r")
+    wait_for_said(terminal, server, expected)
+
+
+@pytest.mark.promise(
+    6,
+    fault="a paste that holds ESC, CR, Ctrl+Q, Ctrl+C, C1 and the sequence that ends a paste",
+    result="it is text: nothing is sent, typed or ended",
+)
+def test_a_hostile_paste_is_text_and_nothing_else(
+    terminal: RawTerminal, server: FakeServer
+) -> None:
+    inside = b"a\x1bb\rc\r\nd\x11e\x03f\x00g\xc2\x9bh/quit\ri\x1b[13uj"
+    terminal.send(START + inside + END + b"\r")
+    wait_for_said(terminal, server, "ab\nc\ndefgh/quit\ni[13uj")
+    assert terminal.process.poll() is None
+
+
+def test_answers_and_reports_are_not_typed(terminal: RawTerminal, server: FakeServer) -> None:
+    strays = (
+        b"\x1b[?1;2c",  # what it is (DA1)
+        b"\x1b[>41;354;0c",  # DA2
+        b"\x1b[12;40R",  # where the cursor is
+        b"\x1b[0n",
+        b"\x1b[?0u",  # kitty's keys
+        b"\x1b[?2026;2$y",
+        b"\x1bP>|tmux 3.4\x1b\\",  # its version
+        b"\x1b]11;rgb:0000/0000/0000\x1b\\",  # its background
+        b"\x1b[I",
+        b"\x1b[O",
+        b"\x1b[I",
+        b"\x1b[<35;10;5M",
+        b"\x1b[25~",
+        b"\x1b[1;9Z",
+    )
+    for stray in strays:
+        terminal.send(b"(" + stray + b")")
+        time.sleep(0.15)
+    terminal.send(b"\r")
+    wait_for_said(terminal, server, "()" * len(strays))
+
+
+@pytest.mark.promise(
+    4,
+    fault="SIGTERM, SIGHUP, or the terminal closed in the middle of a sentence",
+    result="the draft is there at the next start",
+)
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "the terminal is closed"])
+def test_whatever_ends_it_the_draft_is_kept(
+    tmp_path: Path, server: FakeServer, terminal: RawTerminal, how: str
+) -> None:
+    terminal.send(b"half a thought")
+    terminal.wait(lambda: b"thought" in terminal.output, "it is typed")
+    if how.startswith("SIG"):
+        terminal.process.send_signal(signal.Signals[how])
+        terminal.wait(lambda: b"\x1b[?1049l" in terminal.output, "the screen is given back")
+    else:
+        terminal.hang_up()
+    assert terminal.process.wait(20) == 0
+    assert b"Traceback" not in terminal.output
+    again = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
+    try:
+        again.wait(lambda: b"half a thought" in again.output, "the draft is there again")
+    finally:
+        again.close()
+
+
+def test_a_terminal_that_nobody_reads_keeps_its_connection(
+    tmp_path: Path, server: FakeServer
+) -> None:
+    terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
+    try:
+        terminal.wait(lambda: b"online" in terminal.output, "the client is there")
+        for number in range(300):  # far more than a pseudo-terminal and the driver hold
+            server.say("bob", f"line {number} " + "all work and no play " * 20)
+        time.sleep(2)
+        hellos = sum(command.type == "hello" for command in server.commands)
+        server.say("bob", "the last line")
+        terminal.wait(lambda: b"the last line" in terminal.output, "the screen is right after")
+        assert hellos == sum(command.type == "hello" for command in server.commands) == 1
+        assert os.path.exists(f"/proc/{terminal.process.pid}")
+    finally:
+        terminal.close()
