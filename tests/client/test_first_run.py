@@ -12,8 +12,8 @@ import pytest
 from chat.client.config import load
 from chat.client.first_run import introduced, remembered
 from chat.errors import StartupError
-from tests.client.tui.test_in_a_terminal import RawTerminal
 from tests.serving import ChatServer
+from tests.terminal.raw import RawTerminal
 
 DEFAULT = "ws://127.0.0.1:3000"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.client.piped import Client
-from tests.client.tui.test_in_a_terminal import RawTerminal
 from tests.serving import ChatServer, Peer, free_port
+from tests.terminal.raw import RawTerminal
 
 
 @pytest.fixture
