@@ -27,6 +27,7 @@ from chat.protocol.values import Status, Wire
 __all__ = ["Core", "Offline"]
 
 START_PATIENCE = 5.0
+_T = TypeVar("_T")
 _Answer = TypeVar("_Answer", bound=Wire)
 
 
@@ -150,6 +151,10 @@ class Core:
         """Load what is missing before `seq`."""
         self._post(lambda engine: engine.load_gap(channel, seq))
 
+    def reach(self, channel: str, seq: int) -> Future[bool]:
+        """Load a message that is on this computer, and what is around it; whether it is there."""
+        return self._look_up(lambda engine: engine.reach(channel, seq))
+
     def mark(self, channel: str, seq: int) -> None:
         """Move the read marker forward to `seq`; offline, the server hears of it later."""
         self._post(lambda engine: engine.mark(channel, seq))
@@ -217,6 +222,20 @@ class Core:
                 future.set_exception(exc)
 
         self._post(lambda engine: engine.start(ask(engine)))
+        return future
+
+    def _look_up(self, query: Callable[[Engine], _T]) -> Future[_T]:
+        """Have something found out in the core's thread."""
+        future: Future[_T] = Future()
+
+        def work(engine: Engine) -> None:
+            try:
+                future.set_result(query(engine))
+            except Exception as exc:
+                future.set_exception(exc)
+                raise
+
+        self._post(work)
         return future
 
     def _post(self, work: Callable[[Engine], object]) -> None:

@@ -20,6 +20,7 @@ from chat.client.following import Following
 from chat.client.identity import explain_refusal, keep_welcome, token_for
 from chat.client.link import Connector, Refused
 from chat.client.places import Places
+from chat.client.reaching import lines_down_to
 from chat.client.screens import PAGE, Screens
 from chat.client.sending import Sending
 from chat.client.session import Offline, Session
@@ -302,6 +303,19 @@ class Engine:
             self._following.load_before(channel, channel.shown_from)
             return
         self._screens.edges(channel)
+
+    def reach(self, name: str, seq: int) -> bool:
+        """Show a line, some above it and all below; return whether it is at hand."""
+        channel = self.account.channels.get(name)
+        if channel is None:
+            return False
+        if channel.shown_from is None:
+            self.open_channel(name)
+        lines, channel.shown_from = lines_down_to(self.account, channel, seq)
+        self._screens.lines(channel, lines)
+        self._screens.edges(channel)
+        self._screens.tell()
+        return seq >= channel.shown_from and channel.view.line(seq) is not None
 
     def load_gap(self, name: str, seq: int) -> None:
         """Show what is missing before `seq`."""

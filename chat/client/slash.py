@@ -151,6 +151,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("who", (_CHANNEL_OR_HERE,), "list who is in this channel", "/who", ("names",)),
     Command("channels", (), "list all channels, to look around and join", "/channels", ("list",)),
     Command("mark", (), "mark everything here as read", "/mark", ("read",)),
+    Command("unread", (), "go to the first unread message of this channel", "/unread"),
     Command("away", (), "tell the others that you are away", "/away"),
     Command("busy", (), "tell the others that you are busy", "/busy", ("dnd",)),
     Command("back", (), "tell the others that you are there again", "/back"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chat.text import fold
+
 __all__ = [
     "ChannelInfo",
     "ChannelsChanged",
@@ -20,6 +22,7 @@ __all__ = [
     "TimelineChanged",
     "TypingChanged",
     "Update",
+    "is_for",
 ]
 
 
@@ -74,6 +77,17 @@ class Message:
     rev: int = 0
     delivery: Delivery = Delivery.SENT
     reason: str = ""
+
+
+def is_for(message: Message, user: str) -> bool:
+    """Whether a message of somebody else mentions `user`."""
+    me = fold(user)
+    return (
+        message.kind == "message"
+        and not message.erased
+        and fold(message.author) != me
+        and any(fold(name) == me for name in message.mentions)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from chat.client.state import (
     TimelineChanged,
     Update,
 )
+from chat.client.tui.bench import Pane, Refused, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import title_of
-from chat.client.tui.handlers import Pane, Refused, Severity
 from chat.client.tui.listings import AddRows
 from chat.errors import StartupError
 from chat.text import printable_line
@@ -209,6 +209,22 @@ class Plain:
 
     def update_timeline(self, change: TimelineChanged) -> None:
         """Do nothing: it was said."""
+
+    def choose(self, seq: int) -> bool:
+        """Say a message, if it was said before."""
+        channel = self._conversation.desk.current or ""
+        message = self._conversation.desk.recent(channel).find(seq)
+        if message is not None:
+            self._lines.say([f"{message.author}: {printable_line(message.text)}"])
+        return message is not None
+
+    def unread_from(self) -> int | None:
+        """Return nothing: what is new is said as it comes."""
+        return None
+
+    def show_unread(self) -> None:
+        """Say that there is nothing to go to."""
+        raise Refused("Lines are read as they come: nothing here is unread.")
 
     def redraw(self, conversation: Conversation) -> None:
         """Do nothing: what was said stays."""

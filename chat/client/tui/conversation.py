@@ -13,12 +13,14 @@ from typing import Protocol
 
 from chat.client import slash
 from chat.client.state import ChannelsChanged, Message, Notice, TimelineChanged, Update
-from chat.client.tui import handlers, listings, substitution
+from chat.client.tui import bench, handlers, listings, substitution
+from chat.client.tui.bench import Refused, severity_of
 from chat.client.tui.desk import Desk
-from chat.client.tui.handlers import Refused, severity_of
 from chat.client.tui.listings import AddRows
 from chat.client.tui.port import CorePort
+from chat.client.tui.reading import Reading
 from chat.client.tui.sheet import Aim, Sheet, check_length
+from chat.client.tui.trail import Trail
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
@@ -29,7 +31,7 @@ __all__ = ["Conversation", "View"]
 _LAST_CHANNEL = "last-channel"
 
 
-class View(handlers.View, Protocol):
+class View(bench.View, Protocol):
     """What the conversation asks of the screen."""
 
     def composed(self) -> str:
@@ -46,6 +48,15 @@ class View(handlers.View, Protocol):
 
     def update_timeline(self, change: TimelineChanged) -> None:
         """Bring the timeline that is shown up to date."""
+
+    def choose(self, seq: int) -> bool:
+        """Show a message here, with the cursor on it; False: it is not there."""
+
+    def unread_from(self) -> int | None:
+        """Return the number from which on the channel was unread when it was opened."""
+
+    def show_unread(self) -> None:
+        """Show the first unread message of the current channel; `Refused` if there is none."""
 
     def redraw(self, conversation: Conversation) -> None:
         """Show what lies on the desk."""
@@ -68,9 +79,9 @@ class Conversation:
         self.view = view
         self.desk = Desk(user)
         self.status: Status = "online"
-        self.is_watched = True
+        self.reading = Reading(core)
+        self.trail = Trail()
         self._sheets: dict[str, Sheet] = {}
-        self._seen: tuple[str, int] | None = None
         self._wanted: str | None = None
 
     @property
@@ -126,7 +137,8 @@ class Conversation:
             return
         self._put_away()
         self.desk.move_to(channel, by_jump=by_jump)
-        self._seen = None
+        self.trail.came_to(channel)
+        self.reading.opened()
         sheet = self._sheets.setdefault(channel, Sheet(self.core.draft(channel)))
         self.view.compose_with(sheet.text, channel)
         read = self.desk.info.read if self.desk.info else 0
@@ -140,10 +152,39 @@ class Conversation:
         if channel := self.desk.neighbour(step):
             self.open_channel(channel)
 
-    def go_back(self) -> None:
-        """Show the channel that was shown before."""
+    def go_along(self, step: int) -> None:
+        """Go back (-1) or forward (1) on the way one came."""
+        if channel := self.trail.step(step, self.desk.channels):
+            self.open_channel(channel)
+
+    def go_to_last(self) -> None:
+        """Show the channel that was shown before; again, and one is back."""
         if self.desk.previous in self.desk.channels:
             self.open_channel(self.desk.previous)
+
+    def jump(self, channel: str, seq: int) -> None:
+        """Show a message in the middle of its channel."""
+        self.view.run_beside(self._jump(channel, seq))
+
+    async def _jump(self, channel: str, seq: int) -> None:
+        with self.reading.held(), self._telling():
+            self.open_channel(channel)
+            is_there = await listings.answer(self.core.reach(channel, seq))
+            self.take_in(self.core.drain())
+            if channel == self.desk.current and not (is_there and self.view.choose(seq)):
+                self.view.say("That message is not on this computer any more.", "warning")
+
+    def show_unread(self) -> None:
+        """Show the first message that was unread when one came here."""
+        self.view.run_beside(self._show_unread())
+
+    async def _show_unread(self) -> None:
+        channel, first = self.desk.current, self.view.unread_from()
+        with self.reading.held(), self._telling():
+            if channel and first is not None:
+                await listings.answer(self.core.reach(channel, first))
+                self.take_in(self.core.drain())
+            self.view.show_unread()
 
     def go_where_it_matters(self) -> None:
         """Show what waits most urgently; once nothing does, return to where one began."""
@@ -163,17 +204,8 @@ class Conversation:
 
     def seen(self, channel: str, seq: int) -> None:
         """Mark as read what was on a screen that somebody looks at."""
-        if channel != self.desk.current:
-            return
-        self._seen = (channel, seq)
-        if self.is_watched:
-            self.core.mark(channel, seq)
-
-    def watched(self, is_watched: bool) -> None:
-        """Say whether the person looks at this terminal; what lies there is read once they do."""
-        self.is_watched = is_watched
-        if is_watched and self._seen:
-            self.core.mark(*self._seen)
+        if channel == self.desk.current:
+            self.reading.seen(channel, seq)
 
     # What one writes.
 

@@ -17,6 +17,7 @@ from chat.client.state import (
     TimelineChanged,
     TypingChanged,
     Update,
+    is_for,
 )
 from chat.text import is_direct
 
@@ -73,6 +74,10 @@ class Recent:
     def failed(self) -> list[Message]:
         """Return one's own messages that the server refused, oldest first."""
         return [each for each in self._unsent.values() if each.delivery is Delivery.FAILED]
+
+    def mentions(self, user: str) -> list[int]:
+        """Return the numbers of what mentions `user`, in order."""
+        return [seq for seq in sorted(self._sent) if is_for(self._sent[seq], user)]
 
     def speakers(self) -> list[str]:
         """Return who spoke, the last one first."""
@@ -152,6 +157,14 @@ class Desk:
         if self.current not in names:
             return names[0]
         return names[(names.index(self.current) + step) % len(names)]
+
+    def mention_elsewhere(self, step: int) -> tuple[str, int] | None:
+        """Return the nearest loaded mention in the channels after this one, or before it."""
+        infos = list(self._from_current())
+        for info in infos if step > 0 else reversed(infos):
+            if found := self.recent(info.name).mentions(self.user):
+                return info.name, found[0 if step > 0 else -1]
+        return None
 
     def where_it_matters(self) -> str | None:
         """Return where to go next: a mention, a direct message, a message; then where one began.

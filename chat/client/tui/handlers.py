@@ -7,115 +7,19 @@ what was asked, and the text then goes back to where it was written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Literal, Protocol
 
 from chat.client.emoji import resolve
 from chat.client.slash import Invocation, find
 from chat.client.state import ChannelInfo, Delivery, Message
-from chat.client.tui.desk import Desk
-from chat.client.tui.port import CorePort
+from chat.client.tui.bench import Bench, Refused
 from chat.client.tui.sheet import check_length
-from chat.errors import ChatError
-from chat.protocol.frames import Ok
-from chat.protocol.values import Status
 from chat.text import check_channel, direct_channel, is_direct
 
-__all__ = [
-    "HANDLERS",
-    "Bench",
-    "Handler",
-    "Pane",
-    "Refused",
-    "Severity",
-    "View",
-    "run",
-    "severity_of",
-]
-
-Pane = Literal["members", "sidebar"]
-Severity = Literal["information", "warning", "error"]
-
-
-class Refused(ChatError):
-    """What was asked for cannot be done; the message says why, and what can."""
-
-
-class View(Protocol):
-    """What a handler may ask of the screen itself."""
-
-    def set_theme(self, name: str) -> None:
-        """Change the colours; without a name, let the person choose."""
-
-    def toggle(self, pane: Pane) -> None:
-        """Show or hide a list at the side."""
-
-    def show_help(self) -> None:
-        """Show all keys and commands."""
-
-    def quit(self) -> None:
-        """End the program."""
-
-    def say(self, text: str, severity: Severity = "information") -> None:
-        """Tell the person something, briefly."""
-
-
-class Bench(Protocol):
-    """What a handler works with."""
-
-    @property
-    def core(self) -> CorePort:
-        """The core."""
-
-    @property
-    def desk(self) -> Desk:
-        """What is known."""
-
-    @property
-    def view(self) -> View:
-        """The screen."""
-
-    @property
-    def text_limit(self) -> int:
-        """Most characters of a message; 0 before the server told it."""
-
-    def open_channel(self, channel: str) -> None:
-        """Show a channel one is a member of."""
-
-    def join(self, channel: str, first_words: str = "") -> None:
-        """Join a channel, show it, and say something in it."""
-
-    def post(self, text: str, *, me: bool = False, reply_to: int | None = None) -> None:
-        """Send a message to the current channel, as an answer if one was begun."""
-
-    def begin_edit(self, message: Message) -> None:
-        """Put one's own message into the composer, to change it."""
-
-    def list_members(self, channel: str) -> None:
-        """Show who is in a channel."""
-
-    def list_channels(self) -> None:
-        """Show all channels there are."""
-
-    def set_status(self, status: Status) -> None:
-        """Say of oneself: online, away or busy."""
-
-    def follow(self, future: Future[Ok], text: str = "") -> None:
-        """Tell the person if it fails, and give `text` back."""
-
+__all__ = ["HANDLERS", "Handler", "run"]
 
 Handler = Callable[[Bench, Invocation], None]
 HANDLERS: dict[str, Handler] = {}
 """Every command's handler, by the command's name."""
-
-
-def severity_of(word: str) -> Severity:
-    """Return the severity that `word` names; one that is not known here is mere information."""
-    match word:
-        case "warning" | "error":
-            return word
-        case _:
-            return "information"
 
 
 def run(bench: Bench, invocation: Invocation) -> None:
@@ -230,6 +134,11 @@ def _mark(bench: Bench, asked: Invocation) -> None:
     info = _here(bench)
     if info.head:
         bench.core.mark(info.name, info.head)
+
+
+@_handles("unread")
+def _unread(bench: Bench, asked: Invocation) -> None:
+    bench.show_unread()
 
 
 @_handles("away", "busy")

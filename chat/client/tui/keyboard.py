@@ -4,6 +4,8 @@ Textual 8 reads some things differently from what a person did:
 
 - Alt with a letter, sent as `ESC` and the letter, is a key with a character: a text area types it.
   It is also known only after a delay, in which nothing else could come that it might be part of.
+- Alt with a digit, a comma or a full stop becomes a sign that some Macs type with it, or the plain
+  sign.
 - Alt+Enter, sent as `ESC CR`, becomes a plain `enter`: it would send instead of making a new line.
 - Under xterm's modifyOtherKeys, Shift+Enter becomes a key called `shift+\r`, Alt+Enter `\r`.
 - An ESC inside a bracketed paste ends the paste; the rest is replayed as keystrokes, Enter
@@ -25,6 +27,8 @@ from textual.message import Message
 __all__ = ["InputParser"]
 
 _ALT_ENTER = ("\x1b\r", "\x1b\n")
+_ALT_SIGNS = {f"\x1b{digit}": f"alt+{digit}" for digit in "0123456789"}
+_ALT_SIGNS |= {"\x1b,": "alt+comma", "\x1b.": "alt+full_stop"}
 _INTRODUCERS = frozenset("[]OPX^_\\")  # of longer sequences (ECMA-48, 5.3), and the end of one
 _OTHER_KEY = re.compile(r"\x1b\[27;(?P<modifiers>\d+);(?P<code>\d+)~")
 # A whole control sequence, but those that Textual reads after the keys: mouse and mode reports.
@@ -77,6 +81,8 @@ class InputParser(XTermParser):
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         if sequence in _ALT_ENTER:
             return (events.Key("alt+enter", None),)
+        if name := _ALT_SIGNS.get(f"\x1b{sequence}" if alt else sequence):
+            return (events.Key(name, None),)
         if match := _OTHER_KEY.fullmatch(sequence):
             # The kitty protocol says the same, and Textual reads that right.
             sequence = f"\x1b[{match['code']};{match['modifiers']}u"

@@ -20,6 +20,8 @@ _NAMES = {
     "question_mark": "?",
     "slash": "/",
     "plus": "+",
+    "comma": ",",
+    "full_stop": ".",
 }
 
 

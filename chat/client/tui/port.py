@@ -77,6 +77,12 @@ class CorePort(Protocol):
     def load_gap(self, channel: str, seq: int) -> None:
         """Load what is missing before `seq`."""
 
+    def reach(self, channel: str, seq: int) -> Future[bool]:
+        """Load a message that is on this computer, with what is above it and all that is below.
+
+        The answer comes after the lines: whether the message is there.
+        """
+
     def open_channel(self, channel: str) -> None:
         """Load the channel's newest page, first from the cache; members and typing follow."""
 

@@ -18,9 +18,9 @@ from chat.client.state import (
     TimelineChanged,
     Update,
 )
+from chat.client.tui.bench import Pane, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
-from chat.client.tui.handlers import Pane, Severity
 from chat.client.tui.listings import AddRows
 from chat.protocol.frames import ChannelList, Joined, Members, Ok
 from chat.protocol.values import Status
@@ -149,6 +149,12 @@ class FakeCore:
     def load_gap(self, channel: str, seq: int) -> None:
         self._note("load_gap", channel, seq)
 
+    def reach(self, channel: str, seq: int) -> Future[bool]:
+        self._note("reach", channel, seq)
+        future = Future[bool]()
+        future.set_result(any(line.seq == seq for line in self.pages.get(channel, ())))
+        return future
+
     def open_channel(self, channel: str) -> None:
         self._note("open_channel", channel)
         page = self.pages.get(channel, ())
@@ -215,6 +221,16 @@ class FakeView:
 
     def update_timeline(self, change: TimelineChanged) -> None:
         self.done.append(("update_timeline", change.channel))
+
+    def unread_from(self) -> int | None:
+        return 1
+
+    def show_unread(self) -> None:
+        self.done.append(("show_unread",))
+
+    def choose(self, seq: int) -> bool:
+        self.done.append(("choose", seq))
+        return True
 
     def redraw(self, conversation: Conversation) -> None:
         pass

@@ -47,6 +47,11 @@ def pastes(*chunks: str) -> list[str]:
         ("\x1b[97;3u", "alt+a"),
         ("\x1b[27;3;97~", "alt+a"),
         ("\x1bA", "alt+shift+a"),
+        ("\x1b,", "alt+comma"),
+        ("\x1b.", "alt+full_stop"),
+        ("\x1b[44;3u", "alt+comma"),
+        ("\x1b7", "alt+7"),
+        ("\x1b[55;3u", "alt+7"),
         ("\x1bb", "ctrl+left"),  # readline's word to the left
     ],
 )

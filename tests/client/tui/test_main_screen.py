@@ -128,7 +128,7 @@ async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> Non
 async def test_what_shows_is_read_only_while_somebody_looks(open_desktop: Open) -> None:
     async with open_desktop(info("#general")) as desktop:
         desktop.app.post_message(events.AppBlur())
-        await desktop.until(lambda: not desktop.conversation.is_watched)
+        await desktop.until(lambda: not desktop.conversation.reading.is_watched)
         page = (said(1, "bob", "one"), said(2, "bob", "two"))
         desktop.core.tell(TimelineChanged("#general", upserts=page, complete=True))
         await desktop.until(lambda: "two" in desktop.screen())
@@ -142,7 +142,7 @@ async def test_what_shows_is_read_only_while_somebody_looks(open_desktop: Open) 
 async def test_what_arrives_behind_a_dialog_is_not_read(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.core.asked("mark") == [("#general", 6)])
     await desktop.press("f1")
-    await desktop.until(lambda: not desktop.conversation.is_watched)
+    await desktop.until(lambda: not desktop.conversation.reading.is_watched)
     desktop.core.tell(TimelineChanged("#general", upserts=(said(7, "bob", "psst"),)))
     await desktop.until(lambda: desktop.main.query_one(Timeline).seen == 7)
     assert desktop.core.asked("mark") == [("#general", 6)]
@@ -163,7 +163,7 @@ async def test_the_bell_rings_for_mentions_and_direct_messages_elsewhere(
     await told(info("#general"), info("@alice,me", unread=1))
     assert rung == []
     desktop.app.post_message(events.AppBlur())
-    await desktop.until(lambda: not desktop.conversation.is_watched)
+    await desktop.until(lambda: not desktop.conversation.reading.is_watched)
     await told(info("#general", unread=9), info("@alice,me", unread=1))
     assert rung == []
     await told(info("#general", unread=9), info("@alice,me", unread=2))

@@ -13,20 +13,22 @@ from typing import ClassVar
 from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Static
 
 from chat.client.state import ConnectionChanged, Update
+from chat.client.tui.bench import Pane
 from chat.client.tui.conversation import Conversation
-from chat.client.tui.handlers import Pane
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.message_actions import MessageActions
 from chat.client.tui.port import CorePort
 from chat.client.tui.screens.dialogs import pick_channel
+from chat.client.tui.screens.keys import KEYS
 from chat.client.tui.screens.panes import Panes
 from chat.client.tui.screens.view import ScreenView
+from chat.client.tui.screens.ways import Ways
 from chat.client.tui.screens.writing import Writing
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import (
@@ -45,10 +47,6 @@ from chat.client.tui.widgets.preview import Preview
 from chat.client.tui.widgets.sidebar import Sidebar
 
 __all__ = ["MainScreen"]
-
-_SIDEBAR_FROM, _MEMBERS_FROM = 70, 100
-_HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
-_MESSAGE_HINTS = {"message.reply": "reply", "message.react": "react", "message.edit": "edit"}
 
 
 class MainScreen(Screen[None]):
@@ -71,42 +69,7 @@ class MainScreen(Screen[None]):
     }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+k", "switch", "switch to another channel", show=False, id="channel.switch"),
-        Binding(
-            "alt+a,ctrl+n",
-            "unread",
-            "go where somebody waits, and back",
-            show=False,
-            id="channel.unread",
-        ),
-        Binding("alt+down", "go(1)", "next channel", show=False, id="channel.next"),
-        Binding("alt+up", "go(-1)", "previous channel", show=False, id="channel.previous"),
-        Binding("alt+left", "go_back", "back to the channel before", show=False, id="channel.back"),
-        Binding(
-            "ctrl+up",
-            "focus_timeline",
-            "choose a message in the timeline",
-            show=False,
-            id="timeline.focus",
-        ),
-        Binding("ctrl+end", "bottom", "to the newest message", show=False, id="timeline.bottom"),
-        Binding(
-            "f2",
-            "toggle_pane('sidebar')",
-            "show or hide the channel list",
-            show=False,
-            id="pane.sidebar",
-        ),
-        Binding(
-            "f3",
-            "toggle_pane('members')",
-            "show or hide the member list",
-            show=False,
-            id="pane.members",
-        ),
-        Binding("escape", "write", "back to writing", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(self, core: CorePort, user: str, keys: Sequence[KeyRow]) -> None:
         super().__init__()
@@ -114,6 +77,7 @@ class MainScreen(Screen[None]):
         self.conversation = Conversation(core, ScreenView(self, self._panes, keys), user)
         self._actions = MessageActions(self, self.conversation)
         self._writing = Writing(self, self.conversation)
+        self._ways = Ways(self, self.conversation)
         self._retry_at: float | None = None
 
     def compose(self) -> ComposeResult:
@@ -166,7 +130,7 @@ class MainScreen(Screen[None]):
     @on(events.ScreenResume)
     def _look(self) -> None:
         """What shows is read while the terminal has the focus, and nothing lies over it."""
-        self.conversation.watched(self.app.app_focus and self.app.screen is self)
+        self.conversation.reading.watched(self.app.app_focus and self.app.screen is self)
 
     def on_click(self) -> None:
         """Stay with writing, unless the click chose a message."""
@@ -213,9 +177,13 @@ class MainScreen(Screen[None]):
         """Go to the next or the previous channel."""
         self.conversation.go(step)
 
-    def action_go_back(self) -> None:
-        """Go to the channel that was shown before."""
-        self.conversation.go_back()
+    def action_find(self, name: str) -> None:
+        """Go back, forward, to what is unread, to a mention."""
+        self._ways.find(name)
+
+    def action_go_to(self, number: int) -> None:
+        """Go to the channel at a place of the list."""
+        self._ways.go_to(number)
 
     def action_toggle_pane(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""

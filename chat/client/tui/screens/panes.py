@@ -6,7 +6,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.tui.handlers import Pane
+from chat.client.tui.bench import Pane
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
 

@@ -8,9 +8,9 @@ from typing import Any
 from textual.screen import Screen
 
 from chat.client.state import TimelineChanged
+from chat.client.tui.bench import Pane, Refused, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
-from chat.client.tui.handlers import Pane, Refused, Severity
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.listings import AddRows
 from chat.client.tui.screens.dialogs import pick
@@ -64,6 +64,25 @@ class ScreenView:
         timeline.apply(change)
         if change.reset and change.channel in self._places:
             timeline.restore(self._places.pop(change.channel))
+
+    def choose(self, seq: int) -> bool:
+        """Show a message of the timeline, with the cursor on it."""
+        timeline = self._screen.query_one(Timeline)
+        if not timeline.choose(seq):
+            return False
+        timeline.focus()
+        return True
+
+    def unread_from(self) -> int | None:
+        """Return the number from which on the channel was unread when it was opened."""
+        return self._screen.query_one(Timeline).unread_from
+
+    def show_unread(self) -> None:
+        """Show the first message that was unread."""
+        timeline = self._screen.query_one(Timeline)
+        if timeline.unread_seq is None:
+            raise Refused("Nothing here is unread.")
+        timeline.scroll_to_seq(timeline.unread_seq)
 
     def redraw(self, conversation: Conversation) -> None:
         """Show what lies on the desk."""

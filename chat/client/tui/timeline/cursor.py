@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chat.client.state import Delivery, Message
+from chat.client.state import Delivery, Message, is_for
 from chat.client.tui.timeline.log import Log
 from chat.text import fold
 
-__all__ = ["may", "nearest", "stands_on"]
+__all__ = ["may", "nearest", "next_mention", "stands_on"]
 
 _STANDS_ON = frozenset({"message", "tick"})
 
@@ -21,6 +21,16 @@ def nearest(log: Log, index: int, step: int) -> int | None:
     while 0 <= index < len(log):
         if stands_on(log[index]):
             return index
+        index += step
+    return None
+
+
+def next_mention(log: Log, index: int, step: int, user: str) -> int | None:
+    """Return the seq of the first message beyond `index`, by `step`, that mentions `user`."""
+    index += step
+    while 0 <= index < len(log):
+        if is_for(log[index], user):
+            return log[index].seq
         index += step
     return None
 

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from chat.client.state import Message, TimelineChanged
 from chat.client.tui.timeline import messages
-from chat.client.tui.timeline.cursor import may, nearest, stands_on
+from chat.client.tui.timeline.cursor import may, nearest, next_mention, stands_on
 from chat.client.tui.timeline.frame import Frame
 from chat.client.tui.timeline.keys import KEYS
 from chat.client.tui.timeline.log import Key
@@ -123,6 +123,22 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         self._sheet.show(index, above=self._sheet.height // 3)
         self._update_soon()
         return True
+
+    def choose(self, seq: int) -> bool:
+        """Bring a message into view, with the cursor on it; False if it is not loaded."""
+        if not self.scroll_to_seq(seq):
+            return False
+        self._set_cursor(self._sheet.log.find(seq))
+        self._update()  # now: what shows on the way there has not been read
+        return True
+
+    def mention(self, step: int) -> int | None:
+        """Return the mention of the reader next to the cursor, or to what shows."""
+        log, window = self._sheet.log, self._sheet.window
+        at = None if self._cursor is None else log.find(self._cursor)
+        if at is None:
+            at = window.last + 1 if step < 0 else window.first - 1
+        return next_mention(log, at, step, self._user)
 
     def jump_to_bottom(self) -> None:
         """Show the newest line, and stay there."""
