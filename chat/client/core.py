@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.engine import Engine
+from chat.client.inbox import Unread, unread_of
 from chat.client.outbox import new_row
 from chat.client.session import Offline
 from chat.client.state import Update
@@ -154,6 +155,10 @@ class Core:
     def reach(self, channel: str, seq: int) -> Future[bool]:
         """Load a message that is on this computer, and what is around it; whether it is there."""
         return self._look_up(lambda engine: engine.reach(channel, seq))
+
+    def inbox(self) -> Future[tuple[Unread, ...]]:
+        """Find what is unread in all channels, and on this computer."""
+        return self._look_up(lambda engine: unread_of(engine.account))
 
     def mark(self, channel: str, seq: int) -> None:
         """Move the read marker forward to `seq`; offline, the server hears of it later."""

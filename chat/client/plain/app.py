@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from chat.client.config import ClientSettings
 from chat.client.core import Core
+from chat.client.inbox import Unread
 from chat.client.plain.announcer import Announcer
 from chat.client.plain.lines import Lines, Piped, Typed
 from chat.client.slash import COMMANDS, is_command
@@ -225,6 +226,15 @@ class Plain:
     def show_unread(self) -> None:
         """Say that there is nothing to go to."""
         raise Refused("Lines are read as they come: nothing here is unread.")
+
+    def list_unread(self, found: tuple[Unread, ...], conversation: Conversation) -> None:
+        """Say what waits."""
+        for unread in found:
+            name = printable_line(unread.channel)
+            self._lines.say(
+                f"{each.message.author} in {name}: {printable_line(each.message.text)}"
+                for each in unread.waiting
+            )
 
     def redraw(self, conversation: Conversation) -> None:
         """Do nothing: what was said stays."""

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Literal, Protocol
 
 from chat.client.state import Message
+from chat.client.tui.catching_up import CatchingUp
 from chat.client.tui.desk import Desk
 from chat.client.tui.port import CorePort
 from chat.errors import ChatError
@@ -57,6 +58,10 @@ class Bench(Protocol):
         """The screen."""
 
     @property
+    def catching_up(self) -> CatchingUp:
+        """What finds what one has missed."""
+
+    @property
     def text_limit(self) -> int:
         """Most characters of a message; 0 before the server told it."""
 
@@ -77,9 +82,6 @@ class Bench(Protocol):
 
     def list_channels(self) -> None:
         """Show all channels there are."""
-
-    def show_unread(self) -> None:
-        """Show the first message that was unread when one came here."""
 
     def set_status(self, status: Status) -> None:
         """Say of oneself: online, away or busy."""

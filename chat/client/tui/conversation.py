@@ -12,9 +12,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from chat.client import slash
+from chat.client.inbox import Unread
 from chat.client.state import ChannelsChanged, Message, Notice, TimelineChanged, Update
 from chat.client.tui import bench, handlers, listings, substitution
 from chat.client.tui.bench import Refused, severity_of
+from chat.client.tui.catching_up import CatchingUp
 from chat.client.tui.desk import Desk
 from chat.client.tui.listings import AddRows
 from chat.client.tui.port import CorePort
@@ -58,6 +60,9 @@ class View(bench.View, Protocol):
     def show_unread(self) -> None:
         """Show the first unread message of the current channel; `Refused` if there is none."""
 
+    def list_unread(self, found: tuple[Unread, ...], conversation: Conversation) -> None:
+        """Show what waits in all channels, to go there, or to mark it as read."""
+
     def redraw(self, conversation: Conversation) -> None:
         """Show what lies on the desk."""
 
@@ -81,6 +86,7 @@ class Conversation:
         self.status: Status = "online"
         self.reading = Reading(core)
         self.trail = Trail()
+        self.catching_up = CatchingUp(self)
         self._sheets: dict[str, Sheet] = {}
         self._wanted: str | None = None
 
@@ -161,30 +167,6 @@ class Conversation:
         """Show the channel that was shown before; again, and one is back."""
         if self.desk.previous in self.desk.channels:
             self.open_channel(self.desk.previous)
-
-    def jump(self, channel: str, seq: int) -> None:
-        """Show a message in the middle of its channel."""
-        self.view.run_beside(self._jump(channel, seq))
-
-    async def _jump(self, channel: str, seq: int) -> None:
-        with self.reading.held(), self._telling():
-            self.open_channel(channel)
-            is_there = await listings.answer(self.core.reach(channel, seq))
-            self.take_in(self.core.drain())
-            if channel == self.desk.current and not (is_there and self.view.choose(seq)):
-                self.view.say("That message is not on this computer any more.", "warning")
-
-    def show_unread(self) -> None:
-        """Show the first message that was unread when one came here."""
-        self.view.run_beside(self._show_unread())
-
-    async def _show_unread(self) -> None:
-        channel, first = self.desk.current, self.view.unread_from()
-        with self.reading.held(), self._telling():
-            if channel and first is not None:
-                await listings.answer(self.core.reach(channel, first))
-                self.take_in(self.core.drain())
-            self.view.show_unread()
 
     def go_where_it_matters(self) -> None:
         """Show what waits most urgently; once nothing does, return to where one began."""
@@ -329,7 +311,7 @@ class Conversation:
     async def _join(self, channel: str, first_words: str) -> None:
         names = ",".join(name for name in channel_names(channel) if name != self.desk.user)
         text = f"/msg {names} {first_words}" if first_words else ""
-        with self._telling(text):
+        with self.telling(text):
             answer = await listings.answer(self.core.join(channel))
             self._joined(answer.channel, first_words)
 
@@ -337,13 +319,13 @@ class Conversation:
         """Tell the person if it fails, and give `text` back."""
 
         async def wait() -> None:
-            with self._telling(text):
+            with self.telling(text):
                 await listings.answer(future)
 
         self.view.run_beside(wait())
 
     @contextmanager
-    def _telling(self, text: str = "") -> Iterator[None]:
+    def telling(self, text: str = "") -> Iterator[None]:
         """Tell the person what fails within, and give back the text that asked for it."""
         written_in = self.desk.current or ""
         try:
@@ -382,9 +364,9 @@ class Conversation:
         """Open the direct channel with one person."""
         if name == self.desk.user:
             return
-        with self._telling():
+        with self.telling():
             handlers.run(self, slash.parse(f"/msg {name}"))
 
     async def _list(self, work: Coroutine[None, None, None]) -> None:
-        with self._telling():
+        with self.telling():
             await work

@@ -131,14 +131,31 @@ def _channels(bench: Bench, asked: Invocation) -> None:
 
 @_handles("mark")
 def _mark(bench: Bench, asked: Invocation) -> None:
-    info = _here(bench)
-    if info.head:
-        bench.core.mark(info.name, info.head)
+    match asked.get("all").lower():
+        case "":
+            bench.catching_up.mark(_here(bench).name)
+        case "all":
+            bench.catching_up.mark_all()
+        case other:
+            raise Refused(f"“{other}” cannot be marked. Write /mark, or /mark all.")
+
+
+@_handles("inbox")
+def _inbox(bench: Bench, asked: Invocation) -> None:
+    bench.catching_up.show_inbox()
+
+
+@_handles("peek")
+def _peek(bench: Bench, asked: Invocation) -> None:
+    channel = _channel(asked.get("channel")) if asked.get("channel") else _here(bench).name
+    if channel not in bench.desk.channels:
+        raise Refused(f"You are not in {channel}.")
+    bench.catching_up.peek(channel)
 
 
 @_handles("unread")
 def _unread(bench: Bench, asked: Invocation) -> None:
-    bench.show_unread()
+    bench.catching_up.show_unread()
 
 
 @_handles("away", "busy")

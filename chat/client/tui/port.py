@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Literal, Protocol
 
+from chat.client.inbox import Unread
 from chat.client.state import Update
 from chat.protocol.frames import ChannelList, Joined, Members, Ok
 from chat.protocol.values import Status
@@ -82,6 +83,9 @@ class CorePort(Protocol):
 
         The answer comes after the lines: whether the message is there.
         """
+
+    def inbox(self) -> Future[tuple[Unread, ...]]:
+        """Find what is unread in all channels, and on this computer."""
 
     def open_channel(self, channel: str) -> None:
         """Load the channel's newest page, first from the cache; members and typing follow."""

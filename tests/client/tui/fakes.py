@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from itertools import count
 from typing import Any, Literal
 
+from chat.client.inbox import Unread
 from chat.client.state import (
     ChannelInfo,
     ChannelsChanged,
@@ -52,6 +53,7 @@ class FakeCore:
         self.prefs: dict[str, str] = {}
         self.pages: dict[str, tuple[Message, ...]] = {}
         self.futures: dict[str, Future[Any]] = {}
+        self.unread: tuple[Unread, ...] = ()
         self.wake = wake
         self._updates: list[Update] = []
         self._cids = count(1)
@@ -155,6 +157,11 @@ class FakeCore:
         future.set_result(any(line.seq == seq for line in self.pages.get(channel, ())))
         return future
 
+    def inbox(self) -> Future[tuple[Unread, ...]]:
+        future = Future[tuple[Unread, ...]]()
+        future.set_result(self.unread)
+        return future
+
     def open_channel(self, channel: str) -> None:
         self._note("open_channel", channel)
         page = self.pages.get(channel, ())
@@ -231,6 +238,9 @@ class FakeView:
     def choose(self, seq: int) -> bool:
         self.done.append(("choose", seq))
         return True
+
+    def list_unread(self, found: tuple[Unread, ...], conversation: Conversation) -> None:
+        self.done.append(("list_unread", found))
 
     def redraw(self, conversation: Conversation) -> None:
         pass

@@ -100,7 +100,7 @@ async def test_jumping_marks_nothing_read_on_its_way(
     core, answer = desktop.core, Future[bool]()
     monkeypatch.setattr(core, "reach", lambda channel, seq: answer)
     core.pages["#tea"] = tuple(said(n, "bob", f"cup {n}", "#tea") for n in range(1, 81))
-    desktop.conversation.jump("#tea", 20)
+    desktop.conversation.catching_up.jump("#tea", 20)
     await desktop.until(lambda: desktop.main.query_one(Timeline).seen == 80)
     await desktop.pilot.pause()
     answer.set_result(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from chat.client.config import ClientSettings
 from chat.client.state import Link
 from chat.client.tui.app import ChatApp
-from chat.protocol.commands import Delete, React, SetTopic
+from chat.protocol.commands import Delete, React, Send, SetTopic
+from chat.protocol.frames import ErrorFrame
+from chat.protocol.values import Wire
 from tests.client.tui.conftest import Screens
 from tests.serving import ChatServer, Peer
 
@@ -82,6 +85,33 @@ async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
         await alice.press("escape")
         await alice.type("/leave tea", "enter")
         await alice.until(lambda: "#tea" not in desk.channels)
+
+
+async def test_an_inbox_leads_far_up_and_reads_nothing_on_the_way(
+    server: ChatServer, alice: Screens
+) -> None:
+    desk = alice.conversation.desk
+    async with Peer.signed_in(server.url, "bob") as bob:
+        await alice.type("/join tea", "enter")
+        await alice.until(lambda: desk.current == "#tea")
+        await bob.join("#tea")
+        await alice.press("alt+l")
+        await alice.until(lambda: desk.current == "#general")
+        for number in range(160):
+            send = Send(channel="#tea", text=f"cup {number} of tea", cid=str(number))
+            while isinstance(await bob.call(send, Wire), ErrorFrame):
+                await asyncio.sleep(0.01)  # too many in a second for the server
+        await alice.until(lambda: desk.channels["#tea"].unread == 160)
+        await alice.press("alt+i")
+        await alice.until(lambda: "cup 0 of tea" in alice.screen())
+        await alice.press("enter")
+        await alice.until(lambda: desk.current == "#tea" and "cup 0 of tea" in alice.screen())
+        await alice.until(lambda: desk.channels["#tea"].unread < 160, "what shows is read")
+        assert desk.channels["#tea"].unread > 100
+        assert "cup 159 of tea" not in alice.screen()
+        await alice.press("escape")
+        await alice.type("/mark all", "enter")
+        await alice.until(lambda: desk.channels["#tea"].unread == 0)
 
 
 async def test_what_cannot_be_done_is_told(alice: Screens) -> None:

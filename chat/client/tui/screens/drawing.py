@@ -28,6 +28,7 @@ def draw(screen: Screen[Any], conversation: Conversation) -> None:
     screen.query_one(Sidebar).show(tuple(desk.channels.values()), desk.current)
     header = screen.query_one(ChannelHeader)
     header.channel, header.server = desk.info, desk.connection.server
+    header.is_peeking = conversation.reading.is_peeking
     screen.query_one(Timeline).display = desk.current is not None
     empty = screen.query_one(EmptyState)
     empty.display = desk.current is None

@@ -23,6 +23,8 @@ KEYS: list[BindingType] = [
         _key(f"alt+{n}", f"go_to({n})", f"channel {n} of the list", f"channel.{n}")
         for n in range(1, 10)
     ),
+    _key("alt+i", "find('inbox')", "what is unread, in all channels", "reading.inbox"),
+    _key("alt+k", "find('peek')", "look without marking as read, or read", "reading.peek"),
     _key("alt+u", "find('first_unread')", "to the first unread message", "reading.first_unread"),
     _key("alt+comma", "find('mention_before')", "to the mention before", "reading.mention_before"),
     _key("alt+full_stop", "find('mention_after')", "to the next mention", "reading.mention_after"),

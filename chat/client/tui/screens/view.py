@@ -7,20 +7,24 @@ from typing import Any
 
 from textual.screen import Screen
 
+from chat.client.inbox import Unread
 from chat.client.state import TimelineChanged
 from chat.client.tui.bench import Pane, Refused, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
+from chat.client.tui.desk import title_of
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.listings import AddRows
 from chat.client.tui.screens.dialogs import pick
 from chat.client.tui.screens.drawing import draw, window_title
 from chat.client.tui.screens.help import HelpScreen
+from chat.client.tui.screens.inbox import Inbox
 from chat.client.tui.screens.panes import Panes
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.composer import Composer
+from chat.text import is_direct
 
 __all__ = ["ScreenView"]
 
@@ -83,6 +87,21 @@ class ScreenView:
         if timeline.unread_seq is None:
             raise Refused("Nothing here is unread.")
         timeline.scroll_to_seq(timeline.unread_seq)
+
+    def list_unread(self, found: tuple[Unread, ...], conversation: Conversation) -> None:
+        """Show the inbox."""
+
+        def title(channel: str) -> str:
+            info = conversation.desk.channels.get(channel)
+            name = title_of(info) if info else channel
+            return f"@{name}" if is_direct(channel) else name
+
+        def chosen(place: tuple[str, int] | None) -> None:
+            if place is not None:
+                conversation.catching_up.jump(*place)
+
+        inbox = Inbox(found, title, conversation.catching_up.mark)
+        self._screen.app.push_screen(inbox, chosen)
 
     def redraw(self, conversation: Conversation) -> None:
         """Show what lies on the desk."""

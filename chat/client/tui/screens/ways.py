@@ -24,7 +24,9 @@ class Ways:
             "back": partial(conversation.go_along, -1),
             "forward": partial(conversation.go_along, 1),
             "last": conversation.go_to_last,
-            "first_unread": conversation.show_unread,
+            "first_unread": conversation.catching_up.show_unread,
+            "inbox": conversation.catching_up.show_inbox,
+            "peek": self._peek,
             "mention_before": partial(self._mention, -1),
             "mention_after": partial(self._mention, 1),
         }
@@ -39,6 +41,10 @@ class Ways:
         if number <= len(names):
             self._conversation.open_channel(names[number - 1])
 
+    def _peek(self) -> None:
+        if channel := self._conversation.desk.current:
+            self._conversation.catching_up.peek(channel)
+
     def _mention(self, step: int) -> None:
         """Go to the nearest mention here, then to those that are loaded of other channels."""
         conversation = self._conversation
@@ -46,6 +52,6 @@ class Ways:
         if seq is not None:
             conversation.view.choose(seq)
         elif found := conversation.desk.mention_elsewhere(step):
-            conversation.jump(*found)
+            conversation.catching_up.jump(*found)
         else:
             conversation.view.say("No further mention of you is loaded.")

@@ -23,6 +23,9 @@ from chat.text import is_direct
 __all__ = ["Banner", "ChannelHeader", "ContextBar", "StatusBar", "TypingLine"]
 
 
+_PEEKING = "◉ peeking: nothing is marked read"
+
+
 class ChannelHeader(Widget):
     """The channel's name and its topic, on one line."""
 
@@ -36,6 +39,8 @@ class ChannelHeader(Widget):
 
     channel: reactive[ChannelInfo | None] = reactive(None)
     server: reactive[str] = reactive("")
+    is_peeking: reactive[bool] = reactive(False)
+    """Whether nothing that shows is marked as read."""
 
     def render(self) -> Content:
         """Draw the line."""
@@ -46,7 +51,10 @@ class ChannelHeader(Widget):
         topic = line(info.topic, "$foreground 70%")
         gap = "  " if info.topic else ""
         sign = ("@", "bold $text-primary") if is_direct(info.name) else ""
-        return elide(Content.assemble(sign, name, gap, topic), self.content_size.width)
+        peeking = Content.styled(_PEEKING if self.is_peeking else "", "bold $text-warning")
+        width = self.content_size.width - peeking.cell_length
+        text = elide(Content.assemble(sign, name, gap, topic), width - 1)
+        return Content.assemble(text, " " * (width - text.cell_length), peeking)
 
 
 class TypingLine(Widget):

@@ -1,0 +1,66 @@
+"""What waits to be read, of all channels, from the lines on this computer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from chat.client.account import Account
+from chat.client.followed import Followed
+from chat.client.state import Message, is_for
+from chat.text import fold, is_direct
+
+__all__ = ["Unread", "Waiting", "Why", "unread_of"]
+
+Why = Literal["mention", "reply", "direct", "message"]
+_MOST = 300  # of one channel: whoever is further behind reads on there
+_WEIGHT: dict[Why, int] = {"mention": 0, "reply": 0, "direct": 1, "message": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One unread message, and why it may matter."""
+
+    message: Message
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What waits in one channel, oldest first; `earlier` more came before it."""
+
+    channel: str
+    waiting: tuple[Waiting, ...]
+    earlier: int
+
+
+def unread_of(account: Account) -> tuple[Unread, ...]:
+    """Return what waits, channel by channel: mentions and answers, direct messages, the others."""
+    mine = [each for each in account.channels.values() if each.is_member and each.view.unread]
+    found = [_of(account, channel) for channel in sorted(mine, key=lambda each: each.order)]
+    waiting = [each for each in found if each.waiting]
+    return tuple(sorted(waiting, key=lambda each: min(_WEIGHT[one.why] for one in each.waiting)))
+
+
+def _of(account: Account, channel: Followed) -> Unread:
+    view, me = channel.view, fold(account.me)
+    lines, _ = account.lines_before(channel, view.position + 1, _MOST)
+    unread = [
+        line
+        for line in lines
+        if line.kind == "message"
+        and not line.erased
+        and (line.seq or 0) > view.read
+        and fold(line.author) != me
+    ]
+    waiting = tuple(Waiting(line, _why(channel, line, account.me)) for line in unread)
+    return Unread(channel.name, waiting, max(0, view.unread - len(waiting)))
+
+
+def _why(channel: Followed, line: Message, me: str) -> Why:
+    if is_for(line, me):
+        return "mention"
+    answered = channel.view.line(line.reply_to) if line.reply_to is not None else None
+    if answered is not None and fold(answered.author) == fold(me):
+        return "reply"
+    return "direct" if is_direct(channel.name) else "message"

@@ -1,0 +1,192 @@
+"""The inbox: what waits in all channels, to be read here without being marked as read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from chat.client.inbox import Unread, Waiting
+from chat.client.tui.plain import elide, line, lines
+from chat.client.tui.screens.confirm import Confirm
+from chat.client.tui.timeline.around import local_time
+
+__all__ = ["Inbox"]
+
+_SIGNS = {"mention": "@", "reply": "↳", "direct": "", "message": ""}
+_AUTHOR = 12
+
+
+class Inbox(ModalScreen[tuple[str, int] | None]):
+    """Returns the channel and the number of the message to go to, or None.
+
+    Args:
+        found: what waits.
+        title: returns the name under which people know a channel.
+        mark: marks everything in a channel as read.
+    """
+
+    DEFAULT_CSS = """
+    Inbox {
+        align: center middle;
+        background: $background 60%;
+
+        & > Vertical {
+            width: 100;
+            max-width: 94%;
+            height: 90%;
+            padding: 0 1;
+            background: $panel;
+            border-top: tall $primary;
+        }
+        & #title { text-style: bold; margin-bottom: 1; }
+        & OptionList, & OptionList:focus {
+            border: none;
+            background-tint: transparent;
+            padding: 0;
+            height: 1fr;
+            background: $panel;
+            scrollbar-size-vertical: 1;
+        }
+        & .option-list--option-highlighted {
+            background: $primary 40%;
+            color: $foreground;
+            text-style: none;
+        }
+        & .option-list--option-disabled { color: $foreground; }
+        & VerticalScroll {
+            height: 5;
+            margin-top: 1;
+            padding: 0 1;
+            background: $surface;
+            scrollbar-size-vertical: 1;
+        }
+        & #keys { margin-top: 1; color: $foreground 70%; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss(None)", "Close", show=False),
+        Binding("j", "move('down')", "Down", show=False),
+        Binding("k", "move('up')", "Up", show=False),
+        Binding("r", "mark", "Mark the channel as read", show=False),
+        Binding("A", "mark_all", "Mark everything as read", show=False),
+    ]
+
+    def __init__(
+        self,
+        found: tuple[Unread, ...],
+        title: Callable[[str], str],
+        mark: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._found = {unread.channel: unread for unread in found}
+        self._title = title
+        self._mark = mark
+        self._rows: dict[str, Waiting] = {}
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list, the whole text of one message, and the keys."""
+        with Vertical():
+            yield Static("Unread", id="title", markup=False)
+            yield OptionList(markup=False)
+            with VerticalScroll(can_focus=False):
+                yield Static(id="text", markup=False)
+            keys = "Enter go there   r channel is read   A all is read   Esc close"
+            yield Static(keys, id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Show what waits."""
+        self.call_after_refresh(self._fill, 0)
+
+    def action_move(self, direction: str) -> None:
+        """Choose another message."""
+        getattr(self.query_one(OptionList), f"action_cursor_{direction}")()
+
+    def action_mark(self) -> None:
+        """Mark the channel of the message that is chosen."""
+        option = self.query_one(OptionList).highlighted_option
+        if option is not None and option.id in self._rows:
+            channel = self._rows[option.id].message.channel
+            self._mark(channel)
+            del self._found[channel]
+            self._fill(self.query_one(OptionList).highlighted or 0)
+
+    def action_mark_all(self) -> None:
+        """Ask, then mark everything that is listed."""
+
+        def answered(is_agreed: bool | None) -> None:
+            if is_agreed:
+                for channel in self._found:
+                    self._mark(channel)
+                self.dismiss(None)
+
+        count = sum(len(each.waiting) + each.earlier for each in self._found.values())
+        what = f"{count:,} in {len(self._found):,} channels"
+        self.app.push_screen(Confirm("Mark everything as read?", what), answered)
+
+    @on(OptionList.OptionHighlighted)
+    def _show_text(self, event: OptionList.OptionHighlighted) -> None:
+        chosen = self._rows.get(event.option_id or "")
+        self.query_one("#text", Static).update(lines(chosen.message.text) if chosen else "")
+
+    @on(OptionList.OptionSelected)
+    def _go(self, event: OptionList.OptionSelected) -> None:
+        message = self._rows[event.option_id or ""].message
+        if message.seq is not None:
+            self.dismiss((message.channel, message.seq))
+
+    def _fill(self, chosen: int) -> None:
+        if not self._found:
+            self.dismiss(None)
+            return
+        rows = self.query_one(OptionList)
+        width = max(rows.scrollable_content_region.width - 1, 20)
+        self._rows = {}
+        options: list[Option] = []
+        for unread in self._found.values():
+            if options:
+                options.append(Option("", disabled=True))
+            options.append(Option(elide(self._heading(unread), width), disabled=True))
+            for waiting in unread.waiting:
+                key = str(len(self._rows))
+                self._rows[key] = waiting
+                options.append(Option(elide(_row(waiting), width), id=key))
+        rows.set_options(options)
+        place = min(chosen, len(options) - 1)
+        near = sorted(range(len(options)), key=lambda at: (at < place, abs(at - place)))
+        rows.highlighted = next(at for at in near if not options[at].disabled)
+        rows.focus()
+
+    def _heading(self, unread: Unread) -> Content:
+        name = line(self._title(unread.channel), "bold $text-primary")
+        more = f"  and {unread.earlier:,} before these" if unread.earlier else ""
+        return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$foreground 60%"))
+
+
+def _row(waiting: Waiting) -> Content:
+    message = waiting.message
+    author = elide(line(message.author, "bold"), _AUTHOR)
+    gap = " " * (_AUTHOR + 1 - author.cell_length)
+    return Content.assemble(
+        (f"{_SIGNS[waiting.why]:1} ", "bold $text-accent"),
+        (f"{_when(message.ts):>6} ", "$foreground 60%"),
+        author,
+        gap,
+        line(message.text),
+    )
+
+
+def _when(ts: int) -> str:
+    when = local_time(ts)
+    is_today = when.date() == datetime.now().date()
+    return f"{when:%H:%M}" if is_today else f"{when.day} {when:%b}"
