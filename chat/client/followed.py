@@ -76,7 +76,7 @@ class Followed:
         """The key to list channels by: #general, the others, direct ones."""
         return is_direct(self.name), self.name != GENERAL, fold(self.name)
 
-    def info(self, draft: str) -> ChannelInfo:
+    def info(self, draft: str, failed: int) -> ChannelInfo:
         """Return the channel as the sidebar shows it."""
         view = self.view
         me = fold(view.me)
@@ -90,6 +90,7 @@ class Followed:
             mentions=view.mentions,
             direct=tuple(name for name in channel_names(self.name) if fold(name) != me),
             draft=draft,
+            failed=failed,
             builtin=is_builtin(self.name),
         )
 

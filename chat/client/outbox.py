@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
@@ -109,6 +110,10 @@ class Outbox:
     def channels(self) -> list[str]:
         """Return the channels in which something waits."""
         return list(dict.fromkeys(row.channel for row in self._rows.values()))
+
+    def failed(self) -> Counter[str]:
+        """Return how many rows of each channel were refused."""
+        return Counter(row.channel for row in self._rows.values() if row.state == _FAILED)
 
     def rows(self, channel: str) -> list[OutboxRow]:
         """Return what waits in a channel, in order."""

@@ -192,6 +192,7 @@ class Screens:
         unsent = set(account.outbox.channels())
         mine = (c for c in account.channels.values() if c.is_member or c.name in unsent)
         shown = sorted(mine, key=lambda channel: channel.order)
+        failed = account.outbox.failed()
         return ChannelsChanged(
-            tuple(channel.info(account.drafts.get(channel.name, "")) for channel in shown)
+            tuple(each.info(account.drafts.get(each.name, ""), failed[each.name]) for each in shown)
         )

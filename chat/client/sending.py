@@ -134,6 +134,7 @@ class Sending:
         self._account.touch(channel)
         self._screens.line_at(channel, target)
         line = outbox.line_of(failed, self._account.me) if failed and keeps_text else None
+        self._screens.channel_list()
         if line is not None:
             self._screens.lines(channel, [line])
         else:

@@ -95,7 +95,7 @@ class ChannelInfo:
     """A channel as the sidebar and the header show it.
 
     `direct` are the other participants of a direct channel (empty for `#name`).
-    `oldest` is the lowest seq loaded, `complete` whether nothing older exists.
+    `failed` counts the texts in it that the server refused.
     """
 
     name: str
@@ -107,6 +107,7 @@ class ChannelInfo:
     mentions: int = 0
     direct: tuple[str, ...] = ()
     draft: str = ""
+    failed: int = 0
     builtin: bool = False
 
 

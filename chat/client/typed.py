@@ -71,6 +71,7 @@ class Typed:
             if self._account.outbox.line_of(row, self._account.me) is None:
                 self._screens.removed(self._account.followed(row.channel), cid)
             self._show(row)
+            self._screens.channel_list()
             self._send(row)
 
     def discard(self, cid: str) -> None:
@@ -81,6 +82,7 @@ class Typed:
             self._account.touch(channel)
             self._screens.removed(channel, cid)
             self._screens.line_at(channel, self._account.outbox.target_of(row))
+            self._screens.channel_list()
 
     def offer_again(self) -> None:
         """Offer the disk what it did not take before; send that once the disk has it."""

@@ -199,9 +199,11 @@ def test_a_refused_message_keeps_its_text_until_it_is_retried(
     cid = screen.core.send("#general", "hush")
     screen.wait(lambda: [m.delivery for m in screen.lines()] == [Delivery.FAILED])
     assert screen.lines()[0].reason == "you are mute"
+    screen.wait(lambda: screen.channels["#general"].failed == 1)
     fake.intercept = lambda _: None
     screen.core.retry(cid)
     screen.wait_texts("hush")
+    screen.wait(lambda: screen.channels["#general"].failed == 0)
 
 
 def test_a_refused_message_does_not_hold_up_the_next_and_can_be_discarded(

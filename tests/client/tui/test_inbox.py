@@ -41,7 +41,7 @@ async def test_the_inbox_lists_all_channels_and_marks_nothing(waiting: Desktop) 
     await waiting.press("alt+i")
     await waiting.until(lambda: waiting.screen().count("cup 20") == 2, "listed, and shown whole")
     page = [" ".join(row.split()) for row in waiting.screen().splitlines()]
-    assert any("#tea 2 and 7 before these" in row for row in page)
+    assert any("#tea 2, and 7 before these" in row for row in page)
     assert any(re.search(r"@ \d+ May bob cup 20", row) for row in page)
     assert "to its end" not in waiting.screen()
     await waiting.press("down", "down")

@@ -8,14 +8,12 @@ from typing import Any
 from textual.screen import Screen
 
 from chat.client.emoji import EMOJI
-from chat.client.state import ChannelInfo, Message
+from chat.client.state import Message
 from chat.client.tui.choice import Choice
-from chat.client.tui.desk import Desk, title_of, weight
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.picker import Picker
-from chat.text import is_direct
 
-__all__ = ["ask", "confirm_deletion", "confirm_paste", "pick", "pick_channel", "pick_emoji"]
+__all__ = ["ask", "confirm_deletion", "confirm_paste", "pick", "pick_emoji"]
 
 
 def pick(
@@ -30,17 +28,6 @@ def pick(
 
     screen.app.push_screen(picker, chosen)
     return picker
-
-
-def pick_channel(screen: Screen[Any], desk: Desk, then: Callable[[str], object]) -> None:
-    """Choose among one's own channels: what waits, then where one was last, then the others."""
-    infos = [info for info in desk.channels.values() if info.name != desk.current]
-    infos.sort(key=lambda info: (-weight(info) if info.unread else 1, info.name != desk.previous))
-    choices = [
-        Choice(info.name, title_of(info) if is_direct(info.name) else info.name, _note(info))
-        for info in infos
-    ]
-    pick(screen, "Go to", choices, then)
 
 
 def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
@@ -71,12 +58,3 @@ def ask(screen: Screen[Any], question: str, what: str, then: Callable[[], object
             then()
 
     screen.app.push_screen(Confirm(question, what), answered)
-
-
-def _note(info: ChannelInfo) -> str:
-    counts = []
-    if info.mentions:
-        counts.append(f"@{info.mentions}")
-    if info.unread:
-        counts.append(f"{info.unread} unread")
-    return " · ".join([*counts, info.topic] if info.topic else counts)

@@ -13,6 +13,7 @@ from chat.client.tui.desk import title_of
 from chat.client.tui.plain import line
 from chat.client.tui.sheet import Aim, Sheet
 from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import ChannelHeader, ContextBar, StatusBar, TypingLine
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.empty_state import EmptyState
@@ -26,6 +27,8 @@ def draw(screen: Screen[Any], conversation: Conversation) -> None:
     """Give every widget what it shows; each draws only what is new to it."""
     desk = conversation.desk
     screen.query_one(Sidebar).show(tuple(desk.channels.values()), desk.current)
+    activity = screen.query_one(ActivityBar)
+    activity.channels, activity.current = tuple(desk.channels.values()), desk.current
     header = screen.query_one(ChannelHeader)
     header.channel, header.server = desk.info, desk.connection.server
     header.is_peeking = conversation.reading.is_peeking

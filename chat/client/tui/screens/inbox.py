@@ -57,7 +57,8 @@ class Inbox(ModalScreen[tuple[str, int] | None]):
             background: $panel;
             scrollbar-size-vertical: 1;
         }
-        & .option-list--option-highlighted {
+        & OptionList > .option-list--option-highlighted,
+        & OptionList:focus > .option-list--option-highlighted {
             background: $primary 40%;
             color: $foreground;
             text-style: none;
@@ -169,7 +170,7 @@ class Inbox(ModalScreen[tuple[str, int] | None]):
 
     def _heading(self, unread: Unread) -> Content:
         name = line(self._title(unread.channel), "bold $text-primary")
-        more = f"  and {unread.earlier:,} before these" if unread.earlier else ""
+        more = f", and {unread.earlier:,} before these" if unread.earlier else ""
         return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$foreground 60%"))
 
 

@@ -24,9 +24,9 @@ from chat.client.tui.conversation import Conversation
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.message_actions import MessageActions
 from chat.client.tui.port import CorePort
-from chat.client.tui.screens.dialogs import pick_channel
 from chat.client.tui.screens.keys import KEYS
 from chat.client.tui.screens.panes import Panes
+from chat.client.tui.screens.switcher import pick_anything
 from chat.client.tui.screens.view import ScreenView
 from chat.client.tui.screens.ways import Ways
 from chat.client.tui.screens.writing import Writing
@@ -38,6 +38,7 @@ from chat.client.tui.timeline.messages import (
     OlderWanted,
     Seen,
 )
+from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
 from chat.client.tui.widgets.completion_popup import CompletionPopup
 from chat.client.tui.widgets.composer import Composer
@@ -98,6 +99,7 @@ class MainScreen(Screen[None]):
                     yield Static("›", id="prompt", markup=False)
                     yield Composer(id="composer")
             yield MemberList(id="members")
+        yield ActivityBar(id="activity")
         yield StatusBar(id="status")
 
     def on_mount(self) -> None:
@@ -166,8 +168,8 @@ class MainScreen(Screen[None]):
         self._composer.give_back(text)
 
     def action_switch(self) -> None:
-        """Choose a channel by a few letters."""
-        pick_channel(self, self.conversation.desk, self.conversation.open_channel)
+        """Choose a channel, a person or a command by a few letters."""
+        pick_anything(self, self.conversation, self.begin_command)
 
     def action_unread(self) -> None:
         """Go where somebody waits."""

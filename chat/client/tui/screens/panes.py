@@ -7,6 +7,7 @@ from typing import Any
 from textual.screen import Screen
 
 from chat.client.tui.bench import Pane
+from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
 
@@ -35,6 +36,7 @@ class Panes:
         self._screen.query_one(Sidebar).display = (
             width >= _SIDEBAR_FROM if sidebar is None else sidebar
         )
+        self._screen.query_one(ActivityBar).display = not self._screen.query_one(Sidebar).display
         self._screen.query_one(MemberList).display = (
             width >= _MEMBERS_FROM if members is None else members
         )

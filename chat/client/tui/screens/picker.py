@@ -21,10 +21,14 @@ from chat.client.tui.plain import elide, line
 __all__ = ["Picker"]
 
 _MOST_SHOWN = 200
+_SIGNS = "#@/"
 
 
 class Picker(ModalScreen[str | None]):
-    """Returns the key of the row that was chosen, or None."""
+    """Returns the key of the row that was chosen, or None.
+
+    A sign at the beginning (`#`, `@`, `/`) asks for channels, people or commands alone.
+    """
 
     DEFAULT_CSS = """
     Picker {
@@ -124,9 +128,11 @@ class Picker(ModalScreen[str | None]):
 
     def _fill(self) -> None:
         rows = self.query_one(OptionList)
-        word = self.query_one(Input).value.strip().lstrip("#@:/")
-        choices = list(self._choices.values())
-        names = [choice.label.lstrip("#@:/") for choice in choices]
+        written = self.query_one(Input).value.strip()
+        word = written.lstrip(_SIGNS + ":")
+        kind = written[:1] if written[:1] in tuple(_SIGNS) else ""
+        choices = [each for each in self._choices.values() if each.label.startswith(kind)]
+        names = [choice.label.lstrip(_SIGNS + ":") for choice in choices]
         found = [choices[place] for place in rank(word, names)[:_MOST_SHOWN]]
         width = max(self.query_one(Vertical).content_size.width - 3, 10)
         column = min(max((line(each.label).cell_length for each in found), default=0), width // 2)

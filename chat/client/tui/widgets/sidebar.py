@@ -14,11 +14,10 @@ from textual.widgets.option_list import Option
 from chat.client.state import ChannelInfo
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line
+from chat.client.tui.widgets.badges import badge
 from chat.text import is_direct
 
 __all__ = ["Sidebar"]
-
-_MOST = 999
 
 
 class Sidebar(OptionList, can_focus=False):
@@ -101,26 +100,10 @@ class Sidebar(OptionList, can_focus=False):
 
 def _row(info: ChannelInfo, width: int) -> Content:
     """Return a channel's line: its name on the left, signs and counts on the right."""
-    badge = _badge(info)
-    space = width - badge.cell_length
+    signs = badge(info)
+    space = width - signs.cell_length
     name_style = "bold" if info.unread or info.mentions else "$foreground 80%"
     sign = "@ " if is_direct(info.name) else "# "
     name = line(title_of(info).removeprefix("#"), name_style)
     label = elide(Content.assemble((sign, "$foreground 45%"), name), space - 1)
-    return Content.assemble(label, " " * (space - label.cell_length), badge)
-
-
-def _badge(info: ChannelInfo) -> Content:
-    parts: list[tuple[str, str]] = []
-    if info.draft:
-        parts.append(("✎", "$text-warning"))
-    if info.mentions:
-        parts.append((f"@{_count(info.mentions)}", "bold $text-accent"))
-    elif info.unread:
-        style = "bold $text-accent" if is_direct(info.name) else "$foreground 75%"
-        parts.append((_count(info.unread), style))
-    return Content(" ").join(Content.styled(text, style) for text, style in parts)
-
-
-def _count(number: int) -> str:
-    return str(number) if number <= _MOST else f"{_MOST}+"
+    return Content.assemble(label, " " * (space - label.cell_length), signs)

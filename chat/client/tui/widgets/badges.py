@@ -1,0 +1,31 @@
+"""The signs beside a channel's name: refused, half written, mentions, unread."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from chat.client.state import ChannelInfo
+from chat.text import is_direct
+
+__all__ = ["badge"]
+
+_MOST = 999
+
+
+def badge(info: ChannelInfo) -> Content:
+    """Return the signs of a channel; nothing if nothing happened in it."""
+    parts: list[tuple[str, str]] = []
+    if info.failed:
+        parts.append(("✗", "bold $text-error"))
+    if info.draft:
+        parts.append(("✎", "$text-warning"))
+    if info.mentions:
+        parts.append((f"@{_count(info.mentions)}", "bold $text-accent"))
+    elif info.unread:
+        style = "bold $text-accent" if is_direct(info.name) else "$foreground 75%"
+        parts.append((_count(info.unread), style))
+    return Content(" ").join(Content.styled(text, style) for text, style in parts)
+
+
+def _count(number: int) -> str:
+    return str(number) if number <= _MOST else f"{_MOST}+"
