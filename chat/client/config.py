@@ -54,6 +54,10 @@ class ClientSettings(BaseSettings):
     """Lines instead of screens: for screen readers, simple terminals and pipes."""
     demo: bool = False
     """Play with a server of your own that has company in it; nothing is left behind."""
+    joins: Literal["spoken", "all", "none"] = "spoken"
+    """Whose coming and going is told: of people who spoke in what is loaded, all, or none."""
+    typing: Literal["both", "show", "tell", "off"] = "both"
+    """Who types: show it, tell it to others, both, or neither."""
     log_file: Path | None = None
     """File to write a log to (default: none)."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

@@ -87,7 +87,7 @@ class Plain:
         self._refusal = ""
         kind = Typed if os.isatty(_STDIN) else Piped
         self._lines: Lines = kind(self._submit, self._end)
-        self._conversation = Conversation(core, self, settings.name)
+        self._conversation = Conversation(core, self, settings.name, typing=settings.typing)
 
     async def run(self) -> None:
         """Show everything as lines, until it is over.

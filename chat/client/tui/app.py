@@ -113,7 +113,7 @@ class ChatApp(App[None]):
 
     def get_default_screen(self) -> MainScreen:
         """Begin with the conversation."""
-        return MainScreen(self.core, self._settings.name, key_rows(self._own_keys))
+        return MainScreen(self.core, self._settings, key_rows(self._own_keys))
 
     def on_mount(self) -> None:
         """Dress the screens, and let the core begin."""

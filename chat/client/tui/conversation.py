@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from chat.client import slash
 from chat.client.inbox import Unread
@@ -30,6 +30,8 @@ from chat.text import GENERAL, channel_names
 
 __all__ = ["Conversation", "View"]
 
+Typing = Literal["both", "show", "tell", "off"]
+"""Whether it is shown who types, and told to others that one does."""
 _LAST_CHANNEL = "last-channel"
 
 
@@ -79,10 +81,13 @@ class View(bench.View, Protocol):
 class Conversation:
     """One person's side of all conversations; see the module's docstring."""
 
-    def __init__(self, core: CorePort, view: View, user: str = "") -> None:
+    def __init__(
+        self, core: CorePort, view: View, user: str = "", *, typing: Typing = "both"
+    ) -> None:
         self.core = core
         self.view = view
-        self.desk = Desk(user)
+        self.desk = Desk(user, shows_typing=typing in ("both", "show"))
+        self._tells_typing = typing in ("both", "tell")
         self.status: Status = "online"
         self.reading = Reading(core)
         self.trail = Trail()
@@ -274,7 +279,8 @@ class Conversation:
 
     def typing(self, active: bool, channel: str) -> None:
         """Tell the others that one is writing to them."""
-        if channel and self._sheet_of(channel).aim is not Aim.EDIT:
+        is_told = self._tells_typing and self._sheet_of(channel).aim is not Aim.EDIT
+        if channel and is_told:
             self.core.typing(channel, "start" if active else "stop")
 
     def _sheet_of(self, channel: str) -> Sheet:

@@ -88,13 +88,14 @@ class Recent:
 class Desk:
     """The state of the screens; `current` is the channel that is shown."""
 
-    def __init__(self, user: str = "") -> None:
+    def __init__(self, user: str = "", *, shows_typing: bool = True) -> None:
         self.connection = ConnectionChanged(Link.CONNECTING)
         self.user = user
         self.channels: dict[str, ChannelInfo] = {}
         self.current: str | None = None
         self.previous: str | None = None
         self.members: dict[str, MembersChanged] = {}
+        self._shows_typing = shows_typing
         self._typing: dict[str, tuple[str, ...]] = {}
         self._recent: dict[str, Recent] = {}
         self._origin: str | None = None
@@ -112,7 +113,7 @@ class Desk:
             self.recent(update.channel).apply(update)
         elif isinstance(update, MembersChanged):
             self.members[update.channel] = update
-        elif isinstance(update, TypingChanged):
+        elif isinstance(update, TypingChanged) and self._shows_typing:
             self._typing[update.channel] = update.names
 
     def recent(self, channel: str) -> Recent:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged
+import pytest
+
+from chat.client.config import ClientSettings
+from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged, TypingChanged
 from chat.client.tui.sheet import Aim
 from chat.errors import ChatError
 from tests.client.tui.conftest import Desktop, Open
@@ -217,3 +220,19 @@ async def test_what_was_refused_is_sent_again_or_thrown_away(desktop: Desktop) -
     await desktop.type("/discard", "enter")
     await desktop.until(lambda: desktop.core.asked("discard"))
     assert desktop.core.asked("retry") == desktop.core.asked("discard") == [("f",)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "shows", "tells"),
+    [("both", True, True), ("show", True, False), ("tell", False, True), ("off", False, False)],
+)
+async def test_typing_can_be_off_in_both_directions(
+    open_desktop: Open, setting: str, shows: bool, tells: bool
+) -> None:
+    settings = ClientSettings(name="me", typing=setting)
+    async with open_desktop(info("#general"), settings=settings) as desktop:
+        desktop.core.tell(TypingChanged("#general", ("alice",)))
+        await desktop.press("h", "i")
+        await desktop.until(lambda: desktop.core.drafts.get("#general") == "hi", "at rest")
+        assert ("alice is typing" in desktop.screen()) is shows
+        assert bool(desktop.core.asked("typing")) is tells

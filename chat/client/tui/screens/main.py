@@ -18,6 +18,7 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Static
 
+from chat.client.config import ClientSettings
 from chat.client.state import ConnectionChanged, Update
 from chat.client.tui.bench import Pane
 from chat.client.tui.conversation import Conversation
@@ -72,10 +73,12 @@ class MainScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
-    def __init__(self, core: CorePort, user: str, keys: Sequence[KeyRow]) -> None:
+    def __init__(self, core: CorePort, settings: ClientSettings, keys: Sequence[KeyRow]) -> None:
         super().__init__()
         self._panes = Panes(self)
-        self.conversation = Conversation(core, ScreenView(self, self._panes, keys), user)
+        self._joins = settings.joins
+        view = ScreenView(self, self._panes, keys)
+        self.conversation = Conversation(core, view, settings.name, typing=settings.typing)
         self._actions = MessageActions(self, self.conversation)
         self._writing = Writing(self, self.conversation)
         self._ways = Ways(self, self.conversation)
@@ -105,6 +108,7 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin with the composer."""
         self._composer.focus()
+        self._timeline.joins = self._joins
         self.watch(self._timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from chat.client.state import Message
 from chat.client.tui.timeline.log import Key, Log
 
-__all__ = ["Around", "around", "fold_bounds", "local_time"]
+__all__ = ["Around", "Joins", "around", "fold_bounds", "local_time"]
 
 GROUP_MS = 5 * 60 * 1000
 """Messages of one author that follow each other this closely share one header."""
@@ -16,6 +17,10 @@ GROUP_MS = 5 * 60 * 1000
 _LAST_TS = 32_503_680_000_000  # the year 3000: `datetime` goes no further on some systems
 _FOLD = 256
 _FOLDING = frozenset({"join", "leave"})
+_SKIPPED_RUNS = 8
+
+Joins = Literal["spoken", "all", "none"]
+"""Whose joins and leaves are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Around:
         gap: lines are missing above it.
         grouped: it continues the group of the line above, and needs no header.
         spaced: a blank line may set it off from the line above.
-        hidden: it is told by the last line of its run of joins and leaves.
+        hidden: it is told by the last line of its run of joins and leaves, or not at all.
+        silent: nothing is told of it, but what stands above it is.
         folded: the joins and leaves that this line tells, itself included.
         target: the message it answers, if that is loaded.
     """
@@ -43,6 +49,7 @@ class Around:
     grouped: bool = False
     spaced: bool = False
     hidden: bool = False
+    silent: bool = False
     folded: tuple[Message, ...] = ()
     target: Message | None = None
 
@@ -52,20 +59,29 @@ def local_time(ts: int) -> datetime:
     return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000)
 
 
-def around(log: Log, index: int, unread: Key | None) -> Around:
-    """Look at the neighbours of the line at `index`; `unread` is the line under the unread rule."""
+def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Around:
+    """Look at the neighbours of the line at `index`.
+
+    Args:
+        log: the lines.
+        index: of the line.
+        unread: the line under the unread rule.
+        joins: whose coming and going is told.
+    """
     message = log[index]
     target = log.message(message.reply_to) if message.reply_to is not None else None
-    previous = log[index - 1] if index else None
     folding = message.kind in _FOLDING
     if folding and index + 1 < len(log) and _folds(log, index, index + 1, unread):
         return Around(hidden=True)
     folded: tuple[Message, ...] = ()
-    top = index
+    top, silent = index, False
     if folding:
         top = fold_bounds(log, index, unread)[0]
-        folded = tuple(log[number] for number in range(top, index + 1))
-        previous = log[top - 1] if top else None
+        folded = told_of(log, top, index, joins)
+        silent = not folded
+        if silent and top and log[top].seq not in log.gaps:
+            return Around(hidden=True)
+    previous = _above(log, top, unread, joins)
     day = previous is None or _is_new_day(previous, message)
     is_unread = unread is not None and log.key(top) == unread
     gap = message.seq is not None and log[top].seq in log.gaps
@@ -79,6 +95,7 @@ def around(log: Log, index: int, unread: Key | None) -> Around:
         unread=is_unread,
         gap=gap,
         grouped=grouped,
+        silent=silent,
         spaced=previous is not None and not grouped and (ruled or not both_small),
         folded=folded,
         target=target,
@@ -93,6 +110,27 @@ def fold_bounds(log: Log, index: int, unread: Key | None) -> tuple[int, int]:
     while last + 1 < len(log) and _folds(log, last, last + 1, unread):
         last += 1
     return first, last
+
+
+def told_of(log: Log, first: int, last: int, joins: Joins) -> tuple[Message, ...]:
+    """Return those lines of a run of joins and leaves that are worth telling."""
+    if joins == "none":
+        return ()
+    run = (log[number] for number in range(first, last + 1))
+    return tuple(line for line in run if joins == "all" or line.author in log.speakers)
+
+
+def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> Message | None:
+    """Return the line that shows above the one at `index`; silent runs do not."""
+    for _ in range(_SKIPPED_RUNS):
+        if not index or log[index - 1].kind not in _FOLDING or joins == "all":
+            break
+        top = fold_bounds(log, index - 1, unread)[0]
+        is_silent = not told_of(log, top, index - 1, joins)
+        if not is_silent or not top or log[top].seq in log.gaps:
+            break
+        index = top
+    return log[index - 1] if index else None
 
 
 def _folds(log: Log, upper: int, lower: int, unread: Key | None) -> bool:

@@ -54,6 +54,8 @@ class Log:
         """Numbers before which lines are missing."""
         self.complete = False
         """Whether the first line of the channel is here."""
+        self.speakers: set[str] = set()
+        """Who said something that is or was loaded."""
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -106,12 +108,14 @@ class Log:
             self._seqs = array("q")
             self._tail.clear()
             self.gaps, self.complete = frozenset(), False
+            self.speakers.clear()
         if change.gap_before is not None:
             self.gaps = frozenset(change.gap_before)
         if change.complete is not None:
             self.complete = change.complete
         for cid in change.removed:
             self._drop(cid, done)
+        self.speakers.update(line.author for line in change.upserts if line.kind == "message")
         self._take(change.upserts, done)
         return done
 

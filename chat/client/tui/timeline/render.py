@@ -84,6 +84,9 @@ class Renderer:
         when = local_time(message.ts)
         block = Block(time=f"{when:%H:%M}", accent=self._is_for_me(message))
         block.lines = self._lead(message, near, when)
+        if near.silent:
+            block.lead = len(block.lines)
+            return block
         if message.kind == "message" and not message.me and not near.grouped:
             block.lines.append(self._header(message, block.time))
         block.lead = len(block.lines)

@@ -17,7 +17,7 @@ from operator import add
 from typing import NamedTuple
 
 from chat.client.state import Message, TimelineChanged
-from chat.client.tui.timeline.around import around, fold_bounds
+from chat.client.tui.timeline.around import Joins, around, fold_bounds
 from chat.client.tui.timeline.heights import Heights
 from chat.client.tui.timeline.ink import Line
 from chat.client.tui.timeline.log import Key, Log, Step
@@ -27,6 +27,7 @@ __all__ = ["Row", "Sheet", "Window"]
 
 _CACHED_LINES = 4_000
 _LONGEST = 8_191
+_LOOKAHEAD = 300
 
 
 class Row(NamedTuple):
@@ -69,7 +70,8 @@ class Window:
 class Sheet:
     """Lines, their heights, and the window on them."""
 
-    def __init__(self, renderer: Renderer, height: int = 24) -> None:
+    def __init__(self, renderer: Renderer, height: int = 24, joins: Joins = "all") -> None:
+        self.joins: Joins = joins
         self.log = Log()
         self.renderer = renderer
         self.height = height
@@ -94,6 +96,7 @@ class Sheet:
             the keys of lines that were given a number, with their new ones.
         """
         old_gaps, was_complete = self.log.gaps, self.log.complete
+        had_spoken = len(self.log.speakers)
         done = self.log.apply(change)
         if done.cleared:
             self._forget()
@@ -104,6 +107,8 @@ class Sheet:
         touched: set[Key] = done.touched | (old_gaps ^ self.log.gaps)
         if was_complete != self.log.complete and len(self.log):
             touched.add(self.log.key(0))
+        if self.joins == "spoken" and len(self.log.speakers) != had_spoken:
+            touched |= self._comings()
         self._touch(touched)
         return done.renamed
 
@@ -208,13 +213,21 @@ class Sheet:
         if self._anchor is None or len(rows) < self.height:
             rows, last = [], len(self.log) - 1
             first = self._fill_up(rows, last)
-        end = self.block(last).lines
-        at_end = last == len(self.log) - 1 and (not end or rows[-1].number == len(end) - 1)
+        is_whole = not rows or rows[-1].number == len(rows[-1].block.lines) - 1
+        last = self._past_silence(last) if is_whole else last
+        at_end = is_whole and last == len(self.log) - 1
         if at_end:
             self._anchor = None
         top = self._heights.before(first) + (rows[0].number if rows else 0)
         self.window = Window(rows, first, last, top, self._heights.total, at_end)
         return self.window
+
+    def _past_silence(self, last: int) -> int:
+        """Return the last line of which nothing is left to show below line `last`."""
+        end = min(last + _LOOKAHEAD, len(self.log) - 1)
+        while last < end and not self.block(last + 1).lines:
+            last += 1
+        return last
 
     def _position(self, anchor: tuple[Key, int]) -> tuple[int, int]:
         """Find the line and its row that an anchor means now."""
@@ -266,7 +279,9 @@ class Sheet:
         if block is not None:
             self._blocks.move_to_end(key)
             return block
-        block = self.renderer.block(self.log[index], around(self.log, index, self._unread))
+        block = self.renderer.block(
+            self.log[index], around(self.log, index, self._unread, self.joins)
+        )
         self._heights.set(index, len(block.lines))
         self._blocks[key] = block
         self._cached_lines += 1 + len(block.lines)
@@ -274,6 +289,13 @@ class Sheet:
             _, old = self._blocks.popitem(last=False)
             self._cached_lines -= 1 + len(old.lines)
         return block
+
+    def _comings(self) -> set[Key]:
+        """Return the joins and leaves that are laid out: some of their people may now speak."""
+        found = ((key, self.log.find(key)) for key in self._blocks)
+        return {
+            key for key, at in found if at is not None and self.log[at].kind in ("join", "leave")
+        }
 
     def _drop(self, key: Key) -> None:
         if (block := self._blocks.pop(key, None)) is not None:
@@ -286,6 +308,7 @@ class Sheet:
             last = min(index + 1, len(self.log) - 1)
             if last > done:
                 last = fold_bounds(self.log, last, self._unread)[1]
+                last += self.joins != "all" and last < len(self.log) - 1  # it may look past the run
             for number in range(max(done + 1, index - 1), last + 1):
                 self._drop(self.log.key(number))
             done = max(done, last)

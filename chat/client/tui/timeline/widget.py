@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from chat.client.state import Message, TimelineChanged
 from chat.client.tui.timeline import messages
+from chat.client.tui.timeline.around import Joins
 from chat.client.tui.timeline.cursor import may, nearest, next_mention, stands_on
 from chat.client.tui.timeline.frame import Frame
 from chat.client.tui.timeline.keys import KEYS
@@ -74,6 +75,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         self, *, name: str | None = None, id: str | None = None, classes: str | None = None
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
+        self.joins: Joins = "all"
+        """Whose coming and going is told."""
         self._channel = ""
         self._user = ""
         self._shown_at = 0
@@ -91,7 +94,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         """Show another channel, empty until `apply` brings lines; `read` is the read marker."""
         self._channel, self._user = channel, user
         self._shown_at = int(time.time() * 1000)
-        self._sheet = Sheet(self._make_renderer(), self.size.height)
+        self._sheet = Sheet(self._make_renderer(), self.size.height, self.joins)
         self._news = News()
         self._set_cursor(None)
         self.unread_from = read + 1
