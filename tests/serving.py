@@ -32,8 +32,8 @@ from websockets.exceptions import ConnectionClosed
 
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.codec import decode_frame, encode
-from chat.protocol.commands import Command, Hello, Join, Ping, ResumeFrom, Send
-from chat.protocol.frames import Joined, Ok, ServerFrame, Welcome
+from chat.protocol.commands import Command, Hello, History, Join, Ping, ResumeFrom, Send
+from chat.protocol.frames import Joined, Ok, Page, ServerFrame, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
 
@@ -300,6 +300,16 @@ class Peer:
     async def join(self, channel: str, resume: ResumeFrom | None = None) -> Joined:
         """Join `channel`, and follow it from `resume` on."""
         return await self.call(Join(channel=channel, resume=resume), Joined)
+
+    async def follow(self, channel: str) -> Joined:
+        """Join `channel`, and read on until its events come by themselves."""
+        joined = await self.join(channel)
+        last, is_complete = joined.head, joined.complete
+        while not is_complete:
+            page = await self.call(History(channel=channel, after=last, limit=200), Page)
+            last = page.items[-1].seq if page.items else last
+            is_complete = page.complete
+        return joined
 
     async def say(self, text: str, channel: str = "#general", cid: str | None = None) -> Ok:
         """Send a message; returns once it is committed."""

@@ -63,11 +63,15 @@ async def test_a_draft_of_yesterday_is_there(open_desktop: Open) -> None:
         await desktop.until(lambda: desktop.composer.text == "from yesterday")
 
 
-async def test_a_draft_is_kept_while_one_rests_and_when_one_leaves(desktop: Desktop) -> None:
+async def test_a_draft_is_kept_while_one_rests(desktop: Desktop) -> None:
     await desktop.type("hm")
     await desktop.until(lambda: desktop.core.drafts.get("#general") == "hm", "kept after a rest")
-    await desktop.type("!")
-    desktop.app.exit()
+
+
+async def test_a_draft_is_kept_when_one_leaves(open_desktop: Open) -> None:
+    async with open_desktop(info("#general")) as desktop:
+        desktop.composer.insert("hm!")
+        desktop.app.exit()
     assert desktop.core.drafts["#general"] == "hm!"
 
 
