@@ -22,6 +22,7 @@ from chat.protocol.values import (
     Line,
     Mid,
     Name,
+    Place,
     Position,
     Seq,
     Status,
@@ -42,6 +43,7 @@ __all__ = [
     "Leave",
     "Mark",
     "Ping",
+    "Prefer",
     "React",
     "ResumeFrom",
     "Send",
@@ -182,6 +184,21 @@ class Mark(BaseCommand):
     seq: Seq
 
 
+class Prefer(BaseCommand):
+    """Say how one wants a channel listed and told of; what is left out stays as it is.
+
+    `pinned` orders the channels that stand first in one's list: smaller numbers come first, equal
+    ones by name; 0 takes it from there. `muted`: only mentions are brought to one's notice.
+    `level`: which messages one is to be called for.
+    """
+
+    type: Literal["prefer"] = "prefer"
+    channel: Channel
+    pinned: Place | None = None
+    muted: bool | None = None
+    level: Literal["all", "mentions", "none"] | None = None
+
+
 class Typing(BaseCommand):
     """Tell the others that one is typing; it expires by itself."""
 
@@ -236,6 +253,7 @@ Command = Annotated[
     | React
     | History
     | Mark
+    | Prefer
     | Typing
     | SetStatus
     | Channels

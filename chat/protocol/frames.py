@@ -11,15 +11,18 @@ from pydantic import ConfigDict, Field
 
 from chat.protocol.items import Event, Item
 from chat.protocol.values import (
+    USUAL_LEVEL,
     Channel,
     Cid,
     Epoch,
     Flag,
     Id,
+    Level,
     Limits,
     Line,
     Mid,
     Name,
+    Pinned,
     Position,
     Presence,
     Role,
@@ -42,6 +45,7 @@ __all__ = [
     "Membership",
     "Ok",
     "Page",
+    "Preferences",
     "PresenceFrame",
     "Read",
     "ServerFrame",
@@ -77,6 +81,9 @@ class Membership(_Frame):
     read: Position
     unread: int
     mentions: int
+    pinned: Pinned = 0
+    muted: Flag = False
+    level: Level = USUAL_LEVEL
 
 
 class Member(_Frame):
@@ -146,6 +153,9 @@ class Joined(_Frame):
     read: Position
     unread: int
     mentions: int
+    pinned: Pinned = 0
+    muted: Flag = False
+    level: Level = USUAL_LEVEL
     members: tuple[Member, ...]
     member_count: int
     recovered: bool
@@ -234,6 +244,16 @@ class Read(_Frame):
     mentions: int
 
 
+class Preferences(_Frame):
+    """How one wants a channel listed and told of, changed by any of one's devices: all of it."""
+
+    type: Literal["preferences"] = "preferences"
+    channel: Channel
+    pinned: Pinned = 0
+    muted: Flag = False
+    level: Level = USUAL_LEVEL
+
+
 class Heads(_Frame):
     """The last seq of one's channels, with every heartbeat: reveals a lost last event."""
 
@@ -262,6 +282,7 @@ ServerFrame = Annotated[
     | PresenceFrame
     | TypingFrame
     | Read
+    | Preferences
     | Heads
     | Bye,
     Field(discriminator="type"),

@@ -17,16 +17,20 @@ from chat import text as rules
 
 __all__ = [
     "ID_MAX",
+    "USUAL_LEVEL",
     "Channel",
     "Cid",
     "Emoji",
     "Epoch",
     "Flag",
     "Id",
+    "Level",
     "Limits",
     "Line",
     "Mid",
     "Name",
+    "Pinned",
+    "Place",
     "Position",
     "Presence",
     "Role",
@@ -37,6 +41,10 @@ __all__ = [
     "Topic",
     "Wire",
 ]
+
+
+USUAL_LEVEL = "mentions"
+"""The level of a channel of which its member has said nothing."""
 
 
 class Wire(BaseModel):
@@ -106,6 +114,10 @@ def _is_falsy(value: object) -> bool:
     return not value
 
 
+def _is_usual_level(value: object) -> bool:
+    return value == USUAL_LEVEL
+
+
 Name = Annotated[str, _checked(rules.check_name, lambda limits: limits.name)]
 """A user's name."""
 Channel = Annotated[str, _checked(rules.check_channel, lambda limits: limits.name)]
@@ -132,6 +144,15 @@ Token = Annotated[str, _checked(rules.check_name, lambda _: 128, least=32)]
 """A secret of 32 to 128 ASCII letters, digits, `_ - .`."""
 Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
 """A bool that is left out of the JSON while it is false."""
+Place = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""Where a channel stands among those that a person has pinned; 0: nowhere."""
+Pinned = Annotated[Place, Field(exclude_if=_is_falsy)]
+"""A place that is left out of the JSON while it is 0."""
+Level = Annotated[
+    Literal["all", "mentions", "none"] | str,
+    Field(union_mode="left_to_right", exclude_if=_is_usual_level),
+]
+"""Which messages of a channel a person is to be called for; left out while it is the usual one."""
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 """Number of an event in its channel: 1, 2, 3, no holes."""
 Position = Annotated[int, Field(ge=0, le=2**53 - 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chat.server.handlers import ephemeral, membership, messages, reading, signin
+from chat.server.handlers import ephemeral, membership, messages, preferring, reading, signin
 from chat.server.session import Table
 
 __all__ = ["TABLE"]
@@ -20,6 +20,7 @@ TABLE: Table = {
     "topic": messages.topic,
     "history": reading.history,
     "mark": reading.mark,
+    "prefer": preferring.prefer,
     "typing": ephemeral.typing,
     "status": ephemeral.status,
     "ping": ephemeral.ping,

@@ -9,6 +9,7 @@ client reads on with `history after`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,7 @@ def _joined(session: Session, view: _View, reply: Reply | None) -> None:
             read=seat.read,
             unread=seat.unread,
             mentions=seat.mentions,
+            **asdict(seat.preference),
             members=present(session, rows),
             member_count=total,
             recovered=resumed.recovered,

@@ -25,6 +25,9 @@ __all__ = [
     "Operation",
     "Outcome",
     "Pending",
+    "Prefer",
+    "Preference",
+    "Preferred",
     "SignIn",
     "SignedIn",
     "User",
@@ -169,9 +172,45 @@ class Marked:
     moved: bool
 
 
-Operation = SignIn | JoinChannel | LeaveChannel | Append | MarkRead
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """How a member wants a channel listed and told of; see `protocol.commands.Prefer`."""
+
+    pinned: int
+    muted: bool
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prefer:
+    """Change how the person wants `channel`; None leaves something as it is."""
+
+    user: User
+    channel: str
+    pinned: int | None = None
+    muted: bool | None = None
+    level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preferred:
+    """What holds after the commit; `changed` is false when it held before."""
+
+    channel: ChannelState
+    preference: Preference
+    changed: bool
+
+
+Operation = SignIn | JoinChannel | LeaveChannel | Append | MarkRead | Prefer
 Outcome = (
-    SignedIn | JoinedChannel | LeftChannel | Appended | Marked | CommandError | StoreUnavailable
+    SignedIn
+    | JoinedChannel
+    | LeftChannel
+    | Appended
+    | Marked
+    | Preferred
+    | CommandError
+    | StoreUnavailable
 )
 
 

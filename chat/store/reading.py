@@ -16,7 +16,7 @@ from chat.protocol.frames import ChannelListing, Membership
 from chat.protocol.items import Item
 from chat.protocol.values import Limits
 from chat.store.items import ROWS, items_of
-from chat.store.ops import ChannelState, User
+from chat.store.ops import ChannelState, Preference, User
 from chat.store.schema import channels, events, members, users
 from chat.store.unread import COUNTS_OF_ONE, mentions_above, unread_above
 from chat.text import fold
@@ -33,6 +33,7 @@ class Seat:
     read: int
     unread: int
     mentions: int
+    preference: Preference
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,14 @@ _STATE = (
     channels.c.head,
     channels.c.topic,
 )
+_PREFERENCE = (members.c.pinned, members.c.muted, members.c.level)
+_SEAT = COUNTS_OF_ONE.add_columns(*_PREFERENCE)
 _MEMBERSHIPS = (
     select(
         *_STATE,
         members.c.role,
         members.c.read_seq,
+        *_PREFERENCE,
         unread_above.label("unread"),
         mentions_above.label("mentions"),
     )
@@ -150,6 +154,9 @@ class Reader:
                 read=row.read_seq,
                 unread=row.unread,
                 mentions=row.mentions,
+                pinned=row.pinned,
+                muted=row.muted,
+                level=row.level,
             )
             for row in rows
         )
@@ -161,11 +168,11 @@ class Reader:
             CommandError: no_such_channel, not_a_member.
         """
         state, role, _members = self._enter(user, name)
-        read, unread, mentions = self._connection.execute(
-            COUNTS_OF_ONE,
+        read, unread, mentions, *preference = self._connection.execute(
+            _SEAT,
             {"channel": state.id, "user": user.id, "unread_limit": self._limits.unread},
         ).one()
-        return Seat(state, role, read, unread, mentions)
+        return Seat(state, role, read, unread, mentions, Preference(*preference))
 
     def page(
         self,

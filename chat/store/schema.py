@@ -27,7 +27,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
+
+from chat.protocol.values import USUAL_LEVEL
 
 __all__ = [
     "REVISION",
@@ -43,7 +46,7 @@ __all__ = [
     "users",
 ]
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.
@@ -109,6 +112,9 @@ members = Table(
     Column("role", String, nullable=False),
     Column("read_seq", BigInteger, nullable=False),
     Column("joined_seq", BigInteger, nullable=False),
+    Column("pinned", Integer, nullable=False, server_default="0"),
+    Column("muted", Boolean, nullable=False, server_default=false()),
+    Column("level", String, nullable=False, server_default=USUAL_LEVEL),
     Index(None, "user_id"),
     Index(None, "channel_id", "user_fold", unique=True),
     sqlite_with_rowid=False,

@@ -31,8 +31,10 @@ from chat.store.ops import (
     Operation,
     Outcome,
     Pending,
+    Prefer,
     SignIn,
 )
+from chat.store.preferring import prefer
 from chat.store.schema import meta
 
 __all__ = ["Batch", "Writer"]
@@ -61,6 +63,7 @@ NO_WRITES = (
 _RULES: dict[type, Callable[[Ledger, Any], Outcome]] = {
     Append: append,
     MarkRead: mark_read,
+    Prefer: prefer,
     JoinChannel: join,
     LeaveChannel: leave,
     SignIn: sign_in,

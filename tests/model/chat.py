@@ -99,7 +99,7 @@ class Chat:
                     head=log.head,
                     role=log.roles[user],
                     topic=log.topic,
-                    **self.counts(log, user),
+                    **self.seat_of(log, user),
                 )
                 for _key, log in mine
             ),
@@ -235,7 +235,7 @@ class Chat:
             recovered=recovered,
             items=tuple(entry.item() for entry in entries),
             complete=complete,
-            **self.counts(log, user),
+            **self.seat_of(log, user),
         )
         self.told[number].append(joined)
 
@@ -255,6 +255,10 @@ class Chat:
         """Return how far a member has read, and what is left."""
         unread, mentions = (min(count, self.limits.unread) for count in log.unread(user))
         return {"read": log.read[user], "unread": unread, "mentions": mentions}
+
+    def seat_of(self, log: Log, user: str) -> dict[str, Any]:
+        """Return how far a member has read, what is left, and how they want the channel."""
+        return self.counts(log, user) | log.preferences.get(user, {})
 
     def stop_typing(self, log: Log, user: str) -> None:
         """Note that somebody does not type any more."""

@@ -64,12 +64,13 @@ class Entry:
 
 @dataclass
 class Log:
-    """A channel: its events, who is in it with which role, and how far each has read."""
+    """A channel: its events, and of each member the role, how far they read, what they prefer."""
 
     name: str
     entries: list[Entry] = field(default_factory=list)
     roles: dict[str, str] = field(default_factory=dict)
     read: dict[str, int] = field(default_factory=dict)
+    preferences: dict[str, dict[str, Any]] = field(default_factory=dict)
     topic: str = ""
     typing: list[str] = field(default_factory=list)
 

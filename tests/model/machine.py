@@ -21,6 +21,7 @@ from chat.protocol.commands import (
     Join,
     Leave,
     Mark,
+    Prefer,
     React,
     Send,
     SetStatus,
@@ -180,6 +181,16 @@ class ProtocolMachine(RuleBasedStateMachine):
                 self.scene.pick(device), Mark(channel=channel, seq=self.scene.aim(channel, seq))
             )
         )
+
+    @rule(
+        device=devices,
+        channel=channels,
+        pinned=st.sampled_from([None, 0, 1, 2]),
+        muted=st.sampled_from([None, False, True]),
+        level=st.sampled_from([None, "all", "mentions", "none"]),
+    )
+    def prefer(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Prefer(**fields)))
 
     @rule(device=devices, channel=channels, state=st.sampled_from(["start", "start", "stop"]))
     def typing(self, device: int, **fields: Any) -> None:

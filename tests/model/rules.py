@@ -16,6 +16,7 @@ from chat.protocol.frames import (
     Members,
     Ok,
     Page,
+    Preferences,
     Read,
     Tick,
 )
@@ -94,6 +95,7 @@ def _leave(chat: Chat, number: int, leave: commands.Leave) -> None:
         raise Refused(ErrorCode.FORBIDDEN)
     chat.append(log, user, "leave")
     del log.roles[user], log.read[user]
+    log.preferences.pop(user, None)
     chat.stop_typing(log, user)
     for device in chat.sessions_of(user):
         chat.sessions[device].following.discard(key_of(log.name))
@@ -227,6 +229,17 @@ def _mark(chat: Chat, number: int, mark: commands.Mark) -> None:
     chat.told[number].append(Ok(id=mark.id, seq=log.read[user] or None))
 
 
+def _prefer(chat: Chat, number: int, prefer: commands.Prefer) -> None:
+    user, log = chat.seat(number, prefer.channel)
+    before = log.preferences.get(user, {"pinned": 0, "muted": False, "level": "mentions"})
+    asked = prefer.model_dump(include={"pinned", "muted", "level"}, exclude_none=True)
+    after = log.preferences[user] = before | asked
+    if after != before:
+        for device in chat.sessions_of(user):
+            chat.told[device].append(Preferences(channel=log.name, **after))
+    chat.ok(number, prefer)
+
+
 def _typing(chat: Chat, number: int, typing: commands.Typing) -> None:
     user = chat.sessions[number].user
     log = chat.logs.get(key_of(typing.channel))
@@ -271,6 +284,7 @@ _RULES: dict[type, Callable[[Chat, int, Any], None]] = {
     commands.SetTopic: _topic,
     commands.History: _history,
     commands.Mark: _mark,
+    commands.Prefer: _prefer,
     commands.Typing: _typing,
     commands.SetStatus: _status,
     commands.Channels: _channels,

@@ -29,6 +29,7 @@ from chat.protocol.commands import (
     Leave,
     Mark,
     Ping,
+    Prefer,
     React,
     ResumeFrom,
     Send,
@@ -59,6 +60,9 @@ OPTIONS: dict[str, list[Any]] = {
     "state": ["start", "stop"],
     "cursor": [None, "a"],
     "topic": ["mine"],
+    "pinned": [None, 1],
+    "muted": [None, True],
+    "level": [None, "all"],
     "resume": [None, ResumeFrom(epoch="e", after=0), ResumeFrom(epoch="e", after=1, mid="m")],
 }
 """What to try for each field of a command; a new field needs a line."""
@@ -125,6 +129,7 @@ async def live(alice: Peer, bob: Peer, channel: str) -> None:
     await bob.call(Typing(channel=channel))
     await alice.call(Edit(channel=channel, seq=seq, text="a better secret, @carol"))
     await bob.call(Mark(channel=channel, seq=seq))
+    await bob.call(Prefer(channel=channel, pinned=1, muted=True, level="all"))
     await alice.call(Delete(channel=channel, seq=seq))
     await alice.call(Typing(channel=channel))
 

@@ -52,6 +52,8 @@ _BY_TYPE: list[tuple[object, st.SearchStrategy[Any]]] = [
     (values.Flag, st.booleans()),
     (values.Seq, st.integers(1, 2**53 - 1)),
     (values.Position, st.integers(0, 2**53 - 1)),
+    (values.Place, st.integers(0, 2**31 - 1)),
+    (values.Pinned, st.integers(0, 2**31 - 1)),
     (str, st.text(_visible, max_size=60)),
     (int, st.integers(1, 2**53 - 1)),
     (float, st.floats(0, 1e9, allow_nan=False)),

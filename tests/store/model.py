@@ -10,7 +10,16 @@ from typing import Any
 
 from chat.errors import ErrorCode
 from chat.protocol.items import Event, Item
-from chat.store.ops import Append, JoinChannel, LeaveChannel, MarkRead, Operation, User
+from chat.store.ops import (
+    Append,
+    JoinChannel,
+    LeaveChannel,
+    MarkRead,
+    Operation,
+    Prefer,
+    Preference,
+    User,
+)
 from chat.text import mentioned_names
 
 Prediction = ErrorCode | tuple[str, int | None]
@@ -34,6 +43,7 @@ class Log:
     events: list[Sketch] = field(default_factory=list)
     roles: dict[str, str] = field(default_factory=dict)
     markers: dict[str, int] = field(default_factory=dict)
+    preferences: dict[str, Preference] = field(default_factory=dict)
     reactions: set[tuple[int, str, str]] = field(default_factory=set)
 
     def add(self, kind: str, author: User, target: int | None = None) -> Prediction:
@@ -57,7 +67,7 @@ class Model:
     def apply(self, operation: Operation) -> Prediction:
         if isinstance(operation, Append):
             return self._append(operation)
-        assert isinstance(operation, JoinChannel | LeaveChannel | MarkRead)
+        assert isinstance(operation, JoinChannel | LeaveChannel | MarkRead | Prefer)
         name = operation.user.name
         if isinstance(operation, JoinChannel):
             return self._join(operation)
@@ -69,6 +79,14 @@ class Model:
         if isinstance(operation, LeaveChannel):
             del log.roles[name]
             return log.add("leave", operation.user)
+        if isinstance(operation, Prefer):
+            before = log.preferences[name]
+            log.preferences[name] = Preference(
+                before.pinned if operation.pinned is None else operation.pinned,
+                before.muted if operation.muted is None else operation.muted,
+                before.level if operation.level is None else operation.level,
+            )
+            return "nothing", None
         if operation.seq > len(log.events):
             return ErrorCode.INVALID
         log.markers[name] = max(log.markers[name], operation.seq)
@@ -83,6 +101,7 @@ class Model:
         log.roles[name] = "owner" if is_new else "member"
         done = log.add("join", operation.user)
         log.markers[name] = len(log.events)
+        log.preferences[name] = Preference(0, False, "mentions")
         return done
 
     def _append(self, operation: Append) -> Prediction:

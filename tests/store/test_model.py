@@ -22,10 +22,12 @@ from chat.store.ops import (
     MarkRead,
     Operation,
     Outcome,
+    Prefer,
+    Preferred,
     SignedIn,
     User,
 )
-from tests.store.model import Model, Prediction, fold, mentioned, unread
+from tests.store.model import Log, Model, Prediction, fold, mentioned, unread
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
 PEOPLE = [User(1, "alice"), User(2, "Bob"), User(3, "carol")]
@@ -54,6 +56,14 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.builds(delete, people, seqs, channels, cid=cids),
     st.builds(topic, people, texts, channels, cid=cids),
     st.builds(MarkRead, people, channels, seqs),
+    st.builds(
+        Prefer,
+        people,
+        channels,
+        st.none() | st.integers(0, 2),
+        st.none() | st.booleans(),
+        st.sampled_from([None, "all", "mentions", "none"]),
+    ),
     st.builds(LeaveChannel, people, channels),
 )
 beginnings: list[Operation] = [
@@ -96,24 +106,19 @@ def test_the_store_does_what_the_model_says(
             for event in events_of(outcomes):
                 live[event.channel].append(event)
         for channel, log in model.logs.items():
-            check_channel(store, channel, live[channel], log.roles, log.markers)
+            check_channel(store, channel, live[channel], log)
 
 
-def check_channel(
-    store: OpenStore,
-    channel: str,
-    live: list[Event],
-    roles: dict[str, str],
-    markers: dict[str, int],
-) -> None:
+def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -> None:
     """Check that a reader sees what followers have folded, and counts what they have not read."""
     assert [event.seq for event in live] == list(range(1, len(live) + 1))
     folded = fold(live)
     for person in PEOPLE:
-        if person.name in roles:
+        if person.name in log.roles:
             assert list(store.log(person, channel)) == folded
             seat = store.seat(person, channel)
-            assert (seat.role, seat.read) == (roles[person.name], markers[person.name])
+            assert (seat.role, seat.read) == (log.roles[person.name], log.markers[person.name])
+            assert seat.preference == log.preferences[person.name]
             assert (seat.unread, seat.mentions) == unread(folded, person, seat.read)
     rows = [(item.seq, item.cid) for item in folded if item.cid is not None]
     assert len({(folded[seq - 1].author, cid) for seq, cid in rows}) == len(rows)
@@ -126,6 +131,8 @@ def told(outcome: Outcome) -> Prediction:
         return outcome.code
     if isinstance(outcome, Marked):
         return "nothing", outcome.read
+    if isinstance(outcome, Preferred):
+        return "nothing", None
     if isinstance(outcome, JoinedChannel | LeftChannel):
         return ("new", outcome.events[0].seq) if outcome.events else ("nothing", None)
     assert isinstance(outcome, Appended)

@@ -1,0 +1,45 @@
+"""`prefer`: how a member wants a channel listed and told of, on all of their devices."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from chat.protocol.commands import Prefer
+from chat.protocol.frames import Preferences
+from chat.server.handlers import builtin
+from chat.server.services import as_refusal
+from chat.store import ops
+from chat.store.ops import Outcome, Preferred
+
+if TYPE_CHECKING:
+    from chat.server.reply import Reply
+    from chat.server.session import Session
+
+__all__ = ["prefer"]
+
+
+def prefer(session: Session, command: Prefer, reply: Reply) -> None:
+    """Keep what one prefers, and tell one's devices."""
+    builtin.refuse(command.channel)
+    user = session.user
+    assert user is not None
+
+    def done(outcome: Outcome) -> None:
+        if refusal := as_refusal(outcome):
+            reply.error(refusal)
+        elif isinstance(outcome, Preferred):
+            if outcome.changed:
+                frame = Preferences(channel=outcome.channel.name, **asdict(outcome.preference))
+                for device in tuple(session.services.sessions.get(user.name, ())):
+                    device.send(frame)
+            reply.ok()
+
+    operation = ops.Prefer(
+        user,
+        command.channel,
+        pinned=command.pinned,
+        muted=command.muted,
+        level=command.level,
+    )
+    session.services.write(operation, done)

@@ -1,0 +1,51 @@
+"""How a member wants a channel listed and told of: kept with their seat, and gone with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from chat.core.rights import check_is_member, no_such_channel
+from chat.store.ledger import Ledger
+from chat.store.ops import Prefer, Preference, Preferred
+from chat.store.schema import members
+
+__all__ = ["prefer"]
+
+_is_seat = (
+    members.c.channel_id == bindparam("channel"),
+    members.c.user_id == bindparam("user"),
+)
+_PREFERENCE = select(members.c.pinned, members.c.muted, members.c.level).where(*_is_seat)
+_CHANGE = (
+    update(members)
+    .where(*_is_seat)
+    .values(
+        pinned=bindparam("new_pinned"), muted=bindparam("new_muted"), level=bindparam("new_level")
+    )
+)
+
+
+def prefer(ledger: Ledger, operation: Prefer) -> Preferred:
+    """Change what is asked for, and nothing else."""
+    channel = ledger.roster.channel(operation.channel)
+    if channel is None:
+        raise no_such_channel(operation.channel)
+    check_is_member(operation.channel, ledger.roster.role(channel, operation.user))
+    seat = {"channel": channel.id, "user": operation.user.id}
+    before = Preference(*ledger.connection.execute(_PREFERENCE, seat).one())
+    after = Preference(
+        _chosen(operation.pinned, before.pinned),
+        _chosen(operation.muted, before.muted),
+        _chosen(operation.level, before.level),
+    )
+    if after != before:
+        ledger.has_written = True
+        new = {"new_pinned": after.pinned, "new_muted": after.muted, "new_level": after.level}
+        ledger.connection.execute(_CHANGE, {**seat, **new})
+    return Preferred(channel.state(), after, after != before)
+
+
+def _chosen(asked: Any, before: Any) -> Any:
+    return before if asked is None else asked
