@@ -42,7 +42,7 @@ class Kind(StrEnum):
     NAMES = "names"  # one name or several, with commas between them
     EMOJI = "emoji"
     NUMBER = "number"  # a message's number, or `last`
-    STATUS = "status"
+    CHOICE = "choice"  # one of the argument's `choices`
     THEME = "theme"
     COMMAND = "command"
 
@@ -54,6 +54,8 @@ class Argument:
     label: str
     kind: Kind
     optional: bool = False
+    choices: tuple[str, ...] = ()
+    """All that it can be, if that is a set of words."""
 
     @property
     def key(self) -> str:
@@ -152,7 +154,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("channels", (), "list all channels, to look around and join", "/channels", ("list",)),
     Command(
         "mark",
-        (Argument("ALL", Kind.TEXT, optional=True),),
+        (Argument("ALL", Kind.CHOICE, optional=True, choices=("all",)),),
         "mark everything here as read; with all: everywhere",
         "/mark all",
         ("read",),
@@ -170,7 +172,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("back", (), "tell the others that you are there again", "/back"),
     Command(
         "status",
-        (Argument("STATUS", Kind.STATUS),),
+        (Argument("STATUS", Kind.CHOICE, choices=("online", "away", "busy")),),
         "say that you are online, away or busy",
         "/status away",
     ),

@@ -1,14 +1,15 @@
 """What could be meant by the word under the cursor: completion as a pure function.
 
 A word is completed by its first character: `/` a command, `@` a name, `#` a channel, `:` an emoji;
-an argument of a command by its kind. What begins with the word comes first, in the order of the
-source, then what contains its letters in order.
+an argument of a command by its kind, or by what it can be; a fence of code by its language. What
+begins with the word comes first, in the order of the source, then what contains its letters in
+order. Within code nothing is completed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from chat.client import slash
@@ -21,17 +22,20 @@ __all__ = ["Candidate", "Completion", "Sources", "complete"]
 
 _MOST = 50
 # Not inside a word or an address; an emoji's name needs two letters, so that `:)` and `:D` pass.
-_FENCE = re.compile(r"^ {0,3}(?:```+|~~~+)(\w+)$")
+_FENCE = re.compile(r"^ {0,3}(?P<marks>```+|~~~+)(?P<language>[\w+#-]*)$")
+_FENCED = re.compile(r"^ {0,3}(```+|~~~+)(.*)$")
 _TOKEN = re.compile(r"(?:^|(?<=[\s(\"'“‘]))(?:[@#][\w.\-]*|:[\w+\-]{2,})$")
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What there is to choose from; names with those who spoke last first."""
+    """What there is to choose from; names begin with those who spoke last."""
 
     names: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     themes: tuple[str, ...] = ()
+    messages: tuple[tuple[int, str], ...] = ()
+    """Numbers of messages and what they say, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +62,21 @@ class Completion:
     is_meant: bool = False
 
 
-def complete(line: str, sources: Sources, *, first: bool = True) -> Completion | None:
+def complete(line: str, sources: Sources, above: Sequence[str] = ()) -> Completion | None:
     """Return what could complete the end of `line`, or None.
 
     Args:
         line: the line up to the cursor.
         sources: what there is to choose from.
-        first: whether it is the first line of the text: only there stand commands.
+        above: the lines before it; only in the first line stand commands.
     """
-    found = _at_command(line, sources) if first and slash.is_command(line) else None
+    if _is_within_code(above):
+        return None
+    found = None
+    if not above and slash.is_command(line):
+        found = _at_command(line, sources)
     if found is None and (match := _FENCE.match(line)):
-        found = match.start(1), _languages(match[1]), False
+        found = match.start("language"), _languages(match["language"]), False
     if found is None and (match := _TOKEN.search(line)):
         start, candidates = match.start(), _token(match[0], sources)
         found = start, candidates, len(match[0]) > 1
@@ -79,6 +87,20 @@ def complete(line: str, sources: Sources, *, first: bool = True) -> Completion |
         return None
     is_meant = is_free and candidates[0].is_prefix and not candidates[0].is_exact
     return Completion(start, candidates, is_meant)
+
+
+def _is_within_code(lines: Sequence[str]) -> bool:
+    """Whether a fence in `lines` is open at their end."""
+    opened = ""
+    for line in lines:
+        match = _FENCED.match(line)
+        if match is None:
+            continue
+        if not opened:
+            opened = match[1]
+        elif match[1].startswith(opened) and not match[2].strip():
+            opened = ""
+    return bool(opened)
 
 
 def _at_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...], bool] | None:
@@ -100,10 +122,11 @@ def _in_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...]
         word = line[start:]
         offset = 1 if word.startswith("@") else 0
         return start, _ranked(word[offset:], sources.names, lambda name: (name + " ", name, ""))
-    return start, _argument(argument.kind, word, sources)
+    return start, _argument(argument, word, sources)
 
 
-def _argument(kind: Kind, word: str, sources: Sources) -> tuple[Candidate, ...]:
+def _argument(argument: slash.Argument, word: str, sources: Sources) -> tuple[Candidate, ...]:
+    kind = argument.kind
     if kind is Kind.CHANNEL:
         return _channels(word, sources)
     if kind is Kind.EMOJI:
@@ -112,9 +135,10 @@ def _argument(kind: Kind, word: str, sources: Sources) -> tuple[Candidate, ...]:
         return _commands(word, lead="")
     if kind is Kind.THEME:
         return _ranked(word, sources.themes, lambda name: (name, name, ""))
-    if kind is Kind.STATUS:
-        return _ranked(word, ("online", "away", "busy"), lambda name: (name, name, ""))
-    return ()
+    if kind is Kind.NUMBER:
+        said = {str(seq): what for seq, what in sources.messages}
+        return _ranked(word, said, lambda number: (number + " ", number, said[number]))
+    return _ranked(word, argument.choices, lambda name: (name, name, ""))
 
 
 def _token(word: str, sources: Sources) -> tuple[Candidate, ...]:

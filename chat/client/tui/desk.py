@@ -5,6 +5,7 @@ show, and the rules for moving between channels. No widget, no core.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nlargest
 
 from chat.client.state import (
     ChannelInfo,
@@ -24,6 +25,7 @@ from chat.text import is_direct
 __all__ = ["Desk", "Recent", "title_of", "weight"]
 
 _RECENT_MAX = 400
+_NUMBERED = 20
 
 
 def title_of(channel: ChannelInfo) -> str:
@@ -70,6 +72,15 @@ class Recent:
             if not message.erased and author in (None, message.author):
                 return message
         return None
+
+    def numbered(self) -> tuple[tuple[int, str], ...]:
+        """Return the newest messages by number, the newest first: who said what."""
+        newest = (self._sent[seq] for seq in nlargest(_NUMBERED, self._sent))
+        return tuple(
+            (each.seq, f"{each.author}: {each.text}")
+            for each in newest
+            if each.seq is not None and not each.erased
+        )
 
     def failed(self) -> list[Message]:
         """Return one's own messages that the server refused, oldest first."""

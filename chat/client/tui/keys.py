@@ -22,6 +22,7 @@ _NAMES = {
     "plus": "+",
     "comma": ",",
     "full_stop": ".",
+    "underscore": "_",
 }
 
 

@@ -13,6 +13,7 @@ SOURCES = Sources(
     names=("bob", "alice", "Albert"),
     channels=("#general", "#tea", "@alice,me"),
     themes=("dark", "light", "nord"),
+    messages=((42, "bob: tea?"), (41, "alice: hello"), (7, "bob: once")),
 )
 
 
@@ -47,6 +48,13 @@ def offers(line: str) -> list[str]:
         ("@lce", "@alice "),
         ("```pyt", "python"),
         ("~~~rus", "rust"),
+        ("```", "python"),
+        ("```s", "sql"),
+        ("/status ", "online"),
+        ("/mark ", "all"),
+        ("/reply ", "42 "),
+        ("/reply 4", "42 "),
+        ("/react :+1: ", "42 "),
     ],
 )
 def test_the_likeliest_comes_first(line: str, first: str) -> None:
@@ -62,7 +70,30 @@ def test_ordinary_words_are_left_alone(line: str) -> None:
 
 
 def test_a_command_stands_on_the_first_line_only() -> None:
-    assert complete("/jo", SOURCES, first=False) is None
+    assert complete("/jo", SOURCES, [""]) is None
+
+
+@pytest.mark.parametrize(
+    ("above", "line", "offered"),
+    [
+        (["```python"], "@al", False),
+        (["```python"], "```", False),  # the fence that ends it
+        (["```python", "```"], "@al", True),
+        (["```python", "```"], "```", True),
+        (["~~~", "```"], "@al", False),
+        (["````", "```"], "@al", False),
+        (["text"], "```", True),
+    ],
+)
+def test_within_code_nothing_is_completed(above: list[str], line: str, offered: bool) -> None:
+    assert (complete(line, SOURCES, above) is not None) is offered
+
+
+def test_a_language_is_no_more_than_offered() -> None:
+    found = complete("```", SOURCES)
+    assert found is not None
+    assert not found.is_meant
+    assert [each.label for each in found.candidates[:3]] == ["python", "javascript", "typescript"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def draw(screen: Screen[Any], conversation: Conversation) -> None:
     status.status = conversation.status
     composer = screen.query_one(Composer)
     themes = ("dark", "light", *sorted(screen.app.available_themes))
-    composer.sources = Sources(desk.names, tuple(desk.channels), themes)
+    said = desk.recent(desk.current or "").numbered()
+    composer.sources = Sources(desk.names, tuple(desk.channels), themes, said)
     composer.placeholder = line(_placeholder(desk.info))
 
 

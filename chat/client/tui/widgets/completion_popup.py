@@ -90,7 +90,7 @@ def _rows(candidates: tuple[Candidate, ...], width: int) -> list[Option]:
                 Content.assemble(
                     label,
                     " " * (column - label.cell_length),
-                    (each.note, "$foreground 60%"),
+                    line(each.note, "$foreground 60%"),
                 ),
                 width,
             )

@@ -1,0 +1,89 @@
+"""What a composer tells whoever embeds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from chat.client.tui.completing import Completion
+
+__all__ = [
+    "Dismissed",
+    "Drafted",
+    "EditLastWanted",
+    "EditorWanted",
+    "Offered",
+    "Pasted",
+    "PreviewToggled",
+    "Rewritten",
+    "ScrollWanted",
+    "Submitted",
+    "Typing",
+]
+
+
+@dataclass
+class Submitted(Message, namespace="composer"):
+    """Enter was pressed: `text` is for `subject`, and has been taken out of the composer."""
+
+    text: str
+    subject: str
+
+
+@dataclass
+class Drafted(Message, namespace="composer"):
+    """The text has been at rest for a moment, and is worth keeping."""
+
+    text: str
+    subject: str
+
+
+@dataclass
+class Typing(Message, namespace="composer"):
+    """A message is being written here, or is no more."""
+
+    active: bool
+    subject: str
+
+
+@dataclass
+class Offered(Message, namespace="composer"):
+    """The offers of completion, or the chosen one, are others now."""
+
+    completion: Completion | None
+    index: int
+
+
+class Dismissed(Message, namespace="composer"):
+    """Escape was pressed, and there was nothing to close here."""
+
+
+class EditLastWanted(Message, namespace="composer"):
+    """Up was pressed in an empty composer."""
+
+
+class EditorWanted(Message, namespace="composer"):
+    """The text shall be edited in the person's own editor."""
+
+
+class PreviewToggled(Message, namespace="composer"):
+    """The preview shall be shown, or no more."""
+
+
+@dataclass
+class Pasted(Message, namespace="composer"):
+    """So much was pasted that the person should be asked; nothing was inserted."""
+
+    text: str
+
+
+class Rewritten(Message, namespace="composer"):
+    """The text is another one."""
+
+
+@dataclass
+class ScrollWanted(Message, namespace="composer"):
+    """The timeline shall scroll by so many pages."""
+
+    pages: int
