@@ -6,14 +6,12 @@ what must be seen then. The table in `chat/README.md` is made of these marks.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+
+from tests.marks import marked
 
 __all__ = ["PROMISES", "Proof", "promises_table", "proofs"]
 
-TESTS = Path(__file__).parent
 PROMISES = {
     1: "`ok` to a send means: on disk. It survives `kill -9` of the server, and a power cut.",
     2: "A message is stored once, however often it is retried, and by whichever device.",
@@ -40,7 +38,10 @@ class Proof:
 
 def proofs() -> list[Proof]:
     """Return what all tests say of themselves, by promise."""
-    found = [proof for path in sorted(TESTS.rglob("test_*.py")) for proof in _proofs_of(path)]
+    found = [
+        Proof(each.args[0], each.words["fault"], each.words["result"], each.path, each.test)
+        for each in marked("promise")
+    ]
     return sorted(found, key=lambda proof: proof.number)
 
 
@@ -54,14 +55,3 @@ def promises_table() -> str:
         link = f"[`{proof.test}`](../tests/{proof.path})"
         lines.append(f"| {promise} | {proof.fault} | {link} | {proof.result} |")
     return "\n".join(lines)
-
-
-def _proofs_of(path: Path) -> Iterator[Proof]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            continue
-        for mark in node.decorator_list:
-            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.promise":
-                (number,) = map(ast.literal_eval, mark.args)
-                told = {str(word.arg): ast.literal_eval(word.value) for word in mark.keywords}
-                yield Proof(number, **told, path=path.relative_to(TESTS).as_posix(), test=node.name)

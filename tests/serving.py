@@ -163,7 +163,8 @@ class ChatServer:
         with self._printed:
             self._printed.wait_for(lambda: found() or self._is_silent, PATIENCE)
         line = found()
-        assert line is not None, f"no line like {compiled.pattern!r} in:\n{self.text}"
+        state = "is running" if self.is_running else "has ended"
+        assert line is not None, f"{state}; no line like {compiled.pattern!r} in:\n{self.text}"
         return line
 
     def stop(self) -> int:

@@ -368,6 +368,7 @@ def test_unread_counts_grow_and_the_marker_clears_them(open_client: Open, fake: 
     assert screen.channels["#general"].unread == 0
 
 
+@pytest.mark.feature("reading.sync")
 def test_a_marker_moved_offline_is_told_later_and_never_moves_back(
     open_client: Open, fake: FakeServer
 ) -> None:

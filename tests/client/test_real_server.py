@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from chat.client.state import Delivery
 from tests.client.screen import Screen
 from tests.serving import ChatServer
@@ -92,6 +94,7 @@ def test_a_direct_message_opens_its_channel_for_both(server: ChatServer, open_cl
     bob.wait(lambda: bob.channels["@alice,bob"].unread == 0)
 
 
+@pytest.mark.feature("reading.gaps")
 def test_a_long_absence_is_made_up_for(server: ChatServer, open_client: Open) -> None:
     alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
     bob.open()

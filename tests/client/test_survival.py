@@ -81,6 +81,7 @@ def test_what_was_typed_on_a_first_run_without_a_server_survives_kill_9(
     fault="`kill -9` of a client that is offline",
     result="the next start sends it",
 )
+@pytest.mark.feature("writing.outbox")
 def test_what_was_typed_offline_later_survives_kill_9(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
 
+import pytest
 from textual.pilot import Pilot
 
 from chat.client.config import ClientSettings
@@ -87,6 +88,7 @@ async def seconds_to_open(app: ChatApp, pilot: Pilot[None], channel: str) -> flo
     return taken
 
 
+@pytest.mark.feature("around.large")
 async def test_a_large_channel_opens_like_a_small_one_and_scrolls(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     async with client(tmp_path) as (app, pilot):

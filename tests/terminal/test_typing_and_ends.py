@@ -46,6 +46,7 @@ def wait_for_said(terminal: RawTerminal, server: FakeServer, *texts: str) -> Non
 ENTERS = [b"\x1b\r", b"\n", b"\x1b[27;2;13~", b"\x1b[27;3;13~", b"\x1b[13;2u", b"\x1b[13;3u"]
 
 
+@pytest.mark.feature("writing.keys")
 def test_every_other_enter_is_a_line_wherever_it_is_cut(
     terminal: RawTerminal, server: FakeServer
 ) -> None:
@@ -107,6 +108,7 @@ def test_answers_and_reports_are_not_typed(terminal: RawTerminal, server: FakeSe
     result="the draft is there at the next start",
 )
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "the terminal is closed"])
+@pytest.mark.feature("writing.drafts")
 def test_whatever_ends_it_the_draft_is_kept(
     tmp_path: Path, server: FakeServer, terminal: RawTerminal, how: str
 ) -> None:

@@ -67,6 +67,7 @@ def test_there_is_company_that_answers(demo: tuple[Piped, Path]) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.feature("around.first")
 def test_nothing_is_left_behind_however_it_ends(
     demo: tuple[Piped, Path], how: signal.Signals
 ) -> None:

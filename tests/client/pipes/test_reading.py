@@ -33,6 +33,7 @@ async def fill(url: str, count: int = 3) -> str:
         return alice.token
 
 
+@pytest.mark.feature("around.pipes")
 async def test_tail_prints_the_newest(server: ChatServer, make_client: MakeClient) -> None:
     await fill(server.url, 15)
     client = make_client(server.url)
@@ -140,6 +141,7 @@ async def test_a_restored_backup_ends_follow_with_3(
     assert tail.process.wait(30) == ExitCode.REFUSED
 
 
+@pytest.mark.feature("around.pipes")
 async def test_export_is_the_whole_log_as_it_is_now(
     start_server: Any, make_client: MakeClient
 ) -> None:

@@ -58,6 +58,7 @@ async def test_with_lines_each_line_is_a_message_as_soon_as_it_is_there(
     fault="the connection breaks between storing and `ok`, under `chat-client send`",
     result="asked again with the same `cid`; stored once, exit code 0",
 )
+@pytest.mark.feature("around.pipes")
 def test_a_lost_ok_is_asked_for_again(fake: FakeServer, make_client: MakeClient) -> None:
     fake.members["#general"].add("bot")
     sent: list[Command] = []

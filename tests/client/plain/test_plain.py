@@ -31,6 +31,7 @@ def lines(terminal: RawTerminal) -> list[str]:
     return terminal.output.decode().replace("\r\n", "\n").split("\n")
 
 
+@pytest.mark.feature("around.plain")
 async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
     plain: RawTerminal, server: ChatServer
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from chat.client.state import ChannelsChanged
 from chat.client.tui.widgets.activity import ActivityBar
 from tests.client.tui.conftest import Desktop, Open
@@ -24,6 +26,7 @@ def last_lines(desktop: Desktop) -> list[str]:
     return [line.rstrip() for line in desktop.screen().splitlines()]
 
 
+@pytest.mark.feature("reading.activity")
 async def test_without_the_list_one_line_shows_where_something_happened(open_desktop: Open) -> None:
     async with open_desktop(*BUSY, size=(66, 20)) as desktop:
         row = " 4 #ops @2   7 @alice 1   2 #dev 12   5 #tea ✎   6 #lost ✗"
@@ -46,6 +49,7 @@ async def test_a_click_on_the_bar_goes_there(open_desktop: Open) -> None:
         await desktop.until(lambda: desktop.conversation.desk.current == "@alice,me")
 
 
+@pytest.mark.feature("around.switcher")
 class TestSwitcher:
     """Channels, people and commands in one list."""
 

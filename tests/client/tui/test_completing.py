@@ -57,6 +57,7 @@ def offers(line: str) -> list[str]:
         ("/react :+1: ", "42 "),
     ],
 )
+@pytest.mark.feature("writing.completion")
 def test_the_likeliest_comes_first(line: str, first: str) -> None:
     assert offers(line)[0] == first
 

@@ -67,6 +67,7 @@ async def test_a_paste_has_its_line_breaks_made_plain_and_controls_dropped(app: 
         assert app.of("sent") == []
 
 
+@pytest.mark.feature("writing.undo")
 async def test_escape_leaves_the_text_and_undo_brings_it_back(app: Harness) -> None:
     async with app.run_test() as pilot:
         await pilot.press(*"precious", "escape")
@@ -127,6 +128,7 @@ class TestCompletion:
     async def ready(self, app: Harness) -> None:
         app.composer.sources = Sources(names=("bob", "alice"), channels=("#general", "#teapot"))
 
+    @pytest.mark.feature("writing.completion")
     async def test_tab_takes_the_first_offer(self, app: Harness) -> None:
         async with app.run_test() as pilot:
             await self.ready(app)

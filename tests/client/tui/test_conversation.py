@@ -44,6 +44,7 @@ async def test_a_text_that_is_too_long_comes_back_whole(desktop: Desktop) -> Non
     assert not desktop.core.asked("send")
 
 
+@pytest.mark.feature("writing.drafts")
 async def test_each_channel_keeps_its_own_draft(desktop: Desktop) -> None:
     await desktop.type("half a", "alt+down")
     assert desktop.composer.text == ""
@@ -81,6 +82,7 @@ async def test_typing_is_told_to_the_channel_it_happens_in(desktop: Desktop) -> 
     assert desktop.core.asked("typing") == [("#general", "start"), ("#general", "stop")]
 
 
+@pytest.mark.feature("around.reactions")
 class TestAnswering:
     """Replies: begun from a message or a command."""
 
@@ -113,6 +115,7 @@ class TestAnswering:
 class TestChanging:
     """Edits of one's own messages."""
 
+    @pytest.mark.feature("writing.last")
     async def test_up_in_an_empty_composer_changes_the_last_message(self, desktop: Desktop) -> None:
         await desktop.press("up")
         await desktop.until(lambda: desktop.composer.text == "mine")
@@ -214,6 +217,7 @@ async def test_what_the_core_notices_is_told(desktop: Desktop) -> None:
     await desktop.until(lambda: "The disk is full." in desktop.screen())
 
 
+@pytest.mark.feature("writing.delivery")
 async def test_what_was_refused_is_sent_again_or_thrown_away(desktop: Desktop) -> None:
     failed = said(None, "me", "too soon", cid="f", delivery=Delivery.FAILED, reason="rate")
     await desktop.type("/retry", "enter")
@@ -230,6 +234,7 @@ async def test_what_was_refused_is_sent_again_or_thrown_away(desktop: Desktop) -
     ("setting", "shows", "tells"),
     [("both", True, True), ("show", True, False), ("tell", False, True), ("off", False, False)],
 )
+@pytest.mark.feature("around.typing")
 async def test_typing_can_be_off_in_both_directions(
     open_desktop: Open, setting: str, shows: bool, tells: bool
 ) -> None:

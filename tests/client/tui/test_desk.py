@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chat.client.state import (
     ChannelsChanged,
     ConnectionChanged,
@@ -93,6 +95,7 @@ def test_the_neighbours_of_a_channel_go_round() -> None:
     assert Desk().neighbour(1) is None
 
 
+@pytest.mark.feature("reading.tour")
 def test_a_tour_of_the_unread_goes_by_weight_and_ends_where_it_began() -> None:
     channels = {
         "#a": info("#a", unread=5),

@@ -37,6 +37,7 @@ def waiting(desktop: Desktop) -> Desktop:
     return desktop
 
 
+@pytest.mark.feature("reading.inbox")
 async def test_the_inbox_lists_all_channels_and_marks_nothing(waiting: Desktop) -> None:
     await waiting.press("alt+i")
     await waiting.until(lambda: waiting.screen().count("cup 20") == 2, "listed, and shown whole")
@@ -63,6 +64,7 @@ async def test_enter_goes_to_the_message_in_the_middle_of_its_channel(waiting: D
     assert "cup 22 " in waiting.screen()
 
 
+@pytest.mark.feature("reading.mark")
 async def test_r_marks_one_channel_and_a_capital_a_asks_then_all(waiting: Desktop) -> None:
     await waiting.press("alt+i")
     await waiting.until(lambda: "cup 20" in waiting.screen())
@@ -76,6 +78,7 @@ async def test_r_marks_one_channel_and_a_capital_a_asks_then_all(waiting: Deskto
     await waiting.until(lambda: waiting.app.screen is waiting.main)
 
 
+@pytest.mark.feature("reading.mark")
 async def test_mark_all_marks_what_waits_and_nothing_else(waiting: Desktop) -> None:
     await waiting.until(lambda: waiting.core.asked("mark"))
     waiting.core.calls.clear()
@@ -89,6 +92,7 @@ async def test_an_empty_inbox_is_told(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.told == ["Nothing unread."])
 
 
+@pytest.mark.feature("reading.seen")
 async def test_peeking_reads_nothing_until_one_stops(waiting: Desktop) -> None:
     core = waiting.core
     await waiting.type("/peek tea", "enter")

@@ -63,6 +63,7 @@ async def test_help_lists_all_keys_and_commands(open_desktop: Open) -> None:
         await desktop.until(lambda: desktop.app.screen is desktop.main)
 
 
+@pytest.mark.feature("around.keys")
 async def test_a_persons_own_keys_work_and_are_shown(open_desktop: Open) -> None:
     keymap = {"channel.next": "f8", "composer.send": "ctrl+s"}
     async with open_desktop(info("#general"), info("#tea"), keymap=keymap) as desktop:
@@ -96,6 +97,7 @@ GROUPS = {
         ({"a.switch": "control+x"}, "“control+x” is no key"),
     ],
 )
+@pytest.mark.feature("around.keys")
 def test_own_keys_that_cannot_work_are_told(own: dict[str, str], said: str | None) -> None:
     told = problems(GROUPS, own)
     assert len(told) == (said is not None)
@@ -123,6 +125,7 @@ async def test_ctrl_c_says_how_to_leave(desktop: Desktop) -> None:
 class TestChoosing:
     """The switcher and the palette."""
 
+    @pytest.mark.feature("around.switcher")
     async def test_the_switcher_finds_a_channel_by_a_few_letters(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k")
         await desktop.until(lambda: "Go to" in desktop.screen())

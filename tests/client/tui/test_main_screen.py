@@ -28,6 +28,7 @@ MEMBERS = (("zed", "owner", "online"), ("bob", "member", "away"), ("amy", "membe
     ("width", "sidebar", "members"),
     [(60, False, False), (80, True, False), (100, True, True), (160, True, True)],
 )
+@pytest.mark.feature("around.narrow")
 async def test_lists_step_aside_where_it_is_narrow(
     open_desktop: Open, width: int, sidebar: bool, members: bool
 ) -> None:
@@ -39,6 +40,7 @@ async def test_lists_step_aside_where_it_is_narrow(
         assert desktop.main.query_one(MemberList).display is not members
 
 
+@pytest.mark.feature("reading.activity")
 async def test_the_sidebar_shows_counts_mentions_and_drafts(open_desktop: Open) -> None:
     channels = (
         info("#general"),
@@ -88,6 +90,7 @@ async def test_a_lost_connection_is_told_calmly_and_counted_down(desktop: Deskto
     assert "home" in desktop.screen()
 
 
+@pytest.mark.feature("writing.outbox")
 async def test_one_writes_and_reads_without_a_connection(desktop: Desktop) -> None:
     desktop.core.tell(ConnectionChanged(Link.WAITING, "no server", 5.0))
     await desktop.type("for later", "enter")
@@ -113,6 +116,7 @@ async def test_the_keys_go_from_channel_to_channel(desktop: Desktop) -> None:
     assert desk.current == "#general"
 
 
+@pytest.mark.feature("reading.tour")
 async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> None:
     desk, core = desktop.conversation.desk, desktop.core
     core.tell(ChannelsChanged((info("#general"), info("#tea", unread=1, mentions=1))))
@@ -125,6 +129,7 @@ async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> Non
     await desktop.until(lambda: desktop.told == ["Nothing unread."])
 
 
+@pytest.mark.feature("reading.seen")
 async def test_what_shows_is_read_only_while_somebody_looks(open_desktop: Open) -> None:
     async with open_desktop(info("#general")) as desktop:
         desktop.app.post_message(events.AppBlur())
@@ -193,6 +198,7 @@ async def test_page_keys_scroll_the_timeline_while_one_writes(desktop: Desktop) 
 class TestMessages:
     """What is done with one message."""
 
+    @pytest.mark.feature("writing.select")
     async def test_a_message_is_chosen_with_the_keys_and_answered(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+up")
         timeline = desktop.main.query_one(Timeline)
@@ -236,6 +242,7 @@ class TestMessages:
             await desktop.until(lambda: desktop.app.screen is desktop.main)
             assert desktop.core.asked("delete") == deleted
 
+    @pytest.mark.feature("around.reactions")
     async def test_a_reaction_is_chosen_by_its_name(self, desktop: Desktop) -> None:
         timeline = desktop.main.query_one(Timeline)
         timeline.post_message(ActionRequested("react", said(2, "bob", "hello")))
@@ -244,6 +251,7 @@ class TestMessages:
         await desktop.until(lambda: desktop.core.asked("react"))
         assert desktop.core.asked("react") == [("#general", 2, "🎉", False)]
 
+    @pytest.mark.feature("around.links")
     async def test_only_web_links_are_opened_others_are_copied(
         self, desktop: Desktop, monkeypatch: pytest.MonkeyPatch
     ) -> None:

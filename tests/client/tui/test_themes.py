@@ -14,6 +14,7 @@ from tests.client.tui.fakes import FakeCore, info, said
 
 
 @pytest.mark.parametrize("word", ["dark", "light", "contrast", "mono", "16", "nord"])
+@pytest.mark.feature("around.themes")
 async def test_a_theme_is_chosen_by_a_short_name(open_desktop: Open, word: str) -> None:
     async with open_desktop(info("#general", head=1)) as desktop:
         desktop.core.pages["#general"] = (said(1, "bob", "hi"),)
@@ -24,6 +25,7 @@ async def test_a_theme_is_chosen_by_a_short_name(open_desktop: Open, word: str) 
         assert "hi" in desktop.screen()
 
 
+@pytest.mark.feature("around.themes")
 async def test_a_theme_of_ones_own_is_offered_and_worn(open_desktop: Open) -> None:
     settings = ClientSettings(name="me", themes={"dusk": {"background": "#102030"}})
     async with open_desktop(info("#general"), settings=settings) as desktop:
@@ -53,6 +55,7 @@ def test_a_wrong_colour_is_told_before_anything_is_drawn(
     assert str(refused.value).startswith(said)
 
 
+@pytest.mark.feature("around.widths")
 async def test_emoji_are_shown_by_name_everywhere(open_desktop: Open) -> None:
     settings = ClientSettings(name="me", emoji_names=True)
     try:

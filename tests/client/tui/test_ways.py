@@ -26,6 +26,7 @@ def test_a_trail_goes_back_and_forward_and_forgets_what_lay_ahead() -> None:
     assert trail.step(-1, known - {"b"}) == "a"
 
 
+@pytest.mark.feature("around.ways")
 async def test_alt_left_and_right_go_back_and_forward(desktop: Desktop) -> None:
     desk = desktop.conversation.desk
     await desktop.press("alt+down", "alt+down")
@@ -37,6 +38,7 @@ async def test_alt_left_and_right_go_back_and_forward(desktop: Desktop) -> None:
     assert visited == ["#tea", "#general", "#general", "#tea", "@alice,me", "@alice,me"]
 
 
+@pytest.mark.feature("around.ways")
 async def test_alt_l_goes_to_and_fro_between_two_channels(desktop: Desktop) -> None:
     desk = desktop.conversation.desk
     await desktop.press("alt+3", "alt+l")
@@ -51,6 +53,7 @@ async def test_alt_and_a_digit_go_to_that_place(desktop: Desktop, key: str, chan
     assert desktop.conversation.desk.current == channel
 
 
+@pytest.mark.feature("reading.rule")
 async def test_alt_u_shows_the_first_unread_message(desktop: Desktop) -> None:
     desktop.core.tell(ChannelsChanged((info("#general"), info("#tea", read=5, unread=75))))
     desktop.core.pages["#tea"] = tuple(
@@ -71,6 +74,7 @@ async def test_alt_u_says_that_nothing_is_unread(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.told == ["Nothing here is unread."])
 
 
+@pytest.mark.feature("reading.mentions")
 async def test_mentions_are_found_here_and_then_elsewhere(desktop: Desktop) -> None:
     core, desk = desktop.core, desktop.conversation.desk
     page = [said(seq, "bob", f"line {seq}") for seq in range(1, 91)]

@@ -87,6 +87,7 @@ async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
         await alice.until(lambda: "#tea" not in desk.channels)
 
 
+@pytest.mark.feature("reading.inbox")
 async def test_an_inbox_leads_far_up_and_reads_nothing_on_the_way(
     server: ChatServer, alice: Screens
 ) -> None:

@@ -18,6 +18,7 @@ from tests.terminal.tmux import Terminal
 
 
 @pytest.mark.parametrize("text", ["line\n" * 50, "x" * 5_000], ids=["many lines", "one long line"])
+@pytest.mark.feature("writing.paste")
 async def test_a_large_paste_asks_first_and_says_how_large(desktop: Desktop, text: str) -> None:
     desktop.composer.post_message(events.Paste(text))
     await desktop.until(lambda: isinstance(desktop.app.screen, Confirm))
@@ -36,6 +37,7 @@ async def test_a_small_paste_asks_nothing(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.composer.text == "two\nlines")
 
 
+@pytest.mark.feature("writing.history")
 async def test_what_was_sent_is_called_back(desktop: Desktop) -> None:
     await desktop.type("one", "enter")
     await desktop.type("two", "enter")
@@ -46,6 +48,7 @@ async def test_what_was_sent_is_called_back(desktop: Desktop) -> None:
     assert desktop.composer.text == "half"
 
 
+@pytest.mark.feature("writing.last")
 async def test_a_correction_changes_the_last_message_and_is_not_sent(desktop: Desktop) -> None:
     await desktop.type("s/mine/yours/", "enter")
     await desktop.until(lambda: desktop.core.asked("edit"))
@@ -60,6 +63,7 @@ async def test_a_correction_that_does_not_fit_is_given_back(desktop: Desktop) ->
     assert desktop.composer.text == "s/absent/x/"
 
 
+@pytest.mark.feature("writing.preview")
 async def test_the_preview_shows_what_is_written_as_it_will_look(desktop: Desktop) -> None:
     await desktop.press("alt+v")
     await desktop.type("some **bold** words")
@@ -110,6 +114,7 @@ def test_an_editor_that_fails_changes_nothing(
         editor.edit("some")
 
 
+@pytest.mark.feature("writing.editor")
 def test_the_editor_has_the_terminal_and_the_screens_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

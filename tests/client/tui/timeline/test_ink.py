@@ -30,6 +30,7 @@ def test_tame_text_is_harmless_and_taming_is_done_once(text: str) -> None:
 
 
 @given(any_text, st.integers(2, 40), st.booleans())
+@pytest.mark.feature("around.widths")
 def test_every_line_fits_its_column_and_together_they_are_the_text(
     text: str, width: int, hang: bool
 ) -> None:

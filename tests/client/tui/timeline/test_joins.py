@@ -35,6 +35,7 @@ def shown(sheet: Sheet) -> list[str]:
 @pytest.mark.parametrize(
     ("joins", "line"), [("all", "bob, alice joined"), ("spoken", "alice joined"), ("none", None)]
 )
+@pytest.mark.feature("reading.joins")
 def test_the_setting_says_whose_coming_is_told(joins: Joins, line: str | None) -> None:
     found = [text for text in shown(sheet_of(joins, *LINES)) if "joined" in text]
     assert found == ([line] if line else [])

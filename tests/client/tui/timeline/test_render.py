@@ -77,6 +77,7 @@ def test_replies_quote_what_they_answer() -> None:
     assert len(long) <= 72
 
 
+@pytest.mark.feature("writing.delivery")
 def test_states_of_a_message() -> None:
     assert look(say(1, "x", edited=True)) == ["x (edited)"]
     assert look(say(1, "x", erased=True, reactions=(("👍", ("bob",)),))) == ["message deleted"]
@@ -98,6 +99,7 @@ def test_actions_and_events_take_one_line() -> None:
     assert look(event(1, "tick", text="41 *42*")) == ["41 *42*"]
 
 
+@pytest.mark.feature("reading.joins")
 def test_joins_and_leaves_are_told_together() -> None:
     run = (
         event(1, "join"),

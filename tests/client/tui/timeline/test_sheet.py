@@ -316,6 +316,7 @@ def test_a_page_costs_the_same_however_many_are_loaded(sheets: tuple[Sheet, Shee
     assert many < 0.040
 
 
+@pytest.mark.feature("around.large")
 def test_a_resize_wraps_only_what_shows(sheets: tuple[Sheet, Sheet]) -> None:
     _, many = sheets
     assert cost(lambda number: resized(many, 60 + number)) < 0.150

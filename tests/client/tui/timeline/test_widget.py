@@ -145,6 +145,7 @@ async def test_scrolling_against_the_top_asks_again() -> None:
         assert len(app.all_told(Timeline.OlderWanted)) == 2
 
 
+@pytest.mark.feature("reading.gaps")
 async def test_a_gap_is_asked_for_once_it_shows() -> None:
     async with opened() as (app, timeline, pilot):
         timeline.apply(page(1, 100, gap_before=(40,), complete=True))
@@ -202,6 +203,7 @@ async def test_another_channels_lines_are_not_shown() -> None:
         assert not timeline.scroll_to_seq(2)
 
 
+@pytest.mark.feature("reading.rule")
 async def test_the_unread_rule_stands_where_reading_stopped() -> None:
     async with opened(read=4) as (app, timeline, pilot):
         timeline.apply(page(1, 8))
@@ -283,6 +285,7 @@ async def test_the_cursor_stays_on_its_message_when_others_come_and_leaves_with_
         assert timeline.cursor is None
 
 
+@pytest.mark.feature("writing.select")
 async def test_letters_ask_for_something_to_be_done_with_the_message_under_the_cursor() -> None:
     async with opened() as (app, timeline, pilot):
         failed = say(None, "oops", "dave", cid="c", delivery=Delivery.FAILED)

@@ -1,0 +1,183 @@
+"""What the terminal client can do, by which key, command or setting, and which tests hold it.
+
+The tables in the README are made of this list and of the marks that tests carry:
+`@pytest.mark.feature("reading.activity")`. Whatever a row names in back-quotes exists, or the walk
+through the table (`test_features.py`) fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.marks import marked
+
+__all__ = ["FEATURES", "WISHES", "Feature", "Wish", "features_table", "held_by", "wishes_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One thing the client can do.
+
+    Args:
+        id: what the tests' marks call it; the part before the dot is the section.
+        what: it, in a person's words.
+        how: keys, slash commands, flags and settings, each in back-quotes.
+    """
+
+    id: str
+    what: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Something that users of terminal chats have asked for, and the features that are it."""
+
+    what: str
+    by: tuple[str, ...]
+
+
+SECTIONS = {"reading": "Reading", "writing": "Writing", "around": "Around"}
+
+FEATURES: tuple[Feature, ...] = (
+    Feature(
+        "reading.activity",
+        "activity bar: where something happened, by weight; signs for drafts, refused texts and "
+        "lines below",
+        "under the timeline while the channel list is hidden; `F2`",
+    ),
+    Feature("reading.rule", "a line before what is new", "`Alt+U`, `/unread`"),
+    Feature(
+        "reading.tour",
+        "go to what matters most (mention, direct, message), then back to where one began",
+        "`Alt+A`",
+    ),
+    Feature("reading.mentions", "previous and next mention, in all channels", "`Alt+,`, `Alt+.`"),
+    Feature(
+        "reading.inbox",
+        "all that is unread, mentions and answers first, read without marking",
+        "`Alt+I`, `/inbox`",
+    ),
+    Feature("reading.mark", "mark one channel read, or all", "`/mark`, `/mark all`"),
+    Feature(
+        "reading.seen",
+        "read is what was visible on a focused terminal; a look that marks nothing",
+        "`Alt+K`, `/peek`",
+    ),
+    Feature("reading.joins", "joins and parts in one line, of people who spoke", "`joins`"),
+    Feature("reading.gaps", "history after an absence, without holes", "`PgUp`, `Home`"),
+    Feature("reading.sync", "what one has read, in step on all devices", "by itself"),
+    Feature(
+        "writing.keys", "newline and send told apart, in every terminal", "`Alt+Enter`, `Ctrl+J`"
+    ),
+    Feature("writing.undo", "undo; Escape never destroys text", "`Esc`"),
+    Feature("writing.history", "what was sent, called back", "`Alt+P`, `Alt+N`"),
+    Feature("writing.editor", "one's own editor", "`Alt+E`"),
+    Feature(
+        "writing.paste", "a question before a large paste, by lines and characters", "by itself"
+    ),
+    Feature("writing.drafts", "drafts for each channel, on disk", "by itself"),
+    Feature(
+        "writing.last", "change one's last message", "`↑` in an empty line, `/edit`, `s/old/new/`"
+    ),
+    Feature("writing.completion", "completion with a popup: `@ # : /`", "`Tab`"),
+    Feature("writing.preview", "a preview of what it will look like", "`Alt+V`"),
+    Feature(
+        "writing.select",
+        "a message chosen, then one letter: reply, react, edit, delete, copy, open",
+        "`Ctrl+↑`, then `r` `+` `e` `d` `c` `o`",
+    ),
+    Feature(
+        "writing.delivery",
+        "pending, sent and refused look different; send again or discard in place",
+        "`r`, `x`, `/retry`, `/discard`",
+    ),
+    Feature("writing.outbox", "what is typed without a network is sent later, once", "by itself"),
+    Feature("around.switcher", "fuzzy switcher over channels, people and commands", "`Ctrl+K`"),
+    Feature("around.ways", "last channel, back and forward", "`Alt+L`, `Alt+←`, `Alt+→`"),
+    Feature("around.keys", "every key another one; conflicts are told", "`[keys]`, `F1`"),
+    Feature(
+        "around.themes",
+        "themes: Textual's, contrast, grey, 16 colours, one's own",
+        "`/theme`, `[themes]`, `NO_COLOR`",
+    ),
+    Feature(
+        "around.narrow", "lists step aside below 100 columns; all works at 80×24", "`F2`, `F3`"
+    ),
+    Feature(
+        "around.widths",
+        "emoji, CJK, combining marks, Arabic and Hebrew keep the layout",
+        "`emoji_names`",
+    ),
+    Feature("around.large", "100,000 messages loaded scroll and resize like ten", "by itself"),
+    Feature("around.plain", "whole lines for screen readers", "`chat-client --plain`"),
+    Feature(
+        "around.first",
+        "a first run that asks, and a server to play with",
+        "`chat-client`, `chat-client --demo`",
+    ),
+    Feature(
+        "around.pipes",
+        "for scripts: acknowledged before exit 0",
+        "`chat-client send`, `chat-client tail`, `chat-client export`",
+    ),
+    Feature("around.typing", "who types: shown, told, both or neither", "`typing`"),
+    Feature("around.links", "links opened or copied, never followed by themselves", "`o`"),
+    Feature("around.reactions", "reactions and replies", "`+`, `r`, `/react`, `/reply`"),
+)
+
+WISHES: tuple[Wish, ...] = (
+    Wish("history after an absence, without holes", ("reading.gaps",)),
+    Wish("what I have read, in step on every device", ("reading.sync",)),
+    Wish(
+        "reactions and replies: a way to address a message", ("around.reactions", "writing.select")
+    ),
+    Wish("unread marks, and a key to the next", ("reading.rule", "reading.tour")),
+    Wish("losing the network without freezing or losing text", ("writing.outbox",)),
+    Wish("start-up and memory", ("around.large",)),
+    Wish("emoji, CJK and right-to-left that keep the layout", ("around.widths",)),
+    Wish("Enter against newline", ("writing.keys",)),
+    Wish("links", ("around.links",)),
+    Wish("one's own keys", ("around.keys",)),
+    Wish("screen readers", ("around.plain",)),
+    Wish("sending from a pipe", ("around.pipes",)),
+    Wish("drafts that survive", ("writing.drafts",)),
+    Wish("a guide at the first run", ("around.first",)),
+    Wish("mark all as read", ("reading.mark",)),
+)
+
+
+def held_by() -> Mapping[str, list[str]]:
+    """Return, by feature, the tests that carry its mark: paths below `tests`, with the name."""
+    found: dict[str, list[str]] = {}
+    for each in marked("feature"):
+        for name in each.args:
+            found.setdefault(name, []).append(f"{each.path}::{each.test}")
+    return found
+
+
+def features_table() -> str:
+    """Return what the client can do as a Markdown table, a heading row for each section."""
+    tests = held_by()
+    lines = ["| | what | how | held by |", "|---|---|---|---|"]
+    told = ""
+    for each in FEATURES:
+        section = SECTIONS[each.id.partition(".")[0]]
+        links = ", ".join(
+            f"[{number}](tests/{test.partition('::')[0]})"
+            for number, test in enumerate(tests.get(each.id, ()), 1)
+        )
+        lines.append(
+            f"| {section if section != told else ''} | {each.what} | {each.how} | {links} |"
+        )
+        told = section
+    return "\n".join(lines)
+
+
+def wishes_table() -> str:
+    """Return what people have asked other programs for, and where it is here."""
+    how = {each.id: each.how for each in FEATURES}
+    lines = ["| long asked for elsewhere | here |", "|---|---|"]
+    lines += [f"| {each.what} | {'; '.join(how[name] for name in each.by)} |" for each in WISHES]
+    return "\n".join(lines)

@@ -1,0 +1,62 @@
+"""A walk through the README's table of features: each row is held, and names what exists."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from chat.client import slash
+from chat.client.config import ClientSettings, flags_of
+from chat.client.pipes.cli import commands_table
+from chat.client.tui.app import key_rows
+from tests.documents import assert_generated
+from tests.features import FEATURES, WISHES, Feature, features_table, held_by, wishes_table
+from tests.test_readme import README
+
+KEYS = {key for row in key_rows() for key in row.keys}
+SETTINGS = set(ClientSettings.model_fields)
+ELSEWHERE = {"NO_COLOR", "s/old/new/"}
+"""What is neither a key, a command, a flag nor a setting."""
+
+
+def exists(what: str) -> bool:
+    """Whether what a row names in back-quotes is there."""
+    if what in KEYS | ELSEWHERE or what.strip("[]") in SETTINGS:
+        return True
+    if what.startswith("/"):
+        name, _, rest = what[1:].partition(" ")
+        return slash.find(name) is not None and (not rest or bool(slash.parse(what)))
+    program, _, rest = what.partition(" ")
+    flag = rest.removeprefix("--").replace("-", "_")
+    is_known = not rest or flag in flags_of() or f"`{what} " in commands_table()
+    return program == "chat-client" and is_known
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.id)
+def test_what_a_row_names_exists(feature: Feature) -> None:
+    missing = [what for what in re.findall("`([^`]+)`", feature.how) if not exists(what)]
+    assert missing == []
+
+
+def test_nothing_exists_because_it_is_asked_for() -> None:
+    for what in (
+        "Ctrl+F12",
+        "nonsense",
+        "chat-client --nonsense",
+        "chat-client nonsense",
+        "/nonsense",
+    ):
+        assert not exists(what)
+
+
+def test_every_row_is_held_by_a_test_and_every_mark_has_a_row() -> None:
+    assert set(held_by()) == {feature.id for feature in FEATURES}
+
+
+def test_every_wish_is_a_feature() -> None:
+    assert {name for wish in WISHES for name in wish.by} <= {feature.id for feature in FEATURES}
+
+
+def test_the_page_shows_both_tables() -> None:
+    assert_generated(README, {"features": features_table(), "wishes": wishes_table()})
