@@ -217,13 +217,17 @@ async def _storm(plan: Plan, server: FailingServer, history: History) -> float:
         Worker(f"s{n}", 0, lambda: server.url, CHANNELS[1:2], history, random.Random(n), None, [])
         for n in range(plan.storm)
     ]
+
+    def live() -> int:
+        return sum(worker.is_live for worker in crowd)
+
     async with _running(crowd):
-        await _until(lambda: all(worker.is_live for worker in crowd), "all live")
+        await _until(lambda: live() == plan.storm, "all live", live)
         await asyncio.to_thread(server.kill)
-        await _until(lambda: not any(worker.is_live for worker in crowd), "all lost")
+        await _until(lambda: not live(), "all lost", live)
         await asyncio.to_thread(server.start)
         began = time.monotonic()
-        await _until(lambda: all(worker.is_live for worker in crowd), "all live")
+        await _until(lambda: live() == plan.storm, "all live", live)
         return round(time.monotonic() - began, 1)
 
 
