@@ -160,6 +160,9 @@ class History(BaseCommand):
 
     `after` reads events of every kind without a hole, for following. The others read what a
     timeline shows: edits, deletions and reactions are folded into their messages.
+
+    With `thread`, the number of any message in it, only that thread is read: its first message and
+    all replies, direct or to replies; `after` then reads the same lines forward.
     """
 
     type: Literal["history"] = "history"
@@ -167,6 +170,7 @@ class History(BaseCommand):
     before: Seq | None = None
     after: Position | None = None
     around: Seq | None = None
+    thread: Seq | None = None
     limit: int = Field(50, ge=1, le=1_000)
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ def _is_empty(value: object) -> bool:
 class _Body(Wire):
     """The fields of every kind; which of them are set depends on `kind`.
 
-    - message: `text`, `me`, `reply_to`, `mentions`
+    - message: `text`, `me`, `reply_to`, `thread`, `mentions`
     - edit: `target`, `text`, `mentions`
     - delete: `target`
     - react: `target`, `emoji`, `remove`
@@ -52,7 +52,10 @@ class _Body(Wire):
     text: Text | None = None
     me: Flag = False
     reply_to: Seq | None = None
+    thread: Seq | None = None
+    """The first message of the thread that a reply is in, be it an answer to that or to a reply."""
     mentions: tuple[Name, ...] = Field(default=(), exclude_if=_is_empty)
+    """Members whom the message is for: those whom its text names, and whose message it answers."""
     target: Seq | None = None
     emoji: Emoji | None = None
     remove: Flag = False

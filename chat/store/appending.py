@@ -84,13 +84,15 @@ def _append_first(ledger: Ledger, operation: Append) -> Appended:
 def _message(request: Request) -> Appended:
     body = request.body
     reply_to = body.get("reply_to")
-    if reply_to is not None and request.ledger.kind_of(request.channel, reply_to) != "message":
+    answered = request.answered(reply_to)
+    if reply_to is not None and answered is None:
         raise no_such_message("reply_to")
     event = request.append(
         body=body["text"],
-        mentioned=request.mentioned(),
+        mentioned=request.mentioned(answered),
         me=body.get("me", False),
         reply_to=reply_to,
+        thread=answered.root if answered is not None else None,
     )
     return request.appended(event)
 
@@ -99,7 +101,7 @@ def _edit(request: Request) -> Appended:
     ledger, channel = request.ledger, request.channel
     target = request.target()
     check_can_edit(request.user.id, target.author_id)
-    mentioned = request.mentioned()
+    mentioned = request.mentioned(request.answered(target.reply_to))
     erase_text(ledger, channel, target)
     event = request.append(body=request.body["text"], mentioned=mentioned)
     ledger.add_mentions(channel, target.seq, mentioned)

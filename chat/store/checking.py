@@ -86,6 +86,10 @@ _RULES = {
         LEFT JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.reply_to
         WHERE e.reply_to IS NOT NULL
             AND (t.seq IS NULL OR t.kind <> 'message' OR t.seq >= e.seq)""",
+    "the message is not in the thread of what it answers": """
+        SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
+        LEFT JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.reply_to
+        WHERE coalesce(e.thread, 0) <> coalesce(t.thread, t.seq, 0)""",
     "the message was deleted and is still there": """
         SELECT c.name, t.seq FROM events e JOIN channels c ON c.id = e.channel_id
         JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.target

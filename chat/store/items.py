@@ -30,6 +30,7 @@ ROWS: Select[Any] = (
         events.c.rev,
         events.c.last_edit,
         events.c.erased,
+        events.c.thread,
     )
     .join_from(events, users, events.c.author_id == users.c.id)
     .join(bodies, events.c.body_id == bodies.c.id, isouter=True)
@@ -81,6 +82,7 @@ def _item(row: Row[Any], mentioned: tuple[str, ...], reacted: dict[str, list[str
         kind=row.kind,
         me=row.me,
         reply_to=row.reply_to,
+        thread=row.thread,
         mentions=mentioned,
         target=row.target,
         remove=row.remove,

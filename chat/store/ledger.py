@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from chat.core.rights import channel_key
 from chat.protocol.items import FOLDED_KINDS, Event
 from chat.protocol.values import Limits
+from chat.store.answering import Answerable, Answering
 from chat.store.bulk import BulkInsert
 from chat.store.ops import Append, Operation, User
 from chat.store.roster import Channel, Roster
@@ -37,9 +38,6 @@ _SENT = select(
     events.c.mid,
     events.c.ts,
 ).where(events.c.send_key.in_(bindparam("keys", expanding=True)))
-_KIND = select(events.c.kind).where(
-    events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
-)
 _NEWEST_BODY = select(func.max(bodies.c.id))
 _SAVE_CHANNELS = (
     update(channels)
@@ -78,6 +76,7 @@ class Ledger:
         self.limits = limits
         self.now = clock_ms
         self.roster = Roster()
+        self.answering = Answering()
         self.has_written = False
         """Whether anything was changed since `begin`."""
         self.has_erased = False
@@ -95,6 +94,7 @@ class Ledger:
         self._clear()
         appends = [operation for operation in operations if isinstance(operation, Append)]
         self.roster.begin(connection, appends)
+        self.answering.begin(connection, self.roster, appends)
         if not self._next_body:
             self._next_body = (connection.scalar(_NEWEST_BODY) or 0) + 1
         keys = {_send_key(each.user, each.cid) for each in appends if each.cid is not None}
@@ -169,14 +169,6 @@ class Ledger:
         """Return what `user` sent as `cid` before, in this transaction or ever."""
         return self._sent.get(_send_key(user, cid))
 
-    def kind_of(self, channel: Channel, seq: int) -> str | None:
-        """Return the kind of an event; None if the log has no such number."""
-        if not 0 < seq <= channel.head:
-            return None
-        if kind := self._kinds.get((channel.id, seq)):
-            return kind
-        return self.connection.scalar(_KIND, {"channel": channel.id, "number": seq})
-
     def append(
         self,
         channel: Channel,
@@ -188,6 +180,7 @@ class Ledger:
         target: int | None = None,
         me: bool = False,
         reply_to: int | None = None,
+        thread: int | None = None,
         remove: bool = False,
         cid: str | None = None,
     ) -> Event:
@@ -199,7 +192,8 @@ class Ledger:
         self.has_written = True
         seq = channel.head = channel.head + 1
         self._changed[channel.id] = channel
-        self._kinds[channel.id, seq] = kind
+        if kind == "message":
+            self.answering.note(channel, seq, Answerable(thread or seq, author))
         mid, ts = secrets.token_hex(8), self.now()
         send_key = None
         if cid is not None:
@@ -218,6 +212,7 @@ class Ledger:
                 seq,  # rev
                 None,  # last_edit
                 False,  # erased
+                thread,
             )
         )
         return Event(
@@ -230,6 +225,7 @@ class Ledger:
             target=target,
             me=me,
             reply_to=reply_to,
+            thread=thread,
             remove=remove,
             cid=cid,
             **strings,
@@ -263,7 +259,6 @@ class Ledger:
 
     def _clear(self) -> None:
         self._sent: dict[str, Sent] = {}
-        self._kinds: dict[tuple[int, int], str] = {}
         self._changed: dict[int, Channel] = {}
         # Rows in the order of their tables' columns.
         self._bodies: list[tuple[int, str]] = []

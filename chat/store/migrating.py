@@ -14,11 +14,11 @@ __all__ = ["known_revisions", "upgrade"]
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the database to the newest schema, in the transaction that `connection` is in."""
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Bring the database to a schema, in the transaction that `connection` is in."""
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def known_revisions() -> frozenset[str]:

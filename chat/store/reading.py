@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, false, select, true
+from sqlalchemy import Connection, bindparam, false, select
 
 from chat.core.rights import channel_key, check_is_member, no_such_channel
 from chat.protocol.commands import ResumeFrom
@@ -16,6 +16,7 @@ from chat.protocol.frames import ChannelListing, Membership
 from chat.protocol.items import Item
 from chat.protocol.values import Limits
 from chat.store.items import ROWS, items_of
+from chat.store.lines import ChannelLines, Lines, ThreadLines, root_of
 from chat.store.ops import ChannelState, Preference, User
 from chat.store.schema import channels, events, members, users
 from chat.store.unread import COUNTS_OF_ONE, mentions_above, unread_above
@@ -95,13 +96,8 @@ _CHANNEL = (
     .where(channels.c.fold == bindparam("fold"))
 )
 _AFTER = ROWS.where(events.c.seq > bindparam("anchor")).order_by(events.c.seq)
-_LINES = ROWS.where(events.c.is_line == true())
-_LINES_BEFORE = _LINES.where(events.c.seq < bindparam("anchor")).order_by(events.c.seq.desc())
-_LINES_FROM = _LINES.where(events.c.seq >= bindparam("anchor")).order_by(events.c.seq)
 _count = bindparam("count", type_=events.c.seq.type)
-_AFTER, _LINES_BEFORE, _LINES_FROM = (
-    statement.limit(_count) for statement in (_AFTER, _LINES_BEFORE, _LINES_FROM)
-)
+_AFTER = _AFTER.limit(_count)
 _MID = select(events.c.mid).where(
     events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
 )
@@ -182,6 +178,7 @@ class Reader:
         before: int | None = None,
         after: int | None = None,
         around: int | None = None,
+        thread: int | None = None,
         limit: int,
     ) -> PageRead:
         """Return a page: what lies `before`, `after` or `around` a seq, else the newest.
@@ -193,17 +190,26 @@ class Reader:
                 `complete`: nothing older is left.
             after: all events are read, of every kind; `complete`: nothing comes after them.
             around: half of the page lies before this seq, half from it on.
+            thread: only the thread that this message is in, also with `after`; it begins with
+                its root.
             limit: most items.
 
         Raises:
-            CommandError: no_such_channel, not_a_member.
+            CommandError: no_such_channel, not_a_member; no_such_message for a `thread`.
         """
         state, _role, _members = self._enter(user, channel)
-        if after is not None:
+        if after is not None and thread is None:
             return self._after(state, after, limit)
+        lines: Lines = ChannelLines(self._connection, state.id)
+        if thread is not None:
+            root = root_of(self._connection, state.id, thread)
+            lines = ThreadLines(self._connection, state.id, root)
+        if after is not None:
+            return self._onward(state, lines, after + 1, limit)
         if around is not None:
-            return self._around(state, around, limit)
-        return self._before(state, before if before is not None else state.head + 1, limit)
+            return self._around(state, lines, around, limit)
+        anchor = before if before is not None else state.head + 1
+        return self._before(state, lines, anchor, limit)
 
     def resume(
         self,
@@ -230,7 +236,8 @@ class Reader:
         if position is not None and self._is_within(seat.channel, position, window):
             page = self._after(seat.channel, position.after, limit)
             return Resumed(seat, recovered=True, items=page.items, complete=page.complete)
-        page = self._before(seat.channel, seat.channel.head + 1, limit)
+        lines = ChannelLines(self._connection, seat.channel.id)
+        page = self._before(seat.channel, lines, seat.channel.head + 1, limit)
         return Resumed(seat, recovered=False, items=page.items, complete=True)
 
     def members(
@@ -283,25 +290,27 @@ class Reader:
         return bool(self._connection.scalar(_MID, where) == position.mid)
 
     def _after(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
-        rows = self._rows(_AFTER, state, anchor, limit)
+        where = {"channel": state.id, "anchor": anchor, "count": limit}
+        rows = self._connection.execute(_AFTER, where).all()
         complete = (rows[-1].seq if rows else anchor) >= state.head
         return PageRead(state, items_of(self._connection, state.id, rows), complete)
 
-    def _before(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
-        rows = self._rows(_LINES_BEFORE, state, anchor, limit + 1)
+    def _onward(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
+        rows = lines.onward(anchor, limit + 1)
+        items = items_of(self._connection, state.id, rows[:limit])
+        return PageRead(state, items, len(rows) <= limit)
+
+    def _before(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
+        rows = lines.before(anchor, limit + 1)
         complete = len(rows) <= limit
         items = items_of(self._connection, state.id, rows[:limit][::-1])
         return PageRead(state, items, complete)
 
-    def _around(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
-        later = self._rows(_LINES_FROM, state, anchor, limit - limit // 2)
-        earlier = self._before(state, anchor, limit - len(later))
+    def _around(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
+        later = lines.onward(anchor, limit - limit // 2)
+        earlier = self._before(state, lines, anchor, limit - len(later))
         items = earlier.items + items_of(self._connection, state.id, later)
         return PageRead(state, items, earlier.complete)
-
-    def _rows(self, statement: Any, state: ChannelState, anchor: int, count: int) -> list[Any]:
-        where = {"channel": state.id, "anchor": anchor, "count": count}
-        return list(self._connection.execute(statement, where).all())
 
     def _paged(
         self, statement: Any, cursor: str | None, limit: int, **where: object

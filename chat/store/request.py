@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 
 from chat.core.rights import no_such_message
 from chat.protocol.items import Event
+from chat.store.answering import Answerable
 from chat.store.ledger import Ledger
 from chat.store.ops import Append, Appended, User
 from chat.store.roster import Channel
@@ -29,6 +30,7 @@ _TARGET = select(
     events.c.author_id,
     events.c.body_id,
     events.c.last_edit,
+    events.c.reply_to,
     events.c.kind,
     events.c.erased,
 ).where(*_is_target)
@@ -43,6 +45,7 @@ class Target:
     author_id: int
     body_id: int
     last_edit: int | None
+    reply_to: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +79,23 @@ class Request:
         ).first()
         if row is None or row.kind != "message" or row.erased:
             raise no_such_message()
-        return Target(row.seq, row.author_id, row.body_id, row.last_edit)
+        return Target(row.seq, row.author_id, row.body_id, row.last_edit, row.reply_to)
 
-    def mentioned(self) -> tuple[User, ...]:
-        """Return the members whom the text mentions."""
+    def answered(self, reply_to: int | None) -> Answerable | None:
+        """Return the message that a reply answers; None if it is none, or answers nothing."""
+        return None if reply_to is None else self.ledger.answering.find(self.channel, reply_to)
+
+    def mentioned(self, answered: Answerable | None) -> tuple[User, ...]:
+        """Return the members whom the text is for: those it names, then whom it answers."""
         text: str = self.body["text"]
-        if "@" not in text:
-            return ()
-        return self.ledger.roster.named_members(self.channel, mentioned_names(text)[:MENTIONS_MAX])
+        roster = self.ledger.roster
+        named: tuple[User, ...] = ()
+        if "@" in text:
+            named = roster.named_members(self.channel, mentioned_names(text)[:MENTIONS_MAX])
+        if answered is None or answered.author in (self.user, *named):
+            return named
+        is_member = roster.role(self.channel, answered.author) is not None
+        return (*named, answered.author) if is_member else named
 
     def append(self, **fields: Any) -> Event:
         """Append the event with its author, kind, target and cid; `fields` as `Ledger.append`."""

@@ -46,7 +46,7 @@ __all__ = [
     "users",
 ]
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.
@@ -147,6 +147,7 @@ events = Table(
     Column("rev", BigInteger, nullable=False),
     Column("last_edit", BigInteger),  # the edit whose text the message has now
     Column("erased", Boolean, nullable=False),
+    Column("thread", BigInteger),  # the root of the thread that a reply is in
     UniqueConstraint("send_key"),
     Index(None, "channel_id", "is_line", "seq"),
     sqlite_with_rowid=False,
@@ -159,6 +160,16 @@ Index(
     events.c.target,
     sqlite_where=_has_target,
     postgresql_where=_has_target,
+)
+# Nor do messages that answer nothing pay for this one.
+_has_thread = events.c.thread.is_not(None)
+Index(
+    "ix_events_channel_id_thread_seq",
+    events.c.channel_id,
+    events.c.thread,
+    events.c.seq,
+    sqlite_where=_has_thread,
+    postgresql_where=_has_thread,
 )
 
 mentions = Table(

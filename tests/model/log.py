@@ -29,6 +29,7 @@ class Entry:
     text: str | None = None
     me: bool = False
     reply_to: int | None = None
+    thread: int | None = None
     mentions: tuple[str, ...] = ()
     emoji: str | None = None
     remove: bool = False
@@ -58,7 +59,7 @@ class Entry:
 
     def _body(self) -> dict[str, Any]:
         names = ("seq", "author", "kind", "cid", "target", "text", "me", "reply_to", "mentions")
-        more = ("emoji", "remove", "topic")
+        more = ("thread", "emoji", "remove", "topic")
         return {"mid": UNKNOWN, "ts": 0} | {name: getattr(self, name) for name in (*names, *more)}
 
 
@@ -99,6 +100,8 @@ class Log:
         """Append an event, and fold it into the message it is about."""
         seq = self.head + 1
         entry = Entry(seq, author, kind, rev=seq, **fields)
+        if entry.reply_to is not None:
+            entry.thread = self.root(entry.reply_to)
         if entry.target is not None:
             target = self.entries[entry.target - 1]
             about = [other for other in self.entries if other.target == entry.target]
@@ -106,6 +109,18 @@ class Log:
             self._fold(entry, target, about)
         self.entries.append(entry)
         return entry
+
+    def root(self, seq: int) -> int:
+        """Return where the thread of a message begins: what it answers, and so on."""
+        answered = self.entries[seq - 1].reply_to
+        return seq if answered is None else self.root(answered)
+
+    def mentioned(self, author: str, text: str, reply_to: int | None) -> tuple[str, ...]:
+        """Return whom a message is for: whom it names, and another whose message it answers."""
+        named = mentioned_in(text, self.roles)
+        answered = None if reply_to is None else self.entries[reply_to - 1].author
+        is_one_more = answered in self.roles and answered not in (author, *named)
+        return (*named, answered) if is_one_more and answered is not None else named
 
     def unread(self, user: str) -> tuple[int, int]:
         """Return how many messages a member has not read, and how many of them name them."""

@@ -167,10 +167,21 @@ class ProtocolMachine(RuleBasedStateMachine):
         channel=channels,
         anchor=st.sampled_from(["before", "after", "around", None]),
         seq=places,
+        thread=st.none() | places,
         limit=st.integers(1, 20),
     )
-    def history(self, device: int, channel: str, anchor: str | None, seq: int, limit: int) -> None:
+    def history(
+        self,
+        device: int,
+        channel: str,
+        anchor: str | None,
+        seq: int,
+        thread: int | None,
+        limit: int,
+    ) -> None:
         where = {} if anchor is None else {anchor: self.scene.aim(channel, seq)}
+        if thread is not None:
+            where["thread"] = self.scene.aim(channel, thread)
         command = History(channel=channel, limit=limit, **where)  # type: ignore[arg-type]
         self.run(self.scene.step(self.scene.pick(device), command))
 

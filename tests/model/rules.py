@@ -21,7 +21,7 @@ from chat.protocol.frames import (
     Tick,
 )
 from tests.model.chat import Chat, Refused, Told, key_of, refusal
-from tests.model.log import UNKNOWN, Entry, Log, mentioned_in
+from tests.model.log import UNKNOWN, Log
 
 __all__ = ["perform"]
 
@@ -125,7 +125,7 @@ def _send(chat: Chat, number: int, send: commands.Send) -> None:
         send.reply_to > log.head or log.entries[send.reply_to - 1].kind != "message"
     ):
         raise Refused(ErrorCode.NO_SUCH_MESSAGE)
-    body = {"text": send.text, "mentions": mentioned_in(send.text, log.roles)}
+    body = {"text": send.text, "mentions": log.mentioned(user, send.text, send.reply_to)}
     entry = chat.append(
         log, user, "message", cid=send.cid, me=send.me, reply_to=send.reply_to, **body
     )
@@ -147,7 +147,8 @@ def _change(chat: Chat, number: int, change: commands.Edit | commands.Delete) ->
         raise Refused(ErrorCode.FORBIDDEN)
     fields: dict[str, Any] = {"target": change.seq, "cid": change.cid}
     if isinstance(change, commands.Edit):
-        fields |= {"text": change.text, "mentions": mentioned_in(change.text, log.roles)}
+        mentions = log.mentioned(user, change.text, message.reply_to)
+        fields |= {"text": change.text, "mentions": mentions}
     chat.done(number, change, chat.append(log, user, change.type, **fields))
 
 
@@ -184,17 +185,26 @@ def _topic(chat: Chat, number: int, topic: commands.SetTopic) -> None:
 def _history(chat: Chat, number: int, history: commands.History) -> None:
     _user, log = chat.seat(number, history.channel)
     limit = min(history.limit, chat.limits.page)
-    if history.after is not None:
+    lines = log.lines
+    if history.thread is not None:
+        if history.thread > log.head or log.entries[history.thread - 1].kind != "message":
+            raise Refused(ErrorCode.NO_SUCH_MESSAGE)
+        root = log.root(history.thread)
+        lines = [line for line in lines if root in (line.seq, line.thread)]
+    if history.after is not None and history.thread is not None:
+        later = [line for line in lines if line.seq > history.after]
+        entries, complete = later[:limit], len(later) <= limit
+    elif history.after is not None:
         entries, complete = chat.after(log, history.after, limit)
         if complete:
             chat.sessions[number].following.add(key_of(log.name))
     else:
         anchor = log.head + 1 if history.before is None else history.before
-        later: list[Entry] = []
+        later = []
         if history.around is not None:
             anchor = history.around
-            later = [line for line in log.lines if line.seq >= anchor][: limit - limit // 2]
-        earlier = [line for line in log.lines if line.seq < anchor]
+            later = [line for line in lines if line.seq >= anchor][: limit - limit // 2]
+        earlier = [line for line in lines if line.seq < anchor]
         count = limit - len(later)
         entries = [*(earlier[-count:] if count else ()), *later]
         complete = len(earlier) <= count

@@ -56,6 +56,7 @@ OPTIONS: dict[str, list[Any]] = {
     "before": [None, 2],
     "after": [None, 0, 1, 99],
     "around": [None, 2],
+    "thread": [None, 2, 99],
     "limit": [50],
     "state": ["start", "stop"],
     "cursor": [None, "a"],

@@ -116,6 +116,7 @@ DAMAGES = {
     "a text that was erased": ("UPDATE events SET erased = 0 WHERE seq = 3", "still there"),
     "a target that is not there": ("UPDATE events SET target = 99 WHERE kind = 'edit'", "about"),
     "a wrong reply": ("UPDATE events SET reply_to = 99 WHERE seq = 5", "answers one"),
+    "a wrong thread": ("UPDATE events SET thread = 1 WHERE seq = 5", "in the thread"),
     "a reaction too many": (
         "INSERT INTO reactions SELECT channel_id, target, seq, seq, author_id, body_id"
         " FROM events WHERE kind = 'react' AND seq = 8",

@@ -232,6 +232,37 @@ async def test_a_reply_must_answer_a_message(shared: ChatServer, fresh: Fresh) -
             assert (await alice.call(command, ErrorFrame)).code == "no_such_message"
 
 
+async def test_a_thread_is_its_first_message_and_all_replies(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    room = fresh("#room")
+    async with (
+        Peer.signed_in(shared.url, fresh("alice")) as alice,
+        Peer.signed_in(shared.url, fresh("bob")) as bob,
+    ):
+        await alice.join(room)
+        first = (await alice.say("first", room)).seq
+        assert first is not None
+        seqs = [first]
+        for answered in (0, 1, 0):
+            reply = Send(channel=room, text="reply", reply_to=seqs[answered])
+            ok = await alice.call(reply)
+            assert ok.seq is not None
+            seqs.append(ok.seq)
+            await alice.say("beside it", room)
+        threads = [(await alice.next_event(room, "message")).thread for _ in range(7)]
+        assert threads == [None, seqs[0], None, seqs[0], None, seqs[0], None]
+        await alice.call(Delete(channel=room, seq=seqs[0]))
+        for named in seqs:
+            page = await alice.call(History(channel=room, thread=named), Page)
+            assert [item.seq for item in page.items] == seqs
+            assert (page.complete, page.items[0].erased) == (True, True)
+        onward = await alice.call(History(channel=room, thread=seqs[0], after=seqs[1]), Page)
+        assert [item.seq for item in onward.items] == seqs[2:]
+        refused = await bob.call(History(channel=room, thread=seqs[0]), ErrorFrame)
+        assert refused.code == "not_a_member"
+
+
 async def test_mentions_are_computed_by_the_server_for_members(
     shared: ChatServer, fresh: Fresh
 ) -> None:

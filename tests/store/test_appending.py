@@ -67,6 +67,20 @@ class TestReplies:
         for seq in (join, 2, absent):
             assert store.refused(message(alice, reply_to=seq)) is ErrorCode.NO_SUCH_MESSAGE
 
+    def test_it_names_the_first_message_of_its_thread(self, store: OpenStore, alice: User) -> None:
+        first = store.send(alice)
+        second = store.send(alice, reply_to=first)
+        third, fourth = store.together(
+            [message(alice, reply_to=second), message(alice, reply_to=second + 1)]
+        )
+        assert store.item(alice, first).thread is None
+        for seq in (second, second + 1, second + 2):
+            assert store.item(alice, seq).thread == first
+        for done in (third, fourth):
+            assert isinstance(done, Appended)
+            assert done.event is not None
+            assert done.event.thread == first
+
     def test_to_a_deleted_message_it_stands(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice)
         store.append(delete(alice, seq))
@@ -96,6 +110,27 @@ class TestMentions:
         assert store.item(alice, seq).mentions == ("alice",)
         assert store.item(alice, seq + 1).mentions == ("alice",)
         assert store.mark(bob, seq - 1).mentions == 0
+
+    def test_an_answer_is_for_whom_it_answers(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        asked = store.send(alice, "tea?")
+        store.mark(alice, asked)
+        answer = store.send(bob, "@bob says yes", reply_to=asked)
+        assert store.item(bob, answer).mentions == ("Bob", "alice")
+        assert store.seat(alice).mentions == 1
+        store.append(edit(bob, answer, "no"))
+        assert store.item(bob, answer).mentions == ("alice",)
+        assert store.item(bob, store.send(bob, "@alice", reply_to=asked)).mentions == ("alice",)
+        assert store.item(alice, store.send(alice, reply_to=asked)).mentions == ()
+
+    def test_whom_it_answers_may_have_left(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.join(alice, "#dev")
+        store.join(bob, "#dev")
+        asked = store.send(alice, "tea?", "#dev")
+        store.leave(alice, "#dev")
+        answer = store.send(bob, "yes", "#dev", reply_to=asked)
+        assert store.item(bob, answer, "#dev").mentions == ()
 
     def test_a_text_of_nothing_but_mentions_is_cheap(self, store: OpenStore, alice: User) -> None:
         names = " ".join(f"@n{number}" for number in range(2_000))

@@ -120,6 +120,9 @@ def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -
             assert (seat.role, seat.read) == (log.roles[person.name], log.markers[person.name])
             assert seat.preference == log.preferences[person.name]
             assert (seat.unread, seat.mentions) == unread(folded, person, seat.read)
+    for item in folded:
+        answered = folded[item.reply_to - 1] if item.reply_to is not None else None
+        assert item.thread == (answered and (answered.thread or answered.seq))
     rows = [(item.seq, item.cid) for item in folded if item.cid is not None]
     assert len({(folded[seq - 1].author, cid) for seq, cid in rows}) == len(rows)
 

@@ -82,6 +82,56 @@ class TestPages:
         assert (items[7].text, items[7].rev, items[7].edited) == ("m7", 7, False)
 
 
+class TestThreads:
+    @pytest.fixture
+    def thread(self, busy: OpenStore, alice: User, bob: User) -> list[int]:
+        """Return the numbers of a thread: 4 and its replies, direct and to replies."""
+        numbers = [4]
+        for number in range(6):
+            answered = numbers[-1] if number % 2 else 4
+            numbers.append(busy.send((alice, bob)[number % 2], "in it", reply_to=answered))
+            busy.send(alice, "beside it")
+        busy.send(bob, "in another one", reply_to=5)
+        return numbers
+
+    def test_any_of_its_messages_names_it(
+        self, busy: OpenStore, alice: User, thread: list[int]
+    ) -> None:
+        for seq in thread:
+            assert seqs(page(busy, alice, 20, thread=seq)) == thread
+        assert seqs(page(busy, alice, 20, thread=3)) == [3]
+
+    def test_it_is_read_from_either_end(
+        self, busy: OpenStore, alice: User, thread: list[int]
+    ) -> None:
+        newest = page(busy, alice, 3, thread=4)
+        assert (seqs(newest), newest.complete) == (thread[-3:], False)
+        older = page(busy, alice, 3, thread=4, before=thread[-3])
+        assert (seqs(older), older.complete) == (thread[1:4], False)
+        first = page(busy, alice, 3, thread=4, before=thread[1])
+        assert (seqs(first), first.complete) == ([4], True)
+        onward = page(busy, alice, 3, thread=4, after=0)
+        assert (seqs(onward), onward.complete) == (thread[:3], False)
+        rest = page(busy, alice, 4, thread=4, after=thread[2])
+        assert (seqs(rest), rest.complete) == (thread[3:], True)
+        around = page(busy, alice, 4, thread=4, around=thread[2])
+        assert seqs(around) == thread[:4]
+
+    def test_a_deleted_root_stays_its_first_message(
+        self, busy: OpenStore, alice: User, thread: list[int]
+    ) -> None:
+        busy.append(delete(alice, 4))
+        busy.send(alice, "still", reply_to=4)
+        items = page(busy, alice, 20, thread=4).items
+        assert (items[0].erased, items[0].text, len(items)) == (True, None, len(thread) + 1)
+
+    def test_what_is_no_message_has_none(self, busy: OpenStore, alice: User) -> None:
+        for seq in (1, 13, 99):
+            with pytest.raises(CommandError) as refused:
+                page(busy, alice, 5, thread=seq)
+            assert (refused.value.code, refused.value.field) == ("no_such_message", "thread")
+
+
 class TestResuming:
     def resume(
         self, store: OpenStore, user: User, position: ResumeFrom | None, window: int = 100
@@ -249,6 +299,8 @@ def test_no_query_walks_a_whole_table(busy: OpenStore, alice: User) -> None:
         reader.page(alice, "#general", before=9, limit=5)
         reader.page(alice, "#general", after=3, limit=5)
         reader.page(alice, "#general", around=7, limit=5)
+        reader.page(alice, "#general", thread=3, limit=5)
+        reader.page(alice, "#general", thread=3, after=3, limit=5)
         reader.resume(alice, "#general", None, limit=5, window=5)
         reader.members(alice, "#general", cursor=None, limit=5)
         reader.directory(cursor=None, limit=5)

@@ -20,7 +20,7 @@ __all__ = ["history", "mark"]
 
 
 def history(session: Session, command: History, reply: Reply) -> None:
-    """Read a page; one that reaches the head with `after` goes over to live events."""
+    """Read a page; one that reaches the log's head with `after` goes over to live events."""
     builtin.refuse(command.channel)
     user = session.user
     assert user is not None
@@ -41,7 +41,8 @@ def history(session: Session, command: History, reply: Reply) -> None:
 
         room = session.room(page.channel.name)
         is_following = room is not None and session.connection in room.followers
-        if command.after is None or is_following or session.is_closed:
+        is_log = command.after is not None and command.thread is None
+        if not is_log or is_following or session.is_closed:
             send(page.complete)
         else:
             attach(session, page.channel, page.complete, send)
@@ -53,6 +54,7 @@ def history(session: Session, command: History, reply: Reply) -> None:
             before=command.before,
             after=command.after,
             around=command.around,
+            thread=command.thread,
             limit=limit,
         ),
         done,

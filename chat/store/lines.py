@@ -1,0 +1,105 @@
+"""What a timeline shows, read from either end: the lines of a channel, or of one of its threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Row, bindparam, func, select, true
+
+from chat.core.rights import no_such_message
+from chat.store.items import ROWS
+from chat.store.schema import events
+
+__all__ = ["ChannelLines", "Lines", "ThreadLines", "root_of"]
+
+Rows = list[Row[Any]]
+
+_count = bindparam("count", type_=events.c.seq.type)
+_is_before = events.c.seq < bindparam("anchor")
+_is_onward = events.c.seq >= bindparam("anchor")
+_LINES = ROWS.where(events.c.is_line == true())
+_LINES_BEFORE = _LINES.where(_is_before).order_by(events.c.seq.desc()).limit(_count)
+_LINES_ONWARD = _LINES.where(_is_onward).order_by(events.c.seq).limit(_count)
+_ONE = ROWS.where(events.c.seq == bindparam("root"))
+_REPLIES = ROWS.where(events.c.thread == bindparam("root"))
+_REPLIES_BEFORE = _REPLIES.where(_is_before).order_by(events.c.seq.desc()).limit(_count)
+_REPLIES_ONWARD = _REPLIES.where(_is_onward).order_by(events.c.seq).limit(_count)
+_ROOT = select(func.coalesce(events.c.thread, events.c.seq)).where(
+    events.c.channel_id == bindparam("channel"),
+    events.c.seq == bindparam("number"),
+    events.c.kind == "message",
+)
+
+
+class Lines(Protocol):
+    """Lines in the order of `seq`, read a few at a time."""
+
+    def before(self, anchor: int, count: int) -> Rows:
+        """Return the last `count` lines below `anchor`, the newest first."""
+
+    def onward(self, anchor: int, count: int) -> Rows:
+        """Return the first `count` lines from `anchor` on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLines:
+    """All lines of a channel."""
+
+    connection: Connection
+    channel_id: int
+
+    def before(self, anchor: int, count: int) -> Rows:
+        """See `Lines`."""
+        return self._rows(_LINES_BEFORE, anchor, count)
+
+    def onward(self, anchor: int, count: int) -> Rows:
+        """See `Lines`."""
+        return self._rows(_LINES_ONWARD, anchor, count)
+
+    def _rows(self, statement: Any, anchor: int, count: int) -> Rows:
+        where = {"channel": self.channel_id, "anchor": anchor, "count": count}
+        return list(self.connection.execute(statement, where).all())
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadLines:
+    """A thread: the message `root`, which comes first of all, and every reply."""
+
+    connection: Connection
+    channel_id: int
+    root: int
+
+    def before(self, anchor: int, count: int) -> Rows:
+        """See `Lines`."""
+        rows = self._rows(_REPLIES_BEFORE, anchor, count)
+        return [*rows, *self._first()] if len(rows) < count and self.root < anchor else rows
+
+    def onward(self, anchor: int, count: int) -> Rows:
+        """See `Lines`."""
+        first = self._first() if count and self.root >= anchor else []
+        return first + self._rows(_REPLIES_ONWARD, anchor, count - len(first))
+
+    def _first(self) -> Rows:
+        return self._rows(_ONE, 0, 1)
+
+    def _rows(self, statement: Any, anchor: int, count: int) -> Rows:
+        where = {
+            "channel": self.channel_id,
+            "root": self.root,
+            "anchor": anchor,
+            "count": count,
+        }
+        return list(self.connection.execute(statement, where).all())
+
+
+def root_of(connection: Connection, channel_id: int, seq: int) -> int:
+    """Return the root of the thread that the message `seq` is in, or could begin.
+
+    Raises:
+        CommandError: no_such_message.
+    """
+    root: int | None = connection.scalar(_ROOT, {"channel": channel_id, "number": seq})
+    if root is None:
+        raise no_such_message("thread")
+    return root

@@ -1,0 +1,54 @@
+"""An older database gets what the newer tables hold, from what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from chat.store import sqlite
+from chat.store.migrating import upgrade
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Iterator[Connection]:
+    """Return a database of the first version, with a person and two channels."""
+    engine = sqlite.writer_engine(tmp_path / "old.db")
+    with engine.begin() as connection:
+        upgrade(connection, "0001")
+        connection.execute(text("INSERT INTO users VALUES (1, 'alice', 'alice', 0)"))
+        for channel in (1, 2):
+            connection.execute(
+                text("INSERT INTO channels VALUES (:id, :id, :id, 0, 'e', 0, '', 0, 0)"),
+                {"id": channel},
+            )
+        yield connection
+    engine.dispose()
+
+
+def test_replies_find_their_threads(first: Connection) -> None:
+    replies = {1: None, 2: 1, 3: None, **{seq: seq - 1 for seq in range(4, 40)}, 40: 2, 41: 3}
+    for channel in (1, 2):
+        for seq, reply_to in replies.items():
+            if channel == 2 and reply_to == 3:
+                reply_to = None  # another channel's threads are other ones
+            first.execute(
+                text(
+                    "INSERT INTO events (channel_id, seq, mid, ts, author_id, kind, is_line, me,"
+                    " reply_to, remove, rev, erased)"
+                    " VALUES (:channel, :seq, '', 0, 1, 'message', 1, 0, :reply_to, 0, :seq, 0)"
+                ),
+                {"channel": channel, "seq": seq, "reply_to": reply_to},
+            )
+    upgrade(first)
+    for channel, root in ((1, 3), (2, 4)):
+        rows = first.execute(
+            text("SELECT seq, thread FROM events WHERE channel_id = :channel"),
+            {"channel": channel},
+        )
+        found = {row.seq: row.thread for row in rows}
+        long = {seq: None if seq == root else root for seq in range(3, 40) if seq >= root}
+        assert {seq: found[seq] for seq in long} == long
+        assert (found[1], found[2], found[40]) == (None, 1, 1)
