@@ -211,6 +211,12 @@ class Plain:
     def update_timeline(self, change: TimelineChanged) -> None:
         """Do nothing: it was said."""
 
+    def step_back(self) -> None:
+        """Do nothing: there is no other conversation."""
+
+    def come_forward(self) -> None:
+        """Do nothing: it is in front."""
+
     def choose(self, seq: int) -> bool:
         """Say a message, if it was said before."""
         channel = self._conversation.desk.current or ""

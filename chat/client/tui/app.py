@@ -136,7 +136,7 @@ class ChatApp(App[None]):
     def on_exit_app(self) -> None:
         """Keep what is typed, whoever ends the program: a person, a signal, a closed terminal."""
         if isinstance(main := self.screen_stack[0] if self.screen_stack else None, MainScreen):
-            main.conversation.close()
+            main.seats.close()
 
     def notify(
         self,
@@ -190,7 +190,7 @@ class ChatApp(App[None]):
     def _take_in(self) -> None:
         if not self._is_ready:
             return
-        self._main.take_in(self.core.drain())
+        self._main.take_in()
 
     def _keep_theme(self, name: str) -> None:
         self.core.save_pref(_THEME, name)

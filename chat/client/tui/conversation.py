@@ -22,7 +22,6 @@ from chat.client.tui.listings import AddRows
 from chat.client.tui.port import CorePort
 from chat.client.tui.reading import Reading
 from chat.client.tui.sheet import Aim, Sheet, check_length
-from chat.client.tui.trail import Trail
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
@@ -56,6 +55,12 @@ class View(bench.View, Protocol):
     def choose(self, seq: int) -> bool:
         """Show a message here, with the cursor on it; False: it is not there."""
 
+    def step_back(self) -> None:
+        """Let another conversation be shown; until `come_forward` what is composed lies aside."""
+
+    def come_forward(self) -> None:
+        """Show this conversation from now on; what it shows is told next."""
+
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""
 
@@ -82,7 +87,13 @@ class Conversation:
     """One person's side of all conversations; see the module's docstring."""
 
     def __init__(
-        self, core: CorePort, view: View, user: str = "", *, typing: Typing = "both"
+        self,
+        core: CorePort,
+        view: View,
+        user: str = "",
+        *,
+        typing: Typing = "both",
+        came_to: Callable[[str], object] = lambda channel: None,
     ) -> None:
         self.core = core
         self.view = view
@@ -90,7 +101,7 @@ class Conversation:
         self._tells_typing = typing in ("both", "tell")
         self.status: Status = "online"
         self.reading = Reading(core)
-        self.trail = Trail()
+        self._came_to = came_to
         self.catching_up = CatchingUp(self)
         self._sheets: dict[str, Sheet] = {}
         self._wanted: str | None = None
@@ -141,44 +152,43 @@ class Conversation:
 
     # Where one is.
 
-    def open_channel(self, channel: str, *, by_jump: bool = False) -> None:
+    def open_channel(self, channel: str) -> None:
         """Show a channel, with what was being written in it."""
         self._wanted = None
-        if channel == self.desk.current:
-            return
+        if channel != self.desk.current:
+            self._move_to(channel)
+            self._show()
+
+    def _move_to(self, channel: str) -> None:
         self._put_away()
-        self.desk.move_to(channel, by_jump=by_jump)
-        self.trail.came_to(channel)
-        self.reading.opened()
-        sheet = self._sheets.setdefault(channel, Sheet(self.core.draft(channel)))
-        self.view.compose_with(sheet.text, channel)
-        read = self.desk.info.read if self.desk.info else 0
-        self.view.show_timeline(channel, self.desk.user, read)
-        self.core.open_channel(channel)
+        self.desk.move_to(channel)
+        self._sheets.setdefault(channel, Sheet(self.core.draft(channel)))
         self.core.save_pref(_LAST_CHANNEL, channel)
+
+    def _show(self) -> None:
+        """Show the current channel, if there is one."""
+        channel = self.desk.current or ""
+        self.reading.opened()
+        self.view.compose_with(self._sheet_of(channel).text, channel)
+        if channel:
+            self._came_to(channel)
+            read = self.desk.info.read if self.desk.info else 0
+            self.view.show_timeline(channel, self.desk.user, read)
+            self.core.open_channel(channel)
         self.redraw()
 
-    def go(self, step: int) -> None:
-        """Show the next or the previous channel of the list."""
-        if channel := self.desk.neighbour(step):
-            self.open_channel(channel)
+    def step_back(self) -> None:
+        """Let another conversation be shown."""
+        self._put_away()
+        self.view.step_back()
 
-    def go_along(self, step: int) -> None:
-        """Go back (-1) or forward (1) on the way one came."""
-        if channel := self.trail.step(step, self.desk.channels):
-            self.open_channel(channel)
-
-    def go_to_last(self) -> None:
-        """Show the channel that was shown before; again, and one is back."""
-        if self.desk.previous in self.desk.channels:
-            self.open_channel(self.desk.previous)
-
-    def go_where_it_matters(self) -> None:
-        """Show what waits most urgently; once nothing does, return to where one began."""
-        if channel := self.desk.where_it_matters():
-            self.open_channel(channel, by_jump=True)
-        else:
-            self.view.say("Nothing unread.")
+    def come_forward(self, channel: str, *, is_watched: bool) -> None:
+        """Be the one that is shown, with that channel (empty: the one that was shown last)."""
+        if channel and channel != self.desk.current:
+            self._move_to(channel)
+        self.view.come_forward()
+        self._show()
+        self.reading.watched(is_watched)
 
     def close(self) -> None:
         """Keep what is typed, before the program ends."""

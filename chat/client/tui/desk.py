@@ -1,11 +1,12 @@
-"""What lies on the desk: the updates of the core, folded into what the widgets around the timeline
-show, and the rules for moving between channels. No widget, no core.
+"""What lies on the desk: the updates of one core, folded into what the widgets around the timeline
+show. No widget, no core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from heapq import nlargest
+from time import monotonic
 
 from chat.client.state import (
     ChannelInfo,
@@ -22,7 +23,7 @@ from chat.client.state import (
 )
 from chat.text import is_direct
 
-__all__ = ["Desk", "Recent", "title_of", "weight"]
+__all__ = ["Desk", "Recent", "title_of"]
 
 _RECENT_MAX = 400
 _NUMBERED = 20
@@ -99,8 +100,18 @@ class Recent:
 class Desk:
     """The state of the screens; `current` is the channel that is shown."""
 
-    def __init__(self, user: str = "", *, shows_typing: bool = True) -> None:
+    def __init__(
+        self,
+        user: str = "",
+        *,
+        shows_typing: bool = True,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self.connection = ConnectionChanged(Link.CONNECTING)
+        self.trouble: ConnectionChanged | None = None
+        """Why there is no connection; it stays while a new attempt is under way."""
+        self._clock = clock
+        self._retry_at = 0.0
         self.user = user
         self.channels: dict[str, ChannelInfo] = {}
         self.current: str | None = None
@@ -109,15 +120,11 @@ class Desk:
         self._shows_typing = shows_typing
         self._typing: dict[str, tuple[str, ...]] = {}
         self._recent: dict[str, Recent] = {}
-        self._origin: str | None = None
 
     def apply(self, update: Update) -> None:
         """Take in one update."""
         if isinstance(update, ConnectionChanged):
-            self.connection = update
-            self.user = update.user or self.user
-            if update.link is not Link.ONLINE:
-                self._typing.clear()
+            self._connect(update)
         elif isinstance(update, ChannelsChanged):
             self.channels = {info.name: info for info in update.channels}
         elif isinstance(update, TimelineChanged):
@@ -126,6 +133,22 @@ class Desk:
             self.members[update.channel] = update
         elif isinstance(update, TypingChanged) and self._shows_typing:
             self._typing[update.channel] = update.names
+
+    def _connect(self, update: ConnectionChanged) -> None:
+        self.connection = update
+        self.user = update.user or self.user
+        self._retry_at = self._clock() + (update.retry_in or 0.0)
+        if update.link is not Link.ONLINE:
+            self._typing.clear()
+        if update.link in (Link.ONLINE, Link.STOPPED):
+            self.trouble = None
+        elif update.link is not Link.CONNECTING and update.detail:
+            self.trouble = update
+
+    @property
+    def retry_in(self) -> float:
+        """Seconds until the next attempt to connect."""
+        return max(self._retry_at - self._clock(), 0.0)
 
     def recent(self, channel: str) -> Recent:
         """Return the newest messages of a channel."""
@@ -154,42 +177,10 @@ class Desk:
         found.pop(self.user, None)
         return tuple(found)
 
-    def move_to(self, channel: str, *, by_jump: bool = False) -> None:
-        """Make `channel` the current one; a move that is no jump ends a tour of the unread."""
+    def move_to(self, channel: str) -> None:
+        """Make `channel` the current one."""
         if channel != self.current:
             self.previous, self.current = self.current, channel
-        if not by_jump:
-            self._origin = None
-
-    def neighbour(self, step: int) -> str | None:
-        """Return the channel `step` places further in the list, round its end."""
-        names = list(self.channels)
-        if not names:
-            return None
-        if self.current not in names:
-            return names[0]
-        return names[(names.index(self.current) + step) % len(names)]
-
-    def mention_elsewhere(self, step: int) -> tuple[str, int] | None:
-        """Return the nearest loaded mention in the channels after this one, or before it."""
-        infos = list(self._from_current())
-        for info in infos if step > 0 else reversed(infos):
-            if found := self.recent(info.name).mentions(self.user):
-                return info.name, found[0 if step > 0 else -1]
-        return None
-
-    def where_it_matters(self) -> str | None:
-        """Return where to go next: a mention, a direct message, a message; then where one began.
-
-        None once nothing is left to read and one is where one began.
-        """
-        waiting = [info for info in self._from_current() if info.unread or info.mentions]
-        if waiting:
-            if self._origin is None:
-                self._origin = self.current
-            return max(waiting, key=weight).name
-        origin, self._origin = self._origin, None
-        return origin if origin in self.channels and origin != self.current else None
 
     def to_answer(self) -> int:
         """Return how many messages wait that were meant for this person."""
@@ -197,15 +188,3 @@ class Desk:
             info.unread if is_direct(info.name) else info.mentions
             for info in self.channels.values()
         )
-
-    def _from_current(self) -> Iterable[ChannelInfo]:
-        infos = list(self.channels.values())
-        at = next((i for i, info in enumerate(infos) if info.name == self.current), -1)
-        return infos[at + 1 :] + infos[: max(at, 0)]
-
-
-def weight(info: ChannelInfo) -> int:
-    """Return how much unread lines of a channel matter: a mention, a direct message, a message."""
-    if info.mentions:
-        return 2
-    return 1 if is_direct(info.name) else 0

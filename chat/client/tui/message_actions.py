@@ -11,6 +11,7 @@ from chat.client.state import Delivery, Message
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.links import can_open, first_link, is_web_link
 from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji
+from chat.client.tui.seats import Seats
 
 __all__ = ["MessageActions"]
 
@@ -18,13 +19,13 @@ __all__ = ["MessageActions"]
 class MessageActions:
     """Carries out what is asked for a message; dialogs open over `screen`."""
 
-    def __init__(self, screen: Screen[Any], conversation: Conversation) -> None:
+    def __init__(self, screen: Screen[Any], seats: Seats) -> None:
         self._screen = screen
-        self._conversation = conversation
+        self._seats = seats
         self._by_name: dict[str, Callable[[Message], None]] = {
-            "reply": conversation.begin_reply,
+            "reply": lambda message: self._conversation.begin_reply(message),
             "react": self._react,
-            "edit": conversation.begin_edit,
+            "edit": lambda message: self._conversation.begin_edit(message),
             "delete": self._delete,
             "copy": self._copy,
             "open": self._open,
@@ -44,6 +45,10 @@ class MessageActions:
         else:
             self._screen.app.copy_to_clipboard(url)
             self._say("The link is in the clipboard.")
+
+    @property
+    def _conversation(self) -> Conversation:
+        return self._seats.front.conversation
 
     def _say(self, text: str) -> None:
         self._conversation.view.say(text)

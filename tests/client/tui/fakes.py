@@ -229,6 +229,12 @@ class FakeView:
     def update_timeline(self, change: TimelineChanged) -> None:
         self.done.append(("update_timeline", change.channel))
 
+    def step_back(self) -> None:
+        self.done.append(("step_back",))
+
+    def come_forward(self) -> None:
+        self.done.append(("come_forward",))
+
     def unread_from(self) -> int | None:
         return 1
 

@@ -6,6 +6,7 @@ import pytest
 from textual import events
 
 from chat.client.tui.completing import Sources
+from chat.client.tui.spots import Spot
 from tests.client.tui.writing import Harness
 
 
@@ -16,7 +17,7 @@ def app() -> Harness:
 
 async def test_enter_sends_the_text_for_the_subject_it_was_written_for(app: Harness) -> None:
     async with app.run_test() as pilot:
-        app.composer.load("", "#tea")
+        app.composer.load("", Spot(1, "#tea"))
         await pilot.press(*"hi", "enter")
         await pilot.pause()
         assert app.of("sent") == [("sent", "hi", "#tea")]

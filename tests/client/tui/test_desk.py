@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from chat.client.state import (
     ChannelsChanged,
     ConnectionChanged,
@@ -87,39 +85,17 @@ def test_nobody_types_while_there_is_no_connection() -> None:
     assert list(desk.typing) == []
 
 
-def test_the_neighbours_of_a_channel_go_round() -> None:
-    desk = desk_with(info("#a"), info("#general"), info("#z"))
-    assert desk.neighbour(1) == "#z"
-    assert desk.neighbour(2) == "#a"
-    assert desk.neighbour(-2) == "#z"
-    assert Desk().neighbour(1) is None
-
-
-@pytest.mark.feature("reading.tour")
-def test_a_tour_of_the_unread_goes_by_weight_and_ends_where_it_began() -> None:
-    channels = {
-        "#a": info("#a", unread=5),
-        "#general": info("#general"),
-        "#m": info("#m", unread=1, mentions=1),
-        "@alice,me": info("@alice,me", unread=1),
-    }
-    desk = desk_with(*channels.values())
-    visited = []
-    while (channel := desk.where_it_matters()) is not None:
-        visited.append(channel)
-        channels[channel] = info(channel)
-        desk.apply(ChannelsChanged(tuple(channels.values())))
-        desk.move_to(channel, by_jump=True)
-    assert visited == ["#m", "@alice,me", "#a", "#general"]
-
-
-def test_moving_by_hand_ends_the_tour() -> None:
-    desk = desk_with(info("#a", unread=5), info("#general"), info("#z"))
-    assert desk.where_it_matters() == "#a"
-    desk.move_to("#a", by_jump=True)
-    desk.move_to("#z")
-    desk.apply(ChannelsChanged((info("#a"), info("#general"), info("#z"))))
-    assert desk.where_it_matters() is None
+def test_trouble_stays_while_a_new_attempt_is_under_way() -> None:
+    now = 100.0
+    desk = Desk("me", clock=lambda: now)
+    trouble = ConnectionChanged(Link.WAITING, "no route", retry_in=8.0)
+    desk.apply(trouble)
+    now += 3.0
+    assert (desk.trouble, desk.retry_in) == (trouble, 5.0)
+    desk.apply(ConnectionChanged(Link.CONNECTING))
+    assert (desk.trouble, desk.retry_in) == (trouble, 0.0)
+    desk.apply(ConnectionChanged(Link.ONLINE))
+    assert desk.trouble is None
 
 
 def test_mentions_and_direct_messages_want_an_answer_others_do_not() -> None:

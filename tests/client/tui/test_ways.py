@@ -8,22 +8,10 @@ import pytest
 
 from chat.client.state import ChannelsChanged, TimelineChanged
 from chat.client.tui.timeline import Timeline
-from chat.client.tui.trail import Trail
 from tests.client.tui.conftest import Desktop
 from tests.client.tui.fakes import info, said
 
 CHANNELS = (info("#general", head=90), info("#tea", head=2), info("@alice,me", head=1))
-
-
-def test_a_trail_goes_back_and_forward_and_forgets_what_lay_ahead() -> None:
-    trail, known = Trail(), {"a", "b", "c", "d"}
-    for stop in "abc":
-        trail.came_to(stop)
-    assert [trail.step(-1, known), trail.step(-1, known), trail.step(-1, known)] == ["b", "a", None]
-    assert trail.step(1, known) == "b"
-    trail.came_to("d")
-    assert trail.step(1, known) is None
-    assert trail.step(-1, known - {"b"}) == "a"
 
 
 @pytest.mark.feature("around.ways")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from textual.message import Message
 
 from chat.client.tui.completing import Completion
+from chat.client.tui.spots import Spot
 
 __all__ = [
     "Dismissed",
@@ -28,7 +29,7 @@ class Submitted(Message, namespace="composer"):
     """Enter was pressed: `text` is for `subject`, and has been taken out of the composer."""
 
     text: str
-    subject: str
+    subject: Spot
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Drafted(Message, namespace="composer"):
     """The text has been at rest for a moment, and is worth keeping."""
 
     text: str
-    subject: str
+    subject: Spot
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Typing(Message, namespace="composer"):
     """A message is being written here, or is no more."""
 
     active: bool
-    subject: str
+    subject: Spot
 
 
 @dataclass

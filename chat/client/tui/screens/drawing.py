@@ -1,4 +1,4 @@
-"""The conversation's desk, drawn into the widgets around the timeline."""
+"""What lies on the desks, drawn into the widgets around the timeline."""
 
 from __future__ import annotations
 
@@ -11,24 +11,35 @@ from chat.client.tui.completing import Sources
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import line
+from chat.client.tui.seats import Seats
 from chat.client.tui.sheet import Aim, Sheet
+from chat.client.tui.spots import places
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.activity import ActivityBar
-from chat.client.tui.widgets.bars import ChannelHeader, ContextBar, StatusBar, TypingLine
+from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.empty_state import EmptyState
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
 
-__all__ = ["draw", "window_title"]
+__all__ = ["draw", "draw_lists", "window_title"]
+
+
+def draw_lists(screen: Screen[Any], seats: Seats) -> None:
+    """Show the channels of all servers."""
+    groups, here = seats.groups(), seats.here
+    screen.query_one(Sidebar).show(groups, here)
+    activity = screen.query_one(ActivityBar)
+    activity.places, activity.here = tuple(places(groups)), here
 
 
 def draw(screen: Screen[Any], conversation: Conversation) -> None:
-    """Give every widget what it shows; each draws only what is new to it."""
+    """Give every other widget what it shows of the conversation in front.
+
+    Each draws only what is new to it.
+    """
     desk = conversation.desk
-    screen.query_one(Sidebar).show(tuple(desk.channels.values()), desk.current)
-    activity = screen.query_one(ActivityBar)
-    activity.channels, activity.current = tuple(desk.channels.values()), desk.current
+    screen.query_one(Banner).show(desk.trouble)
     header = screen.query_one(ChannelHeader)
     header.channel, header.server = desk.info, desk.connection.server
     header.is_peeking = conversation.reading.is_peeking
@@ -41,7 +52,7 @@ def draw(screen: Screen[Any], conversation: Conversation) -> None:
     _draw_context(screen.query_one(ContextBar), conversation.sheet)
     status = screen.query_one(StatusBar)
     status.connection, status.user = desk.connection, desk.user
-    status.status = conversation.status
+    status.status, status.remaining = conversation.status, desk.retry_in
     composer = screen.query_one(Composer)
     themes = ("dark", "light", *sorted(screen.app.available_themes))
     said = desk.recent(desk.current or "").numbered()
@@ -49,12 +60,12 @@ def draw(screen: Screen[Any], conversation: Conversation) -> None:
     composer.placeholder = line(_placeholder(desk.info))
 
 
-def window_title(conversation: Conversation) -> str:
+def window_title(seats: Seats) -> str:
     """Return what the terminal's window should be called; foreign text, not yet harmless."""
-    info = conversation.desk.info
+    info = seats.front.conversation.desk.info
     if info is None:
         return "chat"
-    waiting = conversation.desk.to_answer()
+    waiting = seats.to_answer()
     return f"({waiting}) {title_of(info)} – chat" if waiting else f"{title_of(info)} – chat"
 
 

@@ -6,8 +6,7 @@ has on its desk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from time import monotonic
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -19,7 +18,6 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from chat.client.config import ClientSettings
-from chat.client.state import ConnectionChanged, Update
 from chat.client.tui.bench import Pane
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.keys import KeyRow
@@ -31,6 +29,8 @@ from chat.client.tui.screens.switcher import pick_anything
 from chat.client.tui.screens.view import ScreenView
 from chat.client.tui.screens.ways import Ways
 from chat.client.tui.screens.writing import Writing
+from chat.client.tui.seats import Seats
+from chat.client.tui.spots import Spot
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,
@@ -76,13 +76,27 @@ class MainScreen(Screen[None]):
     def __init__(self, core: CorePort, settings: ClientSettings, keys: Sequence[KeyRow]) -> None:
         super().__init__()
         self._panes = Panes(self)
+        self._keys = tuple(keys)
         self._joins = settings.joins
-        view = ScreenView(self, self._panes, keys)
-        self.conversation = Conversation(core, view, settings.name, typing=settings.typing)
-        self._actions = MessageActions(self, self.conversation)
-        self._writing = Writing(self, self.conversation)
-        self._ways = Ways(self, self.conversation)
-        self._retry_at: float | None = None
+        self.seats = Seats(self._converse)
+        self.seats.add(settings, core)
+        self._actions = MessageActions(self, self.seats)
+        self._writing = Writing(self, self.seats)
+        self._ways = Ways(self, self.seats)
+
+    def _converse(self, seat: int, settings: ClientSettings, core: CorePort) -> Conversation:
+        return Conversation(
+            core,
+            ScreenView(self, seat, self.seats, self._panes, self._keys),
+            settings.name,
+            typing=settings.typing,
+            came_to=lambda channel: self.seats.came_to(Spot(seat, channel)),
+        )
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation in front."""
+        return self.seats.front.conversation
 
     def compose(self) -> ComposeResult:
         """Lay out the widgets."""
@@ -114,15 +128,9 @@ class MainScreen(Screen[None]):
         self.set_interval(0.5, self._count_down)
         self.conversation.redraw()
 
-    def take_in(self, updates: Iterable[Update]) -> None:
-        """Show what the core told."""
-        for update in updates:
-            if isinstance(update, ConnectionChanged):
-                wait = update.retry_in
-                self._retry_at = None if wait is None else monotonic() + wait
-                self.query_one(Banner).show(update)
-                self._count_down()
-        self.conversation.take_in(updates)
+    def take_in(self) -> None:
+        """Show what the cores told."""
+        self.seats.take_in()
 
     def on_resize(self) -> None:
         """Let the lists at the sides step aside where it is narrow."""
@@ -158,8 +166,7 @@ class MainScreen(Screen[None]):
         self.query_one(TypingLine).below = below
 
     def _count_down(self) -> None:
-        left = 0.0 if self._retry_at is None else max(self._retry_at - monotonic(), 0.0)
-        self.query_one(StatusBar).remaining = left
+        self.query_one(StatusBar).remaining = self.conversation.desk.retry_in
 
     # What is done with keys, and in the command palette.
 
@@ -173,15 +180,15 @@ class MainScreen(Screen[None]):
 
     def action_switch(self) -> None:
         """Choose a channel, a person or a command by a few letters."""
-        pick_anything(self, self.conversation, self.begin_command)
+        pick_anything(self, self.seats, self.begin_command)
 
     def action_unread(self) -> None:
         """Go where somebody waits."""
-        self.conversation.go_where_it_matters()
+        self.seats.go_where_it_matters()
 
     def action_go(self, step: int) -> None:
         """Go to the next or the previous channel."""
-        self.conversation.go(step)
+        self.seats.go(step)
 
     def action_find(self, name: str) -> None:
         """Go back, forward, to what is unread, to a mention."""
@@ -189,7 +196,7 @@ class MainScreen(Screen[None]):
 
     def action_go_to(self, number: int) -> None:
         """Go to the channel at a place of the list."""
-        self._ways.go_to(number)
+        self.seats.go_to(number)
 
     def action_toggle_pane(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""
@@ -219,15 +226,18 @@ class MainScreen(Screen[None]):
 
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
-        self.conversation.submit(event.text, event.subject)
+        if seat := self.seats.at(event.subject.seat):
+            seat.conversation.submit(event.text, event.subject.channel)
 
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:
-        self.conversation.drafted(event.text, event.subject)
+        if seat := self.seats.at(event.subject.seat):
+            seat.conversation.drafted(event.text, event.subject.channel)
 
     @on(Composer.Typing)
     def _typing(self, event: Composer.Typing) -> None:
-        self.conversation.typing(event.active, event.subject)
+        if seat := self.seats.at(event.subject.seat):
+            seat.conversation.typing(event.active, event.subject.channel)
 
     @on(Composer.Offered)
     def _offered(self, event: Composer.Offered) -> None:
@@ -268,7 +278,7 @@ class MainScreen(Screen[None]):
 
     @on(Sidebar.ChannelChosen)
     def _channel_chosen(self, event: Sidebar.ChannelChosen) -> None:
-        self.conversation.open_channel(event.channel)
+        self.seats.open(event.spot)
 
     @on(MemberList.MemberChosen)
     def _member_chosen(self, event: MemberList.MemberChosen) -> None:

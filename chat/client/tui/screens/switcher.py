@@ -12,8 +12,10 @@ from chat.client.slash import COMMANDS, Command
 from chat.client.state import ChannelInfo
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
-from chat.client.tui.desk import Desk, title_of, weight
+from chat.client.tui.desk import title_of
 from chat.client.tui.screens.dialogs import pick
+from chat.client.tui.seats import Seats
+from chat.client.tui.spots import Place, weight
 from chat.text import is_direct
 
 __all__ = ["pick_anything"]
@@ -21,19 +23,21 @@ __all__ = ["pick_anything"]
 Act = Callable[[], object]
 
 
-def pick_anything(
-    screen: Screen[Any], conversation: Conversation, begin: Callable[[str], None]
-) -> None:
+def pick_anything(screen: Screen[Any], seats: Seats, begin: Callable[[str], None]) -> None:
     """Choose where to go or what to do; `begin` lets the person write what a command needs."""
-    desk = conversation.desk
+    conversation = seats.front.conversation
     offers: dict[str, tuple[Choice, Act]] = {}
-    for info in _channels(desk):
-        sign = "@" if is_direct(info.name) else ""
-        label = f"{sign}{title_of(info)}"
-        offers[label] = (Choice(label, label, _note(info)), partial(_open, conversation, info.name))
-    for name in desk.names:
+    for place, server in _places(seats):
+        sign = "@" if is_direct(place.info.name) else ""
+        label = f"{sign}{title_of(place.info)}"
+        key = f"{place.spot.seat} {label}"
+        offers[key] = (
+            Choice(key, label, _note(place.info, server)),
+            partial(seats.open, place.spot),
+        )
+    for name in conversation.desk.names:
         label = f"@{name}"
-        if label not in offers:
+        if f"{seats.here.seat} {label}" not in offers:
             write = partial(conversation.write_to, name)
             offers[label] = (Choice(label, label, "write to them directly"), write)
     for command in COMMANDS:
@@ -43,15 +47,17 @@ def pick_anything(
     pick(screen, "Go to a channel or a person, or run a command", choices, lambda k: offers[k][1]())
 
 
-def _channels(desk: Desk) -> Iterator[ChannelInfo]:
-    """Return what waits, then where one was last, then the others."""
-    infos = [info for info in desk.channels.values() if info.name != desk.current]
-    infos.sort(key=lambda info: (-weight(info) if info.unread else 1, info.name != desk.previous))
-    yield from infos
+def _places(seats: Seats) -> Iterator[tuple[Place, str]]:
+    """Return what waits, then where one was last, then the others; each with its server."""
+    titles = {group.seat: group.title for group in seats.groups()}
+    found = [place for place in seats.places() if place.spot != seats.here]
+    found.sort(key=lambda place: (_urgency(place.info), place.spot != seats.before))
+    for place in found:
+        yield place, titles[place.spot.seat] if len(titles) > 1 else ""
 
 
-def _open(conversation: Conversation, channel: str) -> None:
-    conversation.open_channel(channel)
+def _urgency(info: ChannelInfo) -> int:
+    return -weight(info) if info.unread else 1
 
 
 def _run(conversation: Conversation, begin: Callable[[str], None], command: Command) -> Act:
@@ -61,10 +67,10 @@ def _run(conversation: Conversation, begin: Callable[[str], None], command: Comm
     return partial(begin, f"/{command.name} ")
 
 
-def _note(info: ChannelInfo) -> str:
+def _note(info: ChannelInfo, server: str) -> str:
     counts = []
     if info.mentions:
         counts.append(f"@{info.mentions}")
     if info.unread:
         counts.append(f"{info.unread} unread")
-    return " · ".join([*counts, info.topic] if info.topic else counts)
+    return " · ".join(filter(None, [server, *counts, info.topic]))

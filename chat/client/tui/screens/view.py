@@ -16,10 +16,12 @@ from chat.client.tui.desk import title_of
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.listings import AddRows
 from chat.client.tui.screens.dialogs import pick
-from chat.client.tui.screens.drawing import draw, window_title
+from chat.client.tui.screens.drawing import draw, draw_lists, window_title
 from chat.client.tui.screens.help import HelpScreen
 from chat.client.tui.screens.inbox import Inbox
 from chat.client.tui.screens.panes import Panes
+from chat.client.tui.seats import Seats
+from chat.client.tui.spots import Spot
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.bars import StatusBar
@@ -33,29 +35,56 @@ _MESSAGE_HINTS = {"message.reply": "reply", "message.react": "react", "message.e
 
 
 class ScreenView:
-    """The `View` of a conversation on `screen`; see there for what each method promises."""
+    """The `View` of the conversation at `seat` on `screen`; see there for what each promises.
 
-    def __init__(self, screen: Screen[Any], panes: Panes, keys: Sequence[KeyRow]) -> None:
+    While another is in front, what would lie in the composer lies aside here.
+    """
+
+    def __init__(
+        self, screen: Screen[Any], seat: int, seats: Seats, panes: Panes, keys: Sequence[KeyRow]
+    ) -> None:
         self._screen = screen
+        self._seat = seat
+        self._seats = seats
+        self._aside: str | None = None
         self._panes = panes
         self._keys = tuple(keys)
         self._places: dict[str, Place | None] = {}
         self._opened: str | None = None
 
+    def step_back(self) -> None:
+        """Let another conversation be shown; remember where the timeline was."""
+        self._aside = self.composed()
+        if self._opened is not None:
+            self._places[self._opened] = self._screen.query_one(Timeline).place
+            self._opened = None
+
+    def come_forward(self) -> None:
+        """Show this conversation from now on."""
+        self._aside = None
+
     def composed(self) -> str:
         """Return the text in the composer."""
-        return self._screen.query_one(Composer).text
+        return self._screen.query_one(Composer).text if self._aside is None else self._aside
 
     def compose_with(self, text: str, channel: str) -> None:
         """Put a text into the composer, for that channel."""
-        self._screen.query_one(Composer).load(text, channel)
+        if self._aside is None:
+            self._screen.query_one(Composer).load(text, Spot(self._seat, channel))
+        else:
+            self._aside = text
 
     def give_back(self, text: str) -> None:
         """Put a text that was not sent back into the composer."""
-        self._screen.query_one(Composer).give_back(text)
+        if self._aside is None:
+            self._screen.query_one(Composer).give_back(text)
+        else:
+            self._aside = "\n".join(filter(None, (text, self._aside)))
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
         """Show a channel's timeline; its lines come later."""
+        if self._aside is not None:
+            return
         timeline = self._screen.query_one(Timeline)
         if self._opened is not None:
             self._places[self._opened] = timeline.place
@@ -64,6 +93,8 @@ class ScreenView:
 
     def update_timeline(self, change: TimelineChanged) -> None:
         """Bring the timeline up to date; the first page of a channel puts it where it was left."""
+        if self._aside is not None:
+            return
         timeline = self._screen.query_one(Timeline)
         timeline.apply(change)
         if change.reset and change.channel in self._places:
@@ -72,7 +103,7 @@ class ScreenView:
     def choose(self, seq: int) -> bool:
         """Show a message of the timeline, with the cursor on it."""
         timeline = self._screen.query_one(Timeline)
-        if not timeline.choose(seq):
+        if self._aside is not None or not timeline.choose(seq):
             return False
         timeline.focus()
         return True
@@ -107,13 +138,16 @@ class ScreenView:
         """Show what lies on the desk."""
         if not self._screen.is_mounted:
             return
+        draw_lists(self._screen, self._seats)
+        self._screen.app.title = window_title(self._seats)
+        if self._aside is not None:
+            return
         draw(self._screen, conversation)
         is_choosing = self._screen.query_one(Timeline).has_focus
         wanted = _MESSAGE_HINTS if is_choosing else _HINTS
         self._screen.query_one(StatusBar).hints = tuple(
             (row.keys[0], wanted[row.id]) for row in self._keys if row.id in wanted
         )
-        self._screen.app.title = window_title(conversation)
 
     def alert(self) -> None:
         """Ring for a person who looks elsewhere."""

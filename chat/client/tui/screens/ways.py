@@ -9,23 +9,24 @@ from typing import Any
 from textual.screen import Screen
 
 from chat.client.tui.conversation import Conversation
+from chat.client.tui.seats import Seats
 from chat.client.tui.timeline import Timeline
 
 __all__ = ["Ways"]
 
 
 class Ways:
-    """Finds what is called `name` in the conversation on `screen`, and goes there."""
+    """Finds what is called `name` in the conversations on `screen`, and goes there."""
 
-    def __init__(self, screen: Screen[Any], conversation: Conversation) -> None:
+    def __init__(self, screen: Screen[Any], seats: Seats) -> None:
         self._screen = screen
-        self._conversation = conversation
+        self._seats = seats
         self._by_name: dict[str, Callable[[], None]] = {
-            "back": partial(conversation.go_along, -1),
-            "forward": partial(conversation.go_along, 1),
-            "last": conversation.go_to_last,
-            "first_unread": conversation.catching_up.show_unread,
-            "inbox": conversation.catching_up.show_inbox,
+            "back": partial(seats.go_along, -1),
+            "forward": partial(seats.go_along, 1),
+            "last": seats.go_to_last,
+            "first_unread": lambda: self._conversation.catching_up.show_unread(),
+            "inbox": lambda: self._conversation.catching_up.show_inbox(),
             "peek": self._peek,
             "mention_before": partial(self._mention, -1),
             "mention_after": partial(self._mention, 1),
@@ -35,11 +36,9 @@ class Ways:
         """Go where `name` leads."""
         self._by_name[name]()
 
-    def go_to(self, number: int) -> None:
-        """Show the channel that is listed at a place, counted from 1."""
-        names = list(self._conversation.desk.channels)
-        if number <= len(names):
-            self._conversation.open_channel(names[number - 1])
+    @property
+    def _conversation(self) -> Conversation:
+        return self._seats.front.conversation
 
     def _peek(self) -> None:
         if channel := self._conversation.desk.current:
@@ -47,11 +46,8 @@ class Ways:
 
     def _mention(self, step: int) -> None:
         """Go to the nearest mention here, then to those that are loaded of other channels."""
-        conversation = self._conversation
         seq = self._screen.query_one(Timeline).mention(step)
         if seq is not None:
-            conversation.view.choose(seq)
-        elif found := conversation.desk.mention_elsewhere(step):
-            conversation.catching_up.jump(*found)
+            self._conversation.view.choose(seq)
         else:
-            conversation.view.say("No further mention of you is loaded.")
+            self._seats.go_to_mention(step)

@@ -8,8 +8,8 @@ from textual.app import SuspendNotSupported
 from textual.screen import Screen
 
 from chat.client.tui import editor
-from chat.client.tui.conversation import Conversation
 from chat.client.tui.screens.dialogs import confirm_paste
+from chat.client.tui.seats import Seats
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.preview import Preview
 from chat.errors import ChatError
@@ -20,9 +20,9 @@ __all__ = ["Writing"]
 class Writing:
     """Serves the composer of `screen`."""
 
-    def __init__(self, screen: Screen[Any], conversation: Conversation) -> None:
+    def __init__(self, screen: Screen[Any], seats: Seats) -> None:
         self._screen = screen
-        self._conversation = conversation
+        self._seats = seats
 
     def ask_paste(self, text: str) -> None:
         """Ask before a lot of text is inserted."""
@@ -37,10 +37,12 @@ class Writing:
             with self._screen.app.suspend():
                 after = editor.edit(before)
         except ChatError as exc:
-            self._conversation.view.say(str(exc), "warning")
+            self._seats.front.conversation.view.say(str(exc), "warning")
             return
         except SuspendNotSupported:
-            self._conversation.view.say("An editor cannot be started from here.", "warning")
+            self._seats.front.conversation.view.say(
+                "An editor cannot be started from here.", "warning"
+            )
             return
         if after != before:
             composer.rewrite(after)
@@ -55,7 +57,7 @@ class Writing:
         """Bring the preview up to date, if it is shown."""
         preview = self._screen.query_one(Preview)
         if preview.display:
-            preview.show(self._composer.text, self._conversation.desk.user)
+            preview.show(self._composer.text, self._seats.front.conversation.desk.user)
 
     @property
     def _composer(self) -> Composer:

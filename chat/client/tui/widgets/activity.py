@@ -8,8 +8,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from chat.client.state import ChannelInfo
-from chat.client.tui.desk import title_of, weight
+from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line
+from chat.client.tui.spots import NOWHERE, Place, Spot, weight
 from chat.client.tui.widgets.badges import badge
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.text import is_direct
@@ -32,9 +33,9 @@ class ActivityBar(Widget):
     }
     """
 
-    channels: reactive[tuple[ChannelInfo, ...]] = reactive(())
+    places: reactive[tuple[Place, ...]] = reactive(())
     """All channels, in their order."""
-    current: reactive[str | None] = reactive(None)
+    here: reactive[Spot] = reactive(NOWHERE)
 
     def render(self) -> Content:
         """Draw the line; what does not fit is counted at its end."""
@@ -47,29 +48,29 @@ class ActivityBar(Widget):
     def on_click(self, event: Click) -> None:
         """Go to the channel that was clicked."""
         at = event.x - self.styles.padding.left
-        for name, part in self._fitting()[0]:
+        for spot, part in self._fitting()[0]:
             if 0 <= at < part.cell_length:
-                self.post_message(Sidebar.ChannelChosen(name))
+                self.post_message(Sidebar.ChannelChosen(spot))
             at -= part.cell_length + len(_GAP)
 
-    def _fitting(self) -> tuple[list[tuple[str, Content]], int]:
+    def _fitting(self) -> tuple[list[tuple[Spot, Content]], int]:
         """Return the channels that fit, and how many are left out."""
         active = [
-            (place, info)
-            for place, info in enumerate(self.channels, 1)
-            if info.name != self.current and badge(info)
+            (number, place)
+            for number, place in enumerate(self.places, 1)
+            if place.spot != self.here and badge(place.info)
         ]
-        active.sort(key=lambda each: -_severity(each[1]))
-        parts = [(info.name, _part(place, info)) for place, info in active]
+        active.sort(key=lambda each: -_severity(each[1].info))
+        parts = [(place.spot, _part(number, place.info)) for number, place in active]
         room = self.content_size.width
         if sum(part.cell_length + len(_GAP) for _, part in parts) - len(_GAP) > room:
             room -= len(f"{_GAP}and {len(parts)} more")
-        fitting: list[tuple[str, Content]] = []
-        for name, part in parts:
+        fitting: list[tuple[Spot, Content]] = []
+        for spot, part in parts:
             room -= part.cell_length + len(_GAP) * bool(fitting)
             if room < 0:
                 break
-            fitting.append((name, part))
+            fitting.append((spot, part))
         return fitting, len(parts) - len(fitting)
 
 
@@ -77,8 +78,8 @@ def _severity(info: ChannelInfo) -> int:
     return weight(info) + 1 if info.unread or info.mentions else 0
 
 
-def _part(place: int, info: ChannelInfo) -> Content:
-    number = f"{place} " if place <= 9 else ""
+def _part(number: int, info: ChannelInfo) -> Content:
+    key = f"{number} " if number <= 9 else ""
     sign = "@" if is_direct(info.name) else ""
     name = elide(line(f"{sign}{title_of(info)}"), _LONGEST)
-    return Content.assemble((number, "$foreground 45%"), name, " ", badge(info))
+    return Content.assemble((key, "$foreground 45%"), name, " ", badge(info))

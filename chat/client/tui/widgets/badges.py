@@ -1,15 +1,23 @@
-"""The signs beside a channel's name: refused, half written, mentions, unread."""
+"""The signs beside names: of a channel (refused, half written, unread) and of a connection."""
 
 from __future__ import annotations
 
 from textual.content import Content
 
-from chat.client.state import ChannelInfo
+from chat.client.state import ChannelInfo, Link
 from chat.text import is_direct
 
-__all__ = ["badge"]
+__all__ = ["LINKS", "badge"]
 
 _MOST = 999
+LINKS: dict[Link, tuple[str, str, str]] = {
+    Link.CONNECTING: ("◌", "$text-warning", "connecting…"),
+    Link.ONLINE: ("●", "$text-success", "online"),
+    Link.WAITING: ("○", "$text-warning", "offline"),
+    Link.REFUSED: ("×", "$text-error", "refused"),
+    Link.STOPPED: ("○", "$foreground 50%", "stopped"),
+}
+"""The sign of a connection, its colour, and its state in a word."""
 
 
 def badge(info: ChannelInfo) -> Content:

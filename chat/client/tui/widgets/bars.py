@@ -18,6 +18,7 @@ from textual.widgets import Static
 from chat.client.state import ChannelInfo, ConnectionChanged, Link
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line, lines
+from chat.client.tui.widgets.badges import LINKS
 from chat.text import is_direct
 
 __all__ = ["Banner", "ChannelHeader", "ContextBar", "StatusBar", "TypingLine"]
@@ -161,15 +162,12 @@ class Banner(Static):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
 
-    def show(self, connection: ConnectionChanged) -> None:
-        """Follow the connection; while a new attempt is under way the banner stays as it is."""
-        trouble = connection.link in (Link.WAITING, Link.REFUSED) and bool(connection.detail)
-        if connection.link in (Link.ONLINE, Link.STOPPED):
-            self.remove_class("-shown")
-        elif trouble:
-            self.set_class(connection.link is Link.REFUSED, "-refused")
-            self.add_class("-shown")
-            self.update(lines(connection.detail))
+    def show(self, trouble: ConnectionChanged | None) -> None:
+        """Say what is wrong; nothing, if nothing is."""
+        self.set_class(trouble is not None, "-shown")
+        if trouble is not None:
+            self.set_class(trouble.link is Link.REFUSED, "-refused")
+            self.update(lines(trouble.detail))
 
 
 class StatusBar(Widget):
@@ -208,7 +206,7 @@ class StatusBar(Widget):
         return Content("   ").join(hints)
 
     def _left(self) -> Content:
-        sign, colour, text = _LINKS[self.connection.link]
+        sign, colour, text = LINKS[self.connection.link]
         if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
             seconds = math.ceil(self.remaining)
             text = f"offline, next try in {seconds:2} s" if seconds > 0 else "offline, trying now"
@@ -220,12 +218,3 @@ class StatusBar(Widget):
         if self.connection.server and self.connection.link is Link.ONLINE:
             parts.append(line(self.connection.server, "$foreground 60%"))
         return Content.styled("  ·  ", "$foreground 40%").join(parts)
-
-
-_LINKS: dict[Link, tuple[str, str, str]] = {
-    Link.CONNECTING: ("◌", "$text-warning", "connecting…"),
-    Link.ONLINE: ("●", "$text-success", "online"),
-    Link.WAITING: ("○", "$text-warning", "offline"),
-    Link.REFUSED: ("×", "$text-error", "refused"),
-    Link.STOPPED: ("○", "$foreground 50%", "stopped"),
-}

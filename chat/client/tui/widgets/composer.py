@@ -25,6 +25,7 @@ from chat.client.tui.composing.offers import Offers
 from chat.client.tui.composing.pulse import Pulse
 from chat.client.tui.history import History
 from chat.client.tui.plain import sendable
+from chat.client.tui.spots import NOWHERE, Spot
 
 __all__ = ["Composer"]
 
@@ -72,14 +73,14 @@ class Composer(Area, inherit_bindings=False):
     def __init__(self, *, id: str | None = None, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(id=id)
         self.sources = Sources()
-        self.subject = ""
+        self.subject = NOWHERE
         self._offers = Offers()
         self._quiet_text = ""
         self._history = History()
         self._pulse = Pulse(clock)
         self._draft_timer: Timer | None = None
 
-    def load(self, text: str, subject: str | None = None) -> None:
+    def load(self, text: str, subject: Spot | None = None) -> None:
         """Put `text`, and what it is for, here instead of what was; the cursor goes to its end."""
         text = sendable(text)
         self._quiet_text = text

@@ -1,4 +1,7 @@
-"""The channel list: who waits for an answer, what is unread, where something is half written."""
+"""The channel list: who waits for an answer, what is unread, where something is half written.
+
+With several servers each is a group: its heading tells how it is connected.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,15 @@ from textual.widgets.option_list import Option
 from chat.client.state import ChannelInfo
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line
-from chat.client.tui.widgets.badges import badge
+from chat.client.tui.spots import NOWHERE, Group, Spot
+from chat.client.tui.widgets.badges import LINKS, badge
 from chat.text import is_direct
 
 __all__ = ["Sidebar"]
 
 
 class Sidebar(OptionList, can_focus=False):
-    """Channels and direct channels in two sections, the current one highlighted."""
+    """Channels and direct channels, the current one highlighted."""
 
     DEFAULT_CSS = """
     Sidebar {
@@ -48,19 +52,19 @@ class Sidebar(OptionList, can_focus=False):
 
     @dataclass
     class ChannelChosen(Message):
-        """A channel was clicked."""
+        """A channel was clicked; or a server (no channel of it)."""
 
-        channel: str
+        spot: Spot
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
-        self._channels: tuple[ChannelInfo, ...] = ()
-        self._current: str | None = None
+        self._groups: tuple[Group, ...] = ()
+        self._here = NOWHERE
 
-    def show(self, channels: tuple[ChannelInfo, ...], current: str | None) -> None:
-        """Show `channels` in their order; `current` is highlighted."""
-        if (channels, current) != (self._channels, self._current):
-            self._channels, self._current = channels, current
+    def show(self, groups: tuple[Group, ...], here: Spot) -> None:
+        """Show the channels of `groups` in their order; `here` is highlighted."""
+        if (groups, here) != (self._groups, self._here):
+            self._groups, self._here = groups, here
             self._fill()
 
     def _fill(self) -> None:
@@ -72,19 +76,19 @@ class Sidebar(OptionList, can_focus=False):
         with self.prevent(OptionList.OptionHighlighted):
             self.set_options(options)
             self.scroll_to(y=top, animate=False, immediate=True)
-            self.highlighted = next(
-                (i for i, option in enumerate(options) if option.id == self._current), None
-            )
+            at = (i for i, option in enumerate(options) if option.id == _key(self._here))
+            self.highlighted = next(at, None)
 
     def _options_for(self, width: int) -> list[Option]:
-        public = [info for info in self._channels if not is_direct(info.name)]
-        direct = [info for info in self._channels if is_direct(info.name)]
-        options = [Option(Content.styled("Channels", "bold"), disabled=True)]
-        options += [Option(_row(info, width), id=info.name) for info in public]
-        if direct:
-            options.append(Option("", disabled=True))
-            options.append(Option(Content.styled("Direct", "bold"), disabled=True))
-            options += [Option(_row(info, width), id=info.name) for info in direct]
+        if len(self._groups) == 1:
+            return _sections(self._groups[0], width)
+        options: list[Option] = []
+        for group in self._groups:
+            if options:
+                options.append(Option("", disabled=True))
+            options.append(Option(_heading(group, width), id=_key(Spot(group.seat, ""))))
+            for infos in _sorted(group):
+                options += _rows(group.seat, infos, width)
         return options
 
     @on(Resize)
@@ -95,7 +99,41 @@ class Sidebar(OptionList, can_focus=False):
     def _choose(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         if event.option_id is not None:
-            self.post_message(self.ChannelChosen(event.option_id))
+            seat, _, channel = event.option_id.partition(" ")
+            self.post_message(self.ChannelChosen(Spot(int(seat), channel)))
+
+
+def _key(spot: Spot) -> str:
+    return f"{spot.seat} {spot.channel}"
+
+
+def _sorted(group: Group) -> tuple[list[ChannelInfo], list[ChannelInfo]]:
+    """Return the channels, and the direct ones."""
+    public = [info for info in group.channels if not is_direct(info.name)]
+    direct = [info for info in group.channels if is_direct(info.name)]
+    return public, direct
+
+
+def _sections(group: Group, width: int) -> list[Option]:
+    """Return the list of the only server: channels and direct channels in two sections."""
+    public, direct = _sorted(group)
+    options = [Option(Content.styled("Channels", "bold"), disabled=True)]
+    options += _rows(group.seat, public, width)
+    if direct:
+        options.append(Option("", disabled=True))
+        options.append(Option(Content.styled("Direct", "bold"), disabled=True))
+        options += _rows(group.seat, direct, width)
+    return options
+
+
+def _rows(seat: int, infos: list[ChannelInfo], width: int) -> list[Option]:
+    return [Option(_row(info, width), id=_key(Spot(seat, info.name))) for info in infos]
+
+
+def _heading(group: Group, width: int) -> Content:
+    sign, colour, _ = LINKS[group.link]
+    name = elide(line(group.title, "bold"), width - 2)
+    return Content.assemble(name, " " * (width - 1 - name.cell_length), (sign, colour))
 
 
 def _row(info: ChannelInfo, width: int) -> Content:

@@ -1,0 +1,204 @@
+"""Several servers in one window: which there are, which is in front, and the ways between all.
+
+Each has a conversation of its own with everything that belongs to it; what happens to one is
+nothing to the others. The channels of all stand in one list, server by server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from urllib.parse import urlsplit
+
+from chat.client.config import ClientSettings
+from chat.client.tui.conversation import Conversation
+from chat.client.tui.port import CorePort
+from chat.client.tui.spots import Group, Place, Spot, Tour, after, neighbour, places
+from chat.client.tui.trail import Trail
+
+__all__ = ["Converse", "Seat", "Seats"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seat:
+    """One name on one server: where it is, and the conversation there."""
+
+    key: int
+    settings: ClientSettings
+    conversation: Conversation
+
+    @property
+    def title(self) -> str:
+        """How the server calls itself; its address, before it has said so."""
+        return self.conversation.desk.connection.server or urlsplit(self.settings.url).netloc
+
+
+Converse = Callable[[int, ClientSettings, CorePort], Conversation]
+"""Makes the conversation of the seat with that key."""
+
+
+class Seats:
+    """All seats, in their order; there is at least one while anything else is asked."""
+
+    def __init__(self, converse: Converse) -> None:
+        self._converse = converse
+        self._keys = count(1)
+        self._seats: dict[int, Seat] = {}
+        self._front = 0
+        self._shown: Spot | None = None
+        self._before: Spot | None = None
+        self._trail = Trail()
+        self._tour = Tour()
+        self._is_jumping = False
+
+    def __iter__(self) -> Iterator[Seat]:
+        return iter(list(self._seats.values()))
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    @property
+    def front(self) -> Seat:
+        """The one that is shown."""
+        return self._seats[self._front]
+
+    @property
+    def here(self) -> Spot:
+        """The channel that is shown."""
+        return Spot(self._front, self.front.conversation.desk.current or "")
+
+    @property
+    def before(self) -> Spot | None:
+        """The channel that was shown before."""
+        return self._before
+
+    def at(self, key: int) -> Seat | None:
+        """Return the seat of that key; None: it is gone."""
+        return self._seats.get(key)
+
+    def groups(self) -> tuple[Group, ...]:
+        """Return what the lists show."""
+        return tuple(self._group(seat) for seat in self)
+
+    def places(self) -> list[Place]:
+        """Return the channels of all servers, in their order."""
+        return places(self.groups())
+
+    def to_answer(self) -> int:
+        """Return how many messages wait that were meant for this person."""
+        return sum(seat.conversation.desk.to_answer() for seat in self)
+
+    def add(self, settings: ClientSettings, core: CorePort) -> Seat:
+        """Take a seat at one more server; the first one is in front."""
+        key = next(self._keys)
+        seat = self._seats[key] = Seat(key, settings, self._converse(key, settings, core))
+        if len(self._seats) == 1:
+            self._front = key
+        else:
+            seat.conversation.step_back()
+        return seat
+
+    def take_in(self) -> None:
+        """Let every conversation show what its core tells."""
+        for seat in self:
+            seat.conversation.take_in(seat.conversation.core.drain())
+
+    def close(self) -> None:
+        """Keep what is typed, before the program ends."""
+        for seat in self:
+            seat.conversation.close()
+
+    # Where one is.
+
+    def came_to(self, spot: Spot) -> None:
+        """Note where a conversation has gone; who is not in front takes nobody along."""
+        if spot.seat != self._front:
+            return
+        if spot != self._shown:
+            self._before, self._shown = self._shown, spot
+        self._trail.came_to(spot)
+        if not self._is_jumping:
+            self._tour.end()
+
+    def open(self, spot: Spot) -> None:
+        """Show a channel of any server; without one, what was shown of that server last."""
+        seat = self._seats.get(spot.seat)
+        if seat is None:
+            return
+        if seat is self.front:
+            if spot.channel:
+                seat.conversation.open_channel(spot.channel)
+            return
+        leaving = self.front.conversation
+        leaving.step_back()
+        self._front = seat.key
+        seat.conversation.come_forward(spot.channel, is_watched=leaving.reading.is_watched)
+        leaving.reading.watched(False)
+
+    def go(self, step: int) -> None:
+        """Show the next or the previous channel of the list."""
+        if spot := neighbour(self.places(), self.here, step):
+            self.open(spot)
+
+    def go_to(self, number: int) -> None:
+        """Show the channel that is listed at a place, counted from 1."""
+        listed = self.places()
+        if number <= len(listed):
+            self.open(listed[number - 1].spot)
+
+    def go_along(self, step: int) -> None:
+        """Go back (-1) or forward (1) on the way one came."""
+        if spot := self._trail.step(step, self._known()):
+            self.open(spot)
+
+    def go_to_last(self) -> None:
+        """Show the channel that was shown before; again, and one is back."""
+        if self._before in self._known():
+            self.open(self._before)
+
+    def go_where_it_matters(self) -> None:
+        """Show what waits most urgently; once nothing does, return to where one began."""
+        spot = self._tour.next(self.places(), self.here)
+        if spot is None:
+            self.front.conversation.view.say("Nothing unread.")
+            return
+        self._is_jumping = True
+        try:
+            self.open(spot)
+        finally:
+            self._is_jumping = False
+
+    def go_to_mention(self, step: int) -> None:
+        """Show the nearest loaded mention in the channels after this one, or before it."""
+        others = after(self.places(), self.here)
+        for place in others if step > 0 else reversed(others):
+            found = self._mentions(place.spot)
+            if found:
+                self.jump(place.spot, found[0 if step > 0 else -1])
+                return
+        self.front.conversation.view.say("No further mention of you is loaded.")
+
+    def jump(self, spot: Spot, seq: int) -> None:
+        """Show a message in the middle of its channel."""
+        if spot.seat != self._front:
+            self.open(spot)
+        self.front.conversation.catching_up.jump(spot.channel, seq)
+
+    def _known(self) -> set[Spot]:
+        return {place.spot for place in self.places()}
+
+    def _mentions(self, spot: Spot) -> list[int]:
+        desk = self._seats[spot.seat].conversation.desk
+        return desk.recent(spot.channel).mentions(desk.user)
+
+    def _group(self, seat: Seat) -> Group:
+        desk = seat.conversation.desk
+        return Group(
+            seat.key, self._called(seat), desk.connection.link, tuple(desk.channels.values())
+        )
+
+    def _called(self, seat: Seat) -> str:
+        """Return the server's title; with one's name there, if there are two of that title."""
+        is_alone = [each.title for each in self].count(seat.title) == 1
+        return seat.title if is_alone else f"{seat.title} {seat.conversation.desk.user}"

@@ -1,0 +1,93 @@
+"""Where something is: a channel of one of several servers; what comes next in their list. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from chat.client.state import ChannelInfo, Link
+from chat.text import is_direct
+
+__all__ = ["NOWHERE", "Group", "Place", "Spot", "Tour", "after", "neighbour", "places", "weight"]
+
+
+class Spot(NamedTuple):
+    """A channel (empty: none yet) of the server that sits at `seat`."""
+
+    seat: int
+    channel: str
+
+
+NOWHERE = Spot(0, "")
+"""Where one is before there is any channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What the lists show of one server: how it is called, its connection, its channels."""
+
+    seat: int
+    title: str
+    link: Link
+    channels: tuple[ChannelInfo, ...]
+
+
+class Place(NamedTuple):
+    """A channel in the list of all."""
+
+    spot: Spot
+    info: ChannelInfo
+
+
+def places(groups: Iterable[Group]) -> list[Place]:
+    """Return all channels in the order in which they are listed."""
+    return [Place(Spot(group.seat, info.name), info) for group in groups for info in group.channels]
+
+
+def neighbour(listed: Sequence[Place], here: Spot, step: int) -> Spot | None:
+    """Return the spot `step` places further in the list, round its end."""
+    spots = [place.spot for place in listed]
+    if not spots:
+        return None
+    if here not in spots:
+        return spots[0]
+    return spots[(spots.index(here) + step) % len(spots)]
+
+
+def after(listed: Sequence[Place], here: Spot) -> list[Place]:
+    """Return the other places, beginning with that after this one."""
+    at = next((i for i, place in enumerate(listed) if place.spot == here), -1)
+    return [*listed[at + 1 :], *listed[: max(at, 0)]]
+
+
+def weight(info: ChannelInfo) -> int:
+    """Return how much unread lines of a channel matter: a mention, a direct message, a message."""
+    if info.mentions:
+        return 2
+    return 1 if is_direct(info.name) else 0
+
+
+class Tour:
+    """A round of what is unread, which ends where it began."""
+
+    def __init__(self) -> None:
+        self._origin: Spot | None = None
+
+    def end(self) -> None:
+        """Forget where it began: one has gone elsewhere by oneself."""
+        self._origin = None
+
+    def next(self, listed: Sequence[Place], here: Spot) -> Spot | None:
+        """Return where to go next: a mention, a direct message, a message; then where one began.
+
+        None once nothing is left to read and one is where one began.
+        """
+        others = after(listed, here)
+        waiting = [place for place in others if place.info.unread or place.info.mentions]
+        if waiting:
+            if self._origin is None:
+                self._origin = here
+            return max(waiting, key=lambda place: weight(place.info)).spot
+        origin, self._origin = self._origin, None
+        return origin if any(place.spot == origin for place in others) else None

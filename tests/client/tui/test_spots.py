@@ -1,0 +1,57 @@
+"""The list of all channels, the tour of what is unread, and the trail."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.state import ChannelInfo, Link
+from chat.client.tui.spots import Group, Place, Spot, Tour, neighbour, places
+from chat.client.tui.trail import Trail
+from tests.client.tui.fakes import info
+
+
+def listed(*channels: ChannelInfo, seat: int = 1) -> list[Place]:
+    return places([Group(seat, "test", Link.ONLINE, channels)])
+
+
+def test_the_channels_of_all_servers_are_one_list() -> None:
+    both = listed(info("#a"), info("#general")) + listed(info("#general"), seat=2)
+    assert neighbour(both, Spot(1, "#general"), 1) == (2, "#general")
+    assert neighbour(both, Spot(2, "#general"), 1) == (1, "#a")
+    assert neighbour(both, Spot(1, "#a"), -1) == (2, "#general")
+    assert neighbour(both, Spot(2, "#gone"), -1) == (1, "#a")
+    assert neighbour([], Spot(1, "#a"), 1) is None
+
+
+@pytest.mark.feature("reading.tour")
+def test_a_tour_of_the_unread_goes_by_weight_and_ends_where_it_began() -> None:
+    unread = {
+        Spot(1, "#a"): info("#a", unread=5),
+        Spot(1, "#general"): info("#general"),
+        Spot(1, "@alice,me"): info("@alice,me", unread=1),
+        Spot(2, "#a"): info("#a", unread=1, mentions=1),
+    }
+    tour, here, visited = Tour(), Spot(1, "#general"), []
+    while spot := tour.next([Place(*item) for item in unread.items()], here):
+        visited.append(spot)
+        here, unread[spot] = spot, info(spot.channel)
+    assert visited == [(2, "#a"), (1, "@alice,me"), (1, "#a"), (1, "#general")]
+
+
+def test_going_elsewhere_ends_the_tour() -> None:
+    tour = Tour()
+    assert tour.next(listed(info("#a", unread=5), info("#b")), Spot(1, "#b")) == (1, "#a")
+    tour.end()
+    assert tour.next(listed(info("#a"), info("#b")), Spot(1, "#a")) is None
+
+
+def test_a_trail_goes_back_and_forward_and_forgets_what_lay_ahead() -> None:
+    a, b, c, d = Spot(1, "a"), Spot(2, "a"), Spot(1, "c"), Spot(1, "d")
+    trail, known = Trail(), {a, b, c, d}
+    for stop in (a, b, c):
+        trail.came_to(stop)
+    assert [trail.step(-1, known), trail.step(-1, known), trail.step(-1, known)] == [b, a, None]
+    assert trail.step(1, known) == b
+    trail.came_to(d)
+    assert trail.step(1, known) is None
+    assert trail.step(-1, known - {b}) == a
