@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _COUNTED_MAX = 1_000
+_THREAD_MAX = 500
 _RESUME_MAX = 500
 
 
@@ -179,6 +180,16 @@ class Account:
         chosen = sorted(found)[-limit:]
         lowest = chosen[0] if len(chosen) == limit else span[0]
         return [found[seq] for seq in chosen], lowest
+
+    def thread(self, channel: Followed, root: int) -> list[Message]:
+        """Return the root and the newest replies of a thread that are at hand, in order."""
+        stored: list[Message] = []
+        if channel.name not in self._stale:
+            stored = self._read(lambda: self._cache.thread(channel.name, root, _THREAD_MAX), [])
+        found = {line.seq or 0: line for line in stored}
+        changed = channel.view.changed
+        found |= {seq: line for seq, line in changed.items() if root in (seq, line.thread)}
+        return [found[seq] for seq in sorted(found)]
 
     def mark(self, channel: Followed, seq: int) -> None:
         """Move the read marker to `seq`, and count what is left above it."""

@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 from chat.client.private import make_private_directory
 from chat.client.records import ChannelRecord, Damaged, DiskTrouble, OutboxRow
 from chat.client.state import Message
+from chat.client.tables import SCHEMA_VERSION, bring_up_to_date, version_of
 from chat.errors import StartupError
 from chat.text import fold
 
@@ -33,32 +34,6 @@ __all__ = ["Cache", "unsent_in"]
 
 BUSY = 5.0
 """Seconds to wait for the other client that writes to the file."""
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE outbox (
-    place INTEGER PRIMARY KEY AUTOINCREMENT,
-    cid TEXT NOT NULL UNIQUE,
-    channel TEXT NOT NULL,
-    command TEXT NOT NULL,
-    ts INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    reason TEXT NOT NULL
-);
-CREATE TABLE lines (
-    channel TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    rev INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (channel, seq)
-) WITHOUT ROWID;
-CREATE TABLE channels (
-    name TEXT PRIMARY KEY,
-    generation INTEGER NOT NULL,
-    record TEXT NOT NULL
-);
-CREATE TABLE drafts (channel TEXT PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE prefs (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
 _MESSAGE = TypeAdapter(Message)
 _RECORD = TypeAdapter(ChannelRecord)
 
@@ -96,16 +71,13 @@ class Cache:
             raise
 
     def _prepare(self) -> None:
-        if self._version() > SCHEMA_VERSION:  # before anything is changed
+        if version_of(self._db) > SCHEMA_VERSION:  # before anything is changed
             raise StartupError(f"{self.path} was written by a newer chat-client; update this one")
         self._switch_to_wal()
         for pragma in ("synchronous=FULL", "secure_delete=ON"):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
         with self._writing():
-            if self._version() == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            bring_up_to_date(self._db)
 
     def _switch_to_wal(self) -> None:
         # For this one statement SQLite does not wait: two clients that start together would fail.
@@ -120,10 +92,6 @@ class Cache:
                 time.sleep(0.01)
             else:
                 return
-
-    def _version(self) -> int:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        return int(version)
 
     def close(self) -> None:
         """Close the file."""
@@ -178,6 +146,17 @@ class Cache:
             ).fetchall()
             return [_MESSAGE.validate_json(body) for (body,) in reversed(rows)]
 
+    def thread(self, channel: str, root: int, limit: int) -> list[Message]:
+        """Return the root of a thread and its last `limit` replies, in order."""
+        with self._speaking_plainly():
+            rows = self._db.execute(
+                "SELECT body FROM lines WHERE channel = ? AND thread = ? ORDER BY seq DESC LIMIT ?",
+                (channel, root, limit),
+            ).fetchall()
+            replies = [_MESSAGE.validate_json(body) for (body,) in reversed(rows)]
+        first = self.line(channel, root)
+        return [first, *replies] if first is not None else replies
+
     def save(
         self,
         lines: Iterable[Message],
@@ -203,11 +182,11 @@ class Cache:
                 if not written:
                     refused.add(record.name)
             self._db.executemany(
-                "INSERT INTO lines (channel, seq, rev, body) VALUES (?, ?, ?, ?)"
+                "INSERT INTO lines (channel, seq, rev, body, thread) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (channel, seq) DO UPDATE SET rev = excluded.rev, body = excluded.body"
                 " WHERE excluded.rev >= rev",
                 [
-                    (line.channel, line.seq, line.rev, _MESSAGE.dump_json(line))
+                    (line.channel, line.seq, line.rev, _MESSAGE.dump_json(line), line.thread)
                     for line in lines
                     if line.channel not in refused
                 ],

@@ -156,6 +156,18 @@ class Core:
         """Load a message that is on this computer, and what is around it; whether it is there."""
         return self._look_up(lambda engine: engine.reach(channel, seq))
 
+    def open_thread(self, channel: str, seq: int) -> None:
+        """Show the thread of a message, from the cache at once, then what happens in it."""
+        self._post(lambda engine: engine.open_thread(channel, seq))
+
+    def load_thread(self) -> None:
+        """Load an older page of the thread that is shown; a `ThreadChanged` follows."""
+        self._post(Engine.load_thread)
+
+    def close_thread(self) -> None:
+        """Show no thread any more."""
+        self._post(Engine.close_thread)
+
     def inbox(self) -> Future[tuple[Unread, ...]]:
         """Find what is unread in all channels, and on this computer."""
         return self._look_up(lambda engine: unread_of(engine.account))

@@ -325,6 +325,21 @@ class Engine:
         elif channel is not None:
             self._screens.edges(channel)
 
+    def open_thread(self, name: str, seq: int) -> None:
+        """Show the thread of a message: what is at hand, then what the server has."""
+        if channel := self.account.channels.get(name):
+            self._screens.threads.open(channel, seq)
+            self.load_thread()
+
+    def load_thread(self) -> None:
+        """Load an older page of the thread that is shown."""
+        if self._following is not None and (shown := self._screens.threads.shown):
+            self._following.load_thread(self.account.followed(shown[0]))
+
+    def close_thread(self) -> None:
+        """Show no thread any more."""
+        self._screens.threads.close()
+
     # What a person does: only while connected
 
     async def request(self, command: BaseCommand) -> ServerFrame:

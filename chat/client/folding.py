@@ -22,6 +22,7 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         author=entry.author,
         ts=entry.ts,
         kind=entry.kind,
+        thread=entry.thread,
         user=entry.user,
         rev=entry.rev if isinstance(entry, Item) else entry.seq,
     )

@@ -109,6 +109,10 @@ class LogView:
         """Return the line of `seq`, if it is known and shows."""
         return self.changed.get(seq) or self._stored(seq)
 
+    def is_in_place(self, seq: int) -> bool:
+        """Whether nothing is missing around `seq`: not so, where only a thread was read."""
+        return seq > self.position or self.coverage.around(seq) is not None
+
     # What is received
 
     def apply_event(self, event: Event) -> Change:
@@ -163,6 +167,20 @@ class LogView:
         self.coverage.add(first, before - 1)
         found = (self.line(item.seq) for item in page.items)
         return Change(lines=tuple(line for line in found if line is not None))
+
+    def apply_thread(self, page: Page) -> tuple[Message, ...]:
+        """Take a page of a thread, out of the log's order; return its lines as they are now.
+
+        What lies beyond the position is left out: it comes as events.
+        """
+        items = [item for item in page.items if item.seq <= self.position]
+        for item in items:
+            self._absorb(item)
+        for event in self._recent:
+            if event.seq > page.head:
+                self._fold(event)
+        found = (self.line(item.seq) for item in items)
+        return tuple(line for line in found if line is not None)
 
     def apply_head(self, head: int) -> None:
         """Take a head that a heartbeat tells."""

@@ -175,6 +175,7 @@ class Following:
         self._screens.typing(channel)
         self._screens.channel_list()
         self.mark_soon(channel)
+        self.load_thread(channel)
         if not frame.complete:
             self._repair(channel)
 
@@ -275,6 +276,12 @@ class Following:
             view.answered()
             channel.is_loading = False
             self._screens.edges(channel)
+
+    def load_thread(self, channel: Followed) -> None:
+        """Read what the thread that is shown lacks, if it is one of this channel."""
+        threads = self._screens.threads
+        if channel.is_attached and threads.wants(channel):
+            self._tasks.start(threads.load(channel, self._page))
 
     # The read marker
 

@@ -13,6 +13,7 @@ from chat.client.state import (
     TypingChanged,
     Update,
 )
+from chat.client.threads import Threads
 
 __all__ = ["PAGE", "Screens"]
 
@@ -44,6 +45,7 @@ class Screens:
         self._edges: set[str] = set()
         self._members: set[str] = set()
         self._list_changed = False
+        self.threads = Threads(account, put)
 
     # What has changed
 
@@ -51,11 +53,13 @@ class Screens:
         """Lines are new or changed; those that the screens do not hold do not matter."""
         if channel.shown_from is None:
             return
+        lines = tuple(lines)
+        self.threads.lines(channel, lines)
         gathered = self._lines.setdefault(channel.name, {})
         for line in lines:
             if line.seq is None:
                 gathered[line.cid or ""] = line
-            elif line.seq >= channel.shown_from:
+            elif line.seq >= channel.shown_from and channel.view.is_in_place(line.seq):
                 gathered.pop(line.cid or "", None)
                 gathered[line.seq] = line
         self._tell_soon()
@@ -69,6 +73,7 @@ class Screens:
     def removed(self, channel: Followed, cid: str) -> None:
         """A pending line is gone."""
         self._lines.get(channel.name, {}).pop(cid, None)
+        self.threads.removed(channel, cid)
         self._removed.setdefault(channel.name, []).append(cid)
         self._tell_soon()
 
@@ -118,6 +123,7 @@ class Screens:
         )
         self._put(channel.members())
         self._put(TypingChanged(channel.name, channel.typing))
+        self.threads.repaint(channel)
 
     def closed(self, name: str) -> None:
         """A channel is gone: nothing of it is shown any more."""
@@ -151,6 +157,7 @@ class Screens:
         for name in dict.fromkeys([*names, *self._edges]):
             if channel := self._account.channels.get(name):
                 self._tell_timeline(channel)
+        self.threads.tell()
         for name in self._members:
             if channel := self._account.channels.get(name):
                 self._put(channel.members())

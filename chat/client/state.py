@@ -19,6 +19,7 @@ __all__ = [
     "MembersChanged",
     "Message",
     "Notice",
+    "ThreadChanged",
     "TimelineChanged",
     "TypingChanged",
     "Update",
@@ -56,6 +57,7 @@ class Message:
         ts: milliseconds since 1970 UTC (for a pending one: when it was typed).
         kind: `message`, `topic`, `join`, `leave`, `role`, or `tick`.
         text: the message's text; the topic; the new role. Not yet made harmless for a terminal.
+        thread: the root of the thread that it is in, once the server has said so; None for a root.
         reactions: emoji with the names of those who reacted, oldest emoji first.
         rev: last seq folded into it.
     """
@@ -69,6 +71,7 @@ class Message:
     text: str = ""
     me: bool = False
     reply_to: int | None = None
+    thread: int | None = None
     mentions: tuple[str, ...] = ()
     user: str | None = None
     edited: bool = False
@@ -156,6 +159,18 @@ class TimelineChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadChanged:
+    """Lines of the thread that is shown are new or changed; `root` is its first message.
+
+    `change` says how, as for a channel: what it calls complete is that the root is loaded.
+    """
+
+    channel: str
+    root: int
+    change: TimelineChanged
+
+
+@dataclass(frozen=True, slots=True)
 class MembersChanged:
     """Members of a channel: name, role, presence (`online`, `away`, `busy`, `offline`)."""
 
@@ -181,5 +196,11 @@ class Notice:
 
 
 Update = (
-    ConnectionChanged | ChannelsChanged | TimelineChanged | MembersChanged | TypingChanged | Notice
+    ConnectionChanged
+    | ChannelsChanged
+    | TimelineChanged
+    | ThreadChanged
+    | MembersChanged
+    | TypingChanged
+    | Notice
 )

@@ -18,6 +18,7 @@ from chat.client.state import (
     MembersChanged,
     Message,
     Notice,
+    ThreadChanged,
     TimelineChanged,
     TypingChanged,
     Update,
@@ -65,6 +66,8 @@ class Screen:
         self.history: list[ConnectionChanged] = []
         self.channels: dict[str, ChannelInfo] = {}
         self.timelines: dict[str, Timeline] = {}
+        self.thread = Timeline()
+        self.thread_root = 0
         self.members: dict[str, MembersChanged] = {}
         self.typing: dict[str, tuple[str, ...]] = {}
         self.notices: list[Notice] = []
@@ -103,6 +106,13 @@ class Screen:
             f"{texts}, got {self.texts(channel)}",
         )
 
+    def wait_thread(self, *texts: str) -> None:
+        """Wait until these are the texts of the thread that is open."""
+        self.wait(
+            lambda: [line.text for line in self.thread.lines] == list(texts),
+            f"thread {texts}, got {[line.text for line in self.thread.lines]}",
+        )
+
     def texts(self, channel: str = "#general") -> list[str]:
         return [line.text for line in self.lines(channel) if line.kind == "message"]
 
@@ -122,6 +132,9 @@ class Screen:
                 self.channels = {channel.name: channel for channel in update.channels}
             case TimelineChanged():
                 self.timelines.setdefault(update.channel, Timeline()).apply(update)
+            case ThreadChanged():
+                self.thread_root = update.root
+                self.thread.apply(update.change)
             case MembersChanged():
                 self.members[update.channel] = update
             case TypingChanged():

@@ -239,6 +239,13 @@ class ProtocolMachine(RuleBasedStateMachine):
         if views:
             self.run(self.scene.read_before(number, data.draw(st.sampled_from(views))))
 
+    @rule(device=devices, seq=places, data=st.data())
+    def read_thread(self, device: int, seq: int, data: st.DataObject) -> None:
+        """Have a view read a thread, out of the log's order."""
+        number = self.scene.pick(device)
+        if views := self.scene.attached(number):
+            self.run(self.scene.read_thread(number, data.draw(st.sampled_from(views)), seq))
+
     @rule()
     def heartbeat(self) -> None:
         """Every session is told the heads of its own channels, and of no other."""

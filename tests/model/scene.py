@@ -194,6 +194,15 @@ class Scene:
             view.view.apply_before(page, before)
             view.view.answered()
 
+    async def read_thread(self, number: int, view: Followed, place: int) -> None:
+        """Have a view read the newest page of a thread."""
+        view.view.asked()
+        root = self.aim(view.name, place)
+        page = await self.step(number, History(channel=view.name, thread=root))
+        if isinstance(page, Page):
+            view.view.apply_thread(page)
+        view.view.answered()
+
     def assert_agrees(self, number: int, view: Followed) -> None:
         """Check that a view holds what a session that begins anew would be told."""
         log, user, known = self.log_of(view), self.user(number), view.view

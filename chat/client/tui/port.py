@@ -84,6 +84,18 @@ class CorePort(Protocol):
         The answer comes after the lines: whether the message is there.
         """
 
+    def open_thread(self, channel: str, seq: int) -> None:
+        """Load the thread of a message, first from the cache; `ThreadChanged` tells it, and on.
+
+        Another one that was open is open no more.
+        """
+
+    def load_thread(self) -> None:
+        """Load an older page of the thread that is open."""
+
+    def close_thread(self) -> None:
+        """Tell nothing more of the thread that is open."""
+
     def inbox(self) -> Future[tuple[Unread, ...]]:
         """Find what is unread in all channels, and on this computer."""
 

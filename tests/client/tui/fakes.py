@@ -89,6 +89,15 @@ class FakeCore:
         updates, self._updates = self._updates, []
         return updates
 
+    def open_thread(self, channel: str, seq: int) -> None:
+        self._note("open_thread", channel, seq)
+
+    def load_thread(self) -> None:
+        self._note("load_thread")
+
+    def close_thread(self) -> None:
+        self._note("close_thread")
+
     def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
         self._note("send", channel, text, me, reply_to)
         cid = f"mine-{next(self._cids)}"
