@@ -65,6 +65,11 @@ FEATURES: tuple[Feature, ...] = (
         "read is what was visible on a focused terminal; a look that marks nothing",
         "`Alt+K`, `/peek`",
     ),
+    Feature(
+        "reading.order",
+        "channels put first in one's own order, others muted, on all devices",
+        "`/star`, `/move up`, `Alt+Shift+↑`, `/mute`",
+    ),
     Feature("reading.joins", "joins and parts in one line, of people who spoke", "`joins`"),
     Feature("reading.gaps", "history after an absence, without holes", "`PgUp`, `Home`"),
     Feature("reading.sync", "what one has read, in step on all devices", "by itself"),

@@ -18,6 +18,7 @@ from chat.client.config import ClientSettings
 from chat.client.engine import Engine
 from chat.client.inbox import Unread, unread_of
 from chat.client.outbox import new_row
+from chat.client.preferences import Wish
 from chat.client.session import Offline
 from chat.client.state import Update
 from chat.client.updates import Updates
@@ -175,6 +176,10 @@ class Core:
     def mark(self, channel: str, seq: int) -> None:
         """Move the read marker forward to `seq`; offline, the server hears of it later."""
         self._post(lambda engine: engine.mark(channel, seq))
+
+    def prefer(self, channel: str, wish: Wish) -> None:
+        """Change how one wants a channel listed and told of; offline, the server hears later."""
+        self._post(lambda engine: engine.prefer(channel, wish))
 
     # Only while connected
 

@@ -20,6 +20,7 @@ from chat.client.following import Following
 from chat.client.identity import explain_refusal, keep_welcome, token_for
 from chat.client.link import Connector, Refused
 from chat.client.places import Places
+from chat.client.preferences import Wish
 from chat.client.reaching import lines_down_to
 from chat.client.screens import PAGE, Screens
 from chat.client.sending import Sending
@@ -278,6 +279,17 @@ class Engine:
         self._screens.channel_list()
         if self._following is not None:
             self._following.mark_soon(channel)
+
+    def prefer(self, name: str, wish: Wish) -> None:
+        """Change how one wants a channel; the server hears of it when it can."""
+        channel = self.account.channels.get(name)
+        if channel is None or not channel.is_kept:
+            return
+        channel.wish = channel.wish.and_then(wish)
+        self.account.touch(channel)
+        self._screens.channel_list()
+        if self._following is not None:
+            self._following.preferring.soon(channel)
 
     def save_draft(self, channel: str, text: str) -> None:
         """Keep what is typed and not sent."""

@@ -9,6 +9,7 @@ from itertools import count
 
 from chat.client.coverage import Coverage
 from chat.client.follower import LogView
+from chat.client.preferences import NOTHING, USUAL, Preference, Wish
 from chat.client.records import ChannelRecord
 from chat.client.state import ChannelInfo, MembersChanged, Message
 from chat.protocol.commands import ResumeFrom
@@ -31,6 +32,8 @@ class Followed:
         is_attached: whether the server has said `joined` on this connection.
         shown_from: lowest seq that the screens hold; None: they never opened the channel.
         marked: the read marker as the server knows it.
+        preference: how one wants the channel, as the server knows it.
+        wish: what one has changed of that, and the server does not know yet.
         generation: of the cached lines; see `cache`.
     """
 
@@ -42,6 +45,8 @@ class Followed:
     shown_from: int | None = None
     is_loading: bool = False
     marked: int = 0
+    preference: Preference = USUAL
+    wish: Wish = NOTHING
     generation: int = 0
     member_total: int = 0
     typing: tuple[str, ...] = ()
@@ -72,14 +77,17 @@ class Followed:
         return self.shown_from <= 1 and (view.head == 0 or view.coverage.around(1) is not None)
 
     @property
-    def order(self) -> tuple[bool, bool, str]:
-        """The key to list channels by: #general, the others, direct ones."""
-        return is_direct(self.name), self.name != GENERAL, fold(self.name)
+    def order(self) -> tuple[bool, int, bool, bool, str]:
+        """The key to list channels by: those one has put first, #general, the others, direct."""
+        pinned = self.wish.granted(self.preference).pinned
+        in_group = is_direct(self.name), self.name != GENERAL, fold(self.name)
+        return not pinned, pinned, *in_group
 
     def info(self, draft: str, failed: int) -> ChannelInfo:
         """Return the channel as the sidebar shows it."""
         view = self.view
         me = fold(view.me)
+        wanted = self.wish.granted(self.preference)
         return ChannelInfo(
             name=self.name,
             topic=self.topic,
@@ -92,6 +100,9 @@ class Followed:
             draft=draft,
             failed=failed,
             builtin=is_builtin(self.name),
+            pinned=wanted.pinned,
+            muted=wanted.muted,
+            level=wanted.level,
         )
 
     # On disk
@@ -112,12 +123,15 @@ class Followed:
             mentions=view.mentions,
             marked=self.marked,
             generation=self.generation,
+            preference=self.preference,
+            wish=self.wish,
         )
 
     def restore(self, record: ChannelRecord) -> None:
         """Start from a record."""
         self.topic, self.role, self.marked = record.topic, record.role, record.marked
         self.generation, self.is_member = record.generation, True
+        self.preference, self.wish = record.preference, record.wish
         self.view.apply_mark(record.read, record.unread, record.mentions)
         if record.epoch:
             position = ResumeFrom(epoch=record.epoch, after=record.position, mid=record.mid)

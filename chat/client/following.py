@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from chat.client.account import Account
 from chat.client.followed import Followed
 from chat.client.follower import Change
+from chat.client.preferring import Preferring
 from chat.client.screens import PAGE, Screens
 from chat.client.session import Session, insist
 from chat.client.state import Notice, Update
@@ -23,6 +24,7 @@ from chat.protocol.frames import (
     Heads,
     Joined,
     Page,
+    Preferences,
     PresenceFrame,
     Read,
     ServerFrame,
@@ -69,6 +71,7 @@ class Following:
         self._repairing: set[str] = set()
         self._marking: set[str] = set()
         self._to_join: dict[str, None] = {}
+        self.preferring = Preferring(account, self.ask, screens, put, tasks)
 
     # The beginning
 
@@ -93,7 +96,7 @@ class Following:
             channel.view.apply_counts(
                 membership.read, membership.unread, membership.mentions, membership.head
             )
-            self._account.touch(channel)
+            self.preferring.take(channel, membership)
             if channel.name not in told:
                 self._to_join[channel.name] = None
             self.mark_soon(channel)
@@ -129,12 +132,14 @@ class Following:
                 self._joined(frame)
             case Heads():
                 self._heads(frame)
-            case Event() | Read() | PresenceFrame() | TypingFrame() | Tick():
+            case Event() | Read() | Preferences() | PresenceFrame() | TypingFrame() | Tick():
                 if channel := self._account.channels.get(frame.channel):
                     self._news(channel, frame)
 
     def _news(
-        self, channel: Followed, frame: Event | Read | PresenceFrame | TypingFrame | Tick
+        self,
+        channel: Followed,
+        frame: Event | Read | Preferences | PresenceFrame | TypingFrame | Tick,
     ) -> None:
         match frame:
             case Event():
@@ -145,6 +150,8 @@ class Following:
                 channel.view.apply_counts(frame.seq, frame.unread, frame.mentions)
                 self._account.touch(channel)
                 self._screens.channel_list()
+            case Preferences():
+                self.preferring.take(channel, frame)
             case PresenceFrame():
                 if channel.apply_presence(frame):
                     self._screens.members(channel)
@@ -167,7 +174,7 @@ class Following:
         channel = self._account.followed(frame.channel)
         change = channel.view.apply_joined(frame)
         channel.joined(frame)
-        self._account.touch(channel)
+        self.preferring.take(channel, frame)
         self._changed(channel, change)
         if change.reset and channel.shown_from is not None:
             self._screens.open(channel)

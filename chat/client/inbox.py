@@ -36,10 +36,16 @@ class Unread:
 
 def unread_of(account: Account) -> tuple[Unread, ...]:
     """Return what waits, channel by channel: mentions and answers, direct messages, the others."""
-    mine = [each for each in account.channels.values() if each.is_member and each.view.unread]
+    mine = [each for each in account.channels.values() if each.is_member and _calls(each)]
     found = [_of(account, channel) for channel in sorted(mine, key=lambda each: each.order)]
     waiting = [each for each in found if each.waiting]
     return tuple(sorted(waiting, key=lambda each: min(_WEIGHT[one.why] for one in each.waiting)))
+
+
+def _calls(channel: Followed) -> bool:
+    """Whether something unread is to be brought to one's notice."""
+    is_muted = channel.wish.granted(channel.preference).muted
+    return channel.view.mentions > 0 if is_muted else channel.view.unread > 0
 
 
 def _of(account: Account, channel: Followed) -> Unread:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chat.client.preferences import NOTHING, USUAL, Preference, Wish
 from chat.errors import ChatError
 
 __all__ = ["ChannelRecord", "Damaged", "DiskTrouble", "OutboxRow"]
@@ -48,3 +49,5 @@ class ChannelRecord:
     mentions: int
     marked: int
     generation: int = 0
+    preference: Preference = USUAL
+    wish: Wish = NOTHING

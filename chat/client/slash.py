@@ -167,6 +167,24 @@ COMMANDS: tuple[Command, ...] = (
         "/peek #tea",
     ),
     Command("unread", (), "go to the first unread message of this channel", "/unread"),
+    Command("star", (_CHANNEL_OR_HERE,), "let this channel stand first in the list", "/star"),
+    Command("unstar", (_CHANNEL_OR_HERE,), "list it where it was again", "/unstar"),
+    Command(
+        "move",
+        (Argument("WHERE", Kind.CHOICE, choices=("up", "down")),),
+        "move this channel among the starred ones",
+        "/move up",
+    ),
+    Command(
+        "mute", (_CHANNEL_OR_HERE,), "notice only mentions of you in this channel", "/mute #random"
+    ),
+    Command("unmute", (_CHANNEL_OR_HERE,), "notice all that is said here again", "/unmute"),
+    Command(
+        "notify",
+        (Argument("LEVEL", Kind.CHOICE, optional=True, choices=("all", "mentions", "none")),),
+        "say, or choose, for what in this channel you are called",
+        "/notify all",
+    ),
     Command("away", (), "tell the others that you are away", "/away"),
     Command("busy", (), "tell the others that you are busy", "/busy", ("dnd",)),
     Command("back", (), "tell the others that you are there again", "/back"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chat.protocol.values import USUAL_LEVEL
 from chat.text import fold
 
 __all__ = [
@@ -98,7 +99,8 @@ class ChannelInfo:
     """A channel as the sidebar and the header show it.
 
     `direct` are the other participants of a direct channel (empty for `#name`).
-    `failed` counts the texts in it that the server refused.
+    `failed` counts the texts in it that the server refused. `pinned`, `muted` and `level` are how
+    one wants it; see `protocol.commands.Prefer`.
     """
 
     name: str
@@ -112,6 +114,9 @@ class ChannelInfo:
     draft: str = ""
     failed: int = 0
     builtin: bool = False
+    pinned: int = 0
+    muted: bool = False
+    level: str = USUAL_LEVEL
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,11 @@ from chat.protocol.frames import (
 from tests.model.chat import Chat, Refused, Told, key_of, refusal
 from tests.model.log import UNKNOWN, Log
 
-__all__ = ["perform"]
+__all__ = ["USUAL", "perform"]
 
 ECHO = "#echo"
+USUAL = {"pinned": 0, "muted": False, "level": "mentions"}
+"""What somebody prefers who has said nothing."""
 
 
 def perform(chat: Chat, number: int, command: commands.BaseCommand) -> Told:
@@ -241,7 +243,7 @@ def _mark(chat: Chat, number: int, mark: commands.Mark) -> None:
 
 def _prefer(chat: Chat, number: int, prefer: commands.Prefer) -> None:
     user, log = chat.seat(number, prefer.channel)
-    before = log.preferences.get(user, {"pinned": 0, "muted": False, "level": "mentions"})
+    before = log.preferences.get(user, USUAL)
     asked = prefer.model_dump(include={"pinned", "muted", "level"}, exclude_none=True)
     after = log.preferences[user] = before | asked
     if after != before:

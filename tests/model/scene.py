@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import cast
 
 from chat.client.folding import message_of
@@ -15,7 +15,7 @@ from chat.server import services
 from chat.text import fold
 from tests.model.chat import Chat, Told, key_of
 from tests.model.log import LINES, Log
-from tests.model.rules import perform
+from tests.model.rules import USUAL, perform
 from tests.model.world import LIMITS, WINDOW, Device, World, plain
 
 __all__ = ["Scene"]
@@ -213,6 +213,7 @@ class Scene:
         assert view.member_total == len(log.roles)
         assert view.typing == tuple(name for name in log.typing if name != user)
         assert known.read == log.read[user]
+        assert asdict(view.preference) == USUAL | log.preferences.get(user, {})
         counts = log.unread(user)
         if fold(log.name) not in self.devices[number].capped and not known.is_doubtful:
             assert (known.unread, known.mentions) == counts

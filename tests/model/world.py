@@ -11,12 +11,14 @@ from typing import Any
 
 from chat.client.followed import Followed
 from chat.client.follower import LogView
+from chat.client.preferences import Preference
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Hello, Ping, ResumeFrom
 from chat.protocol.frames import (
     ErrorFrame,
     Joined,
     Membership,
+    Preferences,
     PresenceFrame,
     Read,
     ServerFrame,
@@ -195,10 +197,11 @@ class Device:
             )
             change = view.view.apply_joined(frame)
             view.joined(frame)
+            view.preference = Preference.told_in(frame)
             self._counted(frame)
             for entry in change.entries:
                 view.apply(entry)
-        if isinstance(frame, Event | Read | PresenceFrame | TypingFrame):
+        if isinstance(frame, Event | Read | Preferences | PresenceFrame | TypingFrame):
             known = self.views.get(fold(frame.channel))
             if known is not None:
                 self._news(known, frame)
@@ -213,6 +216,7 @@ class Device:
                 continue
             membership = mine[key]
             self._counted(membership)
+            self.views[key].preference = Preference.told_in(membership)
             self.views[key].view.apply_counts(
                 membership.read, membership.unread, membership.mentions, membership.head
             )
@@ -221,7 +225,9 @@ class Device:
         key = fold(frame.channel)
         self.capped.add(key) if frame.unread >= LIMITS.unread else self.capped.discard(key)
 
-    def _news(self, view: Followed, frame: Event | Read | PresenceFrame | TypingFrame) -> None:
+    def _news(
+        self, view: Followed, frame: Event | Read | Preferences | PresenceFrame | TypingFrame
+    ) -> None:
         if isinstance(frame, Event):
             change = view.view.apply_event(frame)
             for entry in change.entries:
@@ -229,6 +235,8 @@ class Device:
         elif isinstance(frame, Read):
             view.view.apply_counts(frame.seq, frame.unread, frame.mentions)
             self._counted(frame)
+        elif isinstance(frame, Preferences):
+            view.preference = Preference.told_in(frame)
         elif isinstance(frame, PresenceFrame):
             view.apply_presence(frame)
         else:

@@ -52,3 +52,10 @@ def test_replies_find_their_threads(first: Connection) -> None:
         long = {seq: None if seq == root else root for seq in range(3, 40) if seq >= root}
         assert {seq: found[seq] for seq in long} == long
         assert (found[1], found[2], found[40]) == (None, 1, 1)
+
+
+def test_members_have_the_usual_preferences(first: Connection) -> None:
+    first.execute(text("INSERT INTO members VALUES (1, 1, 'alice', 'member', 0, 0)"))
+    upgrade(first)
+    rows = first.execute(text("SELECT pinned, muted, level FROM members")).all()
+    assert [tuple(row) for row in rows] == [(0, 0, "mentions")]

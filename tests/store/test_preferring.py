@@ -1,9 +1,6 @@
-"""How a member wants a channel: kept with their seat, theirs alone, also in old databases."""
+"""How a member wants a channel: kept with their seat; theirs alone."""
 
 from __future__ import annotations
-
-import sqlite3
-from contextlib import closing
 
 from chat.errors import ErrorCode
 from chat.store.ops import Prefer, Preference, Preferred, User
@@ -47,14 +44,3 @@ def test_only_members_prefer(store: OpenStore, alice: User, bob: User) -> None:
     assert store.refused(Prefer(bob, "#dev", 1)) is ErrorCode.NOT_A_MEMBER
     assert store.refused(Prefer(bob, "#none", 1)) is ErrorCode.NO_SUCH_CHANNEL
     assert store.refused(Prefer(bob, "@alice,carol", 1)) is ErrorCode.NO_SUCH_CHANNEL
-
-
-def test_members_of_an_older_database_have_the_usual_ones(store: OpenStore, alice: User) -> None:
-    store.store.close()
-    with closing(sqlite3.connect(store.file)) as db:
-        for column in ("pinned", "muted", "level"):
-            db.execute(f"ALTER TABLE members DROP COLUMN {column}")
-        db.execute("UPDATE alembic_version SET version_num = '0001'")
-        db.commit()
-    with OpenStore(store.folder) as again:
-        assert again.seat(alice).preference == USUAL

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from chat.client.spoken import spoken
-from chat.client.state import Delivery, Message, TimelineChanged
+from chat.client.state import Delivery, Message, TimelineChanged, is_for
 from chat.text import is_direct, printable_line
 
 __all__ = ["Announcer"]
@@ -44,8 +44,11 @@ class Announcer:
         """Return the last number that was said of a channel."""
         return self._heard.get(channel, _Heard()).last
 
-    def announce(self, change: TimelineChanged) -> list[str]:
-        """Return what is to be said of a change."""
+    def announce(self, change: TimelineChanged, only_for: str | None = None) -> list[str]:
+        """Return what is to be said of a change; if `only_for` is given, of lines for that person.
+
+        Lines that are not said are known all the same.
+        """
         channel = change.channel
         is_first = channel not in self._heard and change.reset
         if is_first and not any(line.seq for line in change.upserts):
@@ -55,9 +58,10 @@ class Announcer:
         lines = [line for line in change.upserts if line.seq is not None or line.kind == "tick"]
         new = [line for line in lines if line.seq is None or line.seq > heard.last]
         if not is_first:
-            said += _changes(channel, heard, lines)
-            own = self._mine
-            said += _told(channel, [line for line in new if (line.cid or "") not in own])
+            if only_for is None:
+                said += _changes(channel, heard, lines)
+            told = [line for line in new if (line.cid or "") not in self._mine]
+            said += _told(channel, [line for line in told if _is_heard(line, only_for)])
         self._keep(heard, lines)
         return said
 
@@ -90,6 +94,10 @@ class Announcer:
         if len(heard.lines) > 2 * _KEPT_MAX:
             newest = sorted(heard.lines)[-_KEPT_MAX:]
             heard.lines = {seq: heard.lines[seq] for seq in newest}
+
+
+def _is_heard(line: Message, only_for: str | None) -> bool:
+    return only_for is None or is_for(line, only_for)
 
 
 def _number(line: Message) -> str:

@@ -136,12 +136,19 @@ class Plain:
     def _timeline(self, change: TimelineChanged) -> list[str]:
         is_new = not self._announcer.last(change.channel)
         waiting = set(self._announcer.waiting)
-        said = self._announcer.announce(change)
+        said = self._announcer.announce(change, self._heard_by(change.channel))
         if is_new and not said and change.channel == self._conversation.desk.current:
             said = self._announcer.newest(change.channel)
         if self._announcer.waiting - waiting and not self._is_online:
             said.append("Kept on this computer; sent once there is a connection.")
         return said
+
+    def _heard_by(self, channel: str) -> str | None:
+        """Return whom a line must mention to be said: in a channel that is muted, and not here."""
+        info = self._conversation.desk.channels.get(channel)
+        if info is None or not info.muted or channel == self._conversation.desk.current:
+            return None
+        return self._conversation.desk.user
 
     @property
     def _is_online(self) -> bool:

@@ -185,6 +185,6 @@ class Desk:
     def to_answer(self) -> int:
         """Return how many messages wait that were meant for this person."""
         return sum(
-            info.unread if is_direct(info.name) else info.mentions
+            info.unread if is_direct(info.name) and not info.muted else info.mentions
             for info in self.channels.values()
         )

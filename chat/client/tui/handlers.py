@@ -11,6 +11,7 @@ from collections.abc import Callable
 from chat.client.emoji import resolve
 from chat.client.slash import Invocation, find
 from chat.client.state import ChannelInfo, Delivery, Message
+from chat.client.tui import preferring
 from chat.client.tui.bench import Bench, Refused
 from chat.client.tui.sheet import check_length
 from chat.text import check_channel, direct_channel, is_direct
@@ -147,15 +148,36 @@ def _inbox(bench: Bench, asked: Invocation) -> None:
 
 @_handles("peek")
 def _peek(bench: Bench, asked: Invocation) -> None:
-    channel = _channel(asked.get("channel")) if asked.get("channel") else _here(bench).name
-    if channel not in bench.desk.channels:
-        raise Refused(f"You are not in {channel}.")
-    bench.catching_up.peek(channel)
+    bench.catching_up.peek(_mine(bench, asked).name)
 
 
 @_handles("unread")
 def _unread(bench: Bench, asked: Invocation) -> None:
     bench.catching_up.show_unread()
+
+
+@_handles("star", "unstar")
+def _star(bench: Bench, asked: Invocation) -> None:
+    preferring.star(bench, _mine(bench, asked), asked.command.name == "star")
+
+
+@_handles("move")
+def _move(bench: Bench, asked: Invocation) -> None:
+    match asked.get("where").lower():
+        case "up" | "down" as where:
+            preferring.move(bench, _here(bench), -1 if where == "up" else 1)
+        case other:
+            raise Refused(f"“{other}” is no direction. Write /move up, or /move down.")
+
+
+@_handles("mute", "unmute")
+def _mute(bench: Bench, asked: Invocation) -> None:
+    preferring.mute(bench, _mine(bench, asked), asked.command.name == "mute")
+
+
+@_handles("notify")
+def _notify(bench: Bench, asked: Invocation) -> None:
+    preferring.notify(bench, _here(bench), asked.get("level").lower())
 
 
 @_handles("away", "busy")
@@ -230,6 +252,16 @@ def _here(bench: Bench) -> ChannelInfo:
     if bench.desk.current is None:
         raise Refused("You are in no channel. /join #general enters one.")
     return bench.desk.info or ChannelInfo(bench.desk.current)
+
+
+def _mine(bench: Bench, asked: Invocation) -> ChannelInfo:
+    """Return the channel that is meant: the given one, which one is in, or the current one."""
+    if not asked.get("channel"):
+        return _here(bench)
+    channel = _channel(asked.get("channel"))
+    if channel not in bench.desk.channels:
+        raise Refused(f"You are not in {channel}.")
+    return bench.desk.channels[channel]
 
 
 def _channel(word: str) -> str:

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Literal, Protocol
 
 from chat.client.inbox import Unread
+from chat.client.preferences import Wish
 from chat.client.state import Update
 from chat.protocol.frames import ChannelList, Joined, Members, Ok
 from chat.protocol.values import Status
@@ -65,6 +66,9 @@ class CorePort(Protocol):
 
     def mark(self, channel: str, seq: int) -> None:
         """Move the read marker forward to `seq`."""
+
+    def prefer(self, channel: str, wish: Wish) -> None:
+        """Change how one wants a channel listed and told of."""
 
     def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
         """Tell the others that one is typing, or is no more."""

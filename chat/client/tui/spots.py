@@ -9,7 +9,18 @@ from typing import NamedTuple
 from chat.client.state import ChannelInfo, Link
 from chat.text import is_direct
 
-__all__ = ["NOWHERE", "Group", "Place", "Spot", "Tour", "after", "neighbour", "places", "weight"]
+__all__ = [
+    "NOWHERE",
+    "Group",
+    "Place",
+    "Spot",
+    "Tour",
+    "after",
+    "neighbour",
+    "places",
+    "waits",
+    "weight",
+]
 
 
 class Spot(NamedTuple):
@@ -61,6 +72,11 @@ def after(listed: Sequence[Place], here: Spot) -> list[Place]:
     return [*listed[at + 1 :], *listed[: max(at, 0)]]
 
 
+def waits(info: ChannelInfo) -> bool:
+    """Whether something unread is to be brought to one's notice; muted ones want only mentions."""
+    return info.mentions > 0 or (info.unread > 0 and not info.muted)
+
+
 def weight(info: ChannelInfo) -> int:
     """Return how much unread lines of a channel matter: a mention, a direct message, a message."""
     if info.mentions:
@@ -84,7 +100,7 @@ class Tour:
         None once nothing is left to read and one is where one began.
         """
         others = after(listed, here)
-        waiting = [place for place in others if place.info.unread or place.info.mentions]
+        waiting = [place for place in others if waits(place.info)]
         if waiting:
             if self._origin is None:
                 self._origin = here

@@ -85,3 +85,14 @@ def test_the_same_person_elsewhere_is_said() -> None:
     assert listening().announce(told(line(2, "from my phone", author="me"))) == [
         "me in #ops: from my phone"
     ]
+
+
+def test_of_a_muted_channel_only_what_is_meant_for_one_is_said() -> None:
+    announcer = listening(line(1, "before"))
+    change = told(
+        line(2, "chatter"),
+        line(3, "hi @me", mentions=("me",)),
+        line(4, author="carol", kind="join"),
+    )
+    assert announcer.announce(change, "me") == ["alice in #ops: hi @me"]
+    assert announcer.last("#ops") == 4

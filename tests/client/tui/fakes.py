@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any, Literal
 
 from chat.client.inbox import Unread
+from chat.client.preferences import Wish
 from chat.client.state import (
     ChannelInfo,
     ChannelsChanged,
@@ -147,6 +148,9 @@ class FakeCore:
 
     def mark(self, channel: str, seq: int) -> None:
         self._note("mark", channel, seq)
+
+    def prefer(self, channel: str, wish: Wish) -> None:
+        self._note("prefer", channel, wish)
 
     def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
         self._note("typing", channel, state)

@@ -19,6 +19,8 @@ KEYS: list[BindingType] = [
     _key("alt+left", "find('back')", "back to the channel before", "channel.back"),
     _key("alt+right", "find('forward')", "forward again", "channel.forward"),
     _key("alt+l", "find('last')", "the last channel, and back", "channel.last"),
+    _key("alt+shift+up", "find('up')", "move this starred channel up", "channel.up"),
+    _key("alt+shift+down", "find('down')", "move this starred channel down", "channel.down"),
     *(
         _key(f"alt+{n}", f"go_to({n})", f"channel {n} of the list", f"channel.{n}")
         for n in range(1, 10)

@@ -15,7 +15,7 @@ from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import title_of
 from chat.client.tui.screens.dialogs import pick
 from chat.client.tui.seats import Seats
-from chat.client.tui.spots import Place, weight
+from chat.client.tui.spots import Place, waits, weight
 from chat.text import is_direct
 
 __all__ = ["pick_anything"]
@@ -57,7 +57,7 @@ def _places(seats: Seats) -> Iterator[tuple[Place, str]]:
 
 
 def _urgency(info: ChannelInfo) -> int:
-    return -weight(info) if info.unread else 1
+    return -weight(info) if waits(info) else 1
 
 
 def _run(conversation: Conversation, begin: Callable[[str], None], command: Command) -> Act:

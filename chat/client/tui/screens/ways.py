@@ -1,4 +1,4 @@
-"""The ways through channels and messages that keys take: back and forward, unread, mentions."""
+"""The ways through channels and messages that keys take, and a channel's own way in its list."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.screen import Screen
 
+from chat.client.tui import preferring
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.seats import Seats
 from chat.client.tui.timeline import Timeline
@@ -27,6 +28,8 @@ class Ways:
             "last": seats.go_to_last,
             "first_unread": lambda: self._conversation.catching_up.show_unread(),
             "inbox": lambda: self._conversation.catching_up.show_inbox(),
+            "up": partial(self._move, -1),
+            "down": partial(self._move, 1),
             "peek": self._peek,
             "mention_before": partial(self._mention, -1),
             "mention_after": partial(self._mention, 1),
@@ -43,6 +46,11 @@ class Ways:
     def _peek(self) -> None:
         if channel := self._conversation.desk.current:
             self._conversation.catching_up.peek(channel)
+
+    def _move(self, step: int) -> None:
+        if info := self._conversation.desk.info:
+            with self._conversation.telling():
+                preferring.move(self._conversation, info, step)
 
     def _mention(self, step: int) -> None:
         """Go to the nearest mention here, then to those that are loaded of other channels."""

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from chat.client.state import ChannelInfo
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line
-from chat.client.tui.spots import NOWHERE, Place, Spot, weight
+from chat.client.tui.spots import NOWHERE, Place, Spot, waits, weight
 from chat.client.tui.widgets.badges import badge
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.text import is_direct
@@ -75,7 +75,7 @@ class ActivityBar(Widget):
 
 
 def _severity(info: ChannelInfo) -> int:
-    return weight(info) + 1 if info.unread or info.mentions else 0
+    return weight(info) + 1 if waits(info) else 0
 
 
 def _part(number: int, info: ChannelInfo) -> Content:

@@ -29,7 +29,7 @@ def badge(info: ChannelInfo) -> Content:
         parts.append(("✎", "$text-warning"))
     if info.mentions:
         parts.append((f"@{_count(info.mentions)}", "bold $text-accent"))
-    elif info.unread:
+    elif info.unread and not info.muted:
         style = "bold $text-accent" if is_direct(info.name) else "$foreground 75%"
         parts.append((_count(info.unread), style))
     return Content(" ").join(Content.styled(text, style) for text, style in parts)

@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from chat.client.state import ChannelInfo
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line
-from chat.client.tui.spots import NOWHERE, Group, Spot
+from chat.client.tui.spots import NOWHERE, Group, Spot, waits
 from chat.client.tui.widgets.badges import LINKS, badge
 from chat.text import is_direct
 
@@ -25,7 +25,7 @@ __all__ = ["Sidebar"]
 
 
 class Sidebar(OptionList, can_focus=False):
-    """Channels and direct channels, the current one highlighted."""
+    """Starred channels, channels and direct channels, the current one highlighted."""
 
     DEFAULT_CSS = """
     Sidebar {
@@ -87,7 +87,7 @@ class Sidebar(OptionList, can_focus=False):
             if options:
                 options.append(Option("", disabled=True))
             options.append(Option(_heading(group, width), id=_key(Spot(group.seat, ""))))
-            for infos in _sorted(group):
+            for infos in _sorted(group).values():
                 options += _rows(group.seat, infos, width)
         return options
 
@@ -107,22 +107,23 @@ def _key(spot: Spot) -> str:
     return f"{spot.seat} {spot.channel}"
 
 
-def _sorted(group: Group) -> tuple[list[ChannelInfo], list[ChannelInfo]]:
-    """Return the channels, and the direct ones."""
-    public = [info for info in group.channels if not is_direct(info.name)]
-    direct = [info for info in group.channels if is_direct(info.name)]
-    return public, direct
+def _sorted(group: Group) -> dict[str, list[ChannelInfo]]:
+    """Return the channels by section: what a person has put first, channels, direct ones."""
+    sections: dict[str, list[ChannelInfo]] = {"Starred": [], "Channels": [], "Direct": []}
+    for info in group.channels:
+        direct = "Direct" if is_direct(info.name) else "Channels"
+        sections["Starred" if info.pinned else direct].append(info)
+    return sections
 
 
 def _sections(group: Group, width: int) -> list[Option]:
-    """Return the list of the only server: channels and direct channels in two sections."""
-    public, direct = _sorted(group)
-    options = [Option(Content.styled("Channels", "bold"), disabled=True)]
-    options += _rows(group.seat, public, width)
-    if direct:
-        options.append(Option("", disabled=True))
-        options.append(Option(Content.styled("Direct", "bold"), disabled=True))
-        options += _rows(group.seat, direct, width)
+    """Return the list of the only server, in sections."""
+    options: list[Option] = []
+    for title, infos in _sorted(group).items():
+        if infos:
+            options += [Option("", disabled=True)] if options else []
+            options.append(Option(Content.styled(title, "bold"), disabled=True))
+            options += _rows(group.seat, infos, width)
     return options
 
 
@@ -140,7 +141,8 @@ def _row(info: ChannelInfo, width: int) -> Content:
     """Return a channel's line: its name on the left, signs and counts on the right."""
     signs = badge(info)
     space = width - signs.cell_length
-    name_style = "bold" if info.unread or info.mentions else "$foreground 80%"
+    name_style = "$foreground 40%" if info.muted else "$foreground 80%"
+    name_style = "bold" if waits(info) else name_style
     sign = "@ " if is_direct(info.name) else "# "
     name = line(title_of(info).removeprefix("#"), name_style)
     label = elide(Content.assemble((sign, "$foreground 45%"), name), space - 1)

@@ -1,0 +1,85 @@
+"""How a person wants their channels: at once on the screen, on the server, and on their devices."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat.client.preferences import Preference, Wish
+from chat.client.state import Link
+from chat.errors import ErrorCode
+from chat.protocol.commands import Command, Prefer
+from chat.protocol.frames import ErrorFrame
+from tests.client.fake_server import FakeServer
+from tests.client.screen import Screen
+from tests.serving import ChatServer
+
+Open = Callable[..., Screen]
+
+
+def asked(fake: FakeServer) -> list[Prefer]:
+    return [command for command in fake.commands if isinstance(command, Prefer)]
+
+
+def test_what_is_wished_offline_is_told_after_a_restart_in_one(
+    open_client: Open, fake: FakeServer
+) -> None:
+    screen = open_client(fake.url)
+    screen.open()
+    fake.stop()
+    screen.wait(lambda: screen.connection.link is Link.WAITING)
+    for wish in (Wish(pinned=3), Wish(muted=True), Wish(pinned=1)):
+        screen.core.prefer("#general", wish)
+    screen.wait(lambda: screen.channels["#general"].pinned == 1)
+    screen.core.stop()
+    offline = open_client(fake.url)
+    offline.wait(lambda: offline.channels["#general"].muted)
+    fake.start()
+    offline.wait(lambda: len(asked(fake)) > 0)
+    (prefer,) = asked(fake)
+    assert (prefer.pinned, prefer.muted, prefer.level) == (1, True, None)
+
+
+def test_a_refused_wish_is_told_and_given_up(open_client: Open, fake: FakeServer) -> None:
+    def refuse(command: Command) -> ErrorFrame | None:
+        if isinstance(command, Prefer):
+            code = ErrorCode.UNKNOWN_TYPE.value
+            return ErrorFrame(code=code, message="not here", retryable=False)
+        return None
+
+    fake.intercept = refuse
+    screen = open_client(fake.url)
+    screen.open()
+    screen.core.prefer("#general", Wish(muted=True))
+    screen.wait(lambda: [notice.text for notice in screen.notices] == ["#general: not here"])
+    screen.wait(lambda: not screen.channels["#general"].muted)
+
+
+@pytest.mark.feature("reading.order")
+def test_all_devices_list_channels_as_one_of_them_wants(
+    server: ChatServer, open_client: Open, tmp_path: Path
+) -> None:
+    laptop = open_client(server.url, "alice")
+    laptop.open()
+    for name in ("#aa", "#bb"):
+        laptop.core.join(name).result(20)
+    shutil.copytree(tmp_path / "data-alice" / "tokens", tmp_path / "phone" / "tokens")
+    phone = open_client(server.url, "alice", data=tmp_path / "phone")
+    phone.wait(lambda: list(phone.channels) == ["#general", "#aa", "#bb"])
+    laptop.core.prefer("#bb", Wish(pinned=1))
+    phone.wait(lambda: list(phone.channels) == ["#bb", "#general", "#aa"])
+    phone.core.prefer("#aa", Wish(level="none", muted=True))
+    laptop.wait(lambda: laptop.channels["#aa"].muted)
+    assert laptop.channels["#aa"].level == "none"
+    assert list(laptop.channels) == ["#bb", "#general", "#aa"]
+
+
+def test_wishes_add_up_and_are_taken_back_one_by_one() -> None:
+    wish = Wish(muted=True).and_then(Wish(pinned=2)).and_then(Wish(muted=False))
+    assert wish == Wish(pinned=2, muted=False)
+    assert wish.granted(Preference(1, True, "all")) == Preference(2, False, "all")
+    assert wish.without(Wish(pinned=2, muted=True)) == Wish(muted=False)
+    assert not wish.without(wish)
