@@ -129,6 +129,11 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature("around.typing", "who types: shown, told, both or neither", "`typing`"),
     Feature("around.links", "links opened or copied, never followed by themselves", "`o`"),
+    Feature(
+        "around.pins",
+        "messages pinned in a channel, listed and gone to",
+        "`p`, `/pin`, `/unpin`, `/pins`",
+    ),
     Feature("around.reactions", "reactions and replies", "`+`, `r`, `/react`, `/reply`"),
 )
 

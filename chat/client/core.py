@@ -22,13 +22,14 @@ from chat.client.preferences import Wish
 from chat.client.session import Offline
 from chat.client.state import Update
 from chat.client.updates import Updates
-from chat.protocol.commands import BaseCommand, Channels, Join, Leave, SetTopic, Who
-from chat.protocol.frames import ChannelList, Joined, Members, Ok
+from chat.protocol.commands import BaseCommand, Channels, History, Join, Leave, SetTopic, Who
+from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page
 from chat.protocol.values import Status, Wire
 
 __all__ = ["Core", "Offline"]
 
 START_PATIENCE = 5.0
+_PINS_MAX = 1_000
 _T = TypeVar("_T")
 _Answer = TypeVar("_Answer", bound=Wire)
 
@@ -109,6 +110,10 @@ class Core:
     def react(self, channel: str, seq: int, emoji: str, remove: bool = False) -> str:
         """Add one's reaction to a message, or take it back; return the cid."""
         return self._write("react", channel, seq=seq, emoji=emoji, remove=remove or None)
+
+    def pin(self, channel: str, seq: int, remove: bool = False) -> str:
+        """Pin a message for everybody in the channel, or take its pin away; return the cid."""
+        return self._write("pin", channel, seq=seq, remove=remove or None)
 
     def retry(self, cid: str) -> None:
         """Send a refused message again."""
@@ -200,6 +205,10 @@ class Core:
     def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
         """List a channel's members, a page at a time."""
         return self._ask(lambda _: Who(channel=channel, cursor=cursor), Members)
+
+    def pins(self, channel: str) -> Future[Page]:
+        """List the messages that are pinned in a channel."""
+        return self._ask(lambda _: History(channel=channel, pins=True, limit=_PINS_MAX), Page)
 
     def channels(self, cursor: str | None = None) -> Future[ChannelList]:
         """List the public channels, a page at a time."""

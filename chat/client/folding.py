@@ -1,4 +1,4 @@
-"""How the log's entries become lines, and how edits, deletions and reactions change them. Pure."""
+"""How the log's entries become lines, and how edits, deletions, reactions and pins change them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         reply_to=entry.reply_to,
         mentions=entry.mentions,
         edited=isinstance(entry, Item) and entry.edited,
+        pinned=isinstance(entry, Item) and entry.pinned,
         reactions=tuple(entry.reactions.items()) if isinstance(entry, Item) else (),
     )
 
@@ -54,6 +55,7 @@ def fold(message: Message, change: Item | Event) -> Message:
             mentions=(),
             reactions=(),
             edited=False,
+            pinned=False,
             erased=True,
             rev=change.seq,
         )
@@ -69,6 +71,8 @@ def fold(message: Message, change: Item | Event) -> Message:
             edited=True,
             rev=change.seq,
         )
+    if change.kind == "pin":
+        return replace(message, pinned=not change.remove, rev=change.seq)
     return replace(
         message,
         reactions=_react(message.reactions, change.author, change.emoji or "", change.remove),

@@ -33,6 +33,7 @@ class Followed:
         shown_from: lowest seq that the screens hold; None: they never opened the channel.
         marked: the read marker as the server knows it.
         preference: how one wants the channel, as the server knows it.
+        pins: the messages that are pinned.
         wish: what one has changed of that, and the server does not know yet.
         generation: of the cached lines; see `cache`.
     """
@@ -47,6 +48,7 @@ class Followed:
     marked: int = 0
     preference: Preference = USUAL
     wish: Wish = NOTHING
+    pins: frozenset[int] = frozenset()
     generation: int = 0
     member_total: int = 0
     typing: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class Followed:
     told: tuple[tuple[int, ...], bool] | None = None
     """The gaps and the completeness that the screens know."""
     _members: dict[str, Member] = field(default_factory=dict)
-    _members_at: int = 0
+    _told_at: int = 0
     _presence_version: int = -1
     _typing_version: int = -1
 
@@ -103,6 +105,7 @@ class Followed:
             pinned=wanted.pinned,
             muted=wanted.muted,
             level=wanted.level,
+            pins=len(self.pins),
         )
 
     # On disk
@@ -125,6 +128,7 @@ class Followed:
             generation=self.generation,
             preference=self.preference,
             wish=self.wish,
+            pins=tuple(sorted(self.pins)),
         )
 
     def restore(self, record: ChannelRecord) -> None:
@@ -132,6 +136,7 @@ class Followed:
         self.topic, self.role, self.marked = record.topic, record.role, record.marked
         self.generation, self.is_member = record.generation, True
         self.preference, self.wish = record.preference, record.wish
+        self.pins = frozenset(record.pins)
         self.view.apply_mark(record.read, record.unread, record.mentions)
         if record.epoch:
             position = ResumeFrom(epoch=record.epoch, after=record.position, mid=record.mid)
@@ -141,10 +146,10 @@ class Followed:
 
     def joined(self, frame: Joined) -> None:
         """Take who is in the channel, and what it is about."""
-        self.topic, self.role = frame.topic, frame.role
+        self.topic, self.role, self.pins = frame.topic, frame.role, frozenset(frame.pins)
         self.is_member = self.is_attached = True
         self._members = {fold(member.name): member for member in frame.members}
-        self._members_at = frame.head
+        self._told_at = frame.head
         self.member_total = frame.member_count
         self._presence_version = self._typing_version = -1
         self.typing = ()
@@ -156,12 +161,17 @@ class Followed:
         self.view.detach()
 
     def apply(self, entry: Item | Event) -> bool:
-        """Take what an entry of the log says of topic and members; return whether it did."""
+        """Take what an entry says of topic, pins and members; return whether these may differ."""
         if entry.kind == "topic":
             if entry.topic is not None:
                 self.topic = entry.topic
             return True
-        if entry.seq <= self._members_at or entry.kind not in ("join", "leave", "role"):
+        if entry.seq <= self._told_at:
+            return False
+        if entry.kind in ("pin", "delete") and entry.target is not None:
+            is_gone = entry.kind == "delete" or entry.remove
+            self.pins = self.pins - {entry.target} if is_gone else self.pins | {entry.target}
+        if entry.kind not in ("join", "leave", "role"):
             return False
         who = fold(entry.user or entry.author)
         if entry.kind == "join":

@@ -4,8 +4,8 @@ The rules:
 
 - An event that is `position` + 1 applies; one at or below the position was applied before; one
   further up is held until what is missing has been read (`needs_repair`).
-- An edit, a deletion or a reaction changes its target's line unless it is at or below the line's
-  `rev`: then it is in there already.
+- An edit, a deletion, a reaction or a pin changes its target's line unless it is at or below the
+  line's `rev`: then it is in there already.
 - What was received while a page was on its way is applied to the page's lines again, so a page
   that is older than the events around it does harm to nothing.
 - A position that the server does not know is no position: every line is forgotten.
@@ -298,7 +298,7 @@ class LogView:
         old = self.line(change.target)
         new = fold(old, change) if old is not None else None
         if new is old or old is None or new is None:
-            self.is_doubtful |= counts and change.kind != "react" and change.target > self.read
+            self.is_doubtful |= counts and _counts(change) and change.target > self.read
             return ()
         self._put(change.target, old, new, counts=counts)
         return (new,)
@@ -326,6 +326,11 @@ class LogView:
             if not expected <= item.seq <= highest:
                 raise BrokenLog(f"{self.channel}: a page holds {item.seq} out of order")
             expected = item.seq + 1
+
+
+def _counts(change: Item | Event) -> bool:
+    """Whether it may change what is unread."""
+    return change.kind in ("edit", "delete")
 
 
 def _in_order(lines: Iterable[Message]) -> tuple[Message, ...]:

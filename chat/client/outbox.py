@@ -20,13 +20,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 from chat.client.folding import fold
 from chat.client.records import OutboxRow
 from chat.client.state import Delivery, Message
-from chat.protocol.commands import Delete, Edit, React, Send
+from chat.protocol.commands import Delete, Edit, Pin, React, Send
 from chat.protocol.items import Event
 from chat.protocol.values import Limits
 
 __all__ = ["Outbox", "Writing", "command_of", "new_row"]
 
-Writing = Send | Edit | Delete | React
+Writing = Send | Edit | Delete | React | Pin
 """A command that appends to a log."""
 
 _WRITING: TypeAdapter[Writing] = TypeAdapter(Annotated[Writing, Field(discriminator="type")])

@@ -51,3 +51,4 @@ class ChannelRecord:
     generation: int = 0
     preference: Preference = USUAL
     wish: Wish = NOTHING
+    pins: tuple[int, ...] = ()

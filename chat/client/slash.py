@@ -150,6 +150,9 @@ COMMANDS: tuple[Command, ...] = (
         "/react :+1:",
     ),
     Command("unreact", (_EMOJI, _NUMBER), "take a reaction back", "/unreact :+1:"),
+    Command("pin", (_NUMBER,), "pin the latest message, or the one with that number", "/pin 42"),
+    Command("unpin", (_NUMBER,), "take its pin away", "/unpin 42"),
+    Command("pins", (), "list what is pinned in this channel", "/pins"),
     Command("who", (_CHANNEL_OR_HERE,), "list who is in this channel", "/who", ("names",)),
     Command("channels", (), "list all channels, to look around and join", "/channels", ("list",)),
     Command(

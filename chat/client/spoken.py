@@ -52,6 +52,8 @@ def spoken_entry(channel: str, entry: Item | Event) -> str:
             if entry.remove:
                 return f"{author} took {emoji} back from {entry.target}"
             return f"{author} reacted {emoji} to {entry.target}"
+        case "pin":
+            return f"{author} {'unpinned' if entry.remove else 'pinned'} {entry.target}"
     return f"{author}: {printable_line(entry.kind)}"
 
 
@@ -65,6 +67,8 @@ def _notes(message: Message) -> str:
         notes.append(f"answers {message.reply_to}")
     if message.edited:
         notes.append("edited")
+    if message.pinned:
+        notes.append("pinned")
     for emoji, names in message.reactions:
         notes.append(f"{printable_line(emoji)} {printable_line(', '.join(names))}")
     return f"  ({'; '.join(notes)})" if notes else ""

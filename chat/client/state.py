@@ -76,6 +76,7 @@ class Message:
     mentions: tuple[str, ...] = ()
     user: str | None = None
     edited: bool = False
+    pinned: bool = False
     erased: bool = False
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     rev: int = 0
@@ -100,7 +101,7 @@ class ChannelInfo:
 
     `direct` are the other participants of a direct channel (empty for `#name`).
     `failed` counts the texts in it that the server refused. `pinned`, `muted` and `level` are how
-    one wants it; see `protocol.commands.Prefer`.
+    one wants it; see `protocol.commands.Prefer`. `pins` counts the messages pinned in it.
     """
 
     name: str
@@ -117,6 +118,7 @@ class ChannelInfo:
     pinned: int = 0
     muted: bool = False
     level: str = USUAL_LEVEL
+    pins: int = 0
 
 
 @dataclass(frozen=True, slots=True)

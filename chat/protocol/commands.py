@@ -42,6 +42,7 @@ __all__ = [
     "Join",
     "Leave",
     "Mark",
+    "Pin",
     "Ping",
     "Prefer",
     "React",
@@ -155,14 +156,25 @@ class React(BaseCommand):
     cid: Cid | None = None
 
 
+class Pin(BaseCommand):
+    """Pin message `seq` in its channel for everybody, or `remove` its pin."""
+
+    type: Literal["pin"] = "pin"
+    channel: Channel
+    seq: Seq
+    remove: Flag = False
+    cid: Cid | None = None
+
+
 class History(BaseCommand):
     """Read a page: the newest, or what lies `before`, `after` or `around` a seq.
 
     `after` reads events of every kind without a hole, for following. The others read what a
-    timeline shows: edits, deletions and reactions are folded into their messages.
+    timeline shows: edits, deletions, reactions and pins are folded into their messages.
 
     With `thread`, the number of any message in it, only that thread is read: its first message and
-    all replies, direct or to replies; `after` then reads the same lines forward.
+    all replies, direct or to replies; `after` then reads the same lines forward. With `pins` only
+    messages that are pinned now are read: the newest of them, or those `before` a seq.
     """
 
     type: Literal["history"] = "history"
@@ -171,12 +183,15 @@ class History(BaseCommand):
     after: Position | None = None
     around: Seq | None = None
     thread: Seq | None = None
+    pins: Flag = False
     limit: int = Field(50, ge=1, le=1_000)
 
     @model_validator(mode="after")
     def _one_anchor(self) -> History:
         if sum(anchor is not None for anchor in (self.before, self.after, self.around)) > 1:
             raise ValueError("give only one of before, after and around")
+        if self.pins and {self.after, self.around, self.thread} != {None}:
+            raise ValueError("what is pinned is read with before, or with nothing")
         return self
 
 
@@ -255,6 +270,7 @@ Command = Annotated[
     | Edit
     | Delete
     | React
+    | Pin
     | History
     | Mark
     | Prefer

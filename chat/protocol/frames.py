@@ -56,6 +56,10 @@ __all__ = [
 ]
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class _Frame(Wire):
     """What all frames of a server share: unknown fields are ignored."""
 
@@ -156,6 +160,8 @@ class Joined(_Frame):
     pinned: Pinned = 0
     muted: Flag = False
     level: Level = USUAL_LEVEL
+    pins: tuple[Seq, ...] = Field(default=(), exclude_if=_is_empty)
+    """The messages that are pinned."""
     members: tuple[Member, ...]
     member_count: int
     recovered: bool

@@ -16,12 +16,12 @@ from chat.protocol.values import Channel, Cid, Emoji, Flag, Mid, Name, Role, Seq
 __all__ = ["FOLDED_KINDS", "Event", "Item", "Kind"]
 
 Kind = Annotated[
-    Literal["message", "edit", "delete", "react", "topic", "join", "leave", "role"] | str,
+    Literal["message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role"] | str,
     Field(union_mode="left_to_right"),
 ]
 """What happened; open, so that an older client still counts an event it does not know."""
 
-FOLDED_KINDS: frozenset[str] = frozenset({"edit", "delete", "react"})
+FOLDED_KINDS: frozenset[str] = frozenset({"edit", "delete", "react", "pin"})
 """Kinds that change the message `target` names, and show no line of their own."""
 
 
@@ -36,6 +36,7 @@ class _Body(Wire):
     - edit: `target`, `text`, `mentions`
     - delete: `target`
     - react: `target`, `emoji`, `remove`
+    - pin: `target`, `remove`
     - topic: `topic`
     - join, leave: nothing; `author` is who it was
     - role: `user`, `role`
@@ -72,6 +73,7 @@ class Item(_Body):
     rev: Seq
     """Events up to this seq are already in the item."""
     edited: Flag = False
+    pinned: Flag = False
     reactions: dict[Emoji, tuple[Name, ...]] = Field(default_factory=dict, exclude_if=_is_empty)
 
 

@@ -29,7 +29,7 @@ ERRORS: dict[ErrorCode, str] = {
     ErrorCode.NOT_A_MEMBER: "`join` the channel first",
     ErrorCode.FORBIDDEN: "others may do this here, you may not; or nobody may",
     ErrorCode.CID_REUSED: "the `cid` has already named something else of yours",
-    ErrorCode.LIMIT_REACHED: "there are too many already: channels, reactions, members",
+    ErrorCode.LIMIT_REACHED: "there are too many already: channels, reactions, pins, members",
     ErrorCode.RATE_LIMITED: "too many commands; wait `retry_after` seconds",
     ErrorCode.UNAVAILABLE: "the disk or the database takes no writes now; nothing was stored",
 }

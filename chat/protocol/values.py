@@ -83,6 +83,8 @@ class Limits(Wire):
     """Channels that one person may be a member of."""
     reactions: int = Field(20, ge=1, le=1_000)
     """Different emoji on one message."""
+    pins: int = Field(50, ge=1, le=1_000)
+    """Messages that may be pinned in one channel."""
     members: int = Field(100, ge=1, le=1_000)
     """Members listed in one `joined` or `members` frame."""
     unread: int = Field(1_000, ge=1, le=10_000)

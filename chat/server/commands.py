@@ -17,6 +17,7 @@ TABLE: Table = {
     "edit": messages.edit,
     "delete": messages.delete,
     "react": messages.react,
+    "pin": messages.pin,
     "topic": messages.topic,
     "history": reading.history,
     "mark": reading.mark,

@@ -134,6 +134,7 @@ def _joined(session: Session, view: _View, reply: Reply | None) -> None:
             unread=seat.unread,
             mentions=seat.mentions,
             **asdict(seat.preference),
+            pins=seat.pins,
             members=present(session, rows),
             member_count=total,
             recovered=resumed.recovered,

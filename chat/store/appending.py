@@ -25,6 +25,7 @@ from chat.store.erasing import erase_message, erase_text
 from chat.store.ledger import Ledger
 from chat.store.membership import open_direct
 from chat.store.ops import Append, Appended
+from chat.store.pinning import pin
 from chat.store.reacting import react
 from chat.store.request import Request
 from chat.store.roster import Channel
@@ -135,5 +136,6 @@ _RULES: dict[str, Callable[[Request], Appended]] = {
     "edit": _edit,
     "delete": _delete,
     "react": react,
+    "pin": pin,
     "topic": _topic,
 }

@@ -43,6 +43,14 @@ _REACTIONS_TOLD = """
     GROUP BY e.channel_id, e.target, e.author_id, b.text
     HAVING max(CASE WHEN e.remove THEN 0 ELSE e.seq END)
          > max(CASE WHEN e.remove THEN e.seq ELSE 0 END)"""
+_PINS = "SELECT p.channel_id, p.target FROM pins p"
+_PINS_TOLD = """
+    SELECT e.channel_id, e.target
+    FROM events e JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.target
+    WHERE e.kind = 'pin' AND NOT t.erased
+    GROUP BY e.channel_id, e.target
+    HAVING max(CASE WHEN e.remove THEN 0 ELSE e.seq END)
+         > max(CASE WHEN e.remove THEN e.seq ELSE 0 END)"""
 # Each finds rows that must not be: the log's name, and the number of an event that is at fault.
 _RULES = {
     "the log does not hold 1 to its head, each number once": """
@@ -79,7 +87,7 @@ _RULES = {
     "the event is about a message that does not exist": """
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.target
-        WHERE e.kind IN ('edit', 'delete', 'react')
+        WHERE e.kind IN ('edit', 'delete', 'react', 'pin')
             AND (t.seq IS NULL OR t.kind <> 'message' OR t.seq >= e.seq)""",
     "the message answers one that does not exist": """
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
@@ -103,7 +111,7 @@ _RULES = {
     "the message does not know the latest event about it": """
         SELECT c.name, t.seq FROM channels c
         JOIN (SELECT channel_id, target, max(seq) AS latest FROM events
-              WHERE target IS NOT NULL AND kind IN ('edit', 'delete', 'react')
+              WHERE target IS NOT NULL AND kind IN ('edit', 'delete', 'react', 'pin')
               GROUP BY channel_id, target) a ON a.channel_id = c.id
         JOIN events t ON t.channel_id = a.channel_id AND t.seq = a.target
         WHERE t.rev <> a.latest""",
@@ -117,6 +125,12 @@ _RULES = {
     "a reaction is missing that its events lead to": f"""
         SELECT c.name, r.target FROM ({_REACTIONS_TOLD} EXCEPT {_REACTIONS}) r
         JOIN channels c ON c.id = r.channel_id""",  # noqa: S608
+    "a pin is there that its events do not lead to": f"""
+        SELECT c.name, p.target FROM ({_PINS} EXCEPT {_PINS_TOLD}) p
+        JOIN channels c ON c.id = p.channel_id""",  # noqa: S608  both parts are ours
+    "a pin is missing that its events lead to": f"""
+        SELECT c.name, p.target FROM ({_PINS_TOLD} EXCEPT {_PINS}) p
+        JOIN channels c ON c.id = p.channel_id""",  # noqa: S608
 }
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Result, bindparam, delete, or_, select, update
 from chat.store.ledger import Ledger
 from chat.store.request import Target
 from chat.store.roster import Channel
-from chat.store.schema import bodies, events, mentions, reactions
+from chat.store.schema import bodies, events, mentions, pins, reactions
 
 __all__ = ["erase_message", "erase_text"]
 
@@ -49,6 +49,10 @@ _DELETE_REACTIONS = delete(reactions).where(
     reactions.c.channel_id == bindparam("channel"), reactions.c.target == bindparam("number")
 )
 
+_DELETE_PIN = delete(pins).where(
+    pins.c.channel_id == bindparam("channel"), pins.c.target == bindparam("number")
+)
+
 
 def erase_text(ledger: Ledger, channel: Channel, target: Target) -> None:
     """Erase the text a message has now, and the edit it came from; a new text is to follow."""
@@ -59,13 +63,14 @@ def erase_text(ledger: Ledger, channel: Channel, target: Target) -> None:
 
 
 def erase_message(ledger: Ledger, channel: Channel, target: Target) -> None:
-    """Erase a message's text, mentions and reactions, and the bodies of all events about it."""
+    """Erase a message's text, mentions, reactions and pin, and the bodies of events about it."""
     connection = ledger.connection
     where = {"channel": channel.id, "number": target.seq}
     _blank(ledger, connection.execute(_BODY, {"body": target.body_id}))
     _blank(ledger, connection.execute(_BODIES_ABOUT, where))
     _delete_mentions(ledger, channel, target)
     connection.execute(_DELETE_REACTIONS, where)
+    connection.execute(_DELETE_PIN, where)
     connection.execute(_ERASE_ABOUT, where)
     connection.execute(_ERASE, where)
 

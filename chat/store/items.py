@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from chat.protocol.items import Item
 from chat.store.ledger import BODY_FIELDS
-from chat.store.schema import bodies, events, mentions, reactions, users
+from chat.store.schema import bodies, events, mentions, pins, reactions, users
 
 __all__ = ["ROWS", "items_of"]
 
@@ -58,19 +58,39 @@ _REACTIONS = (
     .order_by(reactions.c.target, reactions.c.since, reactions.c.seq)
 )
 
+_PINNED = select(pins.c.target).where(
+    pins.c.channel_id == bindparam("channel"),
+    pins.c.target.in_(bindparam("numbers", expanding=True)),
+)
+
 
 def items_of(connection: Connection, channel_id: int, rows: Sequence[Row[Any]]) -> tuple[Item, ...]:
     """Return the items of `rows`, in their order."""
     if not rows:
         return ()
     mentioned = _mentions(connection, channel_id, rows)
-    reacted = _reactions(connection, channel_id, rows)
+    # Only a message that something was folded into can have reactions, or a pin.
+    changed = [row.seq for row in rows if row.kind == "message" and row.rev > row.seq]
+    reacted = _reactions(connection, channel_id, changed)
+    pinned = _pinned(connection, channel_id, changed)
     return tuple(
-        _item(row, tuple(mentioned.get(row.seq, ())), reacted.get(row.seq, {})) for row in rows
+        _item(
+            row,
+            tuple(mentioned.get(row.seq, ())),
+            reacted.get(row.seq, {}),
+            is_pinned=row.seq in pinned,
+        )
+        for row in rows
     )
 
 
-def _item(row: Row[Any], mentioned: tuple[str, ...], reacted: dict[str, list[str]]) -> Item:
+def _item(
+    row: Row[Any],
+    mentioned: tuple[str, ...],
+    reacted: dict[str, list[str]],
+    *,
+    is_pinned: bool,
+) -> Item:
     body: dict[str, Any] = {}
     if row.text is not None:
         body[BODY_FIELDS[row.kind]] = row.text
@@ -90,6 +110,7 @@ def _item(row: Row[Any], mentioned: tuple[str, ...], reacted: dict[str, list[str
         cid=row.send_key.partition("/")[2] if row.send_key is not None else None,
         rev=row.rev,
         edited=row.last_edit is not None,
+        pinned=is_pinned,
         reactions={emoji: tuple(names) for emoji, names in reacted.items()},
         **body,
     )
@@ -108,13 +129,17 @@ def _mentions(
 
 
 def _reactions(
-    connection: Connection, channel_id: int, rows: Sequence[Row[Any]]
+    connection: Connection, channel_id: int, numbers: Sequence[int]
 ) -> dict[int, dict[str, list[str]]]:
-    # Only a message that something was folded into can have reactions.
-    numbers = [row.seq for row in rows if row.kind == "message" and row.rev > row.seq]
     found: dict[int, dict[str, list[str]]] = {}
     if numbers:
         where = {"channel": channel_id, "numbers": numbers}
         for target, emoji, name in connection.execute(_REACTIONS, where).all():
             found.setdefault(target, {}).setdefault(emoji, []).append(name)
     return found
+
+
+def _pinned(connection: Connection, channel_id: int, numbers: Sequence[int]) -> frozenset[int]:
+    if not numbers:
+        return frozenset()
+    return frozenset(connection.scalars(_PINNED, {"channel": channel_id, "numbers": numbers}))

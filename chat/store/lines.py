@@ -1,4 +1,4 @@
-"""What a timeline shows, read from either end: the lines of a channel, or of one of its threads."""
+"""What a timeline shows, read from either end: the lines of a channel, of a thread, or its pins."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, bindparam, func, select, true
 
 from chat.core.rights import no_such_message
 from chat.store.items import ROWS
-from chat.store.schema import events
+from chat.store.schema import events, pins
 
-__all__ = ["ChannelLines", "Lines", "ThreadLines", "root_of"]
+__all__ = ["ChannelLines", "Lines", "PinnedLines", "ThreadLines", "root_of"]
 
 Rows = list[Row[Any]]
 
@@ -25,6 +25,11 @@ _ONE = ROWS.where(events.c.seq == bindparam("root"))
 _REPLIES = ROWS.where(events.c.thread == bindparam("root"))
 _REPLIES_BEFORE = _REPLIES.where(_is_before).order_by(events.c.seq.desc()).limit(_count)
 _REPLIES_ONWARD = _REPLIES.where(_is_onward).order_by(events.c.seq).limit(_count)
+_PINNED = ROWS.join(
+    pins, (pins.c.channel_id == events.c.channel_id) & (pins.c.target == events.c.seq)
+)
+_PINNED_BEFORE = _PINNED.where(_is_before).order_by(events.c.seq.desc()).limit(_count)
+_PINNED_ONWARD = _PINNED.where(_is_onward).order_by(events.c.seq).limit(_count)
 _ROOT = select(func.coalesce(events.c.thread, events.c.seq)).where(
     events.c.channel_id == bindparam("channel"),
     events.c.seq == bindparam("number"),
@@ -90,6 +95,26 @@ class ThreadLines:
             "anchor": anchor,
             "count": count,
         }
+        return list(self.connection.execute(statement, where).all())
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedLines:
+    """The messages of a channel that are pinned."""
+
+    connection: Connection
+    channel_id: int
+
+    def before(self, anchor: int, count: int) -> Rows:
+        """See `Lines`."""
+        return self._rows(_PINNED_BEFORE, anchor, count)
+
+    def onward(self, anchor: int, count: int) -> Rows:
+        """See `Lines`."""
+        return self._rows(_PINNED_ONWARD, anchor, count)
+
+    def _rows(self, statement: Any, anchor: int, count: int) -> Rows:
+        where = {"channel": self.channel_id, "anchor": anchor, "count": count}
         return list(self.connection.execute(statement, where).all())
 
 

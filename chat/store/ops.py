@@ -118,8 +118,8 @@ class Append:
     """Append one event of `kind` to `channel`, as `user`.
 
     Args:
-        kind: message, edit, delete, react or topic.
-        target: seq of the message that an edit, a deletion or a reaction is about.
+        kind: message, edit, delete, react, pin or topic.
+        target: seq of the message that an edit, a deletion, a reaction or a pin is about.
         body: the fields of the event that the kind has (`text`, `me`, `reply_to`, `emoji`,
             `remove`, `topic`), already validated by the protocol's models.
         cid: the client's id of the send; `(user, cid)` is stored once, for ever.
@@ -127,7 +127,7 @@ class Append:
 
     user: User
     channel: str
-    kind: Literal["message", "edit", "delete", "react", "topic"]
+    kind: Literal["message", "edit", "delete", "react", "pin", "topic"]
     target: int | None = None
     body: dict[str, Any] = field(default_factory=dict)
     cid: str | None = None
@@ -138,8 +138,8 @@ class Appended:
     """Where the event is: `event` for a new one.
 
     `event` is None when nothing was appended: the same `(user, cid)` was stored before, or the
-    reaction was there (or, with `remove`, was not there) already; `duplicate` is then true, and
-    `seq`, `mid` and `ts` are the original's (None where there is none).
+    reaction or pin was there (or, with `remove`, was not there) already; `duplicate` is then true,
+    and `seq`, `mid` and `ts` are the original's (None where there is none).
     `created` is set when a `send` created its direct channel.
     """
 

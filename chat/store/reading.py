@@ -15,8 +15,9 @@ from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import ChannelListing, Membership
 from chat.protocol.items import Item
 from chat.protocol.values import Limits
+from chat.store import schema
 from chat.store.items import ROWS, items_of
-from chat.store.lines import ChannelLines, Lines, ThreadLines, root_of
+from chat.store.lines import ChannelLines, Lines, PinnedLines, ThreadLines, root_of
 from chat.store.ops import ChannelState, Preference, User
 from chat.store.schema import channels, events, members, users
 from chat.store.unread import COUNTS_OF_ONE, mentions_above, unread_above
@@ -35,6 +36,7 @@ class Seat:
     unread: int
     mentions: int
     preference: Preference
+    pins: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,11 @@ _CHANNEL = (
     .where(channels.c.fold == bindparam("fold"))
 )
 _AFTER = ROWS.where(events.c.seq > bindparam("anchor")).order_by(events.c.seq)
+_PINS = (
+    select(schema.pins.c.target)
+    .where(schema.pins.c.channel_id == bindparam("channel"))
+    .order_by(schema.pins.c.target)
+)
 _count = bindparam("count", type_=events.c.seq.type)
 _AFTER = _AFTER.limit(_count)
 _MID = select(events.c.mid).where(
@@ -168,7 +175,8 @@ class Reader:
             _SEAT,
             {"channel": state.id, "user": user.id, "unread_limit": self._limits.unread},
         ).one()
-        return Seat(state, role, read, unread, mentions, Preference(*preference))
+        pinned = tuple(self._connection.scalars(_PINS, {"channel": state.id}))
+        return Seat(state, role, read, unread, mentions, Preference(*preference), pinned)
 
     def page(
         self,
@@ -179,6 +187,7 @@ class Reader:
         after: int | None = None,
         around: int | None = None,
         thread: int | None = None,
+        pins: bool = False,
         limit: int,
     ) -> PageRead:
         """Return a page: what lies `before`, `after` or `around` a seq, else the newest.
@@ -192,6 +201,7 @@ class Reader:
             around: half of the page lies before this seq, half from it on.
             thread: only the thread that this message is in, also with `after`; it begins with
                 its root.
+            pins: only messages that are pinned are read, before `before` if that is given.
             limit: most items.
 
         Raises:
@@ -204,6 +214,8 @@ class Reader:
         if thread is not None:
             root = root_of(self._connection, state.id, thread)
             lines = ThreadLines(self._connection, state.id, root)
+        elif pins:
+            lines = PinnedLines(self._connection, state.id)
         if after is not None:
             return self._onward(state, lines, after + 1, limit)
         if around is not None:

@@ -41,12 +41,13 @@ __all__ = [
     "mentions",
     "meta",
     "metadata",
+    "pins",
     "reactions",
     "tokens",
     "users",
 ]
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.
@@ -196,3 +197,12 @@ reactions = Table(
     sqlite_with_rowid=False,
 )
 """Reactions as they are now: `seq` of the event that added it, `since` of the emoji's first."""
+
+pins = Table(
+    "pins",
+    metadata,
+    Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
+    Column("target", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Messages that are pinned now."""

@@ -77,6 +77,7 @@ class FakeLog:
             "text": texts[-1].text,
             "mentions": texts[-1].mentions,
             "edited": len(texts) > 1,
+            "pinned": next((not e.remove for e in reversed(about) if e.kind == "pin"), False),
             "reactions": {emoji: tuple(names) for emoji, names in reacted.items()},
         }
 

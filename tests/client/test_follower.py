@@ -58,11 +58,13 @@ def grow(log: FakeLog, dice: random.Random) -> None:
     """Append one event that a server would accept."""
     messages = [e.seq for e in log.events if e.kind == "message"]
     alive = [seq for seq in messages if not log.item(seq).erased]
-    kind = dice.choice(["message", "message", "edit", "delete", "react", "react", "topic", "new"])
+    kind = dice.choice(
+        ["message", "message", "edit", "delete", "react", "react", "pin", "topic", "new"]
+    )
     author = dice.choice(NAMES)
     mentions = tuple(name for name in NAMES if dice.random() < 0.3)
     if kind == "new":
-        log.append(author, "pin")
+        log.append(author, "poll")
     elif kind == "topic":
         log.append(author, "topic", topic=f"t{log.head}")
     elif kind == "message" or not alive:
@@ -76,6 +78,9 @@ def grow(log: FakeLog, dice: random.Random) -> None:
             text=f"e{log.head}",
             mentions=mentions,
         )
+    elif kind == "pin":
+        target = dice.choice(alive)
+        log.append(author, "pin", target=target, remove=log.item(target).pinned)
     elif kind == "delete":
         log.append(author, "delete", target=dice.choice(alive))
     else:

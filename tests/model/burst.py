@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, cast
 from hypothesis import strategies as st
 
 from chat.errors import ErrorCode
-from chat.protocol.commands import BaseCommand, Command, Delete, Edit, History, Join, React, Send
+from chat.protocol.commands import (
+    BaseCommand,
+    Command,
+    Delete,
+    Edit,
+    History,
+    Join,
+    Pin,
+    React,
+    Send,
+)
 from chat.protocol.frames import ErrorFrame, Joined, Ok, Page, ServerFrame
 from chat.protocol.items import Event
 from tests.model.chat import Told
@@ -43,7 +53,7 @@ class Burst:
         changes = st.builds(
             self._change,
             st.sampled_from(self.members),
-            st.sampled_from([Send] * 4 + [Edit, Delete, React]),
+            st.sampled_from([Send] * 4 + [Edit, Delete, React, Pin]),
             st.integers(1, self.log.head),
         )
         drawn = data.draw(st.lists(changes, min_size=2, max_size=12), label="changes")
@@ -61,7 +71,7 @@ class Burst:
             fields["seq"] = seq
         if kind is React:
             fields["emoji"] = "+1"
-        elif kind is not Delete:
+        elif kind in (Send, Edit):
             fields["text"] = "at once"
         return number, kind(**fields)
 
@@ -99,7 +109,7 @@ class Burst:
             if isinstance(answer, ErrorFrame):
                 assert answer.code in _OVERTAKEN
             elif isinstance(answer, Ok) and answer.seq is None:
-                assert isinstance(command, React)
+                assert isinstance(command, React | Pin)
             else:
                 for each, frames in perform(self.scene.chat, number, command).items():
                     told.setdefault(each, []).extend(frames)

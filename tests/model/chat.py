@@ -235,6 +235,7 @@ class Chat:
             recovered=recovered,
             items=tuple(entry.item() for entry in entries),
             complete=complete,
+            pins=log.pins,
             **self.seat_of(log, user),
         )
         self.told[number].append(joined)

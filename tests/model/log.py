@@ -38,6 +38,7 @@ class Entry:
     is_edited: bool = False
     is_erased: bool = False
     reactions: dict[str, list[str]] = field(default_factory=dict)
+    is_pinned: bool = False
 
     def event(self, channel: str) -> Event:
         """Return it as it is told when it happens."""
@@ -49,6 +50,7 @@ class Entry:
             **self._body(),
             rev=self.rev,
             edited=self.is_edited,
+            pinned=self.is_pinned,
             erased=self.is_erased,
             reactions={emoji: tuple(names) for emoji, names in self.reactions.items()},
         )
@@ -89,6 +91,11 @@ class Log:
     def lines(self) -> list[Entry]:
         """What has a line of its own in a timeline."""
         return [entry for entry in self.entries if entry.kind in LINES]
+
+    @property
+    def pins(self) -> tuple[int, ...]:
+        """The messages that are pinned."""
+        return tuple(entry.seq for entry in self.entries if entry.is_pinned)
 
     def message(self, seq: int) -> Entry | None:
         """Return the message of this number, if it is one and was not deleted."""
@@ -138,9 +145,12 @@ class Log:
                 if other.kind == "edit":
                     other.erase()
         elif entry.kind == "delete":
-            for other in (target, *about):
+            for other in (target, *(each for each in about if each.kind in ("edit", "react"))):
                 other.erase()
             target.reactions.clear()
+            target.is_pinned = False
+        elif entry.kind == "pin":
+            target.is_pinned = not entry.remove
         else:
             assert entry.emoji is not None
             names = target.reactions.setdefault(entry.emoji, [])

@@ -21,6 +21,7 @@ from chat.protocol.commands import (
     Join,
     Leave,
     Mark,
+    Pin,
     Prefer,
     React,
     Send,
@@ -162,6 +163,11 @@ class ProtocolMachine(RuleBasedStateMachine):
         command = React(channel=channel, seq=self.scene.aim(channel, seq), **fields)
         self.run(self.scene.step(self.scene.pick(device), command))
 
+    @rule(device=devices, channel=channels, seq=places, remove=st.booleans(), cid=cids)
+    def pin(self, device: int, channel: str, seq: int, **fields: Any) -> None:
+        command = Pin(channel=channel, seq=self.scene.aim(channel, seq), **fields)
+        self.run(self.scene.step(self.scene.pick(device), command))
+
     @rule(
         device=devices,
         channel=channels,
@@ -182,7 +188,8 @@ class ProtocolMachine(RuleBasedStateMachine):
         where = {} if anchor is None else {anchor: self.scene.aim(channel, seq)}
         if thread is not None:
             where["thread"] = self.scene.aim(channel, thread)
-        command = History(channel=channel, limit=limit, **where)  # type: ignore[arg-type]
+        pins = anchor in ("before", None) and thread is None and limit % 2 == 0
+        command = History(channel=channel, limit=limit, pins=pins, **where)  # type: ignore[arg-type]
         self.run(self.scene.step(self.scene.pick(device), command))
 
     @rule(device=devices, channel=channels, seq=places)

@@ -178,6 +178,22 @@ def _react(chat: Chat, number: int, react: commands.React) -> None:
     chat.done(number, react, entry)
 
 
+def _pin(chat: Chat, number: int, pin: commands.Pin) -> None:
+    if chat.is_repeated(number, pin, pin.seq):
+        return
+    user, log = chat.seat(number, pin.channel)
+    message = log.message(pin.seq)
+    if message is None:
+        raise Refused(ErrorCode.NO_SUCH_MESSAGE)
+    if pin.remove != message.is_pinned:
+        chat.told[number].append(Ok(id=pin.id, cid=pin.cid, duplicate=True))
+        return
+    if not pin.remove and len(log.pins) >= chat.limits.pins:
+        raise Refused(ErrorCode.LIMIT_REACHED)
+    fields: dict[str, Any] = {"target": pin.seq, "remove": pin.remove, "cid": pin.cid}
+    chat.done(number, pin, chat.append(log, user, "pin", **fields))
+
+
 def _topic(chat: Chat, number: int, topic: commands.SetTopic) -> None:
     user, log = chat.seat(number, topic.channel)
     log.topic = topic.topic
@@ -193,6 +209,8 @@ def _history(chat: Chat, number: int, history: commands.History) -> None:
             raise Refused(ErrorCode.NO_SUCH_MESSAGE)
         root = log.root(history.thread)
         lines = [line for line in lines if root in (line.seq, line.thread)]
+    if history.pins:
+        lines = [line for line in lines if line.is_pinned]
     if history.after is not None and history.thread is not None:
         later = [line for line in lines if line.seq > history.after]
         entries, complete = later[:limit], len(later) <= limit
@@ -293,6 +311,7 @@ _RULES: dict[type, Callable[[Chat, int, Any], None]] = {
     commands.Edit: _change,
     commands.Delete: _change,
     commands.React: _react,
+    commands.Pin: _pin,
     commands.SetTopic: _topic,
     commands.History: _history,
     commands.Mark: _mark,

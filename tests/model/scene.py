@@ -213,6 +213,7 @@ class Scene:
         assert view.member_total == len(log.roles)
         assert view.typing == tuple(name for name in log.typing if name != user)
         assert known.read == log.read[user]
+        assert view.pins == set(log.pins)
         assert asdict(view.preference) == USUAL | log.preferences.get(user, {})
         counts = log.unread(user)
         if fold(log.name) not in self.devices[number].capped and not known.is_doubtful:

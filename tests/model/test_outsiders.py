@@ -28,6 +28,7 @@ from chat.protocol.commands import (
     Join,
     Leave,
     Mark,
+    Pin,
     Ping,
     Prefer,
     React,
@@ -61,6 +62,7 @@ OPTIONS: dict[str, list[Any]] = {
     "state": ["start", "stop"],
     "cursor": [None, "a"],
     "topic": ["mine"],
+    "pins": [False, True],
     "pinned": [None, 1],
     "muted": [None, True],
     "level": [None, "all"],
@@ -78,8 +80,18 @@ def probes(channel: str) -> Iterator[BaseCommand]:
         fields = [name for name in kind.model_fields if name not in ("id", "type", "channel")]
         for values in product(*(OPTIONS[field] for field in fields)):
             filled = dict(zip(fields, values, strict=True))
-            if sum(filled.get(each) is not None for each in ("before", "after", "around")) < 2:
+            if goes_together(filled):
                 yield kind(channel=channel, **filled)
+
+
+def goes_together(filled: dict[str, Any]) -> bool:
+    """Whether a command may hold all of this: pages have one anchor, pins only one."""
+    given = {
+        each for each in ("before", "after", "around", "thread") if filled.get(each) is not None
+    }
+    if filled.get("pins"):
+        return given <= {"before"}
+    return len(given - {"thread"}) < 2
 
 
 class Outsider:
@@ -127,6 +139,7 @@ async def live(alice: Peer, bob: Peer, channel: str) -> None:
     seq = (await alice.say("the secret", channel)).seq
     assert seq is not None
     await bob.call(React(channel=channel, seq=seq, emoji="secret"))
+    await bob.call(Pin(channel=channel, seq=seq))
     await bob.call(Typing(channel=channel))
     await alice.call(Edit(channel=channel, seq=seq, text="a better secret, @carol"))
     await bob.call(Mark(channel=channel, seq=seq))

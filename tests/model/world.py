@@ -34,7 +34,7 @@ from tests.serving import Peer
 
 __all__ = ["LIMITS", "WINDOW", "Device", "World", "plain"]
 
-LIMITS = LimitSettings(rate=1e9, burst=10**9, page=10, unread=12, reactions=2)
+LIMITS = LimitSettings(rate=1e9, burst=10**9, page=10, unread=12, reactions=2, pins=2)
 """Small, so that a few commands meet them."""
 WINDOW = 25
 """Missed events beyond which a position is not continued."""

@@ -99,6 +99,7 @@ def models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
         fields = {
             **{name: strategy for name, strategy in fields.items() if name not in _ANCHORS},
             "limit": st.integers(1, 1_000),
+            "pins": st.just(False),
         }
         return st.tuples(anchors, st.integers(1, 9)).flatmap(
             lambda anchor: st.builds(model, **fields, **{anchor[0]: st.just(anchor[1])})

@@ -34,6 +34,7 @@ class Sketch:
     author: str
     target: int | None = None
     is_erased: bool = False
+    is_pinned: bool = False
 
 
 @dataclass
@@ -138,6 +139,11 @@ class Model:
             return ErrorCode.NO_SUCH_MESSAGE
         if operation.kind == "react":
             return self._react(log, user, target, body)
+        if operation.kind == "pin":
+            if body["remove"] != message.is_pinned:
+                return "nothing", None
+            message.is_pinned = not body["remove"]
+            return log.add("pin", user, target)
         is_mine = message.author == user.name
         if not is_mine and (operation.kind == "edit" or log.roles[user.name] != "owner"):
             return ErrorCode.FORBIDDEN
@@ -158,8 +164,10 @@ def fold(events: list[Event]) -> list[Item]:
     items: list[dict[str, Any]] = []
     for event in events:
         fields = event.model_dump(exclude={"type", "channel"})
-        items.append({**fields, "rev": event.seq, "edited": False, "reactions": {}})
-        if event.kind in ("edit", "delete", "react"):
+        items.append(
+            {**fields, "rev": event.seq, "edited": False, "pinned": False, "reactions": {}}
+        )
+        if event.kind in _FOLDS:
             assert event.target is not None
             target = items[event.target - 1]
             about = [item for item in items[:-1] if item["target"] == event.target]
@@ -178,9 +186,10 @@ def _fold_edit(event: Event, target: dict[str, Any], about: list[dict[str, Any]]
 
 
 def _fold_delete(_event: Event, target: dict[str, Any], about: list[dict[str, Any]]) -> None:
-    target.update(text=None, mentions=(), reactions={}, erased=True)
+    target.update(text=None, mentions=(), reactions={}, pinned=False, erased=True)
     for item in about:
-        item.update(text=None, mentions=(), emoji=None, erased=True)
+        if item["kind"] != "pin":
+            item.update(text=None, mentions=(), emoji=None, erased=True)
 
 
 def _fold_react(event: Event, target: dict[str, Any], _about: list[dict[str, Any]]) -> None:
@@ -193,7 +202,11 @@ def _fold_react(event: Event, target: dict[str, Any], _about: list[dict[str, Any
         del target["reactions"][event.emoji]
 
 
-_FOLDS = {"edit": _fold_edit, "delete": _fold_delete, "react": _fold_react}
+def _fold_pin(event: Event, target: dict[str, Any], _about: list[dict[str, Any]]) -> None:
+    target["pinned"] = not event.remove
+
+
+_FOLDS = {"edit": _fold_edit, "delete": _fold_delete, "react": _fold_react, "pin": _fold_pin}
 
 
 def unread(items: list[Item], user: User, marker: int) -> tuple[int, int]:

@@ -198,6 +198,18 @@ def react(
     return Append(user, channel, "react", target, {"emoji": emoji, "remove": remove}, cid)
 
 
+def pin(
+    user: User,
+    target: int,
+    channel: str = "#general",
+    *,
+    remove: bool = False,
+    cid: str | None = None,
+) -> Append:
+    """Return the pinning of a message."""
+    return Append(user, channel, "pin", target, {"remove": remove}, cid)
+
+
 def topic(user: User, text: str, channel: str = "#general", *, cid: str | None = None) -> Append:
     """Return the setting of a topic."""
     return Append(user, channel, "topic", None, {"topic": text}, cid)

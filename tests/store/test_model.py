@@ -28,7 +28,7 @@ from chat.store.ops import (
     User,
 )
 from tests.store.model import Log, Model, Prediction, fold, mentioned, unread
-from tests.store.opened import OpenStore, delete, edit, message, react, topic
+from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
 
 PEOPLE = [User(1, "alice"), User(2, "Bob"), User(3, "carol")]
 CHANNELS = ["#one", "#two"]
@@ -54,6 +54,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         for _ in range(2)
     ],
     st.builds(delete, people, seqs, channels, cid=cids),
+    st.builds(pin, people, seqs, channels, remove=st.booleans(), cid=cids),
     st.builds(topic, people, texts, channels, cid=cids),
     st.builds(MarkRead, people, channels, seqs),
     st.builds(

@@ -28,7 +28,7 @@ def busy(store: OpenStore, alice: User, bob: User) -> OpenStore:
     return store
 
 
-def page(store: OpenStore, user: User, limit: int, **anchor: int) -> PageRead:
+def page(store: OpenStore, user: User, limit: int, **anchor: Any) -> PageRead:
     return store.read(lambda reader: reader.page(user, "#general", limit=limit, **anchor))
 
 

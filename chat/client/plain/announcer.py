@@ -149,6 +149,9 @@ def _changes(channel: str, heard: _Heard, lines: list[Message]) -> list[str]:
             said.append(f"Message {line.seq} {_place(channel)} was deleted.")
         elif line.text != old.text:
             said.append(f"Message {line.seq} was changed. {_said(channel, line)}")
+        elif line.pinned != old.pinned:
+            state = "pinned" if line.pinned else "not pinned any more"
+            said.append(f"Message {line.seq} {_place(channel)} is {state}.")
         elif line.reactions != old.reactions:
             marks = "; ".join(
                 f"{printable_line(emoji)} {printable_line(', '.join(names))}"

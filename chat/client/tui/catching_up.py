@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chat.client.tui import listings
 from chat.client.tui.listings import answer
 
 if TYPE_CHECKING:
@@ -56,6 +57,21 @@ class CatchingUp:
                 here.view.list_unread(found, here)
             else:
                 here.view.say("Nothing unread.")
+
+    def list_pins(self, channel: str) -> None:
+        """List what is pinned in a channel; choosing a message shows it."""
+        here = self._conversation
+        here.view.run_beside(self._list_pins(channel))
+
+    async def _list_pins(self, channel: str) -> None:
+        here = self._conversation
+        with here.telling():
+            found = await listings.pins(here.core, channel)
+            if not found:
+                here.view.say("Nothing is pinned here.")
+                return
+            add = here.view.list_rows("Pinned", lambda key: self.jump(channel, int(key)))
+            add(found)
 
     def mark(self, channel: str) -> None:
         """Mark everything in a channel as read."""

@@ -119,6 +119,17 @@ def _react(bench: Bench, asked: Invocation) -> None:
     bench.core.react(_here(bench).name, _target(bench, asked), emoji, remove=remove)
 
 
+@_handles("pin", "unpin")
+def _pin(bench: Bench, asked: Invocation) -> None:
+    remove = asked.command.name == "unpin"
+    bench.core.pin(_here(bench).name, _target(bench, asked), remove=remove)
+
+
+@_handles("pins")
+def _pins(bench: Bench, asked: Invocation) -> None:
+    bench.catching_up.list_pins(_here(bench).name)
+
+
 @_handles("who")
 def _who(bench: Bench, asked: Invocation) -> None:
     channel = asked.get("channel")

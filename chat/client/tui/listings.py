@@ -1,4 +1,4 @@
-"""Lists that the server gives a page at a time: all channels, all members of one."""
+"""Lists that the server gives: all channels, all members of one, what is pinned in it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TypeVar
 
 from chat.client.tui.choice import Choice
 from chat.client.tui.port import CorePort
+from chat.client.tui.timeline.around import local_time
 from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
+from chat.protocol.items import Item
 
-__all__ = ["AddRows", "answer", "channels", "members"]
+__all__ = ["AddRows", "answer", "channels", "members", "pins"]
 
 T = TypeVar("T")
 AddRows = Callable[[Iterable[Choice]], None]
@@ -51,6 +53,16 @@ async def members(core: CorePort, channel: str, add: AddRows) -> None:
     await _pages(lambda cursor: core.who(channel, cursor), take)
 
 
+async def pins(core: CorePort, channel: str) -> list[Choice]:
+    """Return the messages that are pinned in `channel`, the newest first.
+
+    Raises:
+        ChatError: they cannot be had.
+    """
+    page = await answer(core.pins(channel))
+    return [_pin(item) for item in reversed(page.items)]
+
+
 async def _pages(ask: Callable[[str | None], Future[T]], take: Callable[[T], str | None]) -> None:
     cursor: str | None = None
     for _ in range(_PAGES_MAX):
@@ -68,3 +80,8 @@ def _channel(listing: ChannelListing) -> Choice:
 def _member(member: Member) -> Choice:
     role = "" if member.role == "member" else f" · {member.role}"
     return Choice(member.name, member.name, f"{member.presence}{role}")
+
+
+def _pin(item: Item) -> Choice:
+    when = local_time(item.ts)
+    return Choice(str(item.seq), f"{item.author}, {when:%d %b %H:%M}", item.text or "")

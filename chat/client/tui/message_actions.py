@@ -27,6 +27,7 @@ class MessageActions:
             "react": self._react,
             "edit": lambda message: self._conversation.begin_edit(message),
             "delete": self._delete,
+            "pin": self._pin,
             "copy": self._copy,
             "open": self._open,
             "retry": self._retry,
@@ -66,6 +67,11 @@ class MessageActions:
             return
         core, channel = self._conversation.core, message.channel
         confirm_deletion(self._screen, message, lambda: core.delete(channel, seq))
+
+    def _pin(self, message: Message) -> None:
+        if message.seq is not None and not message.erased:
+            core = self._conversation.core
+            core.pin(message.channel, message.seq, remove=message.pinned)
 
     def _copy(self, message: Message) -> None:
         self._screen.app.copy_to_clipboard(message.text)

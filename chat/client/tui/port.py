@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from chat.client.inbox import Unread
 from chat.client.preferences import Wish
 from chat.client.state import Update
-from chat.protocol.frames import ChannelList, Joined, Members, Ok
+from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page
 from chat.protocol.values import Status
 
 __all__ = ["CorePort"]
@@ -43,6 +43,9 @@ class CorePort(Protocol):
     def react(self, channel: str, seq: int, emoji: str, remove: bool = False) -> str:
         """Add one's reaction to a message, or take it back; return the cid."""
 
+    def pin(self, channel: str, seq: int, remove: bool = False) -> str:
+        """Pin a message for everybody in the channel, or take its pin away; return the cid."""
+
     def retry(self, cid: str) -> None:
         """Send a refused message again."""
 
@@ -60,6 +63,9 @@ class CorePort(Protocol):
 
     def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
         """List a channel's members, a page at a time."""
+
+    def pins(self, channel: str) -> Future[Page]:
+        """List the messages that are pinned in a channel."""
 
     def channels(self, cursor: str | None = None) -> Future[ChannelList]:
         """List the public channels, a page at a time."""

@@ -1,10 +1,10 @@
-"""`send`, `edit`, `delete`, `react`, `topic`: everything that appends to a log."""
+"""`send`, `edit`, `delete`, `react`, `pin`, `topic`: everything that appends to a log."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat.protocol.commands import Delete, Edit, React, Send, SetTopic
+from chat.protocol.commands import Delete, Edit, Pin, React, Send, SetTopic
 from chat.server.following import announce, follow
 from chat.server.handlers import builtin
 from chat.server.services import as_refusal
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chat.server.reply import Reply
     from chat.server.session import Session
 
-__all__ = ["delete", "edit", "react", "send", "topic"]
+__all__ = ["delete", "edit", "pin", "react", "send", "topic"]
 
 
 def send(session: Session, command: Send, reply: Reply) -> None:
@@ -66,6 +66,20 @@ def react(session: Session, command: React, reply: Reply) -> None:
         "react",
         target=command.seq,
         body={"emoji": command.emoji, "remove": command.remove},
+        cid=command.cid,
+    )
+    _append(session, reply, operation)
+
+
+def pin(session: Session, command: Pin, reply: Reply) -> None:
+    """Append a pin, or its removal."""
+    builtin.refuse(command.channel)
+    operation = Append(
+        _user(session),
+        command.channel,
+        "pin",
+        target=command.seq,
+        body={"remove": command.remove},
         cid=command.cid,
     )
     _append(session, reply, operation)

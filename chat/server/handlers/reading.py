@@ -55,6 +55,7 @@ def history(session: Session, command: History, reply: Reply) -> None:
             after=command.after,
             around=command.around,
             thread=command.thread,
+            pins=command.pins,
             limit=limit,
         ),
         done,

@@ -24,7 +24,7 @@ from chat.client.tui.bench import Pane, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.listings import AddRows
-from chat.protocol.frames import ChannelList, Joined, Members, Ok
+from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page
 from chat.protocol.values import Status
 from chat.text import channel_names
 
@@ -120,6 +120,10 @@ class FakeCore:
         self._note("react", channel, seq, emoji, remove)
         return f"mine-{next(self._cids)}"
 
+    def pin(self, channel: str, seq: int, remove: bool = False) -> str:
+        self._note("pin", channel, seq, remove)
+        return f"mine-{next(self._cids)}"
+
     def retry(self, cid: str) -> None:
         self._note("retry", cid)
 
@@ -137,6 +141,9 @@ class FakeCore:
 
     def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
         return self._ask("who", channel, cursor)
+
+    def pins(self, channel: str) -> Future[Page]:
+        return self._ask("pins", channel)
 
     def channels(self, cursor: str | None = None) -> Future[ChannelList]:
         return self._ask("channels", cursor)

@@ -17,6 +17,7 @@ KEYS: list[BindingType] = [
     Binding("e", "act('edit')", "Edit", show=False, id="message.edit"),
     Binding("d", "act('delete')", "Delete", show=False, id="message.delete"),
     Binding("plus", "act('react')", "React", show=False, id="message.react"),
+    Binding("p", "act('pin')", "Pin, or unpin", show=False, id="message.pin"),
     Binding("c", "act('copy')", "Copy", show=False, id="message.copy"),
     Binding("o", "act('open')", "Open the link", show=False, id="message.open"),
     Binding("x", "act('discard')", "Discard unsent", show=False, id="message.discard"),

@@ -199,6 +199,8 @@ class Renderer:
     def _behind(self, message: Message) -> list[Piece]:
         muted = self.palette["muted"]
         pieces = [Piece(" (edited)", muted)] if message.edited else []
+        if message.pinned:
+            pieces.append(Piece(" (pinned)", muted))
         if message.delivery is Delivery.PENDING:
             pieces.append(Piece(" …", muted))
         return pieces

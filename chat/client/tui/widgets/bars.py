@@ -52,10 +52,19 @@ class ChannelHeader(Widget):
         topic = line(info.topic, "$foreground 70%")
         gap = "  " if info.topic else ""
         sign = ("@", "bold $text-primary") if is_direct(info.name) else ""
-        peeking = Content.styled(_PEEKING if self.is_peeking else "", "bold $text-warning")
-        width = self.content_size.width - peeking.cell_length
+        notes = self._notes(info)
+        width = self.content_size.width - notes.cell_length
         text = elide(Content.assemble(sign, name, gap, topic), width - 1)
-        return Content.assemble(text, " " * (width - text.cell_length), peeking)
+        return Content.assemble(text, " " * (width - text.cell_length), notes)
+
+    def _notes(self, info: ChannelInfo) -> Content:
+        """Return what is to be known of the channel, on the right."""
+        quiet = [f"{info.pins} pinned"] if info.pins else []
+        quiet += ["muted"] if info.muted else []
+        notes = [Content.styled(note, "$foreground 60%") for note in quiet]
+        if self.is_peeking:
+            notes.append(Content.styled(_PEEKING, "bold $text-warning"))
+        return Content(" · ").join(notes)
 
 
 class TypingLine(Widget):

@@ -1,0 +1,47 @@
+"""The rule of pins: a message is pinned for everybody, or not; a channel has only so many."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, delete, func, insert, select
+
+from chat.errors import CommandError, ErrorCode
+from chat.store.ops import Appended
+from chat.store.request import Request
+from chat.store.schema import pins
+
+__all__ = ["pin"]
+
+_in_channel = pins.c.channel_id == bindparam("channel")
+_is_pin = (_in_channel, pins.c.target == bindparam("number"))
+_IS_PINNED = select(func.count()).select_from(pins).where(*_is_pin)
+_COUNT = select(func.count()).select_from(pins).where(_in_channel)
+_REMOVE = delete(pins).where(*_is_pin)
+
+
+def pin(request: Request) -> Appended:
+    """Pin a message or take its pin away; nothing is appended if that is so already."""
+    ledger, channel = request.ledger, request.channel
+    target = request.target()
+    remove: bool = request.body.get("remove", False)
+    where = {"channel": channel.id, "number": target.seq}
+    if remove != bool(ledger.connection.scalar(_IS_PINNED, where)):
+        return Appended(channel.state(), None, None, None, duplicate=True)
+    if not remove:
+        count = ledger.connection.scalar(_COUNT, {"channel": channel.id}) or 0
+        _check_has_room(channel.name, count, ledger.limits.pins)
+    event = request.append(remove=remove)
+    request.fold(event)
+    if remove:
+        ledger.connection.execute(_REMOVE, where)
+    else:
+        ledger.connection.execute(insert(pins), {"channel_id": channel.id, "target": target.seq})
+    return request.appended(event)
+
+
+def _check_has_room(channel: str, count: int, most: int) -> None:
+    if count >= most:
+        raise CommandError(
+            ErrorCode.LIMIT_REACHED,
+            f"{count} messages are pinned in {channel}, and {most} are the most: unpin one first",
+            field="seq",
+        )

@@ -1,0 +1,35 @@
+"""Pins on two clients: both show them, both count them, both lose them with the message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.client.screen import Screen
+from tests.serving import ChatServer
+
+
+def test_pins_are_shown_counted_and_lost_with_the_message(
+    server: ChatServer, open_client: Callable[..., Screen]
+) -> None:
+    alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
+    for screen in (alice, bob):
+        screen.open()
+    for text in ("one", "two"):
+        alice.core.send("#general", text)
+    bob.wait_texts("one", "two")
+    one, two = (line.seq or 0 for line in bob.lines() if line.kind == "message")
+    bob.core.pin("#general", one)
+    bob.core.pin("#general", two)
+    for screen in (alice, bob):
+        screen.wait(lambda screen=screen: screen.channels["#general"].pins == 2)  # type: ignore[misc]
+        screen.wait(lambda screen=screen: all(m.pinned for m in screen.lines()[-2:]))  # type: ignore[misc]
+    alice.core.delete("#general", one)
+    bob.wait(lambda: bob.channels["#general"].pins == 1)
+    page = bob.core.pins("#general").result(20)
+    assert [(item.seq, item.text, item.pinned) for item in page.items] == [(two, "two", True)]
+    carol = open_client(server.url, "carol")  # knows of what she has not read
+    carol.open()
+    carol.wait(lambda: carol.channels["#general"].pins == 1)
+    bob.core.pin("#general", two, remove=True)
+    carol.wait(lambda: carol.channels["#general"].pins == 0)
+    carol.wait(lambda: not any(line.pinned for line in carol.lines()))
