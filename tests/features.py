@@ -101,6 +101,11 @@ FEATURES: tuple[Feature, ...] = (
     Feature("writing.outbox", "what is typed without a network is sent later, once", "by itself"),
     Feature("around.switcher", "fuzzy switcher over channels, people and commands", "`Ctrl+K`"),
     Feature("around.ways", "last channel, back and forward", "`Alt+L`, `Alt+←`, `Alt+→`"),
+    Feature(
+        "around.servers",
+        "several servers, or names, in one window: each a group in the list, none disturbs another",
+        "`/connect`, `/disconnect`, `/server`, `[[servers]]`",
+    ),
     Feature("around.keys", "every key another one; conflicts are told", "`[keys]`, `F1`"),
     Feature(
         "around.themes",
@@ -149,6 +154,7 @@ WISHES: tuple[Wish, ...] = (
     Wish("emoji, CJK and right-to-left that keep the layout", ("around.widths",)),
     Wish("Enter against newline", ("writing.keys",)),
     Wish("links", ("around.links",)),
+    Wish("several accounts in one window", ("around.servers",)),
     Wish("one's own keys", ("around.keys",)),
     Wish("screen readers", ("around.plain",)),
     Wish("sending from a pipe", ("around.pipes",)),

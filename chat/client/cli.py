@@ -10,7 +10,7 @@ from contextlib import suppress
 from chat import __version__
 from chat.client.cache import Cache, unsent_in
 from chat.client.config import ClientSettings, config_file, flags_of, load
-from chat.client.first_run import introduced
+from chat.client.first_run import introduced, with_kept
 from chat.client.flags import Parser, add_settings
 from chat.client.logfile import start_log
 from chat.client.places import Places
@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run_pipe(arguments)
     try:
-        flags = _parser().parse_args(arguments)
-        given = {key: value for key, value in vars(flags).items() if value is not None}
-        settings = load(given)
+        settings = _settings(arguments)
         if settings.demo:
             _play(settings)
             return 0
@@ -49,6 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _settings(arguments: Sequence[str]) -> ClientSettings:
+    """Read the settings: servers named by flags are all, else there may be further ones."""
+    flags = _parser().parse_args(arguments)
+    given = {key: value for key, value in vars(flags).items() if value is not None}
+    if "url" not in given:
+        return with_kept(load(given))
+    first, *further = given["url"]
+    return load({**given, "url": first, "servers": [{"url": url} for url in further]})
 
 
 def prepare(settings: ClientSettings) -> ClientSettings:
@@ -81,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"chat-client {__version__}")
-    add_settings(parser, flags_of())
+    add_settings(parser, flags_of(), several="url")
     return parser
 
 
@@ -108,8 +116,9 @@ def _show(settings: ClientSettings) -> None:
 def _tell_unsent(settings: ClientSettings) -> None:
     places = Places(settings.data)
     count = 0
-    with suppress(OSError):
-        count = unsent_in(places.current(settings.url, settings.name))
+    for each in with_kept(settings).for_each_server():
+        with suppress(OSError):
+            count += unsent_in(places.current(each.url, each.name))
     if count:
         what = "1 message is" if count == 1 else f"{count} messages are"
         print(f"{what} not sent yet; the next chat-client will.", file=sys.stderr)  # noqa: T201

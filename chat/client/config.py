@@ -7,11 +7,18 @@ folder), the file over the default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
 from urllib.parse import urlsplit
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -21,96 +28,11 @@ from pydantic_settings import (
 )
 
 from chat.errors import StartupError
-from chat.text import check_name, printable_line
+from chat.text import check_name, fold, printable_line
 
-__all__ = ["ClientSettings", "check_url", "config_file", "flags_of", "load", "load_as"]
+__all__ = ["ClientSettings", "Server", "check_url", "config_file", "flags_of", "load", "load_as"]
 
 S = TypeVar("S", bound="ClientSettings")
-
-
-class ClientSettings(BaseSettings):
-    """Everything one may set."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="CHAT_",
-        extra="ignore",
-        validate_default=True,
-        use_attribute_docstrings=True,
-    )
-
-    name: str = ""
-    """Your name on the server: letters, digits, '_', '-' and '.' (default: the last one used)."""
-    url: str = "ws://127.0.0.1:3000"
-    """Address of the server: ws://host:port, or wss:// for a secure connection."""
-    data: Path = Field(default_factory=lambda: user_data_path("chat", appauthor=False))
-    """Folder for messages, drafts and the secrets of your names."""
-    token_file: Path | None = None
-    """File with a token that the server's operator gave you; it is kept, say it once."""
-    same_server: bool = False
-    """The address is a new one of a server you know; without this, your token stays here."""
-    emoji_names: bool = False
-    """Show emoji by their names, such as :tada:, where a font or a reader cannot show them."""
-    plain: bool = False
-    """Lines instead of screens: for screen readers, simple terminals and pipes."""
-    demo: bool = False
-    """Play with a server of your own that has company in it; nothing is left behind."""
-    joins: Literal["spoken", "all", "none"] = "spoken"
-    """Whose coming and going is told: of people who spoke in what is loaded, all, or none."""
-    typing: Literal["both", "show", "tell", "off"] = "both"
-    """Who types: show it, tell it to others, both, or neither."""
-    log_file: Path | None = None
-    """File to write a log to (default: none)."""
-    log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    """What goes to the log."""
-    keys: dict[str, str] = Field(default_factory=dict)
-    """Your own keys, by the names of the actions that the help shows (in the file only)."""
-    themes: dict[str, dict[str, str | bool]] = Field(default_factory=dict)
-    """Your own colours: a table for each theme, see /theme (in the file only)."""
-
-    @field_validator("name")
-    @classmethod
-    def _is_a_name(cls, value: str) -> str:
-        return check_name(value) if value else value
-
-    @field_validator("url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        return check_url(value)
-
-    @field_validator("data", "token_file", "log_file")
-    @classmethod
-    def _at_home(cls, value: Path | None) -> Path | None:
-        return value.expanduser() if value is not None else None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: flags (given to the constructor), variables, the file."""
-        return (
-            init_settings,
-            env_settings,
-            TomlConfigSettingsSource(settings_cls, toml_file=config_file()),
-        )
-
-
-def flags_of(kind: type[ClientSettings] = ClientSettings) -> dict[str, FieldInfo]:
-    """Return the settings that can be given as a flag: all but the tables of the file."""
-    return {
-        name: field
-        for name, field in kind.model_fields.items()
-        if get_origin(field.annotation) is not dict
-    }
-
-
-def config_file() -> Path:
-    """Return where the settings file would be."""
-    return user_config_path("chat", appauthor=False) / "client.toml"
 
 
 def check_url(value: str) -> str:
@@ -136,6 +58,110 @@ def check_url(value: str) -> str:
     return address
 
 
+def _name_or_none(value: str) -> str:
+    return check_name(value) if value else value
+
+
+class Server(BaseModel):
+    """One of further servers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, AfterValidator(check_url)]
+    name: Annotated[str, AfterValidator(_name_or_none)] = ""
+    """Empty: the same as on the first one."""
+
+
+class ClientSettings(BaseSettings):
+    """Everything one may set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHAT_",
+        extra="ignore",
+        validate_default=True,
+        use_attribute_docstrings=True,
+    )
+
+    name: Annotated[str, AfterValidator(_name_or_none)] = ""
+    """Your name on the server: letters, digits, '_', '-' and '.' (default: the last one used)."""
+    url: Annotated[str, AfterValidator(check_url)] = "ws://127.0.0.1:3000"
+    """Address of the server: ws://host:port, or wss:// for a secure connection."""
+    servers: tuple[Server, ...] = ()
+    """Further servers, each a table with a `url` and your `name` there (in the file only)."""
+    data: Path = Field(default_factory=lambda: user_data_path("chat", appauthor=False))
+    """Folder for messages, drafts and the secrets of your names."""
+    token_file: Path | None = None
+    """File with a token that the server's operator gave you; it is kept, say it once."""
+    same_server: bool = False
+    """The address is a new one of a server you know; without this, your token stays here."""
+    emoji_names: bool = False
+    """Show emoji by their names, such as :tada:, where a font or a reader cannot show them."""
+    plain: bool = False
+    """Lines instead of screens: for screen readers, simple terminals and pipes."""
+    demo: bool = False
+    """Play with a server of your own that has company in it; nothing is left behind."""
+    joins: Literal["spoken", "all", "none"] = "spoken"
+    """Whose coming and going is told: of people who spoke in what is loaded, all, or none."""
+    typing: Literal["both", "show", "tell", "off"] = "both"
+    """Who types: show it, tell it to others, both, or neither."""
+    log_file: Path | None = None
+    """File to write a log to (default: none)."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """What goes to the log."""
+    keys: dict[str, str] = Field(default_factory=dict)
+    """Your own keys, by the names of the actions that the help shows (in the file only)."""
+    themes: dict[str, dict[str, str | bool]] = Field(default_factory=dict)
+    """Your own colours: a table for each theme, see /theme (in the file only)."""
+
+    @field_validator("data", "token_file", "log_file")
+    @classmethod
+    def _at_home(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value is not None else None
+
+    def for_each_server(self) -> tuple[Self, ...]:
+        """Return the settings for one server each: for that of `url`, and for the further ones.
+
+        What was said for this once (a token, a new address) is for the first.
+        """
+        found = {(self.url, fold(self.name)): self.model_copy(update={"servers": ()})}
+        for server in self.servers:
+            name = server.name or self.name
+            update = {"url": server.url, "name": name, "token_file": None, "same_server": False}
+            alone = self.model_copy(update={**update, "servers": ()})
+            found.setdefault((server.url, fold(name)), alone)
+        return tuple(found.values())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags (given to the constructor), variables, the file."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=config_file()),
+        )
+
+
+def flags_of(kind: type[ClientSettings] = ClientSettings) -> dict[str, FieldInfo]:
+    """Return the settings that can be given as a flag: all but the tables of the file."""
+    return {
+        name: field
+        for name, field in kind.model_fields.items()
+        if get_origin(field.annotation) not in (dict, tuple)
+    }
+
+
+def config_file() -> Path:
+    """Return where the settings file would be."""
+    return user_config_path("chat", appauthor=False) / "client.toml"
+
+
 def load(flags: dict[str, Any]) -> ClientSettings:
     """Read the client's settings; `flags` are those that were given.
 
@@ -158,6 +184,8 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
         name = ".".join(map(str, fault["loc"])) or "settings"
         reason = fault["msg"].removeprefix("Value error, ")
         where = f"--{name.replace('_', '-')}" if name in flags else name
+        if fault["loc"][0] == "servers" and "servers" in flags:
+            where = "--url"
         given = printable_line(str(fault["input"]))[:80]
         raise StartupError(f"{where} {given!r}: {reason}") from None
     except ValueError as exc:

@@ -8,26 +8,38 @@ from __future__ import annotations
 import sys
 from typing import TypeVar
 
-from chat.client.config import ClientSettings, check_url
+from chat.client.config import ClientSettings, Server, check_url
 from chat.client.places import Places
 from chat.errors import StartupError
 from chat.text import check_name
 
-__all__ = ["introduced", "remembered"]
+__all__ = ["introduced", "remembered", "with_kept"]
 
 
 S = TypeVar("S", bound=ClientSettings)
 
 
 def remembered(settings: S) -> S:
-    """Return the settings with the name used last and the server chosen at first, if not given."""
+    """Return the settings with the name used last and the server chosen at first, if not given.
+
+    Who chose none, and names some in the file, begins with the first of those.
+    """
     servers = Places(settings.data).servers
     found: dict[str, str] = {}
-    if not settings.name and servers.last_name:
-        found["name"] = servers.last_name
-    if "url" not in settings.model_fields_set and servers.chosen_url:
-        found["url"] = servers.chosen_url
+    if "url" not in settings.model_fields_set:
+        if servers.chosen_url:
+            found["url"] = servers.chosen_url
+        elif settings.servers:
+            found = settings.servers[0].model_dump(exclude_defaults=True)
+    if settings.name or servers.last_name:
+        found.setdefault("name", settings.name or servers.last_name or "")
     return settings.model_copy(update=found)
+
+
+def with_kept(settings: S) -> S:
+    """Return the settings with the servers too that were added while a client ran."""
+    kept = (Server(url=url, name=name) for url, name in Places(settings.data).servers.further)
+    return settings.model_copy(update={"servers": (*settings.servers, *kept)})
 
 
 def introduced(settings: S) -> S:

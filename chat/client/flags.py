@@ -23,10 +23,15 @@ class Parser(argparse.ArgumentParser):
         raise StartupError(f"{message}; see {self.prog} --help")
 
 
-def add_settings(parser: argparse.ArgumentParser, settings: Mapping[str, FieldInfo]) -> None:
-    """Give `parser` a flag for each of the settings."""
+def add_settings(
+    parser: argparse.ArgumentParser, settings: Mapping[str, FieldInfo], *, several: str = ""
+) -> None:
+    """Give `parser` a flag for each of the settings; that called `several` may be repeated."""
     for name, field in settings.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **_flag(name, field))
+        known = _flag(name, field)
+        if name == several:
+            known |= {"action": "append", "help": f"{known['help']} Again: one more, beside it."}
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **known)
 
 
 def _flag(name: str, field: FieldInfo) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which server was behind which address, and which name was used last: one small file.
+"""Which server was behind which address, which name was used last, where else one is: a small file.
 
 It lets the cache be shown, and the outbox be filled, before a connection tells the server's id.
 It also guards the tokens: an id is no secret, so a stranger may claim it; a token goes only to a
@@ -23,6 +23,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class _Known(BaseModel):
     last_name: str | None = None
     chosen_url: str | None = None
+    further: list[tuple[str, str]] = Field(default_factory=list)
+    """Addresses, and names there, to go to as well."""
     ids: dict[str, str] = Field(default_factory=dict)
     """The id last met at each address."""
     hosts: dict[str, list[str]] = Field(default_factory=dict)
@@ -79,6 +81,34 @@ class KnownServers:
     def choose(self, url: str) -> None:
         """Note that `url` is the server to go to."""
         self._write(self._read().model_copy(update={"chosen_url": url}))
+
+    @property
+    def further(self) -> tuple[tuple[str, str], ...]:
+        """The servers to go to beside the first: addresses, and one's names there."""
+        return tuple(self._read().further)
+
+    def add(self, url: str, name: str) -> None:
+        """Note that one goes to the server at `url` as well, as `name`."""
+        known = self._read()
+        if (url, name) not in known.further:
+            known.further.append((url, name))
+            self._write(known)
+
+    def remove(self, url: str, name: str) -> bool:
+        """Go to `url` as `name` no more; the next one may become the first.
+
+        Returns:
+            Whether it was remembered here; else it is named elsewhere, and stays.
+        """
+        known = self._read()
+        if (url, name) in known.further:
+            known.further.remove((url, name))
+        elif (known.chosen_url, known.last_name) == (url, name) and known.further:
+            known.chosen_url, known.last_name = known.further.pop(0)
+        else:
+            return False
+        self._write(known)
+        return True
 
     def _read(self) -> _Known:
         try:

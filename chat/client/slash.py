@@ -42,6 +42,8 @@ class Kind(StrEnum):
     NAMES = "names"  # one name or several, with commas between them
     EMOJI = "emoji"
     NUMBER = "number"  # a message's number, or `last`
+    WORD = "word"
+    SERVER = "server"  # one of those one is on; the rest of the line, for a title has spaces
     CHOICE = "choice"  # one of the argument's `choices`
     THEME = "theme"
     COMMAND = "command"
@@ -103,6 +105,7 @@ _CHANNEL = Argument("CHANNEL", Kind.CHANNEL)
 _CHANNEL_OR_HERE = Argument("CHANNEL", Kind.CHANNEL, optional=True)
 _NUMBER = Argument("NUMBER", Kind.NUMBER, optional=True)
 _TEXT = Argument("TEXT", Kind.TEXT)
+_SERVER = Argument("SERVER", Kind.SERVER, optional=True)
 _EMOJI = Argument("EMOJI", Kind.EMOJI)
 
 COMMANDS: tuple[Command, ...] = (
@@ -201,6 +204,19 @@ COMMANDS: tuple[Command, ...] = (
     Command("discard", (), "throw away what the server refused here", "/discard"),
     Command("reconnect", (), "try to connect now, without waiting", "/reconnect"),
     Command(
+        "connect",
+        (Argument("URL", Kind.WORD), Argument("NAME", Kind.WORD, optional=True)),
+        "go to one more server, beside the others, now and in future",
+        "/connect wss://chat.example.org alice",
+    ),
+    Command(
+        "disconnect",
+        (_SERVER,),
+        "go to this server no more, or to another; nothing of it is deleted",
+        "/disconnect",
+    ),
+    Command("server", (_SERVER,), "show another of your servers, or list them", "/server work"),
+    Command(
         "theme",
         (Argument("THEME", Kind.THEME, optional=True),),
         "change the colours: dark, light, or any theme by name",
@@ -220,6 +236,7 @@ COMMANDS: tuple[Command, ...] = (
 
 _BY_NAME = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
 _NUMBER_WORD = re.compile(r"\d{1,16}|last", re.IGNORECASE)
+_RESTS = (Kind.TEXT, Kind.SERVER)
 _WORD = re.compile(r"\S+")
 
 
@@ -282,7 +299,7 @@ def _argument_after(
     arguments: tuple[Argument, ...], given: list[str], start: int
 ) -> tuple[Argument, int] | None:
     for argument in arguments:
-        if argument.kind is Kind.TEXT:
+        if argument.kind in _RESTS:
             return argument, start
         if given and (argument.kind is not Kind.NUMBER or _NUMBER_WORD.fullmatch(given[0])):
             given = given[1:]
@@ -305,7 +322,7 @@ def _split_word(text: str) -> tuple[str, str, str]:
 
 def _take(argument: Argument, rest: str, later: tuple[Argument, ...]) -> tuple[str, str]:
     """Return the argument's value, empty if it is not there, and what remains."""
-    if argument.kind is Kind.TEXT:
+    if argument.kind in _RESTS:
         return rest.rstrip(), ""
     word, _, after = _split_word(rest)
     if argument.kind is Kind.NUMBER:

@@ -165,3 +165,21 @@ def test_a_data_folder_that_is_a_file_is_exit_code_2(
     (tmp_path / "data").write_text("")
     assert cli.main(["--data", str(tmp_path / "data"), "--name", "alice"]) == 2
     assert "--data" in capsys.readouterr().err
+
+
+def test_servers_named_by_flags_are_all(shown: list[ClientSettings], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    Places(data).servers.add("ws://kept:3", "carol")
+    flags = ["--data", str(data), "--name", "me"]
+    assert cli.main([*flags, "--url", DEAD, "--url", "ws://b:2"]) == 0
+    assert cli.main([*flags, "--url", DEAD]) == 0
+    assert cli.main(flags) == 0
+    urls = [[each.url for each in settings.for_each_server()] for settings in shown]
+    assert urls == [[DEAD, "ws://b:2"], [DEAD], ["ws://127.0.0.1:3000", "ws://kept:3"]]
+
+
+def test_a_wrong_further_address_is_told_as_the_flag(
+    capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    assert cli.main([*flags, "--url", "tea"]) == 2
+    assert "--url 'tea': must begin with ws://" in capsys.readouterr().err

@@ -89,3 +89,33 @@ def test_a_file_that_is_no_toml_is_named() -> None:
 def test_home_is_understood_in_paths(tmp_path: Path) -> None:
     write_file('data = "~/chats"\n')
     assert load({}).data == Path("~/chats").expanduser()
+
+
+def test_further_servers_come_from_the_file_each_with_a_name_of_its_own() -> None:
+    write_file(
+        'name = "me"\n[[servers]]\nurl = "wss://work/"\nname = "walter"\n[[servers]]\nurl = "ws://tea"'
+    )
+    each = load({}).for_each_server()
+    assert [(one.url, one.name) for one in each] == [
+        ("ws://127.0.0.1:3000", "me"),
+        ("wss://work", "walter"),
+        ("ws://tea", "me"),
+    ]
+    assert all(one.for_each_server() == (one,) for one in each)
+
+
+def test_a_server_that_is_named_twice_is_one_and_tokens_are_for_the_first(tmp_path: Path) -> None:
+    again = [{"url": "ws://tea", "name": "ME"}, {"url": "ws://tea", "name": "you"}]
+    token = tmp_path / "token"
+    settings = load({"name": "me", "url": "ws://tea", "servers": again, "token_file": token})
+    each = settings.for_each_server()
+    assert [(one.name, one.token_file) for one in each] == [("me", token), ("you", None)]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"), [('url = "http://x"', "servers.0.url"), ('token = "x"', "servers.0")]
+)
+def test_a_wrong_server_in_the_file_is_named(line: str, says: str) -> None:
+    write_file(f"[[servers]]\n{line}\n")
+    with pytest.raises(StartupError, match=says):
+        load({})

@@ -38,7 +38,12 @@ def demo(settings: ClientSettings) -> Iterator[ClientSettings]:
         if not url:
             raise StartupError("the demo's server does not start; is chat-server installed?")
         yield settings.model_copy(
-            update={"url": url, "data": folder / "you", "name": settings.name or "you"}
+            update={
+                "url": url,
+                "servers": (),
+                "data": folder / "you",
+                "name": settings.name or "you",
+            }
         )
     finally:
         keeper.communicate(timeout=_CLEAN_UP_WITHIN)

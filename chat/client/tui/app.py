@@ -1,4 +1,4 @@
-"""The terminal client: the core, the terminal and the screens, put together."""
+"""The terminal client: the cores, the terminal and the screens, put together."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from textual.notifications import SeverityLevel
 from chat.client.config import ClientSettings
 from chat.client.core import Core
 from chat.client.emoji import spelled
+from chat.client.tui.cores import Cores
 from chat.client.tui.keymap import problems
 from chat.client.tui.keys import KeyRow, key_label, markdown, rows
 from chat.client.tui.palette import ChatCommands
@@ -34,12 +35,12 @@ _THEME = "theme"
 
 
 class ChatApp(App[None]):
-    """The client's screens around a core.
+    """The client's screens around its cores.
 
     Args:
         settings: what a person has set; with a name.
-        make_core: makes the core; what it is given is to be called, from any thread, when there
-            is something to drain.
+        make_core: makes the core of one server; what it is given is to be called, from any
+            thread, when there is something to drain.
         keymap: a person's own keys, by the ids of the bindings (default: those of the settings).
     """
 
@@ -76,11 +77,12 @@ class ChatApp(App[None]):
         self,
         settings: ClientSettings,
         *,
-        make_core: Callable[[Callable[[], None]], CorePort] | None = None,
+        make_core: Callable[[ClientSettings, Callable[[], None]], CorePort] | None = None,
         keymap: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self.core = make_core(self._wake) if make_core else Core(settings, wake=self._wake)
+        make = make_core or (lambda each, wake: Core(each, wake=wake))
+        self.cores = Cores(settings, lambda each: make(each, self._wake))
         self._settings = settings
         self._own_keys = dict(settings.keys if keymap is None else keymap)
         self._own_themes = [made_by_hand(*each) for each in settings.themes.items()]
@@ -92,14 +94,14 @@ class ChatApp(App[None]):
         """Show the screens until the person leaves.
 
         Raises:
-            StartupError: the core cannot start; the terminal was not touched.
+            StartupError: no core can start; the terminal was not touched.
             SystemExit: the screens failed; what went wrong was printed.
         """
         self._start()
         try:
             super().run(*args, **kwargs)
         finally:
-            self.core.stop(_STOP_WITHIN)
+            self.cores.stop(_STOP_WITHIN)
         if self.return_code:
             raise SystemExit(self.return_code)
 
@@ -112,15 +114,15 @@ class ChatApp(App[None]):
         return Terminal
 
     def get_default_screen(self) -> MainScreen:
-        """Begin with the conversation."""
-        return MainScreen(self.core, self._settings, key_rows(self._own_keys))
+        """Begin with the conversations."""
+        self._start()
+        return MainScreen(self.cores, self._settings, key_rows(self._own_keys))
 
     def on_mount(self) -> None:
-        """Dress the screens, and let the core begin."""
+        """Dress the screens."""
         for theme in (*OWN, *self._own_themes):
             self.register_theme(theme)
         self.set_keymap(self._own_keys)
-        self._start()
         kept = self.core.pref(_THEME)
         self.theme = kept if kept in self.available_themes else DARK.name
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
@@ -130,6 +132,8 @@ class ChatApp(App[None]):
         self._is_ready = True
         for problem in problems(_groups(), self._own_keys):
             self.notify(f"Your keys: {problem}.", severity="warning", timeout=12)
+        for fault in self.cores.faults:
+            self.notify(fault, severity="error", timeout=12)
         self.watch_title(self.title)
         self._take_in()
 
@@ -177,6 +181,11 @@ class ChatApp(App[None]):
         self._take_in()
 
     @property
+    def core(self) -> CorePort:
+        """The core of the first server."""
+        return self.cores.first
+
+    @property
     def _main(self) -> MainScreen:
         main = self.screen_stack[0]
         assert isinstance(main, MainScreen)
@@ -185,7 +194,7 @@ class ChatApp(App[None]):
     def _start(self) -> None:
         if not self._is_started:
             self._is_started = True
-            self.core.start()
+            self.cores.start()
 
     def _take_in(self) -> None:
         if not self._is_ready:

@@ -9,11 +9,12 @@ from chat.client.state import Message
 from chat.client.tui.catching_up import CatchingUp
 from chat.client.tui.desk import Desk
 from chat.client.tui.port import CorePort
+from chat.client.tui.spots import Spot
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
 
-__all__ = ["Bench", "Pane", "Refused", "Severity", "View", "severity_of"]
+__all__ = ["Bench", "Pane", "Refused", "Seats", "Severity", "View", "severity_of"]
 
 Pane = Literal["members", "sidebar"]
 Severity = Literal["information", "warning", "error"]
@@ -42,6 +43,28 @@ class View(Protocol):
         """Tell the person something, briefly."""
 
 
+class Seats(Protocol):
+    """All servers one is on, seen from the conversation with one of them."""
+
+    def came_to(self, spot: Spot) -> None:
+        """Note where a conversation has gone."""
+
+    def connect(self, url: str, name: str) -> None:
+        """Go to a further server, now and in future; without a name: with that used here."""
+
+    def disconnect(self, server: str) -> None:
+        """Leave a server, now and in future; without one: that in front."""
+
+    def show(self, server: str) -> None:
+        """Bring a server to the front; without one: let the person choose."""
+
+    def show_inbox(self) -> None:
+        """List what waits everywhere."""
+
+    def mark_all(self) -> None:
+        """Mark everything everywhere as read."""
+
+
 class Bench(Protocol):
     """What a handler works with."""
 
@@ -56,6 +79,10 @@ class Bench(Protocol):
     @property
     def view(self) -> View:
         """The screen."""
+
+    @property
+    def seats(self) -> Seats:
+        """All servers."""
 
     @property
     def catching_up(self) -> CatchingUp:

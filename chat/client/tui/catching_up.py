@@ -1,4 +1,4 @@
-"""Catching up: to a message wherever it is, to the first unread one, and all that waits at once."""
+"""Catching up with one server: to a message wherever it is, to the first unread one, to all."""
 
 from __future__ import annotations
 
@@ -45,19 +45,6 @@ class CatchingUp:
                 here.take_in(here.core.drain())
             here.view.show_unread()
 
-    def show_inbox(self) -> None:
-        """List what waits in all channels."""
-        self._conversation.view.run_beside(self._show_inbox())
-
-    async def _show_inbox(self) -> None:
-        here = self._conversation
-        with here.telling():
-            found = await answer(here.core.inbox())
-            if found:
-                here.view.list_unread(found, here)
-            else:
-                here.view.say("Nothing unread.")
-
     def list_pins(self, channel: str) -> None:
         """List what is pinned in a channel; choosing a message shows it."""
         here = self._conversation
@@ -80,7 +67,7 @@ class CatchingUp:
             self._conversation.core.mark(channel, info.head)
 
     def mark_all(self) -> None:
-        """Mark everything everywhere as read."""
+        """Mark everything in all channels as read."""
         for info in self._conversation.desk.channels.values():
             if info.unread or info.mentions:
                 self.mark(info.name)

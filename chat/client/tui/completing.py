@@ -36,6 +36,7 @@ class Sources:
     themes: tuple[str, ...] = ()
     messages: tuple[tuple[int, str], ...] = ()
     """Numbers of messages and what they say, the newest first."""
+    servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,8 @@ def _argument(argument: slash.Argument, word: str, sources: Sources) -> tuple[Ca
         return _commands(word, lead="")
     if kind is Kind.THEME:
         return _ranked(word, sources.themes, lambda name: (name, name, ""))
+    if kind is Kind.SERVER:
+        return _ranked(word, sources.servers, lambda name: (name, name, ""))
     if kind is Kind.NUMBER:
         said = {str(seq): what for seq, what in sources.messages}
         return _ranked(word, said, lambda number: (number + " ", number, said[number]))

@@ -5,7 +5,7 @@ counts as read. It draws nothing: the screen does, through the `View` it is give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,13 +15,14 @@ from chat.client import slash
 from chat.client.inbox import Unread
 from chat.client.state import ChannelsChanged, Message, Notice, TimelineChanged, Update
 from chat.client.tui import bench, handlers, listings, substitution
-from chat.client.tui.bench import Refused, severity_of
+from chat.client.tui.bench import Refused, Seats, severity_of
 from chat.client.tui.catching_up import CatchingUp
 from chat.client.tui.desk import Desk
 from chat.client.tui.listings import AddRows
 from chat.client.tui.port import CorePort
 from chat.client.tui.reading import Reading
 from chat.client.tui.sheet import Aim, Sheet, check_length
+from chat.client.tui.spots import Spot
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
@@ -59,7 +60,7 @@ class View(bench.View, Protocol):
         """Let another conversation be shown; until `come_forward` what is composed lies aside."""
 
     def come_forward(self) -> None:
-        """Show this conversation from now on; what it shows is told next."""
+        """Show this conversation, for the first time or again; what it shows is told next."""
 
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""
@@ -67,7 +68,7 @@ class View(bench.View, Protocol):
     def show_unread(self) -> None:
         """Show the first unread message of the current channel; `Refused` if there is none."""
 
-    def list_unread(self, found: tuple[Unread, ...], conversation: Conversation) -> None:
+    def list_unread(self, found: Mapping[Spot, Unread]) -> None:
         """Show what waits in all channels, to go there, or to mark it as read."""
 
     def redraw(self, conversation: Conversation) -> None:
@@ -92,8 +93,9 @@ class Conversation:
         view: View,
         user: str = "",
         *,
+        seat: int,
+        seats: Seats,
         typing: Typing = "both",
-        came_to: Callable[[str], object] = lambda channel: None,
     ) -> None:
         self.core = core
         self.view = view
@@ -101,7 +103,8 @@ class Conversation:
         self._tells_typing = typing in ("both", "tell")
         self.status: Status = "online"
         self.reading = Reading(core)
-        self._came_to = came_to
+        self.seats = seats
+        self._seat = seat
         self.catching_up = CatchingUp(self)
         self._sheets: dict[str, Sheet] = {}
         self._wanted: str | None = None
@@ -171,7 +174,7 @@ class Conversation:
         self.reading.opened()
         self.view.compose_with(self._sheet_of(channel).text, channel)
         if channel:
-            self._came_to(channel)
+            self.seats.came_to(Spot(self._seat, channel))
             read = self.desk.info.read if self.desk.info else 0
             self.view.show_timeline(channel, self.desk.user, read)
             self.core.open_channel(channel)

@@ -147,14 +147,14 @@ def _mark(bench: Bench, asked: Invocation) -> None:
         case "":
             bench.catching_up.mark(_here(bench).name)
         case "all":
-            bench.catching_up.mark_all()
+            bench.seats.mark_all()
         case other:
             raise Refused(f"“{other}” cannot be marked. Write /mark, or /mark all.")
 
 
 @_handles("inbox")
 def _inbox(bench: Bench, asked: Invocation) -> None:
-    bench.catching_up.show_inbox()
+    bench.seats.show_inbox()
 
 
 @_handles("peek")
@@ -224,6 +224,21 @@ def _unsent(bench: Bench, asked: Invocation) -> None:
 @_handles("reconnect")
 def _reconnect(bench: Bench, asked: Invocation) -> None:
     bench.core.reconnect_now()
+
+
+@_handles("connect")
+def _connect(bench: Bench, asked: Invocation) -> None:
+    bench.seats.connect(asked.get("url"), asked.get("name"))
+
+
+@_handles("disconnect")
+def _disconnect(bench: Bench, asked: Invocation) -> None:
+    bench.seats.disconnect(asked.get("server"))
+
+
+@_handles("server")
+def _server(bench: Bench, asked: Invocation) -> None:
+    bench.seats.show(asked.get("server"))
 
 
 @_handles("theme")

@@ -11,11 +11,18 @@ from dataclasses import dataclass
 from itertools import count
 from urllib.parse import urlsplit
 
-from chat.client.config import ClientSettings
+from chat.client.config import ClientSettings, check_url
+from chat.client.inbox import Unread
+from chat.client.tui.bench import Refused
+from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
+from chat.client.tui.cores import Cores
+from chat.client.tui.desk import title_of
+from chat.client.tui.listings import answer
 from chat.client.tui.port import CorePort
 from chat.client.tui.spots import Group, Place, Spot, Tour, after, neighbour, places
 from chat.client.tui.trail import Trail
+from chat.text import check_name, fold, is_direct
 
 __all__ = ["Converse", "Seat", "Seats"]
 
@@ -28,10 +35,19 @@ class Seat:
     settings: ClientSettings
     conversation: Conversation
 
+    def is_for(self, url: str, name: str) -> bool:
+        """Whether this is what somebody means by an address and a name."""
+        return self.settings.url == url and fold(self.settings.name) == fold(name)
+
+    @property
+    def address(self) -> str:
+        """Where the server is, in short."""
+        return urlsplit(self.settings.url).netloc
+
     @property
     def title(self) -> str:
         """How the server calls itself; its address, before it has said so."""
-        return self.conversation.desk.connection.server or urlsplit(self.settings.url).netloc
+        return self.conversation.desk.connection.server or self.address
 
 
 Converse = Callable[[int, ClientSettings, CorePort], Conversation]
@@ -39,9 +55,10 @@ Converse = Callable[[int, ClientSettings, CorePort], Conversation]
 
 
 class Seats:
-    """All seats, in their order; there is at least one while anything else is asked."""
+    """All seats, in their order: one for each of `cores`, once they were taken."""
 
-    def __init__(self, converse: Converse) -> None:
+    def __init__(self, cores: Cores, converse: Converse) -> None:
+        self._cores = cores
         self._converse = converse
         self._keys = count(1)
         self._seats: dict[int, Seat] = {}
@@ -89,25 +106,130 @@ class Seats:
         """Return how many messages wait that were meant for this person."""
         return sum(seat.conversation.desk.to_answer() for seat in self)
 
-    def add(self, settings: ClientSettings, core: CorePort) -> Seat:
-        """Take a seat at one more server; the first one is in front."""
+    def take(self) -> None:
+        """Take all seats; the first one is in front."""
+        for settings, core in self._cores:
+            self._add(settings, core)
+
+    def _add(self, settings: ClientSettings, core: CorePort) -> Seat:
         key = next(self._keys)
         seat = self._seats[key] = Seat(key, settings, self._converse(key, settings, core))
         if len(self._seats) == 1:
             self._front = key
+            seat.conversation.view.come_forward()
         else:
-            seat.conversation.step_back()
+            seat.conversation.reading.watched(False)
         return seat
 
     def take_in(self) -> None:
         """Let every conversation show what its core tells."""
         for seat in self:
-            seat.conversation.take_in(seat.conversation.core.drain())
+            if updates := seat.conversation.core.drain():
+                seat.conversation.take_in(updates)
 
     def close(self) -> None:
         """Keep what is typed, before the program ends."""
         for seat in self:
             seat.conversation.close()
+
+    # Which servers there are.
+
+    def connect(self, url: str, name: str) -> None:
+        """Go to a further server, now and in future; one that is there already is shown."""
+        name = name or self.front.settings.name
+        try:
+            url, name = check_url(url), check_name(name)
+        except ValueError as exc:
+            raise Refused(f"“{url} {name}” {exc}") from None
+        here = (each for each in self if each.is_for(url, name))
+        seat = next(here, None) or self._add(*self._cores.add(url, name))
+        self.open(Spot(seat.key, ""))
+
+    def disconnect(self, server: str) -> None:
+        """Leave a server, now and in future; what is kept of it stays on this computer."""
+        leaving = self._find(server) if server else self.front
+        others = [each for each in self if each is not leaving]
+        if not others:
+            raise Refused("This is your only server. /quit leaves the program.")
+        title = self._called(leaving)
+        if leaving is self.front:
+            self.open(Spot(others[0].key, ""))
+        leaving.conversation.close()
+        del self._seats[leaving.key]
+        is_forgotten = self._cores.remove(leaving.settings)
+        self.front.conversation.redraw()
+        again = "" if is_forgotten else " Your settings name it: the next start goes there again."
+        self.front.conversation.view.say(f"Left {title}.{again}")
+
+    def show(self, server: str) -> None:
+        """Bring a server to the front; without one: let the person choose."""
+        if server:
+            self.open(Spot(self._find(server).key, ""))
+            return
+        rows = [
+            Choice(
+                str(each.key), self._called(each), f"{each.settings.name} at {each.settings.url}"
+            )
+            for each in self
+        ]
+        add = self.front.conversation.view.list_rows(
+            "Servers", lambda key: self.open(Spot(int(key), ""))
+        )
+        add(rows)
+
+    def titles(self) -> tuple[str, ...]:
+        """Return how the servers are called."""
+        return tuple(self._called(seat) for seat in self)
+
+    def title_beside(self, key: int) -> str:
+        """Return how a server is called, where there are others that could be meant."""
+        seat = self._seats.get(key)
+        return self._called(seat) if seat and len(self._seats) > 1 else ""
+
+    def _find(self, word: str) -> Seat:
+        meant = word.strip().casefold()
+        for seat in self:
+            if meant in (self._called(seat).casefold(), seat.address, seat.settings.url):
+                return seat
+        for seat in self:
+            if self._called(seat).casefold().startswith(meant):
+                return seat
+        raise Refused(f"You are on no server “{word}”. /server lists them.")
+
+    # What waits.
+
+    def show_inbox(self) -> None:
+        """List what waits everywhere."""
+        self.front.conversation.view.run_beside(self._show_inbox())
+
+    async def _show_inbox(self) -> None:
+        found: dict[Spot, Unread] = {}
+        for seat in self:
+            with seat.conversation.telling():
+                for unread in await answer(seat.conversation.core.inbox()):
+                    found[Spot(seat.key, unread.channel)] = unread
+        if found:
+            self.front.conversation.view.list_unread(found)
+        else:
+            self.front.conversation.view.say("Nothing unread.")
+
+    def mark(self, spot: Spot) -> None:
+        """Mark everything in a channel as read."""
+        if seat := self._seats.get(spot.seat):
+            seat.conversation.catching_up.mark(spot.channel)
+
+    def mark_all(self) -> None:
+        """Mark everything everywhere as read."""
+        for seat in self:
+            seat.conversation.catching_up.mark_all()
+
+    def name_of(self, spot: Spot) -> str:
+        """Return how a channel is called, with its server where there are several."""
+        seat = self._seats.get(spot.seat)
+        info = seat.conversation.desk.channels.get(spot.channel) if seat else None
+        sign = "@" if is_direct(spot.channel) else ""
+        name = f"{sign}{title_of(info) if info else spot.channel}"
+        return " · ".join(filter(None, (name, self.title_beside(spot.seat))))
 
     # Where one is.
 
@@ -201,4 +323,4 @@ class Seats:
     def _called(self, seat: Seat) -> str:
         """Return the server's title; with one's name there, if there are two of that title."""
         is_alone = [each.title for each in self].count(seat.title) == 1
-        return seat.title if is_alone else f"{seat.title} {seat.conversation.desk.user}"
+        return seat.title if is_alone else f"{seat.title} · {seat.conversation.desk.user}"

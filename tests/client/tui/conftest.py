@@ -69,11 +69,16 @@ class Screens:
 
 
 class Desktop(Screens):
-    """The screens around a core that the test plays."""
+    """The screens around cores that the test plays, one for each address."""
 
-    def __init__(self, app: ChatApp, pilot: Pilot[None], core: FakeCore) -> None:
+    def __init__(self, app: ChatApp, pilot: Pilot[None], cores: dict[str, FakeCore]) -> None:
         super().__init__(app, pilot)
-        self.core = core
+        self.cores = cores
+
+    @property
+    def core(self) -> FakeCore:
+        """The core of the first server."""
+        return next(iter(self.cores.values()))
 
 
 Open = Callable[..., AbstractAsyncContextManager[Desktop]]
@@ -90,17 +95,16 @@ def open_desktop() -> Open:
         keymap: dict[str, str] | None = None,
         settings: ClientSettings | None = None,
     ) -> AsyncIterator[Desktop]:
-        core = FakeCore()
+        cores: dict[str, FakeCore] = {}
 
-        def make_core(wake: Callable[[], None]) -> FakeCore:
-            core.wake = wake
-            return core
+        def make_core(each: ClientSettings, wake: Callable[[], None]) -> FakeCore:
+            return cores.setdefault(each.url, FakeCore(each, wake))
 
         app = ChatApp(settings or ClientSettings(name="me"), make_core=make_core, keymap=keymap)
         async with app.run_test(size=size, notifications=True) as pilot:
-            desktop = Desktop(app, pilot, core)
+            desktop = Desktop(app, pilot, cores)
             if channels:
-                core.go_online(*channels)
+                desktop.core.go_online(*channels)
                 await desktop.until(lambda: desktop.conversation.desk.current, "a channel is open")
             await pilot.pause()
             yield desktop

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from itertools import count
 from typing import Any, Literal
 
+from chat.client.config import ClientSettings
 from chat.client.inbox import Unread
 from chat.client.preferences import Wish
 from chat.client.state import (
@@ -24,11 +25,12 @@ from chat.client.tui.bench import Pane, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.listings import AddRows
+from chat.client.tui.spots import Spot
 from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page
 from chat.protocol.values import Status
 from chat.text import channel_names
 
-__all__ = ["NOON", "FakeCore", "FakeView", "info", "said"]
+__all__ = ["NOON", "FakeCore", "FakeSeats", "FakeView", "info", "said"]
 
 NOON = 1_780_000_000_000
 
@@ -48,7 +50,10 @@ def said(seq: int | None, author: str, text: str, channel: str = "#general", **f
 class FakeCore:
     """What the screens take for the core; `calls` holds (method, arguments) in order."""
 
-    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, settings: ClientSettings | None = None, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self.settings = settings
         self.calls: list[tuple[Any, ...]] = []
         self.drafts: dict[str, str] = {}
         self.prefs: dict[str, str] = {}
@@ -265,7 +270,7 @@ class FakeView:
         self.done.append(("choose", seq))
         return True
 
-    def list_unread(self, found: tuple[Unread, ...], conversation: Conversation) -> None:
+    def list_unread(self, found: Mapping[Spot, Unread]) -> None:
         self.done.append(("list_unread", found))
 
     def redraw(self, conversation: Conversation) -> None:
@@ -295,3 +300,28 @@ class FakeView:
 
     def say(self, text: str, severity: Severity = "information") -> None:
         self.said.append((text, severity))
+
+
+class FakeSeats:
+    """The only server; `calls` holds (method, arguments) in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def came_to(self, spot: Spot) -> None:
+        self.calls.append(("came_to", spot))
+
+    def connect(self, url: str, name: str) -> None:
+        self.calls.append(("connect", url, name))
+
+    def disconnect(self, server: str) -> None:
+        self.calls.append(("disconnect", server))
+
+    def show(self, server: str) -> None:
+        self.calls.append(("show", server))
+
+    def show_inbox(self) -> None:
+        self.calls.append(("show_inbox",))
+
+    def mark_all(self) -> None:
+        self.calls.append(("mark_all",))

@@ -15,7 +15,7 @@ from chat.client.tui.handlers import HANDLERS
 from chat.errors import ChatError
 from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
 from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import FakeCore, FakeView, info, said
+from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info, said
 
 
 class Bench:
@@ -24,7 +24,8 @@ class Bench:
     def __init__(self, *, joined: bool = True) -> None:
         self.core = FakeCore()
         self.view = FakeView()
-        self.conversation = Conversation(self.core, self.view, "me")
+        self.seats = FakeSeats()
+        self.conversation = Conversation(self.core, self.view, "me", seat=1, seats=self.seats)
         if joined:
             channels = (info("#general", head=6), info("#tea"), info("@alice,me"))
             lines = (said(5, "alice", "tea?"), said(6, "me", "mine"))

@@ -10,7 +10,7 @@ from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import Desk
 from chat.client.tui.spots import Group, Spot, Tour, places
 from tests.client.tui.conftest import Open
-from tests.client.tui.fakes import FakeCore, FakeView, info
+from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info
 
 STARRED = (
     info("#ops", pinned=1),
@@ -23,7 +23,7 @@ STARRED = (
 
 def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeView]:
     core, view = FakeCore(), FakeView()
-    made = Conversation(core, view, "me")
+    made = Conversation(core, view, "me", seat=1, seats=FakeSeats())
     core.go_online(*channels)
     made.take_in(core.drain())
     made.open_channel("#general")

@@ -8,7 +8,6 @@ from textual.screen import Screen
 
 from chat.client.state import ChannelInfo
 from chat.client.tui.completing import Sources
-from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import line
 from chat.client.tui.seats import Seats
@@ -33,11 +32,12 @@ def draw_lists(screen: Screen[Any], seats: Seats) -> None:
     activity.places, activity.here = tuple(places(groups)), here
 
 
-def draw(screen: Screen[Any], conversation: Conversation) -> None:
+def draw(screen: Screen[Any], seats: Seats) -> None:
     """Give every other widget what it shows of the conversation in front.
 
     Each draws only what is new to it.
     """
+    conversation = seats.front.conversation
     desk = conversation.desk
     screen.query_one(Banner).show(desk.trouble)
     header = screen.query_one(ChannelHeader)
@@ -56,7 +56,7 @@ def draw(screen: Screen[Any], conversation: Conversation) -> None:
     composer = screen.query_one(Composer)
     themes = ("dark", "light", *sorted(screen.app.available_themes))
     said = desk.recent(desk.current or "").numbered()
-    composer.sources = Sources(desk.names, tuple(desk.channels), themes, said)
+    composer.sources = Sources(desk.names, tuple(desk.channels), themes, said, seats.titles())
     composer.placeholder = line(_placeholder(desk.info))
 
 

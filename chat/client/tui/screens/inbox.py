@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 from chat.client.inbox import Unread, Waiting
 from chat.client.tui.plain import elide, line, lines
 from chat.client.tui.screens.confirm import Confirm
+from chat.client.tui.spots import Spot
 from chat.client.tui.timeline.around import local_time
 
 __all__ = ["Inbox"]
@@ -26,7 +27,7 @@ _SIGNS = {"mention": "@", "reply": "↳", "direct": "", "message": ""}
 _AUTHOR = 12
 
 
-class Inbox(ModalScreen[tuple[str, int] | None]):
+class Inbox(ModalScreen[tuple[Spot, int] | None]):
     """Returns the channel and the number of the message to go to, or None.
 
     Args:
@@ -85,15 +86,15 @@ class Inbox(ModalScreen[tuple[str, int] | None]):
 
     def __init__(
         self,
-        found: tuple[Unread, ...],
-        title: Callable[[str], str],
-        mark: Callable[[str], None],
+        found: Mapping[Spot, Unread],
+        title: Callable[[Spot], str],
+        mark: Callable[[Spot], None],
     ) -> None:
         super().__init__()
-        self._found = {unread.channel: unread for unread in found}
+        self._found = dict(found)
         self._title = title
         self._mark = mark
-        self._rows: dict[str, Waiting] = {}
+        self._rows: dict[str, tuple[Spot, Waiting]] = {}
 
     def compose(self) -> ComposeResult:
         """Lay out the list, the whole text of one message, and the keys."""
@@ -117,9 +118,9 @@ class Inbox(ModalScreen[tuple[str, int] | None]):
         """Mark the channel of the message that is chosen."""
         option = self.query_one(OptionList).highlighted_option
         if option is not None and option.id in self._rows:
-            channel = self._rows[option.id].message.channel
-            self._mark(channel)
-            del self._found[channel]
+            spot, _ = self._rows[option.id]
+            self._mark(spot)
+            del self._found[spot]
             self._fill(self.query_one(OptionList).highlighted or 0)
 
     def action_mark_all(self) -> None:
@@ -127,8 +128,8 @@ class Inbox(ModalScreen[tuple[str, int] | None]):
 
         def answered(is_agreed: bool | None) -> None:
             if is_agreed:
-                for channel in self._found:
-                    self._mark(channel)
+                for spot in self._found:
+                    self._mark(spot)
                 self.dismiss(None)
 
         count = sum(len(each.waiting) + each.earlier for each in self._found.values())
@@ -137,14 +138,14 @@ class Inbox(ModalScreen[tuple[str, int] | None]):
 
     @on(OptionList.OptionHighlighted)
     def _show_text(self, event: OptionList.OptionHighlighted) -> None:
-        chosen = self._rows.get(event.option_id or "")
+        _, chosen = self._rows.get(event.option_id or "", (None, None))
         self.query_one("#text", Static).update(lines(chosen.message.text) if chosen else "")
 
     @on(OptionList.OptionSelected)
     def _go(self, event: OptionList.OptionSelected) -> None:
-        message = self._rows[event.option_id or ""].message
-        if message.seq is not None:
-            self.dismiss((message.channel, message.seq))
+        spot, chosen = self._rows[event.option_id or ""]
+        if chosen.message.seq is not None:
+            self.dismiss((spot, chosen.message.seq))
 
     def _fill(self, chosen: int) -> None:
         if not self._found:
@@ -154,13 +155,13 @@ class Inbox(ModalScreen[tuple[str, int] | None]):
         width = max(rows.scrollable_content_region.width - 1, 20)
         self._rows = {}
         options: list[Option] = []
-        for unread in self._found.values():
+        for spot, unread in self._found.items():
             if options:
                 options.append(Option("", disabled=True))
-            options.append(Option(elide(self._heading(unread), width), disabled=True))
+            options.append(Option(elide(self._heading(spot, unread), width), disabled=True))
             for waiting in unread.waiting:
                 key = str(len(self._rows))
-                self._rows[key] = waiting
+                self._rows[key] = spot, waiting
                 options.append(Option(elide(_row(waiting), width), id=key))
         rows.set_options(options)
         place = min(chosen, len(options) - 1)
@@ -168,8 +169,8 @@ class Inbox(ModalScreen[tuple[str, int] | None]):
         rows.highlighted = next(at for at in near if not options[at].disabled)
         rows.focus()
 
-    def _heading(self, unread: Unread) -> Content:
-        name = line(self._title(unread.channel), "bold $text-primary")
+    def _heading(self, spot: Spot, unread: Unread) -> Content:
+        name = line(self._title(spot), "bold $text-primary")
         more = f", and {unread.earlier:,} before these" if unread.earlier else ""
         return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$foreground 60%"))
 

@@ -20,6 +20,7 @@ from textual.widgets import Static
 from chat.client.config import ClientSettings
 from chat.client.tui.bench import Pane
 from chat.client.tui.conversation import Conversation
+from chat.client.tui.cores import Cores
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.message_actions import MessageActions
 from chat.client.tui.port import CorePort
@@ -30,7 +31,6 @@ from chat.client.tui.screens.view import ScreenView
 from chat.client.tui.screens.ways import Ways
 from chat.client.tui.screens.writing import Writing
 from chat.client.tui.seats import Seats
-from chat.client.tui.spots import Spot
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,
@@ -73,13 +73,13 @@ class MainScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
-    def __init__(self, core: CorePort, settings: ClientSettings, keys: Sequence[KeyRow]) -> None:
+    def __init__(self, cores: Cores, settings: ClientSettings, keys: Sequence[KeyRow]) -> None:
         super().__init__()
         self._panes = Panes(self)
         self._keys = tuple(keys)
         self._joins = settings.joins
-        self.seats = Seats(self._converse)
-        self.seats.add(settings, core)
+        self.seats = Seats(cores, self._converse)
+        self.seats.take()
         self._actions = MessageActions(self, self.seats)
         self._writing = Writing(self, self.seats)
         self._ways = Ways(self, self.seats)
@@ -90,7 +90,8 @@ class MainScreen(Screen[None]):
             ScreenView(self, seat, self.seats, self._panes, self._keys),
             settings.name,
             typing=settings.typing,
-            came_to=lambda channel: self.seats.came_to(Spot(seat, channel)),
+            seat=seat,
+            seats=self.seats,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from textual.screen import Screen
@@ -12,7 +12,6 @@ from chat.client.state import TimelineChanged
 from chat.client.tui.bench import Pane, Refused, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
-from chat.client.tui.desk import title_of
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.listings import AddRows
 from chat.client.tui.screens.dialogs import pick
@@ -26,7 +25,6 @@ from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.composer import Composer
-from chat.text import is_direct
 
 __all__ = ["ScreenView"]
 
@@ -46,7 +44,7 @@ class ScreenView:
         self._screen = screen
         self._seat = seat
         self._seats = seats
-        self._aside: str | None = None
+        self._aside: str | None = ""
         self._panes = panes
         self._keys = tuple(keys)
         self._places: dict[str, Place | None] = {}
@@ -119,19 +117,14 @@ class ScreenView:
             raise Refused("Nothing here is unread.")
         timeline.scroll_to_seq(timeline.unread_seq)
 
-    def list_unread(self, found: tuple[Unread, ...], conversation: Conversation) -> None:
+    def list_unread(self, found: Mapping[Spot, Unread]) -> None:
         """Show the inbox."""
 
-        def title(channel: str) -> str:
-            info = conversation.desk.channels.get(channel)
-            name = title_of(info) if info else channel
-            return f"@{name}" if is_direct(channel) else name
-
-        def chosen(place: tuple[str, int] | None) -> None:
+        def chosen(place: tuple[Spot, int] | None) -> None:
             if place is not None:
-                conversation.catching_up.jump(*place)
+                self._seats.jump(*place)
 
-        inbox = Inbox(found, title, conversation.catching_up.mark)
+        inbox = Inbox(found, self._seats.name_of, self._seats.mark)
         self._screen.app.push_screen(inbox, chosen)
 
     def redraw(self, conversation: Conversation) -> None:
@@ -142,7 +135,7 @@ class ScreenView:
         self._screen.app.title = window_title(self._seats)
         if self._aside is not None:
             return
-        draw(self._screen, conversation)
+        draw(self._screen, self._seats)
         is_choosing = self._screen.query_one(Timeline).has_focus
         wanted = _MESSAGE_HINTS if is_choosing else _HINTS
         self._screen.query_one(StatusBar).hints = tuple(
@@ -188,4 +181,5 @@ class ScreenView:
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something, briefly."""
-        self._screen.app.notify(text, severity=severity, markup=False)
+        title = "" if self._aside is None else self._seats.title_beside(self._seat)
+        self._screen.app.notify(text, title=title, severity=severity, markup=False)

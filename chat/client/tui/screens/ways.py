@@ -27,7 +27,7 @@ class Ways:
             "forward": partial(seats.go_along, 1),
             "last": seats.go_to_last,
             "first_unread": lambda: self._conversation.catching_up.show_unread(),
-            "inbox": lambda: self._conversation.catching_up.show_inbox(),
+            "inbox": seats.show_inbox,
             "up": partial(self._move, -1),
             "down": partial(self._move, 1),
             "peek": self._peek,

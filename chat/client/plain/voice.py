@@ -1,0 +1,249 @@
+"""What is said of one server: its conversation's `View`, in lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+
+from chat.client.inbox import Unread
+from chat.client.plain.announcer import Announcer
+from chat.client.plain.lines import Lines
+from chat.client.slash import COMMANDS, is_command
+from chat.client.state import ChannelsChanged, ConnectionChanged, Link, TimelineChanged, Update
+from chat.client.tui.bench import Pane, Refused, Severity
+from chat.client.tui.choice import Choice
+from chat.client.tui.conversation import Conversation
+from chat.client.tui.desk import Desk, title_of
+from chat.client.tui.listings import AddRows
+from chat.client.tui.port import CorePort
+from chat.client.tui.seats import Seats
+from chat.client.tui.spots import Spot
+from chat.text import printable_line
+
+__all__ = ["Voice"]
+
+
+class Voice:
+    """The `View` of the conversation at `seat`; see there for what each method promises.
+
+    While another server is in front, each line begins with the name of this one.
+
+    Args:
+        lines: where lines go, and what is typed.
+        beside: runs something that waits.
+        end: ends the program.
+    """
+
+    def __init__(
+        self,
+        seat: int,
+        seats: Seats,
+        core: CorePort,
+        lines: Lines,
+        beside: Callable[[Coroutine[None, None, None]], None],
+        end: Callable[[], None],
+    ) -> None:
+        self.refusal = ""
+        """Why the server does not let one in; empty: it does, or has not said."""
+        self._seat = seat
+        self._seats = seats
+        self._core = core
+        self._lines = lines
+        self._beside = beside
+        self._end = end
+        self._announcer = Announcer()
+        self._opened: set[str] = set()
+        self._told_link: tuple[Link, str] | None = None
+        self._aside: str | None = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether texts are neither confirmed nor refused."""
+        return bool(self._announcer.waiting)
+
+    def tell(self, update: Update) -> None:
+        """Say what the core told."""
+        self._say(self._said(update))
+
+    def heard(self) -> None:
+        """Let what was said of the current channel count as read."""
+        if current := self._desk.current:
+            self._conversation.seen(current, self._announcer.last(current))
+
+    @property
+    def _conversation(self) -> Conversation:
+        seat = self._seats.at(self._seat)
+        assert seat is not None
+        return seat.conversation
+
+    @property
+    def _desk(self) -> Desk:
+        return self._conversation.desk
+
+    def _say(self, lines: Iterable[str]) -> None:
+        server = "" if self._aside is None else self._seats.title_beside(self._seat)
+        lead = f"{printable_line(server)}: " if server else ""
+        self._lines.say(f"{lead}{line}" for line in lines)
+
+    def _said(self, update: Update) -> list[str]:
+        match update:
+            case ConnectionChanged():
+                return self._link(update)
+            case ChannelsChanged():
+                for info in update.channels:  # what is said anywhere is to be heard
+                    if info.name not in self._opened:
+                        self._opened.add(info.name)
+                        self._core.open_channel(info.name)
+                self._opened &= {info.name for info in update.channels}
+            case TimelineChanged():
+                return self._timeline(update)
+        return []
+
+    def _timeline(self, change: TimelineChanged) -> list[str]:
+        is_new = not self._announcer.last(change.channel)
+        waiting = set(self._announcer.waiting)
+        said = self._announcer.announce(change, self._heard_by(change.channel))
+        is_shown = self._aside is None and change.channel == self._desk.current
+        if is_new and not said and is_shown:
+            said = self._announcer.newest(change.channel)
+        if self._announcer.waiting - waiting and not self._is_online:
+            said.append("Kept on this computer; sent once there is a connection.")
+        return said
+
+    def _heard_by(self, channel: str) -> str | None:
+        """Return whom a line must mention to be said: in a channel that is muted, and not here."""
+        info = self._desk.channels.get(channel)
+        is_shown = self._aside is None and channel == self._desk.current
+        return self._desk.user if info is not None and info.muted and not is_shown else None
+
+    @property
+    def _is_online(self) -> bool:
+        return self._told_link is not None and self._told_link[0] is Link.ONLINE
+
+    def _link(self, told: ConnectionChanged) -> list[str]:
+        known = (told.link, told.detail)
+        if known == self._told_link or told.link is Link.CONNECTING:
+            return []
+        self._told_link = known
+        self.refusal = told.detail if told.link is Link.REFUSED else ""
+        match told.link:
+            case Link.ONLINE:
+                return [f"Connected to {printable_line(told.server)} as {told.user}."]
+            case Link.WAITING:
+                return [f"Not connected: {told.detail}. Trying again by itself."]
+        return [f"Not connected: {told.detail}. /reconnect tries again."]
+
+    # What the conversation asks for
+
+    def composed(self) -> str:
+        """Return what is typed."""
+        return self._lines.text if self._aside is None else self._aside
+
+    def compose_with(self, text: str, channel: str) -> None:
+        """Let a text be what is typed."""
+        text = text.replace("\n", " ")
+        if self._aside is None:
+            self._lines.prompt = printable_line(channel)
+            self._lines.load(text)
+        else:
+            self._aside = text
+
+    def give_back(self, text: str) -> None:
+        """Put a text that was not sent before what is typed; a command was not much work."""
+        if not is_command(text):
+            together = " ".join(filter(None, (text, self.composed())))
+            self.compose_with(together, self._desk.current or "")
+
+    def show_timeline(self, channel: str, user: str, read: int) -> None:
+        """Say where one is now, and what was said there last."""
+        if self._aside is not None:
+            return
+        info = self._desk.channels.get(channel)
+        name = title_of(info) if info else channel
+        topic = f" Topic: {printable_line(info.topic)}" if info and info.topic else ""
+        unread = f" {info.unread} unread." if info and info.unread else ""
+        server = printable_line(self._seats.title_beside(self._seat))
+        there = f"{printable_line(name)} on {server}" if server else printable_line(name)
+        self._say([f"You are in {there}.{unread}{topic}", *self._announcer.newest(channel)])
+
+    def update_timeline(self, change: TimelineChanged) -> None:
+        """Do nothing: it was said."""
+
+    def step_back(self) -> None:
+        """Let another conversation be shown."""
+        self._aside = self._lines.text
+
+    def come_forward(self) -> None:
+        """Show this conversation from now on."""
+        self._aside = None
+
+    def choose(self, seq: int) -> bool:
+        """Say a message, if it was said before."""
+        channel = self._desk.current or ""
+        message = self._desk.recent(channel).find(seq)
+        if message is not None:
+            self._say([f"{message.author}: {printable_line(message.text)}"])
+        return message is not None
+
+    def unread_from(self) -> int | None:
+        """Return nothing: what is new is said as it comes."""
+        return None
+
+    def show_unread(self) -> None:
+        """Say that there is nothing to go to."""
+        raise Refused("Lines are read as they come: nothing here is unread.")
+
+    def list_unread(self, found: Mapping[Spot, Unread]) -> None:
+        """Say what waits."""
+        for spot, unread in found.items():
+            name = printable_line(self._seats.name_of(spot))
+            self._say(
+                f"{each.message.author} in {name}: {printable_line(each.message.text)}"
+                for each in unread.waiting
+            )
+
+    def redraw(self, conversation: Conversation) -> None:
+        """Do nothing: what was said stays."""
+
+    def alert(self) -> None:
+        """Do nothing: every line is said."""
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+        self._beside(work)
+
+    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
+        """Say a list; what it lists is entered by its name."""
+        self._say([f"{title}:"])
+
+        def add(rows: Iterable[Choice]) -> None:
+            self._say(f"{printable_line(row.label)}, {printable_line(row.note)}" for row in rows)
+
+        return add
+
+    def set_theme(self, name: str) -> None:
+        """Say that there are no colours."""
+        raise Refused("There are no colours here: the lines are the terminal's own.")
+
+    def toggle(self, pane: Pane) -> None:
+        """Say a list that stands at the side of the screens."""
+        desk = self._desk
+        if pane == "sidebar":
+            self._say(
+                f"{printable_line(self._seats.name_of(spot))}, {info.unread} unread"
+                for spot, info in self._seats.places()
+            )
+        elif desk.current in desk.members:
+            members = desk.members[desk.current].members
+            self._say(f"{printable_line(name)}, {presence}" for name, _, presence in members)
+
+    def show_help(self) -> None:
+        """Say all commands."""
+        self._say(f"{command.usage}: {command.help}" for command in COMMANDS)
+
+    def quit(self) -> None:
+        """End the program."""
+        self._end()
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """Tell the person something."""
+        self._say([text])

@@ -1,0 +1,91 @@
+"""The cores of all servers: made, started and stopped here; and which are to be there next time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+from chat.client.config import ClientSettings
+from chat.client.places import Places
+from chat.client.tui.port import CorePort
+from chat.errors import StartupError
+
+__all__ = ["Cores"]
+
+
+class Cores:
+    """One core for each server; the first is always there.
+
+    Args:
+        settings: with a name, and with all servers.
+        make: makes the core of one server.
+    """
+
+    def __init__(
+        self, settings: ClientSettings, make: Callable[[ClientSettings], CorePort]
+    ) -> None:
+        self.faults: list[str] = []
+        """Why some did not start, for a person."""
+        self._settings = settings
+        self._make = make
+        self._cores = [(each, make(each)) for each in settings.for_each_server()]
+        self._leaving: list[CorePort] = []
+
+    def __iter__(self) -> Iterator[tuple[ClientSettings, CorePort]]:
+        return iter(list(self._cores))
+
+    @property
+    def first(self) -> CorePort:
+        """The one that keeps what belongs to no server."""
+        return self._cores[0][1]
+
+    def start(self) -> None:
+        """Start all; those that cannot are left out.
+
+        Raises:
+            StartupError: none can.
+        """
+        for settings, core in self:
+            try:
+                core.start()
+            except StartupError as exc:
+                if len(self._cores) == 1:
+                    raise
+                self._cores.remove((settings, core))
+                self.faults.append(f"{settings.url}: {exc}")
+
+    def stop(self, within: float) -> None:
+        """Stop all, also those that were removed, within so many seconds together."""
+        until = monotonic() + within
+        leaving = [*self._leaving, *(core for _, core in self._cores)]
+        for core in leaving:
+            core.stop(0.0)  # they end side by side
+        for core in leaving:
+            core.stop(max(until - monotonic(), 0.0))
+
+    def add(self, url: str, name: str) -> tuple[ClientSettings, CorePort]:
+        """Start one more, and remember it for the next time.
+
+        Raises:
+            StartupError: it cannot start.
+        """
+        update = {"url": url, "name": name, "servers": (), "token_file": None, "same_server": False}
+        settings = self._settings.model_copy(update=update)
+        core = self._make(settings)
+        core.start()
+        self._cores.append((settings, core))
+        self._places.servers.add(url, name)
+        return settings, core
+
+    def remove(self, settings: ClientSettings) -> bool:
+        """Stop one, and forget it; whether it will be absent the next time, too."""
+        for each, core in self:
+            if each is settings:
+                self._cores.remove((each, core))
+                core.stop(0.0)
+                self._leaving.append(core)
+        return self._places.servers.remove(settings.url, settings.name)
+
+    @property
+    def _places(self) -> Places:
+        return Places(self._settings.data)
