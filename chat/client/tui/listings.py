@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from chat.client.tui.choice import Choice
+from chat.client.tui.local_time import local_time
 from chat.client.tui.port import CorePort
-from chat.client.tui.timeline.around import local_time
 from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
 from chat.protocol.items import Item
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from chat.client.state import Message
+from chat.client.tui.local_time import local_time
 from chat.client.tui.timeline.log import Key, Log
 
-__all__ = ["Around", "Joins", "around", "fold_bounds", "local_time"]
+__all__ = ["Around", "Joins", "around", "fold_bounds"]
 
 GROUP_MS = 5 * 60 * 1000
 """Messages of one author that follow each other this closely share one header."""
 
-_LAST_TS = 32_503_680_000_000  # the year 3000: `datetime` goes no further on some systems
 _FOLD = 256
 _FOLDING = frozenset({"join", "leave"})
 _SKIPPED_RUNS = 8
@@ -52,11 +51,6 @@ class Around:
     silent: bool = False
     folded: tuple[Message, ...] = ()
     target: Message | None = None
-
-
-def local_time(ts: int) -> datetime:
-    """Return the local time of a stamp in milliseconds; any number gives one."""
-    return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000)
 
 
 def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Around:

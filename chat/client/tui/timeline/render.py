@@ -8,8 +8,9 @@ from datetime import date, datetime
 from rich.cells import cell_len
 
 from chat.client.state import Delivery, Message
+from chat.client.tui.local_time import local_time
 from chat.client.tui.timeline import events
-from chat.client.tui.timeline.around import Around, local_time
+from chat.client.tui.timeline.around import Around
 from chat.client.tui.timeline.cells import crop, tame
 from chat.client.tui.timeline.code import highlight
 from chat.client.tui.timeline.ink import Line, Piece, flow, rule, segments

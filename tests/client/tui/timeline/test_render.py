@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.client.state import Delivery, Message
-from chat.client.tui.timeline.around import Around, local_time
+from chat.client.tui.local_time import local_time
+from chat.client.tui.timeline.around import Around
 from chat.client.tui.timeline.render import Block
 from tests.client.tui.timeline.lines import (
     NOON,

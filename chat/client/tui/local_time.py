@@ -1,0 +1,14 @@
+"""When something was said, on this person's clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+__all__ = ["local_time"]
+
+_LAST_TS = 32_503_680_000_000  # the year 3000: `datetime` goes no further on some systems
+
+
+def local_time(ts: int) -> datetime:
+    """Return the local time of a stamp in milliseconds; any number gives one."""
+    return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000)
