@@ -43,7 +43,10 @@ def wait_for_said(terminal: RawTerminal, server: FakeServer, *texts: str) -> Non
     assert said(server) == list(texts)
 
 
-ENTERS = [b"\x1b\r", b"\n", b"\x1b[27;2;13~", b"\x1b[27;3;13~", b"\x1b[13;2u", b"\x1b[13;3u"]
+LEGACY = (b"\x1b\r", b"\n")  # Alt+Enter, Ctrl+J; Shift+Enter is a plain Enter there
+OTHER_KEYS = (b"\x1b[27;2;13~", b"\x1b[27;3;13~", b"\x1b[27;5;106~")  # Shift, Alt, Ctrl+J
+KITTY = (b"\x1b[13;2u", b"\x1b[13;3u", b"\x1b[106;5u")
+ENTERS = (*LEGACY, *OTHER_KEYS, *KITTY)
 
 
 @pytest.mark.feature("writing.keys")
@@ -73,8 +76,10 @@ def test_a_hostile_paste_is_text_and_nothing_else(
     terminal: RawTerminal, server: FakeServer
 ) -> None:
     inside = b"a\x1bb\rc\r\nd\x11e\x03f\x00g\xc2\x9bh/quit\ri\x1b[13uj"
-    terminal.send(START + inside + END + b"\r")
-    wait_for_said(terminal, server, "ab\nc\ndefgh/quit\ni[13uj")
+    escape = END + b"\r/quit\r\x11"
+    terminal.send(START + inside + escape + b"x" * 300 + escape + END + b"\r")
+    text = "ab\nc\ndefgh/quit\ni[13uj" + "\n/quit\n" + "x" * 300 + "\n/quit"
+    wait_for_said(terminal, server, text)
     assert terminal.process.poll() is None
 
 

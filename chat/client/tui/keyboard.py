@@ -9,7 +9,8 @@ Textual 8 reads some things differently from what a person did:
 - Alt+Enter, sent as `ESC CR`, becomes a plain `enter`: it would send instead of making a new line.
 - Under xterm's modifyOtherKeys, Shift+Enter becomes a key called `shift+\r`, Alt+Enter `\r`.
 - An ESC inside a bracketed paste ends the paste; the rest is replayed as keystrokes, Enter
-  included.
+  included. So does the sequence that ends a paste, which not every terminal takes out of what it
+  pastes: the last one of all that comes in one go counts.
 - What it does not know, such as a terminal's late answer to a question of an earlier program, is
   typed as text.
 """
@@ -44,7 +45,23 @@ class InputParser(XTermParser):
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
         self._in_paste = False
-        self._held = ""  # the last few characters, while a paste's beginning or end may be cut
+        # The last few characters, while a paste's beginning or end may be cut; all from its end on,
+        # while that may have been pasted too.
+        self._held = ""
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether a paste is over if nothing more comes for a moment; `settle` is to be told."""
+        return self._in_paste and self._held.startswith(BRACKETED_PASTE_END)
+
+    def settle(self) -> Iterable[Message]:
+        """Parse what was held: nothing more came for a moment."""
+        if self.is_settling:
+            typed, self._held = self._held[len(BRACKETED_PASTE_END) :], ""
+            self._in_paste = False
+            yield from super().feed(BRACKETED_PASTE_END)
+            if typed:
+                yield from self.feed(typed)
 
     def feed(self, data: str) -> Iterable[Message]:
         """Parse `data`, without any ESC inside a paste but the one that ends it."""
@@ -69,14 +86,11 @@ class InputParser(XTermParser):
                 data, self._held, self._in_paste = seen[end:], "", True
                 continue
             data, self._held = self._held + data, ""
-            at = data.find(BRACKETED_PASTE_END)
-            if at < 0:
-                cut = _partial_end(data)
-                yield data[:cut].replace("\x1b", "")
-                self._held = data[cut:]
-                return
-            yield data[:at].replace("\x1b", "") + BRACKETED_PASTE_END
-            data, self._in_paste = data[at + len(BRACKETED_PASTE_END) :], False
+            at = data.rfind(BRACKETED_PASTE_END)
+            at = _partial_end(data) if at < 0 else at
+            yield _pasted(data[:at])
+            self._held = data[at:]
+            return
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         if sequence in _ALT_ENTER:
@@ -96,6 +110,12 @@ class InputParser(XTermParser):
 
 def _unprintable(key: events.Key) -> events.Key:
     return events.Key(key.key, None) if key.key.startswith("alt+") else key
+
+
+def _pasted(text: str) -> str:
+    """Return what is text of a paste; of two that come in one go the marks between them go too."""
+    text = text.replace(BRACKETED_PASTE_END + BRACKETED_PASTE_START, "")
+    return text.replace(BRACKETED_PASTE_END, "").replace("\x1b", "")
 
 
 def _partial_end(data: str) -> int:

@@ -22,6 +22,10 @@ __all__ = ["Terminal"]
 
 _PUSH_TITLE, _POP_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 _TITLE_MAX = 120
+_MOMENT = 0.1
+"""Seconds after which a lone ESC is a key."""
+_SETTLING = 0.02
+"""Seconds of silence after which a paste is over: less than lies between two keys."""
 
 
 class Terminal(LinuxDriver):
@@ -50,7 +54,7 @@ class Terminal(LinuxDriver):
         with selectors.DefaultSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():
-                if selector.select(0.1):
+                if selector.select(_SETTLING if parser.is_settling else _MOMENT):
                     data = self._read()
                     if not data:
                         self.process_message(ExitApp())
@@ -58,6 +62,9 @@ class Terminal(LinuxDriver):
                     if text := decode(data):
                         for message in parser.feed(text):
                             self.process_message(message)
+                else:
+                    for message in parser.settle():
+                        self.process_message(message)
                 for message in parser.tick():
                     self.process_message(message)
 

@@ -42,9 +42,9 @@ def test_alt_enter_and_ctrl_j_begin_a_line(terminal: Terminal) -> None:
 
 
 def test_a_paste_with_escapes_and_line_breaks_sends_nothing(terminal: Terminal) -> None:
-    terminal.paste("first\n\x1b[31mred\x1b[0m\n/quit\nlast")
+    terminal.paste("first\n\x1b[31mred\x1b[0m\n/quit\n\x1b[201~\n/quit\n\x11last")
     terminal.wait_for("last")
-    assert lines_of(terminal) == ["first", "[31mred[0m", "/quit", "last"]
+    assert lines_of(terminal) == ["first", "[31mred[0m", "/quit", "", "/quit", "last"]
     assert not terminal.has_ended
 
 
