@@ -121,7 +121,8 @@ class MainScreen(Screen[None]):
         yield StatusBar(id="status")
 
     def on_mount(self) -> None:
-        """Begin with the composer."""
+        """Begin with the composer; before a channel is open its text is for who is in front."""
+        self._composer.load("", self.seats.here)
         self._composer.focus()
         self._timeline.joins = self._joins
         self.watch(self._timeline, "below", self._show_below)
