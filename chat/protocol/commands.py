@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from chat.protocol.values import (
@@ -21,6 +21,7 @@ from chat.protocol.values import (
     Limits,
     Line,
     Mid,
+    Moment,
     Name,
     Place,
     Position,
@@ -47,6 +48,7 @@ __all__ = [
     "Prefer",
     "React",
     "ResumeFrom",
+    "Search",
     "Send",
     "SetStatus",
     "SetTopic",
@@ -80,6 +82,10 @@ def _few(value: object, info: ValidationInfo) -> object:
 
 Positions = Annotated[dict[Channel, ResumeFrom], BeforeValidator(_few)]
 """Where a client stopped reading each of its logs; not more of them than it may have channels."""
+
+
+Numbers = Annotated[dict[Channel, Seq], BeforeValidator(_few)]
+"""A number in each of some channels; not more of them than one may have channels."""
 
 
 class BaseCommand(Wire):
@@ -195,6 +201,28 @@ class History(BaseCommand):
         return self
 
 
+class Search(BaseCommand):
+    """Find messages as they are now, in one channel or in all of one's own, newest first.
+
+    `query` holds words, all of which a message must have, "phrases in quotes", and prefix* with at
+    least three letters; capitals and accents do not matter. `before` and `after` (inclusive) are
+    milliseconds since 1970 UTC. Without a word, `from` or `has` is needed. `cursor` is that of the
+    page before.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    type: Literal["search"] = "search"
+    query: Line = ""
+    channel: Channel | None = None
+    author: Name | None = Field(None, alias="from")
+    before: Moment | None = None
+    after: Moment | None = None
+    has: Literal["link"] | None = None
+    limit: int = Field(20, ge=1, le=1_000)
+    cursor: Numbers | None = None
+
+
 class Mark(BaseCommand):
     """Move one's read marker forward to `seq`; a smaller one changes nothing."""
 
@@ -272,6 +300,7 @@ Command = Annotated[
     | React
     | Pin
     | History
+    | Search
     | Mark
     | Prefer
     | Typing

@@ -39,6 +39,7 @@ __all__ = [
     "ChannelListing",
     "ErrorFrame",
     "Heads",
+    "Hit",
     "Joined",
     "Member",
     "Members",
@@ -48,6 +49,7 @@ __all__ = [
     "Preferences",
     "PresenceFrame",
     "Read",
+    "Results",
     "ServerFrame",
     "ServerInfo",
     "Tick",
@@ -185,6 +187,31 @@ class Page(_Frame):
     head: Position
 
 
+class Hit(_Frame):
+    """A message that was found, and a piece of its text.
+
+    `marks` are the characters of the snippet that were looked for: from, to, from, to, …
+    """
+
+    channel: Channel
+    seq: Seq
+    ts: int
+    author: Name
+    me: Flag = False
+    snippet: str
+    marks: tuple[int, ...] = Field(default=(), exclude_if=_is_empty)
+
+
+class Results(_Frame):
+    """The answer to `search`, newest first; unless it is `complete`, `cursor` asks for more."""
+
+    type: Literal["results"] = "results"
+    id: Id | None = None
+    hits: tuple[Hit, ...]
+    complete: bool
+    cursor: dict[Channel, Seq] | None = None
+
+
 class ChannelListing(_Frame):
     """A public channel, as the directory lists it."""
 
@@ -282,6 +309,7 @@ ServerFrame = Annotated[
     | Event
     | Joined
     | Page
+    | Results
     | ChannelList
     | Members
     | Tick

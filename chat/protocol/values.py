@@ -28,6 +28,7 @@ __all__ = [
     "Limits",
     "Line",
     "Mid",
+    "Moment",
     "Name",
     "Pinned",
     "Place",
@@ -155,6 +156,8 @@ Level = Annotated[
     Field(union_mode="left_to_right", exclude_if=_is_usual_level),
 ]
 """Which messages of a channel a person is to be called for; left out while it is the usual one."""
+Moment = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""Milliseconds since 1970 UTC."""
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 """Number of an event in its channel: 1, 2, 3, no holes."""
 Position = Annotated[int, Field(ge=0, le=2**53 - 1)]

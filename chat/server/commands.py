@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from chat.server.handlers import ephemeral, membership, messages, preferring, reading, signin
+from chat.server.handlers import (
+    ephemeral,
+    membership,
+    messages,
+    preferring,
+    reading,
+    searching,
+    signin,
+)
 from chat.server.session import Table
 
 __all__ = ["TABLE"]
@@ -20,6 +28,7 @@ TABLE: Table = {
     "pin": messages.pin,
     "topic": messages.topic,
     "history": reading.history,
+    "search": searching.search,
     "mark": reading.mark,
     "prefer": preferring.prefer,
     "typing": ephemeral.typing,

@@ -99,7 +99,23 @@ class Services:
         refused: Callable[[CommandError], None],
     ) -> None:
         """Run `query` in a reader's thread, then `then` or `refused` on the event loop."""
+        self._tell(self.store.read(query), then, refused)
 
+    def search(
+        self,
+        query: Callable[[Reader], T],
+        then: Callable[[T], None],
+        refused: Callable[[CommandError], None],
+    ) -> None:
+        """Do as `read` does, where long queries hold up nothing but one another."""
+        self._tell(self.store.search(query), then, refused)
+
+    def _tell(
+        self,
+        found: Future[T],
+        then: Callable[[T], None],
+        refused: Callable[[CommandError], None],
+    ) -> None:
         def back_on_loop(future: Future[T]) -> None:
             self.loop.call_soon_threadsafe(finish, future)
 
@@ -114,7 +130,7 @@ class Services:
                     log.error("a read failed", exc_info=error)
                 refused(CommandError(ErrorCode.UNAVAILABLE, UNREADABLE, retry_after=1.0))
 
-        self.store.read(query).add_done_callback(back_on_loop)
+        found.add_done_callback(back_on_loop)
 
     def _deliver(self, batch: Sequence[tuple[Pending, Outcome]]) -> None:
         """Send a commit's events, then tell those who asked for it.

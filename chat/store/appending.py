@@ -106,6 +106,7 @@ def _edit(request: Request) -> Appended:
     erase_text(ledger, channel, target)
     event = request.append(body=request.body["text"], mentioned=mentioned)
     ledger.add_mentions(channel, target.seq, mentioned)
+    ledger.index.add(channel.id, target.seq, target.author_id, request.body["text"])
     body_id = ledger.last_body
     ledger.flush()
     ledger.connection.execute(

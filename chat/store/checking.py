@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
-from chat.store import sqlite
+from chat.store import fulltext, sqlite
 from chat.store.opening import check_is_current
 from chat.store.schema import channels
 
@@ -166,6 +166,19 @@ def problems(connection: Connection) -> Iterator[str]:
         if (first := rows.fetchone()) is not None:
             more = sum(len(part) for part in rows.partitions(1_000))
             yield _told(rule, first[0], first[1], more)
+    yield from _wrongly_indexed(connection)
+
+
+def _wrongly_indexed(connection: Connection) -> Iterator[str]:
+    try:
+        wrong = fulltext.wrong_channels(connection)
+    except DBAPIError as exc:
+        yield f"the full-text index cannot be read: {sqlite.reason_of(exc)}"
+        return
+    names = dict(connection.execute(select(channels.c.id, channels.c.name)).all())
+    for channel in sorted(wrong):
+        name = names.get(channel, "a channel that does not exist")
+        yield f"{name}: the full-text index does not agree with the log"
 
 
 def holdings(connection: Connection) -> Holdings:

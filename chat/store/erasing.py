@@ -1,15 +1,16 @@
 """How what was written goes away, in the transaction of the edit or deletion that ends it.
 
-A body is overwritten in place with as many spaces (see `schema`); what named
-it then names nothing. The write-ahead log still holds it until the writer truncates it, which
-`Ledger.has_erased` asks for.
+A body is overwritten in place with as many spaces (see `schema`); what named it then names nothing,
+and no word of it finds it. The write-ahead log, and the pages of the index where SQLite is old,
+hold it until the writer has purged them, which `Ledger.has_erased` asks for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Result, bindparam, delete, or_, select, update
+from sqlalchemy import Row, bindparam, delete, or_, select, update
 
 from chat.store.ledger import Ledger
 from chat.store.request import Target
@@ -56,7 +57,7 @@ _DELETE_PIN = delete(pins).where(
 
 def erase_text(ledger: Ledger, channel: Channel, target: Target) -> None:
     """Erase the text a message has now, and the edit it came from; a new text is to follow."""
-    _blank(ledger, ledger.connection.execute(_BODY, {"body": target.body_id}))
+    _erase_body(ledger, channel, target)
     _delete_mentions(ledger, channel, target)
     if target.last_edit is not None:
         ledger.connection.execute(_ERASE, {"channel": channel.id, "number": target.last_edit})
@@ -66,8 +67,8 @@ def erase_message(ledger: Ledger, channel: Channel, target: Target) -> None:
     """Erase a message's text, mentions, reactions and pin, and the bodies of events about it."""
     connection = ledger.connection
     where = {"channel": channel.id, "number": target.seq}
-    _blank(ledger, connection.execute(_BODY, {"body": target.body_id}))
-    _blank(ledger, connection.execute(_BODIES_ABOUT, where))
+    _erase_body(ledger, channel, target)
+    _blank(ledger, connection.execute(_BODIES_ABOUT, where).all())
     _delete_mentions(ledger, channel, target)
     connection.execute(_DELETE_REACTIONS, where)
     connection.execute(_DELETE_PIN, where)
@@ -75,7 +76,14 @@ def erase_message(ledger: Ledger, channel: Channel, target: Target) -> None:
     connection.execute(_ERASE, where)
 
 
-def _blank(ledger: Ledger, rows: Result[Any]) -> None:
+def _erase_body(ledger: Ledger, channel: Channel, target: Target) -> None:
+    rows = ledger.connection.execute(_BODY, {"body": target.body_id}).all()
+    for row in rows:
+        ledger.index.remove(channel.id, target.seq, target.author_id, row.text)
+    _blank(ledger, rows)
+
+
+def _blank(ledger: Ledger, rows: Sequence[Row[Any, Any]]) -> None:
     blanks = [{"body": row.id, "blank": " " * len(row.text.encode())} for row in rows]
     if blanks:
         ledger.has_written = ledger.has_erased = True

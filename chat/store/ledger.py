@@ -19,6 +19,7 @@ from chat.protocol.items import FOLDED_KINDS, Event
 from chat.protocol.values import Limits
 from chat.store.answering import Answerable, Answering
 from chat.store.bulk import BulkInsert
+from chat.store.fulltext import Changes
 from chat.store.ops import Append, Operation, User
 from chat.store.roster import Channel, Roster
 from chat.store.schema import bodies, channels, events, members, mentions
@@ -77,6 +78,8 @@ class Ledger:
         self.now = clock_ms
         self.roster = Roster()
         self.answering = Answering()
+        self.index = Changes()
+        """What the full-text index is to find, and what not any more."""
         self.has_written = False
         """Whether anything was changed since `begin`."""
         self.has_erased = False
@@ -194,6 +197,8 @@ class Ledger:
         self._changed[channel.id] = channel
         if kind == "message":
             self.answering.note(channel, seq, Answerable(thread or seq, author))
+            if body is not None:
+                self.index.add(channel.id, seq, author.id, body)
         mid, ts = secrets.token_hex(8), self.now()
         send_key = None
         if cid is not None:
@@ -257,7 +262,13 @@ class Ledger:
             self.connection.execute(_SAVE_CHANNELS, changed)
             self._changed.clear()
 
+    def finish(self) -> None:
+        """Write what is left, and the index, before the transaction is committed."""
+        self.flush()
+        self.index.write(self.connection)
+
     def _clear(self) -> None:
+        self.index.clear()
         self._sent: dict[str, Sent] = {}
         self._changed: dict[int, Channel] = {}
         # Rows in the order of their tables' columns.

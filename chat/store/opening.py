@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chat import text
 from chat.errors import StartupError
-from chat.store import sqlite
+from chat.store import fulltext, sqlite
 from chat.store.locking import FileLock
 from chat.store.schema import REVISION, channels, meta
 
@@ -31,6 +31,8 @@ __all__ = [
 
 READERS = 3
 """Threads that read, with a connection each."""
+SEARCHERS = 1
+"""Threads that search, likewise: whoever looks for much makes nobody wait who reads."""
 SERVER_ID = "server_id"
 
 
@@ -68,7 +70,7 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
         _create_private(path)
         writer = sqlite.writer_engine(path)
         server_id = _make_current(writer, revision, path, clock_ms)
-        return Database(server_id, writer, sqlite.readers_engine(path, READERS), lock)
+        return Database(server_id, writer, sqlite.readers_engine(path, READERS + SEARCHERS), lock)
     except BaseException:
         lock.release()
         raise
@@ -108,9 +110,10 @@ def bring_up_to_date(writer: Engine, path: Path) -> None:
     """
     revision = sqlite.examine(path)
     check_is_known(revision, path)
-    if revision != REVISION:
-        with writer.begin() as connection:
+    with writer.begin() as connection:
+        if revision != REVISION:
             _migrate(connection)
+        fulltext.prepare(connection)
 
 
 def _create_private(path: Path) -> None:
@@ -133,6 +136,7 @@ def _make_current(
                 _migrate(connection)
             if revision is None:
                 _fill(connection, clock_ms())
+            fulltext.prepare(connection)
             found = connection.scalar(select(meta.c.value).where(meta.c.key == SERVER_ID))
         if found is None:
             raise StartupError(f"{path} is damaged: it does not know its server's id")

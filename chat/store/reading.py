@@ -20,6 +20,7 @@ from chat.store.items import ROWS, items_of
 from chat.store.lines import ChannelLines, Lines, PinnedLines, ThreadLines, root_of
 from chat.store.ops import ChannelState, Preference, User
 from chat.store.schema import channels, events, members, users
+from chat.store.searching import Found, Wanted, rooms_of, search
 from chat.store.unread import COUNTS_OF_ONE, mentions_above, unread_above
 from chat.text import fold
 
@@ -263,6 +264,18 @@ class Reader:
         state, _role, total = self._enter(user, channel)
         rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
         return tuple(MemberRow(name, role) for _fold, name, role in rows), following, total
+
+    def search(self, user: User, channel: str | None, wanted: Wanted) -> Found:
+        """Return a page of what `user` may read and looks for, in one channel or in all of theirs.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member.
+        """
+        rooms = [self._enter(user, channel)[0]] if channel else rooms_of(self._connection, user)
+        author = self.user(wanted.author) if wanted.author is not None else None
+        if wanted.author is not None and author is None:
+            return Found((), None)
+        return search(self._connection, rooms, author.id if author else None, wanted)
 
     def member_ids(self, channel_id: int) -> tuple[int, ...]:
         """Return the ids of all members."""

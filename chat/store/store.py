@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store import sqlite
-from chat.store.opening import READERS, Database, open_database, open_shared
+from chat.store.opening import READERS, SEARCHERS, Database, open_database, open_shared
 from chat.store.ops import Pending
 from chat.store.reading import Reader
 from chat.store.schema import tokens, users
@@ -43,9 +43,9 @@ class Store:
     (disk full, read-only, locked) what would have written gets `StoreUnavailable`, and the store
     goes on trying. No operation fails its neighbours.
 
-    Threads: `submit` and `read` may be called from any thread and do not block. `committed` is
-    called in the writer's thread, one commit at a time, and should hand over quickly: the next
-    commit waits for it. One process may have a database open; see `open`.
+    Threads: `submit`, `read` and `search` may be called from any thread and do not block.
+    `committed` is called in the writer's thread, one commit at a time, and should hand over
+    quickly: the next commit waits for it. One process may have a database open; see `open`.
     """
 
     def __init__(self, database: Database, writer: Writer, limits: Limits) -> None:
@@ -55,6 +55,7 @@ class Store:
         self._writer = writer
         self._limits = limits
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="store-searcher")
 
     @classmethod
     def open(
@@ -96,8 +97,15 @@ class Store:
         The future's errors are those of `query`, and `StoreUnavailable` if the database cannot be
         read, or the store is closed.
         """
+        return self._submit(self._readers, query)
+
+    def search(self, query: Callable[[Reader], T]) -> Future[T]:
+        """Do as `read` does, in a thread that is kept for what may take long."""
+        return self._submit(self._searchers, query)
+
+    def _submit(self, threads: ThreadPoolExecutor, query: Callable[[Reader], T]) -> Future[T]:
         try:
-            return self._readers.submit(self._read, query)
+            return threads.submit(self._read, query)
         except RuntimeError:
             failed: Future[T] = Future()
             failed.set_exception(StoreUnavailable(CLOSED))
@@ -110,6 +118,7 @@ class Store:
     def close(self) -> None:
         """Commit what was submitted, leave one tidy file, and let go of it; idempotent."""
         self._readers.shutdown()
+        self._searchers.shutdown()
         self._writer.close()
         self._database.close()
 

@@ -1,7 +1,7 @@
 """The one thread that writes: a queue, group commit, and care for the write-ahead log.
 
-What arrives while a commit runs goes into the next one. Between commits the thread truncates the
-write-ahead log after a deletion, and after a failure tries by itself whether the disk is back.
+What arrives while a commit runs goes into the next one. Between commits the thread takes what was
+erased off the disk (see `purging`), and after a failure tries by itself whether the disk is back.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from chat.store.ops import (
     SignIn,
 )
 from chat.store.preferring import prefer
+from chat.store.purging import Purge
 from chat.store.schema import meta
 
 __all__ = ["Batch", "Writer"]
@@ -45,9 +46,6 @@ Batch = Sequence[tuple[Pending, Outcome]]
 
 BATCH_MAX = 1_000
 """Operations of one commit."""
-PURGE_AFTER = 1.0
-"""Seconds from a deletion to the truncation of the write-ahead log; five are promised."""
-PURGE_RETRY = 0.25
 PROBE_EVERY = 2.0
 """Seconds between two attempts to write while the last one failed."""
 CLOSE_PATIENCE = 1.0
@@ -94,7 +92,7 @@ class Writer:
         self._gate = threading.Lock()
         self._is_closed = False
         self._untainted = 0
-        self._purge_at: float | None = 0.0  # what a crash left is truncated at once
+        self._purge = Purge(self._connect)
         self._probe_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -131,7 +129,7 @@ class Writer:
 
     def _take(self) -> tuple[list[Pending], bool]:
         """Wait for operations, or until there is housework; return them, and whether to end."""
-        moments = [at for at in (self._purge_at, self._probe_at) if at is not None]
+        moments = [at for at in (self._purge.at, self._probe_at) if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         batch: list[Pending] = []
         try:
@@ -176,11 +174,11 @@ class Writer:
                 decided.append(self._decide(pending.operation))
                 if not ledger.has_written:
                     self._untainted += 1
-            ledger.flush()
+            ledger.finish()
         if ledger.has_written:
             self._recovered()
-        if ledger.has_erased and self._purge_at is None:
-            self._purge_at = time.monotonic() + PURGE_AFTER
+        if ledger.has_erased:
+            self._purge.erased()
 
     def _decide(self, operation: Operation) -> Outcome:
         try:
@@ -210,17 +208,11 @@ class Writer:
 
     def _keep_house(self) -> None:
         now = time.monotonic()
-        if self._purge_at is not None and now >= self._purge_at:
-            self._purge_at = None if self._truncate_wal() else now + PURGE_RETRY
+        if self._purge.at is not None and now >= self._purge.at:
+            self._purge.step()
         if self._probe_at is not None and now >= self._probe_at:
             self._probe_at = now + PROBE_EVERY
             self._probe()
-
-    def _truncate_wal(self) -> bool:
-        try:
-            return sqlite.truncate_wal(self._connect())
-        except DBAPIError:
-            return False
 
     def _probe(self) -> None:
         """Write something, to find out whether writes work again."""
@@ -251,8 +243,10 @@ class Writer:
     def _finish(self) -> None:
         """Leave one file behind, with nothing of a deleted message beside it."""
         deadline = time.monotonic() + CLOSE_PATIENCE
-        while not self._truncate_wal() and time.monotonic() < deadline:
-            time.sleep(CLOSE_RETRY)
+        self._purge.step()
+        while (at := self._purge.at) is not None and (now := time.monotonic()) < deadline:
+            time.sleep(max(0.0, min(at - now, CLOSE_RETRY)))
+            self._purge.step()
         self._drop_connection()
 
 

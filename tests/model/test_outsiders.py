@@ -33,6 +33,7 @@ from chat.protocol.commands import (
     Prefer,
     React,
     ResumeFrom,
+    Search,
     Send,
     SetStatus,
     Typing,
@@ -59,6 +60,9 @@ OPTIONS: dict[str, list[Any]] = {
     "around": [None, 2],
     "thread": [None, 2, 99],
     "limit": [50],
+    "query": ["secret", "secr* -x"],
+    "author": [None, "alice"],
+    "has": [None, "link"],
     "state": ["start", "stop"],
     "cursor": [None, "a"],
     "topic": ["mine"],
@@ -78,10 +82,12 @@ def probes(channel: str) -> Iterator[BaseCommand]:
         if "channel" not in kind.model_fields:
             continue
         fields = [name for name in kind.model_fields if name not in ("id", "type", "channel")]
-        for values in product(*(OPTIONS[field] for field in fields)):
+        cursors = {"cursor": [None, {channel: 9}]} if kind is Search else {}
+        for values in product(*((OPTIONS | cursors)[field] for field in fields)):
             filled = dict(zip(fields, values, strict=True))
             if goes_together(filled):
                 yield kind(channel=channel, **filled)
+    yield from (Search(query="secret"), Search(author="alice"), Search(query="hi"))
 
 
 def goes_together(filled: dict[str, Any]) -> bool:

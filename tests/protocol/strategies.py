@@ -93,14 +93,14 @@ def models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     for name, field in model.model_fields.items():
         strategy = _of_type(hints[name])
         fields[name] = strategy if field.is_required() else st.just(field.get_default()) | strategy
+    if "limit" in fields:
+        fields["limit"] = st.integers(1, 1_000)
     if model is History:
         # One anchor at most.
         anchors = st.sampled_from(["before", "after", "around"])
-        fields = {
-            **{name: strategy for name, strategy in fields.items() if name not in _ANCHORS},
-            "limit": st.integers(1, 1_000),
-            "pins": st.just(False),
-        }
+        for name in _ANCHORS:
+            del fields[name]
+        fields["pins"] = st.just(False)
         return st.tuples(anchors, st.integers(1, 9)).flatmap(
             lambda anchor: st.builds(model, **fields, **{anchor[0]: st.just(anchor[1])})
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chat.errors import ErrorCode, FrameError
-from chat.protocol.codec import decode_command
+from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import (
     Channels,
     Command,
@@ -17,6 +17,7 @@ from chat.protocol.commands import (
     Join,
     Ping,
     ResumeFrom,
+    Search,
     Send,
     SetStatus,
     Typing,
@@ -194,3 +195,9 @@ def test_any_version_is_read_so_that_the_server_can_answer_it(version: int) -> N
     command = decode(type="hello", v=version, name="a")
     assert isinstance(command, Hello)
     assert command.v == version
+
+
+def test_a_search_names_its_author_as_people_do() -> None:
+    asked = decode(type="search", **{"from": "alice"})
+    assert asked == Search(author="alice", query="", limit=20)
+    assert b'"from":"alice"' in encode(asked)

@@ -123,6 +123,10 @@ DAMAGES = {
         "do not lead to",
     ),
     "a reaction too few": ("DELETE FROM reactions", "is missing"),
+    "a wrong index": (
+        "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 2, 'word', '')",
+        "full-text index",
+    ),
     "a stale rev": ("UPDATE events SET rev = 4 WHERE seq = 4", "latest event about it"),
 }
 

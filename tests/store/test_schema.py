@@ -34,10 +34,16 @@ def shape(path: Path) -> dict[str, list[object]]:
         }
 
 
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether it is not SQLite's own, in which the full-text index lies."""
+    return kind != "table" or not (name or "").startswith("search")
+
+
 def test_alembic_finds_no_difference(open_store: Callable[[], OpenStore]) -> None:
     engine = sqlite.writer_engine(open_store().file)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_name": is_ours})
+        assert compare_metadata(context, metadata) == []
     engine.dispose()
 
 

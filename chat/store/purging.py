@@ -1,0 +1,69 @@
+"""When what was erased leaves the disk: its words the index, and everything the write-ahead log.
+
+The writer's thread does it between two commits, a short step at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from chat.store import fulltext, sqlite
+
+__all__ = ["PURGE_AFTER", "Purge"]
+
+PURGE_AFTER = 1.0
+"""Seconds from a deletion to the removal of its traces; five are promised."""
+PURGE_RETRY = 0.25
+
+
+class Purge:
+    """Knows when there is something to remove, and removes it.
+
+    Args:
+        connect: returns the writer's connection, outside of a transaction.
+    """
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self.at: float | None = 0.0  # what a crash left is removed at once
+        """When a step is due, by the monotonic clock; None: there is nothing to remove."""
+        self._is_under_way = False
+        self._is_late = False
+
+    def erased(self) -> None:
+        """Note that something was erased."""
+        self._is_late = self._is_under_way  # the round under way may have passed its place
+        if self.at is None:
+            self.at = time.monotonic() + PURGE_AFTER
+
+    def step(self) -> None:
+        """Remove a part, and decide when the next step is due."""
+        try:
+            connection = self._connect()
+            is_done = self._clean_index(connection) and sqlite.truncate_wal(connection)
+        except DBAPIError:
+            is_done, self._is_under_way = False, False
+        wait = 0.0 if self._is_under_way else PURGE_RETRY
+        self.at = None if is_done else time.monotonic() + wait
+
+    def _clean_index(self, connection: Connection) -> bool:
+        """Do a part of a round; return whether the index holds nothing that was erased."""
+        is_first = not self._is_under_way
+        if is_first:
+            sqlite.truncate_wal(connection)  # the texts need not wait for their words
+        with connection.begin():
+            if is_first and fulltext.is_purged(connection):
+                return True
+            if is_first:
+                self._is_under_way, self._is_late = True, False
+            if not fulltext.purge(connection, is_first=is_first):
+                return False
+            self._is_under_way = False
+            if self._is_late:
+                return False
+            fulltext.purged(connection)
+            return True

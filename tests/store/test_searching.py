@@ -1,0 +1,286 @@
+"""Search: what is found, for whom, in which order, and that what is erased is found no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chat.core.query import parse_query
+from chat.errors import CommandError, ErrorCode
+from chat.store import fulltext
+from chat.store.ops import User
+from chat.store.reading import Reader
+from chat.store.searching import Found, Wanted
+from tests.store.opened import OpenStore, delete, edit, message, topic
+
+
+def find(
+    store: OpenStore, user: User, query: str, channel: str | None = None, **fields: Any
+) -> Found:
+    wanted = Wanted(parse_query(query), **fields)
+    return store.read(lambda reader: reader.search(user, channel, wanted))
+
+
+def numbers(found: Found) -> list[int]:
+    return [hit.seq for hit in found.hits]
+
+
+def in_all(store: OpenStore, user: User, query: str, **fields: Any) -> list[int]:
+    return numbers(find(store, user, query, **fields))
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("query", "is_found"),
+        [
+            ("quick", True),
+            ("QUICK foxes", True),
+            ("quick dogs", False),
+            ("uber", True),
+            ('"quick brown"', True),
+            ('"brown quick"', False),
+            ("quic", False),
+            ("quic*", True),
+            ('"quick bro"*', True),
+            ("jumps.over", True),
+            ("AND OR NOT", False),
+            ("text:quick", False),
+            ("quick) OR (dogs", False),
+            ("traits:a1", False),
+            ("a1", False),
+        ],
+    )
+    def test_what_finds_a_text(
+        self, store: OpenStore, alice: User, query: str, is_found: bool
+    ) -> None:
+        seq = store.send(alice, "The quick brown foxes: jumps over Über-Hunde")
+        store.send(alice, "dogs")
+        assert in_all(store, alice, query) == ([seq] if is_found else [])
+
+    def test_only_messages_are_found(self, store: OpenStore, alice: User) -> None:
+        store.append(topic(alice, "quick"))
+        assert in_all(store, alice, "quick") == []
+
+    def test_a_link_and_an_author(self, store: OpenStore, alice: User, bob: User) -> None:
+        plain, linked = store.send(alice, "see"), store.send(bob, "see https://example.org/x")
+        assert in_all(store, alice, "see") == [linked, plain]
+        assert in_all(store, alice, "see", with_link=True) == [linked]
+        assert in_all(store, alice, "", author="ALICE") == [plain]
+        assert in_all(store, alice, "example", author="bob", with_link=True) == [linked]
+        assert in_all(store, alice, "see", author="nobody") == []
+
+    def test_times(self, store: OpenStore, alice: User) -> None:
+        seqs = [store.send(alice, "word") for _ in range(20)]
+        times = [store.item(alice, seq).ts for seq in seqs]
+        assert in_all(store, alice, "word", before=times[7]) == seqs[6::-1]
+        assert in_all(store, alice, "word", after=times[17]) == seqs[:16:-1]
+        assert in_all(store, alice, "word", after=times[3], before=times[5]) == [seqs[4], seqs[3]]
+        assert in_all(store, alice, "word", before=1) == []
+
+    @settings(
+        max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(query=st.text(max_size=40) | st.text('"*()^:+-{}. aANDORT', max_size=20))
+    def test_nothing_that_is_typed_breaks_it(
+        self, store: OpenStore, alice: User, query: str
+    ) -> None:
+        with suppress(CommandError):
+            find(store, alice, query, author="alice")
+
+
+class TestSnippets:
+    def test_what_was_found_is_marked(self, store: OpenStore, alice: User) -> None:
+        store.send(alice, "ein schöner Tag, ein schöner tag")
+        (hit,) = find(store, alice, '"SCHONER TAG" ein').hits
+        assert [hit.snippet[first:last] for first, last in hit.marks] == [
+            *("ein", "schöner Tag"),
+            *("ein", "schöner tag"),
+        ]
+
+    def test_of_a_long_text_the_part_that_was_found_is_shown(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        store.send(alice, "before " * 200 + "needle" + " after" * 200)
+        (hit,) = find(store, alice, "needle").hits
+        assert hit.snippet.startswith("…before")
+        assert hit.snippet.endswith("…")
+        assert len(hit.snippet) < 250
+        ((first, last),) = hit.marks
+        assert hit.snippet[first:last] == "needle"
+
+
+class TestRights:
+    @pytest.mark.promise(
+        7,
+        fault="words that only others' channels hold, as full text, prefix, author and link",
+        result="not found; found by who is in the channel, and no more by who left it",
+    )
+    def test_only_what_one_may_read_is_found(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        store.join(bob, "#closed")
+        seq = store.send(bob, "treasure https://example.org", "#closed")
+        for query, fields in (
+            ("treasure", {}),
+            ("treas*", {}),
+            ("", {"author": "Bob"}),
+            ("", {"with_link": True}),
+        ):
+            nothing = Found((), None)
+            assert find(store, alice, query, **fields) == nothing
+            assert in_all(store, bob, query, **fields) == [seq]
+        store.join(alice, "#closed")
+        assert in_all(store, alice, "treasure") == [seq]
+        store.leave(alice, "#closed")
+        assert in_all(store, alice, "treasure", positions={"#closed": 99}) == []
+
+    def test_a_channel_that_is_named(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.join(bob, "#closed")
+        seq = store.send(bob, "treasure", "#closed")
+        store.send(bob, "treasure")
+        assert numbers(find(store, bob, "treasure", "#CLOSED")) == [seq]
+        for channel, code in (
+            ("#closed", ErrorCode.NOT_A_MEMBER),
+            ("#nowhere", ErrorCode.NO_SUCH_CHANNEL),
+            ("@Bob,carol", ErrorCode.NO_SUCH_CHANNEL),
+        ):
+            with pytest.raises(CommandError) as refused:
+                find(store, alice, "treasure", channel)
+            assert refused.value.code is code
+
+    def test_others_hits_cost_nothing(
+        self, store: OpenStore, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.join(bob, "#closed")
+        store.together([message(bob, "common", "#closed") for _ in range(500)])
+        seq = store.send(alice, "common")
+        looked_at: list[int] = []
+
+        def seqs(*arguments: Any) -> list[int]:
+            found = original(*arguments)
+            looked_at.extend(found)
+            return found
+
+        original = fulltext.seqs
+        monkeypatch.setattr(fulltext, "seqs", seqs)
+        assert in_all(store, alice, "common") == [seq]
+        assert looked_at == [seq]
+
+
+class TestPages:
+    def test_newest_first_across_channels_each_hit_once(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        places = ["#general", "#one", "#two"]
+        for channel in places:
+            store.join(alice, channel)
+        turns = [places[step % 3 if step < 60 else 0] for step in range(90)]
+        sent = [(channel, store.send(alice, "word", channel)) for channel in turns]
+        found: list[tuple[str, int]] = []
+        page = find(store, alice, "word", limit=7)
+        while True:
+            found += [(hit.channel, hit.seq) for hit in page.hits]
+            if page.positions is None:
+                break
+            assert len(page.hits) == 7
+            page = find(store, alice, "word", limit=7, positions=page.positions)
+        assert found == sent[::-1]
+
+    def test_a_page_that_fits_exactly_is_the_last(self, store: OpenStore, alice: User) -> None:
+        for _ in range(5):
+            store.send(alice, "word")
+        assert find(store, alice, "word", limit=5).positions is None
+        assert find(store, alice, "word", limit=4).positions is not None
+
+
+class TestChanges:
+    def test_an_edited_text_is_found_as_it_is_now(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice, "first https://example.org")
+        store.append(edit(alice, seq, "second"))
+        assert in_all(store, alice, "first") == []
+        assert in_all(store, alice, "", with_link=True) == []
+        assert in_all(store, alice, "second") == [seq]
+
+    @pytest.mark.promise(
+        7, fault="a search for words of deleted and replaced texts", result="nothing is found"
+    )
+    def test_a_deleted_text_is_not_found(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice, "first")
+        store.append(edit(alice, seq, "second"))
+        store.append(delete(alice, seq))
+        assert in_all(store, alice, "first") == in_all(store, alice, "second") == []
+
+    def test_all_of_it_in_one_commit(self, store: OpenStore, alice: User) -> None:
+        store.together(
+            [
+                message(alice, "one"),
+                edit(alice, 2, "two"),
+                edit(alice, 2, "three"),
+                message(alice, "four"),
+                delete(alice, 4 + 1),
+                message(alice, "five"),
+                delete(alice, 7),
+            ]
+        )
+        words = ("one", "two", "three", "four", "five")
+        assert [in_all(store, alice, word) for word in words] == [[], [], [2], [], []]
+
+    def test_it_is_there_after_a_restart(
+        self, store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
+    ) -> None:
+        seq = store.send(alice, "lasting")
+        store.store.close()
+        assert in_all(open_store(), alice, "lasting") == [seq]
+
+
+def everything(reader: Reader) -> Iterable[int]:
+    return fulltext.wrong_channels(reader._connection)
+
+
+class TestIndexing:
+    def test_a_database_without_an_index_gets_one(
+        self, store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fulltext, "_FILL_BATCH", 7)
+        seqs = [store.send(alice, f"word number{at}") for at in range(30)]
+        store.append(delete(alice, seqs[3]))
+        store.append(edit(alice, seqs[4], "other"))
+        with store.store._database.writer.begin() as connection:
+            fulltext.rebuild(connection)
+        assert in_all(store, alice, "word", limit=99) == [*seqs[:4:-1], *seqs[2::-1]]
+        assert in_all(store, alice, "other") == [seqs[4]]
+        assert not store.read(everything)
+
+    def test_an_index_that_a_newer_sqlite_wrote_is_made_anew(
+        self,
+        store: OpenStore,
+        alice: User,
+        open_store: Callable[[], OpenStore],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        seq = store.send(alice, "word")
+        with store.store._database.writer.begin() as connection:
+            connection.exec_driver_sql("UPDATE search_config SET v = 5 WHERE k = 'version'")
+        store.store.close()
+        monkeypatch.setattr(fulltext, "_SECURE_SINCE", (99,))
+        assert in_all(open_store(), alice, "word") == [seq]
+
+    def test_what_disagrees_with_the_log_is_noticed(self, store: OpenStore, alice: User) -> None:
+        store.send(alice, "word")
+        assert not store.read(everything)
+        for statement in (
+            "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 9, 'x', 'a1')",
+            "INSERT INTO search (search, rowid, text, traits)"
+            " VALUES ('delete', 1 << 36 | 9, 'x', 'a1')",
+            "INSERT INTO search (search, rowid, text, traits)"
+            " VALUES ('delete', 1 << 36 | 2, 'word', 'a1')",
+        ):
+            with store.store._database.writer.begin() as connection:
+                connection.exec_driver_sql(statement)
+            is_wrong = "'x'" not in statement or "delete" not in statement
+            assert store.read(everything) == ({1} if is_wrong else set())
