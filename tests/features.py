@@ -70,6 +70,11 @@ FEATURES: tuple[Feature, ...] = (
         "channels put first in one's own order, others muted, on all devices",
         "`/star`, `/move up`, `Alt+Shift+↑`, `/mute`",
     ),
+    Feature(
+        "reading.threads",
+        "a thread beside its channel, live; under each first message, how many replies it has",
+        "`t`, `/thread`, `Esc`",
+    ),
     Feature("reading.joins", "joins and parts in one line, of people who spoke", "`joins`"),
     Feature("reading.gaps", "history after an absence, without holes", "`PgUp`, `Home`"),
     Feature("reading.sync", "what one has read, in step on all devices", "by itself"),
@@ -83,6 +88,9 @@ FEATURES: tuple[Feature, ...] = (
         "writing.paste", "a question before a large paste, by lines and characters", "by itself"
     ),
     Feature("writing.drafts", "drafts for each channel, on disk", "by itself"),
+    Feature(
+        "writing.threads", "a composer of its own for the thread, with its own draft", "`Alt+T`"
+    ),
     Feature(
         "writing.last", "change one's last message", "`↑` in an empty line, `/edit`, `s/old/new/`"
     ),
@@ -149,6 +157,7 @@ WISHES: tuple[Wish, ...] = (
         "reactions and replies: a way to address a message", ("around.reactions", "writing.select")
     ),
     Wish("unread marks, and a key to the next", ("reading.rule", "reading.tour")),
+    Wish("real threads", ("reading.threads", "writing.threads")),
     Wish("losing the network without freezing or losing text", ("writing.outbox",)),
     Wish("start-up and memory", ("around.large",)),
     Wish("emoji, CJK and right-to-left that keep the layout", ("around.widths",)),

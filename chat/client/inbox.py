@@ -64,9 +64,9 @@ def _of(account: Account, channel: Followed) -> Unread:
 
 
 def _why(channel: Followed, line: Message, me: str) -> Why:
-    if is_for(line, me):
-        return "mention"
     answered = channel.view.line(line.reply_to) if line.reply_to is not None else None
     if answered is not None and fold(answered.author) == fold(me):
         return "reply"
+    if is_for(line, me):  # an answer to what is not on this computer counts as one, too
+        return "mention"
     return "direct" if is_direct(channel.name) else "message"

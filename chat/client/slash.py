@@ -147,6 +147,13 @@ COMMANDS: tuple[Command, ...] = (
         ("r",),
     ),
     Command(
+        "thread",
+        (_NUMBER,),
+        "show the thread of the latest message, or of the one with that number",
+        "/thread 42",
+        ("t",),
+    ),
+    Command(
         "react",
         (_EMOJI, _NUMBER),
         "react to the latest message, or the one with that number",

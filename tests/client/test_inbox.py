@@ -44,7 +44,7 @@ def test_mentions_and_answers_come_first_and_the_oldest_of_a_channel(account: Ac
         "#z",
         1,
         Message("#z", 1, None, "me", 1),
-        Message("#z", 2, None, "bob", 2, reply_to=1),
+        Message("#z", 2, None, "bob", 2, reply_to=1, mentions=("me",)),
         Message("#z", 3, None, "bob", 3, mentions=("Me",)),
         Message("#z", 4, None, "bob", 4, reply_to=2),
     )

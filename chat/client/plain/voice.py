@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from chat.client.inbox import Unread
 from chat.client.plain.announcer import Announcer
 from chat.client.plain.lines import Lines
+from chat.client.plain.thread import SpokenThread
 from chat.client.slash import COMMANDS, is_command
 from chat.client.state import ChannelsChanged, ConnectionChanged, Link, TimelineChanged, Update
 from chat.client.tui.bench import Pane, Refused, Severity
@@ -54,6 +55,7 @@ class Voice:
         self._opened: set[str] = set()
         self._told_link: tuple[Link, str] | None = None
         self._aside: str | None = ""
+        self.thread = SpokenThread(self._say, self._head)
 
     @property
     def waits(self) -> bool:
@@ -78,6 +80,10 @@ class Voice:
     @property
     def _desk(self) -> Desk:
         return self._conversation.desk
+
+    def _head(self, channel: str) -> int:
+        info = self._desk.channels.get(channel)
+        return info.head if info is not None else 0
 
     def _say(self, lines: Iterable[str]) -> None:
         server = "" if self._aside is None else self._seats.title_beside(self._seat)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from chat.client.state import Message
 from chat.client.tui.catching_up import CatchingUp
@@ -13,6 +13,9 @@ from chat.client.tui.spots import Spot
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
+
+if TYPE_CHECKING:
+    from chat.client.tui.threads import Threads
 
 __all__ = ["Bench", "Pane", "Refused", "Seats", "Severity", "View", "severity_of"]
 
@@ -87,6 +90,10 @@ class Bench(Protocol):
     @property
     def catching_up(self) -> CatchingUp:
         """What finds what one has missed."""
+
+    @property
+    def threads(self) -> Threads:
+        """The thread beside the channel."""
 
     @property
     def text_limit(self) -> int:

@@ -13,7 +13,14 @@ from typing import Literal, Protocol
 
 from chat.client import slash
 from chat.client.inbox import Unread
-from chat.client.state import ChannelsChanged, Message, Notice, TimelineChanged, Update
+from chat.client.state import (
+    ChannelsChanged,
+    Message,
+    Notice,
+    ThreadChanged,
+    TimelineChanged,
+    Update,
+)
 from chat.client.tui import bench, handlers, listings, substitution
 from chat.client.tui.bench import Refused, Seats, severity_of
 from chat.client.tui.catching_up import CatchingUp
@@ -23,6 +30,7 @@ from chat.client.tui.port import CorePort
 from chat.client.tui.reading import Reading
 from chat.client.tui.sheet import Aim, Sheet, check_length
 from chat.client.tui.spots import Spot
+from chat.client.tui.threads import Threads, ThreadView
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
@@ -37,6 +45,10 @@ _LAST_CHANNEL = "last-channel"
 
 class View(bench.View, Protocol):
     """What the conversation asks of the screen."""
+
+    @property
+    def thread(self) -> ThreadView:
+        """Where a thread is shown."""
 
     def composed(self) -> str:
         """Return the text in the composer."""
@@ -106,6 +118,7 @@ class Conversation:
         self.seats = seats
         self._seat = seat
         self.catching_up = CatchingUp(self)
+        self.threads = Threads(self)
         self._sheets: dict[str, Sheet] = {}
         self._wanted: str | None = None
 
@@ -132,6 +145,8 @@ class Conversation:
             self.desk.apply(update)
             if isinstance(update, TimelineChanged) and update.channel == self.desk.current:
                 self.view.update_timeline(update)
+            elif isinstance(update, ThreadChanged):
+                self.threads.take_in(update)
             elif isinstance(update, ChannelsChanged):
                 if self.desk.to_answer() > before:
                     self.view.alert()
@@ -198,6 +213,7 @@ class Conversation:
         self._put_away()
 
     def _put_away(self) -> None:
+        self.threads.close()
         if self.desk.current is not None:
             sheet = self._sheets[self.desk.current] = self.sheet
             self.core.save_draft(self.desk.current, sheet.draft)
@@ -221,7 +237,7 @@ class Conversation:
     def _submit(self, text: str, channel: str) -> None:
         sheet = self._sheet_of(channel)
         if sheet.aim is Aim.EDIT:
-            self._change(sheet.message, text)
+            self.change(sheet.message, text)
             self._sheets[channel] = Sheet()
             self._return(sheet.aside, channel)
             self.redraw()
@@ -229,13 +245,14 @@ class Conversation:
             handlers.run(self, slash.parse(text))
         elif correction := substitution.read(text):
             last = self.desk.recent(channel).latest(self.desk.user) if channel else None
-            self._change(last, substitution.corrected(correction, last))
+            self.change(last, substitution.corrected(correction, last))
         else:
             self._send(slash.literal(text), channel)
         if channel:
             self.core.save_draft(channel, self._sheet_of(channel).draft)
 
-    def _change(self, message: Message | None, text: str) -> None:
+    def change(self, message: Message | None, text: str) -> None:
+        """Give a message of one's own another text."""
         check_length(text, self.text_limit)
         if message is not None and message.seq is not None and text != message.text:
             self.core.edit(message.channel, message.seq, text)

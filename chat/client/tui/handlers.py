@@ -112,6 +112,11 @@ def _reply(bench: Bench, asked: Invocation) -> None:
     bench.post(asked.get("text"), reply_to=_target(bench, asked))
 
 
+@_handles("thread")
+def _thread(bench: Bench, asked: Invocation) -> None:
+    bench.threads.show(_here(bench).name, _target(bench, asked))
+
+
 @_handles("react", "unreact")
 def _react(bench: Bench, asked: Invocation) -> None:
     emoji = resolve(asked.get("emoji"))

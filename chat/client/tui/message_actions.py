@@ -24,6 +24,7 @@ class MessageActions:
         self._seats = seats
         self._by_name: dict[str, Callable[[Message], None]] = {
             "reply": lambda message: self._conversation.begin_reply(message),
+            "thread": self._show_thread,
             "react": self._react,
             "edit": lambda message: self._conversation.begin_edit(message),
             "delete": self._delete,
@@ -53,6 +54,10 @@ class MessageActions:
 
     def _say(self, text: str) -> None:
         self._conversation.view.say(text)
+
+    def _show_thread(self, message: Message) -> None:
+        if message.seq is not None:
+            self._conversation.threads.show(message.channel, message.seq)
 
     def _react(self, message: Message) -> None:
         seq = message.seq

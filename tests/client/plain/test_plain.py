@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chat.protocol.commands import Send
 from tests.client.piped import Client
 from tests.serving import ChatServer, Peer, free_port
 from tests.terminal.raw import RawTerminal
@@ -131,3 +132,27 @@ def test_piped_input_does_not_wait_for_a_server_that_refuses(
     done = other.run("--plain", stdin="hello\n")
     assert done.returncode == 2
     assert "belongs to somebody else" in done.stderr
+
+
+@pytest.mark.feature("reading.threads")
+async def test_a_thread_is_said_line_by_line(plain: RawTerminal, server: ChatServer) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        first = (await alice.say("first")).seq
+        assert first is not None
+        for text in ("second", "third"):
+            await alice.call(Send(channel="#general", text=text, reply_to=first))
+        plain.wait(lambda: b"third" in plain.output, "the thread")
+        plain.send(f"/thread {first}\n/reply {first} fourth\n".encode())
+        while (event := await alice.next_event("#general", "message")).text != "fourth":
+            pass
+        assert event.thread == first
+        heading = f"The thread of message {first} in #general:"
+        plain.wait(lambda: f"{heading}\n" in "\n".join(lines(plain)), "it is said")
+        plain.wait(lambda: lines(plain).count(f"{first}. alice: first") == 1, "all of it")
+        said = lines(plain)[lines(plain).index(heading) + 1 :]
+        assert [line.split("  (")[0] for line in said if ". alice: " in line] == [
+            f"{first}. alice: first",
+            f"{first + 1}. alice: second",
+            f"{first + 2}. alice: third",
+        ]

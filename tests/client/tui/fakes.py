@@ -25,6 +25,7 @@ from chat.client.tui.bench import Pane, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.listings import AddRows
+from chat.client.tui.sheet import Sheet
 from chat.client.tui.spots import Spot
 from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page
 from chat.protocol.values import Status
@@ -228,10 +229,37 @@ class FakeCore:
         self.futures["join"].set_result(joined)
 
 
+class FakeThread:
+    """The side of a screen that shows a thread, and only remembers."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.done: list[tuple[Any, ...]] = []
+
+    def open(self, channel: str, root: int, user: str, read: int) -> None:
+        self.done.append(("open", channel, root, user, read))
+
+    def update(self, change: TimelineChanged) -> None:
+        self.done.append(("update", *(line.text for line in change.upserts)))
+
+    def close(self) -> None:
+        self.done.append(("close",))
+
+    def composed(self) -> str:
+        return self.text
+
+    def compose_with(self, sheet: Sheet) -> None:
+        self.text = sheet.text
+
+    def give_back(self, text: str) -> None:
+        self.text = "\n".join(filter(None, (text, self.text)))
+
+
 class FakeView:
     """A screen that only remembers; what waits is kept in `beside` for the test to run."""
 
     def __init__(self) -> None:
+        self.thread = FakeThread()
         self.text = ""
         self.channel = ""
         self.said: list[tuple[str, str]] = []

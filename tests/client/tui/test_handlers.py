@@ -71,6 +71,8 @@ def test_every_command_has_a_handler_and_no_handler_is_left_over() -> None:
         ("/edit better", ("edit", "#general", 6, "better")),
         ("/delete", ("delete", "#general", 6)),
         ("/delete 2", ("delete", "#general", 2)),
+        ("/thread", ("open_thread", "#general", 6)),
+        ("/thread 5", ("open_thread", "#general", 5)),
         ("/react :+1:", ("react", "#general", 6, "👍", False)),
         ("/react tea 3", ("react", "#general", 3, "🍵", False)),
         ("/unreact 👍 last", ("react", "#general", 6, "👍", True)),

@@ -21,7 +21,7 @@ from chat.client.tui.widgets.empty_state import EmptyState
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
 
-__all__ = ["draw", "draw_lists", "window_title"]
+__all__ = ["draw", "draw_context", "draw_lists", "window_title"]
 
 
 def draw_lists(screen: Screen[Any], seats: Seats) -> None:
@@ -49,7 +49,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     empty.show(desk.connection)
     screen.query_one(TypingLine).names = desk.typing
     screen.query_one(MemberList).show(desk.members.get(desk.current or ""))
-    _draw_context(screen.query_one(ContextBar), conversation.sheet)
+    draw_context(screen.query_one(ContextBar), conversation.sheet)
     status = screen.query_one(StatusBar)
     status.connection, status.user = desk.connection, desk.user
     status.status, status.remaining = conversation.status, desk.retry_in
@@ -69,7 +69,8 @@ def window_title(seats: Seats) -> str:
     return f"({waiting}) {title_of(info)} – chat" if waiting else f"{title_of(info)} – chat"
 
 
-def _draw_context(bar: ContextBar, sheet: Sheet) -> None:
+def draw_context(bar: ContextBar, sheet: Sheet) -> None:
+    """Say what the text in a composer is for."""
     if sheet.aim is Aim.MESSAGE or sheet.message is None:
         bar.hide()
     elif sheet.aim is Aim.REPLY:

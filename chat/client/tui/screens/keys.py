@@ -30,6 +30,7 @@ KEYS: list[BindingType] = [
     _key("alt+u", "find('first_unread')", "to the first unread message", "reading.first_unread"),
     _key("alt+comma", "find('mention_before')", "to the mention before", "reading.mention_before"),
     _key("alt+full_stop", "find('mention_after')", "to the next mention", "reading.mention_after"),
+    _key("alt+t", "find('thread')", "between the thread and its channel", "thread.focus"),
     _key("ctrl+up", "focus_timeline", "choose a message in the timeline", "timeline.focus"),
     _key("ctrl+end", "bottom", "to the newest message", "timeline.bottom"),
     _key("f2", "toggle_pane('sidebar')", "show or hide the channel list", "pane.sidebar"),

@@ -27,6 +27,7 @@ from chat.client.tui.port import CorePort
 from chat.client.tui.screens.keys import KEYS
 from chat.client.tui.screens.panes import Panes
 from chat.client.tui.screens.switcher import pick_anything
+from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.screens.view import ScreenView
 from chat.client.tui.screens.ways import Ways
 from chat.client.tui.screens.writing import Writing
@@ -57,7 +58,9 @@ class MainScreen(Screen[None]):
     DEFAULT_CSS = """
     MainScreen {
         & #body { height: 1fr; }
-        & #middle { width: 1fr; }
+        & #work { width: 1fr; layout: horizontal; }
+        & #work.-stacked { layout: vertical; }
+        & #middle { width: 1fr; height: 1fr; }
         & #stage { height: 1fr; layers: base popup; layout: vertical; }
         & #writing { height: auto; background: $surface; }
         & #prompt {
@@ -103,19 +106,21 @@ class MainScreen(Screen[None]):
         """Lay out the widgets."""
         with Horizontal(id="body"):
             yield Sidebar(id="sidebar")
-            with Vertical(id="middle"):
-                yield ChannelHeader(id="header")
-                yield Banner(id="banner")
-                with Container(id="stage"):
-                    yield EmptyState(id="empty")
-                    yield Timeline(id="timeline")
-                    yield TypingLine(id="typing")
-                    yield CompletionPopup(id="popup")
-                yield Preview(id="preview")
-                yield ContextBar(id="context")
-                with Horizontal(id="writing"):
-                    yield Static("›", id="prompt", markup=False)
-                    yield Composer(id="composer")
+            with Container(id="work"):
+                with Vertical(id="middle"):
+                    yield ChannelHeader(id="header")
+                    yield Banner(id="banner")
+                    with Container(id="stage"):
+                        yield EmptyState(id="empty")
+                        yield Timeline(id="timeline")
+                        yield TypingLine(id="typing")
+                        yield CompletionPopup(id="popup")
+                    yield Preview(id="preview")
+                    yield ContextBar(id="context")
+                    with Horizontal(id="writing"):
+                        yield Static("›", id="prompt", markup=False)
+                        yield Composer(id="composer")
+                yield ThreadSide(self.seats, self._actions, id="thread")
             yield MemberList(id="members")
         yield ActivityBar(id="activity")
         yield StatusBar(id="status")
@@ -134,7 +139,9 @@ class MainScreen(Screen[None]):
         """Show what the cores told."""
         self.seats.take_in()
 
-    def on_resize(self) -> None:
+    @on(events.Resize)
+    @on(ThreadSide.Toggled)
+    def _fit(self) -> None:
         """Let the lists at the sides step aside where it is narrow."""
         self._panes.fit()
 
@@ -212,7 +219,7 @@ class MainScreen(Screen[None]):
 
     def action_write(self) -> None:
         """Leave the timeline for the composer, which knows its own way with Escape."""
-        if self._composer.has_focus:
+        if self._composer.has_focus or self.query_one(ThreadSide).has_focus_within:
             raise SkipAction
         self._write()
 

@@ -1,4 +1,7 @@
-"""The lists at the sides: they step aside where it is narrow, and obey a person everywhere."""
+"""The lists at the sides: they step aside where it is narrow, and obey a person everywhere.
+
+A thread takes the place of the members; where it is narrow it stands below its channel.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 from textual.screen import Screen
 
 from chat.client.tui.bench import Pane
+from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
@@ -37,6 +41,9 @@ class Panes:
             width >= _SIDEBAR_FROM if sidebar is None else sidebar
         )
         self._screen.query_one(ActivityBar).display = not self._screen.query_one(Sidebar).display
-        self._screen.query_one(MemberList).display = (
+        thread = self._screen.query_one(ThreadSide)
+        for part in (self._screen.query_one("#work"), thread):
+            part.set_class(width < _MEMBERS_FROM, "-stacked")
+        self._screen.query_one(MemberList).display = not thread.display and (
             width >= _MEMBERS_FROM if members is None else members
         )

@@ -19,9 +19,11 @@ from chat.client.tui.screens.drawing import draw, draw_lists, window_title
 from chat.client.tui.screens.help import HelpScreen
 from chat.client.tui.screens.inbox import Inbox
 from chat.client.tui.screens.panes import Panes
+from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.seats import Seats
 from chat.client.tui.spots import Spot
 from chat.client.tui.themes import by_name
+from chat.client.tui.threads import ThreadView
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.composer import Composer
@@ -29,7 +31,7 @@ from chat.client.tui.widgets.composer import Composer
 __all__ = ["ScreenView"]
 
 _HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
-_MESSAGE_HINTS = {"message.reply": "reply", "message.react": "react", "message.edit": "edit"}
+_MESSAGE_HINTS = {"message.reply": "reply", "message.thread": "thread", "message.react": "react"}
 
 
 class ScreenView:
@@ -60,6 +62,11 @@ class ScreenView:
     def come_forward(self) -> None:
         """Show this conversation from now on."""
         self._aside = None
+
+    @property
+    def thread(self) -> ThreadView:
+        """The side that shows a thread."""
+        return self._screen.query_one(ThreadSide)
 
     def composed(self) -> str:
         """Return the text in the composer."""
@@ -136,7 +143,7 @@ class ScreenView:
         if self._aside is not None:
             return
         draw(self._screen, self._seats)
-        is_choosing = self._screen.query_one(Timeline).has_focus
+        is_choosing = any(each.has_focus for each in self._screen.query(Timeline))
         wanted = _MESSAGE_HINTS if is_choosing else _HINTS
         self._screen.query_one(StatusBar).hints = tuple(
             (row.keys[0], wanted[row.id]) for row in self._keys if row.id in wanted

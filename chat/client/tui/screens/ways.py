@@ -10,8 +10,10 @@ from textual.screen import Screen
 
 from chat.client.tui import preferring
 from chat.client.tui.conversation import Conversation
+from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.seats import Seats
 from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.composer import Composer
 
 __all__ = ["Ways"]
 
@@ -33,6 +35,7 @@ class Ways:
             "peek": self._peek,
             "mention_before": partial(self._mention, -1),
             "mention_after": partial(self._mention, 1),
+            "thread": self._thread,
         }
 
     def find(self, name: str) -> None:
@@ -51,6 +54,18 @@ class Ways:
         if info := self._conversation.desk.info:
             with self._conversation.telling():
                 preferring.move(self._conversation, info, step)
+
+    def _thread(self) -> None:
+        """Go between the open thread and its channel; open that of the chosen message."""
+        side, timeline = self._screen.query_one(ThreadSide), self._screen.query_one(Timeline)
+        chosen = timeline.cursor
+        if side.display:
+            beyond = not side.has_focus_within
+            self._screen.set_focus(side.composer if beyond else self._screen.query_one(Composer))
+        elif chosen is not None and chosen.seq is not None:
+            self._conversation.threads.show(chosen.channel, chosen.seq)
+        else:
+            self._conversation.view.say("No thread is open. With t on a message its thread opens.")
 
     def _mention(self, step: int) -> None:
         """Go to the nearest mention here, then to those that are loaded of other channels."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from textual.app import SuspendNotSupported
-from textual.screen import Screen
+from textual.widget import Widget
 
 from chat.client.tui import editor
 from chat.client.tui.screens.dialogs import confirm_paste
@@ -18,23 +16,23 @@ __all__ = ["Writing"]
 
 
 class Writing:
-    """Serves the composer of `screen`."""
+    """Serves the composer within `place`: a screen, or a part of one."""
 
-    def __init__(self, screen: Screen[Any], seats: Seats) -> None:
-        self._screen = screen
+    def __init__(self, place: Widget, seats: Seats) -> None:
+        self._place = place
         self._seats = seats
 
     def ask_paste(self, text: str) -> None:
         """Ask before a lot of text is inserted."""
         composer = self._composer
-        confirm_paste(self._screen, text, lambda: composer.take_paste(text, is_meant=True))
+        confirm_paste(self._place.screen, text, lambda: composer.take_paste(text, is_meant=True))
 
     def edit_outside(self) -> None:
         """Give the terminal to the person's editor, and take what they saved."""
         composer = self._composer
         before = composer.text
         try:
-            with self._screen.app.suspend():
+            with self._place.app.suspend():
                 after = editor.edit(before)
         except ChatError as exc:
             self._seats.front.conversation.view.say(str(exc), "warning")
@@ -49,16 +47,16 @@ class Writing:
 
     def toggle_preview(self) -> None:
         """Show what the text will look like, or no more."""
-        preview = self._screen.query_one(Preview)
+        preview = self._place.query_one(Preview)
         preview.display = not preview.display
         self.show_preview()
 
     def show_preview(self) -> None:
         """Bring the preview up to date, if it is shown."""
-        preview = self._screen.query_one(Preview)
+        preview = self._place.query_one(Preview)
         if preview.display:
             preview.show(self._composer.text, self._seats.front.conversation.desk.user)
 
     @property
     def _composer(self) -> Composer:
-        return self._screen.query_one(Composer)
+        return self._place.query_one(Composer)

@@ -38,6 +38,7 @@ class Around:
         silent: nothing is told of it, but what stands above it is.
         folded: the joins and leaves that this line tells, itself included.
         target: the message it answers, if that is loaded.
+        replies: how many messages are in the thread that it begins.
     """
 
     older: bool = False
@@ -51,6 +52,7 @@ class Around:
     silent: bool = False
     folded: tuple[Message, ...] = ()
     target: Message | None = None
+    replies: int = 0
 
 
 def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Around:
@@ -93,6 +95,7 @@ def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Ar
         spaced=previous is not None and not grouped and (ruled or not both_small),
         folded=folded,
         target=target,
+        replies=log.replies(message.seq),
     )
 
 

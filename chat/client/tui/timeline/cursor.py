@@ -43,6 +43,8 @@ def may(name: str, message: Message, user: str) -> str | None:
     """
     if name == "copy":
         return None if message.erased else name
+    if name == "thread" and message.seq is not None:
+        return name if message.kind == "message" else None
     if message.delivery is not Delivery.SENT:
         if name == "reply":
             return "retry" if message.delivery is Delivery.FAILED else None

@@ -14,6 +14,7 @@ KEYS: list[BindingType] = [
     Binding("home,g", "end(-1)", "To the oldest loaded", show=False, id="timeline.first"),
     Binding("end,G", "end(1)", "To the newest", show=False, id="timeline.last"),
     Binding("r", "act('reply')", "Reply, or send again", show=False, id="message.reply"),
+    Binding("t", "act('thread')", "Show the thread", show=False, id="message.thread"),
     Binding("e", "act('edit')", "Edit", show=False, id="message.edit"),
     Binding("d", "act('delete')", "Delete", show=False, id="message.delete"),
     Binding("plus", "act('react')", "React", show=False, id="message.react"),

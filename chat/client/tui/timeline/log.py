@@ -56,6 +56,7 @@ class Log:
         """Whether the first line of the channel is here."""
         self.speakers: set[str] = set()
         """Who said something that is or was loaded."""
+        self._threads: dict[int, set[int]] = {}
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -100,6 +101,10 @@ class Log:
         index = self.find(seq)
         return None if index is None else self._messages[index]
 
+    def replies(self, seq: int | None) -> int:
+        """Return how many messages that are not deleted are in the thread of a root."""
+        return len(self._threads.get(seq, ())) if seq is not None else 0
+
     def apply(self, change: TimelineChanged) -> Splices:
         """Take in an update; return what it did."""
         done = Splices(cleared=change.reset)
@@ -109,6 +114,7 @@ class Log:
             self._tail.clear()
             self.gaps, self.complete = frozenset(), False
             self.speakers.clear()
+            self._threads.clear()
         if change.gap_before is not None:
             self.gaps = frozenset(change.gap_before)
         if change.complete is not None:
@@ -117,7 +123,17 @@ class Log:
             self._drop(cid, done)
         self.speakers.update(line.author for line in change.upserts if line.kind == "message")
         self._take(change.upserts, done)
+        self._count_replies(change.upserts, done)
         return done
+
+    def _count_replies(self, upserts: tuple[Message, ...], done: Splices) -> None:
+        for message in upserts:
+            if message.thread is not None and message.seq is not None:
+                thread = self._threads.setdefault(message.thread, set())
+                before = len(thread)
+                (thread.discard if message.erased else thread.add)(message.seq)
+                if len(thread) != before:
+                    done.touched.add(message.thread)
 
     def _take(self, upserts: tuple[Message, ...], done: Splices) -> None:
         """Put in new lines, runs of neighbours at once, and replace those that are known."""

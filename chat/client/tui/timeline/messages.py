@@ -51,7 +51,7 @@ class Selected(Posted, namespace="timeline"):
 class ActionRequested(Posted, namespace="timeline"):
     """A key asks for something to be done with a message.
 
-    `name` is `reply`, `react`, `edit`, `delete`, `copy`, `open`, `retry` or `discard`.
+    `name` is `reply`, `thread`, `react`, `edit`, `delete`, `copy`, `open`, `retry` or `discard`.
     """
 
     def __init__(self, name: str, message: Message) -> None:

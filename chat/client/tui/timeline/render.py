@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from rich.cells import cell_len
+from rich.style import Style
 
 from chat.client.state import Delivery, Message
 from chat.client.tui.local_time import local_time
@@ -61,12 +62,14 @@ class Renderer:
         user: the reader: their mentions and reactions stand out.
         width: cells of the whole timeline.
         airy: whether groups are set apart by a blank line.
+        thread: the root of the thread that is shown alone: what answers it need not say so.
     """
 
     palette: Palette
     user: str
     width: int
     airy: bool
+    thread: int | None = None
 
     @property
     def gutter(self) -> int:
@@ -111,7 +114,7 @@ class Renderer:
         lines: list[Line] = []
         if near.older:
             lines.append(rule("loading older messages…", width, palette["gap"], "┄"))
-        if near.beginning:
+        if near.beginning and self.thread is None:
             text = f"This is the beginning of {crop(message.channel, width)}."
             lines += flow([Piece(text, palette["muted"])], width)
         if self.airy and near.spaced:
@@ -147,7 +150,7 @@ class Renderer:
     def _message(self, message: Message, near: Around) -> list[Line]:
         """Return a message's own lines."""
         lines: list[Line] = []
-        if message.reply_to is not None:
+        if message.reply_to not in (None, self.thread) and message.reply_to is not None:
             lines.append(self._quoted(message.reply_to, near.target))
         if message.erased:
             lines += flow([Piece("message deleted", self.palette["muted"])], self.column)
@@ -157,7 +160,15 @@ class Renderer:
             lines += self._failure(message)
         if message.reactions and not message.erased:
             lines += self._reactions(message)
+        if near.replies and self.thread is None:
+            lines.append(self._replies(near.replies))
         return lines
+
+    def _replies(self, count: int) -> Line:
+        """Return the line that says how long the thread is; a click on it opens that."""
+        style = self.palette["quote"] + Style.from_meta({"thread": True})
+        text = "1 reply" if count == 1 else f"{count:,} replies"
+        return Line(*segments([Piece("↳ ", self.palette["quote-bar"]), Piece(text, style)]))
 
     def _quoted(self, seq: int, target: Message | None) -> Line:
         """Return the line that says what a reply answers."""

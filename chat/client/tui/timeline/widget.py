@@ -25,6 +25,7 @@ from chat.client.tui.timeline.log import Key
 from chat.client.tui.timeline.messages import News
 from chat.client.tui.timeline.painting import Painter
 from chat.client.tui.timeline.palette import COMPONENTS, CSS, Palette
+from chat.client.tui.timeline.pointing import asked_by
 from chat.client.tui.timeline.render import Renderer
 from chat.client.tui.timeline.selection import row_number, selected_text
 from chat.client.tui.timeline.sheet import Row, Sheet
@@ -79,6 +80,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         """Whose coming and going is told."""
         self._channel = ""
         self._user = ""
+        self._thread: int | None = None
         self._shown_at = 0
         self._palette = Palette()
         self._stale_styles = True
@@ -90,9 +92,12 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
 
     # What comes from above
 
-    def show(self, channel: str, user: str, *, read: int) -> None:
-        """Show another channel, empty until `apply` brings lines; `read` is the read marker."""
-        self._channel, self._user = channel, user
+    def show(self, channel: str, user: str, *, read: int, thread: int | None = None) -> None:
+        """Show another channel, empty until `apply` brings lines; `read` is the read marker.
+
+        With `thread`, the root of one, what it is brought is that thread alone.
+        """
+        self._channel, self._user, self._thread = channel, user, thread
         self._shown_at = int(time.time() * 1000)
         self._sheet = Sheet(self._make_renderer(), self.size.height, self.joins)
         self._news = News()
@@ -203,7 +208,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _make_renderer(self) -> Renderer:
         airy = self.is_attached and self.app.size.height >= _AIRY_FROM
-        return Renderer(self._palette, self._user, self.size.width or 80, airy=airy)
+        width = self.size.width or 80
+        return Renderer(self._palette, self._user, width, airy=airy, thread=self._thread)
 
     def _make_painter(self) -> Painter:
         selection = self.screen.get_component_rich_style("screen--selection")
@@ -361,13 +367,13 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         """Follow a link, or put the cursor on a message; twice: select its text."""
         event.prevent_default()
         row = self._frame.row(event.y)
-        url = event.style.meta.get("url")
+        asked = asked_by(event.style, row.message if row is not None else None)
         if event.chain == 2 and row is not None:
             self._select_message(row)
         elif self.text_selection is not None:
             return
-        elif isinstance(url, str):
-            self.post_message(self.LinkClicked(url))
+        elif asked is not None:
+            self.post_message(asked)
         else:
             self._set_cursor(row.at if row is not None and stands_on(row.message) else None)
 

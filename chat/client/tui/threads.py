@@ -1,0 +1,176 @@
+"""The thread beside a channel: which one it is, what lies in its composer, and what becomes of it.
+
+What shows there is not marked as read. The marker is one number for the whole channel: a reply
+that was seen here says nothing of what was said before it elsewhere. The channel's timeline stands
+beside the thread, and marks what it shows, as ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from chat.client import slash
+from chat.client.state import Message, ThreadChanged, TimelineChanged
+from chat.client.tui import handlers, substitution
+from chat.client.tui.desk import Recent
+from chat.client.tui.sheet import Aim, Sheet, check_length
+from chat.errors import ChatError
+
+if TYPE_CHECKING:
+    from chat.client.tui.conversation import Conversation
+
+__all__ = ["ThreadView", "Threads"]
+
+
+class ThreadView(Protocol):
+    """Where a thread is shown."""
+
+    def open(self, channel: str, root: int, user: str, read: int) -> None:
+        """Show another thread, empty until `update` brings lines; `read` is the read marker."""
+
+    def update(self, change: TimelineChanged) -> None:
+        """Take in lines that are new or changed."""
+
+    def close(self) -> None:
+        """Show no thread any more."""
+
+    def composed(self) -> str:
+        """Return the text in its composer."""
+
+    def compose_with(self, sheet: Sheet) -> None:
+        """Put a text into its composer, and say what it is for."""
+
+    def give_back(self, text: str) -> None:
+        """Put a text that was not sent back, before what has been typed since."""
+
+
+class Threads:
+    """One thread at most, of the channel that `conversation` shows."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._channel = ""
+        self._root: int | None = None
+        self._sheet = Sheet()
+        self._recent = Recent()
+
+    # Which one
+
+    def show(self, channel: str, seq: int) -> None:
+        """Show the thread that a message is in, or may begin."""
+        self.close()
+        self._channel = channel
+        self._conversation.core.open_thread(channel, seq)
+
+    def take_in(self, told: ThreadChanged) -> None:
+        """Show what the core tells of it."""
+        if told.channel != self._channel:
+            return  # it was closed meanwhile
+        if told.root != self._root:
+            self._begin(told.root)
+        self._recent.apply(told.change)
+        self._view.update(told.change)
+
+    def close(self) -> None:
+        """Put it away, with what was being written in it."""
+        if not self._channel:
+            return
+        self._put_away()
+        self._channel, self._root = "", None
+        self._conversation.core.close_thread()
+        self._view.close()
+
+    def _begin(self, root: int) -> None:
+        self._put_away()
+        self._root, self._recent = root, Recent()
+        desk = self._conversation.desk
+        self._view.open(self._channel, root, desk.user, desk.info.read if desk.info else 0)
+        self._lay_out(Sheet(self._conversation.core.draft(self._key)))
+
+    def _put_away(self) -> None:
+        if self._root is not None:
+            self.drafted(self._view.composed())
+
+    # What one writes
+
+    def submit(self, text: str) -> None:
+        """Send a text as a reply, run it as a command, or change a message."""
+        self._sheet = replace(self._sheet, text="")
+        try:
+            self._submit(text)
+        except ChatError as exc:
+            self._conversation.view.say(str(exc), "warning")
+            self._view.give_back(text)
+        else:
+            self._conversation.core.save_draft(self._key, self._sheet.draft)
+
+    def _submit(self, text: str) -> None:
+        sheet = self._sheet
+        if sheet.aim is Aim.EDIT:
+            self._conversation.change(sheet.message, text)
+            self._lay_out(Sheet(sheet.aside))
+        elif slash.is_command(text):
+            asked = slash.parse(text)
+            if asked.command.name == "me":
+                self._send(asked.get("text"), me=True)
+            else:
+                handlers.run(self._conversation, asked)
+        elif correction := substitution.read(text):
+            last = self._recent.latest(self._conversation.desk.user)
+            self._conversation.change(last, substitution.corrected(correction, last))
+        else:
+            self._send(slash.literal(text))
+
+    def _send(self, text: str, *, me: bool = False) -> None:
+        check_length(text, self._conversation.text_limit)
+        answered = self._sheet.message.seq if self._sheet.message is not None else self._root
+        self._conversation.core.send(self._channel, text, me=me, reply_to=answered)
+        self._lay_out(Sheet())
+
+    def begin_reply(self, message: Message) -> None:
+        """Let the text answer one message of the thread."""
+        self._lay_out(self._written.replying(message))
+
+    def begin_edit(self, message: Message) -> None:
+        """Put one's own message into the composer, to change it."""
+        self._lay_out(self._written.editing(message))
+
+    def edit_last(self) -> None:
+        """Change the last message of one's own in the thread."""
+        if message := self._recent.latest(self._conversation.desk.user):
+            self.begin_edit(message)
+
+    def give_up(self) -> None:
+        """Answer or change nothing any more; with nothing written, close the thread."""
+        if self._sheet.aim is not Aim.MESSAGE:
+            self._lay_out(self._written.cancelled())
+        elif not self._written.text.strip():
+            self.close()
+
+    def drafted(self, text: str) -> None:
+        """Keep what was typed, for the case that the program ends here."""
+        self._sheet = replace(self._sheet, text=text)
+        self._conversation.core.save_draft(self._key, self._sheet.draft)
+
+    def typing(self, active: bool) -> None:
+        """Tell the others in the channel that one is writing."""
+        if self._sheet.aim is not Aim.EDIT:
+            self._conversation.typing(active, self._channel)
+
+    def _lay_out(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._view.compose_with(sheet)
+
+    @property
+    def _written(self) -> Sheet:
+        return replace(self._sheet, text=self._view.composed())
+
+    @property
+    def _key(self) -> str:
+        """The name under which the draft is kept: no channel is called so."""
+        return f"{self._channel}/{self._root}"
+
+    @property
+    def _view(self) -> ThreadView:
+        return self._conversation.view.thread

@@ -1,0 +1,21 @@
+"""What a click on a part of a line asks for."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from textual.message import Message as Posted
+
+from chat.client.state import Message
+from chat.client.tui.timeline.messages import ActionRequested, LinkClicked
+
+__all__ = ["asked_by"]
+
+
+def asked_by(style: Style, message: Message | None) -> Posted | None:
+    """Return what something of this style in the line of `message` leads to: a link, its thread."""
+    url = style.meta.get("url")
+    if isinstance(url, str):
+        return LinkClicked(url)
+    if message is not None and "thread" in style.meta:
+        return ActionRequested("thread", message)
+    return None

@@ -1,0 +1,159 @@
+"""Threads on the screens: opened beside the channel, written in, and put away again."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.state import ThreadChanged, TimelineChanged
+from chat.client.tui.screens.thread import ThreadSide
+from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.composer import Composer
+from chat.client.tui.widgets.members import MemberList
+from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.fakes import info, said
+
+ROOT = said(3, "alice", "tea?")
+REPLIES = (
+    said(4, "bob", "yes", reply_to=3, thread=3),
+    said(6, "me", "mine", reply_to=4, thread=3),
+)
+
+
+@pytest.fixture
+async def open_thread(desktop: Desktop) -> Desktop:
+    """Return a client that shows the thread of message 3, with two replies."""
+    await desktop.type("/thread 3", "enter")
+    assert desktop.core.asked("open_thread") == [("#general", 3)]
+    await tell(desktop, ROOT, *REPLIES, reset=True)
+    return desktop
+
+
+async def tell(desktop: Desktop, *lines: object, reset: bool = False) -> None:
+    change = TimelineChanged("#general", lines, reset=reset, complete=True)  # type: ignore[arg-type]  # messages
+    desktop.core.tell(ThreadChanged("#general", 3, change))
+    await desktop.until(lambda: side(desktop).display, "the thread is shown")
+    await desktop.pilot.pause()
+
+
+def side(desktop: Desktop) -> ThreadSide:
+    return desktop.main.query_one(ThreadSide)
+
+
+def composer(desktop: Desktop) -> Composer:
+    return side(desktop).query_one(Composer)
+
+
+async def write(desktop: Desktop, text: str, *keys: str) -> None:
+    composer(desktop).insert(text)
+    await desktop.press(*keys)
+
+
+@pytest.mark.feature("reading.threads")
+async def test_a_thread_stands_beside_its_channel(open_thread: Desktop) -> None:
+    shown = open_thread.screen()
+    assert "Thread in #general" in shown
+    assert shown.count("tea?") == 2
+    assert composer(open_thread).has_focus
+    # An answer to the first message need not say so here; one to another does.
+    assert "bob: yes" in shown
+    assert "alice: tea?" not in shown
+
+
+@pytest.mark.feature("reading.threads")
+async def test_a_message_tells_how_many_replies_it_has_and_t_opens_them(desktop: Desktop) -> None:
+    desktop.core.tell(TimelineChanged("#general", upserts=REPLIES))
+    await desktop.until(lambda: "↳ 2 replies" in desktop.screen(), "the count")
+    gone = said(4, "bob", "", thread=3, erased=True, rev=9)
+    desktop.core.tell(TimelineChanged("#general", upserts=(gone,)))
+    await desktop.until(lambda: "↳ 1 reply" in desktop.screen(), "the smaller count")
+    await desktop.press("ctrl+up", "k", "t")
+    assert desktop.core.asked("open_thread") == [("#general", 5)]
+
+
+async def test_a_click_on_the_count_opens_the_thread(desktop: Desktop) -> None:
+    desktop.core.tell(TimelineChanged("#general", upserts=REPLIES))
+    await desktop.until(lambda: "↳ 2 replies" in desktop.screen(), "the count")
+    rows = desktop.screen().splitlines()
+    (y,) = [number for number, row in enumerate(rows) if "↳ 2 replies" in row]
+    await desktop.pilot.click(offset=(rows[y].index("2 replies"), y))
+    await desktop.pilot.pause()
+    assert desktop.core.asked("open_thread") == [("#general", 3)]
+
+
+@pytest.mark.feature("writing.threads")
+async def test_what_is_written_there_answers_the_thread(open_thread: Desktop) -> None:
+    await write(open_thread, "green, please", "enter")
+    assert open_thread.core.asked("send") == [("#general", "green, please", False, 3)]
+    await write(open_thread, "/me nods", "enter")
+    assert open_thread.core.asked("send")[1:] == [("#general", "nods", True, 3)]
+    assert composer(open_thread).text == open_thread.composer.text == ""
+
+
+@pytest.mark.feature("writing.threads")
+async def test_a_message_in_it_is_answered_or_changed_there(open_thread: Desktop) -> None:
+    await open_thread.press("ctrl+up", "up", "r")
+    assert "Replying to" in open_thread.screen()
+    await write(open_thread, "which?", "enter")
+    assert open_thread.core.asked("send") == [("#general", "which?", False, 4)]
+    await open_thread.press("up")  # one's own last message in the thread
+    assert composer(open_thread).text == "mine"
+    await write(open_thread, "!", "enter")
+    assert open_thread.core.asked("edit") == [("#general", 6, "mine!")]
+    assert open_thread.composer.text == ""
+
+
+@pytest.mark.feature("writing.threads")
+async def test_its_draft_waits_for_its_return(open_thread: Desktop) -> None:
+    await write(open_thread, "half a")
+    await open_thread.press("alt+t")
+    assert open_thread.composer.has_focus
+    await open_thread.press("alt+down")
+    assert not side(open_thread).display
+    assert open_thread.core.drafts["#general/3"] == "half a"
+    await open_thread.press("alt+up")
+    await open_thread.type("/thread 3", "enter")
+    await tell(open_thread, ROOT, *REPLIES, reset=True)
+    assert composer(open_thread).text == "half a"
+
+
+@pytest.mark.feature("reading.threads")
+async def test_escape_gives_up_first_and_then_closes(open_thread: Desktop) -> None:
+    side(open_thread).query_one(Timeline).focus()
+    await open_thread.press("up", "r", "escape")
+    assert "Replying to" not in open_thread.screen()
+    await write(open_thread, "words", "escape")
+    assert side(open_thread).display
+    await open_thread.press("ctrl+u", "escape")
+    assert not side(open_thread).display
+    assert open_thread.composer.has_focus
+    assert open_thread.core.asked("close_thread") == [()]
+    open_thread.core.tell(ThreadChanged("#general", 3, TimelineChanged("#general")))
+    await open_thread.pilot.pause()
+    assert not side(open_thread).display
+
+
+async def test_what_shows_in_it_marks_nothing(open_thread: Desktop) -> None:
+    marks = len(open_thread.core.asked("mark"))
+    await tell(open_thread, said(99, "bob", "far below", reply_to=3, thread=3))
+    assert "far below" in open_thread.screen()
+    assert len(open_thread.core.asked("mark")) == marks
+
+
+@pytest.mark.parametrize(("size", "is_stacked"), [((80, 24), True), ((120, 30), False)])
+@pytest.mark.feature("reading.threads")
+async def test_it_stands_below_where_it_is_narrow_and_beside_where_it_is_wide(
+    open_desktop: Open, size: tuple[int, int], is_stacked: bool
+) -> None:
+    async with open_desktop(info("#general", head=6), size=size) as desktop:
+        members = desktop.main.query_one(MemberList)
+        assert members.display is not is_stacked
+        await desktop.type("/thread 3", "enter")
+        await tell(desktop, ROOT, reset=True)
+        channel, thread = desktop.main.query_one("#middle").region, side(desktop).region
+        assert (thread.y >= channel.bottom, thread.x >= channel.right) == (
+            is_stacked,
+            not is_stacked,
+        )
+        assert not members.display
+        await desktop.press("escape")
+        assert members.display is not is_stacked
