@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -28,8 +29,9 @@ from chat.server import tls
 from chat.server.builtin import Counter, RawCounter, RawEcho
 from chat.server.commands import TABLE
 from chat.server.config import ServerSettings
-from chat.server.connection import OPEN_TIMEOUT, Connection, Endpoint, Flusher
+from chat.server.connection import OPEN_TIMEOUT, Connection, Endpoint
 from chat.server.listening import BACKLOG, bind, open_files
+from chat.server.outlet import Flusher
 from chat.server.services import Services
 from chat.server.session import Session
 from chat.store.store import Store
@@ -43,6 +45,8 @@ TOLD_TWICE = 128
 OWN_FILES = 64
 """Open files that are not connections: the database's, listening sockets, some to spare."""
 FILES_MIN = 16
+GARBAGE = 20_000
+"""Objects between two collections of cyclic garbage; Python's default is 700."""
 COUNTER_PATH = "/counter"
 ECHO_PATH = "/echo"
 CHAT_PATH = "/"
@@ -65,11 +69,23 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, stop)
     await app.start()
+    _collect_seldom()
     try:
         announce(app.addresses)
         await stop.wait()
     finally:
         await app.stop()
+
+
+def _collect_seldom() -> None:
+    """Let the collector of cyclic garbage pass over what stays, and come less often.
+
+    What a server allocates is its connections and what waits for a commit: next to nothing of it is
+    cyclic garbage, but with the defaults each message that waits pays for looking at all the others
+    (with 1,000 people who talk: 15 % of the time).
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
 
 
 def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:

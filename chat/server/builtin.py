@@ -11,7 +11,8 @@ import logging
 from collections.abc import Callable
 
 from chat.errors import CloseCode
-from chat.server.connection import Connection, binary_frame, text_frame
+from chat.server.connection import Connection
+from chat.server.outlet import binary_frame, text_frame
 
 __all__ = ["CLOSE", "Counter", "RawCounter", "RawEcho"]
 
@@ -87,7 +88,7 @@ class RawCounter:
         self._counter.stop()
 
     def _tell(self, number: int) -> None:
-        self._connection.send_bytes(text_frame(str(number).encode()))
+        self._connection.outlet.send(text_frame(str(number).encode()))
 
 
 class RawEcho:
@@ -98,11 +99,11 @@ class RawEcho:
 
     def text_received(self, text: str) -> None:
         """Send the text back."""
-        self._connection.send_bytes(text_frame(text.encode()))
+        self._connection.outlet.send(text_frame(text.encode()))
 
     def binary_received(self, data: bytes) -> None:
         """Send the bytes back."""
-        self._connection.send_bytes(binary_frame(data))
+        self._connection.outlet.send(binary_frame(data))
 
     def heartbeat(self) -> None:
         """Say nothing more."""

@@ -1,9 +1,8 @@
 """One WebSocket connection: whole messages in, bounded writes out, and an end that always comes.
 
 A thin layer on the library's connection. Messages are taken where frames are parsed, without a task
-switch each; what is to be sent gathers in a `SendQueue` and leaves in one write per turn of the
-event loop. Every close has a deadline of its own and ends in `transport.abort()`: the library waits
-for a stalled reader without one.
+switch each; what is to be sent leaves through an `Outlet`. Every close has a deadline of its own,
+and ends in `transport.abort()`: the library waits for a stalled reader without one.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from websockets.protocol import CONNECTING, OPEN, Event
 from websockets.server import ServerProtocol
 
 from chat.core.door import Door, Refusal
-from chat.core.sendqueue import SendQueue
 from chat.errors import CloseCode
+from chat.server.outlet import Flusher, Outlet
 from chat.server.tls import secure, take_over
 
-__all__ = ["OPEN_TIMEOUT", "Connection", "Endpoint", "Flusher", "binary_frame", "text_frame"]
+__all__ = ["OPEN_TIMEOUT", "Connection", "Endpoint"]
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +36,6 @@ FRAGMENTS_MAX = 1_024
 """Fragments of one message; more are an attack, not a message."""
 EARLY_MAX = 64
 """Frames a client may send before our handshake is on its way."""
-
-
-def text_frame(payload: bytes) -> bytes:
-    """Return the WebSocket frame of a text: header and payload, for any number of recipients."""
-    return Frame(TEXT, payload).serialize(mask=False)
-
-
-def binary_frame(payload: bytes) -> bytes:
-    """Return the WebSocket frame of bytes."""
-    return Frame(BINARY, payload).serialize(mask=False)
 
 
 class Endpoint(Protocol):
@@ -63,29 +52,6 @@ class Endpoint(Protocol):
 
     def closed(self) -> None:
         """Let go of everything: the connection is over. Called once, nothing comes after it."""
-
-
-class Flusher:
-    """Writes, once per turn of the event loop, the queues of all connections that have something.
-
-    Frames that gather for one connection during a turn leave in one write.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._dirty: list[Connection] = []
-
-    def mark(self, connection: Connection) -> None:
-        """Have `connection` flushed at the end of this turn."""
-        if not self._dirty:
-            self._loop.call_soon(self.flush)
-        self._dirty.append(connection)
-
-    def flush(self) -> None:
-        """Write now."""
-        dirty, self._dirty = self._dirty, []
-        for connection in dirty:
-            connection.flush()
 
 
 class Connection(ServerConnection):
@@ -120,7 +86,6 @@ class Connection(ServerConnection):
         **options: Any,
     ) -> None:
         super().__init__(protocol, server, **options)
-        self._flusher = flusher
         self._deadline = deadline
         self._write_timeout = write_timeout
         self._door = door
@@ -133,13 +98,12 @@ class Connection(ServerConnection):
         self._securing: asyncio.Task[None] | None = None
         self._refusal: Refusal | None = None
         self._stalled_since: float | None = None
-        self._queue = SendQueue(queue_bytes)
-        self._dirty = False
         self._fragments: list[Frame] = []
         self._early: list[Frame] | None = []
         self._held = 0
         self._abort_timer: asyncio.TimerHandle | None = None
         self.endpoint: Endpoint | None = None
+        self.outlet = Outlet(flusher, queue_bytes, self._reads_slowly)
         self.beat_slot = secrets.randbelow(1 << 16)
         """Which of the heartbeat's ticks is this connection's, modulo their number."""
         self.is_heard = True
@@ -147,50 +111,17 @@ class Connection(ServerConnection):
 
     # Out
 
-    def send_bytes(self, frame: bytes) -> None:
-        """Queue one or more whole WebSocket frames; a peer that lets them pile up is closed."""
-        if not self._queue.put(frame):
-            if self.paused:
-                self.end(CloseCode.SLOW_READER, "you read too slowly; come back and read on")
-                return
-            self.flush()  # not the peer's fault: this turn brought a lot
-            self._queue.put(frame)
-        if not self._dirty:
-            self._dirty = True
-            self._flusher.mark(self)
-
-    def send_ephemeral(self, frame: bytes) -> None:
-        """Queue a frame that may be lost when the peer reads slowly."""
-        self._queue.put_ephemeral(frame)
-        if not self._dirty and self._queue.size:
-            self._dirty = True
-            self._flusher.mark(self)
-
-    def flush(self) -> None:
-        """Write what is queued, unless the peer must first read what it was sent."""
-        self._dirty = False
-        if self.paused or not self._queue.size:
-            return
-        # A direct write on a connection that is closing raises (websockets 17).
-        if self.protocol.state is not OPEN:
-            self._queue.clear()
-            return
-        try:
-            self.transport.write(self._queue.take())
-        except Exception:
-            log.debug("a write failed; the connection is cut", exc_info=True)
-            self.transport.abort()
-
     def pause_writing(self) -> None:
         """Note that the peer does not read (called by the transport)."""
         super().pause_writing()
+        self.outlet.pause()
         self._stalled_since = self.loop.time()
 
     def resume_writing(self) -> None:
         """Go on writing: the peer has read (called by the transport)."""
         super().resume_writing()
         self._stalled_since = None
-        self.flush()
+        self.outlet.resume()
 
     def beat(self) -> None:
         """Heartbeat: cut a peer from which nothing came since the last one, ping the others."""
@@ -208,6 +139,9 @@ class Connection(ServerConnection):
         self.send_data()
         self.endpoint.heartbeat()
 
+    def _reads_slowly(self) -> None:
+        self.end(CloseCode.SLOW_READER, "you read too slowly; come back and read on")
+
     def end(self, code: CloseCode, reason: str) -> None:
         """Close with `code`, and cut the connection when the peer does not follow in time."""
         self._release_endpoint()
@@ -219,8 +153,8 @@ class Connection(ServerConnection):
             self.transport.abort()
         if self.protocol.state is not OPEN:
             return
-        self.flush()
-        self._queue.clear()
+        self.outlet.flush()
+        self.outlet.close()
         self.protocol.send_close(code, reason)
         try:
             self.send_data()
@@ -327,6 +261,7 @@ class Connection(ServerConnection):
         """Read, and see to it that a close which the peer began or caused comes to its end."""
         super().data_received(data)
         if self.protocol.close_expected():
+            self.outlet.close()
             self._release_endpoint()
             self._cut_in_time()
 
@@ -341,6 +276,7 @@ class Connection(ServerConnection):
             self.end(CloseCode.TOO_MANY_CONNECTIONS, self._refusal.reason)
             await self.wait_closed()
             return
+        self.outlet.open(self.transport)
         self.endpoint = self._opened(self, self.request)
         early, self._early = self._early or [], None
         for frame in early:
@@ -356,7 +292,7 @@ class Connection(ServerConnection):
             return
         if self._abort_timer is not None:
             self._abort_timer.cancel()
-        self._queue.clear()
+        self.outlet.close()
         self._release_endpoint()
         self._uncount()
         super().connection_lost(exc)

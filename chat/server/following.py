@@ -169,7 +169,7 @@ def attach(
         send(missed is not None)
         if missed is not None:
             for frame in missed:
-                session.connection.send_bytes(frame)
+                session.connection.outlet.send(frame)
             _take_over(session, room)
 
     room.when_at(channel.head, ready)
@@ -178,7 +178,7 @@ def attach(
 def _take_over(session: Session, room: Room) -> None:
     if session.is_closed:  # it read too slowly for what was missed
         return
-    room.followers[session.connection] = None
+    room.followers[session.connection] = session.connection.outlet
     services = session.services
     if not services.is_crowded(room):
         session.send(services.presence_snapshot(room))

@@ -17,7 +17,8 @@ from chat.core.typing import TypingBook
 from chat.protocol.codec import encode
 from chat.protocol.items import Event
 from chat.protocol.values import Presence
-from chat.server.connection import Connection, text_frame
+from chat.server.connection import Connection
+from chat.server.outlet import Outlet, text_frame
 
 __all__ = ["Follower", "Hub", "Room"]
 
@@ -48,7 +49,7 @@ class Room:
         self.head = head
         self.members: dict[Follower, None] = {}
         """Sessions of members, whether they follow or not."""
-        self.followers: dict[Connection, None] = {}
+        self.followers: dict[Connection, Outlet] = {}
         self.typing = TypingBook()
         self.presence_news: dict[str, Presence] = {}
         self.presence_version = 0
@@ -59,8 +60,11 @@ class Room:
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
         self._ready: list[tuple[int, Callable[[], None]]] = []
 
-    def deliver(self, events: Sequence[Event]) -> None:
-        """Send committed events to the followers; those delivered before are passed over."""
+    def deliver(self, events: Sequence[Event], *, is_all: bool = False) -> None:
+        """Send committed events to the followers; those delivered before are passed over.
+
+        `is_all`: the commit holds nothing for other rooms, so there is nothing to wait for.
+        """
         frames = []
         for event in events:
             if event.seq <= self.head:
@@ -71,8 +75,14 @@ class Room:
             frames.append(frame)
         if frames and self.followers:
             data = frames[0] if len(frames) == 1 else b"".join(frames)
-            for connection in tuple(self.followers):  # a slow one leaves meanwhile
-                connection.send_bytes(data)
+            outlets = tuple(self.followers.values())  # a slow one leaves meanwhile
+            if is_all:
+                # One walk through all of them instead of two: 1 µs less for each.
+                for outlet in outlets:
+                    outlet.send_now(data)
+            else:
+                for outlet in outlets:
+                    outlet.send(data)
         if self._ready:
             self._call_ready()
 
@@ -93,8 +103,8 @@ class Room:
     def send_ephemeral(self, frame: BaseModel) -> None:
         """Send something that is not in the log to all followers, who may lose it."""
         data = text_frame(encode(frame))
-        for connection in tuple(self.followers):
-            connection.send_ephemeral(data)
+        for outlet in tuple(self.followers.values()):
+            outlet.send_ephemeral(data)
 
     def _call_ready(self) -> None:
         waiting, self._ready = self._ready, []
@@ -140,4 +150,4 @@ class Hub:
             if last > self._delivered.get(name, 0):
                 self._delivered[name] = last
             if room := self._rooms.get(name):
-                room.deliver(channel_events)
+                room.deliver(channel_events, is_all=len(by_channel) == 1)

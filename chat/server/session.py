@@ -13,8 +13,9 @@ from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
 from chat.protocol.frames import Heads, ServerFrame
 from chat.server.builtin import Counter
-from chat.server.connection import Connection, text_frame
+from chat.server.connection import Connection
 from chat.server.hub import Room
+from chat.server.outlet import text_frame
 from chat.server.reply import Reply, error_frame
 from chat.server.services import Services
 from chat.store.ops import User
@@ -58,7 +59,6 @@ class Session:
         self.is_signing_in = False
         self.is_stopping = False
         self._waiting: deque[Command] = deque()
-        self._under_way = 0
         self._is_held = False
         limits = services.limits
         self._bucket = Bucket(limits.rate, limits.burst, services.loop.time())
@@ -87,8 +87,8 @@ class Session:
         except FrameError as error:
             self.send(error_frame(error, error.id))
             return
-        self._under_way += 1
-        if self._under_way >= UNDER_WAY_MAX and not self._is_held:
+        self.connection.outlet.answers_due += 1
+        if self.connection.outlet.answers_due >= UNDER_WAY_MAX and not self._is_held:
             self._is_held = True
             self.connection.hold()
         if self.is_signing_in:
@@ -132,12 +132,12 @@ class Session:
     def send(self, frame: ServerFrame) -> None:
         """Send one frame to this session alone; after its end, nothing happens."""
         if not self.is_closed:
-            self.connection.send_bytes(text_frame(encode(frame)))
+            self.connection.outlet.send(text_frame(encode(frame)))
 
     def answered(self) -> None:
         """Note that a command has its answer, and read on if that was what was waited for."""
-        self._under_way -= 1
-        if self._is_held and self._under_way <= UNDER_WAY_MAX // 4:
+        self.connection.outlet.answers_due -= 1
+        if self._is_held and self.connection.outlet.answers_due <= UNDER_WAY_MAX // 4:
             self._is_held = False
             self.connection.release()
 

@@ -98,8 +98,8 @@ def _forget_cids() -> None:
 def _leave_holes() -> None:
     deliver, turns = hub.Room.deliver, count(1)
 
-    def sometimes(self: hub.Room, events: Sequence[Any]) -> None:
-        deliver(self, events if next(turns) % 40 else events[1:])
+    def sometimes(self: hub.Room, events: Sequence[Any], *, is_all: bool = False) -> None:
+        deliver(self, events if next(turns) % 40 else events[1:], is_all=is_all)
 
     hub.Room.deliver = sometimes  # type: ignore[method-assign]
 
@@ -107,8 +107,8 @@ def _leave_holes() -> None:
 def _deliver_twice() -> None:
     deliver, turns = hub.Room.deliver, count(1)
 
-    def sometimes(self: hub.Room, events: Sequence[Any]) -> None:
-        deliver(self, events)
+    def sometimes(self: hub.Room, events: Sequence[Any], *, is_all: bool = False) -> None:
+        deliver(self, events, is_all=is_all)
         if not next(turns) % 40:
             self.head -= 1
             deliver(self, events[-1:])

@@ -17,7 +17,10 @@ class Sink:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
 
-    def send_bytes(self, frame: bytes) -> None:
+    def send(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+    def send_now(self, frame: bytes) -> None:
         self.frames.append(frame)
 
     def seqs(self) -> list[int]:
@@ -40,8 +43,8 @@ def follow(room: Room, head: int) -> tuple[Sink, list[list[bytes] | None]]:
         frames = room.since(head)
         missed.append(frames)
         for frame in frames or ():
-            sink.send_bytes(frame)
-        room.followers[cast("Any", sink)] = None
+            sink.send(frame)
+        room.followers[cast("Any", sink)] = cast("Any", sink)
 
     room.when_at(head, ready)
     return sink, missed

@@ -11,7 +11,7 @@ from chat.errors import CommandError, ErrorCode
 from chat.protocol.codec import encode
 from chat.protocol.frames import Joined, Member, Tick
 from chat.server.builtin import CLOSE, Counter
-from chat.server.connection import text_frame
+from chat.server.outlet import text_frame
 from chat.text import COUNTER, ECHO, fold, is_builtin
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def refuse(channel: str) -> None:
 
 def _tell(session: Session, channel: str, text: str) -> None:
     frame = text_frame(encode(Tick(channel=channel, text=text)))
-    session.connection.send_ephemeral(frame)
+    session.connection.outlet.send_ephemeral(frame)
 
 
 def _part(session: Session, name: str) -> bool:

@@ -1,0 +1,121 @@
+"""The outlet: one write for a turn, at once where nothing else can come, bounded while paused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from websockets.frames import BINARY, TEXT, Frame
+
+from chat.server.outlet import Flusher, Outlet, binary_frame, text_frame
+
+
+class Pipe:
+    """Takes what is written, as a transport does."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.is_broken = self.is_aborted = False
+
+    def write(self, data: bytes) -> None:
+        if self.is_broken:
+            raise RuntimeError("closed")
+        self.writes.append(data)
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+class Bench:
+    """An open outlet of ten bytes and its surroundings."""
+
+    def __init__(self) -> None:
+        self.pipe = Pipe()
+        self.overflows = 0
+        self.outlet = Outlet(Flusher(asyncio.get_running_loop()), 10, self._overflowed)
+        self.outlet.open(cast("Any", self.pipe))
+
+    def _overflowed(self) -> None:
+        self.overflows += 1
+
+    async def turn(self) -> list[bytes]:
+        """End this turn of the loop; return all that was written."""
+        await asyncio.sleep(0)
+        return self.pipe.writes
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return Bench()
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536])
+def test_a_frame_is_what_the_library_writes(length: int) -> None:
+    payload = bytes(length)
+    assert text_frame(payload) == Frame(TEXT, payload).serialize(mask=False)
+    assert binary_frame(payload) == Frame(BINARY, payload).serialize(mask=False)
+
+
+async def test_what_a_turn_brings_leaves_in_one_write(bench: Bench) -> None:
+    bench.outlet.send(b"a")
+    bench.outlet.send_ephemeral(b"b")
+    bench.outlet.send(b"c")
+    assert bench.pipe.writes == []
+    assert await bench.turn() == [b"abc"]
+
+
+async def test_a_single_piece_is_written_uncopied(bench: Bench) -> None:
+    piece = b"piece"
+    bench.outlet.send(piece)
+    assert (await bench.turn())[0] is piece
+
+
+async def test_what_need_not_wait_is_written_at_once_and_in_order(bench: Bench) -> None:
+    bench.outlet.send_now(b"a")
+    assert bench.pipe.writes == [b"a"]
+    bench.outlet.send(b"b")
+    bench.outlet.send_now(b"c")
+    assert await bench.turn() == [b"a", b"bc"]
+
+
+async def test_who_awaits_an_answer_gets_it_in_the_same_write(bench: Bench) -> None:
+    bench.outlet.answers_due = 1
+    bench.outlet.send_now(b"event")
+    bench.outlet.answers_due = 0
+    bench.outlet.send(b"ok")
+    assert await bench.turn() == [b"eventok"]
+
+
+async def test_a_turn_may_bring_more_than_may_wait(bench: Bench) -> None:
+    for _ in range(3):
+        bench.outlet.send(b"12345678")
+    assert b"".join(await bench.turn()) == b"12345678" * 3
+    assert bench.overflows == 0
+
+
+async def test_a_peer_that_does_not_read_is_kept_waiting_then_given_up(bench: Bench) -> None:
+    bench.outlet.send(b"1234")
+    bench.outlet.pause()
+    bench.outlet.send_ephemeral(b"x")
+    bench.outlet.send_now(b"5678")
+    assert await bench.turn() == []
+    bench.outlet.resume()
+    assert bench.pipe.writes == [b"1234x5678"]
+    bench.outlet.pause()
+    for _ in range(2):
+        bench.outlet.send(b"12345678")
+    assert bench.overflows == 1
+
+
+async def test_a_closed_outlet_writes_nothing(bench: Bench) -> None:
+    bench.outlet.send(b"a")
+    bench.outlet.close()
+    bench.outlet.send_now(b"b")
+    assert await bench.turn() == []
+
+
+async def test_a_write_that_fails_ends_in_an_abort_and_raises_nothing(bench: Bench) -> None:
+    bench.pipe.is_broken = True
+    bench.outlet.send_now(b"a")
+    assert bench.pipe.is_aborted
