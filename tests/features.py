@@ -140,6 +140,12 @@ FEATURES: tuple[Feature, ...] = (
         "for scripts: acknowledged before exit 0",
         "`chat-client send`, `chat-client tail`, `chat-client export`",
     ),
+    Feature(
+        "around.calls",
+        "called for mentions, direct messages, keywords, a level for each channel; bursts in one; "
+        "do not disturb",
+        "`notify`, `notify_for`, `keywords`, `/notify all`, `/dnd 30`",
+    ),
     Feature("around.typing", "who types: shown, told, both or neither", "`typing`"),
     Feature("around.links", "links opened or copied, never followed by themselves", "`o`"),
     Feature(

@@ -7,7 +7,7 @@ folder), the file over the default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from platformdirs import user_config_path, user_data_path
@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic.fields import FieldInfo
@@ -27,6 +28,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from chat.client.calls import REASONS, Way
+from chat.client.lists import Argv, Keywords, Reasons
 from chat.errors import StartupError
 from chat.text import check_name, fold, printable_line
 
@@ -104,6 +107,16 @@ class ClientSettings(BaseSettings):
     """Whose coming and going is told: of people who spoke in what is loaded, all, or none."""
     typing: Literal["both", "show", "tell", "off"] = "both"
     """Who types: show it, tell it to others, both, or neither."""
+    notify: Way = "bell"
+    """How you are called: bell, a desktop notification of the terminal (osc9: iTerm2, WezTerm,
+    Windows Terminal; osc777: foot, kitty, Ghostty, rxvt), your own command, or none."""
+    notify_for: Reasons = REASONS
+    """What you are called for: some of mention, direct, keyword, with commas; /notify says more of
+    one channel."""
+    keywords: Keywords = ()
+    """Words that concern you, with commas; who writes one of them calls you."""
+    notify_command: Argv = ()
+    """Program for notify=command, with its arguments; it gets NOTIFY_TITLE and NOTIFY_TEXT."""
     log_file: Path | None = None
     """File to write a log to (default: none)."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
@@ -117,6 +130,13 @@ class ClientSettings(BaseSettings):
     @classmethod
     def _at_home(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value is not None else None
+
+    @field_validator("notify_command")
+    @classmethod
+    def _can_call(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("notify") == "command" and not value:
+            raise ValueError("notify=command needs a program here")
+        return value
 
     def for_each_server(self) -> tuple[Self, ...]:
         """Return the settings for one server each: for that of `url`, and for the further ones.
@@ -148,13 +168,13 @@ class ClientSettings(BaseSettings):
         )
 
 
+_TABLES = ("servers", "keys", "themes")
+"""What only the file can hold."""
+
+
 def flags_of(kind: type[ClientSettings] = ClientSettings) -> dict[str, FieldInfo]:
     """Return the settings that can be given as a flag: all but the tables of the file."""
-    return {
-        name: field
-        for name, field in kind.model_fields.items()
-        if get_origin(field.annotation) not in (dict, tuple)
-    }
+    return {name: field for name, field in kind.model_fields.items() if name not in _TABLES}
 
 
 def config_file() -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 from chat import __version__
 from chat.client.account import Account
 from chat.client.backoff import Backoff
+from chat.client.calls import Rules
 from chat.client.config import ClientSettings
 from chat.client.ephemeral import Ephemeral
 from chat.client.following import Following
@@ -64,6 +65,7 @@ class Engine:
         self._settings = settings
         self._places = Places(settings.data)
         self._put = put
+        self._rules = Rules(settings.notify_for, settings.keywords)
         self._loop = asyncio.get_running_loop()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._link = Link.CONNECTING
@@ -229,7 +231,7 @@ class Engine:
         account.renamed(welcome.user)
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
         self._session = session
-        self._following = Following(account, session, screens, self._put, self._tasks)
+        self._following = Following(account, session, screens, self._put, self._tasks, self._rules)
         sending = Sending(account, session, self._following, screens, self._put, self._tasks)
         self.typed.sending = sending
         self._following.welcomed(welcome, self._resumed, again)

@@ -12,7 +12,15 @@ from chat.errors import StartupError
 
 __all__ = ["Parser", "add_settings"]
 
-_METAVARS = {"name": "NAME", "url": "URL", "data": "DIR", "timeout": "SECONDS"}
+_METAVARS = {
+    "name": "NAME",
+    "url": "URL",
+    "data": "DIR",
+    "timeout": "SECONDS",
+    "notify_for": "WORDS",
+    "keywords": "WORDS",
+    "notify_command": "COMMAND",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,6 +49,8 @@ def _flag(name: str, field: FieldInfo) -> dict[str, Any]:
         return {"action": "store_true", "default": None, "help": text}
     choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
     default = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(default, tuple):
+        default = ",".join(default)
     if default and "default" not in text:
         text += f" (default: {default})"
     metavar = "|".join(choices) or _METAVARS.get(name, "FILE")

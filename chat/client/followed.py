@@ -79,9 +79,14 @@ class Followed:
         return self.shown_from <= 1 and (view.head == 0 or view.coverage.around(1) is not None)
 
     @property
+    def wanted(self) -> Preference:
+        """How one wants the channel, whether the server knows it yet or not."""
+        return self.wish.granted(self.preference) if self.wish else self.preference
+
+    @property
     def order(self) -> tuple[bool, int, bool, bool, str]:
         """The key to list channels by: those one has put first, #general, the others, direct."""
-        pinned = self.wish.granted(self.preference).pinned
+        pinned = self.wanted.pinned
         in_group = is_direct(self.name), self.name != GENERAL, fold(self.name)
         return not pinned, pinned, *in_group
 
@@ -89,7 +94,7 @@ class Followed:
         """Return the channel as the sidebar shows it."""
         view = self.view
         me = fold(view.me)
-        wanted = self.wish.granted(self.preference)
+        wanted = self.wanted
         return ChannelInfo(
             name=self.name,
             topic=self.topic,

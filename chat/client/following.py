@@ -11,12 +11,13 @@ import logging
 from collections.abc import Callable, Iterable
 
 from chat.client.account import Account
+from chat.client.calls import Rules
 from chat.client.followed import Followed
 from chat.client.follower import Change
 from chat.client.preferring import Preferring
 from chat.client.screens import PAGE, Screens
 from chat.client.session import Session, insist
-from chat.client.state import Notice, Update
+from chat.client.state import Called, Notice, Update
 from chat.client.tasks import Tasks
 from chat.errors import CommandError
 from chat.protocol.commands import BaseCommand, History, Join, Mark
@@ -32,7 +33,7 @@ from chat.protocol.frames import (
     TypingFrame,
     Welcome,
 )
-from chat.protocol.items import Event
+from chat.protocol.items import Event, Item
 from chat.text import fold
 
 __all__ = ["Following"]
@@ -52,6 +53,7 @@ class Following:
         screens: told what changes.
         put: takes notices.
         tasks: run what has to be asked for; end with the session.
+        rules: for what the person is called.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class Following:
         screens: Screens,
         put: Callable[[Update], None],
         tasks: Tasks,
+        rules: Rules,
     ) -> None:
         self._account = account
+        self._rules = rules
         self._session = session
         self._screens = screens
         self._put = put
@@ -193,6 +197,8 @@ class Following:
             if channel.apply(entry):
                 self._screens.members(channel)
             if fold(entry.author) != me:
+                if not change.reset:
+                    self._call_for(channel, entry)
                 continue
             if row := self._account.outbox.confirm(entry.cid):
                 self._screens.line_at(channel, self._account.outbox.target_of(row))
@@ -206,6 +212,11 @@ class Following:
             self._account.count_again(channel)
             self._account.touch(channel)
             self._screens.channel_list()
+
+    def _call_for(self, channel: Followed, entry: Item | Event) -> None:
+        is_new = entry.kind == "message" and entry.seq > channel.view.read
+        if is_new and self._rules.calls(channel.name, entry, self._account.me, channel.wanted):
+            self._put(Called(channel.name, entry.author, entry.text or ""))
 
     def _forget(self, channel: Followed) -> None:
         self._account.forget(channel)

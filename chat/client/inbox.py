@@ -44,8 +44,7 @@ def unread_of(account: Account) -> tuple[Unread, ...]:
 
 def _calls(channel: Followed) -> bool:
     """Whether something unread is to be brought to one's notice."""
-    is_muted = channel.wish.granted(channel.preference).muted
-    return channel.view.mentions > 0 if is_muted else channel.view.unread > 0
+    return (channel.view.mentions if channel.wanted.muted else channel.view.unread) > 0
 
 
 def _of(account: Account, channel: Followed) -> Unread:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chat.protocol.frames import Joined, Membership, Preferences
 from chat.protocol.values import USUAL_LEVEL
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import Joined, Membership, Preferences
 
 __all__ = ["NOTHING", "USUAL", "Preference", "Wish"]
 

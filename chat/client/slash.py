@@ -198,8 +198,14 @@ COMMANDS: tuple[Command, ...] = (
         "say, or choose, for what in this channel you are called",
         "/notify all",
     ),
+    Command(
+        "dnd",
+        (Argument("MINUTES", Kind.CHOICE, optional=True, choices=("on", "off", "30", "60")),),
+        "be called for nothing: on, off, or for some minutes",
+        "/dnd 30",
+    ),
     Command("away", (), "tell the others that you are away", "/away"),
-    Command("busy", (), "tell the others that you are busy", "/busy", ("dnd",)),
+    Command("busy", (), "tell the others that you are busy", "/busy"),
     Command("back", (), "tell the others that you are there again", "/back"),
     Command(
         "status",

@@ -12,6 +12,7 @@ from chat.protocol.values import USUAL_LEVEL
 from chat.text import fold
 
 __all__ = [
+    "Called",
     "ChannelInfo",
     "ChannelsChanged",
     "ConnectionChanged",
@@ -202,8 +203,18 @@ class Notice:
     severity: str = "information"
 
 
+@dataclass(frozen=True, slots=True)
+class Called:
+    """Somebody wrote what this person is to be called for, by their rules."""
+
+    channel: str
+    author: str
+    text: str
+
+
 Update = (
-    ConnectionChanged
+    Called
+    | ConnectionChanged
     | ChannelsChanged
     | TimelineChanged
     | ThreadChanged

@@ -10,6 +10,7 @@ from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.core import Core
 from chat.client.state import (
+    Called,
     ChannelInfo,
     ChannelsChanged,
     ConnectionChanged,
@@ -70,6 +71,7 @@ class Screen:
         self.thread_root = 0
         self.members: dict[str, MembersChanged] = {}
         self.typing: dict[str, tuple[str, ...]] = {}
+        self.called: list[Called] = []
         self.notices: list[Notice] = []
 
     def catch_up(self) -> None:
@@ -139,6 +141,8 @@ class Screen:
                 self.members[update.channel] = update
             case TypingChanged():
                 self.typing[update.channel] = update.names
+            case Called():
+                self.called.append(update)
             case Notice():
                 self.notices.append(update)
 

@@ -119,3 +119,35 @@ def test_a_wrong_server_in_the_file_is_named(line: str, says: str) -> None:
     write_file(f"[[servers]]\n{line}\n")
     with pytest.raises(StartupError, match=says):
         load({})
+
+
+@pytest.mark.parametrize("given", ['"deploy, outage,"', '["deploy", "outage"]'])
+def test_words_are_a_list_or_a_text_with_commas(given: str) -> None:
+    reasons = given.replace("deploy", "mention").replace("outage", "direct")
+    write_file(f"keywords = {given}\nnotify_for = {reasons}\n")
+    settings = load({})
+    assert settings.keywords == ("deploy", "outage")
+    assert settings.notify_for == ("mention", "direct")
+    assert load({"keywords": "other", "notify_for": ""}).notify_for == ()
+
+
+def test_a_command_is_read_as_a_shell_would() -> None:
+    settings = load({"notify": "command", "notify_command": "notify-send --app 'my chat'"})
+    assert settings.notify_command == ("notify-send", "--app", "my chat")
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"notify": "loud"}, "--notify 'loud'"),
+        ({"notify": "command"}, "notify_command '()': notify=command needs a program"),
+        ({"notify_for": "mention,rain"}, "“rain” is none of mention, direct, keyword"),
+        ({"keywords": "x" * 65}, "at most 100 words"),
+        ({"notify_command": "'open"}, "--notify-command"),
+    ],
+)
+def test_wrong_rules_of_calling_are_told(flags: dict[str, str], says: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        load(flags)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -83,3 +83,25 @@ def test_wishes_add_up_and_are_taken_back_one_by_one() -> None:
     assert wish.granted(Preference(1, True, "all")) == Preference(2, False, "all")
     assert wish.without(Wish(pinned=2, muted=True)) == Wish(muted=False)
     assert not wish.without(wish)
+
+
+def test_the_core_calls_by_the_rules_and_not_for_what_was_read(
+    open_client: Open, fake: FakeServer
+) -> None:
+    fake.say("bob", "before @alice", mentions=("alice",))
+    screen = open_client(fake.url, keywords=("deploy",))
+    screen.open()
+    fake.say("bob", "nothing")
+    fake.say("bob", "hi @alice", mentions=("alice",))
+    fake.say("bob", "deploy now")
+    fake.say("alice", "deploy, from my other device")
+    screen.wait(lambda: [each.text for each in screen.called] == ["hi @alice", "deploy now"])
+    screen.core.prefer("#general", Wish(level="all"))
+    screen.wait(lambda: screen.channels["#general"].level == "all")
+    fake.say("bob", "anything")
+    screen.wait(lambda: [each.text for each in screen.called][2:] == ["anything"])
+    fake.stop()
+    screen.wait(lambda: screen.connection.link is Link.WAITING)
+    fake.say("bob", "while you were off", mentions=("alice",))
+    fake.start()
+    screen.wait(lambda: [each.text for each in screen.called][3:] == ["while you were off"])

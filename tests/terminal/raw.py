@@ -29,6 +29,8 @@ _OWN = re.compile(
     r"\?(?:2026|2048)\$p|>\d+u|<u|2[23];2t)"  # questions about modes, kitty's keys, titles
     r"|\x1b\]22;[a-z-]+\x07"  # the pointer's shape
     r"|\x1b\]2;[^\x00-\x1f\x7f-\x9f]{0,140}\x07"  # the title
+    r"|\x1b\](?:9|777;notify;[^;\x00-\x1f\x7f-\x9f]{0,80});"  # calls
+    r"[^;\x00-\x1f\x7f-\x9f]{0,242}\x07"
     r"|[\r\n]"
 )
 # Drawn by every terminal, though Unicode calls them formats: signs around Arabic numbers.
@@ -51,7 +53,7 @@ def plain(output: bytes) -> str:
     if found := _FOREIGN.search(text):
         around = text[max(0, found.start() - 40) : found.start() + 40]
         raise AssertionError(f"U+{ord(found[0]):04X} reached the terminal: {around!r}")
-    for title in re.findall(r"\x1b\]2;([^\x07]*)\x07", output.decode()):
+    for title in re.findall(r"\x1b\](?:2|9|777);([^\x07]*)\x07", output.decode()):
         plain(title.encode())
     return text
 

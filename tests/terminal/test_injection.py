@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,10 +97,10 @@ def shown(field: str, number: int, most: int = 1) -> str:
     return f"{field}{number:02}.{PAYLOADS[number][1][:most]}"
 
 
-def open_client(home: Path, server: FakeServer) -> RawTerminal:
+def open_client(home: Path, server: FakeServer, *more: str) -> RawTerminal:
     command = ("chat-client", "--name", "me", "--url", server.url, "--log-file", str(home / "log"))
     loud = ("--log-level", "debug")
-    return RawTerminal(home, *command, *loud, columns=COLUMNS, rows=ROWS)
+    return RawTerminal(home, *command, *loud, *more, columns=COLUMNS, rows=ROWS)
 
 
 def say_everything(server: FakeServer, number: int) -> None:
@@ -158,6 +159,36 @@ def test_no_field_drives_the_terminal(hostile: HostileServer, tmp_path: Path) ->
     finally:
         terminal.close()
     plain((tmp_path / "log").read_bytes())
+
+
+@pytest.mark.promise(
+    6,
+    fault="control sequences in author, channel and text of what a person is called for",
+    result="the notification that the terminal gets is the client's own, short, and text",
+)
+@pytest.mark.parametrize("way", ["osc9", "osc777"])
+def test_no_call_drives_the_terminal(
+    hostile: HostileServer, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TMUX", raising=False)
+    terminal = open_client(tmp_path, hostile, "--notify", way)
+    begin = {"osc9": b"\x1b]9;", "osc777": b"\x1b]777;notify;"}[way]
+    rang = re.compile(re.escape(begin) + rb"[^\x07]*\x07")
+    try:
+        Reader(terminal).wait_for("online", "s00.␛[2J", shown("m", len(PAYLOADS) - 1))
+        channels = [name for name in hostile.logs if name.startswith("#c")]
+        for channel, (payload, _) in zip(channels, PAYLOADS, strict=True):
+            text = f"4;3;50{payload}" * 9
+            hostile.say(f"a{payload}", text, channel, mentions=("me",))
+        terminal.wait(
+            lambda: len(rang.findall(terminal.output)) == 2, "a call, and the rest in one"
+        )
+        leave(terminal)
+    finally:
+        terminal.close()
+    first, rest = rang.findall(terminal.output)
+    assert first.count(b";") == begin.count(b";") + (way == "osc777")
+    assert b" new in #c" in rest
 
 
 def ask(terminal: RawTerminal, reader: Reader, server: HostileServer) -> None:

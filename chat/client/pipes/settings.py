@@ -15,6 +15,7 @@ from chat.client.config import ClientSettings, flags_of
 __all__ = ["PipeSettings", "pipe_flags"]
 
 _OF_SCREENS = ("emoji_names", "plain", "demo")
+_OF_CALLS = ("notify", "notify_for", "keywords", "notify_command")
 
 
 class PipeSettings(ClientSettings):
@@ -25,7 +26,9 @@ class PipeSettings(ClientSettings):
 
 
 def pipe_flags() -> dict[str, FieldInfo]:
-    """Return the settings that are flags of the commands: not those of how a screen looks."""
+    """Return the settings that are flags of the commands: not those of looks and calls."""
     return {
-        name: field for name, field in flags_of(PipeSettings).items() if name not in _OF_SCREENS
+        name: field
+        for name, field in flags_of(PipeSettings).items()
+        if name not in (*_OF_SCREENS, *_OF_CALLS)
     }

@@ -10,8 +10,10 @@ from contextlib import suppress
 
 from chat.client.config import ClientSettings
 from chat.client.core import Core
+from chat.client.plain.caller import LineCaller
 from chat.client.plain.lines import Lines, Piped, Typed
 from chat.client.plain.voice import Voice
+from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.cores import Cores
 from chat.client.tui.port import CorePort
@@ -51,7 +53,7 @@ async def _run(settings: ClientSettings) -> None:
     cores = Cores(settings, lambda each: Core(each, wake=wake))
     cores.start()
     try:
-        plain = Plain(cores)
+        plain = Plain(cores, settings)
         await plain.run()
     finally:
         cores.stop(_STOP_WITHIN)
@@ -62,9 +64,10 @@ class Plain:
 
     Args:
         cores: started.
+        settings: of all servers.
     """
 
-    def __init__(self, cores: Cores) -> None:
+    def __init__(self, cores: Cores, settings: ClientSettings) -> None:
         self._cores = cores
         self._over = asyncio.Event()
         self._changed = asyncio.Event()
@@ -72,6 +75,8 @@ class Plain:
         self._voices: dict[int, Voice] = {}
         kind = Typed if os.isatty(_STDIN) else Piped
         self._lines: Lines = kind(self._submit, self._end)
+        caller = LineCaller(self._lines, self._beside, settings.notify, settings.notify_command)
+        self._calling = Calling(caller)
         self._seats = Seats(cores, self._converse)
         self._seats.take()
 
@@ -79,7 +84,13 @@ class Plain:
         voice = Voice(seat, self._seats, core, self._lines, self._beside, self._end)
         self._voices[seat] = voice
         return Conversation(
-            core, voice, settings.name, seat=seat, seats=self._seats, typing=settings.typing
+            core,
+            voice,
+            settings.name,
+            seat=seat,
+            seats=self._seats,
+            calling=self._calling,
+            typing=settings.typing,
         )
 
     async def run(self) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from chat.client.plain.editor import Echo, Editor, Submitted
+from chat.client.ringing import BELL
 from chat.client.standard_input import lines_of
 from chat.text import printable, printable_line
 
@@ -48,6 +49,9 @@ class Lines:
             except BrokenPipeError:  # nobody listens any more
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 self._end()
+
+    def ring(self) -> None:
+        """Call the person, if there is a terminal."""
 
     def open(self) -> None:
         """Begin to take lines."""
@@ -103,6 +107,10 @@ class Typed(Lines):
         """Print whole lines above the one that is typed: it is printed again."""
         if told := [printable(line) for line in lines]:
             self._begin_again("".join(f"{line}\n" for line in told))
+
+    def ring(self) -> None:
+        """Call the person."""
+        self._print(BELL)
 
     def open(self) -> None:
         """Begin to take keys."""

@@ -210,9 +210,6 @@ class Voice:
     def redraw(self, conversation: Conversation) -> None:
         """Do nothing: what was said stays."""
 
-    def alert(self) -> None:
-        """Do nothing: every line is said."""
-
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
         self._beside(work)

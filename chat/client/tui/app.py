@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from textual import constants
+from textual import constants, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -22,6 +22,7 @@ from chat.client.tui.keys import KeyRow, key_label, markdown, rows
 from chat.client.tui.palette import ChatCommands
 from chat.client.tui.plain import show_emoji
 from chat.client.tui.port import CorePort
+from chat.client.tui.screens.caller import Rang
 from chat.client.tui.screens.main import MainScreen
 from chat.client.tui.themes import DARK, OWN, made_by_hand
 from chat.client.tui.timeline import Timeline
@@ -165,6 +166,12 @@ class ChatApp(App[None]):
         set_title = getattr(self._driver, "set_title", None)
         if set_title is not None:
             set_title(title)
+
+    @on(Rang)
+    def _ring(self, event: Rang) -> None:
+        """Call the person; how, was decided where the bytes were made."""
+        if self._driver is not None:
+            self._driver.write(event.sequence)
 
     def action_help(self) -> None:
         """Show all keys and commands."""

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from chat.client.state import Message
+from chat.client.tui.calling import Calling
 from chat.client.tui.catching_up import CatchingUp
 from chat.client.tui.desk import Desk
 from chat.client.tui.port import CorePort
@@ -96,8 +97,15 @@ class Bench(Protocol):
         """The thread beside the channel."""
 
     @property
+    def calling(self) -> Calling:
+        """What calls the person, or lets them be."""
+
+    @property
     def text_limit(self) -> int:
         """Most characters of a message; 0 before the server told it."""
+
+    def redraw(self) -> None:
+        """Show what lies on the desk."""
 
     def open_channel(self, channel: str) -> None:
         """Show a channel one is a member of."""

@@ -9,11 +9,13 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Literal, Protocol
 
 from chat.client import slash
 from chat.client.inbox import Unread
 from chat.client.state import (
+    Called,
     ChannelsChanged,
     Message,
     Notice,
@@ -23,6 +25,7 @@ from chat.client.state import (
 )
 from chat.client.tui import bench, handlers, listings, substitution
 from chat.client.tui.bench import Refused, Seats, severity_of
+from chat.client.tui.calling import Calling
 from chat.client.tui.catching_up import CatchingUp
 from chat.client.tui.desk import Desk
 from chat.client.tui.listings import AddRows
@@ -86,9 +89,6 @@ class View(bench.View, Protocol):
     def redraw(self, conversation: Conversation) -> None:
         """Show what lies on the desk."""
 
-    def alert(self) -> None:
-        """Call the person, if they look elsewhere."""
-
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
 
@@ -107,6 +107,7 @@ class Conversation:
         *,
         seat: int,
         seats: Seats,
+        calling: Calling,
         typing: Typing = "both",
     ) -> None:
         self.core = core
@@ -116,6 +117,7 @@ class Conversation:
         self.status: Status = "online"
         self.reading = Reading(core)
         self.seats = seats
+        self.calling = calling
         self._seat = seat
         self.catching_up = CatchingUp(self)
         self.threads = Threads(self)
@@ -141,19 +143,21 @@ class Conversation:
     def take_in(self, updates: Iterable[Update]) -> None:
         """Lay updates on the desk and show them."""
         for update in updates:
-            before = self.desk.to_answer()
             self.desk.apply(update)
             if isinstance(update, TimelineChanged) and update.channel == self.desk.current:
                 self.view.update_timeline(update)
             elif isinstance(update, ThreadChanged):
                 self.threads.take_in(update)
             elif isinstance(update, ChannelsChanged):
-                if self.desk.to_answer() > before:
-                    self.view.alert()
                 self._settle()
+            elif isinstance(update, Called) and self.status != "busy":
+                self.calling.take(update, partial(self._is_seen, update.channel))
             elif isinstance(update, Notice):
                 self.view.say(update.text, severity_of(update.severity))
         self.redraw()
+
+    def _is_seen(self, channel: str) -> bool:
+        return self.reading.is_watched and channel == self.desk.current
 
     def _settle(self) -> None:
         """Show some channel if there is one, and none that one is not in."""

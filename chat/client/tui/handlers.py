@@ -19,6 +19,7 @@ from chat.text import check_channel, direct_channel, is_direct
 __all__ = ["HANDLERS", "Handler", "run"]
 
 Handler = Callable[[Bench, Invocation], None]
+_DAY = 24 * 60
 HANDLERS: dict[str, Handler] = {}
 """Every command's handler, by the command's name."""
 
@@ -194,6 +195,24 @@ def _mute(bench: Bench, asked: Invocation) -> None:
 @_handles("notify")
 def _notify(bench: Bench, asked: Invocation) -> None:
     preferring.notify(bench, _here(bench), asked.get("level").lower())
+
+
+@_handles("dnd")
+def _dnd(bench: Bench, asked: Invocation) -> None:
+    match asked.get("minutes").lower():
+        case "":
+            minutes = 0.0 if bench.calling.is_quiet else None
+        case "on":
+            minutes = None
+        case "off":
+            minutes = 0.0
+        case word if word.isascii() and word.isdigit() and 0 < int(word[:6]) <= _DAY:
+            minutes = float(word)
+        case other:
+            raise Refused(f"“{other}” is no time. Write /dnd on, off, or some minutes.")
+    bench.calling.be_quiet(minutes, bench.redraw)
+    note = bench.calling.note
+    bench.view.say(f"{note.capitalize()}." if note else "You are called again.")
 
 
 @_handles("away", "busy")

@@ -23,6 +23,8 @@ def star(bench: Bench, info: ChannelInfo, is_starred: bool) -> None:
     last = max((each.pinned for each in bench.desk.channels.values()), default=0)
     if is_starred != bool(info.pinned):
         bench.core.prefer(info.name, Wish(pinned=last + 1 if is_starred else 0))
+    where = "first in your list" if is_starred else "in its order in your list"
+    bench.view.say(f"{title_of(info)} stands {where}.")
 
 
 def move(bench: Bench, info: ChannelInfo, step: int) -> None:
@@ -42,6 +44,8 @@ def mute(bench: Bench, info: ChannelInfo, is_muted: bool) -> None:
     """Bring only mentions in a channel to one's notice, or everything again."""
     _check(info)
     bench.core.prefer(info.name, Wish(muted=is_muted))
+    what = "only mentions of you count" if is_muted else "all that is said counts again"
+    bench.view.say(f"{title_of(info)}: {what}.")
 
 
 def notify(bench: Bench, info: ChannelInfo, level: str) -> None:

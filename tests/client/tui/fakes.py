@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from itertools import count
 from typing import Any, Literal
 
+from chat.client.calls import Call
 from chat.client.config import ClientSettings
 from chat.client.inbox import Unread
 from chat.client.preferences import Wish
@@ -304,8 +305,8 @@ class FakeView:
     def redraw(self, conversation: Conversation) -> None:
         pass
 
-    def alert(self) -> None:
-        self.done.append(("alert",))
+    def ring(self, call: Call) -> None:
+        self.done.append(("ring", call))
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         self.beside.append(work)

@@ -10,6 +10,7 @@ import pytest
 
 from chat.client.slash import COMMANDS
 from chat.client.state import ConnectionChanged, Link, TimelineChanged
+from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.handlers import HANDLERS
 from chat.errors import ChatError
@@ -25,7 +26,9 @@ class Bench:
         self.core = FakeCore()
         self.view = FakeView()
         self.seats = FakeSeats()
-        self.conversation = Conversation(self.core, self.view, "me", seat=1, seats=self.seats)
+        self.conversation = Conversation(
+            self.core, self.view, "me", seat=1, seats=self.seats, calling=Calling(self.view)
+        )
         if joined:
             channels = (info("#general", head=6), info("#tea"), info("@alice,me"))
             lines = (said(5, "alice", "tea?"), said(6, "me", "mine"))

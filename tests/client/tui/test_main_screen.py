@@ -155,27 +155,6 @@ async def test_what_arrives_behind_a_dialog_is_not_read(desktop: Desktop) -> Non
     await desktop.until(lambda: desktop.core.asked("mark")[-1] == ("#general", 7))
 
 
-async def test_the_bell_rings_for_mentions_and_direct_messages_elsewhere(
-    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rung: list[bool] = []
-    monkeypatch.setattr(desktop.app, "bell", lambda: rung.append(True))
-
-    async def told(*channels: object) -> None:
-        desktop.core.tell(ChannelsChanged(channels))  # type: ignore[arg-type]  # shorter tests
-        await desktop.pilot.pause()
-
-    await told(info("#general"), info("@alice,me", unread=1))
-    assert rung == []
-    desktop.app.post_message(events.AppBlur())
-    await desktop.until(lambda: not desktop.conversation.reading.is_watched)
-    await told(info("#general", unread=9), info("@alice,me", unread=1))
-    assert rung == []
-    await told(info("#general", unread=9), info("@alice,me", unread=2))
-    await told(info("#general", unread=10, mentions=1), info("@alice,me", unread=2))
-    assert len(rung) == 2
-
-
 async def test_the_window_says_where_one_is_and_who_waits(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.app.title == "#general – chat")
     desktop.core.tell(ChannelsChanged((info("#general"), info("@alice,me", unread=2))))

@@ -6,6 +6,7 @@ import pytest
 
 from chat.client.preferences import Wish
 from chat.client.state import ChannelInfo, ChannelsChanged, Link
+from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import Desk
 from chat.client.tui.spots import Group, Spot, Tour, places
@@ -23,7 +24,7 @@ STARRED = (
 
 def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeView]:
     core, view = FakeCore(), FakeView()
-    made = Conversation(core, view, "me", seat=1, seats=FakeSeats())
+    made = Conversation(core, view, "me", seat=1, seats=FakeSeats(), calling=Calling(view))
     core.go_online(*channels)
     made.take_in(core.drain())
     made.open_channel("#general")

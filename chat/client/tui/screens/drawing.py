@@ -53,6 +53,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     status = screen.query_one(StatusBar)
     status.connection, status.user = desk.connection, desk.user
     status.status, status.remaining = conversation.status, desk.retry_in
+    status.calls = conversation.calling.note
     composer = screen.query_one(Composer)
     themes = ("dark", "light", *sorted(screen.app.available_themes))
     said = desk.recent(desk.current or "").numbered()

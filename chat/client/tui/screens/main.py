@@ -19,11 +19,13 @@ from textual.widgets import Static
 
 from chat.client.config import ClientSettings
 from chat.client.tui.bench import Pane
+from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.cores import Cores
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.message_actions import MessageActions
 from chat.client.tui.port import CorePort
+from chat.client.tui.screens.caller import ScreenCaller
 from chat.client.tui.screens.keys import KEYS
 from chat.client.tui.screens.panes import Panes
 from chat.client.tui.screens.switcher import pick_anything
@@ -81,6 +83,8 @@ class MainScreen(Screen[None]):
         self._panes = Panes(self)
         self._keys = tuple(keys)
         self._joins = settings.joins
+        caller = ScreenCaller(self, settings.notify, settings.notify_command)
+        self._calling = Calling(caller)
         self.seats = Seats(cores, self._converse)
         self.seats.take()
         self._actions = MessageActions(self, self.seats)
@@ -95,6 +99,7 @@ class MainScreen(Screen[None]):
             typing=settings.typing,
             seat=seat,
             seats=self.seats,
+            calling=self._calling,
         )
 
     @property

@@ -149,11 +149,6 @@ class ScreenView:
             (row.keys[0], wanted[row.id]) for row in self._keys if row.id in wanted
         )
 
-    def alert(self) -> None:
-        """Ring for a person who looks elsewhere."""
-        if not self._screen.app.app_focus:
-            self._screen.app.bell()
-
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
         self._screen.run_worker(work)

@@ -193,6 +193,8 @@ class StatusBar(Widget):
     connection: reactive[ConnectionChanged] = reactive(ConnectionChanged(Link.CONNECTING))
     user: reactive[str] = reactive("")
     status: reactive[str] = reactive("online")
+    calls: reactive[str] = reactive("")
+    """What is to be known of calls: that there are none now."""
     hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
     remaining: reactive[float] = reactive(0.0)
 
@@ -219,8 +221,10 @@ class StatusBar(Widget):
         if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
             seconds = math.ceil(self.remaining)
             text = f"offline, next try in {seconds:2} s" if seconds > 0 else "offline, trying now"
-        if self.connection.link is Link.ONLINE and self.status != "online":
-            sign, colour, text = "◐", "$text-warning", self.status
+        said = [self.status] if self.status != "online" else []
+        said += [self.calls] if self.calls else []
+        if self.connection.link is Link.ONLINE and said:
+            sign, colour, text = "◐", "$text-warning", ", ".join(said)
         parts = [Content.assemble((sign, colour), " ", text)]
         if self.user:
             parts.append(line(self.user, "bold"))

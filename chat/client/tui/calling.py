@@ -1,0 +1,87 @@
+"""Calling the person: not for what they look at, not while they do not want to be disturbed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from chat.client.calls import Burst, Call
+from chat.client.state import Called
+
+__all__ = ["Caller", "Calling"]
+
+_FOREVER = float("inf")
+
+
+class Caller(Protocol):
+    """What reaches the person."""
+
+    def ring(self, call: Call) -> None:
+        """Call them, in the way they have chosen."""
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+
+
+class Calling:
+    """One person's calls, of all their conversations; `clock` counts seconds."""
+
+    def __init__(self, caller: Caller, clock: Callable[[], float] = time.monotonic) -> None:
+        self._caller = caller
+        self._clock = clock
+        self._burst = Burst()
+        self._is_waiting = False
+        self._quiet_until = 0.0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the person has asked not to be disturbed."""
+        return self._quiet_until > self._clock()
+
+    @property
+    def note(self) -> str:
+        """What is to be shown of that; empty if they may be disturbed."""
+        left = self._quiet_until - self._clock()
+        if left <= 0:
+            return ""
+        if left == _FOREVER:
+            return "do not disturb"
+        return f"do not disturb until {datetime.now() + timedelta(seconds=left):%H:%M}"
+
+    def be_quiet(self, minutes: float | None, changed: Callable[[], None]) -> None:
+        """Do not disturb for some minutes, from now on (None), or no more (0).
+
+        `changed` is called when that begins, and when it ends by itself.
+        """
+        seconds = _FOREVER if minutes is None else minutes * 60
+        self._quiet_until = self._clock() + seconds if seconds else 0.0
+        if minutes:
+            self._caller.run_beside(_after(seconds, changed))
+        changed()
+
+    def take(self, called: Called, is_seen: Callable[[], bool]) -> None:
+        """Call the person, now or with what comes soon, unless they see it."""
+        if not self.is_quiet and not is_seen():
+            self._burst.add(called, is_seen)
+            self._tell()
+
+    def _tell(self) -> None:
+        call = self._burst.take(self._clock())
+        if call is not None and not self.is_quiet:
+            self._caller.ring(call)
+        wait = self._burst.wait(self._clock())
+        if wait is not None and not self._is_waiting:
+            self._is_waiting = True
+            self._caller.run_beside(_after(wait, self._tell_rest))
+
+    def _tell_rest(self) -> None:
+        self._is_waiting = False
+        self._tell()
+
+
+async def _after(seconds: float, act: Callable[[], None]) -> None:
+    await asyncio.sleep(seconds)
+    act()

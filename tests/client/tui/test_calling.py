@@ -1,0 +1,122 @@
+"""The person is called for what they do not look at, unless they do not want to be disturbed."""
+
+from __future__ import annotations
+
+import pytest
+from textual.events import AppBlur
+
+from chat.client.calls import SPACING, Call
+from chat.client.state import Called
+from chat.client.tui.calling import Calling
+from chat.client.tui.conversation import Conversation
+from tests.client.tui.conftest import Desktop
+from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info
+
+OPS = Called("#ops", "bob", "it burns")
+
+
+class Desk:
+    """A conversation in `#general`, with a clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.core, self.view = FakeCore(), FakeView()
+        self.calling = Calling(self.view, lambda: self.now)
+        self.conversation = Conversation(
+            self.core, self.view, "me", seat=1, seats=FakeSeats(), calling=self.calling
+        )
+        self.core.go_online(info("#general"), info("#ops"))
+        self.take_in()
+        self.conversation.open_channel("#general")
+
+    def take_in(self) -> None:
+        self.conversation.take_in(self.core.drain())
+
+    def hear(self, *calls: Called) -> list[Call]:
+        """Let the core tell of calls; return all that rang so far."""
+        self.core.tell(*calls)
+        self.take_in()
+        return [done[1] for done in self.view.done if done[0] == "ring"]
+
+    def run(self, text: str) -> None:
+        self.conversation.submit(text, "#general")
+
+    def close(self) -> None:
+        for work in self.view.beside:
+            work.close()
+
+
+def test_not_for_the_channel_one_looks_at() -> None:
+    desk = Desk()
+    here = Called("#general", "bob", "hi @me")
+    assert desk.hear(here) == []
+    desk.conversation.reading.watched(False)
+    assert desk.hear(here) == [Call("bob in #general", "hi @me")]
+    desk.close()
+
+
+@pytest.mark.feature("around.calls")
+def test_a_burst_rings_once_and_once_more() -> None:
+    desk = Desk()
+    assert desk.hear(OPS, OPS, OPS) == [Call("bob in #ops", "it burns")]
+    assert len(desk.view.beside) == 1
+    desk.now += SPACING
+    assert desk.hear(OPS)[1:] == [Call("3 new in #ops", "bob: it burns")]
+    desk.close()
+
+
+@pytest.mark.parametrize("command", ["/dnd", "/dnd on", "/dnd 5", "/busy"])
+def test_who_does_not_want_to_be_disturbed_is_not(command: str) -> None:
+    desk = Desk()
+    desk.run(command)
+    assert desk.hear(OPS) == []
+    desk.run("/back" if command == "/busy" else "/dnd off")
+    assert desk.hear(OPS) == [Call("bob in #ops", "it burns")]
+    desk.close()
+
+
+def test_some_minutes_end_by_themselves() -> None:
+    desk = Desk()
+    desk.run("/dnd 5")
+    assert desk.calling.note.startswith("do not disturb until ")
+    desk.now += 4.9 * 60
+    assert desk.hear(OPS) == []
+    desk.now += 0.2 * 60
+    assert desk.calling.note == ""
+    assert len(desk.hear(OPS)) == 1
+    desk.close()
+
+
+def test_again_is_off_and_nonsense_is_told() -> None:
+    desk = Desk()
+    desk.run("/dnd")
+    desk.run("/dnd")
+    assert not desk.calling.is_quiet
+    told = [text for text, _ in desk.view.said]
+    assert told == ["Do not disturb.", "You are called again."]
+    for word in ("soon", "0", "9999"):
+        desk.run(f"/dnd {word}")
+        assert f"“{word}” is no time" in desk.view.said[-1][0]
+    desk.close()
+
+
+async def test_the_status_bar_says_that_one_is_not_disturbed(desktop: Desktop) -> None:
+    desktop.main.run_command("/dnd")
+    await desktop.until(lambda: "do not disturb" in desktop.screen().splitlines()[-1])
+    desktop.main.run_command("/dnd")
+    await desktop.until(lambda: "do not disturb" not in desktop.screen())
+
+
+async def test_a_terminal_without_the_focus_is_not_looked_at(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(desktop.app._driver, "write", written.append)
+    here = Called("#general", "bob", "hi @me")
+    desktop.core.tell(here)
+    await desktop.pilot.pause()
+    assert "\x07" not in written
+    desktop.app.post_message(AppBlur())
+    await desktop.until(lambda: not desktop.conversation.reading.is_watched)
+    desktop.core.tell(here)
+    await desktop.until(lambda: "\x07" in written)
