@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -63,7 +64,7 @@ class RawTerminal:
 
     def __init__(self, home: Path, *command: str, columns: int = 80, rows: int = 24) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._set_size(columns, rows)
         places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
         inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         script = Path(sysconfig.get_path("scripts")) / command[0]
@@ -77,6 +78,14 @@ class RawTerminal:
         )
         os.close(slave)
         self.output = b""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, and tell the program."""
+        self._set_size(columns, rows)
+        self.process.send_signal(signal.SIGWINCH)  # it is no controlling terminal, which would
+
+    def _set_size(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def send(self, data: bytes) -> None:
         """Type bytes; read meanwhile, as a terminal does."""

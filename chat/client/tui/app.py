@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any, ClassVar
 
 from textual import constants, on
@@ -16,9 +17,11 @@ from textual.notifications import SeverityLevel
 from chat.client.config import ClientSettings
 from chat.client.core import Core
 from chat.client.emoji import spelled
+from chat.client.tui import garbage
 from chat.client.tui.cores import Cores
 from chat.client.tui.keymap import problems
 from chat.client.tui.keys import KeyRow, key_label, markdown, rows
+from chat.client.tui.pace import Pace
 from chat.client.tui.palette import ChatCommands
 from chat.client.tui.plain import show_emoji
 from chat.client.tui.port import CorePort
@@ -33,6 +36,7 @@ __all__ = ["ChatApp", "key_rows", "keys_table"]
 
 _STOP_WITHIN = 3.0
 _THEME = "theme"
+_TIDY_EVERY = 30.0
 
 
 class ChatApp(App[None]):
@@ -90,6 +94,8 @@ class ChatApp(App[None]):
         show_emoji(spelled if settings.emoji_names else None)
         self._is_started = False
         self._is_ready = False
+        self._pace = Pace()
+        self._is_waiting = False
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Show the screens until the person leaves.
@@ -99,9 +105,11 @@ class ChatApp(App[None]):
             SystemExit: the screens failed; what went wrong was printed.
         """
         self._start()
+        garbage.hold()
         try:
             super().run(*args, **kwargs)
         finally:
+            garbage.settle()
             self.cores.stop(_STOP_WITHIN)
         if self.return_code:
             raise SystemExit(self.return_code)
@@ -137,6 +145,8 @@ class ChatApp(App[None]):
             self.notify(fault, severity="error", timeout=12)
         self.watch_title(self.title)
         self._take_in()
+        self.call_after_refresh(garbage.settle)
+        self.set_interval(_TIDY_EVERY, self._tidy)
 
     def on_exit_app(self) -> None:
         """Keep what is typed, whoever ends the program: a person, a signal, a closed terminal."""
@@ -204,9 +214,20 @@ class ChatApp(App[None]):
             self.cores.start()
 
     def _take_in(self) -> None:
-        if not self._is_ready:
+        if not self._is_ready or self._is_waiting:
+            return
+        if wait := self._pace.wait(monotonic()):
+            self._is_waiting = True
+            self.set_timer(wait, self._take_in_now)
             return
         self._main.take_in()
+
+    def _take_in_now(self) -> None:
+        self._is_waiting = False
+        self._take_in()
+
+    def _tidy(self) -> None:
+        garbage.tidy(monotonic() - getattr(self._driver, "typed_at", 0.0))
 
     def _keep_theme(self, name: str) -> None:
         self.core.save_pref(_THEME, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from chat.client.state import ChannelInfo, Link
@@ -16,6 +16,7 @@ __all__ = [
     "Spot",
     "Tour",
     "after",
+    "as_listed",
     "neighbour",
     "places",
     "waits",
@@ -54,6 +55,27 @@ class Place(NamedTuple):
 def places(groups: Iterable[Group]) -> list[Place]:
     """Return all channels in the order in which they are listed."""
     return [Place(Spot(group.seat, info.name), info) for group in groups for info in group.channels]
+
+
+def as_listed(groups: Iterable[Group], reading: Spot | None) -> tuple[Group, ...]:
+    """Return groups as lists show them: the same as before, if nothing in a list looks different.
+
+    Args:
+        groups: as they are.
+        reading: the channel whose newest line is being looked at: what arrives there is read.
+    """
+    return tuple(
+        replace(
+            group,
+            channels=tuple(
+                replace(info, head=0, read=0, unread=0, mentions=0)
+                if reading == (group.seat, info.name)
+                else replace(info, head=0, read=0)
+                for info in group.channels
+            ),
+        )
+        for group in groups
+    )
 
 
 def neighbour(listed: Sequence[Place], here: Spot, step: int) -> Spot | None:

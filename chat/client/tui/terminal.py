@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 from codecs import getincrementaldecoder
+from time import monotonic
 
 from textual.drivers.linux_driver import LinuxDriver
 from textual.messages import ExitApp
@@ -30,6 +31,9 @@ _SETTLING = 0.02
 
 class Terminal(LinuxDriver):
     """Textual's driver for Linux and macOS, with another input loop."""
+
+    typed_at = 0.0
+    """When something was typed last, by the monotonic clock."""
 
     def start_application_mode(self) -> None:
         """Take over the terminal; its window's title is put back at the end."""
@@ -59,6 +63,7 @@ class Terminal(LinuxDriver):
                     if not data:
                         self.process_message(ExitApp())
                         return
+                    self.typed_at = monotonic()
                     if text := decode(data):
                         for message in parser.feed(text):
                             self.process_message(message)

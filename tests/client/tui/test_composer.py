@@ -127,7 +127,9 @@ class TestCompletion:
         return Harness()
 
     async def ready(self, app: Harness) -> None:
-        app.composer.sources = Sources(names=("bob", "alice"), channels=("#general", "#teapot"))
+        app.composer.sources = lambda: Sources(
+            names=("bob", "alice"), channels=("#general", "#teapot")
+        )
 
     @pytest.mark.feature("writing.completion")
     async def test_tab_takes_the_first_offer(self, app: Harness) -> None:

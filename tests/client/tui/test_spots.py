@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chat.client.state import ChannelInfo, Link
-from chat.client.tui.spots import Group, Place, Spot, Tour, neighbour, places
+from chat.client.tui.spots import Group, Place, Spot, Tour, as_listed, neighbour, places
 from chat.client.tui.trail import Trail
 from tests.client.tui.fakes import info
 
@@ -55,3 +55,15 @@ def test_a_trail_goes_back_and_forward_and_forgets_what_lay_ahead() -> None:
     trail.came_to(d)
     assert trail.step(1, known) is None
     assert trail.step(-1, known - {b}) == a
+
+
+def test_a_list_looks_the_same_while_one_reads_what_arrives() -> None:
+    def groups(head: int, unread: int) -> tuple[Group, ...]:
+        tea = info("#tea", head=head, read=head - unread, unread=unread, mentions=unread)
+        return (Group(1, "home", Link.ONLINE, (tea,)),)
+
+    here = Spot(1, "#tea")
+    assert as_listed(groups(7, 1), here) == as_listed(groups(8, 0), here)
+    assert as_listed(groups(7, 1), None) == as_listed(groups(9, 1), None)
+    assert as_listed(groups(7, 1), None) != as_listed(groups(8, 2), None)
+    assert as_listed(groups(7, 1), Spot(1, "#ops")) != as_listed(groups(8, 0), Spot(1, "#ops"))

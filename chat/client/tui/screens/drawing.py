@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from textual.screen import Screen
 
 from chat.client.state import ChannelInfo
 from chat.client.tui.completing import Sources
-from chat.client.tui.desk import title_of
+from chat.client.tui.desk import Desk, title_of
 from chat.client.tui.plain import line
 from chat.client.tui.seats import Seats
 from chat.client.tui.sheet import Aim, Sheet
-from chat.client.tui.spots import places
+from chat.client.tui.spots import as_listed, places
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
@@ -26,7 +27,11 @@ __all__ = ["draw", "draw_context", "draw_lists", "window_title"]
 
 def draw_lists(screen: Screen[Any], seats: Seats) -> None:
     """Show the channels of all servers."""
-    groups, here = seats.groups(), seats.here
+    reading = seats.front.conversation.reading
+    is_reading = reading.is_watched and not reading.is_peeking
+    is_at_bottom = screen.query_one(Timeline).at_bottom
+    here = seats.here
+    groups = as_listed(seats.groups(), here if is_reading and is_at_bottom else None)
     screen.query_one(Sidebar).show(groups, here)
     activity = screen.query_one(ActivityBar)
     activity.places, activity.here = tuple(places(groups)), here
@@ -46,7 +51,8 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     screen.query_one(Timeline).display = desk.current is not None
     empty = screen.query_one(EmptyState)
     empty.display = desk.current is None
-    empty.show(desk.connection)
+    if empty.display:
+        empty.show(desk.connection)
     screen.query_one(TypingLine).names = desk.typing
     screen.query_one(MemberList).show(desk.members.get(desk.current or ""))
     draw_context(screen.query_one(ContextBar), conversation.sheet)
@@ -55,9 +61,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     status.status, status.remaining = conversation.status, desk.retry_in
     status.calls = conversation.calling.note
     composer = screen.query_one(Composer)
-    themes = ("dark", "light", *sorted(screen.app.available_themes))
-    said = desk.recent(desk.current or "").numbered()
-    composer.sources = Sources(desk.names, tuple(desk.channels), themes, said, seats.titles())
+    composer.sources = partial(_sources, screen, desk, seats)
     composer.placeholder = line(_placeholder(desk.info))
 
 
@@ -78,6 +82,13 @@ def draw_context(bar: ContextBar, sheet: Sheet) -> None:
         bar.show("Replying to ", sheet.message.author, sheet.message.text)
     else:
         bar.show("Changing your message", "", sheet.message.text)
+
+
+def _sources(screen: Screen[Any], desk: Desk, seats: Seats) -> Sources:
+    """Return what there is to complete from; asked for only while somebody writes."""
+    themes = ("dark", "light", *sorted(screen.app.available_themes))
+    said = desk.recent(desk.current or "").numbered()
+    return Sources(desk.names, tuple(desk.channels), themes, said, seats.titles())
 
 
 def _placeholder(info: ChannelInfo | None) -> str:

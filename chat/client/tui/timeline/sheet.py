@@ -25,7 +25,7 @@ from chat.client.tui.timeline.render import Block, Renderer
 
 __all__ = ["Row", "Sheet", "Window"]
 
-_CACHED_LINES = 4_000
+_CACHED_LINES = 1_000
 _LONGEST = 8_191
 _LOOKAHEAD = 300
 

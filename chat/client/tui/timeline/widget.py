@@ -267,6 +267,20 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
             y, cursor=self._cursor, hovered=self._hovered, selection=self.text_selection
         )
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Paint the lines of the window that lie in `crop`.
+
+        Without Textual's own cache, which keeps what was painted by line of the screen and is of
+        no use to what scrolls: through it an arrival costs four times as much.
+        """
+        strips = [self.render_line(y) for y in crop.line_range]
+        ground = self.background_colors[1]
+        for each in self.get_line_filters():
+            strips = [strip.apply_filter(each, ground) for strip in strips]
+        if crop.column_span != (0, self.size.width):
+            strips = [strip.crop(*crop.column_span) for strip in strips]
+        return strips
+
     def _paint(self, lines: Iterable[int]) -> None:
         width = self.size.width
         if regions := [Region(0, y, width, 1) for y in lines]:

@@ -72,7 +72,7 @@ class Composer(Area, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(id=id)
-        self.sources = Sources()
+        self.sources: Callable[[], Sources] = Sources
         self.subject = NOWHERE
         self._offers = Offers()
         self._quiet_text = ""
@@ -234,7 +234,7 @@ class Composer(Area, inherit_bindings=False):
         found = None
         if self.selection.is_empty:
             above = self.document.lines[:row]
-            found = complete(self.document.get_line(row)[:column], self.sources, above)
+            found = complete(self.document.get_line(row)[:column], self.sources(), above)
         if self._offers.take_in(found, row):
             self._tell_offers()
 

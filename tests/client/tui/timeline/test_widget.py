@@ -12,10 +12,14 @@ from textual.app import App, ComposeResult
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.message import Message as Posted
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.widgets import Input
 
 from chat.client.state import Delivery
 from chat.client.tui.timeline import Timeline
+from chat.client.tui.timeline.log import Key
+from chat.client.tui.timeline.painting import Painter
+from chat.client.tui.timeline.sheet import Row
 from tests.client.tui.timeline.lines import (
     CHANNEL,
     NASTY,
@@ -416,21 +420,39 @@ async def test_a_new_theme_recolours_what_shows() -> None:
         assert colour() != dark
 
 
-async def test_only_rows_that_changed_are_painted() -> None:
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
+    """The messages whose rows were painted, from now on."""
+    keys: list[Key] = []
+    paint = Painter.strip
+
+    def spy(painter: Painter, row: Row, *args: Any, **kwargs: Any) -> Strip:
+        keys.append(row.key)
+        return paint(painter, row, *args, **kwargs)
+
+    monkeypatch.setattr(Painter, "strip", spy)
+    return keys
+
+
+async def test_only_rows_that_changed_are_painted(painted: list[Key]) -> None:
     async with opened() as (_, timeline, pilot):
         timeline.apply(page(1, 50))
         await pilot.pause()
-        painted: list[int] = []
-        paint = timeline.render_line
-
-        def spy(y: int) -> Any:
-            painted.append(y)
-            return paint(y)
-
-        timeline.render_line = spy  # type: ignore[method-assign]  # to count calls
+        painted.clear()
         timeline.apply(changed(say(50, "edited", "carol")))
         await pilot.pause()
-        assert painted == [19]
+        assert painted == [50]
+
+
+async def test_an_arrival_paints_itself_and_moves_the_rest(painted: list[Key]) -> None:
+    async with opened() as (home, timeline, pilot):
+        timeline.apply(page(1, 50))
+        await pilot.pause()
+        painted.clear()
+        timeline.apply(changed(say(51, "one more", "dave")))
+        await pilot.pause()
+        assert set(painted) == {51}
+        assert "one more" in home.screen_lines()[19]
 
 
 async def test_whatever_is_said_the_screen_is_whole() -> None:

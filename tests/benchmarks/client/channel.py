@@ -1,0 +1,90 @@
+"""A channel with a long past, written by the store itself, and people who go on talking in it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from chat.protocol.commands import Send
+from chat.protocol.values import Limits
+from chat.store.ops import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
+from chat.store.store import Store
+from tests.serving import Peer
+
+__all__ = ["CHANNEL", "SERVER_FLAGS", "fill", "words"]
+
+CHANNEL = "#long"
+AUTHORS = ("bob", "carol", "dave", "erin")
+SERVER_FLAGS = ("--limits.rate", "100000", "--limits.burst", "100000")
+"""Settings under which nobody is held back."""
+_WORDS = ("so", "the", "build", "is", "green", "again", "but", "nobody", "knows", "why", "it")
+_UNDER_WAY = 2_000
+
+
+def words(number: int) -> str:
+    """Return the text of a message: lower-case words, from 3 to 50 of them, and its number."""
+    few = random.Random(number)
+    count = few.choice((3, 5, 8, 8, 12, 12, 20, 50))
+    return " ".join([*few.choices(_WORDS, k=count), str(number)])
+
+
+def fill(data: Path, messages: int) -> None:
+    """Write `CHANNEL` with that many messages into a fresh database, as a server would."""
+    data.mkdir(parents=True)
+    writers: list[User] = []
+    room = threading.Semaphore(_UNDER_WAY)
+
+    def committed(batch: Sequence[tuple[Pending, Outcome]]) -> None:
+        writers.extend(outcome.user for _, outcome in batch if isinstance(outcome, SignedIn))
+        room.release(len(batch))
+
+    store = Store.open(f"sqlite:///{data / 'chat.db'}", limits=Limits(), committed=committed)
+
+    def submit(*operations: Pending) -> None:
+        for operation in operations:
+            room.acquire()
+            store.submit(operation)
+
+    for name in AUTHORS:
+        secret = hashlib.sha256(name.encode()).digest()
+        submit(Pending(SignIn(name, secret, secret), None))
+    _all_of(room)
+    submit(*(Pending(JoinChannel(writer, CHANNEL), None) for writer in writers))
+    for number in range(messages):
+        writer = writers[number // 3 % len(writers)]
+        body = {"text": words(number), "me": False, "reply_to": None}
+        submit(Pending(Append(writer, CHANNEL, "message", body=body), None))
+    _all_of(room)
+    store.close()
+
+
+def _all_of(room: threading.Semaphore) -> None:
+    """Wait until nothing is under way."""
+    for _ in range(_UNDER_WAY):
+        room.acquire()
+    room.release(_UNDER_WAY)
+
+
+async def talk(url: str, rate: float) -> None:
+    """Say `rate` messages a second, evenly, until killed."""
+    async with AsyncExitStack() as stack:
+        names = ("frank", "grace", "heidi", "ivan")
+        peers = [await stack.enter_async_context(Peer.signed_in(url, name)) for name in names]
+        for peer in peers:
+            await peer.join(CHANNEL)
+        clock = asyncio.get_running_loop().time
+        began, number = clock(), 0
+        while True:
+            await peers[number // 3 % len(peers)].post(Send(channel=CHANNEL, text=words(number)))
+            number += 1
+            await asyncio.sleep(max(0.0, began + number / rate - clock()))
+
+
+if __name__ == "__main__":
+    asyncio.run(talk(sys.argv[1], float(sys.argv[2])))
