@@ -135,7 +135,7 @@ class Engine:
 
     def _begin_file_anew(self) -> None:
         """Go on with a new file: the one that was open is damaged, or gone."""
-        before = self.account
+        before, thread = self.account, self._screens.threads.shown
         opened = {c.name for c in before.channels.values() if c.shown_from is not None}
         self.typed.close()
         self._session = self._following = self.typed.sending = None
@@ -157,6 +157,8 @@ class Engine:
         )
         for name in opened:
             self.open_channel(name)
+        if thread is not None:
+            self.open_thread(*thread)
         self._screens.channel_list()
         self._connector.fault(ChatError("the local copy is begun anew"))
 
@@ -329,7 +331,8 @@ class Engine:
         self._screens.lines(channel, lines)
         self._screens.edges(channel)
         self._screens.tell()
-        return seq >= channel.shown_from and channel.view.line(seq) is not None
+        is_shown = seq >= channel.shown_from and channel.view.is_in_place(seq)
+        return is_shown and channel.view.line(seq) is not None
 
     def load_gap(self, name: str, seq: int) -> None:
         """Show what is missing before `seq`."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from chat.client import threads
-from chat.client.state import Delivery
+from chat.client.account import Account
+from chat.client.coverage import Coverage
+from chat.client.screens import Screens
+from chat.client.state import Delivery, Message, ThreadChanged, TimelineChanged, Update
 from tests.client.screen import Screen
 from tests.serving import ChatServer
 
@@ -107,6 +112,23 @@ def test_what_the_cache_lacks_is_read_from_the_server(
     assert bob.channels["#general"].unread == 0
 
 
+def test_it_outlives_the_file_on_this_computer(
+    server: ChatServer, open_client: Open, tmp_path: Path
+) -> None:
+    alice = open_client(server.url, "alice")
+    alice.open()
+    root = talk(alice, "first")
+    talk(alice, "second", reply_to=root)
+    alice.core.open_thread("#general", root)
+    alice.wait_thread("first", "second")
+    for file in (tmp_path / "data-alice").rglob("*.db"):
+        file.unlink()
+    talk(alice, "third", reply_to=root)
+    alice.wait_thread("first", "second", "third")
+    alice.core.send("#general", "fourth", reply_to=root)
+    alice.wait_thread("first", "second", "third", "fourth")
+
+
 def test_another_thread_takes_its_place(server: ChatServer, open_client: Open) -> None:
     alice = open_client(server.url, "alice")
     alice.open()
@@ -120,3 +142,31 @@ def test_another_thread_takes_its_place(server: ChatServer, open_client: Open) -
     alice.core.close_thread()
     talk(alice, "not seen", "nor this", reply_to=roots[1])
     assert [line.text for line in alice.thread.lines] == ["two", "seen"]
+
+
+def test_a_line_that_stands_alone_in_a_gap_is_not_told_of_its_channel(tmp_path: Path) -> None:
+    told: list[Update] = []
+    account = Account(
+        tmp_path / "a.db",
+        "me",
+        changed=lambda: None,
+        trouble=lambda _: None,
+        damaged=lambda: None,
+    )
+    channel = account.followed("#a")
+    channel.view.coverage, channel.view.position = Coverage([(1, 10), (20, 30)]), 30
+    root, reply = Message("#a", 14, None, "bob", 0), Message("#a", 15, None, "bob", 0, thread=14)
+    channel.view.changed.update({14: root, 15: reply, 25: Message("#a", 25, None, "bob", 0)})
+    screens = Screens(account, told.append, lambda _: None)
+    screens.open(channel)
+    channel.shown_from = 1
+    screens.threads.open(channel, 14)
+    told.clear()
+    edited = replace(reply, text="edited", rev=40)
+    screens.lines(channel, [edited, replace(channel.view.changed[25], text="edited", rev=41)])
+    screens.tell()
+    account.close()
+    (timeline,) = [each for each in told if isinstance(each, TimelineChanged)]
+    (thread,) = [each for each in told if isinstance(each, ThreadChanged)]
+    assert [line.seq for line in timeline.upserts] == [25]
+    assert [line.seq for line in thread.change.upserts] == [15]

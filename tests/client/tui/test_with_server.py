@@ -11,6 +11,7 @@ import pytest
 from chat.client.config import ClientSettings
 from chat.client.state import Link
 from chat.client.tui.app import ChatApp
+from chat.client.tui.widgets.composer import Composer
 from chat.protocol.commands import Delete, React, Send, SetTopic
 from chat.protocol.frames import ErrorFrame
 from chat.protocol.values import Wire
@@ -60,6 +61,29 @@ async def test_a_conversation(server: ChatServer, alice: Screens) -> None:
         await alice.until(lambda: "hello alice" not in alice.screen())
         await bob.call(SetTopic(channel="#general", topic="green tea"))
         await alice.until(lambda: "#general  green tea" in alice.screen())
+
+
+@pytest.mark.feature("reading.threads")
+async def test_a_thread(server: ChatServer, alice: Screens) -> None:
+    async with Peer.signed_in(server.url, "bob") as bob:
+        await bob.join("#general")
+        first = (await bob.say("tea?")).seq
+        await bob.say("and something else")
+        await alice.until(lambda: "and something else" in alice.screen())
+        await alice.press("ctrl+up", "up", "t")
+        await alice.until(lambda: "Thread in #general" in alice.screen(), "the thread is shown")
+        composer = alice.main.query_one("#thread-composer", Composer)
+        composer.insert("green, please")
+        await alice.press("enter")
+        reply = await bob.next_event(kind="message")
+        while reply.text != "green, please":
+            reply = await bob.next_event(kind="message")
+        assert (reply.reply_to, reply.thread, reply.mentions) == (first, first, ("bob",))
+        await bob.call(Send(channel="#general", text="here it is", reply_to=reply.seq))
+        await alice.until(lambda: alice.screen().count("here it is") == 2, "in both places")
+        await alice.until(lambda: "↳ 2 replies" in alice.screen(), "they are counted")
+        await alice.press("escape")
+        await alice.until(lambda: "Thread in #general" not in alice.screen(), "it is closed")
 
 
 async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:

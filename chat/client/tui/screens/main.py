@@ -68,9 +68,10 @@ class MainScreen(Screen[None]):
         & #prompt {
             width: 2;
             padding-left: 1;
-            color: $text-primary;
+            color: $foreground 40%;
             text-style: bold;
         }
+        & #writing:focus-within #prompt { color: $text-primary; }
         & #writing Composer { width: 1fr; }
         & Timeline { height: 1fr; }
     }

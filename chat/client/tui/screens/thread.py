@@ -58,9 +58,10 @@ class ThreadSide(Vertical):
         & #thread-prompt {
             width: 2;
             padding-left: 1;
-            color: $text-primary;
+            color: $foreground 40%;
             text-style: bold;
         }
+        & #thread-writing:focus-within #thread-prompt { color: $text-primary; }
         & #thread-writing Composer { width: 1fr; }
 
         &.-stacked { width: 100%; max-width: 100%; height: 1fr; border-left: none; }
