@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from chat.client.config import ClientSettings
+from chat.client.config import ClientSettings, Server
 from chat.client.state import Link
 from chat.client.tui.app import ChatApp
 from chat.client.tui.widgets.composer import Composer
@@ -156,3 +157,65 @@ async def test_a_server_that_goes_away_and_comes_back(server: ChatServer, alice:
     await alice.until(lambda: desk.connection.link is Link.ONLINE)
     await alice.until(lambda: desk.recent("#general").latest("alice"), "it was sent")
     assert alice.screen().count("for later") == 1
+
+
+@pytest.mark.feature("around.servers")
+async def test_one_of_two_servers_is_killed_and_comes_back(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    tea, work = start_server("--server-name", "Tea"), start_server("--server-name", "Work")
+    further = (Server(url=work.url, name="al"),)
+    app = ChatApp(ClientSettings(name="alice", url=tea.url, servers=further, data=tmp_path / "me"))
+    async with (
+        Peer.signed_in(tea.url, "bob") as bob,
+        Peer.signed_in(work.url, "eve") as eve,
+        both_in(app) as screens,
+    ):
+        await bob.join("#general")
+        await eve.join("#general")
+        assert here(screens) == ("Tea", "#general")
+        await eve.say("@al are you there?")
+        await screens.press("alt+a")
+        await screens.until(lambda: "are you there?" in screens.screen())
+        assert here(screens) == ("Work", "#general")
+
+        tea.kill()
+        await screens.until(lambda: "Tea                  ○" in screens.screen())
+        await screens.type("yes", "enter")
+        while (answer := await eve.next_event(kind="message")).text != "yes":
+            pass
+        assert answer.author == "al"
+        assert "no server" not in screens.screen(), "what is in front is not disturbed"
+
+        await screens.press("alt+1")
+        await screens.type("for later", "enter")
+        await screens.until(lambda: "for later" in screens.screen())
+        await screens.press("alt+2")
+        tea.start()
+        async with Peer.signed_in(tea.url, "carol") as carol:
+            await carol.join("#general")
+            await screens.until(lambda: "Tea                  ●" in screens.screen(), "it is back")
+            await screens.press("alt+1")
+            await screens.until(
+                lambda: screens.conversation.desk.recent("#general").latest("alice"), "it was sent"
+            )
+
+
+@asynccontextmanager
+async def both_in(app: ChatApp) -> AsyncIterator[Screens]:
+    try:
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            screens = Screens(app, pilot)
+            seats = screens.main.seats
+            await screens.until(
+                lambda: all(seat.conversation.desk.current for seat in seats), "in #general on both"
+            )
+            yield screens
+    finally:
+        app.cores.stop(5.0)
+
+
+def here(screens: Screens) -> tuple[str, str | None]:
+    """Return the server and the channel that are shown."""
+    seat = screens.main.seats.front
+    return seat.title, seat.conversation.desk.current
