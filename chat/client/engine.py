@@ -257,7 +257,7 @@ class Engine:
 
     def refused_name(self, error: CommandError) -> str:
         """Say what to do about a refused hello."""
-        return explain_refusal(self._settings.name, error)
+        return explain_refusal(self._settings, error)
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Tell the screens how the connection is."""

@@ -43,13 +43,15 @@ def keep_welcome(server: str, settings: ClientSettings, welcome: Welcome) -> Non
         places.tokens.put(server, settings.name, welcome.token)
 
 
-def explain_refusal(name: str, error: CommandError) -> str:
-    """Say why the server does not let `name` in, and what to do."""
+def explain_refusal(settings: ClientSettings, error: CommandError) -> str:
+    """Say why the server does not let this name in, and what to do."""
+    name = settings.name
+    again = f"chat-client --url {settings.url} --name"
     if error.code is ErrorCode.BAD_TOKEN:
         return (
             f"the name {name} belongs to somebody else on this server. Choose another: "
-            "chat-client --name NAME. If it is yours, ask the server's operator for a token "
-            f"(chat-server token {name}), save it in a file, and start: chat-client --name {name} "
+            f"{again} NAME. If it is yours, ask the server's operator for a token "
+            f"(chat-server token {name}), save it in a file, and start: {again} {name} "
             "--token-file FILE"
         )
     if error.code is ErrorCode.UNSUPPORTED_VERSION:

@@ -10,7 +10,7 @@ from chat.client.followed import Followed
 from chat.client.state import Message, is_for
 from chat.text import fold, is_direct
 
-__all__ = ["Unread", "Waiting", "Why", "unread_of"]
+__all__ = ["Unread", "Waiting", "Why", "unread_of", "urgency"]
 
 Why = Literal["mention", "reply", "direct", "message"]
 _MOST = 300  # of one channel: whoever is further behind reads on there
@@ -39,7 +39,12 @@ def unread_of(account: Account) -> tuple[Unread, ...]:
     mine = [each for each in account.channels.values() if each.is_member and _calls(each)]
     found = [_of(account, channel) for channel in sorted(mine, key=lambda each: each.order)]
     waiting = [each for each in found if each.waiting]
-    return tuple(sorted(waiting, key=lambda each: min(_WEIGHT[one.why] for one in each.waiting)))
+    return tuple(sorted(waiting, key=urgency))
+
+
+def urgency(unread: Unread) -> int:
+    """Return the place of a channel's most urgent message among all reasons; 0 comes first."""
+    return min(_WEIGHT[each.why] for each in unread.waiting)
 
 
 def _calls(channel: Followed) -> bool:

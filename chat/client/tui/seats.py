@@ -12,7 +12,7 @@ from itertools import count
 from urllib.parse import urlsplit
 
 from chat.client.config import ClientSettings, check_url
-from chat.client.inbox import Unread
+from chat.client.inbox import Unread, urgency
 from chat.client.tui.bench import Refused
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
@@ -209,7 +209,8 @@ class Seats:
                 for unread in await answer(seat.conversation.core.inbox()):
                     found[Spot(seat.key, unread.channel)] = unread
         if found:
-            self.front.conversation.view.list_unread(found)
+            ordered = sorted(found.items(), key=lambda each: urgency(each[1]))
+            self.front.conversation.view.list_unread(dict(ordered))
         else:
             self.front.conversation.view.say("Nothing unread.")
 

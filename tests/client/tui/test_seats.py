@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -77,6 +78,7 @@ async def test_each_server_is_a_group_that_tells_how_it_is_connected(both: Both)
     await both.desktop.press("alt+3")
     await both.desktop.until(lambda: "no route" in both.desktop.screen())
     assert "#general of work" in both.desktop.screen(), "its channels stay readable"
+    assert re.search("offline.* · +work", both.desktop.screen()), "the status bar tells whose"
     await both.desktop.press("alt+1")
     await both.desktop.until(lambda: not both.desktop.main.query_one(Banner).display)
 
@@ -162,8 +164,9 @@ async def test_the_inbox_spans_all_and_each_marks_its_own(both: Both) -> None:
     both.work.unread = (Unread("#general", (Waiting(said(1, "eve", "now!"), "mention"),), 0),)
     await desktop.press("alt+i")
     await desktop.until(lambda: "#green · tea" in desktop.screen())
-    assert "#general · work" in desktop.screen()
-    await desktop.press("down", "r")
+    shown = desktop.screen()
+    assert shown.index("#general · work") < shown.index("#green · tea"), "mentions come first"
+    await desktop.press("r")
     await desktop.until(lambda: ("#general", 1) in both.work.asked("mark"))
     assert ("#green", 1) not in both.tea.asked("mark")
     await desktop.press("enter")

@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.state import ChannelInfo
+from chat.client.state import ChannelInfo, Link
 from chat.client.tui.completing import Sources
 from chat.client.tui.desk import Desk, title_of
 from chat.client.tui.plain import line
@@ -58,6 +58,8 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     draw_context(screen.query_one(ContextBar), conversation.sheet)
     status = screen.query_one(StatusBar)
     status.connection, status.user = desk.connection, desk.user
+    online = desk.connection.server if desk.connection.link is Link.ONLINE else ""
+    status.server = seats.title_beside(seats.front.key) or online
     status.status, status.remaining = conversation.status, desk.retry_in
     status.calls = conversation.calling.note
     composer = screen.query_one(Composer)

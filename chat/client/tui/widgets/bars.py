@@ -192,6 +192,7 @@ class StatusBar(Widget):
 
     connection: reactive[ConnectionChanged] = reactive(ConnectionChanged(Link.CONNECTING))
     user: reactive[str] = reactive("")
+    server: reactive[str] = reactive("")
     status: reactive[str] = reactive("online")
     calls: reactive[str] = reactive("")
     """What is to be known of calls: that there are none now."""
@@ -228,6 +229,6 @@ class StatusBar(Widget):
         parts = [Content.assemble((sign, colour), " ", text)]
         if self.user:
             parts.append(line(self.user, "bold"))
-        if self.connection.server and self.connection.link is Link.ONLINE:
-            parts.append(line(self.connection.server, "$foreground 60%"))
+        if self.server:
+            parts.append(line(self.server, "$foreground 60%"))
         return Content.styled("  ·  ", "$foreground 40%").join(parts)
