@@ -132,7 +132,7 @@ class Outlet:
 
         Only a peer that awaits answers has it wait: event and `ok` leave in one write.
         """
-        if self.answers_due or self.is_paused or self._piece is not None:
+        if self.answers_due or self.is_paused or self._piece is not None or self._queue.size:
             self.send(frame)
         else:
             self._write(frame)

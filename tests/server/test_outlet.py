@@ -76,7 +76,8 @@ async def test_what_need_not_wait_is_written_at_once_and_in_order(bench: Bench) 
     assert bench.pipe.writes == [b"a"]
     bench.outlet.send(b"b")
     bench.outlet.send_now(b"c")
-    assert await bench.turn() == [b"a", b"bc"]
+    bench.outlet.send_now(b"d")
+    assert await bench.turn() == [b"a", b"bcd"]
 
 
 async def test_who_awaits_an_answer_gets_it_in_the_same_write(bench: Bench) -> None:
