@@ -10,6 +10,7 @@ from chat.client.slash import COMMANDS
 from chat.client.tui.app import key_rows, keys_table
 from chat.client.tui.keymap import problems
 from chat.client.tui.keys import key_label
+from chat.client.tui.screens.help import together
 from tests.client.tui.conftest import Desktop, Open
 from tests.client.tui.fakes import info
 
@@ -53,11 +54,12 @@ async def test_every_action_of_ours_is_bound_with_an_id(desktop: Desktop) -> Non
 
 
 async def test_help_lists_all_keys_and_commands(open_desktop: Open) -> None:
-    async with open_desktop(info("#general"), size=(100, 140)) as desktop:
+    async with open_desktop(info("#general"), size=(100, 200)) as desktop:
         await desktop.press("f1")
         await desktop.until(lambda: "Commands" in desktop.screen())
         page = desktop.screen()
-        assert all(row.help in page for row in key_rows())
+        assert all(row.help in page for row in together(key_rows()))
+        assert "Alt+1 … Alt+9" in page
         assert all(row.usage in page for row in COMMANDS)
         await desktop.press("escape")
         await desktop.until(lambda: desktop.app.screen is desktop.main)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import groupby
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -15,9 +18,10 @@ from textual.widgets import Static
 from chat.client.slash import COMMANDS
 from chat.client.tui.keys import KeyRow
 
-__all__ = ["HelpScreen"]
+__all__ = ["HelpScreen", "together"]
 
 _COLUMN = 25
+_DIGIT = re.compile(r"\d")
 
 
 class HelpScreen(ModalScreen[None]):
@@ -57,14 +61,15 @@ class HelpScreen(ModalScreen[None]):
             yield Static(self._page(), markup=False)
 
     def _page(self) -> Content:
+        room = min(84, self.app.size.width * 96 // 100) - 4
         parts: list[Content] = []
         for group in dict.fromkeys(row.group for row in self._keys):
+            found = together([row for row in self._keys if row.group == group])
             parts.append(Content.styled(group, "bold $text-primary"))
-            found = [row for row in self._keys if row.group == group]
-            parts += _table([(", ".join(row.keys), row.help, row.id) for row in found], _COLUMN)
+            parts += _table([(", ".join(row.keys), row.help, row.id) for row in found], room)
             parts.append(Content(""))
         parts.append(Content.styled("Commands", "bold $text-primary"))
-        parts += _table([(row.usage, row.help, "") for row in COMMANDS], _COLUMN)
+        parts += _table([(row.usage, row.help, "") for row in COMMANDS], room)
         parts += [
             Content(""),
             Content("Two slashes send a text that begins with one. Esc closes this page."),
@@ -73,15 +78,44 @@ class HelpScreen(ModalScreen[None]):
         return Content("\n").join(parts)
 
 
-def _table(rows: list[tuple[str, str, str]], column: int) -> list[Content]:
-    return [
-        Content.assemble(
-            "  ",
-            (left.ljust(column), "bold"),
-            " ",
-            (middle, "$foreground 80%"),
-            ("  " if right else "", ""),
-            (right, "$foreground 45%"),
-        )
-        for left, middle, right in rows
-    ]
+def together(rows: Sequence[KeyRow]) -> list[KeyRow]:
+    """Return rows with one for all neighbours that differ in a digit only, from first to last."""
+    found: list[KeyRow] = []
+    for _, run in groupby(rows, lambda row: _DIGIT.sub("0", f"{row.keys} {row.help} {row.id}")):
+        first, *others = run
+        if others and _DIGIT.search(first.id):
+            last = others[-1]
+            keys = (f"{first.keys[0]} … {last.keys[0]}",)
+            ends = " … ".join(_DIGIT.findall(first.help + last.help))
+            what = _DIGIT.sub(ends, first.help)
+            found.append(KeyRow(first.group, keys, what, f"{first.id} … {last.id}"))
+        else:
+            found += [first, *others]
+    return found
+
+
+def _table(rows: Sequence[tuple[str, str, str]], room: int) -> list[Content]:
+    """Return rows of three columns: what is wrapped stays in its own, the last is at the right."""
+    column = min(_COLUMN, room * 2 // 5)
+    lines: list[Content] = []
+    for left, middle, right in rows:
+        parts = wrap(middle, room - column - 3)
+        if len(left) > column:
+            lines.append(Content.assemble("  ", (left, "bold")))
+            left = ""
+        if right and len(parts[-1]) + len(right) + 2 > room - column - 3:
+            parts.append("")
+        for part in parts:
+            space = room - column - 3 - len(part)
+            name = right.rjust(space) if part is parts[-1] else ""
+            lines.append(
+                Content.assemble(
+                    "  ",
+                    (left.ljust(column), "bold"),
+                    " ",
+                    (part, "$foreground 80%"),
+                    (name, "$foreground 45%"),
+                )
+            )
+            left = ""
+    return lines

@@ -66,7 +66,9 @@ class Inbox(ModalScreen[tuple[Spot, int] | None]):
         }
         & .option-list--option-disabled { color: $foreground; }
         & VerticalScroll {
-            height: 5;
+            height: auto;
+            min-height: 1;
+            max-height: 25%;
             margin-top: 1;
             padding: 0 1;
             background: $surface;

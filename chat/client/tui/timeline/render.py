@@ -244,7 +244,7 @@ class Renderer:
         return flow(
             [
                 Piece(reason, self.palette["failed"]),
-                Piece("   r\xa0retry · x\xa0discard", self.palette["failed-hint"]),
+                Piece("   r\xa0retry\xa0·\xa0x\xa0discard", self.palette["failed-hint"]),
             ],
             self.column,
         )

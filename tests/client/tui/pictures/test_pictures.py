@@ -1,0 +1,189 @@
+"""How whole screens look, by feature: the conversation in all sizes and colours; the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from chat.client.inbox import Unread, Waiting
+from chat.client.state import (
+    ChannelInfo,
+    ChannelsChanged,
+    ConnectionChanged,
+    Delivery,
+    Link,
+    MembersChanged,
+    Message,
+    TimelineChanged,
+    TypingChanged,
+)
+from chat.client.tui.themes import by_name
+from chat.client.tui.timeline import render
+from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.fakes import info, said
+from tests.client.tui.pictures.picture import assert_looks
+
+SIZES = ((60, 16), (80, 24), (140, 40))
+CODE = "the retry is only this:\n```python\nwhile not acknowledged:\n    await append(message)\n```"
+WIDE = "👩‍👩‍👧 🇩🇪 👍🏽 · 日本語の文 · é ñ · مرحبا · שלום"
+CHANNELS: tuple[ChannelInfo, ...] = (
+    info("#general", head=12, read=9, topic="All that concerns 全員 of us 🍵"),
+    info("#ops", head=4, unread=3, mentions=1),
+    info("#tea", head=80, unread=12, draft="Darjeel"),
+    info("#家-🏠", head=2, failed=1),
+    info("@alice,me", head=4, unread=1),
+    info("@bob,carol,me", head=9),
+)
+PAGE: tuple[Message, ...] = (
+    said(1, "alice", "", kind="join"),
+    said(2, "alice", "Morning! Who broke the build?"),
+    said(3, "bob", "Not me. But the log of `#ops` tells: *disk full*, **twice**."),
+    said(4, "alice", "And nothing was lost?", reply_to=3),
+    said(
+        5,
+        "bob",
+        "Nothing, every `ok` was on disk.",
+        reactions=(("🎉", ("alice", "me")), ("👍🏽", ("carol",))),
+    ),
+    said(6, "bob", CODE),
+    said(7, "me", "I unplugged the router in the middle of a sentence", edited=True),
+    said(8, "me", "and here it is, sent by itself when the cable was back"),
+    said(9, "carol", WIDE),
+    said(10, "carol", "", erased=True),
+    said(11, "carol", "@me see https://example.org/postmortem when you are up", mentions=("me",)),
+    said(12, "dave", "pours tea for everybody", me=True),
+    replace(said(13, "me", "on its way", cid="a", delivery=Delivery.PENDING), seq=None),
+    replace(
+        said(14, "me", "too long", cid="b", delivery=Delivery.FAILED, reason="no more than 8000"),
+        seq=None,
+    ),
+)
+MEMBERS = (
+    ("alice", "owner", "online"),
+    ("bob", "member", "away"),
+    ("carol", "member", "busy"),
+    ("dave", "member", "offline"),
+    ("me", "member", "online"),
+)
+
+
+class SomeDay(date):
+    """A calendar that stands still."""
+
+    @classmethod
+    def today(cls) -> SomeDay:
+        return cls(2026, 6, 1)
+
+
+@pytest.fixture(autouse=True)
+def _one_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let it be the same day and hour everywhere."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        patch.setattr(render, "date", SomeDay)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+async def talk(desktop: Desktop, theme: str = "dark") -> None:
+    """Let there be a conversation."""
+    desktop.app.theme = by_name(theme)
+    desktop.composer.cursor_blink = False
+    desktop.core.pages["#general"] = PAGE
+    desktop.core.open_channel("#general")
+    desktop.core.tell(
+        MembersChanged("#general", MEMBERS, 5), TypingChanged("#general", ("bob", "carol"))
+    )
+    await desktop.until(lambda: "too long" in desktop.screen(), "the conversation shows")
+    await desktop.pilot.pause()
+
+
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [*((size, "dark") for size in SIZES), ((80, 24), "light"), ((80, 24), "mono")],
+)
+async def test_a_conversation(open_desktop: Open, size: tuple[int, int], theme: str) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop, theme)
+        assert_looks(desktop.app, f"conversation-{size[0]}x{size[1]}-{theme}")
+
+
+async def test_choosing_a_message(open_desktop: Open) -> None:
+    async with open_desktop(*CHANNELS) as desktop:
+        await talk(desktop)
+        await desktop.press("ctrl+up", "up", "up")
+        assert_looks(desktop.app, "choosing-80x24-dark")
+
+
+async def test_answering_with_an_offer(open_desktop: Open) -> None:
+    async with open_desktop(*CHANNELS) as desktop:
+        await talk(desktop)
+        await desktop.press("ctrl+up", "up", "up", "up", "r")
+        await desktop.type("I looked, @c")
+        await desktop.until(lambda: "carol" in desktop.screen().splitlines()[19], "an offer")
+        assert_looks(desktop.app, "answering-80x24-dark")
+
+
+@pytest.mark.parametrize("size", SIZES[:2])
+async def test_the_switcher(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop)
+        await desktop.press("ctrl+k", "t", "e")
+        await desktop.until(lambda: "tea" in desktop.screen(), "what fits")
+        assert_looks(desktop.app, f"switcher-{size[0]}x{size[1]}-dark")
+
+
+@pytest.mark.parametrize("size", SIZES[:2])
+async def test_help(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop)
+        await desktop.press("f1")
+        assert_looks(desktop.app, f"help-{size[0]}x{size[1]}-dark")
+
+
+@pytest.mark.parametrize("size", SIZES[:2])
+async def test_the_inbox(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop)
+        ops = [said(n, "carol", f"the disk is back, part {n}", "#ops") for n in (2, 3, 4)]
+        direct = said(4, "alice", "lunch at noon? 日本語 or そば", "@alice,me")
+        desktop.core.unread = (
+            Unread("#ops", (Waiting(ops[0], "mention"), Waiting(ops[1], "message")), 0),
+            Unread("@alice,me", (Waiting(direct, "direct"),), 0),
+            Unread("#tea", (Waiting(said(80, "bob", "cup 80", "#tea"), "message"),), 11),
+        )
+        await desktop.press("alt+i")
+        await desktop.until(lambda: "part 2" in desktop.screen(), "it lists what waits")
+        assert_looks(desktop.app, f"inbox-{size[0]}x{size[1]}-dark")
+
+
+async def test_nothing_yet(open_desktop: Open) -> None:
+    async with open_desktop() as desktop:
+        desktop.composer.cursor_blink = False
+        desktop.core.tell(ConnectionChanged(Link.ONLINE, user="me", server="test"))
+        desktop.core.tell(ChannelsChanged(()))
+        await desktop.until(lambda: "no channel" in desktop.screen(), "it says what to do")
+        assert_looks(desktop.app, "nothing-yet-80x24-dark")
+
+
+async def test_no_connection(open_desktop: Open) -> None:
+    async with open_desktop(*CHANNELS) as desktop:
+        await talk(desktop)
+        trouble = "The name me is taken: choose another, or give its token."
+        desktop.core.tell(ConnectionChanged(Link.REFUSED, trouble, user="me"))
+        await desktop.until(lambda: "taken" in desktop.screen(), "it says why")
+        assert_looks(desktop.app, "refused-80x24-dark")
+
+
+async def test_reading_back(open_desktop: Open) -> None:
+    async with open_desktop(*CHANNELS, size=(100, 24)) as desktop:
+        await talk(desktop)
+        await desktop.press("pageup")
+        desktop.core.tell(TimelineChanged("#general", upserts=(said(13, "dave", "more"),)))
+        await desktop.until(lambda: "below" in desktop.screen(), "more is below")
+        assert_looks(desktop.app, "reading-back-100x24-dark")
