@@ -65,6 +65,15 @@ def test_a_burst_rings_once_and_once_more() -> None:
     desk.close()
 
 
+def test_what_was_seen_as_it_came_is_not_told_later() -> None:
+    desk = Desk()
+    desk.hear(OPS, Called("#general", "bob", "seen"), OPS)
+    desk.conversation.reading.watched(False)
+    desk.now += SPACING
+    assert desk.hear(OPS)[1:] == [Call("2 new in #ops", "bob: it burns")]
+    desk.close()
+
+
 @pytest.mark.parametrize("command", ["/dnd", "/dnd on", "/dnd 5", "/busy"])
 def test_who_does_not_want_to_be_disturbed_is_not(command: str) -> None:
     desk = Desk()
