@@ -24,7 +24,7 @@ from chat.protocol.commands import Hello
 from chat.protocol.frames import ErrorFrame, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
-from tests.serving import PATIENCE, ChatServer, Peer, eventually
+from tests.serving import PATIENCE, ChatServer, Peer
 
 NOBODY_EXEMPT = ("--exempt-address", "192.0.2.0/24")
 SOMEBODY_ELSE = ("127.0.0.2", 0)
@@ -236,29 +236,27 @@ async def test_a_peer_that_never_reads_is_cut_however_little_waits_for_it(
 ) -> None:
     server = start_server(
         *("--write-timeout", "1", "--heartbeat", "2", "--close-timeout", "0.5"),
-        *("--queue-bytes", str(64 * 1024 * 1024)),
+        *("--queue-bytes", str(64 * 1024 * 1024), "--limits.text", "50000"),
         *("--limits.rate", "100000", "--limits.burst", "100000"),
     )
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
-        before = server.health()["connections"]
         with socket.socket() as stalled:
             stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             stalled.connect(("127.0.0.1", server.port))
             _sign_in_by_hand(stalled, "stalled")
-            gone = threading.Event()
-            pinging = threading.Thread(target=_ping, args=(stalled, gone, at_a_time), daemon=True)
+            await alice.next(Event, lambda event: event.author == "stalled")
+            pinging = threading.Thread(target=_ping, args=(stalled, at_a_time), daemon=True)
             pinging.start()
-            eventually(lambda: server.health()["connections"] == before + 1, "it is there")
             sent, deadline = 0, time.monotonic() + PATIENCE
-            while server.health()["connections"] > before:
+            while pinging.is_alive():
                 assert time.monotonic() < deadline, "the peer that never reads was not cut"
-                await alice.settle()  # or alice would be the one who is cut, for her silence
-                if sent < 4_000:  # about 16 MB: less than its queue holds
-                    await asyncio.gather(*(alice.say("x" * 4_000) for _ in range(200)))
-                    sent += 200
-            gone.set()
-            pinging.join(PATIENCE)
+                if sent < 320:  # about 16 MB: less than its queue holds
+                    await asyncio.gather(*(alice.say("x" * 50_000) for _ in range(20)))
+                    sent += 20
+                else:
+                    await alice.settle()
+        assert server.health()["connections"] == 1
         texts = [event for event in alice.kept(Event) if event.kind == "message"]
         assert len(texts) == sent
 
@@ -276,10 +274,11 @@ def _sign_in_by_hand(peer: socket.socket, name: str) -> None:
         peer.sendall(bytes([0x81, 0x80 | len(data)]) + bytes(4) + data)
 
 
-def _ping(peer: socket.socket, gone: threading.Event, at_a_time: int) -> None:
+def _ping(peer: socket.socket, at_a_time: int) -> None:
     """Show signs of life, and read so many bytes with each, until the connection is over."""
     try:
-        while not gone.wait(0.1):
+        while True:
+            time.sleep(0.1)
             peer.sendall(b"\x89\x80\0\0\0\0")
             peer.recv(at_a_time)
     except OSError:

@@ -60,7 +60,8 @@ async def test_every_field_shows_as_plain_text(open_desktop: Open, field: str) -
         await desktop.until(lambda: desktop.conversation.desk.current)
         name = channels[0].name
         if field == "member":
-            core.tell(MembersChanged(name, ((EVIL, EVIL, EVIL), (EVIL, "owner", "online")), 2))
+            evil = f"\x1b[2J{EVIL}"  # at its beginning: names are cut where the list ends
+            core.tell(MembersChanged(name, ((evil, evil, evil), (evil, "owner", "online")), 2))
         if field == "typing":
             core.tell(TypingChanged(name, (EVIL,)))
         if field == "banner":
@@ -69,7 +70,8 @@ async def test_every_field_shows_as_plain_text(open_desktop: Open, field: str) -
             core.tell(ConnectionChanged(Link.ONLINE, user="me", server=EVIL))
         if field == "user":
             core.tell(ConnectionChanged(Link.ONLINE, user=EVIL, server="home"))
-        shown = SHOWN[:11] if field in ("channel", "direct", "member") else SHOWN
+        shown = SHOWN[:11] if field in ("channel", "direct") else SHOWN
+        shown = "␛[2J[/b]" if field == "member" else shown
         await desktop.until(lambda: shown in desktop.screen(), f"{field} is shown")
         painted(desktop)
         assert desktop.app.is_running
