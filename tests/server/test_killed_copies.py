@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -22,14 +24,20 @@ MOMENTS = [2, pytest.param(80, marks=[pytest.mark.long, pytest.mark.timeout(900)
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
 
 
+Moment = tuple[str, int]
+"""A system call: its name, and the how-manieth of that name it is."""
+
+
 def traced(
-    server: ChatServer, trace: Path, command: str, file: Path, *, kill_at: int | None = None
-) -> int:
-    """Run `chat-server COMMAND FILE`, killed at its call number `kill_at`; return how it ended."""
-    inject = () if kill_at is None else ("-e", f"inject={CALLS}:signal=SIGKILL:when={kill_at}")
+    server: ChatServer, trace: Path, command: str, file: Path, *, kill_at: Moment | None = None
+) -> None:
+    """Run `chat-server COMMAND FILE` to its end, or until it is killed as that call begins."""
+    inject: tuple[str, ...] = ()
+    if kill_at is not None:
+        inject = ("-e", f"inject={kill_at[0]}:signal=SIGKILL:when={kill_at[1]}")
     done = subprocess.run(
         [
-            *("strace", "-f", "--seccomp-bpf", "-o", str(trace), "-e", f"trace={CALLS}", *inject),
+            *("strace", "-f", "-o", str(trace), "-e", f"trace={CALLS}", *inject),
             *server.command(command, str(file), "--data", str(server.data)),
         ],
         capture_output=True,
@@ -38,16 +46,20 @@ def traced(
         timeout=60,
         check=False,
     )
-    assert kill_at is not None or done.returncode == 0, done.stderr
-    return done.returncode
+    assert done.returncode == (0 if kill_at is None else -signal.SIGKILL), done.stderr
 
 
-def moments(trace: Path, count: int) -> list[int]:
-    """Return numbers of calls to be killed at: those that change names, and some between them."""
-    calls = [line for line in trace.read_text().splitlines() if re.match(r"\d+ +[a-z0-9]+\(", line)]
-    naming = [n for n, line in enumerate(calls, 1) if re.search(r" (rename|link)\(.*= 0", line)]
-    between = [round(len(calls) * part / (count + 1)) for part in range(1, count + 1)]
-    return sorted({*naming, *between})
+def moments(trace: Path, count: int) -> list[Moment]:
+    """Return calls to be killed at: all that change names, and some between them."""
+    calls: list[tuple[Moment, bool]] = []
+    seen: Counter[str] = Counter()
+    for line in trace.read_text().splitlines():
+        if match := re.match(r"\d+ +([a-z0-9]+)\(.*= (-?\d+)", line):
+            name, result = match[1], int(match[2])
+            seen[name] += 1
+            calls.append(((name, seen[name]), name in ("rename", "link") and result == 0))
+    between = {len(calls) * part // (count + 1) for part in range(1, count + 1)}
+    return [call for n, (call, is_naming) in enumerate(calls) if is_naming or n in between]
 
 
 def contents(file: Path) -> tuple[list[str], str]:
