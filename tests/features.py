@@ -59,6 +59,12 @@ FEATURES: tuple[Feature, ...] = (
         "all that is unread, mentions and answers first, read without marking",
         "`Alt+I`, `/inbox`",
     ),
+    Feature(
+        "reading.search",
+        "full-text search over all one may read, by words, phrases, prefixes, people, places and "
+        "times; there and back",
+        "`Alt+S`, `/search`",
+    ),
     Feature("reading.mark", "mark one channel read, or all", "`/mark`, `/mark all`"),
     Feature(
         "reading.seen",
@@ -157,6 +163,7 @@ FEATURES: tuple[Feature, ...] = (
 )
 
 WISHES: tuple[Wish, ...] = (
+    Wish("search beyond the lines that happen to be loaded", ("reading.search",)),
     Wish("history after an absence, without holes", ("reading.gaps",)),
     Wish("what I have read, in step on every device", ("reading.sync",)),
     Wish(

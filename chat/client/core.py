@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Literal, TypeVar
 
@@ -22,8 +22,17 @@ from chat.client.preferences import Wish
 from chat.client.session import Offline
 from chat.client.state import Update
 from chat.client.updates import Updates
-from chat.protocol.commands import BaseCommand, Channels, History, Join, Leave, SetTopic, Who
-from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page
+from chat.protocol.commands import (
+    BaseCommand,
+    Channels,
+    History,
+    Join,
+    Leave,
+    Search,
+    SetTopic,
+    Who,
+)
+from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
 from chat.protocol.values import Status, Wire
 
 __all__ = ["Core", "Offline"]
@@ -159,8 +168,8 @@ class Core:
         self._post(lambda engine: engine.load_gap(channel, seq))
 
     def reach(self, channel: str, seq: int) -> Future[bool]:
-        """Load a message that is on this computer, and what is around it; whether it is there."""
-        return self._look_up(lambda engine: engine.reach(channel, seq))
+        """Load a message and what is around it, from the server if need be; whether it is there."""
+        return self._work_out(lambda engine: engine.reach(channel, seq))
 
     def open_thread(self, channel: str, seq: int) -> None:
         """Show the thread of a message, from the cache at once, then what happens in it."""
@@ -214,6 +223,10 @@ class Core:
         """List the public channels, a page at a time."""
         return self._ask(lambda _: Channels(cursor=cursor), ChannelList)
 
+    def search(self, search: Search) -> Future[Results]:
+        """Find messages in one's channels, a page at a time."""
+        return self._ask(lambda _: search, Results)
+
     def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
         """Tell the others that one is typing, or is no more; dropped while offline."""
         self._post(lambda engine: engine.ephemeral.typing(channel, state))
@@ -237,22 +250,29 @@ class Core:
     def _ask(
         self, command: Callable[[Engine], BaseCommand], kind: type[_Answer]
     ) -> Future[_Answer]:
-        future: Future[_Answer] = Future()
+        async def ask(engine: Engine) -> _Answer:
+            answer = await engine.request(command(engine))
+            assert isinstance(answer, kind)
+            return answer
 
-        async def ask(engine: Engine) -> None:
+        return self._work_out(ask)
+
+    def _work_out(self, work: Callable[[Engine], Coroutine[Any, Any, _T]]) -> Future[_T]:
+        """Have something done in the core's thread that may wait for the server."""
+        future: Future[_T] = Future()
+
+        async def run(engine: Engine) -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                answer = await engine.request(command(engine))
-                assert isinstance(answer, kind)
-                future.set_result(answer)
+                future.set_result(await work(engine))
             except asyncio.CancelledError:
                 future.set_exception(Offline("the connection was lost"))
                 raise
             except Exception as exc:  # whatever it is, it belongs to who asked
                 future.set_exception(exc)
 
-        self._post(lambda engine: engine.start(ask(engine)))
+        self._post(lambda engine: engine.start(run(engine)))
         return future
 
     def _look_up(self, query: Callable[[Engine], _T]) -> Future[_T]:

@@ -320,13 +320,15 @@ class Engine:
             return
         self._screens.edges(channel)
 
-    def reach(self, name: str, seq: int) -> bool:
-        """Show a line, some above it and all below; return whether it is at hand."""
+    async def reach(self, name: str, seq: int) -> bool:
+        """Show a line, some above it and all that is known below; return whether it is there."""
         channel = self.account.channels.get(name)
         if channel is None:
             return False
         if channel.shown_from is None:
             self.open_channel(name)
+        if channel.view.coverage.around(seq) is None and self._following and channel.view.epoch:
+            await self._following.fetch(channel, seq)
         lines, channel.shown_from = lines_down_to(self.account, channel, seq)
         self._screens.lines(channel, lines)
         self._screens.edges(channel)

@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 MARK_DELAY = 0.2
+_BELOW = 50
 
 
 class Following:
@@ -276,6 +277,11 @@ class Following:
             channel.is_loading = True
             self._tasks.start(self._read_back(channel, seq))
 
+    async def fetch(self, channel: Followed, seq: int) -> None:
+        """Read the page that a message lies in, with some lines below it."""
+        channel.is_loading = True
+        await self._read_back(channel, min(seq + _BELOW, channel.view.position + 1))
+
     async def _read_back(self, channel: Followed, before: int) -> None:
         view = channel.view
         view.asked()
@@ -283,7 +289,7 @@ class Following:
             page = await self._page(History(channel=channel.name, before=before, limit=PAGE))
             if page.epoch == view.epoch:
                 change = view.apply_before(page, before)
-                if channel.shown_from is not None and before <= channel.shown_from:
+                if channel.shown_from is not None and before == channel.shown_from:
                     channel.shown_from = 1 if page.complete else page.items[0].seq
                 self._screens.lines(channel, change.lines)
                 self._account.count_again(channel)

@@ -174,6 +174,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("inbox", (), "list what is unread in all channels", "/inbox"),
     Command(
+        "search",
+        (Argument("QUERY", Kind.TEXT, optional=True),),
+        "find messages: words, a phrase in quotes, begin*, from: in: before: after: has:link",
+        '/search "release notes" from:bob in:#tea after:2026-11-01',
+        ("find",),
+    ),
+    Command(
         "peek",
         (_CHANNEL_OR_HERE,),
         "look at a channel without marking it as read; again: read it",

@@ -14,7 +14,9 @@ from chat.client.tui.bench import Pane, Refused, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import Desk, title_of
+from chat.client.tui.finding import Finding
 from chat.client.tui.listings import AddRows
+from chat.client.tui.local_time import local_time
 from chat.client.tui.port import CorePort
 from chat.client.tui.seats import Seats
 from chat.client.tui.spots import Spot
@@ -206,6 +208,18 @@ class Voice:
                 f"{each.message.author} in {name}: {printable_line(each.message.text)}"
                 for each in unread.waiting
             )
+
+    def list_found(self, finding: Finding, conversation: Conversation) -> None:
+        """Say what was found, the newest last."""
+        if not finding.query:
+            raise Refused("Write what to look for: /search WORDS.")
+        self._say(
+            f"{hit.author} in {printable_line(hit.channel)}, {local_time(hit.ts):%d %b %Y %H:%M}: "
+            f"{printable_line(hit.snippet)}"
+            for hit in reversed(finding.hits)
+        )
+        more = "" if finding.is_complete else " There are more: add words, or before:DAY."
+        self._say([f"{len(finding.hits)} found.{more}"])
 
     def redraw(self, conversation: Conversation) -> None:
         """Do nothing: what was said stays."""

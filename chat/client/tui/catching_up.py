@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chat.client.tui import listings
+from chat.client.tui.finding import Finding
 from chat.client.tui.listings import answer
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class CatchingUp:
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
+        self.finding = Finding(conversation.core)
 
     def jump(self, channel: str, seq: int) -> None:
         """Show a message in the middle of its channel."""
@@ -30,7 +32,9 @@ class CatchingUp:
             is_there = await answer(here.core.reach(channel, seq))
             here.take_in(here.core.drain())
             if channel == here.desk.current and not (is_there and here.view.choose(seq)):
-                here.view.say("That message is not on this computer any more.", "warning")
+                here.view.say(
+                    "That message is not on this computer, and cannot be had now.", "warning"
+                )
 
     def show_unread(self) -> None:
         """Show the first message that was unread when one came here."""
@@ -44,6 +48,17 @@ class CatchingUp:
                 await answer(here.core.reach(channel, first))
                 here.take_in(here.core.drain())
             here.view.show_unread()
+
+    def search(self, typed: str = "") -> None:
+        """Show what a search finds; without words the one before, or where to write them."""
+        self._conversation.view.run_beside(self._search(typed))
+
+    async def _search(self, typed: str) -> None:
+        here = self._conversation
+        with here.telling(f"/search {typed}"):
+            if typed:
+                await self.finding.begin(typed, here.desk.user)
+            here.view.list_found(self.finding, here)
 
     def list_pins(self, channel: str) -> None:
         """List what is pinned in a channel; choosing a message shows it."""

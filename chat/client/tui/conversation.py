@@ -28,6 +28,7 @@ from chat.client.tui.bench import Refused, Seats, severity_of
 from chat.client.tui.calling import Calling
 from chat.client.tui.catching_up import CatchingUp
 from chat.client.tui.desk import Desk
+from chat.client.tui.finding import Finding
 from chat.client.tui.listings import AddRows
 from chat.client.tui.port import CorePort
 from chat.client.tui.reading import Reading
@@ -85,6 +86,9 @@ class View(bench.View, Protocol):
 
     def list_unread(self, found: Mapping[Spot, Unread]) -> None:
         """Show what waits in all channels, to go there, or to mark it as read."""
+
+    def list_found(self, finding: Finding, conversation: Conversation) -> None:
+        """Show what was found, to go there, or where to write what to look for."""
 
     def redraw(self, conversation: Conversation) -> None:
         """Show what lies on the desk."""

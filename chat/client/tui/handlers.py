@@ -163,6 +163,11 @@ def _inbox(bench: Bench, asked: Invocation) -> None:
     bench.seats.show_inbox()
 
 
+@_handles("search")
+def _search(bench: Bench, asked: Invocation) -> None:
+    bench.catching_up.search(asked.get("query"))
+
+
 @_handles("peek")
 def _peek(bench: Bench, asked: Invocation) -> None:
     bench.catching_up.peek(_mine(bench, asked).name)

@@ -8,7 +8,8 @@ from typing import Literal, Protocol
 from chat.client.inbox import Unread
 from chat.client.preferences import Wish
 from chat.client.state import Update
-from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page
+from chat.protocol.commands import Search
+from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
 from chat.protocol.values import Status
 
 __all__ = ["CorePort"]
@@ -89,7 +90,7 @@ class CorePort(Protocol):
         """Load what is missing before `seq`."""
 
     def reach(self, channel: str, seq: int) -> Future[bool]:
-        """Load a message that is on this computer, with what is above it and all that is below.
+        """Load a message, from the server if need be, with some lines above it and what is below.
 
         The answer comes after the lines: whether the message is there.
         """
@@ -105,6 +106,9 @@ class CorePort(Protocol):
 
     def close_thread(self) -> None:
         """Tell nothing more of the thread that is open."""
+
+    def search(self, search: Search) -> Future[Results]:
+        """Find messages in one's channels, a page at a time."""
 
     def inbox(self) -> Future[tuple[Unread, ...]]:
         """Find what is unread in all channels, and on this computer."""

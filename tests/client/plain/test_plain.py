@@ -49,6 +49,18 @@ async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
         assert (await alice.next_event("#general", "message")).text == "hello"
 
 
+@pytest.mark.feature("reading.search")
+async def test_what_a_search_finds_is_said(plain: RawTerminal, server: ChatServer) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        await alice.say("where is the wombat?")
+        plain.send(b"/search wombat in:general\n")
+        plain.wait(lambda: b"1 found." in plain.output, "what was found")
+        assert re.search(rb"alice in #general, \d+ .*: where is the wombat\?", plain.output)
+        plain.send(b"/search wombat before:never\n")
+        plain.wait(lambda: b"before:" in plain.output.rpartition(b"1 found.")[2], "what is wrong")
+
+
 async def test_every_byte_is_text(plain: RawTerminal, server: ChatServer) -> None:
     """No cursor is moved, no colour is set, whatever is said."""
     async with Peer.signed_in(server.url, "alice") as alice:

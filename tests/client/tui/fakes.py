@@ -25,10 +25,12 @@ from chat.client.state import (
 from chat.client.tui.bench import Pane, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
+from chat.client.tui.finding import Finding
 from chat.client.tui.listings import AddRows
 from chat.client.tui.sheet import Sheet
 from chat.client.tui.spots import Spot
-from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page
+from chat.protocol.commands import Search
+from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
 from chat.protocol.values import Status
 from chat.text import channel_names
 
@@ -151,6 +153,9 @@ class FakeCore:
 
     def pins(self, channel: str) -> Future[Page]:
         return self._ask("pins", channel)
+
+    def search(self, search: Search) -> Future[Results]:
+        return self._ask("search", search)
 
     def channels(self, cursor: str | None = None) -> Future[ChannelList]:
         return self._ask("channels", cursor)
@@ -301,6 +306,9 @@ class FakeView:
 
     def list_unread(self, found: Mapping[Spot, Unread]) -> None:
         self.done.append(("list_unread", found))
+
+    def list_found(self, finding: Finding, conversation: Conversation) -> None:
+        self.done.append(("list_found", finding))
 
     def redraw(self, conversation: Conversation) -> None:
         pass

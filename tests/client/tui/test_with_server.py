@@ -140,6 +140,32 @@ async def test_an_inbox_leads_far_up_and_reads_nothing_on_the_way(
         await alice.until(lambda: desk.channels["#tea"].unread == 0)
 
 
+@pytest.mark.feature("reading.search")
+async def test_a_search_leads_to_what_is_not_on_this_computer(
+    server: ChatServer, alice: Screens
+) -> None:
+    """A message far above what is loaded is shown with what is around it, a gap below it."""
+    desk = alice.conversation.desk
+    async with Peer.signed_in(server.url, "bob") as bob:
+        await bob.join("#tea")
+        for number in range(400):
+            text = f"cup {number} of {'wombat' if number == 120 else 'tea'}"
+            send = Send(channel="#tea", text=text, cid=str(number))
+            while isinstance(await bob.call(send, Wire), ErrorFrame):
+                await asyncio.sleep(0.01)  # too many in a second for the server
+        await alice.type("/join tea", "enter")
+        await alice.until(lambda: desk.current == "#tea")
+        await alice.press("alt+l")
+        await alice.until(lambda: desk.current == "#general")
+        await alice.type("/search womb* from:bob", "enter")
+        await alice.until(lambda: "1 message, newest first" in alice.screen())
+        await alice.press("enter")
+        await alice.until(lambda: desk.current == "#tea" and "cup 120 of wombat" in alice.screen())
+        await alice.until(lambda: "cup 119 of tea" in alice.screen())
+        await alice.until(lambda: "cup 121 of tea" in alice.screen())
+        assert "cup 399 of tea" not in alice.screen()
+
+
 async def test_what_cannot_be_done_is_told(alice: Screens) -> None:
     await alice.type("/msg nobody hello", "enter")
     await alice.until(lambda: alice.told, "the server knows no such person")

@@ -26,6 +26,7 @@ KEYS: list[BindingType] = [
         for n in range(1, 10)
     ),
     _key("alt+i", "find('inbox')", "what is unread, in all channels", "reading.inbox"),
+    _key("alt+s", "find('search')", "search, and back to what was found", "reading.search"),
     _key("alt+k", "find('peek')", "look without marking as read, or read", "reading.peek"),
     _key("alt+u", "find('first_unread')", "to the first unread message", "reading.first_unread"),
     _key("alt+comma", "find('mention_before')", "to the mention before", "reading.mention_before"),

@@ -12,6 +12,8 @@ from chat.client.state import TimelineChanged
 from chat.client.tui.bench import Pane, Refused, Severity
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
+from chat.client.tui.desk import title_of
+from chat.client.tui.finding import Finding
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.listings import AddRows
 from chat.client.tui.screens.dialogs import pick
@@ -19,6 +21,7 @@ from chat.client.tui.screens.drawing import draw, draw_lists, window_title
 from chat.client.tui.screens.help import HelpScreen
 from chat.client.tui.screens.inbox import Inbox
 from chat.client.tui.screens.panes import Panes
+from chat.client.tui.screens.results import ResultsScreen
 from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.seats import Seats
 from chat.client.tui.spots import Spot
@@ -27,6 +30,7 @@ from chat.client.tui.threads import ThreadView
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.composer import Composer
+from chat.text import is_direct
 
 __all__ = ["ScreenView"]
 
@@ -133,6 +137,21 @@ class ScreenView:
 
         inbox = Inbox(found, self._seats.name_of, self._seats.mark)
         self._screen.app.push_screen(inbox, chosen)
+
+    def list_found(self, finding: Finding, conversation: Conversation) -> None:
+        """Show the results of a search, where one was in them."""
+
+        def title(channel: str) -> str:
+            info = conversation.desk.channels.get(channel)
+            name = title_of(info) if info else channel
+            return f"@{name}" if is_direct(channel) else name
+
+        def chosen(place: tuple[str, int] | None) -> None:
+            if place is not None:
+                conversation.catching_up.jump(*place)
+
+        results = ResultsScreen(finding, title, conversation.desk.user)
+        self._screen.app.push_screen(results, chosen)
 
     def redraw(self, conversation: Conversation) -> None:
         """Show what lies on the desk."""

@@ -30,6 +30,7 @@ class Ways:
             "last": seats.go_to_last,
             "first_unread": lambda: self._conversation.catching_up.show_unread(),
             "inbox": seats.show_inbox,
+            "search": lambda: self._conversation.catching_up.search(),
             "up": partial(self._move, -1),
             "down": partial(self._move, 1),
             "peek": self._peek,

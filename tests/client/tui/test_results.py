@@ -1,0 +1,96 @@
+"""The results of a search: listed with what was found, more on demand, there and back."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import Input, OptionList
+
+from chat.client.session import Offline
+from chat.client.tui.screens.results import ResultsScreen
+from chat.client.tui.timeline import Timeline
+from chat.protocol.commands import Search
+from chat.protocol.frames import Hit, Results
+from tests.client.tui.conftest import Desktop
+from tests.client.tui.fakes import NOON, said
+
+
+def hit(seq: int, channel: str = "#tea", text: str = "a cup of tea") -> Hit:
+    marks = (text.index("tea"), text.index("tea") + 3)
+    ts = NOON + seq * 60_000
+    return Hit(channel=channel, seq=seq, ts=ts, author="bob", snippet=text, marks=marks)
+
+
+async def find(desktop: Desktop, *hits: Hit, typed: str = "tea", more: bool = False) -> None:
+    await desktop.type(f"/search {typed}", "enter")
+    await desktop.until(lambda: desktop.core.asked("search"))
+    cursor = {"#tea": hits[-1].seq} if more else None
+    desktop.core.futures["search"].set_result(Results(hits=hits, complete=not more, cursor=cursor))
+    await desktop.until(lambda: isinstance(desktop.app.screen, ResultsScreen))
+    await desktop.pilot.pause()
+
+
+@pytest.mark.feature("reading.search")
+async def test_hits_are_listed_by_channel_and_enter_goes_there_and_back(desktop: Desktop) -> None:
+    desktop.core.pages["#tea"] = tuple(said(n, "bob", f"cup {n}", "#tea") for n in range(1, 40))
+    await find(desktop, hit(20), hit(7), hit(3, "#general"))
+    screen = desktop.screen()
+    assert screen.index("#tea") < screen.index("#general", screen.index("3 messages"))
+    assert screen.count("a cup of tea") == 4, "three rows, and the whole of the first"
+    await desktop.press("down", "enter")
+    timeline = desktop.main.query_one(Timeline)
+    await desktop.until(lambda: timeline.cursor is not None)
+    assert timeline.cursor is not None
+    assert (timeline.cursor.channel, timeline.cursor.seq) == ("#tea", 7)
+    await desktop.press("alt+s")
+    await desktop.until(lambda: isinstance(desktop.app.screen, ResultsScreen))
+    rows = desktop.app.screen.query_one(OptionList)
+    await desktop.until(lambda: rows.highlighted_option is not None)
+    assert rows.highlighted_option is not None
+    assert rows.highlighted_option.id == "1"
+    await desktop.press("escape", "alt+left")
+    await desktop.until(lambda: desktop.conversation.desk.current == "#general")
+
+
+async def test_more_is_asked_for_near_the_end(desktop: Desktop) -> None:
+    await find(desktop, *(hit(100 - n) for n in range(30)), more=True)
+    assert len(desktop.core.asked("search")) == 1
+    assert "30 messages and more" in desktop.screen()
+    await desktop.press("end")
+    await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
+    ((asked,),) = desktop.core.asked("search")[1:]
+    assert asked.cursor == {"#tea": 71}
+    desktop.core.futures["search"].set_result(Results(hits=(hit(5),), complete=True))
+    await desktop.until(lambda: "31 messages, newest first" in desktop.screen())
+
+
+async def test_the_field_searches_for_something_else(desktop: Desktop) -> None:
+    await find(desktop, hit(1))
+    await desktop.press("/")
+    await desktop.until(lambda: desktop.app.screen.query_one(Input).has_focus)
+    await desktop.press(*"from", "colon", *"bob", "enter")
+    await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
+    assert desktop.core.asked("search")[1] == (Search(author="bob", limit=50),)
+    desktop.core.futures["search"].set_result(Results(hits=(), complete=True))
+    await desktop.until(lambda: "Nothing found" in desktop.screen())
+
+
+async def test_without_words_it_asks_what_to_look_for(desktop: Desktop) -> None:
+    await desktop.press("alt+s")
+    await desktop.until(lambda: "What are you looking for?" in desktop.screen())
+    await desktop.press(*"in", "colon", *"tea", "enter")
+    await desktop.until(lambda: "Write a word" in desktop.screen())
+    await desktop.press("escape")
+    await desktop.until(lambda: desktop.app.screen is desktop.main)
+
+
+async def test_offline_it_says_so_and_gives_the_words_back(desktop: Desktop) -> None:
+    await desktop.type("/search tea", "enter")
+    await desktop.until(lambda: desktop.core.asked("search"))
+    desktop.core.futures["search"].set_exception(Offline("not connected"))
+    await desktop.until(lambda: desktop.told == ["not connected"])
+    assert desktop.composer.text == "/search tea"
+
+
+async def test_what_a_hit_holds_drives_nothing(desktop: Desktop) -> None:
+    await find(desktop, hit(1, text="[bold]\x1b]0;x\x07tea[/] \u202e" + "x" * 100))
+    assert "[bold]␛]0;x␇tea[/]" in desktop.screen()
