@@ -17,7 +17,7 @@ from chat.client.tui.screens.main import MainScreen
 from chat.client.tui.widgets.composer import Composer
 from tests.client.tui.fakes import FakeCore, info, said
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 class Screens:
