@@ -1,0 +1,86 @@
+"""`python -m tests.benchmarks`: the server and its peers in turn; a table and a plot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.benchmarks.peers import CORE, OURS, PEERS, Peer
+from tests.benchmarks.report import Cell, plot, table
+from tests.benchmarks.workloads import LENGTHS, LOADS, load_peer, read_log
+
+ECHO = "echo, 50 x 16"
+SENDS = "durable sends, 50 x 16"
+IDLE = "10,000 idle connections"
+PLOT = Path(__file__).with_name("plot.svg")
+
+
+def main() -> None:
+    """Measure, keep what was seen in a file, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", help="names, by commas (default: all that are here)")
+    parser.add_argument("--workloads", help="beginnings of names, by semicolons (default: all)")
+    parser.add_argument("--logs", action="store_true", help="read logs of any length, and no loads")
+    parser.add_argument("--seen", type=Path, help="file of measurements; what is there is kept")
+    parser.add_argument("--plot", action="store_true", help=f"draw {PLOT.name} anew")
+    asked = parser.parse_args()
+    if asked.logs:
+        _logs()
+        return
+    seen = asked.seen or Path(tempfile.mkstemp(suffix=".jsonl", prefix="chat-benchmark-")[1])
+    cells = [Cell(**json.loads(line)) for line in seen.read_text().splitlines()]
+    first = max((cell.round for cell in cells), default=-1) + 1
+    os.sched_setaffinity(0, os.sched_getaffinity(0) - {CORE})
+    for number in range(first, first + asked.rounds):
+        for workload in _chosen(list(LOADS), asked.workloads, ";"):
+            for peer in PEERS:
+                if peer.name in _chosen([p.name for p in PEERS], asked.peers, ","):
+                    cells += _measure(peer, workload, number, seen)
+    sys.stdout.write(table(cells) + "\n")
+    if asked.plot:
+        PLOT.write_text(plot(cells), encoding="utf-8")
+
+
+def _chosen(names: list[str], asked: str | None, separator: str) -> list[str]:
+    if asked is None:
+        return names
+    return [name for name in names if name.startswith(tuple(asked.split(separator)))]
+
+
+def _measure(peer: Peer, workload: str, number: int, seen: Path) -> list[Cell]:
+    is_fit = peer.echo is not None if workload == ECHO else True
+    if workload == SENDS:
+        is_fit = peer.name == OURS
+    if workload == IDLE:
+        is_fit = peer.name in (OURS, "websockets", "Node ws")
+    if not is_fit or not peer.is_here:
+        return []
+    with tempfile.TemporaryDirectory(prefix="chat-benchmark-") as folder:
+        try:
+            cell = Cell(number, workload, peer.name, load_peer(peer, workload, Path(folder)))
+        except (OSError, RuntimeError) as exc:
+            sys.stderr.write(f"{workload}: {peer.name}: {exc}\n")
+            return []
+    with seen.open("a") as file:
+        file.write(json.dumps(asdict(cell)) + "\n")
+    sys.stderr.write(f"{number} {workload}: {peer.name}: {cell.seen}\n")
+    return [cell]
+
+
+def _logs() -> None:
+    ours = next(peer for peer in PEERS if peer.name == OURS)
+    for length in LENGTHS:
+        with tempfile.TemporaryDirectory(prefix="chat-benchmark-") as folder:
+            seen = read_log(ours, length, Path(folder))
+        shown = " | ".join(f"{name} {value:.2f} ms" for name, value in seen.items())
+        sys.stdout.write(f"{length:,} messages | {shown}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""The load generator: one thread, one epoll, and no parsing.
+
+Who receives counts one byte that every text holds once (`dialects.MARK`), in a buffer that all
+connections share, so that a delivery costs little more than its system call. It tells its own share
+of the core: above 90 % it was the bottleneck, and the figure is a lower bound.
+"""
+
+from __future__ import annotations
+
+import gc
+import select
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from tests.benchmarks.dialects import MARK, Dialect
+
+__all__ = ["Generator", "Load", "Result", "quantile"]
+
+BUFFER = 1 << 20
+SETTLE = 5.0
+"""Seconds after the last message until what is missing counts as lost."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Connections, and what they do.
+
+    Args:
+        rooms: how many.
+        members: of each room; all receive.
+        talkers: of them that talk, in turn.
+        window: messages of each talker under way; closed loop: the next one leaves when a room has
+            received one more message in all its members.
+        at_once: connections that come in together.
+        seconds: measured, after a warm-up; 0: only the way in.
+    """
+
+    rooms: int
+    members: int
+    talkers: int = 1
+    window: int = 1
+    at_once: int = 64
+    seconds: float = 2.0
+    warm_up: float = 0.5
+
+
+@dataclass
+class Result:
+    """What was seen; times in seconds, `share` of the generator's core."""
+
+    set_up: float = 0.0
+    deliveries: float = 0.0
+    """Per second."""
+    messages: float = 0.0
+    """Per second."""
+    p50: float = 0.0
+    p99: float = 0.0
+    """From a message's departure until all members have it."""
+    lost: int = 0
+    share: float = 0.0
+
+
+@dataclass
+class _Room:
+    number: int
+    members: list[socket.socket] = field(default_factory=list)
+    sent: int = 0
+    received: int = 0
+    told: int = 0
+    done: int = 0
+    departures: deque[float] = field(default_factory=deque)
+
+
+def quantile(values: list[float], part: float) -> float:
+    """Return the value below which `part` of `values` lie; 0 without values."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
+
+
+class Generator:
+    """Runs one load against one port; its connections stay open until `close`."""
+
+    def __init__(self, port: int, dialect: Dialect, load: Load) -> None:
+        self._port = port
+        self._dialect = dialect
+        self._load = load
+        self._message = dialect.message.encode()
+        self._rooms = [_Room(number) for number in range(load.rooms)]
+        self._sockets: list[socket.socket] = []
+        self._room_of: dict[int, _Room] = {}
+        self._socket_of: dict[int, socket.socket] = {}
+        self._poll = select.epoll()
+        self._latencies: list[float] = []
+
+    def connect(self) -> float:
+        """Bring all connections into their rooms; return the seconds that it took."""
+        count = self._load.rooms * self._load.members
+        opening = self._dialect.opening()
+        began = time.perf_counter()
+        waiting: dict[int, tuple[socket.socket, int, int, bytes]] = {}
+        following = 0
+        while following < count or waiting:
+            while following < count and len(waiting) < self._load.at_once:
+                sock = socket.socket()
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.connect_ex(("127.0.0.1", self._port))
+                self._poll.register(sock, select.EPOLLOUT)
+                waiting[sock.fileno()] = (sock, following, -1, b"")
+                following += 1
+            for fd, _event in self._poll.poll(30):
+                if fd not in waiting:  # news for who is in already
+                    self._socket_of[fd].recv(BUFFER)
+                    continue
+                waiting[fd] = self._step(opening, *waiting[fd])
+                if waiting[fd][2] == len(opening):
+                    self._enter(*waiting.pop(fd)[:2])
+        return time.perf_counter() - began
+
+    def _step(
+        self,
+        opening: tuple[tuple[bytes, bytes], ...],
+        sock: socket.socket,
+        index: int,
+        step: int,
+        read: bytes,
+    ) -> tuple[socket.socket, int, int, bytes]:
+        if step >= 0:
+            data = sock.recv(BUFFER)
+            if not data:
+                raise ConnectionError(f"connection {index} was closed: {read[-200:]!r}")
+            read += data
+            if opening[step][1] not in read:
+                return sock, index, step, read
+        else:
+            self._poll.modify(sock, select.EPOLLIN)
+        step += 1
+        if step < len(opening):
+            room = index % self._load.rooms
+            sock.sendall(self._dialect.frame(opening[step][0], i=index, room=room))
+        return sock, index, step, b""
+
+    def _enter(self, sock: socket.socket, index: int) -> None:
+        room = self._rooms[index % self._load.rooms]
+        room.members.append(sock)
+        self._room_of[sock.fileno()] = room
+        self._socket_of[sock.fileno()] = sock
+        self._sockets.append(sock)
+
+    def talk(self) -> Result:
+        """Talk for the load's time; return what was seen."""
+        load, result = self._load, Result()
+        buffer = bytearray(BUFFER)
+        self._drain(buffer, 0.3)
+        for room in self._rooms:
+            room.received = 0
+        gc.disable()
+        try:
+            self._run(buffer, load.warm_up)
+            self._latencies.clear()
+            received, sent = self._total()
+            cpu, began = time.process_time(), time.perf_counter()
+            self._run(buffer, load.seconds)
+            took = time.perf_counter() - began
+            result.share = (time.process_time() - cpu) / took
+        finally:
+            gc.enable()
+        now_received, now_sent = self._total()
+        result.deliveries = (now_received - received) / took
+        result.messages = (now_sent - sent) / took
+        result.p50 = quantile(self._latencies, 0.5)
+        result.p99 = quantile(self._latencies, 0.99)
+        result.lost = self._settle(buffer)
+        return result
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._poll.close()
+        for sock in self._sockets:
+            sock.close()
+
+    @property
+    def _copies(self) -> int:
+        return self._load.members - (not self._dialect.is_told_oneself)
+
+    def _total(self) -> tuple[int, int]:
+        return sum(r.received for r in self._rooms), sum(r.sent for r in self._rooms)
+
+    def _run(self, buffer: bytearray, seconds: float) -> None:
+        most, copies = self._load.window * self._load.talkers, self._copies
+        room_of, socket_of, poll = self._room_of, self._socket_of, self._poll.poll
+        now = time.perf_counter()
+        for room in self._rooms:
+            self._pump(room, most, copies, now)
+        end = now + seconds
+        while now < end:
+            touched = {}
+            for fd, _event in poll(0.1):
+                size = socket_of[fd].recv_into(buffer)
+                if not size:
+                    raise ConnectionError("the server closed a connection")
+                room = room_of[fd]
+                room.received += buffer.count(MARK, 0, size)
+                touched[room.number] = room
+            now = time.perf_counter()
+            for room in touched.values():
+                self._pump(room, most, copies, now)
+
+    def _pump(self, room: _Room, most: int, copies: int, now: float) -> None:
+        done = room.received // copies
+        for _ in range(done - room.done):
+            self._latencies.append(now - room.departures.popleft())
+        room.done = done
+        while room.sent - done < most:
+            talker = room.members[room.sent % self._load.talkers]
+            room.sent += 1
+            room.departures.append(now)
+            talker.sendall(self._dialect.frame(self._message, room=room.number, n=room.sent))
+
+    def _settle(self, buffer: bytearray) -> int:
+        expected = sum(room.sent for room in self._rooms) * self._copies
+        deadline = time.perf_counter() + SETTLE
+        while self._total()[0] < expected and time.perf_counter() < deadline:
+            self._drain(buffer, 0.05)
+        return expected - self._total()[0]
+
+    def _drain(self, buffer: bytearray, quiet: float) -> None:
+        while events := self._poll.poll(quiet):
+            for fd, _event in events:
+                size = self._socket_of[fd].recv_into(buffer)
+                self._room_of[fd].received += buffer.count(MARK, 0, size)
+                if not size:
+                    raise ConnectionError("the server closed a connection")

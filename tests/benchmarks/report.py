@@ -1,0 +1,113 @@
+"""From measurements to a table and a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import log10
+
+from tests.benchmarks.generator import quantile
+from tests.benchmarks.peers import OURS
+
+__all__ = ["Cell", "plot", "table"]
+
+FIGURES = {
+    "echo, 50 x 16": "deliveries",
+    "2,000 connect and join at once": "connections",
+    "10,000 idle connections": "memory",
+}
+"""The figure by which a workload is judged, where it is not deliveries per second."""
+UNITS = {"deliveries": "deliveries/s", "connections": "connections/s", "memory": "KiB each"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One peer under one workload in one round."""
+
+    round: int
+    workload: str
+    peer: str
+    seen: Mapping[str, float]
+
+
+def table(cells: Iterable[Cell]) -> str:
+    """Return a Markdown table: medians, spreads, ratios within a round, and what else was seen."""
+    rows = [
+        "| workload | peer | median (min–max) | ours to it "
+        "| p50 ms | p99 ms | generator | lost | n |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (workload, peer), group in _grouped(cells).items():
+        figure = FIGURES.get(workload, "deliveries")
+        values = [cell.seen[figure] for cell in group]
+        ratios = _ratios(cells, workload, peer, figure)
+        rows.append(
+            f"| {workload} | {peer} | {_spread(values)} {UNITS[figure]} | {_spread(ratios)} "
+            f"| {_median(group, 'p50') * 1e3:.2f} | {_median(group, 'p99') * 1e3:.2f} "
+            f"| {_median(group, 'share'):.0%} | {sum(c.seen['lost'] for c in group):.0f} "
+            f"| {len(group)} |"
+        )
+    return "\n".join(rows)
+
+
+def plot(cells: Iterable[Cell]) -> str:
+    """Return an SVG: how many times as much we deliver as each peer, on a logarithmic scale."""
+    bars = []
+    for workload, peer in _grouped(cells):
+        figure = FIGURES.get(workload, "deliveries")
+        if peer != OURS and figure != "memory":
+            ratio = quantile(_ratios(cells, workload, peer, figure), 0.5)
+            if ratio:
+                bars.append((workload, peer, ratio))
+    width, left, step, scale = 860, 380, 18, 150
+    middle, height = left + 1.2 * scale, 40 + step * len(bars)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        'font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<text x="{left}" y="16">chat-server, as a multiple of (1 = the same, log scale)</text>',
+    ]
+    for number, (workload, peer, ratio) in enumerate(bars):
+        y = 28 + step * number
+        end = middle + scale * log10(ratio)
+        colour = "#2a7f62" if ratio >= 1 else "#b5533c"
+        parts += [
+            f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{workload}: {peer}</text>',
+            f'<rect x="{min(middle, end):.1f}" y="{y}" width="{abs(end - middle):.1f}" '
+            f'height="13" fill="{colour}"/>',
+            f'<text x="{max(middle, end) + 5:.1f}" y="{y + 12}">{ratio:.2f}</text>',
+        ]
+    parts += [
+        f'<path d="M{middle} 24V{height - 6}" stroke="#333"/>',
+        "</svg>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _grouped(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.workload, cell.peer), []).append(cell)
+    return groups
+
+
+def _ratios(cells: Iterable[Cell], workload: str, peer: str, figure: str) -> list[float]:
+    """Return ours divided by the peer's, round by round: noise of minutes cancels."""
+    ours = {c.round: c.seen[figure] for c in cells if (c.workload, c.peer) == (workload, OURS)}
+    theirs = {c.round: c.seen[figure] for c in cells if (c.workload, c.peer) == (workload, peer)}
+    return [ours[number] / theirs[number] for number in ours if theirs.get(number)]
+
+
+def _median(group: Iterable[Cell], figure: str) -> float:
+    return quantile([cell.seen[figure] for cell in group], 0.5)
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "–"
+    low, middle, high = (_short(quantile(values, part)) for part in (0, 0.5, 1))
+    return f"{middle} ({low}–{high})"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

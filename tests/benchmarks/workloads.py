@@ -1,0 +1,155 @@
+"""What is measured: loads over the network, and readings of logs of any length."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from websockets.sync.client import ClientConnection, connect
+
+from chat.protocol.values import Limits
+from chat.store.ops import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
+from chat.store.store import Store
+from tests.benchmarks.generator import Generator, Load, Result, quantile
+from tests.benchmarks.peers import Peer, running
+
+__all__ = ["LENGTHS", "LOADS", "load_peer", "read_log"]
+
+LOADS: dict[str, Load] = {
+    "1,000 followers, 64 in flight": Load(rooms=1, members=1_000, window=64),
+    "100 followers, 64 in flight": Load(rooms=1, members=100, window=64),
+    "1,000 followers, 1 in flight": Load(rooms=1, members=1_000),
+    "100 followers, 1 in flight": Load(rooms=1, members=100),
+    "200 channels of 5, all talk": Load(rooms=200, members=5, talkers=5),
+    "durable sends, 50 x 16": Load(rooms=50, members=1, window=16),
+    "echo, 50 x 16": Load(rooms=50, members=1, window=16),
+    "2,000 connect and join at once": Load(rooms=400, members=5, at_once=2_000, seconds=0),
+    "10,000 idle connections": Load(rooms=2_000, members=5, seconds=0),
+}
+LENGTHS = (10, 1_000, 1_000_000)
+"""Messages of the logs that are read."""
+READS = 200
+PAGE = 50
+FILL = 1_000
+WORDS = ("tea", "river", "lantern", "green", "walk", "paper", "north", "cloud", "quiet", "seven")
+
+
+def load_peer(peer: Peer, name: str, folder: Path) -> dict[str, float]:
+    """Run one load against one peer; return what was seen, times in milliseconds, sizes in KiB."""
+    load = LOADS[name]
+    mode = "echo" if name.startswith("echo") else "chat"
+    dialect = peer.echo if mode == "echo" and peer.echo else peer.chat
+    with running(peer, mode, folder) as (pid, port):
+        generator = Generator(port, dialect, load)
+        try:
+            before = _resident(pid)
+            set_up = generator.connect()
+            cpu = _cpu(pid)
+            result = generator.talk() if load.seconds else Result()
+            spent = _cpu(pid) - cpu
+            grown = _resident(pid) - before
+        finally:
+            generator.close()
+    result.set_up = set_up
+    seen = asdict(result)
+    seen["connections"] = load.rooms * load.members / set_up
+    seen["memory"] = grown / (load.rooms * load.members)
+    seen["server_cpu"] = spent
+    return seen
+
+
+def _resident(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# Logs
+
+
+def read_log(server: Peer, length: int, folder: Path) -> dict[str, float]:
+    """Fill a log, start the server on it, and read; return milliseconds (medians)."""
+    token = "t" * 32
+    _fill(folder, length, token)
+    began = time.perf_counter()
+    with running(server, "chat", folder) as (_pid, port):
+        started = time.perf_counter() - began
+        with _signed_in(port, token) as ask:
+            page: dict[str, object] = {"type": "history", "channel": "#log", "limit": PAGE}
+            middle = {**page, "before": max(2, length // 2)}
+            search: dict[str, object] = {"type": "search", "query": WORDS[2], "channel": "#log"}
+            return {
+                "start": started * 1e3,
+                "history": _median(ask(page) for _ in range(READS)),
+                "history, middle": _median(ask(middle) for _ in range(READS)),
+                "search": _median(ask(search) for _ in range(READS)),
+            }
+
+
+def _fill(folder: Path, length: int, token: str) -> None:
+    from chat.server.handlers.signin import hash_token
+
+    outcomes: list[Outcome] = []
+    arrived = threading.Event()
+
+    def committed(batch: Sequence[tuple[Pending, Outcome]]) -> None:
+        outcomes.extend(outcome for _pending, outcome in batch)
+        arrived.set()
+
+    store = Store.open(f"sqlite:///{folder}/chat.db", limits=Limits(), committed=committed)
+    try:
+        store.submit(Pending(SignIn("reader", None, hash_token(token)), None))
+        arrived.wait()
+        signed_in = outcomes[0]
+        assert isinstance(signed_in, SignedIn)
+        store.submit(Pending(JoinChannel(signed_in.user, "#log"), None))
+        for number in range(length):
+            if number % FILL == 0:
+                while len(outcomes) < number:
+                    time.sleep(0.001)
+            store.submit(Pending(_message(signed_in.user, number), None))
+    finally:
+        store.close()
+
+
+def _message(user: User, number: int) -> Append:
+    words = " ".join(WORDS[(number // 10**place) % 10] for place in range(7))
+    body = {"text": f"{words} {number}", "me": False, "reply_to": None}
+    return Append(user, "#log", "message", body=body, cid=str(number))
+
+
+class _Asker:
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    def __call__(self, command: dict[str, object]) -> float:
+        """Ask, wait for the answer, and return the milliseconds between."""
+        began = time.perf_counter()
+        self._socket.send(json.dumps({**command, "id": "a"}))
+        while True:
+            answer = json.loads(self._socket.recv())
+            if answer.get("id") == "a":
+                assert answer["type"] != "error", answer
+                return (time.perf_counter() - began) * 1e3
+
+
+@contextmanager
+def _signed_in(port: int, token: str) -> Iterator[_Asker]:
+    with connect(f"ws://127.0.0.1:{port}", max_size=None, compression=None) as socket:
+        ask = _Asker(socket)
+        ask({"type": "hello", "v": 1, "name": "reader", "token": token})
+        yield ask
+
+
+def _median(values: Iterator[float]) -> float:
+    return quantile(list(values), 0.5)
