@@ -156,7 +156,7 @@ class Banner(Static):
     Banner {
         display: none;
         height: auto;
-        max-height: 5;
+        max-height: 8;
         padding: 0 1;
         background: $warning 15%;
     }
