@@ -100,12 +100,39 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "writing.last", "change one's last message", "`↑` in an empty line, `/edit`, `s/old/new/`"
     ),
-    Feature("writing.completion", "completion with a popup: `@ # : /`", "`Tab`"),
+    Feature(
+        "writing.completion",
+        "completion with a popup: names, channels, emoji, commands and their arguments, and the "
+        "language of code",
+        "`Tab`",
+    ),
+    Feature(
+        "writing.editing",
+        "the shell's editing keys",
+        "`Ctrl+A`, `Ctrl+E`, `Ctrl+W`, `Ctrl+U`, `Ctrl+Y`, `Ctrl+T`, `Alt+B`, `Alt+F`, `Alt+D`",
+    ),
+    Feature("writing.vi", "vi's modes, if one wants", "`editing`"),
+    Feature("writing.caret", "input methods open at the caret", "by itself"),
     Feature("writing.preview", "a preview of what it will look like", "`Alt+V`"),
     Feature(
         "writing.select",
         "a message chosen, then one letter: reply, react, edit, delete, copy, open",
         "`Ctrl+↑`, then `r` `+` `e` `d` `c` `o`",
+    ),
+    Feature(
+        "writing.mouse",
+        "the same by mouse alone: a click on the message, one on the word",
+        "at the foot of the screen",
+    ),
+    Feature(
+        "writing.copy",
+        "copies reach the system's clipboard, from afar too (OSC 52, tmux)",
+        "`c`, `Ctrl+C`",
+    ),
+    Feature(
+        "writing.bare",
+        "texts alone, for the terminal's own selection",
+        "`F4`, `/bare`",
     ),
     Feature(
         "writing.delivery",
@@ -174,10 +201,11 @@ WISHES: tuple[Wish, ...] = (
     Wish("losing the network without freezing or losing text", ("writing.outbox",)),
     Wish("start-up and memory", ("around.large",)),
     Wish("emoji, CJK and right-to-left that keep the layout", ("around.widths",)),
-    Wish("Enter against newline", ("writing.keys",)),
+    Wish("Enter against newline, and input methods", ("writing.keys", "writing.caret")),
+    Wish("copying although the program has the mouse", ("writing.bare", "writing.copy")),
     Wish("links", ("around.links",)),
     Wish("several accounts in one window", ("around.servers",)),
-    Wish("one's own keys", ("around.keys",)),
+    Wish("one's own keys; vi mode", ("around.keys", "writing.vi")),
     Wish("screen readers", ("around.plain",)),
     Wish("sending from a pipe", ("around.pipes",)),
     Wish("drafts that survive", ("writing.drafts",)),

@@ -117,6 +117,8 @@ class ClientSettings(BaseSettings):
     """Words that concern you, with commas; who writes one of them calls you."""
     notify_command: Argv = ()
     """Program for notify=command, with its arguments; it gets NOTIFY_TITLE and NOTIFY_TEXT."""
+    editing: Literal["plain", "vi"] = "plain"
+    """How text is edited: as everywhere, or with vi's modes (then the status line shows them)."""
     log_file: Path | None = None
     """File to write a log to (default: none)."""
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

@@ -244,6 +244,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("members", (), "show or hide the member list", "/members"),
     Command("sidebar", (), "show or hide the channel list", "/sidebar"),
+    Command("bare", (), "show the texts alone, for the terminal's own copying", "/bare"),
     Command(
         "help",
         (Argument("COMMAND", Kind.COMMAND, optional=True),),

@@ -65,6 +65,12 @@ class Terminal:
         """The program's process id."""
         return int(self._tmux("display-message", "-p", "#{pane_pid}"))
 
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Where the cursor stands: column and row, from 0."""
+        column, row = self._tmux("display-message", "-p", "#{cursor_x} #{cursor_y}").split()
+        return int(column), int(row)
+
     def keys(self, *keys: str) -> None:
         """Press keys, in tmux's names: `Enter`, `C-j`, `M-Enter`, …"""
         self._tmux("send-keys", *keys)
@@ -104,8 +110,14 @@ class Terminal:
             raise AssertionError(f"{exc}\n{self.screen()}") from None
 
     def _tmux(self, *arguments: str, check: bool = True) -> str:
+        # These two would be believed more than the window itself.
+        mine = {name: it for name, it in os.environ.items() if name not in ("COLUMNS", "LINES")}
         done = subprocess.run(
-            ["tmux", "-L", self._socket, *arguments], capture_output=True, text=True, check=False
+            ["tmux", "-L", self._socket, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=mine,
         )
         if check and done.returncode != 0:
             raise AssertionError(f"tmux {arguments[0]}: {done.stderr.strip()}")

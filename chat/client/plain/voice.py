@@ -253,6 +253,10 @@ class Voice:
             members = desk.members[desk.current].members
             self._say(f"{printable_line(name)}, {presence}" for name, _, presence in members)
 
+    def show_bare(self) -> None:
+        """Say that it is so already."""
+        raise Refused("There is nothing here but texts: the terminal's own copying works.")
+
     def show_help(self) -> None:
         """Say all commands."""
         self._say(f"{command.usage}: {command.help}" for command in COMMANDS)

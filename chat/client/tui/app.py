@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -11,20 +12,22 @@ from textual import constants, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.geometry import Offset
 from textual.message import Message
 from textual.notifications import SeverityLevel
 
 from chat.client.config import ClientSettings
 from chat.client.core import Core
 from chat.client.emoji import spelled
-from chat.client.tui import garbage
+from chat.client.tui import clipboard, garbage
 from chat.client.tui.cores import Cores
 from chat.client.tui.keymap import problems
 from chat.client.tui.keys import KeyRow, key_label, markdown, rows
 from chat.client.tui.pace import Pace
 from chat.client.tui.palette import ChatCommands
-from chat.client.tui.plain import show_emoji
+from chat.client.tui.plain import sendable, show_emoji
 from chat.client.tui.port import CorePort
+from chat.client.tui.screens.bare import Bare
 from chat.client.tui.screens.caller import Rang
 from chat.client.tui.screens.main import MainScreen
 from chat.client.tui.themes import DARK, OWN, made_by_hand
@@ -71,6 +74,13 @@ class ChatApp(App[None]):
     COMMANDS: ClassVar[set[Any]] = {ChatCommands}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "help: keys and commands", show=False, id="help"),
+        Binding(
+            "f4",
+            "bare",
+            "the texts alone, for the terminal's own copying",
+            show=False,
+            id="pane.bare",
+        ),
         Binding("ctrl+p", "command_palette", "command palette", show=False, id="palette"),
         Binding("ctrl+q", "quit", "leave the program", show=False, priority=True, id="quit"),
     ]
@@ -96,6 +106,7 @@ class ChatApp(App[None]):
         self._is_ready = False
         self._pace = Pace()
         self._is_waiting = False
+        self._is_bare = False
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Show the screens until the person leaves.
@@ -171,6 +182,13 @@ class ChatApp(App[None]):
             markup=False,
         )
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """Put a text into the clipboard of the terminal and of the system."""
+        text = sendable(text)  # where it is pasted, controls might be obeyed
+        super().copy_to_clipboard(text)
+        if not self.is_headless:
+            self.run_worker(partial(clipboard.keep, text), thread=True, group="clipboard")
+
     def watch_title(self, title: str) -> None:
         """Name the terminal's window."""
         set_title = getattr(self._driver, "set_title", None)
@@ -188,6 +206,26 @@ class ChatApp(App[None]):
         if isinstance(self.screen, MainScreen):
             self.screen.conversation.view.show_help()
 
+    def action_bare(self) -> None:
+        """Show the texts alone, until a key is pressed."""
+        if isinstance(self.screen, MainScreen):
+            self.push_screen(Bare(self.screen.bare_lines, self._write_bare))
+
+    def _write_bare(self, lines: Sequence[str] | None) -> None:
+        """Write lines past Textual, which draws nothing meanwhile; None: it draws again."""
+        begin, end = (getattr(self._driver, name, None) for name in ("begin_bare", "end_bare"))
+        if begin is None or end is None:
+            return
+        if lines is not None:
+            if not self._is_bare:
+                self._is_bare = True
+                self._begin_batch()
+            begin(lines)
+        elif self._is_bare:
+            self._is_bare = False
+            self._end_batch()
+            end()
+
     def action_help_quit(self) -> None:
         """Tell a person who pressed Ctrl+C how to leave."""
         keys = self._own_keys.get("quit", "ctrl+q").split(",")
@@ -201,6 +239,19 @@ class ChatApp(App[None]):
     def core(self) -> CorePort:
         """The core of the first server."""
         return self.cores.first
+
+    @property
+    def cursor_position(self) -> Offset:
+        """Where the terminal's cursor stands: at the caret, for there input methods open.
+
+        Textual only notes where it stood when it moved last; the text may have moved since.
+        """
+        caret = getattr(self.focused, "cursor_screen_offset", None) if self.is_running else None
+        return caret if isinstance(caret, Offset) else self._caret
+
+    @cursor_position.setter
+    def cursor_position(self, offset: Offset) -> None:
+        self._caret = offset
 
     @property
     def _main(self) -> MainScreen:

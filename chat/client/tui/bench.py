@@ -37,6 +37,9 @@ class View(Protocol):
     def toggle(self, pane: Pane) -> None:
         """Show or hide a list at the side."""
 
+    def show_bare(self) -> None:
+        """Show the texts alone, for the terminal's own copying."""
+
     def show_help(self) -> None:
         """Show all keys and commands."""
 

@@ -285,6 +285,11 @@ def _sidebar(bench: Bench, asked: Invocation) -> None:
     bench.view.toggle("sidebar")
 
 
+@_handles("bare")
+def _bare(bench: Bench, asked: Invocation) -> None:
+    bench.view.show_bare()
+
+
 @_handles("help")
 def _help(bench: Bench, asked: Invocation) -> None:
     word = asked.get("command")

@@ -1,4 +1,4 @@
-"""Links of messages: finding the first, and opening one without leaving the terminal in a mess."""
+"""Links of messages: finding them, and opening one without leaving the terminal in a mess."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 import re
 import sys
 
-__all__ = ["can_open", "first_link", "is_web_link"]
+__all__ = ["can_open", "is_web_link", "links_of"]
 
 _LINK = re.compile(r"https?://[^\s<>\"'`\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 
 
-def first_link(text: str) -> str | None:
-    """Return the first web link of a text, without the sentence's punctuation after it."""
-    match = _LINK.search(text)
-    return match[0].rstrip(".,;:!?)]}") if match else None
+def links_of(text: str) -> list[str]:
+    """Return the web links of a text, each once, without the sentence's punctuation after it."""
+    return list(dict.fromkeys(link.rstrip(".,;:!?)]}") for link in _LINK.findall(text)))
 
 
 def is_web_link(url: str) -> bool:

@@ -9,8 +9,8 @@ from textual.screen import Screen
 
 from chat.client.state import Delivery, Message
 from chat.client.tui.conversation import Conversation
-from chat.client.tui.links import can_open, first_link, is_web_link
-from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji
+from chat.client.tui.links import can_open, is_web_link, links_of
+from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji, pick_link
 from chat.client.tui.seats import Seats
 
 __all__ = ["MessageActions"]
@@ -83,11 +83,13 @@ class MessageActions:
         self._say("Copied.")
 
     def _open(self, message: Message) -> None:
-        url = first_link(message.text)
-        if url is None:
-            self._say("There is no link in this message.")
-        else:
-            self.open_link(url)
+        match links_of(message.text):
+            case []:
+                self._say("There is no link in this message.")
+            case [url]:
+                self.open_link(url)
+            case urls:
+                pick_link(self._screen, urls, self.open_link)
 
     def _retry(self, message: Message) -> None:
         if message.cid is not None and message.delivery is Delivery.FAILED:

@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 from codecs import getincrementaldecoder
+from collections.abc import Sequence
 from time import monotonic
 
 from textual.drivers.linux_driver import LinuxDriver
@@ -23,6 +24,7 @@ __all__ = ["Terminal"]
 
 _PUSH_TITLE, _POP_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 _TITLE_MAX = 120
+_WRAP, _NO_WRAP = "\x1b[?7h", "\x1b[?7l"
 _MOMENT = 0.1
 """Seconds after which a lone ESC is a key."""
 _SETTLING = 0.02
@@ -46,6 +48,16 @@ class Terminal(LinuxDriver):
         """Give the terminal back as it was."""
         self.write(_POP_TITLE)
         super().stop_application_mode()
+
+    def begin_bare(self, lines: Sequence[str]) -> None:
+        """Show harmless lines alone, and leave the mouse to the terminal."""
+        self._disable_mouse_support()
+        self.write(_WRAP + "\x1b[0m\x1b[H\x1b[J" + "\r\n".join(lines))
+
+    def end_bare(self) -> None:
+        """Take the mouse again; what is on the screen is painted over."""
+        self.write(_NO_WRAP)
+        self._enable_mouse_support()
 
     def set_title(self, title: str) -> None:
         """Set the window's title."""

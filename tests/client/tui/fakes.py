@@ -329,6 +329,9 @@ class FakeView:
     def toggle(self, pane: Pane) -> None:
         self.done.append(("toggle", pane))
 
+    def show_bare(self) -> None:
+        self.done.append(("show_bare",))
+
     def show_help(self) -> None:
         self.done.append(("show_help",))
 

@@ -33,6 +33,7 @@ from tests.client.tui.writing import Harness
         (["shift+left", "shift+left", "ctrl+w", "ctrl+y"], "one two\nthree four"),
     ],
 )
+@pytest.mark.feature("writing.editing")
 async def test_a_key_of_the_shell_does_here_what_it_does_there(keys: list[str], text: str) -> None:
     app = Harness()
     async with app.run_test() as pilot:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import free_port
+from tests.serving import eventually, free_port
 from tests.terminal.raw import RawTerminal
 from tests.terminal.tmux import Terminal
 
@@ -46,6 +46,20 @@ def test_a_paste_with_escapes_and_line_breaks_sends_nothing(terminal: Terminal) 
     terminal.wait_for("last")
     assert lines_of(terminal) == ["first", "[31mred[0m", "/quit", "", "/quit", "last"]
     assert not terminal.has_ended
+
+
+@pytest.mark.feature("writing.caret")
+def test_the_cursor_stands_at_the_caret_where_input_methods_open(terminal: Terminal) -> None:
+    terminal.type("日本語 abc")
+    terminal.wait_for("日本語 abc")
+    row = next(row for row in terminal.screen().splitlines() if "›" in row)
+    column = row.index("›") + 2 + len("日本語 abc") + 3  # three of them are two cells wide
+    eventually(lambda: terminal.cursor == (column, 22), f"{terminal.cursor}, not {(column, 22)}")
+    terminal.keys("C-j")
+    terminal.type("é")
+    eventually(lambda: terminal.cursor == (row.index("›") + 3, 22), f"below: {terminal.cursor}")
+    terminal.resize(90, 30)
+    eventually(lambda: terminal.cursor[1] == 28, f"in a larger window: {terminal.cursor}")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from chat.client.state import (
 )
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import ActionRequested, LinkClicked
-from chat.client.tui.widgets.bars import Banner, StatusBar
+from chat.client.tui.widgets.bars import Banner
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
 from tests.client.tui.conftest import Desktop, Open
@@ -182,7 +182,7 @@ class TestMessages:
         await desktop.press("ctrl+up")
         timeline = desktop.main.query_one(Timeline)
         await desktop.until(lambda: timeline.cursor is not None)
-        assert "reply" in desktop.main.query_one(StatusBar).hints[0]
+        await desktop.until(lambda: "r reply" in desktop.screen())
         await desktop.press("up", "r")
         await desktop.until(lambda: "Replying to carol: no" in desktop.screen())
         assert desktop.composer.has_focus

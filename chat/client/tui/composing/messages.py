@@ -14,6 +14,7 @@ __all__ = [
     "Drafted",
     "EditLastWanted",
     "EditorWanted",
+    "ModeChanged",
     "Offered",
     "Pasted",
     "PreviewToggled",
@@ -70,6 +71,13 @@ class EditorWanted(Message, namespace="composer"):
 
 class PreviewToggled(Message, namespace="composer"):
     """The preview shall be shown, or no more."""
+
+
+@dataclass
+class ModeChanged(Message, namespace="composer"):
+    """Keys mean something else now; `mode` says what, with the keys of an unfinished command."""
+
+    mode: str
 
 
 @dataclass

@@ -13,7 +13,7 @@ from chat.client.tui.choice import Choice
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.picker import Picker
 
-__all__ = ["ask", "confirm_deletion", "confirm_paste", "pick", "pick_emoji"]
+__all__ = ["ask", "confirm_deletion", "confirm_paste", "pick", "pick_emoji", "pick_link"]
 
 
 def pick(
@@ -34,6 +34,11 @@ def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
     """Choose an emoji by its name."""
     choices = [Choice(emoji, name, emoji) for name, emoji in EMOJI.items()]
     pick(screen, "React with", choices, then)
+
+
+def pick_link(screen: Screen[Any], urls: list[str], then: Callable[[str], object]) -> None:
+    """Choose one of a message's links."""
+    pick(screen, "Open which link?", [Choice(url, url) for url in urls], then)
 
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:

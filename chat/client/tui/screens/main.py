@@ -18,6 +18,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from chat.client.config import ClientSettings
+from chat.client.tui.bare import bare_lines
 from chat.client.tui.bench import Pane
 from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
@@ -41,6 +42,7 @@ from chat.client.tui.timeline.messages import (
     LinkClicked,
     OlderWanted,
     Seen,
+    Selected,
 )
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
@@ -48,6 +50,7 @@ from chat.client.tui.widgets.completion_popup import CompletionPopup
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.empty_state import EmptyState
 from chat.client.tui.widgets.members import MemberList
+from chat.client.tui.widgets.message_bar import MessageBar, actions_of
 from chat.client.tui.widgets.preview import Preview
 from chat.client.tui.widgets.sidebar import Sidebar
 
@@ -84,6 +87,7 @@ class MainScreen(Screen[None]):
         self._panes = Panes(self)
         self._keys = tuple(keys)
         self._joins = settings.joins
+        self._has_vi = settings.editing == "vi"
         caller = ScreenCaller(self, settings.notify, settings.notify_command)
         self._calling = Calling(caller)
         self.seats = Seats(cores, self._converse)
@@ -129,6 +133,7 @@ class MainScreen(Screen[None]):
                 yield ThreadSide(self.seats, self._actions, id="thread")
             yield MemberList(id="members")
         yield ActivityBar(id="activity")
+        yield MessageBar(actions_of(self._keys), id="actions")
         yield StatusBar(id="status")
 
     def on_mount(self) -> None:
@@ -136,6 +141,9 @@ class MainScreen(Screen[None]):
         self._composer.load("", self.seats.here)
         self._composer.focus()
         self._timeline.joins = self._joins
+        if self._has_vi:
+            for composer in self.query(Composer):
+                composer.edit_as_in_vi()
         self.watch(self._timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)
@@ -152,6 +160,7 @@ class MainScreen(Screen[None]):
         self._panes.fit()
 
     @on(events.DescendantFocus)
+    @on(Selected)
     def _focus_moved(self) -> None:
         self.conversation.redraw()
 
@@ -237,6 +246,10 @@ class MainScreen(Screen[None]):
         """Show the newest message."""
         self._timeline.jump_to_bottom()
 
+    def bare_lines(self, width: int, height: int) -> list[str]:
+        """Return what shows as bare text, and what stands before it as far as there is room."""
+        return bare_lines(self._timeline.back_from_here(), width, height)
+
     # What the widgets tell.
 
     @on(Composer.Submitted)
@@ -282,6 +295,10 @@ class MainScreen(Screen[None]):
     @on(Composer.PreviewToggled)
     def _toggle_preview(self) -> None:
         self._writing.toggle_preview()
+
+    @on(Composer.ModeChanged)
+    def _mode_changed(self, event: Composer.ModeChanged) -> None:
+        self.query_one(StatusBar).mode = event.mode
 
     @on(Composer.Rewritten)
     def _rewritten(self) -> None:

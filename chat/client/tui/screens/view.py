@@ -30,12 +30,12 @@ from chat.client.tui.threads import ThreadView
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.composer import Composer
+from chat.client.tui.widgets.message_bar import MessageBar
 from chat.text import is_direct
 
 __all__ = ["ScreenView"]
 
 _HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
-_MESSAGE_HINTS = {"message.reply": "reply", "message.thread": "thread", "message.react": "react"}
 
 
 class ScreenView:
@@ -162,10 +162,12 @@ class ScreenView:
         if self._aside is not None:
             return
         draw(self._screen, self._seats)
-        is_choosing = any(each.has_focus for each in self._screen.query(Timeline))
-        wanted = _MESSAGE_HINTS if is_choosing else _HINTS
-        self._screen.query_one(StatusBar).hints = tuple(
-            (row.keys[0], wanted[row.id]) for row in self._keys if row.id in wanted
+        bar, status = self._screen.query_one(MessageBar), self._screen.query_one(StatusBar)
+        chosen = (timeline.cursor for timeline in self._screen.query(Timeline))
+        bar.user, bar.chosen = conversation.desk.user, next(filter(None, chosen), None)
+        status.display = not bar.display
+        status.hints = tuple(
+            (row.keys[0], _HINTS[row.id]) for row in self._keys if row.id in _HINTS
         )
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
@@ -191,6 +193,10 @@ class ScreenView:
     def toggle(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""
         self._panes.toggle(pane)
+
+    def show_bare(self) -> None:
+        """Show the texts alone."""
+        self._screen.call_later(self._screen.app.run_action, "bare")
 
     def show_help(self) -> None:
         """Show all keys and commands."""

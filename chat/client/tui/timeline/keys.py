@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-__all__ = ["KEYS"]
+__all__ = ["ACTIONS", "KEYS"]
 
 KEYS: list[BindingType] = [
     Binding("up,k", "cursor(-1)", "Previous message", show=False, id="message.previous"),
@@ -25,3 +25,10 @@ KEYS: list[BindingType] = [
     Binding("enter,escape", "leave", "Leave the messages", show=False, id="message.leave"),
 ]
 """Letters do something with the message under the cursor; without a cursor they are left alone."""
+
+ACTIONS = {
+    each.action.removeprefix("act('").removesuffix("')"): each.id
+    for each in KEYS
+    if isinstance(each, Binding) and each.id and each.action.startswith("act(")
+}
+"""Which binding each of these is, by the name of what it asks for."""

@@ -49,7 +49,7 @@ class Selected(Posted, namespace="timeline"):
 
 
 class ActionRequested(Posted, namespace="timeline"):
-    """A key asks for something to be done with a message.
+    """A key or a click asks for something to be done with a message.
 
     `name` is `reply`, `thread`, `react`, `edit`, `delete`, `copy`, `open`, `retry` or `discard`.
     """

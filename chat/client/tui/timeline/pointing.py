@@ -12,10 +12,13 @@ __all__ = ["asked_by"]
 
 
 def asked_by(style: Style, message: Message | None) -> Posted | None:
-    """Return what something of this style in the line of `message` leads to: a link, its thread."""
+    """Return what something of this style in the line of `message` leads to: a link, an action."""
     url = style.meta.get("url")
     if isinstance(url, str):
         return LinkClicked(url)
+    action = style.meta.get("action")
+    if message is not None and isinstance(action, str):
+        return ActionRequested(action, message)
     if message is not None and "thread" in style.meta:
         return ActionRequested("thread", message)
     return None

@@ -241,10 +241,14 @@ class Renderer:
 
     def _failure(self, message: Message) -> list[Line]:
         reason = f"✗ not sent: {message.reason}" if message.reason else "✗ not sent"
+        hint = self.palette["failed-hint"]
         return flow(
             [
                 Piece(reason, self.palette["failed"]),
-                Piece("   r\xa0retry\xa0·\xa0x\xa0discard", self.palette["failed-hint"]),
+                Piece("   ", hint),
+                Piece("r\xa0retry", hint + Style.from_meta({"action": "retry"})),
+                Piece("\xa0·\xa0", hint),
+                Piece("x\xa0discard", hint + Style.from_meta({"action": "discard"})),
             ],
             self.column,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, NamedTuple
 
 from textual import events
@@ -176,6 +176,11 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     def seen(self) -> int | None:
         """The highest seq that shows."""
         return self._news.seen
+
+    def back_from_here(self) -> Iterator[Message]:
+        """Return what is loaded, from the last message that shows back to the oldest."""
+        log = self._sheet.log
+        return (log[at] for at in range(min(self._sheet.window.last, len(log) - 1), -1, -1))
 
     @property
     def unread_seq(self) -> int | None:
@@ -378,7 +383,10 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     # The mouse
 
     def on_click(self, event: events.Click) -> None:
-        """Follow a link, or put the cursor on a message; twice: select its text."""
+        """Follow a link, do what a word offers, or put the cursor on a message.
+
+        Twice: select the message's text.
+        """
         event.prevent_default()
         row = self._frame.row(event.y)
         asked = asked_by(event.style, row.message if row is not None else None)

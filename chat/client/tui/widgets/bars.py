@@ -198,6 +198,8 @@ class StatusBar(Widget):
     """What is to be known of calls: that there are none now."""
     hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
     remaining: reactive[float] = reactive(0.0)
+    mode: reactive[str] = reactive("")
+    """What keys mean in the composer, where that changes."""
 
     def render(self) -> Content:
         """Draw the line; hints give way first, the last of them before the others."""
@@ -231,4 +233,6 @@ class StatusBar(Widget):
             parts.append(line(self.user, "bold"))
         if self.server:
             parts.append(line(self.server, "$foreground 60%"))
+        if self.mode:
+            parts.append(line(self.mode, "$foreground 80%"))
         return Content.styled("  ·  ", "$foreground 40%").join(parts)

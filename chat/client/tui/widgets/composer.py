@@ -21,6 +21,7 @@ from chat.client.tui.completing import Sources, complete
 from chat.client.tui.composing import messages
 from chat.client.tui.composing.area import Area
 from chat.client.tui.composing.keys import KEYS
+from chat.client.tui.composing.modal import Modal
 from chat.client.tui.composing.offers import Offers
 from chat.client.tui.composing.pulse import Pulse
 from chat.client.tui.history import History
@@ -65,6 +66,7 @@ class Composer(Area, inherit_bindings=False):
     Dismissed: TypeAlias = messages.Dismissed
     EditLastWanted: TypeAlias = messages.EditLastWanted
     EditorWanted: TypeAlias = messages.EditorWanted
+    ModeChanged: TypeAlias = messages.ModeChanged
     PreviewToggled: TypeAlias = messages.PreviewToggled
     Pasted: TypeAlias = messages.Pasted
     Rewritten: TypeAlias = messages.Rewritten
@@ -79,6 +81,12 @@ class Composer(Area, inherit_bindings=False):
         self._history = History()
         self._pulse = Pulse(clock)
         self._draft_timer: Timer | None = None
+        self._modal: Modal | None = None
+
+    def edit_as_in_vi(self) -> None:
+        """Take vi's keys from now on."""
+        self._modal = Modal(self)
+        self._tell_mode()
 
     def load(self, text: str, subject: Spot | None = None) -> None:
         """Put `text`, and what it is for, here instead of what was; the cursor goes to its end."""
@@ -89,6 +97,9 @@ class Composer(Area, inherit_bindings=False):
         self._stop_draft_timer()
         self.load_text(text)
         self.move_cursor(self.document.end)
+        if self._modal is not None:
+            self._modal.begin()
+            self._tell_mode()
         self._offer()
 
     def give_back(self, text: str) -> None:
@@ -107,6 +118,12 @@ class Composer(Area, inherit_bindings=False):
     # What is typed and pasted
 
     async def _on_key(self, event: events.Key) -> None:
+        if self._modal is not None and self._modal.take(event):
+            event.stop()
+            event.prevent_default()
+            self._close()
+            self._tell_mode()
+            return
         if event.is_printable:
             return
         active = self.screen.active_bindings.get(event.key)
@@ -115,6 +132,10 @@ class Composer(Area, inherit_bindings=False):
         if await self.app.run_action(active.binding.action, active.node):
             event.stop()
             event.prevent_default()
+
+    def _tell_mode(self) -> None:
+        if self._modal is not None:
+            self.post_message(self.ModeChanged(self._modal.mode))
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()

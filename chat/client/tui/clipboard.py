@@ -1,0 +1,71 @@
+"""The system's clipboard, by the programs that systems have for it.
+
+A terminal that knows OSC 52 is told of a copy as well, near or far; many do not know it, or were
+told not to listen. tmux listens to its own program whatever it was told about OSC 52.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import NamedTuple
+
+__all__ = ["Program", "keep", "programs"]
+
+_PATIENCE = 3.0
+
+
+class Program(NamedTuple):
+    """What takes a text on its standard input, where a variable says that it can."""
+
+    words: tuple[str, ...]
+    variable: str = ""
+    encoding: str = "utf-8"
+
+
+_SYSTEM = (
+    Program(("pbcopy",)),
+    Program(("wl-copy",), "WAYLAND_DISPLAY"),
+    Program(("xclip", "-selection", "clipboard"), "DISPLAY"),
+    Program(("xsel", "--clipboard", "--input"), "DISPLAY"),
+    Program(("clip.exe",), "WSL_DISTRO_NAME", "utf-16-le"),
+)
+_WINDOWS = Program(("clip",), encoding="utf-16-le")
+_TMUX = Program(("tmux", "load-buffer", "-w", "-"), "TMUX")
+
+
+def programs(
+    variables: Mapping[str, str] = os.environ,
+    find: Callable[[str], str | None] = shutil.which,
+) -> list[Program]:
+    """Return what keeps a copy here: the first of the system's own that is there, and tmux."""
+
+    def is_there(program: Program) -> bool:
+        wanted = not program.variable or bool(variables.get(program.variable))
+        return wanted and find(program.words[0]) is not None
+
+    system = (_WINDOWS,) if sys.platform == "win32" else _SYSTEM
+    return [*islice(filter(is_there, system), 1), *filter(is_there, (_TMUX,))]
+
+
+def keep(text: str) -> bool:
+    """Put a text into the clipboard; it may take a moment. False: no program did."""
+    done = False
+    for program in programs():
+        try:
+            code = subprocess.run(  # noqa: S603  the words are ours
+                program.words,
+                input=text.encode(program.encoding, "replace"),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_PATIENCE,
+                check=False,
+            ).returncode
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        done = done or code == 0
+    return done
