@@ -7,7 +7,6 @@ import gc
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 import ssl
@@ -23,6 +22,7 @@ from websockets.http11 import Request, Response
 from chat import __version__
 from chat.broker.memory import MemoryBroker
 from chat.core.door import Door
+from chat.core.ids import Ids
 from chat.errors import CloseCode, StartupError
 from chat.protocol.frames import Bye
 from chat.server import tls
@@ -111,6 +111,7 @@ class App:
         self.services = Services(settings, loop, MemoryBroker())
         self.addresses: list[str] = []
         self._flusher = Flusher(loop)
+        self._session_ids = Ids()
         self._door = _door(settings)
         self._tls: ssl.SSLContext | None = None
         self._servers: list[Server] = []
@@ -210,7 +211,7 @@ class App:
             return RawCounter(connection)
         if path == ECHO_PATH:
             return RawEcho(connection)
-        return Session(connection, self.services, secrets.token_hex(8), TABLE)
+        return Session(connection, self.services, self._session_ids.new(), TABLE)
 
     # Heartbeats: one timer for all; each tick takes its share, so that they do not come in a burst.
 

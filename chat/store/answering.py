@@ -13,13 +13,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, select
 
 from chat.errors import CommandError
+from chat.store.among import Among
 from chat.store.ops import Append, User
 from chat.store.roster import Channel, Roster
 from chat.store.schema import events, users
 
 __all__ = ["Answerable", "Answering"]
 
-_ANSWERABLE = (
+_ANSWERABLE = Among(
     select(
         events.c.seq,
         func.coalesce(events.c.thread, events.c.seq),
@@ -27,11 +28,8 @@ _ANSWERABLE = (
         users.c.name,
     )
     .join_from(events, users, events.c.author_id == users.c.id)
-    .where(
-        events.c.channel_id == bindparam("channel"),
-        events.c.seq.in_(bindparam("numbers", expanding=True)),
-        events.c.kind == "message",
-    )
+    .where(events.c.channel_id == bindparam("channel"), events.c.kind == "message"),
+    events.c.seq,
 )
 
 
@@ -75,6 +73,6 @@ class Answering:
 
     def _load(self, channel: Channel, numbers: set[int]) -> None:
         self._known.update(((channel.id, seq), None) for seq in numbers)
-        where = {"channel": channel.id, "numbers": list(numbers)}
-        for seq, root, author_id, name in self.connection.execute(_ANSWERABLE, where):
+        found = _ANSWERABLE.rows(self.connection, numbers, channel=channel.id)
+        for seq, root, author_id, name in found:
             self._known[channel.id, seq] = Answerable(root, User(author_id, name))

@@ -85,31 +85,32 @@ def items_of(connection: Connection, channel_id: int, rows: Sequence[Row[Any]]) 
 
 
 def _item(
-    row: Row[Any],
+    row: Any,
     mentioned: tuple[str, ...],
     reacted: dict[str, list[str]],
     *,
     is_pinned: bool,
 ) -> Item:
-    body: dict[str, Any] = {}
-    if row.text is not None:
-        body[BODY_FIELDS[row.kind]] = row.text
+    # In the order of `ROWS`: asking for columns by name took as long as all else, 9 µs an item.
+    seq, mid, ts, author, _author_id, kind, send_key, target, text, *rest = row
+    me, reply_to, remove, rev, last_edit, erased, thread = rest
+    body: dict[str, Any] = {} if text is None else {BODY_FIELDS[kind]: text}
     return Item(
-        seq=row.seq,
-        mid=row.mid,
-        ts=row.ts,
-        author=row.author,
-        kind=row.kind,
-        me=row.me,
-        reply_to=row.reply_to,
-        thread=row.thread,
+        seq=seq,
+        mid=mid,
+        ts=ts,
+        author=author,
+        kind=kind,
+        me=me,
+        reply_to=reply_to,
+        thread=thread,
         mentions=mentioned,
-        target=row.target,
-        remove=row.remove,
-        erased=row.erased,
-        cid=row.send_key.partition("/")[2] if row.send_key is not None else None,
-        rev=row.rev,
-        edited=row.last_edit is not None,
+        target=target,
+        remove=remove,
+        erased=erased,
+        cid=None if send_key is None else send_key.partition("/")[2],
+        rev=rev,
+        edited=last_edit is not None,
         pinned=is_pinned,
         reactions={emoji: tuple(names) for emoji, names in reacted.items()},
         **body,

@@ -7,16 +7,17 @@ events by SQL.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from chat.core.ids import Ids
 from chat.core.rights import channel_key
 from chat.protocol.items import FOLDED_KINDS, Event
 from chat.protocol.values import Limits
+from chat.store.among import Among
 from chat.store.answering import Answerable, Answering
 from chat.store.bulk import BulkInsert
 from chat.store.fulltext import Changes
@@ -27,21 +28,21 @@ from chat.text import fold, is_direct
 
 __all__ = ["BODY_FIELDS", "Ledger", "Sent"]
 
-MID_BYTES = 8
-MIDS = 512
-"""Ids of events that are made at once."""
 BODY_FIELDS = {"message": "text", "edit": "text", "react": "emoji", "topic": "topic"}
 """The field of an event whose string lies in `bodies`."""
 
-_SENT = select(
+_SENT = Among(
+    select(
+        events.c.send_key,
+        events.c.channel_id,
+        events.c.kind,
+        events.c.target,
+        events.c.seq,
+        events.c.mid,
+        events.c.ts,
+    ),
     events.c.send_key,
-    events.c.channel_id,
-    events.c.kind,
-    events.c.target,
-    events.c.seq,
-    events.c.mid,
-    events.c.ts,
-).where(events.c.send_key.in_(bindparam("keys", expanding=True)))
+)
 _NEWEST_BODY = select(func.max(bodies.c.id))
 _SAVE_CHANNELS = (
     update(channels)
@@ -88,7 +89,7 @@ class Ledger:
         self.has_erased = False
         """Whether a body was erased since `begin`: the write-ahead log still holds it."""
         self._next_body = 0
-        self._mids: list[str] = []
+        self._ids = Ids()
         self._insert_bodies = BulkInsert(bodies)
         self._insert_events = BulkInsert(events)
         self._insert_mentions = BulkInsert(mentions)
@@ -106,7 +107,7 @@ class Ledger:
             self._next_body = (connection.scalar(_NEWEST_BODY) or 0) + 1
         keys = {_send_key(each.user, each.cid) for each in appends if each.cid is not None}
         if keys:
-            rows = connection.execute(_SENT, {"keys": list(keys)})
+            rows = _SENT.rows(connection, keys)
             self._sent.update((key, Sent(*rest)) for key, *rest in rows)
 
     def forget(self) -> None:
@@ -119,7 +120,7 @@ class Ledger:
 
     def add_channel(self, name: str) -> Channel:
         """Create a channel with an empty log."""
-        channel = Channel(0, name, channel_key(name), secrets.token_hex(8), 0, "", 0)
+        channel = Channel(0, name, channel_key(name), self._ids.new(), 0, "", 0)
         self.has_written = True
         added = self.connection.execute(
             _ADD_CHANNEL,
@@ -203,7 +204,7 @@ class Ledger:
             self.answering.note(channel, seq, Answerable(thread or seq, author))
             if body is not None:
                 self.index.add(channel.id, seq, author.id, body)
-        mid, ts = self._new_mid(), self.now()
+        mid, ts = self._ids.new(), self.now()
         send_key = None
         if cid is not None:
             send_key = _send_key(author, cid)
@@ -279,15 +280,6 @@ class Ledger:
         self._bodies: list[tuple[int, str]] = []
         self._events: list[tuple[Any, ...]] = []
         self._mentions: list[tuple[int, int, int, int]] = []
-
-    def _new_mid(self) -> str:
-        """Return 64 random bits that no event has yet."""
-        if not self._mids:
-            # Asking the system for each cost 15 % of the writer's time: it lets other threads run.
-            digits = secrets.token_hex(MIDS * MID_BYTES)
-            width = 2 * MID_BYTES
-            self._mids = [digits[at : at + width] for at in range(0, len(digits), width)]
-        return self._mids.pop()
 
     def _add_body(self, body: str | None) -> int | None:
         if body is None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from chat.core.rights import channel_key
 from chat.errors import CommandError
+from chat.store.among import Among
 from chat.store.ops import Append, ChannelState, User
 from chat.store.schema import channels, members, users
 from chat.text import fold
@@ -24,29 +25,26 @@ __all__ = ["Channel", "Roster"]
 CACHED_MAX = 50_000
 """Entries of one cache; when there are more, it starts anew."""
 
-_CHANNELS = select(
-    channels.c.id,
-    channels.c.name,
+_CHANNELS = Among(
+    select(
+        channels.c.id,
+        channels.c.name,
+        channels.c.fold,
+        channels.c.epoch,
+        channels.c.head,
+        channels.c.topic,
+        channels.c.member_count,
+    ),
     channels.c.fold,
-    channels.c.epoch,
-    channels.c.head,
-    channels.c.topic,
-    channels.c.member_count,
-).where(channels.c.fold.in_(bindparam("folds", expanding=True)))
-_PEOPLE = select(users.c.fold, users.c.id, users.c.name).where(
-    users.c.fold.in_(bindparam("folds", expanding=True))
 )
-_ROLES = select(members.c.user_id, members.c.role).where(
-    members.c.channel_id == bindparam("channel"),
-    members.c.user_id.in_(bindparam("ids", expanding=True)),
-)
-_NAMED_MEMBERS = (
+_PEOPLE = Among(select(users.c.fold, users.c.id, users.c.name), users.c.fold)
+_is_here = members.c.channel_id == bindparam("channel")
+_ROLES = Among(select(members.c.user_id, members.c.role).where(_is_here), members.c.user_id)
+_NAMED_MEMBERS = Among(
     select(members.c.user_fold, users.c.id, users.c.name)
     .join_from(members, users, members.c.user_id == users.c.id)
-    .where(
-        members.c.channel_id == bindparam("channel"),
-        members.c.user_fold.in_(bindparam("folds", expanding=True)),
-    )
+    .where(_is_here),
+    members.c.user_fold,
 )
 _key = lru_cache(maxsize=4_096)(channel_key)
 
@@ -112,7 +110,7 @@ class Roster:
 
     def people(self, names: Iterable[str]) -> dict[str, User]:
         """Return those of `names` that exist, by folded name."""
-        rows = self.connection.execute(_PEOPLE, {"folds": [fold(name) for name in names]})
+        rows = _PEOPLE.rows(self.connection, [fold(name) for name in names])
         return {key: User(user_id, name) for key, user_id, name in rows}
 
     def role(self, channel: Channel, user: User) -> str | None:
@@ -125,8 +123,8 @@ class Roster:
         known = self._named
         if unknown := [name for name in folds if (channel.id, name) not in known]:
             known.update(((channel.id, name), None) for name in unknown)
-            where = {"channel": channel.id, "folds": unknown}
-            for key, user_id, name in self.connection.execute(_NAMED_MEMBERS, where):
+            found = _NAMED_MEMBERS.rows(self.connection, unknown, channel=channel.id)
+            for key, user_id, name in found:
                 known[channel.id, key] = User(user_id, name)
         return tuple(user for name in folds if (user := known[channel.id, name]) is not None)
 
@@ -141,7 +139,7 @@ class Roster:
 
     def _load_channels(self, folds: list[str]) -> None:
         self._channels.update(dict.fromkeys(folds))
-        for row in self.connection.execute(_CHANNELS, {"folds": folds}):
+        for row in _CHANNELS.rows(self.connection, folds):
             channel = Channel(*row)
             self._channels[channel.fold] = channel
 
@@ -149,6 +147,5 @@ class Roster:
         known = self._roles
         if unknown := [each for each in user_ids if (channel.id, each) not in known]:
             known.update(((channel.id, each), None) for each in unknown)
-            where = {"channel": channel.id, "ids": unknown}
-            for user_id, role in self.connection.execute(_ROLES, where):
+            for user_id, role in _ROLES.rows(self.connection, unknown, channel=channel.id):
                 known[channel.id, user_id] = role
