@@ -223,8 +223,8 @@ def test_the_close_code_says_whether_to_come_back(
 
 @pytest.mark.promise(
     4,
-    fault="two clients of one person on one file",
-    result="each text sent once, both show it",
+    fault="two clients of one person on one file, online and offline, and a third that comes then",
+    result="each text is stored once, all show it",
 )
 def test_two_clients_of_one_person_share_the_file(
     open_client: Open, fake: FakeServer, tmp_path: Path
@@ -237,12 +237,25 @@ def test_two_clients_of_one_person_share_the_file(
     for screen in screens:
         screen.wait(lambda screen=screen: len(screen.texts()) == 10 and not screen.pending())  # type: ignore[misc]
     assert fake.logs["#general"].head == 10
+    fake.stop()
+    for number in range(10, 20):
+        screens[number % 2].core.send("#general", f"m{number}")
     for screen in screens:
+        screen.wait(lambda screen=screen: len(screen.pending()) == 5)  # type: ignore[misc]
+    third = open_client(fake.url, data=tmp_path / "shared")  # has the outboxes of both to send
+    third.core.open_channel("#general")
+    third.wait(lambda: len(third.pending()) >= 10)  # and what was just confirmed, perhaps
+    fake.start()
+    for screen in (*screens, third):
+        screen.wait(lambda screen=screen: len(screen.texts()) == 20 and not screen.pending())  # type: ignore[misc]
+    assert fake.logs["#general"].head == 20
+    for screen in (*screens, third):
         screen.core.stop()
     fake.stop()
     alone = open_client(fake.url, data=tmp_path / "shared")
     alone.core.open_channel("#general")
-    alone.wait(lambda: sorted(alone.texts()) == sorted(f"m{number}" for number in range(10)))
+    alone.wait(lambda: sorted(alone.texts()) == sorted(f"m{number}" for number in range(20)))
+    assert not alone.pending()
 
 
 def test_a_channel_that_another_client_began_anew_is_begun_anew_here_too(
