@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import shutil
+import struct
 import subprocess
 import sysconfig
+import termios
+import threading
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -24,15 +31,19 @@ class Terminal:
         home: folder for everything the program keeps.
         columns: width in cells.
         rows: height in cells.
+        extended_keys: whether keys like Shift+Enter, which old terminals do not know, come through.
     """
 
-    def __init__(self, home: Path, columns: int = 80, rows: int = 24) -> None:
+    def __init__(
+        self, home: Path, columns: int = 80, rows: int = 24, *, extended_keys: bool = False
+    ) -> None:
         if shutil.which("tmux") is None:
             if os.environ.get("CHAT_REQUIRE_INTEROP"):
                 pytest.fail("tmux is not installed")
             pytest.skip("tmux is not installed")
         self.home = home
         self.columns, self.rows = columns, rows
+        self._extended_keys = "always" if extended_keys else "off"
         self._socket = f"chat-test-{uuid.uuid4().hex[:12]}"
 
     def __enter__(self) -> Self:
@@ -47,7 +58,8 @@ class Terminal:
         places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
         environment = [f"-e{name}={self.home}" for name in places]
         self._tmux(
-            "-f/dev/null",
+            *("-f/dev/null", "start-server", ";"),
+            *("set-option", "-s", "extended-keys", self._extended_keys, ";"),
             *("new-session", "-d", "-x", str(self.columns), "-y", str(self.rows)),
             *environment,
             "-eCOLORTERM=truecolor",
@@ -78,6 +90,32 @@ class Terminal:
     def type(self, text: str) -> None:
         """Type `text` as it is."""
         self._tmux("send-keys", "-l", text)
+
+    @contextmanager
+    def attached(self) -> Iterator[Callable[[bytes], None]]:
+        """Look at the window from another terminal; return what takes the bytes of its keys."""
+        outer, inner = pty.openpty()
+        size = struct.pack("HHHH", self.rows, self.columns, 0, 0)
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, size)
+        client = subprocess.Popen(
+            ["tmux", "-L", self._socket, "attach"],
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            env={**os.environ, "TERM": "xterm-256color"},
+            start_new_session=True,
+        )
+        os.close(inner)
+        drawing = threading.Thread(target=_read_to_the_end, args=(outer,), daemon=True)
+        drawing.start()
+        try:
+            eventually(lambda: bool(self._tmux("list-clients")), "the other terminal is there")
+            yield lambda data: _write_all(outer, data)
+        finally:
+            client.kill()
+            client.wait()
+            drawing.join()
+            os.close(outer)
 
     def paste(self, text: str) -> None:
         """Paste `text` as a terminal does: bracketed, if the program asked for that."""
@@ -122,3 +160,14 @@ class Terminal:
         if check and done.returncode != 0:
             raise AssertionError(f"tmux {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
+
+
+def _read_to_the_end(terminal: int) -> None:
+    with suppress(OSError):  # the end of a pseudo-terminal
+        while os.read(terminal, 65_536):
+            pass
+
+
+def _write_all(terminal: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(terminal, data) :]

@@ -41,6 +41,19 @@ def test_alt_enter_and_ctrl_j_begin_a_line(terminal: Terminal) -> None:
     assert lines_of(terminal) == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize(
+    "keys", [b"\x1b[13;2u", b"\x1b[27;2;13~"], ids=["kitty", "modifyOtherKeys"]
+)
+def test_shift_enter_begins_a_line_where_tmux_lets_it_through(tmp_path: Path, keys: bytes) -> None:
+    with Terminal(tmp_path, extended_keys=True) as terminal:
+        terminal.run("chat-client", "--name", "me", "--url", f"ws://127.0.0.1:{free_port()}")
+        terminal.wait_for("chat-server")
+        with terminal.attached() as press:
+            press(b"one" + keys + b"two\x1b\rthree\nfour")
+            terminal.wait_for("four")
+            assert lines_of(terminal) == ["one", "two", "three", "four"]
+
+
 def test_a_paste_with_escapes_and_line_breaks_sends_nothing(terminal: Terminal) -> None:
     terminal.paste("first\n\x1b[31mred\x1b[0m\n/quit\n\x1b[201~\n/quit\n\x11last")
     terminal.wait_for("last")
