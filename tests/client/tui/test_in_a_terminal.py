@@ -31,14 +31,19 @@ def lines_of(terminal: Terminal) -> list[str]:
     return [row[column:].rstrip() for row in rows[start:] if "F1 help" not in row]
 
 
+def wait_for_lines(terminal: Terminal, *lines: str) -> None:
+    """Wait until these stand in the composer, and nothing else."""
+    terminal.wait_for(lines[-1])
+    eventually(lambda: lines_of(terminal) == list(lines), f"{lines} are written")
+
+
 def test_alt_enter_and_ctrl_j_begin_a_line(terminal: Terminal) -> None:
     terminal.type("one")
     terminal.keys("M-Enter")
     terminal.type("two")
     terminal.keys("C-j")
     terminal.type("three")
-    terminal.wait_for("three")
-    assert lines_of(terminal) == ["one", "two", "three"]
+    wait_for_lines(terminal, "one", "two", "three")
 
 
 @pytest.mark.parametrize(
@@ -50,14 +55,12 @@ def test_shift_enter_begins_a_line_where_tmux_lets_it_through(tmp_path: Path, ke
         terminal.wait_for("chat-server")
         with terminal.attached() as press:
             press(b"one" + keys + b"two\x1b\rthree\nfour")
-            terminal.wait_for("four")
-            assert lines_of(terminal) == ["one", "two", "three", "four"]
+            wait_for_lines(terminal, "one", "two", "three", "four")
 
 
 def test_a_paste_with_escapes_and_line_breaks_sends_nothing(terminal: Terminal) -> None:
     terminal.paste("first\n\x1b[31mred\x1b[0m\n/quit\n\x1b[201~\n/quit\n\x11last")
-    terminal.wait_for("last")
-    assert lines_of(terminal) == ["first", "[31mred[0m", "/quit", "", "/quit", "last"]
+    wait_for_lines(terminal, "first", "[31mred[0m", "/quit", "", "/quit", "last")
     assert not terminal.has_ended
 
 
