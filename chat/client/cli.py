@@ -112,6 +112,9 @@ def _show(settings: ClientSettings) -> None:
     # A key that comes right after a paint waits for the next one: at Textual's 60 a second for
     # 19 ms (median, while 200 messages a second arrive), at 240 for 5.
     os.environ.setdefault("TEXTUAL_FPS", "240")
+    from chat.client.tui import garbage
+
+    garbage.hold()  # before all that is imported and stays: 50 ms of the start
     from chat.client.tui.app import ChatApp
 
     ChatApp(settings).run()

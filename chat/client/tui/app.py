@@ -39,7 +39,6 @@ __all__ = ["ChatApp", "key_rows", "keys_table"]
 
 _STOP_WITHIN = 3.0
 _THEME = "theme"
-_TIDY_EVERY = 30.0
 
 
 class ChatApp(App[None]):
@@ -116,7 +115,6 @@ class ChatApp(App[None]):
             SystemExit: the screens failed; what went wrong was printed.
         """
         self._start()
-        garbage.hold()
         try:
             super().run(*args, **kwargs)
         finally:
@@ -157,7 +155,6 @@ class ChatApp(App[None]):
         self.watch_title(self.title)
         self._take_in()
         self.call_after_refresh(garbage.settle)
-        self.set_interval(_TIDY_EVERY, self._tidy)
 
     def on_exit_app(self) -> None:
         """Keep what is typed, whoever ends the program: a person, a signal, a closed terminal."""
@@ -276,9 +273,6 @@ class ChatApp(App[None]):
     def _take_in_now(self) -> None:
         self._is_waiting = False
         self._take_in()
-
-    def _tidy(self) -> None:
-        garbage.tidy(monotonic() - getattr(self._driver, "typed_at", 0.0))
 
     def _keep_theme(self, name: str) -> None:
         self.core.save_pref(_THEME, name)

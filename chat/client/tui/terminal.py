@@ -12,7 +12,6 @@ import selectors
 import signal
 from codecs import getincrementaldecoder
 from collections.abc import Sequence
-from time import monotonic
 
 from textual.drivers.linux_driver import LinuxDriver
 from textual.messages import ExitApp
@@ -33,9 +32,6 @@ _SETTLING = 0.02
 
 class Terminal(LinuxDriver):
     """Textual's driver for Linux and macOS, with another input loop."""
-
-    typed_at = 0.0
-    """When something was typed last, by the monotonic clock."""
 
     def start_application_mode(self) -> None:
         """Take over the terminal; its window's title is put back at the end."""
@@ -75,7 +71,6 @@ class Terminal(LinuxDriver):
                     if not data:
                         self.process_message(ExitApp())
                         return
-                    self.typed_at = monotonic()
                     if text := decode(data):
                         for message in parser.feed(text):
                             self.process_message(message)

@@ -135,6 +135,10 @@ def main() -> None:
     prefer(os.getpid())
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
+        # As an installed program: with its bytecode kept, which a checkout's need not be.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(home / "bytecode")
+        subprocess.run([sys.executable, "-c", IMPORT], check=True)
         fill(home / "data", messages)
         with ChatServer(home / "data", *SERVER_FLAGS) as server:
             with Window(home / "client", server.url) as window:

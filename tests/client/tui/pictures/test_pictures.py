@@ -21,6 +21,8 @@ from chat.client.state import (
     TimelineChanged,
     TypingChanged,
 )
+from chat.client.tui.keys import KeyRow
+from chat.client.tui.screens.help import HelpScreen
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import render
 from tests.client.tui.conftest import Desktop, Open
@@ -138,11 +140,29 @@ async def test_the_switcher(open_desktop: Open, size: tuple[int, int]) -> None:
         assert_looks(desktop.app, f"switcher-{size[0]}x{size[1]}-dark")
 
 
+KEYS = (
+    KeyRow("Anywhere", ("F1",), "help: keys and commands", "help"),
+    KeyRow(
+        "Anywhere", ("Ctrl+K",), "go to a channel or a person, or run a command", "channel.switch"
+    ),
+    KeyRow("Anywhere", ("Alt+A", "Ctrl+N"), "go where somebody waits, and back", "channel.unread"),
+    *(
+        KeyRow("Anywhere", (f"Alt+{n}",), f"channel {n} of the list", f"channel.{n}")
+        for n in range(1, 10)
+    ),
+    KeyRow("Writing", ("Enter",), "send", "composer.send"),
+    KeyRow("Writing", ("Alt+Enter", "Shift+Enter", "Ctrl+J"), "new line", "composer.new_line"),
+    KeyRow("Timeline", ("R",), "reply, or send again", "message.reply"),
+)
+"""Some keys, and not those that there are: one more is no other picture."""
+
+
 @pytest.mark.parametrize("size", SIZES[:2])
 async def test_help(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await talk(desktop)
-        await desktop.press("f1")
+        desktop.app.push_screen(HelpScreen(KEYS))
+        await desktop.until(lambda: "help: keys" in desktop.screen(), "it shows")
         assert_looks(desktop.app, f"help-{size[0]}x{size[1]}-dark")
 
 
