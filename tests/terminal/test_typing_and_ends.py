@@ -109,10 +109,10 @@ def test_answers_and_reports_are_not_typed(terminal: RawTerminal, server: FakeSe
 
 @pytest.mark.promise(
     4,
-    fault="SIGTERM, SIGHUP, or the terminal closed in the middle of a sentence",
+    fault="SIGTERM, SIGHUP, or the terminal closed in the middle of a sentence, also as tmux does",
     result="the draft is there at the next start",
 )
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "the terminal is closed"])
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "closed", "closed with SIGHUP and SIGCONT"])
 @pytest.mark.feature("writing.drafts")
 def test_whatever_ends_it_the_draft_is_kept(
     tmp_path: Path, server: FakeServer, terminal: RawTerminal, how: str
@@ -124,6 +124,9 @@ def test_whatever_ends_it_the_draft_is_kept(
         terminal.wait(lambda: b"\x1b[?1049l" in terminal.output, "the screen is given back")
     else:
         terminal.hang_up()
+    if "SIGCONT" in how:
+        terminal.process.send_signal(signal.SIGHUP)
+        terminal.process.send_signal(signal.SIGCONT)
     assert terminal.process.wait(20) == 0
     assert b"Traceback" not in terminal.output
     again = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
@@ -131,6 +134,24 @@ def test_whatever_ends_it_the_draft_is_kept(
         again.wait(lambda: b"half a thought" in again.output, "the draft is there again")
     finally:
         again.close()
+
+
+def test_a_process_that_was_stopped_takes_the_terminal_again_and_goes_on(
+    terminal: RawTerminal, server: FakeServer
+) -> None:
+    terminal.send(b"one")
+    terminal.wait(lambda: b"one" in terminal.output, "it is typed")
+    threads = Path(f"/proc/{terminal.process.pid}/task")
+    before = len(list(threads.iterdir()))
+    for _ in range(3):
+        terminal.process.send_signal(signal.SIGSTOP)
+        terminal.output = b""
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait(lambda: b"\x1b[?1049h" in terminal.output, "the screen is taken")
+        terminal.wait(lambda: b"one" in terminal.output, "all is painted anew")
+    terminal.send(b", two" * 40 + b"\r")
+    wait_for_said(terminal, server, "one" + ", two" * 40)
+    terminal.wait(lambda: len(list(threads.iterdir())) == before, "no thread is left over")
 
 
 def test_a_terminal_that_nobody_reads_keeps_its_connection(

@@ -24,6 +24,19 @@ from tests.serving import eventually
 __all__ = ["Terminal"]
 
 
+def _gone(pid: int) -> Callable[[], bool]:
+    """Return what finds out whether a process has ended."""
+
+    def gone() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    return gone
+
+
 class Terminal:
     """One program in a tmux window.
 
@@ -50,7 +63,10 @@ class Terminal:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        panes = self._tmux("list-panes", "-a", "-F", "#{pane_pid}", check=False).split()
         self._tmux("kill-server", check=False)
+        for pid in panes:
+            eventually(_gone(int(pid)), "its program ends with its terminal")
 
     def run(self, *command: str) -> None:
         """Start `command` in a new window; the first word is looked up among our scripts."""

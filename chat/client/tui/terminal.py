@@ -2,6 +2,7 @@
 
 Besides the repairs of `keyboard`, a byte that is not UTF-8 becomes a replacement character instead
 of a traceback, a terminal that goes away ends the program, and so do SIGTERM and SIGHUP, tidily.
+After SIGCONT the terminal is taken anew, but not a second time beside the first.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import asyncio
 import os
 import selectors
 import signal
+import sys
 from codecs import getincrementaldecoder
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TextIO
 
 from textual.drivers.linux_driver import LinuxDriver
 from textual.messages import ExitApp
@@ -30,18 +34,52 @@ _SETTLING = 0.02
 """Seconds of silence after which a paste is over: less than lies between two keys."""
 
 
+class _Output:
+    """A terminal's output that may go away: what is written then is lost, and nobody waits for it.
+
+    Textual's writing thread would end with the error, and the screens wait for it for ever.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write `text`, if there is a terminal."""
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Have what was written shown, if there is a terminal."""
+        with suppress(OSError):
+            self._file.flush()
+
+    def fileno(self) -> int:
+        """Return the file's descriptor."""
+        return self._file.fileno()
+
+
 class Terminal(LinuxDriver):
     """Textual's driver for Linux and macOS, with another input loop."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        assert sys.__stderr__ is not None
+        self._file = _Output(sys.__stderr__)  # type: ignore[assignment]  # all that is used of it
+        self._is_taken = False
 
     def start_application_mode(self) -> None:
         """Take over the terminal; its window's title is put back at the end."""
         super().start_application_mode()  # type: ignore[no-untyped-call]  # it takes nothing
+        self._is_taken = True
         self.write(_PUSH_TITLE)
+        loop = asyncio.get_running_loop()
         for how in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(how, self.process_message, ExitApp())
+            loop.add_signal_handler(how, self.process_message, ExitApp())
+        loop.add_signal_handler(signal.SIGCONT, self._go_on)
 
     def stop_application_mode(self) -> None:
         """Give the terminal back as it was."""
+        self._is_taken = False
         self.write(_POP_TITLE)
         super().stop_application_mode()
 
@@ -54,6 +92,18 @@ class Terminal(LinuxDriver):
         """Take the mouse again; what is on the screen is painted over."""
         self.write(_NO_WRAP)
         self._enable_mouse_support()
+
+    def _go_on(self) -> None:
+        """Take the terminal again, which a shell may have had while this process was stopped.
+
+        Textual's own handler takes it without letting go of it first: two threads would read what
+        is typed. It also runs in the middle of anything, this one between two steps of the loop.
+        """
+        if not self._auto_restart:  # an editor has the terminal
+            return
+        if self._is_taken:
+            self.suspend_application_mode()
+        self.resume_application_mode()
 
     def set_title(self, title: str) -> None:
         """Set the window's title."""
