@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from textual.drivers.linux_driver import LinuxDriver
 from textual.messages import ExitApp
 
+from chat.client.tui.anchoring import anchored
 from chat.client.tui.keyboard import InputParser
 from chat.text import printable_line
 
@@ -82,6 +83,10 @@ class Terminal(LinuxDriver):
         self._is_taken = False
         self.write(_POP_TITLE)
         super().stop_application_mode()
+
+    def write(self, data: str) -> None:
+        """Write to the terminal; what terminals draw in different widths moves nothing else."""
+        super().write(anchored(data))
 
     def begin_bare(self, lines: Sequence[str]) -> None:
         """Show harmless lines alone, and leave the mouse to the terminal."""
