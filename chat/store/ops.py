@@ -2,6 +2,8 @@
 
 An operation carries names as a person gave them; the store resolves them, checks the person's right
 inside the transaction, and answers with a result or with the `CommandError` that refused it.
+None of these is changed once it is made. The four that each message needs are not `frozen` all the
+same: that makes them four times as slow to make, 5 % of all that a message costs.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class User:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChannelState:
     """A channel as of one commit."""
 
@@ -113,7 +115,7 @@ class LeftChannel:
     events: tuple[Event, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Append:
     """Append one event of `kind` to `channel`, as `user`.
 
@@ -133,7 +135,7 @@ class Append:
     cid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Appended:
     """Where the event is: `event` for a new one.
 
@@ -214,7 +216,7 @@ Outcome = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pending:
     """An operation on its way through the writer; `token` is the caller's, returned untouched."""
 
