@@ -121,11 +121,11 @@ class Outlet:
         # two short calls until it is written, where the queue's own took 1 µs more.
         if self._piece is None and not self._queue.size and not self.is_paused:
             self._piece = frame
-            self._flusher.mark(self)
-            return
-        self._queue_piece()
-        if not self._queue.put(frame):
-            self._overflow(frame)
+        else:
+            self._queue_piece()
+            if not self._queue.put(frame):
+                self._overflow(frame)
+        self._flusher.mark(self)  # twice is once: the second flush finds nothing
 
     def send_now(self, frame: bytes) -> None:
         """Send as `send` does, but do not wait for what else the turn may bring.
