@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 from chat.client.emoji import resolve
 from chat.client.slash import Invocation, find
-from chat.client.state import ChannelInfo, Delivery, Message
-from chat.client.tui import preferring
+from chat.client.tui import meant, preferring
 from chat.client.tui.bench import Bench, Refused
 from chat.client.tui.sheet import check_length
 from chat.text import check_channel, direct_channel, is_direct
@@ -44,7 +43,7 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
 
 @_handles("join")
 def _join(bench: Bench, asked: Invocation) -> None:
-    channel = _channel(asked.get("channel"))
+    channel = meant.channel(bench, asked)
     if channel in bench.desk.channels:
         bench.open_channel(channel)
     else:
@@ -53,7 +52,7 @@ def _join(bench: Bench, asked: Invocation) -> None:
 
 @_handles("leave")
 def _leave(bench: Bench, asked: Invocation) -> None:
-    channel = _channel(asked.get("channel")) if asked.get("channel") else _here(bench).name
+    channel = meant.channel(bench, asked)
     if is_direct(channel):
         raise Refused("A direct channel cannot be left: its members are its name.")
     if channel not in bench.desk.channels:
@@ -80,7 +79,7 @@ def _me(bench: Bench, asked: Invocation) -> None:
 
 @_handles("topic")
 def _topic(bench: Bench, asked: Invocation) -> None:
-    info = _here(bench)
+    info = meant.here(bench)
     text = " ".join(asked.get("text").split())
     if text:
         bench.follow(bench.core.topic(info.name, "" if text == "-" else text), asked.text)
@@ -90,10 +89,10 @@ def _topic(bench: Bench, asked: Invocation) -> None:
 
 @_handles("edit")
 def _edit(bench: Bench, asked: Invocation) -> None:
-    message = _own(bench, asked)
+    message = meant.own_message(bench, asked)
     if text := asked.get("text"):
         check_length(text, bench.text_limit)
-        bench.core.edit(message.channel, _seq(message), text)
+        bench.core.edit(message.channel, meant.seq_of(message), text)
     else:
         bench.begin_edit(message)
 
@@ -102,44 +101,43 @@ def _edit(bench: Bench, asked: Invocation) -> None:
 def _delete(bench: Bench, asked: Invocation) -> None:
     if asked.get("number").isdigit():
         # It may be somebody else's: an owner may delete it, and the server knows who is one.
-        bench.core.delete(_here(bench).name, int(asked.get("number")))
+        bench.core.delete(meant.here(bench).name, int(asked.get("number")))
     else:
-        message = _own(bench, asked)
-        bench.core.delete(message.channel, _seq(message))
+        message = meant.own_message(bench, asked)
+        bench.core.delete(message.channel, meant.seq_of(message))
 
 
 @_handles("reply")
 def _reply(bench: Bench, asked: Invocation) -> None:
-    bench.post(asked.get("text"), reply_to=_target(bench, asked))
+    bench.post(asked.get("text"), reply_to=meant.target(bench, asked))
 
 
 @_handles("thread")
 def _thread(bench: Bench, asked: Invocation) -> None:
-    bench.threads.show(_here(bench).name, _target(bench, asked))
+    bench.threads.show(meant.here(bench).name, meant.target(bench, asked))
 
 
 @_handles("react", "unreact")
 def _react(bench: Bench, asked: Invocation) -> None:
     emoji = resolve(asked.get("emoji"))
     remove = asked.command.name == "unreact"
-    bench.core.react(_here(bench).name, _target(bench, asked), emoji, remove=remove)
+    bench.core.react(meant.here(bench).name, meant.target(bench, asked), emoji, remove=remove)
 
 
 @_handles("pin", "unpin")
 def _pin(bench: Bench, asked: Invocation) -> None:
     remove = asked.command.name == "unpin"
-    bench.core.pin(_here(bench).name, _target(bench, asked), remove=remove)
+    bench.core.pin(meant.here(bench).name, meant.target(bench, asked), remove=remove)
 
 
 @_handles("pins")
 def _pins(bench: Bench, asked: Invocation) -> None:
-    bench.catching_up.list_pins(_here(bench).name)
+    bench.catching_up.list_pins(meant.here(bench).name)
 
 
 @_handles("who")
 def _who(bench: Bench, asked: Invocation) -> None:
-    channel = asked.get("channel")
-    bench.list_members(_channel(channel) if channel else _here(bench).name)
+    bench.list_members(meant.channel(bench, asked))
 
 
 @_handles("channels")
@@ -151,7 +149,7 @@ def _channels(bench: Bench, asked: Invocation) -> None:
 def _mark(bench: Bench, asked: Invocation) -> None:
     match asked.get("all").lower():
         case "":
-            bench.catching_up.mark(_here(bench).name)
+            bench.catching_up.mark(meant.here(bench).name)
         case "all":
             bench.seats.mark_all()
         case other:
@@ -170,7 +168,7 @@ def _search(bench: Bench, asked: Invocation) -> None:
 
 @_handles("peek")
 def _peek(bench: Bench, asked: Invocation) -> None:
-    bench.catching_up.peek(_mine(bench, asked).name)
+    bench.catching_up.peek(meant.mine(bench, asked).name)
 
 
 @_handles("unread")
@@ -180,26 +178,26 @@ def _unread(bench: Bench, asked: Invocation) -> None:
 
 @_handles("star", "unstar")
 def _star(bench: Bench, asked: Invocation) -> None:
-    preferring.star(bench, _mine(bench, asked), asked.command.name == "star")
+    preferring.star(bench, meant.mine(bench, asked), asked.command.name == "star")
 
 
 @_handles("move")
 def _move(bench: Bench, asked: Invocation) -> None:
     match asked.get("where").lower():
         case "up" | "down" as where:
-            preferring.move(bench, _here(bench), -1 if where == "up" else 1)
+            preferring.move(bench, meant.here(bench), -1 if where == "up" else 1)
         case other:
             raise Refused(f"“{other}” is no direction. Write /move up, or /move down.")
 
 
 @_handles("mute", "unmute")
 def _mute(bench: Bench, asked: Invocation) -> None:
-    preferring.mute(bench, _mine(bench, asked), asked.command.name == "mute")
+    preferring.mute(bench, meant.mine(bench, asked), asked.command.name == "mute")
 
 
 @_handles("notify")
 def _notify(bench: Bench, asked: Invocation) -> None:
-    preferring.notify(bench, _here(bench), asked.get("level").lower())
+    preferring.notify(bench, meant.here(bench), asked.get("level").lower())
 
 
 @_handles("dnd")
@@ -241,7 +239,7 @@ def _status(bench: Bench, asked: Invocation) -> None:
 
 @_handles("retry", "discard")
 def _unsent(bench: Bench, asked: Invocation) -> None:
-    failed = bench.desk.recent(_here(bench).name).failed()
+    failed = bench.desk.recent(meant.here(bench).name).failed()
     if not failed:
         raise Refused("Nothing here was refused; what waits is sent by itself.")
     act = bench.core.retry if asked.command.name == "retry" else bench.core.discard
@@ -305,64 +303,3 @@ def _help(bench: Bench, asked: Invocation) -> None:
 @_handles("quit")
 def _quit(bench: Bench, asked: Invocation) -> None:
     bench.view.quit()
-
-
-def _here(bench: Bench) -> ChannelInfo:
-    """Return the current channel."""
-    if bench.desk.current is None:
-        raise Refused("You are in no channel. /join #general enters one.")
-    return bench.desk.info or ChannelInfo(bench.desk.current)
-
-
-def _mine(bench: Bench, asked: Invocation) -> ChannelInfo:
-    """Return the channel that is meant: the given one, which one is in, or the current one."""
-    if not asked.get("channel"):
-        return _here(bench)
-    channel = _channel(asked.get("channel"))
-    if channel not in bench.desk.channels:
-        raise Refused(f"You are not in {channel}.")
-    return bench.desk.channels[channel]
-
-
-def _channel(word: str) -> str:
-    """Return a channel's name; a bare word means the channel of that name."""
-    try:
-        return check_channel(word if word[:1] in ("#", "@") else f"#{word}")
-    except ValueError as exc:
-        raise Refused(f"“{word}” {exc}") from None
-
-
-def _own(bench: Bench, asked: Invocation) -> Message:
-    """Return the message of one's own that is meant: that of the number, or the last one."""
-    recent = bench.desk.recent(_here(bench).name)
-    number = asked.get("number")
-    if not number.isdigit():
-        message = recent.latest(bench.desk.user)
-        if message is None:
-            raise Refused("There is no message of yours here that the server has confirmed.")
-        return message
-    message = recent.find(int(number))
-    if message is None:
-        raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
-    if message.author != bench.desk.user:
-        raise Refused(f"Message {number} is {message.author}'s; you can change only your own.")
-    if message.erased or message.delivery is not Delivery.SENT:
-        raise Refused(f"Message {number} cannot be changed any more.")
-    return message
-
-
-def _target(bench: Bench, asked: Invocation) -> int:
-    """Return the number of the message that is meant: the given one, or the latest."""
-    number = asked.get("number")
-    if number.isdigit():
-        return int(number)
-    message = bench.desk.recent(_here(bench).name).latest()
-    if message is None:
-        raise Refused("There is no message here yet.")
-    return _seq(message)
-
-
-def _seq(message: Message) -> int:
-    if message.seq is None:
-        raise Refused("The server has not confirmed that message yet.")
-    return message.seq

@@ -1,0 +1,77 @@
+"""What a slash command means: which channel, and which message of it.
+
+Raises:
+    Refused: there is none, or none that can be meant; the message says why.
+"""
+
+from __future__ import annotations
+
+from chat.client.slash import Invocation
+from chat.client.state import ChannelInfo, Delivery, Message
+from chat.client.tui.bench import Bench, Refused
+from chat.text import check_channel
+
+__all__ = ["channel", "here", "mine", "own_message", "seq_of", "target"]
+
+
+def here(bench: Bench) -> ChannelInfo:
+    """Return the current channel."""
+    if bench.desk.current is None:
+        raise Refused("You are in no channel. /join #general enters one.")
+    return bench.desk.info or ChannelInfo(bench.desk.current)
+
+
+def channel(bench: Bench, asked: Invocation) -> str:
+    """Return the name of the channel that is given, where a bare word will do, or of this one."""
+    word = asked.get("channel")
+    if not word:
+        return here(bench).name
+    try:
+        return check_channel(word if word[:1] in ("#", "@") else f"#{word}")
+    except ValueError as exc:
+        raise Refused(f"“{word}” {exc}") from None
+
+
+def mine(bench: Bench, asked: Invocation) -> ChannelInfo:
+    """Return the channel that is meant: the given one, which one is in, or the current one."""
+    name = channel(bench, asked)
+    if name not in bench.desk.channels and asked.get("channel"):
+        raise Refused(f"You are not in {name}.")
+    return bench.desk.channels.get(name) or here(bench)
+
+
+def own_message(bench: Bench, asked: Invocation) -> Message:
+    """Return the message of one's own that is meant: that of the number, or the last one."""
+    recent = bench.desk.recent(here(bench).name)
+    number = asked.get("number")
+    if not number.isdigit():
+        message = recent.latest(bench.desk.user)
+        if message is None:
+            raise Refused("There is no message of yours here that the server has confirmed.")
+        return message
+    message = recent.find(int(number))
+    if message is None:
+        raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
+    if message.author != bench.desk.user:
+        raise Refused(f"Message {number} is {message.author}'s; you can change only your own.")
+    if message.erased or message.delivery is not Delivery.SENT:
+        raise Refused(f"Message {number} cannot be changed any more.")
+    return message
+
+
+def target(bench: Bench, asked: Invocation) -> int:
+    """Return the number of the message that is meant: the given one, or the latest."""
+    number = asked.get("number")
+    if number.isdigit():
+        return int(number)
+    message = bench.desk.recent(here(bench).name).latest()
+    if message is None:
+        raise Refused("There is no message here yet.")
+    return seq_of(message)
+
+
+def seq_of(message: Message) -> int:
+    """Return the number of a message that the server has confirmed."""
+    if message.seq is None:
+        raise Refused("The server has not confirmed that message yet.")
+    return message.seq
