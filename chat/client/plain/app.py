@@ -16,6 +16,7 @@ from chat.client.plain.voice import Voice
 from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.cores import Cores
+from chat.client.tui.handlers import HANDLERS
 from chat.client.tui.port import CorePort
 from chat.client.tui.seats import Seats
 from chat.errors import StartupError
@@ -90,6 +91,7 @@ class Plain:
             seat=seat,
             seats=self._seats,
             calling=self._calling,
+            commands=HANDLERS,
             typing=settings.typing,
         )
 

@@ -10,16 +10,15 @@ from chat.client.plain.lines import Lines
 from chat.client.plain.thread import SpokenThread
 from chat.client.slash import COMMANDS, is_command
 from chat.client.state import ChannelsChanged, ConnectionChanged, Link, TimelineChanged, Update
-from chat.client.tui.bench import Pane, Refused, Severity
-from chat.client.tui.choice import Choice
+from chat.client.tui.choice import AddRows, Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import Desk, title_of
 from chat.client.tui.finding import Finding
-from chat.client.tui.listings import AddRows
 from chat.client.tui.local_time import local_time
 from chat.client.tui.port import CorePort
 from chat.client.tui.seats import Seats
 from chat.client.tui.spots import Spot
+from chat.client.tui.view import Pane, Refused, Severity
 from chat.text import printable_line
 
 __all__ = ["Voice"]
@@ -209,7 +208,7 @@ class Voice:
                 for each in unread.waiting
             )
 
-    def list_found(self, finding: Finding, conversation: Conversation) -> None:
+    def list_found(self, finding: Finding, desk: Desk) -> None:
         """Say what was found, the newest last."""
         if not finding.query:
             raise Refused("Write what to look for: /search WORDS.")
@@ -221,7 +220,7 @@ class Voice:
         more = "" if finding.is_complete else " There are more: add words, or before:DAY."
         self._say([f"{len(finding.hits)} found.{more}"])
 
-    def redraw(self, conversation: Conversation) -> None:
+    def redraw(self) -> None:
         """Do nothing: what was said stays."""
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:

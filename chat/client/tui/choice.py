@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-__all__ = ["Choice"]
+__all__ = ["AddRows", "Choice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,7 @@ class Choice:
     key: str
     label: str
     note: str = ""
+
+
+AddRows = Callable[[Iterable[Choice]], None]
+"""Adds rows to a list that is open already."""

@@ -5,15 +5,15 @@ counts as read. It draws nothing: the screen does, through the `View` it is give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
 from chat.client import slash
-from chat.client.inbox import Unread
+from chat.client.slash import Invocation
 from chat.client.state import (
     Called,
     ChannelsChanged,
@@ -23,81 +23,30 @@ from chat.client.state import (
     TimelineChanged,
     Update,
 )
-from chat.client.tui import bench, handlers, listings, substitution
-from chat.client.tui.bench import Refused, Seats, severity_of
+from chat.client.tui import substitution
 from chat.client.tui.calling import Calling
-from chat.client.tui.catching_up import CatchingUp
 from chat.client.tui.desk import Desk
 from chat.client.tui.finding import Finding
-from chat.client.tui.listings import AddRows
-from chat.client.tui.port import CorePort
+from chat.client.tui.port import CorePort, answer
 from chat.client.tui.reading import Reading
 from chat.client.tui.sheet import Aim, Sheet, check_length
 from chat.client.tui.spots import Spot
-from chat.client.tui.threads import Threads, ThreadView
+from chat.client.tui.threads import Threads
+from chat.client.tui.view import Refused, Seats, View, severity_of
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
 from chat.text import GENERAL, channel_names
 
-__all__ = ["Conversation", "View"]
+__all__ = ["Conversation", "Handler"]
 
 Typing = Literal["both", "show", "tell", "off"]
 """Whether it is shown who types, and told to others that one does."""
 _LAST_CHANNEL = "last-channel"
 
 
-class View(bench.View, Protocol):
-    """What the conversation asks of the screen."""
-
-    @property
-    def thread(self) -> ThreadView:
-        """Where a thread is shown."""
-
-    def composed(self) -> str:
-        """Return the text in the composer."""
-
-    def compose_with(self, text: str, channel: str) -> None:
-        """Put a text into the composer, for that channel."""
-
-    def give_back(self, text: str) -> None:
-        """Put a text that was not sent back, before what has been typed since."""
-
-    def show_timeline(self, channel: str, user: str, read: int) -> None:
-        """Show another channel's timeline, where it was left; `read` is the read marker."""
-
-    def update_timeline(self, change: TimelineChanged) -> None:
-        """Bring the timeline that is shown up to date."""
-
-    def choose(self, seq: int) -> bool:
-        """Show a message here, with the cursor on it; False: it is not there."""
-
-    def step_back(self) -> None:
-        """Let another conversation be shown; until `come_forward` what is composed lies aside."""
-
-    def come_forward(self) -> None:
-        """Show this conversation, for the first time or again; what it shows is told next."""
-
-    def unread_from(self) -> int | None:
-        """Return the number from which on the channel was unread when it was opened."""
-
-    def show_unread(self) -> None:
-        """Show the first unread message of the current channel; `Refused` if there is none."""
-
-    def list_unread(self, found: Mapping[Spot, Unread]) -> None:
-        """Show what waits in all channels, to go there, or to mark it as read."""
-
-    def list_found(self, finding: Finding, conversation: Conversation) -> None:
-        """Show what was found, to go there, or where to write what to look for."""
-
-    def redraw(self, conversation: Conversation) -> None:
-        """Show what lies on the desk."""
-
-    def run_beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that waits, beside everything else."""
-
-    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
-        """Open a list to choose from; return what adds rows to it."""
+Handler = Callable[["Conversation", Invocation], None]
+"""Does what a slash command says; raises a `ChatError` for a person if it cannot be done."""
 
 
 class Conversation:
@@ -112,6 +61,7 @@ class Conversation:
         seat: int,
         seats: Seats,
         calling: Calling,
+        commands: Mapping[str, Handler],
         typing: Typing = "both",
     ) -> None:
         self.core = core
@@ -122,8 +72,10 @@ class Conversation:
         self.reading = Reading(core)
         self.seats = seats
         self.calling = calling
+        self._commands = commands
         self._seat = seat
-        self.catching_up = CatchingUp(self)
+        self.finding = Finding(core)
+        """The latest search."""
         self.threads = Threads(self)
         self._sheets: dict[str, Sheet] = {}
         self._wanted: str | None = None
@@ -140,7 +92,7 @@ class Conversation:
 
     def redraw(self) -> None:
         """Show what lies on the desk."""
-        self.view.redraw(self)
+        self.view.redraw()
 
     # What the core tells.
 
@@ -250,7 +202,7 @@ class Conversation:
             self._return(sheet.aside, channel)
             self.redraw()
         elif slash.is_command(text):
-            handlers.run(self, slash.parse(text))
+            self.run(slash.parse(text))
         elif correction := substitution.read(text):
             last = self.desk.recent(channel).latest(self.desk.user) if channel else None
             self.change(last, substitution.corrected(correction, last))
@@ -258,6 +210,14 @@ class Conversation:
             self._send(slash.literal(text), channel)
         if channel:
             self.core.save_draft(channel, self._sheet_of(channel).draft)
+
+    def run(self, asked: Invocation) -> None:
+        """Do what a slash command says.
+
+        Raises:
+            ChatError: it cannot be done; the message is for a person.
+        """
+        self._commands[asked.command.name](self, asked)
 
     def change(self, message: Message | None, text: str) -> None:
         """Give a message of one's own another text."""
@@ -356,15 +316,15 @@ class Conversation:
         names = ",".join(name for name in channel_names(channel) if name != self.desk.user)
         text = f"/msg {names} {first_words}" if first_words else ""
         with self.telling(text):
-            answer = await listings.answer(self.core.join(channel))
-            self._joined(answer.channel, first_words)
+            joined = await answer(self.core.join(channel))
+            self._joined(joined.channel, first_words)
 
     def follow(self, future: Future[Ok], text: str = "") -> None:
         """Tell the person if it fails, and give `text` back."""
 
         async def wait() -> None:
             with self.telling(text):
-                await listings.answer(future)
+                await answer(future)
 
         self.view.run_beside(wait())
 
@@ -394,23 +354,9 @@ class Conversation:
         self.core.status(status)
         self.redraw()
 
-    def list_channels(self) -> None:
-        """Show all channels there are; choosing one enters it."""
-        add = self.view.list_rows("All channels", self.join)
-        self.view.run_beside(self._list(listings.channels(self.core, add)))
-
-    def list_members(self, channel: str) -> None:
-        """Show who is in a channel; choosing somebody opens the direct channel."""
-        add = self.view.list_rows(f"Members of {channel}", self.write_to)
-        self.view.run_beside(self._list(listings.members(self.core, channel, add)))
-
     def write_to(self, name: str) -> None:
         """Open the direct channel with one person."""
         if name == self.desk.user:
             return
         with self.telling():
-            handlers.run(self, slash.parse(f"/msg {name}"))
-
-    async def _list(self, work: Coroutine[None, None, None]) -> None:
-        with self.telling():
-            await work
+            self.run(slash.parse(f"/msg {name}"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from chat.client.searching import parse_search
-from chat.client.tui.listings import answer
-from chat.client.tui.port import CorePort
+from chat.client.tui.port import CorePort, answer
 from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
 

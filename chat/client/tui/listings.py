@@ -2,65 +2,68 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import TypeVar
 
+from chat.client.tui import catching_up
 from chat.client.tui.choice import Choice
+from chat.client.tui.conversation import Conversation
 from chat.client.tui.local_time import local_time
-from chat.client.tui.port import CorePort
+from chat.client.tui.port import answer
 from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
 from chat.protocol.items import Item
 
-__all__ = ["AddRows", "answer", "channels", "members", "pins"]
+__all__ = ["list_channels", "list_members", "list_pins"]
 
 T = TypeVar("T")
-AddRows = Callable[[Iterable[Choice]], None]
 _PAGES_MAX = 50
 
 
-async def answer(future: Future[T]) -> T:
-    """Wait for an answer of the core; giving up here leaves the core's future alone."""
-    return await asyncio.shield(asyncio.wrap_future(future))
-
-
-async def channels(core: CorePort, add: AddRows) -> None:
-    """Hand all public channels to `add`, a page at a time.
-
-    Raises:
-        ChatError: the list cannot be had.
-    """
+def list_channels(conversation: Conversation) -> None:
+    """Show all channels there are; choosing one enters it."""
+    add = conversation.view.list_rows("All channels", conversation.join)
 
     def take(page: ChannelList) -> str | None:
         add(_channel(listing) for listing in page.channels)
         return page.cursor
 
-    await _pages(core.channels, take)
+    _list(conversation, _pages(conversation.core.channels, take))
 
 
-async def members(core: CorePort, channel: str, add: AddRows) -> None:
-    """Hand all members of `channel` to `add`, a page at a time.
-
-    Raises:
-        ChatError: the list cannot be had.
-    """
+def list_members(conversation: Conversation, channel: str) -> None:
+    """Show who is in a channel; choosing somebody opens the direct channel."""
+    add = conversation.view.list_rows(f"Members of {channel}", conversation.write_to)
 
     def take(page: Members) -> str | None:
         add(_member(each) for each in page.members)
         return page.cursor
 
-    await _pages(lambda cursor: core.who(channel, cursor), take)
+    _list(conversation, _pages(lambda cursor: conversation.core.who(channel, cursor), take))
 
 
-async def pins(core: CorePort, channel: str) -> list[Choice]:
-    """Return the messages that are pinned in `channel`, the newest first.
+def list_pins(conversation: Conversation, channel: str) -> None:
+    """Show what is pinned in a channel, the newest first; choosing a message goes there."""
 
-    Raises:
-        ChatError: they cannot be had.
-    """
-    page = await answer(core.pins(channel))
-    return [_pin(item) for item in reversed(page.items)]
+    def go(key: str) -> None:
+        catching_up.jump(conversation, channel, int(key))
+
+    async def work() -> None:
+        page = await answer(conversation.core.pins(channel))
+        if page.items:
+            conversation.view.list_rows("Pinned", go)(map(_pin, reversed(page.items)))
+        else:
+            conversation.view.say("Nothing is pinned here.")
+
+    _list(conversation, work())
+
+
+def _list(conversation: Conversation, work: Coroutine[None, None, None]) -> None:
+    async def told() -> None:
+        with conversation.telling():
+            await work
+
+    conversation.view.run_beside(told())
 
 
 async def _pages(ask: Callable[[str | None], Future[T]], take: Callable[[T], str | None]) -> None:

@@ -8,63 +8,64 @@ from __future__ import annotations
 
 from chat.client.slash import Invocation
 from chat.client.state import ChannelInfo, Delivery, Message
-from chat.client.tui.bench import Bench, Refused
+from chat.client.tui.conversation import Conversation
+from chat.client.tui.view import Refused
 from chat.text import check_channel
 
 __all__ = ["channel", "here", "mine", "own_message", "seq_of", "target"]
 
 
-def here(bench: Bench) -> ChannelInfo:
+def here(conversation: Conversation) -> ChannelInfo:
     """Return the current channel."""
-    if bench.desk.current is None:
+    if conversation.desk.current is None:
         raise Refused("You are in no channel. /join #general enters one.")
-    return bench.desk.info or ChannelInfo(bench.desk.current)
+    return conversation.desk.info or ChannelInfo(conversation.desk.current)
 
 
-def channel(bench: Bench, asked: Invocation) -> str:
+def channel(conversation: Conversation, asked: Invocation) -> str:
     """Return the name of the channel that is given, where a bare word will do, or of this one."""
     word = asked.get("channel")
     if not word:
-        return here(bench).name
+        return here(conversation).name
     try:
         return check_channel(word if word[:1] in ("#", "@") else f"#{word}")
     except ValueError as exc:
         raise Refused(f"“{word}” {exc}") from None
 
 
-def mine(bench: Bench, asked: Invocation) -> ChannelInfo:
+def mine(conversation: Conversation, asked: Invocation) -> ChannelInfo:
     """Return the channel that is meant: the given one, which one is in, or the current one."""
-    name = channel(bench, asked)
-    if name not in bench.desk.channels and asked.get("channel"):
+    name = channel(conversation, asked)
+    if name not in conversation.desk.channels and asked.get("channel"):
         raise Refused(f"You are not in {name}.")
-    return bench.desk.channels.get(name) or here(bench)
+    return conversation.desk.channels.get(name) or here(conversation)
 
 
-def own_message(bench: Bench, asked: Invocation) -> Message:
+def own_message(conversation: Conversation, asked: Invocation) -> Message:
     """Return the message of one's own that is meant: that of the number, or the last one."""
-    recent = bench.desk.recent(here(bench).name)
+    recent = conversation.desk.recent(here(conversation).name)
     number = asked.get("number")
     if not number.isdigit():
-        message = recent.latest(bench.desk.user)
+        message = recent.latest(conversation.desk.user)
         if message is None:
             raise Refused("There is no message of yours here that the server has confirmed.")
         return message
     message = recent.find(int(number))
     if message is None:
         raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
-    if message.author != bench.desk.user:
+    if message.author != conversation.desk.user:
         raise Refused(f"Message {number} is {message.author}'s; you can change only your own.")
     if message.erased or message.delivery is not Delivery.SENT:
         raise Refused(f"Message {number} cannot be changed any more.")
     return message
 
 
-def target(bench: Bench, asked: Invocation) -> int:
+def target(conversation: Conversation, asked: Invocation) -> int:
     """Return the number of the message that is meant: the given one, or the latest."""
     number = asked.get("number")
     if number.isdigit():
         return int(number)
-    message = bench.desk.recent(here(bench).name).latest()
+    message = conversation.desk.recent(here(conversation).name).latest()
     if message is None:
         raise Refused("There is no message here yet.")
     return seq_of(message)

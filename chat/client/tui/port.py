@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import Future
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from chat.client.inbox import Unread
 from chat.client.preferences import Wish
@@ -12,7 +13,9 @@ from chat.protocol.commands import Search
 from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
 from chat.protocol.values import Status
 
-__all__ = ["CorePort"]
+__all__ = ["CorePort", "answer"]
+
+T = TypeVar("T")
 
 
 class CorePort(Protocol):
@@ -130,3 +133,8 @@ class CorePort(Protocol):
 
     def reconnect_now(self) -> None:
         """Do not wait for the next attempt."""
+
+
+async def answer(future: Future[T]) -> T:
+    """Wait for an answer of the core; giving up here leaves the core's future alone."""
+    return await asyncio.shield(asyncio.wrap_future(future))

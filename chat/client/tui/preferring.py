@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from chat.client.preferences import Wish
 from chat.client.state import ChannelInfo
-from chat.client.tui.bench import Bench, Refused
+from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import title_of
+from chat.client.tui.view import Refused
 
 __all__ = ["LEVELS", "move", "mute", "notify", "star"]
 
@@ -17,19 +18,19 @@ LEVELS = {
 """The levels, and what each of them means."""
 
 
-def star(bench: Bench, info: ChannelInfo, is_starred: bool) -> None:
+def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> None:
     """Put a channel below those that stand first in the list, or take it from there."""
     _check(info)
-    last = max((each.pinned for each in bench.desk.channels.values()), default=0)
+    last = max((each.pinned for each in conversation.desk.channels.values()), default=0)
     if is_starred != bool(info.pinned):
-        bench.core.prefer(info.name, Wish(pinned=last + 1 if is_starred else 0))
+        conversation.core.prefer(info.name, Wish(pinned=last + 1 if is_starred else 0))
     where = "first in your list" if is_starred else "in its order in your list"
-    bench.view.say(f"{title_of(info)} stands {where}.")
+    conversation.view.say(f"{title_of(info)} stands {where}.")
 
 
-def move(bench: Bench, info: ChannelInfo, step: int) -> None:
+def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
     """Move a channel up (-1) or down (1) among those that stand first in the list."""
-    starred = [each for each in bench.desk.channels.values() if each.pinned]
+    starred = [each for each in conversation.desk.channels.values() if each.pinned]
     if info not in starred:
         raise Refused(f"{title_of(info)} has no place of its own. /star puts it first.")
     at = starred.index(info)
@@ -37,26 +38,26 @@ def move(bench: Bench, info: ChannelInfo, step: int) -> None:
     starred.insert(to, starred.pop(at))
     for place, each in enumerate(starred, 1):
         if each.pinned != place:
-            bench.core.prefer(each.name, Wish(pinned=place))
+            conversation.core.prefer(each.name, Wish(pinned=place))
 
 
-def mute(bench: Bench, info: ChannelInfo, is_muted: bool) -> None:
+def mute(conversation: Conversation, info: ChannelInfo, is_muted: bool) -> None:
     """Bring only mentions in a channel to one's notice, or everything again."""
     _check(info)
-    bench.core.prefer(info.name, Wish(muted=is_muted))
+    conversation.core.prefer(info.name, Wish(muted=is_muted))
     what = "only mentions of you count" if is_muted else "all that is said counts again"
-    bench.view.say(f"{title_of(info)}: {what}.")
+    conversation.view.say(f"{title_of(info)}: {what}.")
 
 
-def notify(bench: Bench, info: ChannelInfo, level: str) -> None:
+def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
     """Choose for which messages of a channel one is called; without a level, say it."""
     _check(info)
     if level and level not in LEVELS:
         raise Refused(f"“{level}” is no level. Write /notify all, mentions or none.")
     if level:
-        bench.core.prefer(info.name, Wish(level=level))
+        conversation.core.prefer(info.name, Wish(level=level))
     chosen = level or info.level
-    bench.view.say(LEVELS.get(chosen, LEVELS["mentions"]).format(title_of(info)))
+    conversation.view.say(LEVELS.get(chosen, LEVELS["mentions"]).format(title_of(info)))
 
 
 def _check(info: ChannelInfo) -> None:

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 from chat.client.config import ClientSettings, check_url
 from chat.client.inbox import Unread, urgency
-from chat.client.tui.bench import Refused
+from chat.client.tui import catching_up
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.cores import Cores
 from chat.client.tui.desk import title_of
-from chat.client.tui.listings import answer
-from chat.client.tui.port import CorePort
+from chat.client.tui.port import CorePort, answer
 from chat.client.tui.spots import Group, Place, Spot, Tour, after, neighbour, places
 from chat.client.tui.trail import Trail
+from chat.client.tui.view import Refused
 from chat.text import check_name, fold, is_direct
 
 __all__ = ["Converse", "Seat", "Seats"]
@@ -217,12 +217,12 @@ class Seats:
     def mark(self, spot: Spot) -> None:
         """Mark everything in a channel as read."""
         if seat := self._seats.get(spot.seat):
-            seat.conversation.catching_up.mark(spot.channel)
+            catching_up.mark(seat.conversation, spot.channel)
 
     def mark_all(self) -> None:
         """Mark everything everywhere as read."""
         for seat in self:
-            seat.conversation.catching_up.mark_all()
+            catching_up.mark_all(seat.conversation)
 
     def name_of(self, spot: Spot) -> str:
         """Return how a channel is called, with its server where there are several."""
@@ -306,7 +306,7 @@ class Seats:
         """Show a message in the middle of its channel."""
         if spot.seat != self._front:
             self.open(spot)
-        self.front.conversation.catching_up.jump(spot.channel, seq)
+        catching_up.jump(self.front.conversation, spot.channel, seq)
 
     def _known(self) -> set[Spot]:
         return {place.spot for place in self.places()}

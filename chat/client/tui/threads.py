@@ -8,41 +8,20 @@ beside the thread, and marks what it shows, as ever.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from chat.client import slash
-from chat.client.state import Message, ThreadChanged, TimelineChanged
-from chat.client.tui import handlers, substitution
+from chat.client.state import Message, ThreadChanged
+from chat.client.tui import substitution
 from chat.client.tui.desk import Recent
 from chat.client.tui.sheet import Aim, Sheet, check_length
+from chat.client.tui.view import ThreadView
 from chat.errors import ChatError
 
 if TYPE_CHECKING:
     from chat.client.tui.conversation import Conversation
 
-__all__ = ["ThreadView", "Threads"]
-
-
-class ThreadView(Protocol):
-    """Where a thread is shown."""
-
-    def open(self, channel: str, root: int, user: str, read: int) -> None:
-        """Show another thread, empty until `update` brings lines; `read` is the read marker."""
-
-    def update(self, change: TimelineChanged) -> None:
-        """Take in lines that are new or changed."""
-
-    def close(self) -> None:
-        """Show no thread any more."""
-
-    def composed(self) -> str:
-        """Return the text in its composer."""
-
-    def compose_with(self, sheet: Sheet) -> None:
-        """Put a text into its composer, and say what it is for."""
-
-    def give_back(self, text: str) -> None:
-        """Put a text that was not sent back, before what has been typed since."""
+__all__ = ["Threads"]
 
 
 class Threads:
@@ -115,7 +94,7 @@ class Threads:
             if asked.command.name == "me":
                 self._send(asked.get("text"), me=True)
             else:
-                handlers.run(self._conversation, asked)
+                self._conversation.run(asked)
         elif correction := substitution.read(text):
             last = self._recent.latest(self._conversation.desk.user)
             self._conversation.change(last, substitution.corrected(correction, last))

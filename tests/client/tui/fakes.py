@@ -22,13 +22,12 @@ from chat.client.state import (
     TimelineChanged,
     Update,
 )
-from chat.client.tui.bench import Pane, Severity
-from chat.client.tui.choice import Choice
-from chat.client.tui.conversation import Conversation
+from chat.client.tui.choice import AddRows, Choice
+from chat.client.tui.desk import Desk
 from chat.client.tui.finding import Finding
-from chat.client.tui.listings import AddRows
 from chat.client.tui.sheet import Sheet
 from chat.client.tui.spots import Spot
+from chat.client.tui.view import Pane, Severity
 from chat.protocol.commands import Search
 from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
 from chat.protocol.values import Status
@@ -307,10 +306,10 @@ class FakeView:
     def list_unread(self, found: Mapping[Spot, Unread]) -> None:
         self.done.append(("list_unread", found))
 
-    def list_found(self, finding: Finding, conversation: Conversation) -> None:
+    def list_found(self, finding: Finding, desk: Desk) -> None:
         self.done.append(("list_found", finding))
 
-    def redraw(self, conversation: Conversation) -> None:
+    def redraw(self) -> None:
         pass
 
     def ring(self, call: Call) -> None:

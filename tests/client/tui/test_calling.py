@@ -9,6 +9,7 @@ from chat.client.calls import SPACING, Call
 from chat.client.state import Called
 from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
+from chat.client.tui.handlers import HANDLERS
 from tests.client.tui.conftest import Desktop
 from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info
 
@@ -23,7 +24,13 @@ class Desk:
         self.core, self.view = FakeCore(), FakeView()
         self.calling = Calling(self.view, lambda: self.now)
         self.conversation = Conversation(
-            self.core, self.view, "me", seat=1, seats=FakeSeats(), calling=self.calling
+            self.core,
+            self.view,
+            "me",
+            seat=1,
+            seats=FakeSeats(),
+            calling=self.calling,
+            commands=HANDLERS,
         )
         self.core.go_online(info("#general"), info("#ops"))
         self.take_in()

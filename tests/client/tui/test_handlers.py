@@ -27,7 +27,13 @@ class Bench:
         self.view = FakeView()
         self.seats = FakeSeats()
         self.conversation = Conversation(
-            self.core, self.view, "me", seat=1, seats=self.seats, calling=Calling(self.view)
+            self.core,
+            self.view,
+            "me",
+            seat=1,
+            seats=self.seats,
+            calling=Calling(self.view),
+            commands=HANDLERS,
         )
         if joined:
             channels = (info("#general", head=6), info("#tea"), info("@alice,me"))

@@ -9,6 +9,7 @@ from chat.client.state import ChannelInfo, ChannelsChanged, Link
 from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import Desk
+from chat.client.tui.handlers import HANDLERS
 from chat.client.tui.spots import Group, Spot, Tour, places
 from tests.client.tui.conftest import Open
 from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info
@@ -24,7 +25,9 @@ STARRED = (
 
 def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeView]:
     core, view = FakeCore(), FakeView()
-    made = Conversation(core, view, "me", seat=1, seats=FakeSeats(), calling=Calling(view))
+    made = Conversation(
+        core, view, "me", seat=1, seats=FakeSeats(), calling=Calling(view), commands=HANDLERS
+    )
     core.go_online(*channels)
     made.take_in(core.drain())
     made.open_channel("#general")

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 import pytest
 
 from chat.client.state import ChannelsChanged, TimelineChanged
+from chat.client.tui import catching_up
 from chat.client.tui.timeline import Timeline
 from tests.client.tui.conftest import Desktop
 from tests.client.tui.fakes import info, said
@@ -92,7 +93,7 @@ async def test_jumping_marks_nothing_read_on_its_way(
     core, answer = desktop.core, Future[bool]()
     monkeypatch.setattr(core, "reach", lambda channel, seq: answer)
     core.pages["#tea"] = tuple(said(n, "bob", f"cup {n}", "#tea") for n in range(1, 81))
-    desktop.conversation.catching_up.jump("#tea", 20)
+    catching_up.jump(desktop.conversation, "#tea", 20)
     await desktop.until(lambda: desktop.main.query_one(Timeline).seen == 80)
     await desktop.pilot.pause()
     answer.set_result(True)

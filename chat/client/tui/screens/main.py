@@ -19,10 +19,10 @@ from textual.widgets import Static
 
 from chat.client.config import ClientSettings
 from chat.client.tui.bare import bare_lines
-from chat.client.tui.bench import Pane
 from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.cores import Cores
+from chat.client.tui.handlers import HANDLERS
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.message_actions import MessageActions
 from chat.client.tui.port import CorePort
@@ -44,6 +44,7 @@ from chat.client.tui.timeline.messages import (
     Seen,
     Selected,
 )
+from chat.client.tui.view import Pane
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
 from chat.client.tui.widgets.completion_popup import CompletionPopup
@@ -105,6 +106,7 @@ class MainScreen(Screen[None]):
             seat=seat,
             seats=self.seats,
             calling=self._calling,
+            commands=HANDLERS,
         )
 
     @property

@@ -9,13 +9,10 @@ from textual.screen import Screen
 
 from chat.client.inbox import Unread
 from chat.client.state import TimelineChanged
-from chat.client.tui.bench import Pane, Refused, Severity
-from chat.client.tui.choice import Choice
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.desk import title_of
+from chat.client.tui.choice import AddRows, Choice
+from chat.client.tui.desk import Desk, title_of
 from chat.client.tui.finding import Finding
 from chat.client.tui.keys import KeyRow
-from chat.client.tui.listings import AddRows
 from chat.client.tui.screens.dialogs import pick
 from chat.client.tui.screens.drawing import draw, draw_lists, window_title
 from chat.client.tui.screens.help import HelpScreen
@@ -26,8 +23,8 @@ from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.seats import Seats
 from chat.client.tui.spots import Spot
 from chat.client.tui.themes import by_name
-from chat.client.tui.threads import ThreadView
 from chat.client.tui.timeline import Place, Timeline
+from chat.client.tui.view import Pane, Refused, Severity, ThreadView
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.message_bar import MessageBar
@@ -138,22 +135,23 @@ class ScreenView:
         inbox = Inbox(found, self._seats.name_of, self._seats.mark)
         self._screen.app.push_screen(inbox, chosen)
 
-    def list_found(self, finding: Finding, conversation: Conversation) -> None:
+    def list_found(self, finding: Finding, desk: Desk) -> None:
         """Show the results of a search, where one was in them."""
 
         def title(channel: str) -> str:
-            info = conversation.desk.channels.get(channel)
+            info = desk.channels.get(channel)
             name = title_of(info) if info else channel
             return f"@{name}" if is_direct(channel) else name
 
         def chosen(place: tuple[str, int] | None) -> None:
             if place is not None:
-                conversation.catching_up.jump(*place)
+                channel, seq = place
+                self._seats.jump(Spot(self._seat, channel), seq)
 
-        results = ResultsScreen(finding, title, conversation.desk.user)
+        results = ResultsScreen(finding, title, desk.user)
         self._screen.app.push_screen(results, chosen)
 
-    def redraw(self, conversation: Conversation) -> None:
+    def redraw(self) -> None:
         """Show what lies on the desk."""
         if not self._screen.is_mounted:
             return
@@ -164,7 +162,10 @@ class ScreenView:
         draw(self._screen, self._seats)
         bar, status = self._screen.query_one(MessageBar), self._screen.query_one(StatusBar)
         chosen = (timeline.cursor for timeline in self._screen.query(Timeline))
-        bar.user, bar.chosen = conversation.desk.user, next(filter(None, chosen), None)
+        bar.user, bar.chosen = (
+            self._seats.front.conversation.desk.user,
+            next(filter(None, chosen), None),
+        )
         status.display = not bar.display
         status.hints = tuple(
             (row.keys[0], _HINTS[row.id]) for row in self._keys if row.id in _HINTS

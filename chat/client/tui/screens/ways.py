@@ -8,7 +8,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.tui import preferring
+from chat.client.tui import catching_up, preferring
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.seats import Seats
@@ -28,9 +28,9 @@ class Ways:
             "back": partial(seats.go_along, -1),
             "forward": partial(seats.go_along, 1),
             "last": seats.go_to_last,
-            "first_unread": lambda: self._conversation.catching_up.show_unread(),
+            "first_unread": lambda: catching_up.show_unread(self._conversation),
             "inbox": seats.show_inbox,
-            "search": lambda: self._conversation.catching_up.search(),
+            "search": lambda: catching_up.search(self._conversation),
             "up": partial(self._move, -1),
             "down": partial(self._move, 1),
             "peek": self._peek,
@@ -49,7 +49,7 @@ class Ways:
 
     def _peek(self) -> None:
         if channel := self._conversation.desk.current:
-            self._conversation.catching_up.peek(channel)
+            catching_up.peek(self._conversation, channel)
 
     def _move(self, step: int) -> None:
         if info := self._conversation.desk.info:

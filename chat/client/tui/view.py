@@ -1,0 +1,148 @@
+"""What a conversation asks of its screen and of the other servers, and how it is told no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Literal, Protocol
+
+from chat.client.inbox import Unread
+from chat.client.state import TimelineChanged
+from chat.client.tui.choice import AddRows
+from chat.client.tui.desk import Desk
+from chat.client.tui.finding import Finding
+from chat.client.tui.sheet import Sheet
+from chat.client.tui.spots import Spot
+from chat.errors import ChatError
+
+__all__ = ["Pane", "Refused", "Seats", "Severity", "ThreadView", "View", "severity_of"]
+
+Pane = Literal["members", "sidebar"]
+Severity = Literal["information", "warning", "error"]
+
+
+class Refused(ChatError):
+    """What was asked for cannot be done; the message says why, and what can."""
+
+
+class View(Protocol):
+    """What a conversation asks of the screen."""
+
+    def set_theme(self, name: str) -> None:
+        """Change the colours; without a name, let the person choose."""
+
+    def toggle(self, pane: Pane) -> None:
+        """Show or hide a list at the side."""
+
+    def show_bare(self) -> None:
+        """Show the texts alone, for the terminal's own copying."""
+
+    def show_help(self) -> None:
+        """Show all keys and commands."""
+
+    def quit(self) -> None:
+        """End the program."""
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """Tell the person something, briefly."""
+
+    @property
+    def thread(self) -> ThreadView:
+        """Where a thread is shown."""
+
+    def composed(self) -> str:
+        """Return the text in the composer."""
+
+    def compose_with(self, text: str, channel: str) -> None:
+        """Put a text into the composer, for that channel."""
+
+    def give_back(self, text: str) -> None:
+        """Put a text that was not sent back, before what has been typed since."""
+
+    def show_timeline(self, channel: str, user: str, read: int) -> None:
+        """Show another channel's timeline, where it was left; `read` is the read marker."""
+
+    def update_timeline(self, change: TimelineChanged) -> None:
+        """Bring the timeline that is shown up to date."""
+
+    def choose(self, seq: int) -> bool:
+        """Show a message here, with the cursor on it; False: it is not there."""
+
+    def step_back(self) -> None:
+        """Let another conversation be shown; until `come_forward` what is composed lies aside."""
+
+    def come_forward(self) -> None:
+        """Show this conversation, for the first time or again; what it shows is told next."""
+
+    def unread_from(self) -> int | None:
+        """Return the number from which on the channel was unread when it was opened."""
+
+    def show_unread(self) -> None:
+        """Show the first unread message of the current channel; `Refused` if there is none."""
+
+    def list_unread(self, found: Mapping[Spot, Unread]) -> None:
+        """Show what waits in all channels, to go there, or to mark it as read."""
+
+    def list_found(self, finding: Finding, desk: Desk) -> None:
+        """Show what was found, to go there, or where to write what to look for."""
+
+    def redraw(self) -> None:
+        """Show what lies on the desk."""
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+
+    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
+        """Open a list to choose from; return what adds rows to it."""
+
+
+class ThreadView(Protocol):
+    """Where a thread is shown."""
+
+    def open(self, channel: str, root: int, user: str, read: int) -> None:
+        """Show another thread, empty until `update` brings lines; `read` is the read marker."""
+
+    def update(self, change: TimelineChanged) -> None:
+        """Take in lines that are new or changed."""
+
+    def close(self) -> None:
+        """Show no thread any more."""
+
+    def composed(self) -> str:
+        """Return the text in its composer."""
+
+    def compose_with(self, sheet: Sheet) -> None:
+        """Put a text into its composer, and say what it is for."""
+
+    def give_back(self, text: str) -> None:
+        """Put a text that was not sent back, before what has been typed since."""
+
+
+class Seats(Protocol):
+    """All servers one is on, seen from the conversation with one of them."""
+
+    def came_to(self, spot: Spot) -> None:
+        """Note where a conversation has gone."""
+
+    def connect(self, url: str, name: str) -> None:
+        """Go to a further server, now and in future; without a name: with that used here."""
+
+    def disconnect(self, server: str) -> None:
+        """Leave a server, now and in future; without one: that in front."""
+
+    def show(self, server: str) -> None:
+        """Bring a server to the front; without one: let the person choose."""
+
+    def show_inbox(self) -> None:
+        """List what waits everywhere."""
+
+    def mark_all(self) -> None:
+        """Mark everything everywhere as read."""
+
+
+def severity_of(word: str) -> Severity:
+    """Return the severity that `word` names; one that is not known here is mere information."""
+    match word:
+        case "warning" | "error":
+            return word
+        case _:
+            return "information"
