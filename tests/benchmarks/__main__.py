@@ -10,9 +10,10 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.benchmarks.generator import quantile
 from tests.benchmarks.peers import CORE, OURS, PEERS, Peer
 from tests.benchmarks.report import Cell, plot, table
-from tests.benchmarks.workloads import LENGTHS, LOADS, load_peer, read_log
+from tests.benchmarks.workloads import LENGTHS, LOADS, fill, load_peer, read_log
 
 ECHO = "echo, 50 x 16"
 SENDS = "durable sends, 50 x 16"
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--plot", action="store_true", help=f"draw {PLOT.name} anew")
     asked = parser.parse_args()
     if asked.logs:
-        _logs()
+        _logs(asked.rounds)
         return
     seen = asked.seen or Path(tempfile.mkstemp(suffix=".jsonl", prefix="chat-benchmark-")[1])
     cells = [Cell(**json.loads(line)) for line in seen.read_text().splitlines()]
@@ -73,12 +74,20 @@ def _measure(peer: Peer, workload: str, number: int, seen: Path) -> list[Cell]:
     return [cell]
 
 
-def _logs() -> None:
+def _logs(rounds: int) -> None:
     ours = next(peer for peer in PEERS if peer.name == OURS)
-    for length in LENGTHS:
-        with tempfile.TemporaryDirectory(prefix="chat-benchmark-") as folder:
-            seen = read_log(ours, length, Path(folder))
-        shown = " | ".join(f"{name} {value:.2f} ms" for name, value in seen.items())
+    seen: dict[int, list[dict[str, float]]] = {length: [] for length in LENGTHS}
+    with tempfile.TemporaryDirectory(prefix="chat-benchmark-") as parent:
+        for length in LENGTHS:
+            folder = Path(parent) / str(length)
+            folder.mkdir()
+            fill(folder, length)
+        for _ in range(rounds):
+            for length in LENGTHS:
+                seen[length].append(read_log(ours, Path(parent) / str(length)))
+    for length, rows in seen.items():
+        medians = {name: quantile([row[name] for row in rows], 0.5) for name in rows[0]}
+        shown = " | ".join(f"{name} {value:.2f} ms" for name, value in medians.items())
         sys.stdout.write(f"{length:,} messages | {shown}\n")
 
 

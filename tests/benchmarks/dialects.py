@@ -20,12 +20,15 @@ class Dialect:
         message: says the text to the room.
         path: of the WebSocket endpoint; None: lines over plain TCP.
         is_told_oneself: whether who talks receives what they said.
+        again: where this is read instead, the step is to be repeated (who joins while hundreds do
+            may have fallen behind before it follows).
     """
 
     steps: tuple[tuple[str, str], ...]
     message: str
     path: str | None = None
     is_told_oneself: bool = True
+    again: str | None = None
 
     def opening(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return the steps of a connection as templates of bytes, the handshake first."""
@@ -63,10 +66,11 @@ CHAT = Dialect(
             '{"type":"hello","v":1,"name":"u{i}","token":"a-token-of-at-least-32-letters-{i}"}',
             "welcome",
         ),
-        ('{"type":"join","channel":"#r{room}"}', '"joined"'),
+        ('{"type":"join","channel":"#r{room}"}', '"complete":true'),
     ),
     '{"type":"send","channel":"#r{room}","text":"{text}","cid":"{n}"}',
     path="/",
+    again='"complete":false',
 )
 CHAT_ECHO = Dialect((), "{text}", path="/echo")
 TOY = Dialect(

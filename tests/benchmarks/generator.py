@@ -19,6 +19,8 @@ from tests.benchmarks.dialects import MARK, Dialect
 __all__ = ["Generator", "Load", "Result", "quantile"]
 
 BUFFER = 1 << 20
+PATIENCE = 30.0
+"""Seconds without anything until connecting is given up."""
 SETTLE = 5.0
 """Seconds after the last message until what is missing counts as lost."""
 
@@ -110,7 +112,10 @@ class Generator:
                 self._poll.register(sock, select.EPOLLOUT)
                 waiting[sock.fileno()] = (sock, following, -1, b"")
                 following += 1
-            for fd, _event in self._poll.poll(30):
+            events = self._poll.poll(PATIENCE)
+            if not events:
+                raise TimeoutError(f"{len(waiting)} connections wait for an answer")
+            for fd, _event in events:
                 if fd not in waiting:  # news for who is in already
                     self._socket_of[fd].recv(BUFFER)
                     continue
@@ -132,7 +137,10 @@ class Generator:
             if not data:
                 raise ConnectionError(f"connection {index} was closed: {read[-200:]!r}")
             read += data
-            if opening[step][1] not in read:
+            again = self._dialect.again
+            if again is not None and again.encode() in read:
+                step -= 1
+            elif opening[step][1] not in read:
                 return sock, index, step, read
         else:
             self._poll.modify(sock, select.EPOLLIN)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import log10
+from statistics import median
 
-from tests.benchmarks.generator import quantile
 from tests.benchmarks.peers import OURS
 
 __all__ = ["Cell", "plot", "table"]
@@ -55,10 +55,9 @@ def plot(cells: Iterable[Cell]) -> str:
     bars = []
     for workload, peer in _grouped(cells):
         figure = FIGURES.get(workload, "deliveries")
-        if peer != OURS and figure != "memory":
-            ratio = quantile(_ratios(cells, workload, peer, figure), 0.5)
-            if ratio:
-                bars.append((workload, peer, ratio))
+        ratios = _ratios(cells, workload, peer, figure)
+        if ratios and peer != OURS and figure != "memory":
+            bars.append((workload, peer, median(ratios)))
     width, left, step, scale = 860, 380, 18, 150
     middle, height = left + 1.2 * scale, 40 + step * len(bars)
     parts = [
@@ -99,14 +98,13 @@ def _ratios(cells: Iterable[Cell], workload: str, peer: str, figure: str) -> lis
 
 
 def _median(group: Iterable[Cell], figure: str) -> float:
-    return quantile([cell.seen[figure] for cell in group], 0.5)
+    return median(cell.seen[figure] for cell in group)
 
 
 def _spread(values: list[float]) -> str:
     if not values:
         return "–"
-    low, middle, high = (_short(quantile(values, part)) for part in (0, 0.5, 1))
-    return f"{middle} ({low}–{high})"
+    return f"{_short(median(values))} ({_short(min(values))}–{_short(max(values))})"
 
 
 def _short(value: float) -> str:

@@ -14,12 +14,13 @@ from pathlib import Path
 from websockets.sync.client import ClientConnection, connect
 
 from chat.protocol.values import Limits
+from chat.server.handlers.signin import hash_token
 from chat.store.ops import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
 from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running
 
-__all__ = ["LENGTHS", "LOADS", "load_peer", "read_log"]
+__all__ = ["LENGTHS", "LOADS", "fill", "load_peer", "read_log"]
 
 LOADS: dict[str, Load] = {
     "1,000 followers, 64 in flight": Load(rooms=1, members=1_000, window=64),
@@ -35,6 +36,7 @@ LOADS: dict[str, Load] = {
 LENGTHS = (10, 1_000, 1_000_000)
 """Messages of the logs that are read."""
 READS = 200
+TOKEN = "t" * 32
 PAGE = 50
 FILL = 1_000
 WORDS = ("tea", "river", "lantern", "green", "walk", "paper", "north", "cloud", "quiet", "seven")
@@ -77,16 +79,15 @@ def _cpu(pid: int) -> float:
 # Logs
 
 
-def read_log(server: Peer, length: int, folder: Path) -> dict[str, float]:
-    """Fill a log, start the server on it, and read; return milliseconds (medians)."""
-    token = "t" * 32
-    _fill(folder, length, token)
+def read_log(server: Peer, folder: Path) -> dict[str, float]:
+    """Start the server on a log that `fill` made, and read; return milliseconds (medians)."""
+    head = int((folder / "length").read_text())
     began = time.perf_counter()
     with running(server, "chat", folder) as (_pid, port):
         started = time.perf_counter() - began
-        with _signed_in(port, token) as ask:
+        with _signed_in(port) as ask:
             page: dict[str, object] = {"type": "history", "channel": "#log", "limit": PAGE}
-            middle = {**page, "before": max(2, length // 2)}
+            middle = {**page, "before": max(2, head // 2)}
             search: dict[str, object] = {"type": "search", "query": WORDS[2], "channel": "#log"}
             return {
                 "start": started * 1e3,
@@ -96,9 +97,9 @@ def read_log(server: Peer, length: int, folder: Path) -> dict[str, float]:
             }
 
 
-def _fill(folder: Path, length: int, token: str) -> None:
-    from chat.server.handlers.signin import hash_token
-
+def fill(folder: Path, length: int) -> None:
+    """Make a database whose `#log` has so many messages, through the store itself."""
+    (folder / "length").write_text(str(length))
     outcomes: list[Outcome] = []
     arrived = threading.Event()
 
@@ -108,7 +109,7 @@ def _fill(folder: Path, length: int, token: str) -> None:
 
     store = Store.open(f"sqlite:///{folder}/chat.db", limits=Limits(), committed=committed)
     try:
-        store.submit(Pending(SignIn("reader", None, hash_token(token)), None))
+        store.submit(Pending(SignIn("reader", None, hash_token(TOKEN)), None))
         arrived.wait()
         signed_in = outcomes[0]
         assert isinstance(signed_in, SignedIn)
@@ -144,10 +145,10 @@ class _Asker:
 
 
 @contextmanager
-def _signed_in(port: int, token: str) -> Iterator[_Asker]:
+def _signed_in(port: int) -> Iterator[_Asker]:
     with connect(f"ws://127.0.0.1:{port}", max_size=None, compression=None) as socket:
         ask = _Asker(socket)
-        ask({"type": "hello", "v": 1, "name": "reader", "token": token})
+        ask({"type": "hello", "v": 1, "name": "reader", "token": TOKEN})
         yield ask
 
 
