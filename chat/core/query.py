@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from unicodedata import combining, normalize
 
 from chat.errors import CommandError, ErrorCode
 
@@ -15,10 +16,14 @@ __all__ = ["Term", "parse_query"]
 
 TERMS_MAX = 20
 PREFIX_MIN = 3
-"""Bytes of UTF-8 before a `*`: three letters, or one Chinese character."""
+"""Bytes of UTF-8 before a `*`: three letters, or one Chinese character.
+
+Fewer would have the index read all that everybody ever wrote.
+"""
 
 _PIECE = re.compile(r'"(?P<phrase>[^"]*)(?:"|$)(?P<star>\*?)|(?P<word>[^\s"]+)')
-_LAST_WORD = re.compile(r"[^\W_]+(?=[\W_]*$)")
+_SIGN = r"\W_\u19b0-\u19c9\u1cf2\u1cf3"  # the last are letters today, but not to the index
+_LAST_WORD = re.compile(rf"[^{_SIGN}]+(?=[{_SIGN}]*$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,18 @@ def parse_query(query: str) -> tuple[Term, ...]:
         last = _LAST_WORD.search(written)
         if last is None:
             continue
-        if is_prefix and len(last[0].encode()) < PREFIX_MIN:
+        if is_prefix and _size(last[0]) < PREFIX_MIN:
             raise _refused(f"write at least {PREFIX_MIN} letters before the *")
         found[Term(written, is_prefix)] = None
     if len(found) > TERMS_MAX:
         raise _refused(f"at most {TERMS_MAX} words and phrases can be looked for at once")
     return tuple(found)
+
+
+def _size(word: str) -> int:
+    """Return the bytes of a word as the index keeps it: without capitals and accents."""
+    letters = normalize("NFD", word.casefold())
+    return len("".join(each for each in letters if not combining(each)).encode())
 
 
 def _refused(reason: str) -> CommandError:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chat.broker.port import Broker
 from chat.core.gate import Gate
 from chat.core.presence import PresenceBook
+from chat.core.turns import Turns
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.frames import PresenceFrame, TypingFrame
 from chat.protocol.items import Event
@@ -40,6 +41,7 @@ __all__ = ["Continuation", "Services", "as_refusal"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+A = TypeVar("A")
 
 Continuation = Callable[[Outcome], None]
 """Takes the outcome of a write, on the event loop, after its events were sent."""
@@ -74,6 +76,7 @@ class Services:
         """Live sessions by the person's name."""
         self.store: Store
         """Set by `app` before the first connection: the store needs `committed` to open."""
+        self._searches = Turns()
         self._broker = broker
         self._news: set[Room] = set()
         self._pulse: asyncio.TimerHandle | None = None
@@ -103,12 +106,33 @@ class Services:
 
     def search(
         self,
+        session: Session,
         query: Callable[[Reader], T],
         then: Callable[[T], None],
         refused: Callable[[CommandError], None],
     ) -> None:
-        """Do as `read` does, where long queries hold up nothing but one another."""
-        self._tell(self.store.search(query), then, refused)
+        """Do as `read` does, where long queries hold up nothing but one another.
+
+        A person's searches follow one another, from all sessions, and others' come in between;
+        what a session that is over still waits for is not looked for.
+        """
+        who = session.name
+
+        def begin() -> bool:
+            if not session.is_closed:
+                self._tell(self.store.search(query), over(then), over(refused))
+            return not session.is_closed
+
+        def over(tell: Callable[[A], None]) -> Callable[[A], None]:
+            def told(answer: A) -> None:
+                try:
+                    tell(answer)
+                finally:
+                    self._searches.end(who)
+
+            return told
+
+        self._searches.take(who, begin)
 
     def _tell(
         self,

@@ -63,6 +63,7 @@ _WORDS = "SELECT term, doc, col, offset FROM search_words"
 _SUM = (1 << 63) - 1
 _UNPURGED = "search_unpurged"
 _LINK = re.compile(r"\bhttps?://\S", re.IGNORECASE)
+_BORDER = re.compile("\x01")
 _FILL_BATCH = 1_000
 _MESSAGES = text("""
     SELECT e.channel_id, e.seq, e.author_id, b.text
@@ -281,10 +282,7 @@ def _marks_of(
 
 
 def _borders(marked: str) -> Iterator[tuple[int, int]]:
-    ends: list[int] = []
-    for index, char in enumerate(marked):
-        if char == "\x01":
-            ends.append(index - len(ends))
+    ends = [found.start() - number for number, found in enumerate(_BORDER.finditer(marked))]
     for number, (start, end) in enumerate(pairwise(ends)):
         if number % 2 == 0:
             yield start, end

@@ -31,7 +31,20 @@ def test_terms(query: str, terms: list[Term]) -> None:
     assert list(parse_query(query)) == terms
 
 
-@pytest.mark.parametrize("query", ["a*", "ab*", "foo-b*", " ".join(map(str, range(21)))])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "a*",
+        "ab*",
+        "foo-b*",
+        "ḁ*",
+        "éa*",
+        "a\u0301*",
+        "ſſ*",
+        "a\u19b0*",
+        " ".join(map(str, range(21))),
+    ],
+)
 def test_too_little_and_too_much_is_refused(query: str) -> None:
     with pytest.raises(CommandError) as refused:
         parse_query(query)

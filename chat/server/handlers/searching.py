@@ -54,5 +54,5 @@ def search(session: Session, command: Search, reply: Reply) -> None:
         reply.frame(Results(id=reply.id, hits=hits, complete=cursor is None, cursor=cursor))
 
     session.services.search(
-        lambda reader: reader.search(user, command.channel, wanted), done, reply.error
+        session, lambda reader: reader.search(user, command.channel, wanted), done, reply.error
     )
