@@ -13,6 +13,7 @@ from chat.client.state import Message
 from chat.client.tui.local_time import local_time
 from chat.client.tui.plain import shown
 from chat.client.tui.timeline import events
+from chat.text import printable_line
 
 __all__ = ["bare_lines"]
 
@@ -39,9 +40,9 @@ def bare_lines(messages: Iterable[Message], width: int, height: int) -> list[str
 
 
 def _told(message: Message) -> list[str]:
-    time, author = f"{local_time(message.ts):%H:%M}", shown(message.author)
+    time, author = f"{local_time(message.ts):%H:%M}", shown(printable_line(message.author))
     if message.kind != "message":
-        return [f"{time} {shown(events.tell(message))}"]
+        return [f"{time} {shown(printable_line(events.tell(message)))}"]
     if message.erased:
         return [f"{time} {author}", "message deleted"]
     text = shown(message.text).expandtabs(_TAB).split("\n")
