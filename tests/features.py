@@ -127,7 +127,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "writing.copy",
         "copies reach the system's clipboard, from afar too (OSC 52, tmux)",
-        "`c`, `Ctrl+C`",
+        "`c`, `Ctrl+C`, `/copy`",
     ),
     Feature(
         "writing.bare",
@@ -180,7 +180,7 @@ FEATURES: tuple[Feature, ...] = (
         "`notify`, `notify_for`, `keywords`, `/notify all`, `/dnd 30`",
     ),
     Feature("around.typing", "who types: shown, told, both or neither", "`typing`"),
-    Feature("around.links", "links opened or copied, never followed by themselves", "`o`"),
+    Feature("around.links", "links opened or copied, never followed by themselves", "`o`, `/open`"),
     Feature(
         "around.pins",
         "messages pinned in a channel, listed and gone to",

@@ -162,6 +162,18 @@ COMMANDS: tuple[Command, ...] = (
     Command("unreact", (_EMOJI, _NUMBER), "take a reaction back", "/unreact :+1:"),
     Command("pin", (_NUMBER,), "pin the latest message, or the one with that number", "/pin 42"),
     Command("unpin", (_NUMBER,), "take its pin away", "/unpin 42"),
+    Command(
+        "copy",
+        (_NUMBER,),
+        "copy the latest message, or the one with that number",
+        "/copy 42",
+    ),
+    Command(
+        "open",
+        (_NUMBER,),
+        "open the link of the latest message, or of the one with that number",
+        "/open 42",
+    ),
     Command("pins", (), "list what is pinned in this channel", "/pins"),
     Command("who", (_CHANNEL_OR_HERE,), "list who is in this channel", "/who", ("names",)),
     Command("channels", (), "list all channels, to look around and join", "/channels", ("list",)),

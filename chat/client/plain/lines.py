@@ -16,6 +16,7 @@ from contextlib import suppress
 from chat.client.plain.editor import Echo, Editor, Submitted
 from chat.client.ringing import BELL
 from chat.client.standard_input import lines_of
+from chat.client.tui import clipboard
 from chat.text import printable, printable_line
 
 __all__ = ["Lines", "Piped", "Typed"]
@@ -52,6 +53,10 @@ class Lines:
 
     def ring(self) -> None:
         """Call the person, if there is a terminal."""
+
+    def copy(self, text: str) -> bool:
+        """Ask the terminal to keep a copy; False: there is none."""
+        return False
 
     def open(self) -> None:
         """Begin to take lines."""
@@ -111,6 +116,11 @@ class Typed(Lines):
     def ring(self) -> None:
         """Call the person."""
         self._print(BELL)
+
+    def copy(self, text: str) -> bool:
+        """Ask the terminal to keep a copy."""
+        self._print(clipboard.sequence(text))
+        return True
 
     def open(self) -> None:
         """Begin to take keys."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+import asyncio
+import webbrowser
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
 from chat.client.inbox import Unread
 from chat.client.plain.announcer import Announcer
@@ -10,16 +12,18 @@ from chat.client.plain.lines import Lines
 from chat.client.plain.thread import SpokenThread
 from chat.client.slash import COMMANDS, is_command
 from chat.client.state import ChannelsChanged, ConnectionChanged, Link, TimelineChanged, Update
+from chat.client.tui import clipboard
 from chat.client.tui.choice import AddRows, Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import Desk, title_of
 from chat.client.tui.finding import Finding
+from chat.client.tui.links import can_open
 from chat.client.tui.local_time import local_time
 from chat.client.tui.port import CorePort
 from chat.client.tui.seats import Seats
 from chat.client.tui.spots import Spot
 from chat.client.tui.view import Pane, Refused, Severity
-from chat.text import printable_line
+from chat.text import printable, printable_line
 
 __all__ = ["Voice"]
 
@@ -256,6 +260,25 @@ class Voice:
         """Say that it is so already."""
         raise Refused("There is nothing here but texts: the terminal's own copying works.")
 
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard, if a terminal is there that may have one."""
+        text = printable(text)  # where it is pasted, controls might be obeyed
+        if not self._lines.copy(text):
+            raise Refused("There is no terminal here whose clipboard could take it.")
+        self._beside(_in_thread(clipboard.keep, text))
+        self._say(["Copied."])
+
+    def open_links(self, urls: Sequence[str]) -> None:
+        """Open a link in the browser, where there is a desktop; else say it, as also several."""
+        match urls:
+            case []:
+                self._say(["There is no link in this message."])
+            case [url] if can_open():
+                self._beside(_in_thread(webbrowser.open, url))
+                self._say([f"Opening {printable_line(url)}"])
+            case _:
+                self._say(map(printable_line, urls))
+
     def show_help(self) -> None:
         """Say all commands."""
         self._say(f"{command.usage}: {command.help}" for command in COMMANDS)
@@ -267,3 +290,7 @@ class Voice:
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something."""
         self._say([text])
+
+
+async def _in_thread(act: Callable[[str], object], text: str) -> None:
+    await asyncio.to_thread(act, text)

@@ -10,11 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-__all__ = ["Program", "keep", "programs"]
+__all__ = ["Program", "keep", "programs", "sequence"]
 
 _PATIENCE = 3.0
 
@@ -50,6 +51,11 @@ def programs(
 
     system = (_WINDOWS,) if sys.platform == "win32" else _SYSTEM
     return [*islice(filter(is_there, system), 1), *filter(is_there, (_TMUX,))]
+
+
+def sequence(text: str) -> str:
+    """Return what asks a terminal to keep a copy (OSC 52)."""
+    return f"\x1b]52;c;{b64encode(text.encode(errors='replace')).decode()}\x07"
 
 
 def keep(text: str) -> bool:

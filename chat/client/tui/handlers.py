@@ -12,6 +12,7 @@ from chat.client.emoji import resolve
 from chat.client.slash import Invocation, find
 from chat.client.tui import catching_up, listings, meant, preferring
 from chat.client.tui.conversation import Conversation, Handler
+from chat.client.tui.links import links_of
 from chat.client.tui.sheet import check_length
 from chat.client.tui.view import Refused
 from chat.text import check_channel, direct_channel, is_direct
@@ -125,6 +126,16 @@ def _pin(conversation: Conversation, asked: Invocation) -> None:
     conversation.core.pin(
         meant.here(conversation).name, meant.target(conversation, asked), remove=remove
     )
+
+
+@_handles("copy")
+def _copy(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.copy(meant.message(conversation, asked).text)
+
+
+@_handles("open")
+def _open(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.open_links(links_of(meant.message(conversation, asked).text))
 
 
 @_handles("pins")

@@ -12,7 +12,7 @@ from chat.client.tui.conversation import Conversation
 from chat.client.tui.view import Refused
 from chat.text import check_channel
 
-__all__ = ["channel", "here", "mine", "own_message", "seq_of", "target"]
+__all__ = ["channel", "here", "message", "mine", "own_message", "seq_of", "target"]
 
 
 def here(conversation: Conversation) -> ChannelInfo:
@@ -43,21 +43,31 @@ def mine(conversation: Conversation, asked: Invocation) -> ChannelInfo:
 
 def own_message(conversation: Conversation, asked: Invocation) -> Message:
     """Return the message of one's own that is meant: that of the number, or the last one."""
-    recent = conversation.desk.recent(here(conversation).name)
     number = asked.get("number")
     if not number.isdigit():
-        message = recent.latest(conversation.desk.user)
-        if message is None:
+        last = conversation.desk.recent(here(conversation).name).latest(conversation.desk.user)
+        if last is None:
             raise Refused("There is no message of yours here that the server has confirmed.")
-        return message
-    message = recent.find(int(number))
-    if message is None:
-        raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
-    if message.author != conversation.desk.user:
-        raise Refused(f"Message {number} is {message.author}'s; you can change only your own.")
-    if message.erased or message.delivery is not Delivery.SENT:
+        return last
+    found = message(conversation, asked)
+    if found.author != conversation.desk.user:
+        raise Refused(f"Message {number} is {found.author}'s; you can change only your own.")
+    if found.delivery is not Delivery.SENT:
         raise Refused(f"Message {number} cannot be changed any more.")
-    return message
+    return found
+
+
+def message(conversation: Conversation, asked: Invocation) -> Message:
+    """Return the message that is meant, which must be loaded: the given one, or the latest."""
+    number = target(conversation, asked)
+    found = conversation.desk.recent(here(conversation).name).find(
+        number
+    ) or conversation.threads.find(number)
+    if found is None:
+        raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
+    if found.erased:
+        raise Refused(f"Message {number} was deleted.")
+    return found
 
 
 def target(conversation: Conversation, asked: Invocation) -> int:
@@ -65,14 +75,14 @@ def target(conversation: Conversation, asked: Invocation) -> int:
     number = asked.get("number")
     if number.isdigit():
         return int(number)
-    message = conversation.desk.recent(here(conversation).name).latest()
-    if message is None:
+    latest = conversation.desk.recent(here(conversation).name).latest()
+    if latest is None:
         raise Refused("There is no message here yet.")
-    return seq_of(message)
+    return seq_of(latest)
 
 
-def seq_of(message: Message) -> int:
+def seq_of(line: Message) -> int:
     """Return the number of a message that the server has confirmed."""
-    if message.seq is None:
+    if line.seq is None:
         raise Refused("The server has not confirmed that message yet.")
-    return message.seq
+    return line.seq

@@ -9,8 +9,8 @@ from textual.screen import Screen
 
 from chat.client.state import Delivery, Message
 from chat.client.tui.conversation import Conversation
-from chat.client.tui.links import can_open, is_web_link, links_of
-from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji, pick_link
+from chat.client.tui.links import links_of
+from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji
 from chat.client.tui.seats import Seats
 
 __all__ = ["MessageActions"]
@@ -40,20 +40,9 @@ class MessageActions:
         if act := self._by_name.get(name):
             act(message)
 
-    def open_link(self, url: str) -> None:
-        """Open a web link in the browser; copy any other, and where there is no desktop."""
-        if is_web_link(url) and can_open():
-            self._screen.app.open_url(url)
-        else:
-            self._screen.app.copy_to_clipboard(url)
-            self._say("The link is in the clipboard.")
-
     @property
     def _conversation(self) -> Conversation:
         return self._seats.front.conversation
-
-    def _say(self, text: str) -> None:
-        self._conversation.view.say(text)
 
     def _show_thread(self, message: Message) -> None:
         if message.seq is not None:
@@ -79,17 +68,10 @@ class MessageActions:
             core.pin(message.channel, message.seq, remove=message.pinned)
 
     def _copy(self, message: Message) -> None:
-        self._screen.app.copy_to_clipboard(message.text)
-        self._say("Copied.")
+        self._conversation.view.copy(message.text)
 
     def _open(self, message: Message) -> None:
-        match links_of(message.text):
-            case []:
-                self._say("There is no link in this message.")
-            case [url]:
-                self.open_link(url)
-            case urls:
-                pick_link(self._screen, urls, self.open_link)
+        self._conversation.view.open_links(links_of(message.text))
 
     def _retry(self, message: Message) -> None:
         if message.cid is not None and message.delivery is Delivery.FAILED:

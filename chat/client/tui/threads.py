@@ -11,17 +11,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chat.client import slash
+from chat.client.slash import Invocation
 from chat.client.state import Message, ThreadChanged
 from chat.client.tui import substitution
 from chat.client.tui.desk import Recent
 from chat.client.tui.sheet import Aim, Sheet, check_length
-from chat.client.tui.view import ThreadView
+from chat.client.tui.view import Refused, ThreadView
 from chat.errors import ChatError
 
 if TYPE_CHECKING:
     from chat.client.tui.conversation import Conversation
 
 __all__ = ["Threads"]
+
+_OF_ONES_OWN = ("edit", "delete")
+"""Commands that without a number mean a message of one's own."""
 
 
 class Threads:
@@ -71,6 +75,10 @@ class Threads:
         if self._root is not None:
             self.drafted(self._view.composed())
 
+    def find(self, seq: int) -> Message | None:
+        """Return the message of that number, if it is in the thread that shows."""
+        return self._recent.find(seq) if self._root is not None else None
+
     # What one writes
 
     def submit(self, text: str) -> None:
@@ -90,20 +98,42 @@ class Threads:
             self._conversation.change(sheet.message, text)
             self._lay_out(Sheet(sheet.aside))
         elif slash.is_command(text):
-            asked = slash.parse(text)
-            if asked.command.name == "me":
-                self._send(asked.get("text"), me=True)
-            else:
-                self._conversation.run(asked)
+            self._run(self._addressed(slash.parse(text)))
         elif correction := substitution.read(text):
             last = self._recent.latest(self._conversation.desk.user)
             self._conversation.change(last, substitution.corrected(correction, last))
         else:
             self._send(slash.literal(text))
 
-    def _send(self, text: str, *, me: bool = False) -> None:
+    def _addressed(self, asked: Invocation) -> Invocation:
+        """Let a command without a number mean the thread's latest message, or one's own latest."""
+        takes_number = any(each.kind is slash.Kind.NUMBER for each in asked.command.arguments)
+        if not takes_number or asked.get("number").isdigit():
+            return asked
+        is_own = asked.command.name in _OF_ONES_OWN
+        message = self._recent.latest(self._conversation.desk.user if is_own else None)
+        if message is None:
+            whose = "of yours " if is_own else ""
+            raise Refused(f"There is no message {whose}in this thread.")
+        return replace(asked, values={**asked.values, "number": str(message.seq)})
+
+    def _run(self, asked: Invocation) -> None:
+        """Run a command; what it writes is written in the thread."""
+        message = self.find(int(asked.get("number") or 0))
+        match asked.command.name:
+            case "me":
+                self._send(asked.get("text"), me=True)
+            case "reply":
+                self._send(asked.get("text"), answered=int(asked.get("number")))
+            case "edit" if message is not None and not asked.get("text"):
+                self._lay_out(self._sheet.editing(message))
+            case _:
+                self._conversation.run(asked)
+
+    def _send(self, text: str, *, me: bool = False, answered: int | None = None) -> None:
         check_length(text, self._conversation.text_limit)
-        answered = self._sheet.message.seq if self._sheet.message is not None else self._root
+        if answered is None:
+            answered = self._sheet.message.seq if self._sheet.message is not None else self._root
         self._conversation.core.send(self._channel, text, me=me, reply_to=answered)
         self._lay_out(Sheet())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Literal, Protocol
 
 from chat.client.inbox import Unread
@@ -35,6 +35,12 @@ class View(Protocol):
 
     def show_bare(self) -> None:
         """Show the texts alone, for the terminal's own copying."""
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard."""
+
+    def open_links(self, urls: Sequence[str]) -> None:
+        """Open a link, as far as that can be done here; of several, let the person choose."""
 
     def show_help(self) -> None:
         """Show all keys and commands."""

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,6 +60,22 @@ async def test_what_a_search_finds_is_said(plain: RawTerminal, server: ChatServe
         assert re.search(rb"alice in #general, \d+ .*: where is the wombat\?", plain.output)
         plain.send(b"/search wombat before:never\n")
         plain.wait(lambda: b"before:" in plain.output.rpartition(b"1 found.")[2], "what is wrong")
+
+
+@pytest.mark.feature("writing.copy")
+async def test_a_message_is_copied_and_its_links_are_said(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        seq = (await alice.say("see https://example.org/a and https://example.org/b")).seq
+        await alice.say("tea")
+        plain.wait(lambda: b"general: tea" in plain.output, "both")
+        plain.send(b"/copy\n")
+        plain.wait(lambda: b"Copied." in plain.output, "the copy")
+        assert f"\x1b]52;c;{b64encode(b'tea').decode()}\x07".encode() in plain.output
+        plain.send(f"/open {seq}\n".encode())
+        plain.wait(lambda: b"\nhttps://example.org/b" in plain.output.replace(b"\r", b""), "them")
 
 
 async def test_every_byte_is_text(plain: RawTerminal, server: ChatServer) -> None:

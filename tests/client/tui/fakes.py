@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import count
 from typing import Any, Literal
@@ -330,6 +330,12 @@ class FakeView:
 
     def show_bare(self) -> None:
         self.done.append(("show_bare",))
+
+    def copy(self, text: str) -> None:
+        self.done.append(("copy", text))
+
+    def open_links(self, urls: Sequence[str]) -> None:
+        self.done.append(("open_links", *urls))
 
     def show_help(self) -> None:
         self.done.append(("show_help",))

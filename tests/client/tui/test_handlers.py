@@ -110,6 +110,34 @@ async def test_a_command_asks_the_core(bench: Bench, text: str, call: tuple[Any,
 
 
 @pytest.mark.parametrize(
+    ("text", "done"),
+    [
+        ("/copy", ("copy", "mine")),
+        ("/copy 5", ("copy", "see https://example.org/tea. https://example.org")),
+        ("/open 5", ("open_links", "https://example.org/tea", "https://example.org")),
+        ("/open", ("open_links",)),
+    ],
+)
+def test_a_message_is_copied_and_its_links_are_opened(
+    bench: Bench, text: str, done: tuple[str, ...]
+) -> None:
+    line = said(5, "alice", "see https://example.org/tea. https://example.org", rev=9)
+    bench.core.tell(TimelineChanged("#general", upserts=(line,)))
+    bench.take_in()
+    bench.run(text)
+    assert bench.view.done[-1] == done
+
+
+def test_a_deleted_message_is_not_copied(bench: Bench) -> None:
+    bench.core.tell(
+        TimelineChanged("#general", upserts=(said(5, "alice", "", erased=True, rev=9),))
+    )
+    bench.take_in()
+    bench.run("/copy 5")
+    assert bench.view.said == [("Message 5 was deleted.", "warning")]
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("/join two words", "too much"),

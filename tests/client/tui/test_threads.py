@@ -102,6 +102,42 @@ async def test_a_message_in_it_is_answered_or_changed_there(open_thread: Desktop
     assert open_thread.composer.text == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "call"),
+    [
+        ("/reply indeed", ("send", "#general", "indeed", False, 6)),
+        ("/reply 4 indeed", ("send", "#general", "indeed", False, 4)),
+        ("/edit better", ("edit", "#general", 6, "better")),
+        ("/delete", ("delete", "#general", 6)),
+        ("/react :tea:", ("react", "#general", 6, "🍵", False)),
+        ("/pin last", ("pin", "#general", 6, False)),
+    ],
+)
+@pytest.mark.feature("writing.threads")
+async def test_a_command_written_there_means_the_threads_latest_message(
+    open_thread: Desktop, command: str, call: tuple[object, ...]
+) -> None:
+    newer = (said(7, "bob", "elsewhere"), said(8, "me", "also elsewhere"))
+    open_thread.core.tell(TimelineChanged("#general", upserts=newer))
+    await open_thread.until(lambda: "also elsewhere" in open_thread.screen(), "the newer ones")
+    await write(open_thread, command, "enter")
+    assert call in open_thread.core.calls
+    assert composer(open_thread).text == open_thread.composer.text == ""
+
+
+async def test_edit_there_puts_the_message_there(open_thread: Desktop) -> None:
+    await write(open_thread, "/edit", "enter")
+    assert composer(open_thread).text == "mine"
+    assert open_thread.composer.text == ""
+
+
+async def test_what_is_not_in_the_thread_is_not_meant_there(open_thread: Desktop) -> None:
+    await tell(open_thread, ROOT, reset=True)
+    await write(open_thread, "/delete", "enter")
+    assert open_thread.core.asked("delete") == []
+    assert composer(open_thread).text == "/delete"
+
+
 @pytest.mark.feature("writing.threads")
 async def test_its_draft_waits_for_its_return(open_thread: Desktop) -> None:
     await write(open_thread, "half a")

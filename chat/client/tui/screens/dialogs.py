@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from textual.screen import Screen
@@ -36,7 +36,7 @@ def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
     pick(screen, "React with", choices, then)
 
 
-def pick_link(screen: Screen[Any], urls: list[str], then: Callable[[str], object]) -> None:
+def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], object]) -> None:
     """Choose one of a message's links."""
     pick(screen, "Open which link?", [Choice(url, url) for url in urls], then)
 

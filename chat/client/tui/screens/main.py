@@ -337,7 +337,7 @@ class MainScreen(Screen[None]):
 
     @on(LinkClicked)
     def _link(self, event: LinkClicked) -> None:
-        self._actions.open_link(event.url)
+        self.conversation.view.open_links([event.url])
 
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:

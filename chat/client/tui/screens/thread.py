@@ -253,7 +253,7 @@ class ThreadSide(Vertical):
     @on(LinkClicked)
     def _link(self, event: LinkClicked) -> None:
         event.stop()
-        self._actions.open_link(event.url)
+        self._seats.front.conversation.view.open_links([event.url])
 
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:

@@ -13,7 +13,8 @@ from chat.client.tui.choice import AddRows, Choice
 from chat.client.tui.desk import Desk, title_of
 from chat.client.tui.finding import Finding
 from chat.client.tui.keys import KeyRow
-from chat.client.tui.screens.dialogs import pick
+from chat.client.tui.links import can_open, is_web_link
+from chat.client.tui.screens.dialogs import pick, pick_link
 from chat.client.tui.screens.drawing import draw, draw_lists, window_title
 from chat.client.tui.screens.help import HelpScreen
 from chat.client.tui.screens.inbox import Inbox
@@ -198,6 +199,24 @@ class ScreenView:
     def show_bare(self) -> None:
         """Show the texts alone."""
         self._screen.call_later(self._screen.app.run_action, "bare")
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard."""
+        self._screen.app.copy_to_clipboard(text)
+        self.say("Copied.")
+
+    def open_links(self, urls: Sequence[str]) -> None:
+        """Open a link in the browser, where there is a desktop; else, or if it is none, copy it."""
+        match urls:
+            case []:
+                self.say("There is no link in this message.")
+            case [url] if is_web_link(url) and can_open():
+                self._screen.app.open_url(url)
+            case [url]:
+                self._screen.app.copy_to_clipboard(url)
+                self.say("The link is in the clipboard.")
+            case _:
+                pick_link(self._screen, urls, lambda url: self.open_links([url]))
 
     def show_help(self) -> None:
         """Show all keys and commands."""
