@@ -33,7 +33,7 @@ from chat.server.connection import OPEN_TIMEOUT, Connection, Endpoint
 from chat.server.listening import BACKLOG, bind, open_files
 from chat.server.outlet import Flusher
 from chat.server.services import Services
-from chat.server.session import Session
+from chat.server.session import Register, Session
 from chat.store.store import Store
 
 __all__ = ["run"]
@@ -109,6 +109,7 @@ class App:
         self.settings = settings
         self.loop = loop
         self.services = Services(settings, loop, MemoryBroker())
+        self.sessions: Register = {}
         self.addresses: list[str] = []
         self._flusher = Flusher(loop)
         self._session_ids = Ids()
@@ -211,7 +212,7 @@ class App:
             return RawCounter(connection)
         if path == ECHO_PATH:
             return RawEcho(connection)
-        return Session(connection, self.services, self._session_ids.new(), TABLE)
+        return Session(connection, self.services, self._session_ids.new(), TABLE, self.sessions)
 
     # Heartbeats: one timer for all; each tick takes its share, so that they do not come in a burst.
 

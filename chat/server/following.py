@@ -17,6 +17,7 @@ from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import Joined, Member
 from chat.server.hub import Room
+from chat.server.news import is_crowded, typing_frame
 from chat.server.reply import Reply, error_frame
 from chat.store.ops import ChannelState, JoinedChannel
 from chat.store.reading import MemberRow, Reader, Resumed
@@ -179,21 +180,19 @@ def _take_over(session: Session, room: Room) -> None:
     if session.is_closed:  # it read too slowly for what was missed
         return
     room.followers[session.connection] = session.connection.outlet
-    services = session.services
-    if not services.is_crowded(room):
-        session.send(services.presence_snapshot(room))
+    if not is_crowded(room):
+        session.send(session.services.news.snapshot(room))
     if room.typing:
-        session.send(services.typing_frame(room))
+        session.send(typing_frame(room))
 
 
 def announce(session: Session, joined: JoinedChannel) -> None:
     """Have all who are new in a channel follow it: the invited, and one's own other devices."""
     if not joined.events and not joined.invited:
         return
-    sessions = session.services.sessions
     names = {user.name for user in joined.invited} | ({session.name} if session.user else set())
     for name in names:
-        for other in tuple(sessions.get(name, ())):
+        for other in session.devices(name):
             if other is not session:
                 follow(other, joined.channel.name)
 

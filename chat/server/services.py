@@ -10,18 +10,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from chat.broker.port import Broker
 from chat.core.gate import Gate
 from chat.core.presence import PresenceBook
 from chat.core.turns import Turns
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
-from chat.protocol.frames import PresenceFrame, TypingFrame
 from chat.protocol.items import Event
 from chat.server.config import ServerSettings
 from chat.server.connection import Connection
-from chat.server.hub import Hub, Room
+from chat.server.hub import Hub
+from chat.server.news import News
 from chat.store.ops import (
     Appended,
     JoinedChannel,
@@ -34,9 +34,6 @@ from chat.store.ops import (
 from chat.store.reading import Reader
 from chat.store.store import Store
 
-if TYPE_CHECKING:
-    from chat.server.session import Session
-
 __all__ = ["Continuation", "Services", "as_refusal"]
 
 log = logging.getLogger(__name__)
@@ -48,14 +45,20 @@ Continuation = Callable[[Outcome], None]
 
 SIGN_INS = 32
 """Sign-ins under way at once: enough to fill group commits, too few to hold up other reads."""
-PULSE = 0.25
-"""Seconds between two rounds of presence and typing: storms leave in one frame per room."""
-CROWD = 250
-"""Sessions in a room above which presence and typing are no longer told there; `who` answers."""
-TYPING_NAMES = 5
-"""Names in one `typing` frame."""
 UNAVAILABLE = "the server cannot write to its disk now; nothing was stored, try again"
 UNREADABLE = "the server cannot read its disk now; try again"
+
+
+class Searcher(Protocol):
+    """A signed-in session, as a search sees it."""
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody waits for an answer any more."""
 
 
 class Services:
@@ -69,17 +72,14 @@ class Services:
         self.loop = loop
         self.hub = Hub()
         self.presence = PresenceBook()
+        self.news = News(loop, self.presence)
         self.gate = Gate(SIGN_INS, settings.sign_in_patience)
         """Admits sign-ins, so that thousands who return at once do not undo each other."""
         self.connections: set[Connection] = set()
-        self.sessions: dict[str, set[Session]] = {}
-        """Live sessions by the person's name."""
         self.store: Store
         """Set by `app` before the first connection: the store needs `committed` to open."""
         self._searches = Turns()
         self._broker = broker
-        self._news: set[Room] = set()
-        self._pulse: asyncio.TimerHandle | None = None
         broker.subscribe(self.hub.deliver)
 
     # The store
@@ -106,7 +106,7 @@ class Services:
 
     def search(
         self,
-        session: Session,
+        session: Searcher,
         query: Callable[[Reader], T],
         then: Callable[[T], None],
         refused: Callable[[CommandError], None],
@@ -181,63 +181,6 @@ class Services:
                 then(outcome)
             except Exception:
                 log.exception("an answer could not be given")
-
-    # Presence and typing
-
-    def is_crowded(self, room: Room) -> bool:
-        """Whether presence and typing are not told in this room: they would be its main load."""
-        return len(room.members) > CROWD
-
-    def tell_presence(self, session: Session) -> None:
-        """Have everybody who shares a channel with this person learn their presence."""
-        presence = self.presence.of(session.name)
-        for room in session.rooms.values():
-            room.presence_news[session.name] = presence
-            self.note_news(room)
-
-    def note_news(self, room: Room) -> None:
-        """Have the room's presence and typing told with the next pulse."""
-        self._news.add(room)
-        if self._pulse is None:
-            self._pulse = self.loop.call_later(PULSE, self._tell_news)
-
-    def _tell_news(self) -> None:
-        self._pulse = None
-        news, self._news = self._news, set()
-        for room in news:
-            room.typing.expire(self.loop.time())
-            if room.presence_news:
-                self._tell_room_presence(room)
-            if not self.is_crowded(room) and room.typing.version != room.typing_told:
-                room.typing_told = room.typing.version
-                room.send_ephemeral(self.typing_frame(room))
-            if room.typing:
-                self.note_news(room)
-
-    def _tell_room_presence(self, room: Room) -> None:
-        users, room.presence_news = room.presence_news, {}
-        if self.is_crowded(room):
-            room.is_presence_stale = True
-        elif room.is_presence_stale:
-            room.is_presence_stale = False
-            room.send_ephemeral(self.presence_snapshot(room))
-        else:
-            room.presence_version += 1
-            room.send_ephemeral(
-                PresenceFrame(channel=room.name, version=room.presence_version, users=users)
-            )
-
-    def presence_snapshot(self, room: Room) -> PresenceFrame:
-        """Return everybody in the room who is not offline."""
-        users = {member.name: self.presence.of(member.name) for member in room.members}
-        return PresenceFrame(
-            channel=room.name, version=room.presence_version, snapshot=True, users=users
-        )
-
-    def typing_frame(self, room: Room) -> TypingFrame:
-        """Return who types in the room now."""
-        names = room.typing.names(TYPING_NAMES)
-        return TypingFrame(channel=room.name, version=room.typing.version, users=names)
 
 
 def _events_of(outcome: Outcome) -> tuple[Event, ...]:

@@ -21,7 +21,7 @@ from chat.server.services import Services
 from chat.store.ops import User
 from chat.text import fold
 
-__all__ = ["Handler", "Session", "Table"]
+__all__ = ["Handler", "Register", "Session", "Table"]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ Handler = Callable[["Session", Any, Reply], None]
 """Answers a command through the reply, at once or later, or raises a `CommandError` at once."""
 Table = Mapping[str, Handler]
 """Which handler answers which command, by the command's type."""
+Register = dict[str, set["Session"]]
+"""Live sessions by the person's name."""
 
 UNDER_WAY_MAX = 64
 """Commands of one session that may await their answers before reading from it is paused."""
@@ -44,10 +46,16 @@ class Session:
     """
 
     def __init__(
-        self, connection: Connection, services: Services, session_id: str, table: Table
+        self,
+        connection: Connection,
+        services: Services,
+        session_id: str,
+        table: Table,
+        register: Register,
     ) -> None:
         self.connection = connection
         self._table = table
+        self._register = register
         self.services = services
         self.id = session_id
         self.user: User | None = None
@@ -71,6 +79,10 @@ class Session:
         """The person's name; only for sessions that are signed in."""
         assert self.user is not None
         return self.user.name
+
+    def devices(self, name: str) -> tuple[Session, ...]:
+        """Return the sessions in which a person is signed in now."""
+        return tuple(self._register.get(name, ()))
 
     # In
 
@@ -156,7 +168,7 @@ class Session:
         """Become `user`'s session."""
         self._hello_timer.cancel()
         self.user = user
-        self.services.sessions.setdefault(user.name, set()).add(self)
+        self._register.setdefault(user.name, set()).add(self)
 
     def hello_is_answered(self) -> None:
         """Handle what came while `hello` was on its way."""
@@ -175,7 +187,7 @@ class Session:
             room = self.services.hub.enter(self, name, epoch, head)
             self.rooms[fold(name)] = room
             room.presence_news[self.name] = self.services.presence.of(self.name)
-            self.services.note_news(room)
+            self.services.news.of_room(room)
         return room
 
     def leave(self, name: str) -> None:
@@ -184,8 +196,8 @@ class Session:
             self.services.hub.leave(self, room)
             room.presence_news[self.name] = "offline"
             if room.typing.stop(self.name):
-                self.services.note_news(room)
-            self.services.note_news(room)
+                self.services.news.of_room(room)
+            self.services.news.of_room(room)
 
     def closed(self) -> None:
         """Let go of everything (the connection is over)."""
@@ -200,15 +212,15 @@ class Session:
         if self.user is None:
             return
         services = self.services
-        others = services.sessions[self.name]
+        others = self._register[self.name]
         others.discard(self)
         if not others:
-            del services.sessions[self.name]
+            del self._register[self.name]
         if services.presence.drop(self.name, self) is not None:
-            services.tell_presence(self)
+            services.news.of_person(self.name, self.rooms.values())
         for room in self.rooms.values():
             if not others and room.typing.stop(self.name):
-                services.note_news(room)
+                services.news.of_room(room)
             services.hub.leave(self, room)
         self.rooms.clear()
 

@@ -11,7 +11,7 @@ from chat.client.folding import message_of
 from chat.client.followed import Followed
 from chat.protocol.commands import BaseCommand, Command, History, Join, Leave, Ping, ResumeFrom
 from chat.protocol.frames import Heads, Page, ServerFrame
-from chat.server import services
+from chat.server import news
 from chat.text import fold
 from tests.model.chat import Chat, Told, key_of
 from tests.model.log import LINES, Log
@@ -172,7 +172,7 @@ class Scene:
 
     async def quiet(self) -> None:
         """Wait until presence and typing are told, and nothing is under way."""
-        await asyncio.sleep(3 * services.PULSE)
+        await asyncio.sleep(3 * news.PULSE)
         for number in self.online:
             await self.step(number, Ping())
 

@@ -72,7 +72,7 @@ class World:
     @property
     def sessions(self) -> list[Session]:
         """The server's sessions."""
-        return [each for mine in self.app.services.sessions.values() for each in mine]
+        return [each for mine in self.app.sessions.values() for each in mine]
 
     async def start(self) -> None:
         """Start; its heart beats when a test says so."""

@@ -29,7 +29,7 @@ def typing(session: Session, command: Typing, reply: Reply) -> None:
     else:
         is_news = room.typing.stop(session.name)
     if is_news:
-        session.services.note_news(room)
+        session.services.news.of_room(room)
     reply.ok()
 
 
@@ -37,7 +37,7 @@ def status(session: Session, command: SetStatus, reply: Reply) -> None:
     """Set the status of this session; others see what follows from all of one's sessions."""
     services = session.services
     if services.presence.set(session.name, session, command.status) is not None:
-        services.tell_presence(session)
+        services.news.of_person(session.name, session.rooms.values())
     reply.ok()
 
 

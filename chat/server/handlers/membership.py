@@ -51,7 +51,7 @@ def leave(session: Session, command: Leave, reply: Reply) -> None:
         if refusal := as_refusal(outcome):
             reply.error(refusal)
         elif isinstance(outcome, LeftChannel):
-            for device in tuple(session.services.sessions.get(user.name, ())):
+            for device in session.devices(user.name):
                 device.leave(outcome.channel.name)
             reply.ok()
 

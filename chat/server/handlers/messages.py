@@ -31,7 +31,7 @@ def send(session: Session, command: Send, reply: Reply) -> None:
     )
     room = session.room(command.channel)
     if room is not None and room.typing.stop(session.name):
-        session.services.note_news(room)
+        session.services.news.of_room(room)
 
 
 def edit(session: Session, command: Edit, reply: Reply) -> None:

@@ -31,7 +31,7 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
         elif isinstance(outcome, Preferred):
             if outcome.changed:
                 frame = Preferences(channel=outcome.channel.name, **asdict(outcome.preference))
-                for device in tuple(session.services.sessions.get(user.name, ())):
+                for device in session.devices(user.name):
                     device.send(frame)
             reply.ok()
 

@@ -88,5 +88,5 @@ def _tell_devices(session: Session, name: str, marked: Marked) -> None:
         unread=marked.unread,
         mentions=marked.mentions,
     )
-    for device in tuple(session.services.sessions.get(name, ())):
+    for device in session.devices(name):
         device.send(frame)

@@ -96,7 +96,7 @@ def _welcome(
         for membership in memberships:
             session.enter(membership.channel, membership.epoch, membership.head)
         if news is not None:
-            services.tell_presence(session)
+            services.news.of_person(session.name, session.rooms.values())
         settings = services.settings
         reply.frame(
             Welcome(

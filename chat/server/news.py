@@ -1,0 +1,86 @@
+"""Presence and typing, told to rooms in rounds; none of it is in a log, and it may be lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from chat.core.presence import PresenceBook
+from chat.protocol.frames import PresenceFrame, TypingFrame
+from chat.server.hub import Room
+
+__all__ = ["News", "is_crowded", "typing_frame"]
+
+PULSE = 0.25
+"""Seconds between two rounds of presence and typing: storms leave in one frame per room."""
+CROWD = 250
+"""Sessions in a room above which presence and typing are no longer told there; `who` answers."""
+TYPING_NAMES = 5
+"""Names in one `typing` frame."""
+
+
+class News:
+    """What is to be told with the next pulse, on the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, presence: PresenceBook) -> None:
+        self._loop = loop
+        self._presence = presence
+        self._rooms: set[Room] = set()
+        self._pulse: asyncio.TimerHandle | None = None
+
+    def of_person(self, name: str, rooms: Iterable[Room]) -> None:
+        """Have everybody in a person's rooms learn their presence."""
+        presence = self._presence.of(name)
+        for room in rooms:
+            room.presence_news[name] = presence
+            self.of_room(room)
+
+    def of_room(self, room: Room) -> None:
+        """Have the room's presence and typing told with the next pulse."""
+        self._rooms.add(room)
+        if self._pulse is None:
+            self._pulse = self._loop.call_later(PULSE, self._tell)
+
+    def snapshot(self, room: Room) -> PresenceFrame:
+        """Return everybody in the room who is not offline."""
+        users = {member.name: self._presence.of(member.name) for member in room.members}
+        return PresenceFrame(
+            channel=room.name, version=room.presence_version, snapshot=True, users=users
+        )
+
+    def _tell(self) -> None:
+        self._pulse = None
+        rooms, self._rooms = self._rooms, set()
+        for room in rooms:
+            room.typing.expire(self._loop.time())
+            if room.presence_news:
+                self._tell_presence(room)
+            if not is_crowded(room) and room.typing.version != room.typing_told:
+                room.typing_told = room.typing.version
+                room.send_ephemeral(typing_frame(room))
+            if room.typing:
+                self.of_room(room)
+
+    def _tell_presence(self, room: Room) -> None:
+        users, room.presence_news = room.presence_news, {}
+        if is_crowded(room):
+            room.is_presence_stale = True
+        elif room.is_presence_stale:
+            room.is_presence_stale = False
+            room.send_ephemeral(self.snapshot(room))
+        else:
+            room.presence_version += 1
+            room.send_ephemeral(
+                PresenceFrame(channel=room.name, version=room.presence_version, users=users)
+            )
+
+
+def is_crowded(room: Room) -> bool:
+    """Whether presence and typing are not told in this room: they would be its main load."""
+    return len(room.members) > CROWD
+
+
+def typing_frame(room: Room) -> TypingFrame:
+    """Return who types in the room now."""
+    names = room.typing.names(TYPING_NAMES)
+    return TypingFrame(channel=room.name, version=room.typing.version, users=names)
