@@ -37,9 +37,15 @@ def remembered(settings: S) -> S:
 
 
 def with_kept(settings: S) -> S:
-    """Return the settings with the servers too that were added while a client ran."""
-    kept = (Server(url=url, name=name) for url, name in Places(settings.data).servers.further)
-    return settings.model_copy(update={"servers": (*settings.servers, *kept)})
+    """Return the settings with the servers too that were added while a client ran.
+
+    They come after the first one, whichever that is: it is settled before.
+    """
+    first = remembered(settings)
+    kept = [Server(url=url, name=name) for url, name in Places(settings.data).servers.further]
+    if not kept:
+        return first
+    return first.model_copy(update={"url": first.url, "servers": (*first.servers, *kept)})
 
 
 def introduced(settings: S) -> S:
