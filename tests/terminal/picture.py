@@ -76,12 +76,12 @@ async def make(width: int, height: int, theme: str, file: Path) -> None:
             app.theme = by_name(theme)
             await _until(pilot, lambda: "postmortem" in app.export_screenshot())
             for channel in ("#ops", "#tea"):
-                await asyncio.wrap_future(app.core.join(channel))
+                await asyncio.wrap_future(app.cores.first.join(channel))
             await say_directly(server, stack)
             await _until(pilot, lambda: "frank" in app.export_screenshot())
             await pilot.pause(1)
             file.write_text(app.export_screenshot(title="chat-client"))
-        app.core.stop(2)
+        app.cores.first.stop(2)
 
 
 async def _until(pilot, condition) -> None:  # type: ignore[no-untyped-def]

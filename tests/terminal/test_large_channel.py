@@ -63,10 +63,10 @@ async def client(folder: Path) -> AsyncIterator[tuple[ChatApp, Pilot[None]]]:
             async with app.run_test(size=(120, 40)) as pilot:
                 await until(pilot, lambda: "online" in app.export_screenshot())
                 for channel in ("#small", "#large"):
-                    await asyncio.wrap_future(app.core.join(channel))
+                    await asyncio.wrap_future(app.cores.first.join(channel))
                 yield app, pilot
         finally:
-            app.core.stop(PATIENCE)
+            app.cores.first.stop(PATIENCE)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:

@@ -77,7 +77,7 @@ class Plain:
         kind = Typed if os.isatty(_STDIN) else Piped
         self._lines: Lines = kind(self._submit, self._end)
         caller = LineCaller(self._lines, self._beside, settings.notify, settings.notify_command)
-        self._calling = Calling(caller)
+        self._calling = Calling(caller, cores)
         self._seats = Seats(cores, self._converse)
         self._seats.take()
 
@@ -103,6 +103,9 @@ class Plain:
         """
         user = self._conversation.desk.user
         self._lines.say([f"chat as {user}. /help lists the commands.", *self._cores.faults])
+        self._calling.resume(lambda: None)
+        if note := self._calling.note:
+            self._lines.say([f"{note.capitalize()}."])
         self.take_in()
         try:
             if isinstance(self._lines, Piped):  # nobody waits until there is somewhere to write

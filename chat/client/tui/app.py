@@ -141,7 +141,7 @@ class ChatApp(App[None]):
         for theme in (*OWN, *self._own_themes):
             self.register_theme(theme)
         self.set_keymap(self._own_keys)
-        kept = self.core.pref(_THEME)
+        kept = self.cores.pref(_THEME)
         self.theme = kept if kept in self.available_themes else DARK.name
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
 
@@ -233,11 +233,6 @@ class ChatApp(App[None]):
         self._take_in()
 
     @property
-    def core(self) -> CorePort:
-        """The core of the first server."""
-        return self.cores.first
-
-    @property
     def cursor_position(self) -> Offset:
         """Where the terminal's cursor stands: at the caret, for there input methods open.
 
@@ -275,7 +270,7 @@ class ChatApp(App[None]):
         self._take_in()
 
     def _keep_theme(self, name: str) -> None:
-        self.core.save_pref(_THEME, name)
+        self.cores.save_pref(_THEME, name)
 
     def _wake(self) -> None:
         """Hop from the core's thread to this one; before and after the screens, do nothing."""

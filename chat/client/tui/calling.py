@@ -11,9 +11,10 @@ from typing import Protocol
 from chat.client.calls import Burst, Call
 from chat.client.state import Called
 
-__all__ = ["Caller", "Calling"]
+__all__ = ["Caller", "Calling", "Kept"]
 
 _FOREVER = float("inf")
+_QUIET, _ON = "quiet-until", "on"
 
 
 class Caller(Protocol):
@@ -26,12 +27,38 @@ class Caller(Protocol):
         """Run something that waits, beside everything else."""
 
 
-class Calling:
-    """One person's calls, of all their conversations; `clock` counts seconds."""
+class Kept(Protocol):
+    """What is found again the next time."""
 
-    def __init__(self, caller: Caller, clock: Callable[[], float] = time.monotonic) -> None:
+    def save_pref(self, key: str, value: str) -> None:
+        """Keep something; empty forgets it."""
+
+    def pref(self, key: str) -> str:
+        """Return what `save_pref` kept."""
+
+
+class Calling:
+    """One person's calls, of all their conversations.
+
+    Args:
+        caller: reaches the person.
+        kept: remembers until when they are not to be disturbed.
+        clock: counts seconds.
+        now: returns the time of day, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        kept: Kept,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._caller = caller
+        self._kept = kept
         self._clock = clock
+        self._now = now
         self._burst = Burst()
         self._is_waiting = False
         self._quiet_until = 0.0
@@ -57,8 +84,20 @@ class Calling:
         `changed` is called when that begins, and when it ends by itself.
         """
         seconds = _FOREVER if minutes is None else minutes * 60
+        end = _ON if minutes is None else str(int(self._now() + seconds))
+        self._kept.save_pref(_QUIET, end if seconds else "")
+        self._be_quiet(seconds, changed)
+
+    def resume(self, changed: Callable[[], None]) -> None:
+        """Go on not disturbing, if that was asked for before the program ended."""
+        kept = self._kept.pref(_QUIET)
+        left = int(kept) - self._now() if kept.isdecimal() else 0.0
+        if kept == _ON or left > 0:
+            self._be_quiet(_FOREVER if kept == _ON else left, changed)
+
+    def _be_quiet(self, seconds: float, changed: Callable[[], None]) -> None:
         self._quiet_until = self._clock() + seconds if seconds else 0.0
-        if minutes:
+        if 0 < seconds < _FOREVER:
             self._caller.run_beside(_after(seconds, changed))
         changed()
 

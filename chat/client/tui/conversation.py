@@ -17,6 +17,8 @@ from chat.client.slash import Invocation
 from chat.client.state import (
     Called,
     ChannelsChanged,
+    ConnectionChanged,
+    Link,
     Message,
     Notice,
     ThreadChanged,
@@ -43,6 +45,7 @@ __all__ = ["Conversation", "Handler"]
 Typing = Literal["both", "show", "tell", "off"]
 """Whether it is shown who types, and told to others that one does."""
 _LAST_CHANNEL = "last-channel"
+_SERVER = "server"
 
 
 Handler = Callable[["Conversation", Invocation], None]
@@ -81,6 +84,11 @@ class Conversation:
         self._wanted: str | None = None
 
     @property
+    def server(self) -> str:
+        """How the server calls itself, or did when it was last met; empty: it never was."""
+        return self.desk.connection.server or self.core.pref(_SERVER)
+
+    @property
     def text_limit(self) -> int:
         """Most characters of a message, as the server told; 0 before it did."""
         return self.desk.connection.text_limit
@@ -106,6 +114,8 @@ class Conversation:
                 self.threads.take_in(update)
             elif isinstance(update, ChannelsChanged):
                 self._settle()
+            elif isinstance(update, ConnectionChanged) and update.link is Link.ONLINE:
+                self.core.save_pref(_SERVER, update.server)
             elif isinstance(update, Called) and self.status != "busy":
                 self.calling.take(update, partial(self._is_seen, update.channel))
             elif isinstance(update, Notice):

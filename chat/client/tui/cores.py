@@ -39,6 +39,14 @@ class Cores:
         """The one that keeps what belongs to no server."""
         return self._cores[0][1]
 
+    def save_pref(self, key: str, value: str) -> None:
+        """Keep something that belongs to no server."""
+        self.first.save_pref(key, value)
+
+    def pref(self, key: str) -> str:
+        """Return what `save_pref` kept."""
+        return self.first.pref(key)
+
     def start(self) -> None:
         """Start all; those that cannot are left out.
 

@@ -46,8 +46,8 @@ class Seat:
 
     @property
     def title(self) -> str:
-        """How the server calls itself; its address, before it has said so."""
-        return self.conversation.desk.connection.server or self.address
+        """How the server calls itself; its address, before it has ever said so."""
+        return self.conversation.server or self.address
 
 
 Converse = Callable[[int, ClientSettings, CorePort], Conversation]

@@ -22,7 +22,9 @@ class Desk:
     def __init__(self) -> None:
         self.now = 0.0
         self.core, self.view = FakeCore(), FakeView()
-        self.calling = Calling(self.view, lambda: self.now)
+        self.calling = Calling(
+            self.view, self.core, clock=lambda: self.now, now=lambda: 1e9 + self.now
+        )
         self.conversation = Conversation(
             self.core,
             self.view,
@@ -51,6 +53,25 @@ class Desk:
     def close(self) -> None:
         for work in self.view.beside:
             work.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "later", "is_quiet"),
+    [
+        ("/dnd", 1e6, True),
+        ("/dnd 30", 29 * 60, True),
+        ("/dnd 30", 31 * 60, False),
+        ("/dnd off", 0.0, False),
+    ],
+)
+@pytest.mark.feature("around.calls")
+def test_not_to_be_disturbed_outlives_the_program(asked: str, later: float, is_quiet: bool) -> None:
+    desk = Desk()
+    desk.run(asked)
+    next_start = Calling(desk.view, desk.core, clock=lambda: 0.0, now=lambda: 1e9 + later)
+    next_start.resume(desk.conversation.redraw)
+    assert next_start.is_quiet is is_quiet
+    desk.close()
 
 
 def test_not_for_the_channel_one_looks_at() -> None:

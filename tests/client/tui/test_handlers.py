@@ -32,7 +32,7 @@ class Bench:
             "me",
             seat=1,
             seats=self.seats,
-            calling=Calling(self.view),
+            calling=Calling(self.view, self.core),
             commands=HANDLERS,
         )
         if joined:

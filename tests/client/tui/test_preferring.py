@@ -26,7 +26,7 @@ STARRED = (
 def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeView]:
     core, view = FakeCore(), FakeView()
     made = Conversation(
-        core, view, "me", seat=1, seats=FakeSeats(), calling=Calling(view), commands=HANDLERS
+        core, view, "me", seat=1, seats=FakeSeats(), calling=Calling(view, core), commands=HANDLERS
     )
     core.go_online(*channels)
     made.take_in(core.drain())

@@ -83,6 +83,21 @@ async def test_each_server_is_a_group_that_tells_how_it_is_connected(both: Both)
     await both.desktop.until(lambda: not both.desktop.main.query_one(Banner).display)
 
 
+@pytest.mark.feature("around.servers")
+async def test_without_the_list_what_waits_and_is_down_elsewhere_is_named(both: Both) -> None:
+    await both.desktop.press("f2")
+    tell(both.tea, "tea", "#general", "#green", unread=1)
+    tell(both.work, "work", "#general", unread=2)
+    await both.desktop.until(lambda: "2 #green 1   3 #general work 2" in both.desktop.screen())
+    both.work.tell(ConnectionChanged(Link.WAITING, "no route to it", retry_in=9.0))
+    await both.desktop.until(lambda: " ○ work   2 #green 1 " in both.desktop.screen())
+
+
+async def test_a_servers_name_is_known_before_it_is_met_again(both: Both) -> None:
+    both.work.tell(ConnectionChanged(Link.CONNECTING))
+    await both.desktop.until(lambda: both.rows()[4] == "work ◌")
+
+
 async def test_a_single_server_has_no_heading(open_desktop: Open) -> None:
     async with open_desktop(info("#general")) as desktop:
         await desktop.until(lambda: " Channels " in desktop.screen().splitlines()[0])

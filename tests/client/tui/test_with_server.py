@@ -32,7 +32,7 @@ async def alice(server: ChatServer, tmp_path: Path) -> AsyncIterator[Screens]:
             await screens.until(lambda: desk.current == "#general", "in #general")
             yield screens
     finally:
-        app.core.stop(5.0)
+        app.cores.first.stop(5.0)
 
 
 async def test_a_conversation(server: ChatServer, alice: Screens) -> None:
@@ -218,7 +218,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         await screens.until(lambda: "for later" in screens.screen())
         await screens.press("alt+2")
         tea.start()
-        app.core.reconnect_now()
+        app.cores.first.reconnect_now()
         await screens.until(lambda: "Tea                  ●" in screens.screen(), "it is back")
         await screens.press("alt+1")
         await screens.until(

@@ -13,7 +13,7 @@ from chat.client.tui.desk import Desk, title_of
 from chat.client.tui.plain import line
 from chat.client.tui.seats import Seats
 from chat.client.tui.sheet import Aim, Sheet
-from chat.client.tui.spots import as_listed, places
+from chat.client.tui.spots import as_listed
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
@@ -34,7 +34,7 @@ def draw_lists(screen: Screen[Any], seats: Seats) -> None:
     groups = as_listed(seats.groups(), here if is_reading and is_at_bottom else None)
     screen.query_one(Sidebar).show(groups, here)
     activity = screen.query_one(ActivityBar)
-    activity.places, activity.here = tuple(places(groups)), here
+    activity.groups, activity.here = groups, here
 
 
 def draw(screen: Screen[Any], seats: Seats) -> None:

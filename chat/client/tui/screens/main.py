@@ -90,7 +90,7 @@ class MainScreen(Screen[None]):
         self._joins = settings.joins
         self._has_vi = settings.editing == "vi"
         caller = ScreenCaller(self, settings.notify, settings.notify_command)
-        self._calling = Calling(caller)
+        self._calling = Calling(caller, cores)
         self.seats = Seats(cores, self._converse)
         self.seats.take()
         self._actions = MessageActions(self, self.seats)
@@ -149,6 +149,7 @@ class MainScreen(Screen[None]):
         self.watch(self._timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)
+        self._calling.resume(lambda: self.conversation.redraw())
         self.conversation.redraw()
 
     def take_in(self) -> None:

@@ -7,22 +7,26 @@ from textual.events import Click
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from chat.client.state import ChannelInfo
+from chat.client.state import ChannelInfo, Link
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line
-from chat.client.tui.spots import NOWHERE, Place, Spot, waits, weight
-from chat.client.tui.widgets.badges import badge
+from chat.client.tui.spots import NOWHERE, Group, Spot, places, waits, weight
+from chat.client.tui.widgets.badges import LINKS, badge
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.text import is_direct
 
 __all__ = ["ActivityBar"]
 
-_LONGEST = 20
+_LONGEST, _SERVER_LONGEST = 20, 10
 _GAP = "   "
 
 
 class ActivityBar(Widget):
-    """Mentions first, then direct messages, then others, each with its place in the list."""
+    """Mentions first, then direct messages, then others, each with its place in the list.
+
+    Of several servers those behind the front one are named, and before all else those that are
+    not connected.
+    """
 
     DEFAULT_CSS = """
     ActivityBar {
@@ -33,8 +37,8 @@ class ActivityBar(Widget):
     }
     """
 
-    places: reactive[tuple[Place, ...]] = reactive(())
-    """All channels, in their order."""
+    groups: reactive[tuple[Group, ...]] = reactive(())
+    """The channels of all servers, in their order."""
     here: reactive[Spot] = reactive(NOWHERE)
 
     def render(self) -> Content:
@@ -55,13 +59,22 @@ class ActivityBar(Widget):
 
     def _fitting(self) -> tuple[list[tuple[Spot, Content]], int]:
         """Return the channels that fit, and how many are left out."""
+        behind = {each.seat: each for each in self.groups if each.seat != self.here.seat}
         active = [
             (number, place)
-            for number, place in enumerate(self.places, 1)
+            for number, place in enumerate(places(self.groups), 1)
             if place.spot != self.here and badge(place.info)
         ]
         active.sort(key=lambda each: -_severity(each[1].info))
-        parts = [(place.spot, _part(number, place.info)) for number, place in active]
+        parts = [
+            (Spot(each.seat, ""), _server(each))
+            for each in behind.values()
+            if each.link is not Link.ONLINE
+        ]
+        parts += [
+            (place.spot, _part(number, place.info, behind.get(place.spot.seat)))
+            for number, place in active
+        ]
         room = self.content_size.width
         if sum(part.cell_length + len(_GAP) for _, part in parts) - len(_GAP) > room:
             room -= len(f"{_GAP}and {len(parts)} more")
@@ -78,8 +91,14 @@ def _severity(info: ChannelInfo) -> int:
     return weight(info) + 1 if waits(info) else 0
 
 
-def _part(number: int, info: ChannelInfo) -> Content:
+def _server(group: Group) -> Content:
+    sign, colour, _ = LINKS[group.link]
+    return Content.assemble((sign, colour), " ", elide(line(group.title), _SERVER_LONGEST))
+
+
+def _part(number: int, info: ChannelInfo, behind: Group | None) -> Content:
     key = f"{number} " if number <= 9 else ""
     sign = "@" if is_direct(info.name) else ""
     name = elide(line(f"{sign}{title_of(info)}"), _LONGEST)
-    return Content.assemble((key, "$foreground 45%"), name, " ", badge(info))
+    server = elide(line(f" {behind.title}", "$foreground 60%"), _SERVER_LONGEST) if behind else ""
+    return Content.assemble((key, "$foreground 45%"), name, server, " ", badge(info))
