@@ -11,6 +11,8 @@ Textual 8 reads some things differently from what a person did:
 - An ESC inside a bracketed paste ends the paste; the rest is replayed as keystrokes, Enter
   included. So does the sequence that ends a paste, which not every terminal takes out of what it
   pastes: the last one of all that comes in one go counts.
+- Escape and a letter typed soon after it become Alt with the letter, though a terminal sends both
+  of that in one go and a person does not.
 - What it does not know, such as a terminal's late answer to a question of an earlier program, is
   typed as text.
 """
@@ -39,12 +41,17 @@ _SEQUENCE = re.compile(r"\x1b\[(?!<?[\d;-]*[Mm]|\[|\?\d+;\d\$y)[0-?]*[ -/]*[@-~]
 _STRING = re.compile(r"\x1b[PX\]^_][^\x00-\x06\x08\x0a-\x1f\x07]*(?:\x07|\x1b\\)")
 
 
+# What may come after an ESC that one read ended with, if it is not typed: the rest of a sequence.
+_REST = re.compile(r"[\x1b\[\]]|[NOPX^_].")
+
+
 class InputParser(XTermParser):
     """Textual's parser, with the repairs that the module's docstring names."""
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
         self._in_paste = False
+        self._ends_in_escape = False
         # The last few characters, while a paste's beginning or end may be cut; all from its end on,
         # while that may have been pasted too.
         self._held = ""
@@ -67,9 +74,18 @@ class InputParser(XTermParser):
         """Parse `data`, without any ESC inside a paste but the one that ends it."""
         if not data:  # the end of input, for Textual's parser
             yield from super().feed(data)
+        if self._is_by_hand(data):
+            self._timeout_time = 0.0
+            yield from self.tick()
+        self._ends_in_escape = data.endswith("\x1b")
         for piece in self._pieces(data):
             if piece:
                 yield from super().feed(piece)
+
+    def _is_by_hand(self, data: str) -> bool:
+        """Whether an ESC waits for the rest of a sequence, and this is another key."""
+        is_waiting = self._ends_in_escape and self._timeout_time is not None
+        return is_waiting and not self._in_paste and bool(data) and not _REST.match(data)
 
     def _pieces(self, data: str) -> Iterator[str]:
         while data:

@@ -62,6 +62,33 @@ def test_a_key_has_one_name_whatever_the_terminal_calls_it(sent: str, key: str) 
     assert keys(sent) == [key]
 
 
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        (("\x1b", "a"), ["escape", "a"]),
+        (("x\x1b", "dw"), ["x", "escape", "d", "w"]),
+        (("\x1b", "O"), ["escape", "O"]),
+        (("\x1b", "7"), ["escape", "7"]),
+        (("\x1b", "\r"), ["escape", "enter"]),
+        (("\x1b", "[A"), ["up"]),
+        (("\x1b", "OP"), ["f1"]),
+        (("\x1b[", "1;3B"), ["alt+down"]),
+    ],
+)
+def test_escape_and_a_letter_soon_after_it_are_two_keys(
+    chunks: tuple[str, ...], expected: list[str]
+) -> None:
+    assert keys(*chunks) == expected
+
+
+def test_escape_that_was_told_already_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = InputParser()
+    parsed = list(parser.feed("\x1b"))
+    monkeypatch.setattr("textual._parser.get_time", lambda: float("inf"))
+    parsed += [*parser.tick(), *parser.feed("a")]
+    assert [each.key for each in parsed if isinstance(each, events.Key)] == ["escape", "a"]
+
+
 @pytest.mark.parametrize("sent", ["\x1ba", "\x1b[97;3u", "\x1b[27;3;97~", "\x1bz"])
 def test_a_letter_with_alt_is_no_text(sent: str) -> None:
     (key,) = parse(sent)

@@ -44,7 +44,7 @@ async def test_a_selection_shows_and_is_cut_over_lines(open_desktop: Open) -> No
     async with open_desktop(info("#tea"), settings=VI) as desktop:
         desktop.composer.load("one\ntwo\nthree")
         await desktop.press("escape", "g", "g", "l", "v", "j")
-        assert desktop.composer.selected_text == "ne\ntw"
+        assert desktop.composer.cursor_location == (1, 1), "on the last letter, not behind it"
         assert mode(desktop) == "visual"
         await desktop.press("d")
         assert desktop.composer.text == "oo\nthree"
@@ -52,6 +52,22 @@ async def test_a_selection_shows_and_is_cut_over_lines(open_desktop: Open) -> No
         assert desktop.composer.selected_text == "oo\n"
         await desktop.press("j", "d")
         assert desktop.composer.text == ""
+
+
+async def test_a_copy_holds_all_of_the_selection(open_desktop: Open) -> None:
+    async with open_desktop(info("#tea"), settings=VI) as desktop:
+        desktop.composer.load("one two")
+        await desktop.press("escape", "0", "v", "e", "ctrl+c")
+        assert desktop.app.clipboard == "one"
+        assert mode(desktop) == "normal"
+
+
+async def test_a_letter_typed_elsewhere_is_a_command(open_desktop: Open) -> None:
+    async with open_desktop(info("#tea"), settings=VI) as desktop:
+        desktop.composer.load("one")
+        await desktop.press("escape", "0", "ctrl+up", "s")
+        assert desktop.composer.text == "ne"
+        assert mode(desktop) == "insert"
 
 
 async def test_escape_twice_gives_up_a_reply_and_never_the_text(open_desktop: Open) -> None:

@@ -48,14 +48,24 @@ class Modal:
                 self._show(field, done)
         return True
 
+    def release(self) -> None:
+        """Let the area's own selection hold all that is selected here, for the area to use."""
+        if self._vi.mode is Mode.VISUAL:
+            field = self._field()
+            self._vi.press("escape", field)
+            start, end = field.selected
+            text = self._area.text
+            self._area.selection = Selection(_place(text, start), _place(text, end))
+
     def _field(self) -> Field:
         lines = self._area.document.lines
         start, end = (_offset(lines, place) for place in self._area.selection)
         if self._vi.mode not in (Mode.VISUAL, Mode.LINES):
             return Field(self._area.text, end)
-        # The selection holds the character at either end; the cursor stands behind the last one.
-        if end > start:
+        if self._vi.mode is Mode.LINES and end > start:
             return Field(self._area.text, end - 1, start)
+        if end >= start:
+            return Field(self._area.text, end, start)
         return Field(self._area.text, end, max(start - 1, end))
 
     def _show(self, old: Field, new: Field) -> None:
@@ -71,7 +81,10 @@ class Modal:
         self._area.history.checkpoint()
 
     def _span(self, field: Field) -> tuple[int, int]:
-        """Return where the selection begins and ends; the cursor stands at its end."""
+        """Return where the selection begins and ends; the cursor stands at its end.
+
+        A cursor behind the other end stands on its character, which is drawn as the cursor is.
+        """
         text, caret, anchor = field.text, field.caret, field.anchor
         if anchor is None:
             return caret, caret
@@ -79,9 +92,7 @@ class Modal:
             if anchor <= caret:
                 return line_start(text, anchor), min(line_end(text, caret) + 1, len(text))
             return min(line_end(text, anchor) + 1, len(text)), line_start(text, caret)
-        if anchor <= caret:
-            return anchor, min(caret + 1, len(text))
-        return min(anchor + 1, len(text)), caret
+        return anchor if anchor <= caret else min(anchor + 1, len(text)), caret
 
 
 def _offset(lines: Sequence[str], place: Location) -> int:

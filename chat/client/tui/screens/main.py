@@ -183,11 +183,10 @@ class MainScreen(Screen[None]):
 
         The composer takes its own letters; those that were typed before it got the focus end here.
         """
-        is_free = event.is_printable and event.key not in self.active_bindings
-        if is_free and event.character:
+        if event.is_printable and event.key not in self.active_bindings:
             event.stop()
             self._write()
-            self._composer.insert(event.character)
+            self._composer.type(event)
 
     def _show_below(self, below: int) -> None:
         self.query_one(TypingLine).below = below

@@ -161,11 +161,10 @@ class ThreadSide(Vertical):
 
     def on_key(self, event: events.Key) -> None:
         """Write on, with a letter that nothing here has a use for."""
-        is_free = event.is_printable and event.key not in self.screen.active_bindings
-        if is_free and event.character:
+        if event.is_printable and event.key not in self.screen.active_bindings:
             event.stop()
             self._write()
-            self.composer.insert(event.character)
+            self.composer.type(event)
 
     def on_click(self, event: events.Click) -> None:
         """Stay with writing, unless the click chose a message."""

@@ -118,11 +118,9 @@ class Composer(Area, inherit_bindings=False):
     # What is typed and pasted
 
     async def _on_key(self, event: events.Key) -> None:
-        if self._modal is not None and self._modal.take(event):
+        if self._is_command(event):
             event.stop()
             event.prevent_default()
-            self._close()
-            self._tell_mode()
             return
         if event.is_printable:
             return
@@ -132,6 +130,34 @@ class Composer(Area, inherit_bindings=False):
         if await self.app.run_action(active.binding.action, active.node):
             event.stop()
             event.prevent_default()
+
+    def type(self, event: events.Key) -> None:
+        """Take a letter that was typed where nothing had a use for it."""
+        if not self._is_command(event) and event.character:
+            self.insert(event.character)
+
+    def _is_command(self, event: events.Key) -> bool:
+        """Whether a key meant something to vi, and was done."""
+        if self._modal is None or not self._modal.take(event):
+            return False
+        self._close()
+        self._tell_mode()
+        return True
+
+    def action_copy(self) -> None:
+        """Copy what is selected."""
+        self._release()
+        super().action_copy()
+
+    def action_cut(self) -> None:
+        """Cut what is selected, or the line."""
+        self._release()
+        super().action_cut()
+
+    def _release(self) -> None:
+        if self._modal is not None:
+            self._modal.release()
+            self._tell_mode()
 
     def _tell_mode(self) -> None:
         if self._modal is not None:
