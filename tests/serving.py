@@ -42,6 +42,9 @@ __all__ = ["ChatServer", "Peer", "eventually", "free_port"]
 PATIENCE = 20.0
 """Seconds that anything may take on a busy machine before a test gives up."""
 
+START_PATIENCE = 60.0
+"""Seconds that a start may take there: it is mostly imports, the first thing to be slow."""
+
 _ADDRESS = re.compile(r"\b(wss?)://(\[[^\]]+\]|[^\s:/]+):(\d+)")
 _Frame = TypeVar("_Frame", bound=Wire)
 
@@ -161,7 +164,7 @@ class ChatServer:
             return next((line for line in self.output[since:] if compiled.search(line)), None)
 
         with self._printed:
-            self._printed.wait_for(lambda: found() or self._is_silent, PATIENCE)
+            self._printed.wait_for(lambda: found() or self._is_silent, START_PATIENCE)
         line = found()
         state = "is running" if self.is_running else "has ended"
         assert line is not None, f"{state}; no line like {compiled.pattern!r} in:\n{self.text}"

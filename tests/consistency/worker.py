@@ -104,21 +104,23 @@ class Worker:
     async def run(self) -> None:
         """Be connected, again and again, until cancelled."""
         while True:
-            # Whatever a fault does to a connection ends here, and only here.
-            with suppress(
-                OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutError
-            ):
-                async with connect(
-                    self._url(),
-                    proxy=None,
-                    compression=None,
-                    ping_interval=None,
-                    open_timeout=ANSWER_TIMEOUT,
-                    close_timeout=0.2,
-                    max_size=None,
-                ) as socket:
-                    await self._stay(socket)
-            self._lost()
+            try:
+                # Whatever a fault does to a connection ends here, and only here.
+                with suppress(
+                    OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutError
+                ):
+                    async with connect(
+                        self._url(),
+                        proxy=None,
+                        compression=None,
+                        ping_interval=None,
+                        open_timeout=ANSWER_TIMEOUT,
+                        close_timeout=0.2,
+                        max_size=None,
+                    ) as socket:
+                        await self._stay(socket)
+            finally:  # also when it is cancelled, to run again later
+                self._lost()
             await asyncio.sleep(self._chance.uniform(0.05, 0.4))
 
     def _lost(self) -> None:
