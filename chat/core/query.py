@@ -10,13 +10,14 @@ import re
 from dataclasses import dataclass
 from unicodedata import combining, normalize
 
+from chat.core.words import is_unspaced
 from chat.errors import CommandError, ErrorCode
 
 __all__ = ["Term", "parse_query"]
 
 TERMS_MAX = 20
 PREFIX_MIN = 3
-"""Bytes of UTF-8 before a `*`: three letters, or one Chinese character.
+"""Letters before a `*`, or one character that is a word by itself.
 
 Fewer would have the index read all that everybody ever wrote.
 """
@@ -47,7 +48,7 @@ def parse_query(query: str) -> tuple[Term, ...]:
         last = _LAST_WORD.search(written)
         if last is None:
             continue
-        if is_prefix and _size(last[0]) < PREFIX_MIN:
+        if is_prefix and _letters(last[0]) < PREFIX_MIN and not is_unspaced(last[0]):
             raise _refused(f"write at least {PREFIX_MIN} letters before the *")
         found[Term(written, is_prefix)] = None
     if len(found) > TERMS_MAX:
@@ -55,10 +56,9 @@ def parse_query(query: str) -> tuple[Term, ...]:
     return tuple(found)
 
 
-def _size(word: str) -> int:
-    """Return the bytes of a word as the index keeps it: without capitals and accents."""
-    letters = normalize("NFD", word.casefold())
-    return len("".join(each for each in letters if not combining(each)).encode())
+def _letters(word: str) -> int:
+    """Count the letters of a word as the index keeps it: without capitals and accents."""
+    return sum(not combining(each) for each in normalize("NFD", word.casefold()))
 
 
 def _refused(reason: str) -> CommandError:

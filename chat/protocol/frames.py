@@ -203,7 +203,10 @@ class Hit(_Frame):
 
 
 class Results(_Frame):
-    """The answer to `search`, newest first; unless it is `complete`, `cursor` asks for more."""
+    """The answer to `search`, newest first; unless it is `complete`, `cursor` asks for more.
+
+    What takes long is answered in parts: a page may hold less than was asked for, even nothing.
+    """
 
     type: Literal["results"] = "results"
     id: Id | None = None

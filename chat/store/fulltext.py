@@ -1,11 +1,13 @@
-"""The full-text index of messages: all that is SQLite's FTS5, in this one room.
+"""The full-text all that is SQLite's FTS5, in this one room.
 
 - A message's *place* in the index is its channel's id and its seq in one number. So the places of
   one channel lie together in the list of each word, and a search walks only the lists of channels
   that its reader is in: others' messages cost it nothing and show in nothing, not even in its time.
 - The index holds words and places, no texts. It is written at the end of the transaction that
   changes a message, and so is true whenever anything is committed.
-- A second column holds who wrote a message and whether it has a link, as words of their own.
+- A second column holds who wrote a message, whether it has a link, and which window of its channel
+  it is in, as words of their own. A search for several words asks for a window's word as well, so
+  that it looks at no message outside of it.
 - What is taken out leaves the disk: at once where SQLite can do that (3.42), otherwise when `purge`
   has written the index anew, a part at a time. Until then a row of `meta` remembers that it must.
 """
@@ -17,26 +19,27 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, event, insert, select, text
 
-from chat.core.query import Term
+from chat.core.words import apart
 from chat.store.schema import meta, metadata
 
 __all__ = [
+    "PREFIXES",
+    "TOKENIZER",
     "Changes",
     "create",
     "has_link",
     "is_purged",
-    "marks",
-    "matching",
     "prepare",
     "purge",
     "purged",
     "rebuild",
     "seqs",
+    "window_start",
+    "window_trait",
     "wrong_channels",
 ]
 
@@ -45,9 +48,14 @@ _SEQ = (1 << SEQ_BITS) - 1
 _SECURE_SINCE = (3, 42, 0)
 _SECURE_FORMAT = 5
 """What such an SQLite makes of the index; older ones cannot read it."""
-_TOKENS = "tokenize=\"unicode61 remove_diacritics 2\", prefix='3'"
+TOKENIZER = 'tokenize="unicode61 remove_diacritics 2"'
+PREFIXES = (3, 5)
+"""Letters of a word's beginning that have a list of their own."""
+WINDOW = 1 << 14
+"""Messages of a channel that are searched at once for several words."""
+_OPTIONS = f"{TOKENIZER}, prefix='{' '.join(map(str, PREFIXES))}', content='', columnsize=0"
 _CREATE = (
-    f"CREATE VIRTUAL TABLE search USING fts5(text, traits, content='', columnsize=0, {_TOKENS})",
+    f"CREATE VIRTUAL TABLE search USING fts5(text, traits, {_OPTIONS})",
     "CREATE VIRTUAL TABLE search_words USING fts5vocab(search, instance)",
 )
 _ADD = "INSERT INTO search (rowid, text, traits) VALUES (?, ?, ?)"
@@ -63,7 +71,6 @@ _WORDS = "SELECT term, doc, col, offset FROM search_words"
 _SUM = (1 << 63) - 1
 _UNPURGED = "search_unpurged"
 _LINK = re.compile(r"\bhttps?://\S", re.IGNORECASE)
-_BORDER = re.compile("\x01")
 _FILL_BATCH = 1_000
 _MESSAGES = text("""
     SELECT e.channel_id, e.seq, e.author_id, b.text
@@ -155,8 +162,10 @@ def _place(channel_id: int, seq: int) -> int:
 
 
 def _entry(channel_id: int, seq: int, author_id: int, body: str) -> tuple[int, str, str]:
-    traits = f"a{author_id} link" if has_link(body) else f"a{author_id}"
-    return _place(channel_id, seq), body, traits
+    traits = f"a{author_id} {window_trait(channel_id, seq)}"
+    if has_link(body):
+        traits += " link"
+    return _place(channel_id, seq), apart(body), traits
 
 
 class Changes:
@@ -231,14 +240,14 @@ def purged(connection: Connection) -> None:
 # Finding
 
 
-def matching(terms: Sequence[Term], author_id: int | None, with_link: bool) -> str:
-    """Return the expression that finds what has all `terms`, of that author, with a link."""
-    traits = [f"a{author_id}"] if author_id is not None else []
-    if with_link:
-        traits.append("link")
-    parts = [f'text : "{_quoted(term)}' for term in terms]
-    parts += [f'traits : "{trait}"' for trait in traits]
-    return " AND ".join(parts)
+def window_trait(channel_id: int, seq: int) -> str:
+    """Return the word that a message has in common with those near it in its channel."""
+    return f"w{_place(channel_id, seq) // WINDOW}"
+
+
+def window_start(seq: int) -> int:
+    """Return the first number of the window that `seq` is in."""
+    return max(1, seq - seq % WINDOW)
 
 
 def seqs(
@@ -253,36 +262,3 @@ def seqs(
         "count": count,
     }
     return list(connection.scalars(_SEQS, where))
-
-
-def _quoted(term: Term) -> str:
-    return term.text.replace('"', '""') + ('"*' if term.is_prefix else '"')
-
-
-def marks(terms: Sequence[Term], bodies: Sequence[str]) -> list[tuple[tuple[int, int], ...]]:
-    """Return where the terms stand in each text: from, to, in characters."""
-    if not terms:
-        return [()] * len(bodies)
-    with closing(sqlite3.connect(":memory:")) as memory:
-        memory.execute(f"CREATE VIRTUAL TABLE found USING fts5(text, {_TOKENS})").close()
-        memory.executemany("INSERT INTO found (rowid, text) VALUES (?, ?)", enumerate(bodies))
-        return [_marks_of(memory, terms, row) for row in range(len(bodies))]
-
-
-def _marks_of(
-    memory: sqlite3.Connection, terms: Sequence[Term], row: int
-) -> tuple[tuple[int, int], ...]:
-    expression = matching(terms, None, with_link=False)
-    statement = (
-        "SELECT highlight(found, 0, char(1), char(1)) FROM found WHERE found MATCH ? AND rowid = ?"
-    )
-    found = memory.execute(statement, (expression, row)).fetchone()
-    # A message holds no control characters, so each is a border of a mark.
-    return tuple(_borders(found[0])) if found is not None else ()
-
-
-def _borders(marked: str) -> Iterator[tuple[int, int]]:
-    ends = [found.start() - number for number, found in enumerate(_BORDER.finditer(marked))]
-    for number, (start, end) in enumerate(pairwise(ends)):
-        if number % 2 == 0:
-            yield start, end

@@ -20,7 +20,7 @@ from chat.store.items import ROWS, items_of
 from chat.store.lines import ChannelLines, Lines, PinnedLines, ThreadLines, root_of
 from chat.store.ops import ChannelState, Preference, User
 from chat.store.schema import channels, events, members, users
-from chat.store.searching import Found, Wanted, rooms_of, search
+from chat.store.searching import Found, Room, Wanted, rooms_of, search
 from chat.store.unread import COUNTS_OF_ONE, mentions_above, unread_above
 from chat.text import fold
 
@@ -271,7 +271,10 @@ class Reader:
         Raises:
             CommandError: no_such_channel, not_a_member.
         """
-        rooms = [self._enter(user, channel)[0]] if channel else rooms_of(self._connection, user)
+        if channel is None:
+            rooms = rooms_of(self._connection, user)
+        else:
+            rooms = [Room(self._enter(user, channel)[0], last=0)]  # it is compared with no other
         author = self.user(wanted.author) if wanted.author is not None else None
         if wanted.author is not None and author is None:
             return Found((), None)

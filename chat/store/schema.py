@@ -48,7 +48,7 @@ __all__ = [
     "users",
 ]
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.

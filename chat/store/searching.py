@@ -1,33 +1,46 @@
 """Searching the logs that a person is in: newest first in each channel, merged by time.
 
-Each channel is searched by itself, a few hits at a time and no further than a page needs; where
-the next page begins is a number per channel, as with every other reading of logs.
+Each channel is searched by itself, a few hits at a time and no further than a page needs, and a
+page takes only so long; where the next one begins is a number per channel, as with every other
+reading of logs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import merge
-from itertools import islice
+from heapq import heapify, heappop, heapreplace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, and_, bindparam, select, text
 
 from chat.core.query import Term
 from chat.store import fulltext
+from chat.store.matching import Matcher
 from chat.store.ops import ChannelState, User
 from chat.store.schema import bodies, channels, events, members, users
 from chat.store.snippets import Marks, snippet
 
-__all__ = ["Found", "FoundMessage", "Wanted", "rooms_of", "search"]
+__all__ = ["Found", "FoundMessage", "Room", "Wanted", "rooms_of", "search"]
 
-_FIRST, _MORE = 5, 50
-"""Hits that are read of a channel: at first, for there may be many channels, and then."""
+BUDGET = 0.1
+"""Seconds of a processor that one page may take; whoever asks for the next one goes on."""
+_FIRST, _MOST = 5, 40
+"""Hits that are read of a channel at first, for there may be many; then twice as many, up to."""
 
 _ROOMS = (
-    select(channels.c.id, channels.c.name, channels.c.epoch, channels.c.head, channels.c.topic)
+    select(
+        channels.c.id,
+        channels.c.name,
+        channels.c.epoch,
+        channels.c.head,
+        channels.c.topic,
+        events.c.ts,
+    )
     .join_from(members, channels, members.c.channel_id == channels.c.id)
+    .outerjoin(events, and_(events.c.channel_id == channels.c.id, events.c.seq == channels.c.head))
     .where(members.c.user_id == bindparam("user"))
 )
 _HITS = (
@@ -45,6 +58,9 @@ _HITS = (
         events.c.seq.in_(bindparam("numbers", expanding=True)),
     )
     .order_by(events.c.seq.desc())
+)
+_MOMENT = select(events.c.ts).where(
+    events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
 )
 # Halves the log until one number is left. Clocks may go back, and then it is about right.
 _LAST_BEFORE = text("""
@@ -91,75 +107,169 @@ class FoundMessage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of hits; `positions`, if more may follow: of every channel that hits came from."""
+    """A page of hits; `positions`, if more may follow: how far channels were searched."""
 
     hits: tuple[FoundMessage, ...]
     positions: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """A channel that may be searched, and when its last event was."""
+
+    channel: ChannelState
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Hit:
-    room: ChannelState
     row: Any
+    marks: Marks
 
 
-def rooms_of(connection: Connection, user: User) -> list[ChannelState]:
+def rooms_of(connection: Connection, user: User) -> list[Room]:
     """Return the channels a person is in: all that they may search."""
-    return [ChannelState(*row) for row in connection.execute(_ROOMS, {"user": user.id})]
+    rows = connection.execute(_ROOMS, {"user": user.id})
+    return [Room(ChannelState(*row), last or 0) for *row, last in rows]
 
 
 def search(
-    connection: Connection, rooms: Sequence[ChannelState], author_id: int | None, wanted: Wanted
+    connection: Connection, rooms: Sequence[Room], author_id: int | None, wanted: Wanted
 ) -> Found:
-    """Return the newest hits in `rooms`, all of which the reader may read."""
-    expression = fulltext.matching(wanted.terms, author_id, wanted.with_link)
-    streams = [_stream(connection, room, expression, wanted) for room in rooms]
-    newest = merge(*streams, key=lambda hit: hit.row.ts, reverse=True)
-    page = list(islice(newest, wanted.limit + 1))
-    hits, has_more = page[: wanted.limit], len(page) > wanted.limit
-    marks = fulltext.marks(wanted.terms, [hit.row.text for hit in hits])
-    positions = {**wanted.positions, **{hit.room.name: hit.row.seq for hit in hits}}
-    return Found(
-        tuple(_shown(hit, found) for hit, found in zip(hits, marks, strict=True)),
-        positions if has_more else None,
-    )
+    """Return the newest hits in `rooms`, all of which the reader may read.
+
+    Fewer than wanted, or none, if it takes longer than `BUDGET`; then there are `positions`.
+    """
+    with Matcher(wanted.terms, author_id, wanted.with_link) as matcher:
+        if matcher.is_empty:
+            return Found((), None)
+        streams = [_Stream(connection, room, matcher, wanted) for room in rooms]
+        hits, has_more = _newest(streams, wanted.limit)
+    positions = {
+        **wanted.positions,
+        **{each.name: each.position for each in streams if each.is_open},
+    }
+    return Found(tuple(hits), positions if has_more else None)
 
 
-def _stream(
-    connection: Connection, room: ChannelState, expression: str, wanted: Wanted
-) -> Iterator[_Hit]:
-    """Yield the hits in one channel, newest first, reading on as they are taken."""
-    low, high = _bounds(connection, room, wanted)
-    count = _FIRST
-    while low <= high:
-        found = fulltext.seqs(connection, expression, room.id, low, high, count)
-        if found:
-            where = {"channel": room.id, "numbers": found}
-            for row in connection.execute(_HITS, where).all():
-                if _is_within(row.ts, wanted):
-                    yield _Hit(room, row)
-        if len(found) < count:
+def _newest(streams: Sequence[_Stream], limit: int) -> tuple[list[FoundMessage], bool]:
+    """Merge streams by time; return a page, and whether more may follow.
+
+    A stream is read when no other can have a newer hit, so most need not be read at all.
+    """
+    end = time.thread_time() + BUDGET
+    hits: list[FoundMessage] = []
+    queue = [(-stream.newest, number) for number, stream in enumerate(streams)]
+    heapify(queue)
+    is_late = False
+    while queue:
+        number = queue[0][1]
+        stream = streams[number]
+        if stream.hits:
+            if len(hits) == limit:
+                break
+            hits.append(stream.take())
+        elif is_late:
+            break
+        elif not stream.is_done:
+            stream.read()
+            is_late = time.thread_time() >= end
+        if stream.is_done and not stream.hits:
+            heappop(queue)
+        else:
+            heapreplace(queue, (-stream.newest, number))
+    return hits, bool(queue)
+
+
+class _Stream:
+    """The hits in one channel, newest first, read step by step."""
+
+    def __init__(
+        self, connection: Connection, room: Room, matcher: Matcher, wanted: Wanted
+    ) -> None:
+        self.name = room.channel.name
+        self.hits: deque[_Hit] = deque()
+        """What was read and not taken."""
+        self.is_open = False
+        """Whether anything was read."""
+        self._connection = connection
+        self._channel = room.channel
+        self._matcher = matcher
+        self._wanted = wanted
+        head = room.channel.head
+        # What is still to be read: from, to.
+        self._low, self._high = 1, min(head, wanted.positions.get(self.name, head + 1) - 1)
+        self._count = _FIRST
+        self.newest = room.last if self._high == head else self._moment()
+        """No hit that is to come is of a later time."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing more to read."""
+        return self._low > self._high
+
+    @property
+    def position(self) -> int:
+        """The number below which all is that was not taken."""
+        return (self.hits[0].row.seq if self.hits else self._high) + 1
+
+    def take(self) -> FoundMessage:
+        """Return the newest hit."""
+        hit = self.hits.popleft()
+        self.newest = (self.hits[0] if self.hits else hit).row.ts
+        row = hit.row
+        piece, marks = snippet(row.text, hit.marks)
+        return FoundMessage(self.name, row.seq, row.ts, row.author, row.me, piece, marks)
+
+    def read(self) -> None:
+        """Read some hits, or find none in a part of the channel."""
+        if not self.is_open:
+            self.is_open = True
+            self._narrow()
+            if self.is_done:
+                return
+        channel, high = self._channel.id, self._high
+        low = max(self._low, fulltext.window_start(high)) if self._matcher.is_joint else self._low
+        expression = self._matcher.expression(channel, high)
+        found = fulltext.seqs(self._connection, expression, channel, low, high, self._count)
+        self._high = (found[-1] if len(found) == self._count else low) - 1
+        self._count = min(2 * self._count, _MOST)
+        self._keep(found)
+        if self.hits:
+            self.newest = self.hits[0].row.ts
+        elif not self.is_done:
+            self.newest = self._moment()
+
+    def _moment(self) -> int:
+        where = {"channel": self._channel.id, "number": self._high}
+        return self._connection.scalar(_MOMENT, where) or 0
+
+    def _narrow(self) -> None:
+        """Leave out what is too old or too new."""
+        after, before = self._wanted.after, self._wanted.before
+        if after is not None:
+            self._low += self._last_before(after)
+        if before is not None:
+            self._high = min(self._high, self._last_before(before))
+
+    def _last_before(self, moment: int) -> int:
+        where = {"channel": self._channel.id, "head": self._channel.head, "moment": moment}
+        return self._connection.scalar(_LAST_BEFORE, where) or 0
+
+    def _keep(self, found: Sequence[int]) -> None:
+        if not found:
             return
-        high, count = found[-1] - 1, _MORE
-
-
-def _bounds(connection: Connection, room: ChannelState, wanted: Wanted) -> tuple[int, int]:
-    """Return the numbers of a channel that are to be looked at: from, to."""
-    low, high = 1, min(room.head, wanted.positions.get(room.name, room.head + 1) - 1)
-    where = {"channel": room.id, "head": room.head}
-    if wanted.after is not None:
-        low += connection.scalar(_LAST_BEFORE, {**where, "moment": wanted.after}) or 0
-    if wanted.before is not None:
-        high = min(high, connection.scalar(_LAST_BEFORE, {**where, "moment": wanted.before}) or 0)
-    return low, high
+        where = {"channel": self._channel.id, "numbers": found}
+        rows = [
+            row
+            for row in self._connection.execute(_HITS, where).all()
+            if _is_within(row.ts, self._wanted)
+        ]
+        marks = self._matcher.marks([row.text for row in rows])
+        pairs = zip(rows, marks, strict=True)
+        self.hits.extend(_Hit(row, each) for row, each in pairs if each is not None)
 
 
 def _is_within(ts: int, wanted: Wanted) -> bool:
     is_early_enough = wanted.before is None or ts < wanted.before
     return is_early_enough and (wanted.after is None or ts >= wanted.after)
-
-
-def _shown(hit: _Hit, found: Marks) -> FoundMessage:
-    row = hit.row
-    piece, marks = snippet(row.text, found)
-    return FoundMessage(hit.room.name, row.seq, row.ts, row.author, row.me, piece, marks)

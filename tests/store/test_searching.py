@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from chat.core.query import parse_query
 from chat.errors import CommandError, ErrorCode
-from chat.store import fulltext
-from chat.store.ops import User
+from chat.store import fulltext, searching
+from chat.store.ops import Append, Appended, User
 from chat.store.reading import Reader
 from chat.store.searching import Found, Wanted
 from tests.store.opened import OpenStore, delete, edit, message, topic
@@ -28,6 +28,11 @@ def find(
 
 def numbers(found: Found) -> list[int]:
     return [hit.seq for hit in found.hits]
+
+
+def send_all(store: OpenStore, messages: Iterable[Append]) -> list[int]:
+    done = store.together(list(messages))
+    return [each.seq for each in done if isinstance(each, Appended) and each.seq is not None]
 
 
 def in_all(store: OpenStore, user: User, query: str, **fields: Any) -> list[int]:
@@ -61,6 +66,34 @@ class TestWords:
         seq = store.send(alice, "The quick brown foxes: jumps over Über-Hunde")
         store.send(alice, "dogs")
         assert in_all(store, alice, query) == ([seq] if is_found else [])
+
+    @pytest.mark.parametrize(
+        ("query", "is_found"),
+        [
+            ("検索", True),
+            ("文検", True),
+            ("索全", False),
+            ("索*", True),
+            ("カナ", True),
+            ("검색", True),
+            ("full全文", True),
+            ("見", False),
+            ("bla*", True),
+            ("blac*", True),
+            ("black*", True),
+            ("blackb*", True),
+            ("blacks*", False),
+            ('"a blackbe"*', True),
+            ("BLÄCKB*", True),
+        ],
+    )
+    def test_what_finds_a_part_of_a_word(
+        self, store: OpenStore, alice: User, query: str, is_found: bool
+    ) -> None:
+        seq = store.send(alice, "a blackberry, full全文検索カタカナ、전문검색")
+        store.send(alice, "blackmail, 全 索 in other words")
+        found = in_all(store, alice, query)
+        assert (seq in found) == is_found
 
     def test_only_messages_are_found(self, store: OpenStore, alice: User) -> None:
         store.append(topic(alice, "quick"))
@@ -101,6 +134,11 @@ class TestSnippets:
             *("ein", "schöner Tag"),
             *("ein", "schöner tag"),
         ]
+
+    def test_characters_that_are_words_are_marked(self, store: OpenStore, alice: User) -> None:
+        store.send(alice, "全文検索、検索")
+        (hit,) = find(store, alice, "検索").hits
+        assert [hit.snippet[first:last] for first, last in hit.marks] == ["検索", "検索"]
 
     def test_of_a_long_text_the_part_that_was_found_is_shown(
         self, store: OpenStore, alice: User
@@ -199,6 +237,59 @@ class TestPages:
             store.send(alice, "word")
         assert find(store, alice, "word", limit=5).positions is None
         assert find(store, alice, "word", limit=4).positions is not None
+
+    def test_windows_follow_one_another(
+        self, open_store: Callable[[], OpenStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fulltext, "WINDOW", 4)
+        store = open_store()
+        alice = store.sign_in("alice")
+        texts = ["one two", "one", "two", "two one", "one", "three"] * 8
+        sent = send_all(store, [message(alice, text) for text in texts])
+        both = [
+            seq for seq, text in zip(sent, texts, strict=True) if {"one", "two"} <= {*text.split()}
+        ]
+        assert in_all(store, alice, "one two", limit=99) == both[::-1]
+        assert in_all(store, alice, '"two one"', limit=99) == both[1::2][::-1]
+        assert in_all(store, alice, "one three") == []
+
+    def test_a_page_takes_only_so_long_and_the_next_one_goes_on(
+        self, open_store: Callable[[], OpenStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fulltext, "WINDOW", 8)
+        monkeypatch.setattr(searching, "BUDGET", 0.0)
+        store = open_store()
+        alice = store.sign_in("alice")
+        places = ["#general", "#one"]
+        store.join(alice, "#one")
+        turns = [places[step // 2 % 2] for step in range(40)]
+        texts = ["good", "morning", "good", "good morning", "morning"] * 8
+        sent = send_all(store, map(message, [alice] * 40, texts, turns))
+        found_in = zip(turns, sent, texts, strict=True)
+        both = [(place, seq) for place, seq, text in found_in if " " in text]
+        pages = [find(store, alice, "good morning")]
+        while (positions := pages[-1].positions) is not None:
+            pages.append(find(store, alice, "good morning", positions=positions))
+        found = [(hit.channel, hit.seq) for page in pages for hit in page.hits]
+        assert found == both[::-1]
+        assert len(pages) > 4
+
+    def test_a_channel_with_nothing_recent_is_not_looked_at(
+        self, store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.join(alice, "#old")
+        store.send(alice, "word", "#old")
+        sent = [store.send(alice, "word") for _ in range(6)]
+        asked: list[int] = []
+
+        def seqs(connection: Any, expression: str, channel_id: int, *others: Any) -> list[int]:
+            asked.append(channel_id)
+            return original(connection, expression, channel_id, *others)
+
+        original = fulltext.seqs
+        monkeypatch.setattr(fulltext, "seqs", seqs)
+        assert in_all(store, alice, "word", limit=3) == sent[:2:-1]
+        assert len(set(asked)) == 1
 
 
 class TestChanges:

@@ -23,7 +23,6 @@ class Finding:
         self.chosen = 0
         """The hit one was at."""
         self._core = core
-        self._asked = Search()
         self._next: Search | None = None
         self._is_asking = False
 
@@ -39,11 +38,10 @@ class Finding:
             ChatError: it cannot be looked for, or not now.
         """
         search = parse_search(typed, me, datetime.now().astimezone())
-        self._asked = search.model_copy(update={"limit": PAGE})
-        found = await answer(self._core.search(self._asked))
+        found, following = await self._ask(search.model_copy(update={"limit": PAGE}))
         self.query, self.chosen = typed, 0
         self.hits.clear()
-        self._take(found)
+        self._take(found, following)
 
     async def more(self) -> bool:
         """Find more; return whether there was any.
@@ -55,14 +53,25 @@ class Finding:
             return False
         self._is_asking = True
         try:
-            found = await answer(self._core.search(self._next))
+            found, following = await self._ask(self._next)
         finally:
             self._is_asking = False
-        self._take(found)
+        self._take(found, following)
         return bool(found.hits)
 
-    def _take(self, found: Results) -> None:
+    async def _ask(self, search: Search) -> tuple[Results, Search | None]:
+        """Ask until something is found or nothing more follows; return also what to ask next.
+
+        One page takes the server only so long, and then may be empty.
+        """
+        while True:
+            found = await answer(self._core.search(search))
+            if found.complete or not found.cursor:
+                return found, None
+            search = search.model_copy(update={"cursor": found.cursor})
+            if found.hits:
+                return found, search
+
+    def _take(self, found: Results, following: Search | None) -> None:
         self.hits += found.hits
-        self._next = None
-        if not found.complete and found.cursor:
-            self._next = self._asked.model_copy(update={"cursor": found.cursor})
+        self._next = following

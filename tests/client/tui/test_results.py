@@ -33,9 +33,10 @@ async def find(desktop: Desktop, *hits: Hit, typed: str = "tea", more: bool = Fa
 async def test_hits_are_listed_by_channel_and_enter_goes_there_and_back(desktop: Desktop) -> None:
     desktop.core.pages["#tea"] = tuple(said(n, "bob", f"cup {n}", "#tea") for n in range(1, 40))
     await find(desktop, hit(20), hit(7), hit(3, "#general"))
+    # Three rows, and the whole of the first.
+    await desktop.until(lambda: desktop.screen().count("a cup of tea") == 4)
     screen = desktop.screen()
     assert screen.index("#tea") < screen.index("#general", screen.index("3 messages"))
-    assert screen.count("a cup of tea") == 4, "three rows, and the whole of the first"
     await desktop.press("down", "enter")
     timeline = desktop.main.query_one(Timeline)
     await desktop.until(lambda: timeline.cursor is not None)
@@ -49,6 +50,18 @@ async def test_hits_are_listed_by_channel_and_enter_goes_there_and_back(desktop:
     assert rows.highlighted_option.id == "1"
     await desktop.press("escape", "alt+left")
     await desktop.until(lambda: desktop.conversation.desk.current == "#general")
+
+
+async def test_an_empty_page_is_not_the_end(desktop: Desktop) -> None:
+    await desktop.type("/search tea", "enter")
+    await desktop.until(lambda: desktop.core.asked("search"))
+    first = desktop.core.futures["search"]
+    first.set_result(Results(hits=(), complete=False, cursor={"#tea": 9}))
+    await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
+    desktop.core.futures["search"].set_result(Results(hits=(hit(7),), complete=True))
+    await desktop.until(lambda: "1 message, newest first" in desktop.screen())
+    ((asked,),) = desktop.core.asked("search")[1:]
+    assert asked.cursor == {"#tea": 9}
 
 
 async def test_more_is_asked_for_near_the_end(desktop: Desktop) -> None:

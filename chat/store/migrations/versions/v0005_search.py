@@ -1,4 +1,4 @@
-"""The full-text index, made from the messages there are."""
+"""The full-text index; the next step fills it."""
 
 from alembic import op
 
@@ -9,5 +9,5 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Index every message; the index is derived, so it is made as this version makes it."""
-    fulltext.rebuild(op.get_bind())
+    """Create it empty: it is derived, and so made once, as this version makes it."""
+    fulltext.create(op.get_bind())
