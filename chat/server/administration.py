@@ -1,4 +1,4 @@
-"""The operator's commands, beside a running server or without one: token, backup, restore, check.
+"""The operator's commands: token, backup, restore, check, reindex; some beside a running server.
 
 What a program may want to read goes to standard output, what a person is told to standard error.
 """
@@ -13,13 +13,14 @@ from chat.errors import CommandError, StartupError, StoreUnavailable
 from chat.server.config import (
     BackupSettings,
     CheckSettings,
+    ReindexSettings,
     RestoreSettings,
     TokenSettings,
     load,
 )
 from chat.text import printable_line
 
-__all__ = ["backup", "check", "restore", "token"]
+__all__ = ["backup", "check", "reindex", "restore", "token"]
 
 
 def token(arguments: list[str]) -> int:
@@ -75,6 +76,16 @@ def check(arguments: list[str]) -> int:
             found += 1
             sys.stdout.write(printable_line(line) + "\n")
     return 1 if found else 0
+
+
+def reindex(arguments: list[str]) -> int:
+    """Make the full-text index anew."""
+    from chat.store.reindexing import reindex as index_anew
+
+    settings = load(ReindexSettings, "chat-server reindex", arguments)
+    held = index_anew(settings.store_url)
+    _tell(f"{settings.database}: {held}; the full-text index is made anew")
+    return 0
 
 
 def _absolute(file: Path) -> Path:

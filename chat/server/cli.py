@@ -37,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
                 return administration.restore(rest)
             case ["check", *rest]:
                 return administration.check(rest)
+            case ["reindex", *rest]:
+                return administration.reindex(rest)
             case ["--version"]:
                 sys.stdout.write(f"chat-server {__version__}\n")
                 return 0

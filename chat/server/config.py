@@ -29,6 +29,7 @@ __all__ = [
     "BackupSettings",
     "CheckSettings",
     "DataSettings",
+    "ReindexSettings",
     "RestoreSettings",
     "ServerSettings",
     "TokenSettings",
@@ -90,7 +91,7 @@ class LimitSettings(Limits):
 
 
 class ServerSettings(DataSettings):
-    """Run a chat server. Other commands: backup, restore, check, token, schema."""
+    """Run a chat server. Other commands: backup, restore, check, reindex, token, schema."""
 
     host: list[str] = Field(
         default=["127.0.0.1", "::1"], description="address to listen on; may be given repeatedly"
@@ -177,6 +178,10 @@ class RestoreSettings(DataSettings):
 
 class CheckSettings(DataSettings):
     """Look whether every log is whole, also while the server runs: exit code 1 if one is not."""
+
+
+class ReindexSettings(DataSettings):
+    """Make the full-text index anew from the logs; the server must not run."""
 
 
 def load(kind: type[S], program: str, argv: list[str]) -> S:

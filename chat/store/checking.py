@@ -132,6 +132,7 @@ _RULES = {
         SELECT c.name, p.target FROM ({_PINS_TOLD} EXCEPT {_PINS}) p
         JOIN channels c ON c.id = p.channel_id""",  # noqa: S608
 }
+_REINDEX = "stop the server and run chat-server reindex"
 
 
 def check_database(url: str) -> Iterator[str | Holdings]:
@@ -173,12 +174,12 @@ def _wrongly_indexed(connection: Connection) -> Iterator[str]:
     try:
         wrong = fulltext.wrong_channels(connection)
     except DBAPIError as exc:
-        yield f"the full-text index cannot be read: {sqlite.reason_of(exc)}"
+        yield f"the full-text index cannot be read ({sqlite.reason_of(exc)}); restore a backup"
         return
     names = dict(connection.execute(select(channels.c.id, channels.c.name)).all())
     for channel in sorted(wrong):
         name = names.get(channel, "a channel that does not exist")
-        yield f"{name}: the full-text index does not agree with the log"
+        yield f"{name}: the full-text index does not agree with the log; {_REINDEX}"
 
 
 def holdings(connection: Connection) -> Holdings:

@@ -1,4 +1,4 @@
-"""`backup`, `restore` and `check`: the real program, beside a running server and without one."""
+"""The operator's commands: the real program, beside a running server and without one."""
 
 from __future__ import annotations
 
@@ -143,6 +143,38 @@ async def test_check_finds_what_is_wrong(server: ChatServer, damage: str) -> Non
     found = administer(server, "check")
     assert found.returncode == 1, found.stderr
     assert told in found.stdout
+
+
+async def test_a_wrong_index_is_made_anew(server: ChatServer, tmp_path: Path) -> None:
+    await converse(server)
+    refused = administer(server, "reindex")
+    assert refused.returncode == 2, "a server uses it"
+    server.stop()
+    with closing(sqlite3.connect(server.data / "chat.db")) as db:
+        db.execute(DAMAGES["a wrong index"][0])
+        db.commit()
+    for command in (["check"], ["backup", str(tmp_path / "copy.db")]):
+        found = administer(server, *command)
+        assert "chat-server reindex" in found.stdout + found.stderr
+    assert administer(server, "reindex").returncode == 0
+    assert administer(server, "check").returncode == 0
+
+
+async def test_the_index_survives_a_kill(server: ChatServer) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#room")
+        sent = [(await alice.say(f"wombat {at}", "#room")).seq for at in range(20)]
+        for seq in sent[::3]:
+            assert seq is not None
+            await alice.call(Delete(channel="#room", seq=seq))
+        for at in range(30):  # the server ends somewhere among these
+            late = Send(channel="#room", text=f"wombat number{at}", cid=f"late-{at}")
+            await alice.send_raw(late.model_dump_json(exclude_none=True))
+        server.kill()
+    found = administer(server, "check")
+    assert (found.returncode, found.stdout) == (0, "")
+    server.start()
+    assert administer(server, "check").returncode == 0
 
 
 async def test_a_backup_of_a_damaged_database_is_refused(
