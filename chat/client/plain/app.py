@@ -142,7 +142,7 @@ class Plain:
         return self._voices[self._seats.front.key].refusal if is_piped else ""
 
     def _submit(self, text: str) -> None:
-        self._conversation.submit(text, self._conversation.desk.current or "")
+        self._conversation.sheets.submit(text, self._conversation.desk.current or "")
         self.take_in()
 
     def _end(self) -> None:

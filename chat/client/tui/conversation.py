@@ -1,6 +1,6 @@
 """The conversation: what a person does, turned into calls of the core; what the core tells, laid on
-the desk. It decides which channel is shown, what lies in the composer for each, and when a message
-counts as read. It draws nothing: the screen does, through the `View` it is given.
+the desk. It decides which channel is shown, and when a message counts as read. It draws nothing:
+the screen does, through the `View` it is given.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -19,22 +18,21 @@ from chat.client.state import (
     ChannelsChanged,
     ConnectionChanged,
     Link,
-    Message,
     Notice,
     ThreadChanged,
     TimelineChanged,
     Update,
 )
-from chat.client.tui import substitution
 from chat.client.tui.calling import Calling
 from chat.client.tui.desk import Desk
 from chat.client.tui.finding import Finding
 from chat.client.tui.port import CorePort, answer
 from chat.client.tui.reading import Reading
-from chat.client.tui.sheet import Aim, Sheet, check_length
+from chat.client.tui.sheet import check_length
+from chat.client.tui.sheets import Sheets
 from chat.client.tui.spots import Spot
 from chat.client.tui.threads import Threads
-from chat.client.tui.view import Refused, Seats, View, severity_of
+from chat.client.tui.view import Seats, View, severity_of
 from chat.errors import ChatError
 from chat.protocol.frames import Ok
 from chat.protocol.values import Status
@@ -70,7 +68,6 @@ class Conversation:
         self.core = core
         self.view = view
         self.desk = Desk(user, shows_typing=typing in ("both", "show"))
-        self._tells_typing = typing in ("both", "tell")
         self.status: Status = "online"
         self.reading = Reading(core)
         self.seats = seats
@@ -79,24 +76,15 @@ class Conversation:
         self._seat = seat
         self.finding = Finding(core)
         """The latest search."""
-        self.threads = Threads(self)
-        self._sheets: dict[str, Sheet] = {}
+        tells_typing = typing in ("both", "tell")
+        self.sheets = Sheets(core, self.desk, view, self.run, tells_typing=tells_typing)
+        self.threads = Threads(core, self.desk, view, self.sheets, self.run)
         self._wanted: str | None = None
 
     @property
     def server(self) -> str:
         """How the server calls itself, or did when it was last met; empty: it never was."""
         return self.desk.connection.server or self.core.pref(_SERVER)
-
-    @property
-    def text_limit(self) -> int:
-        """Most characters of a message, as the server told; 0 before it did."""
-        return self.desk.connection.text_limit
-
-    @property
-    def sheet(self) -> Sheet:
-        """What lies in the composer now."""
-        return replace(self._sheet_of(self.desk.current or ""), text=self.view.composed())
 
     def redraw(self) -> None:
         """Show what lies on the desk."""
@@ -136,7 +124,7 @@ class Conversation:
         elif self.desk.current is not None and not known:
             self._put_away()
             self.desk.current = None
-            self.view.compose_with(self._sheet_of("").text, "")
+            self.sheets.lay_open("")
 
     # Where one is.
 
@@ -150,14 +138,14 @@ class Conversation:
     def _move_to(self, channel: str) -> None:
         self._put_away()
         self.desk.move_to(channel)
-        self._sheets.setdefault(channel, Sheet(self.core.draft(channel)))
+        self.sheets.take_out(channel)
         self.core.save_pref(_LAST_CHANNEL, channel)
 
     def _show(self) -> None:
         """Show the current channel, if there is one."""
         channel = self.desk.current or ""
         self.reading.opened()
-        self.view.compose_with(self._sheet_of(channel).text, channel)
+        self.sheets.lay_open(channel)
         if channel:
             self.seats.came_to(Spot(self._seat, channel))
             read = self.desk.info.read if self.desk.info else 0
@@ -184,42 +172,14 @@ class Conversation:
 
     def _put_away(self) -> None:
         self.threads.close()
-        if self.desk.current is not None:
-            sheet = self._sheets[self.desk.current] = self.sheet
-            self.core.save_draft(self.desk.current, sheet.draft)
+        self.sheets.put_away()
 
     def seen(self, channel: str, seq: int) -> None:
         """Mark as read what was on a screen that somebody looks at."""
         if channel == self.desk.current:
             self.reading.seen(channel, seq)
 
-    # What one writes.
-
-    def submit(self, text: str, channel: str) -> None:
-        """Send a text, run it as a command, or change a message: what its sheet is for."""
-        self._sheets[channel] = replace(self._sheet_of(channel), text="")
-        try:
-            self._submit(text, channel)
-        except ChatError as exc:
-            self.view.say(str(exc), "warning")
-            self._return(text, channel)
-
-    def _submit(self, text: str, channel: str) -> None:
-        sheet = self._sheet_of(channel)
-        if sheet.aim is Aim.EDIT:
-            self.change(sheet.message, text)
-            self._sheets[channel] = Sheet()
-            self._return(sheet.aside, channel)
-            self.redraw()
-        elif slash.is_command(text):
-            self.run(slash.parse(text))
-        elif correction := substitution.read(text):
-            last = self.desk.recent(channel).latest(self.desk.user) if channel else None
-            self.change(last, substitution.corrected(correction, last))
-        else:
-            self._send(slash.literal(text), channel)
-        if channel:
-            self.core.save_draft(channel, self._sheet_of(channel).draft)
+    # What one asks for.
 
     def run(self, asked: Invocation) -> None:
         """Do what a slash command says.
@@ -228,92 +188,6 @@ class Conversation:
             ChatError: it cannot be done; the message is for a person.
         """
         self._commands[asked.command.name](self, asked)
-
-    def change(self, message: Message | None, text: str) -> None:
-        """Give a message of one's own another text."""
-        check_length(text, self.text_limit)
-        if message is not None and message.seq is not None and text != message.text:
-            self.core.edit(message.channel, message.seq, text)
-
-    def post(self, text: str, *, me: bool = False, reply_to: int | None = None) -> None:
-        """Send a message to the current channel, as an answer if one was begun."""
-        self._send(text, self.desk.current or "", me=me, reply_to=reply_to)
-
-    def _send(
-        self, text: str, channel: str, *, me: bool = False, reply_to: int | None = None
-    ) -> None:
-        if not channel:
-            raise Refused("You are in no channel yet. /join #general enters one.")
-        check_length(text, self.text_limit)
-        sheet = self._sheet_of(channel)
-        if reply_to is None and sheet.message is not None:
-            reply_to = sheet.message.seq
-        self.core.send(channel, text, me=me, reply_to=reply_to)
-        if sheet.aim is Aim.REPLY:
-            self._sheets[channel] = Sheet()
-            self.redraw()
-
-    def begin_reply(self, message: Message) -> None:
-        """Let the composer's text answer `message`."""
-        if message.seq is None:
-            self.view.say("The server has not confirmed that message yet.", "warning")
-            return
-        self._lay_out(self.sheet.replying(message), message.channel)
-
-    def begin_edit(self, message: Message) -> None:
-        """Put one's own message into the composer, to change it."""
-        if message.seq is None or message.erased or message.author != self.desk.user:
-            self.view.say("Only your own messages can be changed, once confirmed.", "warning")
-            return
-        self._lay_out(self.sheet.editing(message), message.channel)
-
-    def edit_last(self) -> None:
-        """Change the last message of one's own."""
-        if self.desk.current and (
-            message := self.desk.recent(self.desk.current).latest(self.desk.user)
-        ):
-            self.begin_edit(message)
-
-    def give_up(self) -> None:
-        """Answer or change nothing any more; the text stays."""
-        if self.sheet.aim is not Aim.MESSAGE and self.desk.current:
-            self._lay_out(self.sheet.cancelled(), self.desk.current)
-
-    def drafted(self, text: str, channel: str) -> None:
-        """Keep what was typed, for the case that the program ends here."""
-        if channel:
-            sheet = self._sheets[channel] = replace(self._sheet_of(channel), text=text)
-            self.core.save_draft(channel, sheet.draft)
-
-    def typing(self, active: bool, channel: str) -> None:
-        """Tell the others that one is writing to them."""
-        is_told = self._tells_typing and self._sheet_of(channel).aim is not Aim.EDIT
-        if channel and is_told:
-            self.core.typing(channel, "start" if active else "stop")
-
-    def _sheet_of(self, channel: str) -> Sheet:
-        return self._sheets.get(channel, Sheet())
-
-    def _lay_out(self, sheet: Sheet, channel: str) -> None:
-        self._sheets[channel] = sheet
-        if channel == (self.desk.current or ""):
-            if sheet.text != self.view.composed():
-                self.view.compose_with(sheet.text, channel)
-            self.redraw()
-
-    def _return(self, text: str, channel: str) -> None:
-        """Give a text back to where it was written."""
-        if not text:
-            return
-        if channel == (self.desk.current or ""):
-            self.view.give_back(text)
-        else:
-            sheet = self._sheet_of(channel)
-            together = "\n".join(filter(None, (text, sheet.text)))
-            sheet = self._sheets[channel] = replace(sheet, text=together)
-            self.core.save_draft(channel, sheet.draft)
-
-    # What needs an answer of the server.
 
     def join(self, channel: str, first_words: str = "") -> None:
         """Join a channel, show it, and say something in it."""
@@ -346,11 +220,11 @@ class Conversation:
             yield
         except ChatError as exc:
             self.view.say(str(exc), "warning")
-            self._return(text, written_in)
+            self.sheets.give_back(text, written_in)
 
     def _joined(self, channel: str, first_words: str) -> None:
         if first_words:
-            check_length(first_words, self.text_limit)
+            check_length(first_words, self.desk.text_limit)
             self.core.send(channel, first_words)
         self.take_in(self.core.drain())
         if channel in self.desk.channels:

@@ -121,6 +121,11 @@ class Desk:
         self._typing: dict[str, tuple[str, ...]] = {}
         self._recent: dict[str, Recent] = {}
 
+    @property
+    def text_limit(self) -> int:
+        """Most characters of a message, as the server told; 0 before it did."""
+        return self.connection.text_limit
+
     def apply(self, update: Update) -> None:
         """Take in one update."""
         if isinstance(update, ConnectionChanged):

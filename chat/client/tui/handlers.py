@@ -66,7 +66,7 @@ def _msg(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("me")
 def _me(conversation: Conversation, asked: Invocation) -> None:
-    conversation.post(asked.get("text"), me=True)
+    conversation.sheets.post(asked.get("text"), me=True)
 
 
 @_handles("topic")
@@ -85,10 +85,10 @@ def _topic(conversation: Conversation, asked: Invocation) -> None:
 def _edit(conversation: Conversation, asked: Invocation) -> None:
     message = meant.own_message(conversation, asked)
     if text := asked.get("text"):
-        check_length(text, conversation.text_limit)
+        check_length(text, conversation.desk.text_limit)
         conversation.core.edit(message.channel, meant.seq_of(message), text)
     else:
-        conversation.begin_edit(message)
+        conversation.sheets.begin_edit(message)
 
 
 @_handles("delete")
@@ -103,7 +103,7 @@ def _delete(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("reply")
 def _reply(conversation: Conversation, asked: Invocation) -> None:
-    conversation.post(asked.get("text"), reply_to=meant.target(conversation, asked))
+    conversation.sheets.post(asked.get("text"), reply_to=meant.target(conversation, asked))
 
 
 @_handles("thread")

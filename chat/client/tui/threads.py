@@ -7,20 +7,19 @@ beside the thread, and marks what it shows, as ever.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from chat.client import slash
 from chat.client.slash import Invocation
 from chat.client.state import Message, ThreadChanged
 from chat.client.tui import substitution
-from chat.client.tui.desk import Recent
+from chat.client.tui.desk import Desk, Recent
+from chat.client.tui.port import CorePort
 from chat.client.tui.sheet import Aim, Sheet, check_length
-from chat.client.tui.view import Refused, ThreadView
+from chat.client.tui.sheets import Sheets
+from chat.client.tui.view import Refused, ThreadView, View
 from chat.errors import ChatError
-
-if TYPE_CHECKING:
-    from chat.client.tui.conversation import Conversation
 
 __all__ = ["Threads"]
 
@@ -29,10 +28,26 @@ _OF_ONES_OWN = ("edit", "delete")
 
 
 class Threads:
-    """One thread at most, of the channel that `conversation` shows."""
+    """One thread at most, of the channel that is shown.
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
+    Args:
+        sheets: what lies in the channel's own composer.
+        run: does what a slash command says, if that is nothing of the thread's own.
+    """
+
+    def __init__(
+        self,
+        core: CorePort,
+        desk: Desk,
+        view: View,
+        sheets: Sheets,
+        run: Callable[[Invocation], None],
+    ) -> None:
+        self._core = core
+        self._desk = desk
+        self._screen = view
+        self._sheets = sheets
+        self._pass_on = run
         self._channel = ""
         self._root: int | None = None
         self._sheet = Sheet()
@@ -44,7 +59,7 @@ class Threads:
         """Show the thread that a message is in, or may begin."""
         self.close()
         self._channel = channel
-        self._conversation.core.open_thread(channel, seq)
+        self._core.open_thread(channel, seq)
 
     def take_in(self, told: ThreadChanged) -> None:
         """Show what the core tells of it."""
@@ -61,15 +76,15 @@ class Threads:
             return
         self._put_away()
         self._channel, self._root = "", None
-        self._conversation.core.close_thread()
+        self._core.close_thread()
         self._view.close()
 
     def _begin(self, root: int) -> None:
         self._put_away()
         self._root, self._recent = root, Recent()
-        desk = self._conversation.desk
-        self._view.open(self._channel, root, desk.user, desk.info.read if desk.info else 0)
-        self._lay_out(Sheet(self._conversation.core.draft(self._key)))
+        info = self._desk.info
+        self._view.open(self._channel, root, self._desk.user, info.read if info else 0)
+        self._lay_out(Sheet(self._core.draft(self._key)))
 
     def _put_away(self) -> None:
         if self._root is not None:
@@ -87,21 +102,21 @@ class Threads:
         try:
             self._submit(text)
         except ChatError as exc:
-            self._conversation.view.say(str(exc), "warning")
+            self._screen.say(str(exc), "warning")
             self._view.give_back(text)
         else:
-            self._conversation.core.save_draft(self._key, self._sheet.draft)
+            self._core.save_draft(self._key, self._sheet.draft)
 
     def _submit(self, text: str) -> None:
         sheet = self._sheet
         if sheet.aim is Aim.EDIT:
-            self._conversation.change(sheet.message, text)
+            self._sheets.change(sheet.message, text)
             self._lay_out(Sheet(sheet.aside))
         elif slash.is_command(text):
             self._run(self._addressed(slash.parse(text)))
         elif correction := substitution.read(text):
-            last = self._recent.latest(self._conversation.desk.user)
-            self._conversation.change(last, substitution.corrected(correction, last))
+            last = self._recent.latest(self._desk.user)
+            self._sheets.change(last, substitution.corrected(correction, last))
         else:
             self._send(slash.literal(text))
 
@@ -111,7 +126,7 @@ class Threads:
         if not takes_number or asked.get("number").isdigit():
             return asked
         is_own = asked.command.name in _OF_ONES_OWN
-        message = self._recent.latest(self._conversation.desk.user if is_own else None)
+        message = self._recent.latest(self._desk.user if is_own else None)
         if message is None:
             whose = "of yours " if is_own else ""
             raise Refused(f"There is no message {whose}in this thread.")
@@ -128,13 +143,13 @@ class Threads:
             case "edit" if message is not None and not asked.get("text"):
                 self._lay_out(self._sheet.editing(message))
             case _:
-                self._conversation.run(asked)
+                self._pass_on(asked)
 
     def _send(self, text: str, *, me: bool = False, answered: int | None = None) -> None:
-        check_length(text, self._conversation.text_limit)
+        check_length(text, self._desk.text_limit)
         if answered is None:
             answered = self._sheet.message.seq if self._sheet.message is not None else self._root
-        self._conversation.core.send(self._channel, text, me=me, reply_to=answered)
+        self._core.send(self._channel, text, me=me, reply_to=answered)
         self._lay_out(Sheet())
 
     def begin_reply(self, message: Message) -> None:
@@ -147,7 +162,7 @@ class Threads:
 
     def edit_last(self) -> None:
         """Change the last message of one's own in the thread."""
-        if message := self._recent.latest(self._conversation.desk.user):
+        if message := self._recent.latest(self._desk.user):
             self.begin_edit(message)
 
     def give_up(self) -> None:
@@ -160,12 +175,12 @@ class Threads:
     def drafted(self, text: str) -> None:
         """Keep what was typed, for the case that the program ends here."""
         self._sheet = replace(self._sheet, text=text)
-        self._conversation.core.save_draft(self._key, self._sheet.draft)
+        self._core.save_draft(self._key, self._sheet.draft)
 
     def typing(self, active: bool) -> None:
         """Tell the others in the channel that one is writing."""
         if self._sheet.aim is not Aim.EDIT:
-            self._conversation.typing(active, self._channel)
+            self._sheets.typing(active, self._channel)
 
     def _lay_out(self, sheet: Sheet) -> None:
         self._sheet = sheet
@@ -182,4 +197,4 @@ class Threads:
 
     @property
     def _view(self) -> ThreadView:
-        return self._conversation.view.thread
+        return self._screen.thread

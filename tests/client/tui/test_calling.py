@@ -48,7 +48,7 @@ class Desk:
         return [done[1] for done in self.view.done if done[0] == "ring"]
 
     def run(self, text: str) -> None:
-        self.conversation.submit(text, "#general")
+        self.conversation.sheets.submit(text, "#general")
 
     def close(self) -> None:
         for work in self.view.beside:

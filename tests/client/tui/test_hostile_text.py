@@ -96,10 +96,10 @@ async def test_notices_and_dialogs_show_plain_text(desktop: Desktop) -> None:
 
 
 async def test_replies_edits_and_completion_show_plain_text(desktop: Desktop) -> None:
-    desktop.conversation.begin_reply(said(3, EVIL, EVIL))
+    desktop.conversation.sheets.begin_reply(said(3, EVIL, EVIL))
     await desktop.until(lambda: "Replying to [/b]" in desktop.screen())
     painted(desktop)
-    desktop.conversation.begin_edit(said(6, "me", EVIL))
+    desktop.conversation.sheets.begin_edit(said(6, "me", EVIL))
     await desktop.until(lambda: "[/b][@click=app.quit]x" in desktop.screen())
     painted(desktop)
     desktop.composer.load("")

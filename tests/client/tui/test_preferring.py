@@ -50,7 +50,7 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
 )
 def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]]) -> None:
     made, core, view = conversation(*STARRED)
-    made.submit(text, "#general")
+    made.sheets.submit(text, "#general")
     assert core.asked("prefer") == asked
     assert all(severity == "information" for _, severity in view.said)
 
@@ -66,14 +66,14 @@ def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]
 )
 def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
     made, core, view = conversation(*STARRED)
-    made.submit(text, "#general")
+    made.sheets.submit(text, "#general")
     assert view.said[0][0].startswith(why)
     assert not core.asked("prefer")
 
 
 def test_only_starred_channels_have_a_place() -> None:
     made, core, view = conversation(info("#general"))
-    made.submit("/move up", "#general")
+    made.sheets.submit("/move up", "#general")
     assert "/star puts it first" in view.said[0][0]
     assert not core.asked("prefer")
 

@@ -55,7 +55,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
         empty.show(desk.connection)
     screen.query_one(TypingLine).names = desk.typing
     screen.query_one(MemberList).show(desk.members.get(desk.current or ""))
-    draw_context(screen.query_one(ContextBar), conversation.sheet)
+    draw_context(screen.query_one(ContextBar), conversation.sheets.here)
     status = screen.query_one(StatusBar)
     status.connection, status.user = desk.connection, desk.user
     online = desk.connection.server if desk.connection.link is Link.ONLINE else ""

@@ -198,7 +198,7 @@ class MainScreen(Screen[None]):
 
     def run_command(self, text: str) -> None:
         """Run a slash command."""
-        self.conversation.submit(text, self.conversation.desk.current or "")
+        self.conversation.sheets.submit(text, self.conversation.desk.current or "")
 
     def begin_command(self, text: str) -> None:
         """Let the person write what a slash command still needs."""
@@ -257,17 +257,17 @@ class MainScreen(Screen[None]):
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.submit(event.text, event.subject.channel)
+            seat.conversation.sheets.submit(event.text, event.subject.channel)
 
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.drafted(event.text, event.subject.channel)
+            seat.conversation.sheets.drafted(event.text, event.subject.channel)
 
     @on(Composer.Typing)
     def _typing(self, event: Composer.Typing) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.typing(event.active, event.subject.channel)
+            seat.conversation.sheets.typing(event.active, event.subject.channel)
 
     @on(Composer.Offered)
     def _offered(self, event: Composer.Offered) -> None:
@@ -280,11 +280,11 @@ class MainScreen(Screen[None]):
     @on(Composer.Dismissed)
     @on(ContextBar.Dismissed)
     def _dismissed(self) -> None:
-        self.conversation.give_up()
+        self.conversation.sheets.give_up()
 
     @on(Composer.EditLastWanted)
     def _edit_last(self) -> None:
-        self.conversation.edit_last()
+        self.conversation.sheets.edit_last()
 
     @on(Composer.Pasted)
     def _pasted(self, event: Composer.Pasted) -> None:
