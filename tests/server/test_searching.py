@@ -63,25 +63,3 @@ async def test_what_cannot_be_searched_is_refused(
         await alice.send_raw(f'{{"type":"search","id":"s",{fields}}}')
         error = await alice.next(ErrorFrame)
         assert (error.id, error.field, error.retryable) == ("s", field, False)
-
-
-async def test_who_searches_much_makes_only_themselves_wait(
-    shared: ChatServer, fresh: Fresh
-) -> None:
-    room, name = fresh("#room"), fresh("alice")
-    async with (
-        Peer.signed_in(shared.url, name) as alice,
-        Peer.signed_in(shared.url, fresh("bob")) as bob,
-    ):
-        for peer in (alice, bob):
-            await peer.join(room)
-        for _ in range(10):
-            await alice.say("wombat " * 1_000, room)
-        asked = [await alice.post(Search(query="wombat", channel=room)) for _ in range(45)]
-
-        def answered() -> list[str | None]:
-            return [frame.id for frame in alice.received if isinstance(frame, Results)]
-
-        await bob.call(Search(query="wombat", channel=room), Results)
-        assert len(answered()) < len(asked) // 2
-        await alice.until(lambda: answered() == asked, "each in its turn")
