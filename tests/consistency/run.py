@@ -92,7 +92,9 @@ async def run(folder: Path, plan: Plan) -> Report:
                     await asyncio.sleep(plan.seconds)
                 for worker in workers:
                     worker.hush()
-                await _until(lambda: all(worker.is_quiet for worker in workers), "all is answered")
+                await _until(
+                    lambda: not _waiting(workers), "all is answered", lambda: _waiting(workers)
+                )
             owed = [text for name in typists for text in told[name]]
             screens = await _last_words(folder, server.url, typists)
             storm = await _storm(plan, server, history) if plan.storm else 0.0
@@ -110,6 +112,11 @@ async def run(folder: Path, plan: Plan) -> Report:
     counts |= {"server kills": injector.kills, "storm: seconds until all are live": storm}
     counts |= {"seconds": round(time.monotonic() - began)}
     return Report(plan, wrong, counts)
+
+
+def _waiting(workers: Sequence[Worker]) -> dict[str, list[str]]:
+    """Return what devices want and have no answer to."""
+    return {worker.device: worker.wanted for worker in workers if worker.wanted}
 
 
 async def _people(

@@ -88,9 +88,14 @@ class Worker:
         self._session = 0
 
     @property
-    def is_quiet(self) -> bool:
-        """Whether everything it ever wanted is answered."""
-        return not self._open
+    def device(self) -> str:
+        """Whose device it is, and which of them."""
+        return f"{self.name}/{self._device}"
+
+    @property
+    def wanted(self) -> list[str]:
+        """What was never answered; empty: everything it ever wanted is."""
+        return [str(append.command.cid) for append in self._open]
 
     def hush(self) -> None:
         """Want nothing new; go on asking for what is open."""
