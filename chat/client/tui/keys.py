@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from textual.binding import Binding, BindingType
 
-__all__ = ["KeyRow", "key_label", "markdown", "rows"]
+__all__ = ["KeyRow", "key_label", "markdown", "rows", "together"]
 
+_DIGIT = re.compile(r"\d")
 _NAMES = {
     "up": "↑",
     "down": "↓",
@@ -64,10 +67,26 @@ def rows(
     return found
 
 
-def markdown(found: Iterable[KeyRow]) -> str:
+def together(rows: Sequence[KeyRow]) -> list[KeyRow]:
+    """Return rows with one for all neighbours that differ in a digit only, from first to last."""
+    found: list[KeyRow] = []
+    for _, run in groupby(rows, lambda row: _DIGIT.sub("0", f"{row.keys} {row.help} {row.id}")):
+        first, *others = run
+        if others and _DIGIT.search(first.id):
+            last = others[-1]
+            keys = (f"{first.keys[0]} … {last.keys[0]}",)
+            ends = " … ".join(_DIGIT.findall(first.help + last.help))
+            what = _DIGIT.sub(ends, first.help)
+            found.append(KeyRow(first.group, keys, what, f"{first.id} … {last.id}"))
+        else:
+            found += [first, *others]
+    return found
+
+
+def markdown(found: Sequence[KeyRow]) -> str:
     """Return the actions as a Markdown table."""
     lines = ["| where | key | what it does | name |", "|---|---|---|---|"]
-    for row in found:
+    for row in together(found):
         keys = ", ".join(f"`{key}`" for key in row.keys)
         lines.append(f"| {row.group} | {keys} | {row.help} | `{row.id}` |")
     return "\n".join(lines)

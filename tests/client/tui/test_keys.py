@@ -9,8 +9,7 @@ from chat.client.config import ClientSettings
 from chat.client.slash import COMMANDS
 from chat.client.tui.app import key_rows, keys_table
 from chat.client.tui.keymap import problems
-from chat.client.tui.keys import key_label
-from chat.client.tui.screens.help import together
+from chat.client.tui.keys import key_label, together
 from tests.client.tui.conftest import Desktop, Open
 from tests.client.tui.fakes import info
 
@@ -42,7 +41,7 @@ def test_no_two_actions_share_an_id_and_every_key_of_a_group_does_one_thing() ->
 
 def test_the_table_has_every_action() -> None:
     lines = keys_table().splitlines()
-    assert len(lines) == len(key_rows()) + 2
+    assert len(lines) == len(together(key_rows())) + 2
     assert any("`Alt+A`" in line and "somebody waits" in line for line in lines)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from itertools import groupby
 from textwrap import wrap
 from typing import ClassVar
 
@@ -16,12 +14,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from chat.client.slash import COMMANDS
-from chat.client.tui.keys import KeyRow
+from chat.client.tui.keys import KeyRow, together
 
-__all__ = ["HelpScreen", "together"]
+__all__ = ["HelpScreen"]
 
-_COLUMN = 25
-_DIGIT = re.compile(r"\d")
+_KEYS, _USAGE = 16, 25
+"""Widths of what stands on the left; what is wider has a line of its own."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -66,10 +64,10 @@ class HelpScreen(ModalScreen[None]):
         for group in dict.fromkeys(row.group for row in self._keys):
             found = together([row for row in self._keys if row.group == group])
             parts.append(Content.styled(group, "bold $text-primary"))
-            parts += _table([(", ".join(row.keys), row.help, row.id) for row in found], room)
+            parts += _table([(", ".join(row.keys), row.help, row.id) for row in found], _KEYS, room)
             parts.append(Content(""))
         parts.append(Content.styled("Commands", "bold $text-primary"))
-        parts += _table([(row.usage, row.help, "") for row in COMMANDS], room)
+        parts += _table([(row.usage, row.help, "") for row in COMMANDS], _USAGE, room)
         parts += [
             Content(""),
             Content("Two slashes send a text that begins with one. Esc closes this page."),
@@ -78,25 +76,9 @@ class HelpScreen(ModalScreen[None]):
         return Content("\n").join(parts)
 
 
-def together(rows: Sequence[KeyRow]) -> list[KeyRow]:
-    """Return rows with one for all neighbours that differ in a digit only, from first to last."""
-    found: list[KeyRow] = []
-    for _, run in groupby(rows, lambda row: _DIGIT.sub("0", f"{row.keys} {row.help} {row.id}")):
-        first, *others = run
-        if others and _DIGIT.search(first.id):
-            last = others[-1]
-            keys = (f"{first.keys[0]} … {last.keys[0]}",)
-            ends = " … ".join(_DIGIT.findall(first.help + last.help))
-            what = _DIGIT.sub(ends, first.help)
-            found.append(KeyRow(first.group, keys, what, f"{first.id} … {last.id}"))
-        else:
-            found += [first, *others]
-    return found
-
-
-def _table(rows: Sequence[tuple[str, str, str]], room: int) -> list[Content]:
+def _table(rows: Sequence[tuple[str, str, str]], column: int, room: int) -> list[Content]:
     """Return rows of three columns: what is wrapped stays in its own, the last is at the right."""
-    column = min(_COLUMN, room * 2 // 5)
+    column = min(column, room * 2 // 5)
     lines: list[Content] = []
     for left, middle, right in rows:
         parts = wrap(middle, room - column - 3)
