@@ -29,6 +29,8 @@ BUDGET = 0.1
 """Seconds of a processor that one page may take; whoever asks for the next one goes on."""
 _FIRST, _MOST = 5, 40
 """Hits that are read of a channel at first, for there may be many; then twice as many, up to."""
+_NUMBERS = 100
+"""Numbers of hits that are had at once: entering the index costs more than going on in it."""
 
 _ROOMS = (
     select(
@@ -197,7 +199,8 @@ class _Stream:
         self._matcher = matcher
         self._wanted = wanted
         head = room.channel.head
-        # What is still to be read: from, to.
+        self._numbers: deque[int] = deque()  # of hits that are still to be read
+        # What is still to be looked through: from, to.
         self._low, self._high = 1, min(head, wanted.positions.get(self.name, head + 1) - 1)
         self._count = _FIRST
         self.newest = room.last if self._high == head else self._moment()
@@ -206,12 +209,14 @@ class _Stream:
     @property
     def is_done(self) -> bool:
         """Whether there is nothing more to read."""
-        return self._low > self._high
+        return self._low > self._high and not self._numbers
 
     @property
     def position(self) -> int:
         """The number below which all is that was not taken."""
-        return (self.hits[0].row.seq if self.hits else self._high) + 1
+        if self.hits:
+            return int(self.hits[0].row.seq) + 1
+        return (self._numbers[0] if self._numbers else self._high) + 1
 
     def take(self) -> FoundMessage:
         """Return the newest hit."""
@@ -228,20 +233,26 @@ class _Stream:
             self._narrow()
             if self.is_done:
                 return
-        channel, high = self._channel.id, self._high
-        low = max(self._low, fulltext.window_start(high)) if self._matcher.is_joint else self._low
-        expression = self._matcher.expression(channel, high)
-        found = fulltext.seqs(self._connection, expression, channel, low, high, self._count)
-        self._high = (found[-1] if len(found) == self._count else low) - 1
+        if not self._numbers:
+            self._look()
+        count = min(self._count, len(self._numbers))
+        self._keep([self._numbers.popleft() for _ in range(count)])
         self._count = min(2 * self._count, _MOST)
-        self._keep(found)
         if self.hits:
             self.newest = self.hits[0].row.ts
         elif not self.is_done:
             self.newest = self._moment()
 
+    def _look(self) -> None:
+        channel, high = self._channel.id, self._high
+        low = max(self._low, fulltext.window_start(high)) if self._matcher.is_joint else self._low
+        expression = self._matcher.expression(channel, high)
+        found = fulltext.seqs(self._connection, expression, channel, low, high, _NUMBERS)
+        self._high = (found[-1] if len(found) == _NUMBERS else low) - 1
+        self._numbers.extend(found)
+
     def _moment(self) -> int:
-        where = {"channel": self._channel.id, "number": self._high}
+        where = {"channel": self._channel.id, "number": self.position - 1}
         return self._connection.scalar(_MOMENT, where) or 0
 
     def _narrow(self) -> None:
