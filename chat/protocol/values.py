@@ -17,6 +17,7 @@ from chat import text as rules
 
 __all__ = [
     "ID_MAX",
+    "PLACE_MAX",
     "USUAL_LEVEL",
     "Channel",
     "Cid",
@@ -147,7 +148,8 @@ Token = Annotated[str, _checked(rules.check_name, lambda _: 128, least=32)]
 """A secret of 32 to 128 ASCII letters, digits, `_ - .`."""
 Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
 """A bool that is left out of the JSON while it is false."""
-Place = Annotated[int, Field(ge=0, le=2**31 - 1)]
+PLACE_MAX = 2**31 - 1
+Place = Annotated[int, Field(ge=0, le=PLACE_MAX)]
 """Where a channel stands among those that a person has pinned; 0: nowhere."""
 Pinned = Annotated[Place, Field(exclude_if=_is_falsy)]
 """A place that is left out of the JSON while it is 0."""

@@ -7,6 +7,7 @@ from chat.client.state import ChannelInfo
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import title_of
 from chat.client.tui.view import Refused
+from chat.protocol.values import PLACE_MAX
 
 __all__ = ["LEVELS", "move", "mute", "notify", "star"]
 
@@ -23,7 +24,8 @@ def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> Non
     _check(info)
     last = max((each.pinned for each in conversation.desk.channels.values()), default=0)
     if is_starred != bool(info.pinned):
-        conversation.core.prefer(info.name, Wish(pinned=last + 1 if is_starred else 0))
+        place = min(last + 1, PLACE_MAX) if is_starred else 0
+        conversation.core.prefer(info.name, Wish(pinned=place))
     where = "first in your list" if is_starred else "in its order in your list"
     conversation.view.say(f"{title_of(info)} stands {where}.")
 

@@ -11,6 +11,7 @@ from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import Desk
 from chat.client.tui.handlers import HANDLERS
 from chat.client.tui.spots import Group, Spot, Tour, places
+from chat.protocol.values import PLACE_MAX
 from tests.client.tui.conftest import Open
 from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info
 
@@ -32,6 +33,12 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
     made.take_in(core.drain())
     made.open_channel("#general")
     return made, core, view
+
+
+def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse() -> None:
+    made, core, _view = conversation(info("#ops", pinned=PLACE_MAX), info("#general"))
+    made.sheets.submit("/star", "#general")
+    assert core.asked("prefer") == [("#general", Wish(pinned=PLACE_MAX))]
 
 
 @pytest.mark.parametrize(
