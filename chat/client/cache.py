@@ -34,6 +34,8 @@ __all__ = ["Cache", "unsent_in"]
 
 BUSY = 5.0
 """Seconds to wait for the other client that writes to the file."""
+OPENINGS = 10
+"""How often a file is opened that is taken away meanwhile."""
 _MESSAGE = TypeAdapter(Message)
 _RECORD = TypeAdapter(ChannelRecord)
 
@@ -50,25 +52,32 @@ class Cache:
     def __init__(self, path: Path) -> None:
         self.path = path
         make_private_directory(path.parent)
+        for _ in range(OPENINGS):
+            self._db = self._connected()
+            try:
+                with self._speaking_plainly():
+                    self._prepare()
+                return
+            except (Damaged, DiskTrouble) as exc:
+                trouble = exc
+                self._db.close()
+            except StartupError:
+                self._db.close()
+                raise
+            if self.is_there:  # else another client took it away at this moment
+                break
+        if isinstance(trouble, Damaged):
+            raise trouble
+        raise StartupError(f"{trouble}; what it holds is unharmed") from trouble
+
+    def _connected(self) -> sqlite3.Connection:
         try:
-            file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
             self._inode = os.fstat(file).st_ino
             os.close(file)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
+            return sqlite3.connect(self.path, isolation_level=None, timeout=BUSY)
         except (OSError, sqlite3.Error) as exc:
-            raise StartupError(f"cannot open {path}: {exc}") from exc
-        try:
-            with self._speaking_plainly():
-                self._prepare()
-        except Damaged:
-            self._db.close()
-            raise
-        except DiskTrouble as exc:
-            self._db.close()
-            raise StartupError(f"{exc}; what it holds is unharmed") from exc
-        except StartupError:
-            self._db.close()
-            raise
+            raise StartupError(f"cannot open {self.path}: {exc}") from exc
 
     def _prepare(self) -> None:
         if version_of(self._db) > SCHEMA_VERSION:  # before anything is changed

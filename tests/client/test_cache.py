@@ -113,6 +113,24 @@ def test_a_new_file_that_another_client_prepares_is_waited_for(tmp_path: Path) -
         done.join()
 
 
+def test_a_file_that_another_client_takes_away_at_that_moment_is_opened_anew(
+    tmp_path: Path,
+) -> None:
+    for number in range(60):  # somewhere in between, each time
+        path = tmp_path / f"{number}.db"
+
+        def take_away(path: Path = path) -> None:
+            while not path.exists():
+                pass
+            for part in ("", "-wal", "-shm"):
+                Path(f"{path}{part}").unlink(missing_ok=True)
+
+        other = threading.Thread(target=take_away)
+        other.start()
+        Cache(path).close()
+        other.join()
+
+
 def test_a_client_behind_a_discard_writes_nothing_of_that_channel(cache: Cache) -> None:
     cache.save([line(1)], [RECORD])
     other = Cache(cache.path)
