@@ -93,12 +93,12 @@ def test_home_is_understood_in_paths(tmp_path: Path) -> None:
 
 def test_further_servers_come_from_the_file_each_with_a_name_of_its_own() -> None:
     write_file(
-        'name = "me"\n[[servers]]\nurl = "wss://work/"\nname = "walter"\n[[servers]]\nurl = "ws://tea"'
+        'name = "me"\n[[servers]]\nurl = "wss://office/"\nname = "walter"\n[[servers]]\nurl = "ws://tea"'
     )
     each = load({}).for_each_server()
     assert [(one.url, one.name) for one in each] == [
         ("ws://127.0.0.1:3000", "me"),
-        ("wss://work", "walter"),
+        ("wss://office", "walter"),
         ("ws://tea", "me"),
     ]
     assert all(one.for_each_server() == (one,) for one in each)
