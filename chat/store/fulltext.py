@@ -63,6 +63,10 @@ _REMOVE = "INSERT INTO search (search, rowid, text, traits) VALUES ('delete', ?,
 _MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
 _PAGES = 64
 """Pages of the index that one step of a purge writes anew: sends wait no longer than that takes."""
+LEVELS_MAX = 1_000
+"""Levels of the index above which it is made anew as a whole, at the next purge. Before 3.42 each
+merge of all leaves two levels more, most of them empty; with 2,000 FTS5 takes it for malformed."""
+_STRUCTURE = "SELECT block FROM search_data WHERE id = 10"
 _SEQS = text(
     "SELECT rowid & :mask FROM search WHERE search MATCH :query"
     " AND rowid BETWEEN :first AND :last ORDER BY rowid DESC LIMIT :count"
@@ -225,11 +229,25 @@ def purge(connection: Connection, *, is_first: bool) -> bool:
     Each step is to be a transaction of its own. `is_first`: of the steps that end with True; what
     is taken out between them needs another round.
     """
+    if is_first and _levels(connection) > LEVELS_MAX:
+        rebuild(connection)
+        return True
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     before = driver.total_changes
     connection.exec_driver_sql(_MERGE, (-_PAGES if is_first else _PAGES,))
     return driver.total_changes - before < 2
+
+
+def _levels(connection: Connection) -> int:
+    """Return how many levels the index has: the first number after a cookie of four bytes."""
+    structure: bytes = connection.exec_driver_sql(_STRUCTURE).scalar_one()
+    levels = 0
+    for byte in structure[4:]:
+        levels = levels << 7 | byte & 0x7F
+        if byte < 0x80:
+            break
+    return levels
 
 
 def purged(connection: Connection) -> None:
