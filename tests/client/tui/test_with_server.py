@@ -201,6 +201,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         await eve.join("#general")
         assert here(screens) == ("Tea", "#general")
         await eve.say("@al are you there?")
+        await screens.until(lambda: "@1" in screens.screen(), "it waits")
         await screens.press("alt+a")
         await screens.until(lambda: "are you there?" in screens.screen())
         assert here(screens) == ("Work", "#general")
