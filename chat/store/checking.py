@@ -174,7 +174,7 @@ def _wrongly_indexed(connection: Connection) -> Iterator[str]:
     try:
         wrong = fulltext.wrong_channels(connection)
     except DBAPIError as exc:
-        yield f"the full-text index cannot be read ({sqlite.reason_of(exc)}); restore a backup"
+        yield f"the full-text index cannot be read ({sqlite.reason_of(exc)}); {_REINDEX}"
         return
     names = dict(connection.execute(select(channels.c.id, channels.c.name)).all())
     for channel in sorted(wrong):

@@ -66,6 +66,7 @@ _PAGES = 64
 LEVELS_MAX = 1_000
 """Levels of the index above which it is made anew as a whole, at the next purge. Before 3.42 each
 merge of all leaves two levels more, most of them empty; with 2,000 FTS5 takes it for malformed."""
+_EXISTS = "SELECT 1 FROM sqlite_master WHERE name = 'search_data'"
 _STRUCTURE = "SELECT block FROM search_data WHERE id = 10"
 _SEQS = text(
     "SELECT rowid & :mask FROM search WHERE search MATCH :query"
@@ -103,11 +104,24 @@ def create(connection: Connection) -> None:
 
 def rebuild(connection: Connection) -> None:
     """Index the log as it is now, a batch at a time; what was indexed before is forgotten."""
+    _empty(connection)
     for name in ("search_words", "search"):
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
     create(connection)
     for entries in _entries(connection):
         connection.exec_driver_sql(_ADD, entries)
+
+
+def _empty(connection: Connection) -> None:
+    """Make the index an empty one, also one that is malformed: FTS5 could not even drop that."""
+    if not connection.exec_driver_sql(_EXISTS).scalar():
+        return
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        memory.execute(_CREATE[0])
+        rows = memory.execute("SELECT id, block FROM search_data").fetchall()
+    for table in ("search_idx", "search_data"):
+        connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  the names are FTS5's
+    connection.exec_driver_sql("INSERT INTO search_data VALUES (?, ?)", rows)
 
 
 def _entries(connection: Connection) -> Iterator[list[tuple[int, str, str]]]:

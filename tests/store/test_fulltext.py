@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import create_engine
 
 from chat.store import fulltext
@@ -30,4 +32,18 @@ def test_thousands_of_purges_leave_it_usable() -> None:
             connection.commit()
         assert fulltext.seqs(connection, "stays", 1, 1, 2 * ROUNDS, 1) == [2 * ROUNDS - 2]
         assert not fulltext.seqs(connection, "goes", 1, 1, 2 * ROUNDS, 1)
+    engine.dispose()
+
+
+def test_an_index_that_cannot_be_opened_is_made_anew(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'chat.db'}"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        connection.exec_driver_sql("DELETE FROM search_data")
+    engine.dispose()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        fulltext.rebuild(connection)
+        assert not fulltext.wrong_channels(connection)
     engine.dispose()
