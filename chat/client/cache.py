@@ -268,7 +268,7 @@ class Cache:
                 if value:
                     self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (name, value))  # noqa: S608  both names are ours
                 else:
-                    self._db.execute(f"DELETE FROM {table} WHERE {key} = ?", (name,))  # noqa: S608
+                    self._db.execute(f"DELETE FROM {table} WHERE {key} = ?", (name,))  # noqa: S608  as above
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

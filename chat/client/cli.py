@@ -128,7 +128,7 @@ def _tell_unsent(settings: ClientSettings) -> None:
             count += unsent_in(places.current(each.url, each.name))
     if count:
         what = "1 message is" if count == 1 else f"{count} messages are"
-        print(f"{what} not sent yet; the next chat-client will.", file=sys.stderr)  # noqa: T201
+        print(f"{what} not sent yet; the next chat-client will.", file=sys.stderr)  # noqa: T201  the screens are gone
 
 
 if __name__ == "__main__":

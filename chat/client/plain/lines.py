@@ -138,7 +138,7 @@ class Typed(Lines):
         loop.remove_signal_handler(signal.SIGCONT)
         if self._saved is not None:
             with suppress(termios.error, OSError):
-                termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+                termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]  # as it was read
 
     def _take_keys(self) -> None:
         import termios
