@@ -26,18 +26,32 @@ MEMBERS = (("zed", "owner", "online"), ("bob", "member", "away"), ("amy", "membe
 
 @pytest.mark.parametrize(
     ("width", "sidebar", "members"),
-    [(60, False, False), (80, True, False), (100, True, True), (160, True, True)],
+    [(60, False, False), (80, False, False), (99, False, False), (100, True, True)],
 )
 @pytest.mark.feature("around.narrow")
 async def test_lists_step_aside_where_it_is_narrow(
     open_desktop: Open, width: int, sidebar: bool, members: bool
 ) -> None:
     async with open_desktop(info("#general"), size=(width, 24)) as desktop:
-        assert desktop.main.query_one(Sidebar).display is sidebar
-        assert desktop.main.query_one(MemberList).display is members
+        for key, shown in (("f2", sidebar), ("f3", members)):
+            pane = desktop.main.query_one(Sidebar if key == "f2" else MemberList)
+            assert pane.display is shown
+            await desktop.press(key)
+            assert pane.display is not shown
+            await desktop.press(key)
+            assert pane.display is shown
+
+
+async def test_where_it_is_narrow_one_list_takes_the_place_of_the_other(
+    open_desktop: Open,
+) -> None:
+    async with open_desktop(info("#general"), size=(80, 24)) as desktop:
         await desktop.press("f2", "f3")
-        assert desktop.main.query_one(Sidebar).display is not sidebar
-        assert desktop.main.query_one(MemberList).display is not members
+        assert not desktop.main.query_one(Sidebar).display
+        assert desktop.main.query_one(MemberList).display
+        await desktop.press("f2")
+        assert desktop.main.query_one(Sidebar).display
+        assert not desktop.main.query_one(MemberList).display
 
 
 @pytest.mark.feature("reading.activity")
@@ -49,7 +63,7 @@ async def test_the_sidebar_shows_counts_mentions_and_drafts(open_desktop: Open) 
         info("#tea", draft="half"),
         info("@alice,me", unread=1),
     )
-    async with open_desktop(*channels) as desktop:
+    async with open_desktop(*channels, size=(100, 24)) as desktop:
         rows = [line[:24].split() for line in desktop.screen().splitlines()]
         for row in (["#", "dev", "12"], ["#", "ops", "@2"], ["#", "tea", "✎"], ["@", "alice", "1"]):
             assert row in rows

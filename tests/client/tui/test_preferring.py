@@ -109,7 +109,7 @@ async def test_starred_ones_stand_first_and_muted_ones_show_no_count(open_deskto
         info("#ops", unread=4, mentions=1, muted=True),
         info("@bob,me"),
     )
-    async with open_desktop(*channels) as desktop:
+    async with open_desktop(*channels, size=(100, 24)) as desktop:
         rows = [line[:24].split() for line in desktop.screen().splitlines()]
         assert [row for row in rows if row][:8] == [
             ["Starred"],

@@ -58,7 +58,7 @@ def tell(core: FakeCore, name: str, *channels: str, **counts: int) -> None:
 @pytest.fixture
 async def both(open_desktop: Open, tmp_path: Path) -> AsyncIterator[Both]:
     settings = ClientSettings(name="me", url=TEA, servers=(Server(url=WORK),), data=tmp_path)
-    async with open_desktop(settings=settings, size=(90, 24)) as desktop:
+    async with open_desktop(settings=settings, size=(100, 24)) as desktop:
         both = Both(desktop)
         tell(both.tea, "tea", "#general", "#green")
         tell(both.work, "work", "#general")
@@ -99,7 +99,7 @@ async def test_a_servers_name_is_known_before_it_is_met_again(both: Both) -> Non
 
 
 async def test_a_single_server_has_no_heading(open_desktop: Open) -> None:
-    async with open_desktop(info("#general")) as desktop:
+    async with open_desktop(info("#general"), size=(100, 24)) as desktop:
         await desktop.until(lambda: " Channels " in desktop.screen().splitlines()[0])
 
 

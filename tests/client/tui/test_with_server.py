@@ -230,7 +230,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
 @asynccontextmanager
 async def both_in(app: ChatApp) -> AsyncIterator[Screens]:
     try:
-        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        async with app.run_test(size=(100, 24), notifications=True) as pilot:
             screens = Screens(app, pilot)
             seats = screens.main.seats
             await screens.until(

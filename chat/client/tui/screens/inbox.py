@@ -20,6 +20,7 @@ from chat.client.tui.local_time import local_time
 from chat.client.tui.plain import elide, line, lines
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.spots import Spot
+from chat.client.tui.timeline.markdown import gist
 
 __all__ = ["Inbox"]
 
@@ -186,7 +187,7 @@ def _row(waiting: Waiting) -> Content:
         (f"{_when(message.ts):>6} ", "$foreground 60%"),
         author,
         gap,
-        line(message.text),
+        line(gist(message.text)),
     )
 
 

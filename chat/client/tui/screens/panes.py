@@ -17,7 +17,8 @@ from chat.client.tui.widgets.sidebar import Sidebar
 
 __all__ = ["Panes"]
 
-_SIDEBAR_FROM, _MEMBERS_FROM = 70, 100
+_WIDE = 100
+"""Columns from which there is room for both lists beside what is read."""
 
 
 class Panes:
@@ -28,22 +29,27 @@ class Panes:
         self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
 
     def toggle(self, pane: Pane) -> None:
-        """Show a list, or hide it."""
+        """Show a list, or hide it; where it is narrow, it takes the other one's place."""
         shown = self._screen.query_one(Sidebar if pane == "sidebar" else MemberList).display
         self._wanted[pane] = not shown
+        if not shown and not self._is_wide:
+            self._wanted["members" if pane == "sidebar" else "sidebar"] = None
         self.fit()
 
     def fit(self) -> None:
         """Fit the lists to the screen's width."""
-        width = self._screen.size.width
-        sidebar, members = self._wanted["sidebar"], self._wanted["members"]
-        self._screen.query_one(Sidebar).display = (
-            width >= _SIDEBAR_FROM if sidebar is None else sidebar
-        )
-        self._screen.query_one(ActivityBar).display = not self._screen.query_one(Sidebar).display
+        sidebar, members = self._is_shown("sidebar"), self._is_shown("members")
+        self._screen.query_one(Sidebar).display = sidebar
+        self._screen.query_one(ActivityBar).display = not sidebar
         thread = self._screen.query_one(ThreadSide)
         for part in (self._screen.query_one("#work"), thread):
-            part.set_class(width < _MEMBERS_FROM, "-stacked")
-        self._screen.query_one(MemberList).display = not thread.display and (
-            width >= _MEMBERS_FROM if members is None else members
-        )
+            part.set_class(not self._is_wide, "-stacked")
+        self._screen.query_one(MemberList).display = members and not thread.display
+
+    def _is_shown(self, pane: Pane) -> bool:
+        wanted = self._wanted[pane]
+        return self._is_wide if wanted is None else wanted
+
+    @property
+    def _is_wide(self) -> bool:
+        return self._screen.size.width >= _WIDE

@@ -16,7 +16,10 @@ from urllib.parse import urlsplit
 
 from chat.text import fold
 
-__all__ = ["Block", "Mark", "Span", "blocks", "inline"]
+__all__ = ["Block", "Mark", "Span", "blocks", "gist", "inline"]
+
+_GIST = 400
+"""Characters of a message that are enough to tell which one it is."""
 
 
 class Mark(IntFlag):
@@ -125,6 +128,17 @@ def inline(text: str, user: str = "") -> list[Span]:
     parts = _scan(text, fold(user))
     _pair(parts)
     return _sweep(parts)
+
+
+def gist(text: str) -> str:
+    """Return how a message begins, as it reads: its own words before quotes and code, no marks."""
+    found = blocks(text[:_GIST])
+    begins = next((block for block in found if block.kind == "text"), found[0] if found else None)
+    if begins is None:
+        return ""
+    if begins.kind == "code":
+        return begins.text
+    return "".join(span.text for span in inline(begins.text) if Mark.ASIDE not in span.marks)
 
 
 def _scan(text: str, user: str) -> list[_Part]:

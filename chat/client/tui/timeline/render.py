@@ -16,7 +16,7 @@ from chat.client.tui.timeline.cells import crop, tame
 from chat.client.tui.timeline.code import highlight
 from chat.client.tui.timeline.ink import Line, Piece, flow, rule, segments
 from chat.client.tui.timeline.markdown import Block as Markup
-from chat.client.tui.timeline.markdown import blocks, inline
+from chat.client.tui.timeline.markdown import blocks, gist, inline
 from chat.client.tui.timeline.palette import Palette
 from chat.text import fold
 
@@ -26,7 +26,6 @@ _WIDE_GUTTER = 7
 _NARROW_GUTTER = 2
 _NARROW = 50
 _WIDEST = 120
-_QUOTED = 400
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
@@ -176,8 +175,7 @@ class Renderer:
         bar = Piece("┌ ", palette["quote-bar"])
         if target is None:
             return Line(*segments([bar, Piece(crop(f"message {seq}", room), palette["quote"])]))
-        own = (part.text for part in blocks(target.text[:_QUOTED]) if part.kind == "text")
-        text = "message deleted" if target.erased else next(own, target.text[:_QUOTED])
+        text = "message deleted" if target.erased else gist(target.text)
         name = crop(target.author, room - 3)
         between = " " if target.me and not target.erased else ": "
         words = crop(text, room - cell_len(name + between))

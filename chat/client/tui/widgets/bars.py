@@ -18,6 +18,7 @@ from textual.widgets import Static
 from chat.client.state import ChannelInfo, ConnectionChanged, Link
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line, lines
+from chat.client.tui.timeline.markdown import gist
 from chat.client.tui.widgets.badges import LINKS
 from chat.text import is_direct
 
@@ -128,7 +129,7 @@ class ContextBar(Widget):
 
     def show(self, verb: str, name: str, quoted: str) -> None:
         """Say what the text is for: a verb of ours, a name and a text of others."""
-        self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", line(quoted))
+        self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", line(gist(quoted)))
         self.add_class("-shown")
         self.refresh()
 

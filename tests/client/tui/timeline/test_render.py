@@ -69,6 +69,8 @@ def test_replies_quote_what_they_answer() -> None:
     for target, quote in [
         (say(3, "really?\nare you sure?", "bob"), "┌ bob: really? are you sure?"),
         (say(3, "> no\nyes", "bob"), "┌ bob: yes"),
+        (say(3, "*really* `ok`, [see](https://a.b)", "bob"), "┌ bob: really ok, see"),
+        (say(3, "```sh\nls\n```", "bob"), "┌ bob: ls"),
         (say(3, "", "bob", erased=True), "┌ bob: message deleted"),
         (say(3, "waves", "bob", me=True), "┌ bob waves"),
     ]:
