@@ -13,8 +13,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, select
 
 from chat.errors import CommandError
-from chat.store.among import Among
 from chat.store.ops import Append, User
+from chat.store.prepared import Among
 from chat.store.roster import Channel, Roster
 from chat.store.schema import events, users
 

@@ -26,6 +26,7 @@ from chat.store.ledger import Ledger
 from chat.store.membership import open_direct
 from chat.store.ops import Append, Appended
 from chat.store.pinning import pin
+from chat.store.prepared import Prepared
 from chat.store.reacting import react
 from chat.store.request import Request
 from chat.store.roster import Channel
@@ -34,7 +35,7 @@ from chat.text import is_direct
 
 __all__ = ["append"]
 
-_FOLD_EDIT = (
+_FOLD_EDIT = Prepared(
     update(events)
     .where(
         events.c.channel_id == bindparam("channel"),
@@ -109,9 +110,8 @@ def _edit(request: Request) -> Appended:
     ledger.index.add(channel.id, target.seq, target.author_id, request.body["text"])
     body_id = ledger.last_body
     ledger.flush()
-    ledger.connection.execute(
-        _FOLD_EDIT,
-        {"channel": channel.id, "number": target.seq, "body": body_id, "at": event.seq},
+    _FOLD_EDIT.run(
+        ledger.connection, channel=channel.id, number=target.seq, body=body_id, at=event.seq
     )
     return request.appended(event)
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert
 
+from chat.store.prepared import run_driver
+
 __all__ = ["BulkInsert"]
 
 STEP = 256
@@ -26,23 +28,21 @@ class BulkInsert:
     def __init__(self, table: Table) -> None:
         self._columns = [column.name for column in table.columns]
         self._insert = insert(table)
-        self._compiled: tuple[object, str, bool] = (None, "", False)
+        self._compiled: tuple[object, str] = (None, "")
 
     def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert `rows`, of which there must be at least one."""
-        dialect, statement, is_positional = self._compiled
+        dialect, statement = self._compiled
         if dialect is not connection.dialect:
-            compiled = self._insert.compile(dialect=connection.dialect, column_keys=self._columns)
-            statement, is_positional = str(compiled), compiled.positional
-            self._compiled = connection.dialect, statement, is_positional
-        if not is_positional:
-            named = [dict(zip(self._columns, row, strict=True)) for row in rows]
-            connection.exec_driver_sql(statement, named)
-            return
+            statement = str(
+                self._insert.compile(dialect=connection.dialect, column_keys=self._columns)
+            )
+            self._compiled = connection.dialect, statement
         head, _, places = statement.rpartition(" VALUES ")
         at = 0
         while left := len(rows) - at:
             size = min(STEP, 1 << (left.bit_length() - 1))
             values = tuple(chain.from_iterable(rows[at : at + size]))
-            connection.exec_driver_sql(f"{head} VALUES {', '.join([places] * size)}", values)
+            sql = f"{head} VALUES {', '.join([places] * size)}"
+            run_driver(connection, sql, values).close()
             at += size

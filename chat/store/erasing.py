@@ -10,23 +10,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from chat.store.ledger import Ledger
+from chat.store.prepared import Prepared
 from chat.store.request import Target
 from chat.store.roster import Channel
 from chat.store.schema import bodies, events, mentions, pins, reactions
 
 __all__ = ["erase_message", "erase_text"]
 
-_BODY = select(bodies.c.id, bodies.c.text).where(bodies.c.id == bindparam("body"))
-_BODIES_ABOUT = (
+_BODY = Prepared(select(bodies.c.id, bodies.c.text).where(bodies.c.id == bindparam("body")))
+_BODIES_ABOUT = Prepared(
     select(bodies.c.id, bodies.c.text)
     .join_from(events, bodies, events.c.body_id == bodies.c.id)
     .where(events.c.channel_id == bindparam("channel"), events.c.target == bindparam("number"))
 )
-_BLANK = update(bodies).where(bodies.c.id == bindparam("body")).values(text=bindparam("blank"))
-_ERASE = (
+_BLANK = Prepared(
+    update(bodies).where(bodies.c.id == bindparam("body")).values(text=bindparam("blank"))
+)
+_ERASE = Prepared(
     update(events)
     .where(
         events.c.channel_id == bindparam("channel"),
@@ -34,7 +37,7 @@ _ERASE = (
     )
     .values(body_id=None, erased=True)
 )
-_ERASE_ABOUT = (
+_ERASE_ABOUT = Prepared(
     update(events)
     .where(
         events.c.channel_id == bindparam("channel"),
@@ -43,15 +46,21 @@ _ERASE_ABOUT = (
     )
     .values(body_id=None, erased=True)
 )
-_DELETE_MENTIONS = delete(mentions).where(
-    mentions.c.channel_id == bindparam("channel"), mentions.c.seq == bindparam("number")
+_DELETE_MENTIONS = Prepared(
+    delete(mentions).where(
+        mentions.c.channel_id == bindparam("channel"), mentions.c.seq == bindparam("number")
+    )
 )
-_DELETE_REACTIONS = delete(reactions).where(
-    reactions.c.channel_id == bindparam("channel"), reactions.c.target == bindparam("number")
+_DELETE_REACTIONS = Prepared(
+    delete(reactions).where(
+        reactions.c.channel_id == bindparam("channel"), reactions.c.target == bindparam("number")
+    )
 )
 
-_DELETE_PIN = delete(pins).where(
-    pins.c.channel_id == bindparam("channel"), pins.c.target == bindparam("number")
+_DELETE_PIN = Prepared(
+    delete(pins).where(
+        pins.c.channel_id == bindparam("channel"), pins.c.target == bindparam("number")
+    )
 )
 
 
@@ -60,7 +69,7 @@ def erase_text(ledger: Ledger, channel: Channel, target: Target) -> None:
     _erase_body(ledger, channel, target)
     _delete_mentions(ledger, channel, target)
     if target.last_edit is not None:
-        ledger.connection.execute(_ERASE, {"channel": channel.id, "number": target.last_edit})
+        _ERASE.run(ledger.connection, channel=channel.id, number=target.last_edit)
 
 
 def erase_message(ledger: Ledger, channel: Channel, target: Target) -> None:
@@ -68,29 +77,27 @@ def erase_message(ledger: Ledger, channel: Channel, target: Target) -> None:
     connection = ledger.connection
     where = {"channel": channel.id, "number": target.seq}
     _erase_body(ledger, channel, target)
-    _blank(ledger, connection.execute(_BODIES_ABOUT, where).all())
+    _blank(ledger, _BODIES_ABOUT.all(connection, **where))
     _delete_mentions(ledger, channel, target)
-    connection.execute(_DELETE_REACTIONS, where)
-    connection.execute(_DELETE_PIN, where)
-    connection.execute(_ERASE_ABOUT, where)
-    connection.execute(_ERASE, where)
+    for statement in (_DELETE_REACTIONS, _DELETE_PIN, _ERASE_ABOUT, _ERASE):
+        statement.run(connection, **where)
 
 
 def _erase_body(ledger: Ledger, channel: Channel, target: Target) -> None:
-    rows = ledger.connection.execute(_BODY, {"body": target.body_id}).all()
+    rows = _BODY.all(ledger.connection, body=target.body_id)
     for row in rows:
         ledger.index.remove(channel.id, target.seq, target.author_id, row.text)
     _blank(ledger, rows)
 
 
-def _blank(ledger: Ledger, rows: Sequence[Row[Any, Any]]) -> None:
+def _blank(ledger: Ledger, rows: Sequence[Any]) -> None:
     blanks = [{"body": row.id, "blank": " " * len(row.text.encode())} for row in rows]
     if blanks:
         ledger.has_written = ledger.has_erased = True
-        ledger.connection.execute(_BLANK, blanks)
+        _BLANK.run_many(ledger.connection, blanks)
 
 
 def _delete_mentions(ledger: Ledger, channel: Channel, target: Target) -> None:
     for seq in (target.seq, target.last_edit):
         if seq is not None:
-            ledger.connection.execute(_DELETE_MENTIONS, {"channel": channel.id, "number": seq})
+            _DELETE_MENTIONS.run(ledger.connection, channel=channel.id, number=seq)

@@ -24,6 +24,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, event, insert, select, text
 
 from chat.core.words import apart
+from chat.store.prepared import Prepared, run_many
 from chat.store.schema import meta, metadata
 
 __all__ = [
@@ -68,9 +69,11 @@ LEVELS_MAX = 1_000
 merge of all leaves two levels more, most of them empty; with 2,000 FTS5 takes it for malformed."""
 _EXISTS = "SELECT 1 FROM sqlite_master WHERE name = 'search_data'"
 _STRUCTURE = "SELECT block FROM search_data WHERE id = 10"
-_SEQS = text(
-    "SELECT rowid & :mask FROM search WHERE search MATCH :query"
-    " AND rowid BETWEEN :first AND :last ORDER BY rowid DESC LIMIT :count"
+_SEQS = Prepared(
+    text(
+        "SELECT rowid & :mask FROM search WHERE search MATCH :query"
+        " AND rowid BETWEEN :first AND :last ORDER BY rowid DESC LIMIT :count"
+    )
 )
 _WORDS = "SELECT term, doc, col, offset FROM search_words"
 _SUM = (1 << 63) - 1
@@ -86,7 +89,7 @@ _MESSAGES = text("""
 
 def has_link(body: str) -> bool:
     """Whether a message has a link that can be opened."""
-    return _LINK.search(body) is not None
+    return "://" in body and _LINK.search(body) is not None
 
 
 def _is_secure() -> bool:
@@ -211,11 +214,11 @@ class Changes:
     def write(self, connection: Connection) -> None:
         """Change the index, in the transaction of `connection`."""
         if self._removed:
-            connection.exec_driver_sql(_REMOVE, sorted(self._removed))
+            run_many(connection, _REMOVE, sorted(self._removed))
             if not _is_secure():
                 _remember(connection)
         if self._added:
-            connection.exec_driver_sql(_ADD, sorted(self._added.values()))
+            run_many(connection, _ADD, sorted(self._added.values()))
         self.clear()
 
     def clear(self) -> None:
@@ -286,11 +289,11 @@ def seqs(
     connection: Connection, expression: str, channel_id: int, low: int, high: int, count: int
 ) -> list[int]:
     """Return the newest messages of a channel that match, of those from `low` to `high`."""
-    where = {
-        "query": expression,
-        "mask": _SEQ,
-        "first": _place(channel_id, low),
-        "last": _place(channel_id, high),
-        "count": count,
-    }
-    return list(connection.scalars(_SEQS, where))
+    return _SEQS.column(
+        connection,
+        query=expression,
+        mask=_SEQ,
+        first=_place(channel_id, low),
+        last=_place(channel_id, high),
+        count=count,
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from chat.protocol.items import Item
 from chat.store.ledger import BODY_FIELDS
+from chat.store.prepared import Among
 from chat.store.schema import bodies, events, mentions, pins, reactions, users
 
 __all__ = ["ROWS", "items_of"]
@@ -38,33 +39,31 @@ ROWS: Select[Any] = (
 )
 """The events of `channel`; whoever reads a page adds where it begins, its order, and its length."""
 
-_MENTIONS = (
+_MENTIONS = Among(
     select(mentions.c.seq, users.c.name)
     .join_from(mentions, users, mentions.c.user_id == users.c.id)
     .where(
         mentions.c.channel_id == bindparam("channel"),
-        mentions.c.seq.in_(bindparam("numbers", expanding=True)),
     )
-    .order_by(mentions.c.seq, mentions.c.place)
+    .order_by(mentions.c.seq, mentions.c.place),
+    mentions.c.seq,
 )
-_REACTIONS = (
+_REACTIONS = Among(
     select(reactions.c.target, bodies.c.text, users.c.name)
     .join_from(reactions, bodies, reactions.c.body_id == bodies.c.id)
     .join(users, reactions.c.user_id == users.c.id)
     .where(
         reactions.c.channel_id == bindparam("channel"),
-        reactions.c.target.in_(bindparam("numbers", expanding=True)),
     )
-    .order_by(reactions.c.target, reactions.c.since, reactions.c.seq)
+    .order_by(reactions.c.target, reactions.c.since, reactions.c.seq),
+    reactions.c.target,
+)
+_PINNED = Among(
+    select(pins.c.target).where(pins.c.channel_id == bindparam("channel")), pins.c.target
 )
 
-_PINNED = select(pins.c.target).where(
-    pins.c.channel_id == bindparam("channel"),
-    pins.c.target.in_(bindparam("numbers", expanding=True)),
-)
 
-
-def items_of(connection: Connection, channel_id: int, rows: Sequence[Row[Any]]) -> tuple[Item, ...]:
+def items_of(connection: Connection, channel_id: int, rows: Sequence[Any]) -> tuple[Item, ...]:
     """Return the items of `rows`, in their order."""
     if not rows:
         return ()
@@ -117,14 +116,11 @@ def _item(
     )
 
 
-def _mentions(
-    connection: Connection, channel_id: int, rows: Sequence[Row[Any]]
-) -> dict[int, list[str]]:
+def _mentions(connection: Connection, channel_id: int, rows: Sequence[Any]) -> dict[int, list[str]]:
     numbers = [row.seq for row in rows if row.kind in ("message", "edit")]
     found: dict[int, list[str]] = {}
     if numbers:
-        where = {"channel": channel_id, "numbers": numbers}
-        for seq, name in connection.execute(_MENTIONS, where).all():
+        for seq, name in _MENTIONS.rows(connection, numbers, channel=channel_id):
             found.setdefault(seq, []).append(name)
     return found
 
@@ -134,13 +130,11 @@ def _reactions(
 ) -> dict[int, dict[str, list[str]]]:
     found: dict[int, dict[str, list[str]]] = {}
     if numbers:
-        where = {"channel": channel_id, "numbers": numbers}
-        for target, emoji, name in connection.execute(_REACTIONS, where).all():
+        for target, emoji, name in _REACTIONS.rows(connection, numbers, channel=channel_id):
             found.setdefault(target, {}).setdefault(emoji, []).append(name)
     return found
 
 
 def _pinned(connection: Connection, channel_id: int, numbers: Sequence[int]) -> frozenset[int]:
-    if not numbers:
-        return frozenset()
-    return frozenset(connection.scalars(_PINNED, {"channel": channel_id, "numbers": numbers}))
+    rows = _PINNED.rows(connection, numbers, channel=channel_id)
+    return frozenset(target for (target,) in rows)

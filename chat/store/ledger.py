@@ -17,11 +17,11 @@ from chat.core.ids import Ids
 from chat.core.rights import channel_key
 from chat.protocol.items import FOLDED_KINDS, Event
 from chat.protocol.values import Limits
-from chat.store.among import Among
 from chat.store.answering import Answerable, Answering
 from chat.store.bulk import BulkInsert
 from chat.store.fulltext import Changes
 from chat.store.ops import Append, Operation, User
+from chat.store.prepared import Among, Prepared
 from chat.store.roster import Channel, Roster
 from chat.store.schema import bodies, channels, events, members, mentions
 from chat.text import fold, is_direct
@@ -43,8 +43,8 @@ _SENT = Among(
     ),
     events.c.send_key,
 )
-_NEWEST_BODY = select(func.max(bodies.c.id))
-_SAVE_CHANNELS = (
+_NEWEST_BODY = Prepared(select(func.max(bodies.c.id)))
+_SAVE_CHANNELS = Prepared(
     update(channels)
     .where(channels.c.id == bindparam("channel"))
     .values(
@@ -53,10 +53,17 @@ _SAVE_CHANNELS = (
         member_count=bindparam("new_count"),
     )
 )
-_ADD_CHANNEL = insert(channels).returning(channels.c.id)
-_ADD_MEMBER = insert(members)
-_REMOVE_MEMBER = delete(members).where(
-    members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user")
+_ADD_CHANNEL = Prepared(
+    insert(channels).returning(channels.c.id),
+    ("name", "fold", "is_direct", "epoch", "head", "topic", "member_count", "created"),
+)
+_ADD_MEMBER = Prepared(
+    insert(members), ("channel_id", "user_id", "user_fold", "role", "read_seq", "joined_seq")
+)
+_REMOVE_MEMBER = Prepared(
+    delete(members).where(
+        members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user")
+    )
 )
 
 
@@ -104,7 +111,7 @@ class Ledger:
         self.roster.begin(connection, appends)
         self.answering.begin(connection, self.roster, appends)
         if not self._next_body:
-            self._next_body = (connection.scalar(_NEWEST_BODY) or 0) + 1
+            self._next_body = (_NEWEST_BODY.scalar(connection) or 0) + 1
         keys = {_send_key(each.user, each.cid) for each in appends if each.cid is not None}
         if keys:
             rows = _SENT.rows(connection, keys)
@@ -122,36 +129,31 @@ class Ledger:
         """Create a channel with an empty log."""
         channel = Channel(0, name, channel_key(name), self._ids.new(), 0, "", 0)
         self.has_written = True
-        added = self.connection.execute(
-            _ADD_CHANNEL,
-            {
-                "name": name,
-                "fold": channel.fold,
-                "is_direct": is_direct(name),
-                "epoch": channel.epoch,
-                "head": 0,
-                "topic": "",
-                "member_count": 0,
-                "created": self.now(),
-            },
+        channel.id = _ADD_CHANNEL.scalar(
+            self.connection,
+            name=name,
+            fold=channel.fold,
+            is_direct=is_direct(name),
+            epoch=channel.epoch,
+            head=0,
+            topic="",
+            member_count=0,
+            created=self.now(),
         )
-        channel.id = added.scalar_one()
         self.roster.note_channel(channel)
         return channel
 
     def add_member(self, channel: Channel, user: User, role: str, read: int) -> None:
         """Make `user` a member who has read up to `read`."""
         self.has_written = True
-        self.connection.execute(
-            _ADD_MEMBER,
-            {
-                "channel_id": channel.id,
-                "user_id": user.id,
-                "user_fold": fold(user.name),
-                "role": role,
-                "read_seq": read,
-                "joined_seq": read,
-            },
+        _ADD_MEMBER.run(
+            self.connection,
+            channel_id=channel.id,
+            user_id=user.id,
+            user_fold=fold(user.name),
+            role=role,
+            read_seq=read,
+            joined_seq=read,
         )
         channel.member_count += 1
         self._changed[channel.id] = channel
@@ -160,7 +162,7 @@ class Ledger:
     def remove_member(self, channel: Channel, user: User) -> None:
         """End a membership, and drop the read marker with it."""
         self.has_written = True
-        self.connection.execute(_REMOVE_MEMBER, {"channel": channel.id, "user": user.id})
+        _REMOVE_MEMBER.run(self.connection, channel=channel.id, user=user.id)
         channel.member_count -= 1
         self._changed[channel.id] = channel
         self.roster.note_role(channel, user, None)
@@ -264,7 +266,7 @@ class Ledger:
                 rows.clear()
         if self._changed:
             changed = [_saved(channel) for channel in self._changed.values()]
-            self.connection.execute(_SAVE_CHANNELS, changed)
+            _SAVE_CHANNELS.run_many(self.connection, changed)
             self._changed.clear()
 
     def finish(self) -> None:

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, bindparam, func, select, true
+from sqlalchemy import Connection, bindparam, func, select, true
 
 from chat.core.rights import no_such_message
 from chat.store.items import ROWS
+from chat.store.prepared import Prepared
 from chat.store.schema import events, pins
 
 __all__ = ["ChannelLines", "Lines", "PinnedLines", "ThreadLines", "root_of"]
 
-Rows = list[Row[Any]]
+Rows = Sequence[Any]
 
 _count = bindparam("count", type_=events.c.seq.type)
 _is_before = events.c.seq < bindparam("anchor")
 _is_onward = events.c.seq >= bindparam("anchor")
 _LINES = ROWS.where(events.c.is_line == true())
-_LINES_BEFORE = _LINES.where(_is_before).order_by(events.c.seq.desc()).limit(_count)
-_LINES_ONWARD = _LINES.where(_is_onward).order_by(events.c.seq).limit(_count)
-_ONE = ROWS.where(events.c.seq == bindparam("root"))
+_LINES_BEFORE = Prepared(_LINES.where(_is_before).order_by(events.c.seq.desc()).limit(_count))
+_LINES_ONWARD = Prepared(_LINES.where(_is_onward).order_by(events.c.seq).limit(_count))
+_ONE = Prepared(ROWS.where(events.c.seq == bindparam("root")))
 _REPLIES = ROWS.where(events.c.thread == bindparam("root"))
-_REPLIES_BEFORE = _REPLIES.where(_is_before).order_by(events.c.seq.desc()).limit(_count)
-_REPLIES_ONWARD = _REPLIES.where(_is_onward).order_by(events.c.seq).limit(_count)
+_REPLIES_BEFORE = Prepared(_REPLIES.where(_is_before).order_by(events.c.seq.desc()).limit(_count))
+_REPLIES_ONWARD = Prepared(_REPLIES.where(_is_onward).order_by(events.c.seq).limit(_count))
 _PINNED = ROWS.join(
     pins, (pins.c.channel_id == events.c.channel_id) & (pins.c.target == events.c.seq)
 )
-_PINNED_BEFORE = _PINNED.where(_is_before).order_by(events.c.seq.desc()).limit(_count)
-_PINNED_ONWARD = _PINNED.where(_is_onward).order_by(events.c.seq).limit(_count)
-_ROOT = select(func.coalesce(events.c.thread, events.c.seq)).where(
-    events.c.channel_id == bindparam("channel"),
-    events.c.seq == bindparam("number"),
-    events.c.kind == "message",
+_PINNED_BEFORE = Prepared(_PINNED.where(_is_before).order_by(events.c.seq.desc()).limit(_count))
+_PINNED_ONWARD = Prepared(_PINNED.where(_is_onward).order_by(events.c.seq).limit(_count))
+_ROOT = Prepared(
+    select(func.coalesce(events.c.thread, events.c.seq)).where(
+        events.c.channel_id == bindparam("channel"),
+        events.c.seq == bindparam("number"),
+        events.c.kind == "message",
+    )
 )
 
 
@@ -62,9 +66,8 @@ class ChannelLines:
         """See `Lines`."""
         return self._rows(_LINES_ONWARD, anchor, count)
 
-    def _rows(self, statement: Any, anchor: int, count: int) -> Rows:
-        where = {"channel": self.channel_id, "anchor": anchor, "count": count}
-        return list(self.connection.execute(statement, where).all())
+    def _rows(self, statement: Prepared, anchor: int, count: int) -> Rows:
+        return statement.all(self.connection, channel=self.channel_id, anchor=anchor, count=count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +86,14 @@ class ThreadLines:
     def onward(self, anchor: int, count: int) -> Rows:
         """See `Lines`."""
         first = self._first() if count and self.root >= anchor else []
-        return first + self._rows(_REPLIES_ONWARD, anchor, count - len(first))
+        return [*first, *self._rows(_REPLIES_ONWARD, anchor, count - len(first))]
 
     def _first(self) -> Rows:
         return self._rows(_ONE, 0, 1)
 
-    def _rows(self, statement: Any, anchor: int, count: int) -> Rows:
-        where = {
-            "channel": self.channel_id,
-            "root": self.root,
-            "anchor": anchor,
-            "count": count,
-        }
-        return list(self.connection.execute(statement, where).all())
+    def _rows(self, statement: Prepared, anchor: int, count: int) -> Rows:
+        where = {"channel": self.channel_id, "root": self.root, "anchor": anchor, "count": count}
+        return statement.all(self.connection, **where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +111,8 @@ class PinnedLines:
         """See `Lines`."""
         return self._rows(_PINNED_ONWARD, anchor, count)
 
-    def _rows(self, statement: Any, anchor: int, count: int) -> Rows:
-        where = {"channel": self.channel_id, "anchor": anchor, "count": count}
-        return list(self.connection.execute(statement, where).all())
+    def _rows(self, statement: Prepared, anchor: int, count: int) -> Rows:
+        return statement.all(self.connection, channel=self.channel_id, anchor=anchor, count=count)
 
 
 def root_of(connection: Connection, channel_id: int, seq: int) -> int:
@@ -124,7 +121,7 @@ def root_of(connection: Connection, channel_id: int, seq: int) -> int:
     Raises:
         CommandError: no_such_message.
     """
-    root: int | None = connection.scalar(_ROOT, {"channel": channel_id, "number": seq})
+    root: int | None = _ROOT.scalar(connection, channel=channel_id, number=seq)
     if root is None:
         raise no_such_message("thread")
     return root

@@ -8,6 +8,7 @@ from chat.core.rights import check_is_member, no_such_channel
 from chat.errors import CommandError, ErrorCode
 from chat.store.ledger import Ledger
 from chat.store.ops import Marked, MarkRead
+from chat.store.prepared import Prepared
 from chat.store.schema import members
 from chat.store.unread import COUNTS_OF_ONE
 
@@ -17,8 +18,9 @@ _is_seat = (
     members.c.channel_id == bindparam("channel"),
     members.c.user_id == bindparam("user"),
 )
-_READ = select(members.c.read_seq).where(*_is_seat)
-_MOVE = update(members).where(*_is_seat).values(read_seq=bindparam("to"))
+_READ = Prepared(select(members.c.read_seq).where(*_is_seat))
+_COUNTS = Prepared(COUNTS_OF_ONE)
+_MOVE = Prepared(update(members).where(*_is_seat).values(read_seq=bindparam("to")))
 
 
 def mark_read(ledger: Ledger, operation: MarkRead) -> Marked:
@@ -34,13 +36,13 @@ def mark_read(ledger: Ledger, operation: MarkRead) -> Marked:
             field="seq",
         )
     seat = {"channel": channel.id, "user": operation.user.id}
-    before = ledger.connection.scalar(_READ, seat) or 0
+    before = _READ.scalar(ledger.connection, **seat) or 0
     moved = operation.seq > before
     if moved:
         ledger.has_written = True
-        ledger.connection.execute(_MOVE, {**seat, "to": operation.seq})
+        _MOVE.run(ledger.connection, **seat, to=operation.seq)
     ledger.flush()
-    read, unread, mentions = ledger.connection.execute(
-        COUNTS_OF_ONE, {**seat, "unread_limit": ledger.limits.unread}
-    ).one()
+    read, unread, mentions = _COUNTS.first(
+        ledger.connection, **seat, unread_limit=ledger.limits.unread
+    )
     return Marked(channel.state(), read, unread, mentions, moved)

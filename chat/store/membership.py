@@ -25,14 +25,17 @@ from chat.store.ops import (
     SignIn,
     User,
 )
+from chat.store.prepared import Prepared
 from chat.store.roster import Channel
 from chat.store.schema import members, tokens, users
 from chat.text import GENERAL, channel_names, direct_channel, fold, is_direct
 
 __all__ = ["join", "leave", "open_direct", "sign_in"]
 
-_HASHES = select(tokens.c.hash).where(tokens.c.user_id == bindparam("user"))
-_MEMBERSHIPS = select(func.count()).where(members.c.user_id == bindparam("user"))
+_HASHES = Prepared(select(tokens.c.hash).where(tokens.c.user_id == bindparam("user")))
+_ADD_USER = Prepared(insert(users).returning(users.c.id), ("name", "fold", "created"))
+_ADD_TOKEN = Prepared(insert(tokens))
+_MEMBERSHIPS = Prepared(select(func.count()).where(members.c.user_id == bindparam("user")))
 
 
 def sign_in(ledger: Ledger, operation: SignIn) -> SignedIn:
@@ -40,7 +43,7 @@ def sign_in(ledger: Ledger, operation: SignIn) -> SignedIn:
     known = ledger.roster.people([operation.name]).get(fold(operation.name))
     if known is None:
         return _claim(ledger, operation)
-    hashes = ledger.connection.scalars(_HASHES, {"user": known.id}).all()
+    hashes = _HASHES.column(ledger.connection, user=known.id)
     if operation.token_hash is None:
         raise CommandError(
             ErrorCode.NAME_TAKEN,
@@ -62,12 +65,10 @@ def sign_in(ledger: Ledger, operation: SignIn) -> SignedIn:
 
 def _claim(ledger: Ledger, operation: SignIn) -> SignedIn:
     ledger.has_written = True
-    added = ledger.connection.execute(
-        insert(users).returning(users.c.id),
-        {"name": operation.name, "fold": fold(operation.name), "created": ledger.now()},
-    )
-    user = User(added.scalar_one(), operation.name)
-    ledger.connection.execute(insert(tokens), {"user_id": user.id, "hash": operation.claim_hash})
+    name = operation.name
+    user_id = _ADD_USER.scalar(ledger.connection, name=name, fold=fold(name), created=ledger.now())
+    user = User(user_id, name)
+    _ADD_TOKEN.run(ledger.connection, user_id=user.id, hash=operation.claim_hash)
     general = ledger.roster.channel(GENERAL)
     assert general is not None, "#general is there from the start"
     return SignedIn(user, claimed=True, events=(_enter(ledger, general, user, MEMBER),))
@@ -131,7 +132,7 @@ def _enter(ledger: Ledger, channel: Channel, user: User, role: str) -> Event:
 
 def _check_has_room(ledger: Ledger, user: User) -> None:
     most = ledger.limits.channels
-    count = ledger.connection.scalar(_MEMBERSHIPS, {"user": user.id}) or 0
+    count = _MEMBERSHIPS.scalar(ledger.connection, user=user.id) or 0
     if count >= most:
         raise CommandError(
             ErrorCode.LIMIT_REACHED,

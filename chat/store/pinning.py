@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, delete, func, insert, select
 
 from chat.errors import CommandError, ErrorCode
 from chat.store.ops import Appended
+from chat.store.prepared import Prepared
 from chat.store.request import Request
 from chat.store.schema import pins
 
@@ -13,9 +14,10 @@ __all__ = ["pin"]
 
 _in_channel = pins.c.channel_id == bindparam("channel")
 _is_pin = (_in_channel, pins.c.target == bindparam("number"))
-_IS_PINNED = select(func.count()).select_from(pins).where(*_is_pin)
-_COUNT = select(func.count()).select_from(pins).where(_in_channel)
-_REMOVE = delete(pins).where(*_is_pin)
+_IS_PINNED = Prepared(select(func.count()).select_from(pins).where(*_is_pin))
+_COUNT = Prepared(select(func.count()).select_from(pins).where(_in_channel))
+_ADD = Prepared(insert(pins))
+_REMOVE = Prepared(delete(pins).where(*_is_pin))
 
 
 def pin(request: Request) -> Appended:
@@ -24,17 +26,17 @@ def pin(request: Request) -> Appended:
     target = request.target()
     remove: bool = request.body.get("remove", False)
     where = {"channel": channel.id, "number": target.seq}
-    if remove != bool(ledger.connection.scalar(_IS_PINNED, where)):
+    if remove != bool(_IS_PINNED.scalar(ledger.connection, **where)):
         return Appended(channel.state(), None, None, None, duplicate=True)
     if not remove:
-        count = ledger.connection.scalar(_COUNT, {"channel": channel.id}) or 0
+        count = _COUNT.scalar(ledger.connection, channel=channel.id) or 0
         _check_has_room(channel.name, count, ledger.limits.pins)
     event = request.append(remove=remove)
     request.fold(event)
     if remove:
-        ledger.connection.execute(_REMOVE, where)
+        _REMOVE.run(ledger.connection, **where)
     else:
-        ledger.connection.execute(insert(pins), {"channel_id": channel.id, "target": target.seq})
+        _ADD.run(ledger.connection, channel_id=channel.id, target=target.seq)
     return request.appended(event)
 
 

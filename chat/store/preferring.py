@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 from chat.core.rights import check_is_member, no_such_channel
 from chat.store.ledger import Ledger
 from chat.store.ops import Prefer, Preference, Preferred
+from chat.store.prepared import Prepared
 from chat.store.schema import members
 
 __all__ = ["prefer"]
@@ -17,8 +18,8 @@ _is_seat = (
     members.c.channel_id == bindparam("channel"),
     members.c.user_id == bindparam("user"),
 )
-_PREFERENCE = select(members.c.pinned, members.c.muted, members.c.level).where(*_is_seat)
-_CHANGE = (
+_PREFERENCE = Prepared(select(members.c.pinned, members.c.muted, members.c.level).where(*_is_seat))
+_CHANGE = Prepared(
     update(members)
     .where(*_is_seat)
     .values(
@@ -34,7 +35,7 @@ def prefer(ledger: Ledger, operation: Prefer) -> Preferred:
         raise no_such_channel(operation.channel)
     check_is_member(operation.channel, ledger.roster.role(channel, operation.user))
     seat = {"channel": channel.id, "user": operation.user.id}
-    before = Preference(*ledger.connection.execute(_PREFERENCE, seat).one())
+    before = Preference(*_PREFERENCE.first(ledger.connection, **seat))
     after = Preference(
         _chosen(operation.pinned, before.pinned),
         _chosen(operation.muted, before.muted),
@@ -43,7 +44,7 @@ def prefer(ledger: Ledger, operation: Prefer) -> Preferred:
     if after != before:
         ledger.has_written = True
         new = {"new_pinned": after.pinned, "new_muted": after.muted, "new_level": after.level}
-        ledger.connection.execute(_CHANGE, {**seat, **new})
+        _CHANGE.run(ledger.connection, **seat, **new)
     return Preferred(channel.state(), after, after != before)
 
 

@@ -6,12 +6,13 @@ from sqlalchemy import bindparam, delete, insert, select
 
 from chat.errors import CommandError, ErrorCode
 from chat.store.ops import Appended
+from chat.store.prepared import Prepared
 from chat.store.request import Request
 from chat.store.schema import bodies, reactions
 
 __all__ = ["react"]
 
-_REACTIONS = (
+_REACTIONS = Prepared(
     select(reactions.c.seq, reactions.c.since, reactions.c.user_id, bodies.c.text)
     .join_from(reactions, bodies, reactions.c.body_id == bodies.c.id)
     .where(
@@ -19,11 +20,13 @@ _REACTIONS = (
     )
     .order_by(reactions.c.since, reactions.c.seq)
 )
-_ADD = insert(reactions)
-_REMOVE = delete(reactions).where(
-    reactions.c.channel_id == bindparam("channel"),
-    reactions.c.target == bindparam("number"),
-    reactions.c.seq == bindparam("at"),
+_ADD = Prepared(insert(reactions))
+_REMOVE = Prepared(
+    delete(reactions).where(
+        reactions.c.channel_id == bindparam("channel"),
+        reactions.c.target == bindparam("number"),
+        reactions.c.seq == bindparam("at"),
+    )
 )
 
 
@@ -34,7 +37,7 @@ def react(request: Request) -> Appended:
     emoji: str = request.body["emoji"]
     remove: bool = request.body.get("remove", False)
     where = {"channel": channel.id, "number": target.seq}
-    present = ledger.connection.execute(_REACTIONS, where).all()
+    present = _REACTIONS.all(ledger.connection, **where)
     alike = [row for row in present if row.text == emoji]
     mine = next((row.seq for row in alike if row.user_id == user.id), None)
     if remove == (mine is None):
@@ -45,18 +48,16 @@ def react(request: Request) -> Appended:
     body_id = ledger.last_body
     request.fold(event)
     if remove:
-        ledger.connection.execute(_REMOVE, {**where, "at": mine})
+        _REMOVE.run(ledger.connection, **where, at=mine)
     else:
-        ledger.connection.execute(
-            _ADD,
-            {
-                "channel_id": channel.id,
-                "target": target.seq,
-                "seq": event.seq,
-                "since": alike[0].since if alike else event.seq,
-                "user_id": user.id,
-                "body_id": body_id,
-            },
+        _ADD.run(
+            ledger.connection,
+            channel_id=channel.id,
+            target=target.seq,
+            seq=event.seq,
+            since=alike[0].since if alike else event.seq,
+            user_id=user.id,
+            body_id=body_id,
         )
     return request.appended(event)
 

@@ -19,6 +19,7 @@ from chat.store import schema
 from chat.store.items import ROWS, items_of
 from chat.store.lines import ChannelLines, Lines, PinnedLines, ThreadLines, root_of
 from chat.store.ops import ChannelState, Preference, User
+from chat.store.prepared import Prepared
 from chat.store.schema import channels, events, members, users
 from chat.store.searching import Found, Room, Wanted, rooms_of, search
 from chat.store.unread import COUNTS_OF_ONE, mentions_above, unread_above
@@ -74,8 +75,8 @@ _STATE = (
     channels.c.topic,
 )
 _PREFERENCE = (members.c.pinned, members.c.muted, members.c.level)
-_SEAT = COUNTS_OF_ONE.add_columns(*_PREFERENCE)
-_MEMBERSHIPS = (
+_SEAT = Prepared(COUNTS_OF_ONE.add_columns(*_PREFERENCE))
+_MEMBERSHIPS = Prepared(
     select(
         *_STATE,
         members.c.role,
@@ -88,7 +89,7 @@ _MEMBERSHIPS = (
     .where(members.c.user_id == bindparam("user"))
     .order_by(channels.c.fold)
 )
-_CHANNEL = (
+_CHANNEL = Prepared(
     select(*_STATE, channels.c.member_count, members.c.role)
     .join_from(
         channels,
@@ -98,18 +99,21 @@ _CHANNEL = (
     )
     .where(channels.c.fold == bindparam("fold"))
 )
-_AFTER = ROWS.where(events.c.seq > bindparam("anchor")).order_by(events.c.seq)
-_PINS = (
+_PINS = Prepared(
     select(schema.pins.c.target)
     .where(schema.pins.c.channel_id == bindparam("channel"))
     .order_by(schema.pins.c.target)
 )
 _count = bindparam("count", type_=events.c.seq.type)
-_AFTER = _AFTER.limit(_count)
-_MID = select(events.c.mid).where(
-    events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+_AFTER = Prepared(
+    ROWS.where(events.c.seq > bindparam("anchor")).order_by(events.c.seq).limit(_count)
 )
-_MEMBERS = (
+_MID = Prepared(
+    select(events.c.mid).where(
+        events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+    )
+)
+_MEMBERS = Prepared(
     select(members.c.user_fold, users.c.name, members.c.role)
     .join_from(members, users, members.c.user_id == users.c.id)
     .where(
@@ -119,14 +123,16 @@ _MEMBERS = (
     .order_by(members.c.user_fold)
     .limit(_count)
 )
-_DIRECTORY = (
+_DIRECTORY = Prepared(
     select(channels.c.fold, channels.c.name, channels.c.topic, channels.c.member_count)
     .where(channels.c.is_direct == false(), channels.c.fold > bindparam("cursor"))
     .order_by(channels.c.fold)
     .limit(_count)
 )
-_USER = select(users.c.id, users.c.name).where(users.c.fold == bindparam("fold"))
-_MEMBER_IDS = select(members.c.user_id).where(members.c.channel_id == bindparam("channel"))
+_USER = Prepared(select(users.c.id, users.c.name).where(users.c.fold == bindparam("fold")))
+_MEMBER_IDS = Prepared(
+    select(members.c.user_id).where(members.c.channel_id == bindparam("channel"))
+)
 
 
 class Reader:
@@ -140,14 +146,12 @@ class Reader:
 
     def user(self, name: str) -> User | None:
         """Return the person of this name, however it is spelled."""
-        row = self._connection.execute(_USER, {"fold": fold(name)}).first()
+        row = _USER.first(self._connection, fold=fold(name))
         return User(*row) if row is not None else None
 
     def memberships(self, user: User) -> tuple[Membership, ...]:
         """Return all channels of `user`, by name."""
-        rows = self._connection.execute(
-            _MEMBERSHIPS, {"user": user.id, "unread_limit": self._limits.unread}
-        )
+        rows = _MEMBERSHIPS.all(self._connection, user=user.id, unread_limit=self._limits.unread)
         return tuple(
             Membership(
                 channel=row.name,
@@ -172,11 +176,10 @@ class Reader:
             CommandError: no_such_channel, not_a_member.
         """
         state, role, _members = self._enter(user, name)
-        read, unread, mentions, *preference = self._connection.execute(
-            _SEAT,
-            {"channel": state.id, "user": user.id, "unread_limit": self._limits.unread},
-        ).one()
-        pinned = tuple(self._connection.scalars(_PINS, {"channel": state.id}))
+        read, unread, mentions, *preference = _SEAT.first(
+            self._connection, channel=state.id, user=user.id, unread_limit=self._limits.unread
+        )
+        pinned = tuple(_PINS.column(self._connection, channel=state.id))
         return Seat(state, role, read, unread, mentions, Preference(*preference), pinned)
 
     def page(
@@ -282,7 +285,7 @@ class Reader:
 
     def member_ids(self, channel_id: int) -> tuple[int, ...]:
         """Return the ids of all members."""
-        return tuple(self._connection.scalars(_MEMBER_IDS, {"channel": channel_id}))
+        return tuple(_MEMBER_IDS.column(self._connection, channel=channel_id))
 
     def directory(
         self, *, cursor: str | None, limit: int
@@ -299,8 +302,7 @@ class Reader:
         """Return the channel, the role of `user` in it, and how many members it has."""
         if known := self._entered.get((user.id, name)):
             return known
-        where = {"fold": channel_key(name), "user": user.id}
-        row = self._connection.execute(_CHANNEL, where).first()
+        row = _CHANNEL.first(self._connection, fold=channel_key(name), user=user.id)
         if row is None:
             raise no_such_channel(name)
         *state, member_count, role = row
@@ -314,12 +316,11 @@ class Reader:
             return False
         if position.mid is None or position.after == 0:
             return True
-        where = {"channel": state.id, "number": position.after}
-        return bool(self._connection.scalar(_MID, where) == position.mid)
+        mid = _MID.scalar(self._connection, channel=state.id, number=position.after)
+        return bool(mid == position.mid)
 
     def _after(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
-        where = {"channel": state.id, "anchor": anchor, "count": limit}
-        rows = self._connection.execute(_AFTER, where).all()
+        rows = _AFTER.all(self._connection, channel=state.id, anchor=anchor, count=limit)
         complete = (rows[-1].seq if rows else anchor) >= state.head
         return PageRead(state, items_of(self._connection, state.id, rows), complete)
 
@@ -341,9 +342,8 @@ class Reader:
         return PageRead(state, items, earlier.complete)
 
     def _paged(
-        self, statement: Any, cursor: str | None, limit: int, **where: object
+        self, statement: Prepared, cursor: str | None, limit: int, **where: object
     ) -> tuple[list[Any], str | None]:
         """Return rows that are ordered by their first column, and that of the last if more come."""
-        where |= {"cursor": cursor or "", "count": limit + 1}
-        rows = list(self._connection.execute(statement, where).all())
+        rows = [*statement.all(self._connection, **where, cursor=cursor or "", count=limit + 1)]
         return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None

@@ -12,6 +12,7 @@ from chat.protocol.items import Event
 from chat.store.answering import Answerable
 from chat.store.ledger import Ledger
 from chat.store.ops import Append, Appended, User
+from chat.store.prepared import Prepared
 from chat.store.roster import Channel
 from chat.store.schema import events
 from chat.text import mentioned_names
@@ -25,16 +26,18 @@ _is_target = (
     events.c.channel_id == bindparam("channel"),
     events.c.seq == bindparam("number"),
 )
-_TARGET = select(
-    events.c.seq,
-    events.c.author_id,
-    events.c.body_id,
-    events.c.last_edit,
-    events.c.reply_to,
-    events.c.kind,
-    events.c.erased,
-).where(*_is_target)
-_FOLD = update(events).where(*_is_target).values(rev=bindparam("at"))
+_TARGET = Prepared(
+    select(
+        events.c.seq,
+        events.c.author_id,
+        events.c.body_id,
+        events.c.last_edit,
+        events.c.reply_to,
+        events.c.kind,
+        events.c.erased,
+    ).where(*_is_target)
+)
+_FOLD = Prepared(update(events).where(*_is_target).values(rev=bindparam("at")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,9 @@ class Request:
             CommandError: it is no message, or deleted.
         """
         self.ledger.flush()
-        row = self.ledger.connection.execute(
-            _TARGET, {"channel": self.channel.id, "number": self.operation.target}
-        ).first()
+        row = _TARGET.first(
+            self.ledger.connection, channel=self.channel.id, number=self.operation.target
+        )
         if row is None or row.kind != "message" or row.erased:
             raise no_such_message()
         return Target(row.seq, row.author_id, row.body_id, row.last_edit, row.reply_to)
@@ -107,8 +110,8 @@ class Request:
     def fold(self, event: Event) -> None:
         """Note in the target that `event` is folded into it."""
         self.ledger.flush()
-        self.ledger.connection.execute(
-            _FOLD, {"channel": self.channel.id, "number": event.target, "at": event.seq}
+        _FOLD.run(
+            self.ledger.connection, channel=self.channel.id, number=event.target, at=event.seq
         )
 
     def appended(self, event: Event) -> Appended:

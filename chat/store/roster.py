@@ -15,8 +15,8 @@ from sqlalchemy import Connection, bindparam, select
 
 from chat.core.rights import channel_key
 from chat.errors import CommandError
-from chat.store.among import Among
 from chat.store.ops import Append, ChannelState, User
+from chat.store.prepared import Among
 from chat.store.schema import channels, members, users
 from chat.text import fold
 

@@ -20,6 +20,7 @@ from chat.core.query import Term
 from chat.store import fulltext
 from chat.store.matching import Matcher
 from chat.store.ops import ChannelState, User
+from chat.store.prepared import Among, Prepared
 from chat.store.schema import bodies, channels, events, members, users
 from chat.store.snippets import Marks, snippet
 
@@ -32,7 +33,7 @@ _FIRST, _MOST = 5, 40
 _NUMBERS = 100
 """Numbers of hits that are had at once: entering the index costs more than going on in it."""
 
-_ROOMS = (
+_ROOMS = Prepared(
     select(
         channels.c.id,
         channels.c.name,
@@ -45,7 +46,7 @@ _ROOMS = (
     .outerjoin(events, and_(events.c.channel_id == channels.c.id, events.c.seq == channels.c.head))
     .where(members.c.user_id == bindparam("user"))
 )
-_HITS = (
+_HITS = Among(
     select(
         events.c.seq,
         events.c.ts,
@@ -55,17 +56,18 @@ _HITS = (
     )
     .join_from(events, users, events.c.author_id == users.c.id)
     .join(bodies, events.c.body_id == bodies.c.id)
-    .where(
-        events.c.channel_id == bindparam("channel"),
-        events.c.seq.in_(bindparam("numbers", expanding=True)),
-    )
-    .order_by(events.c.seq.desc())
+    .where(events.c.channel_id == bindparam("channel"))
+    .order_by(events.c.seq.desc()),
+    events.c.seq,
 )
-_MOMENT = select(events.c.ts).where(
-    events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+_MOMENT = Prepared(
+    select(events.c.ts).where(
+        events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+    )
 )
 # Halves the log until one number is left. Clocks may go back, and then it is about right.
-_LAST_BEFORE = text("""
+_LAST_BEFORE = Prepared(
+    text("""
     WITH RECURSIVE bisect(low, high) AS (
         SELECT 0, :head
         UNION ALL
@@ -75,6 +77,7 @@ _LAST_BEFORE = text("""
         WHERE low < high
     )
     SELECT low FROM bisect WHERE low = high""")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class _Hit:
 
 def rooms_of(connection: Connection, user: User) -> list[Room]:
     """Return the channels a person is in: all that they may search."""
-    rows = connection.execute(_ROOMS, {"user": user.id})
+    rows = _ROOMS.all(connection, user=user.id)
     return [Room(ChannelState(*row), last or 0) for *row, last in rows]
 
 
@@ -252,8 +255,8 @@ class _Stream:
         self._numbers.extend(found)
 
     def _moment(self) -> int:
-        where = {"channel": self._channel.id, "number": self.position - 1}
-        return self._connection.scalar(_MOMENT, where) or 0
+        number = self.position - 1
+        return _MOMENT.scalar(self._connection, channel=self._channel.id, number=number) or 0
 
     def _narrow(self) -> None:
         """Leave out what is too old or too new."""
@@ -264,16 +267,18 @@ class _Stream:
             self._high = min(self._high, self._last_before(before))
 
     def _last_before(self, moment: int) -> int:
-        where = {"channel": self._channel.id, "head": self._channel.head, "moment": moment}
-        return self._connection.scalar(_LAST_BEFORE, where) or 0
+        channel = self._channel
+        found = _LAST_BEFORE.scalar(
+            self._connection, channel=channel.id, head=channel.head, moment=moment
+        )
+        return found or 0
 
     def _keep(self, found: Sequence[int]) -> None:
         if not found:
             return
-        where = {"channel": self._channel.id, "numbers": found}
         rows = [
             row
-            for row in self._connection.execute(_HITS, where).all()
+            for row in _HITS.rows(self._connection, found, channel=self._channel.id)
             if _is_within(row.ts, self._wanted)
         ]
         marks = self._matcher.marks([row.text for row in rows])
