@@ -22,6 +22,7 @@ from chat.server.config import ServerSettings
 from chat.server.connection import Connection
 from chat.server.hub import Hub
 from chat.server.news import News
+from chat.server.readings import Readings, tell
 from chat.store.ops import (
     Appended,
     JoinedChannel,
@@ -43,10 +44,9 @@ A = TypeVar("A")
 Continuation = Callable[[Outcome], None]
 """Takes the outcome of a write, on the event loop, after its events were sent."""
 
-SIGN_INS = 32
+SIGN_INS = 64
 """Sign-ins under way at once: enough to fill group commits, too few to hold up other reads."""
 UNAVAILABLE = "the server cannot write to its disk now; nothing was stored, try again"
-UNREADABLE = "the server cannot read its disk now; try again"
 
 
 class Searcher(Protocol):
@@ -78,6 +78,7 @@ class Services:
         self.connections: set[Connection] = set()
         self.store: Store
         """Set by `app` before the first connection: the store needs `committed` to open."""
+        self._readings = Readings(loop, lambda query: self.store.read(query))
         self._searches = Turns()
         self._broker = broker
         broker.subscribe(self.hub.deliver)
@@ -102,7 +103,7 @@ class Services:
         refused: Callable[[CommandError], None],
     ) -> None:
         """Run `query` in a reader's thread, then `then` or `refused` on the event loop."""
-        self._tell(self.store.read(query), then, refused)
+        self._readings.ask(query, then, refused)
 
     def search(
         self,
@@ -120,8 +121,14 @@ class Services:
 
         def begin() -> bool:
             if not session.is_closed:
-                self._tell(self.store.search(query), over(then), over(refused))
+                self.store.search(query).add_done_callback(found)
             return not session.is_closed
+
+        def found(future: Future[T]) -> None:
+            self.loop.call_soon_threadsafe(finish, future)
+
+        def finish(future: Future[T]) -> None:
+            tell(future.exception() or future.result(), over(then), over(refused))
 
         def over(tell: Callable[[A], None]) -> Callable[[A], None]:
             def told(answer: A) -> None:
@@ -133,28 +140,6 @@ class Services:
             return told
 
         self._searches.take(who, begin)
-
-    def _tell(
-        self,
-        found: Future[T],
-        then: Callable[[T], None],
-        refused: Callable[[CommandError], None],
-    ) -> None:
-        def back_on_loop(future: Future[T]) -> None:
-            self.loop.call_soon_threadsafe(finish, future)
-
-        def finish(future: Future[T]) -> None:
-            error = future.exception()
-            if error is None:
-                then(future.result())
-            elif isinstance(error, CommandError):
-                refused(error)
-            else:
-                if not isinstance(error, StoreUnavailable):
-                    log.error("a read failed", exc_info=error)
-                refused(CommandError(ErrorCode.UNAVAILABLE, UNREADABLE, retry_after=1.0))
-
-        found.add_done_callback(back_on_loop)
 
     def _deliver(self, batch: Sequence[tuple[Pending, Outcome]]) -> None:
         """Send a commit's events, then tell those who asked for it.

@@ -1,8 +1,8 @@
 """The logs as the writer's running transaction sees them: what is appended, what is buffered.
 
 Rules (`appending`, `reacting`, `membership`, `marking`) change the logs through a `Ledger`. New
-events gather in lists and are inserted together by `flush`, which a rule calls before it reads
-events by SQL.
+events gather in lists, and so do people, channels and members (`arrivals`); all are inserted
+together by `flush`, which a rule calls before it reads or changes any of them by SQL.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from chat.core.ids import Ids
 from chat.core.rights import channel_key
 from chat.protocol.items import FOLDED_KINDS, Event
 from chat.protocol.values import Limits
 from chat.store.answering import Answerable, Answering
+from chat.store.arrivals import Arrivals
 from chat.store.bulk import BulkInsert
 from chat.store.fulltext import Changes
 from chat.store.ops import Append, Operation, User
 from chat.store.prepared import Among, Prepared
 from chat.store.roster import Channel, Roster
 from chat.store.schema import bodies, channels, events, members, mentions
-from chat.text import fold, is_direct
 
 __all__ = ["BODY_FIELDS", "Ledger", "Sent"]
 
@@ -52,13 +52,6 @@ _SAVE_CHANNELS = Prepared(
         topic=bindparam("new_topic"),
         member_count=bindparam("new_count"),
     )
-)
-_ADD_CHANNEL = Prepared(
-    insert(channels).returning(channels.c.id),
-    ("name", "fold", "is_direct", "epoch", "head", "topic", "member_count", "created"),
-)
-_ADD_MEMBER = Prepared(
-    insert(members), ("channel_id", "user_id", "user_fold", "role", "read_seq", "joined_seq")
 )
 _REMOVE_MEMBER = Prepared(
     delete(members).where(
@@ -95,6 +88,7 @@ class Ledger:
         """Whether anything was changed since `begin`."""
         self.has_erased = False
         """Whether a body was erased since `begin`: the write-ahead log still holds it."""
+        self._arrivals = Arrivals()
         self._next_body = 0
         self._ids = Ids()
         self._insert_bodies = BulkInsert(bodies)
@@ -108,7 +102,8 @@ class Ledger:
         self.has_written = self.has_erased = False
         self._clear()
         appends = [operation for operation in operations if isinstance(operation, Append)]
-        self.roster.begin(connection, appends)
+        self.roster.begin(connection, operations)
+        self._arrivals.begin(connection)
         self.answering.begin(connection, self.roster, appends)
         if not self._next_body:
             self._next_body = (_NEWEST_BODY.scalar(connection) or 0) + 1
@@ -120,41 +115,31 @@ class Ledger:
     def forget(self) -> None:
         """Drop everything that is known: the transaction was rolled back."""
         self.roster.forget()
+        self._arrivals.forget()
         self._next_body = 0
         self._clear()
 
-    # Channels and members
+    # People, channels and members
+
+    def add_user(self, name: str, token_hash: bytes) -> User:
+        """Let a person have `name`, who is known by a token from now on."""
+        self.has_written = True
+        user = self._arrivals.add_user(name, token_hash, self.now())
+        self.roster.note_user(user, token_hash)
+        return user
 
     def add_channel(self, name: str) -> Channel:
         """Create a channel with an empty log."""
         channel = Channel(0, name, channel_key(name), self._ids.new(), 0, "", 0)
         self.has_written = True
-        channel.id = _ADD_CHANNEL.scalar(
-            self.connection,
-            name=name,
-            fold=channel.fold,
-            is_direct=is_direct(name),
-            epoch=channel.epoch,
-            head=0,
-            topic="",
-            member_count=0,
-            created=self.now(),
-        )
+        self._arrivals.add_channel(channel, self.now())
         self.roster.note_channel(channel)
         return channel
 
     def add_member(self, channel: Channel, user: User, role: str, read: int) -> None:
         """Make `user` a member who has read up to `read`."""
         self.has_written = True
-        _ADD_MEMBER.run(
-            self.connection,
-            channel_id=channel.id,
-            user_id=user.id,
-            user_fold=fold(user.name),
-            role=role,
-            read_seq=read,
-            joined_seq=read,
-        )
+        self._arrivals.add_member(channel, user, role, read)
         channel.member_count += 1
         self._changed[channel.id] = channel
         self.roster.note_role(channel, user, role)
@@ -162,6 +147,7 @@ class Ledger:
     def remove_member(self, channel: Channel, user: User) -> None:
         """End a membership, and drop the read marker with it."""
         self.has_written = True
+        self.flush()
         _REMOVE_MEMBER.run(self.connection, channel=channel.id, user=user.id)
         channel.member_count -= 1
         self._changed[channel.id] = channel
@@ -256,6 +242,8 @@ class Ledger:
 
     def flush(self) -> None:
         """Insert what was gathered; afterwards SQL sees it too."""
+        for channel in self._arrivals.flush():
+            self._changed.pop(channel.id, None)
         for insert_rows, rows in (
             (self._insert_bodies, self._bodies),
             (self._insert_events, self._events),

@@ -36,12 +36,12 @@ def mark_read(ledger: Ledger, operation: MarkRead) -> Marked:
             field="seq",
         )
     seat = {"channel": channel.id, "user": operation.user.id}
+    ledger.flush()
     before = _READ.scalar(ledger.connection, **seat) or 0
     moved = operation.seq > before
     if moved:
         ledger.has_written = True
         _MOVE.run(ledger.connection, **seat, to=operation.seq)
-    ledger.flush()
     read, unread, mentions = _COUNTS.first(
         ledger.connection, **seat, unread_limit=ledger.limits.unread
     )

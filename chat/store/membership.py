@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hmac
 
-from sqlalchemy import bindparam, func, insert, select
-
 from chat.core.rights import (
     MEMBER,
     OWNER,
@@ -14,6 +12,7 @@ from chat.core.rights import (
     no_such_channel,
 )
 from chat.errors import CommandError, ErrorCode
+from chat.protocol.frames import Membership
 from chat.protocol.items import Event
 from chat.store.ledger import Ledger
 from chat.store.ops import (
@@ -25,17 +24,10 @@ from chat.store.ops import (
     SignIn,
     User,
 )
-from chat.store.prepared import Prepared
 from chat.store.roster import Channel
-from chat.store.schema import members, tokens, users
 from chat.text import GENERAL, channel_names, direct_channel, fold, is_direct
 
 __all__ = ["join", "leave", "open_direct", "sign_in"]
-
-_HASHES = Prepared(select(tokens.c.hash).where(tokens.c.user_id == bindparam("user")))
-_ADD_USER = Prepared(insert(users).returning(users.c.id), ("name", "fold", "created"))
-_ADD_TOKEN = Prepared(insert(tokens))
-_MEMBERSHIPS = Prepared(select(func.count()).where(members.c.user_id == bindparam("user")))
 
 
 def sign_in(ledger: Ledger, operation: SignIn) -> SignedIn:
@@ -43,7 +35,7 @@ def sign_in(ledger: Ledger, operation: SignIn) -> SignedIn:
     known = ledger.roster.people([operation.name]).get(fold(operation.name))
     if known is None:
         return _claim(ledger, operation)
-    hashes = _HASHES.column(ledger.connection, user=known.id)
+    hashes = ledger.roster.token_hashes(known)
     if operation.token_hash is None:
         raise CommandError(
             ErrorCode.NAME_TAKEN,
@@ -64,14 +56,21 @@ def sign_in(ledger: Ledger, operation: SignIn) -> SignedIn:
 
 
 def _claim(ledger: Ledger, operation: SignIn) -> SignedIn:
-    ledger.has_written = True
-    name = operation.name
-    user_id = _ADD_USER.scalar(ledger.connection, name=name, fold=fold(name), created=ledger.now())
-    user = User(user_id, name)
-    _ADD_TOKEN.run(ledger.connection, user_id=user.id, hash=operation.claim_hash)
+    user = ledger.add_user(operation.name, operation.claim_hash)
     general = ledger.roster.channel(GENERAL)
     assert general is not None, "#general is there from the start"
-    return SignedIn(user, claimed=True, events=(_enter(ledger, general, user, MEMBER),))
+    event = _enter(ledger, general, user, MEMBER)
+    membership = Membership(
+        channel=general.name,
+        epoch=general.epoch,
+        head=general.head,
+        role=MEMBER,
+        topic=general.topic,
+        read=event.seq,
+        unread=0,
+        mentions=0,
+    )
+    return SignedIn(user, claimed=True, events=(event,), memberships=(membership,))
 
 
 def join(ledger: Ledger, operation: JoinChannel) -> JoinedChannel:
@@ -132,7 +131,7 @@ def _enter(ledger: Ledger, channel: Channel, user: User, role: str) -> Event:
 
 def _check_has_room(ledger: Ledger, user: User) -> None:
     most = ledger.limits.channels
-    count = _MEMBERSHIPS.scalar(ledger.connection, user=user.id) or 0
+    count = ledger.roster.membership_count(user)
     if count >= most:
         raise CommandError(
             ErrorCode.LIMIT_REACHED,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chat.errors import CommandError, StoreUnavailable
+from chat.protocol.frames import Membership
 from chat.protocol.items import Event
 
 __all__ = [
@@ -70,11 +71,15 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """`claimed`: the name is new; `events` are what was appended for it (join of `#general`)."""
+    """`claimed`: the name is new; `events` are what was appended for it (join of `#general`).
+
+    `memberships` are a new person's; None: those of a known one are to be read.
+    """
 
     user: User
     claimed: bool
     events: tuple[Event, ...] = ()
+    memberships: tuple[Membership, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

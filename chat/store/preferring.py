@@ -35,6 +35,7 @@ def prefer(ledger: Ledger, operation: Prefer) -> Preferred:
         raise no_such_channel(operation.channel)
     check_is_member(operation.channel, ledger.roster.role(channel, operation.user))
     seat = {"channel": channel.id, "user": operation.user.id}
+    ledger.flush()
     before = Preference(*_PREFERENCE.first(ledger.connection, **seat))
     after = Preference(
         _chosen(operation.pinned, before.pinned),

@@ -6,7 +6,7 @@ as the ledger notes here what it changes, and drops everything after a rollback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,9 +15,9 @@ from sqlalchemy import Connection, bindparam, select
 
 from chat.core.rights import channel_key
 from chat.errors import CommandError
-from chat.store.ops import Append, ChannelState, User
+from chat.store.ops import ChannelState, JoinChannel, Operation, SignIn, User
 from chat.store.prepared import Among
-from chat.store.schema import channels, members, users
+from chat.store.schema import channels, members, tokens, users
 from chat.text import fold
 
 __all__ = ["Channel", "Roster"]
@@ -46,6 +46,8 @@ _NAMED_MEMBERS = Among(
     .where(_is_here),
     members.c.user_fold,
 )
+_HASHES = Among(select(tokens.c.user_id, tokens.c.hash), tokens.c.user_id)
+_SEATS = Among(select(members.c.user_id, members.c.channel_id, members.c.role), members.c.user_id)
 _key = lru_cache(maxsize=4_096)(channel_key)
 
 
@@ -75,19 +77,33 @@ class Roster:
         self._channels: dict[str, Channel | None] = {}
         self._roles: dict[tuple[int, int], str | None] = {}
         self._named: dict[tuple[int, str], User | None] = {}
+        self._people: dict[str, User | None] = {}
+        self._counts: dict[int, int] = {}
+        """Memberships of a person, all of which are in `_roles` then."""
+        self._hashes: dict[int, list[bytes]] = {}
+        """Tokens of those who sign in; another process may add one, so they are read each time."""
 
-    def begin(self, connection: Connection, appends: Sequence[Append]) -> None:
-        """Start a transaction: read in few statements what its appends will ask for."""
+    def begin(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        """Start a transaction: read in few statements what its operations will ask for."""
         self.connection = connection
-        if max(len(self._channels), len(self._roles), len(self._named)) > CACHED_MAX:
+        self._hashes.clear()
+        caches: tuple[Sized, ...] = (self._channels, self._roles, self._named, self._people)
+        if max(map(len, caches)) > CACHED_MAX:
             self.forget()
-        authors: dict[str, set[int]] = {}
-        for operation in appends:
-            with suppress(CommandError):  # the rule refuses it in its turn
-                authors.setdefault(_key(operation.channel), set()).add(operation.user.id)
-        if unknown := [key for key in authors if key not in self._channels]:
+        names = [operation.name for operation in operations if isinstance(operation, SignIn)]
+        if names:
+            self._load_hashes(self.people(names).values())
+        joiners = {each.user.id for each in operations if isinstance(each, JoinChannel)}
+        if unknown_people := joiners.difference(self._counts):
+            self._load_seats(unknown_people)
+        people_in: dict[str, set[int]] = {}
+        for operation in operations:
+            if not isinstance(operation, SignIn):
+                with suppress(CommandError):  # the rule refuses it in its turn
+                    people_in.setdefault(_key(operation.channel), set()).add(operation.user.id)
+        if unknown := [key for key in people_in if key not in self._channels]:
             self._load_channels(unknown)
-        for key, ids in authors.items():
+        for key, ids in people_in.items():
             if channel := self._channels[key]:
                 self._load_roles(channel, ids)
 
@@ -96,6 +112,8 @@ class Roster:
         self._channels.clear()
         self._roles.clear()
         self._named.clear()
+        self._people.clear()
+        self._counts.clear()
 
     def channel(self, name: str) -> Channel | None:
         """Return a channel by its name as it was typed; None if it does not exist.
@@ -110,8 +128,24 @@ class Roster:
 
     def people(self, names: Iterable[str]) -> dict[str, User]:
         """Return those of `names` that exist, by folded name."""
-        rows = _PEOPLE.rows(self.connection, [fold(name) for name in names])
-        return {key: User(user_id, name) for key, user_id, name in rows}
+        known, folds = self._people, [fold(name) for name in names]
+        if unknown := [key for key in folds if key not in known]:
+            known.update(dict.fromkeys(unknown))
+            for key, user_id, name in _PEOPLE.rows(self.connection, unknown):
+                known[key] = User(user_id, name)
+        return {key: user for key in folds if (user := known[key]) is not None}
+
+    def token_hashes(self, user: User) -> list[bytes]:
+        """Return the hashes of the tokens by which `user` is known."""
+        if user.id not in self._hashes:
+            self._load_hashes((user,))
+        return self._hashes[user.id]
+
+    def membership_count(self, user: User) -> int:
+        """Return how many channels `user` is a member of."""
+        if user.id not in self._counts:
+            self._load_seats((user.id,))
+        return self._counts[user.id]
 
     def role(self, channel: Channel, user: User) -> str | None:
         """Return what `user` is in `channel`; None: not a member."""
@@ -132,8 +166,16 @@ class Roster:
         """Learn that the running transaction created a channel."""
         self._channels[channel.fold] = channel
 
+    def note_user(self, user: User, token_hash: bytes) -> None:
+        """Learn that the running transaction let somebody in who was not known."""
+        self._people[fold(user.name)] = user
+        self._hashes[user.id] = [token_hash]
+        self._counts[user.id] = 0
+
     def note_role(self, channel: Channel, user: User, role: str | None) -> None:
-        """Learn that the running transaction changed a membership."""
+        """Learn that the running transaction began (`role`) or ended (None) a membership."""
+        if user.id in self._counts:
+            self._counts[user.id] += 1 if role is not None else -1
         self._roles[channel.id, user.id] = role
         self._named[channel.id, fold(user.name)] = user if role is not None else None
 
@@ -144,8 +186,23 @@ class Roster:
             self._channels[channel.fold] = channel
 
     def _load_roles(self, channel: Channel, user_ids: Iterable[int]) -> None:
-        known = self._roles
-        if unknown := [each for each in user_ids if (channel.id, each) not in known]:
-            known.update(((channel.id, each), None) for each in unknown)
+        known, counts = self._roles, self._counts
+        if absent := [each for each in user_ids if (channel.id, each) not in known]:
+            known.update(((channel.id, each), None) for each in absent)
+            if not (unknown := [each for each in absent if each not in counts]):
+                return
             for user_id, role in _ROLES.rows(self.connection, unknown, channel=channel.id):
                 known[channel.id, user_id] = role
+
+    def _load_seats(self, user_ids: Collection[int]) -> None:
+        self._counts.update(dict.fromkeys(user_ids, 0))
+        for user_id, channel_id, role in _SEATS.rows(self.connection, user_ids):
+            self._roles[channel_id, user_id] = role
+            self._counts[user_id] += 1
+
+    def _load_hashes(self, people: Iterable[User]) -> None:
+        found: dict[int, list[bytes]] = {user.id: [] for user in people}
+        if found:
+            for user_id, token_hash in _HASHES.rows(self.connection, found):
+                found[user_id].append(token_hash)
+        self._hashes.update(found)

@@ -194,12 +194,17 @@ async def test_unfinished_tls_handshakes_are_counted(
 async def test_a_crowd_that_signs_in_at_once_is_spread_and_comes_in(
     start_server: StartServer,
 ) -> None:
-    server = start_server("--sign-in-patience", "0.05", "--heartbeat", "60")
+    server = start_server("--sign-in-patience", "0.001", "--heartbeat", "60")
     told: list[float] = []
+    all_are_here = asyncio.Barrier(300)
 
     async def come_in(name: str) -> None:
+        is_first = True
         while True:
             async with Peer.connect(server.url) as peer:
+                if is_first:
+                    await all_are_here.wait()
+                    is_first = False
                 await peer.post(Hello(v=1, name=name))
                 answer = await peer.next(
                     Wire, lambda frame: isinstance(frame, Welcome | ErrorFrame)

@@ -116,8 +116,11 @@ def _welcome(
         follow_all(session, command.resume or {}, lambda: _let_the_next_in(session))
         session.hello_is_answered()
 
-    services.read(
-        lambda reader: reader.memberships(outcome.user),
-        welcome,
-        lambda error: _refuse(session, reply, error),
-    )
+    if outcome.memberships is not None:
+        welcome(outcome.memberships)
+    else:
+        services.read(
+            lambda reader: reader.memberships(outcome.user),
+            welcome,
+            lambda error: _refuse(session, reply, error),
+        )
