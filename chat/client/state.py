@@ -168,12 +168,14 @@ class TimelineChanged:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChanged:
-    """Lines of the thread that is shown are new or changed; `root` is its first message.
+    """Lines of the thread that is shown are new or changed.
 
+    `asked` is the message by which it was opened, `root` its first one, as far as that is known;
     `change` says how, as for a channel: what it calls complete is that the root is loaded.
     """
 
     channel: str
+    asked: int
     root: int
     change: TimelineChanged
 

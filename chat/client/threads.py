@@ -31,7 +31,7 @@ class Threads:
         self._account = account
         self._put = put
         self._channel = ""
-        self._root = 0
+        self._asked = self._root = 0
         self._whole_from: int | None = None
         """The lowest number from which on nothing is missing; None: that is not known."""
         self._is_loading = False
@@ -41,8 +41,8 @@ class Threads:
 
     @property
     def shown(self) -> tuple[str, int] | None:
-        """The channel and the root of the thread that is shown."""
-        return (self._channel, self._root) if self._channel else None
+        """The channel of the thread that is shown, and the message by which it was asked for."""
+        return (self._channel, self._asked) if self._channel else None
 
     def shows(self, channel: Followed) -> bool:
         """Whether the thread is one of this channel."""
@@ -52,6 +52,10 @@ class Threads:
 
     def open(self, channel: Followed, seq: int) -> None:
         """Show the thread of the message `seq`, as far as it is at hand."""
+        self._asked = seq
+        self._open(channel, seq)
+
+    def _open(self, channel: Followed, seq: int) -> None:
         view = channel.view
         line = view.line(seq)
         self._channel, self._root = channel.name, (line and line.thread) or seq
@@ -71,7 +75,7 @@ class Threads:
     def repaint(self, channel: Followed) -> None:
         """Show the thread anew if it is one of this channel."""
         if self.shows(channel):
-            self.open(channel, self._root)
+            self._open(channel, self._root)
 
     def close(self) -> None:
         """Show no thread any more."""
@@ -120,7 +124,7 @@ class Threads:
         view.asked()
         try:
             page = await read(History(channel=channel.name, thread=root, before=before, limit=PAGE))
-            if page.epoch == view.epoch and self.shown == (channel.name, root):
+            if page.epoch == view.epoch and (self._channel, self._root) == (channel.name, root):
                 self._loaded(channel, page)
                 self._account.touch(channel)
         except CommandError as error:
@@ -135,7 +139,7 @@ class Threads:
         lines = channel.view.apply_thread(page)
         root = next((item.thread for item in page.items if item.thread), self._root)
         if root != self._root:  # it was named by a reply that nobody here knew
-            self.open(channel, root)
+            self._open(channel, root)
         if page.items:
             self._whole_from = root if page.complete else page.items[0].seq
         self.lines(channel, lines)
@@ -162,7 +166,7 @@ class Threads:
             gap_before=(self._whole_from,) if is_torn and self._whole_from else (),
             complete=has_root,
         )
-        self._put(ThreadChanged(channel.name, self._root, told))
+        self._put(ThreadChanged(channel.name, self._asked, self._root, told))
 
     def _forget(self) -> None:
         self._lines.clear()

@@ -8,7 +8,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, ClassVar
 
-from textual import constants, on
+from textual import constants, events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -21,6 +21,7 @@ from chat.client.core import Core
 from chat.client.emoji import spelled
 from chat.client.tui import clipboard, garbage
 from chat.client.tui.cores import Cores
+from chat.client.tui.inturn import InTurn, Passed
 from chat.client.tui.keymap import problems
 from chat.client.tui.keys import KeyRow, key_label, markdown, rows
 from chat.client.tui.pace import Pace
@@ -106,6 +107,7 @@ class ChatApp(App[None]):
         self._pace = Pace()
         self._is_waiting = False
         self._is_bare = False
+        self._in_turn = InTurn(self, super().on_event)
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Show the screens until the person leaves.
@@ -191,6 +193,17 @@ class ChatApp(App[None]):
         set_title = getattr(self._driver, "set_title", None)
         if set_title is not None:
             set_title(title)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let keys and pastes in one after the other."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._in_turn.take(event)
+        else:
+            await super().on_event(event)
+
+    @on(Passed)
+    async def _passed(self, event: Passed) -> None:
+        await self._in_turn.passed(event)
 
     @on(Rang)
     def _ring(self, event: Rang) -> None:

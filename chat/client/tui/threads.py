@@ -49,6 +49,7 @@ class Threads:
         self._sheets = sheets
         self._pass_on = run
         self._channel = ""
+        self._asked = 0
         self._root: int | None = None
         self._sheet = Sheet()
         self._recent = Recent()
@@ -56,17 +57,22 @@ class Threads:
     # Which one
 
     def show(self, channel: str, seq: int) -> None:
-        """Show the thread that a message is in, or may begin."""
+        """Show the thread that a message is in, or may begin.
+
+        Its composer is there at once: what is typed next, however soon, is written in the thread.
+        """
         self.close()
-        self._channel = channel
+        self._channel, self._asked = channel, seq
+        line = self._desk.recent(channel).find(seq)
+        self._begin((line and line.thread) or seq)
         self._core.open_thread(channel, seq)
 
     def take_in(self, told: ThreadChanged) -> None:
         """Show what the core tells of it."""
-        if told.channel != self._channel:
+        if (told.channel, told.asked) != (self._channel, self._asked):
             return  # it was closed meanwhile
         if told.root != self._root:
-            self._begin(told.root)
+            self._correct(told.root)
         self._recent.apply(told.change)
         self._view.update(told.change)
 
@@ -79,8 +85,15 @@ class Threads:
         self._core.close_thread()
         self._view.close()
 
+    def _correct(self, root: int) -> None:
+        """Take what has been written along to the message that the thread really begins with."""
+        written = self._view.composed()
+        self.drafted("")
+        self._begin(root)
+        if written:
+            self._view.give_back(written)
+
     def _begin(self, root: int) -> None:
-        self._put_away()
         self._root, self._recent = root, Recent()
         info = self._desk.info
         self._view.open(self._channel, root, self._desk.user, info.read if info else 0)

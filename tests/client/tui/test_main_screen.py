@@ -264,13 +264,3 @@ class TestMessages:
         timeline = desktop.main.query_one(Timeline)
         timeline.post_message(ActionRequested("copy", said(2, "bob", "**hello**\nthere")))
         await desktop.until(lambda: desktop.app.clipboard == "**hello**\nthere")
-
-
-async def test_what_is_typed_right_after_a_messages_letter_comes_after_it(desktop: Desktop) -> None:
-    desktop.core.tell(TimelineChanged("#general", upserts=(said(7, "bob", "tea?"),)))
-    await desktop.until(lambda: "tea?" in desktop.screen())
-    await desktop.press("ctrl+up")
-    for letter in "rhi":
-        desktop.app.post_message(events.Key(letter, letter))
-    await desktop.until(lambda: desktop.composer.text == "hi")
-    assert "Replying to bob" in desktop.screen()

@@ -30,7 +30,7 @@ async def open_thread(desktop: Desktop) -> Desktop:
 
 async def tell(desktop: Desktop, *lines: object, reset: bool = False) -> None:
     change = TimelineChanged("#general", lines, reset=reset, complete=True)  # type: ignore[arg-type]  # messages
-    desktop.core.tell(ThreadChanged("#general", 3, change))
+    desktop.core.tell(ThreadChanged("#general", 3, 3, change))
     await desktop.until(lambda: side(desktop).display, "the thread is shown")
     await desktop.pilot.pause()
 
@@ -163,7 +163,7 @@ async def test_escape_gives_up_first_and_then_closes(open_thread: Desktop) -> No
     assert not side(open_thread).display
     assert open_thread.composer.has_focus
     assert open_thread.core.asked("close_thread") == [()]
-    open_thread.core.tell(ThreadChanged("#general", 3, TimelineChanged("#general")))
+    open_thread.core.tell(ThreadChanged("#general", 3, 3, TimelineChanged("#general")))
     await open_thread.pilot.pause()
     assert not side(open_thread).display
 

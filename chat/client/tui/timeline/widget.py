@@ -323,24 +323,6 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         self._sheet.scroll(rows)
         self._update()
 
-    async def _on_key(self, event: events.Key) -> None:
-        """Do what a key means for the chosen message before the next one is looked at.
-
-        A letter that means nothing here begins a text, and those after it are of that.
-        """
-        active = self.screen.active_bindings.get(event.key)
-        if active is None and event.is_printable:
-            self.action_leave()
-        elif (
-            active is not None
-            and active.enabled
-            and active.node is self
-            and self.cursor is not None
-            and await self.app.run_action(active.binding.action, self)
-        ):
-            event.stop()
-            event.prevent_default()
-
     def action_page(self, direction: int) -> None:
         """Scroll one page, less two rows to keep the thread."""
         self._scroll(direction * max(1, self.size.height - 2))
