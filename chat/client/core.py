@@ -17,10 +17,11 @@ from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.engine import Engine
 from chat.client.inbox import Unread, unread_of
+from chat.client.looking import look_here
 from chat.client.outbox import new_row
 from chat.client.preferences import Wish
 from chat.client.session import Offline
-from chat.client.state import Update
+from chat.client.state import Message, Update
 from chat.client.updates import Updates
 from chat.protocol.commands import (
     BaseCommand,
@@ -170,6 +171,14 @@ class Core:
     def reach(self, channel: str, seq: int) -> Future[bool]:
         """Load a message and what is around it, from the server if need be; whether it is there."""
         return self._work_out(lambda engine: engine.reach(channel, seq))
+
+    def near(self, channel: str, seq: int) -> Future[list[Message]]:
+        """Find some lines before and after one, and itself, in order, without showing them."""
+        return self._work_out(lambda engine: engine.near(channel, seq))
+
+    def search_here(self, search: Search) -> Future[Results]:
+        """Find messages among the lines on this computer, the newest of them, in one page."""
+        return self._work_out(lambda engine: look_here(engine.account, search))
 
     def open_thread(self, channel: str, seq: int) -> None:
         """Show the thread of a message, from the cache at once, then what happens in it."""

@@ -22,11 +22,11 @@ from chat.client.identity import explain_refusal, keep_welcome, token_for
 from chat.client.link import Connector, Refused
 from chat.client.places import Places
 from chat.client.preferences import Wish
-from chat.client.reaching import lines_down_to
+from chat.client.reaching import lines_down_to, lines_near
 from chat.client.screens import PAGE, Screens
 from chat.client.sending import Sending
 from chat.client.session import Offline, Session
-from chat.client.state import ConnectionChanged, Link, Notice, Update
+from chat.client.state import ConnectionChanged, Link, Message, Notice, Update
 from chat.client.tasks import Tasks
 from chat.client.typed import Typed
 from chat.errors import ChatError, CommandError, StartupError
@@ -335,6 +335,16 @@ class Engine:
         self._screens.tell()
         is_shown = seq >= channel.shown_from and channel.view.is_in_place(seq)
         return is_shown and channel.view.line(seq) is not None
+
+    async def near(self, name: str, seq: int) -> list[Message]:
+        """Find some lines before and after one, and itself, without showing them."""
+        channel = self.account.channels.get(name)
+        if channel is None:
+            return []
+        lines = lines_near(self.account, channel, seq)
+        if not lines and self._following is not None:
+            lines = await self._following.read_near(channel, seq)
+        return lines
 
     def load_gap(self, name: str, seq: int) -> None:
         """Show what is missing before `seq`."""

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 
 from chat.client.account import Account
 from chat.client.calls import Rules
+from chat.client.folding import message_of
 from chat.client.followed import Followed
 from chat.client.follower import Change
 from chat.client.preferring import Preferring
+from chat.client.reaching import NEAR
 from chat.client.screens import PAGE, Screens
 from chat.client.session import Session, insist
-from chat.client.state import Called, Notice, Update
+from chat.client.state import Called, Message, Notice, Update
 from chat.client.tasks import Tasks
 from chat.errors import CommandError
 from chat.protocol.commands import BaseCommand, History, Join, Mark
@@ -281,6 +283,11 @@ class Following:
         """Read the page that a message lies in, with some lines below it."""
         channel.is_loading = True
         await self._read_back(channel, min(seq + _BELOW, channel.view.position + 1))
+
+    async def read_near(self, channel: Followed, seq: int) -> list[Message]:
+        """Read some lines before and after a message, and itself; nothing is kept of them."""
+        page = await self._page(History(channel=channel.name, around=seq, limit=2 * NEAR))
+        return [message_of(channel.name, item) for item in page.items]
 
     async def _read_back(self, channel: Followed, before: int) -> None:
         view = channel.view

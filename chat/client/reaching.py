@@ -6,11 +6,13 @@ from chat.client.account import Account
 from chat.client.followed import Followed
 from chat.client.state import Message
 
-__all__ = ["lines_down_to"]
+__all__ = ["NEAR", "lines_down_to", "lines_near"]
 
 ABOVE = 50
 """Lines shown above the one that was asked for."""
 _AT_ONCE = 1_000
+NEAR = 8
+"""Lines before and after one that are enough to find its neighbours among them."""
 
 
 def lines_down_to(account: Account, channel: Followed, seq: int) -> tuple[list[Message], int]:
@@ -32,3 +34,11 @@ def lines_down_to(account: Account, channel: Followed, seq: int) -> tuple[list[M
             found |= {line.seq: line for line in page if (line.seq or 0) > seq}
             before = below
     return [found[key] for key in sorted(found, key=lambda key: key or 0)], lowest
+
+
+def lines_near(account: Account, channel: Followed, seq: int) -> list[Message]:
+    """Return some lines before and after one, and itself, if they are at hand."""
+    span = channel.view.coverage.around(seq)
+    if span is None:
+        return []
+    return account.lines_before(channel, min(seq + NEAR, span[1]) + 1, 2 * NEAR)[0]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.state import Delivery
+from chat.client.state import Delivery, Link
+from chat.protocol.commands import Search
 from tests.client.screen import Screen
-from tests.serving import ChatServer
+from tests.serving import PATIENCE, ChatServer
 
 Open = Callable[..., Screen]
 
@@ -120,3 +121,27 @@ def test_counter_ticks_and_comes_back_after_a_restart(
     alice.wait(lambda: [m.text for m in alice.lines("#counter")][:2] == ["0", "1"])
     server.restart(kill=True)
     alice.wait(lambda: [m.text for m in alice.lines("#counter")].count("0") == 2)
+
+
+def test_what_stands_around_a_line_is_found_here_or_asked_for(
+    start_server: Callable[..., ChatServer], open_client: Open
+) -> None:
+    server = start_server("--limits.burst", "1000")
+    alice = open_client(server.url, "alice")
+    alice.open()
+    for number in range(130):
+        alice.core.send("#general", f"{number}")
+    alice.wait(lambda: not alice.pending() and "129" in alice.texts())
+    bob = open_client(server.url, "bob")
+    bob.open()
+    bob.wait(lambda: "129" in bob.texts())
+    seqs = {message.text: message.seq or 0 for message in alice.lines()}
+    for text in ("20", "120"):  # the first is none of the newest, which are all that bob has
+        near = [line.text for line in bob.core.near("#general", seqs[text]).result(PATIENCE)]
+        at = near.index(text)
+        assert near[at - 1 : at + 2] == [str(int(text) + step) for step in (-1, 0, 1)]
+    server.kill()
+    bob.wait(lambda: bob.connection.link is not Link.ONLINE)
+    assert bob.core.near("#general", seqs["20"]).result(PATIENCE) == [], "nothing of it was kept"
+    hits = bob.core.search_here(Search(query="12*")).result(PATIENCE).hits
+    assert [hit.snippet for hit in hits] == [str(number) for number in range(129, 119, -1)]

@@ -221,8 +221,9 @@ class Voice:
             f"{printable_line(hit.snippet)}"
             for hit in reversed(finding.hits)
         )
+        where = " on this computer; there is no connection" if finding.is_here else ""
         more = "" if finding.is_complete else " There are more: add words, or before:DAY."
-        self._say([f"{len(finding.hits)} found.{more}"])
+        self._say([f"{len(finding.hits)} found{where}.{more}"])
 
     def redraw(self) -> None:
         """Do nothing: what was said stays."""

@@ -1,17 +1,31 @@
-"""A search while it is looked at: what was asked and found so far, and where one was in it."""
+"""A search while it is looked at: what was asked and found so far, and where one was in it.
+
+Without a connection what is on this computer is searched.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from chat.client.searching import parse_search
+from chat.client.session import Offline
+from chat.client.state import Message
 from chat.client.tui.port import CorePort, answer
 from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
 
-__all__ = ["Finding"]
+__all__ = ["Finding", "Neighbours"]
 
 PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What was said right before and right after something that was found."""
+
+    before: Message | None = None
+    after: Message | None = None
 
 
 class Finding:
@@ -22,6 +36,9 @@ class Finding:
         self.hits: list[Hit] = []
         self.chosen = 0
         """The hit one was at."""
+        self.is_here = False
+        """Whether only this computer was searched."""
+        self._near: dict[tuple[str, int], Neighbours] = {}
         self._core = core
         self._next: Search | None = None
         self._is_asking = False
@@ -38,9 +55,15 @@ class Finding:
             ChatError: it cannot be looked for, or not now.
         """
         search = parse_search(typed, me, datetime.now().astimezone())
-        found, following = await self._ask(search.model_copy(update={"limit": PAGE}))
-        self.query, self.chosen = typed, 0
+        following: Search | None = None
+        try:
+            found, following = await self._ask(search.model_copy(update={"limit": PAGE}))
+            is_here = False
+        except Offline:
+            found, is_here = await answer(self._core.search_here(search)), True
+        self.query, self.chosen, self.is_here = typed, 0, is_here
         self.hits.clear()
+        self._near.clear()
         self._take(found, following)
 
     async def more(self) -> bool:
@@ -58,6 +81,24 @@ class Finding:
             self._is_asking = False
         self._take(found, following)
         return bool(found.hits)
+
+    def known_near(self, hit: Hit) -> Neighbours | None:
+        """Return what stands around a hit, if that was looked up."""
+        return self._near.get((hit.channel, hit.seq))
+
+    async def near(self, hit: Hit) -> Neighbours:
+        """Look up what stands around a hit.
+
+        Raises:
+            ChatError: not now.
+        """
+        lines = await answer(self._core.near(hit.channel, hit.seq))
+        said = [line for line in lines if line.kind == "message" and not line.erased]
+        before = [line for line in said if (line.seq or 0) < hit.seq]
+        after = [line for line in said if (line.seq or 0) > hit.seq]
+        found = Neighbours(before[-1] if before else None, after[0] if after else None)
+        self._near[hit.channel, hit.seq] = found
+        return found
 
     async def _ask(self, search: Search) -> tuple[Results, Search | None]:
         """Ask until something is found or nothing more follows; return also what to ask next.

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeVar
 
 from chat.client.inbox import Unread
 from chat.client.preferences import Wish
-from chat.client.state import Update
+from chat.client.state import Message, Update
 from chat.protocol.commands import Search
 from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
 from chat.protocol.values import Status
@@ -111,7 +111,13 @@ class CorePort(Protocol):
         """Tell nothing more of the thread that is open."""
 
     def search(self, search: Search) -> Future[Results]:
-        """Find messages in one's channels, a page at a time."""
+        """Find messages in one's channels, a page at a time; fails with `Offline` without one."""
+
+    def search_here(self, search: Search) -> Future[Results]:
+        """Find messages among the lines on this computer, the newest of them, in one page."""
+
+    def near(self, channel: str, seq: int) -> Future[list[Message]]:
+        """Find some lines before and after one, and itself, in order, without showing them."""
 
     def inbox(self) -> Future[tuple[Unread, ...]]:
         """Find what is unread in all channels, and on this computer."""

@@ -156,6 +156,12 @@ class FakeCore:
     def search(self, search: Search) -> Future[Results]:
         return self._ask("search", search)
 
+    def search_here(self, search: Search) -> Future[Results]:
+        return self._ask("search_here", search)
+
+    def near(self, channel: str, seq: int) -> Future[list[Message]]:
+        return self._ask("near", channel, seq)
+
     def channels(self, cursor: str | None = None) -> Future[ChannelList]:
         return self._ask("channels", cursor)
 

@@ -96,12 +96,42 @@ async def test_without_words_it_asks_what_to_look_for(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.app.screen is desktop.main)
 
 
-async def test_offline_it_says_so_and_gives_the_words_back(desktop: Desktop) -> None:
+async def test_offline_this_computer_is_searched_and_it_says_so(desktop: Desktop) -> None:
     await desktop.type("/search tea", "enter")
     await desktop.until(lambda: desktop.core.asked("search"))
     desktop.core.futures["search"].set_exception(Offline("not connected"))
-    await desktop.until(lambda: desktop.told == ["not connected"])
-    assert desktop.composer.text == "/search tea"
+    await desktop.until(lambda: desktop.core.asked("search_here"))
+    desktop.core.futures["search_here"].set_result(Results(hits=(hit(1),), complete=True))
+    told = "1 message on this computer: there is no connection"
+    await desktop.until(lambda: told in desktop.screen())
+    await desktop.press("/", "enter")
+    await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
+    desktop.core.futures["search"].set_result(Results(hits=(hit(1), hit(2)), complete=True))
+    await desktop.until(lambda: "2 messages, newest first" in desktop.screen(), "it is back")
+
+
+@pytest.mark.feature("reading.search")
+async def test_a_hit_stands_between_what_was_said_before_and_after_it(desktop: Desktop) -> None:
+    await find(desktop, hit(20), hit(7))
+    await desktop.until(lambda: desktop.core.asked("near"), "its neighbours are looked up")
+    assert desktop.core.asked("near") == [("#tea", 20)]
+    lines = [
+        said(17, "ann", "long before", "#tea"),
+        said(18, "ann", "*Earl Grey* or green?", "#tea"),
+        said(19, "dan", "", "#tea", kind="join"),
+        said(20, "bob", "a cup of tea", "#tea"),
+        said(21, "ann", "", "#tea", erased=True),
+        said(23, "eve", "with milk", "#tea"),
+    ]
+    desktop.core.futures["near"].set_result(lines)
+    await desktop.until(lambda: "eve: with milk" in desktop.screen())
+    rows = [row.strip() for row in desktop.screen().splitlines()]
+    at = next(number for number, row in enumerate(rows) if "bob: a cup of tea" in row)
+    assert "ann: Earl Grey or green?" in rows[at - 1]
+    assert "eve: with milk" in rows[at + 1]
+    await desktop.press("down", "up")
+    await desktop.until(lambda: "eve: with milk" in desktop.screen(), "it is remembered")
+    assert ("#tea", 20) not in desktop.core.asked("near")[1:]
 
 
 async def test_what_a_hit_holds_drives_nothing(desktop: Desktop) -> None:

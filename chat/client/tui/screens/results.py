@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -16,9 +18,11 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from chat.client.searching import HINT
-from chat.client.tui.finding import Finding
+from chat.client.state import Message
+from chat.client.tui.finding import Finding, Neighbours
 from chat.client.tui.local_time import local_time
 from chat.client.tui.plain import elide, line, lines
+from chat.client.tui.timeline.markdown import gist
 from chat.errors import ChatError
 from chat.protocol.frames import Hit
 from chat.text import printable_line
@@ -30,6 +34,8 @@ _LEAD = 24
 """Characters of a row before what was found."""
 _AHEAD = 10
 """Rows from the end at which more are looked for."""
+_MOMENT = 0.1
+"""Seconds one stays with a hit before what stands around it is looked up."""
 _KEYS = "Enter go there   ↑ ↓ choose   / search for something else   Esc close"
 
 
@@ -78,7 +84,7 @@ class ResultsScreen(ModalScreen[tuple[str, int] | None]):
         }
         & .option-list--option-disabled { color: $foreground; }
         & VerticalScroll {
-            height: 5;
+            height: 6;
             margin-top: 1;
             padding: 0 1;
             background: $surface;
@@ -99,6 +105,7 @@ class ResultsScreen(ModalScreen[tuple[str, int] | None]):
         self._title = title
         self._me = me
         self._places: dict[int, int] = {}
+        self._shown: Hit | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the field, the list, the whole of one hit, and the keys."""
@@ -140,7 +147,12 @@ class ResultsScreen(ModalScreen[tuple[str, int] | None]):
         if event.option_id is None:
             return
         chosen = self._finding.chosen = int(event.option_id)
-        self.query_one("#text", Static).update(self._whole(self._finding.hits[chosen]))
+        hit = self._finding.hits[chosen]
+        near = self._finding.known_near(hit)
+        is_new, self._shown = hit is not self._shown, hit
+        self._show_whole(hit, near or Neighbours())
+        if near is None and is_new:
+            self.set_timer(_MOMENT, partial(self._stay, hit))
         if chosen >= len(self._finding.hits) - _AHEAD and not self._finding.is_complete:
             self.run_worker(self._more())
 
@@ -149,6 +161,17 @@ class ResultsScreen(ModalScreen[tuple[str, int] | None]):
         if event.option_id is not None:
             hit = self._finding.hits[int(event.option_id)]
             self.dismiss((hit.channel, hit.seq))
+
+    def _stay(self, hit: Hit) -> None:
+        """Look up what stands around a hit that one stayed with for a moment."""
+        if hit is self._shown:
+            self.run_worker(self._look_around(hit))
+
+    async def _look_around(self, hit: Hit) -> None:
+        with suppress(ChatError):  # then it stands alone
+            near = await self._finding.near(hit)
+            if hit is self._shown:
+                self._show_whole(hit, near)
 
     async def _begin(self, typed: str) -> None:
         try:
@@ -188,25 +211,43 @@ class ResultsScreen(ModalScreen[tuple[str, int] | None]):
         else:
             self.query_one("#text", Static).update("")
 
-    def _whole(self, hit: Hit) -> Content:
-        when = local_time(hit.ts)
-        return Content.assemble(
-            line(hit.author, "bold"),
-            line(
-                f" in {self._title(hit.channel)}, {when.day} {when:%B %Y, %H:%M}", "$foreground 60%"
-            ),
-            "\n",
-            *_marked(hit, 0, str),
+    def _show_whole(self, hit: Hit, near: Neighbours) -> None:
+        """Show where and when something was said, and all of it between what stands around it."""
+        when, text = local_time(hit.ts), self.query_one("#text", Static)
+        width = self.query_one(VerticalScroll).scrollable_content_region.width
+        place = f"{self._title(hit.channel)}, {when.day} {when:%B %Y, %H:%M}"
+        text.update(
+            Content("\n").join(
+                [
+                    line(place, "$foreground 60%"),
+                    _beside(near.before, width),
+                    Content.assemble(line(hit.author, "bold"), ": ", *_marked(hit, 0, str)),
+                    _beside(near.after, width),
+                ]
+            )
         )
 
     def _told(self) -> str:
         count = len(self._finding.hits)
         if not self._finding.query:
             return "What are you looking for? Your own channels are searched."
+        where = " on this computer: there is no connection" if self._finding.is_here else ""
+        if not count and where:
+            return f"Nothing found{where}."
         if not count:
             return "Nothing found. Every word must be in the message; begin* finds beginnings."
         messages = "1 message" if count == 1 else f"{count:,} messages"
+        if where:
+            return f"{messages}{where}"
         return f"{messages}, newest first" if self._finding.is_complete else f"{messages} and more"
+
+
+def _beside(message: Message | None, width: int) -> Content:
+    """Return the line for what was said before or after; empty if that is not known."""
+    if message is None:
+        return Content("")
+    author = line(f"{message.author}: ", "$foreground 60%")
+    return elide(Content.assemble(author, line(gist(message.text), "$foreground 60%")), width)
 
 
 def _row(hit: Hit) -> Content:

@@ -1,0 +1,121 @@
+"""A search without a server: what is on this computer, by the words written for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chat.client import looking
+from chat.client.account import Account
+from chat.client.coverage import Coverage
+from chat.client.looking import Looking, look_here
+from chat.client.state import Message
+from chat.protocol.commands import Search
+from chat.protocol.frames import Hit
+
+
+def line(seq: int, text: str, channel: str = "#tea", author: str = "bob") -> Message:
+    return Message(channel, seq, None, author, seq * 1_000, text=text)
+
+
+def found(query: str, text: str) -> list[str] | None:
+    """Return what is marked of `text`; None if it is not found."""
+    hit = Looking(Search(query=query)).hit(line(1, text))
+    if hit is None:
+        return None
+    marks = zip(hit.marks[::2], hit.marks[1::2], strict=True)
+    return [hit.snippet[first:last] for first, last in marks]
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "marked"),
+    [
+        ("tea", "green TEA, more tea", ["TEA", "tea"]),
+        ("tea", "a team", None),
+        ("tea green", "green tea", ["green", "tea"]),
+        ("tea milk", "green tea", None),
+        ("tea*", "a team", ["team"]),
+        ('"green tea"', "green tea", ["green tea"]),
+        ('"green tea"', "green, tea", ["green, tea"]),
+        ('"green tea"', "tea, green", None),
+        ('"green te"*', "green tea", ["green tea"]),
+        ("uber", "Über alles", ["Über"]),
+        ("ÜBER", "uber", ["uber"]),
+        ("本語", "日本語の文", ["本語"]),
+        ("*** tea", "tea", ["tea"]),
+        ("a.b(", "see a.b (c)", ["a.b"]),
+    ],
+)
+def test_what_is_found(query: str, text: str, marked: list[str] | None) -> None:
+    assert found(query, text) == marked
+
+
+def test_a_long_text_is_cut_around_what_was_found() -> None:
+    hit = Looking(Search(query="tea")).hit(line(1, "x " * 300 + "tea" + " y" * 300))
+    assert hit is not None
+    assert len(hit.snippet) == 240
+    first, last = hit.marks
+    assert hit.snippet[first:last] == "tea"
+
+
+@pytest.mark.parametrize(
+    ("search", "seqs"),
+    [
+        (Search(author="BOB"), [1]),
+        (Search(has="link"), [2]),
+        (Search(query="tea", before=2_000), [1]),
+        (Search(query="tea", after=2_000), [2]),
+    ],
+)
+def test_operators(search: Search, seqs: list[int]) -> None:
+    lines = [line(1, "tea"), line(2, "tea: https://example.org", author="eve")]
+    assert [each.seq for each in lines if Looking(search).hit(each)] == seqs
+
+
+def test_what_was_deleted_or_is_no_message_is_not_found() -> None:
+    looked = Looking(Search(author="bob"))
+    assert looked.hit(Message("#tea", 1, None, "bob", 1, erased=True)) is None
+    assert looked.hit(Message("#tea", 1, None, "bob", 1, kind="join")) is None
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    account = Account(
+        tmp_path / "a.db",
+        "me",
+        changed=lambda: None,
+        trouble=lambda _: None,
+        damaged=lambda: None,
+    )
+    yield account
+    account.close()
+
+
+def add(account: Account, name: str, spans: list[tuple[int, int]], *lines: Message) -> None:
+    channel = account.followed(name)
+    channel.is_member = True
+    channel.view.coverage = Coverage(spans)
+    channel.view.position = spans[-1][1]
+    channel.view.changed.update({each.seq or 0: each for each in lines})
+
+
+def places(hits: tuple[Hit, ...]) -> list[tuple[str, int]]:
+    return [(hit.channel, hit.seq) for hit in hits]
+
+
+async def test_all_channels_are_looked_through_newest_first(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "_PAGE", 2)
+    add(account, "#tea", [(1, 3), (7, 9)], *(line(n, "tea") for n in (1, 2, 3, 7, 8, 9)))
+    add(account, "#ops", [(1, 9)], line(4, "tea?", "#ops"), line(5, "no", "#ops"))
+    result = await look_here(account, Search(query="tea"))
+    expected = [9, 8, 7, 4, 3, 2, 1]
+    assert places(result.hits) == [("#ops" if n == 4 else "#tea", n) for n in expected]
+    result = await look_here(account, Search(query="tea", channel="#OPS"))
+    assert places(result.hits) == [("#ops", 4)]
+    monkeypatch.setattr(looking, "MOST", 3)
+    result = await look_here(account, Search(query="tea"))
+    assert [hit.seq for hit in result.hits] == [9, 8, 7]
