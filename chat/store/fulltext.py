@@ -1,4 +1,4 @@
-"""The full-text all that is SQLite's FTS5, in this one room.
+"""The full-text index: all that is SQLite's FTS5, in this one room.
 
 - A message's *place* in the index is its channel's id and its seq in one number. So the places of
   one channel lie together in the list of each word, and a search walks only the lists of channels
@@ -10,6 +10,9 @@
   that it looks at no message outside of it.
 - What is taken out leaves the disk: at once where SQLite can do that (3.42), otherwise when `purge`
   has written the index anew, a part at a time. Until then a row of `meta` remembers that it must.
+- All of it can be had from the logs. One that is damaged, or that this SQLite cannot read, is
+  forsaken: made anew in the order of places, a part at a time. Until it is whole, a row of `meta`
+  says how far it reaches; changes of places beyond that are left to the part that comes to them.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from contextlib import closing
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, event, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from chat.core.words import apart
+from chat.store import sqlite
 from chat.store.prepared import Prepared, run_many
 from chat.store.schema import meta, metadata
 
@@ -32,10 +37,12 @@ __all__ = [
     "TOKENIZER",
     "Changes",
     "create",
+    "forsake",
     "has_link",
     "is_purged",
+    "is_whole",
+    "mend",
     "prepare",
-    "purge",
     "purged",
     "rebuild",
     "seqs",
@@ -47,8 +54,8 @@ __all__ = [
 SEQ_BITS = 36
 _SEQ = (1 << SEQ_BITS) - 1
 _SECURE_SINCE = (3, 42, 0)
-_SECURE_FORMAT = 5
-"""What such an SQLite makes of the index; older ones cannot read it."""
+_FORMAT = 4
+"""What SQLite before that can read; newer ones make another of it."""
 TOKENIZER = 'tokenize="unicode61 remove_diacritics 2"'
 PREFIXES = (3, 5)
 """Letters of a word's beginning that have a list of their own."""
@@ -61,14 +68,12 @@ _CREATE = (
 )
 _ADD = "INSERT INTO search (rowid, text, traits) VALUES (?, ?, ?)"
 _REMOVE = "INSERT INTO search (search, rowid, text, traits) VALUES ('delete', ?, ?, ?)"
-_MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
-_PAGES = 64
-"""Pages of the index that one step of a purge writes anew: sends wait no longer than that takes."""
-LEVELS_MAX = 1_000
-"""Levels of the index above which it is made anew as a whole, at the next purge. Before 3.42 each
-merge of all leaves two levels more, most of them empty; with 2,000 FTS5 takes it for malformed."""
+_SECURE = "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)"
 _EXISTS = "SELECT 1 FROM sqlite_master WHERE name = 'search_data'"
-_STRUCTURE = "SELECT block FROM search_data WHERE id = 10"
+_SHADOWS = ("search_data", "search_idx", "search_config")
+"""Tables in which FTS5 keeps the index."""
+_SOME = "SELECT id FROM search_data LIMIT 500"
+"""Pages that one step of forsaking an index takes away."""
 _SEQS = Prepared(
     text(
         "SELECT rowid & :mask FROM search WHERE search MATCH :query"
@@ -76,8 +81,11 @@ _SEQS = Prepared(
     )
 )
 _WORDS = "SELECT term, doc, col, offset FROM search_words"
-_SUM = (1 << 63) - 1
 _UNPURGED = "search_unpurged"
+_REACH = "search_reach"
+_ALL = (1 << 63) - 1
+_VALUE = Prepared(select(meta.c.value).where(meta.c.key == bindparam("name")))
+_REMOVE_VALUE = delete(meta).where(meta.c.key == bindparam("name"))
 _LINK = re.compile(r"\bhttps?://\S", re.IGNORECASE)
 _FILL_BATCH = 1_000
 _MESSAGES = text("""
@@ -100,43 +108,98 @@ def _is_secure() -> bool:
 
 
 def create(connection: Connection) -> None:
-    """Create an empty index."""
+    """Create an empty index, as this SQLite does best."""
     for statement in _CREATE:
         connection.exec_driver_sql(statement)
+    if _is_secure():
+        connection.exec_driver_sql(_SECURE)
 
 
 def rebuild(connection: Connection) -> None:
-    """Index the log as it is now, a batch at a time; what was indexed before is forgotten."""
-    _empty(connection)
+    """Index the log as it is now, all at once; what was indexed before is forgotten."""
+    forsake(connection)
+    _renew(connection)
+    for entries in _entries(connection):
+        connection.exec_driver_sql(_ADD, entries)
+    _forget(connection, _REACH)
+
+
+def forsake(connection: Connection) -> bool:
+    """Give up what is indexed: `mend` is to make it anew, and until then it is not looked at.
+
+    Returns False if nothing was indexed since the last time.
+    """
+    if _reach(connection) == 0:
+        return False
+    _remember(connection, _REACH, 0)
+    return True
+
+
+def is_whole(connection: Connection) -> bool:
+    """Whether all messages can be found."""
+    return _reach(connection) == _ALL
+
+
+def mend(connection: Connection) -> bool:
+    """Make a part of a forsaken index; return whether it is whole.
+
+    Each step is to be a transaction of its own.
+    """
+    reach = _reach(connection)
+    if reach == _ALL:
+        return True
+    if reach == 0:
+        if connection.exec_driver_sql(_SOME).first():
+            connection.exec_driver_sql(f"DELETE FROM search_data WHERE id IN ({_SOME})")  # noqa: S608  ours
+            return False
+        _renew(connection)
+    entries = next(_entries(connection, reach), None)
+    if entries is None:
+        _forget(connection, _REACH)
+        return True
+    connection.exec_driver_sql(_ADD, entries)
+    _remember(connection, _REACH, entries[-1][0])
+    return False
+
+
+def _reach(connection: Connection) -> int:
+    """Return the last place that is indexed; 0: what is in the index is not to be looked at."""
+    found = _VALUE.scalar(connection, name=_REACH)
+    return _ALL if found is None else int(found)
+
+
+def _renew(connection: Connection) -> None:
+    """Put an empty index in the place of one that may be malformed: FTS5 could not drop that."""
+    if connection.exec_driver_sql(_EXISTS).scalar():
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+            memory.execute(_CREATE[0])
+            for name in _SHADOWS:
+                rows = memory.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608  see above
+                connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608
+                if rows:
+                    connection.exec_driver_sql(f"INSERT INTO {name} VALUES (?, ?)", rows)  # noqa: S608
     for name in ("search_words", "search"):
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
     create(connection)
-    for entries in _entries(connection):
-        connection.exec_driver_sql(_ADD, entries)
+    purged(connection)
 
 
-def _empty(connection: Connection) -> None:
-    """Make the index an empty one, also one that is malformed: FTS5 could not even drop that."""
-    if not connection.exec_driver_sql(_EXISTS).scalar():
-        return
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
-        memory.execute(_CREATE[0])
-        rows = memory.execute("SELECT id, block FROM search_data").fetchall()
-    for table in ("search_idx", "search_data"):
-        connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608  the names are FTS5's
-    connection.exec_driver_sql("INSERT INTO search_data VALUES (?, ?)", rows)
-
-
-def _entries(connection: Connection) -> Iterator[list[tuple[int, str, str]]]:
-    """Yield what the index should hold, in the order of places, a batch at a time."""
-    at = {"channel": 0, "number": 0, "count": _FILL_BATCH}
+def _entries(connection: Connection, after: int = 0) -> Iterator[list[tuple[int, str, str]]]:
+    """Yield what the index should hold beyond a place, in their order, a batch at a time."""
+    at = {"channel": after >> SEQ_BITS, "number": after & _SEQ, "count": _FILL_BATCH}
     while rows := connection.execute(_MESSAGES, at).all():
         yield [_entry(*row) for row in rows]
         at |= {"channel": rows[-1].channel_id, "number": rows[-1].seq}
 
 
 def wrong_channels(connection: Connection) -> set[int]:
-    """Return the ids of channels whose messages are indexed otherwise than they are written."""
+    """Return the ids of channels whose messages are indexed otherwise than they are written.
+
+    As far as the index reaches; what is still to come is not wrong.
+    """
+    reach = _reach(connection)
+    if reach == 0:
+        return set()
     indexed: Counter[int] = Counter()
     _sum_up(indexed, connection.exec_driver_sql(_WORDS))
     written: Counter[int] = Counter()
@@ -144,7 +207,7 @@ def wrong_channels(connection: Connection) -> set[int]:
         for statement in _CREATE:
             memory.execute(statement).close()
         for entries in _entries(connection):
-            memory.executemany(_ADD, entries).close()
+            memory.executemany(_ADD, [each for each in entries if each[0] <= reach]).close()
             _sum_up(written, memory.execute(_WORDS))
             memory.execute("INSERT INTO search (search) VALUES ('delete-all')").close()
     return {each for each in indexed | written if indexed[each] != written[each]}
@@ -153,21 +216,28 @@ def wrong_channels(connection: Connection) -> set[int]:
 def _sum_up(sums: Counter[int], words: Iterable[Sequence[Any]]) -> None:
     """Add a number for each word at its place; few sums stand for any number of words."""
     for word in words:
-        sums[word[1] >> SEQ_BITS] += hash(tuple(word)) & _SUM
+        sums[word[1] >> SEQ_BITS] += hash(tuple(word)) & _ALL
 
 
 def prepare(connection: Connection) -> None:
-    """Make the index fit for this SQLite, which may be older or newer than the last one."""
+    """Make the index fit for this SQLite, which may be older or newer than the last one.
+
+    What it cannot read is forsaken.
+    """
+    if _reach(connection) == 0:
+        return
     rows = connection.exec_driver_sql("SELECT k, v FROM search_config")
     settings = {row.k: row.v for row in rows}
-    if _is_secure():
-        if not settings.get("secure-delete"):
-            connection.exec_driver_sql(
-                "INSERT INTO search(search, rank) VALUES('secure-delete', 1)"
-            )
-    elif settings["version"] == _SECURE_FORMAT:
-        connection.exec_driver_sql("UPDATE search_config SET v = 4 WHERE k = 'version'")
-        rebuild(connection)
+    if not _is_secure():
+        if settings.get("version") != _FORMAT:
+            forsake(connection)
+    elif not settings.get("secure-delete"):
+        try:
+            connection.exec_driver_sql(_SECURE)
+        except DBAPIError as exc:
+            if not sqlite.is_of_index(exc.orig):
+                raise
+            forsake(connection)
 
 
 @event.listens_for(metadata, "after_create")
@@ -199,6 +269,7 @@ class Changes:
     def __init__(self) -> None:
         self._added: dict[int, tuple[int, str, str]] = {}
         self._removed: list[tuple[int, str, str]] = []
+        self._reach: int | None = None
 
     def add(self, channel_id: int, seq: int, author_id: int, body: str) -> None:
         """Have a message found by its text."""
@@ -212,13 +283,19 @@ class Changes:
             self._removed.append(entry)
 
     def write(self, connection: Connection) -> None:
-        """Change the index, in the transaction of `connection`."""
-        if self._removed:
-            run_many(connection, _REMOVE, sorted(self._removed))
+        """Change the index, as far as it reaches, in the transaction of `connection`."""
+        if self._reach is None:
+            self._reach = _reach(connection)
+        added, removed = sorted(self._added.values()), sorted(self._removed)
+        if self._reach != _ALL:
+            added = [each for each in added if each[0] <= self._reach]
+            removed = [each for each in removed if each[0] <= self._reach]
+        if removed:
+            run_many(connection, _REMOVE, removed)
             if not _is_secure():
-                _remember(connection)
-        if self._added:
-            run_many(connection, _ADD, sorted(self._added.values()))
+                _remember(connection, _UNPURGED, 1)
+        if added:
+            run_many(connection, _ADD, added)
         self.clear()
 
     def clear(self) -> None:
@@ -226,50 +303,35 @@ class Changes:
         self._added.clear()
         self._removed.clear()
 
+    def forget(self) -> None:
+        """Forget also how far the index reaches: it was forsaken or mended, or that undone."""
+        self.clear()
+        self._reach = None
+
 
 # Taking off the disk
 
 
-def _remember(connection: Connection) -> None:
-    purged(connection)
-    connection.execute(insert(meta), {"key": _UNPURGED, "value": "1"})
-
-
 def is_purged(connection: Connection) -> bool:
     """Whether nothing that was taken out of the index is left in it."""
-    return connection.scalar(select(meta.c.key).where(meta.c.key == _UNPURGED)) is None
-
-
-def purge(connection: Connection, *, is_first: bool) -> bool:
-    """Write a part of the index anew, without what was taken out; return whether that was all.
-
-    Each step is to be a transaction of its own. `is_first`: of the steps that end with True; what
-    is taken out between them needs another round.
-    """
-    if is_first and _levels(connection) > LEVELS_MAX:
-        rebuild(connection)
-        return True
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    before = driver.total_changes
-    connection.exec_driver_sql(_MERGE, (-_PAGES if is_first else _PAGES,))
-    return driver.total_changes - before < 2
-
-
-def _levels(connection: Connection) -> int:
-    """Return how many levels the index has: the first number after a cookie of four bytes."""
-    structure: bytes = connection.exec_driver_sql(_STRUCTURE).scalar_one()
-    levels = 0
-    for byte in structure[4:]:
-        levels = levels << 7 | byte & 0x7F
-        if byte < 0x80:
-            break
-    return levels
+    return _VALUE.scalar(connection, name=_UNPURGED) is None
 
 
 def purged(connection: Connection) -> None:
     """Note that nothing is left."""
-    connection.execute(delete(meta).where(meta.c.key == bindparam("name")), {"name": _UNPURGED})
+    _forget(connection, _UNPURGED)
+
+
+# What is remembered
+
+
+def _remember(connection: Connection, name: str, value: int) -> None:
+    _forget(connection, name)
+    connection.execute(insert(meta), {"key": name, "value": str(value)})
+
+
+def _forget(connection: Connection, name: str) -> None:
+    connection.execute(_REMOVE_VALUE, {"name": name})
 
 
 # Finding

@@ -118,6 +118,7 @@ class Ledger:
         self._arrivals.forget()
         self._next_body = 0
         self._clear()
+        self.index.forget()
 
     # People, channels and members
 

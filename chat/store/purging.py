@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from chat.store import fulltext, sqlite
+from chat.store import fulltext, merging, sqlite
 
 __all__ = ["PURGE_AFTER", "Purge"]
 
@@ -25,10 +25,14 @@ class Purge:
 
     Args:
         connect: returns the writer's connection, outside of a transaction.
+        failed: is told why a step failed; it will be tried again.
     """
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], failed: Callable[[DBAPIError], object]
+    ) -> None:
         self._connect = connect
+        self._failed = failed
         self.at: float | None = 0.0  # what a crash left is removed at once
         """When a step is due, by the monotonic clock; None: there is nothing to remove."""
         self._is_under_way = False
@@ -45,8 +49,9 @@ class Purge:
         try:
             connection = self._connect()
             is_done = self._clean_index(connection) and sqlite.truncate_wal(connection)
-        except DBAPIError:
+        except DBAPIError as exc:
             is_done, self._is_under_way = False, False
+            self._failed(exc)
         wait = 0.0 if self._is_under_way else PURGE_RETRY
         self.at = None if is_done else time.monotonic() + wait
 
@@ -56,11 +61,17 @@ class Purge:
         if is_first:
             sqlite.truncate_wal(connection)  # the texts need not wait for their words
         with connection.begin():
+            if not fulltext.is_whole(connection):
+                return False  # it is mended first
             if is_first and fulltext.is_purged(connection):
                 return True
+            has_dropped = is_first and merging.drop_levels(connection)
+        if has_dropped:
+            connection.invalidate()
+        with connection.begin():
             if is_first:
                 self._is_under_way, self._is_late = True, False
-            if not fulltext.purge(connection, is_first=is_first):
+            if not merging.merge(connection, is_first=is_first):
                 return False
             self._is_under_way = False
             if self._is_late:

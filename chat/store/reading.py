@@ -272,7 +272,7 @@ class Reader:
         """Return a page of what `user` may read and looks for, in one channel or in all of theirs.
 
         Raises:
-            CommandError: no_such_channel, not_a_member.
+            CommandError: no_such_channel, not_a_member, unavailable.
         """
         if channel is None:
             rooms = rooms_of(self._connection, user)

@@ -27,7 +27,6 @@ def reindex(url: str) -> Holdings:
     try:
         with writer.begin() as connection:
             fulltext.rebuild(connection)
-            fulltext.prepare(connection)
             held = holdings(connection)
         with writer.connect() as connection:
             sqlite.truncate_wal(connection)  # what was in the former index leaves the disk

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, select, text
 
 from chat.core.query import Term
+from chat.errors import CommandError, ErrorCode
 from chat.store import fulltext
 from chat.store.matching import Matcher
 from chat.store.ops import ChannelState, User
@@ -24,10 +25,11 @@ from chat.store.prepared import Among, Prepared
 from chat.store.schema import bodies, channels, events, members, users
 from chat.store.snippets import Marks, snippet
 
-__all__ = ["Found", "FoundMessage", "Room", "Wanted", "rooms_of", "search"]
+__all__ = ["Found", "FoundMessage", "Room", "Wanted", "index_unavailable", "rooms_of", "search"]
 
 BUDGET = 0.1
 """Seconds of a processor that one page may take; whoever asks for the next one goes on."""
+MENDING = "the server is making what it searches anew; nothing is lost, search again in a moment"
 _FIRST, _MOST = 5, 40
 """Hits that are read of a channel at first, for there may be many; then twice as many, up to."""
 _NUMBERS = 100
@@ -132,6 +134,11 @@ class _Hit:
     marks: Marks
 
 
+def index_unavailable() -> CommandError:
+    """Return the refusal of a search that the index cannot answer now."""
+    return CommandError(ErrorCode.UNAVAILABLE, MENDING, retry_after=1.0)
+
+
 def rooms_of(connection: Connection, user: User) -> list[Room]:
     """Return the channels a person is in: all that they may search."""
     rows = _ROOMS.all(connection, user=user.id)
@@ -144,7 +151,12 @@ def search(
     """Return the newest hits in `rooms`, all of which the reader may read.
 
     Fewer than wanted, or none, if it takes longer than `BUDGET`; then there are `positions`.
+
+    Raises:
+        CommandError: unavailable, while the index is made anew.
     """
+    if not fulltext.is_whole(connection):
+        raise index_unavailable()
     with Matcher(wanted.terms, author_id, wanted.with_link) as matcher:
         if matcher.is_empty:
             return Found((), None)

@@ -8,6 +8,7 @@ statements as it runs.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "copy_still",
     "damages",
     "examine",
+    "is_of_index",
     "mark_as_ours",
     "path_of",
     "readers_engine",
@@ -61,6 +63,8 @@ _WRITER = (
 _READER = (*_COMMON, "query_only=ON", "temp_store=MEMORY", "cache_size=-8192")
 # What a check sorts are numbers, never texts; there may be more of them than memory.
 _CHECKER = (*_COMMON, "query_only=ON", "temp_store=FILE", "cache_size=-32768")
+# The words of SQLite 3.44 and later, and of all where the index cannot even be opened.
+_OF_INDEX = re.compile("fts5|vtable constructor failed: search", re.IGNORECASE)
 DAMAGES_MAX = 100
 """Faults of a file that are told; one broken page can cause thousands."""
 
@@ -245,13 +249,23 @@ def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
         return None
     if application_id != APPLICATION_ID or "alembic_version" not in tables:
         raise _not_ours(path)
-    ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
-    if verdict != "ok":
+    if verdict := _verdict(connection):
         raise _unreadable(path, verdict)
     revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     if len(revisions) != 1:
         raise _unreadable(path, "its schema's version is missing")
     return str(revisions[0][0])
+
+
+def _verdict(connection: sqlite3.Connection) -> str | None:
+    """Return what is wrong with the file; the full-text index, which comes last, can be mended."""
+    try:
+        ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.Error as exc:
+        if is_of_index(exc):
+            return None
+        raise
+    return None if verdict == "ok" or _OF_INDEX.search(verdict) else verdict
 
 
 def _not_ours(path: Path) -> StartupError:
@@ -268,6 +282,12 @@ def _unreadable(path: Path, reason: object) -> StartupError:
 def reason_of(error: DBAPIError) -> str:
     """Return in a few words why a statement failed: `database or disk is full`."""
     return " ".join(str(error.orig).split())
+
+
+def is_of_index(error: BaseException | None) -> bool:
+    """Whether an error says that the full-text index is damaged, and not the file around it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_CORRUPT_VTAB or _OF_INDEX.search(str(error)) is not None
 
 
 def check_is_writable(path: Path) -> None:

@@ -17,6 +17,7 @@ from chat.store.opening import READERS, SEARCHERS, Database, open_database, open
 from chat.store.ops import Pending
 from chat.store.reading import Reader
 from chat.store.schema import tokens, users
+from chat.store.searching import index_unavailable
 from chat.store.writer import CLOSED, Batch, Writer
 from chat.text import fold
 
@@ -95,7 +96,7 @@ class Store:
         """Run `query` on a snapshot, in a thread of its own.
 
         The future's errors are those of `query`, and `StoreUnavailable` if the database cannot be
-        read, or the store is closed.
+        read, or the store is closed. A damaged full-text index is mended.
         """
         return self._submit(self._readers, query)
 
@@ -123,10 +124,14 @@ class Store:
         self._database.close()
 
     def _read(self, query: Callable[[Reader], T]) -> T:
+        since = time.monotonic()
         try:
             with self._database.readers.begin() as connection:
                 return query(Reader(connection, self._limits))
         except DBAPIError as exc:
+            if sqlite.is_of_index(exc.orig):
+                self._writer.doubt_index(exc, since)
+                raise index_unavailable() from exc
             raise StoreUnavailable(f"the log cannot be read: {sqlite.reason_of(exc)}") from exc
 
 

@@ -1,7 +1,8 @@
 """The one thread that writes: a queue, group commit, and care for the write-ahead log.
 
 What arrives while a commit runs goes into the next one. Between commits the thread takes what was
-erased off the disk (see `purging`), and after a failure tries by itself whether the disk is back.
+erased off the disk (see `purging`), makes a damaged full-text index anew (see `mending`), and after
+a failure tries by itself whether the disk is back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -23,6 +25,7 @@ from chat.store.appending import append
 from chat.store.ledger import Ledger
 from chat.store.marking import mark_read
 from chat.store.membership import join, leave, sign_in
+from chat.store.mending import Mending
 from chat.store.ops import (
     Append,
     JoinChannel,
@@ -72,6 +75,14 @@ _PROBE = "probe"
 _INTERNAL = "the server made a mistake here and wrote it to its log; nothing was stored"
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """See `Writer.doubt_index`."""
+
+    error: DBAPIError
+    since: float
+
+
 class Writer:
     """See the module, and `Store` for the contract of `submit` and `committed`."""
 
@@ -88,11 +99,12 @@ class Writer:
         self._ledger = Ledger(limits, clock_ms)
         self._committed = committed
         self._connection: Connection | None = None
-        self._queue: SimpleQueue[Pending | None] = SimpleQueue()
+        self._queue: SimpleQueue[Pending | _Doubt | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._is_closed = False
         self._untainted = 0
-        self._purge = Purge(self._connect)
+        self._mending = Mending(self._connect, self._ledger.index)
+        self._purge = Purge(self._connect, self._mending.forsake)
         self._probe_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -107,6 +119,13 @@ class Writer:
             if self._is_closed:
                 raise StoreUnavailable(CLOSED)
             self._queue.put(pending)
+
+    def doubt_index(self, error: DBAPIError, since: float) -> None:
+        """Have the full-text index mended if need be: a reading failed that began at `since`.
+
+        By the monotonic clock.
+        """
+        self._queue.put(_Doubt(error, since))
 
     def close(self) -> None:
         """Commit what is queued, and end the thread; idempotent."""
@@ -129,16 +148,20 @@ class Writer:
 
     def _take(self) -> tuple[list[Pending], bool]:
         """Wait for operations, or until there is housework; return them, and whether to end."""
-        moments = [at for at in (self._purge.at, self._probe_at) if at is not None]
+        due = (self._purge.at, self._mending.at, self._probe_at)
+        moments = [at for at in due if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         batch: list[Pending] = []
         try:
-            pending = self._queue.get(timeout=timeout)
-            while pending is not None:
-                batch.append(pending)
+            queued = self._queue.get(timeout=timeout)
+            while queued is not None:
+                if isinstance(queued, Pending):
+                    batch.append(queued)
+                else:
+                    self._mending.doubted(queued.error, queued.since)
                 if len(batch) == BATCH_MAX:
                     return batch, False
-                pending = self._queue.get_nowait()
+                queued = self._queue.get_nowait()
         except Empty:
             return batch, False
         return batch, True
@@ -158,6 +181,8 @@ class Writer:
         except Exception as exc:
             self._ledger.forget()
             self._drop_connection()
+            if isinstance(exc, DBAPIError) and self._mending.forsake(exc):
+                return self._commit(batch)
             if _meets_all(exc):
                 return self._unavailable(batch, decided, exc)
             if len(batch) == 1:
@@ -210,6 +235,8 @@ class Writer:
         now = time.monotonic()
         if self._purge.at is not None and now >= self._purge.at:
             self._purge.step()
+        if self._mending.at is not None and now >= self._mending.at:
+            self._mending.step()
         if self._probe_at is not None and now >= self._probe_at:
             self._probe_at = now + PROBE_EVERY
             self._probe()
@@ -245,6 +272,8 @@ class Writer:
         deadline = time.monotonic() + CLOSE_PATIENCE
         self._purge.step()
         while (at := self._purge.at) is not None and (now := time.monotonic()) < deadline:
+            if self._mending.at is not None:
+                break  # the index cannot be purged before it is whole, and that the next start does
             time.sleep(max(0.0, min(at - now, CLOSE_RETRY)))
             self._purge.step()
         self._drop_connection()

@@ -16,6 +16,7 @@ from chat.store import fulltext, searching
 from chat.store.ops import Append, Appended, User
 from chat.store.reading import Reader
 from chat.store.searching import Found, Wanted
+from tests.serving import eventually
 from tests.store.opened import OpenStore, delete, edit, message, topic
 
 
@@ -338,6 +339,10 @@ def everything(reader: Reader) -> Iterable[int]:
     return fulltext.wrong_channels(reader._connection)
 
 
+def fulltext_is_whole(reader: Reader) -> bool:
+    return fulltext.is_whole(reader._connection)
+
+
 class TestIndexing:
     def test_a_database_without_an_index_gets_one(
         self, store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
@@ -364,7 +369,9 @@ class TestIndexing:
             connection.exec_driver_sql("UPDATE search_config SET v = 5 WHERE k = 'version'")
         store.store.close()
         monkeypatch.setattr(fulltext, "_SECURE_SINCE", (99,))
-        assert in_all(open_store(), alice, "word") == [seq]
+        again = open_store()
+        eventually(lambda: again.read(fulltext_is_whole), "the index is whole")
+        assert in_all(again, alice, "word") == [seq]
 
     def test_what_disagrees_with_the_log_is_noticed(self, store: OpenStore, alice: User) -> None:
         store.send(alice, "word")
