@@ -27,6 +27,9 @@ _PATIENCE = 10.0
 def sequence(way: Way, call: Call) -> str:
     """Return what calls on the terminal; within tmux it is handed through to the terminal outside.
 
+    tmux hands nothing on from a window that does not show, or where it was not allowed to: there
+    the bell marks the window.
+
     A semicolon would separate fields: some terminals draw progress bars by such.
     """
     title, text = (printable_line(each).replace(";", ",") for each in (call.title, call.text))
@@ -75,4 +78,4 @@ def _through(osc: str) -> str:
     if not os.environ.get("TMUX"):
         return osc
     doubled = osc.replace("\x1b", "\x1b\x1b")
-    return f"\x1bPtmux;{doubled}\x1b\\"
+    return f"\x1bPtmux;{doubled}\x1b\\{BELL}"

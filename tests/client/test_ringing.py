@@ -30,9 +30,9 @@ def test_what_reaches_the_terminal(
     assert sequence(way, CALL) == expected
 
 
-def test_tmux_hands_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tmux_hands_it_on_and_marks_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMUX", "/tmp/socket,1,0")
-    assert sequence("osc9", Call("a", "b")) == "\x1bPtmux;\x1b\x1b]9;a: b\x07\x1b\\"
+    assert sequence("osc9", Call("a", "b")) == "\x1bPtmux;\x1b\x1b]9;a: b\x07\x1b\\\x07"
     assert sequence("bell", Call("a", "b")) == "\x07"
 
 

@@ -208,7 +208,8 @@ class Voice:
         for spot, unread in found.items():
             name = printable_line(self._seats.name_of(spot))
             self._say(
-                f"{each.message.author} in {name}: {printable_line(each.message.text)}"
+                f"{each.message.seq}. {each.message.author} in {name}: "
+                f"{printable_line(each.message.text)}"
                 for each in unread.waiting
             )
 
@@ -217,7 +218,8 @@ class Voice:
         if not finding.query:
             raise Refused("Write what to look for: /search WORDS.")
         self._say(
-            f"{hit.author} in {printable_line(hit.channel)}, {local_time(hit.ts):%d %b %Y %H:%M}: "
+            f"{hit.seq}. {hit.author} in {printable_line(hit.channel)}, "
+            f"{local_time(hit.ts):%d %b %Y %H:%M}: "
             f"{printable_line(hit.snippet)}"
             for hit in reversed(finding.hits)
         )
@@ -232,9 +234,9 @@ class Voice:
         """Run something that waits, beside everything else."""
         self._beside(work)
 
-    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
-        """Say a list; what it lists is entered by its name."""
-        self._say([f"{title}:"])
+    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
+        """Say a list, and what command chooses a row."""
+        self._say([f"{title}. {command}:"])
 
         def add(rows: Iterable[Choice]) -> None:
             self._say(f"{printable_line(row.label)}, {printable_line(row.note)}" for row in rows)

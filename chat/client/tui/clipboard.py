@@ -1,4 +1,4 @@
-"""The system's clipboard, by the programs that systems have for it.
+"""The system's clipboard, by the programs that systems have for it: the first that does it.
 
 A terminal that knows OSC 52 is told of a copy as well, near or far; many do not know it, or were
 told not to listen. tmux listens to its own program whatever it was told about OSC 52.
@@ -12,7 +12,6 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import NamedTuple
 
 __all__ = ["Program", "keep", "programs", "sequence"]
@@ -43,14 +42,14 @@ def programs(
     variables: Mapping[str, str] = os.environ,
     find: Callable[[str], str | None] = shutil.which,
 ) -> list[Program]:
-    """Return what keeps a copy here: the first of the system's own that is there, and tmux."""
+    """Return what may keep a copy here, in the order in which it is to be tried; tmux is last."""
 
     def is_there(program: Program) -> bool:
         wanted = not program.variable or bool(variables.get(program.variable))
         return wanted and find(program.words[0]) is not None
 
     system = (_WINDOWS,) if sys.platform == "win32" else _SYSTEM
-    return [*islice(filter(is_there, system), 1), *filter(is_there, (_TMUX,))]
+    return list(filter(is_there, (*system, _TMUX)))
 
 
 def sequence(text: str) -> str:
@@ -59,19 +58,28 @@ def sequence(text: str) -> str:
 
 
 def keep(text: str) -> bool:
-    """Put a text into the clipboard; it may take a moment. False: no program did."""
+    """Put a text into the clipboard; it may take a moment. False: no program did.
+
+    One that is there may fail, as `wl-copy` does where no compositor answers: then it is the next
+    one's turn. What tmux keeps is its own, and is kept in any case.
+    """
     done = False
     for program in programs():
-        try:
-            code = subprocess.run(  # noqa: S603  the words are ours
-                program.words,
-                input=text.encode(program.encoding, "replace"),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=_PATIENCE,
-                check=False,
-            ).returncode
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        done = done or code == 0
+        if not done or program is _TMUX:
+            done = _gives(program, text) or done
     return done
+
+
+def _gives(program: Program, text: str) -> bool:
+    try:
+        code = subprocess.run(  # noqa: S603  the words are ours
+            program.words,
+            input=text.encode(program.encoding, "replace"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_PATIENCE,
+            check=False,
+        ).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return code == 0

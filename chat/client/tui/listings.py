@@ -22,7 +22,7 @@ _PAGES_MAX = 50
 
 def list_channels(conversation: Conversation) -> None:
     """Show all channels there are; choosing one enters it."""
-    add = conversation.view.list_rows("All channels", conversation.join)
+    add = conversation.view.list_rows("All channels", conversation.join, "/join NAME enters one")
 
     def take(page: ChannelList) -> str | None:
         add(_channel(listing) for listing in page.channels)
@@ -33,7 +33,9 @@ def list_channels(conversation: Conversation) -> None:
 
 def list_members(conversation: Conversation, channel: str) -> None:
     """Show who is in a channel; choosing somebody opens the direct channel."""
-    add = conversation.view.list_rows(f"Members of {channel}", conversation.write_to)
+    add = conversation.view.list_rows(
+        f"Members of {channel}", conversation.write_to, "/msg NAME TEXT writes to one"
+    )
 
     def take(page: Members) -> str | None:
         add(_member(each) for each in page.members)
@@ -51,7 +53,8 @@ def list_pins(conversation: Conversation, channel: str) -> None:
     async def work() -> None:
         page = await answer(conversation.core.pins(channel))
         if page.items:
-            conversation.view.list_rows("Pinned", go)(map(_pin, reversed(page.items)))
+            add = conversation.view.list_rows("Pinned", go, "/unpin NUMBER takes a pin away")
+            add(map(_pin, reversed(page.items)))
         else:
             conversation.view.say("Nothing is pinned here.")
 
@@ -87,4 +90,4 @@ def _member(member: Member) -> Choice:
 
 def _pin(item: Item) -> Choice:
     when = local_time(item.ts)
-    return Choice(str(item.seq), f"{item.author}, {when:%d %b %H:%M}", item.text or "")
+    return Choice(str(item.seq), f"{item.seq}. {item.author}, {when:%d %b %H:%M}", item.text or "")

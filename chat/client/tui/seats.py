@@ -173,7 +173,7 @@ class Seats:
             for each in self
         ]
         add = self.front.conversation.view.list_rows(
-            "Servers", lambda key: self.open(Spot(int(key), ""))
+            "Servers", lambda key: self.open(Spot(int(key), "")), "/server NAME goes to one"
         )
         add(rows)
 

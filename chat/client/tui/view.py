@@ -97,8 +97,11 @@ class View(Protocol):
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
 
-    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
-        """Open a list to choose from; return what adds rows to it."""
+    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
+        """Open a list to choose from; return what adds rows to it.
+
+        `command` says how a row is chosen where there are only lines.
+        """
 
 
 class ThreadView(Protocol):

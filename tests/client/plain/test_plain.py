@@ -57,7 +57,7 @@ async def test_what_a_search_finds_is_said(plain: RawTerminal, server: ChatServe
         await alice.say("where is the wombat?")
         plain.send(b"/search wombat in:general\n")
         plain.wait(lambda: b"1 found." in plain.output, "what was found")
-        assert re.search(rb"alice in #general, \d+ .*: where is the wombat\?", plain.output)
+        assert re.search(rb"\d+\. alice in #general, \d+ .*: where is the wombat\?", plain.output)
         plain.send(b"/search wombat before:never\n")
         plain.wait(lambda: b"before:" in plain.output.rpartition(b"1 found.")[2], "what is wrong")
 

@@ -39,6 +39,8 @@ async def test_lines_of_the_server_behind_bear_its_name(
             hears("Work: bob in #general: stand-up")
 
             tea.kill()
+            terminal.send(b"/server\n")
+            hears("Servers. /server NAME goes to one:")
             terminal.send(b"/server work\n")
             hears("You are in #general on Work. 1 unread.")
             terminal.wait(lambda: b"\nTea: Not connected" in terminal.output, "it is down")

@@ -324,7 +324,7 @@ class FakeView:
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         self.beside.append(work)
 
-    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
+    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
         self.done.append(("list_rows", title))
         return self.rows.extend
 

@@ -176,7 +176,7 @@ class ScreenView:
         """Run something that waits, beside everything else."""
         self._screen.run_worker(work)
 
-    def list_rows(self, title: str, then: Callable[[str], None]) -> AddRows:
+    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
         """Open a list to choose from; it fills as the server answers."""
         return pick(self._screen, title, [], then).add
 
