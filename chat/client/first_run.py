@@ -57,12 +57,15 @@ def introduced(settings: S) -> S:
     known = remembered(settings)
     if known.name:
         return known
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if is_terminal:
+        _tell("Welcome. A name belongs to whoever used it first; --demo plays without a server.\n")
     name = _ask_name()
     url = known.url
     if url == ClientSettings.model_fields["url"].default and "url" not in settings.model_fields_set:
         url = _ask_url(url)
         Places(settings.data).servers.choose(url)
-    if sys.stdin.isatty() and sys.stdout.isatty() and not settings.plain:
+    if is_terminal and not settings.plain:
         _show_keys(settings)
     return known.model_copy(update={"name": name, "url": url})
 
@@ -95,12 +98,13 @@ def _show_keys(settings: ClientSettings) -> None:
     from chat.client.tui.app import key_rows
     from chat.client.tui.keys import key_label
 
+    _tell("\nThree keys to know:")
     rows = {row.id: row for row in key_rows(settings.keys)}
     for action in ("help", "channel.switch", "quit"):
         row = rows[action]
         _tell(f"  {key_label(row.keys[0]):<8}{row.help}")
     try:
-        input("Enter begins. ")
+        input("\nEnter begins. ")
     except EOFError:
         return
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config import config_file, load
-from chat.client.first_run import introduced, remembered, with_kept
-from chat.client.places import Places
+from chat.client.config import load
+from chat.client.first_run import introduced, remembered
 from chat.errors import StartupError
 from tests.serving import ChatServer
 from tests.terminal.raw import RawTerminal
@@ -65,40 +64,33 @@ def terminal(tmp_path: Path) -> Iterator[RawTerminal]:
 
 
 def test_on_a_terminal_it_leads_to_the_screens(terminal: RawTerminal, server: ChatServer) -> None:
-    terminal.wait(lambda: b"Your name: " in terminal.output, "the name")
-    terminal.send(b"alice\n")
-    terminal.wait(lambda: b"Server [" in terminal.output, "the server")
-    terminal.send(f"{server.url}\n".encode())
-    terminal.wait(lambda: b"Enter begins." in terminal.output, "three keys")
-    for key in (b"F1", b"Ctrl+K", b"Ctrl+Q"):
-        assert key in terminal.output
+    def answer(question: bytes, text: str) -> None:
+        terminal.wait(lambda: question in terminal.output, question.decode())
+        terminal.send(f"{text}\n".encode())
+
+    answer(b"Your name: ", "a b")
+    answer(b"empty.\r\nYour name: ", "alice")
+    answer(b"]: ", server.url)
+    terminal.wait(lambda: b"Enter begins. " in terminal.output, "three keys")
+    assert (
+        terminal.output.decode().replace("\r\n", "\n")
+        == f"""\
+Welcome. A name belongs to whoever used it first; --demo plays without a server.
+
+Your name: a b
+A name must be ASCII letters, digits, '_', '-' or '.', and not empty.
+Your name: alice
+Server [{DEFAULT}]: {server.url}
+
+Three keys to know:
+  F1      help: keys and commands
+  Ctrl+K  go to a channel or a person, or run a command
+  Ctrl+Q  leave the program
+
+Enter begins. """
+    )
     terminal.send(b"\n")
     terminal.wait(lambda: b"general" in terminal.output, "the screens")
     terminal.send(b"/quit\r")
     terminal.wait(lambda: terminal.process.poll() is not None, "it ends")
     assert terminal.process.returncode == 0
-
-
-def test_what_was_added_in_the_client_is_there_the_next_time(tmp_path: Path) -> None:
-    known = Places(tmp_path).servers
-    known.choose("ws://first")
-    known.remember_name("alice")
-    known.add("ws://work", "walter")
-    settings = with_kept(introduced(load({"data": tmp_path})))
-    each = [(one.url, one.name) for one in settings.for_each_server()]
-    assert each == [("ws://first", "alice"), ("ws://work", "walter")]
-
-    assert known.remove("ws://first", "alice"), "the next one is the first from now on"
-    assert (known.chosen_url, known.last_name, known.further) == ("ws://work", "walter", ())
-    assert not known.remove("ws://elsewhere", "alice")
-
-
-def test_who_names_servers_in_the_file_is_not_asked_for_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers(monkeypatch)
-    config_file().parent.mkdir(parents=True, exist_ok=True)
-    tea = '[[servers]]\nurl = "ws://tea"\nname = "me"\n'
-    config_file().write_text(tea + '[[servers]]\nurl = "ws://work"\n')
-    each = introduced(load({"data": tmp_path})).for_each_server()
-    assert [(one.url, one.name) for one in each] == [("ws://tea", "me"), ("ws://work", "me")]
