@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -23,6 +24,8 @@ __all__ = ["Door", "Network", "Refusal", "network", "source_of"]
 
 Network = IPv4Network | IPv6Network
 
+REMEMBERED = 4_096
+"""Addresses that are known without parsing them."""
 SOURCES_MAX = 65_536
 """Sources whose pace is remembered; the one that was silent longest is forgotten for a new one."""
 TOLD_MAX = 8
@@ -46,12 +49,15 @@ def network(text: str) -> Network:
     return ip_network(text, strict=False)
 
 
+# An address comes as often as its connections come and go; to parse it took 15 µs each time.
+@lru_cache(maxsize=REMEMBERED)
 def _plain(address: str) -> IPv4Address | IPv6Address:
     """Return the address; an IPv4 one that came mapped into IPv6 (RFC 4291, 2.5.5.2) as itself."""
     parsed = ip_address(address.partition("%")[0])
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
+@lru_cache(maxsize=REMEMBERED)
 def source_of(address: str) -> str:
     """Return what counts as one source: an IPv4 address, or the /64 of an IPv6 one.
 

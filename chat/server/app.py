@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
 
 from chat import __version__
 from chat.broker.memory import MemoryBroker
@@ -29,7 +29,7 @@ from chat.server import tls
 from chat.server.builtin import Counter, RawCounter, RawEcho
 from chat.server.commands import TABLE
 from chat.server.config import ServerSettings
-from chat.server.connection import OPEN_TIMEOUT, Connection, Endpoint
+from chat.server.connection import Connection, Endpoint, Terms
 from chat.server.listening import BACKLOG, bind, open_files
 from chat.server.outlet import Flusher
 from chat.server.services import Services
@@ -111,18 +111,17 @@ class App:
         self.services = Services(settings, loop, MemoryBroker())
         self.sessions: Register = {}
         self.addresses: list[str] = []
-        self._flusher = Flusher(loop)
         self._session_ids = Ids()
-        self._door = _door(settings)
-        self._tls: ssl.SSLContext | None = None
-        self._servers: list[Server] = []
+        self._terms: Terms
+        self._servers: list[asyncio.Server] = []
+        self._is_stopping = False
         self._beat: asyncio.TimerHandle | None = None
         self._beat_slot = 0
 
     async def start(self) -> None:
         """Open the store, then listen; what was opened is closed again if a step fails."""
         settings = self.settings
-        self._tls = tls.context(settings.tls_cert, settings.tls_key)
+        self._terms = self._agree(tls.context(settings.tls_cert, settings.tls_key))
         sockets = bind(settings.host, settings.port)
         try:
             self.services.store = await asyncio.to_thread(
@@ -151,20 +150,8 @@ class App:
         settings = self.settings
         address = listening.getsockname()
         self._servers.append(
-            await serve(
-                Connection.run,  # type: ignore[arg-type]  # our connections are of this class
-                sock=listening,
-                compression=None,  # deflate would make every recipient's bytes differ
-                # Any factory does, says its documentation; its annotation asks for a class.
-                create_connection=self._connection,  # type: ignore[arg-type]
-                process_request=self._route,
-                process_response=self._name_server,
-                server_header=None,
-                open_timeout=OPEN_TIMEOUT,
-                ping_interval=None,  # our own heartbeat does it without a task each
-                close_timeout=settings.close_timeout,
-                max_size=settings.limits.frame,
-                backlog=BACKLOG,
+            await self.loop.create_server(
+                lambda: Connection(self._terms), sock=listening, backlog=BACKLOG
             )
         )
         scheme = "wss" if settings.is_tls else "ws"
@@ -174,36 +161,38 @@ class App:
         """Say bye, finish commits, close with 1001, and cut whoever does not follow in time."""
         if self._beat is not None:
             self._beat.cancel()
+        self._is_stopping = True
         for server in self._servers:
-            server.close(close_connections=False)
+            server.close()
         services = self.services
         bye = Bye(reason="the server is stopping", reconnect=self.settings.reconnect_window)
         for connection in tuple(services.connections):
             if isinstance(connection.endpoint, Session):
                 connection.endpoint.send(bye)
                 connection.endpoint.stop_taking_commands()
+        await asyncio.sleep(0)  # what was taken is on its way to the store
         await asyncio.to_thread(services.store.close)
         await asyncio.sleep(0)  # the last commits' events and answers leave
         for connection in tuple(services.connections):
             connection.end(CloseCode.GOING_AWAY, "the server is stopping")
-        for server in self._servers:
-            await server.wait_closed()
+        await asyncio.gather(*(connection.lost() for connection in services.connections))
 
     # Connections
 
-    def _connection(self, *args: Any, **options: Any) -> Connection:
+    def _agree(self, made: ssl.SSLContext | None) -> Terms:
         settings = self.settings
-        return Connection(
-            *args,
-            flusher=self._flusher,
+        return Terms(
+            loop=self.loop,
+            flusher=Flusher(self.loop),
             queue_bytes=settings.queue_bytes,
+            frame_bytes=settings.limits.frame,
             deadline=settings.close_timeout,
             write_timeout=settings.write_timeout,
-            door=self._door,
+            door=_door(settings),
+            answer=self._answer,
             opened=self._endpoint,
             registry=self.services.connections,
-            tls=self._tls,
-            **options,
+            tls=made,
         )
 
     def _endpoint(self, connection: Connection, request: Request) -> Endpoint:
@@ -233,8 +222,14 @@ class App:
 
     # HTTP
 
-    def _route(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer plain HTTP, refuse foreign pages, let WebSocket handshakes through."""
+    def _answer(self, connection: Connection, request: Request) -> Response:
+        """Answer plain HTTP, refuse foreign pages, accept WebSocket handshakes."""
+        response = self._refusal(connection, request) or _accept(connection.protocol, request)
+        # A client keeps its token by the server's id, so it must know the id before `hello`.
+        response.headers["Chat-Server-Id"] = self.services.store.server_id
+        return response
+
+    def _refusal(self, connection: Connection, request: Request) -> Response | None:
         path = _path(request)
         is_upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
         if path == HEALTH_PATH and not is_upgrade:
@@ -248,6 +243,8 @@ class App:
                 HTTPStatus.UPGRADE_REQUIRED,
                 "This is a chat server: connect with WebSocket, for example with chat-client.\n",
             )
+        if self._is_stopping:
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.\n")
         if path == CHAT_PATH and not self._is_origin_allowed(request):
             return connection.respond(
                 HTTPStatus.FORBIDDEN,
@@ -267,12 +264,6 @@ class App:
         if origin.rstrip("/") in (allowed.rstrip("/") for allowed in self.settings.allow_origin):
             return True
         return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower() != ""
-
-    def _name_server(
-        self, _connection: ServerConnection, _request: Request, response: Response
-    ) -> None:
-        # A client keeps its token by the server's id, so it must know the id before `hello`.
-        response.headers["Chat-Server-Id"] = self.services.store.server_id
 
     def _health(self) -> Response:
         store = self.services.store
@@ -311,6 +302,18 @@ def _door(settings: ServerSettings) -> Door:
         burst=settings.address_burst,
         exempt=settings.exempt_address,
     )
+
+
+def _accept(protocol: ServerProtocol, request: Request) -> Response:
+    """Answer a handshake as the library does, but without a date: it took 15 µs, a tenth of all."""
+    try:
+        accept, _extensions, _subprotocol = protocol.process_request(request)
+    except Exception:  # the library knows what to say
+        return protocol.accept(request)
+    headers = Headers(Upgrade="websocket", Connection="Upgrade")
+    headers["Sec-WebSocket-Accept"] = accept
+    status = HTTPStatus.SWITCHING_PROTOCOLS
+    return Response(status.value, status.phrase, headers)
 
 
 def _path(request: Request) -> str:

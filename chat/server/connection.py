@@ -1,8 +1,11 @@
 """One WebSocket connection: whole messages in, bounded writes out, and an end that always comes.
 
-A thin layer on the library's connection. Messages are taken where frames are parsed, without a task
-switch each; what is to be sent leaves through an `Outlet`. Every close has a deadline of its own,
-and ends in `transport.abort()`: the library waits for a stalled reader without one.
+The library decides what the bytes of a peer mean, without I/O (`websockets.server.ServerProtocol`);
+this module moves them. There is no task, queue or future for each connection: a handshake is
+answered where its request was read, messages are taken where frames are parsed, and what is to be
+sent leaves through an `Outlet`. (On the library's own asyncio layer, coming in took 2.5 times as
+long, and a connection a third more memory.) Every close has a deadline of its own, and ends in
+`transport.abort()`.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol, cast
 
-from websockets.asyncio.server import Server, ServerConnection
 from websockets.frames import BINARY, CONT, TEXT, Frame
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import CONNECTING, OPEN, Event
 from websockets.server import ServerProtocol
 
@@ -26,16 +30,17 @@ from chat.errors import CloseCode
 from chat.server.outlet import Flusher, Outlet
 from chat.server.tls import secure, take_over
 
-__all__ = ["OPEN_TIMEOUT", "Connection", "Endpoint"]
+__all__ = ["Connection", "Endpoint", "Terms"]
 
 log = logging.getLogger(__name__)
+_LIBRARY_LOG = logging.getLogger("websockets.server")
 
 OPEN_TIMEOUT = 10.0
 """Seconds that each handshake may take: TLS, then WebSocket."""
 FRAGMENTS_MAX = 1_024
 """Fragments of one message; more are an attack, not a message."""
-EARLY_MAX = 64
-"""Frames a client may send before our handshake is on its way."""
+WRITTEN_MAX = 32_768
+"""Bytes that the transport takes before it says that the peer does not read."""
 
 
 class Endpoint(Protocol):
@@ -54,72 +59,94 @@ class Endpoint(Protocol):
         """Let go of everything: the connection is over. Called once, nothing comes after it."""
 
 
-class Connection(ServerConnection):
-    """A server's end of one connection.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all connections of a server have in common."""
 
-    Args:
-        protocol: the library's state machine.
-        server: the library's server.
-        flusher: shared by all connections of the loop.
-        queue_bytes: bytes that may wait for the peer; more, and it is closed as a slow reader.
-        deadline: seconds from the start of a close to the cut.
-        write_timeout: seconds the peer may leave what was written to it unread.
-        door: counts the connection from its first byte to its last, and may refuse it.
-        opened: called when the handshake is done; returns who speaks on this connection.
-        registry: holds the connection as long as the door counts it.
-        tls: makes the connection `wss://`.
-    """
+    loop: asyncio.AbstractEventLoop
+    flusher: Flusher
+    """Shared by all connections of the loop."""
+    queue_bytes: int
+    """Bytes that may wait for the peer; more, and it is closed as a slow reader."""
+    frame_bytes: int
+    """Bytes of one message."""
+    deadline: float
+    """Seconds from the start of a close to the cut."""
+    write_timeout: float
+    """Seconds the peer may leave what was written to it unread."""
+    door: Door
+    """Counts a connection from its first byte to its last, and may refuse it."""
+    answer: Callable[[Connection, Request], Response]
+    """Answers the handshake's request; 101 lets the peer in."""
+    opened: Callable[[Connection, Request], Endpoint]
+    """Called when the handshake is done; returns who speaks on the connection."""
+    registry: set[Connection]
+    """Holds a connection as long as the door counts it."""
+    tls: ssl.SSLContext | None
+    """Makes connections `wss://`."""
 
-    def __init__(
-        self,
-        protocol: ServerProtocol,
-        server: Server,
-        *,
-        flusher: Flusher,
-        queue_bytes: int,
-        deadline: float,
-        write_timeout: float,
-        door: Door,
-        opened: Callable[[Connection, Request], Endpoint],
-        registry: set[Connection],
-        tls: ssl.SSLContext | None,
-        **options: Any,
-    ) -> None:
-        super().__init__(protocol, server, **options)
-        self._deadline = deadline
-        self._write_timeout = write_timeout
-        self._door = door
-        self._opened = opened
-        self._registry = registry
-        self._tls = tls
+
+class Connection(asyncio.Protocol):
+    """A server's end of one connection."""
+
+    __slots__ = (
+        "_address",
+        "_fragments",
+        "_held",
+        "_is_begun",
+        "_is_counted",
+        "_is_cutting",
+        "_is_lost",
+        "_refusal",
+        "_securing",
+        "_stalled_since",
+        "_terms",
+        "_timer",
+        "beat_slot",
+        "endpoint",
+        "is_heard",
+        "outlet",
+        "protocol",
+        "transport",
+    )
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self.protocol = ServerProtocol(max_size=terms.frame_bytes, logger=_LIBRARY_LOG)
+        self.transport: asyncio.Transport
         self._address = ""
         self._is_counted = False
         self._is_begun = False
+        self._is_cutting = False
+        self._is_lost: asyncio.Future[None] | None = None
         self._securing: asyncio.Task[None] | None = None
         self._refusal: Refusal | None = None
         self._stalled_since: float | None = None
-        self._fragments: list[Frame] = []
-        self._early: list[Frame] | None = []
+        self._fragments: list[Frame] | None = None
         self._held = 0
-        self._abort_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """Cuts a handshake, later a close, that takes too long."""
         self.endpoint: Endpoint | None = None
-        self.outlet = Outlet(flusher, queue_bytes, self._reads_slowly)
+        self.outlet = Outlet(terms.flusher, terms.queue_bytes, self._reads_slowly)
         self.beat_slot = secrets.randbelow(1 << 16)
         """Which of the heartbeat's ticks is this connection's, modulo their number."""
         self.is_heard = True
         """Whether anything came from the peer since the last heartbeat."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the connection lives on."""
+        return self._terms.loop
+
     # Out
 
     def pause_writing(self) -> None:
         """Note that the peer does not read (called by the transport)."""
-        super().pause_writing()
         self.outlet.pause()
         self._stalled_since = self.loop.time()
 
     def resume_writing(self) -> None:
         """Go on writing: the peer has read (called by the transport)."""
-        super().resume_writing()
         self._stalled_since = None
         self.outlet.resume()
 
@@ -131,12 +158,12 @@ class Connection(ServerConnection):
             self.end(CloseCode.HEARTBEAT_LOST, "nothing was heard from you for a heartbeat")
             return
         stalled = self._stalled_since
-        if stalled is not None and self.loop.time() - stalled > self._write_timeout:
+        if stalled is not None and self.loop.time() - stalled > self._terms.write_timeout:
             self.end(CloseCode.SLOW_READER, "you have read nothing for too long; come back")
             return
         self.is_heard = False
         self.protocol.send_ping(b"")
-        self.send_data()
+        self._write_out()
         self.endpoint.heartbeat()
 
     def _reads_slowly(self) -> None:
@@ -156,11 +183,23 @@ class Connection(ServerConnection):
         self.outlet.flush()
         self.outlet.close()
         self.protocol.send_close(code, reason)
-        try:
-            self.send_data()
-        except Exception:
-            self.transport.abort()
+        self._write_out()
         self._cut_in_time()
+
+    def _write_out(self) -> None:
+        """Write what the library's protocol has to say: handshakes and control frames."""
+        # A direct write on a connection that is closing raises (uvloop, and so does a half-close).
+        try:
+            for data in self.protocol.data_to_send():
+                if data:
+                    self.transport.write(data)
+                elif self.transport.can_write_eof():
+                    self.transport.write_eof()
+                else:  # TLS
+                    self.transport.close()
+        except Exception:
+            log.debug("a write failed; the connection is cut", exc_info=True)
+            self.transport.abort()
 
     # In
 
@@ -176,13 +215,31 @@ class Connection(ServerConnection):
         if self._held == 0 and not self.transport.is_closing():
             self.transport.resume_reading()
 
+    def data_received(self, data: bytes) -> None:
+        """Read, and see to it that a close which the peer began or caused comes to its end."""
+        protocol = self.protocol
+        protocol.receive_data(data)
+        events = protocol.events_received()
+        self._write_out()
+        for event in events:
+            self.process_event(event)
+        if protocol.state is not OPEN and protocol.close_expected():
+            self.outlet.close()
+            self._release_endpoint()
+            self._cut_in_time()
+
+    def eof_received(self) -> None:
+        """Note that the peer has closed; so does the transport, for this returns nothing."""
+        self.protocol.receive_eof()
+        self._write_out()
+
     def process_event(self, event: Event) -> None:
-        """Take whole messages at once; leave the handshake and control frames to the library."""
+        """Take the handshake's request, then whole messages; the library answers control frames."""
         if not isinstance(event, Frame):
-            super().process_event(event)
+            assert isinstance(event, Request)
+            self._shake_hands(event)
             return
         if self.endpoint is None:
-            self._keep_early(event)
             return
         self.is_heard = True
         opcode = event.opcode
@@ -191,20 +248,10 @@ class Connection(ServerConnection):
                 self._message_received(opcode is TEXT, bytes(event.data))
             else:
                 self._fragment_received(event)
-        else:
-            super().process_event(event)
-
-    def _keep_early(self, frame: Frame) -> None:
-        # A client may write before it has read our handshake; after our end nothing counts.
-        if self._early is None:
-            return
-        self._early.append(frame)
-        if len(self._early) > EARLY_MAX:
-            self.transport.abort()
 
     def _fragment_received(self, frame: Frame) -> None:
         # The library's parser bounds the message's bytes; the number of fragments is ours to bound.
-        fragments = self._fragments
+        fragments = self._fragments = self._fragments or []
         fragments.append(frame)
         if len(fragments) > FRAGMENTS_MAX:
             fragments.clear()
@@ -235,20 +282,23 @@ class Connection(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless the door refuses it; with TLS, once that is made (called by transports)."""
         made = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        terms = self._terms
         if not self._is_counted:
             self._address = made.get_extra_info("peername")[0]
-            self._refusal = self._door.arrive(self._address, self.loop.time())
+            self._refusal = terms.door.arrive(self._address, terms.loop.time())
             if self._refusal is not None and not self._refusal.is_told:
                 made.abort()
                 return
             self._is_counted = True
-            self._registry.add(self)
-            if self._tls is not None:
-                securing = self._secure(take_over(made), self._tls)
-                self._securing = self.loop.create_task(securing)
+            terms.registry.add(self)
+            if terms.tls is not None:
+                securing = self._secure(take_over(made), terms.tls)
+                self._securing = terms.loop.create_task(securing)
                 return
         self._is_begun = True
-        super().connection_made(made)
+        self.transport = made
+        made.set_write_buffer_limits(WRITTEN_MAX)
+        self._timer = terms.loop.call_later(OPEN_TIMEOUT, made.abort)
 
     async def _secure(self, plain: socket.socket, tls: ssl.SSLContext) -> None:
         try:
@@ -257,51 +307,64 @@ class Connection(ServerConnection):
             if not self._is_begun:
                 self._uncount()
 
-    def data_received(self, data: bytes) -> None:
-        """Read, and see to it that a close which the peer began or caused comes to its end."""
-        super().data_received(data)
-        if self.protocol.close_expected():
-            self.outlet.close()
-            self._release_endpoint()
-            self._cut_in_time()
-
-    def _cut_in_time(self) -> None:
-        if self._abort_timer is None:
-            self._abort_timer = self.loop.call_later(self._deadline, self.transport.abort)
-
-    async def run(self) -> None:
-        """Serve the connection until it is lost (the library's handler)."""
-        assert self.request is not None
+    def _shake_hands(self, request: Request) -> None:
+        """Answer the request, and let who speaks here begin."""
+        if self.protocol.state is not CONNECTING:  # frames of a close came with it
+            self.transport.abort()
+            return
+        response = self._terms.answer(self, request)
+        self.protocol.send_response(response)
+        self._write_out()
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            return
+        self._stop_timer()
         if self._refusal is not None:
             self.end(CloseCode.TOO_MANY_CONNECTIONS, self._refusal.reason)
-            await self.wait_closed()
             return
         self.outlet.open(self.transport)
-        self.endpoint = self._opened(self, self.request)
-        early, self._early = self._early or [], None
-        for frame in early:
-            self.process_event(frame)
-        try:
-            await self.wait_closed()
-        finally:
-            self._release_endpoint()
+        self.endpoint = self._terms.opened(self, request)
+
+    def respond(self, status: HTTPStatus, text: str) -> Response:
+        """Return a response in plain text, after which the connection closes."""
+        return self.protocol.reject(status, text)
+
+    def _cut_in_time(self) -> None:
+        if self._is_cutting:
+            return
+        self._stop_timer()
+        self._is_cutting = True
+        self._timer = self.loop.call_later(self._terms.deadline, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def lost(self) -> asyncio.Future[None]:
+        """Return a future that is done when the connection is over."""
+        if self._is_lost is None:
+            self._is_lost = self.loop.create_future()
+            if not self._is_counted:
+                self._is_lost.set_result(None)
+        return self._is_lost
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything at once (called by the transport)."""
         if not self._is_begun:
             return
-        if self._abort_timer is not None:
-            self._abort_timer.cancel()
+        self._stop_timer()
+        self.protocol.receive_eof()
         self.outlet.close()
         self._release_endpoint()
         self._uncount()
-        super().connection_lost(exc)
 
     def _uncount(self) -> None:
         if self._is_counted:
             self._is_counted = False
-            self._registry.discard(self)
-            self._door.depart(self._address)
+            self._terms.registry.discard(self)
+            self._terms.door.depart(self._address)
+            if self._is_lost is not None:
+                self._is_lost.set_result(None)
 
     def _release_endpoint(self) -> None:
         endpoint, self.endpoint = self.endpoint, None

@@ -32,9 +32,7 @@ def test_counter_counts_once_a_second_until_it_is_told_to_close(
     began = time.monotonic()
 
     connections, tasks, timers = before
-    during = server.burden()
-    assert (during[0], during[2]) == (connections + 1, timers + 1)
-    assert during[1] > tasks
+    assert server.burden() == (connections + 1, tasks, timers + 1)
 
     for number in range(1, 11):
         assert read_line(process) == str(number)

@@ -14,18 +14,14 @@ START_BADLY = """
     import sys
     from chat.server import app, cli
 
-    bind, serve = app.bind, app.serve
+    bind = app.bind
 
-    async def serve_badly(*args, **options):
-        server = await serve(*args, **options)
-        app.serve = fail
-        return server
+    def bind_badly(hosts, port):
+        dead, = bind(hosts, 0)
+        dead.close()
+        return [*bind(hosts, port), dead]
 
-    async def fail(*args, **options):
-        raise OSError(9, "Bad file descriptor")
-
-    app.bind = lambda hosts, port: [*bind(hosts, port), *bind(hosts, 0)]
-    app.serve = serve_badly
+    app.bind = bind_badly
     sys.exit(cli.main(sys.argv[1:]))
 """
 
