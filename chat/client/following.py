@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from chat.client.account import Account
+from chat.client.backoff import Backoff
 from chat.client.calls import Rules
 from chat.client.folding import message_of
 from chat.client.followed import Followed
@@ -18,12 +19,13 @@ from chat.client.follower import Change
 from chat.client.preferring import Preferring
 from chat.client.reaching import NEAR
 from chat.client.screens import PAGE, Screens
-from chat.client.session import Session, insist
+from chat.client.session import Session, insist, pause_after, refusal_of
 from chat.client.state import Called, Message, Notice, Update
 from chat.client.tasks import Tasks
 from chat.errors import CommandError
 from chat.protocol.commands import BaseCommand, History, Join, Mark
 from chat.protocol.frames import (
+    ErrorFrame,
     Heads,
     Joined,
     Page,
@@ -43,6 +45,7 @@ __all__ = ["Following"]
 _log = logging.getLogger(__name__)
 
 AT_ONCE = 4
+RESUME_AFTER = 0.5
 MARK_DELAY = 0.2
 _BELOW = 50
 
@@ -130,6 +133,12 @@ class Following:
             _log.warning("cannot follow a channel: %s", error.code)
             self._forget(channel)
 
+    async def _join_after(self, channel: Followed, refusal: ErrorFrame) -> None:
+        """Follow a channel that the server could not resume, after the pause that it asks for."""
+        await asyncio.sleep(pause_after(refusal_of(refusal), Backoff(RESUME_AFTER)))
+        if not channel.is_attached:
+            await self.join(channel)
+
     # Frames
 
     def take(self, frame: ServerFrame) -> None:
@@ -139,6 +148,9 @@ class Following:
                 self._joined(frame)
             case Heads():
                 self._heads(frame)
+            case ErrorFrame(channel=str(name), retryable=True):
+                if channel := self._account.channels.get(name):
+                    self._tasks.start(self._join_after(channel, frame))
             case Event() | Read() | Preferences() | PresenceFrame() | TypingFrame() | Tick():
                 if channel := self._account.channels.get(frame.channel):
                     self._news(channel, frame)

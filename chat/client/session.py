@@ -39,8 +39,8 @@ class Session:
 
     Args:
         connection: open, and the session's own from now on.
-        take: gets every frame that is no `ok` or `error`, in order, before who asked for it is
-            woken.
+        take: gets every frame in order, before who asked for it is woken, but no `error` that
+            answers a command.
     """
 
     def __init__(self, connection: Connection, take: Callable[[ServerFrame], None]) -> None:
@@ -147,10 +147,10 @@ class Session:
     def _receive(self, frame: ServerFrame) -> None:
         key = getattr(frame, "id", None)
         answer = self._answers.get(key) if key else None
-        if not isinstance(frame, ErrorFrame):
-            self._take(frame)
-        elif answer is None:
+        if isinstance(frame, ErrorFrame) and answer is None:
             _log.warning("an error that no command asked for: %s", printable_line(frame.code))
+        if answer is None or not isinstance(frame, ErrorFrame):
+            self._take(frame)
         if answer is not None and not answer.done():
             answer.set_result(frame)
 

@@ -139,6 +139,8 @@ class ErrorFrame(_Frame):
     retry_after: float | None = None
     """Seconds."""
     field: Line | None = None
+    channel: Channel | None = None
+    """Without `id`: the channel that cannot be followed, of those that `hello` resumed."""
 
 
 class Joined(_Frame):

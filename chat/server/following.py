@@ -96,9 +96,9 @@ def _follow(
             return refusal
 
     def done(views: Sequence[_View | CommandError]) -> None:
-        for each in views:
+        for (channel, _position), each in zip(wanted, views, strict=True):
             if isinstance(each, CommandError):
-                _refused(session, each, reply)
+                _refused(session, channel, each, reply)
             else:
                 _joined(session, each, reply)
         then()
@@ -110,11 +110,11 @@ def _follow(
     )
 
 
-def _refused(session: Session, error: CommandError, reply: Reply | None) -> None:
+def _refused(session: Session, channel: str, error: CommandError, reply: Reply | None) -> None:
     if reply is not None:
         reply.error(error)
     elif error.code is not ErrorCode.NO_SUCH_CHANNEL:
-        session.send(error_frame(error, None))
+        session.send(error_frame(error, None, channel))
 
 
 def _joined(session: Session, view: _View, reply: Reply | None) -> None:

@@ -20,8 +20,10 @@ class Asker(Protocol):
         """Send a frame; do nothing if the connection is over."""
 
 
-def error_frame(error: CommandError, command_id: str | None) -> ErrorFrame:
-    """Return the frame that tells a client of `error`."""
+def error_frame(
+    error: CommandError, command_id: str | None, channel: str | None = None
+) -> ErrorFrame:
+    """Return the frame that tells a client of `error`; of `channel`, if no command asked for it."""
     retry_after = error.retry_after
     return ErrorFrame(
         id=command_id,
@@ -30,6 +32,7 @@ def error_frame(error: CommandError, command_id: str | None) -> ErrorFrame:
         retryable=error.code.retryable,
         retry_after=None if retry_after is None else round(retry_after, 3),
         field=error.field,
+        channel=channel,
     )
 
 

@@ -1,23 +1,26 @@
-"""The moments between reading a log and following it, each made certain by holding something back.
-
-`test_joining_while_others_talk_leaves_no_hole_and_no_duplicate` meets them by chance.
-"""
+"""The moments between reading a log and following it, made certain by holding something back."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chat.client.backoff import Backoff
+from chat.client.config import ClientSettings
+from chat.errors import StoreUnavailable
 from chat.protocol.commands import History, Join, Ping, ResumeFrom, Send
-from chat.protocol.frames import Joined, Page
+from chat.protocol.frames import ErrorFrame, Joined, Page
 from chat.protocol.items import Event
 from chat.server.hub import RING
-from chat.store.ops import Outcome, Pending
+from chat.store.ops import Outcome, Pending, User
+from chat.store.reading import Reader, Resumed
+from tests.client.screen import Screen
 from tests.model.world import LIMITS, World
 from tests.serving import Peer
 
@@ -78,6 +81,21 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+def fail_once(patch: pytest.MonkeyPatch) -> list[str]:
+    """Have the next reading on from a position fail; return whose channel that will be."""
+    tried: list[str] = []
+    resume = Reader.resume
+
+    def fail(reader: Reader, user: User, channel: str, *given: Any, **more: Any) -> Resumed:
+        if tried:
+            return resume(reader, user, channel, *given, **more)
+        tried.append(channel)
+        raise StoreUnavailable("the disk does not answer")
+
+    patch.setattr(Reader, "resume", fail)
+    return tried
 
 
 @pytest.mark.parametrize("is_resumed", [False, True])
@@ -170,3 +188,56 @@ async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
         assert (page.items[-1].text, page.complete) == ("committed", True)
         live = await alice.say("live", "#room")
         assert (await bob.next_event("#room")).seq == live.seq == page.head + 1
+
+
+async def test_a_resume_that_cannot_be_read_names_its_channel(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    async with two_in_a_room(world) as (alice, _bob):
+        async with Peer.signed_in(world.url, "carol") as carol:
+            joined = await carol.join("#room")
+        position = ResumeFrom(epoch=joined.epoch, after=joined.head)
+        fail_once(monkeypatch)
+        async with Peer.connect(world.url) as again:
+            await again.hello("carol", carol.token, {"#room": position})
+            error = await again.next(ErrorFrame)
+            assert (error.id, error.code, error.channel) == (None, "unavailable", "#room")
+            assert error.retryable
+            assert error.retry_after
+            await again.call(Join(channel="#room", resume=position), Joined)
+            said = await alice.say("live", "#room")
+            assert (await again.next_event("#room")).seq == said.seq
+
+
+async def test_a_client_follows_again_what_could_not_be_resumed(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    world = new_world()
+    await world.start()
+    settings = ClientSettings(name="bob", url=world.url, data=tmp_path / "bob")
+    try:
+        async with Peer.signed_in(world.url, "alice") as alice:
+            before, after = (Screen(settings, Backoff(0.02, 0.05)) for _ in range(2))
+            with started(before):
+                await asyncio.to_thread(before.open)
+            await alice.say("while away")
+            tried = fail_once(monkeypatch)
+            with started(after):
+                await asyncio.to_thread(after.wait, lambda: tried == ["#general"])
+                after.core.open_channel("#general")
+                await asyncio.to_thread(after.wait_texts, "while away")
+                await alice.say("live")
+                await asyncio.to_thread(after.wait_texts, "while away", "live")
+    finally:
+        await world.stop()
+
+
+@contextmanager
+def started(screen: Screen) -> Iterator[None]:
+    """Run a client's core."""
+    screen.core.start()
+    try:
+        yield
+    finally:
+        screen.core.stop()

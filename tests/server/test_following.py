@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +12,6 @@ from chat.protocol.items import Event
 from tests.serving import ChatServer, Peer
 
 Fresh = Callable[[str], str]
-JOINERS, REJOINS = 6, 20
 
 
 async def fill(peer: Peer, room: str, count: int) -> None:
@@ -139,53 +137,6 @@ async def test_positions_that_do_not_fit_get_the_newest_page(
             assert not back.recovered, what
             assert back.complete, what
             assert back.items[-1].seq == back.head, what
-
-
-@pytest.mark.promise(
-    3,
-    fault="joining while others talk",
-    result="every number once, in order",
-)
-async def test_joining_while_others_talk_leaves_no_hole_and_no_duplicate(
-    shared: ChatServer, fresh: Fresh
-) -> None:
-    room = fresh("#room")
-    async with Peer.signed_in(shared.url, fresh("alice")) as alice:
-        await alice.join(room)
-
-        async def follow(name: str) -> None:
-            async with Peer.signed_in(shared.url, name) as peer:
-                joined = await peer.join(room)
-                for _ in range(REJOINS):
-                    position = ResumeFrom(epoch=joined.epoch, after=joined.head)
-                    joined = await peer.join(room, position)
-                    page: Joined | Page = joined
-                    while not page.complete:
-                        after = page.items[-1].seq
-                        page = await peer.call(History(channel=room, after=after), Page)
-                attached.append(name)
-                await peer.next(Event, lambda event: event.text == "last")
-                assert_whole(peer, room)
-
-        attached: list[str] = []
-        async with asyncio.TaskGroup() as group:
-            for _ in range(JOINERS):
-                group.create_task(follow(fresh("bob")))
-            while len(attached) < JOINERS:  # a commit is always under way
-                await asyncio.gather(*(alice.say(str(number), room) for number in range(10)))
-            await alice.say("last", room)
-
-
-def assert_whole(peer: Peer, room: str) -> None:
-    """Check that after each `joined` every number comes once, in order, up to the next one."""
-    last = 0
-    for frame in peer.received:
-        if isinstance(frame, Joined | Page) and frame.channel == room:
-            assert frame.head >= last
-            last = frame.head if frame.complete else frame.items[-1].seq
-        elif isinstance(frame, Event) and frame.channel == room:
-            assert frame.seq == last + 1
-            last = frame.seq
 
 
 async def test_history_reads_backwards_and_around(shared: ChatServer, fresh: Fresh) -> None:
