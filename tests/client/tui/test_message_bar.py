@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.state import Delivery, Message, TimelineChanged
+from chat.client.state import ChannelsChanged, Delivery, Message, TimelineChanged
 from chat.client.tui.screens.picker import Picker
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.message_bar import MessageBar
 from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import said
+from tests.client.tui.fakes import info, said
 
 FAILED = Message(
     "#general", None, "c1", "me", 0, text="too fast", delivery=Delivery.FAILED, reason="slow down"
@@ -34,12 +34,20 @@ async def test_a_click_on_a_message_and_one_on_a_word(desktop: Desktop) -> None:
     await click_on(desktop, "hello")
     await desktop.until(lambda: desktop.main.query_one(MessageBar).display)
     assert not desktop.main.query_one(StatusBar).display
-    assert {"r reply", "d delete", "+ react", "c copy"} <= set(words(desktop).split("  "))
+    assert {"r reply", "+ react", "c copy"} <= set(words(desktop).split("  "))
     assert "e edit" not in words(desktop)  # it is somebody else's
+    assert "d delete" not in words(desktop)
     await click_on(desktop, "react")
     await desktop.until(lambda: isinstance(desktop.app.screen, Picker))
     await desktop.press("escape")
     assert desktop.main.query_one(StatusBar).display
+
+
+async def test_an_owner_may_delete_what_others_wrote(desktop: Desktop) -> None:
+    desktop.core.tell(ChannelsChanged((info("#general", head=6, role="owner"),)))
+    await click_on(desktop, "hello")
+    await desktop.until(lambda: "d delete" in words(desktop).split("  "))
+    assert "e edit" not in words(desktop)
 
 
 async def test_one_s_own_message_can_be_edited_too(desktop: Desktop) -> None:

@@ -80,6 +80,18 @@ async def test_a_click_on_the_count_opens_the_thread(desktop: Desktop) -> None:
     assert desktop.core.asked("open_thread") == [("#general", 3)]
 
 
+async def test_the_prompt_tells_where_one_writes(open_thread: Desktop) -> None:
+    def lit() -> list[bool]:
+        prompts = (open_thread.main.query_one(f"#{name}prompt") for name in ("", "thread-"))
+        return [each.styles.color.a == 1 for each in prompts]
+
+    await open_thread.until(lambda: lit() == [False, True], "in the thread")
+    await open_thread.press("alt+t")
+    await open_thread.until(lambda: lit() == [True, False], "in the channel")
+    await open_thread.press("ctrl+up")
+    await open_thread.until(lambda: lit() == [False, False], "nowhere")
+
+
 @pytest.mark.feature("writing.threads")
 async def test_what_is_written_there_answers_the_thread(open_thread: Desktop) -> None:
     await write(open_thread, "green, please", "enter")

@@ -75,6 +75,8 @@ class MainScreen(Screen[None]):
             color: $foreground 40%;
             text-style: bold;
         }
+        /* Textual only looks after what has a rule of its own for this. */
+        & #writing:focus-within { background: $surface; }
         & #writing:focus-within #prompt { color: $text-primary; }
         & #writing Composer { width: 1fr; }
         & Timeline { height: 1fr; }

@@ -61,6 +61,8 @@ class ThreadSide(Vertical):
             color: $foreground 40%;
             text-style: bold;
         }
+        /* Textual only looks after what has a rule of its own for this. */
+        & #thread-writing:focus-within { background: $surface; }
         & #thread-writing:focus-within #thread-prompt { color: $text-primary; }
         & #thread-writing Composer { width: 1fr; }
 

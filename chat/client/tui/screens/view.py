@@ -163,10 +163,9 @@ class ScreenView:
         draw(self._screen, self._seats)
         bar, status = self._screen.query_one(MessageBar), self._screen.query_one(StatusBar)
         chosen = (timeline.cursor for timeline in self._screen.query(Timeline))
-        bar.user, bar.chosen = (
-            self._seats.front.conversation.desk.user,
-            next(filter(None, chosen), None),
-        )
+        desk = self._seats.front.conversation.desk
+        bar.user, bar.is_owner = desk.user, desk.info is not None and desk.info.role == "owner"
+        bar.chosen = next(filter(None, chosen), None)
         status.display = not bar.display
         status.hints = tuple(
             (row.keys[0], _HINTS[row.id]) for row in self._keys if row.id in _HINTS

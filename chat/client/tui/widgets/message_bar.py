@@ -17,6 +17,7 @@ from chat.client.tui.plain import elide
 from chat.client.tui.timeline.cursor import may
 from chat.client.tui.timeline.keys import ACTIONS
 from chat.client.tui.timeline.messages import ActionRequested
+from chat.text import fold
 
 __all__ = ["MessageBar", "actions_of"]
 
@@ -41,6 +42,8 @@ class MessageBar(Widget):
 
     chosen: reactive[Message | None] = reactive(None)
     user: reactive[str] = reactive("")
+    is_owner: reactive[bool] = reactive(False)
+    """Whether one owns the channel, and may delete what others wrote."""
 
     def __init__(self, keys: Mapping[str, str], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -67,8 +70,10 @@ class MessageBar(Widget):
         if message is None:
             return {}
         found = {may(name, message, self.user): key for name, key in self._keys.items()}
-        has_link = bool(links_of(message.text))
-        return {name: key for name, key in found.items() if name and (name != "open" or has_link)}
+        senseless = set() if links_of(message.text) else {"open"}
+        if not self.is_owner and fold(message.author) != fold(self.user):
+            senseless.add("delete")
+        return {name: key for name, key in found.items() if name and name not in senseless}
 
     def on_click(self, event: Click) -> None:
         """Ask for what the word under the mouse says."""
