@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["EMOJI", "resolve", "spelled"]
+__all__ = ["EMOJI", "OFTEN", "resolve", "spelled"]
+
+OFTEN = ("+1", "heart", "joy", "tada", "eyes", "white_check_mark", "thinking", "cry", "pray", "-1")
+"""What people react with most."""
 
 _TABLE = """
 +1 👍|-1 👎|100 💯|alarm_clock ⏰|alien 👽|angry 😠|apple 🍎|arrow_down ⬇️|arrow_left ⬅️

@@ -12,6 +12,7 @@ from chat.client.tui.conversation import Conversation
 from chat.client.tui.links import links_of
 from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji
 from chat.client.tui.seats import Seats
+from chat.text import fold
 
 __all__ = ["MessageActions"]
 
@@ -49,11 +50,17 @@ class MessageActions:
             self._conversation.threads.show(message.channel, message.seq)
 
     def _react(self, message: Message) -> None:
-        seq = message.seq
-        if seq is None or message.erased:
+        if message.seq is None or message.erased:
             return
-        core, channel = self._conversation.core, message.channel
-        pick_emoji(self._screen, lambda emoji: core.react(channel, seq, emoji))
+        pick_emoji(self._screen, lambda emoji: self.toggle_reaction(message, emoji))
+
+    def toggle_reaction(self, message: Message, emoji: str) -> None:
+        """React to a message, or take the reaction back if one has reacted so."""
+        conversation, me = self._conversation, fold(self._conversation.desk.user)
+        names = dict(message.reactions).get(emoji, ())
+        if message.seq is not None:
+            remove = any(fold(name) == me for name in names)
+            conversation.core.react(message.channel, message.seq, emoji, remove=remove)
 
     def _delete(self, message: Message) -> None:
         seq = message.seq

@@ -244,6 +244,31 @@ class TestMessages:
         await desktop.until(lambda: desktop.core.asked("react"))
         assert desktop.core.asked("react") == [("#general", 2, "🎉", False)]
 
+    async def test_what_people_react_with_most_comes_first_and_once_more_takes_it_back(
+        self, desktop: Desktop
+    ) -> None:
+        reacted = said(2, "bob", "hello", reactions=(("👍", ("Me",)),))
+        desktop.main.query_one(Timeline).post_message(ActionRequested("react", reacted))
+        await desktop.until(lambda: "React with" in desktop.screen())
+        await desktop.press("enter")
+        await desktop.until(lambda: desktop.core.asked("react"))
+        assert desktop.core.asked("react") == [("#general", 2, "👍", True)]
+
+    async def test_a_click_on_a_reaction_joins_in_or_takes_it_back(self, desktop: Desktop) -> None:
+        reactions = (("👍", ("me", "bob")), ("🎉", ("bob",)))
+        hello = said(2, "bob", "hello", reactions=reactions, rev=9)
+        desktop.core.tell(TimelineChanged("#general", upserts=(hello,)))
+        await desktop.until(lambda: "🎉" in desktop.screen())
+        rows = desktop.screen().splitlines()
+        y = next(at for at, row in enumerate(rows) if "🎉" in row)
+        for x in (rows[y].index("👍"), rows[y].index("🎉") + 1):
+            await desktop.pilot.click(offset=(x, y))
+            await desktop.pilot.pause()
+        assert desktop.core.asked("react") == [
+            ("#general", 2, "👍", True),
+            ("#general", 2, "🎉", False),
+        ]
+
     @pytest.mark.feature("around.links")
     async def test_only_web_links_are_opened_others_are_copied(
         self, desktop: Desktop, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.emoji import EMOJI
+from chat.client.emoji import EMOJI, OFTEN
 from chat.client.state import Message
 from chat.client.tui.choice import Choice
 from chat.client.tui.screens.confirm import Confirm
@@ -31,8 +31,9 @@ def pick(
 
 
 def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
-    """Choose an emoji by its name."""
-    choices = [Choice(emoji, name, emoji) for name, emoji in EMOJI.items()]
+    """Choose an emoji by its name; those that people react with most come first."""
+    names = dict.fromkeys((*OFTEN, *EMOJI))
+    choices = [Choice(EMOJI[name], name, EMOJI[name]) for name in names]
     pick(screen, "React with", choices, then)
 
 
@@ -48,7 +49,7 @@ def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], o
 
 def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:
     """Ask before a lot of text goes into the composer."""
-    lines = text.count("\n") + 1
+    lines = text.removesuffix("\n").count("\n") + 1
     size = (
         f"{lines:,} lines, {len(text):,} characters" if lines > 1 else f"{len(text):,} characters"
     )

@@ -41,6 +41,7 @@ from chat.client.tui.timeline.messages import (
     GapWanted,
     LinkClicked,
     OlderWanted,
+    ReactionClicked,
     Seen,
     Selected,
 )
@@ -340,6 +341,10 @@ class MainScreen(Screen[None]):
     @on(LinkClicked)
     def _link(self, event: LinkClicked) -> None:
         self.conversation.view.open_links([event.url])
+
+    @on(ReactionClicked)
+    def _reaction(self, event: ReactionClicked) -> None:
+        self._actions.toggle_reaction(event.message, event.emoji)
 
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:

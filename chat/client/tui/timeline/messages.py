@@ -15,6 +15,7 @@ __all__ = [
     "LinkClicked",
     "News",
     "OlderWanted",
+    "ReactionClicked",
     "Seen",
     "Selected",
 ]
@@ -66,6 +67,15 @@ class LinkClicked(Posted, namespace="timeline"):
     def __init__(self, url: str) -> None:
         super().__init__()
         self.url = url
+
+
+class ReactionClicked(Posted, namespace="timeline"):
+    """A reaction under a message was clicked."""
+
+    def __init__(self, emoji: str, message: Message) -> None:
+        super().__init__()
+        self.emoji = emoji
+        self.message = message
 
 
 class News:

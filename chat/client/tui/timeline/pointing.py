@@ -6,7 +6,7 @@ from rich.style import Style
 from textual.message import Message as Posted
 
 from chat.client.state import Message
-from chat.client.tui.timeline.messages import ActionRequested, LinkClicked
+from chat.client.tui.timeline.messages import ActionRequested, LinkClicked, ReactionClicked
 
 __all__ = ["asked_by"]
 
@@ -16,6 +16,9 @@ def asked_by(style: Style, message: Message | None) -> Posted | None:
     url = style.meta.get("url")
     if isinstance(url, str):
         return LinkClicked(url)
+    emoji = style.meta.get("emoji")
+    if message is not None and isinstance(emoji, str):
+        return ReactionClicked(emoji, message)
     action = style.meta.get("action")
     if message is not None and isinstance(action, str):
         return ActionRequested(action, message)

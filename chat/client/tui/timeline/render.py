@@ -259,7 +259,8 @@ class Renderer:
             own = any(fold(name) == me for name in names)
             label = crop(emoji, 32).replace(" ", "\xa0") or "?"
             chip = f"\xa0{label}\xa0{len(names)}\xa0"
-            pieces.append(Piece(chip, self.palette["chip-own" if own else "chip"]))
+            style = self.palette["chip-own" if own else "chip"]
+            pieces.append(Piece(chip, style + Style.from_meta({"emoji": emoji})))
             pieces.append(Piece(" "))
         return flow(pieces[:-1], self.column)
 
