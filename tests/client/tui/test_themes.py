@@ -8,6 +8,8 @@ from chat.client.config import ClientSettings
 from chat.client.tui.app import ChatApp
 from chat.client.tui.plain import show_emoji
 from chat.client.tui.themes import LIGHT, by_name, made_by_hand
+from chat.client.tui.timeline import Timeline
+from chat.client.tui.timeline.palette import COMPONENTS, Palette
 from chat.errors import StartupError
 from tests.client.tui.conftest import Open
 from tests.client.tui.fakes import FakeCore, info, said
@@ -23,6 +25,19 @@ async def test_a_theme_is_chosen_by_a_short_name(open_desktop: Open, word: str) 
         await desktop.type(f"/theme {word}", "enter")
         await desktop.until(lambda: desktop.app.theme == by_name(word))
         assert "hi" in desktop.screen()
+
+
+@pytest.mark.parametrize("word", ["dark", "light", "contrast", "mono", "16", "ansi-light"])
+async def test_nothing_is_written_in_the_colour_of_its_ground(
+    open_desktop: Open, word: str
+) -> None:
+    async with open_desktop(info("#general", head=1)) as desktop:
+        desktop.app.theme = by_name(word)
+        await desktop.pilot.pause()
+        palette = Palette.of(desktop.main.query_one(Timeline))
+        for name in COMPONENTS:
+            style = palette[name]
+            assert style.color is None or style.color != style.bgcolor, name
 
 
 @pytest.mark.feature("around.themes")

@@ -138,7 +138,7 @@ class Palette:
             )
         if widget.app.native_ansi_color:
             # Of 16 colours, the muted one and the one written on it are the same.
-            styles["mention-own"] = Style(bold=True, reverse=True)
+            styles["mention-own"] = styles["chip-own"] = Style(bold=True, reverse=True)
         return cls(styles, _names_on(widget))
 
     def __getitem__(self, name: str) -> Style:
