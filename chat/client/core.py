@@ -248,6 +248,10 @@ class Core:
         """Do not wait for the next attempt."""
         self._post(Engine.reconnect_now)
 
+    def settled(self) -> Future[None]:
+        """Wait until what was typed before is on disk, and `drain` has what came of it."""
+        return self._look_up(lambda _: None)
+
     # Within
 
     def _write(self, kind: str, channel: str, **fields: Any) -> str:

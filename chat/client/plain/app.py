@@ -17,7 +17,7 @@ from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.cores import Cores
 from chat.client.tui.handlers import HANDLERS
-from chat.client.tui.port import CorePort
+from chat.client.tui.port import CorePort, answer
 from chat.client.tui.seats import Seats
 from chat.errors import StartupError
 
@@ -26,7 +26,7 @@ __all__ = ["run"]
 _STDIN = 0
 _STOP_WITHIN = 2.0
 _LAST_WORDS = 5.0
-"""Seconds that what was piped in gets to be confirmed, after its end."""
+"""Seconds that what was piped in gets to be answered and confirmed, after its end."""
 
 
 def run(settings: ClientSettings) -> None:
@@ -152,7 +152,10 @@ class Plain:
         if isinstance(self._lines, Piped):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
-                    await asyncio.sleep(0.1)  # the last text is on its way to the outbox
+                    await self._until(lambda: len(self._tasks) == 1)  # no command, only this
+                    for seat in list(self._seats):
+                        await answer(seat.conversation.core.settled())
+                    self.take_in()
                     await self._until(lambda: not any(v.waits for v in self._voices.values()))
         self._over.set()
 
@@ -165,4 +168,8 @@ class Plain:
         """Run something that waits, beside everything else."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._changed.set()

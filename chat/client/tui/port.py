@@ -140,6 +140,9 @@ class CorePort(Protocol):
     def reconnect_now(self) -> None:
         """Do not wait for the next attempt."""
 
+    def settled(self) -> Future[None]:
+        """Wait until what was typed before is on disk, and `drain` has what came of it."""
+
 
 async def answer(future: Future[T]) -> T:
     """Wait for an answer of the core; giving up here leaves the core's future alone."""

@@ -124,6 +124,16 @@ async def test_piped_lines_are_messages_and_arrive_before_it_ends(
     assert "not sent yet" not in done.stderr
 
 
+async def test_piped_commands_are_answered_before_it_ends(
+    server: ChatServer, make_client: Callable[..., Client]
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        client = make_client(server.url)
+        done = client.run("--plain", stdin="/msg alice psst\n")
+        assert done.returncode == 0, done.stderr
+        assert (await alice.next_event("@alice,bot", "message")).text == "psst"
+
+
 async def test_what_is_refused_is_said_with_what_to_do(
     plain: RawTerminal, server: ChatServer
 ) -> None:

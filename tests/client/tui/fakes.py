@@ -199,6 +199,11 @@ class FakeCore:
         future.set_result(self.unread)
         return future
 
+    def settled(self) -> Future[None]:
+        future = Future[None]()
+        future.set_result(None)
+        return future
+
     def open_channel(self, channel: str) -> None:
         self._note("open_channel", channel)
         page = self.pages.get(channel, ())
