@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 __all__ = [
     "BUILTIN_CHANNELS",
@@ -96,6 +97,8 @@ def check_text(value: str, limit: int) -> str:
         ValueError: a character is not allowed; the message is for a person.
     """
     _check_length(value, limit)
+    if value.isascii() and value.isprintable():
+        return value
     if found := _FORBIDDEN.search(value):
         raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
     return value
@@ -104,6 +107,8 @@ def check_text(value: str, limit: int) -> str:
 def check_line(value: str, limit: int) -> str:
     """Return `value` if it may stand on one line (topic, emoji, id): no control characters."""
     _check_length(value, limit)
+    if value.isascii() and value.isprintable():
+        return value
     if found := _FORBIDDEN_IN_LINE.search(value):
         raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
     return value
@@ -117,6 +122,7 @@ def check_name(value: str, limit: int = NAME_MAX) -> str:
     return value
 
 
+@lru_cache(maxsize=4_096)  # what passes is short, and comes again with every message
 def check_channel(value: str, limit: int = NAME_MAX) -> str:
     """Return the channel's name: `#name`, or `@alice,bob` with its names sorted."""
     kind, rest = value[:1], value[1:]

@@ -8,7 +8,8 @@ reads what a newer or hostile server sends, and makes it harmless where it is sh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -53,6 +54,30 @@ class Wire(BaseModel):
     """Base of everything on the wire: strict types, immutable, unknown fields refused."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    @classmethod
+    def known(cls, **fields: Any) -> Self:
+        """Make one of fields that are valid already: no validation, and so half the time.
+
+        For what the server itself says, many times a second; an event takes 1.5 µs instead of 3.1
+        (with `model_construct` 6). Nothing that came from outside may be made with it.
+        """
+        made = cls.__new__(cls)
+        put = object.__setattr__  # the model is frozen, once it is made
+        put(made, "__dict__", _template(cls) | fields)
+        put(made, "__pydantic_fields_set__", {*fields})
+        put(made, "__pydantic_extra__", None)
+        put(made, "__pydantic_private__", None)
+        return made
+
+
+@cache
+def _template(model: type[BaseModel]) -> dict[str, Any]:
+    """Return all fields in their order; None stands for those that have to be given."""
+    return {
+        name: None if field.is_required() else field.get_default(call_default_factory=True)
+        for name, field in model.model_fields.items()
+    }
 
 
 class Limits(Wire):

@@ -72,8 +72,8 @@ class Outlet:
     """
 
     __slots__ = (
+        "_direct",
         "_flusher",
-        "_is_open",
         "_overflowed",
         "_piece",
         "_queue",
@@ -87,8 +87,10 @@ class Outlet:
         """Commands of the peer that await their answers."""
         self.is_paused = False
         """Whether the peer must first read what was written for it."""
-        self._is_open = False
-        self._transport: asyncio.Transport
+        self._transport: asyncio.Transport | None = None
+        self._direct: Callable[[bytes], None] | None = None
+        """What writes to the peer at once; None while anything has to be written before, or the
+        peer does not read. One look instead of four: 0.5 µs of the 8 that a delivery takes."""
         self._piece: bytes | None = None
         """What this turn brought, while that is one piece; more of it waits in the queue."""
         self._queue = SendQueue(limit)
@@ -98,17 +100,17 @@ class Outlet:
     def open(self, transport: asyncio.Transport) -> None:
         """Begin to send: the handshake is done."""
         self._transport = transport
-        self._is_open = True
+        self._direct = transport.write
 
     def close(self) -> None:
         """Forget what waits, and take nothing more."""
-        self._is_open = False
-        self._piece = None
+        self._transport = self._direct = self._piece = None
         self._queue.clear()
 
     def pause(self) -> None:
         """Keep what comes: the peer does not read."""
         self.is_paused = True
+        self._direct = None
 
     def resume(self) -> None:
         """Go on: the peer has read."""
@@ -121,6 +123,7 @@ class Outlet:
         # two short calls until it is written, where the queue's own took 1 µs more.
         if self._piece is None and not self._queue.size and not self.is_paused:
             self._piece = frame
+            self._direct = None
         else:
             self._queue_piece()
             if not self._queue.put(frame):
@@ -132,10 +135,14 @@ class Outlet:
 
         Only a peer that awaits answers has it wait: event and `ok` leave in one write.
         """
-        if self.answers_due or self.is_paused or self._piece is not None or self._queue.size:
+        write = self._direct
+        if write is None or self.answers_due:
             self.send(frame)
-        else:
-            self._write(frame)
+            return
+        try:
+            write(frame)
+        except Exception:
+            self._failed()
 
     def send_ephemeral(self, frame: bytes) -> None:
         """Send a frame that may be lost when the peer reads slowly."""
@@ -155,6 +162,8 @@ class Outlet:
             self._write(piece)
         elif self._queue.size:
             self._write(self._queue.take())
+        elif self._transport is not None:
+            self._direct = self._transport.write
 
     def _queue_piece(self) -> None:
         if self._piece is not None:
@@ -167,13 +176,20 @@ class Outlet:
         else:  # not the peer's fault: this turn brought a lot
             self.flush()
             self._queue.put(frame)
+            self._direct = None
 
     def _write(self, data: bytes) -> None:
-        if not self._is_open:
+        transport = self._transport
+        if transport is None:
             return
-        # A direct write on a connection that is closing raises (websockets 17).
+        self._direct = transport.write
         try:
-            self._transport.write(data)
+            transport.write(data)
         except Exception:
-            log.debug("a write failed; the connection is cut", exc_info=True)
+            self._failed()
+
+    def _failed(self) -> None:
+        # A direct write on a connection that is closing raises (websockets 17).
+        log.debug("a write failed; the connection is cut", exc_info=True)
+        if self._transport is not None:
             self._transport.abort()

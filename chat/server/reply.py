@@ -48,7 +48,7 @@ class Reply:
 
     def ok(self, **fields: Any) -> None:
         """Answer that the command is done."""
-        self.frame(Ok(id=self.id, **fields))
+        self.frame(Ok.known(id=self.id, **fields))
 
     def error(self, error: CommandError) -> None:
         """Answer that the command is refused."""

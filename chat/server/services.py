@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from chat.broker.port import Broker
 from chat.core.gate import Gate
@@ -161,32 +161,28 @@ class Services:
         member, so events are sent up to it first.
         """
         events: list[Event] = []
-        done: list[tuple[Continuation, Outcome]] = []
-        for pending, outcome in batch:
-            events.extend(_events_of(outcome))
-            # The store gives back untouched what `write` put there: a continuation.
-            done.append((pending.token, outcome))  # type: ignore[arg-type]
-            if isinstance(outcome, LeftChannel):
-                self._finish(events, done)
-                events, done = [], []
-        self._finish(events, done)
+        begin = 0
+        for end, (_pending, outcome) in enumerate(batch, 1):
+            if isinstance(outcome, Appended):
+                if outcome.event is not None:
+                    events.append(outcome.event)
+            elif isinstance(outcome, (SignedIn, JoinedChannel, LeftChannel)):
+                events.extend(outcome.events)
+                if isinstance(outcome, LeftChannel):
+                    self._finish(events, batch[begin:end])
+                    events, begin = [], end
+        self._finish(events, batch[begin:] if begin else batch)
 
-    def _finish(self, events: list[Event], done: list[tuple[Continuation, Outcome]]) -> None:
+    def _finish(self, events: list[Event], done: Sequence[tuple[Pending, Outcome]]) -> None:
         if events:
             self._broker.publish(events)
-        for then, outcome in done:
+        for pending, outcome in done:
+            # The store gives back untouched what `write` put there.
+            then = cast("Continuation", pending.token)
             try:
                 then(outcome)
             except Exception:
                 log.exception("an answer could not be given")
-
-
-def _events_of(outcome: Outcome) -> tuple[Event, ...]:
-    if isinstance(outcome, Appended):
-        return (outcome.event,) if outcome.event is not None else ()
-    if isinstance(outcome, (SignedIn, JoinedChannel, LeftChannel)):
-        return outcome.events
-    return ()
 
 
 def as_refusal(outcome: Outcome) -> CommandError | None:

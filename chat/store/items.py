@@ -94,7 +94,7 @@ def _item(
     seq, mid, ts, author, _author_id, kind, send_key, target, text, *rest = row
     me, reply_to, remove, rev, last_edit, erased, thread = rest
     body: dict[str, Any] = {} if text is None else {BODY_FIELDS[kind]: text}
-    return Item(
+    return Item.known(
         seq=seq,
         mid=mid,
         ts=ts,

@@ -8,8 +8,7 @@ together by `flush`, which a rule calls before it reads or changes any of them b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
@@ -60,8 +59,7 @@ _REMOVE_MEMBER = Prepared(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What a client's `cid` was used for."""
 
     channel_id: int
@@ -214,7 +212,7 @@ class Ledger:
                 thread,
             )
         )
-        return Event(
+        return Event.known(
             channel=channel.name,
             seq=seq,
             mid=mid,

@@ -51,9 +51,9 @@ class Target:
     reply_to: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """Who wants to append what, where; `role` is theirs in the channel."""
+    """Who wants to append what, where; `role` is theirs in the channel. Not changed once made."""
 
     ledger: Ledger
     operation: Append

@@ -149,8 +149,10 @@ class Roster:
 
     def role(self, channel: Channel, user: User) -> str | None:
         """Return what `user` is in `channel`; None: not a member."""
-        self._load_roles(channel, (user.id,))
-        return self._roles[channel.id, user.id]
+        seat = (channel.id, user.id)
+        if seat not in self._roles:
+            self._load_roles(channel, (user.id,))
+        return self._roles[seat]
 
     def named_members(self, channel: Channel, folds: Sequence[str]) -> tuple[User, ...]:
         """Return the members of `channel` with these folded names, each once, in this order."""

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -99,7 +100,11 @@ class Writer:
         self._ledger = Ledger(limits, clock_ms)
         self._committed = committed
         self._connection: Connection | None = None
-        self._queue: SimpleQueue[Pending | _Doubt | None] = SimpleQueue()
+        self._waiting: list[Pending] = []
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        """Rung when there is something to do after nothing was: a queue of the operations
+        themselves took 1.5 µs for each."""
+        self._doubts: list[_Doubt] = []
         self._gate = threading.Lock()
         self._is_closed = False
         self._untainted = 0
@@ -118,21 +123,25 @@ class Writer:
         with self._gate:
             if self._is_closed:
                 raise StoreUnavailable(CLOSED)
-            self._queue.put(pending)
+            self._waiting.append(pending)
+            if len(self._waiting) == 1:
+                self._bell.put(None)
 
     def doubt_index(self, error: DBAPIError, since: float) -> None:
         """Have the full-text index mended if need be: a reading failed that began at `since`.
 
         By the monotonic clock.
         """
-        self._queue.put(_Doubt(error, since))
+        with self._gate:
+            self._doubts.append(_Doubt(error, since))
+            self._bell.put(None)
 
     def close(self) -> None:
         """Commit what is queued, and end the thread; idempotent."""
         with self._gate:
             if not self._is_closed:
                 self._is_closed = True
-                self._queue.put(None)
+                self._bell.put(None)
         self._thread.join()
 
     # The thread
@@ -151,20 +160,17 @@ class Writer:
         due = (self._purge.at, self._mending.at, self._probe_at)
         moments = [at for at in due if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
-        batch: list[Pending] = []
-        try:
-            queued = self._queue.get(timeout=timeout)
-            while queued is not None:
-                if isinstance(queued, Pending):
-                    batch.append(queued)
-                else:
-                    self._mending.doubted(queued.error, queued.since)
-                if len(batch) == BATCH_MAX:
-                    return batch, False
-                queued = self._queue.get_nowait()
-        except Empty:
-            return batch, False
-        return batch, True
+        with suppress(Empty):
+            self._bell.get(timeout=timeout)
+        with self._gate:
+            batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+            doubts, self._doubts = self._doubts, []
+            if self._waiting:
+                self._bell.put(None)
+            is_last = self._is_closed and not self._waiting
+        for doubt in doubts:
+            self._mending.doubted(doubt.error, doubt.since)
+        return batch, is_last
 
     def _tell(self, batch: Batch) -> None:
         try:

@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from chat.errors import ErrorCode, FrameError
 from chat.protocol.codec import FAULTS_MAX, FIELD_MAX, decode_command, decode_frame, encode
@@ -323,3 +324,14 @@ def test_a_frame_with_thousands_of_faults_is_refused_as_a_whole() -> None:
     error = refusal(json.dumps(fields))
     assert (error.code, error.field, error.id) == (ErrorCode.INVALID, None, "7")
     assert "101 faults" in error.message
+
+
+@given(frames)
+def test_a_frame_made_of_known_fields_is_the_same_frame(frame: ServerFrame) -> None:
+    """`known` only leaves the looking out: the same model, the same fields on the wire in order."""
+    given = {name: getattr(frame, name) for name in frame.model_fields_set}
+    made = type(frame).known(**given)
+    assert made == frame
+    assert encode(made) == encode(frame)
+    with pytest.raises(ValidationError):
+        made.type = "other"  # type: ignore[assignment,misc]  # the point

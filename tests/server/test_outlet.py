@@ -120,3 +120,20 @@ async def test_a_write_that_fails_ends_in_an_abort_and_raises_nothing(bench: Ben
     bench.pipe.is_broken = True
     bench.outlet.send_now(b"a")
     assert bench.pipe.is_aborted
+
+
+async def test_nothing_overtakes_what_waits(bench: Bench) -> None:
+    """What may leave at once does so only while nothing has to leave before it."""
+    outlet = bench.outlet
+    outlet.send(b"1")
+    outlet.send_now(b"2")
+    assert await bench.turn() == [b"12"]
+    for piece in (b"a" * 6, b"b" * 6):  # one turn brings more than may wait
+        outlet.send(piece)
+    outlet.send_now(b"c")
+    assert b"".join(await bench.turn()) == b"12aaaaaabbbbbbc"
+    outlet.pause()
+    outlet.send_now(b"3")
+    outlet.resume()
+    outlet.send_now(b"4")
+    assert bench.pipe.writes[-2:] == [b"3", b"4"]

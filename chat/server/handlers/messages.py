@@ -94,9 +94,7 @@ def topic(session: Session, command: SetTopic, reply: Reply) -> None:
 
 def _append(session: Session, reply: Reply, operation: Append) -> None:
     def done(outcome: Outcome) -> None:
-        if refusal := as_refusal(outcome):
-            reply.error(refusal)
-        elif isinstance(outcome, Appended):
+        if isinstance(outcome, Appended):
             reply.ok(
                 seq=outcome.seq,
                 mid=outcome.mid,
@@ -108,6 +106,8 @@ def _append(session: Session, reply: Reply, operation: Append) -> None:
                 if not session.is_closed:
                     follow(session, outcome.channel.name)
                 announce(session, outcome.created)
+        elif refusal := as_refusal(outcome):
+            reply.error(refusal)
 
     session.services.write(operation, done)
 
