@@ -68,7 +68,7 @@ def _told(exc: Exception, code: ExitCode) -> ExitCode:
 
 def _run(name: str, rest: Sequence[str]) -> int:
     parser, work = COMMANDS[name]
-    flags = vars(parser().parse_args(rest))
+    flags = vars(parser().parse_intermixed_args(rest))
     known = {key: flags.pop(key) for key in pipe_flags()}
     settings = load_as(PipeSettings, {k: v for k, v in known.items() if v is not None})
     settings = _prepared(settings)

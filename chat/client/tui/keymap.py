@@ -75,5 +75,5 @@ def _clash(one: Binding, other: Binding, key: str) -> str:
 
 def _unknown(name: str, ids: list[str]) -> str:
     near = get_close_matches(name, ids, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; the help (F1) lists them all"
+    hint = f"; perhaps {near[0]}" if near else "; the help (F1) lists them all"
     return f"there is no action called “{name}”{hint}"

@@ -34,7 +34,8 @@ async def test_an_argument_or_the_whole_input_is_one_message(
     assert client.run("send", "#ops", "hello", "world").returncode == 0
     done = client.run("send", "#ops", stdin="two\nlines\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert await texts(server.url) == ["hello world", "two\nlines"]
+    assert client.run("send", "#ops", "--timeout", "20", "after", "flags").returncode == 0
+    assert await texts(server.url) == ["hello world", "two\nlines", "after flags"]
 
 
 async def test_with_lines_each_line_is_a_message_as_soon_as_it_is_there(

@@ -93,7 +93,7 @@ GROUPS = {
         ({"t.reply": "e"}, "e is the key of t.reply and of t.edit"),
         ({"w.send": "ctrl+k"}, "Ctrl+K is the key of w.send and of a.switch"),
         ({"w.send": "escape"}, "Esc is the key of w.send and of “back”"),
-        ({"a.swich": "f8"}, "no action called “a.swich”; did you mean a.switch?"),
+        ({"a.swich": "f8"}, "no action called “a.swich”; perhaps a.switch"),
         ({"a.switch": "ctrl+"}, "“ctrl+” is no key"),
         ({"a.switch": "control+x"}, "“control+x” is no key"),
     ],
