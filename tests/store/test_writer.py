@@ -188,7 +188,8 @@ FULL_DISK = """
         before = [store.send(alice, "x" * 1000) for _ in range(3)]
         size = store.file.with_name("chat.db-wal").stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        refused = store.together([message(alice, "y" * 5000) for _ in range(4)])
+        # Longer than all that may be written, should the log begin anew just now.
+        refused = store.together([message(alice, "y" * size) for _ in range(4)])
         assert all(isinstance(each, StoreUnavailable) for each in refused), refused
         assert store.store.healthy()
         assert len(store.log(alice)) == 4
