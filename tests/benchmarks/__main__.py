@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks.generator import quantile
 from tests.benchmarks.peers import CORE, OURS, PEERS, Peer
 from tests.benchmarks.report import Cell, plot, table
-from tests.benchmarks.workloads import LENGTHS, LOADS, fill, load_peer, read_log
+from tests.benchmarks.workloads import AGAIN, LENGTHS, LOADS, fill, load_peer, read_log
 
 ECHO = "echo, 50 x 16"
 SENDS = "durable sends, 50 x 16"
@@ -56,8 +56,10 @@ def _chosen(names: list[str], asked: str | None, separator: str) -> list[str]:
 
 def _measure(peer: Peer, workload: str, number: int, seen: Path) -> list[Cell]:
     is_fit = peer.echo is not None if workload == ECHO else True
-    if workload == SENDS:
+    if workload in (SENDS, AGAIN):
         is_fit = peer.name == OURS
+    if LOADS[workload].pace:
+        is_fit = peer.name in (OURS, "Node ws", "C, a write each")
     if workload == IDLE:
         is_fit = peer.name in (OURS, "websockets", "Node ws")
     if not is_fit or not peer.is_here:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["CHAT", "CHAT_ECHO", "ECHO", "IRC", "MARK", "NATS", "REDIS", "TOY", "Dialect"]
+__all__ = [
+    "CHAT",
+    "CHAT_AGAIN",
+    "CHAT_ECHO",
+    "ECHO",
+    "IRC",
+    "MARK",
+    "NATS",
+    "REDIS",
+    "TOY",
+    "Dialect",
+]
 
 MARK = b";"
 """Once in every text and nowhere else (nor a length in a frame's header, as `~` would be)."""
@@ -14,6 +26,8 @@ TEXT = MARK + b"x" * 99
 @dataclass(frozen=True)
 class Dialect:
     """Templates know `{i}` (the connection), `{room}`, `{n}` (the message) and its `{text}`.
+
+    Who comes back also knows what was learned before, by the names of its groups.
 
     Args:
         steps: what is said in turn, and what must be read before the next step.
@@ -29,6 +43,7 @@ class Dialect:
     path: str | None = None
     is_told_oneself: bool = True
     again: str | None = None
+    learn: re.Pattern[bytes] | None = None
 
     def opening(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return the steps of a connection as templates of bytes, the handshake first."""
@@ -44,10 +59,11 @@ class Dialect:
             *((say.encode(), wait.encode()) for say, wait in self.steps),
         )
 
-    def frame(self, template: bytes, **values: int) -> bytes:
+    def frame(self, template: bytes, **values: int | bytes) -> bytes:
         """Fill in a template, and put it into a frame if this is WebSocket."""
         for name, value in values.items():
-            template = template.replace(b"{%s}" % name.encode(), b"%d" % value)
+            filling = value if isinstance(value, bytes) else b"%d" % value
+            template = template.replace(b"{%s}" % name.encode(), filling)
         template = template.replace(b"{text}", TEXT)
         if self.path is None or template.startswith(b"GET "):
             return template
@@ -60,17 +76,26 @@ class Dialect:
         return head + bytes(4) + template  # masked with zeros, which changes nothing
 
 
+_HELLO = '{"type":"hello","v":1,"name":"u{i}","token":"a-token-of-at-least-32-letters-{i}"'
 CHAT = Dialect(
     (
-        (
-            '{"type":"hello","v":1,"name":"u{i}","token":"a-token-of-at-least-32-letters-{i}"}',
-            "welcome",
-        ),
+        (_HELLO + "}", "welcome"),
         ('{"type":"join","channel":"#r{room}"}', '"complete":true'),
     ),
     '{"type":"send","channel":"#r{room}","text":"{text}","cid":"{n}"}',
     path="/",
     again='"complete":false',
+    learn=re.compile(rb'"channel":"#r\d+","epoch":"(?P<epoch>[^"]+)","head":(?P<head>\d+)'),
+)
+CHAT_AGAIN = Dialect(
+    (
+        (
+            _HELLO + ',"resume":{"#r{room}":{"epoch":"{epoch}","after":{head}}}}',
+            '"recovered":true',
+        ),
+    ),
+    CHAT.message,
+    path="/",
 )
 CHAT_ECHO = Dialect((), "{text}", path="/echo")
 TOY = Dialect(

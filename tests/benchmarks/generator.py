@@ -12,6 +12,7 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.benchmarks.dialects import MARK, Dialect
@@ -35,6 +36,8 @@ class Load:
         talkers: of them that talk, in turn.
         window: messages of each talker under way; closed loop: the next one leaves when a room has
             received one more message in all its members.
+        pace: messages a second, whether or not earlier ones have arrived (an open loop, `window`
+            has no meaning then); 0: a closed loop.
         at_once: connections that come in together.
         seconds: measured, after a warm-up; 0: only the way in.
     """
@@ -43,6 +46,7 @@ class Load:
     members: int
     talkers: int = 1
     window: int = 1
+    pace: float = 0.0
     at_once: int = 64
     seconds: float = 2.0
     warm_up: float = 0.5
@@ -72,6 +76,8 @@ class _Room:
     received: int = 0
     told: int = 0
     done: int = 0
+    due: float = 0.0
+    """When the next message leaves, in an open loop."""
     departures: deque[float] = field(default_factory=deque)
 
 
@@ -82,9 +88,18 @@ def quantile(values: list[float], part: float) -> float:
 
 
 class Generator:
-    """Runs one load against one port; its connections stay open until `close`."""
+    """Runs one load against one port; its connections stay open until `close`.
 
-    def __init__(self, port: int, dialect: Dialect, load: Load) -> None:
+    `learned` is what each connection knows from its first arrival, which another generator saw.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        dialect: Dialect,
+        load: Load,
+        learned: Mapping[int, dict[str, bytes]] | None = None,
+    ) -> None:
         self._port = port
         self._dialect = dialect
         self._load = load
@@ -95,6 +110,7 @@ class Generator:
         self._socket_of: dict[int, socket.socket] = {}
         self._poll = select.epoll()
         self._latencies: list[float] = []
+        self.learned: dict[int, dict[str, bytes]] = dict(learned or {})
 
     def connect(self) -> float:
         """Bring all connections into their rooms; return the seconds that it took."""
@@ -147,7 +163,10 @@ class Generator:
         step += 1
         if step < len(opening):
             room = index % self._load.rooms
-            sock.sendall(self._dialect.frame(opening[step][0], i=index, room=room))
+            known = self.learned.get(index, {})
+            sock.sendall(self._dialect.frame(opening[step][0], i=index, room=room, **known))
+        elif (learn := self._dialect.learn) is not None and (found := learn.search(read)):
+            self.learned[index] = found.groupdict()
         return sock, index, step, b""
 
     def _enter(self, sock: socket.socket, index: int) -> None:
@@ -197,15 +216,16 @@ class Generator:
         return sum(r.received for r in self._rooms), sum(r.sent for r in self._rooms)
 
     def _run(self, buffer: bytearray, seconds: float) -> None:
-        most, copies = self._load.window * self._load.talkers, self._copies
         room_of, socket_of, poll = self._room_of, self._socket_of, self._poll.poll
+        is_open = self._load.pace > 0
         now = time.perf_counter()
         for room in self._rooms:
-            self._pump(room, most, copies, now)
+            room.due = now
+            self._pump(room, now)
         end = now + seconds
         while now < end:
-            touched = {}
-            for fd, _event in poll(0.1):
+            touched = {room.number: room for room in self._rooms} if is_open else {}
+            for fd, _event in poll(self._pause(now)):
                 size = socket_of[fd].recv_into(buffer)
                 if not size:
                     raise ConnectionError("the server closed a connection")
@@ -214,18 +234,32 @@ class Generator:
                 touched[room.number] = room
             now = time.perf_counter()
             for room in touched.values():
-                self._pump(room, most, copies, now)
+                self._pump(room, now)
 
-    def _pump(self, room: _Room, most: int, copies: int, now: float) -> None:
-        done = room.received // copies
+    def _pause(self, now: float) -> float:
+        if not self._load.pace:
+            return 0.1
+        # The poll rounds up to milliseconds, so the last one is spent asking.
+        return max(0.0, min(room.due for room in self._rooms) - now - 0.001)
+
+    def _pump(self, room: _Room, now: float) -> None:
+        done = room.received // self._copies
         for _ in range(done - room.done):
             self._latencies.append(now - room.departures.popleft())
         room.done = done
-        while room.sent - done < most:
-            talker = room.members[room.sent % self._load.talkers]
-            room.sent += 1
-            room.departures.append(now)
-            talker.sendall(self._dialect.frame(self._message, room=room.number, n=room.sent))
+        if self._load.pace:
+            while room.due <= now:
+                self._say(room, room.due)  # it counts from when it was due
+                room.due += 1 / self._load.pace
+            return
+        while room.sent - done < self._load.window * self._load.talkers:
+            self._say(room, now)
+
+    def _say(self, room: _Room, departure: float) -> None:
+        talker = room.members[room.sent % self._load.talkers]
+        room.sent += 1
+        room.departures.append(departure)
+        talker.sendall(self._dialect.frame(self._message, room=room.number, n=room.sent))
 
     def _settle(self, buffer: bytearray) -> int:
         expected = sum(room.sent for room in self._rooms) * self._copies

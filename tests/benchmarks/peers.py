@@ -52,6 +52,8 @@ class Peer:
     command: Callable[[str, str, Path], list[str]]
     chat: Dialect
     echo: Dialect | None = None
+    again: Dialect | None = None
+    """Of people who were here before."""
 
     @property
     def is_here(self) -> bool:
@@ -97,7 +99,7 @@ def _configured(text: str, *command: str) -> Callable[[str, str, Path], list[str
 
 
 PEERS = (
-    Peer(OURS, sys.executable, _ours, dialects.CHAT, dialects.CHAT_ECHO),
+    Peer(OURS, sys.executable, _ours, dialects.CHAT, dialects.CHAT_ECHO, dialects.CHAT_AGAIN),
     Peer("Node ws", "node", _node, dialects.TOY, dialects.ECHO),
     Peer("websockets", sys.executable, _library, dialects.TOY, dialects.ECHO),
     Peer("C, a write each", "cc", _limit("each"), dialects.TOY),
@@ -128,7 +130,7 @@ def running(peer: Peer, mode: str, folder: Path) -> Iterator[tuple[int, int]]:
     finally:
         os.sched_setaffinity(0, others)
     try:
-        _wait_for(port, process)
+        _wait_for(port, process, peer.chat)
         yield process.pid, port
     finally:
         process.send_signal(signal.SIGTERM)
@@ -139,11 +141,16 @@ def running(peer: Peer, mode: str, folder: Path) -> Iterator[tuple[int, int]]:
             process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(port: int, process: subprocess.Popen[bytes], dialect: Dialect) -> None:
+    """Wait until the server listens and, where it speaks WebSocket, shakes hands."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
+            probe.settimeout(30)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
+                if dialect.path is not None:
+                    probe.sendall(dialect.opening()[0][0])
+                    probe.recv(1)
                 return
         time.sleep(0.02)
     raise RuntimeError(f"{process.args!r} does not listen")

@@ -20,17 +20,20 @@ from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running
 
-__all__ = ["LENGTHS", "LOADS", "fill", "load_peer", "read_log"]
+__all__ = ["AGAIN", "LENGTHS", "LOADS", "fill", "load_peer", "read_log"]
 
+AGAIN = "2,000 known people come back at once"
 LOADS: dict[str, Load] = {
     "1,000 followers, 64 in flight": Load(rooms=1, members=1_000, window=64),
     "100 followers, 64 in flight": Load(rooms=1, members=100, window=64),
     "1,000 followers, 1 in flight": Load(rooms=1, members=1_000),
     "100 followers, 1 in flight": Load(rooms=1, members=100),
+    "1,000 followers, 20 a second": Load(rooms=1, members=1_000, pace=20, seconds=10),
     "200 channels of 5, all talk": Load(rooms=200, members=5, talkers=5),
     "durable sends, 50 x 16": Load(rooms=50, members=1, window=16),
     "echo, 50 x 16": Load(rooms=50, members=1, window=16),
     "2,000 connect and join at once": Load(rooms=400, members=5, at_once=2_000, seconds=0),
+    AGAIN: Load(rooms=400, members=5, at_once=2_000, seconds=0),
     "10,000 idle connections": Load(rooms=2_000, members=5, seconds=0),
 }
 LENGTHS = (10, 1_000, 1_000_000)
@@ -49,6 +52,10 @@ def load_peer(peer: Peer, name: str, folder: Path) -> dict[str, float]:
     dialect = peer.echo if mode == "echo" and peer.echo else peer.chat
     with running(peer, mode, folder) as (pid, port):
         generator = Generator(port, dialect, load)
+        if name == AGAIN and peer.again is not None:
+            generator.connect()
+            generator.close()
+            generator = Generator(port, peer.again, load, generator.learned)
         try:
             before = _resident(pid)
             set_up = generator.connect()
