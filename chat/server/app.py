@@ -310,7 +310,9 @@ def _accept(protocol: ServerProtocol, request: Request) -> Response:
         accept, _extensions, _subprotocol = protocol.process_request(request)
     except Exception:  # the library knows what to say
         return protocol.accept(request)
-    headers = Headers(Upgrade="websocket", Connection="Upgrade")
+    headers = Headers()
+    headers["Upgrade"] = "websocket"
+    headers["Connection"] = "Upgrade"
     headers["Sec-WebSocket-Accept"] = accept
     status = HTTPStatus.SWITCHING_PROTOCOLS
     return Response(status.value, status.phrase, headers)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import count
 from typing import Protocol, cast
 
 from websockets.frames import BINARY, CONT, TEXT, Frame
@@ -33,6 +33,7 @@ from chat.server.tls import secure, take_over
 __all__ = ["Connection", "Endpoint", "Terms"]
 
 log = logging.getLogger(__name__)
+_SLOTS = count()
 _LIBRARY_LOG = logging.getLogger("websockets.server")
 
 OPEN_TIMEOUT = 10.0
@@ -128,7 +129,7 @@ class Connection(asyncio.Protocol):
         """Cuts a handshake, later a close, that takes too long."""
         self.endpoint: Endpoint | None = None
         self.outlet = Outlet(terms.flusher, terms.queue_bytes, self._reads_slowly)
-        self.beat_slot = secrets.randbelow(1 << 16)
+        self.beat_slot = next(_SLOTS)
         """Which of the heartbeat's ticks is this connection's, modulo their number."""
         self.is_heard = True
         """Whether anything came from the peer since the last heartbeat."""

@@ -9,7 +9,6 @@ client reads on with `history after`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,8 @@ from chat.server.hub import Room
 from chat.server.news import is_crowded, typing_frame
 from chat.server.reply import Reply, error_frame
 from chat.store.ops import ChannelState, JoinedChannel
-from chat.store.reading import MemberRow, Reader, Resumed
+from chat.store.reading import Reader
+from chat.store.views import MemberRow, Resumed
 
 if TYPE_CHECKING:
     from chat.server.session import Session
@@ -134,7 +134,9 @@ def _joined(session: Session, view: _View, reply: Reply | None) -> None:
             read=seat.read,
             unread=seat.unread,
             mentions=seat.mentions,
-            **asdict(seat.preference),
+            pinned=seat.preference.pinned,
+            muted=seat.preference.muted,
+            level=seat.preference.level,
             pins=seat.pins,
             members=present(session, rows),
             member_count=total,

@@ -5,15 +5,13 @@ A `Reader` sees one snapshot: what several of its methods return belongs togethe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, false, select
 
 from chat.core.rights import channel_key, check_is_member, no_such_channel
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import ChannelListing, Membership
-from chat.protocol.items import Item
 from chat.protocol.values import Limits
 from chat.store import schema
 from chat.store.items import ROWS, items_of
@@ -23,49 +21,13 @@ from chat.store.prepared import Prepared
 from chat.store.schema import channels, events, members, users
 from chat.store.searching import Found, Room, Wanted, rooms_of, search
 from chat.store.unread import COUNTS_OF_ONE, mentions_above, unread_above
+from chat.store.views import MemberRow, PageRead, Resumed, Seat
 from chat.text import fold
 
-__all__ = ["MemberRow", "PageRead", "Reader", "Resumed", "Seat"]
+__all__ = ["Reader"]
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A person's place in a channel: its state, their role, and what they have not read."""
-
-    channel: ChannelState
-    role: str
-    read: int
-    unread: int
-    mentions: int
-    preference: Preference
-    pins: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PageRead:
-    """A page of a log, and the channel as of the same snapshot."""
-
-    channel: ChannelState
-    items: tuple[Item, ...]
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """What a returning follower gets; see `protocol.frames.Joined`."""
-
-    seat: Seat
-    recovered: bool
-    items: tuple[Item, ...]
-    complete: bool
-
-
-class MemberRow(NamedTuple):
-    """A member of a channel (a tuple, for a hundred come with every `joined`)."""
-
-    name: str
-    role: str
-
+_Members = tuple[tuple[MemberRow, ...], str | None]
 
 _STATE = (
     channels.c.id,
@@ -141,8 +103,11 @@ class Reader:
     def __init__(self, connection: Connection, limits: Limits) -> None:
         self._connection = connection
         self._limits = limits
-        # What `_enter` found is true for the whole snapshot; whoever follows a channel asks twice.
+        # What was found is true for the whole snapshot. Whoever follows a channel enters it twice;
+        # and a crowd that comes to one channel gets the same page of it and the same members.
         self._entered: dict[tuple[int, str], tuple[ChannelState, str, int]] = {}
+        self._pages: dict[tuple[int, int | None, int], PageRead] = {}
+        self._members: dict[tuple[int, str | None, int], _Members] = {}
 
     def user(self, name: str) -> User | None:
         """Return the person of this name, however it is spelled."""
@@ -250,10 +215,9 @@ class Reader:
         """
         seat = self.channel(user, channel)
         if position is not None and self._is_within(seat.channel, position, window):
-            page = self._after(seat.channel, position.after, limit)
+            page = self._shared_page(seat.channel, position.after, limit)
             return Resumed(seat, recovered=True, items=page.items, complete=page.complete)
-        lines = ChannelLines(self._connection, seat.channel.id)
-        page = self._before(seat.channel, lines, seat.channel.head + 1, limit)
+        page = self._shared_page(seat.channel, None, limit)
         return Resumed(seat, recovered=False, items=page.items, complete=True)
 
     def members(
@@ -265,8 +229,11 @@ class Reader:
             CommandError: no_such_channel, not_a_member.
         """
         state, _role, total = self._enter(user, channel)
-        rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
-        return tuple(MemberRow(name, role) for _fold, name, role in rows), following, total
+        key = state.id, cursor, limit
+        if key not in self._members:
+            rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
+            self._members[key] = tuple(MemberRow(*rest) for _fold, *rest in rows), following
+        return *self._members[key], total
 
     def search(self, user: User, channel: str | None, wanted: Wanted) -> Found:
         """Return a page of what `user` may read and looks for, in one channel or in all of theirs.
@@ -318,6 +285,18 @@ class Reader:
             return True
         mid = _MID.scalar(self._connection, channel=state.id, number=position.after)
         return bool(mid == position.mid)
+
+    def _shared_page(self, state: ChannelState, after: int | None, limit: int) -> PageRead:
+        """Return what comes after a seq; None: the newest page."""
+        key = state.id, after, limit
+        if (page := self._pages.get(key)) is None:
+            if after is not None:
+                page = self._after(state, after, limit)
+            else:
+                lines = ChannelLines(self._connection, state.id)
+                page = self._before(state, lines, state.head + 1, limit)
+            self._pages[key] = page
+        return page
 
     def _after(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
         rows = _AFTER.all(self._connection, channel=state.id, anchor=anchor, count=limit)

@@ -23,8 +23,9 @@ UNITS = {
     "deliveries": "deliveries/s",
     "connections": "connections/s",
     "memory": "KiB each",
-    "p50": "s until all have it",
+    "p50": "ms until all have it",
 }
+SCALES = {"p50": 1e3}
 LESS_IS_BETTER = ("memory", "p50")
 
 
@@ -47,7 +48,7 @@ def table(cells: Iterable[Cell]) -> str:
     ]
     for (workload, peer), group in _grouped(cells).items():
         figure = FIGURES.get(workload, "deliveries")
-        values = [cell.seen[figure] for cell in group]
+        values = [cell.seen[figure] * SCALES.get(figure, 1) for cell in group]
         ratios = _spread(_ratios(cells, workload, peer, figure))
         if figure == "p50":
             ratios += f"; p99: {_spread(_ratios(cells, workload, peer, 'p99'))}"

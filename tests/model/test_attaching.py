@@ -19,7 +19,8 @@ from chat.protocol.frames import ErrorFrame, Joined, Page
 from chat.protocol.items import Event
 from chat.server.hub import RING
 from chat.store.ops import Outcome, Pending, User
-from chat.store.reading import Reader, Resumed
+from chat.store.reading import Reader
+from chat.store.views import Resumed
 from tests.client.screen import Screen
 from tests.model.world import LIMITS, World
 from tests.serving import Peer

@@ -28,8 +28,9 @@ from chat.store.ops import (
     SignIn,
     User,
 )
-from chat.store.reading import Reader, Seat
+from chat.store.reading import Reader
 from chat.store.store import Store
+from chat.store.views import Seat
 
 T = TypeVar("T")
 PATIENCE = 20.0

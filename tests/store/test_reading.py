@@ -13,7 +13,8 @@ from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.items import FOLDED_KINDS
 from chat.store.ops import User
-from chat.store.reading import MemberRow, PageRead, Reader, Resumed
+from chat.store.reading import Reader
+from chat.store.views import MemberRow, PageRead, Resumed
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
 
@@ -314,3 +315,16 @@ def test_no_query_walks_a_whole_table(busy: OpenStore, alice: User) -> None:
             for step in steps:
                 assert not step.startswith("SCAN") or "anon" in step, (statement, steps)
                 assert not (is_page and "TEMP B-TREE" in step), (statement, steps)
+
+
+def test_who_comes_to_one_channel_together_shares_what_was_read(
+    busy: OpenStore, alice: User, bob: User
+) -> None:
+    def come(reader: Reader, user: User) -> tuple[Resumed, tuple[MemberRow, ...]]:
+        resumed = reader.resume(user, "#general", None, limit=5, window=5)
+        return resumed, reader.members(user, "#general", cursor=None, limit=5)[0]
+
+    (first, members), (second, same) = busy.read(lambda r: [come(r, alice), come(r, bob)])
+    assert first.items is second.items
+    assert members is same
+    assert (first.seat.unread, second.seat.unread) == (0, 9)

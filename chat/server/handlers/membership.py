@@ -10,7 +10,7 @@ from chat.server.following import announce, follow, present
 from chat.server.handlers import builtin
 from chat.server.services import as_refusal
 from chat.store.ops import JoinChannel, JoinedChannel, LeaveChannel, LeftChannel, Outcome
-from chat.store.reading import MemberRow
+from chat.store.views import MemberRow
 from chat.text import is_builtin
 
 if TYPE_CHECKING:

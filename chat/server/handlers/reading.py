@@ -10,7 +10,7 @@ from chat.server.following import attach
 from chat.server.handlers import builtin
 from chat.server.services import as_refusal
 from chat.store.ops import Marked, MarkRead, Outcome
-from chat.store.reading import PageRead
+from chat.store.views import PageRead
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
