@@ -88,6 +88,7 @@ class MainScreen(Screen[None]):
 
     def __init__(self, cores: Cores, settings: ClientSettings, keys: Sequence[KeyRow]) -> None:
         super().__init__()
+        self._is_styled = False
         self._panes = Panes(self)
         self._keys = tuple(keys)
         self._joins = settings.joins
@@ -154,6 +155,16 @@ class MainScreen(Screen[None]):
         self.set_interval(0.5, self._count_down)
         self._calling.resume(lambda: self.conversation.redraw())
         self.conversation.redraw()
+        self.take_in()  # what is on disk: the first paint shows it
+
+    def update_node_styles(self, animate: bool = True) -> None:
+        """Style all widgets anew; but not when the screen comes up, just after they were mounted.
+
+        Textual would, and of a start that was every tenth millisecond.
+        """
+        if self._is_styled:
+            super().update_node_styles(animate)
+        self._is_styled = True
 
     def take_in(self) -> None:
         """Show what the cores told."""

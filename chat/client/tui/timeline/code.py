@@ -27,7 +27,7 @@ _LONGEST = 4_000
 _LONGEST_LINE = 400
 
 ROLES = ("keyword", "string", "number", "comment", "name", "inserted", "deleted")
-"""What a piece of code can be; plain otherwise. Each has a component class `timeline--code-…`."""
+"""What a piece of code can be; plain otherwise. Each has an ink, `code-…`."""
 
 _ROLE_OF = (
     ("Token.Comment.Preproc", "keyword"),

@@ -1,4 +1,4 @@
-"""The colours of the timeline: component classes resolved once per theme, and one per author."""
+"""The colours of the timeline: inks resolved once per theme, and one colour per author."""
 
 from __future__ import annotations
 
@@ -8,73 +8,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from rich.color import Color
 from rich.style import Style
 from textual.color import Color as TextualColor
 from textual.widget import Widget
 
-from chat.client.tui.timeline.code import ROLES
 from chat.client.tui.timeline.markdown import Mark
 from chat.text import fold
 
-__all__ = ["COMPONENTS", "CSS", "Names", "Palette", "author_rgb"]
+__all__ = ["Names", "Palette", "author_rgb"]
 
-COMPONENTS = (
-    "time", "rule", "new", "gap", "muted", "event", "quote", "quote-bar", "failed", "failed-hint",
-    "chip", "chip-own", "mention", "mention-own", "channel", "link", "code", "code-block",
-    "cursor", "cursor-bar", "accent", "tick",
-    *(f"code-{role}" for role in ROLES),
-)  # fmt: skip
-"""Parts of the timeline that a style sheet can address, each as `timeline--NAME`."""
 
-CSS = """
-Timeline {
-    overflow-x: hidden;
-    overflow-y: scroll;
-    scrollbar-size-vertical: 1;
-    scrollbar-color: $foreground 15%;
-    scrollbar-color-hover: $foreground 30%;
-    scrollbar-color-active: $primary;
-    scrollbar-background: $background;
-    scrollbar-background-hover: $background;
-    scrollbar-background-active: $background;
-    & > .timeline--time { color: $text-disabled; }
-    & > .timeline--rule { color: $text-disabled; }
-    & > .timeline--new { color: $text-error; text-style: bold; }
-    & > .timeline--gap { color: $text-warning; }
-    & > .timeline--muted { color: $text-muted; }
-    & > .timeline--event { color: $text-muted; }
-    & > .timeline--tick { color: $foreground; }
-    & > .timeline--quote { color: $text-muted; }
-    & > .timeline--quote-bar { color: $text-disabled; }
-    & > .timeline--failed { color: $text-error; }
-    & > .timeline--failed-hint { color: $text-muted; }
-    & > .timeline--chip { background: $surface-lighten-1; color: $text-muted; }
-    & > .timeline--chip-own { background: $primary-muted; color: $text-primary; }
-    & > .timeline--mention { color: $text-primary; }
-    & > .timeline--mention-own {
-        background: $warning-muted;
-        color: $text-warning;
-        text-style: bold;
-    }
-    & > .timeline--channel { color: $text-primary; }
-    & > .timeline--link { color: $text-primary; text-style: underline; }
-    & > .timeline--code { background: $surface; color: $text-accent; }
-    & > .timeline--code-block { background: $surface; color: $foreground; }
-    & > .timeline--code-keyword { color: $text-accent; }
-    & > .timeline--code-string { color: $text-success; }
-    & > .timeline--code-number { color: $text-warning; }
-    & > .timeline--code-comment { color: $text-muted; text-style: italic; }
-    & > .timeline--code-name { color: $text-primary; }
-    & > .timeline--code-inserted { color: $text-success; }
-    & > .timeline--code-deleted { color: $text-error; }
-    & > .timeline--cursor { background: $foreground 8%; }
-    & > .timeline--cursor-bar { color: $primary; }
-    & > .timeline--accent { color: $warning; }
+class Ink(NamedTuple):
+    """How a part of the timeline looks, in colours of the theme: `text-muted`, `foreground 8%`."""
+
+    color: str = ""
+    ground: str = ""
+    bold: bool | None = None
+    italic: bool | None = None
+    underline: bool | None = None
+
+
+# No component classes: Textual would style each as a widget of its own, twice before the first
+# paint, and that took a sixth of the start.
+INKS = {
+    "time": Ink("text-disabled"),
+    "rule": Ink("text-disabled"),
+    "new": Ink("text-error", bold=True),
+    "gap": Ink("text-warning"),
+    "muted": Ink("text-muted"),
+    "event": Ink("text-muted"),
+    "tick": Ink("foreground"),
+    "quote": Ink("text-muted"),
+    "quote-bar": Ink("text-disabled"),
+    "failed": Ink("text-error"),
+    "failed-hint": Ink("text-muted"),
+    "chip": Ink("text-muted", ground="surface-lighten-1"),
+    "chip-own": Ink("text-primary", ground="primary-muted"),
+    "mention": Ink("text-primary"),
+    "mention-own": Ink("text-warning", ground="warning-muted", bold=True),
+    "channel": Ink("text-primary"),
+    "link": Ink("text-primary", underline=True),
+    "code": Ink("text-accent", ground="surface"),
+    "code-block": Ink("foreground", ground="surface"),
+    "code-keyword": Ink("text-accent"),
+    "code-string": Ink("text-success"),
+    "code-number": Ink("text-warning"),
+    "code-comment": Ink("text-muted", italic=True),
+    "code-name": Ink("text-primary"),
+    "code-inserted": Ink("text-success"),
+    "code-deleted": Ink("text-error"),
+    "cursor": Ink(ground="foreground 8%"),
+    "cursor-bar": Ink("primary"),
+    "accent": Ink("warning"),
 }
-"""
-"""Default colours; an app may set others for each of the components."""
 
 
 class Names(Enum):
@@ -113,10 +102,10 @@ _MARKED = (
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Styles by name; none of them sets a background unless the style sheet does.
+    """Styles by name; none of them sets a background unless its ink does.
 
     Args:
-        styles: a style for each of `COMPONENTS`; missing ones are plain.
+        styles: a style for each of `INKS`; missing ones are plain.
         names: how the names of people are told apart.
     """
 
@@ -126,16 +115,9 @@ class Palette:
 
     @classmethod
     def of(cls, widget: Widget) -> Palette:
-        """Resolve the component classes of a widget as its theme and style sheet have them now."""
-        styles: dict[str, Style] = {}
-        for name in COMPONENTS:
-            own = widget.get_component_rich_style(f"timeline--{name}", partial=True)
-            full = widget.get_component_rich_style(f"timeline--{name}")
-            # The full style has the resolved colours, but always a background too.
-            styles[name] = own + Style(
-                color=full.color if own.color else None,
-                bgcolor=full.bgcolor if own.bgcolor else None,
-            )
+        """Resolve the inks as the theme has them now, on the ground of a widget."""
+        theme, ground = widget.app.theme_variables, widget.background_colors[1]
+        styles = {name: _style_of(ink, theme, ground) for name, ink in INKS.items()}
         if widget.app.native_ansi_color:
             # Of 16 colours, the muted one and the one written on it are the same.
             styles["mention-own"] = styles["chip-own"] = Style(bold=True, reverse=True)
@@ -167,6 +149,32 @@ class Palette:
 
 
 _PLAIN = Style.null()
+
+
+def _style_of(ink: Ink, theme: Mapping[str, str], ground: TextualColor) -> Style:
+    """Resolve an ink on a ground; a ground that is the terminal's own is none."""
+    color = bgcolor = None
+    if ink.ground:
+        ground += _color_of(ink.ground, theme)
+        bgcolor = ground.rich_color
+    if ink.color:
+        color = (ground + _color_of(ink.color, theme)).rich_color
+    if bgcolor is not None and bgcolor.is_default:
+        bgcolor = None
+    return Style(
+        color=color, bgcolor=bgcolor, bold=ink.bold, italic=ink.italic, underline=ink.underline
+    )
+
+
+def _color_of(text: str, theme: Mapping[str, str]) -> TextualColor:
+    """Return a colour as themes write it: by a name of theirs, as such, or what contrasts."""
+    name, _, share = text.partition(" ")
+    opacity = float(share.removesuffix("%")) if share else 100.0
+    if name in theme:
+        return _color_of(theme[name], theme).multiply_alpha(opacity / 100)
+    if name == "auto":
+        return TextualColor.automatic(opacity)
+    return TextualColor.parse(name).multiply_alpha(opacity / 100)
 
 
 @lru_cache(4096)

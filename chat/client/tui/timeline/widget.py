@@ -24,7 +24,7 @@ from chat.client.tui.timeline.keys import KEYS
 from chat.client.tui.timeline.log import Key
 from chat.client.tui.timeline.messages import News
 from chat.client.tui.timeline.painting import Painter
-from chat.client.tui.timeline.palette import COMPONENTS, CSS, Palette
+from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.pointing import asked_by
 from chat.client.tui.timeline.render import Renderer
 from chat.client.tui.timeline.selection import row_number, selected_text
@@ -53,9 +53,20 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"timeline--{name}" for name in COMPONENTS}
 
-    DEFAULT_CSS = CSS
+    DEFAULT_CSS = """
+    Timeline {
+        overflow-x: hidden;
+        overflow-y: scroll;
+        scrollbar-size-vertical: 1;
+        scrollbar-color: $foreground 15%;
+        scrollbar-color-hover: $foreground 30%;
+        scrollbar-color-active: $primary;
+        scrollbar-background: $background;
+        scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
+    }
+    """
 
     at_bottom: reactive[bool] = reactive(True, repaint=False)
     """Whether the newest line shows."""
@@ -227,15 +238,17 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _update(self) -> None:
         """Bring the screen up to date with the sheet; only rows that changed are painted."""
+        if self.size and self.is_attached:
+            self._paint(self._lay_out())
+
+    def _lay_out(self) -> list[int]:
+        """Take up what has changed; return the lines of the screen that look different."""
         self._update_due = False
-        if not self.size or not self.is_attached:
-            return
         self._restyle()
         window = self._sheet.settle()
         if self._cursor is not None and self._sheet.log.find(self._cursor) is None:
             self._set_cursor(None)
-        painter = self._make_painter()
-        self._paint(self._frame.take(window.rows, self.size.height, painter))
+        changed = self._frame.take(window.rows, self.size.height, self._make_painter())
         total = max(window.total, self.size.height)
         if self.virtual_size != (self.size.width, total):
             self.set_reactive(Widget.virtual_size, Size(self.size.width, total))
@@ -248,6 +261,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         self.below = 0 if window.at_end else max(1, hidden)
         for news in self._news.of(self._sheet):
             self.post_message(news)
+        return changed
 
     def _restyle(self) -> None:
         """Take over the width, the theme and the reader if they changed."""
@@ -278,6 +292,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         Without Textual's own cache, which keeps what was painted by line of the screen and is of
         no use to what scrolls: through it an arrival costs four times as much.
         """
+        if self._update_due:  # the first paint comes before the first chance to lay out
+            self._lay_out()
         strips = [self.render_line(y) for y in crop.line_range]
         ground = self.background_colors[1]
         for each in self.get_line_filters():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
@@ -11,7 +9,7 @@ from textual.widget import Widget
 from chat.client.state import Message
 from chat.client.tui.timeline.around import Around
 from chat.client.tui.timeline.ink import Line
-from chat.client.tui.timeline.palette import COMPONENTS, CSS, Palette
+from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.render import Renderer
 
 __all__ = ["Preview"]
@@ -20,10 +18,7 @@ __all__ = ["Preview"]
 class Preview(Widget):
     """The text as a message, laid out as the timeline will; hidden until it is asked for."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"timeline--{name}" for name in COMPONENTS}
-    DEFAULT_CSS = (
-        CSS.replace("Timeline {", "Preview {", 1)
-        + """
+    DEFAULT_CSS = """
     Preview {
         display: none;
         height: auto;
@@ -32,7 +27,6 @@ class Preview(Widget):
         background: $background;
     }
     """
-    )
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
