@@ -7,7 +7,9 @@ import re
 import pytest
 
 from chat.client import slash
-from chat.client.config import ClientSettings, flags_of
+from chat.client.config import ClientSettings
+from chat.client.flags import flags_of
+from chat.client.options import options
 from chat.client.pipes.cli import commands_table
 from chat.client.tui.app import key_rows
 from tests.documents import assert_generated
@@ -15,7 +17,7 @@ from tests.features import FEATURES, WISHES, Feature, features_table, held_by, w
 from tests.test_readme import README
 
 KEYS = {key for row in key_rows() for key in row.keys}
-SETTINGS = set(ClientSettings.model_fields)
+SETTINGS = set(options(ClientSettings))
 ELSEWHERE = {"NO_COLOR", "s/old/new/"}
 """What is neither a key, a command, a flag nor a setting."""
 
@@ -29,7 +31,7 @@ def exists(what: str) -> bool:
         return slash.find(name) is not None and (not rest or bool(slash.parse(what)))
     program, _, rest = what.partition(" ")
     flag = rest.removeprefix("--").replace("-", "_")
-    is_known = not rest or flag in flags_of() or f"`{what} " in commands_table()
+    is_known = not rest or flag in flags_of(ClientSettings) or f"`{what} " in commands_table()
     return program == "chat-client" and is_known
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from chat.client.followed import Followed
 from chat.client.follower import LogView
@@ -21,7 +21,9 @@ from chat.client.records import Damaged, DiskTrouble, OutboxRow
 from chat.client.salvage import adopt as adopt_file
 from chat.client.salvage import open_cache, set_aside
 from chat.client.state import Message
-from chat.protocol.commands import ResumeFrom
+
+if TYPE_CHECKING:
+    from chat.protocol.commands import ResumeFrom
 
 __all__ = ["Account"]
 

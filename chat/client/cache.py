@@ -13,7 +13,6 @@ starts that channel anew.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import time
@@ -21,11 +20,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from chat.client.private import make_private_directory
 from chat.client.records import ChannelRecord, Damaged, DiskTrouble, OutboxRow
 from chat.client.state import Message
+from chat.client.stored import channel_from, channel_json, line_from, line_json
 from chat.client.tables import SCHEMA_VERSION, bring_up_to_date, version_of
 from chat.errors import StartupError
 from chat.text import fold
@@ -36,8 +34,6 @@ BUSY = 5.0
 """Seconds to wait for the other client that writes to the file."""
 OPENINGS = 10
 """How often a file is opened that is taken away meanwhile."""
-_MESSAGE = TypeAdapter(Message)
-_RECORD = TypeAdapter(ChannelRecord)
 
 
 class Cache:
@@ -132,10 +128,7 @@ class Cache:
         """Return all channels."""
         with self._speaking_plainly():
             rows = self._db.execute("SELECT record, generation FROM channels WHERE record <> ''")
-            return [
-                _RECORD.validate_python({**json.loads(record), "generation": generation})
-                for record, generation in rows
-            ]
+            return [channel_from(record, generation) for record, generation in rows]
 
     def line(self, channel: str, seq: int) -> Message | None:
         """Return one line."""
@@ -143,7 +136,7 @@ class Cache:
             row = self._db.execute(
                 "SELECT body FROM lines WHERE channel = ? AND seq = ?", (channel, seq)
             ).fetchone()
-            return _MESSAGE.validate_json(row[0]) if row else None
+            return line_from(row[0]) if row else None
 
     def lines_before(self, channel: str, before: int, lowest: int, limit: int) -> list[Message]:
         """Return the last `limit` lines from `lowest` up to but without `before`, in order."""
@@ -153,7 +146,7 @@ class Cache:
                 " ORDER BY seq DESC LIMIT ?",
                 (channel, lowest, before, limit),
             ).fetchall()
-            return [_MESSAGE.validate_json(body) for (body,) in reversed(rows)]
+            return [line_from(body) for (body,) in reversed(rows)]
 
     def thread(self, channel: str, root: int, limit: int) -> list[Message]:
         """Return the root of a thread and its last `limit` replies, in order."""
@@ -162,7 +155,7 @@ class Cache:
                 "SELECT body FROM lines WHERE channel = ? AND thread = ? ORDER BY seq DESC LIMIT ?",
                 (channel, root, limit),
             ).fetchall()
-            replies = [_MESSAGE.validate_json(body) for (body,) in reversed(rows)]
+            replies = [line_from(body) for (body,) in reversed(rows)]
         first = self.line(channel, root)
         return [first, *replies] if first is not None else replies
 
@@ -180,13 +173,11 @@ class Cache:
         refused: set[str] = set()
         with self._writing():
             for record in channels:
-                body = _RECORD.dump_python(record)
-                generation = body.pop("generation")
                 written = self._db.execute(
                     "INSERT INTO channels (name, generation, record) VALUES (?, ?, ?)"
                     " ON CONFLICT (name) DO UPDATE SET record = excluded.record"
                     " WHERE generation = excluded.generation",
-                    (record.name, generation, json.dumps(body)),
+                    (record.name, record.generation, channel_json(record)),
                 ).rowcount
                 if not written:
                     refused.add(record.name)
@@ -195,7 +186,7 @@ class Cache:
                 " ON CONFLICT (channel, seq) DO UPDATE SET rev = excluded.rev, body = excluded.body"
                 " WHERE excluded.rev >= rev",
                 [
-                    (line.channel, line.seq, line.rev, _MESSAGE.dump_json(line), line.thread)
+                    (line.channel, line.seq, line.rev, line_json(line), line.thread)
                     for line in lines
                     if line.channel not in refused
                 ],
@@ -214,13 +205,11 @@ class Cache:
     def discard_lines(self, channel: str, record: ChannelRecord) -> int:
         """Throw the channel's lines away and start it anew with `record`; return its generation."""
         generation = self.generation(channel) + 1
-        body = _RECORD.dump_python(record)
-        del body["generation"]
         with self._writing():
             self._db.execute("DELETE FROM lines WHERE channel = ?", (channel,))
             self._db.execute(
                 "INSERT OR REPLACE INTO channels (name, generation, record) VALUES (?, ?, ?)",
-                (channel, generation, json.dumps(body)),
+                (channel, generation, channel_json(record)),
             )
         return generation
 

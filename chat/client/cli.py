@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from chat import __version__
 from chat.client.cache import Cache, unsent_in
-from chat.client.config import ClientSettings, config_file, flags_of, load
+from chat.client.config import ClientSettings, config_file, load
 from chat.client.first_run import introduced, with_kept
-from chat.client.flags import Parser, add_settings
+from chat.client.flags import Parser, add_settings, flags_of
 from chat.client.logfile import start_log
 from chat.client.places import Places
 from chat.client.private import make_private_directory
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"chat-client {__version__}")
-    add_settings(parser, flags_of(), several="url")
+    add_settings(parser, ClientSettings, flags_of(ClientSettings), several="url")
     return parser
 
 

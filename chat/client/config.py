@@ -1,4 +1,4 @@
-"""The client's settings: one typed model for flags, `CHAT_…` variables and a TOML file.
+"""The client's settings: one typed class for flags, `CHAT_…` variables and a TOML file.
 
 A flag wins over a variable, a variable over the file (`client.toml` in the user's configuration
 folder), the file over the default.
@@ -6,36 +6,42 @@ folder), the file over the default.
 
 from __future__ import annotations
 
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
 
 from chat.client.calls import REASONS, Way
-from chat.client.lists import Argv, Keywords, Reasons
+from chat.client.options import (
+    Option,
+    command,
+    on_or_off,
+    one_of,
+    option,
+    options,
+    path,
+    text,
+    words,
+)
 from chat.errors import StartupError
 from chat.text import check_name, fold, printable_line
 
-__all__ = ["ClientSettings", "Server", "check_url", "config_file", "flags_of", "load", "load_as"]
+__all__ = ["ClientSettings", "Server", "check_url", "config_file", "load", "load_as"]
 
 S = TypeVar("S", bound="ClientSettings")
+
+DEFAULT_URL = "ws://127.0.0.1:3000"
+_PREFIX = "CHAT_"
+
+Joins = Literal["spoken", "all", "none"]
+Typing = Literal["both", "show", "tell", "off"]
+Editing = Literal["plain", "vi"]
+Level = Literal["debug", "info", "warning", "error"]
 
 
 def check_url(value: str) -> str:
@@ -61,122 +67,196 @@ def check_url(value: str) -> str:
     return address
 
 
-def _name_or_none(value: str) -> str:
-    return check_name(value) if value else value
+def _url(value: object) -> str:
+    return check_url(text(value))
 
 
-class Server(BaseModel):
-    """One of further servers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: Annotated[str, AfterValidator(check_url)]
-    name: Annotated[str, AfterValidator(_name_or_none)] = ""
-    """Empty: the same as on the first one."""
+def _name(value: object) -> str:
+    return check_name(text(value)) if value else ""
 
 
-class ClientSettings(BaseSettings):
-    """Everything one may set."""
+def _reasons(value: object) -> tuple[str, ...]:
+    found = words(value)
+    if unknown := [word for word in found if word not in REASONS]:
+        raise ValueError(f"“{unknown[0]}” is none of {', '.join(REASONS)}")
+    return found
 
-    model_config = SettingsConfigDict(
-        env_prefix="CHAT_",
-        extra="ignore",
-        validate_default=True,
-        use_attribute_docstrings=True,
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One of further servers; an empty name: the same as on the first one."""
+
+    url: str
+    name: str = ""
+
+
+class _Wrong(ValueError):
+    """A value within a table is wrong: where, and what was given there."""
+
+    def __init__(self, where: str, given: object, reason: str) -> None:
+        super().__init__(reason)
+        self.where, self.given = where, given
+
+
+def _servers(value: object) -> tuple[Server, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be tables, each with a url")
+    return tuple(_server(number, each) for number, each in enumerate(value))
+
+
+def _server(number: int, given: object) -> Server:
+    readers = {"url": _url, "name": _name}
+    if not isinstance(given, Mapping) or "url" not in given:
+        raise _Wrong(f"servers.{number}", given, "must be a table with a url")
+    found = {}
+    for key, value in given.items():
+        try:
+            found[key] = readers[key](value)
+        except KeyError:
+            reason = "is not known here; url and name are"
+            raise _Wrong(f"servers.{number}.{key}", value, reason) from None
+        except ValueError as exc:
+            raise _Wrong(f"servers.{number}.{key}", value, str(exc)) from None
+    return Server(**found)
+
+
+def _keys(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a table of keys")
+    return {text(name): text(key) for name, key in value.items()}
+
+
+def _themes(value: object) -> dict[str, dict[str, str | bool]]:
+    if not isinstance(value, Mapping) or not all(isinstance(t, Mapping) for t in value.values()):
+        raise ValueError("must be tables of colours")
+    return {
+        name: {key: one if isinstance(one, bool) else text(one) for key, one in table.items()}
+        for name, table in value.items()
+    }
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """Everything one may set; what is made here directly is taken as it is."""
+
+    name: str = option(
+        "", _name, "Your name on the server: letters, digits, '_', '-' and '.' "
+        "(default: the last one used)."
+    )  # fmt: skip
+    url: str = option(
+        DEFAULT_URL,
+        _url,
+        "Address of the server: ws://host:port, or wss:// for a secure connection.",
     )
+    servers: tuple[Server, ...] = option(
+        (),
+        _servers,
+        "Further servers, each a table with a `url` and your `name` there (in the file only).",
+        in_file_only=True,
+    )
+    data: Path = option(
+        lambda: user_data_path("chat", appauthor=False),
+        path,
+        "Folder for messages, drafts and the secrets of your names.",
+    )
+    token_file: Path | None = option(
+        None,
+        path,
+        "File with a token that the server's operator gave you; it is kept, say it once.",
+    )
+    same_server: bool = option(
+        False,
+        on_or_off,
+        "The address is a new one of a server you know; without this, your token stays here.",
+    )
+    emoji_names: bool = option(
+        False,
+        on_or_off,
+        "Show emoji by their names, such as :tada:, where a font or a reader cannot show them.",
+    )
+    plain: bool = option(
+        False,
+        on_or_off,
+        "Lines instead of screens: for screen readers, simple terminals and pipes.",
+    )
+    demo: bool = option(
+        False,
+        on_or_off,
+        "Play with a server of your own that has company in it; nothing is left behind.",
+    )
+    joins: Joins = option(
+        "spoken",
+        one_of(Joins),
+        "Whose coming and going is told: of people who spoke in what is loaded, all, or none.",
+        choices=Joins,
+    )
+    typing: Typing = option(
+        "both",
+        one_of(Typing),
+        "Who types: show it, tell it to others, both, or neither.",
+        choices=Typing,
+    )
+    notify: Way = option(
+        "bell",
+        one_of(Way),
+        "How you are called: bell, a desktop notification of the terminal (osc9: iTerm2, WezTerm, "
+        "Windows Terminal; osc777: foot, kitty, Ghostty, rxvt), your own command, or none.",
+        choices=Way,
+    )
+    notify_for: tuple[str, ...] = option(
+        REASONS,
+        _reasons,
+        "What you are called for: some of mention, direct, keyword, with commas; /notify says more "
+        "of one channel.",
+    )
+    keywords: tuple[str, ...] = option(
+        (), words, "Words that concern you, with commas; who writes one of them calls you."
+    )
+    notify_command: tuple[str, ...] = option(
+        (),
+        command,
+        "Program for notify=command, with its arguments; it gets NOTIFY_TITLE and NOTIFY_TEXT.",
+    )
+    editing: Editing = option(
+        "plain",
+        one_of(Editing),
+        "How text is edited: as everywhere, or with vi's modes (then the status line shows them).",
+        choices=Editing,
+    )
+    log_file: Path | None = option(None, path, "File to write a log to (default: none).")
+    log_level: Level = option("warning", one_of(Level), "What goes to the log.", choices=Level)
+    keys: dict[str, str] = option(
+        dict,
+        _keys,
+        "Your own keys, by the names of the actions that the help shows (in the file only).",
+        in_file_only=True,
+    )
+    themes: dict[str, dict[str, str | bool]] = option(
+        dict,
+        _themes,
+        "Your own colours: a table for each theme, see /theme (in the file only).",
+        in_file_only=True,
+    )
+    given: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)
+    """The settings that somebody gave; all others are as they are by default."""
 
-    name: Annotated[str, AfterValidator(_name_or_none)] = ""
-    """Your name on the server: letters, digits, '_', '-' and '.' (default: the last one used)."""
-    url: Annotated[str, AfterValidator(check_url)] = "ws://127.0.0.1:3000"
-    """Address of the server: ws://host:port, or wss:// for a secure connection."""
-    servers: tuple[Server, ...] = ()
-    """Further servers, each a table with a `url` and your `name` there (in the file only)."""
-    data: Path = Field(default_factory=lambda: user_data_path("chat", appauthor=False))
-    """Folder for messages, drafts and the secrets of your names."""
-    token_file: Path | None = None
-    """File with a token that the server's operator gave you; it is kept, say it once."""
-    same_server: bool = False
-    """The address is a new one of a server you know; without this, your token stays here."""
-    emoji_names: bool = False
-    """Show emoji by their names, such as :tada:, where a font or a reader cannot show them."""
-    plain: bool = False
-    """Lines instead of screens: for screen readers, simple terminals and pipes."""
-    demo: bool = False
-    """Play with a server of your own that has company in it; nothing is left behind."""
-    joins: Literal["spoken", "all", "none"] = "spoken"
-    """Whose coming and going is told: of people who spoke in what is loaded, all, or none."""
-    typing: Literal["both", "show", "tell", "off"] = "both"
-    """Who types: show it, tell it to others, both, or neither."""
-    notify: Way = "bell"
-    """How you are called: bell, a desktop notification of the terminal (osc9: iTerm2, WezTerm,
-    Windows Terminal; osc777: foot, kitty, Ghostty, rxvt), your own command, or none."""
-    notify_for: Reasons = REASONS
-    """What you are called for: some of mention, direct, keyword, with commas; /notify says more of
-    one channel."""
-    keywords: Keywords = ()
-    """Words that concern you, with commas; who writes one of them calls you."""
-    notify_command: Argv = ()
-    """Program for notify=command, with its arguments; it gets NOTIFY_TITLE and NOTIFY_TEXT."""
-    editing: Literal["plain", "vi"] = "plain"
-    """How text is edited: as everywhere, or with vi's modes (then the status line shows them)."""
-    log_file: Path | None = None
-    """File to write a log to (default: none)."""
-    log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    """What goes to the log."""
-    keys: dict[str, str] = Field(default_factory=dict)
-    """Your own keys, by the names of the actions that the help shows (in the file only)."""
-    themes: dict[str, dict[str, str | bool]] = Field(default_factory=dict)
-    """Your own colours: a table for each theme, see /theme (in the file only)."""
-
-    @field_validator("data", "token_file", "log_file")
-    @classmethod
-    def _at_home(cls, value: Path | None) -> Path | None:
-        return value.expanduser() if value is not None else None
-
-    @field_validator("notify_command")
-    @classmethod
-    def _can_call(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if info.data.get("notify") == "command" and not value:
-            raise ValueError("notify=command needs a program here")
-        return value
+    def but(self, **changes: Any) -> Self:
+        """Return the same settings but for these, which count as given from now on."""
+        return replace(self, **changes, given=self.given | changes.keys())
 
     def for_each_server(self) -> tuple[Self, ...]:
         """Return the settings for one server each: for that of `url`, and for the further ones.
 
         What was said for this once (a token, a new address) is for the first.
         """
-        found = {(self.url, fold(self.name)): self.model_copy(update={"servers": ()})}
+        found = {(self.url, fold(self.name)): self.but(servers=())}
         for server in self.servers:
             name = server.name or self.name
-            update = {"url": server.url, "name": name, "token_file": None, "same_server": False}
-            alone = self.model_copy(update={**update, "servers": ()})
+            alone = self.but(
+                url=server.url, name=name, token_file=None, same_server=False, servers=()
+            )
             found.setdefault((server.url, fold(name)), alone)
         return tuple(found.values())
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: flags (given to the constructor), variables, the file."""
-        return (
-            init_settings,
-            env_settings,
-            TomlConfigSettingsSource(settings_cls, toml_file=config_file()),
-        )
-
-
-_TABLES = ("servers", "keys", "themes")
-"""What only the file can hold."""
-
-
-def flags_of(kind: type[ClientSettings] = ClientSettings) -> dict[str, FieldInfo]:
-    """Return the settings that can be given as a flag: all but the tables of the file."""
-    return {name: field for name, field in kind.model_fields.items() if name not in _TABLES}
 
 
 def config_file() -> Path:
@@ -199,16 +279,45 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
     Raises:
         StartupError: one line that names the setting and says what is wrong with it.
     """
+    known = options(kind)
+    given = {**_in_file(), **dict(_in_environment(known)), **flags}
+    values: dict[str, Any] = {}
+    for name, (each, _) in known.items():
+        if name in given:
+            try:
+                values[name] = each.read(given[name])
+            except _Wrong as exc:
+                raise _refused("--url" if name in flags else exc.where, exc.given, exc) from None
+            except ValueError as exc:
+                raise _refused(_called(name, flags), given[name], exc) from None
+    settings = kind(**values, given=frozenset(values))
+    if settings.notify == "command" and not settings.notify_command:
+        reason = ValueError("notify=command needs a program here")
+        raise _refused(_called("notify_command", flags), (), reason)
+    return settings
+
+
+def _called(name: str, flags: Mapping[str, Any]) -> str:
+    return f"--{name.replace('_', '-')}" if name in flags else name
+
+
+def _refused(where: str, given: object, reason: ValueError) -> StartupError:
+    return StartupError(f"{where} {printable_line(str(given))[:80]!r}: {reason}")
+
+
+def _in_file() -> dict[str, Any]:
     try:
-        return kind(**flags)
-    except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_context=False)[0]
-        name = ".".join(map(str, fault["loc"])) or "settings"
-        reason = fault["msg"].removeprefix("Value error, ")
-        where = f"--{name.replace('_', '-')}" if name in flags else name
-        if fault["loc"][0] == "servers" and "servers" in flags:
-            where = "--url"
-        given = printable_line(str(fault["input"]))[:80]
-        raise StartupError(f"{where} {given!r}: {reason}") from None
-    except ValueError as exc:
+        return tomllib.loads(config_file().read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
         raise StartupError(f"cannot read {config_file()}: {exc}") from None
+
+
+def _in_environment(known: Mapping[str, tuple[Option, Any]]) -> Iterator[tuple[str, str]]:
+    """Return the settings that variables hold, in whatever letters they are written."""
+    for variable, value in os.environ.items():
+        name = variable.upper().removeprefix(_PREFIX).lower()
+        is_ours = variable.upper().startswith(_PREFIX) and name in known
+        if is_ours and not known[name][0].in_file_only:
+            yield name, value

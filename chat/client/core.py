@@ -11,37 +11,28 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.engine import Engine
 from chat.client.inbox import Unread, unread_of
-from chat.client.looking import look_here
+from chat.client.offline import Offline
 from chat.client.outbox import new_row
 from chat.client.preferences import Wish
-from chat.client.session import Offline
 from chat.client.state import Message, Update
 from chat.client.updates import Updates
-from chat.protocol.commands import (
-    BaseCommand,
-    Channels,
-    History,
-    Join,
-    Leave,
-    Search,
-    SetTopic,
-    Who,
-)
-from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
-from chat.protocol.values import Status, Wire
+
+if TYPE_CHECKING:
+    from chat.client.asking import Asking
+    from chat.protocol.commands import Search
+    from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
+    from chat.protocol.values import Status
 
 __all__ = ["Core", "Offline"]
 
 START_PATIENCE = 5.0
-_PINS_MAX = 1_000
 _T = TypeVar("_T")
-_Answer = TypeVar("_Answer", bound=Wire)
 
 
 class Core:
@@ -73,20 +64,32 @@ class Core:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._engine: Engine | None = None
         self._ready: Future[None] = Future()
+        self._connect = asyncio.Event()
         self._stop = asyncio.Event()
 
     # Life
 
-    def start(self) -> None:
-        """Read what is on disk, then connect, and stay connected.
+    def open(self) -> None:
+        """Read what is on disk; it is there to be drained when this returns.
 
-        What is on disk is there to be drained when this returns, within milliseconds.
+        With it comes the newest page of the channel that was shown last: the whole first picture,
+        within milliseconds, and before anything is loaded that only a connection needs.
 
         Raises:
             StartupError: the account's file cannot be used.
         """
         self._thread.start()
         self._ready.result(START_PATIENCE)
+
+    def start(self) -> None:
+        """Connect, and stay connected; read what is on disk, if nobody has.
+
+        Raises:
+            StartupError: the account's file cannot be used.
+        """
+        if self._thread.ident is None:
+            self.open()
+        self._post(lambda _: self._connect.set())
 
     def stop(self, timeout: float = 2.0) -> None:
         """Leave the server and write what is left to disk, within `timeout` seconds."""
@@ -178,6 +181,8 @@ class Core:
 
     def search_here(self, search: Search) -> Future[Results]:
         """Find messages among the lines on this computer, the newest of them, in one page."""
+        from chat.client.looking import look_here  # only now: it knows the protocol's models
+
         return self._work_out(lambda engine: look_here(engine.account, search))
 
     def open_thread(self, channel: str, seq: int) -> None:
@@ -208,33 +213,33 @@ class Core:
 
     def join(self, channel: str) -> Future[Joined]:
         """Become a member, and follow the channel; it is created if need be."""
-        return self._ask(
-            lambda engine: Join(channel=channel, resume=engine.position_of(channel)), Joined
+        return self._work_out(
+            lambda engine: engine.ask(lambda ask: ask.join(channel, engine.position_of(channel)))
         )
 
     def leave(self, channel: str) -> Future[Ok]:
         """End the membership."""
-        return self._ask(lambda _: Leave(channel=channel), Ok)
+        return self._ask(lambda ask: ask.leave(channel))
 
     def topic(self, channel: str, text: str) -> Future[Ok]:
         """Set the topic; an empty one removes it."""
-        return self._ask(lambda _: SetTopic(channel=channel, topic=text), Ok)
+        return self._ask(lambda ask: ask.topic(channel, text))
 
     def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
         """List a channel's members, a page at a time."""
-        return self._ask(lambda _: Who(channel=channel, cursor=cursor), Members)
+        return self._ask(lambda ask: ask.who(channel, cursor))
 
     def pins(self, channel: str) -> Future[Page]:
         """List the messages that are pinned in a channel."""
-        return self._ask(lambda _: History(channel=channel, pins=True, limit=_PINS_MAX), Page)
+        return self._ask(lambda ask: ask.pins(channel))
 
     def channels(self, cursor: str | None = None) -> Future[ChannelList]:
         """List the public channels, a page at a time."""
-        return self._ask(lambda _: Channels(cursor=cursor), ChannelList)
+        return self._ask(lambda ask: ask.channels(cursor))
 
     def search(self, search: Search) -> Future[Results]:
         """Find messages in one's channels, a page at a time."""
-        return self._ask(lambda _: search, Results)
+        return self._ask(lambda ask: ask.search(search))
 
     def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
         """Tell the others that one is typing, or is no more; dropped while offline."""
@@ -260,15 +265,8 @@ class Core:
         self._post(lambda engine: engine.typed.write(row))
         return row.cid
 
-    def _ask(
-        self, command: Callable[[Engine], BaseCommand], kind: type[_Answer]
-    ) -> Future[_Answer]:
-        async def ask(engine: Engine) -> _Answer:
-            answer = await engine.request(command(engine))
-            assert isinstance(answer, kind)
-            return answer
-
-        return self._work_out(ask)
+    def _ask(self, question: Callable[[Asking], Coroutine[Any, Any, _T]]) -> Future[_T]:
+        return self._work_out(lambda engine: engine.ask(question))
 
     def _work_out(self, work: Callable[[Engine], Coroutine[Any, Any, _T]]) -> Future[_T]:
         """Have something done in the core's thread that may wait for the server."""
@@ -327,8 +325,8 @@ class Core:
         except BaseException as exc:
             self._ready.set_exception(exc)
             return
-        engine.repaint()
-        running = asyncio.create_task(engine.run())
+        engine.begin()
+        running = asyncio.create_task(engine.run(self._connect))
         with self._lock:
             self._loop = asyncio.get_running_loop()
             self._work()

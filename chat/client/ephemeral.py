@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from chat.protocol.commands import BaseCommand, SetStatus, Typing
-from chat.protocol.values import Status
+if TYPE_CHECKING:
+    from chat.protocol.values import Status
 
-__all__ = ["TYPING_EVERY", "Ephemeral"]
+__all__ = ["TYPING_EVERY", "Ephemeral", "Teller"]
 
 TYPING_EVERY = 3.0
 """Seconds between two commands that say one is typing, however fast one types."""
+
+
+class Teller(Protocol):
+    """Tells the server, or nobody while offline."""
+
+    def tell_status(self, status: Status) -> None:
+        """Say how one is."""
+
+    def tell_typing(self, channel: str, state: Literal["start", "stop"]) -> None:
+        """Say that one types, or not any more."""
 
 
 class Ephemeral:
     """Says as little as is needed.
 
     Args:
-        tell: sends a command, or drops it while offline.
+        teller: passes it on.
         clock: seconds that only go forward.
     """
 
-    def __init__(self, tell: Callable[[BaseCommand], None], clock: Callable[[], float]) -> None:
-        self._tell = tell
+    def __init__(self, teller: Teller, clock: Callable[[], float]) -> None:
+        self._teller = teller
         self._clock = clock
         self._status: Status = "online"
         self._typing: dict[str, float] = {}
@@ -37,7 +47,7 @@ class Ephemeral:
     def status(self, status: Status) -> None:
         """Say how one is; said again on every new connection."""
         self._status = status
-        self._tell(SetStatus(status=status))
+        self._teller.tell_status(status)
 
     def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
         """Tell that one types, or not any more."""
@@ -50,4 +60,4 @@ class Ephemeral:
             return
         else:
             self._typing[channel] = now
-        self._tell(Typing(channel=channel, state=state))
+        self._teller.tell_typing(channel, state)

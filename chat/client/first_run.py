@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TypeVar
 
-from chat.client.config import ClientSettings, Server, check_url
+from chat.client.config import DEFAULT_URL, ClientSettings, Server, check_url
 from chat.client.places import Places
 from chat.errors import StartupError
 from chat.text import check_name
@@ -26,14 +26,15 @@ def remembered(settings: S) -> S:
     """
     servers = Places(settings.data).servers
     found: dict[str, str] = {}
-    if "url" not in settings.model_fields_set:
+    if "url" not in settings.given:
         if servers.chosen_url:
             found["url"] = servers.chosen_url
         elif settings.servers:
-            found = settings.servers[0].model_dump(exclude_defaults=True)
+            first = settings.servers[0]
+            found = {"url": first.url, **({"name": first.name} if first.name else {})}
     if settings.name or servers.last_name:
         found.setdefault("name", settings.name or servers.last_name or "")
-    return settings.model_copy(update=found)
+    return settings.but(**found)
 
 
 def with_kept(settings: S) -> S:
@@ -45,7 +46,7 @@ def with_kept(settings: S) -> S:
     kept = [Server(url=url, name=name) for url, name in Places(settings.data).servers.further]
     if not kept:
         return first
-    return first.model_copy(update={"url": first.url, "servers": (*first.servers, *kept)})
+    return first.but(url=first.url, servers=(*first.servers, *kept))
 
 
 def introduced(settings: S) -> S:
@@ -62,12 +63,12 @@ def introduced(settings: S) -> S:
         _tell("Welcome. A name belongs to whoever used it first; --demo plays without a server.\n")
     name = _ask_name()
     url = known.url
-    if url == ClientSettings.model_fields["url"].default and "url" not in settings.model_fields_set:
+    if url == DEFAULT_URL and "url" not in settings.given:
         url = _ask_url(url)
         Places(settings.data).servers.choose(url)
     if is_terminal and not settings.plain:
         _show_keys(settings)
-    return known.model_copy(update={"name": name, "url": url})
+    return known.but(name=name, url=url)
 
 
 def _ask_name() -> str:

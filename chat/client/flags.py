@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any, NoReturn, get_args
+from collections.abc import Collection
+from dataclasses import MISSING, Field
+from typing import Any, NoReturn
 
-from pydantic.fields import FieldInfo
-
+from chat.client.options import Option, options
 from chat.errors import StartupError
 
-__all__ = ["Parser", "add_settings"]
+__all__ = ["Parser", "add_settings", "flags_of"]
 
 _METAVARS = {
     "name": "NAME",
@@ -31,27 +31,32 @@ class Parser(argparse.ArgumentParser):
         raise StartupError(f"{message}; see {self.prog} --help")
 
 
+def flags_of(kind: type) -> list[str]:
+    """Return the settings of a class that can be given as a flag: all but the file's tables."""
+    return [name for name, (known, _) in options(kind).items() if not known.in_file_only]
+
+
 def add_settings(
-    parser: argparse.ArgumentParser, settings: Mapping[str, FieldInfo], *, several: str = ""
+    parser: argparse.ArgumentParser, kind: type, names: Collection[str], *, several: str = ""
 ) -> None:
     """Give `parser` a flag for each of the settings; that called `several` may be repeated."""
-    for name, field in settings.items():
-        known = _flag(name, field)
+    known = options(kind)
+    for name in names:
+        flag = _flag(name, *known[name])
         if name == several:
-            known |= {"action": "append", "help": f"{known['help']} Again: one more, beside it."}
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **known)
+            flag |= {"action": "append", "help": f"{flag['help']} Again: one more, beside it."}
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **flag)
 
 
-def _flag(name: str, field: FieldInfo) -> dict[str, Any]:
+def _flag(name: str, known: Option, field: Field[Any]) -> dict[str, Any]:
     """Return what `argparse` needs to know of a setting."""
-    text = (field.description or "").replace("%", "%%")
-    if field.annotation is bool:
+    text = known.help.replace("%", "%%")
+    if known.is_switch:
         return {"action": "store_true", "default": None, "help": text}
-    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
-    default = field.get_default(call_default_factory=True, validated_data={})
+    default = field.default if field.default_factory is MISSING else field.default_factory()
     if isinstance(default, tuple):
         default = ",".join(default)
     if default and "default" not in text:
         text += f" (default: {default})"
-    metavar = "|".join(choices) or _METAVARS.get(name, "FILE")
+    metavar = "|".join(known.choices) or _METAVARS.get(name, "FILE")
     return {"help": text, "metavar": metavar, "default": None}

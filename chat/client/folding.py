@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from chat.client.state import Message
-from chat.protocol.items import Event, Item
 
-__all__ = ["SHOWN_KINDS", "fold", "message_of"]
+if TYPE_CHECKING:
+    from chat.protocol.items import Event, Item
+
+__all__ = ["SHOWN_KINDS", "Wanted", "fold", "message_of"]
 
 SHOWN_KINDS: frozenset[str] = frozenset({"message", "topic", "join", "leave", "role"})
 """Kinds that are lines of a timeline; all others only advance the position."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One's own change of a line that is still on its way: what `fold` needs of an event."""
+
+    seq: int
+    author: str
+    kind: str
+    text: str | None = None
+    emoji: str | None = None
+    remove: bool = False
+    mentions: tuple[str, ...] = ()
+    erased: bool = False
+
+
 def message_of(channel: str, entry: Item | Event) -> Message:
-    """Return the line that `entry` of `channel` shows; its kind must be one of `SHOWN_KINDS`."""
+    """Return the line that `entry` of `channel` shows; its kind must be one of `SHOWN_KINDS`.
+
+    What has become of it since, an item of a page tells; an event is as it was when it happened.
+    """
+    rev: int = getattr(entry, "rev", entry.seq)
     common = Message(
         channel=channel,
         seq=entry.seq,
@@ -25,7 +46,7 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         thread=entry.thread,
         user=entry.user,
         # Mostly the same number, and then the same object: 3 MB of 100,000 lines.
-        rev=entry.rev if isinstance(entry, Item) and entry.rev != entry.seq else entry.seq,
+        rev=entry.seq if rev == entry.seq else rev,
     )
     if entry.kind == "message" and entry.text is None:
         return replace(common, erased=True)
@@ -37,13 +58,13 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         me=entry.me,
         reply_to=entry.reply_to,
         mentions=entry.mentions,
-        edited=isinstance(entry, Item) and entry.edited,
-        pinned=isinstance(entry, Item) and entry.pinned,
-        reactions=tuple(entry.reactions.items()) if isinstance(entry, Item) else (),
+        edited=getattr(entry, "edited", False),
+        pinned=getattr(entry, "pinned", False),
+        reactions=tuple(getattr(entry, "reactions", {}).items()),
     )
 
 
-def fold(message: Message, change: Item | Event) -> Message:
+def fold(message: Message, change: Item | Event | Wanted) -> Message:
     """Return `message` as it is after `change`, which targets it; the same if it is in already."""
     if change.seq <= message.rev:
         return message

@@ -6,21 +6,29 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
 
 from chat.client.coverage import Coverage
 from chat.client.follower import LogView
 from chat.client.preferences import NOTHING, USUAL, Preference, Wish
 from chat.client.records import ChannelRecord
 from chat.client.state import ChannelInfo, MembersChanged, Message
-from chat.protocol.commands import ResumeFrom
-from chat.protocol.frames import Joined, Member, PresenceFrame, Tick, TypingFrame
-from chat.protocol.items import Event, Item
 from chat.text import GENERAL, channel_names, fold, is_builtin, is_direct
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import Joined, PresenceFrame, Tick, TypingFrame
+    from chat.protocol.items import Event, Item
 
 __all__ = ["Followed"]
 
 _TICKS_KEPT = 500
 _tick_numbers = count(1)
+
+
+class _Member(NamedTuple):
+    name: str
+    role: str
+    presence: str
 
 
 @dataclass(slots=True)
@@ -55,7 +63,7 @@ class Followed:
     ticks: deque[Message] = field(default_factory=lambda: deque(maxlen=_TICKS_KEPT))
     told: tuple[tuple[int, ...], bool] | None = None
     """The gaps and the completeness that the screens know."""
-    _members: dict[str, Member] = field(default_factory=dict)
+    _members: dict[str, _Member] = field(default_factory=dict)
     _told_at: int = 0
     _presence_version: int = -1
     _typing_version: int = -1
@@ -144,8 +152,8 @@ class Followed:
         self.pins = frozenset(record.pins)
         self.view.apply_mark(record.read, record.unread, record.mentions)
         if record.epoch:
-            position = ResumeFrom(epoch=record.epoch, after=record.position, mid=record.mid)
-            self.view.restore(position, Coverage(record.spans))
+            coverage = Coverage(record.spans)
+            self.view.restore(record.epoch, record.position, record.mid, coverage)
 
     # Who is there
 
@@ -153,7 +161,9 @@ class Followed:
         """Take who is in the channel, and what it is about."""
         self.topic, self.role, self.pins = frame.topic, frame.role, frozenset(frame.pins)
         self.is_member = self.is_attached = True
-        self._members = {fold(member.name): member for member in frame.members}
+        self._members = {
+            fold(each.name): _Member(each.name, each.role, each.presence) for each in frame.members
+        }
         self._told_at = frame.head
         self.member_total = frame.member_count
         self._presence_version = self._typing_version = -1
@@ -182,7 +192,7 @@ class Followed:
         if entry.kind == "join":
             if who not in self._members:
                 self.member_total += 1
-            self._members[who] = Member(name=entry.author, role="member", presence="online")
+            self._members[who] = _Member(entry.author, "member", "online")
         elif entry.kind == "leave":
             self._members.pop(who, None)
             self.member_total = max(0, self.member_total - 1)
@@ -194,7 +204,7 @@ class Followed:
         if who == fold(self.view.me):
             self.role = role
         if member := self._members.get(who):
-            self._members[who] = member.model_copy(update={"role": role})
+            self._members[who] = member._replace(role=role)
 
     def apply_presence(self, frame: PresenceFrame) -> bool:
         """Take who is there; return whether that is news."""
@@ -203,10 +213,10 @@ class Followed:
         self._presence_version = frame.version
         if frame.snapshot:
             for key, member in self._members.items():
-                self._members[key] = member.model_copy(update={"presence": "offline"})
+                self._members[key] = member._replace(presence="offline")
         for name, presence in frame.users.items():
             if known := self._members.get(fold(name)):
-                self._members[fold(name)] = known.model_copy(update={"presence": presence})
+                self._members[fold(name)] = known._replace(presence=presence)
         return True
 
     def apply_typing(self, frame: TypingFrame) -> bool:

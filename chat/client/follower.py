@@ -15,15 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from chat.client.coverage import Coverage
 from chat.client.folding import SHOWN_KINDS, fold, message_of
 from chat.client.state import Message
 from chat.errors import ChatError
-from chat.protocol.commands import ResumeFrom
-from chat.protocol.frames import Joined, Page
-from chat.protocol.items import FOLDED_KINDS, Event, Item
+from chat.protocol.words import FOLDED_KINDS
 from chat.text import fold as fold_name
+
+if TYPE_CHECKING:
+    from chat.protocol.commands import ResumeFrom
+    from chat.protocol.frames import Joined, Page
+    from chat.protocol.items import Event, Item
 
 __all__ = ["BrokenLog", "Change", "LogView"]
 
@@ -96,6 +100,8 @@ class LogView:
     @property
     def resume(self) -> ResumeFrom | None:
         """The position to tell the server, if there is one."""
+        from chat.protocol.commands import ResumeFrom  # here: a page from disk needs none
+
         if not self.epoch:
             return None
         return ResumeFrom(epoch=self.epoch, after=self.position, mid=self.mid)
@@ -210,9 +216,9 @@ class LogView:
         span = self.coverage.around(self.position)
         return self.read >= self.position or (span is not None and span[0] <= self.read + 1)
 
-    def restore(self, resume: ResumeFrom, coverage: Coverage) -> None:
+    def restore(self, epoch: str, position: int, mid: str | None, coverage: Coverage) -> None:
         """Start from what was left on disk."""
-        self.epoch, self.position, self.mid = resume.epoch, resume.after, resume.mid
+        self.epoch, self.position, self.mid = epoch, position, mid
         self.coverage = coverage
         self.head = self._counted = self.position
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from chat.client.account import Account
 from chat.client.backoff import Backoff
@@ -324,7 +325,10 @@ class Following:
         """Read what the thread that is shown lacks, if it is one of this channel."""
         threads = self._screens.threads
         if channel.is_attached and threads.wants(channel):
-            self._tasks.start(threads.load(channel, self._page))
+            self._tasks.start(threads.load(channel, partial(self._thread_page, channel.name)))
+
+    async def _thread_page(self, name: str, root: int, before: int | None) -> Page:
+        return await self._page(History(channel=name, thread=root, before=before, limit=PAGE))
 
     # The read marker
 

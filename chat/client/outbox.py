@@ -12,24 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 from uuid import uuid4
 
-from pydantic import Field, TypeAdapter, ValidationError
-
-from chat.client.folding import fold
+from chat.client.folding import Wanted, fold
 from chat.client.records import OutboxRow
 from chat.client.state import Delivery, Message
-from chat.protocol.commands import Delete, Edit, Pin, React, Send
-from chat.protocol.items import Event
-from chat.protocol.values import Limits
 
-__all__ = ["Outbox", "Writing", "command_of", "new_row"]
+__all__ = ["Outbox", "new_row"]
 
-Writing = Send | Edit | Delete | React | Pin
-"""A command that appends to a log."""
-
-_WRITING: TypeAdapter[Writing] = TypeAdapter(Annotated[Writing, Field(discriminator="type")])
 _FAILED, _PENDING = "failed", "pending"
 
 
@@ -45,20 +36,6 @@ def new_row(command: dict[str, Any], cid: str = "") -> OutboxRow:
         command=json.dumps({**command, "cid": cid}),
         ts=time.time_ns() // 1_000_000,
     )
-
-
-def command_of(row: OutboxRow, limits: Limits) -> Writing:
-    """Return the command to send.
-
-    Raises:
-        ValueError: the server would refuse it; says why.
-    """
-    try:
-        return _WRITING.validate_python(json.loads(row.command), context=limits)
-    except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = fault["loc"][-1] if fault["loc"] else "it"
-        raise ValueError(f"{field} {fault['msg'].removeprefix('Value error, ')}") from None
 
 
 class Outbox:
@@ -200,14 +177,10 @@ def _fields(command: str) -> dict[str, Any]:
 
 
 def _apply(line: Message, fields: dict[str, Any], me: str) -> Message:
-    change = Event.model_construct(
-        channel=line.channel,
+    change = Wanted(
         seq=line.rev + 1,
-        mid="",
-        ts=0,
         author=me,
         kind=fields["type"],
-        target=line.seq,
         text=fields.get("text"),
         emoji=fields.get("emoji"),
         remove=fields.get("remove", False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from chat.protocol.values import USUAL_LEVEL
+from chat.protocol.words import USUAL_LEVEL
 
 if TYPE_CHECKING:
     from chat.protocol.frames import Joined, Membership, Preferences

@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chat.client.pipes.since import parse_since
 from chat.errors import ChatError
-from chat.protocol.commands import Search
 from chat.text import check_channel, check_name, direct_channel
+
+if TYPE_CHECKING:
+    from chat.protocol.commands import Search
 
 __all__ = ["HINT", "SearchError", "parse_search"]
 
@@ -34,6 +36,8 @@ def parse_search(typed: str, me: str, now: datetime) -> Search:
     Raises:
         SearchError: an operator's value is none.
     """
+    from chat.protocol.commands import Search  # here: the first page shows without it
+
     words: list[str] = []
     fields: dict[str, Any] = {}
     for piece in _PIECE.findall(typed):

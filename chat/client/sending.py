@@ -10,12 +10,12 @@ from chat.client.account import Account
 from chat.client.backoff import Backoff
 from chat.client.followed import Followed
 from chat.client.following import Following
-from chat.client.outbox import command_of
 from chat.client.records import DiskTrouble, OutboxRow
 from chat.client.screens import Screens
 from chat.client.session import Session, pause_after
 from chat.client.state import Delivery, Message, Notice, Update
 from chat.client.tasks import Tasks
+from chat.client.writing import command_of
 from chat.errors import CommandError
 from chat.protocol.commands import Join
 from chat.protocol.frames import Joined, Ok

@@ -8,27 +8,39 @@ host where this id was met before, unless the person says that the server has mo
 from __future__ import annotations
 
 import contextlib
+import json
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, ValidationError
-
 from chat.client.private import make_private_directory, write_private
+from chat.client.shapes import list_of, optional, record, table_of, text, tuple_of
 
 __all__ = ["KnownServers"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class _Known(BaseModel):
+@dataclass(slots=True)
+class _Known:
     last_name: str | None = None
     chosen_url: str | None = None
-    further: list[tuple[str, str]] = Field(default_factory=list)
+    further: list[tuple[str, ...]] = field(default_factory=list)
     """Addresses, and names there, to go to as well."""
-    ids: dict[str, str] = Field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
     """The id last met at each address."""
-    hosts: dict[str, list[str]] = Field(default_factory=dict)
+    hosts: dict[str, list[str]] = field(default_factory=dict)
     """The hosts at which each id was met."""
+
+
+_KNOWN = record(
+    _Known,
+    last_name=optional(text),
+    chosen_url=optional(text),
+    further=list_of(tuple_of(text)),
+    ids=table_of(text),
+    hosts=table_of(list_of(text)),
+)
 
 
 class KnownServers:
@@ -80,12 +92,12 @@ class KnownServers:
 
     def choose(self, url: str) -> None:
         """Note that `url` is the server to go to."""
-        self._write(self._read().model_copy(update={"chosen_url": url}))
+        self._write(replace(self._read(), chosen_url=url))
 
     @property
     def further(self) -> tuple[tuple[str, str], ...]:
         """The servers to go to beside the first: addresses, and one's names there."""
-        return tuple(self._read().further)
+        return tuple((each[0], each[1]) for each in self._read().further if len(each) == 2)
 
     def add(self, url: str, name: str) -> None:
         """Note that one goes to the server at `url` as well, as `name`."""
@@ -112,14 +124,14 @@ class KnownServers:
 
     def _read(self) -> _Known:
         try:
-            return _Known.model_validate_json(self._path.read_bytes())
-        except (OSError, ValidationError):
+            return _KNOWN(json.loads(self._path.read_bytes()))
+        except (OSError, ValueError, RecursionError):
             return _Known()
 
     def _write(self, known: _Known) -> None:
         make_private_directory(self._path.parent)
         with contextlib.suppress(OSError):  # a convenience that is lost; nothing typed is
-            write_private(self._path, known.model_dump_json(indent=1) + "\n")
+            write_private(self._path, json.dumps(asdict(known), indent=1) + "\n")
 
 
 def host_of(url: str) -> str:

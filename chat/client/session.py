@@ -12,14 +12,15 @@ from collections.abc import Callable
 
 from chat.client.backoff import Backoff
 from chat.client.connection import Connection, ConnectionLost
-from chat.errors import ChatError, CommandError, ErrorCode
+from chat.client.offline import Offline
+from chat.errors import CommandError, ErrorCode
 from chat.protocol.codec import decode_frame, encode
 from chat.protocol.commands import BaseCommand, Hello
 from chat.protocol.frames import ErrorFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
-__all__ = ["PAUSE_MAX", "Offline", "Session", "insist", "pause_after", "refusal_of"]
+__all__ = ["PAUSE_MAX", "Session", "insist", "pause_after", "refusal_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +29,6 @@ ANSWER_TIMEOUT = 30.0
 SILENT_HEARTBEATS = 3
 PAUSE_MAX = 60.0
 """No server may hold up a message for longer, whatever it says."""
-
-
-class Offline(ChatError):
-    """There is no connection to ask through."""
 
 
 class Session:

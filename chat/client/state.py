@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chat.protocol.values import USUAL_LEVEL
+from chat.protocol.words import USUAL_LEVEL
 from chat.text import fold
 
 __all__ = [
+    "LAST_CHANNEL",
     "Called",
     "ChannelInfo",
     "ChannelsChanged",
@@ -27,6 +28,10 @@ __all__ = [
     "Update",
     "is_for",
 ]
+
+
+LAST_CHANNEL = "last-channel"
+"""The preference that names the channel which was shown last: the client begins with it."""
 
 
 class Delivery(StrEnum):

@@ -6,17 +6,17 @@ What it holds comes the way of all lines: what is said live, and what the server
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 from chat.client.account import Account
 from chat.client.followed import Followed
 from chat.client.state import Message, Notice, ThreadChanged, TimelineChanged, Update
 from chat.errors import CommandError
-from chat.protocol.commands import History
-from chat.protocol.frames import Page
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import Page
 
 __all__ = ["Threads"]
-
-PAGE = 100
 
 
 class Threads:
@@ -117,13 +117,20 @@ class Threads:
         """Whether something of the thread is missing that the server may have."""
         return self.shows(channel) and not self._is_loading and self._whole_from != self._root
 
-    async def load(self, channel: Followed, read: Callable[[History], Awaitable[Page]]) -> None:
-        """Read the newest page of the thread, or the one before what is whole."""
+    async def load(
+        self, channel: Followed, read: Callable[[int, int | None], Awaitable[Page]]
+    ) -> None:
+        """Read the newest page of the thread, or the one before what is whole.
+
+        Args:
+            channel: whose thread is shown.
+            read: asks for a page of the thread with a root, before a number if one is given.
+        """
         view, root, before = channel.view, self._root, self._whole_from
         self._is_loading = True
         view.asked()
         try:
-            page = await read(History(channel=channel.name, thread=root, before=before, limit=PAGE))
+            page = await read(root, before)
             if page.epoch == view.epoch and (self._channel, self._root) == (channel.name, root):
                 self._loaded(channel, page)
                 self._account.touch(channel)

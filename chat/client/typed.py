@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from chat.client.account import Account
 from chat.client.records import DiskTrouble, OutboxRow
 from chat.client.screens import Screens
-from chat.client.sending import Sending
 from chat.client.state import Notice, Update
+
+if TYPE_CHECKING:
+    from chat.client.sending import Sending
 
 __all__ = ["Typed"]
 

@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Field
 
 from chat.protocol.items import Event, Item
 from chat.protocol.values import (
-    USUAL_LEVEL,
     Channel,
     Cid,
     Epoch,
@@ -32,6 +31,7 @@ from chat.protocol.values import (
     Topic,
     Wire,
 )
+from chat.protocol.words import USUAL_LEVEL
 
 __all__ = [
     "Bye",

@@ -13,16 +13,13 @@ from pydantic import ConfigDict, Field
 
 from chat.protocol.values import Channel, Cid, Emoji, Flag, Mid, Name, Role, Seq, Text, Topic, Wire
 
-__all__ = ["FOLDED_KINDS", "Event", "Item", "Kind"]
+__all__ = ["Event", "Item", "Kind"]
 
 Kind = Annotated[
     Literal["message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role"] | str,
     Field(union_mode="left_to_right"),
 ]
 """What happened; open, so that an older client still counts an event it does not know."""
-
-FOLDED_KINDS: frozenset[str] = frozenset({"edit", "delete", "react", "pin"})
-"""Kinds that change the message `target` names, and show no line of their own."""
 
 
 def _is_empty(value: object) -> bool:

@@ -15,11 +15,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from pydantic_core import PydanticCustomError
 
 from chat import text as rules
+from chat.protocol.words import PLACE_MAX, USUAL_LEVEL
 
 __all__ = [
     "ID_MAX",
-    "PLACE_MAX",
-    "USUAL_LEVEL",
     "Channel",
     "Cid",
     "Emoji",
@@ -44,10 +43,6 @@ __all__ = [
     "Topic",
     "Wire",
 ]
-
-
-USUAL_LEVEL = "mentions"
-"""The level of a channel of which its member has said nothing."""
 
 
 class Wire(BaseModel):
@@ -173,7 +168,6 @@ Token = Annotated[str, _checked(rules.check_name, lambda _: 128, least=32)]
 """A secret of 32 to 128 ASCII letters, digits, `_ - .`."""
 Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
 """A bool that is left out of the JSON while it is false."""
-PLACE_MAX = 2**31 - 1
 Place = Annotated[int, Field(ge=0, le=PLACE_MAX)]
 """Where a channel stands among those that a person has pinned; 0: nowhere."""
 Pinned = Annotated[Place, Field(exclude_if=_is_falsy)]

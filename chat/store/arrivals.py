@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from chat.protocol.values import USUAL_LEVEL
+from chat.protocol.words import USUAL_LEVEL
 from chat.store.bulk import BulkInsert
 from chat.store.ops import User
 from chat.store.roster import Channel

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from chat.core.ids import Ids
 from chat.core.rights import channel_key
-from chat.protocol.items import FOLDED_KINDS, Event
+from chat.protocol.items import Event
 from chat.protocol.values import Limits
+from chat.protocol.words import FOLDED_KINDS
 from chat.store.answering import Answerable, Answering
 from chat.store.arrivals import Arrivals
 from chat.store.bulk import BulkInsert

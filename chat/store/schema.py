@@ -31,7 +31,7 @@ from sqlalchemy import (
     false,
 )
 
-from chat.protocol.values import USUAL_LEVEL
+from chat.protocol.words import USUAL_LEVEL
 
 __all__ = [
     "REVISION",

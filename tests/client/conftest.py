@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,9 @@ def open_client(
     """
     screens: list[Screen] = []
 
-    def start(url: str, name: str = "alice", data: Path | None = None, **more: object) -> Screen:
-        settings = ClientSettings.model_validate(
-            {"name": name, "url": url, "data": data or tmp_path / f"data-{name}", **more}
+    def start(url: str, name: str = "alice", data: Path | None = None, **more: Any) -> Screen:
+        settings = ClientSettings(
+            name=name, url=url, data=data or tmp_path / f"data-{name}", **more
         )
         screen = Screen(settings, Backoff(0.02, 0.05))
         screens.append(screen)

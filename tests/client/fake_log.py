@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from chat.protocol.frames import Joined, Member, Page
-from chat.protocol.items import FOLDED_KINDS, Event, Item
+from chat.protocol.items import Event, Item
+from chat.protocol.words import FOLDED_KINDS
 
 
 class FakeLog:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client import threads
+from chat.client import following
 from chat.client.account import Account
 from chat.client.coverage import Coverage
 from chat.client.screens import Screens
@@ -88,7 +88,7 @@ def test_what_the_cache_lacks_is_read_from_the_server(
     open_client: Open,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "PAGE", 10)
+    monkeypatch.setattr(following, "PAGE", 10)
     server = start_server("--limits.burst", "1000", "--limits.page", "10")
     alice = open_client(server.url, "alice")
     alice.open()

@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
-from chat.protocol.items import FOLDED_KINDS
+from chat.protocol.words import FOLDED_KINDS
 from chat.store.ops import User
 from chat.store.reading import Reader
 from chat.store.views import MemberRow, PageRead, Resumed

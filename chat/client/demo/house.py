@@ -37,14 +37,7 @@ def demo(settings: ClientSettings) -> Iterator[ClientSettings]:
         url = keeper.stdout.readline().strip()
         if not url:
             raise StartupError("the demo's server does not start; is chat-server installed?")
-        yield settings.model_copy(
-            update={
-                "url": url,
-                "servers": (),
-                "data": folder / "you",
-                "name": settings.name or "you",
-            }
-        )
+        yield settings.but(url=url, servers=(), data=folder / "you", name=settings.name or "you")
     finally:
         keeper.communicate(timeout=_CLEAN_UP_WITHIN)
         shutil.rmtree(folder, ignore_errors=True)  # what was written after the keeper looked

@@ -17,6 +17,7 @@ from chat.client.first_run import remembered
 from chat.client.flags import Parser, add_settings
 from chat.client.link import Refused
 from chat.client.logfile import start_log
+from chat.client.options import options
 from chat.client.pipes.codes import ExitCode, NotConfirmed
 from chat.client.pipes.output import as_json, as_text, write
 from chat.client.pipes.reading import AnotherLog, Reading, enter
@@ -30,7 +31,8 @@ from chat.client.records import OutboxRow
 from chat.client.standard_input import lines_of, text_of
 from chat.client.tokens import read_token_file
 from chat.errors import ChatError, CommandError, StartupError
-from chat.protocol.items import FOLDED_KINDS, Event, Item
+from chat.protocol.items import Event, Item
+from chat.protocol.words import FOLDED_KINDS
 from chat.text import is_builtin, printable
 
 __all__ = ["COMMANDS", "commands_table", "main"]
@@ -230,7 +232,7 @@ def _with_json(parser: Parser) -> Parser:
 def _parser(name: str, what: str) -> Parser:
     parser = Parser(prog=f"chat-client {name}", description=what, allow_abbrev=False)
     parser.add_argument("channel", help="#name, or @name,name for a direct channel")
-    add_settings(parser, pipe_flags())
+    add_settings(parser, PipeSettings, pipe_flags())
     return parser
 
 
@@ -250,7 +252,7 @@ def commands_table() -> str:
         parser = make()
         lines.append(f"| `chat-client {name} CHANNEL` | | {parser.description} |")
         for action in parser._actions:  # noqa: SLF001  argparse has no other way to list them
-            if action.dest in ("help", "channel") or action.dest in ClientSettings.model_fields:
+            if action.dest in ("help", "channel") or action.dest in options(ClientSettings):
                 continue
             flag = ", ".join(action.option_strings) or f"{action.dest.upper()}"
             value = f" {action.metavar}" if action.metavar and action.option_strings else ""

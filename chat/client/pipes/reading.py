@@ -13,7 +13,7 @@ from chat.client.follower import BrokenLog, Change, LogView
 from chat.client.pipes.since import Since
 from chat.client.pipes.visit import Visit
 from chat.errors import ChatError, CommandError, ErrorCode
-from chat.protocol.commands import Channels, History, Join, ResumeFrom
+from chat.protocol.commands import Channels, History, Join
 from chat.protocol.frames import ChannelList, Heads, Joined, Page, ServerFrame
 from chat.protocol.items import Event, Item
 from chat.text import fold, is_direct
@@ -90,7 +90,7 @@ class Reading:
         if after > joined.head:
             raise AnotherLog(f"{joined.channel} ends at {joined.head}: {after} is of another log")
         self._view = LogView(joined.channel, visit.user)
-        self._view.restore(ResumeFrom(epoch=joined.epoch, after=after), Coverage())
+        self._view.restore(joined.epoch, after, None, Coverage())
         while self._view.position < joined.head:
             left = joined.head - self._view.position
             await self._read_page(visit, min(visit.limits.page, left))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chat.client.outbox import command_of, new_row
+from chat.client.outbox import new_row
 from chat.client.pipes.visit import Visit
 from chat.client.records import OutboxRow
+from chat.client.writing import command_of
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Join
 from chat.protocol.frames import Joined, Ok

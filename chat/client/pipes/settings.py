@@ -7,28 +7,39 @@ variable.
 
 from __future__ import annotations
 
-from pydantic import Field
-from pydantic.fields import FieldInfo
+from dataclasses import dataclass
 
-from chat.client.config import ClientSettings, flags_of
+from chat.client.config import ClientSettings
+from chat.client.flags import flags_of
+from chat.client.options import option
 
 __all__ = ["PipeSettings", "pipe_flags"]
 
 _OF_SCREENS = ("emoji_names", "plain", "demo")
 _OF_CALLS = ("notify", "notify_for", "keywords", "notify_command")
+_LONGEST = 86_400.0
 
 
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST:
+        raise ValueError(f"must be a number of seconds above 0, up to {_LONGEST:,.0f}")
+    return seconds
+
+
+@dataclass(frozen=True)
 class PipeSettings(ClientSettings):
     """What every command without a screen may be told."""
 
-    timeout: float = Field(30.0, gt=0, le=86_400)
-    """Seconds to wait without anything being achieved, before giving up."""
+    timeout: float = option(
+        30.0, _seconds, "Seconds to wait without anything being achieved, before giving up."
+    )
 
 
-def pipe_flags() -> dict[str, FieldInfo]:
+def pipe_flags() -> list[str]:
     """Return the settings that are flags of the commands: not those of looks and calls."""
-    return {
-        name: field
-        for name, field in flags_of(PipeSettings).items()
-        if name not in (*_OF_SCREENS, *_OF_CALLS)
-    }
+    others = (*_OF_SCREENS, *_OF_CALLS)
+    return [name for name in flags_of(PipeSettings) if name not in others]

@@ -15,8 +15,9 @@ from chat import __version__
 from chat.client.config import ClientSettings
 from chat.client.identity import explain_refusal, keep_welcome, token_for
 from chat.client.link import Connector, Refused
+from chat.client.offline import Offline
 from chat.client.pipes.codes import NotConfirmed
-from chat.client.session import Offline, Session, insist
+from chat.client.session import Session, insist
 from chat.client.state import Link
 from chat.errors import ChatError, CommandError
 from chat.protocol import PROTOCOL_VERSION
@@ -171,7 +172,7 @@ class Visit:
     def welcomed(self, session: Session, welcome: Welcome) -> None:
         """Go to work."""
         keep_welcome(self._server_id, self._settings, welcome)
-        self._settings = self._settings.model_copy(update={"token_file": None})
+        self._settings = self._settings.but(token_file=None)
         self.user, self.limits = welcome.user, welcome.limits
         self.channels = {membership.channel for membership in welcome.channels}
         self._session, self._detail = session, ""

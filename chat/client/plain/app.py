@@ -52,6 +52,7 @@ async def _run(settings: ClientSettings) -> None:
             loop.call_soon_threadsafe(take_in)
 
     cores = Cores(settings, lambda each: Core(each, wake=wake))
+    cores.open()
     cores.start()
     try:
         plain = Plain(cores, settings)

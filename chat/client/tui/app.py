@@ -15,6 +15,8 @@ from textual.driver import Driver
 from textual.geometry import Offset
 from textual.message import Message
 from textual.notifications import SeverityLevel
+from textual.reactive import Reactive
+from textual.theme import Theme
 
 from chat.client.config import ClientSettings
 from chat.client.core import Core
@@ -88,6 +90,8 @@ class ChatApp(App[None]):
     class CoreWoke(Message):
         """The core has something to drain."""
 
+    theme = Reactive(DARK.name)  # from the beginning: to change it is to style everything anew
+
     def __init__(
         self,
         settings: ClientSettings,
@@ -102,7 +106,7 @@ class ChatApp(App[None]):
         self._own_keys = dict(settings.keys if keymap is None else keymap)
         self._own_themes = [made_by_hand(*each) for each in settings.themes.items()]
         show_emoji(spelled if settings.emoji_names else None)
-        self._is_started = False
+        self._is_open = False
         self._is_ready = False
         self._pace = Pace()
         self._is_waiting = False
@@ -116,7 +120,7 @@ class ChatApp(App[None]):
             StartupError: no core can start; the terminal was not touched.
             SystemExit: the screens failed; what went wrong was printed.
         """
-        self._start()
+        self._open()
         try:
             super().run(*args, **kwargs)
         finally:
@@ -133,14 +137,19 @@ class ChatApp(App[None]):
 
         return Terminal
 
+    @property
+    def available_themes(self) -> dict[str, Theme]:
+        """All themes; those of this program are there before any can be registered."""
+        return {**{theme.name: theme for theme in OWN}, **super().available_themes}
+
     def get_default_screen(self) -> MainScreen:
         """Begin with the conversations."""
-        self._start()
+        self._open()
         return MainScreen(self.cores, self._settings, key_rows(self._own_keys))
 
     def on_mount(self) -> None:
         """Dress the screens."""
-        for theme in (*OWN, *self._own_themes):
+        for theme in self._own_themes:
             self.register_theme(theme)
         self.set_keymap(self._own_keys)
         kept = self.cores.pref(_THEME)
@@ -148,7 +157,7 @@ class ChatApp(App[None]):
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
 
     def on_ready(self) -> None:
-        """Take in what is on disk, and what happens from now on."""
+        """Connect, once the first page shows, and take in what happens from now on."""
         self._is_ready = True
         for problem in problems(_groups(), self._own_keys):
             self.notify(f"Your keys: {problem}.", severity="warning", timeout=12)
@@ -156,7 +165,7 @@ class ChatApp(App[None]):
             self.notify(fault, severity="error", timeout=12)
         self.watch_title(self.title)
         self._take_in()
-        self.call_after_refresh(garbage.settle)
+        self.call_after_refresh(self.cores.start)
 
     def on_exit_app(self) -> None:
         """Keep what is typed, whoever ends the program: a person, a signal, a closed terminal."""
@@ -264,10 +273,10 @@ class ChatApp(App[None]):
         assert isinstance(main, MainScreen)
         return main
 
-    def _start(self) -> None:
-        if not self._is_started:
-            self._is_started = True
-            self.cores.start()
+    def _open(self) -> None:
+        if not self._is_open:
+            self._is_open = True
+            self.cores.open()
 
     def _take_in(self) -> None:
         if not self._is_ready or self._is_waiting:
@@ -277,6 +286,8 @@ class ChatApp(App[None]):
             self.set_timer(wait, self._take_in_now)
             return
         self._main.take_in()
+        if self._main.seats.have_tried:  # and all is imported that a connection needs
+            garbage.settle()
 
     def _take_in_now(self) -> None:
         self._is_waiting = False

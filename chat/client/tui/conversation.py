@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from chat.client import slash
 from chat.client.slash import Invocation
 from chat.client.state import (
+    LAST_CHANNEL,
     Called,
     ChannelsChanged,
     ConnectionChanged,
@@ -34,15 +35,16 @@ from chat.client.tui.spots import Spot
 from chat.client.tui.threads import Threads
 from chat.client.tui.view import Seats, View, severity_of
 from chat.errors import ChatError
-from chat.protocol.frames import Ok
-from chat.protocol.values import Status
 from chat.text import GENERAL, channel_names
 
-__all__ = ["Conversation", "Handler"]
+if TYPE_CHECKING:
+    from chat.protocol.frames import Ok
+    from chat.protocol.values import Status
+
+__all__ = ["Conversation", "Handler", "Typing"]
 
 Typing = Literal["both", "show", "tell", "off"]
 """Whether it is shown who types, and told to others that one does."""
-_LAST_CHANNEL = "last-channel"
 _SERVER = "server"
 
 
@@ -119,7 +121,7 @@ class Conversation:
         if self._wanted in known:
             self.open_channel(self._wanted)
         elif self.desk.current not in known and known:
-            wishes = (self.desk.previous, self.core.pref(_LAST_CHANNEL), GENERAL, *known)
+            wishes = (self.desk.previous, self.core.pref(LAST_CHANNEL), GENERAL, *known)
             self.open_channel(next(name for name in wishes if name in known))
         elif self.desk.current is not None and not known:
             self._put_away()
@@ -139,7 +141,7 @@ class Conversation:
         self._put_away()
         self.desk.move_to(channel)
         self.sheets.take_out(channel)
-        self.core.save_pref(_LAST_CHANNEL, channel)
+        self.core.save_pref(LAST_CHANNEL, channel)
 
     def _show(self) -> None:
         """Show the current channel, if there is one."""

@@ -47,20 +47,25 @@ class Cores:
         """Return what `save_pref` kept."""
         return self.first.pref(key)
 
-    def start(self) -> None:
-        """Start all; those that cannot are left out.
+    def open(self) -> None:
+        """Let all read what is on disk; those that cannot are left out.
 
         Raises:
             StartupError: none can.
         """
         for settings, core in self:
             try:
-                core.start()
+                core.open()
             except StartupError as exc:
                 if len(self._cores) == 1:
                     raise
                 self._cores.remove((settings, core))
                 self.faults.append(f"{settings.url}: {exc}")
+
+    def start(self) -> None:
+        """Let all connect."""
+        for _, core in self:
+            core.start()
 
     def stop(self, within: float) -> None:
         """Stop all, also those that were removed, within so many seconds together."""
@@ -77,8 +82,9 @@ class Cores:
         Raises:
             StartupError: it cannot start.
         """
-        update = {"url": url, "name": name, "servers": (), "token_file": None, "same_server": False}
-        settings = self._settings.model_copy(update=update)
+        settings = self._settings.but(
+            url=url, name=name, servers=(), token_file=None, same_server=False
+        )
         core = self._make(settings)
         core.start()
         self._cores.append((settings, core))

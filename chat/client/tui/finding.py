@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from chat.client.offline import Offline
 from chat.client.searching import parse_search
-from chat.client.session import Offline
 from chat.client.state import Message
 from chat.client.tui.port import CorePort, answer
-from chat.protocol.commands import Search
-from chat.protocol.frames import Hit, Results
+
+if TYPE_CHECKING:
+    from chat.protocol.commands import Search
+    from chat.protocol.frames import Hit, Results
 
 __all__ = ["Finding", "Neighbours"]
 

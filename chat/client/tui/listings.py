@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from chat.client.tui import catching_up
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.local_time import local_time
 from chat.client.tui.port import answer
-from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
-from chat.protocol.items import Item
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
+    from chat.protocol.items import Item
 
 __all__ = ["list_channels", "list_members", "list_pins"]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from chat.client.inbox import Unread
 from chat.client.preferences import Wish
 from chat.client.state import Message, Update
-from chat.protocol.commands import Search
-from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
-from chat.protocol.values import Status
+
+if TYPE_CHECKING:
+    from chat.protocol.commands import Search
+    from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
+    from chat.protocol.values import Status
 
 __all__ = ["CorePort", "answer"]
 
@@ -26,8 +28,11 @@ class CorePort(Protocol):
     there is something to drain. Futures fail with a `ChatError` whose text is for a person.
     """
 
+    def open(self) -> None:
+        """Read what is on disk; it is there to be drained when this returns."""
+
     def start(self) -> None:
-        """Read what is on disk, then connect, and stay connected."""
+        """Connect, and stay connected; read what is on disk, if nobody has."""
 
     def stop(self, timeout: float = ...) -> None:
         """End the connection and write what is left to disk, within `timeout` seconds."""

@@ -7,7 +7,7 @@ from chat.client.state import ChannelInfo
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import title_of
 from chat.client.tui.view import Refused
-from chat.protocol.values import PLACE_MAX
+from chat.protocol.words import PLACE_MAX
 
 __all__ = ["LEVELS", "move", "mute", "notify", "star"]
 

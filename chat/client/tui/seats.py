@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from chat.client.config import ClientSettings, check_url
 from chat.client.inbox import Unread, urgency
+from chat.client.state import Link
 from chat.client.tui import catching_up
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
@@ -93,6 +94,11 @@ class Seats:
     def at(self, key: int) -> Seat | None:
         """Return the seat of that key; None: it is gone."""
         return self._seats.get(key)
+
+    @property
+    def have_tried(self) -> bool:
+        """Whether some connection was made, or could not be."""
+        return any(each.conversation.desk.connection.link is not Link.CONNECTING for each in self)
 
     def groups(self) -> tuple[Group, ...]:
         """Return what the lists show."""

@@ -88,6 +88,9 @@ class FakeCore:
 
     # The port.
 
+    def open(self) -> None:
+        self._note("open")
+
     def start(self) -> None:
         self._note("start")
 

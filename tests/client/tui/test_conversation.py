@@ -6,6 +6,7 @@ import pytest
 
 from chat.client.config import ClientSettings
 from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged, TypingChanged
+from chat.client.tui.conversation import Typing
 from chat.client.tui.sheet import Aim
 from chat.errors import ChatError
 from tests.client.tui.conftest import Desktop, Open
@@ -236,7 +237,7 @@ async def test_what_was_refused_is_sent_again_or_thrown_away(desktop: Desktop) -
 )
 @pytest.mark.feature("around.typing")
 async def test_typing_can_be_off_in_both_directions(
-    open_desktop: Open, setting: str, shows: bool, tells: bool
+    open_desktop: Open, setting: Typing, shows: bool, tells: bool
 ) -> None:
     settings = ClientSettings(name="me", typing=setting)
     async with open_desktop(info("#general"), settings=settings) as desktop:

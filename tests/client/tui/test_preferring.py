@@ -11,7 +11,7 @@ from chat.client.tui.conversation import Conversation
 from chat.client.tui.desk import Desk
 from chat.client.tui.handlers import HANDLERS
 from chat.client.tui.spots import Group, Spot, Tour, places
-from chat.protocol.values import PLACE_MAX
+from chat.protocol.words import PLACE_MAX
 from tests.client.tui.conftest import Open
 from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input, OptionList
 
-from chat.client.session import Offline
+from chat.client.offline import Offline
 from chat.client.tui.screens.results import ResultsScreen
 from chat.client.tui.timeline import Timeline
 from chat.protocol.commands import Search

@@ -234,7 +234,7 @@ async def test_what_is_no_server_is_told(both: Both, asked: str) -> None:
 class Unstartable(FakeCore):
     """A core whose file cannot be used, if it is that of the server called `work`."""
 
-    def start(self) -> None:
+    def open(self) -> None:
         if self.settings and self.settings.url == WORK:
             raise StartupError("the disk says no")
 

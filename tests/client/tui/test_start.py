@@ -8,6 +8,7 @@ import sys
 NOT_FOR_A_START = (
     *("sqlalchemy", "alembic", "uvloop", "chat.server", "chat.store", "chat.core"),
     *("chat.client.pipes.cli", "chat.client.plain", "chat.client.demo"),
+    *("pydantic", "pydantic_settings", "websockets", "chat.client.online", "chat.protocol.values"),
     *("markdown_it", "rich.markdown", "textual.widgets._markdown", "tree_sitter"),
 )
 LOADED = """

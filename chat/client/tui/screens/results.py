@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -24,8 +24,10 @@ from chat.client.tui.local_time import local_time
 from chat.client.tui.plain import elide, line, lines
 from chat.client.tui.timeline.markdown import gist
 from chat.errors import ChatError
-from chat.protocol.frames import Hit
 from chat.text import printable_line
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import Hit
 
 __all__ = ["ResultsScreen"]
 

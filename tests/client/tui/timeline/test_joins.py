@@ -101,7 +101,7 @@ def test_whatever_comes_in_which_order_looks_as_if_it_had_come_at_once(
 
 
 @pytest.mark.parametrize(("joins", "count"), [("spoken", 0), ("all", 1)])
-async def test_the_screens_follow_the_setting(open_desktop: Open, joins: str, count: int) -> None:
+async def test_the_screens_follow_the_setting(open_desktop: Open, joins: Joins, count: int) -> None:
     settings = ClientSettings(name="me", joins=joins)
     async with open_desktop(info("#general"), settings=settings) as desktop:
         come = Message("#general", 2, None, "zed", told(2, "", "").ts, kind="join")

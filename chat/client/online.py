@@ -1,0 +1,136 @@
+"""The engine's way to the server: who we are to it, and what is followed and sent while connected.
+
+All that needs the protocol's models and a network is imported from here; the engine imports it
+when it connects, after the first page was shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chat import __version__
+from chat.client.asking import Asking
+from chat.client.backoff import Backoff
+from chat.client.calls import Rules
+from chat.client.config import ClientSettings
+from chat.client.following import Following
+from chat.client.identity import explain_refusal, keep_welcome, token_for
+from chat.client.link import Connector, Refused
+from chat.client.offline import Offline
+from chat.client.sending import Sending
+from chat.client.session import Session
+from chat.client.state import Link
+from chat.errors import CommandError, StartupError
+from chat.protocol import PROTOCOL_VERSION
+from chat.protocol.commands import BaseCommand, Hello, Leave
+from chat.protocol.frames import ServerFrame, Welcome
+from chat.text import is_builtin
+
+if TYPE_CHECKING:
+    from chat.client.engine import Engine
+
+__all__ = ["Online"]
+
+
+class Online:
+    """One account's connection, whenever there is one; the connector's `Follower`.
+
+    Args:
+        engine: whose account it is.
+        settings: a name and an address among them.
+        backoff: how long to wait between attempts.
+    """
+
+    def __init__(
+        self, engine: Engine, settings: ClientSettings, backoff: Backoff | None = None
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._rules = Rules(settings.notify_for, settings.keywords)
+        self._resumed: tuple[str, ...] = ()
+        self._session: Session | None = None
+        self.following: Following | None = None
+        """Follows the channels, while there is a connection."""
+        self.connector = Connector(settings.url, self, backoff)
+        self.asking = Asking(self._request)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        await self.connector.run()
+
+    def let_go(self) -> None:
+        """Let go of everything that belonged to the connection."""
+        self._session = self.following = None
+
+    # What the connector tells
+
+    def met(self, server_id: str) -> Hello:
+        """Open the account of the server that answers, and say who we are."""
+        try:
+            self._engine.belong_to(server_id)
+        except StartupError as exc:
+            raise Refused(str(exc)) from exc
+        positions = self._engine.account.positions()
+        self._resumed = tuple(positions)
+        return Hello(
+            v=PROTOCOL_VERSION,
+            name=self._settings.name,
+            token=token_for(server_id, self._settings),
+            client=f"chat-client {__version__}",
+            resume=positions or None,
+        )
+
+    def welcomed(self, session: Session, welcome: Welcome) -> None:
+        """Go to work: follow every channel, send what waits."""
+        engine = self._engine
+        server_id = engine.server_id or ""  # as told before hello: the secret went to that one
+        keep_welcome(server_id, self._settings, welcome)
+        # An operator's token is kept now, and its file may go.
+        self._settings = self._settings.but(token_file=None)
+        account, screens, put, tasks = engine.account, engine.screens, engine.put, engine.tasks
+        account.renamed(welcome.user)
+        again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
+        self._session = session
+        self.following = Following(account, session, screens, put, tasks, self._rules)
+        sending = Sending(account, session, self.following, screens, put, tasks)
+        engine.typed.sending = sending
+        self.following.welcomed(welcome, self._resumed, again)
+        sending.all()
+        engine.ephemeral.connected()
+        engine.signed_in(welcome.user, welcome.server.name, welcome.limits.text)
+
+    def take(self, frame: ServerFrame) -> None:
+        """Pass a frame on."""
+        if self.following is not None:
+            self.following.take(frame)
+
+    async def lost(self) -> None:
+        """Let go of everything that belonged to the connection."""
+        self.let_go()
+        await self._engine.disconnected()
+
+    def refused_name(self, error: CommandError) -> str:
+        """Say what to do about a refused hello."""
+        return explain_refusal(self._settings, error)
+
+    def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
+        """Tell the screens how the connection is."""
+        self._engine.link_changed(link, detail, retry_in)
+
+    def complain(self, text: str) -> None:
+        """Tell a person that the server does something it must not."""
+        self._engine.complain(text)
+
+    async def _request(self, command: BaseCommand) -> ServerFrame:
+        """Send a command; return its answer.
+
+        Raises:
+            Offline: there is no connection.
+            CommandError: it is refused.
+        """
+        if self._session is None:
+            raise Offline("not connected; this works again once the connection is back")
+        answer = await self._session.request(command)
+        if isinstance(command, Leave) and self.following is not None:
+            self.following.left(command.channel)
+        return answer
