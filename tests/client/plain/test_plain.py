@@ -37,6 +37,8 @@ def lines(terminal: RawTerminal) -> list[str]:
 async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
     plain: RawTerminal, server: ChatServer
 ) -> None:
+    plain.send(b"/who\n")  # answered after it follows the channel; who joins before is no news
+    plain.wait(lambda: b"me, online" in plain.output, "it follows the channel")
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         plain.wait(lambda: b"alice joined" in plain.output, "alice is announced")
