@@ -9,7 +9,7 @@ from chat.client.tui.app import ChatApp
 from chat.client.tui.plain import show_emoji
 from chat.client.tui.themes import LIGHT, by_name, made_by_hand
 from chat.client.tui.timeline import Timeline
-from chat.client.tui.timeline.palette import COMPONENTS, Palette
+from chat.client.tui.timeline.palette import INKS, Palette
 from chat.errors import StartupError
 from tests.client.tui.conftest import Open
 from tests.client.tui.fakes import FakeCore, info, said
@@ -35,7 +35,7 @@ async def test_nothing_is_written_in_the_colour_of_its_ground(
         desktop.app.theme = by_name(word)
         await desktop.pilot.pause()
         palette = Palette.of(desktop.main.query_one(Timeline))
-        for name in COMPONENTS:
+        for name in INKS:
             style = palette[name]
             assert style.color is None or style.color != style.bgcolor, name
 

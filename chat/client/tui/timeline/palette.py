@@ -18,7 +18,7 @@ from textual.widget import Widget
 from chat.client.tui.timeline.markdown import Mark
 from chat.text import fold
 
-__all__ = ["Names", "Palette", "author_rgb"]
+__all__ = ["INKS", "Names", "Palette", "author_rgb"]
 
 
 class Ink(NamedTuple):
