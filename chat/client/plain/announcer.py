@@ -87,6 +87,8 @@ class Announcer:
 
     def _keep(self, heard: _Heard, lines: Iterable[Message]) -> None:
         for line in lines:
+            if line.delivery is Delivery.PENDING and line.seq in heard.lines:
+                continue  # what one has just changed of it is said when the server has it
             if line.seq is not None:
                 heard.lines[line.seq] = line
                 heard.last = max(heard.last, line.seq)

@@ -60,6 +60,7 @@ class Voice:
         self._opened: set[str] = set()
         self._told_link: tuple[Link, str] | None = None
         self._aside: str | None = ""
+        self._is_peeking = False
         self.thread = SpokenThread(self._say, self._head)
 
     @property
@@ -228,7 +229,11 @@ class Voice:
         self._say([f"{len(finding.hits)} found{where}.{more}"])
 
     def redraw(self) -> None:
-        """Do nothing: what was said stays."""
+        """Say whether one only peeks, if that is new: nothing else of what is drawn is unsaid."""
+        is_peeking = self._conversation.reading.is_peeking
+        if is_peeking != self._is_peeking:
+            self._is_peeking = is_peeking
+            self._say(["Peeking: nothing here is marked as read." if is_peeking else "Reading."])
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""

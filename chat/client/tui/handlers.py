@@ -12,6 +12,7 @@ from chat.client.emoji import resolve
 from chat.client.slash import Invocation, find
 from chat.client.tui import catching_up, listings, meant, preferring
 from chat.client.tui.conversation import Conversation, Handler
+from chat.client.tui.desk import title_of
 from chat.client.tui.links import links_of
 from chat.client.tui.sheet import check_length
 from chat.client.tui.view import Refused
@@ -157,9 +158,12 @@ def _channels(conversation: Conversation, asked: Invocation) -> None:
 def _mark(conversation: Conversation, asked: Invocation) -> None:
     match asked.get("all").lower():
         case "":
-            catching_up.mark(conversation, meant.here(conversation).name)
+            info = meant.here(conversation)
+            catching_up.mark(conversation, info.name)
+            conversation.view.say(f"{title_of(info)} is marked as read.")
         case "all":
             conversation.seats.mark_all()
+            conversation.view.say("Everything is marked as read.")
         case other:
             raise Refused(f"“{other}” cannot be marked. Write /mark, or /mark all.")
 

@@ -66,6 +66,14 @@ def test_changes_of_what_was_said_are_said() -> None:
     ]
 
 
+def test_ones_own_change_is_said_when_the_server_has_it() -> None:
+    announcer = listening(line(1, "tea?"))
+    mine = line(1, "tea?", reactions=(("👍", ("me",)),), delivery=Delivery.PENDING)
+    assert announcer.announce(told(mine)) == []
+    done = replace(mine, rev=2, delivery=Delivery.SENT)
+    assert announcer.announce(told(done)) == ["Reactions to 1 in #ops: 👍 me."]
+
+
 def test_ones_own_is_said_only_if_it_fails() -> None:
     announcer = listening()
     pending = line(None, "mine", author="me", cid="c", delivery=Delivery.PENDING)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
         plain.send(b"lo\n")
         assert (await alice.next_event("#general", "message")).text == "text"
         assert (await alice.next_event("#general", "message")).text == "hello"
+
+
+def test_what_a_command_did_is_said(plain: RawTerminal) -> None:
+    plain.wait(lambda: b"You are in #general" in plain.output, "a channel")
+    for typed, said in (
+        (b"/peek", b"Peeking: nothing here is marked as read."),
+        (b"/peek", b"Reading."),
+        (b"/mark", b"#general is marked as read."),
+        (b"/mark all", b"Everything is marked as read."),
+    ):
+        plain.send(typed + b"\n")
+        plain.wait(partial(_is_said, plain, said), said.decode())
+
+
+def _is_said(plain: RawTerminal, line: bytes) -> bool:
+    return line in plain.output
 
 
 @pytest.mark.feature("reading.search")

@@ -88,7 +88,6 @@ def test_every_command_has_a_handler_and_no_handler_is_left_over() -> None:
         ("/pin", ("pin", "#general", 6, False)),
         ("/pin 5", ("pin", "#general", 5, False)),
         ("/unpin 5", ("pin", "#general", 5, True)),
-        ("/mark", ("mark", "#general", 6)),
         ("/away", ("status", "away")),
         ("/busy", ("status", "busy")),
         ("/back", ("status", "online")),
@@ -107,6 +106,12 @@ async def test_a_command_asks_the_core(bench: Bench, text: str, call: tuple[Any,
         work.send(None)
     assert call in bench.core.calls
     assert bench.view.said == []
+
+
+async def test_what_was_marked_is_said(bench: Bench) -> None:
+    bench.run("/mark")
+    assert bench.core.asked("mark") == [("#general", 6)]
+    assert bench.view.said == [("#general is marked as read.", "information")]
 
 
 @pytest.mark.parametrize(
