@@ -124,7 +124,7 @@ def _joined(session: Session, view: _View, reply: Reply | None) -> None:
     seat = resumed.seat
 
     def send(complete: bool) -> None:
-        frame = Joined(
+        frame = Joined.known(
             id=reply.id if reply else None,
             channel=seat.channel.name,
             epoch=seat.channel.epoch,
@@ -209,5 +209,5 @@ def present(session: Session, rows: tuple[MemberRow, ...]) -> tuple[Member, ...]
     """Return members with their presence now."""
     presence = session.services.presence
     return tuple(
-        Member(name=row.name, role=row.role, presence=presence.of(row.name)) for row in rows
+        Member.known(name=row.name, role=row.role, presence=presence.of(row.name)) for row in rows
     )

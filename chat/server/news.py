@@ -44,7 +44,7 @@ class News:
     def snapshot(self, room: Room) -> PresenceFrame:
         """Return everybody in the room who is not offline."""
         users = {member.name: self._presence.of(member.name) for member in room.members}
-        return PresenceFrame(
+        return PresenceFrame.known(
             channel=room.name, version=room.presence_version, snapshot=True, users=users
         )
 
@@ -71,7 +71,7 @@ class News:
         else:
             room.presence_version += 1
             room.send_ephemeral(
-                PresenceFrame(channel=room.name, version=room.presence_version, users=users)
+                PresenceFrame.known(channel=room.name, version=room.presence_version, users=users)
             )
 
 

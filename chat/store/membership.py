@@ -60,7 +60,7 @@ def _claim(ledger: Ledger, operation: SignIn) -> SignedIn:
     general = ledger.roster.channel(GENERAL)
     assert general is not None, "#general is there from the start"
     event = _enter(ledger, general, user, MEMBER)
-    membership = Membership(
+    membership = Membership.known(
         channel=general.name,
         epoch=general.epoch,
         head=general.head,

@@ -118,7 +118,7 @@ class Reader:
         """Return all channels of `user`, by name."""
         rows = _MEMBERSHIPS.all(self._connection, user=user.id, unread_limit=self._limits.unread)
         return tuple(
-            Membership(
+            Membership.known(
                 channel=row.name,
                 epoch=row.epoch,
                 head=row.head,

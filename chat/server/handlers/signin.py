@@ -99,13 +99,13 @@ def _welcome(
             services.news.of_person(session.name, session.rooms.values())
         settings = services.settings
         reply.frame(
-            Welcome(
+            Welcome.known(
                 id=reply.id,
                 v=PROTOCOL_VERSION,
                 user=session.name,
                 token=token,
                 session=session.id,
-                server=ServerInfo(
+                server=ServerInfo.known(
                     id=services.store.server_id, name=settings.server_name, version=__version__
                 ),
                 limits=services.limits,
