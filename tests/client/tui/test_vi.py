@@ -219,3 +219,11 @@ def test_whatever_is_pressed_the_caret_stays_in_the_text(text: str, keys: list[s
         if vi.mode is Mode.NORMAL and isinstance(done, Field) and not vi.pending:
             assert field.anchor is None
             assert field == field.on(field.caret)
+
+
+@pytest.mark.parametrize("key", [":", "/"])
+def test_where_nothing_is_written_a_command_is_begun(key: str) -> None:
+    hand = Hand("|").type(f"{key}join")
+    assert (hand.shown, hand.vi.mode) == ("/join|", Mode.INSERT)
+    hand = Hand("|one").type(key)
+    assert (hand.shown, hand.asked) == ("|one", [Ask.BELL])

@@ -84,6 +84,9 @@ class Vi:
         if len(key) != 1:
             self._keys = ""
             return None
+        if key in ":/" and not field.text:
+            self.begin()  # a slash command is written, as everywhere
+            return Field("/", 1)
         self._keys += key
         is_selecting = self.mode in (Mode.VISUAL, Mode.LINES)
         command = grammar.read(self._keys, is_selecting=is_selecting)
