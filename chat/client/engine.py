@@ -17,12 +17,11 @@ from chat.client.config import ClientSettings
 from chat.client.ephemeral import Ephemeral
 from chat.client.offline import Offline
 from chat.client.places import Places
-from chat.client.preferences import Wish
-from chat.client.reaching import lines_down_to, lines_near
-from chat.client.screens import PAGE, Screens
-from chat.client.state import LAST_CHANNEL, ConnectionChanged, Link, Message, Notice, Update
+from chat.client.screens import Screens
+from chat.client.state import LAST_CHANNEL, ConnectionChanged, Link, Notice, Update
 from chat.client.tasks import Tasks
 from chat.client.typed import Typed
+from chat.client.viewing import Viewing
 from chat.errors import ChatError, CommandError, StartupError
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class Engine:
         last = self.account.prefs.get(LAST_CHANNEL)
         self.repaint()
         if last in self.account.channels:
-            self.open_channel(last)
+            self.viewing.open_channel(last)
 
     def repaint(self) -> None:
         """Tell the screens everything anew."""
@@ -137,13 +136,13 @@ class Engine:
         self.screens = Screens(account, self.put, self._loop.call_soon)
         self.typed = Typed(account, self.screens, self.put, self._loop.call_later)
         self.server_id = server
-        self._drafted = {channel for channel, text in account.drafts.items() if text}
+        self.viewing = Viewing(account, self.screens, lambda: self._following)
         return account
 
     def _begin_file_anew(self) -> None:
         """Go on with a new file: the one that was open is damaged, or gone."""
         before, thread = self.account, self.screens.threads.shown
-        opened = {c.name for c in before.channels.values() if c.shown_from is not None}
+        opened = self.viewing.opened
         self.typed.close()
         self.typed.sending = None
         if self._online is not None:
@@ -165,9 +164,9 @@ class Engine:
             )
         )
         for name in opened:
-            self.open_channel(name)
+            self.viewing.open_channel(name)
         if thread is not None:
-            self.open_thread(*thread)
+            self.viewing.open_thread(*thread)
         self.screens.channel_list()
         self._come_back(ChatError("the local copy is begun anew"))
 
@@ -212,7 +211,7 @@ class Engine:
 
     def _change_server(self, server_id: str) -> None:
         before = self.account
-        opened = {c.name for c in before.channels.values() if c.shown_from is not None}
+        opened = self.viewing.opened
         unsent = len(before.outbox) if self.server_id else 0
         self.screens.tell()
         self.typed.close()
@@ -231,7 +230,7 @@ class Engine:
                 )
             )
         for name in opened:
-            self.open_channel(name)
+            self.viewing.open_channel(name)
         self.screens.channel_list()
 
     def signed_in(self, user: str, server: str, text_limit: int) -> None:
@@ -260,103 +259,6 @@ class Engine:
     def complain(self, text: str) -> None:
         """Tell a person that the server does something it must not."""
         self.put(Notice(text, "warning"))
-
-    # What a person looks at
-
-    def mark(self, name: str, seq: int) -> None:
-        """Move the read marker; the server hears of it when it can."""
-        channel = self.account.channels.get(name)
-        if channel is None or min(seq, channel.view.position) <= channel.view.read:
-            return
-        self.account.mark(channel, min(seq, channel.view.position))
-        self.screens.channel_list()
-        if self._following is not None:
-            self._following.mark_soon(channel)
-
-    def prefer(self, name: str, wish: Wish) -> None:
-        """Change how one wants a channel; the server hears of it when it can."""
-        channel = self.account.channels.get(name)
-        if channel is None or not channel.is_kept:
-            return
-        channel.wish = channel.wish.and_then(wish)
-        self.account.touch(channel)
-        self.screens.channel_list()
-        if self._following is not None:
-            self._following.preferring.soon(channel)
-
-    def save_draft(self, channel: str, text: str) -> None:
-        """Keep what is typed and not sent."""
-        self.account.set_draft(channel, text)
-        if (channel in self._drafted) != bool(text):  # the list shows that there is one
-            self._drafted ^= {channel}
-            self.screens.channel_list()
-
-    def open_channel(self, name: str) -> None:
-        """Show a channel from the cache, and from now on what happens in it."""
-        self.screens.open(self.account.followed(name))
-
-    def load_before(self, name: str) -> None:
-        """Show an older page: the cached one, or what the server has."""
-        channel = self.account.channels.get(name)
-        if channel is None or channel.shown_from is None or channel.is_loading:
-            return
-        lines, lowest = self.account.lines_before(channel, channel.shown_from, PAGE)
-        if lowest < channel.shown_from:
-            channel.shown_from = lowest
-            self.screens.lines(channel, lines)
-        elif not channel.is_complete and self._following is not None and channel.view.epoch:
-            self._following.load_before(channel, channel.shown_from)
-            return
-        self.screens.edges(channel)
-
-    async def reach(self, name: str, seq: int) -> bool:
-        """Show a line, some above it and all that is known below; return whether it is there."""
-        channel = self.account.channels.get(name)
-        if channel is None:
-            return False
-        if channel.shown_from is None:
-            self.open_channel(name)
-        if channel.view.coverage.around(seq) is None and self._following and channel.view.epoch:
-            await self._following.fetch(channel, seq)
-        lines, channel.shown_from = lines_down_to(self.account, channel, seq)
-        self.screens.lines(channel, lines)
-        self.screens.edges(channel)
-        self.screens.tell()
-        is_shown = seq >= channel.shown_from and channel.view.is_in_place(seq)
-        return is_shown and channel.view.line(seq) is not None
-
-    async def near(self, name: str, seq: int) -> list[Message]:
-        """Find some lines before and after one, and itself, without showing them."""
-        channel = self.account.channels.get(name)
-        if channel is None:
-            return []
-        lines = lines_near(self.account, channel, seq)
-        if not lines and self._following is not None:
-            lines = await self._following.read_near(channel, seq)
-        return lines
-
-    def load_gap(self, name: str, seq: int) -> None:
-        """Show what is missing before `seq`."""
-        channel = self.account.channels.get(name)
-        if channel is not None and self._following is not None and channel.view.epoch:
-            self._following.load_before(channel, seq)
-        elif channel is not None:
-            self.screens.edges(channel)
-
-    def open_thread(self, name: str, seq: int) -> None:
-        """Show the thread of a message: what is at hand, then what the server has."""
-        if channel := self.account.channels.get(name):
-            self.screens.threads.open(channel, seq)
-            self.load_thread()
-
-    def load_thread(self) -> None:
-        """Load an older page of the thread that is shown."""
-        if self._following is not None and (shown := self.screens.threads.shown):
-            self._following.load_thread(self.account.followed(shown[0]))
-
-    def close_thread(self) -> None:
-        """Show no thread any more."""
-        self.screens.threads.close()
 
     # Only while connected
 
