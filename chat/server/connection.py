@@ -40,6 +40,8 @@ OPEN_TIMEOUT = 10.0
 """Seconds that each handshake may take: TLS, then WebSocket."""
 FRAGMENTS_MAX = 1_024
 """Fragments of one message; more are an attack, not a message."""
+PART = 8_192
+"""Bytes that are read at once. Of the smallest frames that is 15 ms, in which nobody is served."""
 WRITTEN_MAX = 32_768
 """Bytes that the transport takes before it says that the peer does not read."""
 
@@ -217,6 +219,22 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
+        """Read a part; others have their turn before the next, for frames may be tiny and many."""
+        self._read(data[:PART])
+        if len(data) > PART:
+            self.hold()
+            self.loop.call_soon(self._read_on, data, PART)
+
+    def _read_on(self, data: bytes, start: int) -> None:
+        if self.transport.is_closing():
+            return
+        self._read(data[start : start + PART])
+        if start + PART < len(data):
+            self.loop.call_soon(self._read_on, data, start + PART)
+        else:
+            self.release()
+
+    def _read(self, data: bytes) -> None:
         """Read, and see to it that a close which the peer began or caused comes to its end."""
         protocol = self.protocol
         protocol.receive_data(data)
@@ -257,6 +275,7 @@ class Connection(asyncio.Protocol):
         if len(fragments) > FRAGMENTS_MAX:
             fragments.clear()
             self.end(CloseCode.TOO_BIG, "too many fragments")
+            self.hold()  # for good: what still comes is not worth reading
         elif frame.fin:
             data = b"".join(fragment.data for fragment in fragments)
             is_text = fragments[0].opcode is TEXT

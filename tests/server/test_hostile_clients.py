@@ -11,6 +11,7 @@ import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ HUGE = 100 << 20
 PROTOCOL_ERROR, INVALID, TOO_BIG = 1002, 1007, 1009
 
 Bytes = Callable[[], Iterator[bytes]]
+Load = Callable[[], object]
 
 
 def once(data: bytes) -> Bytes:
@@ -67,17 +69,24 @@ def fragments(size: int) -> Bytes:
 
     def endless() -> Iterator[bytes]:
         yield frame(TEXT, "{", fin=False)
-        yield from itertools.repeat(frame(CONTINUE, b" " * size, fin=False), HUGE // (size + 7))
+        one = frame(CONTINUE, b" " * size, fin=False)
+        many = one * (1 + (1 << 16) // len(one))  # at once, so that this process is no bottleneck
+        yield from itertools.repeat(many, HUGE // len(many))
 
     return endless
 
 
-def bomb() -> Iterator[bytes]:
-    """Send 100 KB that permessage-deflate would make 100 MB of (RFC 7692)."""
+@cache
+def squeezed() -> bytes:
+    """Return 100 KB that permessage-deflate would make 100 MB of (RFC 7692)."""
     squeeze = zlib.compressobj(wbits=-15)
     parts = [squeeze.compress(bytes(1 << 20)) for _ in range(HUGE >> 20)]
-    squeezed = b"".join([*parts, squeeze.flush(zlib.Z_SYNC_FLUSH)])
-    yield frame(TEXT, squeezed.removesuffix(b"\x00\x00\xff\xff"), rsv=4)
+    return b"".join([*parts, squeeze.flush(zlib.Z_SYNC_FLUSH)])
+
+
+def bomb() -> Iterator[bytes]:
+    """Send what takes much more room than it seems to."""
+    yield frame(TEXT, squeezed().removesuffix(b"\x00\x00\xff\xff"), rsv=4)
 
 
 ANSWERED: dict[str, tuple[Bytes, str]] = {
@@ -266,24 +275,57 @@ async def test_hostile_clients_cost_the_others_nothing(
 ) -> None:
     server = start_server(*FLAGS)
     attacks = [attack for attack, _ in (*ANSWERED.values(), *CLOSED.values())]
-    for attack in attacks:  # once, so that all that is loaded or cached is so
-        await asyncio.to_thread(answers, server, attack)
+    loads: list[
+        tuple[Load, Load]
+    ] = [  # tried once before, so that all that is loaded or cached is so
+        (partial(commands, server, volume_of(server, attack)), partial(answers, server, attack))
+        for attack in attacks
+    ]
+    loads += [
+        (partial(commands, server, len(data)), partial(knocks, server, data))
+        for data in AT_THE_DOOR.values()
+    ]
     async with Peer.signed_in(server.url, "alice") as alice, Peer.signed_in(server.url, "bob") as b:
         for peer in (alice, b):
             await peer.join("#general")
-        quiet = [await round_trip(alice, b) for _ in range(100)]
-        occupied, busy = peak(server), []
-        for attack in attacks:
-            attacking = asyncio.create_task(asyncio.to_thread(answers, server, attack))
-            while not attacking.done():
-                busy.append(await round_trip(alice, b))
-            await attacking
-        for data in AT_THE_DOOR.values():
-            await asyncio.to_thread(knocks, server, data)
-            busy.append(await round_trip(alice, b))
-        assert_unmoved(quiet, busy)
+        occupied = peak(server)
+        waits = [[await longest_wait(alice, b, load) for load in pair] for pair in loads]
+        assert_unmoved(*zip(*waits, strict=True))
         assert peak(server) - occupied < 32 * FRAME
     assert "Traceback" not in server.text
+
+
+def volume_of(server: ChatServer, attack: Bytes) -> int:
+    """Attack; return how many bytes that took."""
+    sizes: list[int] = []
+
+    def noted() -> Iterator[bytes]:
+        for data in attack():
+            sizes.append(len(data))
+            yield data
+
+    answers(server, noted)
+    return sum(sizes)
+
+
+def commands(server: ChatServer, volume: int) -> None:
+    """Sign in and send as many bytes in commands that are in order; see all of them answered."""
+    sizes = [FRAME // 2] * (volume // (FRAME // 2)) + [volume % (FRAME // 2)]
+    with ByHand.connected(server) as client:
+        client.hello(f"eve{next(_names)}")
+        for size in sizes:
+            client.send(frame(TEXT, '{"type":"ping"'.ljust(size) + "}"))
+            client.told("ok")
+
+
+async def longest_wait(speaker: Peer, listener: Peer, load: Load) -> float:
+    """Have two talk while there is a load; return how long one at most waited for the other."""
+    loading = asyncio.create_task(asyncio.to_thread(load))
+    longest = 0.0
+    while not loading.done():
+        longest = max(longest, await round_trip(speaker, listener))
+    await loading
+    return longest
 
 
 def peak(server: ChatServer) -> int:
