@@ -13,6 +13,10 @@ from chat.store.ops import (
     JoinedChannel,
     LeaveChannel,
     LeftChannel,
+    Marked,
+    MarkRead,
+    Prefer,
+    Preferred,
     SignedIn,
     SignIn,
     User,
@@ -30,6 +34,23 @@ class TestSigningIn:
         assert (event.channel, event.kind, event.author) == ("#general", "join", "Alice")
         (membership,) = store.read(lambda reader: reader.memberships(outcome.user))
         assert (membership.channel, membership.role, membership.unread) == ("#general", "member", 0)
+        assert outcome.memberships == (membership,)
+
+    def test_of_those_who_want_a_name_in_one_commit_the_first_has_it(
+        self, store: OpenStore
+    ) -> None:
+        first, device, other = store.together(
+            [
+                SignIn("Alice", b"secret", b"secret"),
+                SignIn("alice", b"secret", b"secret"),
+                SignIn("ALICE", b"another", b"another"),
+            ]
+        )
+        assert isinstance(first, SignedIn)
+        assert first.claimed
+        assert device == SignedIn(first.user, claimed=False)
+        assert isinstance(other, CommandError)
+        assert other.code is ErrorCode.BAD_TOKEN
 
     def test_it_comes_back_with_its_token(self, store: OpenStore) -> None:
         claimed = store.outcome(SignIn("Alice", None, b"secret"))
@@ -161,3 +182,24 @@ class TestDirectChannels:
     def test_it_cannot_be_left(self, store: OpenStore, alice: User, bob: User) -> None:
         store.join(alice, "@alice,bob")
         assert store.refused(LeaveChannel(alice, "@alice,bob")) is ErrorCode.FORBIDDEN
+
+
+def test_a_membership_that_is_new_in_a_commit_can_be_used_and_ended_in_it(
+    store: OpenStore, alice: User
+) -> None:
+    joined, marked, preferred, left, again = store.together(
+        [
+            JoinChannel(alice, "#new"),
+            MarkRead(alice, "#new", 1),
+            Prefer(alice, "#new", pinned=2),
+            LeaveChannel(alice, "#new"),
+            JoinChannel(alice, "#new"),
+        ]
+    )
+    assert isinstance(joined, JoinedChannel)
+    assert isinstance(marked, Marked)
+    assert isinstance(preferred, Preferred)
+    assert isinstance(left, LeftChannel)
+    assert isinstance(again, JoinedChannel)
+    seat = store.read(lambda reader: reader.channel(alice, "#new"))
+    assert (seat.channel.head, seat.read, seat.preference.pinned) == (3, 3, 0)
