@@ -255,7 +255,7 @@ class Core:
 
     def settled(self) -> Future[None]:
         """Wait until what was typed before is on disk, and `drain` has what came of it."""
-        return self._look_up(lambda _: None)
+        return self._look_up(lambda engine: engine.screens.tell())
 
     # Within
 

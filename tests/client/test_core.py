@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from chat.client.cache import unsent_in
-from chat.client.core import Offline
+from chat.client.config import ClientSettings
+from chat.client.core import Core, Offline
 from chat.client.places import Places
-from chat.client.state import Delivery, Link
+from chat.client.state import Delivery, Link, TimelineChanged, Update
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Command, History, Join, Mark, Send, Typing
 from chat.protocol.frames import Bye, ErrorFrame, Heads, PresenceFrame, TypingFrame
 from chat.protocol.values import Limits, Wire
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
-from tests.client.screen import Screen
+from tests.client.screen import PATIENCE, Screen
 
 Open = Callable[..., Screen]
 
@@ -61,6 +62,22 @@ def test_sends_keep_their_order_and_wait_for_each_other(
         screen.core.send("#general", text)
     screen.wait_texts(*texts)
     assert [e.text for e in fake.logs["#general"].events] == texts
+
+
+def test_what_is_settled_has_been_told(tmp_path: Path) -> None:
+    """Who leaves once all is settled knows of everything that is still on its way."""
+    core = Core(
+        ClientSettings(name="alice", url="ws://127.0.0.1:9", data=tmp_path), wake=lambda: None
+    )
+    told: list[Update] = []
+    core.open_channel("#tea")
+    core.send("#tea", "wait for me")
+    core.settled().add_done_callback(lambda _: told.extend(core.drain()))
+    core.open()  # all of it happens in one turn
+    core.settled().result(PATIENCE)
+    core.stop()
+    lines = [line for each in told if isinstance(each, TimelineChanged) for line in each.upserts]
+    assert [line.text for line in lines] == ["wait for me"]
 
 
 def test_what_is_typed_offline_is_sent_after_a_reconnect(

@@ -25,7 +25,7 @@ __all__ = ["run"]
 
 _STDIN = 0
 _STOP_WITHIN = 2.0
-_LAST_WORDS = 5.0
+_LAST_WORDS = 20.0
 """Seconds that what was piped in gets to be answered and confirmed, after its end."""
 
 
