@@ -25,7 +25,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
-__all__ = ["InTurn", "Passed"]
+__all__ = ["InTurn", "Passed", "Stage"]
 
 _LOOK_EVERY = 0.02
 _PATIENCE = 0.5
@@ -86,7 +86,7 @@ class InTurn:
 
     async def passed(self, message: Passed) -> None:
         """Let the next one in when all that a key did is done."""
-        if not self._is_taken or message.turn != self._turn:
+        if not self._is_on(message.turn):
             return
         match message.stage:
             case Stage.HANDLED:
@@ -97,6 +97,10 @@ class InTurn:
                 self._is_taken = False
                 while self._waiting and not self._is_taken:
                     await self._let_in(self._waiting.popleft())
+
+    def _is_on(self, turn: int) -> bool:
+        """Whether this turn goes on; none does once the program ends, which takes the screens."""
+        return self._is_taken and turn == self._turn and bool(self._app.screen_stack)
 
     def _follow(self, stage: Stage) -> None:
         if self._origin is None or not self._origin.post_message(Passed(self._turn, stage)):
@@ -111,7 +115,7 @@ class InTurn:
 
     def _look(self, turn: int, until: float) -> None:
         """See to it that nothing is held back for long: what closes does not pass messages on."""
-        if not self._is_taken or turn != self._turn:
+        if not self._is_on(turn):
             return
         loop = asyncio.get_running_loop()
         if loop.time() >= until:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from textual import events
 
 from chat.client.state import ThreadChanged, TimelineChanged
+from chat.client.tui.inturn import InTurn, Passed, Stage
 from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.widgets.composer import Composer
-from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import said
+from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.fakes import info, said
 
 
 def at_once(desktop: Desktop, *pieces: str) -> None:
@@ -50,6 +51,16 @@ async def test_what_is_typed_after_a_thread_was_asked_for_is_written_in_it(
     composer = desktop.main.query_one(ThreadSide).query_one(Composer)
     await desktop.until(lambda: composer.text == "more", "it is written in the thread")
     assert desktop.composer.text == ""
+
+
+async def test_the_end_may_come_before_a_key_is_done(open_desktop: Open) -> None:
+    async def handle(event: events.Event) -> None:
+        """Do nothing: what comes after it is looked at."""
+
+    async with open_desktop(info("#general")) as desktop:
+        turns = InTurn(desktop.app, handle)
+        await turns.take(events.Key("up", None))
+    await turns.passed(Passed(1, Stage.TOLD))
 
 
 async def test_what_was_written_stays_when_the_thread_turns_out_to_begin_elsewhere(
