@@ -183,6 +183,8 @@ class ThreadChanged:
     asked: int
     root: int
     change: TimelineChanged
+    is_none: bool = False
+    """Whether there is no such message, and nothing more to come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chat.client.account import Account
 from chat.client.followed import Followed
 from chat.client.state import Message, Notice, ThreadChanged, TimelineChanged, Update
-from chat.errors import CommandError
+from chat.errors import CommandError, ErrorCode
 
 if TYPE_CHECKING:
     from chat.protocol.frames import Page
@@ -136,6 +136,10 @@ class Threads:
                 self._account.touch(channel)
         except CommandError as error:
             self._put(Notice(f"cannot load the thread: {error.message}", "warning"))
+            if error.code == ErrorCode.NO_SUCH_MESSAGE:
+                nothing = TimelineChanged(channel.name)
+                self._put(ThreadChanged(channel.name, self._asked, root, nothing, is_none=True))
+                self.close()
         finally:
             view.answered()
             self._is_loading = False

@@ -69,6 +69,7 @@ class Screen:
         self.timelines: dict[str, Timeline] = {}
         self.thread = Timeline()
         self.thread_root = 0
+        self.has_no_thread = False
         self.members: dict[str, MembersChanged] = {}
         self.typing: dict[str, tuple[str, ...]] = {}
         self.called: list[Called] = []
@@ -135,7 +136,7 @@ class Screen:
             case TimelineChanged():
                 self.timelines.setdefault(update.channel, Timeline()).apply(update)
             case ThreadChanged():
-                self.thread_root = update.root
+                self.thread_root, self.has_no_thread = update.root, update.is_none
                 self.thread.apply(update.change)
             case MembersChanged():
                 self.members[update.channel] = update

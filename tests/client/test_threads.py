@@ -129,6 +129,16 @@ def test_it_outlives_the_file_on_this_computer(
     alice.wait_thread("first", "second", "third", "fourth")
 
 
+def test_a_thread_of_a_message_that_is_not_there_is_none(
+    server: ChatServer, open_client: Open
+) -> None:
+    alice = open_client(server.url, "alice")
+    alice.open()
+    alice.core.open_thread("#general", 999)
+    alice.wait(lambda: alice.has_no_thread)
+    assert any("no such message" in notice.text for notice in alice.notices)
+
+
 def test_another_thread_takes_its_place(server: ChatServer, open_client: Open) -> None:
     alice = open_client(server.url, "alice")
     alice.open()

@@ -71,6 +71,9 @@ class Threads:
         """Show what the core tells of it."""
         if (told.channel, told.asked) != (self._channel, self._asked):
             return  # it was closed meanwhile
+        if told.is_none and not self._view.composed().strip():
+            self.close()
+            return
         if told.root != self._root:
             self._correct(told.root)
         self._recent.apply(told.change)

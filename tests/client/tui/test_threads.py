@@ -180,6 +180,21 @@ async def test_escape_gives_up_first_and_then_closes(open_thread: Desktop) -> No
     assert not side(open_thread).display
 
 
+async def test_where_there_is_no_such_message_it_goes_away_unless_something_is_written(
+    desktop: Desktop,
+) -> None:
+    nothing = ThreadChanged("#general", 99, 99, TimelineChanged("#general"), is_none=True)
+    await desktop.type("/thread 99", "enter")
+    await write(desktop, "half a")
+    desktop.core.tell(nothing)
+    await desktop.pilot.pause()
+    assert side(desktop).display
+    await desktop.press("ctrl+u")
+    desktop.core.tell(nothing)
+    await desktop.until(lambda: not side(desktop).display)
+    assert desktop.composer.has_focus
+
+
 async def test_what_shows_in_it_marks_nothing(open_thread: Desktop) -> None:
     marks = len(open_thread.core.asked("mark"))
     await tell(open_thread, said(99, "bob", "far below", reply_to=3, thread=3))
