@@ -62,7 +62,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "reading.search",
         "full-text search over all one may read, by words, phrases, prefixes, people, places and "
-        "times; there and back",
+        "times, each hit between its neighbours; there and back; offline, what is on this computer",
         "`Alt+S`, `/search`",
     ),
     Feature("reading.mark", "mark one channel read, or all", "`/mark`, `/mark all`"),
@@ -187,6 +187,11 @@ FEATURES: tuple[Feature, ...] = (
         "`p`, `/pin`, `/unpin`, `/pins`",
     ),
     Feature("around.reactions", "reactions and replies", "`+`, `r`, `/react`, `/reply`"),
+    Feature(
+        "around.turns",
+        "what is typed in one go, as a slow line brings it, goes where the key before it leads",
+        "by itself",
+    ),
 )
 
 WISHES: tuple[Wish, ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual import events
 
 from chat.client.state import ThreadChanged, TimelineChanged
@@ -28,6 +29,7 @@ async def test_what_is_typed_after_a_messages_letter_comes_after_it(desktop: Des
     assert "Replying to carol" in desktop.screen()
 
 
+@pytest.mark.feature("around.turns")
 async def test_a_name_typed_after_the_switchers_key_is_looked_for_and_not_sent(
     desktop: Desktop,
 ) -> None:

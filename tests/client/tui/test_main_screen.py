@@ -254,6 +254,7 @@ class TestMessages:
         await desktop.until(lambda: desktop.core.asked("react"))
         assert desktop.core.asked("react") == [("#general", 2, "👍", True)]
 
+    @pytest.mark.feature("around.reactions")
     async def test_a_click_on_a_reaction_joins_in_or_takes_it_back(self, desktop: Desktop) -> None:
         reactions = (("👍", ("me", "bob")), ("🎉", ("bob",)))
         hello = said(2, "bob", "hello", reactions=reactions, rev=9)

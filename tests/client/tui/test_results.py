@@ -96,6 +96,7 @@ async def test_without_words_it_asks_what_to_look_for(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.app.screen is desktop.main)
 
 
+@pytest.mark.feature("reading.search")
 async def test_offline_this_computer_is_searched_and_it_says_so(desktop: Desktop) -> None:
     await desktop.type("/search tea", "enter")
     await desktop.until(lambda: desktop.core.asked("search"))
