@@ -65,6 +65,17 @@ async def test_the_end_may_come_before_a_key_is_done(open_desktop: Open) -> None
     await turns.passed(Passed(1, Stage.TOLD))
 
 
+async def test_what_is_pasted_while_a_message_is_chosen_is_written(desktop: Desktop) -> None:
+    await desktop.press("ctrl+up")
+    desktop.app.post_message(events.Paste("two\r\nlines"))
+    await desktop.until(lambda: desktop.composer.text == "two\nlines")
+    desktop.main.run_command("/thread 5")
+    composer = desktop.main.query_one(ThreadSide).query_one(Composer)
+    await desktop.press("ctrl+up")
+    desktop.app.post_message(events.Paste("tea"))
+    await desktop.until(lambda: composer.text == "tea")
+
+
 async def test_what_was_written_stays_when_the_thread_turns_out_to_begin_elsewhere(
     desktop: Desktop,
 ) -> None:

@@ -25,6 +25,7 @@ from chat.client.tui.cores import Cores
 from chat.client.tui.handlers import HANDLERS
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.message_actions import MessageActions
+from chat.client.tui.plain import sendable
 from chat.client.tui.port import CorePort
 from chat.client.tui.screens.caller import ScreenCaller
 from chat.client.tui.screens.keys import KEYS
@@ -201,6 +202,12 @@ class MainScreen(Screen[None]):
             event.stop()
             self._write()
             self._composer.type(event)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Write what was pasted where nothing had a use for it."""
+        event.stop()
+        self._write()
+        self._composer.take_paste(sendable(event.text))
 
     def _show_below(self, below: int) -> None:
         self.query_one(TypingLine).below = below

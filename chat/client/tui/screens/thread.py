@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from chat.client.state import TimelineChanged
 from chat.client.tui.message_actions import MessageActions
-from chat.client.tui.plain import line
+from chat.client.tui.plain import line, sendable
 from chat.client.tui.screens.drawing import draw_context
 from chat.client.tui.screens.writing import Writing
 from chat.client.tui.seats import Seats
@@ -167,6 +167,12 @@ class ThreadSide(Vertical):
             event.stop()
             self._write()
             self.composer.type(event)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Write what was pasted where nothing had a use for it."""
+        event.stop()
+        self._write()
+        self.composer.take_paste(sendable(event.text))
 
     def on_click(self, event: events.Click) -> None:
         """Stay with writing, unless the click chose a message."""
