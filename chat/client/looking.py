@@ -22,7 +22,7 @@ __all__ = ["MOST", "Looking", "look_here"]
 
 MOST = 200
 """Hits that are found at most: the newest."""
-_PAGE = 500
+_PAGE = 200
 """Lines that are looked at without a pause."""
 
 _PIECE = re.compile(r'"(?P<phrase>[^"]*)"?(?P<star>\*?)|(?P<word>[^\s"]+)')

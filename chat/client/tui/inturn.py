@@ -28,7 +28,7 @@ from textual.widgets import Input, TextArea
 __all__ = ["InTurn", "Passed", "Stage"]
 
 _LOOK_EVERY = 0.02
-_PATIENCE = 0.5
+_PATIENCE = 5.0
 """Seconds after which the next key is let in, whatever has become of the one before."""
 
 
@@ -65,6 +65,8 @@ class InTurn:
         self._is_taken = False
         self._origin: Widget | None = None
         self._screen: Widget | None = None
+        self._awaited: Widget | None = None
+        """Whoever is to pass the next message on."""
 
     async def take(self, event: events.Event) -> None:
         """Handle a key or a paste: now, or when those before it are done."""
@@ -80,7 +82,7 @@ class InTurn:
         if isinstance(event, events.Key) and event.is_printable and _is_written_in(origin):
             return
         self._turn += 1
-        self._is_taken, self._origin, self._screen = True, origin, screen
+        self._is_taken, self._origin, self._screen, self._awaited = True, origin, screen, origin
         self._look(self._turn, asyncio.get_running_loop().time() + _PATIENCE)
         self._follow(Stage.HANDLED)
 
@@ -109,19 +111,19 @@ class InTurn:
     def _settle(self) -> None:
         """Go on; if another screen came, as soon as that is drawn and has its focus."""
         done = Passed(self._turn, Stage.DONE)
-        screen = self._app.screen
+        screen = self._awaited = self._app.screen
         if screen is self._screen or not screen.call_after_refresh(self._app.post_message, done):
             self._app.post_message(done)
 
     def _look(self, turn: int, until: float) -> None:
-        """See to it that nothing is held back for long: what closes does not pass messages on."""
+        """See to it that nothing is held back by what has closed: it passes no message on."""
         if not self._is_on(turn):
             return
         loop = asyncio.get_running_loop()
         if loop.time() >= until:
             self._app.post_message(Passed(turn, Stage.DONE))
             return
-        if self._origin is None or not self._origin.is_attached:
+        if self._awaited is None or not self._awaited.is_attached:
             self._settle()
         loop.call_later(_LOOK_EVERY, self._look, turn, until)
 
