@@ -141,7 +141,7 @@ class Prepared:
         return row
 
 
-def run_driver(connection: Connection, sql: str, values: Sequence[object]) -> Any:
+def run_driver(connection: Connection, sql: str, values: Sequence[object] = ()) -> Any:
     """Run SQL of the driver's own in the transaction of `connection`; return its cursor.
 
     Raises:

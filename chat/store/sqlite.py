@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from chat.errors import StartupError
+from chat.store.prepared import run_driver
 
 __all__ = [
     "Damaged",
@@ -125,7 +126,7 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, **options: Any) ->
             connection.execute(f"PRAGMA {pragma}").close()
 
     def began(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        run_driver(connection, begin).close()
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", began)
