@@ -29,11 +29,12 @@ from chat.server import tls
 from chat.server.builtin import Counter, RawCounter, RawEcho
 from chat.server.commands import TABLE
 from chat.server.config import ServerSettings
-from chat.server.connection import Connection, Endpoint, Terms
+from chat.server.connection import Connection
 from chat.server.listening import BACKLOG, bind, open_files
 from chat.server.outlet import Flusher
 from chat.server.services import Services
 from chat.server.session import Register, Session
+from chat.server.terms import Endpoint, Terms
 from chat.store.store import Store
 
 __all__ = ["run"]

@@ -14,23 +14,22 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import count
-from typing import Protocol, cast
+from typing import cast
 
 from websockets.frames import BINARY, CONT, TEXT, Frame
 from websockets.http11 import Request, Response
 from websockets.protocol import CONNECTING, OPEN, Event
 from websockets.server import ServerProtocol
 
-from chat.core.door import Door, Refusal
+from chat.core.door import Refusal
 from chat.errors import CloseCode
-from chat.server.outlet import Flusher, Outlet
+from chat.server.outlet import Outlet
+from chat.server.terms import Endpoint, Terms
 from chat.server.tls import secure, take_over
 
-__all__ = ["Connection", "Endpoint", "Terms"]
+__all__ = ["Connection"]
 
 log = logging.getLogger(__name__)
 _SLOTS = count()
@@ -44,49 +43,6 @@ PART = 8_192
 """Bytes that are read at once. Of the smallest frames that is 15 ms, in which nobody is served."""
 WRITTEN_MAX = 32_768
 """Bytes that the transport takes before it says that the peer does not read."""
-
-
-class Endpoint(Protocol):
-    """Who speaks on a connection. Its methods are called on the event loop and must not block."""
-
-    def text_received(self, text: str) -> None:
-        """Take one text message."""
-
-    def binary_received(self, data: bytes) -> None:
-        """Take one binary message."""
-
-    def heartbeat(self) -> None:
-        """Say what is due with every heartbeat."""
-
-    def closed(self) -> None:
-        """Let go of everything: the connection is over. Called once, nothing comes after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What all connections of a server have in common."""
-
-    loop: asyncio.AbstractEventLoop
-    flusher: Flusher
-    """Shared by all connections of the loop."""
-    queue_bytes: int
-    """Bytes that may wait for the peer; more, and it is closed as a slow reader."""
-    frame_bytes: int
-    """Bytes of one message."""
-    deadline: float
-    """Seconds from the start of a close to the cut."""
-    write_timeout: float
-    """Seconds the peer may leave what was written to it unread."""
-    door: Door
-    """Counts a connection from its first byte to its last, and may refuse it."""
-    answer: Callable[[Connection, Request], Response]
-    """Answers the handshake's request; 101 lets the peer in."""
-    opened: Callable[[Connection, Request], Endpoint]
-    """Called when the handshake is done; returns who speaks on the connection."""
-    registry: set[Connection]
-    """Holds a connection as long as the door counts it."""
-    tls: ssl.SSLContext | None
-    """Makes connections `wss://`."""
 
 
 class Connection(asyncio.Protocol):
