@@ -116,6 +116,8 @@ def _thread(conversation: Conversation, asked: Invocation) -> None:
 def _react(conversation: Conversation, asked: Invocation) -> None:
     emoji = resolve(asked.get("emoji"))
     remove = asked.command.name == "unreact"
+    if not remove and emoji[:1] == emoji[-1:] == ":":
+        raise Refused(f"There is no emoji called {emoji}. Type : and letters to look for one.")
     conversation.core.react(
         meant.here(conversation).name, meant.target(conversation, asked), emoji, remove=remove
     )

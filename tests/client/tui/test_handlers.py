@@ -85,6 +85,7 @@ def test_every_command_has_a_handler_and_no_handler_is_left_over() -> None:
         ("/react :+1:", ("react", "#general", 6, "👍", False)),
         ("/react tea 3", ("react", "#general", 3, "🍵", False)),
         ("/unreact 👍 last", ("react", "#general", 6, "👍", True)),
+        ("/unreact :old:", ("react", "#general", 6, ":old:", True)),
         ("/pin", ("pin", "#general", 6, False)),
         ("/pin 5", ("pin", "#general", 5, False)),
         ("/unpin 5", ("pin", "#general", 5, True)),
@@ -156,6 +157,7 @@ def test_a_deleted_message_is_not_copied(bench: Bench) -> None:
         ("/edit 5 x", "alice's"),
         ("/help nonsense", "no command"),
         ("/discard", "Nothing here was refused"),
+        ("/react :tdaa:", "There is no emoji called :tdaa:"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_given_back(bench: Bench, text: str, says: str) -> None:
