@@ -188,36 +188,15 @@ class Ledger:
         self.has_written = True
         seq = channel.head = channel.head + 1
         self._changed[channel.id] = channel
-        if kind == "message":
-            self.answering.note(channel, seq, Answerable(thread or seq, author))
-            if body is not None:
-                self.index.add(channel.id, seq, author.id, body)
-        mid, ts = self._ids.new(), self.now()
-        send_key = None
-        if cid is not None:
-            send_key = _send_key(author, cid)
-            self._sent[send_key] = Sent(channel.id, kind, target, seq, mid, ts)
         strings: dict[str, Any] = {} if body is None else {BODY_FIELDS[kind]: body}
         if mentioned:
             self.add_mentions(channel, seq, mentioned)
             strings["mentions"] = tuple(user.name for user in mentioned)
-        self._events.append(
-            (
-                *(channel.id, seq, mid, ts, author.id, kind),
-                kind not in FOLDED_KINDS,  # is_line
-                *(send_key, target, self._add_body(body)),
-                *(me, reply_to, remove),
-                seq,  # rev
-                None,  # last_edit
-                False,  # erased
-                thread,
-            )
-        )
-        return Event.known(
+        event = Event.known(
             channel=channel.name,
             seq=seq,
-            mid=mid,
-            ts=ts,
+            mid=self._ids.new(),
+            ts=self.now(),
             author=author.name,
             kind=kind,
             target=target,
@@ -227,6 +206,32 @@ class Ledger:
             remove=remove,
             cid=cid,
             **strings,
+        )
+        self._keep(channel, author, event, body)
+        return event
+
+    def _keep(self, channel: Channel, author: User, event: Event, body: str | None) -> None:
+        """Gather the event's row, and what is to be known of it in this transaction."""
+        seq, kind, mid, ts, target = event.seq, event.kind, event.mid, event.ts, event.target
+        if kind == "message":
+            self.answering.note(channel, seq, Answerable(event.thread or seq, author))
+            if body is not None:
+                self.index.add(channel.id, seq, author.id, body)
+        send_key = None
+        if event.cid is not None:
+            send_key = _send_key(author, event.cid)
+            self._sent[send_key] = Sent(channel.id, kind, target, seq, mid, ts)
+        self._events.append(
+            (
+                *(channel.id, seq, mid, ts, author.id, kind),
+                kind not in FOLDED_KINDS,  # is_line
+                *(send_key, target, self._add_body(body)),
+                *(event.me, event.reply_to, event.remove),
+                seq,  # rev
+                None,  # last_edit
+                False,  # erased
+                event.thread,
+            )
         )
 
     @property
