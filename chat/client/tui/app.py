@@ -99,12 +99,15 @@ class ChatApp(App[None]):
         make_core: Callable[[ClientSettings, Callable[[], None]], CorePort] | None = None,
         keymap: Mapping[str, str] | None = None,
     ) -> None:
+        own = [made_by_hand(*each) for each in settings.themes.items()]
+        self._themes = {theme.name: theme for theme in (*OWN, *own)}
         super().__init__()
+        for theme in self._themes.values():
+            self.register_theme(theme)
         make = make_core or (lambda each, wake: Core(each, wake=wake))
         self.cores = Cores(settings, lambda each: make(each, self._wake))
         self._settings = settings
         self._own_keys = dict(settings.keys if keymap is None else keymap)
-        self._own_themes = [made_by_hand(*each) for each in settings.themes.items()]
         show_emoji(spelled if settings.emoji_names else None)
         self._is_open = False
         self._is_ready = False
@@ -137,10 +140,9 @@ class ChatApp(App[None]):
 
         return Terminal
 
-    @property
-    def available_themes(self) -> dict[str, Theme]:
-        """All themes; those of this program are there before any can be registered."""
-        return {**{theme.name: theme for theme in OWN}, **super().available_themes}
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """Return a theme; this program's own are here before any can be registered."""
+        return self._themes.get(theme_name) or super().get_theme(theme_name)
 
     def get_default_screen(self) -> MainScreen:
         """Begin with the conversations."""
@@ -149,8 +151,6 @@ class ChatApp(App[None]):
 
     def on_mount(self) -> None:
         """Dress the screens."""
-        for theme in self._own_themes:
-            self.register_theme(theme)
         self.set_keymap(self._own_keys)
         kept = self.cores.pref(_THEME)
         self.theme = kept if kept in self.available_themes else DARK.name

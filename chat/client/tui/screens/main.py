@@ -137,7 +137,7 @@ class MainScreen(Screen[None]):
                     with Horizontal(id="writing"):
                         yield Static("›", id="prompt", markup=False)
                         yield Composer(id="composer")
-                yield ThreadSide(self.seats, self._actions, id="thread")
+                yield ThreadSide(self.seats, self._actions, has_vi=self._has_vi, id="thread")
             yield MemberList(id="members")
         yield ActivityBar(id="activity")
         yield MessageBar(actions_of(self._keys), id="actions")
@@ -149,8 +149,7 @@ class MainScreen(Screen[None]):
         self._composer.focus()
         self._timeline.joins = self._joins
         if self._has_vi:
-            for composer in self.query(Composer):
-                composer.edit_as_in_vi()
+            self._composer.edit_as_in_vi()
         self.watch(self._timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)

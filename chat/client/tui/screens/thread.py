@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.actions import SkipAction
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
@@ -43,6 +42,7 @@ class ThreadSide(Vertical):
     Args:
         seats: whose front conversation has the thread.
         actions: carries out what is asked for a message.
+        has_vi: whether text is edited as in vi.
     """
 
     DEFAULT_CSS = """
@@ -81,23 +81,34 @@ class ThreadSide(Vertical):
     class Toggled(Message):
         """The thread takes its room, or gives it back."""
 
-    def __init__(self, seats: Seats, actions: MessageActions, *, id: str | None = None) -> None:
+    def __init__(
+        self, seats: Seats, actions: MessageActions, *, has_vi: bool, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
+        self._has_vi = has_vi
         self._seats = seats
         self._actions = actions
         self._writing = Writing(self, seats)
 
-    def compose(self) -> ComposeResult:
+    def on_mount(self) -> None:
+        """Let the screen come up first: without these widgets its first paint is 10 ms quicker."""
+        self.call_after_refresh(self._furnish)
+
+    async def _furnish(self) -> None:
         """Lay out the widgets."""
-        yield Static(id="thread-title", markup=False)
-        with Container(id="thread-stage"):
-            yield Timeline(id="thread-timeline")
-            yield CompletionPopup(id="thread-popup")
-        yield Preview(id="thread-preview")
-        yield ContextBar(id="thread-context")
-        with Horizontal(id="thread-writing"):
-            yield Static("›", id="thread-prompt", markup=False)
-            yield Composer(id="thread-composer")
+        composer = Composer(id="thread-composer")
+        stage = (Timeline(id="thread-timeline"), CompletionPopup(id="thread-popup"))
+        await self.mount(
+            Static(id="thread-title", markup=False),
+            Container(*stage, id="thread-stage"),
+            Preview(id="thread-preview"),
+            ContextBar(id="thread-context"),
+            Horizontal(
+                Static("›", id="thread-prompt", markup=False), composer, id="thread-writing"
+            ),
+        )
+        if self._has_vi:
+            composer.edit_as_in_vi()
 
     # The thread's view; see `ThreadView` for what each method promises.
 

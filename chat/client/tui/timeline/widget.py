@@ -99,6 +99,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         self._frame = Frame(self._sheet.renderer)
         self._cursor: Key | None = None
         self._update_due = False
+        self._laid_out = Size()
         self._news = News()
 
     # What comes from above
@@ -238,12 +239,13 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _update(self) -> None:
         """Bring the screen up to date with the sheet; only rows that changed are painted."""
+        self._update_due = False
         if self.size and self.is_attached:
             self._paint(self._lay_out())
 
     def _lay_out(self) -> list[int]:
         """Take up what has changed; return the lines of the screen that look different."""
-        self._update_due = False
+        self._laid_out = self.size
         self._restyle()
         window = self._sheet.settle()
         if self._cursor is not None and self._sheet.log.find(self._cursor) is None:
@@ -292,8 +294,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         Without Textual's own cache, which keeps what was painted by line of the screen and is of
         no use to what scrolls: through it an arrival costs four times as much.
         """
-        if self._update_due:  # the first paint comes before the first chance to lay out
-            self._lay_out()
+        if self._laid_out != self.size:  # a new size is painted before it is told as an event
+            self._paint(y for y in self._lay_out() if y not in crop.line_range)
         strips = [self.render_line(y) for y in crop.line_range]
         ground = self.background_colors[1]
         for each in self.get_line_filters():
@@ -310,9 +312,12 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     # Scrolling
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Follow the scroll bar, and whoever else scrolls this widget by rows."""
+        """Follow the scroll bar, and whoever else scrolls this widget by rows.
+
+        Not Textual, when it fits the place to a new size: that is for who lays out anew.
+        """
         super().watch_scroll_y(old_value, new_value)
-        if round(new_value) != self._sheet.window.top:
+        if self._laid_out == self.size and round(new_value) != self._sheet.window.top:
             self._sheet.scroll_to(round(new_value))
             self._update()
 

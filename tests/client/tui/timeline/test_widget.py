@@ -10,6 +10,7 @@ import pytest
 from textual import on
 from textual.app import App, ComposeResult
 from textual.events import MouseScrollDown, MouseScrollUp
+from textual.geometry import Region
 from textual.message import Message as Posted
 from textual.pilot import Pilot
 from textual.strip import Strip
@@ -418,6 +419,58 @@ async def test_a_new_theme_recolours_what_shows() -> None:
         app.theme = "textual-light"
         await pilot.pause()
         assert colour() != dark
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """What the timeline is painted as, whole or in part: its width, and its text."""
+    seen: list[tuple[int, str]] = []
+    paint = Timeline.render_lines
+
+    def render_lines(self: Timeline, crop: Region) -> list[Strip]:
+        strips = paint(self, crop)
+        seen.append((self.size.width, "\n".join(strip.text for strip in strips)))
+        return strips
+
+    monkeypatch.setattr(Timeline, "render_lines", render_lines)
+    return seen
+
+
+class Filled(Home):
+    """A timeline that has its lines before it has a size."""
+
+    def on_mount(self) -> None:
+        self.timeline.show(CHANNEL, "me", read=0)
+        self.timeline.apply(page(1, 9))
+
+
+async def test_the_first_paint_shows_the_lines(pictures: list[tuple[int, str]]) -> None:
+    async with Filled().run_test(size=SIZE):
+        assert "message 9" in pictures[0][1]
+
+
+async def test_a_new_size_is_painted_as_it_will_be(pictures: list[tuple[int, str]]) -> None:
+    app = Filled()
+    async with app.run_test(size=SIZE) as pilot:
+        pictures.clear()
+        await pilot.resize_terminal(40, 21)
+        await pilot.pause()
+        shown = [picture for width, picture in pictures if width == 40]
+        assert shown[0].splitlines()[-1] == app.timeline.render_line(19).text
+
+
+async def test_the_bottom_stays_in_view_when_the_window_grows_taller_and_narrower() -> None:
+    class Tall(Home):
+        CSS = "Timeline { height: 1fr; } Input { height: 1; border: none; }"
+
+    app = Tall()
+    async with app.run_test(size=SIZE) as pilot:
+        app.timeline.show(CHANNEL, "me", read=0)
+        app.timeline.apply(changed(*(say(seq, "word " * 40) for seq in range(1, 50))))
+        await pilot.pause()
+        await pilot.resize_terminal(40, 24)
+        await pilot.pause()
+        assert app.timeline.at_bottom
 
 
 @pytest.fixture
