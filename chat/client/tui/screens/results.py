@@ -36,6 +36,8 @@ _LEAD = 24
 """Characters of a row before what was found."""
 _AHEAD = 10
 """Rows from the end at which more are looked for."""
+_LOW = 20
+"""Rows of the terminal below which nothing is set apart by blank lines."""
 _MOMENT = 0.1
 """Seconds one stays with a hit before what stands around it is looked up."""
 _KEYS = "Enter go there   ↑ ↓ choose   / search for something else   Esc close"
@@ -93,6 +95,9 @@ class ResultsScreen(ModalScreen[tuple[str, int] | None]):
             scrollbar-size-vertical: 1;
         }
         & #keys { margin-top: 1; color: $foreground 70%; }
+        &.-low VerticalScroll { height: 4; margin-top: 0; }
+        &.-low #told { margin-bottom: 0; }
+        &.-low #keys { margin-top: 0; }
     }
     """
 
@@ -124,7 +129,8 @@ class ResultsScreen(ModalScreen[tuple[str, int] | None]):
         self.call_after_refresh(self._show)
 
     def on_resize(self) -> None:
-        """Make the rows as wide as there is room."""
+        """Make the rows as wide as there is room; where that is low, the list comes first."""
+        self.set_class(self.size.height < _LOW, "-low")
         self.call_after_refresh(self._fill)
 
     def action_refine(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, tzinfo
 
 import pytest
 
@@ -18,13 +18,17 @@ from chat.client.state import (
     Link,
     MembersChanged,
     Message,
+    ThreadChanged,
     TimelineChanged,
     TypingChanged,
 )
 from chat.client.tui.keys import KeyRow
+from chat.client.tui.screens import results
 from chat.client.tui.screens.help import HelpScreen
+from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import render
+from chat.protocol.frames import Hit, Results
 from tests.client.tui.conftest import Desktop, Open
 from tests.client.tui.fakes import info, said
 from tests.client.tui.pictures.picture import assert_looks
@@ -81,12 +85,21 @@ class SomeDay(date):
         return cls(2026, 6, 1)
 
 
+class SomeTime(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> SomeTime:
+        return cls(2026, 6, 1, 22, tzinfo=tz)
+
+
 @pytest.fixture(autouse=True)
 def _one_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let it be the same day and hour everywhere."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC")
         patch.setattr(render, "date", SomeDay)
+        patch.setattr(results, "datetime", SomeTime)
         time.tzset()
         yield
     time.tzset()
@@ -180,6 +193,47 @@ async def test_the_inbox(open_desktop: Open, size: tuple[int, int]) -> None:
         await desktop.press("alt+i")
         await desktop.until(lambda: "part 2" in desktop.screen(), "it lists what waits")
         assert_looks(desktop.app, f"inbox-{size[0]}x{size[1]}-dark")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_was_found(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop)
+        desktop.main.run_command("/search disk")
+        await desktop.until(lambda: "search" in desktop.core.futures, "it is looked for")
+        hits = (
+            found(4, "#ops", "the disk is back"),
+            found(3, "#ops", "one disk is *full*"),
+            found(3, "#general", "Not me. But the log of `#ops` tells: *disk full*, **twice**."),
+        )
+        desktop.core.futures["search"].set_result(Results(hits=hits, complete=True))
+        await desktop.until(lambda: "near" in desktop.core.futures, "what is around the first")
+        near = [said(3, "bob", "one disk is *full*", "#ops"), said(5, "dave", "`df`?", "#ops")]
+        desktop.core.futures["near"].set_result(near)
+        await desktop.until(lambda: "df?" in desktop.screen(), "it shows")
+        assert_looks(desktop.app, f"found-{size[0]}x{size[1]}-dark")
+
+
+def found(seq: int, channel: str, text: str) -> Hit:
+    at, message = text.index("disk"), said(seq, "bob", text, channel)
+    ts, marks = message.ts, (at, at + len("disk"))
+    return Hit(channel=channel, seq=seq, ts=ts, author="bob", snippet=text, marks=marks)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_thread(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop)
+        desktop.main.run_command("/thread 3")
+        lines = (PAGE[2], replace(PAGE[3], thread=3))
+        change = TimelineChanged("#general", lines, reset=True, complete=True)
+        desktop.core.tell(ThreadChanged("#general", 3, 3, change))
+        composer = desktop.main.query_one(ThreadSide).composer
+        composer.cursor_blink = False
+        composer.insert("It was not")
+        await desktop.until(lambda: "It was not" in desktop.screen(), "it is written in")
+        await desktop.pilot.pause()
+        assert_looks(desktop.app, f"thread-{size[0]}x{size[1]}-dark")
 
 
 async def test_nothing_yet(open_desktop: Open) -> None:
