@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from chat.client import slash
+from chat.client import slash, slash_commands
 from chat.client.config import ClientSettings
 from chat.client.flags import flags_of
 from chat.client.options import options
@@ -28,7 +28,7 @@ def exists(what: str) -> bool:
         return True
     if what.startswith("/"):
         name, _, rest = what[1:].partition(" ")
-        return slash.find(name) is not None and (not rest or bool(slash.parse(what)))
+        return slash_commands.find(name) is not None and (not rest or bool(slash.parse(what)))
     program, _, rest = what.partition(" ")
     flag = rest.removeprefix("--").replace("-", "_")
     is_known = not rest or flag in flags_of(ClientSettings) or f"`{what} " in commands_table()

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client import slash
-from chat.client.slash import COMMANDS, Kind, SlashError
+from chat.client import slash, slash_commands
+from chat.client.slash import SlashError
+from chat.client.slash_commands import COMMANDS, Kind
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_knows_where_no_argument_is(line: str) -> None:
 def test_no_word_means_two_commands() -> None:
     words = [word for row in COMMANDS for word in (row.name, *row.aliases)]
     assert len(words) == len(set(words))
-    assert all(slash.find(word) is not None for word in words)
+    assert all(slash_commands.find(word) is not None for word in words)
 
 
 def test_every_example_is_a_valid_use_of_its_own_command() -> None:
@@ -99,7 +100,7 @@ def test_every_example_is_a_valid_use_of_its_own_command() -> None:
 
 
 def test_the_table_has_every_command_with_its_usage() -> None:
-    lines = slash.markdown_table().splitlines()
+    lines = slash_commands.markdown_table().splitlines()
     assert len(lines) == len(COMMANDS) + 2
     for row, line in zip(COMMANDS, lines[2:], strict=True):
         assert row.usage in line

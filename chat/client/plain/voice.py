@@ -10,7 +10,8 @@ from chat.client.inbox import Unread
 from chat.client.plain.announcer import Announcer
 from chat.client.plain.lines import Lines
 from chat.client.plain.thread import SpokenThread
-from chat.client.slash import COMMANDS, is_command
+from chat.client.slash import is_command
+from chat.client.slash_commands import COMMANDS
 from chat.client.state import ChannelsChanged, ConnectionChanged, Link, TimelineChanged, Update
 from chat.client.tui import clipboard
 from chat.client.tui.choice import AddRows, Choice

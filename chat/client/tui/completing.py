@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from chat.client import slash
 from chat.client.emoji import EMOJI
-from chat.client.slash import Kind
+from chat.client.slash_commands import COMMANDS, Argument, Kind, find
 from chat.client.tui.fuzzy import rank
 from chat.client.tui.timeline.code import LANGUAGES
 
@@ -107,7 +107,7 @@ def _is_within_code(lines: Sequence[str]) -> bool:
 def _at_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...], bool] | None:
     """Return where the word begins, its candidates, and whether it must be one of them."""
     if not any(char.isspace() for char in line):
-        return 0, _commands(line, lead="/"), slash.find(line) is None
+        return 0, _commands(line, lead="/"), find(line) is None
     start, candidates = _in_command(line, sources)
     return (start, candidates, False) if candidates else None
 
@@ -126,7 +126,7 @@ def _in_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...]
     return start, _argument(argument, word, sources)
 
 
-def _argument(argument: slash.Argument, word: str, sources: Sources) -> tuple[Candidate, ...]:
+def _argument(argument: Argument, word: str, sources: Sources) -> tuple[Candidate, ...]:
     kind = argument.kind
     if kind is Kind.CHANNEL:
         return _channels(word, sources)
@@ -166,7 +166,7 @@ def _languages(word: str) -> tuple[Candidate, ...]:
 
 
 def _commands(word: str, *, lead: str) -> tuple[Candidate, ...]:
-    rows = {row.name: row for row in slash.COMMANDS}
+    rows = {row.name: row for row in COMMANDS}
 
     def show(name: str) -> tuple[str, str, str]:
         row = rows[name]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chat.client.emoji import resolve
-from chat.client.slash import Invocation, find
+from chat.client.slash import Invocation
+from chat.client.slash_commands import find
 from chat.client.tui import catching_up, listings, meant, preferring
 from chat.client.tui.conversation import Conversation, Handler
 from chat.client.tui.desk import title_of

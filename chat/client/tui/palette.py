@@ -9,7 +9,7 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from chat.client.slash import COMMANDS
+from chat.client.slash_commands import COMMANDS
 from chat.client.tui.desk import title_of
 from chat.client.tui.plain import line
 from chat.client.tui.screens.main import MainScreen

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from chat.client import slash
 from chat.client.slash import Invocation
+from chat.client.slash_commands import Kind
 from chat.client.state import Message, ThreadChanged
 from chat.client.tui import substitution
 from chat.client.tui.desk import Desk, Recent
@@ -138,7 +139,7 @@ class Threads:
 
     def _addressed(self, asked: Invocation) -> Invocation:
         """Let a command without a number mean the thread's latest message, or one's own latest."""
-        takes_number = any(each.kind is slash.Kind.NUMBER for each in asked.command.arguments)
+        takes_number = any(each.kind is Kind.NUMBER for each in asked.command.arguments)
         if not takes_number or asked.get("number").isdigit():
             return asked
         is_own = asked.command.name in _OF_ONES_OWN

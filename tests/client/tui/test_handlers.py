@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chat.client.slash import COMMANDS
+from chat.client.slash_commands import COMMANDS
 from chat.client.state import ConnectionChanged, Link, TimelineChanged
 from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation

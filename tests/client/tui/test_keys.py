@@ -6,7 +6,7 @@ import pytest
 from textual.binding import Binding
 
 from chat.client.config import ClientSettings
-from chat.client.slash import COMMANDS
+from chat.client.slash_commands import COMMANDS
 from chat.client.tui.app import key_rows, keys_table
 from chat.client.tui.keymap import problems
 from chat.client.tui.keys import key_label, together

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from chat.client.slash import COMMANDS
+from chat.client.slash_commands import COMMANDS
 from chat.client.tui.keys import KeyRow, together
 
 __all__ = ["HelpScreen"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.slash import COMMANDS, Command
+from chat.client.slash_commands import COMMANDS, Command
 from chat.client.state import ChannelInfo
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
