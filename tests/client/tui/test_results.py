@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.content import Content
 from textual.widgets import Input, OptionList
 
 from chat.client.offline import Offline
@@ -133,6 +134,18 @@ async def test_a_hit_stands_between_what_was_said_before_and_after_it(desktop: D
     await desktop.press("down", "up")
     await desktop.until(lambda: "eve: with milk" in desktop.screen(), "it is remembered")
     assert ("#tea", 20) not in desktop.core.asked("near")[1:]
+
+
+async def test_a_hit_reads_as_it_is_shown_elsewhere(desktop: Desktop) -> None:
+    texts = ("a *cup of tea*, `tea`", "**tea** [page](https://tea.example)", "\ue000tea\ue001")
+    await find(desktop, *(hit(9 - n, text=text) for n, text in enumerate(texts)))
+    for shown in ("a cup of tea, tea", "tea page", "?tea?"):
+        assert shown in desktop.screen()
+    rows = desktop.app.screen.query_one(OptionList)
+    row = rows.get_option("0").prompt
+    assert isinstance(row, Content)
+    lit = [row.plain[span.start : span.end] for span in row.spans if "accent" in str(span.style)]
+    assert lit == ["tea"]
 
 
 async def test_what_a_hit_holds_drives_nothing(desktop: Desktop) -> None:

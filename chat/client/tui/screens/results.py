@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -22,7 +23,7 @@ from chat.client.state import Message
 from chat.client.tui.finding import Finding, Neighbours
 from chat.client.tui.local_time import local_time
 from chat.client.tui.plain import elide, line, lines
-from chat.client.tui.timeline.markdown import gist
+from chat.client.tui.timeline.markdown import gist, plain_text
 from chat.errors import ChatError
 from chat.text import printable_line
 
@@ -38,6 +39,9 @@ _AHEAD = 10
 """Rows from the end at which more are looked for."""
 _LOW = 20
 """Rows of the terminal below which nothing is set apart by blank lines."""
+_FOUND, _END = "\ue000", "\ue001"
+"""Stand around what was found while the marks of Markdown are taken out."""
+_SIGNS = re.compile(f"([{_FOUND}{_END}])")
 _MOMENT = 0.1
 """Seconds one stays with a hit before what stands around it is looked up."""
 _KEYS = "Enter go there   ↑ ↓ choose   / search for something else   Esc close"
@@ -279,12 +283,17 @@ def _when(ts: int) -> str:
 
 
 def _marked(hit: Hit, start: int, form: Callable[[str], str]) -> list[Content]:
-    """Return a snippet from `start` on, with what was found standing out."""
-    parts: list[Content] = []
+    """Return a snippet from `start` on, as it reads, with what was found standing out."""
+    written = _SIGNS.sub("?", hit.snippet)  # these two are ours
+    signed = ""
     for first, last in zip(hit.marks[::2], hit.marks[1::2], strict=False):
-        if not start <= first <= last <= len(hit.snippet):
-            continue
-        parts.append(lines(form(hit.snippet[start:first])))
-        parts.append(lines(form(hit.snippet[first:last]), "bold $text-accent"))
-        start = last
-    return [*parts, lines(form(hit.snippet[start:]))]
+        if start <= first <= last <= len(written):
+            signed += f"{written[start:first]}{_FOUND}{written[first:last]}{_END}"
+            start = last
+    parts, style = [], ""
+    for piece in _SIGNS.split(plain_text(signed + written[start:])):
+        if piece in (_FOUND, _END):
+            style = "bold $text-accent" if piece == _FOUND else ""
+        else:
+            parts.append(lines(form(piece), style))
+    return parts

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from chat.text import fold
 
-__all__ = ["Block", "Mark", "Span", "blocks", "gist", "inline"]
+__all__ = ["Block", "Mark", "Span", "blocks", "gist", "inline", "plain_text"]
 
 _GIST = 400
 """Characters of a message that are enough to tell which one it is."""
@@ -138,7 +138,12 @@ def gist(text: str) -> str:
         return ""
     if begins.kind == "code":
         return begins.text
-    return "".join(span.text for span in inline(begins.text) if Mark.ASIDE not in span.marks)
+    return plain_text(begins.text)
+
+
+def plain_text(text: str) -> str:
+    """Return text as it reads, without the marks within its lines."""
+    return "".join(span.text for span in inline(text) if Mark.ASIDE not in span.marks)
 
 
 def _scan(text: str, user: str) -> list[_Part]:
