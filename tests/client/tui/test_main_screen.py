@@ -54,6 +54,23 @@ async def test_where_it_is_narrow_one_list_takes_the_place_of_the_other(
         assert not desktop.main.query_one(MemberList).display
 
 
+async def test_what_was_hidden_where_it_is_wide_stays_hidden_there(open_desktop: Open) -> None:
+    async with open_desktop(info("#general"), size=(120, 24)) as desktop:
+        sidebar, members = desktop.main.query_one(Sidebar), desktop.main.query_one(MemberList)
+
+        async def at(width: int, *keys: str) -> tuple[bool, bool]:
+            await desktop.pilot.resize_terminal(width, 24)
+            await desktop.press(*keys)
+            return sidebar.display, members.display
+
+        assert await at(120, "f2", "f3", "f3") == (False, True)
+        assert await at(80) == (False, False)
+        assert await at(80, "f3") == (False, True)
+        assert await at(120) == (False, True)
+        assert await at(120, "f2") == (True, True)
+        assert await at(80) == (False, True)
+
+
 @pytest.mark.feature("reading.activity")
 async def test_the_sidebar_shows_counts_mentions_and_drafts(open_desktop: Open) -> None:
     channels = (

@@ -22,7 +22,7 @@ _WIDE = 100
 
 
 class Panes:
-    """Which of the lists of `screen` are shown; None in `_wanted`: if there is room."""
+    """Which of the lists of `screen` are shown; None in `_wanted`: as the width has it."""
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
@@ -30,10 +30,11 @@ class Panes:
 
     def toggle(self, pane: Pane) -> None:
         """Show a list, or hide it; where it is narrow, it takes the other one's place."""
-        shown = self._screen.query_one(Sidebar if pane == "sidebar" else MemberList).display
-        self._wanted[pane] = not shown
-        if not shown and not self._is_wide:
-            self._wanted["members" if pane == "sidebar" else "sidebar"] = None
+        wanted = not self._screen.query_one(Sidebar if pane == "sidebar" else MemberList).display
+        other: Pane = "members" if pane == "sidebar" else "sidebar"
+        self._wanted[pane] = None if wanted == self._is_wide else wanted
+        if wanted and not self._is_wide and self._wanted[other]:
+            self._wanted[other] = None
         self.fit()
 
     def fit(self) -> None:
