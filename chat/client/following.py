@@ -17,6 +17,7 @@ from chat.client.calls import Rules
 from chat.client.folding import message_of
 from chat.client.followed import Followed
 from chat.client.follower import Change
+from chat.client.marking import Marking
 from chat.client.preferring import Preferring
 from chat.client.reaching import NEAR
 from chat.client.screens import PAGE, Screens
@@ -24,7 +25,7 @@ from chat.client.session import Session, insist, pause_after, refusal_of
 from chat.client.state import Called, Message, Notice, Update
 from chat.client.tasks import Tasks
 from chat.errors import CommandError
-from chat.protocol.commands import BaseCommand, History, Join, Mark
+from chat.protocol.commands import BaseCommand, History, Join
 from chat.protocol.frames import (
     ErrorFrame,
     Heads,
@@ -47,7 +48,6 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 RESUME_AFTER = 0.5
-MARK_DELAY = 0.2
 _BELOW = 50
 
 
@@ -80,8 +80,8 @@ class Following:
         self._tasks = tasks
         self._room = asyncio.Semaphore(AT_ONCE)
         self._repairing: set[str] = set()
-        self._marking: set[str] = set()
         self._to_join: dict[str, None] = {}
+        self.marking = Marking(account, self.ask, tasks)
         self.preferring = Preferring(account, self.ask, screens, put, tasks)
 
     # The beginning
@@ -110,7 +110,7 @@ class Following:
             self.preferring.take(channel, membership)
             if channel.name not in told:
                 self._to_join[channel.name] = None
-            self.mark_soon(channel)
+            self.marking.soon(channel)
         self._to_join.update(dict.fromkeys(again))
         self._screens.channel_list()
         if self._to_join:
@@ -201,7 +201,7 @@ class Following:
         self._screens.members(channel)
         self._screens.typing(channel)
         self._screens.channel_list()
-        self.mark_soon(channel)
+        self.marking.soon(channel)
         self.load_thread(channel)
         if not frame.complete:
             self._repair(channel)
@@ -329,28 +329,6 @@ class Following:
 
     async def _thread_page(self, name: str, root: int, before: int | None) -> Page:
         return await self._page(History(channel=name, thread=root, before=before, limit=PAGE))
-
-    # The read marker
-
-    def mark_soon(self, channel: Followed) -> None:
-        """Tell the server of the marker, a moment later: it moves often."""
-        wanted = channel.view.read > channel.marked and channel.is_kept
-        if wanted and channel.is_attached and channel.name not in self._marking:
-            self._marking.add(channel.name)
-            self._tasks.start(self._mark(channel))
-
-    async def _mark(self, channel: Followed) -> None:
-        try:
-            while channel.view.read > channel.marked:
-                await asyncio.sleep(MARK_DELAY)
-                seq = channel.view.read
-                await self.ask(Mark(channel=channel.name, seq=seq))
-                channel.marked = max(channel.marked, seq)
-                self._account.touch(channel)
-        except CommandError as error:
-            _log.warning("a read marker was refused: %s", error.code)
-        finally:
-            self._marking.discard(channel.name)
 
     # Asking
 

@@ -54,7 +54,7 @@ class Viewing:
         self._account.mark(channel, min(seq, channel.view.position))
         self._screens.channel_list()
         if self._following is not None:
-            self._following.mark_soon(channel)
+            self._following.marking.soon(channel)
 
     def prefer(self, name: str, wish: Wish) -> None:
         """Change how one wants a channel; the server hears of it when it can."""
