@@ -75,6 +75,14 @@ class TestSwitcher:
         await desktop.until(lambda: "/mark" not in desktop.screen())
         assert "#mark" in desktop.screen()
 
+    async def test_a_channel_that_is_not_listed_is_entered(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+k", *"nowhere")
+        await desktop.until(lambda: "Nothing matches" in desktop.screen())
+        await desktop.press("home", "#")
+        await desktop.until(lambda: "#nowhere  enter it, or create it" in desktop.screen())
+        await desktop.press("enter")
+        await desktop.until(lambda: desktop.core.asked("join") == [("#nowhere",)])
+
     async def test_what_waits_is_listed_first(self, desktop: Desktop) -> None:
         desktop.core.tell(
             ChannelsChanged((info("#general"), info("#a"), info("#z", unread=2, mentions=1)))

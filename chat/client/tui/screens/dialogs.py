@@ -17,10 +17,17 @@ __all__ = ["ask", "confirm_deletion", "confirm_paste", "pick", "pick_emoji", "pi
 
 
 def pick(
-    screen: Screen[Any], title: str, choices: list[Choice], then: Callable[[str], object]
+    screen: Screen[Any],
+    title: str,
+    choices: list[Choice],
+    then: Callable[[str], object],
+    otherwise: Callable[[str], Choice | None] | None = None,
 ) -> Picker:
-    """Open a list; what is chosen goes to `then`, nothing if it is closed."""
-    picker = Picker(title, choices)
+    """Open a list; what is chosen goes to `then`, nothing if it is closed.
+
+    `otherwise` says what is offered for what was written where nothing of the list fits.
+    """
+    picker = Picker(title, choices, otherwise)
 
     def chosen(key: str | None) -> None:
         if key is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import on
@@ -80,10 +80,15 @@ class Picker(ModalScreen[str | None]):
         Binding("pageup", "move(-10)", "Further up", show=False),
     ]
 
-    def __init__(self, title: str, choices: Iterable[Choice], *, hint: str = "") -> None:
+    def __init__(
+        self,
+        title: str,
+        choices: Iterable[Choice],
+        otherwise: Callable[[str], Choice | None] | None = None,
+    ) -> None:
         super().__init__()
         self._title = title
-        self._hint = hint
+        self._otherwise = otherwise
         self._choices = {choice.key: choice for choice in choices}
 
     def compose(self) -> ComposeResult:
@@ -134,13 +139,15 @@ class Picker(ModalScreen[str | None]):
         choices = [each for each in self._choices.values() if each.label.startswith(kind)]
         names = [choice.label.lstrip(_SIGNS + ":") for choice in choices]
         found = [choices[place] for place in rank(word, names)[:_MOST_SHOWN]]
+        if not found and word and self._otherwise and (offer := self._otherwise(written)):
+            found = [offer]
         width = max(self.query_one(Vertical).content_size.width - 3, 10)
         column = min(max((line(each.label).cell_length for each in found), default=0), width // 2)
         rows.set_options(Option(_row(each, column, width), id=each.key) for each in found)
         if found:
             rows.highlighted = 0
-        elif self._hint or word:
-            rows.add_option(Option(self._hint or "Nothing matches", disabled=True))
+        elif word:
+            rows.add_option(Option("Nothing matches", disabled=True))
 
 
 def _row(choice: Choice, column: int, width: int) -> Content:

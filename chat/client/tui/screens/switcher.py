@@ -16,7 +16,7 @@ from chat.client.tui.desk import title_of
 from chat.client.tui.screens.dialogs import pick
 from chat.client.tui.seats import Seats
 from chat.client.tui.spots import Place, waits, weight
-from chat.text import is_direct
+from chat.text import check_channel, is_direct
 
 __all__ = ["pick_anything"]
 
@@ -43,8 +43,26 @@ def pick_anything(screen: Screen[Any], seats: Seats, begin: Callable[[str], None
     for command in COMMANDS:
         label = f"/{command.name}"
         offers[label] = (Choice(label, label, command.help), _run(conversation, begin, command))
+
+    def go(key: str) -> None:
+        if key in offers:
+            offers[key][1]()
+        else:
+            conversation.join(key)
+
     choices = [choice for choice, _ in offers.values()]
-    pick(screen, "Go to a channel or a person, or run a command", choices, lambda k: offers[k][1]())
+    pick(screen, "Go to a channel or a person, or run a command", choices, go, _new)
+
+
+def _new(written: str) -> Choice | None:
+    """Offer a channel that one is not in, or that is not there yet; a mere slip makes none."""
+    if not written.startswith("#"):
+        return None
+    try:
+        name = check_channel(written)
+    except ValueError:
+        return None
+    return Choice(name, name, "enter it, or create it")
 
 
 def _places(seats: Seats) -> Iterator[tuple[Place, str]]:
