@@ -13,7 +13,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from chat.client.pipes.since import parse_since
 from chat.errors import ChatError
 from chat.text import check_channel, check_name, direct_channel
 
@@ -69,6 +68,8 @@ def _channel(value: str, me: str, _now: datetime) -> tuple[str, str]:
 
 def _moment(key: str) -> Callable[[str, str, datetime], tuple[str, int]]:
     def read(value: str, _me: str, now: datetime) -> tuple[str, int]:
+        from chat.client.pipes.since import parse_since
+
         since = parse_since(value, now)
         if since.seq is not None:
             raise ValueError(f"“{value}” is no time. Write 2026-11-24, 09:30 or 2d")

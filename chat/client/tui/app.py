@@ -35,6 +35,7 @@ from chat.client.tui.screens.caller import Rang
 from chat.client.tui.screens.main import MainScreen
 from chat.client.tui.themes import DARK, OWN, made_by_hand
 from chat.client.tui.timeline import Timeline
+from chat.client.tui.timeline.painting import FORGET_EVERY, forget_styles
 from chat.client.tui.widgets.composer import Composer
 from chat.text import printable, printable_line
 
@@ -165,6 +166,7 @@ class ChatApp(App[None]):
             self.notify(fault, severity="error", timeout=12)
         self.watch_title(self.title)
         self._take_in()
+        self.set_interval(FORGET_EVERY, forget_styles)
         self.call_after_refresh(self.cores.start)
 
     def on_exit_app(self) -> None:

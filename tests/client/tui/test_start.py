@@ -7,7 +7,8 @@ import sys
 
 NOT_FOR_A_START = (
     *("sqlalchemy", "alembic", "uvloop", "chat.server", "chat.store", "chat.core"),
-    *("chat.client.pipes.cli", "chat.client.plain", "chat.client.demo"),
+    *("chat.client.pipes", "chat.client.plain", "chat.client.demo", "chat.client.tui.vi."),
+    *("pygments", "chat.client.tui.screens.help", "chat.client.tui.screens.results"),
     *("pydantic", "pydantic_settings", "websockets", "chat.client.online", "chat.protocol.values"),
     *("markdown_it", "rich.markdown", "textual.widgets._markdown", "tree_sitter"),
 )

@@ -1,4 +1,7 @@
-"""What the conversation asks of its screen, done with Textual."""
+"""What the conversation asks of its screen, done with Textual.
+
+Screens that lie over it are imported when they are opened.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,7 @@ from chat.client.tui.keys import KeyRow
 from chat.client.tui.links import can_open, is_web_link
 from chat.client.tui.screens.dialogs import pick, pick_link
 from chat.client.tui.screens.drawing import draw, draw_lists, window_title
-from chat.client.tui.screens.help import HelpScreen
-from chat.client.tui.screens.inbox import Inbox
 from chat.client.tui.screens.panes import Panes
-from chat.client.tui.screens.results import ResultsScreen
 from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.seats import Seats
 from chat.client.tui.spots import Spot
@@ -128,6 +128,7 @@ class ScreenView:
 
     def list_unread(self, found: Mapping[Spot, Unread]) -> None:
         """Show the inbox."""
+        from chat.client.tui.screens.inbox import Inbox
 
         def chosen(place: tuple[Spot, int] | None) -> None:
             if place is not None:
@@ -138,6 +139,7 @@ class ScreenView:
 
     def list_found(self, finding: Finding, desk: Desk) -> None:
         """Show the results of a search, where one was in them."""
+        from chat.client.tui.screens.results import ResultsScreen
 
         def title(channel: str) -> str:
             info = desk.channels.get(channel)
@@ -219,6 +221,8 @@ class ScreenView:
 
     def show_help(self) -> None:
         """Show all keys and commands."""
+        from chat.client.tui.screens.help import HelpScreen
+
         self._screen.app.push_screen(HelpScreen(self._keys))
 
     def quit(self) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from rich.syntax import Syntax
-
 __all__ = ["LANGUAGES", "ROLES", "highlight"]
 
 LANGUAGES = (
@@ -74,6 +72,8 @@ def highlight(code: str, language: str) -> list[tuple[str, str]]:
 @lru_cache
 def _tokens(language: str) -> Callable[[str], Iterable[tuple[object, str]]]:
     """Return what cuts code of a language into tokens."""
+    from rich.syntax import Syntax  # with Pygments behind it; not before there is code to show
+
     lexer = Syntax("", language).lexer
     if lexer is None:
         return lambda code: [("", code)]

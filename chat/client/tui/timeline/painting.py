@@ -14,7 +14,19 @@ from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.render import Renderer
 from chat.client.tui.timeline.sheet import Row
 
-__all__ = ["Painter"]
+__all__ = ["FORGET_EVERY", "Painter", "forget_styles"]
+
+FORGET_EVERY = 10.0
+"""Seconds after which styles that were painted should be forgotten."""
+
+
+def forget_styles() -> None:
+    """Let go of the styles that were painted, of which Textual would keep 16,384.
+
+    Ours carry a place in their row, for the selection: none is ever asked for again, and after
+    reading back through a long channel they held 8 MB.
+    """
+    Strip.render_ansi.cache_clear()
 
 
 @dataclass(frozen=True, slots=True)

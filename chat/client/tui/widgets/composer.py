@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual import events, on
 from textual.actions import SkipAction
@@ -21,12 +21,14 @@ from chat.client.tui.completing import Sources, complete
 from chat.client.tui.composing import messages
 from chat.client.tui.composing.area import Area
 from chat.client.tui.composing.keys import KEYS
-from chat.client.tui.composing.modal import Modal
 from chat.client.tui.composing.offers import Offers
 from chat.client.tui.composing.pulse import Pulse
 from chat.client.tui.history import History
 from chat.client.tui.plain import sendable
 from chat.client.tui.spots import NOWHERE, Spot
+
+if TYPE_CHECKING:
+    from chat.client.tui.composing.modal import Modal
 
 __all__ = ["Composer"]
 
@@ -85,6 +87,8 @@ class Composer(Area, inherit_bindings=False):
 
     def edit_as_in_vi(self) -> None:
         """Take vi's keys from now on."""
+        from chat.client.tui.composing.modal import Modal  # few edit so
+
         self._modal = Modal(self)
         self._tell_mode()
 

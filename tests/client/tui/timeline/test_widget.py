@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
 from textual import on
 from textual.app import App, ComposeResult
 from textual.events import MouseScrollDown, MouseScrollUp
@@ -19,7 +22,7 @@ from textual.widgets import Input
 from chat.client.state import Delivery
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.log import Key
-from chat.client.tui.timeline.painting import Painter
+from chat.client.tui.timeline.painting import Painter, forget_styles
 from chat.client.tui.timeline.sheet import Row
 from tests.client.tui.timeline.lines import (
     CHANNEL,
@@ -471,6 +474,14 @@ async def test_the_bottom_stays_in_view_when_the_window_grows_taller_and_narrowe
         await pilot.resize_terminal(40, 24)
         await pilot.pause()
         assert app.timeline.at_bottom
+
+
+def test_painted_styles_are_let_go() -> None:
+    style = Style(bold=True, meta={"offset": (3, 4)})
+    Strip([Segment("text", style)]).render(Console(color_system="truecolor"))
+    assert Strip.render_ansi.cache_info().currsize
+    forget_styles()
+    assert not Strip.render_ansi.cache_info().currsize
 
 
 @pytest.fixture
