@@ -32,6 +32,8 @@ __all__ = ["Cache", "unsent_in"]
 
 BUSY = 5.0
 """Seconds to wait for the other client that writes to the file."""
+CACHE_KIB = 512
+"""Of the file, in memory; pages are read once, and SQLite's own 2 MB would mostly hold old ones."""
 OPENINGS = 10
 """How often a file is opened that is taken away meanwhile."""
 
@@ -79,7 +81,7 @@ class Cache:
         if version_of(self._db) > SCHEMA_VERSION:  # before anything is changed
             raise StartupError(f"{self.path} was written by a newer chat-client; update this one")
         self._switch_to_wal()
-        for pragma in ("synchronous=FULL", "secure_delete=ON"):
+        for pragma in ("synchronous=FULL", "secure_delete=ON", f"cache_size=-{CACHE_KIB}"):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
         with self._writing():
             bring_up_to_date(self._db)

@@ -16,7 +16,7 @@ from chat.client.tui.timeline.sheet import Row
 
 __all__ = ["FORGET_EVERY", "Painter", "forget_styles"]
 
-FORGET_EVERY = 10.0
+FORGET_EVERY = 2.0
 """Seconds after which styles that were painted should be forgotten."""
 
 

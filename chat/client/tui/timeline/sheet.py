@@ -9,7 +9,6 @@ stays where it is.
 from __future__ import annotations
 
 from array import array
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 from chat.client.state import Message, TimelineChanged
 from chat.client.tui.timeline.around import Joins, around, fold_bounds
+from chat.client.tui.timeline.blocks import Blocks
 from chat.client.tui.timeline.heights import Heights
 from chat.client.tui.timeline.ink import Line
 from chat.client.tui.timeline.log import Key, Log, Step
@@ -25,7 +25,6 @@ from chat.client.tui.timeline.render import Block, Renderer
 
 __all__ = ["Row", "Sheet", "Window"]
 
-_CACHED_LINES = 1_000
 _LONGEST = 8_191
 _LOOKAHEAD = 300
 
@@ -81,8 +80,7 @@ class Sheet:
         self._heights = Heights()
         self._lengths = array("H")
         self._fixed = array("B")
-        self._blocks: OrderedDict[Key, Block] = OrderedDict()
-        self._cached_lines = 0
+        self._blocks = Blocks()
         self._replies: dict[int, set[Key]] = {}
         self._anchor: tuple[Key, int] | None = None
         self._unread: Key | None = None
@@ -117,7 +115,6 @@ class Sheet:
         again = renderer.column != self.renderer.column or renderer.airy != self.renderer.airy
         self.renderer, self.height = renderer, height
         self._blocks.clear()
-        self._cached_lines = 0
         if again:
             self._heights.replace(self._estimates(0, len(self.log)))
 
@@ -277,17 +274,12 @@ class Sheet:
         key = self.log.key(index)
         block = self._blocks.get(key)
         if block is not None:
-            self._blocks.move_to_end(key)
             return block
         block = self.renderer.block(
             self.log[index], around(self.log, index, self._unread, self.joins)
         )
         self._heights.set(index, len(block.lines))
-        self._blocks[key] = block
-        self._cached_lines += 1 + len(block.lines)
-        while self._cached_lines > _CACHED_LINES and len(self._blocks) > 1:
-            _, old = self._blocks.popitem(last=False)
-            self._cached_lines -= 1 + len(old.lines)
+        self._blocks.put(key, block)
         return block
 
     def _comings(self) -> set[Key]:
@@ -296,10 +288,6 @@ class Sheet:
         return {
             key for key, at in found if at is not None and self.log[at].kind in ("join", "leave")
         }
-
-    def _drop(self, key: Key) -> None:
-        if (block := self._blocks.pop(key, None)) is not None:
-            self._cached_lines -= 1 + len(block.lines)
 
     def _touch(self, keys: Collection[Key]) -> None:
         """Lay out lines anew when they show next, and those whose looks depend on them."""
@@ -310,12 +298,12 @@ class Sheet:
                 last = fold_bounds(self.log, last, self._unread)[1]
                 last += self.joins != "all" and last < len(self.log) - 1  # it may look past the run
             for number in range(max(done + 1, index - 1), last + 1):
-                self._drop(self.log.key(number))
+                self._blocks.drop(self.log.key(number))
             done = max(done, last)
         for key in keys:
-            self._drop(key)
+            self._blocks.drop(key)
             for reply in self._replies.get(key, ()) if isinstance(key, int) else ():
-                self._drop(reply)
+                self._blocks.drop(reply)
 
     def _splice(self, step: Step, index: int, messages: Sequence[Message]) -> None:
         """Follow one step of the log with what is kept per line."""
@@ -341,7 +329,6 @@ class Sheet:
         self._heights = Heights()
         self._lengths, self._fixed = array("H"), array("B")
         self._blocks.clear()
-        self._cached_lines = 0
         self._replies.clear()
 
 
