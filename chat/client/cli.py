@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from chat import __version__
-from chat.client.cache import Cache, unsent_in
+from chat.client.cache import unsent_in
 from chat.client.config import ClientSettings, config_file, load
 from chat.client.first_run import introduced, with_kept
 from chat.client.flags import Parser, add_settings, flags_of
 from chat.client.logfile import start_log
 from chat.client.places import Places
 from chat.client.private import make_private_directory
-from chat.client.records import Damaged
-from chat.client.tokens import read_token_file
 from chat.errors import StartupError
 
 __all__ = ["main"]
@@ -69,14 +67,12 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     places = Places(settings.data)
     make_private_directory(settings.data)
     if settings.token_file is not None:
+        from chat.client.tokens import read_token_file
+
         read_token_file(settings.token_file)
     start_log(settings)
     settings = introduced(settings)
     places.servers.remember_name(settings.name)
-    # Opened and closed: a file that cannot be used is said now, on a terminal that can show it. A
-    # damaged one can: the screens set it aside, and tell what was saved.
-    with suppress(Damaged):
-        Cache(places.current(settings.url, settings.name)).close()
     return settings
 
 

@@ -7,7 +7,6 @@ folder), the file over the default.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -307,10 +306,16 @@ def _refused(where: str, given: object, reason: ValueError) -> StartupError:
 
 def _in_file() -> dict[str, Any]:
     try:
-        return tomllib.loads(config_file().read_text("utf-8"))
+        written = config_file().read_text("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as exc:
+        raise StartupError(f"cannot read {config_file()}: {exc}") from None
+    import tomllib  # most have no such file
+
+    try:
+        return tomllib.loads(written)
+    except ValueError as exc:
         raise StartupError(f"cannot read {config_file()}: {exc}") from None
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chat.client.private import file_name
 from chat.client.servers import KnownServers
-from chat.client.tokens import TokenStore
 from chat.text import fold
+
+if TYPE_CHECKING:
+    from chat.client.tokens import TokenStore
 
 __all__ = ["Places"]
 
@@ -28,6 +31,8 @@ class Places:
     @property
     def tokens(self) -> TokenStore:
         """The secrets."""
+        from chat.client.tokens import TokenStore  # asked for by who connects
+
         return TokenStore(self.data / "tokens")
 
     def account(self, server: str, name: str) -> Path:
