@@ -92,3 +92,11 @@ class TestSwitcher:
         await desktop.until(lambda: "@1 · 2 unread" in desktop.screen())
         await desktop.press("enter")
         await desktop.until(lambda: desktop.conversation.desk.current == "#z")
+
+    async def test_where_one_is_can_be_found_too(self, desktop: Desktop) -> None:
+        desktop.core.tell(ChannelsChanged((info("#general"), info("#gentle"))))
+        await desktop.press("ctrl+k", *"general", "enter")
+        await desktop.until(lambda: desktop.app.screen is desktop.main)
+        assert desktop.conversation.desk.current == "#general"
+        await desktop.press("ctrl+k", *"gen", "enter")
+        await desktop.until(lambda: desktop.conversation.desk.current == "#gentle")

@@ -66,11 +66,13 @@ def _new(written: str) -> Choice | None:
 
 
 def _places(seats: Seats) -> Iterator[tuple[Place, str]]:
-    """Return what waits, then where one was last, then the others; each with its server."""
+    """Return what waits, where one was last, the others, and here; each with its server."""
     titles = {group.seat: group.title for group in seats.groups()}
-    found = [place for place in seats.places() if place.spot != seats.here]
-    found.sort(key=lambda place: (_urgency(place.info), place.spot != seats.before))
-    for place in found:
+
+    def order(place: Place) -> tuple[bool, int, bool]:
+        return (place.spot == seats.here, _urgency(place.info), place.spot != seats.before)
+
+    for place in sorted(seats.places(), key=order):
         yield place, titles[place.spot.seat] if len(titles) > 1 else ""
 
 
