@@ -11,6 +11,7 @@ from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.local_time import local_time
 from chat.client.tui.port import answer
+from chat.client.tui.timeline.markdown import gist
 
 if TYPE_CHECKING:
     from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
@@ -91,5 +92,5 @@ def _member(member: Member) -> Choice:
 
 
 def _pin(item: Item) -> Choice:
-    when = local_time(item.ts)
-    return Choice(str(item.seq), f"{item.seq}. {item.author}, {when:%d %b %H:%M}", item.text or "")
+    label = f"{item.seq}. {item.author}, {local_time(item.ts):%d %b %H:%M}"
+    return Choice(str(item.seq), label, gist(item.text or ""))

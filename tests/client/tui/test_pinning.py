@@ -62,6 +62,17 @@ async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.core.asked("reach") == [("#general", 3)])
 
 
+async def test_a_pin_in_the_list_reads_as_it_is_shown_elsewhere(desktop: Desktop) -> None:
+    desktop.main.run_command("/pins")
+    await desktop.until(lambda: "pins" in desktop.core.futures)
+    items = (pinned(3, "> was it so?\n**No** parking, see `lot`"), pinned(9, "```\nmake all\n```"))
+    page = Page(channel="#general", epoch="e", items=items, complete=True, head=90)
+    desktop.core.futures["pins"].set_result(page)
+    await desktop.until(lambda: "No parking, see lot" in desktop.screen())
+    assert "make all" in desktop.screen()
+    assert not [mark for mark in ("```", "**", "> was") if mark in desktop.screen()]
+
+
 async def test_where_nothing_is_pinned_it_says_so(desktop: Desktop) -> None:
     desktop.main.run_command("/pins")
     await desktop.until(lambda: "pins" in desktop.core.futures)
