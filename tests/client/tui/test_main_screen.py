@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from textual import events
+from textual.geometry import Region
+from textual.widget import Widget
 
 from chat.client.state import (
     ChannelsChanged,
@@ -307,3 +309,25 @@ class TestMessages:
         timeline = desktop.main.query_one(Timeline)
         timeline.post_message(ActionRequested("copy", said(2, "bob", "**hello**\nthere")))
         await desktop.until(lambda: desktop.app.clipboard == "**hello**\nthere")
+
+
+async def test_an_arrival_redraws_the_timeline_and_nothing_around_it(
+    open_desktop: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_desktop(info("#general"), size=(120, 40)) as desktop:
+        lines = tuple(said(number, "bob", "word") for number in range(1, 60))
+        desktop.core.tell(TimelineChanged("#general", lines, reset=True))
+        desktop.core.tell(ChannelsChanged((info("#general", head=59),)))
+        await desktop.pilot.pause()
+        redrawn: set[str] = set()
+        refresh = Widget.refresh
+
+        def noted(self: Widget, *regions: Region, **how: bool) -> Widget:
+            redrawn.add(type(self).__name__)
+            return refresh(self, *regions, **how)
+
+        monkeypatch.setattr(Widget, "refresh", noted)
+        desktop.core.tell(TimelineChanged("#general", (said(60, "bob", "again"),)))
+        desktop.core.tell(ChannelsChanged((info("#general", head=60),)))
+        await desktop.pilot.pause()
+        assert redrawn == {"Timeline", "ScrollBar"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -46,7 +47,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     desk = conversation.desk
     screen.query_one(Banner).show(desk.trouble)
     header = screen.query_one(ChannelHeader)
-    header.channel, header.server = desk.info, desk.connection.server
+    header.channel, header.server = _headed(desk.info), desk.connection.server
     header.is_peeking = conversation.reading.is_peeking
     screen.query_one(Timeline).display = desk.current is not None
     empty = screen.query_one(EmptyState)
@@ -65,6 +66,11 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     composer = screen.query_one(Composer)
     composer.sources = partial(_sources, screen, desk, seats)
     composer.placeholder = line(_placeholder(desk.info))
+
+
+def _headed(info: ChannelInfo | None) -> ChannelInfo | None:
+    """Return what the header shows of a channel: the same, whatever arrives in it."""
+    return info and replace(info, head=0, read=0, unread=0, mentions=0)
 
 
 def window_title(seats: Seats) -> str:
