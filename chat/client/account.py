@@ -183,6 +183,18 @@ class Account:
         lowest = chosen[0] if len(chosen) == limit else span[0]
         return [found[seq] for seq in chosen], lowest
 
+    def lines_with(self, channel: Followed, seqs: range, raw: tuple[str, str]) -> list[Message]:
+        """Return the lines of `seqs` that hold one of `raw`, and some that may not; in order.
+
+        `raw` is as `Cache.lines_with` takes it; nothing is left out that is not on disk yet.
+        """
+        stored: list[Message] = []
+        if channel.name not in self._stale:
+            stored = self._read(lambda: self._cache.lines_with(channel.name, seqs, raw), [])
+        found = {line.seq or 0: line for line in stored}
+        found |= {seq: line for seq, line in channel.view.changed.items() if seq in seqs}
+        return [found[seq] for seq in sorted(found)]
+
     def thread(self, channel: Followed, root: int) -> list[Message]:
         """Return the root and the newest replies of a thread that are at hand, in order."""
         stored: list[Message] = []

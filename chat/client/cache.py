@@ -150,6 +150,19 @@ class Cache:
             ).fetchall()
             return [line_from(body) for (body,) in reversed(rows)]
 
+    def lines_with(self, channel: str, seqs: range, raw: tuple[str, str]) -> list[Message]:
+        """Return the lines with a number of `seqs` whose JSON holds one of `raw`, in order.
+
+        `raw` is looked for without regard to the capitals of ASCII, and may not hold `%` or `_`.
+        """
+        with self._speaking_plainly():
+            rows = self._db.execute(
+                "SELECT body FROM lines WHERE channel = ? AND seq >= ? AND seq < ?"
+                " AND (body LIKE ? OR body LIKE ?) ORDER BY seq",
+                (channel, seqs.start, seqs.stop, *(f"%{each}%" for each in raw)),
+            ).fetchall()
+            return [line_from(body) for (body,) in rows]
+
     def thread(self, channel: str, root: int, limit: int) -> list[Message]:
         """Return the root of a thread and its last `limit` replies, in order."""
         with self._speaking_plainly():

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from functools import lru_cache
-from unicodedata import normalize
 
 from chat.client.account import Account
 from chat.client.followed import Followed
 from chat.client.state import Message
+from chat.client.words import pattern_of, plain, raw_of, words_in
 from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
 from chat.text import fold
@@ -22,12 +21,10 @@ __all__ = ["MOST", "Looking", "look_here"]
 
 MOST = 200
 """Hits that are found at most: the newest."""
-_PAGE = 200
-"""Lines that are looked at without a pause."""
+_PAGE = 500
+"""Numbers of lines that are looked at without a pause."""
 
 _PIECE = re.compile(r'"(?P<phrase>[^"]*)"?(?P<star>\*?)|(?P<word>[^\s"]+)')
-_WORD = re.compile(r"[^\W_]+")
-_UNSPACED = re.compile("[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff]")
 _LINK = re.compile(r"https?://[^\s<>]", re.IGNORECASE)
 _SNIPPET, _BEFORE = 240, 60
 
@@ -48,22 +45,26 @@ async def _look_through(account: Account, channel: Followed, looking: Looking) -
     for first, last in reversed(channel.view.coverage.spans):
         before = last + 1
         while before > first and len(hits) < MOST:
-            lines, before = account.lines_before(channel, before, _PAGE)
+            start = max(first, before - _PAGE)
+            lines = account.lines_with(channel, range(start, before), looking.raw)
             hits += filter(None, map(looking.hit, reversed(lines)))
+            before = start
             await asyncio.sleep(0)  # who types, and the heartbeat, come first
     return hits
 
 
 class Looking:
-    """Tells what of a channel's lines `search` finds."""
+    """Tells what of a channel's lines `search` finds.
+
+    Attributes:
+        raw: one of these is in the JSON of each line that is found, see `words.raw_of`.
+    """
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self._terms = [
-            re.compile(pattern)
-            for piece in _PIECE.finditer(_plain(search.query))
-            if (pattern := _pattern(piece))
-        ]
+        pieces = list(_PIECE.finditer(plain(search.query)))
+        self._terms = [re.compile(pattern) for each in pieces if (pattern := _pattern(each))]
+        self.raw = raw_of([word for each in pieces for word in _words(each)])
 
     def wants(self, channel: str) -> bool:
         """Whether there can be hits in a channel."""
@@ -73,7 +74,7 @@ class Looking:
         """Return what is found of a line, if anything."""
         if line.seq is None or line.kind != "message" or line.erased or not self._is_meant(line):
             return None
-        text = _plain(line.text)
+        text = plain(line.text)
         found = [list(term.finditer(text)) for term in self._terms]
         if not all(found):
             return None
@@ -100,17 +101,15 @@ class Looking:
         )
 
 
+def _words(piece: re.Match[str]) -> list[str]:
+    return words_in(piece["phrase"] if piece["word"] is None else piece["word"])
+
+
 def _pattern(piece: re.Match[str]) -> str:
     """Return what finds a word, a phrase or a beginning; nothing if it holds signs alone."""
-    written = piece["phrase"] if piece["word"] is None else piece["word"]
-    words = _WORD.findall(written)
-    if not words:
-        return ""
     goes_on = bool(piece["star"]) or (piece["word"] or "").endswith("*")
-    first, last = words[0][0], words[-1][-1]
-    begin = "" if _UNSPACED.match(first) else r"(?<![^\W_])"
-    end = r"[^\W_]*" if goes_on else "" if _UNSPACED.match(last) else r"(?![^\W_])"
-    return begin + r"[\W_]+".join(map(re.escape, words)) + end
+    words = _words(piece)
+    return pattern_of(words, goes_on=goes_on) if words else ""
 
 
 def _within(marks: list[tuple[int, int]], start: int, end: int) -> tuple[int, ...]:
@@ -120,13 +119,3 @@ def _within(marks: list[tuple[int, int]], start: int, end: int) -> tuple[int, ..
         if first >= max(start, start + (found[-1] if found else 0)) and last <= end:
             found += [first - start, last - start]
     return tuple(found)
-
-
-def _plain(text: str) -> str:
-    """Return `text` without capitals and accents; each character keeps its place."""
-    return text.lower() if text.isascii() else "".join(map(_letter, text))
-
-
-@lru_cache(maxsize=4_096)
-def _letter(char: str) -> str:
-    return normalize("NFD", char)[0].lower()[0]

@@ -73,6 +73,13 @@ def test_lines_come_a_page_at_a_time_and_not_below_the_gap(cache: Cache) -> None
     assert [m.seq for m in cache.lines_before("#c", 7, 5, 9)] == [5, 6]
 
 
+def test_lines_are_found_by_what_their_json_holds(cache: Cache) -> None:
+    texts = {1: "Tea", 2: "milk", 3: "é", 4: "tea"}
+    cache.save([replace(line(seq), text=text) for seq, text in texts.items()], [])
+    found = cache.lines_with("#c", range(1, 4), ("tea", "\\u"))
+    assert [m.text for m in found] == ["Tea", "é"]
+
+
 def test_a_confirmed_row_goes_with_the_line_that_proves_it(cache: Cache) -> None:
     cache.put_outbox(row("c1"))
     cache.put_outbox(row("c2"))

@@ -119,3 +119,20 @@ async def test_all_channels_are_looked_through_newest_first(
     monkeypatch.setattr(looking, "MOST", 3)
     result = await look_here(account, Search(query="tea"))
     assert [hit.seq for hit in result.hits] == [9, 8, 7]
+
+
+@pytest.mark.parametrize(
+    ("query", "seqs"),
+    [("tea", [9, 5, 1]), ("uber", [3]), ("本語", [4]), ("größe", [6]), ("***", range(9, 0, -1))],
+)
+async def test_what_is_on_disk_is_found_and_what_is_newer_than_that(
+    account: Account, query: str, seqs: list[int]
+) -> None:
+    texts = ["TEA", "no", "Über", "日本語", "tea é", "GRÖßE", "of old", "tea?", "no"]
+    add(account, "#tea", [(1, 9)], *(line(n, text) for n, text in enumerate(texts, 1)))
+    account.touch(account.followed("#tea"))
+    account.flush()
+    assert not account.followed("#tea").view.changed
+    account.followed("#tea").view.changed |= {8: line(8, "edited"), 9: line(9, "tea!")}
+    result = await look_here(account, Search(query=query))
+    assert [hit.seq for hit in result.hits] == list(seqs)
