@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from unicodedata import normalize
 
 from chat.client.preferences import Preference
 from chat.client.state import Called
+from chat.client.words import UNSPACED
 from chat.text import channel_names, fold, is_direct, printable_line
 
 if TYPE_CHECKING:
@@ -42,8 +44,8 @@ class Rules:
 
     def __init__(self, reasons: Iterable[str], keywords: Iterable[str]) -> None:
         self._reasons = frozenset(reasons)
-        words = "|".join(re.escape(word) for word in keywords if word)
-        self._keywords = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) if words else None
+        words = "|".join(_alone(_folded(word)) for word in keywords if word)
+        self._keywords = re.compile(words) if words else None
 
     def calls(self, channel: str, entry: Item | Event, me: str, wanted: Preference) -> bool:
         """Whether `me`, who wants `channel` as `wanted`, is called for an entry of its log."""
@@ -59,7 +61,18 @@ class Rules:
         return "keyword" in self._reasons and self._is_named(entry.text or "")
 
     def _is_named(self, text: str) -> bool:
-        return self._keywords is not None and self._keywords.search(text) is not None
+        return self._keywords is not None and self._keywords.search(_folded(text)) is not None
+
+
+def _folded(text: str) -> str:
+    return text.lower() if text.isascii() else normalize("NFC", text).casefold()
+
+
+def _alone(word: str) -> str:
+    """Return what finds `word` where it is no part of a longer one, if there are spaces between."""
+    begin = "" if re.match(f"[{UNSPACED}]", word[0]) else rf"(?<![^\W{UNSPACED}])"
+    end = "" if re.match(f"[{UNSPACED}]", word[-1]) else rf"(?![^\W{UNSPACED}])"
+    return begin + re.escape(word) + end
 
 
 @dataclass(frozen=True, slots=True)

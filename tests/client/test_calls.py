@@ -49,6 +49,23 @@ def test_what_one_is_called_for(
     assert USUAL.calls(channel, event, "me", wanted) is called
 
 
+@pytest.mark.parametrize(
+    ("keyword", "text", "called"),
+    [
+        ("größe", "die GRÖSSE passt", True),
+        ("größe", "gro\u0308ße", True),
+        ("größe", "größenwahn", False),
+        ("障害", "今日は障害対応です", True),
+        ("장애", "장애가 났다", True),
+        ("deploy", "本日deployする", True),
+        ("deploy", "re_deploy", False),
+    ],
+)
+def test_a_keyword_calls_however_it_is_spelled(keyword: str, text: str, called: bool) -> None:
+    rules = Rules(("keyword",), (keyword,))
+    assert rules.calls("#ops", said(text), "me", Preference()) is called
+
+
 def test_who_wants_few_reasons_is_called_for_these() -> None:
     few = Rules(("mention",), ("deploy",))
     assert few.calls("#ops", said("@me", "me"), "me", Preference())
