@@ -225,7 +225,12 @@ class App:
 
     def _answer(self, connection: Connection, request: Request) -> Response:
         """Answer plain HTTP, refuse foreign pages, accept WebSocket handshakes."""
-        response = self._refusal(connection, request) or _accept(connection.protocol, request)
+        try:
+            response = self._refusal(connection, request) or _accept(connection.protocol, request)
+        except (ValueError, LookupError):  # no address; a header that stands there twice
+            response = connection.respond(
+                HTTPStatus.BAD_REQUEST, "This request cannot be understood.\n"
+            )
         # A client keeps its token by the server's id, so it must know the id before `hello`.
         response.headers["Chat-Server-Id"] = self.services.store.server_id
         return response

@@ -43,6 +43,10 @@ PART = 8_192
 """Bytes that are read at once. Of the smallest frames that is 15 ms, in which nobody is served."""
 WRITTEN_MAX = 32_768
 """Bytes that the transport takes before it says that the peer does not read."""
+UNREAD_MAX = 65_536
+"""Bytes of pongs that may wait besides for a peer that does not read."""
+HEAD_END = b"\r\n\r\n"
+"""What a handshake's request ends with."""
 
 
 class Connection(asyncio.Protocol):
@@ -61,6 +65,7 @@ class Connection(asyncio.Protocol):
         "_stalled_since",
         "_terms",
         "_timer",
+        "_unread",
         "beat_slot",
         "endpoint",
         "is_heard",
@@ -81,6 +86,8 @@ class Connection(asyncio.Protocol):
         self._securing: asyncio.Task[None] | None = None
         self._refusal: Refusal | None = None
         self._stalled_since: float | None = None
+        self._unread = 0
+        """Bytes that were written past the outlet since the peer stopped to read."""
         self._fragments: list[Frame] | None = None
         self._held = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -107,6 +114,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on writing: the peer has read (called by the transport)."""
         self._stalled_since = None
+        self._unread = 0
         self.outlet.resume()
 
     def beat(self) -> None:
@@ -152,6 +160,8 @@ class Connection(asyncio.Protocol):
             for data in self.protocol.data_to_send():
                 if data:
                     self.transport.write(data)
+                    if self.outlet.is_paused:
+                        self._unread += len(data)
                 elif self.transport.can_write_eof():
                     self.transport.write_eof()
                 else:  # TLS
@@ -193,20 +203,35 @@ class Connection(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         """Read, and see to it that a close which the peer began or caused comes to its end."""
         protocol = self.protocol
+        if protocol.state is CONNECTING:
+            head, end, rest = data.partition(HEAD_END)
+            if rest:  # nothing goes out before the answer to the request
+                self._read(head + end)
+                data = rest
         protocol.receive_data(data)
         events = protocol.events_received()
         self._write_out()
+        if self._unread > UNREAD_MAX:
+            self._reads_slowly()
+            self.hold()  # for good: each ping that is read is answered
         for event in events:
             self.process_event(event)
         if protocol.state is not OPEN and protocol.close_expected():
-            self.outlet.close()
-            self._release_endpoint()
-            self._cut_in_time()
+            self._let_go()
 
     def eof_received(self) -> None:
-        """Note that the peer has closed; so does the transport, for this returns nothing."""
+        """Note that the peer has closed; so does the transport, for this returns nothing.
+
+        It does so once all is written, and so never if the peer does not read: it is cut then.
+        """
         self.protocol.receive_eof()
         self._write_out()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self.outlet.close()
+        self._release_endpoint()
+        self._cut_in_time()
 
     def process_event(self, event: Event) -> None:
         """Take the handshake's request, then whole messages; the library answers control frames."""
@@ -260,7 +285,11 @@ class Connection(asyncio.Protocol):
         made = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         terms = self._terms
         if not self._is_counted:
-            self._address = made.get_extra_info("peername")[0]
+            peer = made.get_extra_info("peername")
+            if peer is None:  # it came and went
+                made.abort()
+                return
+            self._address = peer[0]
             self._refusal = terms.door.arrive(self._address, terms.loop.time())
             if self._refusal is not None and not self._refusal.is_told:
                 made.abort()
@@ -285,7 +314,7 @@ class Connection(asyncio.Protocol):
 
     def _shake_hands(self, request: Request) -> None:
         """Answer the request, and let who speaks here begin."""
-        if self.protocol.state is not CONNECTING:  # frames of a close came with it
+        if self.protocol.eof_sent:  # what came with its last byte was no frame, or a close
             self.transport.abort()
             return
         response = self._terms.answer(self, request)

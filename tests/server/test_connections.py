@@ -1,0 +1,117 @@
+"""Connections that begin or end as none should: they are answered or let go, and in time."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server.byhand import BINARY, CLOSE, PING, TEXT, ByHand, frame, request
+from tests.serving import PATIENCE, ChatServer, eventually
+
+NORMAL, PROTOCOL_ERROR = 1000, 1002
+PIECE = 60_000
+LEFT = 16 << 20
+"""Bytes that a peer leaves unread: more than the systems between keep."""
+FLOOD = 64 << 20
+FLAGS = ("--close-timeout", "0.5", "--heartbeat", "300", "--queue-bytes", str(4 * LEFT))
+
+PAGE = b"GET /healthz HTTP/1.1\r\nHost: chat\r\n\r\n"
+NOT_UNDERSTOOD: dict[str, bytes] = {
+    "an address without an end": request("//[x"),
+    "an origin without an end": request("/", "Origin: http://[x"),
+    "two upgrades": request("/", "Upgrade: websocket"),
+}
+
+
+@pytest.fixture(scope="module")
+def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
+    """Return a server for all tests of this module, which leave it as it was."""
+    with ChatServer(tmp_path_factory.mktemp("lively") / "data", *FLAGS) as server:
+        idle = server.burden()
+        yield server
+        eventually(lambda: server.burden() == idle, "the server lets go of everything")
+        assert "Traceback" not in server.text, server.text
+
+
+def answer(server: ChatServer, data: bytes) -> bytes:
+    """Send something; return all that comes until the server closes."""
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as raw:
+        raw.sendall(data)
+        return b"".join(iter(lambda: raw.recv(4_096), b""))
+
+
+@pytest.mark.parametrize("what", NOT_UNDERSTOOD)
+def test_a_request_that_means_nothing_is_told_so(lively: ChatServer, what: str) -> None:
+    assert answer(lively, NOT_UNDERSTOOD[what]).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("rest", [PAGE, b"x" * 20_000, frame(CLOSE)], ids=["page", "x", "close"])
+def test_a_page_is_sent_whatever_comes_with_the_request(lively: ChatServer, rest: bytes) -> None:
+    told = answer(lively, PAGE + rest)
+    assert told.startswith(b"HTTP/1.1 200")
+    assert told.endswith(b"}\n")
+
+
+@pytest.mark.parametrize(
+    ("early", "answered"),
+    [
+        (frame(PING, "x"), b"\x8a\x01x"),
+        (frame(TEXT, "x"), b"\x81\x01x"),
+        (frame(CLOSE, NORMAL.to_bytes(2)), b"\x88\x02" + NORMAL.to_bytes(2)),
+        (frame(TEXT, "x", masked=False), PROTOCOL_ERROR.to_bytes(2)),
+    ],
+    ids=["ping", "text", "close", "no mask"],
+)
+def test_what_comes_with_the_handshake_is_answered_after_it(
+    lively: ChatServer, early: bytes, answered: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
+        raw.sendall(request("/echo") + early)
+        told = b""
+        while answered not in told:
+            piece = raw.recv(4_096)
+            assert piece, told
+            told += piece
+        assert told.startswith(b"HTTP/1.1 101")
+
+
+def test_who_is_gone_before_they_are_looked_at_leaves_nothing(lively: ChatServer) -> None:
+    whole = request() + frame(TEXT, '{"type":"hello","v":1,"name":"gone"}')
+    for size in itertools.chain([0] * 100, range(0, len(whole), 5)):
+        with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
+            raw.sendall(whole[:size])
+            reset = struct.pack("ii", 1, 0)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+
+
+def test_who_ends_and_does_not_read_what_is_left_is_cut(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*FLAGS)
+    before = files(server)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as raw:
+        raw.sendall(request("/echo"))
+        client = ByHand(raw)
+        for _ in range(LEFT // PIECE):
+            client.send(frame(BINARY, bytes(PIECE)))
+        raw.shutdown(socket.SHUT_WR)
+        assert files(server) > before
+        eventually(lambda: files(server) == before, "the connection was cut")
+
+
+def test_who_pings_and_does_not_read_is_cut(start_server: Callable[..., ChatServer]) -> None:
+    server = start_server(*FLAGS)
+    before, pings = files(server), frame(PING, bytes(125)) * 500
+    with ByHand.connected(server, "/echo") as client:
+        assert not all(client.send(pings) for _ in range(FLOOD // len(pings)))
+        eventually(lambda: files(server) == before, "the connection was cut")
+
+
+def files(server: ChatServer) -> int:
+    """Return how many files and connections the server has open."""
+    return len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
