@@ -62,7 +62,8 @@ class Purge:
             sqlite.truncate_wal(connection)  # the texts need not wait for their words
         with connection.begin():
             if not fulltext.is_whole(connection):
-                return False  # it is mended first
+                self._is_under_way = False  # it is mended first, and holds nothing erased then
+                return False
             if is_first and fulltext.is_purged(connection):
                 return True
             has_dropped = is_first and merging.drop_levels(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from chat.core.query import parse_query
 from chat.errors import CommandError, ErrorCode
-from chat.store import fulltext, writer
+from chat.store import fulltext, merging, writer
 from chat.store.ops import Appended, User
+from chat.store.purging import Purge
 from chat.store.reading import Reader
 from chat.store.searching import Wanted
 from chat.store.sqlite import is_of_index, writer_engine
@@ -183,6 +185,25 @@ def test_deleted_words_leave_a_damaged_index_too(
     store.append(delete(alice, 5))
     eventually(lambda: found(store, alice, "word") == [11, 10, 9, 8, 7, 6, 4, 3, 2], "the others")
     assert not store.read(wrong)
+
+
+def test_what_purges_an_index_waits_while_it_is_made_anew(
+    store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fulltext, "_SECURE_SINCE", (99,))
+    monkeypatch.setattr(merging, "_PAGES", 1)
+    store.store.close()
+    with writer_engine(store.file).connect() as connection:
+        with connection.begin():
+            fulltext._remember(connection, fulltext._UNPURGED, 1)
+        purge = Purge(lambda: connection, lambda error: pytest.fail(str(error)))
+        purge.step()
+        assert purge._is_under_way
+        with connection.begin():
+            assert fulltext.forsake(connection)
+        purge.step()
+        assert purge.at is not None
+        assert purge.at > time.monotonic(), "it has the thread for itself"
 
 
 def test_a_damaged_file_is_no_damaged_index(tmp_path: Path) -> None:
