@@ -26,6 +26,7 @@ __all__ = [
     "check_may_open_direct",
     "no_such_channel",
     "no_such_message",
+    "not_a_member",
 ]
 
 OWNER = "owner"
@@ -66,15 +67,20 @@ def no_such_message(field: str = "seq") -> CommandError:
     )
 
 
-def check_is_member(channel: str, role: str | None) -> str:
-    """Return the role of a member; refuse everybody else (`role` None)."""
-    if role is not None:
-        return role
+def not_a_member(channel: str) -> CommandError:
+    """Return the refusal for everybody who is no member."""
     if is_direct(channel):
-        raise no_such_channel(channel)
-    raise CommandError(
+        return no_such_channel(channel)
+    return CommandError(
         ErrorCode.NOT_A_MEMBER, f"join {channel} first: you are not a member", field="channel"
     )
+
+
+def check_is_member(channel: str, role: str | None) -> str:
+    """Return the role of a member; refuse everybody else (`role` None)."""
+    if role is None:
+        raise not_a_member(channel)
+    return role
 
 
 def check_may_open_direct(channel: str, user: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from chat.core.rights import not_a_member
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import Joined, Member
@@ -99,6 +100,8 @@ def _follow(
         for (channel, _position), each in zip(wanted, views, strict=True):
             if isinstance(each, CommandError):
                 _refused(session, channel, each, reply)
+            elif session.has_left(each[0].seat.channel):  # while it was read
+                _refused(session, channel, not_a_member(channel), reply)
             else:
                 _joined(session, each, reply)
         then()

@@ -18,7 +18,7 @@ from chat.server.hub import Room
 from chat.server.outlet import text_frame
 from chat.server.reply import Reply, error_frame
 from chat.server.services import Services
-from chat.store.ops import User
+from chat.store.ops import ChannelState, User
 from chat.text import fold
 
 __all__ = ["Handler", "Register", "Session", "Table"]
@@ -63,6 +63,8 @@ class Session:
         """The live side of the channels one is a member of, by the folded name."""
         self.builtins: dict[str, Counter | None] = {}
         """Membership of `#counter` and `#echo` is the session's own."""
+        self._left: dict[str, int] = {}
+        """Where memberships ended, by the folded name: what was read before is over."""
         self.is_closed = False
         self.is_signing_in = False
         self.is_stopping = False
@@ -190,14 +192,19 @@ class Session:
             self.services.news.of_room(room)
         return room
 
-    def leave(self, name: str) -> None:
-        """Note that a membership ended."""
+    def leave(self, name: str, seq: int) -> None:
+        """Note that a membership ended, with the event `seq`."""
+        self._left[fold(name)] = seq
         if room := self.rooms.pop(fold(name), None):
             self.services.hub.leave(self, room)
             room.presence_news[self.name] = "offline"
             if room.typing.stop(self.name):
                 self.services.news.of_room(room)
             self.services.news.of_room(room)
+
+    def has_left(self, channel: ChannelState) -> bool:
+        """Whether one's membership of `channel`, as it was read, has ended since."""
+        return self._left.get(fold(channel.name), 0) > channel.head
 
     def closed(self) -> None:
         """Let go of everything (the connection is over)."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chat.protocol.commands import History, Join, Leave, Mark, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read
 from chat.protocol.items import Event
-from tests.serving import ChatServer, Peer
+from chat.server.app import App
+from chat.server.config import ServerSettings
+from tests.serving import PATIENCE, ChatServer, Peer
 
 Fresh = Callable[[str], str]
 
@@ -198,6 +203,32 @@ async def test_after_leaving_nothing_more_is_delivered(shared: ChatServer, fresh
         mine = [event for event in bob.kept(Event) if event.channel == room]
         assert [event.kind for event in mine] in (["join", "leave"], ["leave"])
         assert (await alice.next_event(room, "leave")).author == bob.welcome.user
+
+
+async def test_who_leaves_while_their_join_is_read_follows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0)
+    app = App(settings, asyncio.get_running_loop())
+    await app.start()
+    services, held = app.services, asyncio.Queue[Callable[[], None]]()
+    read = services.read
+
+    def late(query: Any, then: Callable[[Any], None], refused: Any) -> None:
+        read(query, lambda answer: held.put_nowait(lambda: then(answer)), refused)
+
+    try:
+        async with asyncio.timeout(PATIENCE), Peer.signed_in(app.addresses[0], "bob") as bob:
+            monkeypatch.setattr(services, "read", late)
+            await bob.post(Join(channel="#room", id="join"))
+            answer = await held.get()
+            await bob.call(Leave(channel="#room"))
+            answer()
+            refusal = await bob.next(ErrorFrame)
+            assert (refusal.id, refusal.code) == ("join", "not_a_member")
+            assert services.hub.room("#room") is None
+    finally:
+        await app.stop()
 
 
 async def test_a_second_device_follows_what_the_first_one_joins_and_leaves(

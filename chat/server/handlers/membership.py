@@ -52,7 +52,7 @@ def leave(session: Session, command: Leave, reply: Reply) -> None:
             reply.error(refusal)
         elif isinstance(outcome, LeftChannel):
             for device in session.devices(user.name):
-                device.leave(outcome.channel.name)
+                device.leave(outcome.channel.name, outcome.channel.head)
             reply.ok()
 
     session.services.write(LeaveChannel(user, command.channel), done)

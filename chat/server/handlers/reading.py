@@ -42,7 +42,8 @@ def history(session: Session, command: History, reply: Reply) -> None:
         room = session.room(page.channel.name)
         is_following = room is not None and session.connection in room.followers
         is_log = command.after is not None and command.thread is None
-        if not is_log or is_following or session.is_closed:
+        is_over = session.is_closed or session.has_left(page.channel)
+        if not is_log or is_following or is_over:
             send(page.complete)
         else:
             attach(session, page.channel, page.complete, send)
