@@ -10,8 +10,8 @@ from chat.client.tui import catching_up
 from chat.client.tui.choice import Choice
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.local_time import local_time
+from chat.client.tui.markdown import gist
 from chat.client.tui.port import answer
-from chat.client.tui.timeline.markdown import gist
 
 if TYPE_CHECKING:
     from chat.protocol.frames import ChannelList, ChannelListing, Member, Members

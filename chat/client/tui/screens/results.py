@@ -22,8 +22,8 @@ from chat.client.searching import HINT
 from chat.client.state import Message
 from chat.client.tui.finding import Finding, Neighbours
 from chat.client.tui.local_time import local_time
+from chat.client.tui.markdown import gist, plain_text
 from chat.client.tui.plain import elide, line, lines
-from chat.client.tui.timeline.markdown import gist, plain_text
 from chat.errors import ChatError
 from chat.text import printable_line
 

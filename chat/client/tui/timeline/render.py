@@ -10,13 +10,13 @@ from rich.style import Style
 
 from chat.client.state import Delivery, Message
 from chat.client.tui.local_time import local_time
+from chat.client.tui.markdown import Block as Markup
+from chat.client.tui.markdown import blocks, gist, inline
 from chat.client.tui.timeline import events
 from chat.client.tui.timeline.around import Around
 from chat.client.tui.timeline.cells import crop, tame
 from chat.client.tui.timeline.code import highlight
 from chat.client.tui.timeline.ink import Line, Piece, flow, rule, segments
-from chat.client.tui.timeline.markdown import Block as Markup
-from chat.client.tui.timeline.markdown import blocks, gist, inline
 from chat.client.tui.timeline.palette import Palette
 from chat.text import fold
 

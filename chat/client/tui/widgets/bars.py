@@ -17,8 +17,8 @@ from textual.widgets import Static
 
 from chat.client.state import ChannelInfo, ConnectionChanged, Link
 from chat.client.tui.desk import title_of
+from chat.client.tui.markdown import gist
 from chat.client.tui.plain import elide, line, lines
-from chat.client.tui.timeline.markdown import gist
 from chat.client.tui.widgets.badges import LINKS
 from chat.text import is_direct
 

@@ -7,7 +7,7 @@ from time import thread_time
 import pytest
 from hypothesis import given
 
-from chat.client.tui.timeline.markdown import Block, Mark, Span, blocks, inline
+from chat.client.tui.markdown import Block, Mark, Span, blocks, inline
 from tests.client.tui.timeline.lines import any_text
 
 B, IT, S, C = Mark.BOLD, Mark.ITALIC, Mark.STRIKE, Mark.CODE
