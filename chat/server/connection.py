@@ -186,6 +186,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read a part; others have their turn before the next, for frames may be tiny and many."""
+        self.is_heard = True
         self._read(data[:PART])
         if len(data) > PART:
             self.hold()
@@ -241,7 +242,6 @@ class Connection(asyncio.Protocol):
             return
         if self.endpoint is None:
             return
-        self.is_heard = True
         opcode = event.opcode
         if opcode is TEXT or opcode is BINARY or opcode is CONT:
             if event.fin and not self._fragments:

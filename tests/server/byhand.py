@@ -84,6 +84,18 @@ class ByHand:
             return found
         raise AssertionError(f"the connection ended ({found}) without a {kind}")
 
+    def echo(self) -> bytes | None:
+        """Return what the next text holds; None: the connection ended without one."""
+        try:
+            while True:
+                opcode, payload = self._frame()
+                if opcode == TEXT:
+                    return payload
+                if opcode == CLOSE:
+                    return None
+        except (OSError, EOFError):
+            return None
+
     def answer(self, *kinds: str) -> dict[str, Any] | int | None:
         """Return the next frame of these types, the close code, or None: it ended without one."""
         try:

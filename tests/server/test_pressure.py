@@ -14,6 +14,7 @@ from chat.errors import CloseCode
 from chat.protocol.commands import Ping, Send
 from chat.protocol.frames import ErrorFrame
 from chat.protocol.items import Event
+from tests.server.byhand import TEXT, ByHand, frame
 from tests.serving import ChatServer, Peer, eventually
 
 FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
@@ -102,6 +103,20 @@ async def test_a_half_open_connection_is_found_by_the_heartbeat(
         silent.sendall(request.encode())
         eventually(lambda: server.burden()[0] == before[0] + 1, "the silent client is there")
         eventually(lambda: server.burden() == before, "the silent client was cut", patience=5)
+
+
+async def test_a_message_that_takes_longer_than_a_heartbeat_is_heard(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    beat = 1.5
+    server = start_server("--heartbeat", str(beat), "--close-timeout", "0.5")
+    text = b"x" * 50
+    with ByHand.connected(server, "/echo") as slow:
+        slow.send(frame(TEXT, b"", told=len(text)))
+        for at in range(len(text)):
+            await asyncio.sleep(2.5 * beat / len(text))  # the very thing that is tested
+            assert slow.send(text[at : at + 1])
+        assert slow.echo() == text
 
 
 async def test_a_close_that_the_client_never_finishes_is_finished_for_it(
