@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.cells import cell_len
 from textual import events
 from textual.geometry import Region
 from textual.widget import Widget
@@ -331,3 +332,27 @@ async def test_an_arrival_redraws_the_timeline_and_nothing_around_it(
         desktop.core.tell(ChannelsChanged((info("#general", head=60),)))
         await desktop.pilot.pause()
         assert redrawn == {"Timeline", "ScrollBar"}
+
+
+async def test_what_is_being_written_is_wrapped_anew_in_a_new_size(desktop: Desktop) -> None:
+    written = "中" + "漢" * 36 + "字字字"
+    await desktop.type(written, "left", "left", "left")
+    for width in (100, 80, 130, 60):
+        await desktop.pilot.resize_terminal(width, 24)
+        await desktop.until(lambda: _of(written, desktop) == written, f"all of it, {width} wide")
+        await desktop.until(
+            lambda: desktop.app.cursor_position == _first("字", desktop),
+            f"the cursor is at its place, {width} wide",
+        )
+
+
+def _of(text: str, desktop: Desktop) -> str:
+    """Return what shows of the characters of `text`."""
+    return "".join(char for char in desktop.screen() if char in text)
+
+
+def _first(char: str, desktop: Desktop) -> tuple[int, int]:
+    """Return the cell where `char` shows first."""
+    rows = desktop.screen().splitlines()
+    y = next(y for y, row in enumerate(rows) if char in row)
+    return cell_len(rows[y][: rows[y].index(char)]), y

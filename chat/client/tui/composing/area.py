@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.segment import Segment
+from textual import events, on
 from textual.strip import Strip
 from textual.widgets import TextArea
 
@@ -32,6 +33,15 @@ class Area(TextArea, inherit_bindings=False):
             for segment in strip
         ]
         return Strip(drawn, strip.cell_length)
+
+    @on(events.Resize)
+    def _fit(self) -> None:
+        self.call_next(self._wrapped_anew)
+
+    def _wrapped_anew(self) -> None:
+        # Textual may have painted lines before it wrapped, and leaves these and the cursor so.
+        self.scroll_cursor_visible()
+        self.refresh()
 
     def put(self, text: str) -> None:
         """Put text in the place of what is selected, and the cursor behind it."""
