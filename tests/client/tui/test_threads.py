@@ -220,3 +220,9 @@ async def test_it_stands_below_where_it_is_narrow_and_beside_where_it_is_wide(
         assert not members.display
         await desktop.press("escape")
         assert members.display is not is_stacked
+
+
+async def test_who_leaves_at_once_leaves_before_it_is_laid_out(desktop: Desktop) -> None:
+    gone = ThreadSide(desktop.main.seats, desktop.main._actions, has_vi=False)
+    await gone._furnish()
+    assert not gone.children

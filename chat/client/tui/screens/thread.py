@@ -95,7 +95,9 @@ class ThreadSide(Vertical):
         self.call_after_refresh(self._furnish)
 
     async def _furnish(self) -> None:
-        """Lay out the widgets."""
+        """Lay out the widgets, unless the program has ended before it came to that."""
+        if not self.is_attached:
+            return
         composer = Composer(id="thread-composer")
         stage = (Timeline(id="thread-timeline"), CompletionPopup(id="thread-popup"))
         await self.mount(
