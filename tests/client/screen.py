@@ -32,29 +32,43 @@ class Timeline:
     """The lines of one channel, merged by seq and cid."""
 
     def __init__(self) -> None:
-        self.lines: list[Message] = []
+        self._numbered: dict[int, Message] = {}
+        self._others: dict[str, Message] = {}
+        """Those without a number, in the order in which they came, by cid."""
+        self._seqs: dict[str, int] = {}
+        """The number of a line by its cid."""
         self.gaps: tuple[int, ...] = ()
         self.is_complete = False
         self.resets = 0
 
+    @property
+    def lines(self) -> list[Message]:
+        """All lines, as they stand on the screen."""
+        return [*(self._numbered[seq] for seq in sorted(self._numbered)), *self._others.values()]
+
     def apply(self, update: TimelineChanged) -> None:
         if update.reset:
-            self.lines.clear()
+            self._numbered.clear()
+            self._others.clear()
+            self._seqs.clear()
             self.resets += 1
-        self.lines = [line for line in self.lines if line.cid not in update.removed]
+        for cid in update.removed:
+            self._drop(cid)
         for new in update.upserts:
-            same = [
-                at
-                for at, old in enumerate(self.lines)
-                if (new.seq is not None and old.seq == new.seq)
-                or (new.cid is not None and old.cid == new.cid and None in (old.seq, new.seq))
-            ]
-            for at in reversed(same):
-                del self.lines[at]
-            self.lines.append(new)
-        self.lines.sort(key=lambda line: line.seq or 2**60)
+            cid = new.cid or f"{new.seq} without"
+            self._others.pop(cid, None)
+            if new.seq is not None:
+                self._numbered[new.seq] = new
+                self._seqs[cid] = new.seq
+            else:
+                self._drop(cid)
+                self._others[new.cid or f"{len(self._others)} without"] = new
         self.gaps = self.gaps if update.gap_before is None else update.gap_before
         self.is_complete = self.is_complete if update.complete is None else update.complete
+
+    def _drop(self, cid: str) -> None:
+        self._others.pop(cid, None)
+        self._numbered.pop(self._seqs.pop(cid, 0), None)
 
 
 class Screen:
