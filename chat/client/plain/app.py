@@ -81,6 +81,7 @@ class Plain:
         self._calling = Calling(caller, cores)
         self._seats = Seats(cores, self._converse)
         self._seats.take()
+        self._lines.sources = self._seats.sources
 
     def _converse(self, seat: int, settings: ClientSettings, core: CorePort) -> Conversation:
         voice = Voice(seat, self._seats, core, self._lines, self._beside, self._end)

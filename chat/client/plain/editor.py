@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Echo", "Editor", "Ended", "Submitted"]
+__all__ = ["Echo", "Editor", "Ended", "Submitted", "TabPressed"]
 
 _ERASE = "\b \b"
 
@@ -35,6 +36,14 @@ class Ended:
     """Ctrl+D was pressed on an empty line."""
 
 
+@dataclass(frozen=True, slots=True)
+class TabPressed:
+    """Tab was pressed: the line is to be completed."""
+
+
+Done = Echo | Submitted | Ended | TabPressed
+
+
 class Editor:
     """Takes bytes of a terminal; `text` is what is typed and not submitted."""
 
@@ -43,11 +52,13 @@ class Editor:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._escape = ""
 
-    def feed(self, data: bytes) -> list[Echo | Submitted | Ended]:
-        """Take what was typed; return what is to be done, in order."""
-        return [done for char in self._decoder.decode(data) if (done := self._key(char))]
+    def feed(self, data: bytes) -> Iterator[Done]:
+        """Take what was typed, key by key; give what is to be done before the next key is taken."""
+        for char in self._decoder.decode(data):
+            if done := self._key(char):
+                yield done
 
-    def _key(self, char: str) -> Echo | Submitted | Ended | None:
+    def _key(self, char: str) -> Done | None:
         if self._escape or char == "\x1b":
             self._swallow(char)
             return None
@@ -57,6 +68,8 @@ class Editor:
                 return Submitted(text)
             case "\x04":
                 return None if self.text else Ended()
+            case "\t":
+                return TabPressed()
             case "\x7f" | "\b":
                 return self._erased()
             case "\x15":  # Ctrl+U

@@ -13,10 +13,12 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from chat.client.plain.editor import Echo, Editor, Submitted
+from chat.client.plain.editor import Echo, Editor, Submitted, TabPressed
+from chat.client.plain.tabbing import tab
 from chat.client.ringing import BELL
 from chat.client.standard_input import lines_of
 from chat.client.tui import clipboard
+from chat.client.tui.completing import Sources
 from chat.text import printable, printable_line
 
 __all__ = ["Lines", "Piped", "Typed"]
@@ -29,6 +31,7 @@ class Lines:
 
     def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
         self.prompt = ""
+        self.sources: Callable[[], Sources] = Sources
         self._submit = submit
         self._end = end
 
@@ -161,10 +164,11 @@ class Typed(Lines):
         for done in self._editor.feed(data):
             match done:
                 case Echo(text, anew=False):
-                    self._print("" if self._is_begun else f"{self.prompt}> ", _echoed(text))
-                    self._is_begun = True
+                    self._echo(text)
                 case Echo():
                     self._begin_again()
+                case TabPressed():
+                    self._complete()
                 case Submitted(text):
                     self._print("\n")
                     self._is_begun = False
@@ -172,6 +176,20 @@ class Typed(Lines):
                         self._submit(text)
                 case _:
                     self._end()
+
+    def _echo(self, text: str) -> None:
+        self._print("" if self._is_begun else f"{self.prompt}> ", _echoed(text))
+        self._is_begun = True
+
+    def _complete(self) -> None:
+        typed, tabbed = self.text, tab(self.text, self.sources())
+        if tabbed.offers:
+            self.say([tabbed.offers])
+        elif tabbed.text.startswith(typed) and tabbed.text != typed:
+            self._editor.text = tabbed.text
+            self._echo(tabbed.text[len(typed) :])
+        else:
+            self.load(tabbed.text)
 
     def _begin_again(self, above: str = "") -> None:
         """Leave the line as it stands, print `above`, and what is typed on a line of its own."""

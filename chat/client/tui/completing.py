@@ -16,7 +16,6 @@ from chat.client import slash
 from chat.client.emoji import EMOJI
 from chat.client.slash_commands import COMMANDS, Argument, Kind, find
 from chat.client.tui.fuzzy import rank
-from chat.client.tui.timeline.code import LANGUAGES
 
 __all__ = ["Candidate", "Completion", "Sources", "complete"]
 
@@ -37,6 +36,8 @@ class Sources:
     messages: tuple[tuple[int, str], ...] = ()
     """Numbers of messages and what they say, the newest first."""
     servers: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    """Of code between fences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def complete(line: str, sources: Sources, above: Sequence[str] = ()) -> Completi
     if not above and slash.is_command(line):
         found = _at_command(line, sources)
     if found is None and (match := _FENCE.match(line)):
-        found = match.start("language"), _languages(match["language"]), False
+        found = match.start("language"), _languages(match["language"], sources), False
     if found is None and (match := _TOKEN.search(line)):
         start, candidates = match.start(), _token(match[0], sources)
         found = start, candidates, len(match[0]) > 1
@@ -161,8 +162,8 @@ def _emoji(word: str) -> tuple[Candidate, ...]:
     return _ranked(word, EMOJI, lambda name: (EMOJI[name] + " ", f"{EMOJI[name]} :{name}:", ""))
 
 
-def _languages(word: str) -> tuple[Candidate, ...]:
-    return _ranked(word, LANGUAGES, lambda name: (name, name, ""))
+def _languages(word: str, sources: Sources) -> tuple[Candidate, ...]:
+    return _ranked(word, sources.languages, lambda name: (name, name, ""))
 
 
 def _commands(word: str, *, lead: str) -> tuple[Candidate, ...]:

@@ -16,6 +16,7 @@ from chat.client.inbox import Unread, urgency
 from chat.client.state import Link
 from chat.client.tui import catching_up
 from chat.client.tui.choice import Choice
+from chat.client.tui.completing import Sources
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.cores import Cores
 from chat.client.tui.desk import title_of
@@ -182,6 +183,12 @@ class Seats:
             "Servers", lambda key: self.open(Spot(int(key), "")), "/server NAME goes to one"
         )
         add(rows)
+
+    def sources(self) -> Sources:
+        """Return what there is to complete from in what is in front; themes and languages aside."""
+        desk = self.front.conversation.desk
+        said = desk.recent(desk.current or "").numbered()
+        return Sources(desk.names, tuple(desk.channels), messages=said, servers=self.titles())
 
     def titles(self) -> tuple[str, ...]:
         """Return how the servers are called."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.plain.editor import Echo, Editor, Ended, Submitted
+from chat.client.plain.editor import Echo, Editor, Ended, Submitted, TabPressed
 
 
 def submitted(data: bytes) -> list[str]:
@@ -32,20 +32,25 @@ def test_what_is_submitted(typed: bytes, lines: list[str]) -> None:
     assert submitted(typed) == lines
 
 
+def test_tab_is_told_in_its_place() -> None:
+    assert list(Editor().feed(b"a\t")) == [Echo("a"), TabPressed()]
+
+
 def test_only_ctrl_d_on_an_empty_line_ends() -> None:
-    assert Editor().feed(b"\x04") == [Ended()]
-    assert Editor().feed(b"x\x04") == [Echo("x")]
+    assert list(Editor().feed(b"\x04")) == [Ended()]
+    assert list(Editor().feed(b"x\x04")) == [Echo("x")]
 
 
 def test_what_is_wider_than_one_cell_is_not_erased_by_one() -> None:
-    assert Editor().feed("a漢\x7f\x7f".encode())[2:] == [Echo("", anew=True), Echo("\b \b")]
+    assert list(Editor().feed("a漢\x7f\x7f".encode()))[2:] == [Echo("", anew=True), Echo("\b \b")]
 
 
 @given(st.text(), st.integers(0, 50))
 def test_bytes_may_come_in_any_pieces(text: str, at: int) -> None:
     data = text.encode(errors="replace")
     whole, parts = Editor(), Editor()
-    assert whole.feed(data) == parts.feed(data[:at]) + parts.feed(data[at:])
+    first = list(parts.feed(data[:at]))
+    assert list(whole.feed(data)) == first + list(parts.feed(data[at:]))
     assert whole.text == parts.text
 
 

@@ -65,6 +65,25 @@ def test_what_a_command_did_is_said(plain: RawTerminal) -> None:
         plain.wait(partial(_is_said, plain, said), said.decode())
 
 
+async def test_tab_completes_and_says_what_could_be_meant(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    plain.send(b"/who\n")  # answered after it follows the channel
+    plain.wait(lambda: b"me, online" in plain.output, "it follows the channel")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        plain.wait(lambda: b"alice joined" in plain.output, "alice is announced")
+        plain.send(b"hi @al\t")
+        plain.wait(lambda: lines(plain)[-1] == "#general> hi @alice ", "a name, in the same line")
+        plain.send(b":tad\t")
+        plain.wait(lambda: lines(plain)[-1] == "#general> hi @alice 🎉 ", "an emoji, below")
+        plain.send(b"\x15/leave #gen\t\x15/un\t")
+        plain.wait(lambda: lines(plain)[-1] == "#general> /un", "what was typed, again")
+        assert {"/unread", "/unstar [CHANNEL]"} <= set(lines(plain)[-2].split(", "))
+        assert "#general> /leave #general " in lines(plain)
+        assert b"\x1b" not in plain.output
+
+
 def _is_said(plain: RawTerminal, line: bytes) -> bool:
     return line in plain.output
 

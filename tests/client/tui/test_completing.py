@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from chat.client.tui.completing import Completion, Sources, complete
 from chat.client.tui.fuzzy import rank
+from chat.client.tui.timeline import LANGUAGES
 
 SOURCES = Sources(
+    languages=LANGUAGES,
     names=("bob", "alice", "Albert"),
     channels=("#general", "#tea", "@alice,me"),
     themes=("dark", "light", "nord"),

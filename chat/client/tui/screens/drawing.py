@@ -10,12 +10,12 @@ from textual.screen import Screen
 
 from chat.client.state import ChannelInfo, Link
 from chat.client.tui.completing import Sources
-from chat.client.tui.desk import Desk, title_of
+from chat.client.tui.desk import title_of
 from chat.client.tui.plain import line
 from chat.client.tui.seats import Seats
 from chat.client.tui.sheet import Aim, Sheet
 from chat.client.tui.spots import as_listed
-from chat.client.tui.timeline import Timeline
+from chat.client.tui.timeline import LANGUAGES, Timeline
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
 from chat.client.tui.widgets.composer import Composer
@@ -64,7 +64,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     status.status, status.remaining = conversation.status, desk.retry_in
     status.calls = conversation.calling.note
     composer = screen.query_one(Composer)
-    composer.sources = partial(_sources, screen, desk, seats)
+    composer.sources = partial(_sources, screen, seats)
     composer.placeholder = line(_placeholder(desk.info))
 
 
@@ -92,11 +92,10 @@ def draw_context(bar: ContextBar, sheet: Sheet) -> None:
         bar.show("Changing your message", "", sheet.message.text)
 
 
-def _sources(screen: Screen[Any], desk: Desk, seats: Seats) -> Sources:
+def _sources(screen: Screen[Any], seats: Seats) -> Sources:
     """Return what there is to complete from; asked for only while somebody writes."""
     themes = ("dark", "light", *sorted(screen.app.available_themes))
-    said = desk.recent(desk.current or "").numbered()
-    return Sources(desk.names, tuple(desk.channels), themes, said, seats.titles())
+    return replace(seats.sources(), themes=themes, languages=LANGUAGES)
 
 
 def _placeholder(info: ChannelInfo | None) -> str:
