@@ -1,7 +1,7 @@
 """The screen of the conversation: lists at the sides, the timeline, and the composer under it.
 
-It lays out the widgets, turns their messages into calls of the `Conversation`, and shows what that
-has on its desk.
+It turns the messages of its widgets (`layout`) into calls of the `Conversation`, and shows what
+that has on its desk.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Horizontal, Vertical
 from textual.screen import Screen
-from textual.widgets import Static
 
 from chat.client.config import ClientSettings
 from chat.client.tui.bare import bare_lines
@@ -29,6 +27,7 @@ from chat.client.tui.plain import sendable
 from chat.client.tui.port import CorePort
 from chat.client.tui.screens.caller import ScreenCaller
 from chat.client.tui.screens.keys import KEYS
+from chat.client.tui.screens.layout import CSS, lay_out
 from chat.client.tui.screens.panes import Panes
 from chat.client.tui.screens.switcher import pick_anything
 from chat.client.tui.screens.thread import ThreadSide
@@ -47,14 +46,10 @@ from chat.client.tui.timeline.messages import (
     Selected,
 )
 from chat.client.tui.view import Pane
-from chat.client.tui.widgets.activity import ActivityBar
-from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
+from chat.client.tui.widgets.bars import ContextBar, StatusBar, TypingLine
 from chat.client.tui.widgets.completion_popup import CompletionPopup
 from chat.client.tui.widgets.composer import Composer
-from chat.client.tui.widgets.empty_state import EmptyState
 from chat.client.tui.widgets.members import MemberList
-from chat.client.tui.widgets.message_bar import MessageBar, actions_of
-from chat.client.tui.widgets.preview import Preview
 from chat.client.tui.widgets.sidebar import Sidebar
 
 __all__ = ["MainScreen"]
@@ -63,27 +58,7 @@ __all__ = ["MainScreen"]
 class MainScreen(Screen[None]):
     """The conversation."""
 
-    DEFAULT_CSS = """
-    MainScreen {
-        & #body { height: 1fr; }
-        & #work { width: 1fr; layout: horizontal; }
-        & #work.-stacked { layout: vertical; }
-        & #middle { width: 1fr; height: 1fr; }
-        & #stage { height: 1fr; layers: base popup; layout: vertical; }
-        & #writing { height: auto; background: $surface; }
-        & #prompt {
-            width: 2;
-            padding-left: 1;
-            color: $foreground 40%;
-            text-style: bold;
-        }
-        /* Textual only looks after what has a rule of its own for this. */
-        & #writing:focus-within { background: $surface; }
-        & #writing:focus-within #prompt { color: $text-primary; }
-        & #writing Composer { width: 1fr; }
-        & Timeline { height: 1fr; }
-    }
-    """
+    DEFAULT_CSS = CSS
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
@@ -121,27 +96,8 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the widgets."""
-        with Horizontal(id="body"):
-            yield Sidebar(id="sidebar")
-            with Container(id="work"):
-                with Vertical(id="middle"):
-                    yield ChannelHeader(id="header")
-                    yield Banner(id="banner")
-                    with Container(id="stage"):
-                        yield EmptyState(id="empty")
-                        yield Timeline(id="timeline")
-                        yield TypingLine(id="typing")
-                        yield CompletionPopup(id="popup")
-                    yield Preview(id="preview")
-                    yield ContextBar(id="context")
-                    with Horizontal(id="writing"):
-                        yield Static("›", id="prompt", markup=False)
-                        yield Composer(id="composer")
-                yield ThreadSide(self.seats, self._actions, has_vi=self._has_vi, id="thread")
-            yield MemberList(id="members")
-        yield ActivityBar(id="activity")
-        yield MessageBar(actions_of(self._keys), id="actions")
-        yield StatusBar(id="status")
+        thread = ThreadSide(self.seats, self._actions, has_vi=self._has_vi, id="thread")
+        yield from lay_out(thread, self._keys)
 
     def on_mount(self) -> None:
         """Begin with the composer; before a channel is open its text is for who is in front."""
