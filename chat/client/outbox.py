@@ -48,6 +48,8 @@ class Outbox:
     def __init__(self, keep: Callable[[OutboxRow], None]) -> None:
         self._keep = keep
         self._rows: dict[str, OutboxRow] = {}
+        self._about: dict[tuple[str, int], dict[str, None]] = {}
+        """The rows about a message, in order: thousands may wait, and each line asks."""
         self._held: set[str] = set()
         self.confirmed: set[str] = set()
         """Rows that are done, and still on disk."""
@@ -55,6 +57,9 @@ class Outbox:
     def load(self, rows: Iterable[OutboxRow]) -> None:
         """Start with the rows that were left."""
         self._rows = {row.cid: row for row in rows}
+        self._about.clear()
+        for row in self._rows.values():
+            self._note(row)
         self.confirmed.clear()
 
     def __len__(self) -> int:
@@ -64,11 +69,13 @@ class Outbox:
         """Add a row; it is on disk when this returns."""
         self._keep(row)
         self._rows[row.cid] = row
+        self._note(row)
 
     def hold(self, row: OutboxRow, reason: str) -> OutboxRow:
         """Keep a row that the disk did not take in memory, and do not send it."""
         self._held.add(row.cid)
         held = self._rows[row.cid] = replace(row, state=_FAILED, reason=reason)
+        self._note(held)
         return held
 
     @property
@@ -98,7 +105,8 @@ class Outbox:
 
     def next(self, channel: str) -> OutboxRow | None:
         """Return the row to send next in a channel."""
-        return next((row for row in self.rows(channel) if row.state == _PENDING), None)
+        waiting = (row for row in self._rows.values() if row.channel == channel)
+        return next((row for row in waiting if row.state == _PENDING), None)
 
     def confirm(self, cid: str | None) -> OutboxRow | None:
         """Note that the server has it; return the row if it was waiting."""
@@ -106,6 +114,8 @@ class Outbox:
         if row is not None:
             self.confirmed.add(row.cid)
             self._held.discard(row.cid)
+            if (seq := self.target_of(row)) is not None:
+                self._about.get((row.channel, seq), {}).pop(row.cid, None)
         return row
 
     def fail(self, cid: str, reason: str) -> OutboxRow | None:
@@ -162,12 +172,15 @@ class Outbox:
         if line.seq is None or not self._rows:
             return line
         shown = line
-        for row in self._rows.values():
-            if row.channel == line.channel and row.state == _PENDING:
-                fields = _fields(row.command)
-                if fields.get("seq") == line.seq:
-                    shown = replace(_apply(shown, fields, me), delivery=Delivery.PENDING)
+        for cid in self._about.get((line.channel, line.seq), ()):
+            row = self._rows[cid]
+            if row.state == _PENDING:
+                shown = replace(_apply(shown, _fields(row.command), me), delivery=Delivery.PENDING)
         return shown
+
+    def _note(self, row: OutboxRow) -> None:
+        if (seq := self.target_of(row)) is not None:
+            self._about.setdefault((row.channel, seq), {})[row.cid] = None
 
 
 @lru_cache(maxsize=1_024)
