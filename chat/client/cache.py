@@ -32,6 +32,8 @@ __all__ = ["Cache", "unsent_in"]
 
 BUSY = 5.0
 """Seconds to wait for the other client that writes to the file."""
+BUSY_RETRY = 0.01
+"""Seconds between two attempts where SQLite does not wait by itself."""
 CACHE_KIB = 512
 """Of the file, in memory; pages are read once, and SQLite's own 2 MB would mostly hold old ones."""
 OPENINGS = 10
@@ -87,7 +89,8 @@ class Cache:
             bring_up_to_date(self._db)
 
     def _switch_to_wal(self) -> None:
-        # For this one statement SQLite does not wait: two clients that start together would fail.
+        # For this one statement SQLite does not wait, and calls nobody when the file is free again:
+        # two clients that start together would fail. So it is asked anew, up to the usual patience.
         deadline = time.monotonic() + BUSY
         while True:
             try:
@@ -96,7 +99,7 @@ class Cache:
                 busy = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > deadline:
                     raise
-                time.sleep(0.01)
+                time.sleep(BUSY_RETRY)
             else:
                 return
 
@@ -255,7 +258,11 @@ class Cache:
 
     def put_drafts(self, drafts: dict[str, str]) -> None:
         """Keep drafts; an empty one is forgotten."""
-        self._put_pairs("drafts", "channel", drafts)
+        self._put_pairs(
+            "INSERT OR REPLACE INTO drafts VALUES (?, ?)",
+            "DELETE FROM drafts WHERE channel = ?",
+            drafts,
+        )
 
     def prefs(self) -> dict[str, str]:
         """Return what `put_prefs` kept."""
@@ -264,15 +271,17 @@ class Cache:
 
     def put_prefs(self, prefs: dict[str, str]) -> None:
         """Keep what the screens want to find again next time; an empty one is forgotten."""
-        self._put_pairs("prefs", "key", prefs)
+        self._put_pairs(
+            "INSERT OR REPLACE INTO prefs VALUES (?, ?)", "DELETE FROM prefs WHERE key = ?", prefs
+        )
 
-    def _put_pairs(self, table: str, key: str, pairs: dict[str, str]) -> None:
+    def _put_pairs(self, put: str, forget: str, pairs: dict[str, str]) -> None:
         with self._writing():
             for name, value in pairs.items():
                 if value:
-                    self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (name, value))  # noqa: S608  both names are ours
+                    self._db.execute(put, (name, value))
                 else:
-                    self._db.execute(f"DELETE FROM {table} WHERE {key} = ?", (name,))  # noqa: S608  as above
+                    self._db.execute(forget, (name,))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

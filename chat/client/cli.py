@@ -16,6 +16,7 @@ from chat.client.flags import Parser, add_settings, flags_of
 from chat.client.logfile import start_log
 from chat.client.places import Places
 from chat.client.private import make_private_directory
+from chat.client.standard_output import tell
 from chat.errors import StartupError
 
 __all__ = ["main"]
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _show(settings)
         _tell_unsent(settings)
     except StartupError as exc:
-        print(f"chat-client: {exc}", file=sys.stderr)  # noqa: T201  the one way to tell
+        tell(f"chat-client: {exc}")
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 130
@@ -124,7 +125,7 @@ def _tell_unsent(settings: ClientSettings) -> None:
             count += unsent_in(places.current(each.url, each.name))
     if count:
         what = "1 message is" if count == 1 else f"{count} messages are"
-        print(f"{what} not sent yet; the next chat-client will.", file=sys.stderr)  # noqa: T201  the screens are gone
+        tell(f"{what} not sent yet; the next chat-client will.")
 
 
 if __name__ == "__main__":

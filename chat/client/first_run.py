@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from chat.client.config import DEFAULT_URL, ClientSettings, Server, check_url
 from chat.client.places import Places
+from chat.client.standard_output import tell
 from chat.errors import StartupError
 from chat.text import check_name
 
@@ -60,7 +61,7 @@ def introduced(settings: S) -> S:
         return known
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if is_terminal:
-        _tell("Welcome. A name belongs to whoever used it first; --demo plays without a server.\n")
+        tell("Welcome. A name belongs to whoever used it first; --demo plays without a server.\n")
     name = _ask_name()
     url = known.url
     if url == DEFAULT_URL and "url" not in settings.given:
@@ -79,7 +80,7 @@ def _ask_name() -> str:
         except EOFError:
             raise StartupError("no name given; say it with --name NAME") from None
         except ValueError as exc:
-            _tell(f"A name {exc}.")
+            tell(f"A name {exc}.")
 
 
 def _ask_url(default: str) -> str:
@@ -91,7 +92,7 @@ def _ask_url(default: str) -> str:
         except EOFError:
             return default
         except ValueError as exc:
-            _tell(f"An address {exc}.")
+            tell(f"An address {exc}.")
 
 
 def _show_keys(settings: ClientSettings) -> None:
@@ -99,16 +100,12 @@ def _show_keys(settings: ClientSettings) -> None:
     from chat.client.tui.app import key_rows
     from chat.client.tui.keys import key_label
 
-    _tell("\nThree keys to know:")
+    tell("\nThree keys to know:")
     rows = {row.id: row for row in key_rows(settings.keys)}
     for action in ("help", "channel.switch", "quit"):
         row = rows[action]
-        _tell(f"  {key_label(row.keys[0]):<8}{row.help}")
+        tell(f"  {key_label(row.keys[0]):<8}{row.help}")
     try:
         input("\nEnter begins. ")
     except EOFError:
         return
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201  a conversation

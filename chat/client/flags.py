@@ -24,7 +24,18 @@ _METAVARS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
+    """Says in one line what is wrong, and knows what it was given."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.arguments: list[argparse.Action] = []
+        """Everything that may be written, in its order."""
+        super().__init__(*args, **options)
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """Take an argument or a flag, as `argparse` does."""
+        action = super().add_argument(*names, **options)
+        self.arguments.append(action)
+        return action
 
     def error(self, message: str) -> NoReturn:
         """Raise what `main` tells."""

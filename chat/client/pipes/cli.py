@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -29,6 +28,7 @@ from chat.client.places import Places
 from chat.client.private import make_private_directory
 from chat.client.records import OutboxRow
 from chat.client.standard_input import lines_of, text_of
+from chat.client.standard_output import accept_any_text, tell
 from chat.client.tokens import read_token_file
 from chat.errors import ChatError, CommandError, StartupError
 from chat.protocol.items import Event, Item
@@ -63,8 +63,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _told(exc: Exception, code: ExitCode) -> ExitCode:
-    with contextlib.suppress(OSError):
-        print(f"chat-client: {printable(str(exc))}", file=sys.stderr)  # noqa: T201  the one way
+    tell(f"chat-client: {printable(str(exc))}")
     return code
 
 
@@ -74,7 +73,7 @@ def _run(name: str, rest: Sequence[str]) -> int:
     known = {key: flags.pop(key) for key in pipe_flags()}
     settings = load_as(PipeSettings, {k: v for k, v in known.items() if v is not None})
     settings = _prepared(settings)
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text, always
+    accept_any_text()
     return asyncio.run(work(settings, argparse.Namespace(**flags)))
 
 
@@ -251,7 +250,7 @@ def commands_table() -> str:
     for name, (make, _work) in COMMANDS.items():
         parser = make()
         lines.append(f"| `chat-client {name} CHANNEL` | | {parser.description} |")
-        for action in parser._actions:  # noqa: SLF001  argparse has no other way to list them
+        for action in parser.arguments:
             if action.dest in ("help", "channel") or action.dest in options(ClientSettings):
                 continue
             flag = ", ".join(action.option_strings) or f"{action.dest.upper()}"

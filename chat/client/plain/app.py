@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
@@ -13,6 +12,7 @@ from chat.client.core import Core
 from chat.client.plain.caller import LineCaller
 from chat.client.plain.lines import Lines, Piped, Typed
 from chat.client.plain.voice import Voice
+from chat.client.standard_output import accept_any_text
 from chat.client.tui.calling import Calling
 from chat.client.tui.conversation import Conversation
 from chat.client.tui.cores import Cores
@@ -35,7 +35,7 @@ def run(settings: ClientSettings) -> None:
     Raises:
         StartupError: the core cannot start.
     """
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text, always
+    accept_any_text()
     asyncio.run(_run(settings))
 
 

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 from chat.client.plain.editor import Echo, Editor, Submitted, TabPressed
 from chat.client.plain.tabbing import tab
@@ -96,7 +97,8 @@ class Typed(Lines):
     def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
         super().__init__(submit, end)
         self._editor = Editor()
-        self._saved: list[object] | None = None
+        self._saved: list[Any] | None = None
+        """The terminal's settings before, as `termios` gives and takes them."""
         self._is_begun = False
         """Whether the prompt stands on the line: only while one types, for lines go on below."""
 
@@ -141,7 +143,7 @@ class Typed(Lines):
         loop.remove_signal_handler(signal.SIGCONT)
         if self._saved is not None:
             with suppress(termios.error, OSError):
-                termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]  # as it was read
+                termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._saved)
 
     def _take_keys(self) -> None:
         import termios

@@ -42,7 +42,8 @@ def edit(text: str) -> str:
         file = Path(folder) / "message.md"
         file.write_text(text, "utf-8")
         try:
-            code = subprocess.run([*words, str(file)], check=False).returncode  # noqa: S603  their own
+            # No shell: the words are the person's own $EDITOR, the file is one that we named.
+            code = subprocess.run([*words, str(file)], check=False).returncode  # noqa: S603
         except OSError as exc:
             raise ChatError(f"{words[0]} cannot be started: {exc.strerror or exc}.") from exc
         if code:
