@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
-from chat.store import fulltext, sqlite
+from chat.store import renewing, sqlite
 from chat.store.checking import Holdings, holdings, problems
 from chat.store.locking import FileLock
 from chat.store.opening import bring_up_to_date, check_is_current
@@ -108,7 +108,7 @@ def _prepare(source: Path, part: Path) -> Holdings:
     try:
         bring_up_to_date(writer, part)
         with writer.begin() as connection:
-            fulltext.rebuild(connection)
+            renewing.rebuild(connection)
             for channel in connection.scalars(select(channels.c.id)).all():
                 fresh = update(channels).where(channels.c.id == channel)
                 connection.execute(fresh.values(epoch=secrets.token_hex(8)))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
-from chat.store import fulltext, sqlite
+from chat.store import renewing, sqlite
 from chat.store.opening import check_is_current
 from chat.store.schema import channels
 
@@ -172,7 +172,7 @@ def problems(connection: Connection) -> Iterator[str]:
 
 def _wrongly_indexed(connection: Connection) -> Iterator[str]:
     try:
-        wrong = fulltext.wrong_channels(connection)
+        wrong = renewing.wrong_channels(connection)
     except DBAPIError as exc:
         yield f"the full-text index cannot be read ({sqlite.reason_of(exc)}); {_REINDEX}"
         return

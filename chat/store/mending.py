@@ -13,7 +13,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from chat.store import fulltext, sqlite
+from chat.store import fulltext, renewing, sqlite
 
 __all__ = ["MEND_EVERY", "Mending"]
 
@@ -56,7 +56,7 @@ class Mending:
         try:
             connection = self._connect()
             with connection.begin():
-                if not fulltext.forsake(connection):
+                if not renewing.forsake(connection):
                     return False  # the same damage still: to give it up again would change nothing
         except DBAPIError:
             return False
@@ -71,7 +71,7 @@ class Mending:
         try:
             connection = self._connect()
             with connection.begin():
-                is_whole = fulltext.mend(connection)
+                is_whole = renewing.mend(connection)
         except DBAPIError as exc:
             self._failed(exc)
             return

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chat import text
 from chat.errors import StartupError
-from chat.store import fulltext, sqlite
+from chat.store import renewing, sqlite
 from chat.store.locking import FileLock
 from chat.store.schema import REVISION, channels, meta
 
@@ -113,7 +113,7 @@ def bring_up_to_date(writer: Engine, path: Path) -> None:
     with writer.begin() as connection:
         if revision != REVISION:
             _migrate(connection)
-        fulltext.prepare(connection)
+        renewing.prepare(connection)
 
 
 def _create_private(path: Path) -> None:
@@ -136,7 +136,7 @@ def _make_current(
                 _migrate(connection)
             if revision is None:
                 _fill(connection, clock_ms())
-            fulltext.prepare(connection)
+            renewing.prepare(connection)
             found = connection.scalar(select(meta.c.value).where(meta.c.key == SERVER_ID))
         if found is None:
             raise StartupError(f"{path} is damaged: it does not know its server's id")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
-from chat.store import fulltext, sqlite
+from chat.store import renewing, sqlite
 from chat.store.checking import Holdings, holdings
 from chat.store.locking import FileLock
 from chat.store.opening import check_is_current
@@ -26,7 +26,7 @@ def reindex(url: str) -> Holdings:
     writer = sqlite.writer_engine(path)
     try:
         with writer.begin() as connection:
-            fulltext.rebuild(connection)
+            renewing.rebuild(connection)
             held = holdings(connection)
         with writer.connect() as connection:
             sqlite.truncate_wal(connection)  # what was in the former index leaves the disk

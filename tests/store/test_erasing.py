@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from chat.store import fulltext, sqlite
+from chat.store import fulltext, renewing, sqlite
 from chat.store.ops import Append, Operation, User
 from chat.store.reading import Reader
 from tests.serving import eventually
@@ -91,7 +91,7 @@ def test_words_leave_the_index_too(open_store: Callable[[], OpenStore]) -> None:
     erased = [*deleted[::2], *kept[::2]]
     eventually(gone(store, *ends(erased)), "deleted words on the disk", patience=PROMISED)
     assert len(found(store, ends(kept[1::2]))) == 150
-    assert not store.read(lambda reader: fulltext.wrong_channels(reader._connection))
+    assert not store.read(lambda reader: renewing.wrong_channels(reader._connection))
 
 
 @pytest.mark.usefixtures("way")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from chat.store import fulltext, merging
+from chat.store import fulltext, merging, renewing
 from chat.store.purging import Purge
 from chat.store.schema import metadata
 
@@ -76,6 +76,6 @@ def test_an_index_that_cannot_be_opened_is_made_anew(tmp_path: Path) -> None:
     engine.dispose()
     engine = create_engine(url)
     with engine.begin() as connection:
-        fulltext.rebuild(connection)
-        assert not fulltext.wrong_channels(connection)
+        renewing.rebuild(connection)
+        assert not renewing.wrong_channels(connection)
     engine.dispose()

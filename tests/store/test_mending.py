@@ -12,7 +12,7 @@ import pytest
 
 from chat.core.query import parse_query
 from chat.errors import CommandError, ErrorCode
-from chat.store import fulltext, merging, writer
+from chat.store import fulltext, merging, renewing, writer
 from chat.store.ops import Appended, User
 from chat.store.purging import Purge
 from chat.store.reading import Reader
@@ -49,7 +49,7 @@ def alice(store: OpenStore) -> User:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the index be made in several steps."""
-    monkeypatch.setattr(fulltext, "_FILL_BATCH", 3)
+    monkeypatch.setattr(renewing, "_FILL_BATCH", 3)
 
 
 def break_index(store: OpenStore, statement: str) -> None:
@@ -78,7 +78,7 @@ def eventually_found(store: OpenStore, user: User, query: str, seqs: list[int]) 
 
 def wrong(reader: Reader) -> set[int]:
     """Return the channels that are not indexed as they are written."""
-    return fulltext.wrong_channels(reader._connection)
+    return renewing.wrong_channels(reader._connection)
 
 
 def test_what_is_sent_mends_it_and_is_found(
@@ -156,9 +156,9 @@ def test_one_that_is_left_half_made_is_made_on(
     store.store.close()
     engine = writer_engine(store.file)
     with engine.begin() as connection:
-        fulltext.forsake(connection)
+        renewing.forsake(connection)
         for _ in range(3):
-            assert not fulltext.mend(connection)
+            assert not renewing.mend(connection)
     engine.dispose()
     again = open_store()
     eventually_found(again, alice, "word", list(range(11, 1, -1)))
@@ -200,7 +200,7 @@ def test_what_purges_an_index_waits_while_it_is_made_anew(
         purge.step()
         assert purge._is_under_way
         with connection.begin():
-            assert fulltext.forsake(connection)
+            assert renewing.forsake(connection)
         purge.step()
         assert purge.at is not None
         assert purge.at > time.monotonic(), "it has the thread for itself"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chat.core.query import parse_query
 from chat.errors import CommandError, ErrorCode
-from chat.store import fulltext, searching
+from chat.store import fulltext, renewing, searching
 from chat.store.ops import Append, Appended, User
 from chat.store.reading import Reader
 from chat.store.searching import Found, Wanted
@@ -336,7 +336,7 @@ class TestChanges:
 
 
 def everything(reader: Reader) -> Iterable[int]:
-    return fulltext.wrong_channels(reader._connection)
+    return renewing.wrong_channels(reader._connection)
 
 
 def fulltext_is_whole(reader: Reader) -> bool:
@@ -347,12 +347,12 @@ class TestIndexing:
     def test_a_database_without_an_index_gets_one(
         self, store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(fulltext, "_FILL_BATCH", 7)
+        monkeypatch.setattr(renewing, "_FILL_BATCH", 7)
         seqs = [store.send(alice, f"word number{at}") for at in range(30)]
         store.append(delete(alice, seqs[3]))
         store.append(edit(alice, seqs[4], "other"))
         with store.store._database.writer.begin() as connection:
-            fulltext.rebuild(connection)
+            renewing.rebuild(connection)
         assert in_all(store, alice, "word", limit=99) == [*seqs[:4:-1], *seqs[2::-1]]
         assert in_all(store, alice, "other") == [seqs[4]]
         assert not store.read(everything)
