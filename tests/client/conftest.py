@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chat.client.account import Account
 from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from tests.client.fake_server import FakeServer
@@ -45,6 +46,20 @@ def start_fake() -> Iterator[Callable[..., FakeServer]]:
 def fake(start_fake: Callable[..., FakeServer]) -> FakeServer:
     """Return a running fake server."""
     return start_fake()
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    """Open the account of `me`, with no connection and nothing known."""
+    account = Account(
+        tmp_path / "a.db",
+        "me",
+        changed=lambda: None,
+        trouble=lambda _: None,
+        damaged=lambda: None,
+    )
+    yield account
+    account.close()
 
 
 @pytest.fixture

@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from chat.client.account import Account
 from chat.client.coverage import Coverage
 from chat.client.inbox import unread_of
 from chat.client.state import Message
-
-
-@pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
-    account = Account(
-        tmp_path / "a.db",
-        "me",
-        changed=lambda: None,
-        trouble=lambda _: None,
-        damaged=lambda: None,
-    )
-    yield account
-    account.close()
 
 
 def add(account: Account, name: str, read: int, *lines: Message, unread: int = 0) -> None:

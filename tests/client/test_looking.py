@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from chat.client import looking
@@ -78,19 +75,6 @@ def test_what_was_deleted_or_is_no_message_is_not_found() -> None:
     looked = Looking(Search(author="bob"))
     assert looked.hit(Message("#tea", 1, None, "bob", 1, erased=True)) is None
     assert looked.hit(Message("#tea", 1, None, "bob", 1, kind="join")) is None
-
-
-@pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
-    account = Account(
-        tmp_path / "a.db",
-        "me",
-        changed=lambda: None,
-        trouble=lambda _: None,
-        damaged=lambda: None,
-    )
-    yield account
-    account.close()
 
 
 def add(account: Account, name: str, spans: list[tuple[int, int]], *lines: Message) -> None:

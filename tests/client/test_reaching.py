@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from chat.client.account import Account
@@ -12,19 +9,6 @@ from chat.client.coverage import Coverage
 from chat.client.followed import Followed
 from chat.client.reaching import ABOVE, lines_down_to
 from chat.client.state import Message
-
-
-@pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
-    account = Account(
-        tmp_path / "a.db",
-        "me",
-        changed=lambda: None,
-        trouble=lambda _: None,
-        damaged=lambda: None,
-    )
-    yield account
-    account.close()
 
 
 @pytest.fixture

@@ -154,15 +154,8 @@ def test_another_thread_takes_its_place(server: ChatServer, open_client: Open) -
     assert [line.text for line in alice.thread.lines] == ["two", "seen"]
 
 
-def test_a_line_that_stands_alone_in_a_gap_is_not_told_of_its_channel(tmp_path: Path) -> None:
+def test_a_line_that_stands_alone_in_a_gap_is_not_told_of_its_channel(account: Account) -> None:
     told: list[Update] = []
-    account = Account(
-        tmp_path / "a.db",
-        "me",
-        changed=lambda: None,
-        trouble=lambda _: None,
-        damaged=lambda: None,
-    )
     channel = account.followed("#a")
     channel.view.coverage, channel.view.position = Coverage([(1, 10), (20, 30)]), 30
     root, reply = Message("#a", 14, None, "bob", 0), Message("#a", 15, None, "bob", 0, thread=14)
@@ -175,7 +168,6 @@ def test_a_line_that_stands_alone_in_a_gap_is_not_told_of_its_channel(tmp_path: 
     edited = replace(reply, text="edited", rev=40)
     screens.lines(channel, [edited, replace(channel.view.changed[25], text="edited", rev=41)])
     screens.tell()
-    account.close()
     (timeline,) = [each for each in told if isinstance(each, TimelineChanged)]
     (thread,) = [each for each in told if isinstance(each, ThreadChanged)]
     assert [line.seq for line in timeline.upserts] == [25]

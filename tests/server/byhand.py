@@ -7,13 +7,24 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
-from tests.serving import PATIENCE, ChatServer
+from tests.serving import PATIENCE, ChatServer, eventually
 
-__all__ = ["BINARY", "CLOSE", "CONTINUE", "PING", "TEXT", "ByHand", "frame", "request"]
+__all__ = ["BINARY", "CLOSE", "CONTINUE", "PING", "TEXT", "ByHand", "frame", "request", "unharmed"]
 
 CONTINUE, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
+
+
+@contextmanager
+def unharmed(data: Path, *flags: str) -> Iterator[ChatServer]:
+    """Run a server that at the end must have let go of everything, and made no mistake."""
+    with ChatServer(data, *flags) as server:
+        idle = server.burden()
+        yield server
+        eventually(lambda: server.burden() == idle, "the server lets go of everything")
+        assert "Traceback" not in server.text, server.text
 
 
 def request(path: str = "/", *headers: str) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.byhand import BINARY, CLOSE, PING, TEXT, frame, request
+from tests.server.byhand import BINARY, CLOSE, PING, TEXT, frame, request, unharmed
 from tests.serving import PATIENCE, ChatServer, eventually
 
 NORMAL, PROTOCOL_ERROR = 1000, 1002
@@ -32,11 +32,8 @@ NOT_UNDERSTOOD: dict[str, bytes] = {
 @pytest.fixture(scope="module")
 def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
     """Return a server for all tests of this module, which leave it as it was."""
-    with ChatServer(tmp_path_factory.mktemp("lively") / "data", *FLAGS) as server:
-        idle = server.burden()
+    with unharmed(tmp_path_factory.mktemp("lively") / "data", *FLAGS) as server:
         yield server
-        eventually(lambda: server.burden() == idle, "the server lets go of everything")
-        assert "Traceback" not in server.text, server.text
 
 
 def answer(server: ChatServer, data: bytes) -> bytes:
