@@ -92,9 +92,6 @@ _DIRECTORY = Prepared(
     .limit(_count)
 )
 _USER = Prepared(select(users.c.id, users.c.name).where(users.c.fold == bindparam("fold")))
-_MEMBER_IDS = Prepared(
-    select(members.c.user_id).where(members.c.channel_id == bindparam("channel"))
-)
 
 
 class Reader:
@@ -249,10 +246,6 @@ class Reader:
         if wanted.author is not None and author is None:
             return Found((), None)
         return search(self._connection, rooms, author.id if author else None, wanted)
-
-    def member_ids(self, channel_id: int) -> tuple[int, ...]:
-        """Return the ids of all members."""
-        return tuple(_MEMBER_IDS.column(self._connection, channel=channel_id))
 
     def directory(
         self, *, cursor: str | None, limit: int

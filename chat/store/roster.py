@@ -87,7 +87,10 @@ class Roster:
         """Start a transaction: read in few statements what its operations will ask for."""
         self.connection = connection
         self._hashes.clear()
-        caches: tuple[Sized, ...] = (self._channels, self._roles, self._named, self._people)
+        caches: tuple[Sized, ...] = (
+            *(self._channels, self._roles, self._named),
+            *(self._people, self._counts),
+        )
         if max(map(len, caches)) > CACHED_MAX:
             self.forget()
         names = [operation.name for operation in operations if isinstance(operation, SignIn)]

@@ -129,7 +129,10 @@ class TestLeaving:
         assert (event.kind, event.author, event.seq) == ("leave", "alice", left.channel.head)
         assert store.refused(LeaveChannel(alice, "#general")) is ErrorCode.NOT_A_MEMBER
         assert store.read(lambda reader: reader.memberships(alice)) == ()
-        assert store.read(lambda reader: reader.member_ids(left.channel.id)) == (bob.id,)
+        rows, _, total = store.read(
+            lambda reader: reader.members(bob, "#general", cursor=None, limit=9)
+        )
+        assert ([row.name for row in rows], total) == ([bob.name], 1)
 
     def test_who_comes_back_has_nothing_unread(
         self, store: OpenStore, alice: User, bob: User
