@@ -22,6 +22,7 @@ __all__ = [
     "ECHO",
     "GENERAL",
     "NAME_MAX",
+    "UNSPACED",
     "TooLong",
     "channel_names",
     "check_channel",
@@ -79,6 +80,14 @@ _PICTURE = (
 _ONE_PICTURE = f"[{_PICTURE}](?:\ufe0f|[{_SKIN}])?"
 _JOINED = re.compile(f"({_ONE_PICTURE}(?:\u200d{_ONE_PICTURE}){{0,4}})|\u200d|[{_SKIN}]")
 _NEEDS_JOINING = re.compile(f"[\u200d{_SKIN}]")
+
+
+UNSPACED = (
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # 々〆〇, kana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
+    "\uac00-\ud7a3"  # Korean syllables: endings are written together with their words
+)
+"""Characters of writing without spaces, each a word; for a class of a regular expression."""
 
 
 class TooLong(ValueError):

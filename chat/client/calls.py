@@ -15,8 +15,7 @@ from unicodedata import normalize
 
 from chat.client.preferences import Preference
 from chat.client.state import Called
-from chat.client.words import UNSPACED
-from chat.text import channel_names, fold, is_direct, printable_line
+from chat.text import UNSPACED, channel_names, fold, is_direct, printable_line
 
 if TYPE_CHECKING:
     from chat.protocol.items import Event, Item

@@ -12,14 +12,10 @@ from functools import lru_cache
 from json import dumps
 from unicodedata import normalize
 
-__all__ = ["UNSPACED", "pattern_of", "plain", "raw_of", "words_in"]
+from chat.text import UNSPACED
 
-UNSPACED = (
-    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-    "\uac00-\ud7a3"
-)
-"""Characters that are a word each, for a class of a regular expression."""
+__all__ = ["pattern_of", "plain", "raw_of", "words_in"]
+
 _ACCENTS = "\u0300-\u036f"
 _WORD = re.compile(r"[^\W_]+")
 _SPACED = rf"[^\W_{UNSPACED}]"

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 
+from chat.text import UNSPACED
+
 __all__ = ["BORDER", "apart", "is_unspaced"]
 
 BORDER = "\x02"
 """What parts words and is in no text."""
 
-_UNSPACED = re.compile(
-    "["
-    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # 々〆〇, kana
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
-    "\uac00-\ud7a3"  # Korean syllables: endings are written together with their words
-    "]"
-)
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 def apart(text: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chat.client.state import Message
 from chat.client.stored import line_json
-from chat.client.words import UNSPACED, pattern_of, plain, raw_of, words_in
+from chat.client.words import pattern_of, plain, raw_of, words_in
 from chat.core.words import apart, is_unspaced
 from chat.store.fulltext import TOKENIZER
 
@@ -65,12 +65,6 @@ def test_letters_that_only_look_alike_are_not_the_same(word: str, text: str) -> 
 def test_no_other_character_is_one_that_is_a_word_by_itself() -> None:
     others = (chr(code) for code in range(sys.maxunicode + 1) if not is_unspaced(chr(code)))
     assert not [char for char in others if is_unspaced(plain(char))]
-
-
-def test_characters_that_are_words_are_those_of_the_server() -> None:
-    mine = re.compile(f"[{UNSPACED}]")
-    every = map(chr, range(sys.maxunicode + 1))
-    assert not [char for char in every if bool(mine.match(char)) is not is_unspaced(char)]
 
 
 @given(words=st.lists(WORDS | st.text("本語한", min_size=2, max_size=3), max_size=3), text=TEXTS)
