@@ -194,16 +194,17 @@ class LogView:
 
     # The read marker
 
-    def apply_counts(self, read: int, unread: int, mentions: int, head: int = 0) -> None:
+    def apply_counts(self, read: int, unread: int, mentions: int, head: int) -> None:
         """Take a marker as the server knows it, and the counts above it, as of `head`.
 
-        One that is behind one's own says nothing: the server will hear of ours.
+        One that is behind one's own says nothing: the server will hear of ours. Counts of a log
+        that is known further here are doubtful: they lack what has come since.
         """
         if read < self.read:
             return
         self.read, self.unread, self.mentions = read, unread, mentions
-        self.is_doubtful = False
-        self._counted = max(self._counted, head, self.head)
+        self.is_doubtful = head < self.position
+        self._counted = max(head, self.position)
 
     def apply_mark(self, read: int, unread: int, mentions: int) -> None:
         """Take one's own marker, and what was counted above it here."""

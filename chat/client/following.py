@@ -167,7 +167,9 @@ class Following:
                 self._repair_if_needed(channel)
             case Read():
                 channel.marked = max(channel.marked, frame.seq)
-                channel.view.apply_counts(frame.seq, frame.unread, frame.mentions)
+                head = frame.head or channel.view.head
+                channel.view.apply_counts(frame.seq, frame.unread, frame.mentions, head)
+                self._account.count_again(channel)
                 self._account.touch(channel)
                 self._screens.channel_list()
             case Preferences():

@@ -272,7 +272,10 @@ class TypingFrame(_Frame):
 
 
 class Read(_Frame):
-    """One's own read marker, moved by any of one's devices; `version` is its seq."""
+    """One's own read marker, moved by any of one's devices; `version` is its seq.
+
+    The counts are as of `head`: events above it may be under way, or have come before this.
+    """
 
     type: Literal["read"] = "read"
     channel: Channel
@@ -280,6 +283,7 @@ class Read(_Frame):
     seq: Position
     unread: int
     mentions: int
+    head: Position = 0
 
 
 class Preferences(_Frame):

@@ -250,7 +250,14 @@ class FakeServer:
         log = self.logs[command.channel]
         seq = log.read[name] = max(log.read.get(name, 0), command.seq)
         unread, mentions = log.counts(name, seq)
-        frame = Read(channel=log.channel, version=seq, seq=seq, unread=unread, mentions=mentions)
+        frame = Read(
+            channel=log.channel,
+            version=seq,
+            seq=seq,
+            unread=unread,
+            mentions=mentions,
+            head=log.head,
+        )
         self._write(socket, encode(frame))
 
     def _hello(self, socket: ServerConnection, hello: Hello) -> ServerFrame:

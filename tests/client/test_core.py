@@ -14,7 +14,7 @@ from chat.client.places import Places
 from chat.client.state import Delivery, Link, TimelineChanged, Update
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Command, History, Join, Mark, Send, Typing
-from chat.protocol.frames import Bye, ErrorFrame, Heads, PresenceFrame, TypingFrame
+from chat.protocol.frames import Bye, ErrorFrame, Heads, PresenceFrame, Read, TypingFrame
 from chat.protocol.values import Limits, Wire
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
@@ -383,6 +383,19 @@ def test_unread_counts_grow_and_the_marker_clears_them(open_client: Open, fake: 
     screen.core.mark("#general", 3)
     screen.wait(lambda: fake.logs["#general"].read.get("alice") == 3)
     assert screen.channels["#general"].unread == 0
+
+
+def test_counts_that_were_overtaken_by_a_message_do_not_swallow_it(
+    open_client: Open, fake: FakeServer
+) -> None:
+    screen = opened(open_client, fake)
+    fake.say("bob", "one")
+    fake.say("bob", "two")
+    screen.wait(lambda: screen.channels["#general"].unread == 2)
+    before_two = Read(channel="#general", version=1, seq=1, unread=0, mentions=0, head=1)
+    fake.tell(before_two)
+    screen.wait(lambda: screen.channels["#general"].read == 1)
+    assert screen.channels["#general"].unread == 1
 
 
 @pytest.mark.feature("reading.sync")

@@ -255,8 +255,26 @@ def test_a_marker_behind_ones_own_changes_nothing() -> None:
     log = log_of("one", "two")
     follower = follower_at(log)
     follower.view.apply_mark(2, 0, 0)
-    follower.view.apply_counts(1, 1, 0)
+    follower.view.apply_counts(1, 1, 0, 2)
     assert (follower.view.read, follower.view.unread) == (2, 0)
+
+
+def test_counts_told_before_the_events_they_hold_count_these_once() -> None:
+    log = log_of("one", "two")
+    follower = follower_at(log)
+    follower.view.apply_counts(2, 1, 0, head=3)
+    follower.view.apply_event(log.append("bob", text="three"))
+    follower.view.apply_event(log.append("bob", text="four"))
+    assert (follower.view.unread, follower.view.is_doubtful) == (2, False)
+
+
+def test_counts_told_after_what_they_lack_are_in_doubt() -> None:
+    log = log_of("one", "two")
+    follower = follower_at(log)
+    follower.view.apply_event(log.append("bob", text="three"))
+    follower.view.apply_counts(2, 0, 0, head=2)
+    assert follower.view.is_doubtful
+    assert follower.view.is_countable
 
 
 def test_what_came_while_the_own_marker_was_ahead_is_counted() -> None:

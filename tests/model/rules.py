@@ -253,6 +253,7 @@ def _mark(chat: Chat, number: int, mark: commands.Mark) -> None:
             seq=mark.seq,
             unread=counts["unread"],
             mentions=counts["mentions"],
+            head=log.head,
         )
         for device in chat.sessions_of(user):
             chat.told[device].append(read)

@@ -233,7 +233,7 @@ class Device:
             for entry in change.entries:
                 view.apply(entry)
         elif isinstance(frame, Read):
-            view.view.apply_counts(frame.seq, frame.unread, frame.mentions)
+            view.view.apply_counts(frame.seq, frame.unread, frame.mentions, frame.head)
             self._counted(frame)
         elif isinstance(frame, Preferences):
             view.preference = Preference.told_in(frame)

@@ -186,8 +186,10 @@ class Voice:
         self._aside = self._lines.text
 
     def come_forward(self) -> None:
-        """Show this conversation from now on."""
+        """Show this conversation from now on; say so, where no channel is there to be named."""
         self._aside = None
+        if not self._desk.current and (server := self._seats.title_beside(self._seat)):
+            self._say([f"You are on {printable_line(server)}, in no channel yet."])
 
     def choose(self, seq: int) -> bool:
         """Say a message, if it was said before."""

@@ -88,6 +88,7 @@ def _tell_devices(session: Session, name: str, marked: Marked) -> None:
         seq=marked.read,
         unread=marked.unread,
         mentions=marked.mentions,
+        head=marked.channel.head,
     )
     for device in session.devices(name):
         device.send(frame)

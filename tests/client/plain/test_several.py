@@ -26,8 +26,10 @@ async def test_lines_of_the_server_behind_bear_its_name(
     try:
         hears("You are in #general on Tea.")
         hears(f"127.0.0.1:{work.port}: Connected to Work as me.")
-        # `/who` is answered after it follows the channel; who joins before is no news.
-        terminal.send(b"/server work\n/who\n/server tea\n")
+        # Who joins before it follows the channel is no news; then `/who` knows who is there.
+        terminal.send(b"/server work\n")
+        hears("You are in #general on Work.")
+        terminal.send(b"/who\n/server tea\n")
         terminal.wait(lambda: b"me, online" in terminal.output, "it follows the channel")
         again = b"\nYou are in #general on Tea."
         terminal.wait(lambda: terminal.output.count(again) == 2, "it is back")
