@@ -208,6 +208,7 @@ class ChatApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         """Let keys and pastes in one after the other."""
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            self._pace.give_way(monotonic())
             await self._in_turn.take(event)
         else:
             await super().on_event(event)
