@@ -79,6 +79,8 @@ class _Room:
     due: float = 0.0
     """When the next message leaves, in an open loop."""
     departures: deque[float] = field(default_factory=deque)
+    frame: bytes = b""
+    """What is said, where all messages are alike."""
 
 
 def quantile(values: list[float], part: float) -> float:
@@ -104,6 +106,7 @@ class Generator:
         self._dialect = dialect
         self._load = load
         self._message = dialect.message.encode()
+        self._is_numbered = b"{n}" in self._message
         self._rooms = [_Room(number) for number in range(load.rooms)]
         self._sockets: list[socket.socket] = []
         self._room_of: dict[int, _Room] = {}
@@ -252,14 +255,26 @@ class Generator:
                 self._say(room, room.due)  # it counts from when it was due
                 room.due += 1 / self._load.pace
             return
-        while room.sent - done < self._load.window * self._load.talkers:
-            self._say(room, now)
+        if due := self._load.window * self._load.talkers - (room.sent - done):
+            self._say(room, now, due)
 
-    def _say(self, room: _Room, departure: float) -> None:
-        talker = room.members[room.sent % self._load.talkers]
-        room.sent += 1
-        room.departures.append(departure)
-        talker.sendall(self._dialect.frame(self._message, room=room.number, n=room.sent))
+    def _say(self, room: _Room, departure: float, count: int = 1) -> None:
+        """Send the next messages of a room; those of one talker leave in one write."""
+        leaving: dict[socket.socket, list[bytes]] = {}
+        for _ in range(count):
+            talker = room.members[room.sent % self._load.talkers]
+            room.sent += 1
+            room.departures.append(departure)
+            leaving.setdefault(talker, []).append(self._frame(room))
+        for talker, frames in leaving.items():
+            talker.sendall(b"".join(frames))
+
+    def _frame(self, room: _Room) -> bytes:
+        if self._is_numbered:
+            return self._dialect.frame(self._message, room=room.number, n=room.sent)
+        if not room.frame:
+            room.frame = self._dialect.frame(self._message, room=room.number)
+        return room.frame
 
     def _settle(self, buffer: bytearray) -> int:
         expected = sum(room.sent for room in self._rooms) * self._copies
