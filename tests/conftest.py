@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,12 @@ from tests.serving import ChatServer
 # A busy machine is slow now and then; `timeout` in pyproject.toml finds what really hangs.
 settings.register_profile("chat", deadline=None, print_blob=True)
 settings.load_profile("chat")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Run two tests for each core: most wait more than they compute, for disks and processes."""
+    return 2 * (yield)
 
 
 @pytest.fixture
