@@ -14,11 +14,12 @@ import sys
 import sysconfig
 import termios
 import time
+import tty
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["RawTerminal", "plain"]
+__all__ = ["PATIENCE", "RawTerminal", "plain"]
 
 PATIENCE = 20.0
 
@@ -61,11 +62,19 @@ def plain(output: bytes) -> str:
 
 
 class RawTerminal:
-    """A program on a pseudo-terminal of its own, the leader of a session as in a window."""
+    """A program on a pseudo-terminal of its own, the leader of a session as in a window.
 
-    def __init__(self, home: Path, *command: str, columns: int = 80, rows: int = 24) -> None:
+    `typed` waits there before the program does.
+    """
+
+    def __init__(
+        self, home: Path, *command: str, columns: int = 80, rows: int = 24, typed: bytes = b""
+    ) -> None:
         self._master, slave = pty.openpty()
         self._set_size(columns, rows)
+        if typed:
+            tty.setraw(slave)  # else the kernel would take some keys for itself
+            os.write(self._master, typed)
         places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
         inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         script = Path(sysconfig.get_path("scripts")) / command[0]

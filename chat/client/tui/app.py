@@ -14,9 +14,11 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.geometry import Offset
 from textual.message import Message
+from textual.messages import ExitApp
 from textual.notifications import SeverityLevel
 from textual.reactive import Reactive
 from textual.theme import Theme
+from textual.widget import AwaitMount
 
 from chat.client.config import ClientSettings
 from chat.client.core import Core
@@ -169,9 +171,15 @@ class ChatApp(App[None]):
         self.set_interval(FORGET_EVERY, forget_styles)
         self.call_after_refresh(self.cores.start)
 
-    def on_exit_app(self) -> None:
-        """Keep what is typed, whoever ends the program: a person, a signal, a closed terminal."""
-        if isinstance(main := self.screen_stack[0] if self.screen_stack else None, MainScreen):
+    async def on_exit_app(self) -> None:
+        """Keep what is typed, whoever ends the program: a person, a signal, a closed terminal.
+
+        A screen that is coming up does so first: it counts on its widgets.
+        """
+        if not (screens := self.screen_stack):
+            return
+        await AwaitMount(self.screen, screens)
+        if isinstance(main := screens[0], MainScreen):
             main.seats.close()
 
     def notify(
@@ -247,6 +255,10 @@ class ChatApp(App[None]):
             self._is_bare = False
             self._end_batch()
             end()
+
+    async def action_quit(self) -> None:
+        """Leave the program, as a signal does; after Textual's `exit` no screen comes up whole."""
+        self.post_message(ExitApp())
 
     def action_help_quit(self) -> None:
         """Tell a person who pressed Ctrl+C how to leave."""

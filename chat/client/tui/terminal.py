@@ -1,8 +1,8 @@
 """The terminal on Unix: Textual's driver around this program's own parser, and the window's title.
 
 Besides the repairs of `keyboard`, a byte that is not UTF-8 becomes a replacement character instead
-of a traceback, a terminal that goes away ends the program, and so do SIGTERM and SIGHUP, tidily.
-After SIGCONT the terminal is taken anew, but not a second time beside the first.
+of a traceback, a terminal that goes away ends the program, and so do SIGTERM, SIGHUP and SIGINT,
+tidily. After SIGCONT the terminal is taken anew, but not a second time beside the first.
 """
 
 from __future__ import annotations
@@ -70,13 +70,14 @@ class Terminal(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take over the terminal; its window's title is put back at the end."""
-        super().start_application_mode()  # type: ignore[no-untyped-call]  # it takes nothing
         self._is_taken = True
-        self.write(_PUSH_TITLE)
-        loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()  # before: what is taken over is given back, come what may
         for how in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(how, self.process_message, ExitApp())
         loop.add_signal_handler(signal.SIGCONT, self._go_on)
+        signal.signal(signal.SIGINT, self._interrupt)
+        super().start_application_mode()  # type: ignore[no-untyped-call]  # it takes nothing
+        self.write(_PUSH_TITLE)
 
     def stop_application_mode(self) -> None:
         """Give the terminal back as it was."""
@@ -109,6 +110,11 @@ class Terminal(LinuxDriver):
         if self._is_taken:
             self.suspend_application_mode()
         self.resume_application_mode()
+
+    def _interrupt(self, *_: object) -> None:
+        """End the program, unless an editor has the terminal: then Ctrl+C was for that."""
+        if self._is_taken:
+            self.process_message(ExitApp())
 
     def set_title(self, title: str) -> None:
         """Set the window's title."""

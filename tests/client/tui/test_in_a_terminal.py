@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving import eventually, free_port
-from tests.terminal.raw import RawTerminal
+from tests.terminal.raw import PATIENCE, RawTerminal
 from tests.terminal.tmux import Terminal
 
 
@@ -116,6 +116,35 @@ def test_sigterm_leaves_the_terminal_as_it_was(raw: RawTerminal) -> None:
     raw.wait(lambda: b"\x1b[?1049l" in raw.output, "the alternate screen is left")
     assert b"\x1b[22;2t" in raw.output  # the window's title was kept
     assert b"\x1b[23;2t" in raw.output  # and put back
+
+
+def test_who_leaves_before_the_screen_has_come_up_leaves_in_peace(tmp_path: Path) -> None:
+    url = f"ws://127.0.0.1:{free_port()}"
+    terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", url, typed=b"\x11")
+    try:
+        terminal.wait(lambda: terminal.process.poll() is not None, "it ends")
+        assert terminal.process.returncode == 0, terminal.output
+    finally:
+        terminal.close()
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "closed", "another size, then SIGHUP"])
+def test_what_ends_it_in_its_first_moment_ends_it_tidily(tmp_path: Path, how: str) -> None:
+    url = f"ws://127.0.0.1:{free_port()}"
+    terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", url)
+    try:
+        terminal.wait(lambda: b"\x1b[?1049h" in terminal.output, "the terminal is taken")
+        if how == "closed":
+            terminal.hang_up()
+            terminal.process.wait(PATIENCE)
+        else:
+            if "size" in how:
+                terminal.resize(40, 5)
+            terminal.process.send_signal(signal.Signals[how.rpartition(" ")[2]])
+            terminal.wait(lambda: terminal.process.poll() is not None, "it ends")
+        assert terminal.process.returncode == 0, terminal.output
+    finally:
+        terminal.close()
 
 
 def test_the_window_has_a_title(raw: RawTerminal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from chat.client.state import (
@@ -356,3 +356,11 @@ def _first(char: str, desktop: Desktop) -> tuple[int, int]:
     rows = desktop.screen().splitlines()
     y = next(y for y, row in enumerate(rows) if char in row)
     return cell_len(rows[y][: rows[y].index(char)]), y
+
+
+async def test_a_size_that_is_told_late_is_not_taken(desktop: Desktop) -> None:
+    size = desktop.main.size
+    desktop.main.post_message(events.Resize(Size(40, 5), Size(40, 5)))
+    await desktop.pilot.pause()
+    assert desktop.main.size == size
+    assert desktop.main.query_one("#body").size.width == size.width

@@ -119,6 +119,8 @@ def test_the_editor_has_the_terminal_and_the_screens_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('what was that?'))\n"
         "file = Path(sys.argv[-1])\n"
         "print('the editor is here')\n"
         "line = input()\n"
@@ -132,6 +134,8 @@ def test_the_editor_has_the_terminal_and_the_screens_come_back(
         terminal.wait_for("dear")
         terminal.keys("M-e")
         terminal.wait_for("the editor is here")
+        terminal.keys("C-c")  # it goes to all who share the terminal
+        terminal.wait_for("what was that?")
         terminal.type("reader")
         terminal.keys("Enter")
         terminal.wait_for("dear reader")

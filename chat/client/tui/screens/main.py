@@ -13,6 +13,7 @@ from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.geometry import Size
 from textual.screen import Screen
 
 from chat.client.config import ClientSettings
@@ -121,6 +122,14 @@ class MainScreen(Screen[None]):
         if self._is_styled:
             super().update_node_styles(animate)
         self._is_styled = True
+
+    def _screen_resized(self, size: Size) -> None:
+        """Lay out for the size that the terminal has now, not for one that is told late.
+
+        Each layout tells its size to the screen: while nothing is painted (at the start, at the
+        end), two sizes would call each other back for ever.
+        """
+        super()._screen_resized(self.app.size)
 
     def take_in(self) -> None:
         """Show what the cores told."""

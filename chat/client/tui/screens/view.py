@@ -227,7 +227,7 @@ class ScreenView:
 
     def quit(self) -> None:
         """End the program."""
-        self._screen.app.exit()
+        self._screen.call_later(self._screen.app.run_action, "quit")
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something, briefly."""
