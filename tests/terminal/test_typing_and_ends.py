@@ -49,7 +49,14 @@ KITTY = (b"\x1b[13;2u", b"\x1b[13;3u", b"\x1b[106;5u")
 ENTERS = (*LEGACY, *OTHER_KEYS, *KITTY)
 
 
+@pytest.fixture
+def _escapes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the rest of a cut sequence come as late as a busy machine has it."""
+    monkeypatch.setenv("ESCDELAY", "20000")  # in milliseconds
+
+
 @pytest.mark.feature("writing.keys")
+@pytest.mark.usefixtures("_escapes_wait")
 def test_every_other_enter_is_a_line_wherever_it_is_cut(
     terminal: RawTerminal, server: FakeServer
 ) -> None:
