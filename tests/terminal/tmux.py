@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import shutil
 import struct
 import subprocess
@@ -13,28 +14,15 @@ import termios
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from tests.serving import eventually
+from tests.serving import PATIENCE, eventually
 
 __all__ = ["Terminal"]
-
-
-def _gone(pid: int) -> Callable[[], bool]:
-    """Return what finds out whether a process has ended."""
-
-    def gone() -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    return gone
 
 
 class Terminal:
@@ -64,9 +52,10 @@ class Terminal:
 
     def __exit__(self, *exc: object) -> None:
         panes = self._tmux("list-panes", "-a", "-F", "#{pane_pid}", check=False).split()
-        self._tmux("kill-server", check=False)
-        for pid in panes:
-            eventually(_gone(int(pid)), "its program ends with its terminal")
+        with ExitStack() as stack:
+            programs = [stack.enter_context(_watched(int(pid))) for pid in panes]
+            self._tmux("kill-server", check=False)
+            assert all(has_ended() for has_ended in programs), "its program ends with its terminal"
 
     def run(self, *command: str) -> None:
         """Start `command` in a new window; the first word is looked up among our scripts."""
@@ -176,6 +165,20 @@ class Terminal:
         if check and done.returncode != 0:
             raise AssertionError(f"tmux {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[Callable[[], bool]]:
+    """Return what waits for the end of a process; who takes note of it, and when, is not ours."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield lambda: True
+        return
+    try:
+        yield lambda: bool(select.select([process], [], [], PATIENCE)[0])
+    finally:
+        os.close(process)
 
 
 def _read_to_the_end(terminal: int) -> None:
