@@ -32,12 +32,12 @@ def traced(
     server: ChatServer, trace: Path, command: str, file: Path, *, kill_at: Moment | None = None
 ) -> None:
     """Run `chat-server COMMAND FILE` to its end, or until it is killed as that call begins."""
-    inject: tuple[str, ...] = ()
+    how: tuple[str, ...] = ("--seccomp-bpf",)  # stops at no other call, but sends no signals
     if kill_at is not None:
-        inject = ("-e", f"inject={kill_at[0]}:signal=SIGKILL:when={kill_at[1]}")
+        how = ("-e", f"inject={kill_at[0]}:signal=SIGKILL:when={kill_at[1]}")
     done = subprocess.run(
         [
-            *("strace", "-f", "-o", str(trace), "-e", f"trace={CALLS}", *inject),
+            *("strace", "-f", "-o", str(trace), "-e", f"trace={CALLS}", *how),
             *server.command(command, str(file), "--data", str(server.data)),
         ],
         capture_output=True,

@@ -30,8 +30,8 @@ class TracedServer(ChatServer):
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of strace, which leaves the process to the server (`-D`)."""
-        trace = ("strace", "-D", "-f", "-yy", "-s", "100000", "-e", f"trace={CALLS}")
-        return [*trace, "-o", str(self.trace), *super().command(*arguments)]
+        how = ("strace", "-D", "-f", "--seccomp-bpf", "-yy", "-s", "100000")
+        return [*how, "-e", f"trace={CALLS}", "-o", str(self.trace), *super().command(*arguments)]
 
     @property
     def trace(self) -> Path:
