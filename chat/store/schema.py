@@ -161,7 +161,6 @@ Index(
     events.c.channel_id,
     events.c.target,
     sqlite_where=_has_target,
-    postgresql_where=_has_target,
 )
 # Nor do messages that answer nothing pay for this one.
 _has_thread = events.c.thread.is_not(None)
@@ -171,7 +170,6 @@ Index(
     events.c.thread,
     events.c.seq,
     sqlite_where=_has_thread,
-    postgresql_where=_has_thread,
 )
 
 mentions = Table(

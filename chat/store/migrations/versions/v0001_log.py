@@ -104,7 +104,6 @@ def _create_events() -> None:
         "events",
         ["channel_id", "target"],
         sqlite_where=sa.text("target IS NOT NULL"),
-        postgresql_where=sa.text("target IS NOT NULL"),
     )
 
 

@@ -29,5 +29,4 @@ def upgrade() -> None:
         "events",
         ["channel_id", "thread", "seq"],
         sqlite_where=sa.text("thread IS NOT NULL"),
-        postgresql_where=sa.text("thread IS NOT NULL"),
     )
