@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -47,6 +48,21 @@ async def converse(server: ChatServer, name: str = "alice", more: int = 0) -> No
         for emoji, remove in (("👍", False), ("☕", False), ("👍", True)):
             await peer.call(React(channel="#tea", seq=4, emoji=emoji, remove=remove))
         await peer.call(Mark(channel="#tea", seq=4))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the data of a server that some of every kind was written on."""
+    with ChatServer(tmp_path_factory.mktemp("written") / "data") as server:
+        asyncio.run(converse(server))
+        server.stop()
+    return server.data
+
+
+@pytest.fixture
+def stopped(written: Path, tmp_path: Path) -> ChatServer:
+    """Return a server that does not run, with a copy of these data."""
+    return ChatServer(shutil.copytree(written, tmp_path / "data"))
 
 
 @pytest.mark.promise(
@@ -132,15 +148,13 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-async def test_check_finds_what_is_wrong(server: ChatServer, damage: str) -> None:
-    await converse(server)
-    server.stop()
+def test_check_finds_what_is_wrong(stopped: ChatServer, damage: str) -> None:
     statement, told = DAMAGES[damage]
-    with closing(sqlite3.connect(server.data / "chat.db")) as db:
+    with closing(sqlite3.connect(stopped.data / "chat.db")) as db:
         changed = db.execute(statement).rowcount
         db.commit()
     assert changed, "nothing was damaged"
-    found = administer(server, "check")
+    found = administer(stopped, "check")
     assert found.returncode == 1, found.stderr
     assert told in found.stdout
 
@@ -177,15 +191,11 @@ async def test_the_index_survives_a_kill(server: ChatServer) -> None:
     assert administer(server, "check").returncode == 0
 
 
-async def test_a_backup_of_a_damaged_database_is_refused(
-    server: ChatServer, tmp_path: Path
-) -> None:
-    await converse(server)
-    server.stop()
-    with closing(sqlite3.connect(server.data / "chat.db")) as db:
+def test_a_backup_of_a_damaged_database_is_refused(stopped: ChatServer, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(stopped.data / "chat.db")) as db:
         db.execute("UPDATE channels SET head = head + 1")
         db.commit()
-    made = administer(server, "backup", str(tmp_path / "copy.db"))
+    made = administer(stopped, "backup", str(tmp_path / "copy.db"))
     assert made.returncode == 2
     assert "damaged" in made.stderr
     assert [path.name for path in tmp_path.glob("*copy*")] == []
