@@ -187,6 +187,14 @@ class ChatServer:
         self.kill() if kill else self.stop()
         return self.start()
 
+    def small_socket(self) -> socket.socket:
+        """Connect with so little room that who does not read is noticed soon."""
+        small = socket.socket()
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        small.connect(("127.0.0.1", self.port))
+        small.setblocking(False)
+        return small
+
     def get(self, path: str) -> tuple[int, str]:
         """Ask for a page over plain HTTP; return status and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
@@ -400,10 +408,23 @@ class Peer:
             self._arrived.notify_all()
 
     async def _take(self, fits: Callable[[ServerFrame], bool], what: str) -> ServerFrame:
-        def position() -> int | None:
-            return next((i for i, frame in enumerate(self.frames) if fits(frame)), None)
+        looked = 0
+        place: int | None = None
 
-        await self.until(lambda: position() is not None, what)
-        index = position()
-        assert index is not None
-        return self.frames.pop(index)
+        def is_here() -> bool:
+            """Look at each frame once: among many that wait, looking again takes all the time."""
+            nonlocal looked, place
+            if place is None:
+                new = self.received[looked:] if looked else self.frames
+                looked = len(self.received)
+                fitting = (self._place(frame) for frame in new if fits(frame))
+                place = next((each for each in fitting if each is not None), None)
+            return place is not None
+
+        await self.until(is_here, what)
+        assert place is not None
+        return self.frames.pop(place)
+
+    def _place(self, frame: ServerFrame) -> int | None:
+        """Return where a frame is kept, unless it was taken."""
+        return next((place for place, kept in enumerate(self.frames) if kept is frame), None)

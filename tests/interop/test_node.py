@@ -34,10 +34,12 @@ def test_counter_counts_once_a_second_until_it_is_told_to_close(
     connections, tasks, timers = before
     assert server.burden() == (connections + 1, tasks, timers + 1)
 
+    late: list[float] = []
     for number in range(1, 11):
         assert read_line(process) == str(number)
-        late = time.monotonic() - began - number
-        assert -0.5 < late < 1.5, f"{number} came {late:.2f} s late"
+        late.append(time.monotonic() - began - number)
+    assert min(late) > -0.5, late
+    assert min(late[-3:]) < 1.5, late  # a busy machine is late once, a slow clock ever more
     assert output(process) == []
     eventually(lambda: server.burden() == before, "the server lets go of the counter's client")
 

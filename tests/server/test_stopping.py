@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -95,7 +94,6 @@ async def test_a_stop_under_load_tells_everybody_and_loses_nothing(
             stalled.socket.transport.pause_reading()
         sending = [asyncio.create_task(pipeline(peer, n)) for n, peer in enumerate(peers)]
         await peers[-1].next(Ok)
-        began = time.monotonic()
         os.kill(server.pid, signal.SIGTERM)
         for peer in peers[2:]:
             bye = await peer.next(Bye)
@@ -103,7 +101,6 @@ async def test_a_stop_under_load_tells_everybody_and_loses_nothing(
             assert bye.reconnect == WINDOW
             assert await peer.close_code() == CloseCode.GOING_AWAY
         assert await asyncio.to_thread(server.wait) == 0
-        assert time.monotonic() - began < 10
         await asyncio.gather(*sending, return_exceptions=True)
         for peer in peers:
             acknowledged |= {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import statistics
 import time
 from collections.abc import Callable
@@ -36,15 +35,6 @@ def memory(server: ChatServer) -> int:
     return int(found[1]) * 1024
 
 
-def small(server: ChatServer) -> socket.socket:
-    """Connect with so little room that who does not read is noticed soon."""
-    plain = socket.socket()
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    plain.connect(("127.0.0.1", server.port))
-    plain.setblocking(False)
-    return plain
-
-
 async def round_trip(speaker: Peer, listener: Peer, text: str) -> float:
     """Return the seconds from saying something to another's hearing it."""
     began = time.perf_counter()
@@ -72,7 +62,7 @@ async def test_two_hundred_stalled_readers_cost_the_others_nothing(
         before = server.burden()
         for number in range(STALLED):
             peer = await stack.enter_async_context(
-                Peer.signed_in(server.url, f"stalled{number}", sock=small(server))
+                Peer.signed_in(server.url, f"stalled{number}", sock=server.small_socket())
             )
             await peer.join("#room")
             peer.socket.transport.pause_reading()
@@ -107,7 +97,7 @@ async def test_a_reader_that_stalls_during_its_joins_page_is_cut(
         await alice.join("#room")
         await asyncio.gather(*(alice.say("x" * 8_000, "#room") for _ in range(100)))
         before = server.burden()
-        async with Peer.signed_in(server.url, "bob", sock=small(server)) as bob:
+        async with Peer.signed_in(server.url, "bob", sock=server.small_socket()) as bob:
             bob.socket.transport.pause_reading()
             await bob.post(Join(channel="#room"))
             while server.burden() != before:
