@@ -111,7 +111,7 @@ class Plain:
         self.take_in()
         try:
             if isinstance(self._lines, Piped):  # nobody waits until there is somewhere to write
-                await self._until(lambda: self._conversation.desk.current is not None)
+                await self._until(lambda: self._has_somewhere_to_write)
             self._lines.open()
             await self._over.wait()
         finally:
@@ -119,8 +119,8 @@ class Plain:
             self._lines.close()
             for task in self._tasks:
                 task.cancel()
-        if self._refusal:
-            raise StartupError(self._refusal)
+        if failure := self._refusal or self._dead_end:
+            raise StartupError(failure)
 
     def take_in(self) -> None:
         """Say what the cores told."""
@@ -138,13 +138,23 @@ class Plain:
         return self._seats.front.conversation
 
     @property
+    def _has_somewhere_to_write(self) -> bool:
+        """Whether a channel is there, and it is known whether others can be asked for."""
+        return self._seats.have_tried and self._conversation.desk.current is not None
+
+    @property
     def _refusal(self) -> str:
         """Why what was piped in cannot be sent; nobody is there to do something about it."""
         is_piped = isinstance(self._lines, Piped)
         return self._voices[self._seats.front.key].refusal if is_piped else ""
 
+    @property
+    def _dead_end(self) -> str:
+        """Why what was piped in did not get where it was to go; it was not sent elsewhere."""
+        return next((voice.dead_end for voice in self._voices.values() if voice.dead_end), "")
+
     def _submit(self, text: str) -> None:
-        self._conversation.sheets.submit(text, self._conversation.desk.current or "")
+        self._conversation.submit(text, self._conversation.sheets.channel)
         self.take_in()
 
     def _end(self) -> None:

@@ -65,6 +65,10 @@ class Lines:
     def open(self) -> None:
         """Begin to take lines."""
 
+    def stop(self) -> bool:
+        """Take no more, if nobody is there to see how it goes; return whether that is so."""
+        return False
+
     def close(self) -> None:
         """Leave everything as it was."""
 
@@ -79,6 +83,13 @@ class Piped(Lines):
     def open(self) -> None:
         """Begin to take lines."""
         self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    def stop(self) -> bool:
+        """Take no more; what was taken comes to its end."""
+        if self._reading is not None and not self._reading.done():
+            self._reading.cancel()
+            self._end()
+        return True
 
     def close(self) -> None:
         """Take no more."""

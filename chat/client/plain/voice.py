@@ -51,6 +51,8 @@ class Voice:
     ) -> None:
         self.refusal = ""
         """Why the server does not let one in; empty: it does, or has not said."""
+        self.dead_end = ""
+        """Why a channel did not open to which what is piped in was to go; empty: all did."""
         self._seat = seat
         self._seats = seats
         self._core = core
@@ -164,7 +166,7 @@ class Voice:
         """Put a text that was not sent before what is typed; a command was not much work."""
         if not is_command(text):
             together = " ".join(filter(None, (text, self.composed())))
-            self.compose_with(together, self._desk.current or "")
+            self.compose_with(together, self._conversation.sheets.channel)
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
         """Say where one is now, and what was said there last."""
@@ -297,6 +299,12 @@ class Voice:
     def quit(self) -> None:
         """End the program."""
         self._end()
+
+    def turned_back(self, channel: str, reason: str) -> None:
+        """Tell the person why a channel did not open; nothing more of what is piped in is taken."""
+        self._say([reason])
+        if self._lines.stop():
+            self.dead_end = f"{channel}: {reason}; what was to go there was not sent"
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something."""

@@ -25,11 +25,11 @@ from chat.client.state import (
     Update,
 )
 from chat.client.tui.calling import Calling
-from chat.client.tui.desk import Desk
+from chat.client.tui.desk import Desk, title_of
 from chat.client.tui.finding import Finding
 from chat.client.tui.port import CorePort, answer
 from chat.client.tui.reading import Reading
-from chat.client.tui.sheet import check_length
+from chat.client.tui.sheet import check_length, together
 from chat.client.tui.sheets import Sheets
 from chat.client.tui.spots import Spot
 from chat.client.tui.threads import Threads
@@ -118,9 +118,9 @@ class Conversation:
     def _settle(self) -> None:
         """Show some channel if there is one, and none that one is not in."""
         known = self.desk.channels
-        if self._wanted in known:
+        if self._wanted in known and self._wanted == self.sheets.channel:
             self.open_channel(self._wanted)
-        elif self.desk.current not in known and known:
+        elif self.desk.current not in known and known and not self.sheets.is_on_the_way:
             wishes = (self.desk.previous, self.core.pref(LAST_CHANNEL), GENERAL, *known)
             self.open_channel(next(name for name in wishes if name in known))
         elif self.desk.current is not None and not known:
@@ -133,9 +133,19 @@ class Conversation:
     def open_channel(self, channel: str) -> None:
         """Show a channel, with what was being written in it."""
         self._wanted = None
-        if channel != self.desk.current:
+        if self.sheets.is_on_the_way and channel == self.sheets.channel:
+            self._enter()
+        elif self.sheets.is_on_the_way or channel != self.desk.current:
             self._move_to(channel)
             self._show()
+
+    def _enter(self) -> None:
+        """Show the channel that the composer is for already; then send what was held."""
+        self.desk.move_to(self.sheets.channel)
+        self.core.save_pref(LAST_CHANNEL, self.sheets.channel)
+        self._show_channel()
+        for text in self.sheets.release():
+            self.submit(text, self.sheets.channel)  # one of them may lead further
 
     def _move_to(self, channel: str) -> None:
         self._put_away()
@@ -144,11 +154,13 @@ class Conversation:
         self.core.save_pref(LAST_CHANNEL, channel)
 
     def _show(self) -> None:
-        """Show the current channel, if there is one."""
-        channel = self.desk.current or ""
+        """Show the current channel, if there is one, and what is being written in it."""
+        self.sheets.lay_open(self.desk.current or "")
+        self._show_channel()
+
+    def _show_channel(self) -> None:
         self.reading.opened()
-        self.sheets.lay_open(channel)
-        if channel:
+        if channel := self.desk.current:
             self.seats.came_to(Spot(self._seat, channel))
             read = self.desk.info.read if self.desk.info else 0
             self.view.show_timeline(channel, self.desk.user, read)
@@ -183,6 +195,13 @@ class Conversation:
 
     # What one asks for.
 
+    def submit(self, text: str, channel: str) -> None:
+        """Do what was written for a channel; on the way there, as soon as one is there."""
+        if self.sheets.is_on_the_way and channel == self.sheets.channel:
+            self.sheets.hold(text)
+        else:
+            self.sheets.submit(text, channel)
+
     def run(self, asked: Invocation) -> None:
         """Do what a slash command says.
 
@@ -192,18 +211,59 @@ class Conversation:
         self._commands[asked.command.name](self, asked)
 
     def join(self, channel: str, first_words: str = "") -> None:
-        """Join a channel, show it, and say something in it."""
-        if channel in self.desk.channels:
-            self._joined(channel, first_words)
-            return
-        self.view.run_beside(self._join(channel, first_words))
+        """Join a channel, show it, and say something in it; what is written next is for there.
 
-    async def _join(self, channel: str, first_words: str) -> None:
-        names = ",".join(name for name in channel_names(channel) if name != self.desk.user)
-        text = f"/msg {names} {first_words}" if first_words else ""
-        with self.telling(text):
+        Raises:
+            ChatError: the first words are too long.
+        """
+        check_length(first_words, self.desk.text_limit)
+        if channel in self.desk.channels:
+            self._say_there(channel, first_words)
+            self.open_channel(channel)
+            return
+        asked_in = self.desk.current or ""
+        self._put_away()
+        self.sheets.take_out(channel)
+        self.sheets.lay_open(channel)
+        self.redraw()
+        self.view.run_beside(self._join(channel, first_words, asked_in))
+
+    async def _join(self, channel: str, first_words: str, asked_in: str) -> None:
+        try:
             joined = await answer(self.core.join(channel))
-            self._joined(joined.channel, first_words)
+        except ChatError as exc:
+            names = ",".join(name for name in channel_names(channel) if name != self.desk.user)
+            text = f"/msg {names} {first_words}" if first_words else ""
+            self._turn_back(channel, asked_in, text)
+            self.view.turned_back(channel, str(exc))
+        else:
+            if channel == self.sheets.channel != joined.channel:
+                self.sheets.readdress(joined.channel)  # it is spelled otherwise
+            self._say_there(joined.channel, first_words)
+            self._arrive(joined.channel)
+
+    def _say_there(self, channel: str, words: str) -> None:
+        if words:
+            self.core.send(channel, words)
+        self.take_in(self.core.drain())
+
+    def _arrive(self, channel: str) -> None:
+        """Show a channel that one was let into, unless one went elsewhere meanwhile."""
+        if channel not in self.desk.channels:
+            self._wanted = channel
+        elif channel == self.sheets.channel:
+            self.open_channel(channel)
+        else:
+            self.view.say(f"You have joined {title_of(self.desk.channels[channel])}.")
+
+    def _turn_back(self, channel: str, asked_in: str, text: str) -> None:
+        """Give what was written for a channel back to where one asked for it."""
+        written = self.sheets.withdraw(channel)
+        if channel == self.sheets.channel:
+            self.sheets.lay_open(self.desk.current or "")
+        self.sheets.give_back(together(text, written), asked_in)
+        self._settle()
+        self.redraw()
 
     def follow(self, future: Future[Ok], text: str = "") -> None:
         """Tell the person if it fails, and give `text` back."""
@@ -223,16 +283,6 @@ class Conversation:
         except ChatError as exc:
             self.view.say(str(exc), "warning")
             self.sheets.give_back(text, written_in)
-
-    def _joined(self, channel: str, first_words: str) -> None:
-        if first_words:
-            check_length(first_words, self.desk.text_limit)
-            self.core.send(channel, first_words)
-        self.take_in(self.core.drain())
-        if channel in self.desk.channels:
-            self.open_channel(channel)
-        else:
-            self._wanted = channel
 
     def set_status(self, status: Status) -> None:
         """Say of oneself: online, away or busy."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from chat.client.state import Message
 from chat.errors import ChatError
 
-__all__ = ["Aim", "Sheet", "check_length"]
+__all__ = ["Aim", "Sheet", "check_length", "together"]
 
 
 class Aim(StrEnum):
@@ -51,7 +51,12 @@ class Sheet:
             return Sheet(self.text)
         if self.text.strip() in ("", self.message.text.strip()):
             return Sheet(self.aside)
-        return Sheet("\n".join(filter(None, (self.text, self.aside))))
+        return Sheet(together(self.text, self.aside))
+
+
+def together(*texts: str) -> str:
+    """Return texts as one, each on lines of its own."""
+    return "\n".join(filter(None, texts))
 
 
 def check_length(text: str, limit: int) -> None:

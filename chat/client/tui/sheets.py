@@ -1,4 +1,8 @@
-"""What lies in the composer of each channel, and what becomes of it."""
+"""What lies in the composer of each channel, and what becomes of it.
+
+On the way into a channel, which the server has to open, the composer has that channel's sheet
+already: what one writes next, however soon, is meant for there. What is sent on the way is held.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from chat.client.state import Message
 from chat.client.tui import substitution
 from chat.client.tui.desk import Desk
 from chat.client.tui.port import CorePort
-from chat.client.tui.sheet import Aim, Sheet, check_length
+from chat.client.tui.sheet import Aim, Sheet, check_length, together
 from chat.client.tui.view import Refused, View
 from chat.errors import ChatError
 
@@ -19,7 +23,7 @@ __all__ = ["Sheets"]
 
 
 class Sheets:
-    """One sheet for each channel; that of the current one is in the composer.
+    """One sheet for each channel; one of them is in the composer.
 
     Args:
         run: does what a slash command says.
@@ -41,27 +45,76 @@ class Sheets:
         self._run = run
         self._tells_typing = tells_typing
         self._sheets: dict[str, Sheet] = {}
+        self._held: list[str] = []
+        self.channel = ""
+        """Whose sheet lies in the composer; empty: that of no channel."""
 
     @property
     def here(self) -> Sheet:
         """What lies in the composer now."""
-        return replace(self._of(self._desk.current or ""), text=self._view.composed())
+        return replace(self._of(self.channel), text=self._view.composed())
+
+    @property
+    def is_on_the_way(self) -> bool:
+        """Whether the composer is for a channel that is not shown yet."""
+        return self.channel != (self._desk.current or "")
 
     # Where one is
 
     def take_out(self, channel: str) -> None:
-        """Have a channel's sheet at hand, with the draft that was kept of it."""
-        self._sheets.setdefault(channel, Sheet(self._core.draft(channel)))
+        """Have a channel's sheet at hand, with the draft that was kept of it.
+
+        What was written while there was no channel is meant for the first one.
+        """
+        sheet = self._sheets.setdefault(channel, Sheet(self._core.draft(channel)))
+        if written := self._sheets.pop("", Sheet()).text:
+            self._sheets[channel] = replace(sheet, text=together(sheet.text, written))
 
     def lay_open(self, channel: str) -> None:
         """Put a channel's sheet into the composer."""
+        self.channel = channel
         self._view.compose_with(self._of(channel).text, channel)
 
     def put_away(self) -> None:
-        """Keep what lies in the composer."""
-        if self._desk.current is not None:
-            sheet = self._sheets[self._desk.current] = self.here
-            self._core.save_draft(self._desk.current, sheet.draft)
+        """Keep what lies in the composer; what was held is no more than a draft then."""
+        here, held = self.here, self.release()
+        self._sheets[self.channel] = replace(here, text=together(*held, here.text))
+        self._keep(self.channel)
+
+    def readdress(self, channel: str) -> None:
+        """Let what lies in the composer, and what is held, be for `channel` instead."""
+        old, written = self.channel, self.here
+        self.take_out(channel)
+        draft = self._of(channel).text
+        self._sheets[channel] = replace(written, text=together(draft, written.text))
+        self.lay_open(channel)
+        self._keep(channel)
+        self.withdraw(old)
+
+    def withdraw(self, channel: str) -> str:
+        """Return what was written for a channel, and keep nothing of it."""
+        if channel == self.channel:
+            self.put_away()
+        written = self._sheets.pop(channel, Sheet()).text
+        self._core.save_draft(channel, "")
+        return written
+
+    def hold(self, text: str) -> None:
+        """Keep what was sent on the way into a channel, until `release`."""
+        self._held.append(text)
+        self._sheets[self.channel] = replace(self._of(self.channel), text="")
+        self._keep(self.channel)
+
+    def release(self) -> list[str]:
+        """Return what was held, in its order, to be sent now."""
+        held, self._held = self._held, []
+        return held
+
+    def _keep(self, channel: str) -> None:
+        """Save what is worth keeping on disk."""
+        if channel:
+            held = self._held if channel == self.channel else ()
+            self._core.save_draft(channel, together(*held, self._of(channel).draft))
 
     # What one writes
 
@@ -88,8 +141,7 @@ class Sheets:
             self.change(last, substitution.corrected(correction, last))
         else:
             self._send(slash.literal(text), channel)
-        if channel:
-            self._core.save_draft(channel, self._of(channel).draft)
+        self._keep(channel)
 
     def change(self, message: Message | None, text: str) -> None:
         """Give a message of one's own another text."""
@@ -120,6 +172,7 @@ class Sheets:
         if message.seq is None:
             self._view.say("The server has not confirmed that message yet.", "warning")
             return
+        self._come_back(message.channel)
         self._lay_out(self.here.replying(message), message.channel)
 
     def begin_edit(self, message: Message) -> None:
@@ -127,38 +180,42 @@ class Sheets:
         if message.seq is None or message.erased or message.author != self._desk.user:
             self._view.say("Only your own messages can be changed, once confirmed.", "warning")
             return
+        self._come_back(message.channel)
         self._lay_out(self.here.editing(message), message.channel)
 
     def edit_last(self) -> None:
         """Change the last message of one's own."""
-        if self._desk.current and (
-            message := self._desk.recent(self._desk.current).latest(self._desk.user)
-        ):
+        if message := self._desk.recent(self.channel).latest(self._desk.user):
             self.begin_edit(message)
 
     def give_up(self) -> None:
         """Answer or change nothing any more; the text stays."""
-        if self.here.aim is not Aim.MESSAGE and self._desk.current:
-            self._lay_out(self.here.cancelled(), self._desk.current)
+        if self.here.aim is not Aim.MESSAGE:
+            self._lay_out(self.here.cancelled(), self.channel)
 
     def drafted(self, text: str, channel: str) -> None:
         """Keep what was typed, for the case that the program ends here."""
-        if channel:
-            sheet = self._sheets[channel] = replace(self._of(channel), text=text)
-            self._core.save_draft(channel, sheet.draft)
+        self._sheets[channel] = replace(self._of(channel), text=text)
+        self._keep(channel)
 
     def typing(self, active: bool, channel: str) -> None:
         """Tell the others that one is writing to them."""
         is_told = self._tells_typing and self._of(channel).aim is not Aim.EDIT
-        if channel and is_told:
+        if channel in self._desk.channels and is_told:
             self._core.typing(channel, "start" if active else "stop")
 
     def _of(self, channel: str) -> Sheet:
         return self._sheets.get(channel, Sheet())
 
+    def _come_back(self, channel: str) -> None:
+        """Leave off from the way into another channel."""
+        if channel != self.channel:
+            self.put_away()
+            self.lay_open(channel)
+
     def _lay_out(self, sheet: Sheet, channel: str) -> None:
         self._sheets[channel] = sheet
-        if channel == (self._desk.current or ""):
+        if channel == self.channel:
             if sheet.text != self._view.composed():
                 self._view.compose_with(sheet.text, channel)
             self._view.redraw()
@@ -167,10 +224,9 @@ class Sheets:
         """Give a text back to where it was written."""
         if not text:
             return
-        if channel == (self._desk.current or ""):
+        if channel == self.channel:
             self._view.give_back(text)
         else:
             sheet = self._of(channel)
-            together = "\n".join(filter(None, (text, sheet.text)))
-            sheet = self._sheets[channel] = replace(sheet, text=together)
-            self._core.save_draft(channel, sheet.draft)
+            self._sheets[channel] = replace(sheet, text=together(text, sheet.text))
+            self._keep(channel)

@@ -51,6 +51,9 @@ class View(Protocol):
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something, briefly."""
 
+    def turned_back(self, channel: str, reason: str) -> None:
+        """Tell the person why a channel did not open; what was written for it was given back."""
+
     @property
     def thread(self) -> ThreadView:
         """Where a thread is shown."""

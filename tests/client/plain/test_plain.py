@@ -173,6 +173,36 @@ async def test_piped_commands_are_answered_before_it_ends(
         assert (await alice.next_event("@alice,bot", "message")).text == "psst"
 
 
+@pytest.mark.feature("around.turns")
+async def test_piped_lines_go_to_the_channel_that_was_entered_before_them(
+    server: ChatServer, make_client: Callable[..., Client]
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#near")
+        await alice.join("#far")
+        client = make_client(server.url)
+        for _ in range(2):  # the second time there is something to begin with
+            done = client.run("--plain", stdin="/join #near\none\n/join #far\ntwo\n/me waves\n")
+            assert done.returncode == 0, done.stderr
+            assert (await alice.next_event("#near", "message")).text == "one"
+            assert (await alice.next_event("#far", "message")).text == "two"
+            assert (await alice.next_event("#far", "message")).text == "waves"
+
+
+async def test_piped_lines_for_a_channel_that_does_not_open_go_nowhere_else(
+    server: ChatServer, make_client: Callable[..., Client]
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        client = make_client(server.url)
+        done = client.run("--plain", stdin="one\n/msg nobody psst\nfor nobody else\n")
+        assert done.returncode == 2
+        assert "@bot,nobody: " in done.stderr
+        assert client.run("--plain", stdin="two\n").returncode == 0
+        assert (await alice.next_event("#general", "message")).text == "one"
+        assert (await alice.next_event("#general", "message")).text == "two"
+
+
 async def test_what_is_refused_is_said_with_what_to_do(
     plain: RawTerminal, server: ChatServer
 ) -> None:

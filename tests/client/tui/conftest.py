@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from chat.client.config import ClientSettings
@@ -127,3 +128,13 @@ async def desktop(open_desktop: Open) -> AsyncIterator[Desktop]:
         desk.core.open_channel("#general")
         await desk.until(lambda: "mine" in desk.screen(), "the messages are shown")
         yield desk
+
+
+def at_once(desktop: Desktop, *pieces: str) -> None:
+    """Press keys, and type what is no name of one, without waiting for any of it."""
+    for piece in pieces:
+        if "+" in piece or piece in ("enter", "escape"):
+            desktop.app.post_message(events.Key(piece, None))
+        else:
+            for letter in piece:
+                desktop.app.post_message(events.Key(letter, letter))

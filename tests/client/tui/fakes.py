@@ -357,6 +357,9 @@ class FakeView:
     def quit(self) -> None:
         self.done.append(("quit",))
 
+    def turned_back(self, channel: str, reason: str) -> None:
+        self.said.append((reason, "warning"))
+
     def say(self, text: str, severity: Severity = "information") -> None:
         self.said.append((text, severity))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from chat.client.config import ClientSettings
@@ -9,7 +11,7 @@ from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged
 from chat.client.tui.conversation import Typing
 from chat.client.tui.sheet import Aim
 from chat.errors import ChatError
-from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.conftest import Desktop, Open, at_once
 from tests.client.tui.fakes import info, said
 
 
@@ -175,6 +177,80 @@ class TestJoining:
         await desktop.pilot.pause()
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
         await desktop.until(lambda: desktop.conversation.desk.current == "#coffee")
+
+    @pytest.mark.feature("around.turns")
+    async def test_what_is_written_while_a_channel_opens_goes_there_in_its_order(
+        self, desktop: Desktop
+    ) -> None:
+        at_once(desktop, "/join Coffee", "enter", "one", "enter", "/me waves", "enter", "half")
+        await desktop.until(lambda: desktop.composer.text == "half")
+        assert not desktop.core.asked("send")
+        assert desktop.core.drafts["#Coffee"] == "one\n/me waves", "kept, if it ends here"
+        desktop.core.answer_join("#coffee")  # as its server spells it
+        await desktop.pilot.pause()
+        desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
+        await desktop.until(lambda: desktop.conversation.desk.current == "#coffee")
+        assert desktop.core.asked("send") == [
+            ("#coffee", "one", False, None),
+            ("#coffee", "waves", True, None),
+        ]
+        assert desktop.composer.text == "half"
+        await desktop.type(" a word", "enter")
+        assert desktop.core.asked("send")[2:] == [("#coffee", "half a word", False, None)]
+        assert set(desktop.core.drafts.values()) == {""}
+
+    async def test_what_was_written_for_a_channel_that_stays_shut_comes_back(
+        self, desktop: Desktop
+    ) -> None:
+        desktop.composer.load("for general")
+        at_once(desktop, "ctrl+k", "#coffee", "enter", "one", "enter", "two", "enter", "half")
+        await desktop.until(lambda: desktop.composer.text == "half")
+        assert "Opening #coffee" in str(desktop.composer.placeholder)
+        desktop.core.futures["join"].set_exception(ChatError("you are banned"))
+        await desktop.until(lambda: desktop.told == ["you are banned"])
+        assert desktop.composer.text == "one\ntwo\nhalf\nfor general"
+        assert not desktop.core.asked("send")
+        assert desktop.core.drafts["#coffee"] == ""
+        assert "Write to #general" in str(desktop.composer.placeholder)
+
+    async def test_one_may_lead_to_the_next(self, desktop: Desktop) -> None:
+        at_once(desktop, "/join a", "enter", "one", "enter", "/join b", "enter", "two", "enter")
+        await desktop.until(lambda: desktop.core.drafts.get("#a") == "one\n/join b\ntwo")
+        for name in ("#a", "#b"):
+            desktop.core.tell(ChannelsChanged((info("#general"), info("#a"), info(name))))
+            desktop.core.answer_join(name)
+            await desktop.until(partial(lambda n: desktop.conversation.desk.current == n, name))
+        assert [call[:2] for call in desktop.core.asked("send")] == [("#a", "one"), ("#b", "two")]
+
+    async def test_who_goes_elsewhere_meanwhile_stays_there(self, desktop: Desktop) -> None:
+        await desktop.type("/join coffee", "enter")
+        await desktop.type("one", "enter")
+        await desktop.press("alt+down")
+        desktop.core.tell(ChannelsChanged((info("#coffee"), info("#tea"))))
+        desktop.core.answer_join("#coffee")
+        await desktop.until(lambda: desktop.told == ["You have joined #coffee."])
+        assert desktop.conversation.desk.current == "#tea"
+        assert not desktop.core.asked("send")
+        assert desktop.core.drafts["#coffee"] == "one"
+
+    async def test_who_answers_a_message_meanwhile_stays_there(self, desktop: Desktop) -> None:
+        await desktop.type("/join coffee", "enter")
+        at_once(desktop, "ctrl+up", "r", "yes", "enter")
+        await desktop.until(lambda: desktop.core.asked("send"))
+        assert desktop.core.asked("send") == [("#general", "yes", False, 6)]
+        desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
+        desktop.core.answer_join("#coffee")
+        await desktop.until(lambda: desktop.told == ["You have joined #coffee."])
+        assert desktop.conversation.desk.current == "#general"
+
+    async def test_what_was_written_before_there_was_a_channel_is_there_in_the_first(
+        self, open_desktop: Open
+    ) -> None:
+        async with open_desktop() as desktop:
+            await desktop.type("good morning")
+            desktop.core.go_online(info("#general"))
+            await desktop.until(lambda: desktop.conversation.desk.current == "#general")
+            assert desktop.composer.text == "good morning"
 
     async def test_a_known_channel_is_shown_at_once(self, desktop: Desktop) -> None:
         await desktop.type("/join tea", "enter")

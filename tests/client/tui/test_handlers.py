@@ -263,4 +263,4 @@ async def test_the_theme_changes_and_is_remembered(desktop: Desktop) -> None:
 
 async def test_quit_ends_the_program(desktop: Desktop) -> None:
     desktop.main.run_command("/quit")
-    await desktop.until(lambda: desktop.app._exit)
+    await desktop.until(lambda: not desktop.app.is_running)

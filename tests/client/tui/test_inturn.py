@@ -9,18 +9,8 @@ from chat.client.state import ThreadChanged, TimelineChanged
 from chat.client.tui.inturn import InTurn, Passed, Stage
 from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.widgets.composer import Composer
-from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.conftest import Desktop, Open, at_once
 from tests.client.tui.fakes import info, said
-
-
-def at_once(desktop: Desktop, *pieces: str) -> None:
-    """Press keys, and type what is no name of one, without waiting for any of it."""
-    for piece in pieces:
-        if "+" in piece or piece in ("enter", "escape"):
-            desktop.app.post_message(events.Key(piece, None))
-        else:
-            for letter in piece:
-                desktop.app.post_message(events.Key(letter, letter))
 
 
 async def test_what_is_typed_after_a_messages_letter_comes_after_it(desktop: Desktop) -> None:

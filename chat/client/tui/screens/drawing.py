@@ -65,7 +65,8 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     status.calls = conversation.calling.note
     composer = screen.query_one(Composer)
     composer.sources = partial(_sources, screen, seats)
-    composer.placeholder = line(_placeholder(desk.info))
+    opening = conversation.sheets.channel if conversation.sheets.is_on_the_way else ""
+    composer.placeholder = line(_placeholder(desk.info, opening))
 
 
 def _headed(info: ChannelInfo | None) -> ChannelInfo | None:
@@ -98,7 +99,9 @@ def _sources(screen: Screen[Any], seats: Seats) -> Sources:
     return replace(seats.sources(), themes=themes, languages=LANGUAGES)
 
 
-def _placeholder(info: ChannelInfo | None) -> str:
+def _placeholder(info: ChannelInfo | None, opening: str) -> str:
+    if opening:
+        return f"Opening {opening}: what you send goes there"
     if info is None:
         return "Write /join #general to enter a channel"
     return f"Write to {title_of(info)}"

@@ -242,7 +242,7 @@ class MainScreen(Screen[None]):
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.sheets.submit(event.text, event.subject.channel)
+            seat.conversation.submit(event.text, event.subject.channel)
 
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:

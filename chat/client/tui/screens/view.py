@@ -229,6 +229,10 @@ class ScreenView:
         """End the program."""
         self._screen.call_later(self._screen.app.run_action, "quit")
 
+    def turned_back(self, channel: str, reason: str) -> None:
+        """Tell the person why a channel did not open."""
+        self.say(reason, "warning")
+
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something, briefly."""
         title = "" if self._aside is None else self._seats.title_beside(self._seat)
