@@ -1,4 +1,7 @@
-"""The frame: which rows are on the screen now, and which of them have to be painted again."""
+"""The frame: which rows are on the screen now, and which of them have to be painted again.
+
+So it also knows which message is under the cursor, and which under the mouse.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,9 @@ class Frame:
         self._rows: list[Row] = []
         self._height = 0
         self._painter = Painter(renderer, Style.null(), Style.null())
+        self._hovered: Key | None = None
+        self.cursor: Key | None = None
+        """The message under the cursor."""
         self._strips: dict[tuple[Key, int], tuple[tuple[object, ...], Strip]] = {}
 
     def take(self, rows: list[Row], height: int, painter: Painter) -> list[int]:
@@ -43,14 +49,24 @@ class Frame:
         index = y - (self._height - len(self._rows))
         return self._rows[index] if 0 <= index < len(self._rows) else None
 
-    def lines_of(self, key: Key | None) -> list[int]:
-        """Return the lines of the screen on which a message stands."""
-        top = self._height - len(self._rows)
-        return [top + y for y, row in enumerate(self._rows) if row.key == key]
+    def move_cursor(self, key: Key | None) -> list[int]:
+        """Put the cursor on a message, or away; return the lines that look different."""
+        old, self.cursor = self.cursor, key
+        return self._lines_of(old, key)
 
-    def strip(
-        self, y: int, *, cursor: Key | None, hovered: Key | None, selection: Selection | None
-    ) -> Strip:
+    def hover(self, key: Key | None) -> list[int]:
+        """Note which message the mouse is over; return the lines that look different."""
+        if key == self._hovered:
+            return []
+        old, self._hovered = self._hovered, key
+        return self._lines_of(old, key)
+
+    def _lines_of(self, *keys: Key | None) -> list[int]:
+        """Return the lines of the screen on which messages stand."""
+        top = self._height - len(self._rows)
+        return [top + y for y, row in enumerate(self._rows) if row.key in keys]
+
+    def strip(self, y: int, selection: Selection | None) -> Strip:
         """Return a line of the screen, painted anew only if its row looks different from before.
 
         When a message arrives all rows move and hardly any changes: with what was painted kept by
@@ -61,7 +77,7 @@ class Frame:
             return self._painter.blank()
         number = row_number(row)
         selected = selection.get_span(number) if selection else None
-        is_chosen, is_timed = row.key == cursor, row.key in (cursor, hovered)
+        is_chosen, is_timed = row.key == self.cursor, row.key in (self.cursor, self._hovered)
         look = (*_look(row), number, is_chosen, is_timed, selected)
         known, strip = self._strips.get((row.key, row.number), ((), None))
         if strip is None or known != look:

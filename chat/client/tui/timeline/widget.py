@@ -1,80 +1,41 @@
-"""The timeline: messages of a channel, scrolled, selected, and always where one left them."""
+"""The timeline: messages of a channel, a cursor on them, and a rule above what is unread."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Offset, Region, Size
-from textual.reactive import reactive, var
-from textual.scroll_view import ScrollView
+from textual.geometry import Offset
+from textual.reactive import reactive
 from textual.selection import Selection
-from textual.strip import Strip
-from textual.widget import Widget
 
 from chat.client.state import Message, TimelineChanged
 from chat.client.tui.timeline import messages
 from chat.client.tui.timeline.around import Joins
+from chat.client.tui.timeline.canvas import Canvas
 from chat.client.tui.timeline.cursor import may, nearest, next_mention, stands_on
-from chat.client.tui.timeline.frame import Frame
 from chat.client.tui.timeline.keys import KEYS
-from chat.client.tui.timeline.log import Key
-from chat.client.tui.timeline.messages import News
-from chat.client.tui.timeline.painting import Painter
-from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.pointing import asked_by
-from chat.client.tui.timeline.render import Renderer
 from chat.client.tui.timeline.selection import row_number, selected_text
-from chat.client.tui.timeline.sheet import Row, Sheet
+from chat.client.tui.timeline.sheet import Row
 from chat.client.tui.timeline.unread import first_unread, is_live
 
-__all__ = ["Place", "Timeline"]
-
-_AIRY_FROM = 30  # rows of the terminal from which groups are set apart by blank lines
-_WHEEL = 3
+__all__ = ["Timeline"]
 
 
-class Place(NamedTuple):
-    """A place in a channel: `offset` rows below the beginning of message `seq`'s text."""
+class Timeline(Canvas, can_focus=True, inherit_bindings=False):
+    """Shows the messages of one channel, and which of them are unread.
 
-    seq: int
-    offset: int
-
-
-class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
-    """Shows the messages of one channel; only what is visible costs anything.
-
-    At the bottom it stays at the bottom. Anywhere else what one reads stays where it is, whatever
-    arrives, changes or is resized. With the focus, the arrow keys move a cursor from message to
-    message, and letters do something with the one under it.
+    With the focus, the arrow keys move a cursor from message to message, and letters do something
+    with the one under it.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
-    DEFAULT_CSS = """
-    Timeline {
-        overflow-x: hidden;
-        overflow-y: scroll;
-        scrollbar-size-vertical: 1;
-        scrollbar-color: $foreground 15%;
-        scrollbar-color-hover: $foreground 30%;
-        scrollbar-color-active: $primary;
-        scrollbar-background: $background;
-        scrollbar-background-hover: $background;
-        scrollbar-background-active: $background;
-    }
-    """
-
-    at_bottom: reactive[bool] = reactive(True, repaint=False)
-    """Whether the newest line shows."""
-    below: reactive[int] = reactive(0, repaint=False)
-    """How many messages lie below the last one that shows."""
     unread_from: reactive[int | None] = reactive(None, repaint=False, init=False)
     """The unread rule stands above the first message of somebody else with this seq or higher."""
-    _hovered: var[Key | None] = var(None, init=False)
 
     OlderWanted = messages.OlderWanted
     GapWanted = messages.GapWanted
@@ -90,17 +51,7 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         self.joins: Joins = "all"
         """Whose coming and going is told."""
         self._channel = ""
-        self._user = ""
-        self._thread: int | None = None
         self._shown_at = 0
-        self._palette = Palette()
-        self._stale_styles = True
-        self._sheet = Sheet(self._make_renderer())
-        self._frame = Frame(self._sheet.renderer)
-        self._cursor: Key | None = None
-        self._update_due = False
-        self._laid_out = Size()
-        self._news = News()
 
     # What comes from above
 
@@ -109,13 +60,10 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
 
         With `thread`, the root of one, what it is brought is that thread alone.
         """
-        self._channel, self._user, self._thread = channel, user, thread
-        self._shown_at = int(time.time() * 1000)
-        self._sheet = Sheet(self._make_renderer(), self.size.height, self.joins)
-        self._news = News()
+        self._channel, self._shown_at = channel, int(time.time() * 1000)
+        self._begin(user, thread, self.joins)
         self._set_cursor(None)
         self.unread_from = read + 1
-        self._update_soon()
 
     def apply(self, change: TimelineChanged) -> None:
         """Take in lines that are new or changed."""
@@ -124,8 +72,8 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         log = self._sheet.log
         first, is_watched = log.first_seq, self._is_watched(change)
         renamed = self._sheet.apply(change)
-        if self._cursor is not None:
-            self._cursor = renamed.get(self._cursor, self._cursor)
+        if (key := self._frame.cursor) is not None:
+            self._frame.cursor = renamed.get(key, key)
         if change.reset or log.first_seq != first or change.complete is not None:
             self._news.ask_older_again()
         if change.reset or change.gap_before is not None:
@@ -134,15 +82,6 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
             self.unread_from = log.last_seq + 1
         self._place_unread_rule()
         self._update_soon()
-
-    def scroll_to_seq(self, seq: int) -> bool:
-        """Bring a message into view; False if it is not loaded."""
-        index = self._sheet.log.find(seq)
-        if index is None:
-            return False
-        self._sheet.show(index, above=self._sheet.height // 3)
-        self._update_soon()
-        return True
 
     def choose(self, seq: int) -> bool:
         """Bring a message into view, with the cursor on it; False if it is not loaded."""
@@ -155,44 +94,21 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     def mention(self, step: int) -> int | None:
         """Return the mention of the reader next to the cursor, or to what shows."""
         log, window = self._sheet.log, self._sheet.window
-        at = None if self._cursor is None else log.find(self._cursor)
+        at = self._cursor_at
         if at is None:
             at = window.last + 1 if step < 0 else window.first - 1
         return next_mention(log, at, step, self._user)
 
-    def jump_to_bottom(self) -> None:
-        """Show the newest line, and stay there."""
-        self._sheet.anchor = None
-        self._update_soon()
-
-    @property
-    def place(self) -> Place | None:
-        """Where one reads, for `restore`; None at the bottom."""
-        if self._sheet.anchor is None:
-            return None
-        key, offset = self._sheet.anchor
-        return Place(key, offset) if isinstance(key, int) and key > 0 else None
-
-    def restore(self, place: Place | None) -> None:
-        """Go back to where `place` was taken, or to the nearest line that is loaded."""
-        self._sheet.anchor = place
-        self._update_soon()
-
     @property
     def cursor(self) -> Message | None:
         """The message under the cursor, if there is a cursor."""
-        index = None if self._cursor is None else self._sheet.log.find(self._cursor)
+        index = self._cursor_at
         return None if index is None else self._sheet.log[index]
 
     @property
-    def seen(self) -> int | None:
-        """The highest seq that shows."""
-        return self._news.seen
-
-    def back_from_here(self) -> Iterator[Message]:
-        """Return what is loaded, from the last message that shows back to the oldest."""
-        log = self._sheet.log
-        return (log[at] for at in range(min(self._sheet.window.last, len(log) - 1), -1, -1))
+    def _cursor_at(self) -> int | None:
+        key = self._frame.cursor
+        return None if key is None else self._sheet.log.find(key)
 
     @property
     def unread_seq(self) -> int | None:
@@ -221,137 +137,17 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
         log = self._sheet.log
         self._sheet.unread = None if seq is None else first_unread(log, seq, self._user)
 
-    # Laying out
-
-    def _make_renderer(self) -> Renderer:
-        airy = self.is_attached and self.app.size.height >= _AIRY_FROM
-        width = self.size.width or 80
-        return Renderer(self._palette, self._user, width, airy=airy, thread=self._thread)
-
-    def _make_painter(self) -> Painter:
-        selection = self.screen.get_component_rich_style("screen--selection")
-        return Painter(self._sheet.renderer, self.rich_style, selection)
-
-    def _update_soon(self) -> None:
-        if not self._update_due:
-            self._update_due = True
-            self.call_next(self._update)
-
-    def _update(self) -> None:
-        """Bring the screen up to date with the sheet; only rows that changed are painted."""
-        self._update_due = False
-        if self.size and self.is_attached:
-            self._paint(self._lay_out())
-
     def _lay_out(self) -> list[int]:
-        """Take up what has changed; return the lines of the screen that look different."""
-        self._laid_out = self.size
-        self._restyle()
-        window = self._sheet.settle()
-        if self._cursor is not None and self._sheet.log.find(self._cursor) is None:
+        if self._frame.cursor is not None and self._cursor_at is None:
             self._set_cursor(None)
-        changed = self._frame.take(window.rows, self.size.height, self._make_painter())
-        total = max(window.total, self.size.height)
-        if self.virtual_size != (self.size.width, total):
-            self.set_reactive(Widget.virtual_size, Size(self.size.width, total))
-            self.vertical_scrollbar.window_virtual_size = total
-        self.set_scroll(None, window.top)
-        self.set_reactive(Widget.scroll_target_y, float(window.top))
-        self.vertical_scrollbar.position = window.top
-        self.at_bottom = window.at_end
-        hidden = len(self._sheet.log) - 1 - window.last
-        self.below = 0 if window.at_end else max(1, hidden)
-        for news in self._news.of(self._sheet):
-            self.post_message(news)
-        return changed
+        return super()._lay_out()
 
-    def _restyle(self) -> None:
-        """Take over the width, the theme and the reader if they changed."""
-        if self._stale_styles:
-            self._stale_styles = False
-            palette = Palette.of(self)
-            self._palette = self._palette if palette == self._palette else palette
-        renderer, height = self._make_renderer(), self.size.height
-        if renderer != self._sheet.renderer or height != self._sheet.height:
-            self._sheet.restyle(renderer, height)
-
-    def notify_style_update(self) -> None:
-        """Resolve the styles again."""
-        super().notify_style_update()
-        self._stale_styles = True
-        if self.is_attached:
-            self._update_soon()
-
-    def render_line(self, y: int) -> Strip:
-        """Paint one row of the window; the newest line stands at the bottom."""
-        return self._frame.strip(
-            y, cursor=self._cursor, hovered=self._hovered, selection=self.text_selection
-        )
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Paint the lines of the window that lie in `crop`.
-
-        Without Textual's own cache, which keeps what was painted by line of the screen and is of
-        no use to what scrolls: through it an arrival costs four times as much.
-        """
-        if self._laid_out != self.size:  # a new size is painted before it is told as an event
-            self._paint(y for y in self._lay_out() if y not in crop.line_range)
-        strips = [self.render_line(y) for y in crop.line_range]
-        ground = self.background_colors[1]
-        for each in self.get_line_filters():
-            strips = [strip.apply_filter(each, ground) for strip in strips]
-        if crop.column_span != (0, self.size.width):
-            strips = [strip.crop(*crop.column_span) for strip in strips]
-        return strips
-
-    def _paint(self, lines: Iterable[int]) -> None:
-        width = self.size.width
-        if regions := [Region(0, y, width, 1) for y in lines]:
-            self.refresh(*regions)
-
-    # Scrolling
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Follow the scroll bar, and whoever else scrolls this widget by rows.
-
-        Not Textual, when it fits the place to a new size: that is for who lays out anew.
-        """
-        super().watch_scroll_y(old_value, new_value)
-        if self._laid_out == self.size and round(new_value) != self._sheet.window.top:
-            self._sheet.scroll_to(round(new_value))
-            self._update()
-
-    def on_resize(self) -> None:
-        """Lay out for another size."""
-        self._update()
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Scroll up."""
-        self._wheel(event, -_WHEEL)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Scroll down."""
-        self._wheel(event, _WHEEL)
-
-    def _wheel(self, event: events.MouseEvent, rows: int) -> None:
-        event.prevent_default()
-        event.stop()
-        self._scroll(rows)
-
-    def _scroll(self, rows: int) -> None:
-        if rows < 0 and self._sheet.window.top == 0:
-            self._news.ask_older_again()
-        self._sheet.scroll(rows)
-        self._update()
-
-    def action_page(self, direction: int) -> None:
-        """Scroll one page, less two rows to keep the thread."""
-        self._scroll(direction * max(1, self.size.height - 2))
+    # The cursor
 
     def action_end(self, direction: int) -> None:
         """Go to the oldest line that is loaded, or to the newest; the cursor goes along."""
         log = self._sheet.log
-        if self._cursor is not None:
+        if self._frame.cursor is not None:
             start = 0 if direction < 0 else len(log) - 1
             self._set_cursor(nearest(log, start, -direction))
         if direction > 0:
@@ -360,12 +156,10 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
             self._sheet.show_top()
             self._update_soon()
 
-    # The cursor
-
     def action_cursor(self, step: int) -> None:
         """Move the cursor; the first step puts it on the last message that shows."""
         log, window = self._sheet.log, self._sheet.window
-        at = None if self._cursor is None else log.find(self._cursor)
+        at = self._cursor_at
         index = nearest(log, window.last, -1) if at is None else nearest(log, at + step, step)
         if index is None:
             self._scroll(step)
@@ -389,15 +183,13 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave the letters to others while there is no cursor."""
-        return self._cursor is not None if action in ("act", "leave") else True
+        return self._frame.cursor is not None if action in ("act", "leave") else True
 
     def _set_cursor(self, index: int | None) -> None:
         key = None if index is None else self._sheet.log.key(index)
-        if key == self._cursor:
+        if key == self._frame.cursor:
             return
-        old, self._cursor = self._cursor, key
-        self._paint(self._frame.lines_of(old))
-        self._paint(self._frame.lines_of(key))
+        self._paint(self._frame.move_cursor(key))
         self.post_message(self.Selected(self.cursor))
         self.refresh_bindings()
 
@@ -430,17 +222,11 @@ class Timeline(ScrollView, can_focus=True, inherit_bindings=False):
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Show the time of the message under the mouse."""
         row = self._frame.row(event.y)
-        self._hover(None if row is None else row.key)
+        self._paint(self._frame.hover(None if row is None else row.key))
 
     def on_leave(self) -> None:
         """Hide the time again."""
-        self._hover(None)
-
-    def _hover(self, key: Key | None) -> None:
-        if key != self._hovered:
-            old, self._hovered = self._hovered, key
-            self._paint(self._frame.lines_of(old))
-            self._paint(self._frame.lines_of(key))
+        self._paint(self._frame.hover(None))
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Return the selected text, as it was written rather than as it is wrapped."""
