@@ -50,7 +50,7 @@ _FOREIGN = re.compile(
 )
 
 
-def plain(output: bytes) -> str:
+def plain(output: bytes | bytearray) -> str:
     """Return the text of what a program wrote; fail if anything but its own sequences is in it."""
     text = _OWN.sub("", output.decode())
     if found := _FOREIGN.search(text):
@@ -87,7 +87,7 @@ class RawTerminal:
             start_new_session=True,
         )
         os.close(slave)
-        self.output = b""
+        self.output = bytearray()
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size, and tell the program."""
@@ -111,6 +111,11 @@ class RawTerminal:
         while not condition():
             assert time.monotonic() < deadline, f"{what}\n{self.output[-2000:]!r}"
             self._read(0.05)
+
+    def hears(self, number: signal.Signals) -> bool:
+        """Send a signal to the program; return whether it has ended."""
+        self.process.send_signal(number)
+        return self.process.poll() is not None
 
     def hang_up(self) -> None:
         """Close the terminal under the program."""

@@ -66,10 +66,12 @@ class Reader:
     def __init__(self, terminal: RawTerminal) -> None:
         self.terminal = terminal
         self._from = 0
+        self._text = ""
 
     def begin(self) -> None:
         """Forget what was drawn before."""
         self._from = max(self.terminal.output.rfind(b"\x1b"), 0)  # never within a character
+        self._text = ""
 
     def wait_for(self, *texts: str) -> None:
         """Wait until all of `texts` have been drawn."""
@@ -87,9 +89,13 @@ class Reader:
             raise AssertionError(f"not drawn: {missing}\n{text[-3000:]}") from None
 
     def text(self) -> str:
-        data = self.terminal.output[self._from :]
-        end = data.rfind(b"\x1b")  # the last sequence may be cut by the read
-        return plain(data[: max(end, 0)])
+        """Return it; only what is new is looked at."""
+        new = self.terminal.output[self._from :]
+        # The last sequence may be cut by the read, and blanks before it may belong to it.
+        whole = new[: max(new.rfind(b"\x1b"), 0)].rstrip(b" ")
+        self._text += plain(whole)
+        self._from += len(whole)
+        return self._text
 
 
 def shown(field: str, number: int, most: int = 1) -> str:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.client.fake_server import FakeServer
+from tests.serving import eventually
 from tests.terminal.raw import RawTerminal
 
 START, END = b"\x1b[200~", b"\x1b[201~"
+CLOSED = ["closed", "closed with SIGHUP and SIGCONT", "closed with SIGHUP again and again"]
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def test_answers_and_reports_are_not_typed(terminal: RawTerminal, server: FakeSe
     fault="SIGTERM, SIGHUP, or the terminal closed in the middle of a sentence, also as tmux does",
     result="the draft is there at the next start",
 )
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "closed", "closed with SIGHUP and SIGCONT"])
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", *CLOSED])
 @pytest.mark.feature("writing.drafts")
 def test_whatever_ends_it_the_draft_is_kept(
     tmp_path: Path, server: FakeServer, terminal: RawTerminal, how: str
@@ -134,6 +136,8 @@ def test_whatever_ends_it_the_draft_is_kept(
     if "SIGCONT" in how:
         terminal.process.send_signal(signal.SIGHUP)
         terminal.process.send_signal(signal.SIGCONT)
+    if "again" in how:
+        eventually(lambda: terminal.hears(signal.SIGHUP), "it ends")
     assert terminal.process.wait(20) == 0
     assert b"Traceback" not in terminal.output
     again = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
@@ -152,7 +156,7 @@ def test_a_process_that_was_stopped_takes_the_terminal_again_and_goes_on(
     before = len(list(threads.iterdir()))
     for _ in range(3):
         terminal.process.send_signal(signal.SIGSTOP)
-        terminal.output = b""
+        terminal.output.clear()
         terminal.process.send_signal(signal.SIGCONT)
         terminal.wait(lambda: b"\x1b[?1049h" in terminal.output, "the screen is taken")
         terminal.wait(lambda: b"one" in terminal.output, "all is painted anew")

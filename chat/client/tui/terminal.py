@@ -29,6 +29,7 @@ __all__ = ["Terminal"]
 _PUSH_TITLE, _POP_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 _TITLE_MAX = 120
 _WRAP, _NO_WRAP = "\x1b[?7h", "\x1b[?7l"
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 _MOMENT = 0.1
 """Seconds after which a lone ESC is a key."""
 _SETTLING = 0.02
@@ -72,8 +73,8 @@ class Terminal(LinuxDriver):
         """Take over the terminal; its window's title is put back at the end."""
         self._is_taken = True
         loop = asyncio.get_running_loop()  # before: what is taken over is given back, come what may
-        for how in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(how, self.process_message, ExitApp())
+        for how in _ENDINGS:
+            signal.signal(how, self._end)
         loop.add_signal_handler(signal.SIGCONT, self._go_on)
         signal.signal(signal.SIGINT, self._interrupt)
         super().start_application_mode()  # type: ignore[no-untyped-call]  # it takes nothing
@@ -84,6 +85,12 @@ class Terminal(LinuxDriver):
         self._is_taken = False
         self.write(_POP_TITLE)
         super().stop_application_mode()
+
+    def close(self) -> None:
+        """End with the screens; what was typed may still be on its way to the disk, in peace."""
+        for how in _ENDINGS:
+            signal.signal(how, signal.SIG_IGN)
+        super().close()
 
     def write(self, data: str) -> None:
         """Write to the terminal; what terminals draw in different widths moves nothing else."""
@@ -110,6 +117,9 @@ class Terminal(LinuxDriver):
         if self._is_taken:
             self.suspend_application_mode()
         self.resume_application_mode()
+
+    def _end(self, *_: object) -> None:
+        self.process_message(ExitApp())
 
     def _interrupt(self, *_: object) -> None:
         """End the program, unless an editor has the terminal: then Ctrl+C was for that."""

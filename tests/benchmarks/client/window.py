@@ -59,13 +59,13 @@ class Window:
 
     def press(self, keys: str) -> None:
         """Press keys; what is painted from now on counts."""
-        self._terminal.output = b""
+        self._terminal.output.clear()
         self.began = time.perf_counter()
         self._terminal.send(keys.encode())
 
     def resize(self, columns: int, rows: int) -> None:
         """Drag the window to another size; what is painted from now on counts."""
-        self._terminal.output = b""
+        self._terminal.output.clear()
         self.began = time.perf_counter()
         self._terminal.resize(columns, rows)
 
