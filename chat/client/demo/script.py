@@ -22,7 +22,6 @@ class Act:
     about: int = 0
 
 
-_CODE = "It was the cache again:\n```python\ncache.clear()  # and all is well\n```"
 OPENING: tuple[Act, ...] = (
     Act("ada", "topic", "A place to try things; it is gone when you leave"),
     Act("ada", "say", "Welcome! This server is yours alone: nothing here leaves your computer."),

@@ -58,7 +58,6 @@ class ChatApp(App[None]):
     """
 
     TITLE = "chat"
-    ENABLE_COMMAND_PALETTE = True
     CSS = """
     * {
         scrollbar-background: $surface;

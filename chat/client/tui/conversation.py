@@ -81,7 +81,10 @@ class Conversation:
         tells_typing = typing in ("both", "tell")
         self.sheets = Sheets(core, self.desk, view, self.run, tells_typing=tells_typing)
         self.threads = Threads(core, self.desk, view, self.sheets, self.run)
+        self._asked: dict[str, tuple[str, str]] = {}
+        """Channels that the server has yet to open: where each was asked for, by which text."""
         self._wanted: str | None = None
+        """A channel that is open, and not listed yet."""
 
     @property
     def server(self) -> str:
@@ -181,7 +184,9 @@ class Conversation:
         self.reading.watched(is_watched)
 
     def close(self) -> None:
-        """Keep what is typed, before the program ends."""
+        """Keep what is typed, before the program ends; what is not on its way yet stays here."""
+        for channel in list(self._asked):
+            self._turn_back(channel)
         self._put_away()
 
     def _put_away(self) -> None:
@@ -221,22 +226,25 @@ class Conversation:
             self._say_there(channel, first_words)
             self.open_channel(channel)
             return
-        asked_in = self.desk.current or ""
+        names = ",".join(name for name in channel_names(channel) if name != self.desk.user)
+        text = f"/msg {names} {first_words}" if first_words else ""
+        self._asked[channel] = (self.desk.current or "", text)
         self._put_away()
         self.sheets.take_out(channel)
         self.sheets.lay_open(channel)
         self.redraw()
-        self.view.run_beside(self._join(channel, first_words, asked_in))
+        self.view.run_beside(self._join(channel, first_words))
 
-    async def _join(self, channel: str, first_words: str, asked_in: str) -> None:
+    async def _join(self, channel: str, first_words: str) -> None:
         try:
             joined = await answer(self.core.join(channel))
         except ChatError as exc:
-            names = ",".join(name for name in channel_names(channel) if name != self.desk.user)
-            text = f"/msg {names} {first_words}" if first_words else ""
-            self._turn_back(channel, asked_in, text)
+            self._turn_back(channel)
+            self._settle()
+            self.redraw()
             self.view.turned_back(channel, str(exc))
         else:
+            self._asked.pop(channel, None)
             if channel == self.sheets.channel != joined.channel:
                 self.sheets.readdress(joined.channel)  # it is spelled otherwise
             self._say_there(joined.channel, first_words)
@@ -254,16 +262,17 @@ class Conversation:
         elif channel == self.sheets.channel:
             self.open_channel(channel)
         else:
-            self.view.say(f"You have joined {title_of(self.desk.channels[channel])}.")
+            info = self.desk.channels[channel]
+            waits = " What you wrote there is not sent." if info.draft else ""
+            self.view.say(f"You have joined {title_of(info)}.{waits}")
 
-    def _turn_back(self, channel: str, asked_in: str, text: str) -> None:
+    def _turn_back(self, channel: str) -> None:
         """Give what was written for a channel back to where one asked for it."""
+        asked_in, text = self._asked.pop(channel, (self.desk.current or "", ""))
         written = self.sheets.withdraw(channel)
         if channel == self.sheets.channel:
             self.sheets.lay_open(self.desk.current or "")
         self.sheets.give_back(together(text, written), asked_in)
-        self._settle()
-        self.redraw()
 
     def follow(self, future: Future[Ok], text: str = "") -> None:
         """Tell the person if it fails, and give `text` back."""

@@ -37,11 +37,7 @@ def _handles(*names: str) -> Callable[[Handler], Handler]:
 
 @_handles("join")
 def _join(conversation: Conversation, asked: Invocation) -> None:
-    channel = meant.channel(conversation, asked)
-    if channel in conversation.desk.channels:
-        conversation.open_channel(channel)
-    else:
-        conversation.join(channel)
+    conversation.join(meant.channel(conversation, asked))
 
 
 @_handles("leave")

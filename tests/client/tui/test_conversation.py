@@ -226,12 +226,20 @@ class TestJoining:
         await desktop.type("/join coffee", "enter")
         await desktop.type("one", "enter")
         await desktop.press("alt+down")
-        desktop.core.tell(ChannelsChanged((info("#coffee"), info("#tea"))))
+        desktop.core.tell(ChannelsChanged((info("#coffee", draft="one"), info("#tea"))))
         desktop.core.answer_join("#coffee")
-        await desktop.until(lambda: desktop.told == ["You have joined #coffee."])
+        told = "You have joined #coffee. What you wrote there is not sent."
+        await desktop.until(lambda: desktop.told == [told])
         assert desktop.conversation.desk.current == "#tea"
         assert not desktop.core.asked("send")
         assert desktop.core.drafts["#coffee"] == "one"
+
+    async def test_the_end_may_come_before_the_answer(self, desktop: Desktop) -> None:
+        await desktop.type("/msg zoe lunch?", "enter")
+        await desktop.type("or tea", "enter")
+        desktop.main.seats.close()
+        assert desktop.core.drafts["#general"] == "/msg zoe lunch?\nor tea"
+        assert desktop.core.drafts["@me,zoe"] == ""
 
     async def test_who_answers_a_message_meanwhile_stays_there(self, desktop: Desktop) -> None:
         await desktop.type("/join coffee", "enter")
