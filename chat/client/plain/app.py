@@ -101,7 +101,8 @@ class Plain:
         """Show everything as lines, until it is over.
 
         Raises:
-            StartupError: the server does not let one in, and nobody is there to change that.
+            StartupError: the server does not let one in, or not all that was piped in was taken;
+                and nobody is there to change that.
         """
         user = self._conversation.desk.user
         self._lines.say([f"chat as {user}. /help lists the commands.", *self._cores.faults])
@@ -119,7 +120,7 @@ class Plain:
             self._lines.close()
             for task in self._tasks:
                 task.cancel()
-        if failure := self._refusal or self._dead_end:
+        if failure := self._refusal or self._lines.fault:
             raise StartupError(failure)
 
     def take_in(self) -> None:
@@ -147,11 +148,6 @@ class Plain:
         """Why what was piped in cannot be sent; nobody is there to do something about it."""
         is_piped = isinstance(self._lines, Piped)
         return self._voices[self._seats.front.key].refusal if is_piped else ""
-
-    @property
-    def _dead_end(self) -> str:
-        """Why what was piped in did not get where it was to go; it was not sent elsewhere."""
-        return next((voice.dead_end for voice in self._voices.values() if voice.dead_end), "")
 
     def _submit(self, text: str) -> None:
         self._conversation.submit(text, self._conversation.sheets.channel)

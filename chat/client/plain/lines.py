@@ -20,6 +20,7 @@ from chat.client.ringing import BELL
 from chat.client.standard_input import lines_of
 from chat.client.tui import clipboard
 from chat.client.tui.completing import Sources
+from chat.errors import StartupError
 from chat.text import printable, printable_line
 
 __all__ = ["Lines", "Piped", "Typed"]
@@ -29,6 +30,9 @@ _STDIN = 0
 
 class Lines:
     """Prints lines; takes none. `submit` and `end` are told what is typed, and that it is over."""
+
+    fault = ""
+    """Why not all that was piped in was taken; empty: it was, or there is more."""
 
     def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
         self.prompt = ""
@@ -65,9 +69,8 @@ class Lines:
     def open(self) -> None:
         """Begin to take lines."""
 
-    def stop(self) -> bool:
-        """Take no more, if nobody is there to see how it goes; return whether that is so."""
-        return False
+    def stop(self, why: str) -> None:
+        """Take no more, if nobody is there who sees why."""
 
     def close(self) -> None:
         """Leave everything as it was."""
@@ -84,12 +87,12 @@ class Piped(Lines):
         """Begin to take lines."""
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
-    def stop(self) -> bool:
+    def stop(self, why: str) -> None:
         """Take no more; what was taken comes to its end."""
+        self.fault = why
         if self._reading is not None and not self._reading.done():
             self._reading.cancel()
             self._end()
-        return True
 
     def close(self) -> None:
         """Take no more."""
@@ -97,8 +100,11 @@ class Piped(Lines):
             self._reading.cancel()
 
     async def _read(self) -> None:
-        async for line in lines_of(_STDIN):
-            self._submit(line)
+        try:
+            async for line in lines_of(_STDIN):
+                self._submit(line)
+        except StartupError as exc:
+            self.fault = str(exc)
         self._end()
 
 

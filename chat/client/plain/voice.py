@@ -51,8 +51,6 @@ class Voice:
     ) -> None:
         self.refusal = ""
         """Why the server does not let one in; empty: it does, or has not said."""
-        self.dead_end = ""
-        """Why a channel did not open to which what is piped in was to go; empty: all did."""
         self._seat = seat
         self._seats = seats
         self._core = core
@@ -303,8 +301,7 @@ class Voice:
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open; nothing more of what is piped in is taken."""
         self._say([reason])
-        if self._lines.stop():
-            self.dead_end = f"{channel}: {reason}; what was to go there was not sent"
+        self._lines.stop(f"{channel}: {reason}; what was to go there was not sent")
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something."""

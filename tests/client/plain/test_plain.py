@@ -72,7 +72,8 @@ async def test_tab_completes_and_says_what_could_be_meant(
     plain.wait(lambda: b"me, online" in plain.output, "it follows the channel")
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
-        plain.wait(lambda: b"alice joined" in plain.output, "alice is announced")
+        await alice.say("hello")
+        plain.wait(lambda: b"general: hello" in plain.output, "alice is known: she has spoken")
         plain.send(b"hi @al\t")
         plain.wait(lambda: lines(plain)[-1] == "#general> hi @alice ", "a name, in the same line")
         plain.send(b":tad\t")
@@ -201,6 +202,27 @@ async def test_piped_lines_for_a_channel_that_does_not_open_go_nowhere_else(
         assert client.run("--plain", stdin="two\n").returncode == 0
         assert (await alice.next_event("#general", "message")).text == "one"
         assert (await alice.next_event("#general", "message")).text == "two"
+
+
+async def test_bytes_that_are_no_text_end_a_pipe_and_what_came_before_is_sent(
+    server: ChatServer, make_client: Callable[..., Client]
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        client = make_client(server.url)
+        done = subprocess.run(
+            client.command("--plain"),
+            input=b"one\nb\xffd\ntwo\n",
+            capture_output=True,
+            env=client.environment(),
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert b"no UTF-8 text" in done.stderr
+        assert client.run("--plain", stdin="three\n").returncode == 0
+        texts = [(await alice.next_event("#general", "message")).text for _ in range(2)]
+        assert texts == ["one", "three"]
 
 
 async def test_what_is_refused_is_said_with_what_to_do(
