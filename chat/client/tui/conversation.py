@@ -215,6 +215,11 @@ class Conversation:
         """
         self._commands[asked.command.name](self, asked)
 
+    def run_command(self, text: str) -> None:
+        """Run a slash command that was chosen, not written; tell the person if it fails."""
+        with self.telling():
+            self.run(slash.parse(text))
+
     def join(self, channel: str, first_words: str = "") -> None:
         """Join a channel, show it, and say something in it; what is written next is for there.
 
@@ -301,7 +306,5 @@ class Conversation:
 
     def write_to(self, name: str) -> None:
         """Open the direct channel with one person."""
-        if name == self.desk.user:
-            return
-        with self.telling():
-            self.run(slash.parse(f"/msg {name}"))
+        if name != self.desk.user:
+            self.run_command(f"/msg {name}")

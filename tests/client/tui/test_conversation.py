@@ -10,6 +10,7 @@ from chat.client.config import ClientSettings
 from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged, TypingChanged
 from chat.client.tui.conversation import Typing
 from chat.client.tui.sheet import Aim
+from chat.client.tui.widgets.members import MemberList
 from chat.errors import ChatError
 from tests.client.tui.conftest import Desktop, Open, at_once
 from tests.client.tui.fakes import info, said
@@ -164,6 +165,17 @@ class TestChanging:
         assert not desktop.core.asked("edit")
 
 
+async def test_a_command_chosen_while_one_changes_a_message_is_not_its_new_text(
+    desktop: Desktop,
+) -> None:
+    await desktop.press("up")
+    assert desktop.composer.text == "mine"
+    at_once(desktop, "ctrl+k", "/members", "enter")
+    await desktop.until(lambda: desktop.main.query_one(MemberList).display)
+    assert not desktop.core.asked("edit")
+    assert desktop.composer.text == "mine"
+
+
 class TestJoining:
     """Channels that are entered, and what is said in them."""
 
@@ -212,6 +224,17 @@ class TestJoining:
         assert not desktop.core.asked("send")
         assert desktop.core.drafts["#coffee"] == ""
         assert "Write to #general" in str(desktop.composer.placeholder)
+
+    async def test_a_command_chosen_meanwhile_leaves_what_is_written_elsewhere(
+        self, desktop: Desktop
+    ) -> None:
+        desktop.composer.load("for general")
+        at_once(desktop, "ctrl+k", "#coffee", "enter", "ctrl+k", "/members", "enter")
+        await desktop.until(lambda: desktop.core.asked("join"))
+        await desktop.until(lambda: desktop.main.query_one(MemberList).display)
+        assert desktop.core.drafts["#general"] == "for general"
+        await desktop.press("alt+down", "alt+up")
+        assert desktop.composer.text == "for general"
 
     async def test_one_may_lead_to_the_next(self, desktop: Desktop) -> None:
         at_once(desktop, "/join a", "enter", "one", "enter", "/join b", "enter", "two", "enter")

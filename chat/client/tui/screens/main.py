@@ -183,7 +183,7 @@ class MainScreen(Screen[None]):
 
     def run_command(self, text: str) -> None:
         """Run a slash command."""
-        self.conversation.sheets.submit(text, self.conversation.desk.current or "")
+        self.conversation.run_command(text)
 
     def begin_command(self, text: str) -> None:
         """Let the person write what a slash command still needs."""

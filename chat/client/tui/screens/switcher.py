@@ -82,8 +82,7 @@ def _urgency(info: ChannelInfo) -> int:
 
 def _run(conversation: Conversation, begin: Callable[[str], None], command: Command) -> Act:
     if all(argument.optional for argument in command.arguments):
-        here = conversation.desk.current or ""
-        return partial(conversation.sheets.submit, f"/{command.name}", here)
+        return partial(conversation.run_command, f"/{command.name}")
     return partial(begin, f"/{command.name} ")
 
 
