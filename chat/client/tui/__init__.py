@@ -1,1 +1,4 @@
-"""The screens: everything Textual, and nothing else."""
+"""The conversation, and its screens: all that knows Textual.
+
+What `chat.client.plain` shares (`conversation`, `seats`, and what these import) knows none of it.
+"""

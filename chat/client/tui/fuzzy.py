@@ -15,14 +15,14 @@ def spread(word: str, name: str) -> int | None:
     word, name = word.lower(), name.lower()
     if name.startswith(word):
         return 0
-    if (at := name.find(word)) > 0:
+    if word in name:
         return len(word)
     first = at = name.find(word[0])
     for char in word[1:]:
         if at < 0:
             break
         at = name.find(char, at + 1)
-    return None if at < 0 or first < 0 else at - first + 1
+    return None if at < 0 else at - first + 1
 
 
 def rank(word: str, names: Iterable[str]) -> list[int]:
