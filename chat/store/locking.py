@@ -1,19 +1,24 @@
 """One server per database: a lock beside the file, held while the store is open.
 
 The operating system drops it with the process, however that ends. `chat-server token` does not take
-it: it shares the database with a running server through SQLite's own locks.
+it: it shares the database with a running server through SQLite's own locks. Who holds it may leave
+a note in its file for the next.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from chat.errors import StartupError
 
 __all__ = ["FileLock"]
+
+_NOTE_MAX = 1_000
+"""Bytes of a note."""
 
 
 class FileLock:
@@ -40,6 +45,21 @@ class FileLock:
                 " folder"
             ) from None
         return cls(descriptor)
+
+    def take_note(self) -> str:
+        """Return the note that the last holder left, and tear it up; empty: none."""
+        assert self._descriptor is not None
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        note = os.read(self._descriptor, _NOTE_MAX)
+        os.ftruncate(self._descriptor, 0)
+        return note.decode(errors="replace")
+
+    def leave_note(self, note: str) -> None:
+        """Leave a note for the next holder, if the lock is still held and the disk takes it."""
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.lseek(self._descriptor, 0, os.SEEK_SET)
+                os.write(self._descriptor, note.encode())
 
     def release(self) -> None:
         """Let others have it; idempotent. The file stays: removing it would race with them."""

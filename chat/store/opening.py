@@ -1,6 +1,8 @@
-"""From an address to a database that can be used: examine, lock, create, migrate, or refuse.
+"""From an address to a database that can be used: lock, examine, create, migrate, or refuse.
 
-A file that is refused is left as it was found, byte for byte.
+A file that is refused is left as it was found, byte for byte. It is read through, to see whether it
+is damaged, unless it is as a server left it that ended in good order: that takes 0.4 s for a
+million messages.
 """
 
 from __future__ import annotations
@@ -40,15 +42,22 @@ SERVER_ID = "server_id"
 class Database:
     """An open database, and the lock that keeps other servers out of it."""
 
+    path: Path
     server_id: str
     writer: Engine
     readers: Engine
     lock: FileLock
 
-    def close(self) -> None:
-        """Close all connections, then let others in."""
+    def close(self, *, is_in_order: bool) -> None:
+        """Close all connections, then let others in; idempotent.
+
+        Args:
+            is_in_order: nothing failed, so the file need not be read through by who opens it next.
+        """
         self.readers.dispose()
         self.writer.dispose()
+        if is_in_order:
+            self.lock.leave_note(sqlite.stamp(self.path))
         self.lock.release()
 
 
@@ -66,11 +75,14 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
     except OSError as exc:
         raise StartupError(f"{path}: {exc.strerror or exc}") from None
     try:
-        revision = sqlite.examine(path)
+        note = lock.take_note()
+        is_as_left = bool(note) and note == sqlite.stamp(path)
+        revision = sqlite.examine(path, is_known_whole=is_as_left)
         _create_private(path)
         writer = sqlite.writer_engine(path)
         server_id = _make_current(writer, revision, path, clock_ms)
-        return Database(server_id, writer, sqlite.readers_engine(path, READERS + SEARCHERS), lock)
+        readers = sqlite.readers_engine(path, READERS + SEARCHERS)
+        return Database(path, server_id, writer, readers, lock)
     except BaseException:
         lock.release()
         raise

@@ -35,6 +35,7 @@ __all__ = [
     "readers_engine",
     "reason_of",
     "settle",
+    "stamp",
     "truncate_wal",
     "writer_engine",
 ]
@@ -213,10 +214,21 @@ def damages(connection: Connection) -> list[str]:
     ]
 
 
-def examine(path: Path) -> str | None:
+def stamp(path: Path) -> str:
+    """Return what tells a database file, as it is now, from any other; empty: it is none, or open.
+
+    A log beside it holds what is to go into it: somebody has it open, or did not close it.
+    """
+    if not path.exists() or _log_of(path).exists():
+        return ""
+    found = path.stat()
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def examine(path: Path, *, is_known_whole: bool = False) -> str | None:
     """Look at a database file without touching it; return its schema's revision.
 
-    None: it is absent or empty, and may be filled.
+    None: it is absent or empty, and may be filled. What is known to be whole is not read through.
 
     Raises:
         StartupError: it is not a chat database, or `Damaged`.
@@ -230,19 +242,23 @@ def examine(path: Path) -> str | None:
             if file.read(16) != b"SQLite format 3\0":
                 raise _not_ours(path)
         with closing(_look_at(path)) as connection:
-            return _revision(path, connection)
+            return _revision(path, connection, is_known_whole=is_known_whole)
     except (sqlite3.Error, OSError) as exc:
         raise _unreadable(path, exc) from None
 
 
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
 def _look_at(path: Path) -> sqlite3.Connection:
     # Without a log beside it nobody has the file open; SQLite need then not make one either.
-    is_open = path.with_name(path.name + "-wal").exists()
+    is_open = _log_of(path).exists()
     address = f"{path.as_uri()}?{'mode=ro' if is_open else 'immutable=1'}"
     return sqlite3.connect(address, uri=True, isolation_level=None)
 
 
-def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
+def _revision(path: Path, connection: sqlite3.Connection, *, is_known_whole: bool) -> str | None:
     connection.execute("BEGIN").close()
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     ((application_id,),) = connection.execute("PRAGMA application_id").fetchall()
@@ -250,7 +266,7 @@ def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
         return None
     if application_id != APPLICATION_ID or "alembic_version" not in tables:
         raise _not_ours(path)
-    if verdict := _verdict(connection):
+    if not is_known_whole and (verdict := _verdict(connection)):
         raise _unreadable(path, verdict)
     revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     if len(revisions) != 1:

@@ -121,7 +121,7 @@ class Store:
         self._readers.shutdown()
         self._searchers.shutdown()
         self._writer.close()
-        self._database.close()
+        self._database.close(is_in_order=self._writer.fault is None)
 
     def _read(self, query: Callable[[Reader], T]) -> T:
         since = time.monotonic()
