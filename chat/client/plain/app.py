@@ -12,13 +12,13 @@ from chat.client.core import Core
 from chat.client.plain.caller import LineCaller
 from chat.client.plain.lines import Lines, Piped, Typed
 from chat.client.plain.voice import Voice
+from chat.client.presenter.calling import Calling
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.cores import Cores
+from chat.client.presenter.handlers import HANDLERS
+from chat.client.presenter.port import CorePort, answer
+from chat.client.presenter.seats import Seats
 from chat.client.standard_output import accept_any_text
-from chat.client.tui.calling import Calling
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.cores import Cores
-from chat.client.tui.handlers import HANDLERS
-from chat.client.tui.port import CorePort, answer
-from chat.client.tui.seats import Seats
 from chat.errors import StartupError
 
 __all__ = ["run"]

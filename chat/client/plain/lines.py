@@ -16,10 +16,10 @@ from typing import Any
 
 from chat.client.plain.editor import Echo, Editor, Submitted, TabPressed
 from chat.client.plain.tabbing import tab
+from chat.client.presenter import clipboard
+from chat.client.presenter.completing import Sources
 from chat.client.ringing import BELL
 from chat.client.standard_input import lines_of
-from chat.client.tui import clipboard
-from chat.client.tui.completing import Sources
 from chat.errors import StartupError
 from chat.text import printable, printable_line
 

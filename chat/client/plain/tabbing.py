@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chat.client.tui.completing import Sources, complete
+from chat.client.presenter.completing import Sources, complete
 
 __all__ = ["Tabbed", "tab"]
 

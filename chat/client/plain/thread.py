@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from chat.client.presenter.sheet import Sheet
 from chat.client.spoken import spoken
 from chat.client.state import TimelineChanged
-from chat.client.tui.sheet import Sheet
 from chat.text import printable_line
 
 __all__ = ["SpokenThread"]

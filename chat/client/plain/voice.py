@@ -10,20 +10,20 @@ from chat.client.inbox import Unread
 from chat.client.plain.announcer import Announcer
 from chat.client.plain.lines import Lines
 from chat.client.plain.thread import SpokenThread
+from chat.client.presenter import clipboard
+from chat.client.presenter.choice import AddRows, Choice
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.desk import Desk, title_of
+from chat.client.presenter.finding import Finding
+from chat.client.presenter.links import can_open
+from chat.client.presenter.local_time import local_time
+from chat.client.presenter.port import CorePort
+from chat.client.presenter.seats import Seats
+from chat.client.presenter.spots import Spot
+from chat.client.presenter.view import Pane, Refused, Severity
 from chat.client.slash import is_command
 from chat.client.slash_commands import COMMANDS
 from chat.client.state import ChannelsChanged, ConnectionChanged, Link, TimelineChanged, Update
-from chat.client.tui import clipboard
-from chat.client.tui.choice import AddRows, Choice
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.desk import Desk, title_of
-from chat.client.tui.finding import Finding
-from chat.client.tui.links import can_open
-from chat.client.tui.local_time import local_time
-from chat.client.tui.port import CorePort
-from chat.client.tui.seats import Seats
-from chat.client.tui.spots import Spot
-from chat.client.tui.view import Pane, Refused, Severity
 from chat.text import printable, printable_line
 
 __all__ = ["Voice"]

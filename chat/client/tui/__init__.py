@@ -1,4 +1,4 @@
-"""The conversation, and its screens: all that knows Textual.
+"""The client's screens: all that knows Textual.
 
-What `chat.client.plain` shares (`conversation`, `seats`, and what these import) knows none of it.
+What they show, and what becomes of a key, is decided in `chat.client.presenter`.
 """

@@ -7,11 +7,11 @@ from typing import Any
 
 from textual.screen import Screen
 
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.links import links_of
+from chat.client.presenter.seats import Seats
 from chat.client.state import Delivery, Message
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.links import links_of
 from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji
-from chat.client.tui.seats import Seats
 from chat.text import fold
 
 __all__ = ["MessageActions"]

@@ -9,8 +9,8 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from chat.client.presenter.desk import title_of
 from chat.client.slash_commands import COMMANDS
-from chat.client.tui.desk import title_of
 from chat.client.tui.plain import line
 from chat.client.tui.screens.main import MainScreen
 from chat.text import printable_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chat.client.plain.tabbing import Tabbed, tab
-from chat.client.tui.completing import Sources
+from chat.client.presenter.completing import Sources
 
 SOURCES = Sources(("alice", "alina", "bob"), ("#tea", "#team", "#ops"))
 

@@ -12,11 +12,11 @@ from textual import events
 from textual.pilot import Pilot
 
 from chat.client.config import ClientSettings
+from chat.client.presenter.conversation import Conversation
 from chat.client.tui.app import ChatApp
-from chat.client.tui.conversation import Conversation
 from chat.client.tui.screens.main import MainScreen
 from chat.client.tui.widgets.composer import Composer
-from tests.client.tui.fakes import FakeCore, info, said
+from tests.client.presenter.fakes import FakeCore, info, said
 
 PATIENCE = 20.0
 

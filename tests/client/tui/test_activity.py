@@ -8,8 +8,8 @@ import pytest
 
 from chat.client.state import ChannelsChanged
 from chat.client.tui.widgets.activity import ActivityBar
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
-from tests.client.tui.fakes import info, said
 
 BUSY = (
     info("#general", head=6, unread=3),

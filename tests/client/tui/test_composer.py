@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from textual import events
 
-from chat.client.tui.completing import Sources
-from chat.client.tui.spots import Spot
+from chat.client.presenter.completing import Sources
+from chat.client.presenter.spots import Spot
 from tests.client.tui.writing import Harness
 
 

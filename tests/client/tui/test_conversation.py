@@ -7,13 +7,13 @@ from functools import partial
 import pytest
 
 from chat.client.config import ClientSettings
+from chat.client.presenter.conversation import Typing
+from chat.client.presenter.sheet import Aim
 from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged, TypingChanged
-from chat.client.tui.conversation import Typing
-from chat.client.tui.sheet import Aim
 from chat.client.tui.widgets.members import MemberList
 from chat.errors import ChatError
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open, at_once
-from tests.client.tui.fakes import info, said
 
 
 async def test_a_message_goes_to_the_channel_that_is_shown(desktop: Desktop) -> None:

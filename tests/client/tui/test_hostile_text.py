@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from chat.client.presenter.choice import Choice
 from chat.client.state import (
     ChannelInfo,
     ChannelsChanged,
@@ -16,11 +17,10 @@ from chat.client.state import (
     TimelineChanged,
     TypingChanged,
 )
-from chat.client.tui.choice import Choice
 from chat.client.tui.plain import elide, line, lines, sendable
 from chat.client.tui.screens.dialogs import confirm_deletion, pick
+from tests.client.presenter.fakes import said
 from tests.client.tui.conftest import Desktop, Open
-from tests.client.tui.fakes import said
 
 EVIL = "[/b][@click=app.quit]x[/]\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202e\r\n\x00\x7f[red]"
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

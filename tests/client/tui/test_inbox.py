@@ -9,8 +9,8 @@ import pytest
 from chat.client.inbox import Unread, Waiting
 from chat.client.state import ChannelsChanged
 from chat.client.tui.timeline import Timeline
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import info, said
 
 TEA = tuple(said(n, "bob", f"cup {n}", "#tea") for n in range(1, 81))
 

@@ -9,8 +9,8 @@ from chat.client.state import ThreadChanged, TimelineChanged
 from chat.client.tui.inturn import InTurn, Passed, Stage
 from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.widgets.composer import Composer
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open, at_once
-from tests.client.tui.fakes import info, said
 
 
 async def test_what_is_typed_after_a_messages_letter_comes_after_it(desktop: Desktop) -> None:

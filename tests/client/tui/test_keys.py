@@ -10,8 +10,8 @@ from chat.client.slash_commands import COMMANDS
 from chat.client.tui.app import key_rows, keys_table
 from chat.client.tui.keymap import problems
 from chat.client.tui.keys import key_label, together
+from tests.client.presenter.fakes import info
 from tests.client.tui.conftest import Desktop, Open
-from tests.client.tui.fakes import info
 
 
 @pytest.mark.parametrize(

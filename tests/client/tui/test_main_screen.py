@@ -21,8 +21,8 @@ from chat.client.tui.timeline.messages import ActionRequested, LinkClicked
 from chat.client.tui.widgets.bars import Banner
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
-from tests.client.tui.fakes import info, said
 
 MEMBERS = (("zed", "owner", "online"), ("bob", "member", "away"), ("amy", "member", "offline"))
 

@@ -9,8 +9,8 @@ from chat.client.tui.screens.picker import Picker
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.message_bar import MessageBar
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import info, said
 
 FAILED = Message(
     "#general", None, "c1", "me", 0, text="too fast", delivery=Delivery.FAILED, reason="slow down"

@@ -6,8 +6,8 @@ import pytest
 
 from chat.client.config import ClientSettings
 from chat.client.tui.widgets.bars import StatusBar
+from tests.client.presenter.fakes import info
 from tests.client.tui.conftest import Desktop, Open
-from tests.client.tui.fakes import info
 
 VI = ClientSettings(name="me", editing="vi")
 

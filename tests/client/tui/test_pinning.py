@@ -7,8 +7,8 @@ import pytest
 from chat.client.state import ChannelsChanged, TimelineChanged
 from chat.protocol.frames import Page
 from chat.protocol.items import Item
+from tests.client.presenter.fakes import NOON, info, said
 from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import NOON, info, said
 
 
 def pinned(seq: int, text: str) -> Item:

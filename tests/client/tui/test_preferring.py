@@ -1,104 +1,10 @@
-"""The channel list as a person wants it: starred first, muted ones quiet."""
+"""The channel list as a person wants it, on the screen and by keys."""
 
 from __future__ import annotations
 
-import pytest
-
 from chat.client.preferences import Wish
-from chat.client.state import ChannelInfo, ChannelsChanged, Link
-from chat.client.tui.calling import Calling
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.desk import Desk
-from chat.client.tui.handlers import HANDLERS
-from chat.client.tui.spots import Group, Spot, Tour, places
-from chat.protocol.words import PLACE_MAX
+from tests.client.presenter.fakes import info
 from tests.client.tui.conftest import Open
-from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info
-
-STARRED = (
-    info("#ops", pinned=1),
-    info("#general", pinned=2),
-    info("@alice,me", pinned=3),
-    info("#tea"),
-    info("#echo", builtin=True),
-)
-
-
-def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeView]:
-    core, view = FakeCore(), FakeView()
-    made = Conversation(
-        core, view, "me", seat=1, seats=FakeSeats(), calling=Calling(view, core), commands=HANDLERS
-    )
-    core.go_online(*channels)
-    made.take_in(core.drain())
-    made.open_channel("#general")
-    return made, core, view
-
-
-def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse() -> None:
-    made, core, _view = conversation(info("#ops", pinned=PLACE_MAX), info("#general"))
-    made.sheets.submit("/star", "#general")
-    assert core.asked("prefer") == [("#general", Wish(pinned=PLACE_MAX))]
-
-
-@pytest.mark.parametrize(
-    ("text", "asked"),
-    [
-        ("/star #tea", [("#tea", Wish(pinned=4))]),
-        ("/star", []),
-        ("/unstar", [("#general", Wish(pinned=0))]),
-        ("/move up", [("#general", Wish(pinned=1)), ("#ops", Wish(pinned=2))]),
-        ("/move down", [("@alice,me", Wish(pinned=2)), ("#general", Wish(pinned=3))]),
-        ("/mute tea", [("#tea", Wish(muted=True))]),
-        ("/unmute", [("#general", Wish(muted=False))]),
-        ("/notify ALL", [("#general", Wish(level="all"))]),
-        ("/notify", []),
-    ],
-)
-def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]]) -> None:
-    made, core, view = conversation(*STARRED)
-    made.sheets.submit(text, "#general")
-    assert core.asked("prefer") == asked
-    assert all(severity == "information" for _, severity in view.said)
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("/star #none", "You are not in #none."),
-        ("/mute #echo", "#echo is this session's own"),
-        ("/move left", "“left” is no direction."),
-        ("/notify sometimes", "“sometimes” is no level."),
-    ],
-)
-def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
-    made, core, view = conversation(*STARRED)
-    made.sheets.submit(text, "#general")
-    assert view.said[0][0].startswith(why)
-    assert not core.asked("prefer")
-
-
-def test_only_starred_channels_have_a_place() -> None:
-    made, core, view = conversation(info("#general"))
-    made.sheets.submit("/move up", "#general")
-    assert "/star puts it first" in view.said[0][0]
-    assert not core.asked("prefer")
-
-
-def test_muted_channels_call_nobody_but_for_a_mention() -> None:
-    muted = (
-        info("#general"),
-        info("#loud", unread=9, muted=True),
-        info("@alice,me", unread=2, muted=True),
-    )
-    mentioned = info("#ops", unread=4, mentions=1, muted=True)
-    for channels, to_answer, ways in ((muted, 0, None), ((*muted, mentioned), 1, "#ops")):
-        desk = Desk("me")
-        desk.apply(ChannelsChanged(channels))
-        assert desk.to_answer() == to_answer
-        listed = places([Group(1, "home", Link.ONLINE, channels)])
-        spot = Tour().next(listed, Spot(1, "#general"))
-        assert (spot.channel if spot else None) == ways
 
 
 async def test_starred_ones_stand_first_and_muted_ones_show_no_count(open_desktop: Open) -> None:

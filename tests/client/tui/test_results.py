@@ -11,8 +11,8 @@ from chat.client.tui.screens.results import ResultsScreen
 from chat.client.tui.timeline import Timeline
 from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
+from tests.client.presenter.fakes import NOON, said
 from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import NOON, said
 
 
 def hit(seq: int, channel: str = "#tea", text: str = "a cup of tea") -> Hit:

@@ -24,8 +24,8 @@ from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import Banner
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.errors import StartupError
+from tests.client.presenter.fakes import FakeCore, info, said
 from tests.client.tui.conftest import Desktop, Open
-from tests.client.tui.fakes import FakeCore, info, said
 
 TEA, WORK = "ws://tea:1", "ws://work:2"
 

@@ -11,8 +11,8 @@ from chat.client.tui.themes import LIGHT, by_name, made_by_hand
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.palette import INKS, Palette
 from chat.errors import StartupError
+from tests.client.presenter.fakes import FakeCore, info, said
 from tests.client.tui.conftest import Open
-from tests.client.tui.fakes import FakeCore, info, said
 
 
 @pytest.mark.parametrize("word", ["dark", "light", "contrast", "mono", "16", "nord"])

@@ -9,8 +9,8 @@ from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.members import MemberList
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
-from tests.client.tui.fakes import info, said
 
 ROOT = said(3, "alice", "tea?")
 REPLIES = (

@@ -6,11 +6,11 @@ from concurrent.futures import Future
 
 import pytest
 
+from chat.client.presenter import catching_up
 from chat.client.state import ChannelsChanged, TimelineChanged
-from chat.client.tui import catching_up
 from chat.client.tui.timeline import Timeline
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import info, said
 
 CHANNELS = (info("#general", head=90), info("#tea", head=2), info("@alice,me", head=1))
 

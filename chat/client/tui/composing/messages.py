@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from chat.client.tui.completing import Completion
-from chat.client.tui.spots import Spot
+from chat.client.presenter.completing import Completion
+from chat.client.presenter.spots import Spot
 
 __all__ = [
     "Dismissed",

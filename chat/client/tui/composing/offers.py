@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chat.client.tui.completing import Candidate, Completion
+from chat.client.presenter.completing import Candidate, Completion
 
 __all__ = ["Offers"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from textual.screen import Screen
 
 from chat.client.emoji import EMOJI, OFTEN
+from chat.client.presenter.choice import Choice
 from chat.client.state import Message
-from chat.client.tui.choice import Choice
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.picker import Picker
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from textual.screen import Screen
 
+from chat.client.presenter.completing import Sources
+from chat.client.presenter.desk import title_of
+from chat.client.presenter.seats import Seats
+from chat.client.presenter.sheet import Aim, Sheet
+from chat.client.presenter.spots import as_listed
 from chat.client.state import ChannelInfo, Link
-from chat.client.tui.completing import Sources
-from chat.client.tui.desk import title_of
 from chat.client.tui.plain import line
-from chat.client.tui.seats import Seats
-from chat.client.tui.sheet import Aim, Sheet
-from chat.client.tui.spots import as_listed
 from chat.client.tui.timeline import LANGUAGES, Timeline
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine

@@ -16,11 +16,11 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from chat.client.inbox import Unread, Waiting
-from chat.client.tui.local_time import local_time
-from chat.client.tui.markdown import gist
+from chat.client.presenter.local_time import local_time
+from chat.client.presenter.markdown import gist
+from chat.client.presenter.spots import Spot
 from chat.client.tui.plain import elide, line, lines
 from chat.client.tui.screens.confirm import Confirm
-from chat.client.tui.spots import Spot
 
 __all__ = ["Inbox"]
 

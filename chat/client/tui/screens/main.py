@@ -17,15 +17,17 @@ from textual.geometry import Size
 from textual.screen import Screen
 
 from chat.client.config import ClientSettings
+from chat.client.presenter.calling import Calling
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.cores import Cores
+from chat.client.presenter.handlers import HANDLERS
+from chat.client.presenter.port import CorePort
+from chat.client.presenter.seats import Seats
+from chat.client.presenter.view import Pane
 from chat.client.tui.bare import bare_lines
-from chat.client.tui.calling import Calling
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.cores import Cores
-from chat.client.tui.handlers import HANDLERS
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.message_actions import MessageActions
 from chat.client.tui.plain import sendable
-from chat.client.tui.port import CorePort
 from chat.client.tui.screens.caller import ScreenCaller
 from chat.client.tui.screens.keys import KEYS
 from chat.client.tui.screens.layout import CSS, lay_out
@@ -35,7 +37,6 @@ from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.screens.view import ScreenView
 from chat.client.tui.screens.ways import Ways
 from chat.client.tui.screens.writing import Writing
-from chat.client.tui.seats import Seats
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,
@@ -46,7 +47,6 @@ from chat.client.tui.timeline.messages import (
     Seen,
     Selected,
 )
-from chat.client.tui.view import Pane
 from chat.client.tui.widgets.bars import ContextBar, StatusBar, TypingLine
 from chat.client.tui.widgets.completion_popup import CompletionPopup
 from chat.client.tui.widgets.composer import Composer

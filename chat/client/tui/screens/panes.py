@@ -9,8 +9,8 @@ from typing import Any
 
 from textual.screen import Screen
 
+from chat.client.presenter.view import Pane
 from chat.client.tui.screens.thread import ThreadSide
-from chat.client.tui.view import Pane
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar

@@ -14,8 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from chat.client.tui.choice import Choice
-from chat.client.tui.fuzzy import rank
+from chat.client.presenter.choice import Choice
+from chat.client.presenter.fuzzy import rank
 from chat.client.tui.plain import elide, line
 
 __all__ = ["Picker"]

@@ -18,11 +18,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from chat.client.presenter.finding import Finding, Neighbours
+from chat.client.presenter.local_time import local_time
+from chat.client.presenter.markdown import gist, plain_text
 from chat.client.searching import HINT
 from chat.client.state import Message
-from chat.client.tui.finding import Finding, Neighbours
-from chat.client.tui.local_time import local_time
-from chat.client.tui.markdown import gist, plain_text
 from chat.client.tui.plain import elide, line, lines
 from chat.errors import ChatError
 from chat.text import printable_line

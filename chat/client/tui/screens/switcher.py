@@ -8,14 +8,14 @@ from typing import Any
 
 from textual.screen import Screen
 
+from chat.client.presenter.choice import Choice
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.desk import title_of
+from chat.client.presenter.seats import Seats
+from chat.client.presenter.spots import Place, waits, weight
 from chat.client.slash_commands import COMMANDS, Command
 from chat.client.state import ChannelInfo
-from chat.client.tui.choice import Choice
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.desk import title_of
 from chat.client.tui.screens.dialogs import pick
-from chat.client.tui.seats import Seats
-from chat.client.tui.spots import Place, waits, weight
 from chat.text import check_channel, is_direct
 
 __all__ = ["pick_anything"]

@@ -12,14 +12,14 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from chat.client.presenter.seats import Seats
+from chat.client.presenter.sheet import Sheet
+from chat.client.presenter.threads import Threads
 from chat.client.state import TimelineChanged
 from chat.client.tui.message_actions import MessageActions
 from chat.client.tui.plain import line, sendable
 from chat.client.tui.screens.drawing import draw_context
 from chat.client.tui.screens.writing import Writing
-from chat.client.tui.seats import Seats
-from chat.client.tui.sheet import Sheet
-from chat.client.tui.threads import Threads
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,

@@ -11,21 +11,21 @@ from typing import Any
 from textual.screen import Screen
 
 from chat.client.inbox import Unread
+from chat.client.presenter.choice import AddRows, Choice
+from chat.client.presenter.desk import Desk, title_of
+from chat.client.presenter.finding import Finding
+from chat.client.presenter.links import can_open, is_web_link
+from chat.client.presenter.seats import Seats
+from chat.client.presenter.spots import Spot
+from chat.client.presenter.view import Pane, Refused, Severity, ThreadView
 from chat.client.state import TimelineChanged
-from chat.client.tui.choice import AddRows, Choice
-from chat.client.tui.desk import Desk, title_of
-from chat.client.tui.finding import Finding
 from chat.client.tui.keys import KeyRow
-from chat.client.tui.links import can_open, is_web_link
 from chat.client.tui.screens.dialogs import pick, pick_link
 from chat.client.tui.screens.drawing import draw, draw_lists, window_title
 from chat.client.tui.screens.panes import Panes
 from chat.client.tui.screens.thread import ThreadSide
-from chat.client.tui.seats import Seats
-from chat.client.tui.spots import Spot
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import Place, Timeline
-from chat.client.tui.view import Pane, Refused, Severity, ThreadView
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.message_bar import MessageBar

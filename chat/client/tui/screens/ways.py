@@ -8,10 +8,10 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.tui import catching_up, preferring
-from chat.client.tui.conversation import Conversation
+from chat.client.presenter import catching_up, preferring
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.seats import Seats
 from chat.client.tui.screens.thread import ThreadSide
-from chat.client.tui.seats import Seats
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.composer import Composer
 

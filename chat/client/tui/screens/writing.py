@@ -5,9 +5,9 @@ from __future__ import annotations
 from textual.app import SuspendNotSupported
 from textual.widget import Widget
 
+from chat.client.presenter.seats import Seats
 from chat.client.tui import editor
 from chat.client.tui.screens.dialogs import confirm_paste
-from chat.client.tui.seats import Seats
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.preview import Preview
 from chat.errors import ChatError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from chat.client.presenter.local_time import local_time
 from chat.client.state import Message
-from chat.client.tui.local_time import local_time
 from chat.client.tui.timeline.log import Key, Log
 
 __all__ = ["Around", "Joins", "around", "fold_bounds"]

@@ -15,7 +15,7 @@ from rich.style import Style
 from textual.color import Color as TextualColor
 from textual.widget import Widget
 
-from chat.client.tui.markdown import Mark
+from chat.client.presenter.markdown import Mark
 from chat.text import fold
 
 __all__ = ["INKS", "Names", "Palette", "author_rgb"]

@@ -8,10 +8,10 @@ from datetime import date, datetime
 from rich.cells import cell_len
 from rich.style import Style
 
+from chat.client.presenter.local_time import local_time
+from chat.client.presenter.markdown import Block as Markup
+from chat.client.presenter.markdown import blocks, gist, inline
 from chat.client.state import Delivery, Message
-from chat.client.tui.local_time import local_time
-from chat.client.tui.markdown import Block as Markup
-from chat.client.tui.markdown import blocks, gist, inline
 from chat.client.tui.timeline import events
 from chat.client.tui.timeline.around import Around
 from chat.client.tui.timeline.cells import crop, tame

@@ -7,10 +7,10 @@ from textual.events import Click
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from chat.client.presenter.desk import title_of
+from chat.client.presenter.spots import NOWHERE, Group, Spot, places, waits, weight
 from chat.client.state import ChannelInfo, Link
-from chat.client.tui.desk import title_of
 from chat.client.tui.plain import elide, line
-from chat.client.tui.spots import NOWHERE, Group, Spot, places, waits, weight
 from chat.client.tui.widgets.badges import LINKS, badge
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.text import is_direct

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from chat.client.tui.completing import Candidate, Completion
+from chat.client.presenter.completing import Candidate, Completion
 from chat.client.tui.plain import elide, line
 
 __all__ = ["CompletionPopup"]

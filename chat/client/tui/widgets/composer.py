@@ -17,7 +17,8 @@ from textual.timer import Timer
 from textual.widgets import TextArea
 
 from chat.client import slash
-from chat.client.tui.completing import Sources, complete
+from chat.client.presenter.completing import Sources, complete
+from chat.client.presenter.spots import NOWHERE, Spot
 from chat.client.tui.composing import messages
 from chat.client.tui.composing.area import Area
 from chat.client.tui.composing.keys import KEYS
@@ -25,7 +26,6 @@ from chat.client.tui.composing.offers import Offers
 from chat.client.tui.composing.pulse import Pulse
 from chat.client.tui.history import History
 from chat.client.tui.plain import sendable
-from chat.client.tui.spots import NOWHERE, Spot
 
 if TYPE_CHECKING:
     from chat.client.tui.composing.modal import Modal

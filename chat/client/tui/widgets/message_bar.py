@@ -10,9 +10,9 @@ from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
+from chat.client.presenter.links import links_of
 from chat.client.state import Message
 from chat.client.tui.keys import KeyRow
-from chat.client.tui.links import links_of
 from chat.client.tui.plain import elide
 from chat.client.tui.timeline.cursor import may
 from chat.client.tui.timeline.keys import ACTIONS

@@ -29,8 +29,8 @@ from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import render
 from chat.protocol.frames import Hit, Results
+from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
-from tests.client.tui.fakes import info, said
 from tests.client.tui.pictures.picture import assert_looks
 
 SIZES = ((60, 16), (80, 24), (140, 40))

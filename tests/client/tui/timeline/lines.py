@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from hypothesis import strategies as st
-
 from chat.client.state import Message, TimelineChanged
 from chat.client.tui.timeline.ink import Line
 from chat.client.tui.timeline.palette import Palette
@@ -17,20 +15,6 @@ from chat.client.tui.timeline.sheet import Sheet
 CHANNEL = "#general"
 NOON = int(datetime(2020, 5, 4, 12).timestamp() * 1000)
 MINUTE = 60_000
-
-NASTY = [
-    "\x1b[31m", "\x1b]52;c;aGk=\x07", "\x9b2J", "\u202e", "\u2066", "\ud800", "\udfff", "\x00",
-    "\r", "\u200d", "a\u200db", "\ufe0f", "\U0001f3fd", "a\U0001f3fd", "e\u0301", "\u0301" * 20,
-    "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea", "\U0001f1e9",
-    "\u6f22\u5b57", "\ud55c\uad6d", "\t", "\n", " ", "  ", "`", "```", "```python\n", "*", "**",
-    "_", "~~", "> ", "- ", "[a](https://x.y)", "[", "](", "https://", "@bob", "#dev", "\\",
-    "&#27;", "\xa0", "[bold]", "[@click=app.quit]x[/]",
-]  # fmt: skip
-any_text = st.lists(
-    st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=()), max_size=12)),
-    max_size=12,
-).map("".join)
-"""Any text at all, the worse the better: lone surrogates, escape sequences, halves of emoji."""
 
 
 def say(seq: int | None, text: str = "", author: str = "alice", **fields: Any) -> Message:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.client.tui.timeline.code import LANGUAGES, ROLES, highlight
-from tests.client.tui.timeline.lines import any_text
+from tests.client.texts import any_text
 
 
 def test_python_has_keywords_and_strings() -> None:

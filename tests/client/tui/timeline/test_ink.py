@@ -12,7 +12,8 @@ from rich.style import Style
 
 from chat.client.tui.timeline.cells import apart, clusters, crop, snap, tame
 from chat.client.tui.timeline.ink import Piece, flow, highlighted, rule, segments
-from tests.client.tui.timeline.lines import any_text, is_harmless, plains
+from tests.client.texts import any_text
+from tests.client.tui.timeline.lines import is_harmless, plains
 
 FAMILY, FLAG, SKIN, HEART = "👩‍👩‍👧", "🇩🇪", "👍🏽", "❤️"
 

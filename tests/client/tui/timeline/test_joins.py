@@ -14,9 +14,9 @@ from chat.client.tui.timeline.around import Joins
 from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.render import Renderer
 from chat.client.tui.timeline.sheet import Sheet
+from tests.client.presenter.fakes import info
+from tests.client.presenter.fakes import said as told
 from tests.client.tui.conftest import Open
-from tests.client.tui.fakes import info
-from tests.client.tui.fakes import said as told
 from tests.client.tui.timeline.lines import CHANNEL, NOON, changed, event, say, screen
 
 LINES = (say(1, author="alice"), event(2, "join", "bob"), event(3, "join", "alice"), say(4))

@@ -8,20 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chat.client.presenter.local_time import local_time
 from chat.client.state import Delivery, Message
-from chat.client.tui.local_time import local_time
 from chat.client.tui.timeline.around import Around
 from chat.client.tui.timeline.render import Block
-from tests.client.tui.timeline.lines import (
-    NOON,
-    any_text,
-    event,
-    is_harmless,
-    plain,
-    plains,
-    renderer,
-    say,
-)
+from tests.client.texts import any_text
+from tests.client.tui.timeline.lines import NOON, event, is_harmless, plain, plains, renderer, say
 
 FOLLOWS = Around(grouped=True)
 

@@ -9,7 +9,8 @@ from textual.selection import Selection
 
 from chat.client.tui.timeline.selection import row_number, selected_text
 from chat.client.tui.timeline.sheet import Sheet
-from tests.client.tui.timeline.lines import any_text, changed, page, say, sheet
+from tests.client.texts import any_text
+from tests.client.tui.timeline.lines import changed, page, say, sheet
 
 FAMILY = "👩‍👩‍👧"
 

@@ -24,14 +24,8 @@ from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.log import Key
 from chat.client.tui.timeline.painting import Painter, forget_styles
 from chat.client.tui.timeline.sheet import Row
-from tests.client.tui.timeline.lines import (
-    CHANNEL,
-    NASTY,
-    changed,
-    is_harmless,
-    page,
-    say,
-)
+from tests.client.texts import NASTY
+from tests.client.tui.timeline.lines import CHANNEL, changed, is_harmless, page, say
 
 SIZE = (60, 21)
 

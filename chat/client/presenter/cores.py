@@ -7,7 +7,7 @@ from time import monotonic
 
 from chat.client.config import ClientSettings
 from chat.client.places import Places
-from chat.client.tui.port import CorePort
+from chat.client.presenter.port import CorePort
 from chat.errors import StartupError
 
 __all__ = ["Cores"]

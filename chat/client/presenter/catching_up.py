@@ -5,8 +5,8 @@ Nothing is marked read on the way.
 
 from __future__ import annotations
 
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.port import answer
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.port import answer
 
 __all__ = ["jump", "mark", "mark_all", "peek", "search", "show_unread"]
 

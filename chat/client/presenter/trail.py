@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from chat.client.tui.spots import Spot
+from chat.client.presenter.spots import Spot
 
 __all__ = ["Trail"]
 

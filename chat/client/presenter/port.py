@@ -1,4 +1,4 @@
-"""What the screens need of the core: the whole of it, as a protocol that a test can fake."""
+"""What a face needs of the core: the whole of it, as a protocol that a test can fake."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 
 class CorePort(Protocol):
-    """The client without its screens: connection, cache and outbox, in a thread of its own.
+    """The client without its face: connection, cache and outbox, in a thread of its own.
 
-    Every method is called from the screens' thread and returns at once. What changed comes from
+    Every method is called from the face's thread and returns at once. What changed comes from
     `drain`, in order; the core calls the `wake` it was made with, from its own thread, whenever
     there is something to drain. Futures fail with a `ChatError` whose text is for a person.
     """

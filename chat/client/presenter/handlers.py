@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chat.client.emoji import resolve
+from chat.client.presenter import catching_up, listings, meant, preferring
+from chat.client.presenter.conversation import Conversation, Handler
+from chat.client.presenter.desk import title_of
+from chat.client.presenter.links import links_of
+from chat.client.presenter.sheet import check_length
+from chat.client.presenter.view import Refused
 from chat.client.slash import Invocation
 from chat.client.slash_commands import find
-from chat.client.tui import catching_up, listings, meant, preferring
-from chat.client.tui.conversation import Conversation, Handler
-from chat.client.tui.desk import title_of
-from chat.client.tui.links import links_of
-from chat.client.tui.sheet import check_length
-from chat.client.tui.view import Refused
 from chat.text import check_channel, direct_channel, is_direct
 
 __all__ = ["HANDLERS"]

@@ -6,10 +6,10 @@ Raises:
 
 from __future__ import annotations
 
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.view import Refused
 from chat.client.slash import Invocation
 from chat.client.state import ChannelInfo, Delivery, Message
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.view import Refused
 from chat.text import check_channel
 
 __all__ = ["channel", "here", "message", "mine", "own_message", "seq_of", "target"]

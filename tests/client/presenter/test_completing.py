@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.tui.completing import Completion, Sources, complete
-from chat.client.tui.fuzzy import rank
-from chat.client.tui.timeline import LANGUAGES
+from chat.client.presenter.completing import Completion, Sources, complete
+from chat.client.presenter.fuzzy import rank
 
 SOURCES = Sources(
-    languages=LANGUAGES,
+    languages=("python", "javascript", "typescript", "sql", "rust"),
     names=("bob", "alice", "Albert"),
     channels=("#general", "#tea", "@alice,me"),
     themes=("dark", "light", "nord"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.tui import clipboard
+from chat.client.presenter import clipboard
 
 
 @pytest.mark.parametrize(

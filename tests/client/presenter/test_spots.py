@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from chat.client.presenter.spots import Group, Place, Spot, Tour, as_listed, neighbour, places
+from chat.client.presenter.trail import Trail
 from chat.client.state import ChannelInfo, Link
-from chat.client.tui.spots import Group, Place, Spot, Tour, as_listed, neighbour, places
-from chat.client.tui.trail import Trail
-from tests.client.tui.fakes import info
+from tests.client.presenter.fakes import info
 
 
 def listed(*channels: ChannelInfo, seat: int = 1) -> list[Place]:

@@ -1,6 +1,6 @@
 """The conversation: what a person does, turned into calls of the core; what the core tells, laid on
 the desk. It decides which channel is shown, and when a message counts as read. It draws nothing:
-the screen does, through the `View` it is given.
+a face does, through the `View` it is given.
 """
 
 from __future__ import annotations
@@ -12,6 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from chat.client import slash
+from chat.client.presenter.calling import Calling
+from chat.client.presenter.desk import Desk, title_of
+from chat.client.presenter.finding import Finding
+from chat.client.presenter.port import CorePort, answer
+from chat.client.presenter.reading import Reading
+from chat.client.presenter.sheet import check_length, together
+from chat.client.presenter.sheets import Sheets
+from chat.client.presenter.spots import Spot
+from chat.client.presenter.threads import Threads
+from chat.client.presenter.view import Seats, View, severity_of
 from chat.client.slash import Invocation
 from chat.client.state import (
     LAST_CHANNEL,
@@ -24,16 +34,6 @@ from chat.client.state import (
     TimelineChanged,
     Update,
 )
-from chat.client.tui.calling import Calling
-from chat.client.tui.desk import Desk, title_of
-from chat.client.tui.finding import Finding
-from chat.client.tui.port import CorePort, answer
-from chat.client.tui.reading import Reading
-from chat.client.tui.sheet import check_length, together
-from chat.client.tui.sheets import Sheets
-from chat.client.tui.spots import Spot
-from chat.client.tui.threads import Threads
-from chat.client.tui.view import Seats, View, severity_of
 from chat.errors import ChatError
 from chat.text import GENERAL, channel_names
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from chat.client import slash
 from chat.client.emoji import EMOJI
+from chat.client.presenter.fuzzy import rank
 from chat.client.slash_commands import COMMANDS, Argument, Kind, find
-from chat.client.tui.fuzzy import rank
 
 __all__ = ["Candidate", "Completion", "Sources", "complete"]
 

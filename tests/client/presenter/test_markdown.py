@@ -7,8 +7,8 @@ from time import thread_time
 import pytest
 from hypothesis import given
 
-from chat.client.tui.markdown import Block, Mark, Span, blocks, inline
-from tests.client.tui.timeline.lines import any_text
+from chat.client.presenter.markdown import Block, Mark, Span, blocks, inline
+from tests.client.texts import any_text
 
 B, IT, S, C = Mark.BOLD, Mark.ITALIC, Mark.STRIKE, Mark.CODE
 URL = "https://example.org/a_b_(c)?d=*e*f"

@@ -11,6 +11,12 @@ from chat.client.calls import Call
 from chat.client.config import ClientSettings
 from chat.client.inbox import Unread
 from chat.client.preferences import Wish
+from chat.client.presenter.choice import AddRows, Choice
+from chat.client.presenter.desk import Desk
+from chat.client.presenter.finding import Finding
+from chat.client.presenter.sheet import Sheet
+from chat.client.presenter.spots import Spot
+from chat.client.presenter.view import Pane, Severity
 from chat.client.state import (
     ChannelInfo,
     ChannelsChanged,
@@ -22,12 +28,6 @@ from chat.client.state import (
     TimelineChanged,
     Update,
 )
-from chat.client.tui.choice import AddRows, Choice
-from chat.client.tui.desk import Desk
-from chat.client.tui.finding import Finding
-from chat.client.tui.sheet import Sheet
-from chat.client.tui.spots import Spot
-from chat.client.tui.view import Pane, Severity
 from chat.protocol.commands import Search
 from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
 from chat.protocol.values import Status

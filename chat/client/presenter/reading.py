@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chat.client.tui.port import CorePort
+from chat.client.presenter.port import CorePort
 
 __all__ = ["Reading"]
 

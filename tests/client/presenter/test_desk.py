@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chat.client.presenter.desk import Desk, Recent, title_of
 from chat.client.state import (
     ChannelsChanged,
     ConnectionChanged,
@@ -11,8 +12,7 @@ from chat.client.state import (
     TimelineChanged,
     TypingChanged,
 )
-from chat.client.tui.desk import Desk, Recent, title_of
-from tests.client.tui.fakes import info, said
+from tests.client.presenter.fakes import info, said
 
 
 def desk_with(*channels: object) -> Desk:

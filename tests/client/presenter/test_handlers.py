@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
+from chat.client.presenter.calling import Calling
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.handlers import HANDLERS
 from chat.client.slash_commands import COMMANDS
 from chat.client.state import ConnectionChanged, Link, TimelineChanged
-from chat.client.tui.calling import Calling
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.handlers import HANDLERS
 from chat.errors import ChatError
 from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
-from tests.client.tui.conftest import Desktop
-from tests.client.tui.fakes import FakeCore, FakeSeats, FakeView, info, said
+from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info, said
 
 
 class Bench:
@@ -250,17 +249,3 @@ async def test_members_are_listed_with_what_they_are(bench: Bench) -> None:
     bench.run("/who")
     await bench.finish()
     assert [(row.label, row.note) for row in bench.view.rows] == [("zed", "away · owner")]
-
-
-async def test_the_theme_changes_and_is_remembered(desktop: Desktop) -> None:
-    desktop.main.run_command("/theme light")
-    await desktop.until(lambda: desktop.core.prefs.get("theme") == "chat-light")
-    assert not desktop.app.current_theme.dark
-    desktop.main.run_command("/theme nonsense")
-    await desktop.until(lambda: desktop.told)
-    assert "no theme" in desktop.told[0]
-
-
-async def test_quit_ends_the_program(desktop: Desktop) -> None:
-    desktop.main.run_command("/quit")
-    await desktop.until(lambda: not desktop.app.is_running)

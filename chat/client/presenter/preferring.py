@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from chat.client.preferences import Wish
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.desk import title_of
+from chat.client.presenter.view import Refused
 from chat.client.state import ChannelInfo
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.desk import title_of
-from chat.client.tui.view import Refused
 from chat.protocol.words import PLACE_MAX
 
 __all__ = ["LEVELS", "move", "mute", "notify", "star"]

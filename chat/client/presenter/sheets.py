@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chat.client import slash
+from chat.client.presenter import substitution
+from chat.client.presenter.desk import Desk
+from chat.client.presenter.port import CorePort
+from chat.client.presenter.sheet import Aim, Sheet, check_length, together
+from chat.client.presenter.view import Refused, View
 from chat.client.slash import Invocation
 from chat.client.state import Message
-from chat.client.tui import substitution
-from chat.client.tui.desk import Desk
-from chat.client.tui.port import CorePort
-from chat.client.tui.sheet import Aim, Sheet, check_length, together
-from chat.client.tui.view import Refused, View
 from chat.errors import ChatError
 
 __all__ = ["Sheets"]

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chat.client import slash
+from chat.client.presenter import substitution
+from chat.client.presenter.desk import Desk, Recent
+from chat.client.presenter.port import CorePort
+from chat.client.presenter.sheet import Aim, Sheet, check_length
+from chat.client.presenter.sheets import Sheets
+from chat.client.presenter.view import Refused, ThreadView, View
 from chat.client.slash import Invocation
 from chat.client.slash_commands import Kind
 from chat.client.state import Message, ThreadChanged
-from chat.client.tui import substitution
-from chat.client.tui.desk import Desk, Recent
-from chat.client.tui.port import CorePort
-from chat.client.tui.sheet import Aim, Sheet, check_length
-from chat.client.tui.sheets import Sheets
-from chat.client.tui.view import Refused, ThreadView, View
 from chat.errors import ChatError
 
 __all__ = ["Threads"]

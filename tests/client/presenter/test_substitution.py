@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.tui.substitution import Substitution, corrected, read
+from chat.client.presenter.substitution import Substitution, corrected, read
 from chat.errors import ChatError
-from tests.client.tui.fakes import said
+from tests.client.presenter.fakes import said
 
 
 @pytest.mark.parametrize(

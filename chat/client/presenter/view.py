@@ -1,4 +1,4 @@
-"""What a conversation asks of its screen and of the other servers, and how it is told no."""
+"""What a conversation asks of its face and of the other servers, and how it is told no."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Literal, Protocol
 
 from chat.client.inbox import Unread
+from chat.client.presenter.choice import AddRows
+from chat.client.presenter.desk import Desk
+from chat.client.presenter.finding import Finding
+from chat.client.presenter.sheet import Sheet
+from chat.client.presenter.spots import Spot
 from chat.client.state import TimelineChanged
-from chat.client.tui.choice import AddRows
-from chat.client.tui.desk import Desk
-from chat.client.tui.finding import Finding
-from chat.client.tui.sheet import Sheet
-from chat.client.tui.spots import Spot
 from chat.errors import ChatError
 
 __all__ = ["Pane", "Refused", "Seats", "Severity", "ThreadView", "View", "severity_of"]
@@ -25,7 +25,7 @@ class Refused(ChatError):
 
 
 class View(Protocol):
-    """What a conversation asks of the screen."""
+    """What a conversation asks of the face it is looked at, or heard, through."""
 
     def set_theme(self, name: str) -> None:
         """Change the colours; without a name, let the person choose."""

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chat.client.offline import Offline
+from chat.client.presenter.port import CorePort, answer
 from chat.client.searching import parse_search
 from chat.client.state import Message
-from chat.client.tui.port import CorePort, answer
 
 if TYPE_CHECKING:
     from chat.protocol.commands import Search

@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 
 from chat.client.config import ClientSettings, check_url
 from chat.client.inbox import Unread, urgency
+from chat.client.presenter import catching_up
+from chat.client.presenter.choice import Choice
+from chat.client.presenter.completing import Sources
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.cores import Cores
+from chat.client.presenter.desk import title_of
+from chat.client.presenter.port import CorePort, answer
+from chat.client.presenter.spots import Group, Place, Spot, Tour, after, neighbour, places
+from chat.client.presenter.trail import Trail
+from chat.client.presenter.view import Refused
 from chat.client.state import Link
-from chat.client.tui import catching_up
-from chat.client.tui.choice import Choice
-from chat.client.tui.completing import Sources
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.cores import Cores
-from chat.client.tui.desk import title_of
-from chat.client.tui.port import CorePort, answer
-from chat.client.tui.spots import Group, Place, Spot, Tour, after, neighbour, places
-from chat.client.tui.trail import Trail
-from chat.client.tui.view import Refused
 from chat.text import check_name, fold, is_direct
 
 __all__ = ["Converse", "Seat", "Seats"]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
-from chat.client.tui import catching_up
-from chat.client.tui.choice import Choice
-from chat.client.tui.conversation import Conversation
-from chat.client.tui.local_time import local_time
-from chat.client.tui.markdown import gist
-from chat.client.tui.port import answer
+from chat.client.presenter import catching_up
+from chat.client.presenter.choice import Choice
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.local_time import local_time
+from chat.client.presenter.markdown import gist
+from chat.client.presenter.port import answer
 
 if TYPE_CHECKING:
     from chat.protocol.frames import ChannelList, ChannelListing, Member, Members

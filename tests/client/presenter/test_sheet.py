@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.tui.sheet import Aim, Sheet, check_length
+from chat.client.presenter.sheet import Aim, Sheet, check_length
 from chat.errors import ChatError
-from tests.client.tui.fakes import said
+from tests.client.presenter.fakes import said
 
 THEIRS, MINE = said(1, "alice", "tea?"), said(2, "me", "yes plaese")
 
