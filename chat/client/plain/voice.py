@@ -89,8 +89,9 @@ class Voice:
         return self._conversation.desk
 
     def _head(self, channel: str) -> int:
+        # What is in a channel may be told, and said, before the channel's new head is.
         info = self._desk.channels.get(channel)
-        return info.head if info is not None else 0
+        return max(info.head if info is not None else 0, self._announcer.last(channel))
 
     def _say(self, lines: Iterable[str]) -> None:
         server = "" if self._aside is None else self._seats.title_beside(self._seat)
