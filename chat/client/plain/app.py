@@ -150,7 +150,7 @@ class Plain:
         return self._voices[self._seats.front.key].refusal if is_piped else ""
 
     def _submit(self, text: str) -> None:
-        self._conversation.submit(text, self._conversation.sheets.channel)
+        self._conversation.submit(text, self._conversation.drafts.channel)
         self.take_in()
 
     def _end(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from chat.client.presenter.sheet import Sheet
+from chat.client.presenter.draft import Draft
 from chat.client.spoken import spoken
 from chat.client.state import TimelineChanged
 from chat.text import printable_line
@@ -49,9 +49,9 @@ class SpokenThread:
         """Return the draft: here one writes with /reply, and leaves it as it is."""
         return self._text
 
-    def compose_with(self, sheet: Sheet) -> None:
+    def compose_with(self, draft: Draft) -> None:
         """Keep the draft."""
-        self._text = sheet.text
+        self._text = draft.text
 
     def give_back(self, text: str) -> None:
         """Do nothing: nothing is written here."""

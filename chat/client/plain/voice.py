@@ -165,7 +165,7 @@ class Voice:
         """Put a text that was not sent before what is typed; a command was not much work."""
         if not is_command(text):
             together = " ".join(filter(None, (text, self.composed())))
-            self.compose_with(together, self._conversation.sheets.channel)
+            self.compose_with(together, self._conversation.drafts.channel)
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
         """Say where one is now, and what was said there last."""
@@ -262,7 +262,7 @@ class Voice:
         if pane == "sidebar":
             self._say(
                 f"{printable_line(self._seats.name_of(spot))}, {info.unread} unread"
-                for spot, info in self._seats.places()
+                for spot, info in self._seats.entries()
             )
         elif desk.current in desk.members:
             members = desk.members[desk.current].members

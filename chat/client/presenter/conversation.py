@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Literal
 from chat.client import slash
 from chat.client.presenter.calling import Calling
 from chat.client.presenter.desk import Desk, title_of
+from chat.client.presenter.draft import check_length, together
+from chat.client.presenter.drafts import Drafts
 from chat.client.presenter.finding import Finding
 from chat.client.presenter.port import CorePort, answer
 from chat.client.presenter.reading import Reading
-from chat.client.presenter.sheet import check_length, together
-from chat.client.presenter.sheets import Sheets
 from chat.client.presenter.spots import Spot
 from chat.client.presenter.threads import Threads
 from chat.client.presenter.view import Seats, View, severity_of
@@ -79,8 +79,8 @@ class Conversation:
         self.finding = Finding(core)
         """The latest search."""
         tells_typing = typing in ("both", "tell")
-        self.sheets = Sheets(core, self.desk, view, self.run, tells_typing=tells_typing)
-        self.threads = Threads(core, self.desk, view, self.sheets, self.run)
+        self.drafts = Drafts(core, self.desk, view, self.run, tells_typing=tells_typing)
+        self.threads = Threads(core, self.desk, view, self.drafts, self.run)
         self._asked: dict[str, tuple[str, str]] = {}
         """Channels that the server has yet to open: where each was asked for, by which text."""
         self._wanted: str | None = None
@@ -121,44 +121,44 @@ class Conversation:
     def _settle(self) -> None:
         """Show some channel if there is one, and none that one is not in."""
         known = self.desk.channels
-        if self._wanted in known and self._wanted == self.sheets.channel:
+        if self._wanted in known and self._wanted == self.drafts.channel:
             self.open_channel(self._wanted)
-        elif self.desk.current not in known and known and not self.sheets.is_on_the_way:
+        elif self.desk.current not in known and known and not self.drafts.is_on_the_way:
             wishes = (self.desk.previous, self.core.pref(LAST_CHANNEL), GENERAL, *known)
             self.open_channel(next(name for name in wishes if name in known))
         elif self.desk.current is not None and not known:
             self._put_away()
             self.desk.current = None
-            self.sheets.lay_open("")
+            self.drafts.lay_open("")
 
     # Where one is.
 
     def open_channel(self, channel: str) -> None:
         """Show a channel, with what was being written in it."""
         self._wanted = None
-        if self.sheets.is_on_the_way and channel == self.sheets.channel:
+        if self.drafts.is_on_the_way and channel == self.drafts.channel:
             self._enter()
-        elif self.sheets.is_on_the_way or channel != self.desk.current:
+        elif self.drafts.is_on_the_way or channel != self.desk.current:
             self._move_to(channel)
             self._show()
 
     def _enter(self) -> None:
         """Show the channel that the composer is for already; then send what was held."""
-        self.desk.move_to(self.sheets.channel)
-        self.core.save_pref(LAST_CHANNEL, self.sheets.channel)
+        self.desk.move_to(self.drafts.channel)
+        self.core.save_pref(LAST_CHANNEL, self.drafts.channel)
         self._show_channel()
-        for text in self.sheets.release():
-            self.submit(text, self.sheets.channel)  # one of them may lead further
+        for text in self.drafts.release():
+            self.submit(text, self.drafts.channel)  # one of them may lead further
 
     def _move_to(self, channel: str) -> None:
         self._put_away()
         self.desk.move_to(channel)
-        self.sheets.take_out(channel)
+        self.drafts.take_out(channel)
         self.core.save_pref(LAST_CHANNEL, channel)
 
     def _show(self) -> None:
         """Show the current channel, if there is one, and what is being written in it."""
-        self.sheets.lay_open(self.desk.current or "")
+        self.drafts.lay_open(self.desk.current or "")
         self._show_channel()
 
     def _show_channel(self) -> None:
@@ -191,7 +191,7 @@ class Conversation:
 
     def _put_away(self) -> None:
         self.threads.close()
-        self.sheets.put_away()
+        self.drafts.put_away()
 
     def seen(self, channel: str, seq: int) -> None:
         """Mark as read what was on a screen that somebody looks at."""
@@ -202,10 +202,10 @@ class Conversation:
 
     def submit(self, text: str, channel: str) -> None:
         """Do what was written for a channel; on the way there, as soon as one is there."""
-        if self.sheets.is_on_the_way and channel == self.sheets.channel:
-            self.sheets.hold(text)
+        if self.drafts.is_on_the_way and channel == self.drafts.channel:
+            self.drafts.hold(text)
         else:
-            self.sheets.submit(text, channel)
+            self.drafts.submit(text, channel)
 
     def run(self, asked: Invocation) -> None:
         """Do what a slash command says.
@@ -235,8 +235,8 @@ class Conversation:
         text = f"/msg {names} {first_words}" if first_words else ""
         self._asked[channel] = (self.desk.current or "", text)
         self._put_away()
-        self.sheets.take_out(channel)
-        self.sheets.lay_open(channel)
+        self.drafts.take_out(channel)
+        self.drafts.lay_open(channel)
         self.redraw()
         self.view.run_beside(self._join(channel, first_words))
 
@@ -250,8 +250,8 @@ class Conversation:
             self.view.turned_back(channel, str(exc))
         else:
             self._asked.pop(channel, None)
-            if channel == self.sheets.channel != joined.channel:
-                self.sheets.readdress(joined.channel)  # it is spelled otherwise
+            if channel == self.drafts.channel != joined.channel:
+                self.drafts.readdress(joined.channel)  # it is spelled otherwise
             self._say_there(joined.channel, first_words)
             self._arrive(joined.channel)
 
@@ -264,7 +264,7 @@ class Conversation:
         """Show a channel that one was let into, unless one went elsewhere meanwhile."""
         if channel not in self.desk.channels:
             self._wanted = channel
-        elif channel == self.sheets.channel:
+        elif channel == self.drafts.channel:
             self.open_channel(channel)
         else:
             info = self.desk.channels[channel]
@@ -274,10 +274,10 @@ class Conversation:
     def _turn_back(self, channel: str) -> None:
         """Give what was written for a channel back to where one asked for it."""
         asked_in, text = self._asked.pop(channel, (self.desk.current or "", ""))
-        written = self.sheets.withdraw(channel)
-        if channel == self.sheets.channel:
-            self.sheets.lay_open(self.desk.current or "")
-        self.sheets.give_back(together(text, written), asked_in)
+        written = self.drafts.withdraw(channel)
+        if channel == self.drafts.channel:
+            self.drafts.lay_open(self.desk.current or "")
+        self.drafts.give_back(together(text, written), asked_in)
 
     def follow(self, future: Future[Ok], text: str = "") -> None:
         """Tell the person if it fails, and give `text` back."""
@@ -296,7 +296,7 @@ class Conversation:
             yield
         except ChatError as exc:
             self.view.say(str(exc), "warning")
-            self.sheets.give_back(text, written_in)
+            self.drafts.give_back(text, written_in)
 
     def set_status(self, status: Status) -> None:
         """Say of oneself: online, away or busy."""

@@ -12,8 +12,8 @@ from chat.client.emoji import resolve
 from chat.client.presenter import catching_up, listings, meant, preferring
 from chat.client.presenter.conversation import Conversation, Handler
 from chat.client.presenter.desk import title_of
+from chat.client.presenter.draft import check_length
 from chat.client.presenter.links import links_of
-from chat.client.presenter.sheet import check_length
 from chat.client.presenter.view import Refused
 from chat.client.slash import Invocation
 from chat.client.slash_commands import find
@@ -64,7 +64,7 @@ def _msg(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("me")
 def _me(conversation: Conversation, asked: Invocation) -> None:
-    conversation.sheets.post(asked.get("text"), me=True)
+    conversation.drafts.post(asked.get("text"), me=True)
 
 
 @_handles("topic")
@@ -86,7 +86,7 @@ def _edit(conversation: Conversation, asked: Invocation) -> None:
         check_length(text, conversation.desk.text_limit)
         conversation.core.edit(message.channel, meant.seq_of(message), text)
     else:
-        conversation.sheets.begin_edit(message)
+        conversation.drafts.begin_edit(message)
 
 
 @_handles("delete")
@@ -101,7 +101,7 @@ def _delete(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("reply")
 def _reply(conversation: Conversation, asked: Invocation) -> None:
-    conversation.sheets.post(asked.get("text"), reply_to=meant.target(conversation, asked))
+    conversation.drafts.post(asked.get("text"), reply_to=meant.target(conversation, asked))
 
 
 @_handles("thread")

@@ -20,7 +20,7 @@ from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.cores import Cores
 from chat.client.presenter.desk import title_of
 from chat.client.presenter.port import CorePort, answer
-from chat.client.presenter.spots import Group, Place, Spot, Tour, after, neighbour, places
+from chat.client.presenter.spots import Entry, Group, Spot, Tour, after, entries, neighbour
 from chat.client.presenter.trail import Trail
 from chat.client.presenter.view import Refused
 from chat.client.state import Link
@@ -105,9 +105,9 @@ class Seats:
         """Return what the lists show."""
         return tuple(self._group(seat) for seat in self)
 
-    def places(self) -> list[Place]:
+    def entries(self) -> list[Entry]:
         """Return the channels of all servers, in their order."""
-        return places(self.groups())
+        return entries(self.groups())
 
     def to_answer(self) -> int:
         """Return how many messages wait that were meant for this person."""
@@ -274,12 +274,12 @@ class Seats:
 
     def go(self, step: int) -> None:
         """Show the next or the previous channel of the list."""
-        if spot := neighbour(self.places(), self.here, step):
+        if spot := neighbour(self.entries(), self.here, step):
             self.open(spot)
 
     def go_to(self, number: int) -> None:
         """Show the channel that is listed at a place, counted from 1."""
-        listed = self.places()
+        listed = self.entries()
         if number <= len(listed):
             self.open(listed[number - 1].spot)
 
@@ -295,7 +295,7 @@ class Seats:
 
     def go_where_it_matters(self) -> None:
         """Show what waits most urgently; once nothing does, return to where one began."""
-        spot = self._tour.next(self.places(), self.here)
+        spot = self._tour.next(self.entries(), self.here)
         if spot is None:
             self.front.conversation.view.say("Nothing unread.")
             return
@@ -307,11 +307,11 @@ class Seats:
 
     def go_to_mention(self, step: int) -> None:
         """Show the nearest loaded mention in the channels after this one, or before it."""
-        others = after(self.places(), self.here)
-        for place in others if step > 0 else reversed(others):
-            found = self._mentions(place.spot)
+        others = after(self.entries(), self.here)
+        for entry in others if step > 0 else reversed(others):
+            found = self._mentions(entry.spot)
             if found:
-                self.jump(place.spot, found[0 if step > 0 else -1])
+                self.jump(entry.spot, found[0 if step > 0 else -1])
                 return
         self.front.conversation.view.say("No further mention of you is loaded.")
 
@@ -322,7 +322,7 @@ class Seats:
         catching_up.jump(self.front.conversation, spot.channel, seq)
 
     def _known(self) -> set[Spot]:
-        return {place.spot for place in self.places()}
+        return {entry.spot for entry in self.entries()}
 
     def _mentions(self, spot: Spot) -> list[int]:
         desk = self._seats[spot.seat].conversation.desk

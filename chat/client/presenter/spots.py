@@ -11,14 +11,14 @@ from chat.text import is_direct
 
 __all__ = [
     "NOWHERE",
+    "Entry",
     "Group",
-    "Place",
     "Spot",
     "Tour",
     "after",
     "as_listed",
+    "entries",
     "neighbour",
-    "places",
     "waits",
     "weight",
 ]
@@ -45,16 +45,16 @@ class Group:
     channels: tuple[ChannelInfo, ...]
 
 
-class Place(NamedTuple):
-    """A channel in the list of all."""
+class Entry(NamedTuple):
+    """An entry of the list of all: a channel, and what is known of it."""
 
     spot: Spot
     info: ChannelInfo
 
 
-def places(groups: Iterable[Group]) -> list[Place]:
+def entries(groups: Iterable[Group]) -> list[Entry]:
     """Return all channels in the order in which they are listed."""
-    return [Place(Spot(group.seat, info.name), info) for group in groups for info in group.channels]
+    return [Entry(Spot(group.seat, info.name), info) for group in groups for info in group.channels]
 
 
 def as_listed(groups: Iterable[Group], reading: Spot | None) -> tuple[Group, ...]:
@@ -78,9 +78,9 @@ def as_listed(groups: Iterable[Group], reading: Spot | None) -> tuple[Group, ...
     )
 
 
-def neighbour(listed: Sequence[Place], here: Spot, step: int) -> Spot | None:
+def neighbour(listed: Sequence[Entry], here: Spot, step: int) -> Spot | None:
     """Return the spot `step` places further in the list, round its end."""
-    spots = [place.spot for place in listed]
+    spots = [entry.spot for entry in listed]
     if not spots:
         return None
     if here not in spots:
@@ -88,9 +88,9 @@ def neighbour(listed: Sequence[Place], here: Spot, step: int) -> Spot | None:
     return spots[(spots.index(here) + step) % len(spots)]
 
 
-def after(listed: Sequence[Place], here: Spot) -> list[Place]:
-    """Return the other places, beginning with that after this one."""
-    at = next((i for i, place in enumerate(listed) if place.spot == here), -1)
+def after(listed: Sequence[Entry], here: Spot) -> list[Entry]:
+    """Return the other entries, beginning with that after this one."""
+    at = next((i for i, entry in enumerate(listed) if entry.spot == here), -1)
     return [*listed[at + 1 :], *listed[: max(at, 0)]]
 
 
@@ -116,16 +116,16 @@ class Tour:
         """Forget where it began: one has gone elsewhere by oneself."""
         self._origin = None
 
-    def next(self, listed: Sequence[Place], here: Spot) -> Spot | None:
+    def next(self, listed: Sequence[Entry], here: Spot) -> Spot | None:
         """Return where to go next: a mention, a direct message, a message; then where one began.
 
         None once nothing is left to read and one is where one began.
         """
         others = after(listed, here)
-        waiting = [place for place in others if waits(place.info)]
+        waiting = [entry for entry in others if waits(entry.info)]
         if waiting:
             if self._origin is None:
                 self._origin = here
-            return max(waiting, key=lambda place: weight(place.info)).spot
+            return max(waiting, key=lambda entry: weight(entry.info)).spot
         origin, self._origin = self._origin, None
-        return origin if any(place.spot == origin for place in others) else None
+        return origin if any(entry.spot == origin for entry in others) else None

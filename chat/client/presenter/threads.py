@@ -13,9 +13,9 @@ from dataclasses import replace
 from chat.client import slash
 from chat.client.presenter import substitution
 from chat.client.presenter.desk import Desk, Recent
+from chat.client.presenter.draft import Aim, Draft, check_length
+from chat.client.presenter.drafts import Drafts
 from chat.client.presenter.port import CorePort
-from chat.client.presenter.sheet import Aim, Sheet, check_length
-from chat.client.presenter.sheets import Sheets
 from chat.client.presenter.view import Refused, ThreadView, View
 from chat.client.slash import Invocation
 from chat.client.slash_commands import Kind
@@ -32,7 +32,7 @@ class Threads:
     """One thread at most, of the channel that is shown.
 
     Args:
-        sheets: what lies in the channel's own composer.
+        drafts: what lies in the channel's own composer.
         run: does what a slash command says, if that is nothing of the thread's own.
     """
 
@@ -41,18 +41,18 @@ class Threads:
         core: CorePort,
         desk: Desk,
         view: View,
-        sheets: Sheets,
+        drafts: Drafts,
         run: Callable[[Invocation], None],
     ) -> None:
         self._core = core
         self._desk = desk
         self._screen = view
-        self._sheets = sheets
+        self._drafts = drafts
         self._pass_on = run
         self._channel = ""
         self._asked = 0
         self._root: int | None = None
-        self._sheet = Sheet()
+        self._draft = Draft()
         self._recent = Recent()
 
     # Which one
@@ -92,7 +92,7 @@ class Threads:
     def _correct(self, root: int) -> None:
         """Take what has been written along to the message that the thread really begins with."""
         written = self._view.composed()
-        self.drafted("")
+        self.keep("")
         self._begin(root)
         if written:
             self._view.give_back(written)
@@ -101,11 +101,11 @@ class Threads:
         self._root, self._recent = root, Recent()
         info = self._desk.info
         self._view.open(self._channel, root, self._desk.user, info.read if info else 0)
-        self._lay_out(Sheet(self._core.draft(self._key)))
+        self._lay_out(Draft(self._core.draft(self._key)))
 
     def _put_away(self) -> None:
         if self._root is not None:
-            self.drafted(self._view.composed())
+            self.keep(self._view.composed())
 
     def find(self, seq: int) -> Message | None:
         """Return the message of that number, if it is in the thread that shows."""
@@ -115,25 +115,25 @@ class Threads:
 
     def submit(self, text: str) -> None:
         """Send a text as a reply, run it as a command, or change a message."""
-        self._sheet = replace(self._sheet, text="")
+        self._draft = replace(self._draft, text="")
         try:
             self._submit(text)
         except ChatError as exc:
             self._screen.say(str(exc), "warning")
             self._view.give_back(text)
         else:
-            self._core.save_draft(self._key, self._sheet.draft)
+            self._core.save_draft(self._key, self._draft.kept)
 
     def _submit(self, text: str) -> None:
-        sheet = self._sheet
-        if sheet.aim is Aim.EDIT:
-            self._sheets.change(sheet.message, text)
-            self._lay_out(Sheet(sheet.aside))
+        draft = self._draft
+        if draft.aim is Aim.EDIT:
+            self._drafts.change(draft.message, text)
+            self._lay_out(Draft(draft.aside))
         elif slash.is_command(text):
             self._run(self._addressed(slash.parse(text)))
         elif correction := substitution.read(text):
             last = self._recent.latest(self._desk.user)
-            self._sheets.change(last, substitution.corrected(correction, last))
+            self._drafts.change(last, substitution.corrected(correction, last))
         else:
             self._send(slash.literal(text))
 
@@ -158,16 +158,16 @@ class Threads:
             case "reply":
                 self._send(asked.get("text"), answered=int(asked.get("number")))
             case "edit" if message is not None and not asked.get("text"):
-                self._lay_out(self._sheet.editing(message))
+                self._lay_out(self._draft.editing(message))
             case _:
                 self._pass_on(asked)
 
     def _send(self, text: str, *, me: bool = False, answered: int | None = None) -> None:
         check_length(text, self._desk.text_limit)
         if answered is None:
-            answered = self._sheet.message.seq if self._sheet.message is not None else self._root
+            answered = self._draft.message.seq if self._draft.message is not None else self._root
         self._core.send(self._channel, text, me=me, reply_to=answered)
-        self._lay_out(Sheet())
+        self._lay_out(Draft())
 
     def begin_reply(self, message: Message) -> None:
         """Let the text answer one message of the thread."""
@@ -184,28 +184,28 @@ class Threads:
 
     def give_up(self) -> None:
         """Answer or change nothing any more; with nothing written, close the thread."""
-        if self._sheet.aim is not Aim.MESSAGE:
+        if self._draft.aim is not Aim.MESSAGE:
             self._lay_out(self._written.cancelled())
         elif not self._written.text.strip():
             self.close()
 
-    def drafted(self, text: str) -> None:
+    def keep(self, text: str) -> None:
         """Keep what was typed, for the case that the program ends here."""
-        self._sheet = replace(self._sheet, text=text)
-        self._core.save_draft(self._key, self._sheet.draft)
+        self._draft = replace(self._draft, text=text)
+        self._core.save_draft(self._key, self._draft.kept)
 
     def typing(self, active: bool) -> None:
         """Tell the others in the channel that one is writing."""
-        if self._sheet.aim is not Aim.EDIT:
-            self._sheets.typing(active, self._channel)
+        if self._draft.aim is not Aim.EDIT:
+            self._drafts.typing(active, self._channel)
 
-    def _lay_out(self, sheet: Sheet) -> None:
-        self._sheet = sheet
-        self._view.compose_with(sheet)
+    def _lay_out(self, draft: Draft) -> None:
+        self._draft = draft
+        self._view.compose_with(draft)
 
     @property
-    def _written(self) -> Sheet:
-        return replace(self._sheet, text=self._view.composed())
+    def _written(self) -> Draft:
+        return replace(self._draft, text=self._view.composed())
 
     @property
     def _key(self) -> str:

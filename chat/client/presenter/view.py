@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 from chat.client.inbox import Unread
 from chat.client.presenter.choice import AddRows
 from chat.client.presenter.desk import Desk
+from chat.client.presenter.draft import Draft
 from chat.client.presenter.finding import Finding
-from chat.client.presenter.sheet import Sheet
 from chat.client.presenter.spots import Spot
 from chat.client.state import TimelineChanged
 from chat.errors import ChatError
@@ -122,7 +122,7 @@ class ThreadView(Protocol):
     def composed(self) -> str:
         """Return the text in its composer."""
 
-    def compose_with(self, sheet: Sheet) -> None:
+    def compose_with(self, draft: Draft) -> None:
         """Put a text into its composer, and say what it is for."""
 
     def give_back(self, text: str) -> None:

@@ -27,12 +27,12 @@ from chat.client.presenter import clipboard
 from chat.client.presenter.cores import Cores
 from chat.client.presenter.port import CorePort
 from chat.client.tui import garbage
+from chat.client.tui.foreign_text import sendable, show_emoji
 from chat.client.tui.inturn import InTurn, Passed
 from chat.client.tui.keymap import problems
 from chat.client.tui.keys import KeyRow, key_label, markdown, rows
 from chat.client.tui.pace import Pace
 from chat.client.tui.palette import ChatCommands
-from chat.client.tui.plain import sendable, show_emoji
 from chat.client.tui.screens.bare import Bare
 from chat.client.tui.screens.caller import Rang
 from chat.client.tui.screens.main import MainScreen

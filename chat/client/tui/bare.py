@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from chat.client.presenter.local_time import local_time
 from chat.client.state import Message
-from chat.client.tui.plain import shown
+from chat.client.tui.foreign_text import shown
 from chat.client.tui.timeline import events
 from chat.text import printable_line
 

@@ -24,10 +24,10 @@ class MessageActions:
         self._screen = screen
         self._seats = seats
         self._by_name: dict[str, Callable[[Message], None]] = {
-            "reply": lambda message: self._conversation.sheets.begin_reply(message),
+            "reply": lambda message: self._conversation.drafts.begin_reply(message),
             "thread": self._show_thread,
             "react": self._react,
-            "edit": lambda message: self._conversation.sheets.begin_edit(message),
+            "edit": lambda message: self._conversation.drafts.begin_edit(message),
             "delete": self._delete,
             "pin": self._pin,
             "copy": self._copy,

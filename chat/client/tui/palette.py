@@ -11,7 +11,7 @@ from textual.content import Content
 
 from chat.client.presenter.desk import title_of
 from chat.client.slash_commands import COMMANDS
-from chat.client.tui.plain import line
+from chat.client.tui.foreign_text import line
 from chat.client.tui.screens.main import MainScreen
 from chat.text import printable_line
 

@@ -13,8 +13,8 @@ from chat.client.inbox import Unread
 from chat.client.preferences import Wish
 from chat.client.presenter.choice import AddRows, Choice
 from chat.client.presenter.desk import Desk
+from chat.client.presenter.draft import Draft
 from chat.client.presenter.finding import Finding
-from chat.client.presenter.sheet import Sheet
 from chat.client.presenter.spots import Spot
 from chat.client.presenter.view import Pane, Severity
 from chat.client.state import (
@@ -267,8 +267,8 @@ class FakeThread:
     def composed(self) -> str:
         return self.text
 
-    def compose_with(self, sheet: Sheet) -> None:
-        self.text = sheet.text
+    def compose_with(self, draft: Draft) -> None:
+        self.text = draft.text
 
     def give_back(self, text: str) -> None:
         self.text = "\n".join(filter(None, (text, self.text)))

@@ -46,7 +46,7 @@ class Desk:
         return [done[1] for done in self.view.done if done[0] == "ring"]
 
     def run(self, text: str) -> None:
-        self.conversation.sheets.submit(text, "#general")
+        self.conversation.drafts.submit(text, "#general")
 
     def close(self) -> None:
         for work in self.view.beside:

@@ -49,7 +49,7 @@ class Bench:
 
     def run(self, text: str) -> None:
         """Submit a text from the current channel."""
-        self.conversation.sheets.submit(text, self.conversation.desk.current or "")
+        self.conversation.drafts.submit(text, self.conversation.desk.current or "")
 
     async def finish(self) -> None:
         """Let what waits come to its end."""

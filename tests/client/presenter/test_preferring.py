@@ -9,7 +9,7 @@ from chat.client.presenter.calling import Calling
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.desk import Desk
 from chat.client.presenter.handlers import HANDLERS
-from chat.client.presenter.spots import Group, Spot, Tour, places
+from chat.client.presenter.spots import Group, Spot, Tour, entries
 from chat.client.state import ChannelInfo, ChannelsChanged, Link
 from chat.protocol.words import PLACE_MAX
 from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info
@@ -36,7 +36,7 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
 
 def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse() -> None:
     made, core, _view = conversation(info("#ops", pinned=PLACE_MAX), info("#general"))
-    made.sheets.submit("/star", "#general")
+    made.drafts.submit("/star", "#general")
     assert core.asked("prefer") == [("#general", Wish(pinned=PLACE_MAX))]
 
 
@@ -56,7 +56,7 @@ def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse(
 )
 def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]]) -> None:
     made, core, view = conversation(*STARRED)
-    made.sheets.submit(text, "#general")
+    made.drafts.submit(text, "#general")
     assert core.asked("prefer") == asked
     assert all(severity == "information" for _, severity in view.said)
 
@@ -72,14 +72,14 @@ def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]
 )
 def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
     made, core, view = conversation(*STARRED)
-    made.sheets.submit(text, "#general")
+    made.drafts.submit(text, "#general")
     assert view.said[0][0].startswith(why)
     assert not core.asked("prefer")
 
 
 def test_only_starred_channels_have_a_place() -> None:
     made, core, view = conversation(info("#general"))
-    made.sheets.submit("/move up", "#general")
+    made.drafts.submit("/move up", "#general")
     assert "/star puts it first" in view.said[0][0]
     assert not core.asked("prefer")
 
@@ -95,6 +95,6 @@ def test_muted_channels_call_nobody_but_for_a_mention() -> None:
         desk = Desk("me")
         desk.apply(ChannelsChanged(channels))
         assert desk.to_answer() == to_answer
-        listed = places([Group(1, "home", Link.ONLINE, channels)])
+        listed = entries([Group(1, "home", Link.ONLINE, channels)])
         spot = Tour().next(listed, Spot(1, "#general"))
         assert (spot.channel if spot else None) == ways

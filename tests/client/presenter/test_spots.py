@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.presenter.spots import Group, Place, Spot, Tour, as_listed, neighbour, places
+from chat.client.presenter.spots import Entry, Group, Spot, Tour, as_listed, entries, neighbour
 from chat.client.presenter.trail import Trail
 from chat.client.state import ChannelInfo, Link
 from tests.client.presenter.fakes import info
 
 
-def listed(*channels: ChannelInfo, seat: int = 1) -> list[Place]:
-    return places([Group(seat, "test", Link.ONLINE, channels)])
+def listed(*channels: ChannelInfo, seat: int = 1) -> list[Entry]:
+    return entries([Group(seat, "test", Link.ONLINE, channels)])
 
 
 def test_the_channels_of_all_servers_are_one_list() -> None:
@@ -32,7 +32,7 @@ def test_a_tour_of_the_unread_goes_by_weight_and_ends_where_it_began() -> None:
         Spot(2, "#a"): info("#a", unread=1, mentions=1),
     }
     tour, here, visited = Tour(), Spot(1, "#general"), []
-    while spot := tour.next([Place(*item) for item in unread.items()], here):
+    while spot := tour.next([Entry(*item) for item in unread.items()], here):
         visited.append(spot)
         here, unread[spot] = spot, info(spot.channel)
     assert visited == [(2, "#a"), (1, "@alice,me"), (1, "#a"), (1, "#general")]

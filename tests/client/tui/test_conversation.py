@@ -8,7 +8,7 @@ import pytest
 
 from chat.client.config import ClientSettings
 from chat.client.presenter.conversation import Typing
-from chat.client.presenter.sheet import Aim
+from chat.client.presenter.draft import Aim
 from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged, TypingChanged
 from chat.client.tui.widgets.members import MemberList
 from chat.errors import ChatError
@@ -92,7 +92,7 @@ class TestAnswering:
 
     async def test_it_says_whom_and_sends_the_number(self, desktop: Desktop) -> None:
         await desktop.type("glad")
-        desktop.conversation.sheets.begin_reply(said(3, "alice", "tea?"))
+        desktop.conversation.drafts.begin_reply(said(3, "alice", "tea?"))
         await desktop.pilot.pause()
         assert "Replying to alice: tea?" in desktop.screen()
         await desktop.type("ly", "enter")
@@ -101,7 +101,7 @@ class TestAnswering:
         await desktop.until(lambda: "Replying" not in desktop.screen())
 
     async def test_escape_gives_it_up_and_keeps_the_text(self, desktop: Desktop) -> None:
-        desktop.conversation.sheets.begin_reply(said(3, "alice", "tea?"))
+        desktop.conversation.drafts.begin_reply(said(3, "alice", "tea?"))
         await desktop.type("gladly", "escape")
         await desktop.until(lambda: "Replying" not in desktop.screen())
         assert desktop.composer.text == "gladly"
@@ -133,11 +133,11 @@ class TestChanging:
     async def test_up_moves_the_cursor_once_there_is_text(self, desktop: Desktop) -> None:
         await desktop.type("a\nb", "up")
         assert desktop.composer.cursor_location[0] == 0
-        assert desktop.conversation.sheets.here.aim is Aim.MESSAGE
+        assert desktop.conversation.drafts.here.aim is Aim.MESSAGE
 
     async def test_the_draft_waits_meanwhile(self, desktop: Desktop) -> None:
         await desktop.type("a draft")
-        desktop.conversation.sheets.begin_edit(said(6, "me", "mine"))
+        desktop.conversation.drafts.begin_edit(said(6, "me", "mine"))
         await desktop.until(lambda: desktop.composer.text == "mine")
         await desktop.type("!", "enter")
         await desktop.until(lambda: desktop.composer.text == "a draft")

@@ -17,7 +17,7 @@ from chat.client.state import (
     TimelineChanged,
     TypingChanged,
 )
-from chat.client.tui.plain import elide, line, lines, sendable
+from chat.client.tui.foreign_text import elide, line, lines, sendable
 from chat.client.tui.screens.dialogs import confirm_deletion, pick
 from tests.client.presenter.fakes import said
 from tests.client.tui.conftest import Desktop, Open
@@ -96,10 +96,10 @@ async def test_notices_and_dialogs_show_plain_text(desktop: Desktop) -> None:
 
 
 async def test_replies_edits_and_completion_show_plain_text(desktop: Desktop) -> None:
-    desktop.conversation.sheets.begin_reply(said(3, EVIL, EVIL))
+    desktop.conversation.drafts.begin_reply(said(3, EVIL, EVIL))
     await desktop.until(lambda: "Replying to [/b]" in desktop.screen())
     painted(desktop)
-    desktop.conversation.sheets.begin_edit(said(6, "me", EVIL))
+    desktop.conversation.drafts.begin_edit(said(6, "me", EVIL))
     await desktop.until(lambda: "[/b][@click=app.quit]x" in desktop.screen())
     painted(desktop)
     desktop.composer.load("")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -43,13 +45,20 @@ async def test_the_inbox_lists_all_channels_and_marks_nothing(waiting: Desktop) 
     await waiting.until(lambda: waiting.screen().count("cup 20") == 2, "listed, and shown whole")
     page = [" ".join(row.split()) for row in waiting.screen().splitlines()]
     assert any("#tea 2, and 7 before these" in row for row in page)
-    assert any(re.search(r"@ \d+ May bob cup 20", row) for row in page)
+    assert any(re.search(r"@ \d+ May( \d\d)? bob cup 20", row) for row in page)
     assert "to its end" not in waiting.screen()
     await waiting.press("down", "down")
     await waiting.until(lambda: "to its end" in waiting.screen(), "the whole text is to be read")
     await waiting.press("escape")
     await waiting.until(lambda: waiting.app.screen is waiting.main)
     assert {channel for channel, _ in waiting.core.asked("mark")} <= {"#general"}
+
+
+async def test_a_day_of_another_year_has_its_year(waiting: Desktop) -> None:
+    old = replace(TEA[18], ts=int(datetime(2020, 5, 4, 12).timestamp() * 1000))
+    waiting.core.unread = (Unread("#tea", (Waiting(old, "mention"),), 0),)
+    await waiting.press("alt+i")
+    await waiting.until(lambda: re.search(r"@ +4 May 20 bob +cup 19", waiting.screen()))
 
 
 async def test_enter_goes_to_the_message_in_the_middle_of_its_channel(waiting: Desktop) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from chat.client.config import ClientSettings
 from chat.client.tui.app import ChatApp
-from chat.client.tui.plain import show_emoji
+from chat.client.tui.foreign_text import show_emoji
 from chat.client.tui.themes import LIGHT, by_name, made_by_hand
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.palette import INKS, Palette

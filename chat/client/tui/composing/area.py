@@ -8,7 +8,7 @@ from textual.strip import Strip
 from textual.widgets import TextArea
 
 from chat.client.tui.composing.kills import Kills
-from chat.client.tui.plain import without_formats
+from chat.client.tui.foreign_text import without_formats
 
 __all__ = ["Area", "Location"]
 

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from chat.client.tui.plain import elide, line
+from chat.client.tui.foreign_text import elide, line
 
 __all__ = ["Confirm"]
 

@@ -10,11 +10,11 @@ from textual.screen import Screen
 
 from chat.client.presenter.completing import Sources
 from chat.client.presenter.desk import title_of
+from chat.client.presenter.draft import Aim, Draft
 from chat.client.presenter.seats import Seats
-from chat.client.presenter.sheet import Aim, Sheet
 from chat.client.presenter.spots import as_listed
 from chat.client.state import ChannelInfo, Link
-from chat.client.tui.plain import line
+from chat.client.tui.foreign_text import line
 from chat.client.tui.timeline import LANGUAGES, Timeline
 from chat.client.tui.widgets.activity import ActivityBar
 from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
@@ -56,7 +56,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
         empty.show(desk.connection)
     screen.query_one(TypingLine).names = desk.typing
     screen.query_one(MemberList).show(desk.members.get(desk.current or ""))
-    draw_context(screen.query_one(ContextBar), conversation.sheets.here)
+    draw_context(screen.query_one(ContextBar), conversation.drafts.here)
     status = screen.query_one(StatusBar)
     status.connection, status.user = desk.connection, desk.user
     online = desk.connection.server if desk.connection.link is Link.ONLINE else ""
@@ -65,7 +65,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     status.calls = conversation.calling.note
     composer = screen.query_one(Composer)
     composer.sources = partial(_sources, screen, seats)
-    opening = conversation.sheets.channel if conversation.sheets.is_on_the_way else ""
+    opening = conversation.drafts.channel if conversation.drafts.is_on_the_way else ""
     composer.placeholder = line(_placeholder(desk.info, opening))
 
 
@@ -83,14 +83,14 @@ def window_title(seats: Seats) -> str:
     return f"({waiting}) {title_of(info)} – chat" if waiting else f"{title_of(info)} – chat"
 
 
-def draw_context(bar: ContextBar, sheet: Sheet) -> None:
+def draw_context(bar: ContextBar, draft: Draft) -> None:
     """Say what the text in a composer is for."""
-    if sheet.aim is Aim.MESSAGE or sheet.message is None:
+    if draft.aim is Aim.MESSAGE or draft.message is None:
         bar.hide()
-    elif sheet.aim is Aim.REPLY:
-        bar.show("Replying to ", sheet.message.author, sheet.message.text)
+    elif draft.aim is Aim.REPLY:
+        bar.show("Replying to ", draft.message.author, draft.message.text)
     else:
-        bar.show("Changing your message", "", sheet.message.text)
+        bar.show("Changing your message", "", draft.message.text)
 
 
 def _sources(screen: Screen[Any], seats: Seats) -> Sources:

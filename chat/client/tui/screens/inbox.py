@@ -16,16 +16,18 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from chat.client.inbox import Unread, Waiting
-from chat.client.presenter.local_time import local_time
+from chat.client.presenter.local_time import time_or_day
 from chat.client.presenter.markdown import gist
 from chat.client.presenter.spots import Spot
-from chat.client.tui.plain import elide, line, lines
+from chat.client.tui.foreign_text import elide, line, lines
 from chat.client.tui.screens.confirm import Confirm
 
 __all__ = ["Inbox"]
 
 _SIGNS = {"mention": "@", "reply": "↳", "direct": "", "message": ""}
 _AUTHOR = 12
+_DAY = 6
+"""As wide as a day is written; with a year it is wider."""
 
 
 class Inbox(ModalScreen[tuple[Spot, int] | None]):
@@ -156,6 +158,8 @@ class Inbox(ModalScreen[tuple[Spot, int] | None]):
             return
         rows = self.query_one(OptionList)
         width = max(rows.scrollable_content_region.width - 1, 20)
+        listed = [each.message.ts for unread in self._found.values() for each in unread.waiting]
+        column = max([_DAY, *(len(_when(ts)) for ts in listed)])
         self._rows = {}
         options: list[Option] = []
         for spot, unread in self._found.items():
@@ -165,7 +169,7 @@ class Inbox(ModalScreen[tuple[Spot, int] | None]):
             for waiting in unread.waiting:
                 key = str(len(self._rows))
                 self._rows[key] = spot, waiting
-                options.append(Option(elide(_row(waiting), width), id=key))
+                options.append(Option(elide(_row(waiting, column), width), id=key))
         rows.set_options(options)
         place = min(chosen, len(options) - 1)
         near = sorted(range(len(options)), key=lambda at: (at < place, abs(at - place)))
@@ -178,13 +182,13 @@ class Inbox(ModalScreen[tuple[Spot, int] | None]):
         return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$foreground 60%"))
 
 
-def _row(waiting: Waiting) -> Content:
+def _row(waiting: Waiting, column: int) -> Content:
     message = waiting.message
     author = elide(line(message.author, "bold"), _AUTHOR)
     gap = " " * (_AUTHOR + 1 - author.cell_length)
     return Content.assemble(
         (f"{_SIGNS[waiting.why]:1} ", "bold $text-accent"),
-        (f"{_when(message.ts):>6} ", "$foreground 60%"),
+        (f"{_when(message.ts):>{column}} ", "$foreground 60%"),
         author,
         gap,
         line(gist(message.text)),
@@ -192,6 +196,4 @@ def _row(waiting: Waiting) -> Content:
 
 
 def _when(ts: int) -> str:
-    when = local_time(ts)
-    is_today = when.date() == datetime.now().date()
-    return f"{when:%H:%M}" if is_today else f"{when.day} {when:%b}"
+    return time_or_day(ts, datetime.now())

@@ -25,9 +25,9 @@ from chat.client.presenter.port import CorePort
 from chat.client.presenter.seats import Seats
 from chat.client.presenter.view import Pane
 from chat.client.tui.bare import bare_lines
+from chat.client.tui.foreign_text import sendable
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.message_actions import MessageActions
-from chat.client.tui.plain import sendable
 from chat.client.tui.screens.caller import ScreenCaller
 from chat.client.tui.screens.keys import KEYS
 from chat.client.tui.screens.layout import CSS, lay_out
@@ -247,12 +247,12 @@ class MainScreen(Screen[None]):
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.sheets.drafted(event.text, event.subject.channel)
+            seat.conversation.drafts.keep(event.text, event.subject.channel)
 
     @on(Composer.Typing)
     def _typing(self, event: Composer.Typing) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.sheets.typing(event.active, event.subject.channel)
+            seat.conversation.drafts.typing(event.active, event.subject.channel)
 
     @on(Composer.Offered)
     def _offered(self, event: Composer.Offered) -> None:
@@ -265,11 +265,11 @@ class MainScreen(Screen[None]):
     @on(Composer.Dismissed)
     @on(ContextBar.Dismissed)
     def _dismissed(self) -> None:
-        self.conversation.sheets.give_up()
+        self.conversation.drafts.give_up()
 
     @on(Composer.EditLastWanted)
     def _edit_last(self) -> None:
-        self.conversation.sheets.edit_last()
+        self.conversation.drafts.edit_last()
 
     @on(Composer.Pasted)
     def _pasted(self, event: Composer.Pasted) -> None:

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from chat.client.presenter.choice import Choice
 from chat.client.presenter.fuzzy import rank
-from chat.client.tui.plain import elide, line
+from chat.client.tui.foreign_text import elide, line
 
 __all__ = ["Picker"]
 

@@ -19,11 +19,11 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from chat.client.presenter.finding import Finding, Neighbours
-from chat.client.presenter.local_time import local_time
+from chat.client.presenter.local_time import local_time, time_or_day
 from chat.client.presenter.markdown import gist, plain_text
 from chat.client.searching import HINT
 from chat.client.state import Message
-from chat.client.tui.plain import elide, line, lines
+from chat.client.tui.foreign_text import elide, line, lines
 from chat.errors import ChatError
 from chat.text import printable_line
 
@@ -267,19 +267,12 @@ def _row(hit: Hit) -> Content:
     first = max((hit.marks[0] if hit.marks else 0) - _LEAD, 0)
     lead = "…" if first and not hit.snippet.startswith("…", first) else ""
     return Content.assemble(
-        (f"{_when(hit.ts):>9} ", "$foreground 60%"),
+        (f"{time_or_day(hit.ts, datetime.now()):>9} ", "$foreground 60%"),
         author,
         " " * (_AUTHOR + 1 - author.cell_length),
         lead,
         *_marked(hit, first, printable_line),
     )
-
-
-def _when(ts: int) -> str:
-    when, now = local_time(ts), datetime.now()
-    if when.date() == now.date():
-        return f"{when:%H:%M}"
-    return f"{when.day} {when:%b}" if when.year == now.year else f"{when.day} {when:%b %y}"
 
 
 def _marked(hit: Hit, start: int, form: Callable[[str], str]) -> list[Content]:

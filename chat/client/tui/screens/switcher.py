@@ -12,7 +12,7 @@ from chat.client.presenter.choice import Choice
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.desk import title_of
 from chat.client.presenter.seats import Seats
-from chat.client.presenter.spots import Place, waits, weight
+from chat.client.presenter.spots import Entry, waits, weight
 from chat.client.slash_commands import COMMANDS, Command
 from chat.client.state import ChannelInfo
 from chat.client.tui.screens.dialogs import pick
@@ -27,13 +27,13 @@ def pick_anything(screen: Screen[Any], seats: Seats, begin: Callable[[str], None
     """Choose where to go or what to do; `begin` lets the person write what a command needs."""
     conversation = seats.front.conversation
     offers: dict[str, tuple[Choice, Act]] = {}
-    for place, server in _places(seats):
-        sign = "@" if is_direct(place.info.name) else ""
-        label = f"{sign}{title_of(place.info)}"
-        key = f"{place.spot.seat} {label}"
+    for entry, server in _entries(seats):
+        sign = "@" if is_direct(entry.info.name) else ""
+        label = f"{sign}{title_of(entry.info)}"
+        key = f"{entry.spot.seat} {label}"
         offers[key] = (
-            Choice(key, label, _note(place.info, server)),
-            partial(seats.open, place.spot),
+            Choice(key, label, _note(entry.info, server)),
+            partial(seats.open, entry.spot),
         )
     for name in conversation.desk.names:
         label = f"@{name}"
@@ -65,15 +65,15 @@ def _new(written: str) -> Choice | None:
     return Choice(name, name, "enter it, or create it")
 
 
-def _places(seats: Seats) -> Iterator[tuple[Place, str]]:
+def _entries(seats: Seats) -> Iterator[tuple[Entry, str]]:
     """Return what waits, where one was last, the others, and here; each with its server."""
     titles = {group.seat: group.title for group in seats.groups()}
 
-    def order(place: Place) -> tuple[bool, int, bool]:
-        return (place.spot == seats.here, _urgency(place.info), place.spot != seats.before)
+    def order(entry: Entry) -> tuple[bool, int, bool]:
+        return (entry.spot == seats.here, _urgency(entry.info), entry.spot != seats.before)
 
-    for place in sorted(seats.places(), key=order):
-        yield place, titles[place.spot.seat] if len(titles) > 1 else ""
+    for entry in sorted(seats.entries(), key=order):
+        yield entry, titles[entry.spot.seat] if len(titles) > 1 else ""
 
 
 def _urgency(info: ChannelInfo) -> int:

@@ -12,12 +12,12 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from chat.client.presenter.draft import Draft
 from chat.client.presenter.seats import Seats
-from chat.client.presenter.sheet import Sheet
 from chat.client.presenter.threads import Threads
 from chat.client.state import TimelineChanged
+from chat.client.tui.foreign_text import line, sendable
 from chat.client.tui.message_actions import MessageActions
-from chat.client.tui.plain import line, sendable
 from chat.client.tui.screens.drawing import draw_context
 from chat.client.tui.screens.writing import Writing
 from chat.client.tui.timeline import Timeline
@@ -146,11 +146,11 @@ class ThreadSide(Vertical):
         """Return the text in the composer."""
         return self.composer.text
 
-    def compose_with(self, sheet: Sheet) -> None:
+    def compose_with(self, draft: Draft) -> None:
         """Put a text into the composer, and say what it is for."""
-        if sheet.text != self.composer.text:
-            self.composer.load(sheet.text)
-        draw_context(self.query_one(ContextBar), sheet)
+        if draft.text != self.composer.text:
+            self.composer.load(draft.text)
+        draw_context(self.query_one(ContextBar), draft)
 
     def give_back(self, text: str) -> None:
         """Put a text that was not sent back into the composer."""
@@ -207,7 +207,7 @@ class ThreadSide(Vertical):
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:
         event.stop()
-        self._threads.drafted(event.text)
+        self._threads.keep(event.text)
 
     @on(Composer.Typing)
     def _typing(self, event: Composer.Typing) -> None:

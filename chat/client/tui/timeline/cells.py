@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 
 from rich.cells import cell_len, get_character_cell_size
 
-from chat.client.tui.plain import shown
+from chat.client.tui.foreign_text import shown
 
 __all__ = ["apart", "clusters", "crop", "snap", "tame"]
 

@@ -8,9 +8,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from chat.client.presenter.desk import title_of
-from chat.client.presenter.spots import NOWHERE, Group, Spot, places, waits, weight
+from chat.client.presenter.spots import NOWHERE, Group, Spot, entries, waits, weight
 from chat.client.state import ChannelInfo, Link
-from chat.client.tui.plain import elide, line
+from chat.client.tui.foreign_text import elide, line
 from chat.client.tui.widgets.badges import LINKS, badge
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.text import is_direct
@@ -61,9 +61,9 @@ class ActivityBar(Widget):
         """Return the channels that fit, and how many are left out."""
         behind = {each.seat: each for each in self.groups if each.seat != self.here.seat}
         active = [
-            (number, place)
-            for number, place in enumerate(places(self.groups), 1)
-            if place.spot != self.here and badge(place.info)
+            (number, entry)
+            for number, entry in enumerate(entries(self.groups), 1)
+            if entry.spot != self.here and badge(entry.info)
         ]
         active.sort(key=lambda each: -_severity(each[1].info))
         parts = [
@@ -72,8 +72,8 @@ class ActivityBar(Widget):
             if each.link is not Link.ONLINE
         ]
         parts += [
-            (place.spot, _part(number, place.info, behind.get(place.spot.seat)))
-            for number, place in active
+            (entry.spot, _part(number, entry.info, behind.get(entry.spot.seat)))
+            for number, entry in active
         ]
         room = self.content_size.width
         if sum(part.cell_length + len(_GAP) for _, part in parts) - len(_GAP) > room:

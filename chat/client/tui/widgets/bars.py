@@ -18,7 +18,7 @@ from textual.widgets import Static
 from chat.client.presenter.desk import title_of
 from chat.client.presenter.markdown import gist
 from chat.client.state import ChannelInfo, ConnectionChanged, Link
-from chat.client.tui.plain import elide, line, lines
+from chat.client.tui.foreign_text import elide, line, lines
 from chat.client.tui.widgets.badges import LINKS
 from chat.text import is_direct
 

@@ -12,7 +12,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from chat.client.presenter.completing import Candidate, Completion
-from chat.client.tui.plain import elide, line
+from chat.client.tui.foreign_text import elide, line
 
 __all__ = ["CompletionPopup"]
 

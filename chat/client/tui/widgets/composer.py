@@ -24,8 +24,8 @@ from chat.client.tui.composing.area import Area
 from chat.client.tui.composing.keys import KEYS
 from chat.client.tui.composing.offers import Offers
 from chat.client.tui.composing.pulse import Pulse
+from chat.client.tui.foreign_text import sendable
 from chat.client.tui.history import History
-from chat.client.tui.plain import sendable
 
 if TYPE_CHECKING:
     from chat.client.tui.composing.modal import Modal

@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from chat.client.state import MembersChanged
-from chat.client.tui.plain import elide, line
+from chat.client.tui.foreign_text import elide, line
 
 __all__ = ["PRESENCE", "MemberList"]
 

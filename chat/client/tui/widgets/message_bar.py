@@ -12,8 +12,8 @@ from textual.widget import Widget
 
 from chat.client.presenter.links import links_of
 from chat.client.state import Message
+from chat.client.tui.foreign_text import elide
 from chat.client.tui.keys import KeyRow
-from chat.client.tui.plain import elide
 from chat.client.tui.timeline.cursor import may
 from chat.client.tui.timeline.keys import ACTIONS
 from chat.client.tui.timeline.messages import ActionRequested

@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from chat.client.presenter.desk import title_of
 from chat.client.presenter.spots import NOWHERE, Group, Spot, waits
 from chat.client.state import ChannelInfo
-from chat.client.tui.plain import elide, line
+from chat.client.tui.foreign_text import elide, line
 from chat.client.tui.widgets.badges import LINKS, badge
 from chat.text import is_direct
 

@@ -23,7 +23,7 @@ from chat.client.state import (
     TypingChanged,
 )
 from chat.client.tui.keys import KeyRow
-from chat.client.tui.screens import results
+from chat.client.tui.screens import inbox, results
 from chat.client.tui.screens.help import HelpScreen
 from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.themes import by_name
@@ -99,7 +99,8 @@ def _one_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC")
         patch.setattr(render, "date", SomeDay)
-        patch.setattr(results, "datetime", SomeTime)
+        for screen in (inbox, results):
+            patch.setattr(screen, "datetime", SomeTime)
         time.tzset()
         yield
     time.tzset()

@@ -1,6 +1,6 @@
 """What lies in the composer of each channel, and what becomes of it.
 
-On the way into a channel, which the server has to open, the composer has that channel's sheet
+On the way into a channel, which the server has to open, the composer has that channel's draft
 already: what one writes next, however soon, is meant for there. What is sent on the way is held.
 """
 
@@ -12,18 +12,18 @@ from dataclasses import replace
 from chat.client import slash
 from chat.client.presenter import substitution
 from chat.client.presenter.desk import Desk
+from chat.client.presenter.draft import Aim, Draft, check_length, together
 from chat.client.presenter.port import CorePort
-from chat.client.presenter.sheet import Aim, Sheet, check_length, together
 from chat.client.presenter.view import Refused, View
 from chat.client.slash import Invocation
 from chat.client.state import Message
 from chat.errors import ChatError
 
-__all__ = ["Sheets"]
+__all__ = ["Drafts"]
 
 
-class Sheets:
-    """One sheet for each channel; one of them is in the composer.
+class Drafts:
+    """One draft for each channel; one of them is in the composer.
 
     Args:
         run: does what a slash command says.
@@ -44,13 +44,13 @@ class Sheets:
         self._view = view
         self._run = run
         self._tells_typing = tells_typing
-        self._sheets: dict[str, Sheet] = {}
+        self._drafts: dict[str, Draft] = {}
         self._held: list[str] = []
         self.channel = ""
-        """Whose sheet lies in the composer; empty: that of no channel."""
+        """Whose draft lies in the composer; empty: that of no channel."""
 
     @property
-    def here(self) -> Sheet:
+    def here(self) -> Draft:
         """What lies in the composer now."""
         return replace(self._of(self.channel), text=self._view.composed())
 
@@ -62,65 +62,65 @@ class Sheets:
     # Where one is
 
     def take_out(self, channel: str) -> None:
-        """Have a channel's sheet at hand, with the draft that was kept of it.
+        """Have a channel's draft at hand, with what was kept of it.
 
         What was written while there was no channel is meant for the first one.
         """
-        sheet = self._sheets.setdefault(channel, Sheet(self._core.draft(channel)))
-        if written := self._sheets.pop("", Sheet()).text:
-            self._sheets[channel] = replace(sheet, text=together(sheet.text, written))
+        draft = self._drafts.setdefault(channel, Draft(self._core.draft(channel)))
+        if written := self._drafts.pop("", Draft()).text:
+            self._drafts[channel] = replace(draft, text=together(draft.text, written))
 
     def lay_open(self, channel: str) -> None:
-        """Put a channel's sheet into the composer."""
+        """Put a channel's draft into the composer."""
         self.channel = channel
         self._view.compose_with(self._of(channel).text, channel)
 
     def put_away(self) -> None:
-        """Keep what lies in the composer; what was held is no more than a draft then."""
+        """Keep what lies in the composer; what was held is a part of the draft then."""
         here, held = self.here, self.release()
-        self._sheets[self.channel] = replace(here, text=together(*held, here.text))
-        self._keep(self.channel)
+        self._drafts[self.channel] = replace(here, text=together(*held, here.text))
+        self._save(self.channel)
 
     def readdress(self, channel: str) -> None:
         """Let what lies in the composer, and what is held, be for `channel` instead."""
         old, written = self.channel, self.here
         self.take_out(channel)
-        draft = self._of(channel).text
-        self._sheets[channel] = replace(written, text=together(draft, written.text))
+        before = self._of(channel).text
+        self._drafts[channel] = replace(written, text=together(before, written.text))
         self.lay_open(channel)
-        self._keep(channel)
+        self._save(channel)
         self.withdraw(old)
 
     def withdraw(self, channel: str) -> str:
         """Return what was written for a channel, and keep nothing of it."""
         if channel == self.channel:
             self.put_away()
-        written = self._sheets.pop(channel, Sheet()).text
+        written = self._drafts.pop(channel, Draft()).text
         self._core.save_draft(channel, "")
         return written
 
     def hold(self, text: str) -> None:
         """Keep what was sent on the way into a channel, until `release`."""
         self._held.append(text)
-        self._sheets[self.channel] = replace(self._of(self.channel), text="")
-        self._keep(self.channel)
+        self._drafts[self.channel] = replace(self._of(self.channel), text="")
+        self._save(self.channel)
 
     def release(self) -> list[str]:
         """Return what was held, in its order, to be sent now."""
         held, self._held = self._held, []
         return held
 
-    def _keep(self, channel: str) -> None:
+    def _save(self, channel: str) -> None:
         """Save what is worth keeping on disk."""
         if channel:
             held = self._held if channel == self.channel else ()
-            self._core.save_draft(channel, together(*held, self._of(channel).draft))
+            self._core.save_draft(channel, together(*held, self._of(channel).kept))
 
     # What one writes
 
     def submit(self, text: str, channel: str) -> None:
-        """Send a text, run it as a command, or change a message: what its sheet is for."""
-        self._sheets[channel] = replace(self._of(channel), text="")
+        """Send a text, run it as a command, or change a message: what its draft is for."""
+        self._drafts[channel] = replace(self._of(channel), text="")
         try:
             self._submit(text, channel)
         except ChatError as exc:
@@ -128,11 +128,11 @@ class Sheets:
             self.give_back(text, channel)
 
     def _submit(self, text: str, channel: str) -> None:
-        sheet = self._of(channel)
-        if sheet.aim is Aim.EDIT:
-            self.change(sheet.message, text)
-            self._sheets[channel] = Sheet()
-            self.give_back(sheet.aside, channel)
+        draft = self._of(channel)
+        if draft.aim is Aim.EDIT:
+            self.change(draft.message, text)
+            self._drafts[channel] = Draft()
+            self.give_back(draft.aside, channel)
             self._view.redraw()
         elif slash.is_command(text):
             self._run(slash.parse(text))
@@ -141,7 +141,7 @@ class Sheets:
             self.change(last, substitution.corrected(correction, last))
         else:
             self._send(slash.literal(text), channel)
-        self._keep(channel)
+        self._save(channel)
 
     def change(self, message: Message | None, text: str) -> None:
         """Give a message of one's own another text."""
@@ -159,12 +159,12 @@ class Sheets:
         if not channel:
             raise Refused("You are in no channel yet. /join #general enters one.")
         check_length(text, self._desk.text_limit)
-        sheet = self._of(channel)
-        if reply_to is None and sheet.message is not None:
-            reply_to = sheet.message.seq
+        draft = self._of(channel)
+        if reply_to is None and draft.message is not None:
+            reply_to = draft.message.seq
         self._core.send(channel, text, me=me, reply_to=reply_to)
-        if sheet.aim is Aim.REPLY:
-            self._sheets[channel] = Sheet()
+        if draft.aim is Aim.REPLY:
+            self._drafts[channel] = Draft()
             self._view.redraw()
 
     def begin_reply(self, message: Message) -> None:
@@ -193,10 +193,10 @@ class Sheets:
         if self.here.aim is not Aim.MESSAGE:
             self._lay_out(self.here.cancelled(), self.channel)
 
-    def drafted(self, text: str, channel: str) -> None:
+    def keep(self, text: str, channel: str) -> None:
         """Keep what was typed, for the case that the program ends here."""
-        self._sheets[channel] = replace(self._of(channel), text=text)
-        self._keep(channel)
+        self._drafts[channel] = replace(self._of(channel), text=text)
+        self._save(channel)
 
     def typing(self, active: bool, channel: str) -> None:
         """Tell the others that one is writing to them."""
@@ -204,8 +204,8 @@ class Sheets:
         if channel in self._desk.channels and is_told:
             self._core.typing(channel, "start" if active else "stop")
 
-    def _of(self, channel: str) -> Sheet:
-        return self._sheets.get(channel, Sheet())
+    def _of(self, channel: str) -> Draft:
+        return self._drafts.get(channel, Draft())
 
     def _come_back(self, channel: str) -> None:
         """Leave off from the way into another channel."""
@@ -213,11 +213,11 @@ class Sheets:
             self.put_away()
             self.lay_open(channel)
 
-    def _lay_out(self, sheet: Sheet, channel: str) -> None:
-        self._sheets[channel] = sheet
+    def _lay_out(self, draft: Draft, channel: str) -> None:
+        self._drafts[channel] = draft
         if channel == self.channel:
-            if sheet.text != self._view.composed():
-                self._view.compose_with(sheet.text, channel)
+            if draft.text != self._view.composed():
+                self._view.compose_with(draft.text, channel)
             self._view.redraw()
 
     def give_back(self, text: str, channel: str) -> None:
@@ -227,6 +227,6 @@ class Sheets:
         if channel == self.channel:
             self._view.give_back(text)
         else:
-            sheet = self._of(channel)
-            self._sheets[channel] = replace(sheet, text=together(text, sheet.text))
-            self._keep(channel)
+            draft = self._of(channel)
+            self._drafts[channel] = replace(draft, text=together(text, draft.text))
+            self._save(channel)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from chat.client.state import Message
 from chat.errors import ChatError
 
-__all__ = ["Aim", "Sheet", "check_length", "together"]
+__all__ = ["Aim", "Draft", "check_length", "together"]
 
 
 class Aim(StrEnum):
@@ -23,8 +23,8 @@ class Aim(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """Text, aim, the message that it answers or changes, and the draft that a change put aside."""
+class Draft:
+    """Text, aim, the message that it answers or changes, and the text that a change put aside."""
 
     text: str = ""
     aim: Aim = Aim.MESSAGE
@@ -32,26 +32,26 @@ class Sheet:
     aside: str = ""
 
     @property
-    def draft(self) -> str:
+    def kept(self) -> str:
         """What is worth keeping on disk: never the text of a change, whose original is safe."""
         return self.aside if self.aim is Aim.EDIT else self.text
 
-    def replying(self, message: Message) -> Sheet:
+    def replying(self, message: Message) -> Draft:
         """Answer `message` with the text that is there."""
         return replace(self.cancelled(), aim=Aim.REPLY, message=message)
 
-    def editing(self, message: Message) -> Sheet:
+    def editing(self, message: Message) -> Draft:
         """Change `message`; the text that is there waits."""
         before = self.cancelled()
-        return Sheet(message.text, Aim.EDIT, message, aside=before.text)
+        return Draft(message.text, Aim.EDIT, message, aside=before.text)
 
-    def cancelled(self) -> Sheet:
+    def cancelled(self) -> Draft:
         """Give up the aim, not the text: a changed change stays, before what was put aside."""
         if self.aim is not Aim.EDIT or self.message is None:
-            return Sheet(self.text)
+            return Draft(self.text)
         if self.text.strip() in ("", self.message.text.strip()):
-            return Sheet(self.aside)
-        return Sheet(together(self.text, self.aside))
+            return Draft(self.aside)
+        return Draft(together(self.text, self.aside))
 
 
 def together(*texts: str) -> str:
