@@ -33,7 +33,10 @@ def join(session: Session, command: Join, reply: Reply) -> None:
             reply.error(refusal)
         elif isinstance(outcome, JoinedChannel):
             if not session.is_closed:
-                follow(session, outcome.channel.name, command.resume, reply)
+                state = outcome.channel
+                # Before it is read: what is said meanwhile is kept at hand by a room that is there.
+                session.enter(state.name, state.epoch, state.head)
+                follow(session, state.name, command.resume, reply)
             announce(session, outcome)
 
     session.services.write(JoinChannel(user, command.channel), done)
