@@ -7,13 +7,13 @@ a retry harmless: the server stores the same `(author, cid)` once.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
-from uuid import uuid4
 
 from chat.client.folding import Wanted, fold
 from chat.client.records import OutboxRow
@@ -29,7 +29,7 @@ def new_row(command: dict[str, Any], cid: str = "") -> OutboxRow:
 
     Whatever a person typed is kept, text that the protocol does not allow included.
     """
-    cid = cid or uuid4().hex
+    cid = cid or os.urandom(16).hex()  # a UUID's module takes 2 ms of the start
     return OutboxRow(
         cid=cid,
         channel=command["channel"],
