@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import chat
 from tests.benchmarks.client.channel import CHANNEL, SERVER_FLAGS, fill, words
 from tests.benchmarks.client.window import Window, prefer
 from tests.serving import ChatServer
@@ -139,6 +140,8 @@ def main() -> None:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = str(home / "bytecode")
         subprocess.run([sys.executable, "-c", IMPORT], check=True)
+        package = str(Path(chat.__file__).parent)
+        subprocess.run([sys.executable, "-m", "compileall", "-q", package], check=True)
         fill(home / "data", messages)
         with ChatServer(home / "data", *SERVER_FLAGS) as server:
             with Window(home / "client", server.url) as window:
