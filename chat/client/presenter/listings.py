@@ -92,5 +92,5 @@ def _member(member: Member) -> Choice:
 
 
 def _pin(item: Item) -> Choice:
-    label = f"{item.seq}. {item.author}, {local_time(item.ts):%d %b %H:%M}"
+    label = f"{item.seq}. {item.author}, {local_time(item.ts):%d %b %Y %H:%M}"
     return Choice(str(item.seq), label, gist(item.text or ""))

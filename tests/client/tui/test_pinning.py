@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from chat.client.presenter.local_time import local_time
 from chat.client.state import ChannelsChanged, TimelineChanged
 from chat.protocol.frames import Page
 from chat.protocol.items import Item
@@ -58,6 +59,7 @@ async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
     page = Page(channel="#general", epoch="e", items=items, complete=True, head=90)
     desktop.core.futures["pins"].set_result(page)
     await desktop.until(lambda: "the plan of Friday" in desktop.screen())
+    assert f"9. bob, {local_time(NOON):%d %b %Y}" in desktop.screen()
     await desktop.press("down", "enter")
     await desktop.until(lambda: desktop.core.asked("reach") == [("#general", 3)])
 
