@@ -294,7 +294,7 @@ class ChatApp(App[None]):
             self.cores.open()
 
     def _take_in(self) -> None:
-        if not self._is_ready or self._is_waiting:
+        if not self._is_ready or self._is_waiting or not self.screen_stack:  # it ends
             return
         if wait := self._pace.wait(monotonic()):
             self._is_waiting = True
