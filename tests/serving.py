@@ -37,7 +37,7 @@ from chat.protocol.frames import Joined, Ok, Page, ServerFrame, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
 
-__all__ = ["ChatServer", "Peer", "eventually", "free_port"]
+__all__ = ["ChatServer", "ConnectionOver", "Peer", "eventually", "free_port"]
 
 PATIENCE = 20.0
 """Seconds that anything may take on a busy machine before a test gives up."""
@@ -67,6 +67,10 @@ def free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+class ConnectionOver(AssertionError):
+    """The connection was over before what a test waited for had come."""
 
 
 class ChatServer:
@@ -385,8 +389,12 @@ class Peer:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE), self._arrived:
                 await self._arrived.wait_for(lambda: condition() or self._is_over)
-        over = f" (closed: {self.socket.close_code})" if self._is_over else ""
-        assert condition(), f"{what} did not come{over}; what came: {self.frames!r}"
+        if condition():
+            return
+        missing = f"{what} did not come; what came: {self.frames!r}"
+        if self._is_over:
+            raise ConnectionOver(f"closed with {self.socket.close_code}: {missing}")
+        raise AssertionError(missing)
 
     async def close_code(self) -> int | None:
         """Wait until the connection is over; return the close code that the server sent."""
