@@ -167,7 +167,7 @@ class Following:
                 self._repair_if_needed(channel)
             case Read():
                 channel.marked = max(channel.marked, frame.seq)
-                head = frame.head or channel.view.head
+                head = frame.head or channel.view.head  # one that does not say: as of now
                 channel.view.apply_counts(frame.seq, frame.unread, frame.mentions, head)
                 self._account.count_again(channel)
                 self._account.touch(channel)

@@ -52,6 +52,7 @@ class Counter:
     def _tick(self) -> None:
         try:
             self._tell(self._number)
+        # Of any kind: who tells is not ours, and whoever counts on must not go on to be counted.
         except Exception:
             log.warning("a number could not be sent; its counter stops", exc_info=True)
             self.stop()

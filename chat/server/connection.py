@@ -155,7 +155,8 @@ class Connection(asyncio.Protocol):
 
     def _write_out(self) -> None:
         """Write what the library's protocol has to say: handshakes and control frames."""
-        # A direct write on a connection that is closing raises (uvloop, and so does a half-close).
+        # A direct write on a connection that is closing raises; what, depends on the transport
+        # (plain or TLS, asyncio's or uvloop's). Nothing can be written there any more.
         try:
             for data in self.protocol.data_to_send():
                 if data:
@@ -274,7 +275,7 @@ class Connection(asyncio.Protocol):
                 endpoint.binary_received(data)
         except UnicodeDecodeError:
             self.end(CloseCode.INVALID_DATA, "a text frame must be valid UTF-8")
-        except Exception:
+        except Exception:  # a mistake of ours costs one connection, not the server
             log.exception("a message could not be handled; its connection is closed")
             self.end(CloseCode.INTERNAL, "the server made a mistake; it is in its log")
 

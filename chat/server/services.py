@@ -181,6 +181,7 @@ class Services:
             then = cast("Continuation", pending.token)
             try:
                 then(outcome)
+            # A mistake in one answer: the others of the commit are given all the same.
             except Exception:
                 log.exception("an answer could not be given")
 

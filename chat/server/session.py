@@ -123,7 +123,7 @@ class Session:
             self._table[command.type](self, command, reply)
         except CommandError as error:
             reply.error(error)
-        except Exception:
+        except Exception:  # the connection's affair; here only the count of commands must be right
             if not reply.is_given:
                 self.answered()
             raise

@@ -51,6 +51,16 @@ _PINS_TOLD = """
     GROUP BY e.channel_id, e.target
     HAVING max(CASE WHEN e.remove THEN 0 ELSE e.seq END)
          > max(CASE WHEN e.remove THEN e.seq ELSE 0 END)"""
+
+
+def _without(some: str, others: str) -> str:
+    """Return what finds in the one query's rows those that the other lacks."""
+    # A parameter cannot stand for a query; both are of the constants above.
+    return f"""
+        SELECT c.name, a.target FROM ({some} EXCEPT {others}) a
+        JOIN channels c ON c.id = a.channel_id"""  # noqa: S608
+
+
 # Each finds rows that must not be: the log's name, and the number of an event that is at fault.
 _RULES = {
     "the log does not hold 1 to its head, each number once": """
@@ -119,18 +129,10 @@ _RULES = {
         SELECT c.name, m.seq FROM mentions m JOIN channels c ON c.id = m.channel_id
         LEFT JOIN events e ON e.channel_id = m.channel_id AND e.seq = m.seq
         WHERE e.seq IS NULL""",
-    "a reaction is there that its events do not lead to": f"""
-        SELECT c.name, r.target FROM ({_REACTIONS} EXCEPT {_REACTIONS_TOLD}) r
-        JOIN channels c ON c.id = r.channel_id""",  # noqa: S608  both parts are ours
-    "a reaction is missing that its events lead to": f"""
-        SELECT c.name, r.target FROM ({_REACTIONS_TOLD} EXCEPT {_REACTIONS}) r
-        JOIN channels c ON c.id = r.channel_id""",  # noqa: S608
-    "a pin is there that its events do not lead to": f"""
-        SELECT c.name, p.target FROM ({_PINS} EXCEPT {_PINS_TOLD}) p
-        JOIN channels c ON c.id = p.channel_id""",  # noqa: S608  both parts are ours
-    "a pin is missing that its events lead to": f"""
-        SELECT c.name, p.target FROM ({_PINS_TOLD} EXCEPT {_PINS}) p
-        JOIN channels c ON c.id = p.channel_id""",  # noqa: S608
+    "a reaction is there that its events do not lead to": _without(_REACTIONS, _REACTIONS_TOLD),
+    "a reaction is missing that its events lead to": _without(_REACTIONS_TOLD, _REACTIONS),
+    "a pin is there that its events do not lead to": _without(_PINS, _PINS_TOLD),
+    "a pin is missing that its events lead to": _without(_PINS_TOLD, _PINS),
 }
 _REINDEX = "stop the server and run chat-server reindex"
 

@@ -159,6 +159,24 @@ async def test_who_falls_too_far_behind_while_reading_reads_on(
         assert (await bob.next_event("#room")).seq == live.seq == last + 1
 
 
+async def test_who_joins_first_follows_though_others_join_meanwhile(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    async with two_in_a_room(world) as (alice, bob):
+        held = HeldReads(world)
+        with monkeypatch.context() as patch:
+            patch.setattr(world.app.services.store, "read", held.read)
+            await alice.post(Join(channel="#new"))
+            await until(lambda: held.are_done)
+            await bob.post(Join(channel="#new"))
+            said = await bob.say("me too", "#new")
+        held.let_go()
+        joined = await alice.next(Joined)
+        assert (joined.channel, joined.head, joined.complete) == ("#new", 1, True)
+        assert (await alice.next_event("#new", "message")).seq == said.seq == 3
+
+
 @pytest.mark.promise(
     3,
     fault="a log is read after a commit and before its events are delivered",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -205,62 +205,30 @@ async def test_after_leaving_nothing_more_is_delivered(shared: ChatServer, fresh
         assert (await alice.next_event(room, "leave")).author == bob.welcome.user
 
 
-Held = asyncio.Queue[Callable[[], None]]
-
-
-@pytest.fixture
-async def app(tmp_path: Path) -> AsyncIterator[App]:
-    """A server in this process, whose readings a test may hold back."""
+async def test_who_leaves_while_their_join_is_read_follows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0)
     app = App(settings, asyncio.get_running_loop())
     await app.start()
-    yield app
-    await app.stop()
-
-
-def hold_readings(app: App, monkeypatch: pytest.MonkeyPatch) -> Held:
-    """Let what was read from now on wait until the test gives it."""
-    held, read = Held(), app.services.read
+    services, held = app.services, asyncio.Queue[Callable[[], None]]()
+    read = services.read
 
     def late(query: Any, then: Callable[[Any], None], refused: Any) -> None:
         read(query, lambda answer: held.put_nowait(lambda: then(answer)), refused)
 
-    monkeypatch.setattr(app.services, "read", late)
-    return held
-
-
-async def test_who_leaves_while_their_join_is_read_follows_nothing(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with asyncio.timeout(PATIENCE), Peer.signed_in(app.addresses[0], "bob") as bob:
-        held = hold_readings(app, monkeypatch)
-        await bob.post(Join(channel="#room", id="join"))
-        answer = await held.get()
-        await bob.call(Leave(channel="#room"))
-        answer()
-        refusal = await bob.next(ErrorFrame)
-        assert (refusal.id, refusal.code) == ("join", "not_a_member")
-        assert app.services.hub.room("#room") is None
-
-
-async def test_who_joins_first_follows_though_others_join_meanwhile(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = app.addresses[0]
-    async with (
-        asyncio.timeout(PATIENCE),
-        Peer.signed_in(url, "alice") as alice,
-        Peer.signed_in(url, "bob") as bob,
-    ):
-        held = hold_readings(app, monkeypatch)
-        await alice.post(Join(channel="#room"))
-        answer = await held.get()
-        await bob.post(Join(channel="#room"))
-        await held.get()
-        answer()
-        joined = await alice.next(Joined)
-        assert (joined.head, joined.complete) == (1, True)
-        assert (await alice.next_event("#room")).seq == 2
+    try:
+        async with asyncio.timeout(PATIENCE), Peer.signed_in(app.addresses[0], "bob") as bob:
+            monkeypatch.setattr(services, "read", late)
+            await bob.post(Join(channel="#room", id="join"))
+            answer = await held.get()
+            await bob.call(Leave(channel="#room"))
+            answer()
+            refusal = await bob.next(ErrorFrame)
+            assert (refusal.id, refusal.code) == ("join", "not_a_member")
+            assert services.hub.room("#room") is None
+    finally:
+        await app.stop()
 
 
 async def test_a_second_device_follows_what_the_first_one_joins_and_leaves(

@@ -66,7 +66,8 @@ class Terminal(LinuxDriver):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         assert sys.__stderr__ is not None
-        self._file = _Output(sys.__stderr__)  # type: ignore[assignment]  # all that is used of it
+        # Textual declares a whole TextIO, and calls these three methods of it.
+        self._file = _Output(sys.__stderr__)  # type: ignore[assignment]
         self._is_taken = False
 
     def start_application_mode(self) -> None:
@@ -77,7 +78,8 @@ class Terminal(LinuxDriver):
             signal.signal(how, self._end)
         loop.add_signal_handler(signal.SIGCONT, self._go_on)
         signal.signal(signal.SIGINT, self._interrupt)
-        super().start_application_mode()  # type: ignore[no-untyped-call]  # it takes nothing
+        # Textual has not annotated this one; it takes and returns nothing.
+        super().start_application_mode()  # type: ignore[no-untyped-call]
         self.write(_PUSH_TITLE)
 
     def stop_application_mode(self) -> None:

@@ -41,7 +41,7 @@ class Place(NamedTuple):
 class Canvas(ScrollView, inherit_bindings=False):
     """A widget that shows a sheet; only what is visible costs anything.
 
-    Whoever derives from it changes the `sheet`, and then says so: `update_soon`, or `update`.
+    Whoever derives from it changes `_sheet`, and then says so: `_update_soon`, or `_update`.
     """
 
     DEFAULT_CSS = """
