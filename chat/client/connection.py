@@ -19,10 +19,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
+    InvalidProxyStatus,
     InvalidStatus,
+    ProxyError,
     WebSocketException,
 )
 
+from chat.client.proxies import proxy_for, shown_proxy
 from chat.client.servers import host_of
 from chat.errors import ChatError
 from chat.text import printable_line
@@ -105,10 +108,14 @@ async def open_connection(url: str) -> Connection:
     Raises:
         NoConnection: with the reason.
     """
+    try:
+        proxy = None if host_of(url) == "localhost" else proxy_for(url)
+    except ValueError as exc:
+        raise NoConnection(f"cannot reach {url}: {printable_line(str(exc))}") from None
     opening = _Connect(
         url,
         compression=None,
-        proxy=None if host_of(url) == "localhost" else True,
+        proxy=proxy,
         open_timeout=OPEN_TIMEOUT,
         close_timeout=CLOSE_TIMEOUT,
         ping_interval=None,  # `heads` come with every heartbeat; their absence is what counts
@@ -118,7 +125,7 @@ async def open_connection(url: str) -> Connection:
     try:
         opened = await opening
     except (OSError, WebSocketException, ValueError) as exc:
-        raise NoConnection(explain(exc, url)) from exc
+        raise NoConnection(explain(exc, url, proxy)) from exc
     assert opened.response is not None
     server_id = opened.response.headers.get(SERVER_ID_HEADER)
     connection = Connection(opened, server_id or "")
@@ -133,8 +140,12 @@ def _lost(exc: ConnectionClosed) -> ConnectionLost:
     return ConnectionLost(close.code, close.reason) if close else ConnectionLost(None, "")
 
 
-def explain(exc: Exception, url: str) -> str:
+def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
     """Say why no connection came about, and what to do."""
+    if proxy is not None and (reason := _proxy_failure(exc, proxy)):
+        return (
+            f"cannot reach {url} through the proxy {printable_line(shown_proxy(proxy))}: {reason}"
+        )
     if isinstance(exc, TimeoutError):
         return f"no answer from {url} within {OPEN_TIMEOUT:g} s"
     if isinstance(exc, ssl.SSLCertVerificationError):
@@ -153,6 +164,23 @@ def explain(exc: Exception, url: str) -> str:
     if isinstance(exc, socket.gaierror):
         return f"no host named {urlsplit(url).hostname} can be found; is the network there?"
     return f"cannot reach {url}: {printable_line(str(exc) or type(exc).__name__)}"
+
+
+def _proxy_failure(exc: Exception, proxy: str) -> str:
+    """Return why the way through the proxy failed; nothing, if the server is the cause."""
+    if isinstance(exc, TimeoutError):
+        return f"no answer within {OPEN_TIMEOUT:g} s"
+    if isinstance(exc, InvalidProxyStatus):
+        return f"the proxy refused (HTTP status {exc.response.status_code})"
+    if isinstance(exc, ProxyError):  # of a SOCKS proxy, the cause has the reason
+        return printable_line(str(exc.__cause__ or exc))
+    if _errors_of(exc) == {errno.ECONNREFUSED}:
+        return "connection refused; is the proxy running?"
+    if isinstance(exc, socket.gaierror):
+        return f"no host named {printable_line(urlsplit(proxy).hostname or '')} can be found"
+    if isinstance(exc, OSError) and (not isinstance(exc, ssl.SSLError) or "https:" in proxy):
+        return printable_line(str(exc) or type(exc).__name__)
+    return ""
 
 
 def _errors_of(exc: Exception) -> set[int]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from chat.client import event_loop
 from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.engine import Engine
@@ -316,8 +317,7 @@ class Core:
                 self._engine.fault(exc)
 
     def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._main())
+        event_loop.run(self._main())
 
     async def _main(self) -> None:
         try:

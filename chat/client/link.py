@@ -130,6 +130,8 @@ class Connector:
             connection = await self._connect(self._url)
         except NoConnection as exc:
             return str(exc)
+        except Exception as exc:
+            return self._own_fault(exc)
         self._session = session = Session(connection, self._take)
         self._fault = None
         try:
@@ -150,9 +152,7 @@ class Connector:
         except ChatError as exc:
             return self._broken(exc)
         except Exception as exc:
-            _log.exception("following the server failed")
-            self._follower.complain(f"a fault in this program: {exc!r}; connecting again")
-            return "a fault in this program"
+            return self._own_fault(exc)
         finally:
             self._session = None
             await session.close()
@@ -191,6 +191,11 @@ class Connector:
         if exc.code is None:
             return reason or "the connection was lost"
         return f"the server ended the connection ({reason or exc.code})"
+
+    def _own_fault(self, exc: Exception) -> str:
+        _log.error("following the server failed", exc_info=exc)
+        self._follower.complain(f"a fault in this program: {exc!r}; connecting again")
+        return "a fault in this program"
 
     def _broken(self, exc: ChatError) -> str:
         _log.warning("the server broke the protocol: %s", printable_line(str(exc)))

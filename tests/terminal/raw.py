@@ -16,7 +16,7 @@ import termios
 import time
 import tty
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 __all__ = ["PATIENCE", "RawTerminal", "plain"]
@@ -60,7 +60,13 @@ class RawTerminal:
     """
 
     def __init__(
-        self, home: Path, *command: str, columns: int = 80, rows: int = 24, typed: bytes = b""
+        self,
+        home: Path,
+        *command: str,
+        columns: int = 80,
+        rows: int = 24,
+        typed: bytes = b"",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._master, slave = pty.openpty()
         self._set_size(columns, rows)
@@ -75,7 +81,12 @@ class RawTerminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**inherited, "TERM": "xterm-256color", **dict.fromkeys(places, str(home))},
+            env={
+                **inherited,
+                "TERM": "xterm-256color",
+                **dict.fromkeys(places, str(home)),
+                **(variables or {}),
+            },
             start_new_session=True,
         )
         os.close(slave)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from chat.client import event_loop
 from chat.client.cache import Cache
 from chat.client.config import ClientSettings, load_as
 from chat.client.first_run import remembered
@@ -74,7 +74,7 @@ def _run(name: str, rest: Sequence[str]) -> int:
     settings = load_as(PipeSettings, {k: v for k, v in known.items() if v is not None})
     settings = _prepared(settings)
     accept_any_text()
-    return asyncio.run(work(settings, argparse.Namespace(**flags)))
+    return event_loop.run(work(settings, argparse.Namespace(**flags)))
 
 
 def _prepared(settings: PipeSettings) -> PipeSettings:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
+from chat.client import event_loop
 from chat.client.config import ClientSettings
 from chat.client.core import Core
 from chat.client.plain.caller import LineCaller
@@ -36,7 +37,7 @@ def run(settings: ClientSettings) -> None:
         StartupError: the core cannot start.
     """
     accept_any_text()
-    asyncio.run(_run(settings))
+    event_loop.run(_run(settings))
 
 
 async def _run(settings: ClientSettings) -> None:
