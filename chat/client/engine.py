@@ -15,7 +15,7 @@ from chat.client.account import Account
 from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.ephemeral import Ephemeral
-from chat.client.offline import Offline
+from chat.client.offline import Offline, Unanswered
 from chat.client.places import Places
 from chat.client.screens import Screens
 from chat.client.state import LAST_CHANNEL, ConnectionChanged, Link, Notice, Update
@@ -292,6 +292,8 @@ class Engine:
                 await self.ask(what)
             except CommandError as error:
                 _log.info("what nobody waits for was refused: %s", error.code)
+            except Unanswered:
+                _log.info("what nobody waits for got no answer")
 
         if self._following is not None:
             self.tasks.start(tell())

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from chat.client.backoff import Backoff
 from chat.client.connection import Connection, ConnectionLost, NoConnection, open_connection
+from chat.client.offline import Unanswered
 from chat.client.session import PAUSE_MAX, Session
 from chat.client.state import Link
 from chat.errors import ChatError, CloseCode, CommandError, ErrorCode, FrameError
@@ -198,6 +199,8 @@ class Connector:
         return "a fault in this program"
 
     def _broken(self, exc: ChatError) -> str:
+        if isinstance(exc, Unanswered):
+            return str(exc)
         _log.warning("the server broke the protocol: %s", printable_line(str(exc)))
         self._follower.complain(f"the server does not keep to the protocol: {exc}")
         return "the server does not keep to the protocol"

@@ -1,11 +1,15 @@
-"""What is said when something needs a connection and there is none."""
+"""Why an answer of the server does not come: there is no connection, or it takes too long."""
 
 from __future__ import annotations
 
 from chat.errors import ChatError
 
-__all__ = ["Offline"]
+__all__ = ["Offline", "Unanswered"]
 
 
 class Offline(ChatError):
     """There is no connection to ask through."""
+
+
+class Unanswered(ChatError):
+    """The connection is there, and an answer has not come in time; it may be late, or lost."""

@@ -1,7 +1,7 @@
 """One signed-in connection: commands and their answers, and everything else that comes in.
 
 Each command carries an id; its answer wakes who asked. Silence ends the session: three heartbeats
-without a frame, or a command without an answer.
+without a frame. A command without an answer fails alone; the caller knows whether it can go on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from chat.client.backoff import Backoff
 from chat.client.connection import Connection, ConnectionLost
-from chat.client.offline import Offline
+from chat.client.offline import Offline, Unanswered
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.codec import decode_frame, encode
 from chat.protocol.commands import BaseCommand, Hello
@@ -38,10 +38,17 @@ class Session:
         connection: open, and the session's own from now on.
         take: gets every frame in order, before who asked for it is woken, but no `error` that
             answers a command.
+        patience: seconds to wait for an answer.
     """
 
-    def __init__(self, connection: Connection, take: Callable[[ServerFrame], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        take: Callable[[ServerFrame], None],
+        patience: float = ANSWER_TIMEOUT,
+    ) -> None:
         self._connection = connection
+        self._patience = patience
         self._take = take
         self._answers: dict[str, asyncio.Future[ServerFrame]] = {}
         self._ids = 0
@@ -103,6 +110,8 @@ class Session:
         Raises:
             CommandError: it is refused.
             Offline: the connection ended before the answer came.
+            Unanswered: no answer came in time; the session lasts, and a late answer is a frame
+                like any other.
         """
         self._ids += 1
         key = str(self._ids)
@@ -117,14 +126,13 @@ class Session:
         answer: asyncio.Future[ServerFrame] = asyncio.get_running_loop().create_future()
         self._answers[key] = answer
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
+            async with asyncio.timeout(self._patience):
                 await self._connection.send(data)
                 frame = await answer
         except ConnectionLost:
             raise Offline("the connection was lost") from None
         except TimeoutError:
-            await self.close()
-            raise Offline("the server does not answer") from None
+            raise Unanswered(f"the server has not answered within {self._patience:g} s") from None
         finally:
             self._answers.pop(key, None)
             if answer.done() and not answer.cancelled():
@@ -169,6 +177,7 @@ async def insist(session: Session, command: BaseCommand) -> ServerFrame:
     Raises:
         CommandError: it is refused for good.
         Offline: the connection ended.
+        Unanswered: no answer came in time.
     """
     backoff = Backoff(0.5)
     while True:

@@ -15,7 +15,7 @@ from chat import __version__
 from chat.client.config import ClientSettings
 from chat.client.identity import explain_refusal, keep_welcome, token_for
 from chat.client.link import Connector, Refused
-from chat.client.offline import Offline
+from chat.client.offline import Offline, Unanswered
 from chat.client.pipes.codes import NotConfirmed
 from chat.client.session import Session, insist
 from chat.client.state import Link
@@ -120,6 +120,9 @@ class Visit:
             except Offline:
                 if self._session is session:  # it is over, and its end is about to be told
                     self._session = None
+                continue
+            except Unanswered as exc:
+                self._detail = str(exc)
                 continue
             self.achieved()
             assert isinstance(answer, kind)

@@ -5,13 +5,14 @@ Without a connection what is on this computer is searched.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chat.client.offline import Offline
 from chat.client.presenter.port import CorePort, answer
-from chat.client.searching import parse_search
+from chat.client.searching import SearchError, parse_search
 from chat.client.state import Message
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "Neighbours"]
 
 PAGE = 50
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,14 @@ class Neighbours:
 
 
 class Finding:
-    """One person's latest search, which stays to come back to."""
+    """One person's latest search, which stays to come back to.
 
-    def __init__(self, core: CorePort) -> None:
+    Args:
+        core: asked.
+        patience: seconds that one search, or one more page of it, may take.
+    """
+
+    def __init__(self, core: CorePort, patience: float = _PATIENCE) -> None:
         self.query = ""
         self.hits: list[Hit] = []
         self.chosen = 0
@@ -43,6 +50,7 @@ class Finding:
         """Whether only this computer was searched."""
         self._near: dict[tuple[str, int], Neighbours] = {}
         self._core = core
+        self._patience = patience
         self._next: Search | None = None
         self._is_asking = False
 
@@ -107,14 +115,24 @@ class Finding:
         """Ask until something is found or nothing more follows; return also what to ask next.
 
         One page takes the server only so long, and then may be empty.
+
+        Raises:
+            SearchError: it takes too long.
         """
-        while True:
-            found = await answer(self._core.search(search))
-            if found.complete or not found.cursor:
-                return found, None
-            search = search.model_copy(update={"cursor": found.cursor})
-            if found.hits:
-                return found, search
+        try:
+            async with asyncio.timeout(self._patience):
+                while True:
+                    found = await answer(self._core.search(search))
+                    if found.complete or not found.cursor:
+                        return found, None
+                    search = search.model_copy(update={"cursor": found.cursor})
+                    if found.hits:
+                        return found, search
+        except TimeoutError:
+            raise SearchError(
+                f"The search takes longer than {self._patience:g} s. Narrow it down: another word, "
+                "in:#CHANNEL, from:NAME or after:DAY."
+            ) from None
 
     def _take(self, found: Results, following: Search | None) -> None:
         self.hits += found.hits
