@@ -30,7 +30,9 @@ class SearchError(ChatError):
 
 
 def parse_search(typed: str, me: str, now: datetime) -> Search:
-    """Return the search that somebody called `me` has typed at `now`, which has a zone.
+    """Return the search that somebody called `me` has typed at `now`.
+
+    The zone of `now` has to know the rules of all dates.
 
     Raises:
         SearchError: an operator's value is none.

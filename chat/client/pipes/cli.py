@@ -15,6 +15,7 @@ from chat.client.config import ClientSettings, load_as
 from chat.client.first_run import remembered
 from chat.client.flags import Parser, add_settings
 from chat.client.link import Refused
+from chat.client.local_zone import local_zone
 from chat.client.logfile import start_log
 from chat.client.options import options
 from chat.client.pipes.codes import ExitCode, NotConfirmed
@@ -164,7 +165,7 @@ async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
     start: Since | int = _NEWEST if asked.count is None else asked.count
     if asked.since is not None:
         try:
-            start = parse_since(asked.since, datetime.now().astimezone())
+            start = parse_since(asked.since, datetime.now(local_zone()))
         except ValueError as exc:
             raise StartupError(f"--since {exc}") from None
     reading = Reading(_printer(asked.json, _everything))

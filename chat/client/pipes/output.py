@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
-from datetime import datetime
 
+from chat.client.presenter.local_time import local_time
 from chat.client.spoken import spoken_entry
 from chat.protocol.items import Event, Item
 
@@ -18,7 +18,7 @@ Render = Callable[[str, Item | Event], str]
 
 def as_text(channel: str, entry: Item | Event) -> str:
     """Return `[41 2026-11-24 09:30] alice: text`; further lines of the text are set in."""
-    when = datetime.fromtimestamp(entry.ts / 1000).astimezone()
+    when = local_time(entry.ts)
     return f"[{entry.seq} {when:%Y-%m-%d %H:%M}] {spoken_entry(channel, entry)}"
 
 

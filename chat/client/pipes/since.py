@@ -26,7 +26,7 @@ def parse_since(word: str, now: datetime) -> Since:
 
     Args:
         word: what was given; a moment without a zone is one of `now`'s.
-        now: the present, with a zone.
+        now: the present, with a zone that knows the rules of all dates.
 
     Raises:
         ValueError: it is none of these.
@@ -41,11 +41,10 @@ def parse_since(word: str, now: datetime) -> Since:
             moment = datetime.combine(now.date(), time.fromisoformat(word))
         else:
             moment = datetime.fromisoformat(word)
-    except ValueError:
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)).timestamp()
+    except (ValueError, OverflowError, OSError):  # of years that the system has no rules for
         raise ValueError(
             f"{word!r} is no number, no duration (90s, 10m, 2h, 1d, 1w) and no time "
             "(09:30, 2026-11-24, 2026-11-24T09:30)"
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=now.tzinfo)
-    return Since(ts=max(0, round(moment.timestamp() * 1000)))
+    return Since(ts=max(0, round(seconds * 1000)))

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from chat.client.calls import Burst, Call
+from chat.client.local_zone import local_zone
 from chat.client.state import Called
 
 __all__ = ["Caller", "Calling", "Kept"]
@@ -76,7 +77,7 @@ class Calling:
             return ""
         if left == _FOREVER:
             return "do not disturb"
-        return f"do not disturb until {datetime.now() + timedelta(seconds=left):%H:%M}"
+        return f"do not disturb until {datetime.now(local_zone()) + timedelta(seconds=left):%H:%M}"
 
     def be_quiet(self, minutes: float | None, changed: Callable[[], None]) -> None:
         """Do not disturb for some minutes, from now on (None), or no more (0).

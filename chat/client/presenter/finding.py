@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from chat.client.local_zone import local_zone
 from chat.client.offline import Offline
 from chat.client.presenter.port import CorePort, answer
 from chat.client.searching import SearchError, parse_search
@@ -65,7 +66,7 @@ class Finding:
         Raises:
             ChatError: it cannot be looked for, or not now.
         """
-        search = parse_search(typed, me, datetime.now().astimezone())
+        search = parse_search(typed, me, datetime.now(local_zone()))
         following: Search | None = None
         try:
             found, following = await self._ask(search.model_copy(update={"limit": PAGE}))

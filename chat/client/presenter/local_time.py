@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from chat.client.local_zone import local_zone
+
 __all__ = ["local_time", "time_or_day"]
 
 _LAST_TS = 32_503_680_000_000  # the year 3000: `datetime` goes no further on some systems
@@ -11,7 +13,7 @@ _LAST_TS = 32_503_680_000_000  # the year 3000: `datetime` goes no further on so
 
 def local_time(ts: int) -> datetime:
     """Return the local time of a stamp in milliseconds; any number gives one."""
-    return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000)
+    return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000, local_zone())
 
 
 def time_or_day(ts: int, now: datetime) -> str:

@@ -16,6 +16,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from chat.client.inbox import Unread, Waiting
+from chat.client.local_zone import local_zone
 from chat.client.presenter.local_time import time_or_day
 from chat.client.presenter.markdown import gist
 from chat.client.presenter.spots import Spot
@@ -196,4 +197,4 @@ def _row(waiting: Waiting, column: int) -> Content:
 
 
 def _when(ts: int) -> str:
-    return time_or_day(ts, datetime.now())
+    return time_or_day(ts, datetime.now(local_zone()))

@@ -18,6 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from chat.client.local_zone import local_zone
 from chat.client.presenter.finding import Finding, Neighbours
 from chat.client.presenter.local_time import local_time, time_or_day
 from chat.client.presenter.markdown import gist, plain_text
@@ -267,7 +268,7 @@ def _row(hit: Hit) -> Content:
     first = max((hit.marks[0] if hit.marks else 0) - _LEAD, 0)
     lead = "…" if first and not hit.snippet.startswith("…", first) else ""
     return Content.assemble(
-        (f"{time_or_day(hit.ts, datetime.now()):>9} ", "$foreground 60%"),
+        (f"{time_or_day(hit.ts, datetime.now(local_zone())):>9} ", "$foreground 60%"),
         author,
         " " * (_AUTHOR + 1 - author.cell_length),
         lead,

@@ -1,0 +1,57 @@
+"""This machine's time zone: rules for every date, not the offset of today.
+
+A laptop travels: where the zone is the system's, a change is noticed while the program runs.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+__all__ = ["local_zone"]
+
+_FILE = Path("/etc/localtime")
+_EPOCH = datetime(1970, 1, 1)
+
+
+class _SystemZone(tzinfo):
+    """The zone as the C library knows it, which reads it once."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        return moment.replace(tzinfo=None).astimezone().utcoffset() if moment else None
+
+    def dst(self, _: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        return moment.replace(tzinfo=None).astimezone().tzname() if moment else None
+
+    def fromutc(self, moment: datetime) -> datetime:
+        seconds = (moment.replace(tzinfo=None) - _EPOCH).total_seconds()
+        return datetime.fromtimestamp(seconds).replace(tzinfo=self)
+
+
+_SYSTEM = _SystemZone()
+
+
+def local_zone(file: Path = _FILE) -> tzinfo:
+    """Return the zone of now: that of `TZ`, else that of the system's file."""
+    if os.environ.get("TZ"):
+        return _SYSTEM
+    try:
+        about = file.stat()
+    except OSError:  # Windows, and machines that keep UTC
+        return _SYSTEM
+    return _read(file, about.st_dev, about.st_ino, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read(file: Path, *_version: int) -> tzinfo:
+    try:
+        with file.open("rb") as opened:
+            return ZoneInfo.from_file(opened)
+    except (OSError, ValueError):
+        return _SYSTEM
