@@ -93,7 +93,11 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "writing.paste", "a question before a large paste, by lines and characters", "by itself"
     ),
-    Feature("writing.drafts", "drafts for each channel, on disk", "by itself"),
+    Feature(
+        "writing.drafts",
+        "a draft for each channel and thread (new text, reply or edit), saved while one types",
+        "by itself",
+    ),
     Feature(
         "writing.threads", "a composer of its own for the thread, with its own draft", "`Alt+T`"
     ),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.fake_server import FakeServer
+from tests.client.piped import Client
 from tests.serving import eventually
 from tests.terminal.raw import RawTerminal
 
@@ -145,6 +146,95 @@ def test_whatever_ends_it_the_draft_is_kept(
         again.wait(lambda: b"half a thought" in again.output, "the draft is there again")
     finally:
         again.close()
+
+
+FACES = pytest.mark.parametrize("face", [(), ("--plain",)], ids=["screens", "plain"])
+
+
+def start(home: Path, server: FakeServer, face: tuple[str, ...]) -> RawTerminal:
+    """Start a client, and wait until it is connected."""
+    terminal = RawTerminal(home, "chat-client", *face, "--name", "me", "--url", server.url)
+    ready = b"You are in #general" if face else b"online"
+    terminal.wait(lambda: ready in terminal.output, "it is connected")
+    return terminal
+
+
+def kill(terminal: RawTerminal) -> None:
+    terminal.process.kill()
+    terminal.close()
+
+
+@pytest.mark.promise(
+    4,
+    fault="`kill -9` of a client in which somebody types without a pause",
+    result="the draft is there at the next start, at most 1 s behind",
+)
+@FACES
+@pytest.mark.feature("writing.drafts")
+def test_a_draft_is_saved_while_one_types_without_a_pause(
+    tmp_path: Path, server: FakeServer, face: tuple[str, ...]
+) -> None:
+    typing = start(tmp_path, server, face)
+    typed_at: list[float] = []
+    ends = time.monotonic() + 3.0
+    while time.monotonic() < ends:
+        typing.send(f"{len(typed_at):03} ".encode())
+        typed_at.append(time.monotonic())
+        time.sleep(0.05)
+    kill(typing)
+    safe = sum(at < ends - 1.0 for at in typed_at) - 1
+    again = start(tmp_path, server, face)
+    again.wait(lambda: f"{safe:03}".encode() in again.output, f"{safe:03} is there")
+    again.close()
+
+
+@pytest.mark.promise(
+    4,
+    fault="`kill -9` of a client in which somebody edits a message",
+    result="the edit is there at the next start, and edits that message",
+)
+@FACES
+@pytest.mark.feature("writing.drafts")
+def test_an_unfinished_edit_survives_kill_9(
+    tmp_path: Path, server: FakeServer, face: tuple[str, ...]
+) -> None:
+    server.say("me", "one mistaek")
+    typing = start(tmp_path, server, face)
+    typing.wait(lambda: b"mistaek" in typing.output, "the message")
+    typing.send(b"/edit\r")
+    typing.wait(lambda: typing.output.count(b"one mistaek") >= 2, "its text in the composer")
+    typing.send(b", and more")
+    typing.wait(lambda: b"more" in typing.output, "it is typed")
+    time.sleep(1.0)  # what the promise allows
+    kill(typing)
+    again = start(tmp_path, server, face)
+    shown = b"Editing message 1" if face else b"Changing your message"
+    again.wait(lambda: shown in again.output, "what the text is for")
+    again.wait(lambda: b"one mistaek, and more" in again.output, "the text")
+    again.send(b"\r")
+    again.wait(lambda: len(server.logs["#general"].events) == 2, "the edit is sent")
+    edit = server.logs["#general"].events[1]
+    assert (edit.kind, edit.target, edit.text) == ("edit", 1, "one mistaek, and more")
+    again.close()
+
+
+def test_lines_from_a_pipe_neither_use_nor_lose_a_draft(tmp_path: Path, server: FakeServer) -> None:
+    server.say("me", "first")
+    typing = start(tmp_path, server, ("--plain",))
+    typing.wait(lambda: b"first" in typing.output, "the message")
+    typing.send(b"/edit\r")
+    typing.wait(lambda: b"Editing message 1" in typing.output, "the edit")
+    typing.process.send_signal(signal.SIGINT)
+    typing.process.wait(20)
+    typing.close()
+    piped = Client(tmp_path / "unused", server.url, "me")
+    piped.flags = ("--name", "me", "--url", server.url)
+    piped.variables = {name: str(tmp_path) for name in ("HOME", "XDG_DATA_HOME")}
+    assert piped.run("--plain", stdin="second\n").returncode == 0
+    assert said(server) == ["first", "second"]
+    again = start(tmp_path, server, ("--plain",))
+    again.wait(lambda: b"Editing message 1" in again.output, "the edit is there still")
+    again.close()
 
 
 def test_a_process_that_was_stopped_takes_the_terminal_again_and_goes_on(

@@ -83,6 +83,8 @@ class Plain:
         self._seats = Seats(cores, self._converse)
         self._seats.take()
         self._lines.sources = self._seats.sources
+        self._lines.drafted = self._save_draft
+        self._lines.dismissed = self._dismiss
 
     def _converse(self, seat: int, settings: ClientSettings, core: CorePort) -> Conversation:
         voice = Voice(seat, self._seats, core, self._lines, self._beside, self._end)
@@ -96,6 +98,7 @@ class Plain:
             calling=self._calling,
             commands=HANDLERS,
             typing=settings.typing,
+            saves_drafts=isinstance(self._lines, Typed),
         )
 
     async def run(self) -> None:
@@ -153,6 +156,13 @@ class Plain:
     def _submit(self, text: str) -> None:
         self._conversation.submit(text, self._conversation.drafts.channel)
         self.take_in()
+
+    def _save_draft(self, text: str) -> None:
+        drafts = self._conversation.drafts
+        drafts.keep(text, drafts.channel)
+
+    def _dismiss(self) -> None:
+        self._conversation.drafts.give_up()
 
     def _end(self) -> None:
         self._beside(self._last_words())

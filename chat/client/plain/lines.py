@@ -26,6 +26,8 @@ from chat.text import printable, printable_line
 __all__ = ["Lines", "Piped", "Typed"]
 
 _STDIN = 0
+_DRAFT_AFTER = 0.5
+"""Seconds that a saved draft may be behind what is typed; the file adds a moment of its own."""
 
 
 class Lines:
@@ -37,6 +39,10 @@ class Lines:
     def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
         self.prompt = ""
         self.sources: Callable[[], Sources] = Sources
+        self.drafted: Callable[[str], None] = lambda _: None
+        """Saves the text that is typed and not submitted."""
+        self.dismissed: Callable[[], None] = lambda: None
+        """Cancels what the text is for: an empty line was submitted."""
         self._submit = submit
         self._end = end
 
@@ -118,6 +124,7 @@ class Typed(Lines):
         """The terminal's settings before, as `termios` gives and takes them."""
         self._is_begun = False
         """Whether the prompt stands on the line: only while one types, for lines go on below."""
+        self._draft_timer: asyncio.TimerHandle | None = None
 
     @property
     def text(self) -> str:
@@ -158,6 +165,8 @@ class Typed(Lines):
         loop = asyncio.get_running_loop()
         loop.remove_reader(_STDIN)
         loop.remove_signal_handler(signal.SIGCONT)
+        if self._draft_timer is not None:
+            self._draft_timer.cancel()
         if self._saved is not None:
             with suppress(termios.error, OSError):
                 termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._saved)
@@ -193,8 +202,17 @@ class Typed(Lines):
                     self._is_begun = False
                     if text.strip():
                         self._submit(text)
+                    else:
+                        self.dismissed()
                 case _:
                     self._end()
+        if self._draft_timer is None:
+            loop = asyncio.get_running_loop()
+            self._draft_timer = loop.call_later(_DRAFT_AFTER, self._tell_draft)
+
+    def _tell_draft(self) -> None:
+        self._draft_timer = None
+        self.drafted(self.text)
 
     def _echo(self, text: str) -> None:
         self._print("" if self._is_begun else f"{self.prompt}> ", _echoed(text))

@@ -14,6 +14,7 @@ from chat.client.presenter import clipboard
 from chat.client.presenter.choice import AddRows, Choice
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.desk import Desk, title_of
+from chat.client.presenter.draft import Aim
 from chat.client.presenter.finding import Finding
 from chat.client.presenter.links import can_open
 from chat.client.presenter.local_time import local_time
@@ -62,6 +63,7 @@ class Voice:
         self._told_link: tuple[Link, str] | None = None
         self._aside: str | None = ""
         self._is_peeking = False
+        self._told_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
         self.thread = SpokenThread(self._say, self._head)
 
     @property
@@ -233,11 +235,25 @@ class Voice:
         self._say([f"{len(finding.hits)} found{where}.{more}"])
 
     def redraw(self) -> None:
-        """Say whether one only peeks, if that is new: nothing else of what is drawn is unsaid."""
+        """Say whether one only peeks, and what the text is for, if that is new."""
+        if self._aside is None:
+            self._tell_aim()
         is_peeking = self._conversation.reading.is_peeking
         if is_peeking != self._is_peeking:
             self._is_peeking = is_peeking
             self._say(["Peeking: nothing here is marked as read." if is_peeking else "Reading."])
+
+    def _tell_aim(self) -> None:
+        draft = self._conversation.drafts.here
+        aim = (draft.aim, draft.message.seq if draft.message else None)
+        if aim == self._told_aim:
+            return
+        self._told_aim = aim
+        cancel = "Ctrl+U and Enter cancel."
+        if draft.aim is Aim.EDIT:
+            self._say([f"Editing message {aim[1]}: Enter saves it, {cancel}"])
+        elif draft.aim is Aim.REPLY:
+            self._say([f"Replying to message {aim[1]}: Enter sends it, {cancel}"])
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from chat.client import slash
 from chat.client.presenter.calling import Calling
 from chat.client.presenter.desk import Desk, title_of
-from chat.client.presenter.draft import check_length, together
+from chat.client.presenter.draft import DraftStore, check_length, together
 from chat.client.presenter.drafts import Drafts
 from chat.client.presenter.finding import Finding
 from chat.client.presenter.port import CorePort, answer
@@ -66,6 +66,7 @@ class Conversation:
         calling: Calling,
         commands: Mapping[str, Handler],
         typing: Typing = "both",
+        saves_drafts: bool = True,
     ) -> None:
         self.core = core
         self.view = view
@@ -79,8 +80,9 @@ class Conversation:
         self.finding = Finding(core)
         """The latest search."""
         tells_typing = typing in ("both", "tell")
-        self.drafts = Drafts(core, self.desk, view, self.run, tells_typing=tells_typing)
-        self.threads = Threads(core, self.desk, view, self.drafts, self.run)
+        store = DraftStore(core, is_used=saves_drafts)
+        self.drafts = Drafts(core, store, self.desk, view, self.run, tells_typing=tells_typing)
+        self.threads = Threads(core, store, self.desk, view, self.drafts, self.run)
         self._asked: dict[str, tuple[str, str]] = {}
         """Channels that the server has yet to open: where each was asked for, by which text."""
         self._wanted: str | None = None

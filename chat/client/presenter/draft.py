@@ -1,17 +1,24 @@
-"""What lies in the composer for one channel: the text, and what it is for. Pure rules.
+"""What lies in the composer for one channel or thread: the text, and what it is for.
 
 An answer and a change can be given up at any time; no step here throws text away.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from chat.client.presenter.port import CorePort
+from chat.client.shapes import Misshapen
 from chat.client.state import Message
+from chat.client.stored import line_from, line_json
 from chat.errors import ChatError
 
-__all__ = ["Aim", "Draft", "check_length", "together"]
+__all__ = ["Aim", "Draft", "DraftStore", "check_length", "together"]
+
+_AIM = "draft-aim:"
+"""How the preferences begin that say what drafts are for; the draft's key follows."""
 
 
 class Aim(StrEnum):
@@ -31,11 +38,6 @@ class Draft:
     message: Message | None = None
     aside: str = ""
 
-    @property
-    def kept(self) -> str:
-        """What is worth keeping on disk: never the text of a change, whose original is safe."""
-        return self.aside if self.aim is Aim.EDIT else self.text
-
     def replying(self, message: Message) -> Draft:
         """Answer `message` with the text that is there."""
         return replace(self.cancelled(), aim=Aim.REPLY, message=message)
@@ -52,6 +54,61 @@ class Draft:
         if self.text.strip() in ("", self.message.text.strip()):
             return Draft(self.aside)
         return Draft(together(self.text, self.aside))
+
+
+class DraftStore:
+    """Drafts on disk, by key: a channel, or a thread as `#channel/root`.
+
+    A draft that did not change is not written, so that a second client on the same file keeps its
+    own. `CorePort.save_draft` holds the message text (while another message is edited: the text
+    that was put aside), which every version of this client reads; a preference beside it holds
+    what the draft is for.
+
+    Args:
+        is_used: whether there is a composer; without one (lines from a pipe) nothing is loaded
+            or saved.
+    """
+
+    def __init__(self, core: CorePort, *, is_used: bool = True) -> None:
+        self._core = core
+        self._is_used = is_used
+        self._known: dict[str, Draft] = {}
+
+    def load(self, key: str) -> Draft:
+        """Return the draft that was saved last, by any client."""
+        if not self._is_used:
+            return Draft()
+        draft = self._known[key] = _draft_from(self._core.draft(key), self._core.pref(_AIM + key))
+        return draft
+
+    def save(self, key: str, draft: Draft) -> None:
+        """Save a draft; an empty one is forgotten."""
+        if self._is_used and draft != self._known.get(key, Draft()):
+            self._known[key] = draft
+            self._core.save_draft(key, draft.aside if draft.aim is Aim.EDIT else draft.text)
+            self._core.save_pref(_AIM + key, _aim_json(draft))
+
+
+def _aim_json(draft: Draft) -> str:
+    """Return what the draft is for; empty for a new message."""
+    if draft.aim is Aim.MESSAGE or draft.message is None:
+        return ""
+    text = draft.text if draft.aim is Aim.EDIT else ""
+    return json.dumps({"aim": draft.aim, "message": line_json(draft.message), "text": text})
+
+
+def _draft_from(text: str, aim_json: str) -> Draft:
+    """Return a draft as it was saved; an aim that cannot be read leaves the text alone."""
+    try:
+        fields = json.loads(aim_json) if aim_json else {}
+        match fields:
+            case {"aim": "reply", "message": str(line)}:
+                return Draft(text, Aim.REPLY, line_from(line))
+            case {"aim": "edit", "message": str(line), "text": str(edited)}:
+                return Draft(edited, Aim.EDIT, line_from(line), aside=text)
+    except (Misshapen, ValueError, RecursionError):
+        pass
+    return Draft(text)
 
 
 def together(*texts: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from chat.client import slash
 from chat.client.presenter import substitution
 from chat.client.presenter.desk import Desk
-from chat.client.presenter.draft import Aim, Draft, check_length, together
+from chat.client.presenter.draft import Aim, Draft, DraftStore, check_length, together
 from chat.client.presenter.port import CorePort
 from chat.client.presenter.view import Refused, View
 from chat.client.slash import Invocation
@@ -33,6 +33,7 @@ class Drafts:
     def __init__(
         self,
         core: CorePort,
+        store: DraftStore,
         desk: Desk,
         view: View,
         run: Callable[[Invocation], None],
@@ -40,6 +41,7 @@ class Drafts:
         tells_typing: bool,
     ) -> None:
         self._core = core
+        self._store = store
         self._desk = desk
         self._view = view
         self._run = run
@@ -66,9 +68,9 @@ class Drafts:
 
         What was written while there was no channel is meant for the first one.
         """
-        draft = self._drafts.setdefault(channel, Draft(self._core.draft(channel)))
-        if written := self._drafts.pop("", Draft()).text:
-            self._drafts[channel] = replace(draft, text=together(draft.text, written))
+        draft = self._store.load(channel)
+        written = self._drafts.pop("", Draft()).text
+        self._drafts[channel] = replace(draft, text=together(draft.text, written))
 
     def lay_open(self, channel: str) -> None:
         """Put a channel's draft into the composer."""
@@ -96,7 +98,7 @@ class Drafts:
         if channel == self.channel:
             self.put_away()
         written = self._drafts.pop(channel, Draft()).text
-        self._core.save_draft(channel, "")
+        self._store.save(channel, Draft())
         return written
 
     def hold(self, text: str) -> None:
@@ -111,10 +113,11 @@ class Drafts:
         return held
 
     def _save(self, channel: str) -> None:
-        """Save what is worth keeping on disk."""
+        """Save a draft, with the texts that are held for the channel."""
         if channel:
+            draft = self._of(channel)
             held = self._held if channel == self.channel else ()
-            self._core.save_draft(channel, together(*held, self._of(channel).kept))
+            self._store.save(channel, replace(draft, text=together(*held, draft.text)))
 
     # What one writes
 
@@ -215,6 +218,7 @@ class Drafts:
 
     def _lay_out(self, draft: Draft, channel: str) -> None:
         self._drafts[channel] = draft
+        self._save(channel)
         if channel == self.channel:
             if draft.text != self._view.composed():
                 self._view.compose_with(draft.text, channel)
@@ -226,7 +230,8 @@ class Drafts:
             return
         if channel == self.channel:
             self._view.give_back(text)
+            self._drafts[channel] = self.here
         else:
             draft = self._of(channel)
             self._drafts[channel] = replace(draft, text=together(text, draft.text))
-            self._save(channel)
+        self._save(channel)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from chat.client import slash
 from chat.client.presenter import substitution
 from chat.client.presenter.desk import Desk, Recent
-from chat.client.presenter.draft import Aim, Draft, check_length
+from chat.client.presenter.draft import Aim, Draft, DraftStore, check_length, together
 from chat.client.presenter.drafts import Drafts
 from chat.client.presenter.port import CorePort
 from chat.client.presenter.view import Refused, ThreadView, View
@@ -39,12 +39,14 @@ class Threads:
     def __init__(
         self,
         core: CorePort,
+        store: DraftStore,
         desk: Desk,
         view: View,
         drafts: Drafts,
         run: Callable[[Invocation], None],
     ) -> None:
         self._core = core
+        self._store = store
         self._desk = desk
         self._screen = view
         self._drafts = drafts
@@ -91,17 +93,18 @@ class Threads:
 
     def _correct(self, root: int) -> None:
         """Take what has been written along to the message that the thread really begins with."""
-        written = self._view.composed()
-        self.keep("")
+        written = self._written
+        self._store.save(self._key, Draft())
         self._begin(root)
-        if written:
-            self._view.give_back(written)
+        if self._draft != Draft():
+            written = replace(self._draft, text=together(written.text, self._draft.text))
+        self._lay_out(written)
 
     def _begin(self, root: int) -> None:
         self._root, self._recent = root, Recent()
         info = self._desk.info
         self._view.open(self._channel, root, self._desk.user, info.read if info else 0)
-        self._lay_out(Draft(self._core.draft(self._key)))
+        self._lay_out(self._store.load(self._key))
 
     def _put_away(self) -> None:
         if self._root is not None:
@@ -121,8 +124,9 @@ class Threads:
         except ChatError as exc:
             self._screen.say(str(exc), "warning")
             self._view.give_back(text)
+            self.keep(self._view.composed())
         else:
-            self._core.save_draft(self._key, self._draft.kept)
+            self._store.save(self._key, self._draft)
 
     def _submit(self, text: str) -> None:
         draft = self._draft
@@ -192,7 +196,7 @@ class Threads:
     def keep(self, text: str) -> None:
         """Keep what was typed, for the case that the program ends here."""
         self._draft = replace(self._draft, text=text)
-        self._core.save_draft(self._key, self._draft.kept)
+        self._store.save(self._key, self._draft)
 
     def typing(self, active: bool) -> None:
         """Tell the others in the channel that one is writing."""
@@ -201,6 +205,7 @@ class Threads:
 
     def _lay_out(self, draft: Draft) -> None:
         self._draft = draft
+        self._store.save(self._key, draft)
         self._view.compose_with(draft)
 
     @property

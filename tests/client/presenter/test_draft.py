@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.presenter.draft import Aim, Draft, check_length
+from chat.client.presenter.draft import Aim, Draft, DraftStore, check_length
 from chat.errors import ChatError
-from tests.client.presenter.fakes import said
+from tests.client.presenter.fakes import FakeCore, said
 
-THEIRS, MINE = said(1, "alice", "tea?"), said(2, "me", "yes plaese")
+THEIRS, MINE = said(1, "alice", "tea?", rev=1), said(2, "me", "yes plaese", rev=2)
 
 
 def test_an_answer_keeps_the_text_when_it_begins_and_when_it_is_given_up() -> None:
@@ -28,9 +28,48 @@ def test_a_changed_change_stays_before_the_draft_when_it_is_given_up() -> None:
     assert change.cancelled() == Draft("yes please!\na draft")
 
 
-def test_only_the_draft_goes_to_disk_while_a_message_is_changed() -> None:
-    assert Draft("a draft").editing(MINE).kept == "a draft"
-    assert Draft("gladly").replying(THEIRS).kept == "gladly"
+@pytest.mark.parametrize(
+    "draft",
+    [
+        Draft("a draft"),
+        Draft("gladly").replying(THEIRS),
+        Draft("yes please!", Aim.EDIT, MINE, aside="a draft"),
+        Draft("", Aim.EDIT, MINE),
+    ],
+)
+def test_a_saved_draft_is_loaded_with_what_it_is_for(draft: Draft) -> None:
+    core = FakeCore()
+    DraftStore(core).save("#general", draft)
+    assert DraftStore(core).load("#general") == draft
+    DraftStore(core).load("#general")
+    store = DraftStore(core)
+    store.load("#general")
+    store.save("#general", Draft())
+    assert not any(core.drafts.values())
+    assert not any(core.prefs.values())
+
+
+def test_older_clients_find_the_message_text_and_never_the_edit() -> None:
+    core = FakeCore()
+    DraftStore(core).save("#general", Draft("changed", Aim.EDIT, MINE, aside="a draft"))
+    assert core.drafts["#general"] == "a draft"
+
+
+@pytest.mark.parametrize("aim", ["{", "[]", '{"aim": "edit", "message": "{}", "text": "x"}'])
+def test_an_aim_that_cannot_be_read_leaves_the_text_alone(aim: str) -> None:
+    core = FakeCore()
+    core.save_draft("#general", "a draft")
+    core.save_pref("draft-aim:#general", aim)
+    assert DraftStore(core).load("#general") == Draft("a draft")
+
+
+def test_an_unchanged_draft_does_not_replace_that_of_a_second_client() -> None:
+    core = FakeCore()
+    first, second = DraftStore(core), DraftStore(core)
+    assert first.load("#general") == second.load("#general") == Draft()
+    second.save("#general", Draft("from the second"))
+    first.save("#general", Draft())
+    assert core.drafts["#general"] == "from the second"
 
 
 def test_one_aim_takes_the_place_of_another_without_loss() -> None:

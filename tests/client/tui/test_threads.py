@@ -151,6 +151,19 @@ async def test_what_is_not_in_the_thread_is_not_meant_there(open_thread: Desktop
 
 
 @pytest.mark.feature("writing.threads")
+async def test_an_edit_in_a_thread_survives_switching_channels(open_thread: Desktop) -> None:
+    await open_thread.press("up")
+    await write(open_thread, "!", "alt+t", "alt+down", "alt+up")
+    await open_thread.type("/thread 3", "enter")
+    await tell(open_thread, ROOT, *REPLIES, reset=True)
+    assert composer(open_thread).text == "mine!"
+    assert "Changing your message" in open_thread.screen()
+    await open_thread.press("enter")
+    assert open_thread.core.asked("edit") == [("#general", 6, "mine!")]
+    assert not open_thread.core.asked("send")
+
+
+@pytest.mark.feature("writing.threads")
 async def test_its_draft_waits_for_its_return(open_thread: Desktop) -> None:
     await write(open_thread, "half a")
     await open_thread.press("alt+t")

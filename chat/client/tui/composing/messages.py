@@ -35,7 +35,7 @@ class Submitted(Message, namespace="composer"):
 
 @dataclass
 class Drafted(Message, namespace="composer"):
-    """The text has been at rest for a moment, and is worth keeping."""
+    """The text has changed and should be saved; told at most twice a second."""
 
     text: str
     subject: Spot

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Composer"]
 
-_DRAFT_AFTER = 1.0
+_DRAFT_AFTER = 0.5
+"""Seconds that a saved draft may be behind what is typed; the file adds a moment of its own."""
 _PASTE_LINES, _PASTE_CHARACTERS = 8, 1_500
 
 
@@ -316,8 +317,8 @@ class Composer(Area, inherit_bindings=False):
             return
         self._quiet_text = self.text
         self._tell_typing()
-        self._stop_draft_timer()
-        self._draft_timer = self.set_timer(_DRAFT_AFTER, self._tell_draft)
+        if self._draft_timer is None:
+            self._draft_timer = self.set_timer(_DRAFT_AFTER, self._tell_draft)
 
     def _tell_typing(self) -> None:
         if not self.has_text or slash.is_command(self.text):
@@ -330,6 +331,7 @@ class Composer(Area, inherit_bindings=False):
             self.post_message(self.Typing(False, self.subject))
 
     def _tell_draft(self) -> None:
+        self._draft_timer = None
         self.post_message(self.Drafted(self.text, self.subject))
 
     def _stop_draft_timer(self) -> None:
