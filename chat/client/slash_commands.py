@@ -56,6 +56,13 @@ class Command:
     help: str
     example: str
     aliases: tuple[str, ...] = ()
+    is_risky: bool = False
+    """Whether it takes something away: chosen from a list, it is written first, not run."""
+
+    @property
+    def runs_at_once(self) -> bool:
+        """Whether choosing it from a list runs it; else it is written into the composer."""
+        return not self.is_risky and all(argument.optional for argument in self.arguments)
 
     @property
     def usage(self) -> str:
@@ -72,7 +79,14 @@ _EMOJI = Argument("EMOJI", Kind.EMOJI)
 
 COMMANDS: tuple[Command, ...] = (
     Command("join", (_CHANNEL,), "join a channel, or create it", "/join #tea", ("j",)),
-    Command("leave", (_CHANNEL_OR_HERE,), "leave this channel, or another", "/leave", ("part",)),
+    Command(
+        "leave",
+        (_CHANNEL_OR_HERE,),
+        "leave this channel, or another",
+        "/leave",
+        ("part",),
+        is_risky=True,
+    ),
     Command(
         "msg",
         (Argument("NAMES", Kind.NAMES), Argument("TEXT", Kind.TEXT, optional=True)),
@@ -100,6 +114,7 @@ COMMANDS: tuple[Command, ...] = (
         "delete your last message, or the one with that number",
         "/delete",
         ("del",),
+        is_risky=True,
     ),
     Command(
         "reply",
@@ -195,7 +210,7 @@ COMMANDS: tuple[Command, ...] = (
         "/status away",
     ),
     Command("retry", (), "send again what the server refused here", "/retry"),
-    Command("discard", (), "throw away what the server refused here", "/discard"),
+    Command("discard", (), "throw away what the server refused here", "/discard", is_risky=True),
     Command("reconnect", (), "try to connect now, without waiting", "/reconnect"),
     Command(
         "connect",
@@ -208,6 +223,7 @@ COMMANDS: tuple[Command, ...] = (
         (_SERVER,),
         "go to this server no more, or to another; nothing of it is deleted",
         "/disconnect",
+        is_risky=True,
     ),
     Command("server", (_SERVER,), "show another of your servers, or list them", "/server work"),
     Command(

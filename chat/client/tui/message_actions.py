@@ -11,7 +11,7 @@ from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.links import links_of
 from chat.client.presenter.seats import Seats
 from chat.client.state import Delivery, Message
-from chat.client.tui.screens.dialogs import confirm_deletion, pick_emoji
+from chat.client.tui.screens.dialogs import confirm_deletion, confirm_discard, pick_emoji
 from chat.text import fold
 
 __all__ = ["MessageActions"]
@@ -85,5 +85,8 @@ class MessageActions:
             self._conversation.core.retry(message.cid)
 
     def _discard(self, message: Message) -> None:
-        if message.cid is not None and message.delivery is not Delivery.SENT:
-            self._conversation.core.discard(message.cid)
+        cid = message.cid
+        if cid is None or message.delivery is Delivery.SENT:
+            return
+        core = self._conversation.core
+        confirm_discard(self._screen, message, lambda: core.discard(cid))

@@ -57,7 +57,7 @@ class ChatCommands(Provider):
         if not isinstance(screen, MainScreen):
             return
         for row in COMMANDS:
-            if all(argument.optional for argument in row.arguments):
+            if row.runs_at_once:
                 run = partial(screen.run_command, f"/{row.name}")
             else:
                 run = partial(screen.begin_command, f"/{row.name} ")

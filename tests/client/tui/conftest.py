@@ -8,12 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
 import pytest
+from rich.cells import cell_len
 from textual import events
 from textual.pilot import Pilot
 
 from chat.client.config import ClientSettings
 from chat.client.presenter.conversation import Conversation
 from chat.client.tui.app import ChatApp
+from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.main import MainScreen
 from chat.client.tui.widgets.composer import Composer
 from tests.client.presenter.fakes import FakeCore, info, said
@@ -55,6 +57,23 @@ class Screens:
     async def press(self, *keys: str) -> None:
         """Press keys, and let the app come to rest."""
         await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def answer(self, *keys: str) -> None:
+        """Answer a question, once there is one that takes keys."""
+
+        def is_asked() -> bool:
+            return isinstance(self.app.screen, Confirm) and self.app.screen.is_ready
+
+        await self.until(is_asked, "a question is asked")
+        await self.press(*keys)
+
+    async def click_on(self, text: str) -> None:
+        """Click where `text` stands on the screen."""
+        await self.until(lambda: text in self.screen(), f"{text} shows")
+        rows = self.screen().splitlines()
+        y = next(at for at, row in enumerate(rows) if text in row)
+        await self.pilot.click(offset=(cell_len(rows[y][: rows[y].index(text)]), y))
         await self.pilot.pause()
 
     async def type(self, text: str, *keys: str) -> None:

@@ -100,3 +100,12 @@ class TestSwitcher:
         assert desktop.conversation.desk.current == "#general"
         await desktop.press("ctrl+k", *"gen", "enter")
         await desktop.until(lambda: desktop.conversation.desk.current == "#gentle")
+
+
+@pytest.mark.parametrize("command", ["/delete", "/discard", "/leave", "/disconnect"])
+async def test_a_command_that_takes_something_away_is_written_first(
+    desktop: Desktop, command: str
+) -> None:
+    await desktop.press("ctrl+k", *command, "enter")
+    await desktop.until(lambda: desktop.composer.text.strip() == command)
+    assert {call[0] for call in desktop.core.calls}.isdisjoint({"delete", "discard", "leave"})

@@ -82,7 +82,9 @@ async def test_r_marks_one_channel_and_a_capital_a_asks_then_all(waiting: Deskto
     await waiting.until(lambda: "cup 20" not in waiting.screen())
     await waiting.press("A")
     await waiting.until(lambda: "Mark everything as read?" in waiting.screen())
-    await waiting.press("n", "A", "y")
+    await waiting.answer("n")
+    await waiting.press("A")
+    await waiting.answer("y")
     await waiting.until(lambda: ("@alice,me", 4) in waiting.core.asked("mark"))
     await waiting.until(lambda: waiting.app.screen is waiting.main)
 

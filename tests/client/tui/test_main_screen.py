@@ -244,14 +244,14 @@ class TestMessages:
         await desktop.until(lambda: desktop.composer.has_focus)
         await desktop.pilot.click(timeline, offset=(10, timeline.size.height - 1))
         await desktop.until(lambda: timeline.cursor is not None)
-        assert timeline.has_focus
+        assert desktop.composer.has_focus
 
     async def test_deleting_asks_first(self, desktop: Desktop) -> None:
         timeline = desktop.main.query_one(Timeline)
         for answer, deleted in (("n", []), ("y", [("#general", 6)])):
             timeline.post_message(ActionRequested("delete", said(6, "me", "mine")))
             await desktop.until(lambda: "cannot be brought back" in desktop.screen())
-            await desktop.press(answer)
+            await desktop.answer(answer)
             await desktop.until(lambda: desktop.app.screen is desktop.main)
             assert desktop.core.asked("delete") == deleted
 

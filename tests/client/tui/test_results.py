@@ -53,6 +53,17 @@ async def test_hits_are_listed_by_channel_and_enter_goes_there_and_back(desktop:
     await desktop.until(lambda: desktop.conversation.desk.current == "#general")
 
 
+async def test_letters_after_a_jump_to_a_hit_are_typed(desktop: Desktop) -> None:
+    desktop.core.pages["#tea"] = tuple(said(n, "me", f"cup {n}", "#tea") for n in range(1, 40))
+    await find(desktop, hit(20))
+    await desktop.click_on("a cup of tea")
+    timeline = desktop.main.query_one(Timeline)
+    await desktop.until(lambda: timeline.cursor is not None)
+    await desktop.press(*"deploy")
+    await desktop.until(lambda: desktop.composer.text == "deploy")
+    assert desktop.app.screen is desktop.main
+
+
 async def test_an_empty_page_is_not_the_end(desktop: Desktop) -> None:
     await desktop.type("/search tea", "enter")
     await desktop.until(lambda: desktop.core.asked("search"))

@@ -80,6 +80,66 @@ async def test_a_click_on_the_count_opens_the_thread(desktop: Desktop) -> None:
     assert desktop.core.asked("open_thread") == [("#general", 3)]
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_after_a_click_on_the_count_one_writes_in_the_thread(
+    desktop: Desktop, is_open: bool
+) -> None:
+    await desktop.pilot.resize_terminal(120, 36)
+    desktop.core.tell(TimelineChanged("#general", upserts=REPLIES))
+    if is_open:
+        await desktop.type("/thread 3", "enter")
+        await tell(desktop, ROOT, *REPLIES, reset=True)
+        await desktop.click_on("carol")
+        await desktop.until(lambda: desktop.composer.has_focus)
+    await desktop.click_on("2 replies")
+    await desktop.press(*"dear")
+    await desktop.until(lambda: composer(desktop).text == "dear")
+    assert desktop.composer.text == ""
+    await desktop.press("ctrl+u", "escape")
+    await desktop.until(lambda: not side(desktop).display)
+
+
+async def test_escape_closes_the_thread_from_the_channel_s_composer_too(
+    open_thread: Desktop,
+) -> None:
+    await open_thread.press("alt+t")
+    await open_thread.until(lambda: open_thread.composer.has_focus)
+    await open_thread.press("escape")
+    await open_thread.until(lambda: not side(open_thread).display)
+
+
+async def test_a_click_in_the_thread_chooses_there_and_letters_are_typed_there(
+    open_thread: Desktop,
+) -> None:
+    await open_thread.click_on("carol")
+    await open_thread.until(lambda: open_thread.composer.has_focus)
+    await open_thread.click_on("Thread in")
+    await open_thread.until(lambda: composer(open_thread).has_focus)
+    timelines = list(open_thread.main.query(Timeline))
+    thread = side(open_thread).query_one(Timeline)
+    rows = open_thread.screen().splitlines()
+    y = max(at for at, row in enumerate(rows) if "mine" in row[thread.region.x :])
+    await open_thread.pilot.click(offset=(rows[y].rindex("mine"), y))
+    await open_thread.until(lambda: thread.cursor is not None)
+    assert [each.cursor is not None for each in timelines] == [each is thread for each in timelines]
+    await open_thread.press(*"deploy")
+    await open_thread.until(lambda: composer(open_thread).text == "deploy")
+    assert open_thread.app.screen is open_thread.main
+    assert thread.cursor is None
+
+
+async def test_a_word_of_the_bar_acts_in_the_thread_whose_message_was_clicked(
+    open_thread: Desktop,
+) -> None:
+    thread = side(open_thread).query_one(Timeline)
+    rows = open_thread.screen().splitlines()
+    y = max(at for at, row in enumerate(rows) if "mine" in row[thread.region.x :])
+    await open_thread.pilot.click(offset=(rows[y].rindex("mine"), y))
+    await open_thread.click_on("edit")
+    await open_thread.until(lambda: composer(open_thread).text == "mine")
+    assert open_thread.composer.text == ""
+
+
 async def test_the_prompt_tells_where_one_writes(open_thread: Desktop) -> None:
     def lit() -> list[bool]:
         prompts = (open_thread.main.query_one(f"#{name}prompt") for name in ("", "thread-"))

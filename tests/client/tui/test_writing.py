@@ -23,11 +23,10 @@ async def test_a_large_paste_asks_first_and_says_how_large(desktop: Desktop, tex
     desktop.composer.post_message(events.Paste(text))
     await desktop.until(lambda: isinstance(desktop.app.screen, Confirm))
     await desktop.until(lambda: f"{len(text):,} characters" in desktop.screen())
-    await desktop.press("n")
+    await desktop.answer("n")
     assert desktop.composer.text == ""
     desktop.composer.post_message(events.Paste(text))
-    await desktop.until(lambda: isinstance(desktop.app.screen, Confirm))
-    await desktop.press("y")
+    await desktop.answer("y")
     await desktop.until(lambda: desktop.composer.text == text)
     assert not desktop.core.asked("send")
 

@@ -87,8 +87,11 @@ class Pasted(Message, namespace="composer"):
     text: str
 
 
+@dataclass
 class Rewritten(Message, namespace="composer"):
-    """The text is another one."""
+    """The text is another one; `is_typed` if a person changed it here."""
+
+    is_typed: bool
 
 
 @dataclass

@@ -1,13 +1,20 @@
-"""A question before something is gone for good."""
+"""A question before something that cannot be undone. The answer is No until a person says Yes.
+
+Letters meant for a message must not answer it. A key counts only after a pause in typing: keys
+that were pressed before the question was on the screen, or soon after another key, are dropped.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widgets import Static
 
 from chat.client.tui.foreign_text import elide, line
@@ -15,6 +22,8 @@ from chat.client.tui.foreign_text import elide, line
 __all__ = ["Confirm"]
 
 _QUOTED = 56
+_PAUSE = 0.8
+"""Seconds without a key after which the next key is an answer."""
 
 
 class Confirm(ModalScreen[bool]):
@@ -37,22 +46,90 @@ class Confirm(ModalScreen[bool]):
             margin: 1 0;
             color: $foreground 70%;
         }
+        & Horizontal { height: 1; }
+        & Horizontal Static {
+            width: auto;
+            padding: 0 2;
+            margin-right: 2;
+            background: $surface;
+            color: $foreground 60%;
+            pointer: pointer;
+        }
+        & .-chosen { text-style: bold; }
+        &.-ready Horizontal Static { color: $foreground; }
+        &.-ready Horizontal .-chosen { background: $primary 40%; }
     }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y,enter", "dismiss(True)", "Yes", show=False),
+        Binding("y", "dismiss(True)", "Yes", show=False),
         Binding("n,escape", "dismiss(False)", "No", show=False),
+        Binding("left,right,tab,shift+tab", "other", "The other answer", show=False),
+        Binding("enter", "answer", "The chosen answer", show=False),
     ]
+
+    is_ready: reactive[bool] = reactive(False, init=False)
+    """Whether the next key is an answer."""
+    is_yes_chosen: reactive[bool] = reactive(False, init=False)
+    """Which answer Enter gives."""
 
     def __init__(self, question: str, what: str) -> None:
         super().__init__()
         self._question = question
         self._what = what
+        self._key_at = 0.0
+        self._pause: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the question, what it is about, and the answers."""
         with Vertical():
             yield Static(line(self._question, "bold"), markup=False)
             yield Static(elide(line(self._what), _QUOTED), id="what", markup=False)
-            yield Static("Y or Enter: yes     N or Esc: no", markup=False)
+            with Horizontal():
+                yield Static("No", id="no", classes="-chosen", markup=False)
+                yield Static("Yes", id="yes", markup=False)
+
+    def on_mount(self, event: events.Mount) -> None:
+        """Wait for a pause."""
+        self._wait(event.time)
+
+    def on_key(self, event: events.Key) -> None:
+        """Drop a key that belongs to what was being typed; Escape counts at any time."""
+        is_answer = event.key == "escape" or event.time - self._key_at >= _PAUSE
+        self._wait(event.time)
+        if not is_answer:
+            event.stop()
+            event.prevent_default()
+
+    def _wait(self, key_at: float) -> None:
+        self._key_at = max(self._key_at, key_at)
+        self.is_ready = False
+        if self._pause is not None:
+            self._pause.stop()
+        self._pause = self.set_timer(_PAUSE, self._get_ready)
+
+    def _get_ready(self) -> None:
+        self.is_ready = True
+
+    def action_other(self) -> None:
+        """Choose the other answer."""
+        self.is_yes_chosen = not self.is_yes_chosen
+
+    def action_answer(self) -> None:
+        """Give the chosen answer."""
+        self.dismiss(self.is_yes_chosen)
+
+    def on_click(self, event: events.Click) -> None:
+        """Give the answer that was clicked."""
+        clicked, _ = self.get_widget_at(*event.screen_offset)
+        if clicked.id in ("no", "yes"):
+            self.dismiss(clicked.id == "yes")
+
+    def watch_is_ready(self) -> None:
+        """Show whether the answers can be given."""
+        self.set_class(self.is_ready, "-ready")
+
+    def watch_is_yes_chosen(self) -> None:
+        """Show which answer is chosen."""
+        self.query_one("#yes").set_class(self.is_yes_chosen, "-chosen")
+        self.query_one("#no").set_class(not self.is_yes_chosen, "-chosen")

@@ -13,7 +13,15 @@ from chat.client.state import Message
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.picker import Picker
 
-__all__ = ["ask", "confirm_deletion", "confirm_paste", "pick", "pick_emoji", "pick_link"]
+__all__ = [
+    "ask",
+    "confirm_deletion",
+    "confirm_discard",
+    "confirm_paste",
+    "pick",
+    "pick_emoji",
+    "pick_link",
+]
 
 
 def pick(
@@ -52,6 +60,11 @@ def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], ob
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
     """Ask before a message is deleted."""
     ask(screen, "Delete this message? It cannot be brought back.", message.text, then)
+
+
+def confirm_discard(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
+    """Ask before a message that was not sent is thrown away."""
+    ask(screen, "Discard this unsent message? It cannot be brought back.", message.text, then)
 
 
 def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:

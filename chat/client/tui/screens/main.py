@@ -20,6 +20,7 @@ from chat.client.config import ClientSettings
 from chat.client.presenter.calling import Calling
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.cores import Cores
+from chat.client.presenter.draft import Aim
 from chat.client.presenter.handlers import HANDLERS
 from chat.client.presenter.port import CorePort
 from chat.client.presenter.seats import Seats
@@ -142,8 +143,16 @@ class MainScreen(Screen[None]):
         self._panes.fit()
 
     @on(events.DescendantFocus)
-    @on(Selected)
     def _focus_moved(self) -> None:
+        self.conversation.redraw()
+
+    @on(Selected)
+    def _selected(self, event: Selected) -> None:
+        """Have one message chosen at most: in the channel, or in the thread."""
+        if event.message is not None:
+            for timeline in self.query(Timeline):
+                if timeline is not event.timeline:
+                    timeline.action_leave()
         self.conversation.redraw()
 
     @on(events.ScreenSuspend)
@@ -152,10 +161,17 @@ class MainScreen(Screen[None]):
         """What shows is read while the terminal has the focus, and nothing lies over it."""
         self.conversation.reading.watched(self.app.app_focus and self.app.screen is self)
 
-    def on_click(self) -> None:
-        """Stay with writing, unless the click chose a message."""
-        if self._timeline.has_focus and self._timeline.cursor is None:
-            self._composer.focus()
+    def on_mouse_down(self) -> None:
+        """Let no letter act on a message once the mouse is used: it may be meant as text."""
+        if isinstance(self.focused, Timeline):
+            side = self.query_one(ThreadSide)
+            self.set_focus(side.composer if side.has_focus_within else self._composer)
+
+    def on_click(self, event: events.Click) -> None:
+        """Write in the channel after a click on its messages."""
+        clicked, _ = self.get_widget_at(*event.screen_offset)
+        if clicked is self._timeline:
+            self.set_focus(self._composer)
 
     def on_key(self, event: events.Key) -> None:
         """Write on, with a letter that nothing here has a use for.
@@ -221,7 +237,8 @@ class MainScreen(Screen[None]):
 
     def action_write(self) -> None:
         """Leave the timeline for the composer, which knows its own way with Escape."""
-        if self._composer.has_focus or self.query_one(ThreadSide).has_focus_within:
+        is_writing = self._composer.has_focus and self._timeline.cursor is None
+        if is_writing or self.query_one(ThreadSide).has_focus_within:
             raise SkipAction
         self._write()
 
@@ -265,6 +282,9 @@ class MainScreen(Screen[None]):
     @on(Composer.Dismissed)
     @on(ContextBar.Dismissed)
     def _dismissed(self) -> None:
+        """Give up the reply or the change; if there is none, close the thread."""
+        if self.conversation.drafts.here.aim is Aim.MESSAGE:
+            self.conversation.threads.close()
         self.conversation.drafts.give_up()
 
     @on(Composer.EditLastWanted)
@@ -288,7 +308,9 @@ class MainScreen(Screen[None]):
         self.query_one(StatusBar).mode = event.mode
 
     @on(Composer.Rewritten)
-    def _rewritten(self) -> None:
+    def _rewritten(self, event: Composer.Rewritten) -> None:
+        if event.is_typed:
+            self._timeline.action_leave()
         self._writing.show_preview()
 
     @on(Composer.ScrollWanted)
@@ -330,6 +352,11 @@ class MainScreen(Screen[None]):
 
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:
+        """Do what a key, a word of a message or one of the bar asks for."""
+        side = self.query_one(ThreadSide)
+        if side.chosen is not None and event.message == side.chosen:  # it came from the bar
+            side.act(event.name, event.message)
+            return
         self._write()
         self._actions.run(event.name, event.message)
 

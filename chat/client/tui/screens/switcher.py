@@ -81,7 +81,7 @@ def _urgency(info: ChannelInfo) -> int:
 
 
 def _run(conversation: Conversation, begin: Callable[[str], None], command: Command) -> Act:
-    if all(argument.optional for argument in command.arguments):
+    if command.runs_at_once:
         return partial(conversation.run_command, f"/{command.name}")
     return partial(begin, f"/{command.name} ")
 

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from chat.client.presenter.draft import Draft
 from chat.client.presenter.seats import Seats
 from chat.client.presenter.threads import Threads
+from chat.client.state import Message as ChatMessage
 from chat.client.state import TimelineChanged
 from chat.client.tui.foreign_text import line, sendable
 from chat.client.tui.message_actions import MessageActions
@@ -137,6 +138,7 @@ class ThreadSide(Vertical):
 
     def close(self) -> None:
         """Step aside; who wrote here writes on in the channel."""
+        self._timeline.action_leave()
         if self.has_focus_within:
             self.screen.set_focus(self.screen.query_one("#composer", Composer))
         self.display = False
@@ -170,7 +172,7 @@ class ThreadSide(Vertical):
 
     def action_write(self) -> None:
         """Leave the messages for the composer, which knows its own way with Escape."""
-        if self.composer.has_focus:
+        if self._timeline.cursor is None and self.composer.has_focus:
             raise SkipAction
         self._write()
 
@@ -188,10 +190,9 @@ class ThreadSide(Vertical):
         self.composer.take_paste(sendable(event.text))
 
     def on_click(self, event: events.Click) -> None:
-        """Stay with writing, unless the click chose a message."""
+        """Write in the thread after a click on it."""
         event.stop()
-        if not self.composer.has_focus and self._timeline.cursor is None:
-            self._write()
+        self.screen.set_focus(self.composer)
 
     def _write(self) -> None:
         self._timeline.action_leave()
@@ -253,6 +254,8 @@ class ThreadSide(Vertical):
     @on(Composer.Rewritten)
     def _rewritten(self, event: Composer.Rewritten) -> None:
         event.stop()
+        if event.is_typed:
+            self._timeline.action_leave()
         self._writing.show_preview()
 
     @on(Composer.ScrollWanted)
@@ -278,16 +281,25 @@ class ThreadSide(Vertical):
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:
         event.stop()
+        self.act(event.name, event.message)
+
+    def act(self, name: str, message: ChatMessage) -> None:
+        """Do something with a message of the thread."""
         self._write()
-        match event.name:
+        match name:
             case "reply":
-                self._threads.begin_reply(event.message)
+                self._threads.begin_reply(message)
             case "edit":
-                self._threads.begin_edit(event.message)
+                self._threads.begin_edit(message)
             case "thread":
                 pass  # it is the one that is shown
-            case name:
-                self._actions.run(name, event.message)
+            case _:
+                self._actions.run(name, message)
+
+    @property
+    def chosen(self) -> ChatMessage | None:
+        """The message under the cursor, if the thread is shown and has one."""
+        return self._timeline.cursor if self.display else None
 
     @property
     def _threads(self) -> Threads:

@@ -108,12 +108,11 @@ class ScreenView:
             timeline.restore(self._places.pop(change.channel))
 
     def choose(self, seq: int) -> bool:
-        """Show a message of the timeline, with the cursor on it."""
-        timeline = self._screen.query_one(Timeline)
-        if self._aside is not None or not timeline.choose(seq):
-            return False
-        timeline.focus()
-        return True
+        """Show a message of the timeline, with the cursor on it.
+
+        The focus stays: a message may be reached late, while a person types.
+        """
+        return self._aside is None and self._screen.query_one(Timeline).choose(seq)
 
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""
@@ -164,10 +163,12 @@ class ScreenView:
             return
         draw(self._screen, self._seats)
         bar, status = self._screen.query_one(MessageBar), self._screen.query_one(StatusBar)
-        chosen = (timeline.cursor for timeline in self._screen.query(Timeline))
+        chosen = (each for each in self._screen.query(Timeline) if each.cursor is not None)
+        timeline = next(chosen, None)
         desk = self._seats.front.conversation.desk
         bar.user, bar.is_owner = desk.user, desk.info is not None and desk.info.role == "owner"
-        bar.chosen = next(filter(None, chosen), None)
+        bar.chosen = timeline.cursor if timeline is not None else None
+        bar.has_keys = timeline is not None and timeline.has_focus
         status.display = not bar.display
         status.hints = tuple(
             (row.keys[0], _HINTS[row.id]) for row in self._keys if row.id in _HINTS

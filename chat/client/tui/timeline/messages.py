@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from textual.message import Message as Posted
+from textual.widget import Widget
 
 from chat.client.state import Message
 from chat.client.tui.timeline.sheet import Sheet
@@ -42,10 +43,11 @@ class Seen(Posted, namespace="timeline"):
 
 
 class Selected(Posted, namespace="timeline"):
-    """The cursor moved to a message, or left."""
+    """The cursor of `timeline` moved to a message, or left."""
 
-    def __init__(self, message: Message | None) -> None:
+    def __init__(self, timeline: Widget, message: Message | None) -> None:
         super().__init__()
+        self.timeline = timeline
         self.message = message
 
 

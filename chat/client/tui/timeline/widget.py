@@ -29,9 +29,10 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
     """Shows the messages of one channel, and which of them are unread.
 
     With the focus, the arrow keys move a cursor from message to message, and letters do something
-    with the one under it.
+    with the one under it. A mouse never gives it the focus: after a click, letters are still typed.
     """
 
+    FOCUS_ON_CLICK = False
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     unread_from: reactive[int | None] = reactive(None, repaint=False, init=False)
@@ -190,7 +191,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         if key == self._frame.cursor:
             return
         self._paint(self._frame.move_cursor(key))
-        self.post_message(self.Selected(self.cursor))
+        self.post_message(self.Selected(self, self.cursor))
         self.refresh_bindings()
 
     # The mouse
@@ -198,7 +199,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         """Follow a link, do what a word offers, or put the cursor on a message.
 
-        Twice: select the message's text.
+        Twice: select the message's text. A click that follows or does something ends here.
         """
         event.prevent_default()
         row = self._frame.row(event.y)
@@ -208,6 +209,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         elif self.text_selection is not None:
             return
         elif asked is not None:
+            event.stop()
             self.post_message(asked)
         else:
             self._set_cursor(row.at if row is not None and stands_on(row.message) else None)

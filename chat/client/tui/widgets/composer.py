@@ -150,7 +150,9 @@ class Composer(Area, inherit_bindings=False):
         return True
 
     def action_copy(self) -> None:
-        """Copy what is selected."""
+        """Copy what is selected: in the timeline, or else here."""
+        if self.screen.get_selected_text():
+            raise SkipAction
         self._release()
         super().action_copy()
 
@@ -312,8 +314,9 @@ class Composer(Area, inherit_bindings=False):
     def _text_changed(self, event: TextArea.Changed) -> None:
         event.stop()
         self._offer()
-        self.post_message(self.Rewritten())
-        if self.text == self._quiet_text:
+        is_typed = self.text != self._quiet_text
+        self.post_message(self.Rewritten(is_typed))
+        if not is_typed:
             return
         self._quiet_text = self.text
         self._tell_typing()

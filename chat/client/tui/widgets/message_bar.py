@@ -44,6 +44,8 @@ class MessageBar(Widget):
     user: reactive[str] = reactive("")
     is_owner: reactive[bool] = reactive(False)
     """Whether one owns the channel, and may delete what others wrote."""
+    has_keys: reactive[bool] = reactive(False)
+    """Whether keys act on the message; after a click they do not, and only the words are shown."""
 
     def __init__(self, keys: Mapping[str, str], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -58,11 +60,17 @@ class MessageBar(Widget):
         """Draw the words; a click on one finds its action in the style."""
         words = [
             Content.assemble(
-                (key, "bold $text-primary"), " ", (_WORDS.get(action, action), "$foreground 80%")
+                (f"{key} " if self.has_keys else "", "bold $text-primary"),
+                (_WORDS.get(action, action), "$foreground 80%"),
             ).stylize(Style.from_meta({"action": action}))
             for action, key in self._offered().items()
         ]
-        return elide(Content("  ").join(words), self.content_size.width)
+        return elide(Content("  ").join([*self._number(), *words]), self.content_size.width)
+
+    def _number(self) -> list[Content]:
+        """Return the number that slash commands know the message by; nothing before it has one."""
+        seq = self.chosen.seq if self.chosen is not None else None
+        return [] if seq is None else [Content.styled(f"No. {seq}", "$foreground 60%")]
 
     def _offered(self) -> dict[str, str]:
         """Return what can be done with the message, each with its key."""

@@ -1,0 +1,71 @@
+"""A question before something is lost: typed letters are no answer, and No comes first."""
+
+from __future__ import annotations
+
+from textual import events
+
+from chat.client.tui.screens.confirm import Confirm
+from chat.client.tui.timeline import Timeline
+from chat.client.tui.timeline.messages import ActionRequested
+from tests.client.presenter.fakes import said
+from tests.client.tui.conftest import Desktop
+
+
+async def ask(desktop: Desktop) -> Confirm:
+    message = said(6, "me", "mine")
+    desktop.main.query_one(Timeline).post_message(ActionRequested("delete", message))
+    await desktop.until(lambda: isinstance(desktop.app.screen, Confirm))
+    assert isinstance(desktop.app.screen, Confirm)
+    return desktop.app.screen
+
+
+async def is_answered(desktop: Desktop, *, deleted: bool) -> None:
+    await desktop.until(lambda: desktop.app.screen is desktop.main)
+    assert desktop.core.asked("delete") == ([("#general", 6)] if deleted else [])
+
+
+async def test_keys_in_the_rhythm_of_typing_are_no_answer(desktop: Desktop) -> None:
+    await desktop.press("ctrl+up")
+    question = None
+    for letter in ("d", *"eploy, enter", "enter", *"yyy"):
+        await desktop.press(letter)
+        question = question or desktop.app.screen
+        assert desktop.app.screen is question
+    assert isinstance(question, Confirm)
+    assert desktop.core.asked("delete") == []
+    await desktop.answer("y")
+    await is_answered(desktop, deleted=True)
+
+
+async def test_keys_that_were_pressed_before_the_question_are_no_answer(desktop: Desktop) -> None:
+    early = events.Key("y", "y")
+    question = await ask(desktop)
+    await desktop.until(lambda: question.is_ready)
+    desktop.app.post_message(early)
+    await desktop.pilot.pause()
+    assert desktop.app.screen is question
+    await desktop.press("escape")
+    await is_answered(desktop, deleted=False)
+
+
+async def test_enter_says_no_at_first(desktop: Desktop) -> None:
+    await ask(desktop)
+    await desktop.answer("enter")
+    await is_answered(desktop, deleted=False)
+
+
+async def test_yes_can_be_chosen(desktop: Desktop) -> None:
+    question = await ask(desktop)
+    await desktop.answer("right")
+    await desktop.until(lambda: question.is_yes_chosen)
+    await desktop.answer("enter")
+    await is_answered(desktop, deleted=True)
+
+
+async def test_the_answers_can_be_clicked(desktop: Desktop) -> None:
+    await ask(desktop)
+    await desktop.click_on("No ")
+    await is_answered(desktop, deleted=False)
+    await ask(desktop)
+    await desktop.click_on("Yes")
+    await is_answered(desktop, deleted=True)
