@@ -36,6 +36,7 @@ SERVER_ID_HEADER = "Chat-Server-Id"
 OPEN_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 1.0
 FRAME_MAX = 16 * 1024 * 1024
+_SERVER_ID = re.compile(r"[!-~]{1,128}")
 
 # Never below warnings: at debug level the library logs every frame, and `hello` holds a secret.
 _log = logging.getLogger("chat.client.websocket")
@@ -127,11 +128,12 @@ async def open_connection(url: str) -> Connection:
     except (OSError, WebSocketException, ValueError) as exc:
         raise NoConnection(explain(exc, url, proxy)) from exc
     assert opened.response is not None
-    server_id = opened.response.headers.get(SERVER_ID_HEADER)
-    connection = Connection(opened, server_id or "")
-    if not server_id:
+    ids = opened.response.headers.get_all(SERVER_ID_HEADER)
+    connection = Connection(opened, ids[0] if ids else "")
+    if len(ids) != 1 or not _SERVER_ID.fullmatch(ids[0]):
         await connection.close()
-        raise NoConnection(f"what answers at {url} is not a chat server (it tells no id)")
+        told = "tells no id" if not any(ids) else "tells an id that is none"
+        raise NoConnection(f"what answers at {url} is not a chat server (it {told})")
     return connection
 
 

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from chat.protocol.frames import Joined, Page
     from chat.protocol.items import Event, Item
 
-__all__ = ["BrokenLog", "Change", "LogView"]
+__all__ = ["VAIN_PAUSE", "BrokenLog", "Change", "LogView"]
 
+VAIN_PAUSE = 1.0
+"""Seconds until a log is read again after a page that brought nothing."""
 _HELD_MAX = 1_000
 
 
@@ -154,7 +156,10 @@ class LogView:
     def apply_after(self, page: Page) -> Change:
         """Take the answer to `history after`: every event from there on."""
         self.head = max(self.head, page.head)
+        before = self.position
         change = self._follow_on(page.items, page.complete, page.head)
+        if self.position == before and not page.complete:
+            raise BrokenLog(f"{self.channel}: a page that leads no further than {before}")
         if page.complete:  # a head told before that is further up was not true
             self.head = max((self.position, *self._held))
         return change

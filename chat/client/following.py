@@ -16,7 +16,7 @@ from chat.client.backoff import Backoff
 from chat.client.calls import Rules
 from chat.client.folding import message_of
 from chat.client.followed import Followed
-from chat.client.follower import Change
+from chat.client.follower import VAIN_PAUSE, Change
 from chat.client.marking import Marking
 from chat.client.preferring import Preferring
 from chat.client.reaching import NEAR
@@ -24,7 +24,7 @@ from chat.client.screens import PAGE, Screens
 from chat.client.session import Session, insist, pause_after, refusal_of
 from chat.client.state import Called, Message, Notice, Update
 from chat.client.tasks import Tasks
-from chat.errors import CommandError
+from chat.errors import CommandError, ErrorCode, FrameError
 from chat.protocol.commands import BaseCommand, History, Join
 from chat.protocol.frames import (
     ErrorFrame,
@@ -40,6 +40,7 @@ from chat.protocol.frames import (
     Welcome,
 )
 from chat.protocol.items import Event, Item
+from chat.protocol.values import CHANNELS_MAX
 from chat.text import fold
 
 __all__ = ["Following"]
@@ -80,6 +81,7 @@ class Following:
         self._tasks = tasks
         self._room = asyncio.Semaphore(AT_ONCE)
         self._repairing: set[str] = set()
+        self._refused: set[str] = set()
         self._to_join: dict[str, None] = {}
         self.marking = Marking(account, self.ask, tasks)
         self.preferring = Preferring(account, self.ask, screens, put, tasks)
@@ -136,9 +138,12 @@ class Following:
 
     async def _join_after(self, channel: Followed, refusal: ErrorFrame) -> None:
         """Follow a channel that the server could not resume, after the pause that it asks for."""
-        await asyncio.sleep(pause_after(refusal_of(refusal), Backoff(RESUME_AFTER)))
-        if not channel.is_attached:
-            await self.join(channel)
+        try:
+            await asyncio.sleep(pause_after(refusal_of(refusal), Backoff(RESUME_AFTER)))
+            if not channel.is_attached:
+                await self.join(channel)
+        finally:
+            self._refused.discard(channel.name)
 
     # Frames
 
@@ -150,7 +155,9 @@ class Following:
             case Heads():
                 self._heads(frame)
             case ErrorFrame(channel=str(name), retryable=True):
-                if channel := self._account.channels.get(name):
+                channel = self._account.channels.get(name)
+                if channel is not None and name not in self._refused:
+                    self._refused.add(name)
                     self._tasks.start(self._join_after(channel, frame))
             case Event() | Read() | Preferences() | PresenceFrame() | TypingFrame() | Tick():
                 if channel := self._account.channels.get(frame.channel):
@@ -193,6 +200,9 @@ class Following:
                 self._forget(channel)  # left, on another device
 
     def _joined(self, frame: Joined) -> None:
+        known = self._account.channels
+        if frame.channel not in known and len(known) >= CHANNELS_MAX:
+            raise FrameError(ErrorCode.INVALID, f"it opens more than {CHANNELS_MAX:,} channels")
         channel = self._account.followed(frame.channel)
         change = channel.view.apply_joined(frame)
         channel.joined(frame)
@@ -274,8 +284,11 @@ class Following:
                 if page.epoch != channel.view.epoch:
                     await self.begin_anew(channel)
                     return
+                before = channel.view.position
                 self._changed(channel, channel.view.apply_after(page))
                 is_complete = page.complete
+                if channel.view.position == before:  # a head or an event that the log does not have
+                    await asyncio.sleep(VAIN_PAUSE)
         except CommandError:
             self._forget(channel)
         finally:

@@ -13,10 +13,20 @@ from collections.abc import Callable
 from chat.client.backoff import Backoff
 from chat.client.connection import Connection, ConnectionLost
 from chat.client.offline import Offline, Unanswered
-from chat.errors import CommandError, ErrorCode
+from chat.errors import CommandError, ErrorCode, FrameError
 from chat.protocol.codec import decode_frame, encode
-from chat.protocol.commands import BaseCommand, Hello
-from chat.protocol.frames import ErrorFrame, ServerFrame, Welcome
+from chat.protocol.commands import BaseCommand, Channels, Hello, History, Join, Search, Who
+from chat.protocol.frames import (
+    ChannelList,
+    ErrorFrame,
+    Joined,
+    Members,
+    Ok,
+    Page,
+    Results,
+    ServerFrame,
+    Welcome,
+)
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
@@ -27,8 +37,18 @@ _log = logging.getLogger(__name__)
 HELLO_TIMEOUT = 20.0
 ANSWER_TIMEOUT = 30.0
 SILENT_HEARTBEATS = 3
+SILENCE_MAX = 900.0
 PAUSE_MAX = 60.0
 """No server may hold up a message for longer, whatever it says."""
+
+_ANSWERS: dict[type[BaseCommand], type[ServerFrame]] = {
+    Channels: ChannelList,
+    History: Page,
+    Join: Joined,
+    Search: Results,
+    Who: Members,
+}
+"""The frames that answer commands; `ok` answers all others."""
 
 
 class Session:
@@ -50,7 +70,7 @@ class Session:
         self._connection = connection
         self._patience = patience
         self._take = take
-        self._answers: dict[str, asyncio.Future[ServerFrame]] = {}
+        self._answers: dict[str, tuple[type[BaseCommand], asyncio.Future[ServerFrame]]] = {}
         self._ids = 0
         self._silence = HELLO_TIMEOUT
         self._heard = 0.0
@@ -77,7 +97,7 @@ class Session:
         except TimeoutError:
             raise ConnectionLost(None, "the server does not answer") from None
         self.limits = frame.limits
-        self._silence = max(1.0, SILENT_HEARTBEATS * frame.heartbeat)
+        self._silence = min(max(1.0, SILENT_HEARTBEATS * frame.heartbeat), SILENCE_MAX)
         return frame
 
     async def run(self) -> None:
@@ -124,7 +144,7 @@ class Session:
         if self.is_over:
             raise Offline("not connected")
         answer: asyncio.Future[ServerFrame] = asyncio.get_running_loop().create_future()
-        self._answers[key] = answer
+        self._answers[key] = type(command), answer
         try:
             async with asyncio.timeout(self._patience):
                 await self._connection.send(data)
@@ -144,14 +164,16 @@ class Session:
     async def close(self) -> None:
         """End the session; who waits for an answer gets `Offline`."""
         self.is_over = True
-        for answer in self._answers.values():
+        for _, answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(Offline("the connection was lost"))
         await self._connection.close()
 
     def _receive(self, frame: ServerFrame) -> None:
         key = getattr(frame, "id", None)
-        answer = self._answers.get(key) if key else None
+        command, answer = self._answers.get(key or "", (None, None))
+        if command is not None and not isinstance(frame, (_ANSWERS.get(command, Ok), ErrorFrame)):
+            raise FrameError(ErrorCode.INVALID, f"{frame.type} is no answer to {command.__name__}")
         if isinstance(frame, ErrorFrame) and answer is None:
             _log.warning("an error that no command asked for: %s", printable_line(frame.code))
         if answer is None or not isinstance(frame, ErrorFrame):

@@ -17,7 +17,7 @@ from chat.errors import ErrorCode, FrameError
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Command
 from chat.protocol.frames import ServerFrame
-from chat.protocol.values import ID_MAX, Limits
+from chat.protocol.values import FROM_SERVER, ID_MAX, Limits
 from chat.text import check_line, printable_line
 
 __all__ = ["decode_command", "decode_frame", "encode", "json_schema"]
@@ -55,7 +55,7 @@ def decode_frame(data: bytes | str) -> ServerFrame | None:
         FrameError: the server does not speak this protocol.
     """
     try:
-        return _FRAMES.validate_json(data)
+        return _FRAMES.validate_json(data, context=FROM_SERVER)
     except ValidationError as exc:
         error = _frame_error(exc, data)
         if error.code is ErrorCode.UNKNOWN_TYPE:

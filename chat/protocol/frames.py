@@ -11,8 +11,11 @@ from pydantic import ConfigDict, Field
 
 from chat.protocol.items import Event, Item
 from chat.protocol.values import (
+    CHANNELS_MAX,
+    LIST_MAX,
     Channel,
     Cid,
+    Count,
     Epoch,
     Flag,
     Id,
@@ -21,12 +24,15 @@ from chat.protocol.values import (
     Line,
     Mid,
     Name,
+    Passage,
     Pinned,
     Position,
     Presence,
     Role,
+    Seconds,
     Seq,
     Text,
+    Time,
     Token,
     Topic,
     Wire,
@@ -85,8 +91,8 @@ class Membership(_Frame):
     role: Role
     topic: Topic
     read: Position
-    unread: int
-    mentions: int
+    unread: Count
+    mentions: Count
     pinned: Pinned = 0
     muted: Flag = False
     level: Level = USUAL_LEVEL
@@ -105,15 +111,15 @@ class Welcome(_Frame):
 
     type: Literal["welcome"] = "welcome"
     id: Id | None = None
-    v: int
+    v: Count
     user: Name
     token: Token | None = None
     session: Line
     server: ServerInfo
     limits: Limits
-    heartbeat: float
+    heartbeat: Seconds
     """Seconds between two `heads` frames; silence of three times that means a lost connection."""
-    channels: tuple[Membership, ...]
+    channels: Annotated[tuple[Membership, ...], Field(max_length=CHANNELS_MAX)]
 
 
 class Ok(_Frame):
@@ -123,7 +129,7 @@ class Ok(_Frame):
     id: Id | None = None
     seq: Seq | None = None
     mid: Mid | None = None
-    ts: int | None = None
+    ts: Time | None = None
     cid: Cid | None = None
     duplicate: Flag = False
 
@@ -134,9 +140,9 @@ class ErrorFrame(_Frame):
     type: Literal["error"] = "error"
     id: Id | None = None
     code: Line
-    message: str
+    message: Passage
     retryable: bool
-    retry_after: float | None = None
+    retry_after: Seconds | None = None
     """Seconds."""
     field: Line | None = None
     channel: Channel | None = None
@@ -159,17 +165,17 @@ class Joined(_Frame):
     topic: Topic
     role: Role
     read: Position
-    unread: int
-    mentions: int
+    unread: Count
+    mentions: Count
     pinned: Pinned = 0
     muted: Flag = False
     level: Level = USUAL_LEVEL
-    pins: tuple[Seq, ...] = Field(default=(), exclude_if=_is_empty)
+    pins: tuple[Seq, ...] = Field(default=(), max_length=LIST_MAX, exclude_if=_is_empty)
     """The messages that are pinned."""
-    members: tuple[Member, ...]
-    member_count: int
+    members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX)]
+    member_count: Count
     recovered: bool
-    items: tuple[Item, ...]
+    items: Annotated[tuple[Item, ...], Field(max_length=LIST_MAX)]
     complete: bool
 
 
@@ -184,7 +190,7 @@ class Page(_Frame):
     id: Id | None = None
     channel: Channel
     epoch: Epoch
-    items: tuple[Item, ...]
+    items: Annotated[tuple[Item, ...], Field(max_length=LIST_MAX)]
     complete: bool
     head: Position
 
@@ -197,11 +203,11 @@ class Hit(_Frame):
 
     channel: Channel
     seq: Seq
-    ts: int
+    ts: Time
     author: Name
     me: Flag = False
-    snippet: str
-    marks: tuple[int, ...] = Field(default=(), exclude_if=_is_empty)
+    snippet: Passage
+    marks: tuple[Count, ...] = Field(default=(), max_length=LIST_MAX, exclude_if=_is_empty)
 
 
 class Results(_Frame):
@@ -212,9 +218,9 @@ class Results(_Frame):
 
     type: Literal["results"] = "results"
     id: Id | None = None
-    hits: tuple[Hit, ...]
+    hits: Annotated[tuple[Hit, ...], Field(max_length=LIST_MAX)]
     complete: bool
-    cursor: dict[Channel, Seq] | None = None
+    cursor: Annotated[dict[Channel, Seq], Field(max_length=CHANNELS_MAX)] | None = None
 
 
 class ChannelListing(_Frame):
@@ -222,7 +228,7 @@ class ChannelListing(_Frame):
 
     channel: Channel
     topic: Topic
-    members: int
+    members: Count
 
 
 class ChannelList(_Frame):
@@ -230,7 +236,7 @@ class ChannelList(_Frame):
 
     type: Literal["channels"] = "channels"
     id: Id | None = None
-    channels: tuple[ChannelListing, ...]
+    channels: Annotated[tuple[ChannelListing, ...], Field(max_length=CHANNELS_MAX)]
     cursor: Line | None = None
 
 
@@ -240,7 +246,7 @@ class Members(_Frame):
     type: Literal["members"] = "members"
     id: Id | None = None
     channel: Channel
-    members: tuple[Member, ...]
+    members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX)]
     cursor: Line | None = None
 
 
@@ -257,9 +263,9 @@ class PresenceFrame(_Frame):
 
     type: Literal["presence"] = "presence"
     channel: Channel
-    version: int
+    version: Count
     snapshot: Flag = False
-    users: dict[Name, Presence]
+    users: Annotated[dict[Name, Presence], Field(max_length=LIST_MAX)]
 
 
 class TypingFrame(_Frame):
@@ -267,8 +273,8 @@ class TypingFrame(_Frame):
 
     type: Literal["typing"] = "typing"
     channel: Channel
-    version: int
-    users: tuple[Name, ...]
+    version: Count
+    users: Annotated[tuple[Name, ...], Field(max_length=LIST_MAX)]
 
 
 class Read(_Frame):
@@ -279,10 +285,10 @@ class Read(_Frame):
 
     type: Literal["read"] = "read"
     channel: Channel
-    version: int
+    version: Count
     seq: Position
-    unread: int
-    mentions: int
+    unread: Count
+    mentions: Count
     head: Position = 0
 
 
@@ -300,7 +306,7 @@ class Heads(_Frame):
     """The last seq of one's channels, with every heartbeat: reveals a lost last event."""
 
     type: Literal["heads"] = "heads"
-    heads: dict[Channel, Position]
+    heads: Annotated[dict[Channel, Position], Field(max_length=CHANNELS_MAX)]
 
 
 class Bye(_Frame):
@@ -308,7 +314,7 @@ class Bye(_Frame):
 
     type: Literal["bye"] = "bye"
     reason: Line
-    reconnect: float
+    reconnect: Seconds
 
 
 ServerFrame = Annotated[

@@ -11,12 +11,28 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from chat.protocol.values import Channel, Cid, Emoji, Flag, Mid, Name, Role, Seq, Text, Topic, Wire
+from chat.protocol.values import (
+    Channel,
+    Cid,
+    Emoji,
+    Flag,
+    Mid,
+    Name,
+    Names,
+    Reactions,
+    Role,
+    Seq,
+    Text,
+    Time,
+    Topic,
+    Wire,
+    Word,
+)
 
 __all__ = ["Event", "Item", "Kind"]
 
 Kind = Annotated[
-    Literal["message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role"] | str,
+    Literal["message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role"] | Word,
     Field(union_mode="left_to_right"),
 ]
 """What happened; open, so that an older client still counts an event it does not know."""
@@ -43,7 +59,7 @@ class _Body(Wire):
 
     seq: Seq
     mid: Mid
-    ts: int = Field(ge=0)
+    ts: Time
     """Milliseconds since 1970 UTC, by the server's clock; may go backwards, `seq` never does."""
     author: Name
     kind: Kind
@@ -52,7 +68,7 @@ class _Body(Wire):
     reply_to: Seq | None = None
     thread: Seq | None = None
     """The first message of the thread that a reply is in, be it an answer to that or to a reply."""
-    mentions: tuple[Name, ...] = Field(default=(), exclude_if=_is_empty)
+    mentions: Names = Field(default=(), exclude_if=_is_empty)
     """Members whom the message is for: those whom its text names, and whose message it answers."""
     target: Seq | None = None
     emoji: Emoji | None = None
@@ -71,7 +87,7 @@ class Item(_Body):
     """Events up to this seq are already in the item."""
     edited: Flag = False
     pinned: Flag = False
-    reactions: dict[Emoji, tuple[Name, ...]] = Field(default_factory=dict, exclude_if=_is_empty)
+    reactions: Reactions = Field(default_factory=dict, exclude_if=_is_empty)
 
 
 class _EventHead(Wire):

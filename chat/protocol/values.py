@@ -1,14 +1,16 @@
 """Field types of the protocol, and the limits that bound them.
 
 A field type checks its text through `chat.text`, and its length against the `Limits` that the
-server passes as validation context. Without a context nothing is checked but the type: a client
-reads what a newer or hostile server sends, and makes it harmless where it is shown.
+server passes as validation context. A client passes `FROM_SERVER`: then only bounds are checked
+that no server may exceed, so that a newer server's words pass; what a hostile server writes is made
+harmless where it is shown. Numbers are finite and bounded with any context and with none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
@@ -18,9 +20,14 @@ from chat import text as rules
 from chat.protocol.words import PLACE_MAX, USUAL_LEVEL
 
 __all__ = [
+    "CHANNELS_MAX",
+    "FROM_SERVER",
     "ID_MAX",
+    "LIST_MAX",
+    "TIME_MAX",
     "Channel",
     "Cid",
+    "Count",
     "Emoji",
     "Epoch",
     "Flag",
@@ -31,18 +38,38 @@ __all__ = [
     "Mid",
     "Moment",
     "Name",
+    "Names",
+    "Passage",
     "Pinned",
     "Place",
     "Position",
     "Presence",
+    "Reactions",
     "Role",
+    "Seconds",
     "Seq",
     "Status",
     "Text",
+    "Time",
     "Token",
     "Topic",
     "Wire",
+    "Word",
 ]
+
+
+FROM_SERVER = object()
+"""The validation context of a client that reads a server's frame."""
+LIST_MAX = 10_000
+"""Most entries of a list in a server's frame; its own limits are a tenth of that at most."""
+CHANNELS_MAX = 20_000
+"""Most channels in a server's frame: one person's, or a page of the directory."""
+REACTIONS_MAX = 1_000
+"""Most emoji of one message that are read."""
+REACTORS_MAX = 5_000
+"""Most names below all emoji of one message that are read."""
+TIME_MAX = 253_402_214_400_000
+"""The last day of the year 9999, in milliseconds since 1970: all time zones can show it."""
 
 
 class Wire(BaseModel):
@@ -97,11 +124,11 @@ class Limits(Wire):
     """Characters of a reaction."""
     page: int = Field(200, ge=1, le=1_000)
     """Items of one page of history."""
-    rate: float = Field(10.0, gt=0)
+    rate: float = Field(10.0, gt=0, le=1_000_000_000, allow_inf_nan=False)
     """Commands per second that one session may keep up."""
-    burst: int = Field(60, ge=1)
+    burst: int = Field(60, ge=1, le=1_000_000_000)
     """Commands that one session may send at once."""
-    channels: int = Field(500, ge=1)
+    channels: int = Field(500, ge=1, le=1_000_000_000)
     """Channels that one person may be a member of."""
     reactions: int = Field(20, ge=1, le=1_000)
     """Different emoji on one message."""
@@ -114,14 +141,24 @@ class Limits(Wire):
 
 
 def _checked(
-    check: Callable[[str, int], str], bound: Callable[[Limits], int], *, least: int = 0
+    check: Callable[[str, int], str],
+    bound: Callable[[Limits], int],
+    most: int,
+    *,
+    least: int = 0,
 ) -> AfterValidator:
-    """Make a validator of `check`, its bound taken from the limits in force."""
+    """Make a validator of `check`, its bound taken from the limits in force.
+
+    In a server's frame a text has `least` to `most` characters, whatever they are.
+    """
 
     def validate(value: str, info: ValidationInfo) -> str:
-        limits: Limits | None = info.context
-        if limits is None:
-            return value
+        limits: Limits | object | None = info.context
+        if not isinstance(limits, Limits):
+            if limits is None or least <= len(value) <= most:
+                return value
+            reason = f"is {len(value):,} characters long; {least} to {most:,} are allowed"
+            raise PydanticCustomError("bad_length", "{reason}", {"reason": reason})
         try:
             if len(value) < least:
                 plural = "" if least == 1 else "s"
@@ -142,29 +179,58 @@ def _is_usual_level(value: object) -> bool:
     return value == USUAL_LEVEL
 
 
-Name = Annotated[str, _checked(rules.check_name, lambda limits: limits.name)]
+def _begins_as_channel(value: str, info: ValidationInfo) -> str:
+    if info.context is FROM_SERVER and value[0] not in "#@":
+        raise PydanticCustomError("bad_text", "must begin with '#' or '@'")
+    return value
+
+
+def _clipped_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the first names: peers can make the list long, so it is cut and not refused."""
+    return value if len(value) <= LIST_MAX else value[:LIST_MAX]
+
+
+def _clipped_reactions(value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return the first reactions: peers can make many, so they are cut and not refused."""
+    if len(value) <= REACTIONS_MAX and sum(map(len, value.values())) <= REACTORS_MAX:
+        return value
+    left = REACTORS_MAX
+    kept: dict[str, tuple[str, ...]] = {}
+    for emoji, names in islice(value.items(), REACTIONS_MAX):
+        if not left:
+            break
+        kept[emoji] = names[:left]
+        left -= len(kept[emoji])
+    return kept
+
+
+Name = Annotated[str, _checked(rules.check_name, lambda limits: limits.name, 64, least=1)]
 """A user's name."""
-Channel = Annotated[str, _checked(rules.check_channel, lambda limits: limits.name)]
+Channel = Annotated[
+    str,
+    _checked(rules.check_channel, lambda limits: limits.name, 1_100, least=2),
+    AfterValidator(_begins_as_channel),
+]
 """A channel: `#name`, or `@alice,bob`."""
-Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, least=1)]
+Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, 1_000_000, least=1)]
 """The text of a message."""
-Topic = Annotated[str, _checked(rules.check_line, lambda limits: limits.topic)]
+Topic = Annotated[str, _checked(rules.check_line, lambda limits: limits.topic, 4_000)]
 """A channel's topic; empty means none."""
-Emoji = Annotated[str, _checked(rules.check_line, lambda limits: limits.emoji, least=1)]
+Emoji = Annotated[str, _checked(rules.check_line, lambda limits: limits.emoji, 64, least=1)]
 """A reaction: an emoji or a short word."""
-Line = Annotated[str, _checked(rules.check_line, lambda _: 300)]
+Line = Annotated[str, _checked(rules.check_line, lambda _: 300, 1_000)]
 """A short text on one line."""
 ID_MAX = 64
 """Longest id that a command may carry, in characters."""
-Id = Annotated[str, _checked(rules.check_line, lambda _: ID_MAX)]
+Id = Annotated[str, _checked(rules.check_line, lambda _: ID_MAX, ID_MAX)]
 """A command's id, chosen by the client, returned in the answer."""
-Cid = Annotated[str, _checked(rules.check_line, lambda _: 64, least=1)]
+Cid = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
 """A send's id, chosen by the client: the same `(author, cid)` is stored once, for ever."""
-Mid = Annotated[str, _checked(rules.check_line, lambda _: 64, least=1)]
+Mid = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
 """An event's globally unique id, chosen by the server."""
-Epoch = Annotated[str, _checked(rules.check_line, lambda _: 64, least=1)]
+Epoch = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
 """Identity of a log: numbers of two epochs do not compare."""
-Token = Annotated[str, _checked(rules.check_name, lambda _: 128, least=32)]
+Token = Annotated[str, _checked(rules.check_name, lambda _: 128, 128, least=32)]
 """A secret of 32 to 128 ASCII letters, digits, `_ - .`."""
 Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
 """A bool that is left out of the JSON while it is false."""
@@ -172,13 +238,27 @@ Place = Annotated[int, Field(ge=0, le=PLACE_MAX)]
 """Where a channel stands among those that a person has pinned; 0: nowhere."""
 Pinned = Annotated[Place, Field(exclude_if=_is_falsy)]
 """A place that is left out of the JSON while it is 0."""
+Word = Annotated[str, Field(max_length=64)]
+"""A word that a newer server may say where an older one had a few to choose from."""
 Level = Annotated[
-    Literal["all", "mentions", "none"] | str,
+    Literal["all", "mentions", "none"] | Word,
     Field(union_mode="left_to_right", exclude_if=_is_usual_level),
 ]
 """Which messages of a channel a person is to be called for; left out while it is the usual one."""
 Moment = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """Milliseconds since 1970 UTC."""
+Time = Annotated[int, Field(ge=0, le=TIME_MAX)]
+"""Milliseconds since 1970 UTC, as a server tells them."""
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""How many there are."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A time to wait."""
+Passage = Annotated[str, Field(max_length=100_000)]
+"""Text for a person that is no message: an error's words, the snippet of a hit."""
+Names = Annotated[tuple[Name, ...], AfterValidator(_clipped_names)]
+"""Names that people can add to."""
+Reactions = Annotated[dict[Emoji, tuple[Name, ...]], AfterValidator(_clipped_reactions)]
+"""Emoji with the names of those who reacted."""
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 """Number of an event in its channel: 1, 2, 3, no holes."""
 Position = Annotated[int, Field(ge=0, le=2**53 - 1)]
@@ -186,8 +266,8 @@ Position = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Status = Literal["online", "away", "busy"]
 """What a person says of themselves."""
 Presence = Annotated[
-    Literal["online", "away", "busy", "offline"] | str, Field(union_mode="left_to_right")
+    Literal["online", "away", "busy", "offline"] | Word, Field(union_mode="left_to_right")
 ]
 """What others see; open, so that an older client reads what a newer server says."""
-Role = Annotated[Literal["owner", "member"] | str, Field(union_mode="left_to_right")]
+Role = Annotated[Literal["owner", "member"] | Word, Field(union_mode="left_to_right")]
 """What a member may do in a channel; open for the same reason."""

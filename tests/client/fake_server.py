@@ -76,6 +76,7 @@ class FakeServer:
         self.commands: list[Command] = []
         self.intercept: Callable[[Command], Answer] = lambda _: None
         self.sends_events = True
+        self.more_ids: tuple[str, ...] = ()
         self.port = port
         self._stored: dict[tuple[str, str], Event] = {}
         self._sockets: dict[ServerConnection, str] = {}
@@ -185,7 +186,8 @@ class FakeServer:
     def _add_id(self, _: ServerConnection, __: Request, response: Response) -> None:
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS and self.server_id:
             headers: Headers = response.headers
-            headers["Chat-Server-Id"] = self.server_id
+            for server_id in (self.server_id, *self.more_ids):
+                headers["Chat-Server-Id"] = server_id
 
     async def _serve(self, socket: ServerConnection) -> None:
         self._sockets[socket] = ""

@@ -52,6 +52,7 @@ _BY_TYPE: list[tuple[object, st.SearchStrategy[Any]]] = [
     (values.Flag, st.booleans()),
     (values.Seq, st.integers(1, 2**53 - 1)),
     (values.Position, st.integers(0, 2**53 - 1)),
+    (values.Time, st.integers(0, values.TIME_MAX)),
     (values.Place, st.integers(0, 2**31 - 1)),
     (values.Pinned, st.integers(0, 2**31 - 1)),
     (str, st.text(_visible, max_size=60)),

@@ -6,10 +6,11 @@ order, without a hole, through however many connections. Memory does not grow wi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from chat.client.coverage import Coverage
-from chat.client.follower import BrokenLog, Change, LogView
+from chat.client.follower import VAIN_PAUSE, BrokenLog, Change, LogView
 from chat.client.pipes.since import Since
 from chat.client.pipes.visit import Visit
 from chat.errors import ChatError, CommandError, ErrorCode
@@ -19,6 +20,9 @@ from chat.protocol.items import Event, Item
 from chat.text import fold, is_direct
 
 __all__ = ["AnotherLog", "Reading", "enter"]
+
+_PAGES_MAX = 1_000
+"""Most pages of the directory that are read; a server may name a next one for ever."""
 
 
 class AnotherLog(ChatError):
@@ -40,13 +44,14 @@ async def enter(visit: Visit, channel: str) -> Joined:
 
 async def _is_listed(visit: Visit, channel: str) -> bool:
     cursor: str | None = None
-    while True:
+    for _ in range(_PAGES_MAX):
         listed = await visit.ask(Channels(cursor=cursor), ChannelList)
         if any(fold(each.channel) == fold(channel) for each in listed.channels):
             return True
         if listed.cursor is None or listed.cursor == cursor:
             return False
         cursor = listed.cursor
+    return False
 
 
 class Reading:
@@ -61,6 +66,7 @@ class Reading:
         self._visit: Visit | None = None
         self._view = LogView("", "")
         self._not_before = 0
+        self._is_vain = False  # whether the last page brought nothing
 
     def take(self, frame: ServerFrame) -> None:
         """Take a live frame."""
@@ -94,6 +100,11 @@ class Reading:
         while self._view.position < joined.head:
             left = joined.head - self._view.position
             await self._read_page(visit, min(visit.limits.page, left))
+            if self._is_vain:
+                raise BrokenLog(
+                    f"{joined.channel}: the log ends at {self._view.position}, "
+                    f"its head is {joined.head}"
+                )
         self._not_before = 0
 
     async def follow(self, visit: Visit) -> None:
@@ -138,6 +149,8 @@ class Reading:
         is_complete = False
         while not is_complete or self._view.needs_repair:
             is_complete = await self._read_page(visit, visit.limits.page)
+            if self._is_vain:  # a head or an event that the log does not have
+                await asyncio.sleep(VAIN_PAUSE)
 
     async def _read_page(self, visit: Visit, limit: int) -> bool:
         view = self._view
@@ -146,7 +159,9 @@ class Reading:
         )
         if page.epoch != view.epoch:
             raise self._another()
+        before = view.position
         self._applied(view.apply_after(page))
+        self._is_vain = view.position == before
         return page.complete
 
     async def _last_before(self, visit: Visit, joined: Joined, ts: int) -> int:
@@ -161,8 +176,8 @@ class Reading:
                 return min(older[-1], joined.head)
             if page.complete:
                 return 0
-            if not page.items:
-                raise BrokenLog(f"{joined.channel}: an empty page that is not the last one")
+            if not page.items or (before is not None and page.items[0].seq >= before):
+                raise BrokenLog(f"{joined.channel}: a page that leads no further")
             before = page.items[0].seq
 
     def _applied(self, change: Change) -> None:

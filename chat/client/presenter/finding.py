@@ -24,6 +24,8 @@ __all__ = ["Finding", "Neighbours"]
 
 PAGE = 50
 _PATIENCE = 30.0
+EMPTY_PAUSE = 0.05
+"""Seconds between pages without a hit; an honest one takes the server longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class Finding:
                     search = search.model_copy(update={"cursor": found.cursor})
                     if found.hits:
                         return found, search
+                    await asyncio.sleep(EMPTY_PAUSE)
         except TimeoutError:
             raise SearchError(
                 f"The search takes longer than {self._patience:g} s. Narrow it down: another word, "

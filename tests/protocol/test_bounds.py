@@ -1,0 +1,162 @@
+"""What a client reads from a server is finite and bounded, in every field of every frame."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+from pydantic import BaseModel
+
+from chat.errors import FrameError
+from chat.protocol.codec import decode_frame
+from chat.protocol.values import CHANNELS_MAX, TIME_MAX, Channel, Limits, Token
+from chat.text import printable_line
+from tests.protocol.strategies import FRAMES
+
+NUMBERS = {
+    "not a number": "NaN",
+    "infinite": "Infinity",
+    "minus infinite": "-Infinity",
+    "beyond a double": "1e400",
+    "negative": "-1",
+    "a negative fraction": "-0.5",
+    "2**63": str(2**63),
+    "4,300 digits": "9" * 4_300,
+    "5,000 digits": "9" * 5_000,
+    "year 10000": "253402300800000",
+}
+TEXTS = {
+    "empty": '""',
+    "long": json.dumps("x" * 1_000_001),
+    "no channel": '"general"',
+}
+OTHERS = {
+    "null": "null",
+    "deep": "[" * 500 + "]" * 500,
+    "many": json.dumps([1] * 200_000),
+    "many keys": json.dumps({f"#{n}": 1 for n in range(CHANNELS_MAX + 1)}),
+}
+HOSTILE = {**NUMBERS, **TEXTS, **OTHERS}
+MARK = "\ue000"
+_SAMPLES = (
+    (Channel, "#general"),
+    (Token, "t" * 40),
+    (Limits, Limits().model_dump()),
+    (int, 1),
+    (float, 1.0),
+    (str, "word"),
+    (bool, True),
+)
+
+
+def sample(hint: Any) -> Any:
+    """Return a value of a type, as JSON has it, with every optional field there."""
+    for known, value in _SAMPLES:
+        if hint is known:
+            return value
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return [sample(arguments[0])]
+    if origin is dict:
+        return {sample(arguments[0]): sample(arguments[1])}
+    if origin is Literal:
+        return arguments[0]
+    if arguments:  # annotated, or one of several
+        return sample(arguments[0])
+    hints = get_type_hints(hint, include_extras=True)
+    return {name: sample(hints[name]) for name in hint.model_fields}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield where the values of a frame are, containers included."""
+    if path:
+        yield path
+    if isinstance(value, dict | list):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in entries:
+            yield from places(inner, (*path, key))
+
+
+def with_value(frame: dict[str, Any], path: tuple[Any, ...], raw: str) -> bytes:
+    """Return the frame with `raw`, which may be no JSON, at a place."""
+    changed = copy.deepcopy(frame)
+    inner: Any = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = MARK
+    return json.dumps(changed, ensure_ascii=False).replace(f'"{MARK}"', raw, 1).encode()
+
+
+def read(data: bytes) -> tuple[BaseModel | None, str]:
+    """Return the frame, or why it is refused."""
+    try:
+        return decode_frame(data), ""
+    except FrameError as error:
+        return None, error.message
+
+
+def assert_bounded(value: Any, name: str = "") -> None:
+    """Check everything that a frame holds."""
+    if isinstance(value, dict):
+        assert len(value) <= CHANNELS_MAX
+        for key, inner in value.items():
+            assert key
+            assert_bounded(inner, str(key))
+    elif isinstance(value, list | tuple):
+        assert len(value) <= CHANNELS_MAX
+        for inner in value:
+            assert_bounded(inner, name)
+    elif isinstance(value, str):
+        assert len(value) <= 1_000_000
+        assert value or name not in ("channel", "user", "author", "epoch", "mid", "emoji")
+    elif isinstance(value, float):
+        assert 0 <= value < math.inf
+    elif isinstance(value, int):
+        assert 0 <= value <= (TIME_MAX if name == "ts" else 2**53 - 1)
+
+
+@pytest.mark.parametrize("model", FRAMES, ids=lambda model: model.__name__)
+def test_the_sample_of_every_frame_is_read(model: type[BaseModel]) -> None:
+    frame = decode_frame(json.dumps(sample(model)))
+    assert type(frame) is model
+    assert_bounded(frame.model_dump())
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("model", FRAMES, ids=lambda model: model.__name__)
+def test_a_hostile_value_anywhere_in_a_frame_is_refused_or_bounded(
+    model: type[BaseModel], hostile: str
+) -> None:
+    good = sample(model)
+    for path in places(good):
+        frame, refusal = read(with_value(good, path, HOSTILE[hostile]))
+        assert printable_line(refusal) == refusal
+        assert len(refusal) < 300
+        if frame is not None:
+            assert_bounded(frame.model_dump())
+
+
+@pytest.mark.parametrize("field", ["author", "channel", "epoch", "mid"])
+def test_a_name_is_never_empty(field: str) -> None:
+    for model in FRAMES:
+        good = sample(model)
+        for path in places(good):
+            if path[-1] == field:
+                with pytest.raises(FrameError):
+                    decode_frame(with_value(good, path, '""'))
+
+
+def test_reactions_beyond_what_is_shown_are_cut_off() -> None:
+    """People make reactions, so a server that passes them on is not refused for them."""
+    good = sample(next(model for model in FRAMES if model.__name__ == "Page"))
+    good["items"][0]["reactions"] = {f"e{n}": [f"n{m}" for m in range(10)] for n in range(50_000)}
+    good["items"][0]["mentions"] = [f"n{n}" for n in range(50_000)]
+    frame = decode_frame(json.dumps(good))
+    assert frame is not None
+    item = frame.model_dump()["items"][0]
+    assert 0 < sum(map(len, item["reactions"].values())) <= 5_000
+    assert 0 < len(item["mentions"]) <= 10_000
