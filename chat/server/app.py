@@ -12,8 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -30,12 +29,14 @@ from chat.server.builtin import Counter, RawCounter, RawEcho
 from chat.server.commands import TABLE
 from chat.server.config import ServerSettings
 from chat.server.connection import Connection
-from chat.server.listening import BACKLOG, bind, open_files
+from chat.server.listening import BACKLOG, bind, hosts_of, open_files
+from chat.server.origins import Origins
 from chat.server.outlet import Flusher
 from chat.server.services import Services
 from chat.server.session import Register, Session
 from chat.server.terms import Endpoint, Terms
 from chat.store.store import Store
+from chat.text import printable_line
 
 __all__ = ["run"]
 
@@ -53,6 +54,10 @@ ECHO_PATH = "/echo"
 CHAT_PATH = "/"
 HEALTH_PATH = "/healthz"
 PATHS = (CHAT_PATH, COUNTER_PATH, ECHO_PATH)
+METHODS = ("GET", "HEAD")
+_NO_ADDRESS = frozenset('[]<>"{}|\\^`')
+REFUSED_ORIGINS_MAX = 100
+"""Refused origins that get a line in the log each: anybody can make up more."""
 
 
 async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -> None:
@@ -116,6 +121,10 @@ class App:
         self._terms: Terms
         self._servers: list[asyncio.Server] = []
         self._is_stopping = False
+        self._origins = Origins(
+            settings.allow_origin, settings.public_url, settings.host, is_tls=settings.is_tls
+        )
+        self._refused_origins: set[str] = set()
         self._beat: asyncio.TimerHandle | None = None
         self._beat_slot = 0
 
@@ -148,15 +157,14 @@ class App:
         self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
 
     async def _listen(self, listening: socket.socket) -> None:
-        settings = self.settings
-        address = listening.getsockname()
+        port = listening.getsockname()[1]
         self._servers.append(
             await self.loop.create_server(
                 lambda: Connection(self._terms), sock=listening, backlog=BACKLOG
             )
         )
-        scheme = "wss" if settings.is_tls else "ws"
-        self.addresses.append(f"{scheme}://{_host_port(address)}")
+        scheme = "wss" if self.settings.is_tls else "ws"
+        self.addresses += (f"{scheme}://{host}:{port}" for host in hosts_of(listening))
 
     async def stop(self) -> None:
         """Say bye, finish commits, close with 1001, and cut whoever does not follow in time."""
@@ -231,6 +239,8 @@ class App:
             response = connection.respond(
                 HTTPStatus.BAD_REQUEST, "This request cannot be understood.\n"
             )
+        if request.method == "HEAD":
+            response.body = b""  # its length is told all the same (RFC 9110, 9.3.2)
         # A client keeps its token by the server's id, so it must know the id before `hello`.
         response.headers["Chat-Server-Id"] = self.services.store.server_id
         return response
@@ -238,38 +248,50 @@ class App:
     def _refusal(self, connection: Connection, request: Request) -> Response | None:
         path = _path(request)
         is_upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
-        if path == HEALTH_PATH and not is_upgrade:
-            return self._health()
-        if path not in PATHS:
+        if path not in (*PATHS, HEALTH_PATH):
             return connection.respond(
                 HTTPStatus.NOT_FOUND, f"Nothing is here. Paths: {', '.join(PATHS)}, {HEALTH_PATH}\n"
             )
-        if not is_upgrade:
-            return connection.respond(
+        if request.method not in METHODS:
+            response = connection.respond(
+                HTTPStatus.METHOD_NOT_ALLOWED, f"Only {' and '.join(METHODS)} are allowed here.\n"
+            )
+            response.headers["Allow"] = ", ".join(METHODS)
+            return response
+        if path == HEALTH_PATH:
+            return self._health()
+        if not is_upgrade or request.method != "GET":
+            response = connection.respond(
                 HTTPStatus.UPGRADE_REQUIRED,
                 "This is a chat server: connect with WebSocket, for example with chat-client.\n",
             )
+            response.headers["Upgrade"] = "websocket"
+            return response
         if self._is_stopping:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.\n")
-        if path == CHAT_PATH and not self._is_origin_allowed(request):
+        if path == CHAT_PATH and (advice := self._origin_refusal(request)) is not None:
             return connection.respond(
-                HTTPStatus.FORBIDDEN,
-                "Pages of this origin may not connect; the operator can add it with "
-                "--allow-origin.\n",
+                HTTPStatus.FORBIDDEN, f"Pages of this origin may not connect; {advice}.\n"
             )
         return None
 
-    def _is_origin_allowed(self, request: Request) -> bool:
-        """Keep foreign web pages out (cross-site WebSocket hijacking, RFC 6455 section 10.2)."""
+    def _origin_refusal(self, request: Request) -> str | None:
+        """Keep foreign web pages out; return what the operator can do if they should be let in."""
         origins = request.headers.get_all("Origin")
         if not origins:
-            return True
-        origin = origins[0]
-        if len(origins) > 1 or origin == "null":
-            return "null" in self.settings.allow_origin and len(origins) == 1
-        if origin.rstrip("/") in (allowed.rstrip("/") for allowed in self.settings.allow_origin):
-            return True
-        return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower() != ""
+            return None
+        origin, host = origins[0], request.headers.get("Host", "")
+        if len(origins) > 1:
+            return "the request names several origins"
+        advice = self._origins.refusal(origin, host)
+        if advice is None:
+            return None
+        refused = self._refused_origins
+        if origin not in refused and len(refused) < REFUSED_ORIGINS_MAX:
+            refused.add(origin)
+            told = (printable_line(text)[:200] for text in (origin, host, advice))
+            log.warning("a page of %s was refused (Host: %s); %s", *told)
+        return advice
 
     def _health(self) -> Response:
         store = self.services.store
@@ -325,9 +347,14 @@ def _accept(protocol: ServerProtocol, request: Request) -> Response:
 
 
 def _path(request: Request) -> str:
-    return urlsplit(request.path).path or "/"
+    """Return the path that a request names, without what only its spelling adds (RFC 3986, 6.2).
 
-
-def _host_port(address: tuple[Any, ...]) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    Raises:
+        ValueError: it holds what an address cannot hold.
+    """
+    target = request.path
+    if not _NO_ADDRESS.isdisjoint(target):
+        raise ValueError(target)
+    if not target.startswith("/"):  # in absolute form (RFC 9112, 3.2.2)
+        target = "/" + target.partition("://")[2].partition("/")[2]
+    return unquote(target.partition("?")[0])

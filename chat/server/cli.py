@@ -10,16 +10,22 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from chat import __version__
 from chat.errors import StartupError
 from chat.protocol.codec import json_schema
 from chat.server import administration
 from chat.server.config import ServerSettings, load
+from chat.text import printable_line
 
 __all__ = ["main"]
+
+DEFAULT = "ws://127.0.0.1:3000"
+"""Where `chat-client` connects to by itself."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,6 +56,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _schema(rest: list[str]) -> int:
+    if rest in (["-h"], ["--help"]):
+        sys.stdout.write("usage: chat-server schema\n\nPrint the JSON Schema of the protocol.\n")
+        return 0
     if rest:
         raise StartupError(f"schema takes no arguments, not {rest[0]!r}")
     sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
@@ -61,23 +70,36 @@ def _serve(arguments: list[str]) -> int:
     _set_up_log(settings.log_level.upper())
 
     def announce(addresses: list[str]) -> None:
-        address = addresses[0]
-        default = address == "ws://127.0.0.1:3000"
-        connect = "chat-client --name YOU" + ("" if default else f" --url {address}")
-        lines = (
-            f"chat-server {__version__}",
-            f"  listening  {'  '.join(addresses)}",
-            f"  data       {settings.database}",
-            f"  connect    {connect}",
-            "  stop       Ctrl+C",
-        )
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write("\n".join(_banner(settings, addresses)) + "\n")
         sys.stdout.flush()
 
     from chat.server.app import run
 
     _run(run(settings, announce))
     return 0
+
+
+def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
+    """Say where the server is, how to connect, and what is open to others."""
+    yield f"chat-server {__version__}"
+    yield f"  listening  {'  '.join(addresses)}"
+    if not all(map(_is_loopback, addresses)):
+        yield "  open to    everyone who reaches these addresses; --host 127.0.0.1 closes it"
+        if not settings.is_tls:
+            yield (
+                "  encrypted  no: the network can read everything; encrypt with --tls-cert FILE "
+                "--tls-key FILE"
+            )
+    yield f"  data       {printable_line(str(settings.database))}"
+    address = (*settings.public_url, *addresses)[0]
+    connect = "chat-client --name YOU"
+    yield f"  connect    {connect}" + ("" if address == DEFAULT else f" --url {address}")
+    yield "  stop       Ctrl+C"
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    return ip_address(host.partition("%")[0]).is_loopback
 
 
 def _set_up_log(level: str) -> None:

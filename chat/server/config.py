@@ -1,31 +1,47 @@
 """The server's settings: one typed model for flags, `CHAT_…` variables and a TOML file.
 
 A flag wins over a variable, a variable over the file (`server.toml` in the user's configuration
-folder), the file over the default.
+folder), the file over the default. An empty variable counts as not set. A list is repeated flags,
+or items separated by commas, or a JSON list; in the file also a TOML list.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
+from urllib.parse import quote_from_bytes
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    CliPositionalArg,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
 )
+from pydantic_core import ErrorDetails
 
-from chat.core.door import Network
+from chat.core.door import Network, network
 from chat.errors import StartupError
 from chat.protocol.values import Limits
+from chat.server.origins import check_origin, check_public_url
+from chat.text import printable_line
 
 __all__ = [
+    "COMMANDS",
     "BackupSettings",
     "CheckSettings",
     "DataSettings",
@@ -33,82 +49,172 @@ __all__ = [
     "RestoreSettings",
     "ServerSettings",
     "TokenSettings",
+    "config_file",
     "load",
 ]
 
-
 S = TypeVar("S", bound="DataSettings")
 
+PREFIX = "CHAT_"
+MOST = 1_000_000_000
+"""No number may be larger: it would be a slip, and clients could not read it."""
+LEAST = 0.001
+"""No fraction may be smaller, unless it may be 0."""
+FRAME_REST = 1_024
+"""Bytes of a frame that are not its text."""
+SIMILAR = 0.75
+SIMILAR_VARIABLE = 0.87
+"""How alike two names are, up to 1, for one to be offered in the other's place."""
 
-class DataSettings(BaseSettings):
+
+def _split(value: object) -> object:
+    """Read a list: one text with commas or as JSON, or several of them."""
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            try:
+                return json.loads(value)
+            except ValueError:
+                raise ValueError("is not a complete JSON list") from None
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, list | tuple):
+        found: list[object] = []
+        for each in value:
+            parts = _split(each) if isinstance(each, str) else each
+            found.extend(parts if isinstance(parts, list) else [parts])
+        return found
+    raise ValueError("must be a list")
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("must be a path")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("names a home folder that does not exist") from None
+
+
+def _network(value: object) -> Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return network(str(value))
+    except ValueError:
+        raise ValueError(
+            "must be an address or a network, such as 192.0.2.7 or 2001:db8::/32"
+        ) from None
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable() or not value.strip():
+        raise ValueError("must be printable text on one line")
+    return value
+
+
+def _check_size(value: Any) -> Any:
+    """Refuse numbers that can only be a slip."""
+    if isinstance(value, int | float):
+        if value > MOST:
+            raise ValueError(f"must be at most {MOST:,}")
+        if isinstance(value, float) and 0 < value < LEAST:
+            raise ValueError(f"must be at least {LEAST}")
+    return value
+
+
+_Path = Annotated[Path, PlainValidator(_path)]
+_Strings = Annotated[list[str], BeforeValidator(_split)]
+_Seconds = Annotated[float, Field(le=3_600)]
+
+
+class DataSettings(BaseModel):
     """Where the logs are kept."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CHAT_",
-        env_nested_delimiter="__",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_avoid_json=True,
-        cli_hide_none_type=True,
-        extra="ignore",
-    )
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    data: Path = Field(
+    positional: ClassVar[str] = ""
+    """The setting that is given without a flag, and must be."""
+
+    data: _Path = Field(
         default=user_data_path("chat-server", appauthor=False),
         description="folder of the database",
     )
 
+    _sizes = field_validator("*")(_check_size)
+
     @property
     def database(self) -> Path:
         """The database's file."""
-        return self.data / "chat.db"
+        return self.data.absolute() / "chat.db"
 
     @property
     def store_url(self) -> str:
-        """The database's address, as the store takes it."""
-        return f"sqlite:///{self.database.absolute()}"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Add the TOML file below the variables (the flags are put on top by the library)."""
-        file = user_config_path("chat", appauthor=False) / "server.toml"
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+        """The database's address, as the store takes it: percent-encoded, as addresses are."""
+        return f"sqlite:///{quote_from_bytes(os.fsencode(self.database))}"
 
 
 class LimitSettings(Limits):
     """Bounds of what clients may send; told in `welcome`."""
 
-    model_config = SettingsConfigDict(
-        strict=False, frozen=True, extra="forbid", use_attribute_docstrings=True
+    model_config = ConfigDict(
+        strict=False,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
+
+    _sizes = field_validator("*")(_check_size)
+
+    @model_validator(mode="after")
+    def _frames_carry_texts(self) -> LimitSettings:
+        for name, characters in (("text", self.text), ("topic", self.topic)):
+            least = characters + FRAME_REST
+            if least > self.frame:
+                raise ValueError(
+                    f"--limits.{name} allows {characters:,} characters, which need a frame of at "
+                    f"least {least:,} bytes, but --limits.frame is {self.frame:,}; raise "
+                    f"--limits.frame or lower --limits.{name} to {self.frame - FRAME_REST:,}"
+                )
+        return self
 
 
 class ServerSettings(DataSettings):
-    """Run a chat server. Other commands: backup, restore, check, reindex, token, schema."""
+    """Run a chat server."""
 
-    host: list[str] = Field(
-        default=["127.0.0.1", "::1"], description="address to listen on; may be given repeatedly"
+    host: _Strings = Field(
+        default=["127.0.0.1", "::1"],
+        min_length=1,
+        description="address to listen on; may be given repeatedly",
     )
     port: int = Field(3000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
-    server_name: str = Field("chat", min_length=1, max_length=64, description="name people see")
+    server_name: Annotated[str, AfterValidator(_printable)] = Field(
+        "chat", min_length=1, max_length=64, description="name people see"
+    )
+    public_url: Annotated[
+        list[Annotated[str, AfterValidator(check_public_url)]], BeforeValidator(_split)
+    ] = Field(
+        default=[],
+        description="address that people connect to where it is not this machine's own, as behind "
+        "a proxy: wss://chat.example.org; web pages from there may connect; may be given "
+        "repeatedly",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="what is written to standard error"
     )
-    tls_cert: Path | None = Field(None, description="certificate chain (PEM): makes it wss://")
-    tls_key: Path | None = Field(None, description="private key (PEM) of the certificate")
-    allow_origin: list[str] = Field(
-        default=[], description="web origin whose pages may connect; may be given repeatedly"
+    tls_cert: _Path | None = Field(None, description="certificate chain (PEM): makes it wss://")
+    tls_key: _Path | None = Field(None, description="private key (PEM) of the certificate")
+    allow_origin: Annotated[
+        list[Annotated[str, AfterValidator(check_origin)]], BeforeValidator(_split)
+    ] = Field(
+        default=[],
+        description="web origin whose pages may connect, such as https://chat.example.org, or "
+        "null; may be given repeatedly",
     )
-    heartbeat: float = Field(20.0, gt=0, le=300, description="seconds between two heartbeats")
-    hello_timeout: float = Field(10.0, gt=0, description="seconds until a client must be signed in")
-    sign_in_patience: float = Field(
+    heartbeat: float = Field(20.0, ge=0.1, le=300, description="seconds between two heartbeats")
+    hello_timeout: _Seconds = Field(
+        10.0, gt=0, description="seconds until a client must be signed in"
+    )
+    sign_in_patience: _Seconds = Field(
         7.0,
         gt=0,
         description="seconds a sign-in may have to wait for others; longer, and it is "
@@ -124,7 +230,9 @@ class ServerSettings(DataSettings):
         10.0, gt=0, description="connections one address may open per second, lastingly"
     )
     address_burst: int = Field(200, ge=1, description="connections one address may open at once")
-    exempt_address: list[Network] = Field(
+    exempt_address: Annotated[
+        list[Annotated[Network, PlainValidator(_network)]], BeforeValidator(_split)
+    ] = Field(
         default=[IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")],
         description="address or network without limits of its own, such as a proxy; may be given "
         "repeatedly",
@@ -132,10 +240,10 @@ class ServerSettings(DataSettings):
     close_timeout: float = Field(
         2.0, gt=0, le=4, description="seconds a closing connection gets before it is cut"
     )
-    reconnect_window: float = Field(
+    reconnect_window: _Seconds = Field(
         5.0, ge=0, description="seconds over which clients spread their return"
     )
-    write_timeout: float = Field(
+    write_timeout: _Seconds = Field(
         30.0, gt=0, description="seconds a peer may leave what was written to it unread"
     )
     queue_bytes: int = Field(
@@ -161,19 +269,22 @@ class ServerSettings(DataSettings):
 class TokenSettings(DataSettings):
     """Issue another token for a name: for a second device, or when the first one is lost."""
 
-    name: CliPositionalArg[str] = Field(description="the name, as it was claimed")
+    positional = "name"
+    name: str = Field(description="the name, as it was claimed")
 
 
 class BackupSettings(DataSettings):
     """Copy the database to FILE, also while the server runs."""
 
-    file: CliPositionalArg[Path] = Field(description="the copy; it must not exist yet")
+    positional = "file"
+    file: _Path = Field(description="the copy; it must not exist yet")
 
 
 class RestoreSettings(DataSettings):
     """Put a backup in the database's place; the server must not run. The present one is kept."""
 
-    file: CliPositionalArg[Path] = Field(description="a copy that `chat-server backup` made")
+    positional = "file"
+    file: _Path = Field(description="a copy that `chat-server backup` made")
 
 
 class CheckSettings(DataSettings):
@@ -184,6 +295,20 @@ class ReindexSettings(DataSettings):
     """Make the full-text index anew from the logs; the server must not run."""
 
 
+COMMANDS: dict[str, type[DataSettings]] = {
+    "backup": BackupSettings,
+    "restore": RestoreSettings,
+    "check": CheckSettings,
+    "reindex": ReindexSettings,
+    "token": TokenSettings,
+}
+
+
+def config_file() -> Path:
+    """Return where the settings file would be."""
+    return user_config_path("chat", appauthor=False) / "server.toml"
+
+
 def load(kind: type[S], program: str, argv: list[str]) -> S:
     """Read settings of `kind` from all their sources.
 
@@ -191,17 +316,263 @@ def load(kind: type[S], program: str, argv: list[str]) -> S:
         StartupError: a flag, a variable or the file is wrong; the message names it.
         SystemExit: after `--help` (0).
     """
-    parse: dict[str, Any] = {
-        "_cli_parse_args": argv,
-        "_cli_prog_name": program,
-        "_cli_exit_on_error": False,
-    }
+    settings = _settings(kind)
+    flags = _flags(kind, program, argv)
+    given = {each.name: each for each in (*_in_file(), *_in_environment(), *_in_flags(flags))}
+    values: dict[str, Any] = {}
+    for each in given.values():
+        if each.name in settings:
+            group, dot, name = each.name.rpartition(".")
+            (values.setdefault(group, {}) if dot else values)[name] = each.value
     try:
-        return kind(**parse)
+        return kind.model_validate(values)
     except ValidationError as exc:
-        fault = exc.errors(include_url=False)[0]
-        flag = "--" + ".".join(str(part) for part in fault["loc"] if isinstance(part, str))
-        subject = f"{flag.replace('_', '-')}: " if fault["loc"] else ""
-        raise StartupError(subject + fault["msg"].removeprefix("Value error, ")) from None
-    except (SettingsError, ValueError, OSError) as exc:
-        raise StartupError(str(exc)) from None
+        raise StartupError(_explain(exc.errors(include_url=False)[0], given)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value that somebody gave for a setting, and where: `--port`, `CHAT_PORT`, or the file."""
+
+    name: str
+    value: Any
+    where: str
+
+
+def _settings(kind: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """Return the fields of `kind` by their names; those of a table as `limits.text`."""
+    found: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        table = field.annotation
+        if isinstance(table, type) and issubclass(table, BaseModel):
+            found |= _settings(table, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = field
+    return found
+
+
+_KNOWN = _settings(ServerSettings)
+_TABLES = {name.partition(".")[0] for name in _KNOWN if "." in name}
+
+
+def _in_flags(flags: Mapping[str, Any]) -> Iterator[_Given]:
+    for name, value in flags.items():
+        if value is not None:
+            yield _Given(name, value, _flag(name))
+
+
+def _in_environment() -> Iterator[_Given]:
+    """Return what variables hold, in whatever letters they are written.
+
+    Variables that are none of ours are left alone: Kubernetes makes such as CHAT_SERVICE_HOST.
+    """
+    names = {_variable(name): name for name in _KNOWN}
+    for variable, value in sorted(os.environ.items()):
+        upper = variable.upper()
+        table = upper.removeprefix(PREFIX).lower()
+        if not upper.startswith(PREFIX) or not value:
+            continue
+        if upper in names:
+            yield _Given(names[upper], value, variable)
+        elif table in _TABLES:
+            yield from _in_json(table, value, variable)
+        elif table.partition("__")[0] in _TABLES:
+            raise StartupError(f"{variable} is not a setting{_similar(upper, names)}")
+        elif near := get_close_matches(upper, names, 1, SIMILAR_VARIABLE):
+            sys.stderr.write(f"chat-server: {variable} is ignored; did you mean {near[0]}?\n")
+
+
+def _in_json(table: str, value: str, variable: str) -> Iterator[_Given]:
+    try:
+        held = json.loads(value)
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):
+        raise StartupError(f"{variable}: must be a JSON object; or set {variable}__… one by one")
+    for name, each in held.items():
+        dotted = f"{table}.{name.replace('-', '_')}"
+        if dotted not in _KNOWN:
+            raise StartupError(f"{variable}: {name!r} is not a setting{_similar(dotted, _KNOWN)}")
+        yield _Given(dotted, each, f"{name} in {variable}")
+
+
+def _in_file() -> Iterator[_Given]:
+    file = config_file()
+    try:
+        written = file.read_text("utf-8-sig")
+        held = tomllib.loads(written)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as exc:
+        raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
+    except ValueError as exc:
+        raise StartupError(f"cannot read {file}: {exc}") from None
+    told: dict[str, str] = {}
+    for key, value in _flat(held):
+        name = key.replace("-", "_")
+        if name in _TABLES:
+            raise StartupError(f"{file}: {key} must be a table")
+        if name not in _KNOWN:
+            raise StartupError(f"{file}: {key} is not a setting{_similar(name, _KNOWN)}")
+        if name in told:
+            raise StartupError(f"{file}: {told[name]} and {key} are the same setting; keep one")
+        told[name] = key
+        yield _Given(name, value, f"{key} in {file}")
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _similar(name: str, known: Mapping[str, Any]) -> str:
+    found = get_close_matches(name, known, 1, SIMILAR)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.replace(".", "__").upper()
+
+
+# Errors, in our own words.
+
+_RULES = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of fewer digits",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be more than {gt:,}",
+    "greater_than_equal": "must be at least {ge:,}",
+    "less_than": "must be less than {lt:,}",
+    "less_than_equal": "must be at most {le:,}",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length:,} characters",
+    "literal_error": "must be {expected}",
+    "too_short": "must name at least one",
+    "value_error": "{error}",
+}
+
+
+def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
+    """Say which setting is wrong, where it was given, and what it must be."""
+    path = ".".join(part for part in fault["loc"] if isinstance(part, str))
+    source = next((each for name, each in given.items() if f"{path}.".startswith(f"{name}.")), None)
+    context = fault.get("ctx", {})
+    reason = _RULES.get(fault["type"], "cannot be used").format_map(context)
+    if fault["type"] == "literal_error":
+        reason = reason.replace("'", "")
+    if fault["type"] == "missing":
+        return f"{_flag(path)} is missing"
+    if source is None:
+        return reason
+    told = f"{source.where} {printable_line(str(fault['input']))[:80]!r}: {reason}"
+    if source.where == "CHAT_PORT" and str(source.value).startswith("tcp://"):
+        told += (
+            ". Kubernetes sets this variable for a service called chat: set enableServiceLinks to "
+            "false, or give --port"
+        )
+    return told
+
+
+# Flags
+
+_METAVARS = {
+    "data": "FOLDER",
+    "host": "ADDRESS",
+    "port": "PORT",
+    "server_name": "NAME",
+    "public_url": "URL",
+    "tls_cert": "FILE",
+    "tls_key": "FILE",
+    "allow_origin": "ORIGIN",
+    "exempt_address": "NETWORK",
+    "queue_bytes": "BYTES",
+    "address_rate": "NUMBER",
+    "limits.frame": "BYTES",
+    "limits.rate": "NUMBER",
+    "limits.text": "CHARACTERS",
+    "limits.topic": "CHARACTERS",
+    "limits.name": "CHARACTERS",
+    "limits.emoji": "CHARACTERS",
+}
+_BY_TYPE = {float: "SECONDS", int: "NUMBER", int | None: "NUMBER"}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise StartupError(f"{message}; see {self.prog} --help")
+
+
+def _flags(kind: type[DataSettings], program: str, argv: list[str]) -> dict[str, Any]:
+    parsed, unknown = _parser(kind, program).parse_known_args(argv)
+    if not unknown:
+        return vars(parsed)
+    first = unknown[0].partition("=")[0]
+    if first.startswith("-"):
+        known, what = [_flag(name) for name in _settings(kind)], "a flag"
+    else:
+        known, what = [*COMMANDS, "schema"] if kind is ServerSettings else [], "expected here"
+    found = get_close_matches(first, known, 1, SIMILAR)
+    offer = f"did you mean {found[0]}?" if found else f"see {program} --help"
+    raise StartupError(f"{first} is not {what}; {offer}")
+
+
+def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=program,
+        description=kind.__doc__,
+        epilog=_epilog(kind),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    limits = parser.add_argument_group("limits, which clients are told")
+    for name, field in _settings(kind).items():
+        help_text = (field.description or "").rstrip(".").replace("%", "%%")
+        if name == kind.positional:
+            parser.add_argument(name, metavar=name.upper(), help=help_text)
+            continue
+        is_list = isinstance(field.get_default(call_default_factory=True), list)
+        choices = get_args(field.annotation) if field.annotation is not None else ()
+        is_choice = bool(choices) and all(isinstance(choice, str) for choice in choices)
+        metavar = _METAVARS.get(name) or _BY_TYPE.get(field.annotation, "VALUE")
+        (limits if "." in name else parser).add_argument(
+            _flag(name),
+            dest=name,
+            metavar="|".join(choices) if is_choice else metavar,
+            action="append" if is_list else "store",
+            help=help_text + _default(field.get_default(call_default_factory=True)),
+        )
+    return parser
+
+
+def _default(value: object) -> str:
+    if value is None or value == []:
+        return ""
+    told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f" (default: {told})".replace("%", "%%")
+
+
+def _epilog(kind: type[DataSettings]) -> str:
+    variables = (
+        f"Each flag can also be a variable (CHAT_PORT, CHAT_LIMITS__TEXT) or a line in\n"
+        f"{config_file()}."
+    )
+    if kind is not ServerSettings:
+        return variables
+    commands = "".join(
+        f"  {name:8} {(one.__doc__ or '').splitlines()[0]}\n" for name, one in COMMANDS.items()
+    )
+    return (
+        f"other commands (each has its own --help):\n{commands}"
+        f"  schema   Print the JSON Schema of the protocol.\n\n{variables}"
+    )

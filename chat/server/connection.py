@@ -18,6 +18,7 @@ from http import HTTPStatus
 from itertools import count
 from typing import cast
 
+from websockets.exceptions import InvalidMessage
 from websockets.frames import BINARY, CONT, TEXT, Frame
 from websockets.http11 import Request, Response
 from websockets.protocol import CONNECTING, OPEN, Event
@@ -28,6 +29,7 @@ from chat.errors import CloseCode
 from chat.server.outlet import Outlet
 from chat.server.terms import Endpoint, Terms
 from chat.server.tls import secure, take_over
+from chat.text import printable_line
 
 __all__ = ["Connection"]
 
@@ -47,6 +49,10 @@ UNREAD_MAX = 65_536
 """Bytes of pongs that may wait besides for a peer that does not read."""
 HEAD_END = b"\r\n\r\n"
 """What a handshake's request ends with."""
+TLS_HANDSHAKE = b"\x16"
+"""The first byte of a peer that begins with TLS (RFC 8446, 5.1); no HTTP request begins so."""
+FIRST = 16
+"""Bytes that are kept of what a peer begins with: longer than any usual method."""
 
 
 class Connection(asyncio.Protocol):
@@ -54,6 +60,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_address",
+        "_first",
         "_fragments",
         "_held",
         "_is_begun",
@@ -79,6 +86,8 @@ class Connection(asyncio.Protocol):
         self.protocol = ServerProtocol(max_size=terms.frame_bytes, logger=_LIBRARY_LOG)
         self.transport: asyncio.Transport
         self._address = ""
+        self._first = b""
+        """What a peer begins with: its HTTP method, if it has one."""
         self._is_counted = False
         self._is_begun = False
         self._is_cutting = False
@@ -147,6 +156,8 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         if self.protocol.state is not OPEN:
             return
+        if code not in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
+            self._log_end(code, reason)
         self.outlet.flush()
         self.outlet.close()
         self.protocol.send_close(code, reason)
@@ -206,12 +217,20 @@ class Connection(asyncio.Protocol):
         """Read, and see to it that a close which the peer began or caused comes to its end."""
         protocol = self.protocol
         if protocol.state is CONNECTING:
+            self._first = self._first or data[:FIRST]
+            if self._first.startswith(TLS_HANDSHAKE):
+                self._refuse_tls()
+                return
             head, end, rest = data.partition(HEAD_END)
             if rest:  # nothing goes out before the answer to the request
                 self._read(head + end)
                 data = rest
         protocol.receive_data(data)
         events = protocol.events_received()
+        if protocol.handshake_exc is not None and not self._is_cutting:
+            self._answer_unreadable(protocol.handshake_exc)
+        elif protocol.parser_exc is not None and self.endpoint is not None:
+            self._log_fault(protocol.parser_exc)
         self._write_out()
         if self._unread > UNREAD_MAX:
             self._reads_slowly()
@@ -220,6 +239,35 @@ class Connection(asyncio.Protocol):
             self.process_event(event)
         if protocol.state is not OPEN and protocol.close_expected():
             self._let_go()
+
+    def _refuse_tls(self) -> None:
+        if not self.transport.is_closing():
+            log.info(
+                "%s speaks TLS (wss://) to this port, which is not encrypted: connect with ws://, "
+                "or start the server with --tls-cert and --tls-key",
+                self._address,
+            )
+            self.transport.close()
+
+    def _answer_unreadable(self, error: Exception) -> None:
+        """Answer a request that the library gives up without a word, such as one with a body."""
+        if isinstance(error, InvalidMessage):
+            cause = error.__cause__ or error
+            method, space, _ = self._first.partition(b" ")
+            if space and method.isalpha() and method not in (b"GET", b"HEAD"):
+                response = self.respond(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD.\n")
+                response.headers["Allow"] = "GET, HEAD"
+            else:
+                response = self.respond(HTTPStatus.BAD_REQUEST, "The request cannot be read.\n")
+            log.info("%s: no readable HTTP request: %s", self._address, _line(cause))
+            self.transport.write(response.serialize())
+
+    def _log_fault(self, error: Exception) -> None:
+        if (sent := self.protocol.close_sent) is not None:  # otherwise the network failed
+            self._log_end(sent.code, _line(error))
+
+    def _log_end(self, code: int | None, reason: str) -> None:
+        log.info("%s: closed with %s: %s", self._address, code, reason)
 
     def eof_received(self) -> None:
         """Note that the peer has closed; so does the transport, for this returns nothing.
@@ -376,3 +424,7 @@ class Connection(asyncio.Protocol):
         endpoint, self.endpoint = self.endpoint, None
         if endpoint is not None:
             endpoint.closed()
+
+
+def _line(error: BaseException) -> str:
+    return printable_line(str(error) or type(error).__name__)[:200]

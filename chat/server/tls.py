@@ -7,6 +7,7 @@ peer can drag out: nobody would count those that do.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from chat.errors import StartupError
 
 __all__ = ["context", "secure", "take_over"]
+
+log = logging.getLogger(__name__)
 
 
 def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -56,8 +59,18 @@ async def secure(
     loop = asyncio.get_running_loop()
     plain.setblocking(False)
     try:
+        peer = plain.getpeername()[0]
         await loop.connect_accepted_socket(
             lambda: protocol, plain, ssl=made, ssl_handshake_timeout=deadline
         )
-    except OSError:  # the peer's business; TLS itself tells it of what went wrong
+    except ssl.SSLError as exc:  # TLS itself tells the peer what went wrong
+        plain.close()
+        if exc.reason == "HTTP_REQUEST":
+            log.info(
+                "%s does not speak TLS, and this port is encrypted: connect with wss://, not ws://",
+                peer,
+            )
+        else:
+            log.info("%s: no TLS connection: %s", peer, exc.reason or exc)
+    except OSError:  # the peer is gone
         plain.close()

@@ -13,10 +13,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
 from chat.store.prepared import run_driver
@@ -51,6 +51,7 @@ CHECKPOINT_MS = 50
 """How long a checkpoint waits for readers before it is put off."""
 OLDEST = (3, 35, 0)
 
+_SCHEME = "sqlite:///"
 _COMMON = ("foreign_keys=ON",)
 _WRITER = (
     *_COMMON,
@@ -76,24 +77,19 @@ class Damaged(StartupError):
 
 
 def path_of(url: str) -> Path:
-    """Return the file that `sqlite:////path/chat.db` names.
+    """Return the file that `sqlite:////path/chat.db` names; its path is percent-encoded there.
 
     Raises:
         StartupError: it names something else.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise StartupError(
-            f"{url!r} is no database address, like sqlite:////path/chat.db"
-        ) from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.query:
+    name = url.removeprefix(_SCHEME)
+    if name == url or not name or "?" in name:
         raise StartupError(
             f"the store must be a SQLite file, like sqlite:////path/chat.db, not {url!r}"
         )
-    if parsed.database == ":memory:":
+    if name == ":memory:":
         raise StartupError("the store must be a file: a database in memory forgets everything")
-    return Path(parsed.database).absolute()
+    return Path(os.fsdecode(unquote_to_bytes(name))).absolute()
 
 
 def writer_engine(path: Path) -> Engine:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 
 def test_health_is_told_as_json(shared: ChatServer) -> None:
@@ -45,6 +48,109 @@ async def test_the_server_tells_its_id_before_hello(shared: ChatServer) -> None:
         assert peer.socket.response is not None
         told = peer.socket.response.headers["Chat-Server-Id"]
         assert told == shared.health()["server"]["id"]
+
+
+def ask(server: ChatServer, request: bytes) -> bytes:
+    """Send a request as it is written; return all that comes back."""
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
+        peer.sendall(request)
+        return b"".join(iter(lambda: peer.recv(65_536), b""))
+
+
+def request(line: str, *headers: str) -> bytes:
+    return "\r\n".join([f"{line} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/", "/nothing"])
+def test_head_tells_the_length_of_a_body_that_does_not_come(shared: ChatServer, path: str) -> None:
+    head, _, body = ask(shared, request(f"HEAD {path}")).partition(b"\r\n\r\n")
+    assert body == b""
+    length = re.search(rb"Content-Length: (\d+)", head)
+    full = ask(shared, request(f"GET {path}")).partition(b"\r\n\r\n")[2]
+    assert length is not None
+    assert int(length[1]) == len(full) > 0
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "OPTIONS", "BREW"])
+@pytest.mark.parametrize("path", ["/healthz", "/", "/echo"])
+def test_other_methods_are_told_which_ones_there_are(
+    shared: ChatServer, method: str, path: str
+) -> None:
+    answer = ask(shared, request(f"{method} {path}"))
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: GET, HEAD\r\n" in answer
+
+
+def test_a_request_with_a_body_is_answered(shared: ChatServer) -> None:
+    posted = ask(shared, request("POST /healthz", "Content-Length: 3") + b"abc")
+    assert posted.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: GET, HEAD\r\n" in posted
+    chunked = ask(shared, request("POST /", "Transfer-Encoding: chunked") + b"0\r\n\r\n")
+    assert chunked.startswith(b"HTTP/1.1 405 ")
+    assert ask(shared, request("GET /", "Content-Length: 3")).startswith(b"HTTP/1.1 400 ")
+    assert ask(shared, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("//counter", 404),
+        ("//evil.example/", 404),
+        ("/counter/", 404),
+        ("/../counter", 404),
+        ("/%63ounter", 426),
+        ("/counter?a=//b", 426),
+        ("http://localhost/healthz", 200),
+        ("http://localhost", 426),
+    ],
+)
+def test_a_path_is_what_it_says(shared: ChatServer, target: str, status: int) -> None:
+    assert ask(shared, request(f"GET {target}")).startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_a_name_that_leads_here_by_rebinding_is_refused_and_the_log_says_what_to_do(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--public-url", "wss://chat.example.org")
+    upgrade = (
+        *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    )
+
+    def status(host: str, origin: str) -> bytes:
+        lines = ["GET / HTTP/1.1", f"Host: {host}", f"Origin: {origin}", *upgrade, "", ""]
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
+            peer.sendall("\r\n".join(lines).encode())
+            return peer.recv(65_536).split()[1]
+
+    rebound = f"rebound.example:{server.port}"
+    assert status(rebound, f"http://{rebound}") == b"403"
+    told = server.wait_for_line("rebound.example")
+    assert f"--public-url ws://{rebound}" in told
+    assert status("chat.example.org:443", "https://chat.example.org") == b"101"
+    assert status(f"localhost:{server.port}", f"http://localhost:{server.port}") == b"101"
+
+
+def test_tls_on_a_plain_port_ends_at_once_and_the_log_says_so(server: ChatServer) -> None:
+    trust = ssl.create_default_context()
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
+        began = time.monotonic()
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            trust.wrap_socket(peer, server_hostname="localhost")
+        assert time.monotonic() - began < 5
+    assert "ws://" in server.wait_for_line("127.0.0.1 speaks TLS")
+
+
+async def test_an_end_for_reasons_of_protocol_leaves_one_line(server: ChatServer) -> None:
+    async with Peer.connect(server.url) as peer:
+        peer.socket.transport.write(b"\x81\x05hello")  # a client must mask its frames
+        assert await peer.close_code() == 1002
+    server.wait_for_line("127.0.0.1: closed with 1002: incorrect masking")
+    async with Peer.connect(server.url) as peer:
+        peer.socket.transport.write(b"\x81\x81\0\0\0\0\xff")
+        assert await peer.close_code() == 1007
+    server.wait_for_line("127.0.0.1: closed with 1007: ")
+    assert server.text.count("closed with") == 2
 
 
 async def test_foreign_pages_are_kept_out_of_the_chat_but_not_of_the_bare_endpoints(
@@ -88,4 +194,9 @@ async def test_tls_makes_it_wss(start_server: Callable[..., ChatServer], tmp_pat
         await alice.join("#general")
         await alice.say("over TLS")
         assert (await alice.next_event("#general", "message")).text == "over TLS"
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain:
+        plain.sendall(request("GET /"))
+        while plain.recv(65_536):
+            pass
+    assert "wss://" in server.wait_for_line("127.0.0.1 does not speak TLS")
     assert server.stop() == 0

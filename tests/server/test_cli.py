@@ -1,0 +1,47 @@
+"""What `chat-server` prints at its start."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.serving import ChatServer
+
+
+def banner(tmp_path: Path, *flags: str) -> str:
+    with ChatServer(tmp_path / "data", *flags) as server:
+        server.wait_for_line("stop ")
+        return server.text
+
+
+def test_a_private_server_says_how_to_connect(tmp_path: Path) -> None:
+    told = banner(tmp_path)
+    assert "open to" not in told
+    assert "encrypted" not in told
+    assert f"data       {tmp_path / 'data' / 'chat.db'}" in told
+
+
+def test_an_open_server_prints_addresses_that_others_can_use_and_what_is_open(
+    tmp_path: Path,
+) -> None:
+    server = ChatServer(tmp_path / "data")
+    place = ("--host", "0.0.0.0", "--port", "0", "--data", str(server.data))
+    with subprocess.Popen(
+        server.command(*place), stdout=subprocess.PIPE, text=True, env=server.environment()
+    ) as process:
+        assert process.stdout is not None
+        told = ""
+        while "stop " not in told and (line := process.stdout.readline()):
+            told += line
+        process.terminate()
+    assert "0.0.0.0" not in told
+    assert "connect    chat-client --name YOU --url ws://" in told
+    (open_to,) = (line for line in told.splitlines() if "open to" in line)
+    assert "--host 127.0.0.1" in open_to
+    (encrypted,) = (line for line in told.splitlines() if "encrypted" in line)
+    assert "--tls-cert FILE --tls-key FILE" in encrypted
+
+
+def test_behind_a_proxy_the_public_address_is_the_one_to_connect_to(tmp_path: Path) -> None:
+    told = banner(tmp_path, "--public-url", "wss://chat.example.org/chat/")
+    assert "chat-client --name YOU --url wss://chat.example.org/chat/\n" in told

@@ -1,0 +1,272 @@
+"""Settings: every source, every kind of slip, and what the message says about it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from chat.errors import StartupError
+from chat.server.config import BackupSettings, ServerSettings, config_file, load
+
+FOREIGN_WORDS = re.compile(r"pydantic|Input should|type=|list\[|Settings\b|ValidationError", re.I)
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def settings(*flags: str) -> ServerSettings:
+    return load(ServerSettings, "chat-server", list(flags))
+
+
+def refused(*flags: str) -> str:
+    with pytest.raises(StartupError) as found:
+        settings(*flags)
+    message = str(found.value)
+    assert not FOREIGN_WORDS.search(message), message
+    assert "\n" not in message
+    return message
+
+
+def write_file(text: str) -> None:
+    config_file().parent.mkdir(parents=True, exist_ok=True)
+    config_file().write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize(
+    "value", ["127.0.0.1,::1", "127.0.0.1, ::1", '["127.0.0.1", "::1"]', " 127.0.0.1 ,, ::1"]
+)
+def test_a_variable_holds_a_list(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("CHAT_HOST", value)
+    assert settings().host == ["127.0.0.1", "::1"]
+
+
+def test_a_variable_with_one_address_is_a_list_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_HOST", "127.0.0.1")
+    monkeypatch.setenv("CHAT_EXEMPT_ADDRESS", "10.0.0.0/8")
+    found = settings()
+    assert found.host == ["127.0.0.1"]
+    assert [str(each) for each in found.exempt_address] == ["10.0.0.0/8"]
+
+
+def test_a_flag_wins_over_a_variable_and_that_over_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_file('port = 1\nserver-name = "file"\nheartbeat = 5\n[limits]\ntext = 7\npage = 8\n')
+    monkeypatch.setenv("CHAT_PORT", "2")
+    monkeypatch.setenv("chat_server_name", "variable")
+    monkeypatch.setenv("CHAT_LIMITS__TEXT", "9")
+    found = settings("--port", "3")
+    assert (found.port, found.server_name, found.heartbeat) == (3, "variable", 5)
+    assert (found.limits.text, found.limits.page) == (9, 8)
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PORT", "")
+    assert settings().port == 3000
+
+
+def test_limits_as_one_json_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_LIMITS", '{"text": 5}')
+    assert settings().limits.text == 5
+    monkeypatch.setenv("CHAT_LIMITS", '{"txt": 5}')
+    assert "CHAT_LIMITS: 'txt'" in refused()
+
+
+def test_a_wrong_variable_is_named_and_not_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PORT", "tcp://10.0.0.1:3000")
+    message = refused()
+    assert message.startswith("CHAT_PORT 'tcp://10.0.0.1:3000': must be a whole number")
+    assert "Kubernetes" in message
+
+
+def test_variables_that_kubernetes_makes_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in (
+        *("CHAT_SERVICE_HOST", "CHAT_SERVICE_PORT", "CHAT_SERVICE_PORT_HTTP", "CHAT_PORT_3000_TCP"),
+        *("CHAT_PORT_3000_TCP_PROTO", "CHAT_PORT_3000_TCP_PORT", "CHAT_PORT_3000_TCP_ADDR"),
+        *("CHAT_NAME", "CHAT_URL", "CHAT_TOKEN_FILE", "CHAT_LOG_FILE"),  # and the client's
+    ):
+        monkeypatch.setenv(variable, "x")
+    settings()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_misspelled_variable_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHAT_PROT", "1")
+    settings()
+    assert "CHAT_PROT is ignored; did you mean CHAT_PORT?" in capsys.readouterr().err
+    monkeypatch.setenv("CHAT_LIMITS__TXT", "1")
+    assert "CHAT_LIMITS__TXT is not a setting; did you mean CHAT_LIMITS__TEXT?" in refused()
+
+
+@pytest.mark.parametrize("key", ["allow-origin", "allow_origin"])
+def test_keys_of_the_file_have_dashes_or_underscores(key: str) -> None:
+    write_file(f'{key} = ["https://x.example"]')
+    assert settings().allow_origin == ["https://x.example"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            'allow-origins = ["https://x.org"]',
+            "allow-origins is not a setting; did you mean allow_",
+        ),
+        ("[limits]\ntxt = 5", "limits.txt is not a setting; did you mean limits.text?"),
+        ("[limit]\ntext = 5", "limit.text is not a setting; did you mean limits.text?"),
+        ("zzz = 1", "zzz is not a setting"),
+        ("limits = 5", "limits must be a table"),
+        ("[port]\nx = 1", "port.x is not a setting"),
+        ("allow-origin = []\nallow_origin = []", "are the same setting"),
+        ("port = 'x'", "port in"),
+        ("host = [1]", "must be text"),
+        ("log_level = true", "must be debug, info, warning or error"),
+        ("= 1", "cannot read"),
+    ],
+)
+def test_a_slip_in_the_file_names_key_and_file(text: str, told: str) -> None:
+    write_file(text)
+    message = refused()
+    assert told in message
+    assert str(config_file()) in message
+
+
+def test_an_unknown_key_stops_the_other_commands_too() -> None:
+    write_file("prot = 1")
+    with pytest.raises(StartupError, match="prot is not a setting; did you mean port"):
+        load(BackupSettings, "chat-server backup", ["copy.db"])
+
+
+NUMBERS = [
+    *("--port", "--heartbeat", "--hello-timeout", "--sign-in-patience", "--connections"),
+    *("--address-connections", "--address-rate", "--address-burst", "--close-timeout"),
+    *("--reconnect-window", "--write-timeout", "--queue-bytes", "--resume-window"),
+    *("--limits.frame", "--limits.text", "--limits.topic", "--limits.name", "--limits.emoji"),
+    *("--limits.page", "--limits.rate", "--limits.burst", "--limits.channels"),
+    *("--limits.reactions", "--limits.pins", "--limits.members", "--limits.unread"),
+]
+
+
+@pytest.mark.parametrize("flag", NUMBERS)
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "-inf", "1e400", "9" * 40, "abc", ""])
+def test_absurd_numbers_are_refused(flag: str, value: str) -> None:
+    assert flag in refused(f"{flag}={value}")
+
+
+def test_zero_is_refused_where_it_means_nothing() -> None:
+    for flag in set(NUMBERS) - {"--port", "--reconnect-window", "--resume-window"}:
+        assert flag in refused(f"{flag}=0")
+    settings("--port=0", "--reconnect-window=0", "--resume-window=0")
+
+
+def test_a_text_that_no_frame_can_carry_is_refused_with_the_figures() -> None:
+    message = refused("--limits.text", "70000")
+    for part in ("--limits.text", "70,000", "71,024", "--limits.frame", "65,536", "64,512"):
+        assert part in message
+    settings("--limits.text", "70000", "--limits.frame", "80000")
+    assert "--limits.topic" in refused(
+        "--limits.topic=4000", "--limits.text=9", "--limits.frame=4096"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--prot", "5"], "did you mean --port?"),
+        (["bakcup"], "did you mean backup?"),
+        (["--log-level", "loud"], "must be debug, info, warning or error"),
+        (["--exempt-address", "foo"], "must be an address or a network"),
+        (["--host="], "must name at least one"),
+        (["--data="], "--data '': must be a path"),
+        (["--data", "~no-such-user/x"], "home folder"),
+        (["--server-name", "\x1b[2J"], "must be printable"),
+        (["--tls-cert", "x"], "belong together"),
+        (["--limits.burst", "1.5"], "must be a whole number"),
+        (["--port"], "expected one argument"),
+    ],
+)
+def test_a_slip_in_the_flags_is_one_plain_line(flags: list[str], told: str) -> None:
+    assert told in refused(*flags)
+
+
+@pytest.mark.parametrize(
+    "folder", ["a?b", "a%41b", "100% sure", "a#b", "ünïcode 😀", "a b", "~x", "a&b=c", "x://y"]
+)
+def test_data_goes_exactly_where_it_is_told(tmp_path: Path, folder: str) -> None:
+    from chat.store.sqlite import path_of
+
+    found = settings("--data", str(tmp_path / folder))
+    assert found.database == tmp_path / folder / "chat.db"
+    assert path_of(found.store_url) == found.database
+
+
+def test_a_tilde_is_ones_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CHAT_DATA", "~/chat")
+    assert settings().database == tmp_path / "chat" / "chat.db"
+
+
+@pytest.mark.parametrize("command", ["", "backup", "token"])
+def test_help_speaks_of_values_and_not_of_types(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    from chat.server.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert "FOLDER" in told
+    assert not re.search(r"list\[|\b(int|float|str|Path|None)\b|\[\]|IPv\dNetwork", told), told
+    if not command:
+        for metavar in ("ADDRESS", "FILE", "NETWORK", "SECONDS", "PORT", "ORIGIN", "BYTES"):
+            assert f" {metavar}" in told
+        for name in ("backup", "restore", "check", "reindex", "token", "schema"):
+            assert re.search(rf"^  {name} ", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("x.org", "scheme"),
+        ("https://x.org/path", "without a path"),
+        ("https://x.org?a", "without a path"),
+        ("https://x.org https://y.org", "space"),
+        ("https://*.x.org", "no patterns"),
+        ("*", "no patterns"),
+        ("wss://x.org", "begins with https://"),
+        ("https://", "no host"),
+        ("https://x.org:99999", "port"),
+        ("https://x.org:", "port"),
+        ("https://me@x.org", "user's name"),
+        ("Null", "scheme"),
+    ],
+)
+def test_an_origin_that_can_never_match_is_refused_with_the_reason(value: str, why: str) -> None:
+    message = refused("--allow-origin", value)
+    assert "can never match" in message
+    assert why in message
+
+
+@pytest.mark.parametrize(
+    ("value", "origin"),
+    [
+        ("https://X.Org", "https://x.org"),
+        ("HTTPS://x.org:443", "https://x.org"),
+        ("http://x.org:80/", "http://x.org"),
+        ("https://x.org:8443", "https://x.org:8443"),
+        ("https://[0:0::1]:9", "https://[::1]:9"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+        ("null", "null"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_do(value: str, origin: str) -> None:
+    assert settings("--allow-origin", value).allow_origin == [origin]
