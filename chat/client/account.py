@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +19,8 @@ from chat.client.outbox import Outbox
 from chat.client.records import Damaged, DiskTrouble, OutboxRow
 from chat.client.salvage import adopt as adopt_file
 from chat.client.salvage import open_cache, set_aside
-from chat.client.state import Message
+from chat.client.state import LAST_CHANNEL, Message
+from chat.text import is_direct
 
 if TYPE_CHECKING:
     from chat.protocol.commands import ResumeFrom
@@ -32,7 +32,9 @@ T = TypeVar("T")
 
 _COUNTED_MAX = 1_000
 _THREAD_MAX = 500
-_RESUME_MAX = 500
+_HELLO_LIMITS = "hello-limits"
+"""The preference that keeps `limits.frame` and the positions that the server's `hello` takes."""
+_HELLO_USUAL = (65_536, 500)
 
 
 class Account:
@@ -222,13 +224,30 @@ class Account:
             self.mark(channel, channel.view.read)
 
     def positions(self) -> dict[str, ResumeFrom]:
-        """Return where to go on reading, by channel; no more than `hello` may hold."""
-        found = (
-            (channel.name, channel.view.resume)
-            for channel in self.channels.values()
-            if channel.is_member and channel.is_kept
-        )
-        return dict(islice(((n, p) for n, p in found if p is not None), _RESUME_MAX))
+        """Return where to go on reading, by channel, the channels that matter most first."""
+        last = self.prefs.get(LAST_CHANNEL)
+
+        def rank(channel: Followed) -> tuple[bool, ...]:
+            view, is_shown = channel.view, channel.shown_from is not None or channel.name == last
+            return not is_shown, not view.mentions, not view.unread, is_direct(channel.name)
+
+        kept = [each for each in self.channels.values() if each.is_member and each.is_kept]
+        found = ((channel.name, channel.view.resume) for channel in sorted(kept, key=rank))
+        return {name: position for name, position in found if position is not None}
+
+    @property
+    def hello_limits(self) -> tuple[int, int]:
+        """Bytes of a frame, and positions in `hello`, that the server takes as far as is known."""
+        words = self.prefs.get(_HELLO_LIMITS, "").split()
+        if len(words) != 2 or not all(word.isdecimal() for word in words):
+            return _HELLO_USUAL
+        return int(words[0]), int(words[1])
+
+    def note_hello_limits(self, frame: int, channels: int) -> None:
+        """Keep what the server takes, for the next `hello`."""
+        limits = f"{frame} {min(channels, _HELLO_USUAL[1])}"
+        if self.prefs.get(_HELLO_LIMITS) != limits:
+            self.set_pref(_HELLO_LIMITS, limits)
 
     # Drafts and preferences
 

@@ -11,6 +11,7 @@ from chat.protocol.commands import (
     History,
     Join,
     Leave,
+    Prefer,
     ResumeFrom,
     Search,
     SetStatus,
@@ -44,6 +45,10 @@ class Asking:
     async def leave(self, channel: str) -> Ok:
         """End the membership."""
         return await self._ask(Leave(channel=channel), Ok)
+
+    async def hide(self, channel: str) -> Ok:
+        """Leave a direct channel out of the list until its next message."""
+        return await self._ask(Prefer(channel=channel, hidden=True), Ok)
 
     async def topic(self, channel: str, text: str) -> Ok:
         """Set the topic."""

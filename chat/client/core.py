@@ -222,6 +222,10 @@ class Core:
         """End the membership."""
         return self._ask(lambda ask: ask.leave(channel))
 
+    def hide(self, channel: str) -> Future[Ok]:
+        """Leave a direct channel out of the list until its next message."""
+        return self._ask(lambda ask: ask.hide(channel))
+
     def topic(self, channel: str, text: str) -> Future[Ok]:
         """Set the topic; an empty one removes it."""
         return self._ask(lambda ask: ask.topic(channel, text))

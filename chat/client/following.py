@@ -179,6 +179,8 @@ class Following:
                 self._account.count_again(channel)
                 self._account.touch(channel)
                 self._screens.channel_list()
+            case Preferences(hidden=True):
+                self._forget(channel)
             case Preferences():
                 self.preferring.take(channel, frame)
             case PresenceFrame():
@@ -203,11 +205,15 @@ class Following:
         known = self._account.channels
         if frame.channel not in known and len(known) >= CHANNELS_MAX:
             raise FrameError(ErrorCode.INVALID, f"it opens more than {CHANNELS_MAX:,} channels")
+        has_appeared = frame.id is None and frame.channel not in known
         channel = self._account.followed(frame.channel)
         change = channel.view.apply_joined(frame)
         channel.joined(frame)
         self.preferring.take(channel, frame)
         self._changed(channel, change)
+        if has_appeared:  # with its first message, which no event tells
+            for item in frame.items:
+                self._call_for(channel, item)
         if change.reset and channel.shown_from is not None:
             self._screens.open(channel)
         self._screens.members(channel)

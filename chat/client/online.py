@@ -20,9 +20,10 @@ from chat.client.offline import Offline
 from chat.client.sending import Sending
 from chat.client.session import Session
 from chat.client.state import Link
-from chat.errors import CommandError, StartupError
+from chat.errors import CommandError, ErrorCode, StartupError
 from chat.protocol import PROTOCOL_VERSION
-from chat.protocol.commands import BaseCommand, Hello, Leave
+from chat.protocol.codec import encode
+from chat.protocol.commands import BaseCommand, Hello, Leave, Prefer, ResumeFrom
 from chat.protocol.frames import ServerFrame, Welcome
 from chat.text import is_builtin
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from chat.client.engine import Engine
 
 __all__ = ["Online"]
+
+SHORT_HELLO = 4_096
+"""Bytes of a `hello` that every server takes: no `limits.frame` is lower."""
 
 
 class Online:
@@ -49,6 +53,9 @@ class Online:
         self._rules = Rules(settings.notify_for, settings.keywords)
         self._resumed: tuple[str, ...] = ()
         self._session: Session | None = None
+        self._features: frozenset[str] = frozenset()
+        self._is_unanswered = False
+        """Whether the last `hello` brought no `welcome`: it may have been too long."""
         self.following: Following | None = None
         """Follows the channels, while there is a connection."""
         self.connector = Connector(settings.url, self, backoff)
@@ -70,25 +77,32 @@ class Online:
             self._engine.belong_to(server_id)
         except StartupError as exc:
             raise Refused(str(exc)) from exc
-        positions = self._engine.account.positions()
-        self._resumed = tuple(positions)
-        return Hello(
+        account = self._engine.account
+        hello = Hello(
             v=PROTOCOL_VERSION,
             name=self._settings.name,
             token=token_for(server_id, self._settings),
             client=f"chat-client {__version__}",
-            resume=positions or None,
         )
+        frame, count = account.hello_limits
+        room = SHORT_HELLO if self._is_unanswered else frame
+        self._is_unanswered = True
+        positions = _fitting(account.positions(), room - len(encode(hello)) - _ENVELOPE, count)
+        self._resumed = tuple(positions)
+        return hello.model_copy(update={"resume": positions or None})
 
     def welcomed(self, session: Session, welcome: Welcome) -> None:
         """Go to work: follow every channel, send what waits."""
         engine = self._engine
+        self._is_unanswered = False
+        self._features = frozenset(welcome.features)
         server_id = engine.server_id or ""  # as told before hello: the secret went to that one
         keep_welcome(server_id, self._settings, welcome)
         # An operator's token is kept now, and its file may go.
         self._settings = self._settings.but(token_file=None)
         account, screens, put, tasks = engine.account, engine.screens, engine.put, engine.tasks
         account.renamed(welcome.user)
+        account.note_hello_limits(welcome.limits.frame, welcome.limits.channels)
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
         self._session = session
         self.following = Following(account, session, screens, put, tasks, self._rules)
@@ -130,7 +144,25 @@ class Online:
         """
         if self._session is None:
             raise Offline("not connected; this works again once the connection is back")
+        is_hiding = isinstance(command, Prefer) and bool(command.hidden)
+        if is_hiding and "hidden" not in self._features:
+            raise CommandError(ErrorCode.FORBIDDEN, "this server is too old to hide channels")
         answer = await self._session.request(command)
-        if isinstance(command, Leave) and self.following is not None:
+        if isinstance(command, Leave | Prefer) and self.following is not None:
             self.following.left(command.channel)
         return answer
+
+
+_ENVELOPE = 64
+"""Bytes that the id of `hello` and the braces of its positions take."""
+
+
+def _fitting(positions: dict[str, ResumeFrom], room: int, count: int) -> dict[str, ResumeFrom]:
+    """Return as many of the first `positions` as fit into `room` bytes and are at most `count`."""
+    fitting: dict[str, ResumeFrom] = {}
+    for name, position in positions.items():
+        room -= len(name.encode()) + len(encode(position)) + 4  # quotes, colon, comma
+        if room < 0 or len(fitting) == count:
+            break
+        fitting[name] = position
+    return fitting

@@ -88,6 +88,13 @@ COMMANDS: tuple[Command, ...] = (
         is_risky=True,
     ),
     Command(
+        "hide",
+        (_CHANNEL_OR_HERE,),
+        "hide a direct channel until its next message",
+        "/hide",
+        ("close",),
+    ),
+    Command(
         "msg",
         (Argument("NAMES", Kind.NAMES), Argument("TEXT", Kind.TEXT, optional=True)),
         "write to one person or several directly",

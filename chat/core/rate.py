@@ -1,8 +1,11 @@
-"""How fast one session may go: a token bucket that remembers how often it was overrun."""
+"""Token buckets: how fast one session may go, or one person."""
 
 from __future__ import annotations
 
-__all__ = ["Bucket"]
+__all__ = ["Bucket", "Buckets"]
+
+KEPT = 1_024
+"""Buckets that are kept before full ones are looked for and dropped."""
 
 
 class Bucket:
@@ -35,3 +38,34 @@ class Bucket:
         self._tokens = tokens
         self.overruns += 1
         return (1.0 - tokens) / self._rate
+
+    def is_full(self, now: float) -> bool:
+        """Whether every token has come back: the bucket is as good as a new one."""
+        return self._tokens + (now - self._when) * self._rate >= self._burst
+
+
+class Buckets:
+    """One bucket for each key; full ones are dropped.
+
+    Args:
+        rate: tokens that come back per second.
+        burst: tokens that a bucket holds.
+    """
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._buckets: dict[int, Bucket] = {}
+        self._prune_at = KEPT
+
+    def take(self, key: int, now: float) -> float:
+        """Take one token of `key`; return 0, or the seconds until there is one again."""
+        if len(self._buckets) >= self._prune_at:
+            self._buckets = {
+                each: bucket for each, bucket in self._buckets.items() if not bucket.is_full(now)
+            }
+            self._prune_at = max(KEPT, 2 * len(self._buckets))
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(self._rate, self._burst, now)
+        return bucket.take(now)

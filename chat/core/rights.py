@@ -21,6 +21,7 @@ __all__ = [
     "channel_key",
     "check_can_delete",
     "check_can_edit",
+    "check_can_hide",
     "check_can_leave",
     "check_is_member",
     "check_may_open_direct",
@@ -107,4 +108,15 @@ def check_can_leave(channel: str, role: str | None) -> None:
     """Refuse to leave what one is not in, and direct channels."""
     check_is_member(channel, role)
     if is_direct(channel):
-        raise CommandError(ErrorCode.FORBIDDEN, "a direct channel cannot be left")
+        raise CommandError(
+            ErrorCode.FORBIDDEN,
+            "a direct channel cannot be left; it can be hidden until its next message",
+        )
+
+
+def check_can_hide(channel: str) -> None:
+    """Refuse to hide a channel that can be left."""
+    if not is_direct(channel):
+        raise CommandError(
+            ErrorCode.FORBIDDEN, f"only a direct channel can be hidden; leave {channel} instead"
+        )

@@ -68,24 +68,30 @@ class ResumeFrom(Wire):
     mid: Mid | None = None
 
 
+POSITIONS_MAX = 500
+"""Positions in one `hello` that every server takes, however few channels a person may join."""
+
+
 def _few(value: object, info: ValidationInfo) -> object:
     """Refuse a flood of positions before each of them is looked at."""
     limits: Limits | None = info.context
-    if limits and isinstance(value, dict) and len(value) > limits.channels:
+    # `welcome` lists so many channels that a person joined, and so many direct ones.
+    most = max(2 * limits.channels, POSITIONS_MAX) if limits else 0
+    if limits and isinstance(value, dict) and len(value) > most:
         raise PydanticCustomError(
             "too_long",
             "names {count} channels; at most {most} are allowed",
-            {"count": f"{len(value):,}", "most": f"{limits.channels:,}"},
+            {"count": f"{len(value):,}", "most": f"{most:,}"},
         )
     return value
 
 
 Positions = Annotated[dict[Channel, ResumeFrom], BeforeValidator(_few)]
-"""Where a client stopped reading each of its logs; not more of them than it may have channels."""
+"""Where a client stopped reading each of its logs; not more of them than `welcome` lists."""
 
 
 Numbers = Annotated[dict[Channel, Seq], BeforeValidator(_few)]
-"""A number in each of some channels; not more of them than one may have channels."""
+"""A number in each of some channels; not more of them than `welcome` lists."""
 
 
 class BaseCommand(Wire):
@@ -237,7 +243,8 @@ class Prefer(BaseCommand):
 
     `pinned` orders the channels that stand first in one's list: smaller numbers come first, equal
     ones by name; 0 takes it from there. `muted`: only mentions are brought to one's notice.
-    `level`: which messages one is to be called for.
+    `level`: which messages one is to be called for. `hidden` leaves a direct channel out of the
+    person's list until its next message; `join` shows it again.
     """
 
     type: Literal["prefer"] = "prefer"
@@ -245,6 +252,7 @@ class Prefer(BaseCommand):
     pinned: Place | None = None
     muted: bool | None = None
     level: Literal["all", "mentions", "none"] | None = None
+    hidden: bool | None = None
 
 
 class Typing(BaseCommand):

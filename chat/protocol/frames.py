@@ -120,6 +120,12 @@ class Welcome(_Frame):
     heartbeat: Seconds
     """Seconds between two `heads` frames; silence of three times that means a lost connection."""
     channels: Annotated[tuple[Membership, ...], Field(max_length=CHANNELS_MAX)]
+    """Direct channels that are hidden, or above a bound and long without a message, are left out;
+    an unasked `joined` comes with their next message."""
+    features: Annotated[tuple[Line, ...], Field(max_length=100)] = Field(
+        default=(), exclude_if=_is_empty
+    )
+    """What this server can do beyond the first version 1: `hidden` (a field of `prefer`)."""
 
 
 class Ok(_Frame):
@@ -150,7 +156,7 @@ class ErrorFrame(_Frame):
 
 
 class Joined(_Frame):
-    """The session follows the channel; unasked when somebody opened a direct channel with one.
+    """The session follows the channel; unasked with the first message of a direct channel.
 
     `recovered`: `items` continue the position that was given, without a hole. Otherwise they are
     the newest page. `complete: false`: more is to be read with `history after`; until an answer
@@ -293,13 +299,17 @@ class Read(_Frame):
 
 
 class Preferences(_Frame):
-    """How one wants a channel listed and told of, changed by any of one's devices: all of it."""
+    """How one wants a channel listed and told of, changed by any of one's devices: all of it.
+
+    `hidden`: the direct channel is not followed any more; a `joined` comes with its next message.
+    """
 
     type: Literal["preferences"] = "preferences"
     channel: Channel
     pinned: Pinned = 0
     muted: Flag = False
     level: Level = USUAL_LEVEL
+    hidden: Flag = False
 
 
 class Heads(_Frame):

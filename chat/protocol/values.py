@@ -129,7 +129,9 @@ class Limits(Wire):
     burst: int = Field(60, ge=1, le=1_000_000_000)
     """Commands that one session may send at once."""
     channels: int = Field(500, ge=1, le=1_000_000_000)
-    """Channels that one person may be a member of."""
+    """Channels that one person may join or open; direct ones that others open do not count."""
+    openings: int = Field(60, ge=1, le=1_000_000_000)
+    """Direct channels that one person may open in an hour."""
     reactions: int = Field(20, ge=1, le=1_000)
     """Different emoji on one message."""
     pins: int = Field(50, ge=1, le=1_000)

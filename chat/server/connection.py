@@ -184,6 +184,10 @@ class Connection(asyncio.Protocol):
 
     # In
 
+    def limit_messages(self, size: int) -> None:
+        """Close with 1009 when a message has more than `size` bytes, from the next one on."""
+        self.protocol.max_message_size = size
+
     def hold(self) -> None:
         """Stop reading until `release` was called as often: too much of this peer is under way."""
         self._held += 1

@@ -8,7 +8,7 @@ client reads on with `history after`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from chat.protocol.frames import Joined, Member
 from chat.server.hub import Room
 from chat.server.news import is_crowded, typing_frame
 from chat.server.reply import Reply, error_frame
-from chat.store.ops import ChannelState, JoinedChannel
+from chat.store.ops import ChannelState
 from chat.store.reading import Reader
 from chat.store.views import MemberRow, Resumed
 
@@ -191,15 +191,13 @@ def _take_over(session: Session, room: Room) -> None:
         session.send(typing_frame(room))
 
 
-def announce(session: Session, joined: JoinedChannel) -> None:
-    """Have all who are new in a channel follow it: the invited, and one's own other devices."""
-    if not joined.events and not joined.invited:
-        return
-    names = {user.name for user in joined.invited} | ({session.name} if session.user else set())
+def announce(session: Session, channel: ChannelState, names: Iterable[str]) -> None:
+    """Have every device of these members follow a channel that is not in its list yet."""
     for name in names:
-        for other in session.devices(name):
-            if other is not session:
-                follow(other, joined.channel.name)
+        for device in session.devices(name):
+            if device.room(channel.name) is None:
+                device.enter(channel.name, channel.epoch, channel.head)
+                follow(device, channel.name)
 
 
 def detach(session: Session, channel: str) -> None:

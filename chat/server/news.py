@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from chat.core.presence import PresenceBook
 from chat.protocol.frames import PresenceFrame, TypingFrame
 from chat.server.hub import Room
+from chat.text import channel_names
 
 __all__ = ["News", "is_crowded", "typing_frame"]
 
@@ -43,7 +44,10 @@ class News:
 
     def snapshot(self, room: Room) -> PresenceFrame:
         """Return everybody in the room who is not offline."""
-        users = {member.name: self._presence.of(member.name) for member in room.members}
+        # A direct channel may be hidden from some of its participants, who are no less there.
+        names = {member.name for member in room.members} | {*channel_names(room.name)}
+        presences = {name: self._presence.of(name) for name in sorted(names)}
+        users = {name: each for name, each in presences.items() if each != "offline"}
         return PresenceFrame.known(
             channel=room.name, version=room.presence_version, snapshot=True, users=users
         )

@@ -34,6 +34,9 @@ Register = dict[str, set["Session"]]
 
 UNDER_WAY_MAX = 64
 """Commands of one session that may await their answers before reading from it is paused."""
+HELLO_BYTES = 393_216
+"""Bytes that a `hello` may have where `limits.frame` is lower: older clients put 500 positions into
+it, whatever their number of bytes, and others can name them in channels with long names."""
 OVERRUNS_MAX = 5
 """Bursts that may be refused in a row before the session is closed."""
 
@@ -72,6 +75,7 @@ class Session:
         self._is_held = False
         limits = services.limits
         self._bucket = Bucket(limits.rate, limits.burst, services.loop.time())
+        connection.limit_messages(max(limits.frame, HELLO_BYTES))
         self._hello_timer = services.loop.call_later(
             services.settings.hello_timeout, self._hello_is_late
         )
@@ -169,6 +173,7 @@ class Session:
     def signed_in(self, user: User) -> None:
         """Become `user`'s session."""
         self._hello_timer.cancel()
+        self.connection.limit_messages(self.services.limits.frame)
         self.user = user
         self._register.setdefault(user.name, set()).add(self)
 
@@ -192,12 +197,13 @@ class Session:
             self.services.news.of_room(room)
         return room
 
-    def leave(self, name: str, seq: int) -> None:
-        """Note that a membership ended, with the event `seq`."""
+    def leave(self, name: str, seq: int, *, hidden: bool = False) -> None:
+        """Note that a membership ended, with the event `seq`, or that its channel was hidden."""
         self._left[fold(name)] = seq
         if room := self.rooms.pop(fold(name), None):
             self.services.hub.leave(self, room)
-            room.presence_news[self.name] = "offline"
+            presence = self.services.presence.of(self.name)
+            room.presence_news[self.name] = presence if hidden else "offline"
             if room.typing.stop(self.name):
                 self.services.news.of_room(room)
             self.services.news.of_room(room)

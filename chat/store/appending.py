@@ -7,7 +7,6 @@ nothing is changed before the last check has passed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from sqlalchemy import bindparam, update
 
@@ -78,9 +77,8 @@ def _append_first(ledger: Ledger, operation: Append) -> Appended:
     check_may_open_direct(operation.channel, operation.user.name)
     if operation.body.get("reply_to") is not None:
         raise no_such_message("reply_to")
-    channel, created = open_direct(ledger, operation.user, operation.channel)
-    appended = _message(Request(ledger, operation, channel, MEMBER))
-    return replace(appended, created=created)
+    channel = open_direct(ledger, operation.user, operation.channel, is_hidden=False)
+    return _message(Request(ledger, operation, channel, MEMBER))
 
 
 def _message(request: Request) -> Appended:
@@ -96,6 +94,8 @@ def _message(request: Request) -> Appended:
         reply_to=reply_to,
         thread=answered.root if answered is not None else None,
     )
+    if hidden := request.ledger.roster.hidden_from(request.channel):
+        request.ledger.set_hidden(request.channel, hidden, is_hidden=False)
     return request.appended(event)
 
 

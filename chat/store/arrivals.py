@@ -71,10 +71,13 @@ class Arrivals:
         self._next_channel += 1
         self._channels.append((channel, now))
 
-    def add_member(self, channel: Channel, user: User, role: str, read: int) -> None:
+    def add_member(
+        self, channel: Channel, user: User, role: str, read: int, *, counted: bool, hidden: bool
+    ) -> None:
         """Add a member who has read up to `read`, with no wishes of their own."""
+        wishes = (0, False, USUAL_LEVEL)
         self._members.append(
-            (channel.id, user.id, fold(user.name), role, read, read, 0, False, USUAL_LEVEL)
+            (channel.id, user.id, fold(user.name), role, read, read, *wishes, counted, hidden)
         )
 
     def flush(self) -> list[Channel]:

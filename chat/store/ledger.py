@@ -7,12 +7,14 @@ together by `flush`, which a rule calls before it reads or changes any of them b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from chat.core.ids import Ids
+from chat.core.rate import Buckets
 from chat.core.rights import channel_key
 from chat.protocol.items import Event
 from chat.protocol.values import Limits
@@ -58,6 +60,11 @@ _REMOVE_MEMBER = Prepared(
         members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user")
     )
 )
+_SET_HIDDEN = Prepared(
+    update(members)
+    .where(members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user"))
+    .values(hidden=bindparam("is_hidden"))
+)
 
 
 class Sent(NamedTuple):
@@ -76,9 +83,16 @@ class Ledger:
 
     connection: Connection
 
-    def __init__(self, limits: Limits, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.limits = limits
         self.now = clock_ms
+        self._monotonic = monotonic
+        self._openings = Buckets(limits.openings / 3_600, limits.openings)
         self.roster = Roster()
         self.answering = Answering()
         self.index = Changes()
@@ -128,6 +142,10 @@ class Ledger:
         self.roster.note_user(user, token_hash)
         return user
 
+    def pause_before_opening(self, user: User) -> float:
+        """Count one direct channel that `user` opens; return 0, or the seconds until they may."""
+        return self._openings.take(user.id, self._monotonic())
+
     def add_channel(self, name: str) -> Channel:
         """Create a channel with an empty log."""
         channel = Channel(0, name, channel_key(name), self._ids.new(), 0, "", 0)
@@ -136,13 +154,42 @@ class Ledger:
         self.roster.note_channel(channel)
         return channel
 
-    def add_member(self, channel: Channel, user: User, role: str, read: int) -> None:
-        """Make `user` a member who has read up to `read`."""
+    def add_member(
+        self,
+        channel: Channel,
+        user: User,
+        role: str,
+        read: int,
+        *,
+        counted: bool = True,
+        hidden: bool = False,
+    ) -> None:
+        """Make `user` a member who has read up to `read`.
+
+        Args:
+            channel: the channel to add them to.
+            user: the new member.
+            role: their role.
+            read: their read marker.
+            counted: whether the channel counts against their limit of channels.
+            hidden: whether the channel is left out of their list until its next message.
+        """
         self.has_written = True
-        self._arrivals.add_member(channel, user, role, read)
+        self._arrivals.add_member(channel, user, role, read, counted=counted, hidden=hidden)
         channel.member_count += 1
         self._changed[channel.id] = channel
-        self.roster.note_role(channel, user, role)
+        self.roster.note_role(channel, user, role, counted=counted and not hidden)
+        if hidden:
+            self.roster.note_hidden(channel, user, is_hidden=True)
+
+    def set_hidden(self, channel: Channel, people: Sequence[User], *, is_hidden: bool) -> None:
+        """Hide the channel from the lists of `people`, or show it there again."""
+        self.has_written = True
+        self.flush()
+        for user in people:
+            _SET_HIDDEN.run(self.connection, channel=channel.id, user=user.id, is_hidden=is_hidden)
+            self.roster.note_hidden(channel, user, is_hidden=is_hidden)
+            self.roster.forget_count(user)  # a hidden channel does not count
 
     def remove_member(self, channel: Channel, user: User) -> None:
         """End a membership, and drop the read marker with it."""

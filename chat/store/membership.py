@@ -78,9 +78,12 @@ def join(ledger: Ledger, operation: JoinChannel) -> JoinedChannel:
     user = operation.user
     channel = ledger.roster.channel(operation.channel)
     if channel is None and is_direct(operation.channel):
-        return open_direct(ledger, user, operation.channel)[1]
+        channel = open_direct(ledger, user, operation.channel, is_hidden=True)
+        return JoinedChannel(channel.state(), MEMBER)
     role = ledger.roster.role(channel, user) if channel else None
     if channel is not None and role is not None:
+        if user in ledger.roster.hidden_from(channel):
+            ledger.set_hidden(channel, [user], is_hidden=False)
         return JoinedChannel(channel.state(), role)
     if channel is not None and is_direct(channel.name):
         raise no_such_channel(operation.channel)
@@ -104,8 +107,12 @@ def leave(ledger: Ledger, operation: LeaveChannel) -> LeftChannel:
     return LeftChannel(channel.state(), (event,))
 
 
-def open_direct(ledger: Ledger, user: User, name: str) -> tuple[Channel, JoinedChannel]:
-    """Create a direct channel, with all its participants as members and an empty log."""
+def open_direct(ledger: Ledger, user: User, name: str, *, is_hidden: bool) -> Channel:
+    """Create a direct channel, with all its participants as members and an empty log.
+
+    It counts against `user` alone. With `is_hidden` it is in nobody else's list until its first
+    message.
+    """
     check_may_open_direct(name, user.name)
     names = channel_names(name)
     people = ledger.roster.people(names)
@@ -115,11 +122,18 @@ def open_direct(ledger: Ledger, user: User, name: str) -> tuple[Channel, JoinedC
                 ErrorCode.NO_SUCH_USER, f"nobody is called {missing}", field="channel"
             )
     _check_has_room(ledger, user)
+    if pause := ledger.pause_before_opening(user):
+        raise CommandError(
+            ErrorCode.RATE_LIMITED,
+            f"you may open {ledger.limits.openings} direct channels in an hour; try again later",
+            retry_after=pause,
+        )
     channel = ledger.add_channel(direct_channel(person.name for person in people.values()))
     for person in people.values():
-        ledger.add_member(channel, person, MEMBER, read=0)
-    invited = tuple(person for person in people.values() if person.id != user.id)
-    return channel, JoinedChannel(channel.state(), MEMBER, (), invited)
+        opened = person.id == user.id
+        hidden = is_hidden and not opened
+        ledger.add_member(channel, person, MEMBER, read=0, counted=opened, hidden=hidden)
+    return channel
 
 
 def _enter(ledger: Ledger, channel: Channel, user: User, role: str) -> Event:
@@ -131,10 +145,11 @@ def _enter(ledger: Ledger, channel: Channel, user: User, role: str) -> Event:
 
 def _check_has_room(ledger: Ledger, user: User) -> None:
     most = ledger.limits.channels
-    count = ledger.roster.membership_count(user)
+    count = ledger.roster.counted_channels(user)
     if count >= most:
         raise CommandError(
             ErrorCode.LIMIT_REACHED,
-            f"you are a member of {count} channels, and {most} are the most: leave one first",
+            f"you have joined or opened {count} channels, and {most} are the most: leave a channel"
+            " or hide a direct one first",
             field="channel",
         )

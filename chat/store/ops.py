@@ -94,14 +94,12 @@ class JoinChannel:
 class JoinedChannel:
     """The state after the commit.
 
-    `events` are what was appended (nothing if one was a member before). `invited` are the other
-    participants of a direct channel that this operation created.
+    `events` are what was appended (nothing if one was a member before).
     """
 
     channel: ChannelState
     role: str
     events: tuple[Event, ...] = ()
-    invited: tuple[User, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +145,6 @@ class Appended:
     `event` is None when nothing was appended: the same `(user, cid)` was stored before, or the
     reaction or pin was there (or, with `remove`, was not there) already; `duplicate` is then true,
     and `seq`, `mid` and `ts` are the original's (None where there is none).
-    `created` is set when a `send` created its direct channel.
     """
 
     channel: ChannelState
@@ -156,7 +153,6 @@ class Appended:
     ts: int | None
     event: Event | None = None
     duplicate: bool = False
-    created: JoinedChannel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +186,17 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Prefer:
-    """Change how the person wants `channel`; None leaves something as it is."""
+    """Change how the person wants `channel`; None leaves something as it is.
+
+    `hidden` leaves a direct channel out of their list until its next message (False: shows it).
+    """
 
     user: User
     channel: str
     pinned: int | None = None
     muted: bool | None = None
     level: str | None = None
+    hidden: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +206,7 @@ class Preferred:
     channel: ChannelState
     preference: Preference
     changed: bool
+    hidden: bool = False
 
 
 Operation = SignIn | JoinChannel | LeaveChannel | Append | MarkRead | Prefer

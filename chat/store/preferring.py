@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
-from chat.core.rights import check_is_member, no_such_channel
+from chat.core.rights import check_can_hide, check_is_member, no_such_channel
 from chat.store.ledger import Ledger
 from chat.store.ops import Prefer, Preference, Preferred
 from chat.store.prepared import Prepared
@@ -34,6 +34,8 @@ def prefer(ledger: Ledger, operation: Prefer) -> Preferred:
     if channel is None:
         raise no_such_channel(operation.channel)
     check_is_member(operation.channel, ledger.roster.role(channel, operation.user))
+    if operation.hidden:
+        check_can_hide(channel.name)
     seat = {"channel": channel.id, "user": operation.user.id}
     ledger.flush()
     before = Preference(*_PREFERENCE.first(ledger.connection, **seat))
@@ -46,7 +48,12 @@ def prefer(ledger: Ledger, operation: Prefer) -> Preferred:
         ledger.has_written = True
         new = {"new_pinned": after.pinned, "new_muted": after.muted, "new_level": after.level}
         _CHANGE.run(ledger.connection, **seat, **new)
-    return Preferred(channel.state(), after, after != before)
+    was_hidden = operation.user in ledger.roster.hidden_from(channel)
+    hidden = _chosen(operation.hidden, was_hidden)
+    if hidden != was_hidden:
+        ledger.set_hidden(channel, [operation.user], is_hidden=hidden)
+    changed = after != before or hidden != was_hidden
+    return Preferred(channel.state(), after, changed, hidden)
 
 
 def _chosen(asked: Any, before: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, false, select
+from sqlalchemy import Connection, bindparam, false, or_, select, true
 
 from chat.core.rights import channel_key, check_is_member, no_such_channel
 from chat.protocol.commands import ResumeFrom
@@ -38,6 +38,21 @@ _STATE = (
 )
 _PREFERENCE = (members.c.pinned, members.c.muted, members.c.level)
 _SEAT = Prepared(COUNTS_OF_ONE.add_columns(*_PREFERENCE))
+# Others can make a person a member of any number of direct channels, so the list is bounded: first
+# those they opened, then those they have read in, then those with the newest events.
+_seat, _direct = members.alias("seat"), channels.alias("direct")
+_listed_direct = (
+    select(_seat.c.channel_id)
+    .join_from(_seat, _direct, _seat.c.channel_id == _direct.c.id)
+    .outerjoin(events, (events.c.channel_id == _direct.c.id) & (events.c.seq == _direct.c.head))
+    .where(
+        _seat.c.user_id == bindparam("user"),
+        _seat.c.hidden == false(),
+        _direct.c.is_direct == true(),
+    )
+    .order_by(_seat.c.counted.desc(), (_seat.c.read_seq > 0).desc(), events.c.ts.desc())
+    .limit(bindparam("direct_limit", type_=members.c.read_seq.type))
+)
 _MEMBERSHIPS = Prepared(
     select(
         *_STATE,
@@ -48,7 +63,11 @@ _MEMBERSHIPS = Prepared(
         mentions_above.label("mentions"),
     )
     .join_from(members, channels, members.c.channel_id == channels.c.id)
-    .where(members.c.user_id == bindparam("user"))
+    .where(
+        members.c.user_id == bindparam("user"),
+        members.c.hidden == false(),
+        or_(channels.c.is_direct == false(), members.c.channel_id.in_(_listed_direct)),
+    )
     .order_by(channels.c.fold)
 )
 _CHANNEL = Prepared(
@@ -112,8 +131,16 @@ class Reader:
         return User(*row) if row is not None else None
 
     def memberships(self, user: User) -> tuple[Membership, ...]:
-        """Return all channels of `user`, by name."""
-        rows = _MEMBERSHIPS.all(self._connection, user=user.id, unread_limit=self._limits.unread)
+        """Return the channels in the list of `user`, by name.
+
+        Direct channels that are hidden are not in it, and of the others at most `limits.channels`.
+        """
+        rows = _MEMBERSHIPS.all(
+            self._connection,
+            user=user.id,
+            unread_limit=self._limits.unread,
+            direct_limit=self._limits.channels,
+        )
         return tuple(
             Membership.known(
                 channel=row.name,

@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, not_, select, true
 
 from chat.core.rights import channel_key
 from chat.errors import CommandError
 from chat.store.ops import ChannelState, JoinChannel, Operation, SignIn, User
-from chat.store.prepared import Among
+from chat.store.prepared import Among, Prepared
 from chat.store.schema import channels, members, tokens, users
-from chat.text import fold
+from chat.text import fold, is_direct
 
 __all__ = ["Channel", "Roster"]
 
@@ -47,7 +47,20 @@ _NAMED_MEMBERS = Among(
     members.c.user_fold,
 )
 _HASHES = Among(select(tokens.c.user_id, tokens.c.hash), tokens.c.user_id)
-_SEATS = Among(select(members.c.user_id, members.c.channel_id, members.c.role), members.c.user_id)
+_SEATS = Among(
+    select(
+        members.c.user_id,
+        members.c.channel_id,
+        members.c.role,
+        and_(members.c.counted, not_(members.c.hidden)),
+    ),
+    members.c.user_id,
+)
+_HIDDEN_FROM = Prepared(
+    select(users.c.id, users.c.name)
+    .join_from(members, users, members.c.user_id == users.c.id)
+    .where(_is_here, members.c.hidden == true())
+)
 _key = lru_cache(maxsize=4_096)(channel_key)
 
 
@@ -79,7 +92,9 @@ class Roster:
         self._named: dict[tuple[int, str], User | None] = {}
         self._people: dict[str, User | None] = {}
         self._counts: dict[int, int] = {}
-        """Memberships of a person, all of which are in `_roles` then."""
+        """Channels that count against a person; all of their memberships are in `_roles` then."""
+        self._hidden: dict[int, dict[int, User]] = {}
+        """From whose lists a direct channel is hidden."""
         self._hashes: dict[int, list[bytes]] = {}
         """Tokens of those who sign in; another process may add one, so they are read each time."""
 
@@ -89,7 +104,7 @@ class Roster:
         self._hashes.clear()
         caches: tuple[Sized, ...] = (
             *(self._channels, self._roles, self._named),
-            *(self._people, self._counts),
+            *(self._people, self._counts, self._hidden),
         )
         if max(map(len, caches)) > CACHED_MAX:
             self.forget()
@@ -117,6 +132,7 @@ class Roster:
         self._named.clear()
         self._people.clear()
         self._counts.clear()
+        self._hidden.clear()
 
     def channel(self, name: str) -> Channel | None:
         """Return a channel by its name as it was typed; None if it does not exist.
@@ -144,8 +160,8 @@ class Roster:
             self._load_hashes((user,))
         return self._hashes[user.id]
 
-    def membership_count(self, user: User) -> int:
-        """Return how many channels `user` is a member of."""
+    def counted_channels(self, user: User) -> int:
+        """Return how many channels count against the limit of `user`: joined or opened by them."""
         if user.id not in self._counts:
             self._load_seats((user.id,))
         return self._counts[user.id]
@@ -156,6 +172,15 @@ class Roster:
         if seat not in self._roles:
             self._load_roles(channel, (user.id,))
         return self._roles[seat]
+
+    def hidden_from(self, channel: Channel) -> tuple[User, ...]:
+        """Return the members from whose lists `channel` is hidden; only a direct one can be."""
+        if not is_direct(channel.name):
+            return ()
+        if channel.id not in self._hidden:
+            rows = _HIDDEN_FROM.all(self.connection, channel=channel.id)
+            self._hidden[channel.id] = {user_id: User(user_id, name) for user_id, name in rows}
+        return tuple(self._hidden[channel.id].values())
 
     def named_members(self, channel: Channel, folds: Sequence[str]) -> tuple[User, ...]:
         """Return the members of `channel` with these folded names, each once, in this order."""
@@ -170,6 +195,7 @@ class Roster:
     def note_channel(self, channel: Channel) -> None:
         """Learn that the running transaction created a channel."""
         self._channels[channel.fold] = channel
+        self._hidden[channel.id] = {}
 
     def note_user(self, user: User, token_hash: bytes) -> None:
         """Learn that the running transaction let somebody in who was not known."""
@@ -177,9 +203,24 @@ class Roster:
         self._hashes[user.id] = [token_hash]
         self._counts[user.id] = 0
 
-    def note_role(self, channel: Channel, user: User, role: str | None) -> None:
+    def note_hidden(self, channel: Channel, user: User, *, is_hidden: bool) -> None:
+        """Learn that the running transaction hid `channel` from a list, or showed it there."""
+        if (hidden := self._hidden.get(channel.id)) is None:
+            return
+        if is_hidden:
+            hidden[user.id] = user
+        else:
+            hidden.pop(user.id, None)
+
+    def forget_count(self, user: User) -> None:
+        """Learn that some of the channels of `user` count now that did not, or the reverse."""
+        self._counts.pop(user.id, None)
+
+    def note_role(
+        self, channel: Channel, user: User, role: str | None, *, counted: bool = True
+    ) -> None:
         """Learn that the running transaction began (`role`) or ended (None) a membership."""
-        if user.id in self._counts:
+        if counted and user.id in self._counts:
             self._counts[user.id] += 1 if role is not None else -1
         self._roles[channel.id, user.id] = role
         self._named[channel.id, fold(user.name)] = user if role is not None else None
@@ -201,9 +242,9 @@ class Roster:
 
     def _load_seats(self, user_ids: Collection[int]) -> None:
         self._counts.update(dict.fromkeys(user_ids, 0))
-        for user_id, channel_id, role in _SEATS.rows(self.connection, user_ids):
+        for user_id, channel_id, role, counts in _SEATS.rows(self.connection, user_ids):
             self._roles[channel_id, user_id] = role
-            self._counts[user_id] += 1
+            self._counts[user_id] += bool(counts)
 
     def _load_hashes(self, people: Iterable[User]) -> None:
         found: dict[int, list[bytes]] = {user.id: [] for user in people}

@@ -29,6 +29,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    true,
 )
 
 from chat.protocol.words import USUAL_LEVEL
@@ -48,7 +49,7 @@ __all__ = [
     "users",
 ]
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.
@@ -117,6 +118,8 @@ members = Table(
     Column("pinned", Integer, nullable=False, server_default="0"),
     Column("muted", Boolean, nullable=False, server_default=false()),
     Column("level", String, nullable=False, server_default=USUAL_LEVEL),
+    Column("counted", Boolean, nullable=False, server_default=true()),  # against `limits.channels`
+    Column("hidden", Boolean, nullable=False, server_default=false()),  # until the next message
     Index(None, "user_id"),
     Index(None, "channel_id", "user_fold", unique=True),
     sqlite_with_rowid=False,

@@ -70,6 +70,7 @@ class FakeServer:
         self.server_id = server_id
         self.heartbeat = heartbeat
         self.limits = Limits()
+        self.frame_bytes = 1_048_576
         self.logs: dict[str, FakeLog] = {"#general": FakeLog("#general")}
         self.members: dict[str, set[str]] = {"#general": set()}
         self.tokens: dict[str, str] = {}
@@ -168,6 +169,7 @@ class FakeServer:
             "127.0.0.1",
             self.port,
             compression=None,
+            max_size=self.frame_bytes,
             ping_interval=None,
             close_timeout=1,
             process_response=self._add_id,

@@ -10,7 +10,7 @@ import pytest
 
 from chat.client.preferences import Preference, Wish
 from chat.client.state import Link
-from chat.errors import ErrorCode
+from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Command, Prefer
 from chat.protocol.frames import ErrorFrame
 from tests.client.fake_server import FakeServer
@@ -105,3 +105,37 @@ def test_the_core_calls_by_the_rules_and_not_for_what_was_read(
     fake.say("bob", "while you were off", mentions=("alice",))
     fake.start()
     screen.wait(lambda: [each.text for each in screen.called][3:] == ["while you were off"])
+
+
+def test_a_hidden_direct_channel_is_gone_on_all_devices_until_its_next_message(
+    server: ChatServer, open_client: Open, tmp_path: Path
+) -> None:
+    alice, bob = open_client(server.url, "alice"), open_client(server.url, "bob")
+    for screen in (alice, bob):
+        screen.wait_online()
+    other_device = tmp_path / "other-device"
+    shutil.copytree(tmp_path / "data-bob" / "tokens", other_device / "tokens")
+    phone = open_client(server.url, "bob", data=other_device)
+    phone.wait_online()
+    alice.core.join("@alice,bob").result(10)
+    alice.core.send("@alice,bob", "psst")
+    for device in (bob, phone):
+        device.wait(lambda device=device: "@alice,bob" in device.channels)  # type: ignore[misc]
+        device.wait(lambda device=device: bool(device.called))  # type: ignore[misc]
+        assert [call.text for call in device.called] == ["psst"]
+    bob.core.hide("@alice,bob").result(10)
+    for device in (bob, phone):
+        device.wait(lambda device=device: "@alice,bob" not in device.channels)  # type: ignore[misc]
+    alice.core.send("@alice,bob", "hello?")
+    for device in (bob, phone):
+        device.wait(lambda device=device: "@alice,bob" in device.channels)  # type: ignore[misc]
+        device.open("@alice,bob")
+        device.wait_texts("psst", "hello?", channel="@alice,bob")
+
+
+def test_an_older_server_is_not_asked_to_hide(open_client: Open, fake: FakeServer) -> None:
+    screen = open_client(fake.url)
+    screen.wait_online()
+    with pytest.raises(CommandError, match="too old to hide"):
+        screen.core.hide("@alice,me").result(10)
+    assert asked(fake) == []

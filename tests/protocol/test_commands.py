@@ -177,13 +177,13 @@ def test_hello_carries_positions() -> None:
     }
 
 
-@pytest.mark.parametrize("most", [1, 700])
-def test_hello_resumes_no_more_channels_than_one_may_have(most: int) -> None:
+@pytest.mark.parametrize(("channels", "most"), [(1, 500), (700, 1_400)])
+def test_hello_resumes_no_more_channels_than_welcome_lists(channels: int, most: int) -> None:
     def hello(count: int) -> str:
         positions = {f"#c{i}": {"epoch": "e", "after": 0} for i in range(count)}
         return json.dumps({"type": "hello", "v": 1, "name": "a", "resume": positions})
 
-    limits = Limits(channels=most)
+    limits = Limits(channels=channels)
     assert decode_command(hello(most), limits).type == "hello"
     with pytest.raises(FrameError) as caught:
         decode_command(hello(most + 1), limits)

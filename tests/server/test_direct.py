@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations, islice
+from pathlib import Path
 
 import pytest
 
-from chat.protocol.commands import Channels, History, Join, Leave, Send, Who
-from chat.protocol.frames import ChannelList, ErrorFrame, Heads, Joined
+from chat.protocol.commands import (
+    Channels,
+    History,
+    Join,
+    Leave,
+    Prefer,
+    React,
+    ResumeFrom,
+    Send,
+    Who,
+)
+from chat.protocol.frames import (
+    ChannelList,
+    ErrorFrame,
+    Heads,
+    Joined,
+    Preferences,
+    PresenceFrame,
+    Welcome,
+)
 from chat.protocol.items import Event
 from tests.serving import ChatServer, Peer
 
@@ -32,13 +52,126 @@ async def test_the_first_message_opens_it_and_the_other_follows_unasked(
         assert (await bob.next_event(channel)).text == "yes?"
 
 
-async def test_joining_opens_it_as_well(shared: ChatServer, fresh: Fresh) -> None:
+async def test_joining_opens_it_for_oneself_until_its_first_message(
+    shared: ChatServer, fresh: Fresh
+) -> None:
     a, b = fresh("alice"), fresh("bob")
     async with Peer.signed_in(shared.url, a) as alice, Peer.signed_in(shared.url, b) as bob:
         joined = await alice.join(f"@{a},{b}")
         assert joined.role == "member"
         assert {member.name for member in joined.members} == {a, b}
-        assert (await bob.next(Joined)).channel == joined.channel
+        present = await alice.next(PresenceFrame, lambda frame: frame.channel == joined.channel)
+        assert present.users == {a: "online", b: "online"}
+        await bob.settle()
+        assert not bob.kept(Joined)
+        async with Peer.signed_in(shared.url, b, bob.token) as phone:
+            assert phone.welcome is not None
+            assert joined.channel not in [each.channel for each in phone.welcome.channels]
+            await alice.say("psst", joined.channel)
+            for device in (bob, phone):
+                unasked = await device.next(Joined)
+                assert (unasked.channel, unasked.unread) == (joined.channel, 1)
+
+
+async def test_a_hidden_one_returns_with_its_next_message(shared: ChatServer, fresh: Fresh) -> None:
+    a, b = fresh("alice"), fresh("bob")
+    channel = f"@{a},{b}"
+    async with Peer.signed_in(shared.url, a) as alice, Peer.signed_in(shared.url, b) as bob:
+        async with Peer.signed_in(shared.url, b, bob.token) as phone:
+            assert phone.welcome is not None
+            assert "hidden" in phone.welcome.features
+            await alice.say("buy this", channel)
+            for device in (bob, phone):
+                await device.next(Joined)
+            await bob.call(Prefer(channel=channel, hidden=True))
+            for device in (bob, phone):
+                told = await device.next(Preferences)
+                assert (told.channel, told.hidden) == (channel, True)
+            reaction = React(channel=channel, seq=1, emoji="+1")
+            await alice.call(reaction)  # it is no message
+            await phone.settle()
+            assert not [event for event in phone.kept(Event) if event.kind == "react"]
+        async with Peer.signed_in(shared.url, b, bob.token) as phone:
+            assert phone.welcome is not None
+            assert channel not in [each.channel for each in phone.welcome.channels]
+            await alice.say("please", channel)
+            for device in (bob, phone):
+                assert [item.text for item in (await device.next(Joined)).items][-1] == "please"
+        await bob.call(Prefer(channel=channel, hidden=True))
+        assert (await bob.join(channel)).head == 3
+        welcome = await _welcome_again(shared, b, bob.token)
+        assert channel in [each.channel for each in welcome.channels]
+        await bob.call(Prefer(channel=channel, hidden=True))
+        await bob.say("no", channel)
+        assert (await bob.next(Joined)).channel == channel
+
+
+async def _welcome_again(server: ChatServer, name: str, token: str) -> Welcome:
+    async with Peer.signed_in(server.url, name, token) as peer:
+        assert peer.welcome is not None
+        return peer.welcome
+
+
+async def test_only_a_direct_channel_can_be_hidden(shared: ChatServer, fresh: Fresh) -> None:
+    async with Peer.signed_in(shared.url, fresh("alice")) as alice:
+        error = await alice.call(Prefer(channel="#general", hidden=True), ErrorFrame)
+        assert error.code == "forbidden"
+
+
+async def test_opening_many_is_limited_for_the_person_who_opens_them(tmp_path: Path) -> None:
+    with ChatServer(tmp_path, "--limits.openings", "3") as server:
+        async with (
+            Peer.signed_in(server.url, "mallory") as mallory,
+            Peer.signed_in(server.url, "victim") as victim,
+        ):
+            for name in ("a", "b", "c", "d"):
+                async with Peer.signed_in(server.url, name):
+                    pass
+            for name in ("a", "b", "c"):
+                await mallory.join(f"@mallory,victim,{name}")
+            refused = await mallory.call(Join(channel="@mallory,victim,d"), ErrorFrame)
+            assert refused.code == "rate_limited"
+            assert refused.retry_after is not None
+            assert 600 < refused.retry_after <= 1_200
+            assert (await victim.join("@victim,d")).role == "member"
+
+
+@pytest.mark.promise(
+    5,
+    fault="others open so many direct channels with somebody that a `hello` has 300 kB",
+    result="it is taken; nothing counts against its sender, who goes on to join and to open",
+)
+async def test_others_cannot_lock_anybody_out_with_direct_channels(tmp_path: Path) -> None:
+    limits = "--limits.channels", "500", "--limits.openings", "1000", "--limits.burst", "5000"
+    names = [f"a-name-of-thirty-one-letters.{number:02}" for number in range(24)]
+    with ChatServer(tmp_path, *limits, "--limits.rate", "5000") as server:
+        for name in (*names, "zoe"):
+            async with Peer.signed_in(server.url, name):
+                pass
+        async with Peer.signed_in(server.url, "victim") as victim:
+            token = victim.token
+            groups = combinations(names, 14)
+            for name in names[:2]:
+                async with Peer.signed_in(server.url, name + "x") as stranger:
+                    for group in islice(groups, 260):
+                        channel = "@" + ",".join((*group, "victim", name + "x"))
+                        await stranger.say("hello", channel)
+            await victim.until(lambda: len(victim.kept(Joined)) == 520, "every channel")
+            seen = victim.kept(Joined)
+        positions = {
+            each.channel: ResumeFrom(epoch=each.epoch, after=each.head, mid=each.items[-1].mid)
+            for each in seen[:500]
+        }
+        async with Peer.connect(server.url) as victim:
+            welcome = await victim.hello("victim", token, positions)
+            assert len(welcome.channels) == 501
+            assert (await victim.join("#new")).role == "owner"
+            assert (await victim.join("@victim,zoe")).role == "member"
+            await victim.until(lambda: len(victim.kept(Joined)) == 500, "every position")
+        welcome = await _welcome_again(server, "victim", token)
+        listed = [each.channel for each in welcome.channels]
+        assert {"#general", "#new", "@victim,zoe"} <= {*listed}
+        assert len(listed) == 502
 
 
 @pytest.mark.promise(

@@ -106,13 +106,32 @@ class TestJoining:
 
     def test_memberships_are_limited(self, open_store: Callable[..., OpenStore]) -> None:
         store = open_store(Limits(channels=2))
-        alice, bob = store.sign_in("alice"), store.sign_in("bob")
+        alice = store.sign_in("alice")
+        store.sign_in("bob")
         store.join(alice, "#one")
         for channel in ("#two", "@alice,bob"):
             assert store.refused(JoinChannel(alice, channel)) is ErrorCode.LIMIT_REACHED
         assert store.join(alice, "#one").role == "owner"
         store.leave(alice, "#one")
-        assert store.join(alice, "@alice,bob").invited == (bob,)
+        assert store.join(alice, "@alice,bob").role == "member"
+
+    def test_direct_channels_count_against_the_person_who_opened_them(
+        self, open_store: Callable[..., OpenStore]
+    ) -> None:
+        store = open_store(Limits(channels=3))
+        alice, bob, carol = (store.sign_in(name) for name in ("alice", "bob", "carol"))
+        for channel in ("@alice,bob", "@alice,carol"):
+            store.join(alice, channel)
+            store.send(alice, channel=channel)
+        assert store.refused(JoinChannel(alice, "#one")) is ErrorCode.LIMIT_REACHED
+        for channel in ("#one", "@bob,carol"):
+            store.join(bob, channel)
+        assert store.refused(JoinChannel(bob, "#two")) is ErrorCode.LIMIT_REACHED
+        assert store.join(carol, "#two").role == "owner"
+        store.outcome(Prefer(alice, "@alice,bob", hidden=True))
+        assert store.join(alice, "#one").role == "member"
+        store.send(bob, channel="@alice,bob")
+        assert store.refused(JoinChannel(alice, "#two")) is ErrorCode.LIMIT_REACHED
 
     def test_epochs_differ(self, store: OpenStore, alice: User) -> None:
         assert store.join(alice, "#a").channel.epoch != store.join(alice, "#b").channel.epoch
@@ -160,7 +179,7 @@ class TestDirectChannels:
     ) -> None:
         opened = store.join(alice, "@BOB,ALICE")
         assert (opened.channel.name, opened.channel.head) == ("@alice,Bob", 0)
-        assert (opened.role, opened.events, opened.invited) == ("member", (), (bob,))
+        assert (opened.role, opened.events) == ("member", ())
         again = store.join(bob, "@alice,bob")
         assert again == JoinedChannel(opened.channel, "member")
         rows, _cursor, total = store.read(

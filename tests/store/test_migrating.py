@@ -54,6 +54,19 @@ def test_replies_find_their_threads(first: Connection) -> None:
         assert (found[1], found[2], found[40]) == (None, 1, 1)
 
 
+def test_direct_channels_count_against_nobody_and_empty_ones_are_hidden(first: Connection) -> None:
+    first.execute(text("UPDATE channels SET is_direct = 1, head = 5 WHERE id = 1"))
+    first.execute(text("INSERT INTO channels VALUES (3, '@a', '@a', 1, 'e', 0, '', 0, 0)"))
+    for channel in (1, 2, 3):
+        row = {"channel": channel}
+        first.execute(
+            text("INSERT INTO members VALUES (:channel, 1, 'alice', 'member', 0, 0)"), row
+        )
+    upgrade(first)
+    rows = first.execute(text("SELECT channel_id, counted, hidden FROM members")).all()
+    assert [tuple(row) for row in rows] == [(1, 0, 0), (2, 1, 0), (3, 0, 1)]
+
+
 def test_members_have_the_usual_preferences(first: Connection) -> None:
     first.execute(text("INSERT INTO members VALUES (1, 1, 'alice', 'member', 0, 0)"))
     upgrade(first)

@@ -44,10 +44,18 @@ def _join(conversation: Conversation, asked: Invocation) -> None:
 def _leave(conversation: Conversation, asked: Invocation) -> None:
     channel = meant.channel(conversation, asked)
     if is_direct(channel):
-        raise Refused("A direct channel cannot be left: its members are its name.")
+        raise Refused("A direct channel cannot be left. /hide hides it until its next message.")
     if channel not in conversation.desk.channels:
         raise Refused(f"You are not in {channel}.")
     conversation.follow(conversation.core.leave(channel))
+
+
+@_handles("hide")
+def _hide(conversation: Conversation, asked: Invocation) -> None:
+    info = meant.mine(conversation, asked)
+    if not info.direct:
+        raise Refused(f"Only a direct channel can be hidden. /leave leaves {info.name}.")
+    conversation.follow(conversation.core.hide(info.name))
 
 
 @_handles("msg")

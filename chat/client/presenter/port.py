@@ -67,6 +67,9 @@ class CorePort(Protocol):
     def leave(self, channel: str) -> Future[Ok]:
         """End the membership."""
 
+    def hide(self, channel: str) -> Future[Ok]:
+        """Leave a direct channel out of the list until its next message."""
+
     def topic(self, channel: str, text: str) -> Future[Ok]:
         """Set the topic; an empty one removes it."""
 

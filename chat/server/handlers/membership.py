@@ -37,7 +37,7 @@ def join(session: Session, command: Join, reply: Reply) -> None:
                 # Before it is read: what is said meanwhile is kept at hand by a room that is there.
                 session.enter(state.name, state.epoch, state.head)
                 follow(session, state.name, command.resume, reply)
-            announce(session, outcome)
+            announce(session, outcome.channel, (user.name,))
 
     session.services.write(JoinChannel(user, command.channel), done)
 

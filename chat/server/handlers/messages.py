@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Delete, Edit, Pin, React, Send, SetTopic
-from chat.server.following import announce, follow
+from chat.server.following import announce
 from chat.server.handlers import builtin
 from chat.server.services import as_refusal
 from chat.store.ops import Append, Appended, Outcome, User
-from chat.text import is_builtin
+from chat.text import channel_names, is_builtin, is_direct
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -102,10 +102,9 @@ def _append(session: Session, reply: Reply, operation: Append) -> None:
                 cid=operation.cid,
                 duplicate=outcome.duplicate,
             )
-            if outcome.created is not None:  # a first message opened its direct channel
-                if not session.is_closed:
-                    follow(session, outcome.channel.name)
-                announce(session, outcome.created)
+            if operation.kind == "message" and is_direct(outcome.channel.name):
+                # It shows the channel to those who did not have it in their lists.
+                announce(session, outcome.channel, channel_names(outcome.channel.name))
         elif refusal := as_refusal(outcome):
             reply.error(refusal)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Prefer
 from chat.protocol.frames import Preferences
+from chat.server.following import announce
 from chat.server.handlers import builtin
 from chat.server.services import as_refusal
 from chat.store import ops
@@ -30,9 +31,16 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
             reply.error(refusal)
         elif isinstance(outcome, Preferred):
             if outcome.changed:
-                frame = Preferences(channel=outcome.channel.name, **asdict(outcome.preference))
+                state = outcome.channel
+                frame = Preferences(
+                    channel=state.name, hidden=outcome.hidden, **asdict(outcome.preference)
+                )
                 for device in session.devices(user.name):
                     device.send(frame)
+                    if outcome.hidden:
+                        device.leave(state.name, state.head, hidden=True)
+            if command.hidden is False:
+                announce(session, outcome.channel, (user.name,))
             reply.ok()
 
     operation = ops.Prefer(
@@ -41,5 +49,6 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
         pinned=command.pinned,
         muted=command.muted,
         level=command.level,
+        hidden=command.hidden,
     )
     session.services.write(operation, done)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["hash_token", "hello"]
 
+FEATURES = ("hidden",)
+"""See `Welcome.features`."""
 BUSY = "so many sign in at this moment that you would wait too long; come back a little later"
 
 
@@ -111,6 +113,7 @@ def _welcome(
                 limits=services.limits,
                 heartbeat=settings.heartbeat,
                 channels=memberships,
+                features=FEATURES,
             )
         )
         follow_all(session, command.resume or {}, lambda: _let_the_next_in(session))

@@ -147,6 +147,9 @@ class FakeCore:
     def leave(self, channel: str) -> Future[Ok]:
         return self._ask("leave", channel)
 
+    def hide(self, channel: str) -> Future[Ok]:
+        return self._ask("hide", channel)
+
     def topic(self, channel: str, text: str) -> Future[Ok]:
         return self._ask("topic", channel, text)
 

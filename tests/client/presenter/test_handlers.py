@@ -74,6 +74,7 @@ def test_every_command_has_a_handler_and_no_handler_is_left_over() -> None:
     ("text", "call"),
     [
         ("/me waves", ("send", "#general", "waves", True, None)),
+        ("/hide @alice,me", ("hide", "@alice,me")),
         ("/topic green  tea", ("topic", "#general", "green tea")),
         ("/topic -", ("topic", "#general", "")),
         ("/edit better", ("edit", "#general", 6, "better")),
