@@ -22,6 +22,7 @@ __all__ = [
     "ECHO",
     "GENERAL",
     "NAME_MAX",
+    "UNSHOWABLE",
     "UNSPACED",
     "TooLong",
     "channel_names",
@@ -58,14 +59,15 @@ _MENTION = re.compile(r"(?<![A-Za-z0-9_.\-@/])@([A-Za-z0-9_.\-]+)")
 # surrogates, line and paragraph separators, bidi controls, zero-width and invisible format
 # characters, tags, and noncharacters, whose width nobody knows. U+200C (Persian spelling) and the
 # variation selectors stay: they are ordinary text. So does U+200D in emoji.
-_UNSHOWABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
+UNSHOWABLE = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
     "\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e007f\ufdd0-\ufdef"
     + "".join(chr(plane + end) for plane in range(0, 0x110000, 0x10000) for end in (0xFFFE, 0xFFFF))
-    + "]"
 )
+"""The characters of which `printable` leaves none; for a class of a regular expression."""
+_UNSHOWABLE = re.compile(f"[{UNSHOWABLE}]")
 _LINE_BREAKS = re.compile("[\n\t\r]+")
 _MARKS_MAX = 8  # what may be stacked on one character; more is a flood, not a language
 _MARKS_FLOOD = re.compile(r"[^\x00-\u02ff]{9,}")

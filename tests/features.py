@@ -184,7 +184,11 @@ FEATURES: tuple[Feature, ...] = (
         "`notify`, `notify_for`, `keywords`, `/notify all`, `/dnd 30`",
     ),
     Feature("around.typing", "who types: shown, told, both or neither", "`typing`"),
-    Feature("around.links", "links opened or copied, never followed by themselves", "`o`, `/open`"),
+    Feature(
+        "around.links",
+        "links opened or copied, hyperlinks of the terminal; a label never hides the target",
+        "`o`, `/open`",
+    ),
     Feature(
         "around.pins",
         "messages pinned in a channel, listed and gone to",

@@ -1,31 +1,31 @@
 """A search among the lines on this computer, for when there is no server to ask.
 
-What is typed means the same there: words, all of which a message must have, "phrases" and
-begin*, without regard to capitals and accents; of Chinese, Japanese and Korean any part of a word.
+What is typed means the same as to a server (`chat.words`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+from collections.abc import Sequence
 
 from chat.client.account import Account
 from chat.client.followed import Followed
 from chat.client.state import Message
-from chat.client.words import pattern_of, plain, raw_of, words_in
+from chat.links import has_link
 from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
 from chat.text import fold
+from chat.words import Term, find, terms_of
 
-__all__ = ["MOST", "Looking", "look_here"]
+__all__ = ["MOST", "Looking", "look_here", "raw_of"]
 
 MOST = 200
 """Hits that are found at most: the newest."""
 _PAGE = 500
 """Numbers of lines that are looked at without a pause."""
 
-_PIECE = re.compile(r'"(?P<phrase>[^"]*)"?(?P<star>\*?)|(?P<word>[^\s"]+)')
-_LINK = re.compile(r"https?://[^\s<>]", re.IGNORECASE)
+_ESCAPE = "\\u"
+"""Begins what is not ASCII, in the JSON that lines are kept in."""
 _SNIPPET, _BEFORE = 240, 60
 
 
@@ -57,14 +57,13 @@ class Looking:
     """Tells what of a channel's lines `search` finds.
 
     Attributes:
-        raw: one of these is in the JSON of each line that is found, see `words.raw_of`.
+        raw: one of these is in the JSON of each line that is found, see `raw_of`.
     """
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        pieces = list(_PIECE.finditer(plain(search.query)))
-        self._terms = [re.compile(pattern) for each in pieces if (pattern := _pattern(each))]
-        self.raw = raw_of([word for each in pieces for word in _words(each)])
+        self._terms = terms_of(search.query)
+        self.raw = raw_of(self._terms)
 
     def wants(self, channel: str) -> bool:
         """Whether there can be hits in a channel."""
@@ -74,11 +73,10 @@ class Looking:
         """Return what is found of a line, if anything."""
         if line.seq is None or line.kind != "message" or line.erased or not self._is_meant(line):
             return None
-        text = plain(line.text)
-        found = [list(term.finditer(text)) for term in self._terms]
-        if not all(found):
+        marks = find(self._terms, line.text) if self._terms else ()
+        if marks is None:
             return None
-        marks = sorted(match.span() for matches in found for match in matches)
+        text = line.text
         start = max(marks[0][0] - _BEFORE, 0) if marks and len(text) > _SNIPPET else 0
         end = start + _SNIPPET
         return Hit(
@@ -87,7 +85,7 @@ class Looking:
             ts=line.ts,
             author=line.author,
             me=line.me,
-            snippet=line.text[start:end],
+            snippet=text[start:end],
             marks=_within(marks, start, end),
         )
 
@@ -97,25 +95,23 @@ class Looking:
             (search.author is None or fold(search.author) == fold(line.author))
             and (search.before is None or line.ts < search.before)
             and (search.after is None or line.ts >= search.after)
-            and (search.has is None or _LINK.search(line.text) is not None)
+            and (search.has is None or has_link(line.text))
         )
 
 
-def _words(piece: re.Match[str]) -> list[str]:
-    return words_in(piece["phrase"] if piece["word"] is None else piece["word"])
+def raw_of(terms: Sequence[Term]) -> tuple[str, str]:
+    """Return two texts, one of which the JSON of each text has that holds the words of `terms`.
+
+    They are to be looked for without regard to the capitals of ASCII. What is not ASCII is escaped
+    there, and may be folded to any word; a text in ASCII holds the words as they are.
+    """
+    words = [word for term in terms for word in term.words]
+    if all(word.isascii() for word in words):
+        return max(words, key=len, default=""), _ESCAPE
+    return _ESCAPE, _ESCAPE
 
 
-def _pattern(piece: re.Match[str]) -> str:
-    """Return what finds a word, a phrase or a beginning; nothing if it holds signs alone."""
-    goes_on = bool(piece["star"]) or (piece["word"] or "").endswith("*")
-    words = _words(piece)
-    return pattern_of(words, goes_on=goes_on) if words else ""
-
-
-def _within(marks: list[tuple[int, int]], start: int, end: int) -> tuple[int, ...]:
-    """Return the marks that lie in a piece, as places in it; those that overlap count once."""
-    found: list[int] = []
-    for first, last in marks:
-        if first >= max(start, start + (found[-1] if found else 0)) and last <= end:
-            found += [first - start, last - start]
-    return tuple(found)
+def _within(marks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, ...]:
+    """Return the marks that lie in a piece, as places in it."""
+    within = ((first, last) for first, last in marks if first >= start and last <= end)
+    return tuple(place - start for mark in within for place in mark)

@@ -211,8 +211,8 @@ class Search(BaseCommand):
     """Find messages as they are now, in one channel or in all of one's own, newest first.
 
     `query` holds words, all of which a message must have, "phrases in quotes", and prefix* with at
-    least three letters; capitals and accents do not matter, and each Chinese, Japanese or Korean
-    character is a word. `before` and `after` (inclusive) are
+    least three letters; capitals, accents, points and compatibility forms do not matter, and each
+    Chinese, Japanese or Korean character is a word. `before` and `after` (inclusive) are
     milliseconds since 1970 UTC. Without a word, `from` or `has` is needed. `cursor` is that of the
     page before.
     """

@@ -3,7 +3,8 @@
 - A message's *place* in the index is its channel's id and its seq in one number. So the places of
   one channel lie together in the list of each word, and a search walks only the lists of channels
   that its reader is in: others' messages cost it nothing and show in nothing, not even in its time.
-- The index holds words and places, no texts. It is written at the end of the transaction that
+- The index holds words and places, no texts. The words are those of `chat.words`: FTS5 is given
+  them folded, and parts them at blanks only. It is written at the end of the transaction that
   changes a message, and so is true whenever anything is committed.
 - A second column holds who wrote a message, whether it has a link, and which window of its channel
   it is in, as words of their own. A search for several words asks for a window's word as well, so
@@ -16,14 +17,14 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 
 from sqlalchemy import Connection, bindparam, delete, event, insert, select, text
 
-from chat.core.words import apart
+from chat.links import has_link
 from chat.store.prepared import Prepared, run_many
 from chat.store.schema import meta, metadata
+from chat.words import FORMAT, folded
 
 __all__ = [
     "ADD",
@@ -31,12 +32,11 @@ __all__ = [
     "PREFIXES",
     "SECURE",
     "SEQ_BITS",
-    "TOKENIZER",
     "WHOLE",
     "Changes",
     "create",
     "entry_of",
-    "has_link",
+    "is_current",
     "is_purged",
     "is_secure",
     "is_whole",
@@ -51,12 +51,11 @@ __all__ = [
 SEQ_BITS = 36
 _SEQ = (1 << SEQ_BITS) - 1
 _SECURE_SINCE = (3, 42, 0)
-TOKENIZER = 'tokenize="unicode61 remove_diacritics 2"'
 PREFIXES = (3, 5)
 """Letters of a word's beginning that have a list of their own."""
 WINDOW = 1 << 14
 """Messages of a channel that are searched at once for several words."""
-_OPTIONS = f"{TOKENIZER}, prefix='{' '.join(map(str, PREFIXES))}', content='', columnsize=0"
+_OPTIONS = f"tokenize='ascii', prefix='{' '.join(map(str, PREFIXES))}', content='', columnsize=0"
 CREATE = (
     f"CREATE VIRTUAL TABLE search USING fts5(text, traits, {_OPTIONS})",
     "CREATE VIRTUAL TABLE search_words USING fts5vocab(search, instance)",
@@ -72,16 +71,11 @@ _SEQS = Prepared(
 )
 _UNPURGED = "search_unpurged"
 _REACH = "search_reach"
+_FORMAT = "search_format"
 WHOLE = (1 << 63) - 1
 """How far an index reaches that has everything."""
 _VALUE = Prepared(select(meta.c.value).where(meta.c.key == bindparam("name")))
 _REMOVE_VALUE = delete(meta).where(meta.c.key == bindparam("name"))
-_LINK = re.compile(r"\bhttps?://\S", re.IGNORECASE)
-
-
-def has_link(body: str) -> bool:
-    """Whether a message has a link that can be opened."""
-    return "://" in body and _LINK.search(body) is not None
 
 
 def is_secure() -> bool:
@@ -98,6 +92,7 @@ def create(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
     if is_secure():
         connection.exec_driver_sql(SECURE)
+    _remember(connection, _FORMAT, FORMAT)
 
 
 @event.listens_for(metadata, "after_create")
@@ -117,7 +112,7 @@ def entry_of(channel_id: int, seq: int, author_id: int, body: str) -> tuple[int,
     traits = f"a{author_id} {window_trait(channel_id, seq)}"
     if has_link(body):
         traits += " link"
-    return _place(channel_id, seq), apart(body), traits
+    return _place(channel_id, seq), folded(body), traits
 
 
 class Changes:
@@ -200,12 +195,17 @@ def set_reach(connection: Connection, place: int) -> None:
         _remember(connection, _REACH, place)
 
 
+def is_current(connection: Connection) -> bool:
+    """Whether the index was made as this version of the program makes it."""
+    return bool(_VALUE.scalar(connection, name=_FORMAT) == FORMAT)
+
+
 def is_whole(connection: Connection) -> bool:
     """Whether all messages can be found."""
     return reach_of(connection) == WHOLE
 
 
-def _remember(connection: Connection, name: str, value: int) -> None:
+def _remember(connection: Connection, name: str, value: int | str) -> None:
     _forget(connection, name)
     connection.execute(insert(meta), {"key": name, "value": str(value)})
 

@@ -6,6 +6,7 @@ places; `mending` knows when.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from chat.store.fulltext import (
     WHOLE,
     create,
     entry_of,
+    is_current,
     is_secure,
     purged,
     reach_of,
@@ -31,6 +33,8 @@ from chat.store.fulltext import (
 )
 
 __all__ = ["forsake", "mend", "prepare", "rebuild", "wrong_channels"]
+
+log = logging.getLogger(__name__)
 
 _FORMAT = 4
 """What SQLite before 3.42 can read; newer ones make another of it."""
@@ -118,10 +122,11 @@ def _entries(connection: Connection, after: int = 0) -> Iterator[list[tuple[int,
 def wrong_channels(connection: Connection) -> set[int]:
     """Return the ids of channels whose messages are indexed otherwise than they are written.
 
-    As far as the index reaches; what is still to come is not wrong.
+    As far as the index reaches; what is still to come is not wrong, nor is an index that another
+    version of the program made.
     """
     reach = reach_of(connection)
-    if reach == 0:
+    if reach == 0 or not is_current(connection):
         return set()
     indexed: Counter[int] = Counter()
     _sum_up(indexed, connection.exec_driver_sql(_WORDS))
@@ -143,11 +148,15 @@ def _sum_up(sums: Counter[int], words: Iterable[Sequence[Any]]) -> None:
 
 
 def prepare(connection: Connection) -> None:
-    """Make the index fit for this SQLite, which may be older or newer than the last one.
+    """Make the index fit for this program and this SQLite, which may be others than the last ones.
 
-    What it cannot read is forsaken.
+    An index that another version made, or that SQLite cannot read, is forsaken.
     """
     if reach_of(connection) == 0:
+        return
+    if not is_current(connection):
+        log.warning("the full-text index is of another version, and is made anew from the logs")
+        forsake(connection)
         return
     rows = connection.exec_driver_sql("SELECT k, v FROM search_config")
     settings = {row.k: row.v for row in rows}

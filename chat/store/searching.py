@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select, text
+from sqlalchemy import Connection, and_, bindparam, func, select
 
-from chat.core.query import Term
 from chat.errors import CommandError, ErrorCode
 from chat.store import fulltext
 from chat.store.matching import Matcher
@@ -24,6 +23,7 @@ from chat.store.ops import ChannelState, User
 from chat.store.prepared import Among, Prepared
 from chat.store.schema import bodies, channels, events, members, users
 from chat.store.snippets import Marks, snippet
+from chat.words import Term
 
 __all__ = ["Found", "FoundMessage", "Room", "Wanted", "index_unavailable", "rooms_of", "search"]
 
@@ -67,18 +67,11 @@ _MOMENT = Prepared(
         events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
     )
 )
-# Halves the log until one number is left. Clocks may go back, and then it is about right.
-_LAST_BEFORE = Prepared(
-    text("""
-    WITH RECURSIVE bisect(low, high) AS (
-        SELECT 0, :head
-        UNION ALL
-        SELECT CASE WHEN e.ts < :moment THEN e.seq ELSE low END,
-            CASE WHEN e.ts < :moment THEN high ELSE e.seq - 1 END
-        FROM bisect JOIN events e ON e.channel_id = :channel AND e.seq = (low + high + 1) / 2
-        WHERE low < high
+_TIMES = Prepared(
+    select(func.min(events.c.ts), func.max(events.c.ts)).where(
+        events.c.channel_id == bindparam("channel"),
+        events.c.seq.between(bindparam("low"), bindparam("high")),
     )
-    SELECT low FROM bisect WHERE low = high""")
 )
 
 
@@ -97,6 +90,11 @@ class Wanted:
     with_link: bool = False
     positions: Mapping[str, int] = field(default_factory=dict)
     limit: int = 20
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the time of a message matters."""
+        return self.before is not None or self.after is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +155,11 @@ def search(
     """
     if not fulltext.is_whole(connection):
         raise index_unavailable()
-    with Matcher(wanted.terms, author_id, wanted.with_link) as matcher:
-        if matcher.is_empty:
-            return Found((), None)
-        streams = [_Stream(connection, room, matcher, wanted) for room in rooms]
-        hits, has_more = _newest(streams, wanted.limit)
+    matcher = Matcher(wanted.terms, author_id, wanted.with_link)
+    if matcher.is_empty:
+        return Found((), None)
+    streams = [_Stream(connection, room, matcher, wanted) for room in rooms]
+    hits, has_more = _newest(streams, wanted.limit)
     positions = {
         **wanted.positions,
         **{each.name: each.position for each in streams if each.is_open},
@@ -215,8 +213,9 @@ class _Stream:
         self._wanted = wanted
         head = room.channel.head
         self._numbers: deque[int] = deque()  # of hits that are still to be read
-        # What is still to be looked through: from, to.
-        self._low, self._high = 1, min(head, wanted.positions.get(self.name, head + 1) - 1)
+        self._high = min(head, wanted.positions.get(self.name, head + 1) - 1)
+        """The highest number that is still to be looked through."""
+        self._window = 0  # where the part begins whose times were looked at last
         self._count = _FIRST
         self.newest = room.last if self._high == head else self._moment()
         """No hit that is to come is of a later time."""
@@ -224,7 +223,7 @@ class _Stream:
     @property
     def is_done(self) -> bool:
         """Whether there is nothing more to read."""
-        return self._low > self._high and not self._numbers
+        return self._high < 1 and not self._numbers
 
     @property
     def position(self) -> int:
@@ -245,9 +244,6 @@ class _Stream:
         """Read some hits, or find none in a part of the channel."""
         if not self.is_open:
             self.is_open = True
-            self._narrow()
-            if self.is_done:
-                return
         if not self._numbers:
             self._look()
         count = min(self._count, len(self._numbers))
@@ -260,7 +256,14 @@ class _Stream:
 
     def _look(self) -> None:
         channel, high = self._channel.id, self._high
-        low = max(self._low, fulltext.window_start(high)) if self._matcher.is_joint else self._low
+        low = 1
+        if self._matcher.is_joint or self._wanted.is_timed:
+            low = fulltext.window_start(high)
+        if self._wanted.is_timed and low != self._window:
+            self._window = low
+            if not self._has_times(low, high):
+                self._high = low - 1
+                return
         expression = self._matcher.expression(channel, high)
         found = fulltext.seqs(self._connection, expression, channel, low, high, _NUMBERS)
         self._high = (found[-1] if len(found) == _NUMBERS else low) - 1
@@ -270,20 +273,14 @@ class _Stream:
         number = self.position - 1
         return _MOMENT.scalar(self._connection, channel=self._channel.id, number=number) or 0
 
-    def _narrow(self) -> None:
-        """Leave out what is too old or too new."""
-        after, before = self._wanted.after, self._wanted.before
-        if after is not None:
-            self._low += self._last_before(after)
-        if before is not None:
-            self._high = min(self._high, self._last_before(before))
+    def _has_times(self, low: int, high: int) -> bool:
+        """Whether a part of the channel may hold what is neither too old nor too new.
 
-    def _last_before(self, moment: int) -> int:
-        channel = self._channel
-        found = _LAST_BEFORE.scalar(
-            self._connection, channel=channel.id, head=channel.head, moment=moment
-        )
-        return found or 0
+        Clocks go wrong, so times do not rise along a log.
+        """
+        first, last = _TIMES.all(self._connection, channel=self._channel.id, low=low, high=high)[0]
+        after, before = self._wanted.after, self._wanted.before
+        return (after is None or last >= after) and (before is None or first < before)
 
     def _keep(self, found: Sequence[int]) -> None:
         if not found:
@@ -293,9 +290,8 @@ class _Stream:
             for row in _HITS.rows(self._connection, found, channel=self._channel.id)
             if _is_within(row.ts, self._wanted)
         ]
-        marks = self._matcher.marks([row.text for row in rows])
-        pairs = zip(rows, marks, strict=True)
-        self.hits.extend(_Hit(row, each) for row, each in pairs if each is not None)
+        pairs = ((row, self._matcher.marks(row.text)) for row in rows)
+        self.hits.extend(_Hit(row, marks) for row, marks in pairs if marks is not None)
 
 
 def _is_within(ts: int, wanted: Wanted) -> bool:

@@ -40,6 +40,8 @@ def found(query: str, text: str) -> list[str] | None:
         ('"green te"*', "green tea", ["green tea"]),
         ("uber", "Über alles", ["Über"]),
         ("ÜBER", "uber", ["uber"]),
+        ("αθηνα", "Πάμε Αθήνα", ["Αθήνα"]),
+        ("новый", "Новы\u0438\u0306 файл", ["Новы\u0438\u0306"]),
         ("本語", "日本語の文", ["本語"]),
         ("*** tea", "tea", ["tea"]),
         ("a.b(", "see a.b (c)", ["a.b"]),

@@ -116,6 +116,29 @@ class TestWords:
         assert in_all(store, alice, "word", after=times[3], before=times[5]) == [seqs[4], seqs[3]]
         assert in_all(store, alice, "word", before=1) == []
 
+    @pytest.mark.parametrize("wrong", [1, 4_000_000_000])
+    def test_a_message_with_a_wrong_clock_hides_no_other(
+        self,
+        open_store: Callable[[], OpenStore],
+        monkeypatch: pytest.MonkeyPatch,
+        wrong: int,
+    ) -> None:
+        monkeypatch.setattr(fulltext, "WINDOW", 4)
+        store = open_store()
+        alice = store.sign_in("alice")
+        seqs: list[int] = []
+        for at in range(21):
+            store.set_clock(wrong if at == 10 else 2_000 + at)
+            seqs.append(store.send(alice, "word"))
+        right = [seq for seq in seqs if seq != seqs[10]]
+        for query in ("word", "word wor*"):
+            early = in_all(store, alice, query, before=2_005_000, limit=99)
+            assert [seq for seq in early if seq != seqs[10]] == right[4::-1]
+            late = in_all(store, alice, query, after=2_015_000, limit=99)
+            assert [seq for seq in late if seq != seqs[10]] == right[:13:-1]
+            far = find(store, alice, query, after=wrong * 1_000, before=wrong * 1_000 + 1)
+            assert numbers(far) == [seqs[10]]
+
     @settings(
         max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
@@ -128,6 +151,23 @@ class TestWords:
 
 
 class TestSnippets:
+    @pytest.mark.parametrize(
+        ("query", "text", "marked"),
+        [
+            ("αθηνα", "Πάμε Αθήνα", "Αθήνα"),
+            ("новый", "Новы\u0438\u0306 файл", "Новы\u0438\u0306"),
+            ("strasse", "eine Straße", "Straße"),
+            ("tea", "a ｔｅａ", "ｔｅａ"),
+            ("שלום", "שָׁלוֹם", "שָׁלוֹם"),
+        ],
+    )
+    def test_the_text_is_marked_as_it_was_written(
+        self, store: OpenStore, alice: User, query: str, text: str, marked: str
+    ) -> None:
+        store.send(alice, text)
+        (hit,) = find(store, alice, query).hits
+        assert [hit.snippet[first:last] for first, last in hit.marks] == [marked]
+
     def test_what_was_found_is_marked(self, store: OpenStore, alice: User) -> None:
         store.send(alice, "ein schöner Tag, ein schöner tag")
         (hit,) = find(store, alice, '"SCHONER TAG" ein').hits
@@ -372,6 +412,31 @@ class TestIndexing:
         again = open_store()
         eventually(lambda: again.read(fulltext_is_whole), "the index is whole")
         assert in_all(again, alice, "word") == [seq]
+
+    def test_an_index_of_another_version_is_made_anew(
+        self, store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
+    ) -> None:
+        seqs = [store.send(alice, text) for text in ("Αθήνα", "one", "two")]
+        with store.store._database.writer.begin() as connection:
+            for statement in (
+                "DELETE FROM meta WHERE key = 'search_format'",
+                "DROP TABLE search_words",
+                "DROP TABLE search",
+                "CREATE VIRTUAL TABLE search USING fts5(text, traits, tokenize='unicode61',"
+                " prefix='3 5', content='', columnsize=0)",
+                "CREATE VIRTUAL TABLE search_words USING fts5vocab(search, instance)",
+                "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 2, 'Αθήνα', 'a1 w0')",
+            ):
+                connection.exec_driver_sql(statement)
+        assert not store.read(everything), "another version's index is not called wrong"
+        store.store.close()
+        again = open_store()
+        again.append(edit(alice, seqs[1], "other"))
+        eventually(lambda: again.read(fulltext_is_whole), "the index is whole")
+        assert in_all(again, alice, "αθηνα") == [seqs[0]]
+        assert in_all(again, alice, "other two*") == []
+        assert in_all(again, alice, "other") == [seqs[1]]
+        assert not again.read(everything)
 
     def test_what_disagrees_with_the_log_is_noticed(self, store: OpenStore, alice: User) -> None:
         store.send(alice, "word")

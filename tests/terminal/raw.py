@@ -30,6 +30,7 @@ _OWN = re.compile(
     r"[\d;]*m|\d*;?\d*H|\d+G|"  # colours, the cursor's place
     r"\?(?:7|25|1000|1003|1004|1006|1015|1016|1049|2004|2026|2048)[hl]|"  # modes
     r"\?(?:2026|2048)\$p|>\d+u|<u|2[23];2t)"  # questions about modes, kitty's keys, titles
+    r"|\x1b\]8;(?:id=[\d-]+;(?:https?://|mailto:)[\x21-\x7e]+|;)\x1b\\"  # links
     r"|\x1b\]22;[a-z-]+\x07"  # the pointer's shape
     r"|\x1b\]2;[^\x00-\x1f\x7f-\x9f]{0,140}\x07"  # the title
     r"|\x1b\](?:9|777;notify;[^;\x00-\x1f\x7f-\x9f]{0,80});"  # calls

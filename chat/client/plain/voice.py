@@ -25,6 +25,7 @@ from chat.client.presenter.view import Pane, Refused, Severity
 from chat.client.slash import is_command
 from chat.client.slash_commands import COMMANDS
 from chat.client.state import ChannelsChanged, ConnectionChanged, Link, TimelineChanged, Update
+from chat.links import is_web_link
 from chat.text import printable, printable_line
 
 __all__ = ["Voice"]
@@ -301,7 +302,7 @@ class Voice:
         match urls:
             case []:
                 self._say(["There is no link in this message."])
-            case [url] if can_open():
+            case [url] if is_web_link(url) and can_open():
                 self._beside(_in_thread(webbrowser.open, url))
                 self._say([f"Opening {printable_line(url)}"])
             case _:

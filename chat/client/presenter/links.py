@@ -1,24 +1,19 @@
-"""Links of messages: finding them, and opening one without leaving the terminal in a mess."""
+"""Links of messages: finding them, and whether one can be opened without harm to the terminal."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 
-__all__ = ["can_open", "is_web_link", "links_of"]
+from chat.client.presenter.markdown import blocks, inline
 
-_LINK = re.compile(r"https?://[^\s<>\"'`\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
+__all__ = ["can_open", "links_of"]
 
 
 def links_of(text: str) -> list[str]:
-    """Return the web links of a text, each once, without the sentence's punctuation after it."""
-    return list(dict.fromkeys(link.rstrip(".,;:!?)]}") for link in _LINK.findall(text)))
-
-
-def is_web_link(url: str) -> bool:
-    """Whether it leads to the web and nowhere else: no file, no script, no other program."""
-    return _LINK.fullmatch(url) is not None
+    """Return the links of a message as it is shown, each once; code has none."""
+    spans = (span for block in blocks(text) if block.kind != "code" for span in inline(block.text))
+    return list(dict.fromkeys(span.url for span in spans if span.url))
 
 
 def can_open() -> bool:

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Literal, NamedTuple
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
+from chat.links import destination, is_link, link_end
 from chat.text import fold
 
 __all__ = ["Block", "Mark", "Span", "blocks", "gist", "inline", "plain_text"]
@@ -53,7 +55,7 @@ class Block(NamedTuple):
     info: str = ""
 
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ ]*([\w+#.\-]*)[^`]*$")
+_FENCE = re.compile(r" {0,3}(`{3,}+|~{3,}+)[ ]*+([\w+#.\-]*+)[^`]*+$")
 _QUOTE = re.compile(r" {0,3}>[ ]?")
 _BLANKS = re.compile(r"\n(?:[ ]*\n){3,}")
 
@@ -98,10 +100,10 @@ _TOKEN = re.compile(
     r"""
       (?P<escape>  \\[!-/:-@\[-`{-~] )
     | (?P<ticks>   `+ )
-    | (?P<link>    \[ (?P<label> [^\[\]\n]{1,400} ) \]
+    | (?P<link>    \[ (?P<label> (?: [^\[\]\n] | \[ [^\[\]\n]{0,100}+ \] ){1,400}+ ) \]
                    \( (?P<target> (?:https?://|mailto:)
-                       [^\s()<>]+ (?: \([^\s()<>]*\) [^\s()<>]* )* ) \) )
-    | (?P<url>     (?<![A-Za-z0-9]) https?:// [^\s<>]+ )
+                       (?: [^\s()<>] | \( (?: [^\s()<>] | \([^\s()<>]*+\) )*+ \) )++ ) \) )
+    | (?P<url>     (?<![A-Za-z0-9]) https?:// )
     | (?P<mention> (?<![A-Za-z0-9_.\-@/]) @[A-Za-z0-9_.\-]+ )
     | (?P<channel> (?<![A-Za-z0-9_.\-@/&\#]) \#[A-Za-z0-9_.\-]*[A-Za-z][A-Za-z0-9_.\-]* )
     | (?P<run>     \*+ | _+ | ~+ )
@@ -187,33 +189,36 @@ def _special(kind: str, match: re.Match[str], user: str) -> tuple[list[_Part], i
             mark |= Mark.ME
         return [_Part(name, mark)], start + len(name)
     if kind == "url":
-        url = _trimmed(whole)
-        linked = [_Part(url, Mark.LINK, url)] if not url.endswith("://") else []
-        return linked, start + len(url)
-    label, target = match["label"], match["target"]
-    return [_Part(label, Mark.LINK, target), *_destination(label, target)], match.end()
+        end = link_end(match.string, start)
+        return (_link(match.string[start:end]), end) if end > start else ([], match.end())
+    if is_link(match["target"]):
+        return _link(match["target"], match["label"]), match.end()
+    return [], start + 1
 
 
-def _destination(label: str, url: str) -> list[_Part]:
-    """Say where a link leads, unless its text does: a text must not pass for another address."""
-    if label == url:
-        return []
-    try:
-        parts = urlsplit(url)
-        where = parts.hostname or parts.path
-    except ValueError:
-        where = url
-    return [_Part(f" ‹{where}›", Mark.ASIDE)]
+def _link(url: str, label: str = "") -> list[_Part]:
+    """Return a link, and where it leads unless that is plain: no label may pass for an address.
+
+    A label that looks like an address itself is followed by the whole target, every other one by
+    the host; so is an address with a user's name, `https://good.example@bad.example`.
+    """
+    label = label or url
+    parts = [_Part(label, Mark.LINK, url)]
+    is_plain = _bare(label) == _bare(url)
+    if not is_plain and _LIKE_ADDRESS.search(normalize("NFKC", label)):
+        parts.append(_Part(f" ‹{url}›", Mark.ASIDE))
+    elif not is_plain or "@" in urlsplit(url).netloc:
+        parts.append(_Part(f" ‹{destination(url)}›", Mark.ASIDE))
+    return parts
 
 
-def _trimmed(url: str) -> str:
-    """Return a bare address without the sentence's punctuation behind it."""
-    while url:
-        last = url[-1]
-        if last not in ".,;:!?'\"*_~`…]})" or (last == ")" and url.count(")") <= url.count("(")):
-            break
-        url = url[:-1]
-    return url
+_SCHEME = re.compile(r"https?://|mailto:", re.IGNORECASE)
+_LIKE_ADDRESS = re.compile(r":/|@|[^\s.。][.。][^\W\d_]")
+
+
+def _bare(address: str) -> str:
+    """Return what tells an address from others: not its scheme, nor a slash at its end."""
+    return _SCHEME.sub("", address.strip()).removesuffix("/")
 
 
 def _tick_runs(text: str) -> dict[int, list[int]]:

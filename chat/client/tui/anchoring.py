@@ -19,8 +19,8 @@ __all__ = ["anchored"]
 _DISPUTED = re.compile("[\u200d\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
 _TOKEN = re.compile(
     r"\x1b\[\d+;(?P<column>\d+)H"
-    r"|(?P<still>\x1b\[[\d;]*m)"
-    r"|(?P<moves>\x1b\][^\x07]*\x07|\x1b\[[^@-~]*[@-~]|\x1b.|[\r\n])"
+    r"|(?P<still>\x1b\[[\d;]*m|\x1b\]8;[^\x07\x1b]*\x1b\\)"  # colours, hyperlinks
+    r"|(?P<moves>\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[^@-~]*[@-~]|\x1b.|[\r\n])"
     r"|(?P<text>[^\x1b\r\n]+)",
     re.DOTALL,
 )

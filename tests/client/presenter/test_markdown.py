@@ -56,6 +56,9 @@ def test_whatever_else_stays_as_typed(text: str) -> None:
         (f"see {URL}.", URL),
         ("(https://example.org)", "https://example.org"),
         ("**https://example.org/**", "https://example.org/"),
+        ("**https://example.org/**と", "https://example.org/"),
+        ("*https://example.org*s", "https://example.org"),
+        ("[a [b]](https://example.org/(a(b)))", "https://example.org/(a(b))"),
         ("HTTPS://example.org, yes", "HTTPS://example.org"),
         (f"[page]({URL})", URL),
         ("[write](mailto:a@example.org)", "mailto:a@example.org"),
@@ -66,11 +69,35 @@ def test_links(text: str, url: str) -> None:
 
 
 def test_a_link_with_another_text_says_where_it_leads() -> None:
-    assert inline("[bank.com](https://bank.com@evil.example/x)")[1:] == [
+    assert inline("[my bank](https://bank.com@evil.example/x)")[1:] == [
         Span(" ‹evil.example›", Mark.ASIDE)
     ]
-    assert inline("[a](https://[x)")[-1].text == " ‹https://[x›"
     assert len(inline("[https://a.b](https://a.b)")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[docs](https://x.org/path)text", "docs ‹x.org›text"),
+        ("[https://good.org](https://bad.org/a)", "https://good.org ‹https://bad.org/a›"),
+        ("[good.org](https://bad.org/a)", "good.org ‹https://bad.org/a›"),
+        ("[good．org](https://bad.org/a)", "good．org ‹https://bad.org/a›"),
+        ("[a@good.org](mailto:b@bad.org)", "a@good.org ‹mailto:b@bad.org›"),
+        ("[good.org](https://good.org/)", "good.org"),
+        ("[a@good.org](mailto:a@good.org)", "a@good.org"),
+        ("https://good.org@bad.org/a", "https://good.org@bad.org/a ‹bad.org›"),
+    ],
+)
+def test_no_label_passes_for_another_address(text: str, shown: str) -> None:
+    assert "".join(span.text for span in inline(text)) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[a](https://[x)", "[a](mailto://[x)", "[a](https://)", "[a](https:///bad.org)"],
+)
+def test_a_target_that_names_no_host_is_no_link(text: str) -> None:
+    assert inline(text) == [Span(text)]
 
 
 def test_mentions_and_channels() -> None:
@@ -115,7 +142,8 @@ def test_text_is_only_ever_taken_away(text: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["*a ", "**a *b ", "_a*b~~c ", "[", "[a](http://x", "`", "`` ` ", "https://a)", "*", "a*",
-     "a**b_", "[a](", "> ", "```\n", "@", "\\", "~~", "(http://x(", "\n", "*_"],
+     "a**b_", "[a](", "> ", "[[a]", "[a[b]", "[a](http://x(y(", "'https://x/", "https://[x",
+     "https://x℀", "~`", "```\n", "@", "\\", "~~", "(http://x(", "\n", "*_"],
 )  # fmt: skip
 def test_hostile_text_takes_no_longer_than_its_length_asks(piece: str) -> None:
     def measure(length: int) -> float:

@@ -14,7 +14,7 @@ from chat.client.inbox import Unread
 from chat.client.presenter.choice import AddRows, Choice
 from chat.client.presenter.desk import Desk, title_of
 from chat.client.presenter.finding import Finding
-from chat.client.presenter.links import can_open, is_web_link
+from chat.client.presenter.links import can_open
 from chat.client.presenter.seats import Seats
 from chat.client.presenter.spots import Spot
 from chat.client.presenter.view import Pane, Refused, Severity, ThreadView
@@ -29,6 +29,7 @@ from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.bars import StatusBar
 from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.message_bar import MessageBar
+from chat.links import is_web_link
 from chat.text import is_direct
 
 __all__ = ["ScreenView"]

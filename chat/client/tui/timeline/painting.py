@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from zlib import crc32
 
 from rich.segment import Segment
 from rich.style import Style
@@ -88,7 +89,7 @@ class Painter:
         ground = self.base + palette["cursor"] if cursor else self.base
         # Positions left of the text are negative: a selection that begins there begins with it.
         left = sum(len(segment.text) for segment in before)
-        return strip.apply_style(ground).apply_offsets(-left, offset)
+        return _linked(strip.apply_style(ground).apply_offsets(-left, offset))
 
     def _gutter(self, row: Row, *, cursor: bool, timed: bool) -> Iterable[Segment]:
         palette, width = self.palette, self.renderer.gutter
@@ -101,3 +102,21 @@ class Painter:
             bar = Segment(" ")
         time = row.line.gutter or (row.block.time if timed and row.lacks_time else "")
         return bar, Segment(f"{time:>{width - 2}} " if width > 2 else " ", palette["time"])
+
+
+def _linked(strip: Strip) -> Strip:
+    """Give all rows of a link one id, by which terminals know that they belong together."""
+    if not any(style and style.link for _, style, _ in strip):
+        return strip
+    segments = [
+        Segment(text, _with_id(style) if style and style.link else style)
+        for text, style, _ in strip
+    ]
+    return Strip(segments, strip.cell_length)
+
+
+def _with_id(style: Style) -> Style:
+    style = style.copy()
+    # Rich makes up another id for each sum of styles, and has no way to keep one.
+    style._link_id = str(crc32((style.link or "").encode()))  # noqa: SLF001
+    return style

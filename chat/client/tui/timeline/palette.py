@@ -16,6 +16,7 @@ from textual.color import Color as TextualColor
 from textual.widget import Widget
 
 from chat.client.presenter.markdown import Mark
+from chat.links import as_ascii
 from chat.text import fold
 
 __all__ = ["INKS", "Names", "Palette", "author_rgb"]
@@ -84,6 +85,7 @@ _HUES = 20
 # Where the checksum starts: a value that keeps a handful of common names well apart.
 _SPREAD = 3274
 _COLOURLESS = 0.02
+_HYPERLINK_MAX = 2_000
 
 _EMPHASIS = {
     Mark.BOLD: Style(bold=True),
@@ -133,7 +135,9 @@ class Palette:
     def marked(self, marks: Mark, url: str = "") -> Style:
         """Return the style of a marked span.
 
-        A link's address goes into the style's meta under a key of ours, which nothing interprets.
+        A link's address goes into the style's meta under a key of ours, which nothing interprets,
+        and makes the span a hyperlink of the terminal (OSC 8), in ASCII. Terminals ignore long
+        ones, and each row of a wrapped link repeats it.
         """
         style = self._marked.get(marks)
         if style is None:
@@ -145,7 +149,11 @@ class Palette:
                 if mark in marks:
                     style += self[name]
             self._marked[marks] = style
-        return style + Style.from_meta({"url": url}) if url else style
+        if not url:
+            return style
+        address = as_ascii(url)
+        link = address if len(address) <= _HYPERLINK_MAX else None
+        return style + Style(link=link, meta={"url": url})
 
 
 _PLAIN = Style.null()

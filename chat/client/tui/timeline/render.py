@@ -14,7 +14,7 @@ from chat.client.presenter.markdown import blocks, gist, inline
 from chat.client.state import Delivery, Message
 from chat.client.tui.timeline import events
 from chat.client.tui.timeline.around import Around
-from chat.client.tui.timeline.cells import crop, tame
+from chat.client.tui.timeline.cells import TAB, crop, tame
 from chat.client.tui.timeline.code import highlight
 from chat.client.tui.timeline.ink import Line, Piece, flow, rule, segments
 from chat.client.tui.timeline.palette import Palette
@@ -184,7 +184,7 @@ class Renderer:
 
     def _body(self, message: Message) -> list[Line]:
         """Return the text, with what is to be said of it behind."""
-        markups = blocks(tame(message.text)) or [Markup("text", "")]
+        markups = blocks(message.text.expandtabs(TAB)) or [Markup("text", "")]
         behind = self._behind(message)
         before: list[Piece] = []
         if message.me:
@@ -233,7 +233,7 @@ class Renderer:
         ground = self.palette["code-block"]
         pieces = [
             Piece(text, ground + self.palette[f"code-{role}"] if role else ground)
-            for text, role in highlight(markup.text, markup.info)
+            for text, role in highlight(tame(markup.text), markup.info)
         ]
         return flow(pieces, self.column, indent=[Piece(" ", ground)], fill=ground)
 

@@ -135,7 +135,19 @@ def test_links_carry_their_address_and_nothing_that_textual_would_act_upon() -> 
     block = renderer().block(say(1, "[@click=app.quit]x[/] https://example.org"), FOLLOWS)
     metas = [segment.style.meta for segment in block.lines[0].ink if segment.style]
     assert [meta for meta in metas if meta] == [{"url": "https://example.org"}]
-    assert all(segment.style.link is None for segment in block.lines[0].ink if segment.style)
+    links = {segment.style.link for segment in block.lines[0].ink if segment.style}
+    assert links - {None} == {"https://example.org"}
+
+
+def test_a_hyperlink_is_ascii_and_a_long_one_is_none() -> None:
+    def links(url: str) -> set[str | None]:
+        lines = renderer().block(say(1, url), FOLLOWS).lines
+        return {segment.style.link for line in lines for segment in line.ink if segment.style}
+
+    assert links("https://example.org/é") == {"https://example.org/%C3%A9"}
+    assert links("mailto:a@example.org") <= {None}
+    assert links("[a](mailto:a@example.org)") == {"mailto:a@example.org"}
+    assert links("https://example.org/" + "a" * 3_000) == {None}
 
 
 def test_an_address_is_as_harmless_as_its_text() -> None:

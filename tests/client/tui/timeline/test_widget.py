@@ -324,6 +324,23 @@ async def test_a_click_selects_and_a_click_on_a_link_follows_it() -> None:
         assert timeline.cursor is None
 
 
+@pytest.mark.feature("around.links")
+async def test_a_wrapped_link_is_one_hyperlink_on_all_its_rows() -> None:
+    url = "https://example.org/" + "a" * 60
+    async with opened() as (_, timeline, pilot):
+        timeline.apply(changed(say(1, f"see {url} and {url}b")))
+        await pilot.pause()
+        strips = [timeline.render_line(y) for y in range(timeline.size.height)]
+    rows = [
+        {(style.link, style.link_id) for _, style, _ in strip if style and style.link}
+        for strip in strips
+    ]
+    linked = [row for row in rows if row]
+    assert len(linked) >= 4
+    assert len({link for row in linked for link, _ in row}) == 2
+    assert len({pair for row in linked for pair in row}) == 2
+
+
 async def drag(pilot: Pilot[None], start: tuple[int, int], end: tuple[int, int]) -> None:
     timeline = pilot.app.query_one(Timeline)
     await pilot.mouse_down(timeline, offset=start)
