@@ -52,10 +52,12 @@ class Link:
 class Proxy:
     """Listens on a free port of 127.0.0.1 and passes everything on to `port`.
 
-    Use it with `async with`; `links` are the connections that are open now.
+    Use it with `async with`; `links` are the connections that are open now. With `rate`, what the
+    server sends passes at so many bytes per second, and the network in between holds little of it.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, rate: float | None = None) -> None:
+        self._rate = rate
         self.port = 0
         self.links: set[Link] = set()
         self._target = port
@@ -95,8 +97,14 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         try:
-            far_reader, far = await asyncio.open_connection("127.0.0.1", self._target)
+            raw = socket.socket()
+            if self._rate:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+            raw.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._target))
+            far_reader, far = await asyncio.open_connection(sock=raw, limit=16_384)
         except OSError:
+            raw.close()
             near.transport.abort()
             return
         link = Link(near, far)
@@ -104,7 +112,7 @@ class Proxy:
         try:
             await asyncio.gather(
                 self._pump(link, reader, far),
-                self._pump(link, far_reader, near),
+                self._pump(link, far_reader, near, self._rate),
                 return_exceptions=True,
             )
         finally:
@@ -113,10 +121,16 @@ class Proxy:
             self._tasks.discard(task)
 
     async def _pump(
-        self, link: Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+        self,
+        link: Link,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        rate: float | None = None,
     ) -> None:
         try:
             while data := await source.read(CHUNK):
+                if rate:
+                    await asyncio.sleep(len(data) / rate)
                 await self._pass(link, data, sink)
             sink.write_eof()
         except OSError:

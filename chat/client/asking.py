@@ -60,7 +60,16 @@ class Asking:
 
     async def pins(self, channel: str) -> Page:
         """List what is pinned."""
-        return await self._ask(History(channel=channel, pins=True, limit=_PINS_MAX), Page)
+        page = await self._ask(History(channel=channel, pins=True, limit=_PINS_MAX), Page)
+        while not page.complete and page.items:
+            before = page.items[0].seq
+            older = await self._ask(
+                History(channel=channel, pins=True, before=before, limit=_PINS_MAX), Page
+            )
+            items = tuple(item for item in older.items if item.seq < before)
+            complete = older.complete or not items or len(page.items) >= _PINS_MAX
+            page = page.model_copy(update={"items": items + page.items, "complete": complete})
+        return page
 
     async def channels(self, cursor: str | None) -> ChannelList:
         """List the public channels."""

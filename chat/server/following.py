@@ -2,13 +2,14 @@
 
 The read happens in a thread while events go on being delivered. So the session attaches when the
 room has delivered at least what was read, and gets what was delivered beyond it from the room's
-recent frames: no hole, no duplicate. If those no longer reach back, `complete` is false and the
-client reads on with `history after`.
+recent frames: no hole, no duplicate. If those no longer reach back, it is read again. What is more
+than a page has `complete` false, and the client reads on with `history after`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -57,14 +58,24 @@ def follow(
 def follow_all(
     session: Session, positions: Mapping[str, ResumeFrom], then: Callable[[], None]
 ) -> None:
-    """Follow several channels, each as `follow` does; a `joined` comes for each, at last `then`."""
+    """Follow several channels, each as `follow` does; a `joined` comes for each.
+
+    They come as fast as the peer takes them. `then` is called when all were read, or as soon as
+    the peer has to be waited for.
+    """
     remaining = iter(positions.items())
+    outlet = session.connection.outlet
 
     def go_on() -> None:
         some = list(islice(remaining, TOGETHER))
         if some and not session.is_closed:
-            _follow(session, some, None, go_on)
+            _follow(session, some, None, wait)
         else:
+            then()
+
+    def wait() -> None:
+        outlet.when_taken(go_on)
+        if outlet.is_waiting:
             then()
 
     go_on()
@@ -96,14 +107,22 @@ def _follow(
         except CommandError as refusal:  # of this channel; the others are followed all the same
             return refusal
 
+    def tell(channel: str, position: ResumeFrom | None, view: _View | CommandError) -> None:
+        if isinstance(view, CommandError):
+            _refused(session, channel, view, reply)
+        elif session.has_left(view[0].seat.channel):  # while it was read
+            _refused(session, channel, not_a_member(channel), reply)
+        else:
+            again = partial(_follow, session, [(channel, position)], reply)
+            _joined(session, view, reply, again)
+
     def done(views: Sequence[_View | CommandError]) -> None:
-        for (channel, _position), each in zip(wanted, views, strict=True):
-            if isinstance(each, CommandError):
-                _refused(session, channel, each, reply)
-            elif session.has_left(each[0].seat.channel):  # while it was read
-                _refused(session, channel, not_a_member(channel), reply)
+        for (channel, position), each in zip(wanted, views, strict=True):
+            telling = partial(tell, channel, position, each)
+            if reply is None:
+                session.connection.outlet.when_taken(telling)
             else:
-                _joined(session, each, reply)
+                telling()
         then()
 
     services.read(
@@ -120,7 +139,7 @@ def _refused(session: Session, channel: str, error: CommandError, reply: Reply |
         session.send(error_frame(error, None, channel))
 
 
-def _joined(session: Session, view: _View, reply: Reply | None) -> None:
+def _joined(session: Session, view: _View, reply: Reply | None, again: Callable[[], None]) -> None:
     resumed, (rows, _cursor, total) = view
     if session.is_closed:
         return
@@ -152,11 +171,15 @@ def _joined(session: Session, view: _View, reply: Reply | None) -> None:
         else:
             session.send(frame)
 
-    attach(session, seat.channel, resumed.complete, send)
+    attach(session, seat.channel, resumed.complete, send, again)
 
 
 def attach(
-    session: Session, channel: ChannelState, is_read: bool, send: Callable[[bool], None]
+    session: Session,
+    channel: ChannelState,
+    is_read: bool,
+    send: Callable[[bool], None],
+    again: Callable[[], None],
 ) -> None:
     """Send what was read up to `channel.head`, and go over to live events if that was all.
 
@@ -165,15 +188,20 @@ def attach(
         channel: as of the snapshot that was read.
         is_read: whether everything up to its head was read.
         send: sends the answer; takes its `complete`.
+        again: reads anew; called instead of `send` when so much has come since that not all of it
+            is at hand.
     """
     room = session.enter(channel.name, channel.epoch, channel.head)
 
     def ready() -> None:
         if session.is_closed or session.room(room.name) is not room:
             return
-        missed = room.since(channel.head) if is_read else None
-        send(missed is not None)
-        if missed is not None:
+        if not is_read:
+            send(False)
+        elif (missed := room.since(channel.head)) is None:
+            again()
+        else:
+            send(True)
             for frame in missed:
                 session.connection.outlet.send(frame)
             _take_over(session, room)

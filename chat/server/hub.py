@@ -22,6 +22,8 @@ from chat.server.outlet import Outlet, text_frame
 
 __all__ = ["Follower", "Hub", "Room"]
 
+MISSED_BYTES = 65_536
+"""Bytes of missed events that a session gets at once when it attaches; more is read in pages."""
 RING = 256
 """Recent events a room keeps encoded, for those who attach while others are delivered."""
 
@@ -94,11 +96,15 @@ class Room:
             self._ready.append((head, action))
 
     def since(self, head: int) -> list[bytes] | None:
-        """Return the frames of all events above `head`; None if some are no longer at hand."""
+        """Return the frames of all events above `head`.
+
+        None: some are no longer at hand, or they are too many bytes to be sent at once.
+        """
         missed = self.head - head
         if missed > len(self._ring):
             return None
-        return [frame for seq, frame in self._ring if seq > head]
+        frames = [frame for seq, frame in self._ring if seq > head]
+        return frames if sum(map(len, frames)) <= MISSED_BYTES else None
 
     def send_ephemeral(self, frame: BaseModel) -> None:
         """Send something that is not in the log to all followers, who may lose it."""

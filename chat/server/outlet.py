@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -19,6 +20,8 @@ __all__ = ["Flusher", "Outlet", "binary_frame", "text_frame"]
 
 log = logging.getLogger(__name__)
 
+BACKLOG_MAX = 32_768
+"""Bytes that may wait while more of what can wait is sent; see `Outlet.when_taken`."""
 TEXT, BINARY = 0x81, 0x82
 """The first byte of a whole, unfragmented message (RFC 6455 section 5.2)."""
 
@@ -72,6 +75,7 @@ class Outlet:
     """
 
     __slots__ = (
+        "_awaiting",
         "_direct",
         "_flusher",
         "_overflowed",
@@ -94,6 +98,7 @@ class Outlet:
         self._piece: bytes | None = None
         """What this turn brought, while that is one piece; more of it waits in the queue."""
         self._queue = SendQueue(limit)
+        self._awaiting: deque[Callable[[], None]] = deque()
         self._flusher = flusher
         self._overflowed = overflowed
 
@@ -106,6 +111,26 @@ class Outlet:
         """Forget what waits, and take nothing more."""
         self._transport = self._direct = self._piece = None
         self._queue.clear()
+        self._awaiting.clear()
+
+    def when_taken(self, action: Callable[[], None]) -> None:
+        """Call `action`, which sends, once the peer has taken most of what it was sent.
+
+        At once if it has, after the actions that wait already, and never after the end.
+        """
+        self._awaiting.append(action)
+        self._go_on()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is to be sent once the peer has taken what it was sent."""
+        return bool(self._awaiting)
+
+    def _go_on(self) -> None:
+        while self._awaiting and not self.is_paused:
+            if self._queue.size + len(self._piece or b"") > BACKLOG_MAX:
+                break  # the flush that ends this turn goes on
+            self._awaiting.popleft()()
 
     def pause(self) -> None:
         """Keep what comes: the peer does not read."""
@@ -164,6 +189,8 @@ class Outlet:
             self._write(self._queue.take())
         elif self._transport is not None:
             self._direct = self._transport.write
+        if self._awaiting:
+            self._go_on()
 
     def _queue_piece(self) -> None:
         if self._piece is not None:

@@ -12,7 +12,15 @@ from chat.store.ledger import BODY_FIELDS
 from chat.store.prepared import Among
 from chat.store.schema import bodies, events, mentions, pins, reactions, users
 
-__all__ = ["ROWS", "items_of"]
+__all__ = ["PAGE_BYTES", "PINS_BYTES", "ROWS", "items_of", "size_of"]
+
+PAGE_BYTES = 65_536
+"""Bytes of items above which a page is cut: on a slow line, a frame holds up those behind it.
+Most pages of 200 items have fewer."""
+PINS_BYTES = 8 * PAGE_BYTES
+"""The same for a page of pins: older clients read only one, and 50 of the longest texts fit."""
+_ITEM_BYTES = 200
+"""Bytes of an item on the wire without its text and names, most of them field names."""
 
 ROWS: Select[Any] = (
     select(
@@ -81,6 +89,15 @@ def items_of(connection: Connection, channel_id: int, rows: Sequence[Any]) -> tu
         )
         for row in rows
     )
+
+
+def size_of(item: Item) -> int:
+    """Return about how many bytes an item takes in a frame."""
+    names = len(item.mentions) + sum(map(len, item.reactions.values()))
+    emoji = sum(map(len, item.reactions))
+    text = item.text or item.topic or ""
+    length = len(text) if text.isascii() else len(text.encode())
+    return _ITEM_BYTES + length + 12 * names + 8 * emoji
 
 
 def _item(

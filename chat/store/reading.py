@@ -5,6 +5,7 @@ A `Reader` sees one snapshot: what several of its methods return belongs togethe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, false, or_, select, true
@@ -12,9 +13,10 @@ from sqlalchemy import Connection, bindparam, false, or_, select, true
 from chat.core.rights import channel_key, check_is_member, no_such_channel
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import ChannelListing, Membership
+from chat.protocol.items import Item
 from chat.protocol.values import Limits
 from chat.store import schema
-from chat.store.items import ROWS, items_of
+from chat.store.items import PAGE_BYTES, PINS_BYTES, ROWS, items_of, size_of
 from chat.store.lines import ChannelLines, Lines, PinnedLines, ThreadLines, root_of
 from chat.store.ops import ChannelState, Preference, User
 from chat.store.prepared import Prepared
@@ -195,7 +197,7 @@ class Reader:
             thread: only the thread that this message is in, also with `after`; it begins with
                 its root.
             pins: only messages that are pinned are read, before `before` if that is given.
-            limit: most items.
+            limit: most items; a page has fewer when they would take more than `PAGE_BYTES`.
 
         Raises:
             CommandError: no_such_channel, not_a_member; no_such_message for a `thread`.
@@ -214,7 +216,7 @@ class Reader:
         if around is not None:
             return self._around(state, lines, around, limit)
         anchor = before if before is not None else state.head + 1
-        return self._before(state, lines, anchor, limit)
+        return self._before(state, lines, anchor, limit, PINS_BYTES if pins else PAGE_BYTES)
 
     def resume(
         self,
@@ -320,25 +322,43 @@ class Reader:
 
     def _after(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
         rows = _AFTER.all(self._connection, channel=state.id, anchor=anchor, count=limit)
-        complete = (rows[-1].seq if rows else anchor) >= state.head
-        return PageRead(state, items_of(self._connection, state.id, rows), complete)
+        items = self._items(state, rows)
+        complete = (items[-1].seq if items else anchor) >= state.head
+        return PageRead(state, items, complete)
 
     def _onward(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
         rows = lines.onward(anchor, limit + 1)
-        items = items_of(self._connection, state.id, rows[:limit])
-        return PageRead(state, items, len(rows) <= limit)
+        items = self._items(state, rows[:limit])
+        return PageRead(state, items, len(items) == len(rows))
 
-    def _before(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
+    def _before(
+        self,
+        state: ChannelState,
+        lines: Lines,
+        anchor: int,
+        limit: int,
+        size: int = PAGE_BYTES,
+    ) -> PageRead:
         rows = lines.before(anchor, limit + 1)
-        complete = len(rows) <= limit
-        items = items_of(self._connection, state.id, rows[:limit][::-1])
-        return PageRead(state, items, complete)
+        items = self._items(state, rows[:limit], size)
+        return PageRead(state, items[::-1], len(items) == len(rows))
 
     def _around(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
-        later = lines.onward(anchor, limit - limit // 2)
-        earlier = self._before(state, lines, anchor, limit - len(later))
-        items = earlier.items + items_of(self._connection, state.id, later)
-        return PageRead(state, items, earlier.complete)
+        rows = lines.onward(anchor, limit - limit // 2)
+        later = self._items(state, rows, PAGE_BYTES // 2)
+        earlier = self._before(state, lines, anchor, limit - len(later), PAGE_BYTES // 2)
+        return PageRead(state, earlier.items + later, earlier.complete)
+
+    def _items(
+        self, state: ChannelState, rows: Sequence[Any], size: int = PAGE_BYTES
+    ) -> tuple[Item, ...]:
+        """Return the items of the first `rows`, as many as fit into `size` bytes, at least one."""
+        items = items_of(self._connection, state.id, rows)
+        for count, item in enumerate(items):
+            size -= size_of(item)
+            if size < 0 and count:
+                return items[:count]
+        return items
 
     def _paged(
         self, statement: Prepared, cursor: str | None, limit: int, **where: object

@@ -120,10 +120,14 @@ def _attach_without_the_missed() -> None:
     attach = following.attach
 
     def late(
-        session: Session, channel: ChannelState, is_read: bool, send: Callable[[bool], None]
+        session: Session,
+        channel: ChannelState,
+        is_read: bool,
+        send: Callable[[bool], None],
+        again: Callable[[], None],
     ) -> None:
         # Others talk between the reading of the log and the attaching.
-        session.services.loop.call_later(0.05, attach, session, channel, is_read, send)
+        session.services.loop.call_later(0.05, attach, session, channel, is_read, send, again)
 
     following.attach = late
     hub.Room.since = lambda *_: []  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -17,23 +18,25 @@ class Pipe:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.is_broken = self.is_aborted = False
+        self.pauses: Callable[[], None] = lambda: None
 
     def write(self, data: bytes) -> None:
         if self.is_broken:
             raise RuntimeError("closed")
         self.writes.append(data)
+        self.pauses()
 
     def abort(self) -> None:
         self.is_aborted = True
 
 
 class Bench:
-    """An open outlet of ten bytes and its surroundings."""
+    """An open outlet of ten bytes, or of `limit`, and its surroundings."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 10) -> None:
         self.pipe = Pipe()
         self.overflows = 0
-        self.outlet = Outlet(Flusher(asyncio.get_running_loop()), 10, self._overflowed)
+        self.outlet = Outlet(Flusher(asyncio.get_running_loop()), limit, self._overflowed)
         self.outlet.open(cast("Any", self.pipe))
 
     def _overflowed(self) -> None:
@@ -137,3 +140,28 @@ async def test_nothing_overtakes_what_waits(bench: Bench) -> None:
     outlet.resume()
     outlet.send_now(b"4")
     assert bench.pipe.writes[-2:] == [b"3", b"4"]
+
+
+async def test_what_may_wait_is_sent_as_fast_as_the_peer_takes_it() -> None:
+    bench = Bench(100_000)
+    outlet, piece = bench.outlet, b"x" * 20_000
+    for _ in range(4):
+        outlet.when_taken(lambda: outlet.send(piece))
+    assert outlet.is_waiting
+    bench.pipe.pauses = outlet.pause
+    assert [len(data) for data in await bench.turn()] == [40_000]
+    await bench.turn()
+    assert outlet.is_waiting
+    outlet.resume()
+    await bench.turn()
+    assert [len(data) for data in bench.pipe.writes] == [40_000, 40_000]
+    assert bench.outlet.is_waiting is False
+    assert not bench.overflows
+
+
+async def test_what_waits_is_forgotten_with_the_connection(bench: Bench) -> None:
+    bench.outlet.pause()
+    bench.outlet.when_taken(lambda: bench.outlet.send(b"late"))
+    bench.outlet.close()
+    bench.outlet.resume()
+    assert await bench.turn() == []

@@ -10,9 +10,10 @@ import pytest
 from websockets.asyncio.client import connect
 
 from chat.errors import CloseCode
-from chat.protocol.commands import Ping, Send
-from chat.protocol.frames import ErrorFrame
+from chat.protocol.commands import History, Ping, ResumeFrom, Send
+from chat.protocol.frames import ErrorFrame, Joined, Page
 from chat.protocol.items import Event
+from tests.proxy import Proxy
 from tests.server.byhand import TEXT, ByHand, frame
 from tests.serving import ChatServer, Peer, eventually
 
@@ -80,6 +81,44 @@ async def test_a_reader_that_stalls_is_cut_and_the_others_get_everything(
         assert len(texts) == count
         stalled.socket.transport.resume_reading()
         assert await stalled.close_code() in (None, 1006, CloseCode.SLOW_READER)
+
+
+@pytest.mark.promise(
+    5,
+    fault="16 channels of 40 long messages are resumed over a line that is slower than the server",
+    result="all of it comes over one connection, though ten times as much as may wait",
+)
+async def test_a_slow_reader_resumes_everything_over_one_connection(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*FAST, "--queue-bytes", "131072")
+    channels, text = [f"#room{number}" for number in range(16)], "é" * 8_000
+    async with Peer.signed_in(server.url, "alice") as alice:
+        positions = {}
+        for channel in channels:
+            joined = await alice.join(channel)
+            positions[channel] = ResumeFrom(epoch=joined.epoch, after=joined.head)
+        token = alice.token
+    async with Peer.signed_in(server.url, "bob") as bob:
+        for channel in channels:
+            await bob.join(channel)
+            await asyncio.gather(*(bob.say(text, channel) for _ in range(40)))
+    async with (
+        Proxy(server.port, rate=4_000_000) as proxy,
+        Peer.connect(proxy.url) as alice,
+    ):
+        await alice.hello("alice", token, positions)
+        for _ in channels:
+            joined = await alice.next(Joined, lambda frame: frame.channel in channels)
+            assert joined.recovered
+            assert sum(len(item.text or "") for item in joined.items) < 65_536
+            seqs, complete = [item.seq for item in joined.items], joined.complete
+            while not complete:
+                history = History(channel=joined.channel, after=seqs[-1], limit=200)
+                page = await alice.call(history, Page)
+                seqs += [item.seq for item in page.items]
+                complete = page.complete
+            assert seqs == [*range(2, 43)]
 
 
 @pytest.mark.promise(

@@ -331,3 +331,28 @@ def test_who_comes_to_one_channel_together_shares_what_was_read(
     assert first.items is second.items
     assert members is same
     assert (first.seat.unread, second.seat.unread) == (0, 9)
+
+
+def test_a_page_is_bounded_in_bytes(store: OpenStore, alice: User) -> None:
+    root = store.send(alice, "é" * 8_000)
+    for _ in range(20):
+        store.send(alice, "é" * 8_000, reply_to=root)
+    head = store.send(alice, "x" * 70_000)
+    middle = root + 10
+
+    def page(**where: Any) -> tuple[list[int], bool]:
+        found = store.read(lambda reader: reader.page(alice, "#general", limit=200, **where))
+        return [item.seq for item in found.items], found.complete
+
+    assert page(after=root - 1) == ([*range(root, root + 4)], False)
+    assert page(after=head - 1) == ([head], True)
+    assert page() == ([head], False)
+    assert page(before=head) == ([*range(head - 4, head)], False)
+    assert page(before=root + 2) == ([*range(1, root + 2)], True)
+    assert page(around=middle) == ([*range(middle - 2, middle + 2)], False)
+    assert page(thread=root) == ([*range(head - 4, head)], False)
+    assert page(thread=root, after=root) == ([*range(root + 1, root + 5)], False)
+    resumed = store.read(
+        lambda reader: reader.resume(alice, "#general", None, limit=100, window=1_000)
+    )
+    assert ([item.seq for item in resumed.items], resumed.complete) == ([head], True)

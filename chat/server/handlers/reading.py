@@ -46,22 +46,25 @@ def history(session: Session, command: History, reply: Reply) -> None:
         if not is_log or is_following or is_over:
             send(page.complete)
         else:
-            attach(session, page.channel, page.complete, send)
+            attach(session, page.channel, page.complete, send, read)
 
-    session.services.read(
-        lambda reader: reader.page(
-            user,
-            command.channel,
-            before=command.before,
-            after=command.after,
-            around=command.around,
-            thread=command.thread,
-            pins=command.pins,
-            limit=limit,
-        ),
-        done,
-        reply.error,
-    )
+    def read() -> None:
+        session.services.read(
+            lambda reader: reader.page(
+                user,
+                command.channel,
+                before=command.before,
+                after=command.after,
+                around=command.around,
+                thread=command.thread,
+                pins=command.pins,
+                limit=limit,
+            ),
+            done,
+            reply.error,
+        )
+
+    read()
 
 
 def mark(session: Session, command: Mark, reply: Reply) -> None:
