@@ -1,7 +1,8 @@
 """Who may connect: how many connections one address may hold, and how fast it may open them.
 
 What is refused costs next to nothing: no handshake, no task. The first few of a refused address are
-told why, so that a person learns it; the rest are cut.
+told why, so that a person learns it; the rest are cut. Behind a declared proxy the address is the
+one that its header names, known once the request is read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ipaddress import (
     ip_network,
 )
 
-from chat.core.rate import Bucket
+from chat.core.rate import Buckets
 
 __all__ = ["Door", "Network", "Refusal", "network", "source_of"]
 
@@ -26,8 +27,6 @@ Network = IPv4Network | IPv6Network
 
 REMEMBERED = 4_096
 """Addresses that are known without parsing them."""
-SOURCES_MAX = 65_536
-"""Sources whose pace is remembered; the one that was silent longest is forgotten for a new one."""
 TOLD_MAX = 8
 """Refused connections of one source, and above the total, that are told why before they are cut."""
 
@@ -78,18 +77,25 @@ class Door:
         rate: connections that one source may open per second, lastingly.
         burst: connections that one source may open at once.
         exempt: networks for which only the total counts.
+        proxies: networks of proxies that say whose connections they pass on.
     """
 
     def __init__(
-        self, *, total: int, each: int, rate: float, burst: int, exempt: Sequence[Network] = ()
+        self,
+        *,
+        total: int,
+        each: int,
+        rate: float,
+        burst: int,
+        exempt: Sequence[Network] = (),
+        proxies: Sequence[Network] = (),
     ) -> None:
         self._total = total
         self._each = each
-        self._rate = rate
-        self._burst = burst
         self._exempt = tuple(exempt)
+        self._proxies = tuple(proxies)
         self._held: dict[str, int] = {}
-        self._paces: dict[str, Bucket] = {}
+        self._paces = Buckets(rate, burst)
         self.connections = 0
         """Connections that are counted now."""
 
@@ -106,8 +112,19 @@ class Door:
         source = source_of(address)
         refusal = self._refusal(source, _plain(address), now)
         if refusal is None or refusal.is_told:
-            self.connections += 1
-            self._held[source] = self._held.get(source, 0) + 1
+            self._count(source)
+        return refusal
+
+    def move(self, address: str, to: str, now: float) -> Refusal | None:
+        """Count a connection from `address` as one from `to`, until `to` departs.
+
+        Returns:
+            Why there is no place for it there; it is counted all the same.
+        """
+        self.depart(address)
+        source = source_of(to)
+        refusal = self._refusal(source, _plain(to), now)
+        self._count(source)
         return refusal
 
     def depart(self, address: str) -> None:
@@ -118,6 +135,43 @@ class Door:
         if not self._held[source]:
             del self._held[source]
 
+    def is_proxy(self, address: str) -> bool:
+        """Whether a declared proxy has this address."""
+        return _is_in(address, self._proxies)
+
+    def behind(self, address: str, forwarded: Sequence[str]) -> str:
+        """Return whose connection the proxy at `address` passes on.
+
+        Args:
+            address: a declared proxy's.
+            forwarded: the values of its `X-Forwarded-For` headers, in their order. Whatever stands
+                left of the first hop that is no declared proxy may be invented.
+        """
+        hops = [hop for value in forwarded for hop in value.split(",")]
+        for hop in reversed(hops):
+            if (found := _address_of(hop)) is None:
+                break
+            address = found
+            if not self.is_proxy(address):
+                break
+        return address
+
+    def source(self, address: str, *, is_passed_on: bool) -> str | None:
+        """Return what counts as one source of frames and new names; None: it is not limited.
+
+        Args:
+            address: where the connection comes from.
+            is_passed_on: whether a proxy is there that was not declared: all the people behind it
+                are one source, also at an exempt address.
+        """
+        if not is_passed_on and _is_in(address, self._exempt):
+            return None
+        return source_of(address)
+
+    def _count(self, source: str) -> None:
+        self.connections += 1
+        self._held[source] = self._held.get(source, 0) + 1
+
     def _refusal(
         self, source: str, address: IPv4Address | IPv6Address, now: float
     ) -> Refusal | None:
@@ -125,23 +179,32 @@ class Door:
         if count >= self._total:
             reason = "this server has as many connections as it can hold; come back later"
             return Refusal(reason, count < self._total + TOLD_MAX)
-        if any(address in network for network in self._exempt):
+        if any(address in network for network in (*self._exempt, *self._proxies)):
             return None
         held = self._held.get(source, 0)
         if held >= self._each:
             reason = f"your address has {held} connections, as many as it may; come back later"
             return Refusal(reason, held < self._each + TOLD_MAX)
-        pace = self._pace(source, now)
+        pace = self._paces.of(source, now)
         if pace.take(now):
             reason = "your address connects too often; come back later"
             return Refusal(reason, pace.overruns <= TOLD_MAX)
         return None
 
-    def _pace(self, source: str, now: float) -> Bucket:
-        pace = self._paces.pop(source, None)
-        if pace is None:
-            if len(self._paces) >= SOURCES_MAX:
-                del self._paces[next(iter(self._paces))]
-            pace = Bucket(self._rate, self._burst, now)
-        self._paces[source] = pace  # the last one to have come stands last
-        return pace
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    plain = _plain(address)
+    return any(plain in network for network in networks)
+
+
+def _address_of(hop: str) -> str | None:
+    """Return the address of a hop, with or without a port; None: it is none."""
+    hop = hop.strip()
+    if hop.startswith("["):
+        hop = hop[1:].partition("]")[0]
+    elif hop.count(":") == 1:
+        hop = hop.partition(":")[0]
+    try:
+        return str(_plain(hop))
+    except ValueError:
+        return None

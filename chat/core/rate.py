@@ -1,15 +1,25 @@
-"""Token buckets: how fast one session may go, or one person."""
+"""How much a peer may send: token buckets, and the budget that one connection spends from them."""
 
 from __future__ import annotations
 
-__all__ = ["Bucket", "Buckets"]
+from collections.abc import Hashable, Sequence
 
-KEPT = 1_024
-"""Buckets that are kept before full ones are looked for and dropped."""
+__all__ = ["Bucket", "Buckets", "Budget", "Budgets"]
+
+PIECE = 4_096
+"""Bytes of a frame that cost one token; a shorter frame costs one as well."""
+REMEMBERED = 65_536
+"""Buckets that are kept by key; the one that was used longest ago goes first."""
+OVERRUNS_MAX = 5
+"""Bursts that may be refused before the connection is closed."""
+FORGIVEN = 0.1
+"""Refusals that are forgiven again, for each frame that the rate allows."""
 
 
 class Bucket:
-    """A token bucket (RFC 2697's single rate, without colours).
+    """A token bucket (RFC 2697's single rate, without colours) that can go into debt.
+
+    Whatever passes needs one token, and may cost more: the bucket then owes the rest.
 
     Args:
         rate: tokens that come back per second.
@@ -19,53 +29,139 @@ class Bucket:
 
     __slots__ = ("_burst", "_rate", "_tokens", "_when", "overruns")
 
-    def __init__(self, rate: float, burst: int, now: float) -> None:
+    def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate = rate
         self._burst = float(burst)
         self._tokens = float(burst)
         self._when = now
         self.overruns = 0
-        """Refusals in a row; any token taken ends the row."""
+        """Refusals by `take` in a row; any token taken ends the row."""
 
-    def take(self, now: float) -> float:
-        """Take one token; return 0, or the seconds until there is one again."""
+    def wait(self, now: float, ahead: int = 0) -> float:
+        """Return 0 if there is a token, else the seconds until there is one after `ahead` more."""
         tokens = min(self._burst, self._tokens + (now - self._when) * self._rate)
-        self._when = now
-        if tokens >= 1.0:
-            self._tokens = tokens - 1.0
-            self.overruns = 0
-            return 0.0
         self._tokens = tokens
-        self.overruns += 1
-        return (1.0 - tokens) / self._rate
+        self._when = now
+        return 0.0 if tokens >= 1.0 else (1.0 + ahead - tokens) / self._rate
 
-    def is_full(self, now: float) -> bool:
-        """Whether every token has come back: the bucket is as good as a new one."""
-        return self._tokens + (now - self._when) * self._rate >= self._burst
+    def pay(self, cost: float) -> None:
+        """Take tokens, also those that are not there; nothing costs more than a full bucket."""
+        self._tokens -= min(cost, self._burst)
+
+    def take(self, now: float, cost: float = 1.0) -> float:
+        """Pay if there is a token and return 0; else return the seconds until there is one."""
+        wait = self.wait(now)
+        if wait:
+            self.overruns += 1
+        else:
+            self.pay(cost)
+            self.overruns = 0
+        return wait
 
 
 class Buckets:
-    """One bucket for each key; full ones are dropped.
+    """Buckets of the same size by key, which outlive the connections that use them."""
 
-    Args:
-        rate: tokens that come back per second.
-        burst: tokens that a bucket holds.
-    """
-
-    def __init__(self, rate: float, burst: int) -> None:
+    def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst = burst
-        self._buckets: dict[int, Bucket] = {}
-        self._prune_at = KEPT
+        self._buckets: dict[Hashable, Bucket] = {}
 
-    def take(self, key: int, now: float) -> float:
-        """Take one token of `key`; return 0, or the seconds until there is one again."""
-        if len(self._buckets) >= self._prune_at:
-            self._buckets = {
-                each: bucket for each, bucket in self._buckets.items() if not bucket.is_full(now)
-            }
-            self._prune_at = max(KEPT, 2 * len(self._buckets))
-        bucket = self._buckets.get(key)
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def of(self, key: Hashable, now: float) -> Bucket:
+        """Return the bucket of `key`; a full one if it is new, or was forgotten."""
+        bucket = self._buckets.pop(key, None)
         if bucket is None:
-            bucket = self._buckets[key] = Bucket(self._rate, self._burst, now)
-        return bucket.take(now)
+            if len(self._buckets) >= REMEMBERED:
+                del self._buckets[next(iter(self._buckets))]
+            bucket = Bucket(self._rate, self._burst, now)
+        self._buckets[key] = bucket  # the last one used stands last
+        return bucket
+
+    def take(self, key: Hashable, now: float) -> float:
+        """Take one token of `key`; return 0, or the seconds until there is one."""
+        return self.of(key, now).take(now)
+
+
+class Budget:
+    """What one connection may send: each frame is paid from every bucket that it counts against.
+
+    Args:
+        buckets: the person's or the connection's own, then the address's if that is limited.
+        patience: what pays for refusals.
+    """
+
+    __slots__ = ("_buckets", "_in_a_row", "_patience")
+
+    def __init__(self, buckets: Sequence[Bucket], patience: Bucket) -> None:
+        self._buckets = tuple(buckets)
+        self._patience = patience
+        self._in_a_row = 0
+
+    def spend(self, size: int, now: float) -> float:
+        """Pay for a frame of `size` bytes and return 0; else return the seconds to wait.
+
+        Each one that is refused in a row is told to wait longer, so that a peer which obeys does
+        not come back with all of them at once.
+        """
+        for bucket in self._buckets:
+            if wait := bucket.wait(now, self._in_a_row):
+                self._in_a_row += 1
+                return wait
+        self._in_a_row = 0
+        for bucket in self._buckets:
+            bucket.pay(1 + size // PIECE)
+        return 0.0
+
+    def charge(self, size: int, now: float) -> float:
+        """Pay for a frame that was taken already; return the seconds to read nothing more."""
+        wait = 0.0
+        for bucket in self._buckets:
+            bucket.pay(1 + size // PIECE)
+            wait = max(wait, bucket.wait(now))
+        return wait
+
+    def is_overrun(self, size: int, now: float) -> bool:
+        """Note that a frame was refused; return whether the peer went on for too long.
+
+        The first refusal after a frame that passed is free: a peer that waits as it is told can
+        have as many of these as of frames that pass.
+        """
+        return self._in_a_row > 1 and self._patience.take(now, 1 + size // PIECE) > 0
+
+
+class Budgets:
+    """The budgets of all connections: one person's sessions share one, and so do addresses.
+
+    Args:
+        rate: frames per second that one person may keep up.
+        burst: frames that one person may send at once.
+        people: how many people may sit behind one address.
+    """
+
+    def __init__(self, rate: float, burst: int, people: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._people = Buckets(rate, burst)
+        self._addresses = Buckets(rate * people, burst * people)
+
+    def of_connection(self, source: str | None, now: float, *, times: float = 1) -> Budget:
+        """Return what may be sent on a connection that is nobody's yet.
+
+        Args:
+            source: the address, as limits see it; None: it has none.
+            now: the time.
+            times: how many times as much as one person may send.
+        """
+        return self._budget(Bucket(self._rate * times, self._burst * times, now), source, now)
+
+    def of_person(self, name: str, source: str | None, now: float) -> Budget:
+        """Return what `name` may send, from all sessions together."""
+        return self._budget(self._people.of(name, now), source, now)
+
+    def _budget(self, own: Bucket, source: str | None, now: float) -> Budget:
+        shared = () if source is None else (self._addresses.of(source, now),)
+        patience = Bucket(self._rate * FORGIVEN, OVERRUNS_MAX * self._burst, now)
+        return Budget((own, *shared), patience)

@@ -125,9 +125,9 @@ class Limits(Wire):
     page: int = Field(200, ge=1, le=1_000)
     """Items of one page of history."""
     rate: float = Field(10.0, gt=0, le=1_000_000_000, allow_inf_nan=False)
-    """Commands per second that one session may keep up."""
+    """Frames per second that one person may keep up; each 4 KiB of a frame count as one."""
     burst: int = Field(60, ge=1, le=1_000_000_000)
-    """Commands that one session may send at once."""
+    """Frames that one person may send at once."""
     channels: int = Field(500, ge=1, le=1_000_000_000)
     """Channels that one person may join or open; direct ones that others open do not count."""
     openings: int = Field(60, ge=1, le=1_000_000_000)

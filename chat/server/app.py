@@ -49,6 +49,8 @@ OWN_FILES = 64
 FILES_MIN = 16
 GARBAGE = 20_000
 """Objects between two collections of cyclic garbage; Python's default is 700."""
+BARE = 10
+"""How many times as many frames as a person may send come on an endpoint without commands."""
 COUNTER_PATH = "/counter"
 ECHO_PATH = "/echo"
 CHAT_PATH = "/"
@@ -125,6 +127,7 @@ class App:
             settings.allow_origin, settings.public_url, settings.host, is_tls=settings.is_tls
         )
         self._refused_origins: set[str] = set()
+        self._has_found_proxy = False
         self._beat: asyncio.TimerHandle | None = None
         self._beat_slot = 0
 
@@ -198,19 +201,31 @@ class App:
             deadline=settings.close_timeout,
             write_timeout=settings.write_timeout,
             door=_door(settings),
+            budgets=self.services.budgets,
             answer=self._answer,
             opened=self._endpoint,
+            found_proxy=self._found_proxy,
             registry=self.services.connections,
             tls=made,
         )
 
     def _endpoint(self, connection: Connection, request: Request) -> Endpoint:
         path = _path(request)
-        if path == COUNTER_PATH:
-            return RawCounter(connection)
-        if path == ECHO_PATH:
-            return RawEcho(connection)
+        if path in (COUNTER_PATH, ECHO_PATH):
+            connection.budget = self.services.budgets.of_connection(
+                connection.source, self.loop.time(), times=BARE
+            )
+            return RawCounter(connection) if path == COUNTER_PATH else RawEcho(connection)
         return Session(connection, self.services, self._session_ids.new(), TABLE, self.sessions)
+
+    def _found_proxy(self, address: str) -> None:
+        if not self._has_found_proxy:
+            self._has_found_proxy = True
+            log.warning(
+                "%s passes on the connections of others: all who come that way are limited as one "
+                "address. If it is your proxy, declare it: --trusted-proxy %s",
+                *(address, address),
+            )
 
     # Heartbeats: one timer for all; each tick takes its share, so that they do not come in a burst.
 
@@ -329,6 +344,7 @@ def _door(settings: ServerSettings) -> Door:
         rate=settings.address_rate,
         burst=settings.address_burst,
         exempt=settings.exempt_address,
+        proxies=settings.trusted_proxy,
     )
 
 

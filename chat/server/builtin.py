@@ -81,6 +81,11 @@ class RawCounter:
         if data.strip() == CLOSE.encode():
             self._connection.end(CloseCode.NORMAL, "")
 
+    def put_off(self, is_text: bool, data: bytes, wait: float) -> None:
+        """Ignore it as well, and read the peer more slowly."""
+        self._connection.charge(len(data))
+        self.binary_received(data)
+
     def heartbeat(self) -> None:
         """Say nothing more."""
 
@@ -105,6 +110,14 @@ class RawEcho:
     def binary_received(self, data: bytes) -> None:
         """Send the bytes back."""
         self._connection.outlet.send(binary_frame(data))
+
+    def put_off(self, is_text: bool, data: bytes, wait: float) -> None:
+        """Send it back, and read the peer more slowly: there is no frame to refuse it with."""
+        self._connection.charge(len(data))
+        if is_text:
+            self.text_received(data.decode())
+        else:
+            self.binary_received(data)
 
     def heartbeat(self) -> None:
         """Say nothing more."""

@@ -124,6 +124,7 @@ def _check_size(value: Any) -> Any:
 _Path = Annotated[Path, PlainValidator(_path)]
 _Strings = Annotated[list[str], BeforeValidator(_split)]
 _Seconds = Annotated[float, Field(le=3_600)]
+_Networks = Annotated[list[Annotated[Network, PlainValidator(_network)]], BeforeValidator(_split)]
 
 
 class DataSettings(BaseModel):
@@ -230,9 +231,20 @@ class ServerSettings(DataSettings):
         10.0, gt=0, description="connections one address may open per second, lastingly"
     )
     address_burst: int = Field(200, ge=1, description="connections one address may open at once")
-    exempt_address: Annotated[
-        list[Annotated[Network, PlainValidator(_network)]], BeforeValidator(_split)
-    ] = Field(
+    address_people: int = Field(
+        50, ge=1, description="people behind one address: it may send as much as so many of them"
+    )
+    sign_ups: int = Field(
+        30,
+        ge=1,
+        description="new names that one address may claim at once, and again in 10 minutes",
+    )
+    trusted_proxy: _Networks = Field(
+        default=[],
+        description="address or network of a proxy: people count by the address that its "
+        "X-Forwarded-For names; may be given repeatedly",
+    )
+    exempt_address: _Networks = Field(
         default=[IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")],
         description="address or network without limits of its own, such as a proxy; may be given "
         "repeatedly",

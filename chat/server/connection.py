@@ -14,17 +14,20 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Sequence
 from http import HTTPStatus
 from itertools import count
 from typing import cast
 
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidMessage
-from websockets.frames import BINARY, CONT, TEXT, Frame
+from websockets.frames import BINARY, CLOSE, CONT, TEXT, Frame
 from websockets.http11 import Request, Response
 from websockets.protocol import CONNECTING, OPEN, Event
 from websockets.server import ServerProtocol
 
 from chat.core.door import Refusal
+from chat.core.rate import Budget
 from chat.errors import CloseCode
 from chat.server.outlet import Outlet
 from chat.server.terms import Endpoint, Terms
@@ -47,6 +50,8 @@ WRITTEN_MAX = 32_768
 """Bytes that the transport takes before it says that the peer does not read."""
 UNREAD_MAX = 65_536
 """Bytes of pongs that may wait besides for a peer that does not read."""
+PASSED_ON = ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP")
+"""Headers that only proxies send; the first one names the address that they pass on."""
 HEAD_END = b"\r\n\r\n"
 """What a handshake's request ends with."""
 TLS_HANDSHAKE = b"\x16"
@@ -67,17 +72,22 @@ class Connection(asyncio.Protocol):
         "_is_counted",
         "_is_cutting",
         "_is_lost",
+        "_is_reading_on",
+        "_left",
         "_refusal",
+        "_resting",
         "_securing",
         "_stalled_since",
         "_terms",
         "_timer",
         "_unread",
         "beat_slot",
+        "budget",
         "endpoint",
         "is_heard",
         "outlet",
         "protocol",
+        "source",
         "transport",
     )
 
@@ -99,9 +109,18 @@ class Connection(asyncio.Protocol):
         """Bytes that were written past the outlet since the peer stopped to read."""
         self._fragments: list[Frame] | None = None
         self._held = 0
+        self._left: tuple[bytes, int] | None = None
+        """What has come and was not read yet, and from where on."""
+        self._is_reading_on = False
+        self._resting: asyncio.TimerHandle | None = None
+        """Ends the pause of a peer that has sent too much."""
         self._timer: asyncio.TimerHandle | None = None
         """Cuts a handshake, later a close, that takes too long."""
         self.endpoint: Endpoint | None = None
+        self.source: str | None = None
+        """The address that frames and new names are counted for; None: they are not limited."""
+        self.budget: Budget
+        """What the peer may send, from the handshake on."""
         self.outlet = Outlet(terms.flusher, terms.queue_bytes, self._reads_slowly)
         self.beat_slot = next(_SLOTS)
         """Which of the heartbeat's ticks is this connection's, modulo their number."""
@@ -130,7 +149,8 @@ class Connection(asyncio.Protocol):
         """Heartbeat: cut a peer from which nothing came since the last one, ping the others."""
         if self.protocol.state is not OPEN or self.endpoint is None:
             return
-        if not self.is_heard and not self._held:  # while we do not read, we cannot hear
+        is_reading = not self._held and self._left is None
+        if is_reading and not self.is_heard:
             self.end(CloseCode.HEARTBEAT_LOST, "nothing was heard from you for a heartbeat")
             return
         stalled = self._stalled_since
@@ -164,12 +184,17 @@ class Connection(asyncio.Protocol):
         self._write_out()
         self._cut_in_time()
 
+    def end_flood(self) -> None:
+        """Close a peer that goes on although it has sent too much, and read nothing more of it."""
+        self.end(CloseCode.RATE_LIMITED, "you send far too much; come back slower")
+        self.hold()
+
     def _write_out(self) -> None:
         """Write what the library's protocol has to say: handshakes and control frames."""
         # A direct write on a connection that is closing raises; what, depends on the transport
         # (plain or TLS, asyncio's or uvloop's). Nothing can be written there any more.
         try:
-            for data in self.protocol.data_to_send():
+            for data in _joined(self.protocol.data_to_send()):
                 if data:
                     self.transport.write(data)
                     if self.outlet.is_paused:
@@ -191,31 +216,58 @@ class Connection(asyncio.Protocol):
     def hold(self) -> None:
         """Stop reading until `release` was called as often: too much of this peer is under way."""
         self._held += 1
-        if self._held == 1:
+        if self._held == 1 and not self.transport.is_closing():
             self.transport.pause_reading()
 
     def release(self) -> None:
         """Undo one `hold`."""
         self._held -= 1
-        if self._held == 0 and not self.transport.is_closing():
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Read what is left, and then what comes, unless reading is held."""
+        if self._held or self.transport.is_closing():
+            return
+        if self._left is None:
             self.transport.resume_reading()
+        elif not self._is_reading_on:
+            self._is_reading_on = True
+            self.loop.call_soon(self._read_on)
+
+    def charge(self, size: int) -> None:
+        """Pay for a frame that is taken all the same; the peer is not read until it can pay."""
+        wait = self.budget.charge(size, self.loop.time())
+        if not wait:
+            return
+        if self._resting is None:
+            self.hold()
+        else:
+            self._resting.cancel()
+        self._resting = self.loop.call_later(wait, self._rest_is_over)
+
+    def _rest_is_over(self) -> None:
+        self._resting = None
+        self.release()
 
     def data_received(self, data: bytes) -> None:
         """Read a part; others have their turn before the next, for frames may be tiny and many."""
         self.is_heard = True
-        self._read(data[:PART])
         if len(data) > PART:
-            self.hold()
-            self.loop.call_soon(self._read_on, data, PART)
+            self._left = data, PART
+            self.transport.pause_reading()
+        self._read(data[:PART])
+        if self._left is not None:
+            self._go_on()
 
-    def _read_on(self, data: bytes, start: int) -> None:
-        if self.transport.is_closing():
+    def _read_on(self) -> None:
+        self._is_reading_on = False
+        if self._left is None or self._held or self.transport.is_closing():
             return
-        self._read(data[start : start + PART])
-        if start + PART < len(data):
-            self.loop.call_soon(self._read_on, data, start + PART)
-        else:
-            self.release()
+        data, start = self._left
+        end = start + PART
+        self._left = (data, end) if end < len(data) else None
+        self._read(data[start:end])
+        self._go_on()
 
     def _read(self, data: bytes) -> None:
         """Read, and see to it that a close which the peer began or caused comes to its end."""
@@ -301,6 +353,14 @@ class Connection(asyncio.Protocol):
                 self._message_received(opcode is TEXT, bytes(event.data))
             else:
                 self._fragment_received(event)
+        elif opcode is not CLOSE:
+            self._count_frame(len(event.data))
+
+    def _count_frame(self, size: int) -> None:
+        """Pay for a frame that is no message, and so cannot be refused."""
+        now = self.loop.time()
+        if self.budget.spend(size, now) and self.budget.is_overrun(size, now):
+            self.end_flood()
 
     def _fragment_received(self, frame: Frame) -> None:
         # The library's parser bounds the message's bytes; the number of fragments is ours to bound.
@@ -310,7 +370,9 @@ class Connection(asyncio.Protocol):
             fragments.clear()
             self.end(CloseCode.TOO_BIG, "too many fragments")
             self.hold()  # for good: what still comes is not worth reading
-        elif frame.fin:
+        elif not frame.fin:
+            self._count_frame(0)  # its bytes are paid with the message
+        else:
             data = b"".join(fragment.data for fragment in fragments)
             is_text = fragments[0].opcode is TEXT
             fragments.clear()
@@ -321,7 +383,9 @@ class Connection(asyncio.Protocol):
         if endpoint is None:
             return
         try:
-            if is_text:
+            if wait := self.budget.spend(len(data), self.loop.time()):
+                endpoint.put_off(is_text, data, wait)
+            elif is_text:
                 endpoint.text_received(data.decode())
             else:
                 endpoint.binary_received(data)
@@ -367,7 +431,11 @@ class Connection(asyncio.Protocol):
 
     def _shake_hands(self, request: Request) -> None:
         """Answer the request, and let who speaks here begin."""
-        if self.protocol.eof_sent:  # what came with its last byte was no frame, or a close
+        self._recognize(request.headers)
+        is_cut = self._refusal is not None and not self._refusal.is_told
+        if (
+            is_cut or self.protocol.eof_sent
+        ):  # what came with its last byte was no frame, or a close
             self.transport.abort()
             return
         response = self._terms.answer(self, request)
@@ -380,7 +448,22 @@ class Connection(asyncio.Protocol):
             self.end(CloseCode.TOO_MANY_CONNECTIONS, self._refusal.reason)
             return
         self.outlet.open(self.transport)
+        self.budget = self._terms.budgets.of_connection(self.source, self.loop.time())
         self.endpoint = self._terms.opened(self, request)
+
+    def _recognize(self, headers: Headers) -> None:
+        """Find out whose connection this is: a proxy's headers say whose it passes on."""
+        door, address = self._terms.door, self._address
+        is_passed_on = any(name in headers for name in PASSED_ON)
+        if door.is_proxy(address):
+            found = door.behind(address, headers.get_all(PASSED_ON[0]))
+            if found != address:
+                is_passed_on = False
+                self._refusal = door.move(address, found, self.loop.time())
+                self._address = found
+        elif is_passed_on and door.source(address, is_passed_on=False) is None:
+            self._terms.found_proxy(address)
+        self.source = door.source(self._address, is_passed_on=is_passed_on)
 
     def respond(self, status: HTTPStatus, text: str) -> Response:
         """Return a response in plain text, after which the connection closes."""
@@ -411,6 +494,8 @@ class Connection(asyncio.Protocol):
         if not self._is_begun:
             return
         self._stop_timer()
+        if self._resting is not None:
+            self._resting.cancel()
         self.protocol.receive_eof()
         self.outlet.close()
         self._release_endpoint()
@@ -432,3 +517,11 @@ class Connection(asyncio.Protocol):
 
 def _line(error: BaseException) -> str:
     return printable_line(str(error) or type(error).__name__)[:200]
+
+
+def _joined(pieces: Sequence[bytes]) -> Sequence[bytes]:
+    """Return what is to be written, in one piece; an empty one, which means the end, stays."""
+    if len(pieces) < 2:
+        return pieces
+    data = b"".join(pieces)
+    return (data, b"") if not pieces[-1] else (data,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol, TypeVar, cast
@@ -15,6 +16,7 @@ from typing import Protocol, TypeVar, cast
 from chat.broker.port import Broker
 from chat.core.gate import Gate
 from chat.core.presence import PresenceBook
+from chat.core.rate import Buckets, Budgets
 from chat.core.turns import Turns
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.items import Event
@@ -30,6 +32,7 @@ from chat.store.ops import (
     Operation,
     Outcome,
     Pending,
+    Quota,
     SignedIn,
 )
 from chat.store.reading import Reader
@@ -46,6 +49,8 @@ Continuation = Callable[[Outcome], None]
 
 SIGN_INS = 64
 """Sign-ins under way at once: enough to fill group commits, too few to hold up other reads."""
+NAMES_WITHIN = 600.0
+"""Seconds after which an address may again claim as many names as at once."""
 UNAVAILABLE = "the server cannot write to its disk now; nothing was stored, try again"
 
 
@@ -75,6 +80,9 @@ class Services:
         self.news = News(loop, self.presence)
         self.gate = Gate(SIGN_INS, settings.sign_in_patience)
         """Admits sign-ins, so that thousands who return at once do not undo each other."""
+        limits = settings.limits
+        self.budgets = Budgets(limits.rate, limits.burst, settings.address_people)
+        self._new_names = Buckets(settings.sign_ups / NAMES_WITHIN, settings.sign_ups)
         self.connections: set[Connection] = set()
         self.store: Store
         """Set by `app` before the first connection: the store needs `committed` to open."""
@@ -83,6 +91,12 @@ class Services:
         self._searches = Turns()
         self._broker = broker
         broker.subscribe(self.hub.deliver)
+
+    def name_quota(self, source: str | None) -> Quota | None:
+        """Return what counts the names that an address claims; None: it is not limited."""
+        if source is None:
+            return None
+        return lambda: self._new_names.take(source, time.monotonic())
 
     # The store
 

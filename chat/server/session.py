@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chat.core.rate import Bucket
 from chat.errors import CloseCode, CommandError, ErrorCode, FrameError
 from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
@@ -37,8 +36,6 @@ UNDER_WAY_MAX = 64
 HELLO_BYTES = 393_216
 """Bytes that a `hello` may have where `limits.frame` is lower: older clients put 500 positions into
 it, whatever their number of bytes, and others can name them in channels with long names."""
-OVERRUNS_MAX = 5
-"""Bursts that may be refused in a row before the session is closed."""
 
 
 class Session:
@@ -73,9 +70,7 @@ class Session:
         self.is_stopping = False
         self._waiting: deque[Command] = deque()
         self._is_held = False
-        limits = services.limits
-        self._bucket = Bucket(limits.rate, limits.burst, services.loop.time())
-        connection.limit_messages(max(limits.frame, HELLO_BYTES))
+        connection.limit_messages(max(services.limits.frame, HELLO_BYTES))
         self._hello_timer = services.loop.call_later(
             services.settings.hello_timeout, self._hello_is_late
         )
@@ -93,12 +88,8 @@ class Session:
     # In
 
     def text_received(self, text: str) -> None:
-        """Take one frame: check the rate, decode it, and handle it."""
+        """Take one frame: decode it, and handle it."""
         if self.is_stopping:  # not stored, not answered: the client sends it again elsewhere
-            return
-        wait = self._bucket.take(self.services.loop.time())
-        if wait:
-            self._refuse_pace(text, wait)
             return
         try:
             command = decode_command(text, self.services.limits)
@@ -119,6 +110,25 @@ class Session:
         error = CommandError(ErrorCode.MALFORMED, "a frame is one JSON object in a text frame")
         self.send(error_frame(error, None))
 
+    def put_off(self, is_text: bool, data: bytes, wait: float) -> None:
+        """Refuse a frame of a peer that has sent too much, or end one that goes on."""
+        if self.is_stopping:
+            return
+        connection = self.connection
+        if connection.budget.is_overrun(len(data), self.services.loop.time()):
+            connection.end_flood()
+            return
+        command_id: str | None = None
+        if is_text:
+            try:
+                command_id = decode_command(data, self.services.limits).id
+            except FrameError as error:
+                command_id = error.id
+        refusal = CommandError(
+            ErrorCode.RATE_LIMITED, "too many commands; wait a moment", retry_after=wait
+        )
+        self.send(error_frame(refusal, command_id))
+
     def _handle(self, command: Command) -> None:
         reply = Reply(self, command.id)
         try:
@@ -131,19 +141,6 @@ class Session:
             if not reply.is_given:
                 self.answered()
             raise
-
-    def _refuse_pace(self, text: str, wait: float) -> None:
-        if self._bucket.overruns > OVERRUNS_MAX * self.services.limits.burst:
-            self.connection.end(CloseCode.RATE_LIMITED, "far too many commands; come back slower")
-            return
-        try:
-            command_id = decode_command(text, self.services.limits).id
-        except FrameError as error:
-            command_id = error.id
-        refusal = CommandError(
-            ErrorCode.RATE_LIMITED, "too many commands; wait a moment", retry_after=wait
-        )
-        self.send(error_frame(refusal, command_id))
 
     # Out
 
@@ -175,6 +172,10 @@ class Session:
         self._hello_timer.cancel()
         self.connection.limit_messages(self.services.limits.frame)
         self.user = user
+        services, connection = self.services, self.connection
+        connection.budget = services.budgets.of_person(
+            user.name, connection.source, services.loop.time()
+        )
         self._register.setdefault(user.name, set()).add(self)
 
     def hello_is_answered(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from websockets.http11 import Request, Response
 
 from chat.core.door import Door
+from chat.core.rate import Budgets
 from chat.server.outlet import Flusher
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ class Endpoint(Protocol):
 
     def binary_received(self, data: bytes) -> None:
         """Take one binary message."""
+
+    def put_off(self, is_text: bool, data: bytes, wait: float) -> None:
+        """Take one message of a peer that has sent too much.
+
+        Refuse it for `wait` seconds, or read the peer more slowly with `Connection.charge`.
+        """
 
     def heartbeat(self) -> None:
         """Say what is due with every heartbeat."""
@@ -52,10 +59,14 @@ class Terms:
     """Seconds the peer may leave what was written to it unread."""
     door: Door
     """Counts a connection from its first byte to its last, and may refuse it."""
+    budgets: Budgets
+    """What peers may send."""
     answer: Callable[[Connection, Request], Response]
     """Answers the handshake's request; 101 lets the peer in."""
     opened: Callable[[Connection, Request], Endpoint]
     """Called when the handshake is done; returns who speaks on the connection."""
+    found_proxy: Callable[[str], None]
+    """Called with the address of a proxy that was not declared."""
     registry: set[Connection]
     """Holds a connection as long as the door counts it."""
     tls: ssl.SSLContext | None

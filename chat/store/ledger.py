@@ -93,6 +93,7 @@ class Ledger:
         self.now = clock_ms
         self._monotonic = monotonic
         self._openings = Buckets(limits.openings / 3_600, limits.openings)
+        self._creations = Buckets(limits.channels / 3_600, limits.channels)
         self.roster = Roster()
         self.answering = Answering()
         self.index = Changes()
@@ -145,6 +146,10 @@ class Ledger:
     def pause_before_opening(self, user: User) -> float:
         """Count one direct channel that `user` opens; return 0, or the seconds until they may."""
         return self._openings.take(user.id, self._monotonic())
+
+    def pause_before_creating(self, user: User) -> float:
+        """Count one channel that `user` creates; return 0, or the seconds until they may."""
+        return self._creations.take(user.id, self._monotonic())
 
     def add_channel(self, name: str) -> Channel:
         """Create a channel with an empty log."""

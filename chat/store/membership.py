@@ -56,6 +56,12 @@ def sign_in(ledger: Ledger, operation: SignIn) -> SignedIn:
 
 
 def _claim(ledger: Ledger, operation: SignIn) -> SignedIn:
+    if operation.quota is not None and (wait := operation.quota()):
+        raise CommandError(
+            ErrorCode.RATE_LIMITED,
+            f"too many new names come from your address: try again in {max(1, round(wait)):,} s",
+            retry_after=wait,
+        )
     user = ledger.add_user(operation.name, operation.claim_hash)
     general = ledger.roster.channel(GENERAL)
     assert general is not None, "#general is there from the start"
@@ -90,6 +96,12 @@ def join(ledger: Ledger, operation: JoinChannel) -> JoinedChannel:
     _check_has_room(ledger, user)
     role = MEMBER
     if channel is None:
+        if pause := ledger.pause_before_creating(user):
+            raise CommandError(
+                ErrorCode.RATE_LIMITED,
+                f"you may create {ledger.limits.channels} channels in an hour; try again later",
+                retry_after=pause,
+            )
         channel = ledger.add_channel(operation.channel)
         role = OWNER
     event = _enter(ledger, channel, user, role)

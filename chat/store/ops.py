@@ -8,6 +8,7 @@ same: that makes them four times as slow to make, 5 % of all that a message cost
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,10 +32,15 @@ __all__ = [
     "Prefer",
     "Preference",
     "Preferred",
+    "Quota",
     "SignIn",
     "SignedIn",
     "User",
 ]
+
+
+Quota = Callable[[], float]
+"""Called in the writer's thread: counts a new name and returns 0, or the seconds to wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,14 @@ class SignIn:
     """Claim `name` with the hash of a token, or prove that it is one's own.
 
     `claim_hash` is stored if nobody has the name; `token_hash` (None: no token was given) must be
-    one of the name's hashes otherwise. A new person becomes a member of `#general`.
+    one of the name's hashes otherwise. A new person becomes a member of `#general`. `quota` is
+    asked before a name is claimed.
     """
 
     name: str
     token_hash: bytes | None
     claim_hash: bytes
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,31 @@
 """Who may connect: places, pace, and what counts as one address."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from chat.core.door import SOURCES_MAX, TOLD_MAX, Door, network, source_of
+from chat.core.door import TOLD_MAX, Door, network, source_of
+from chat.core.rate import REMEMBERED
 
 
 def door(
-    *, total: int = 1_000, each: int = 3, rate: float = 1.0, burst: int = 1_000, exempt: str = ""
+    *,
+    total: int = 1_000,
+    each: int = 3,
+    rate: float = 1.0,
+    burst: int = 1_000,
+    exempt: str = "",
+    proxies: Sequence[str] = (),
 ) -> Door:
     networks = [network(exempt)] if exempt else []
-    return Door(total=total, each=each, rate=rate, burst=burst, exempt=networks)
+    return Door(
+        total=total,
+        each=each,
+        rate=rate,
+        burst=burst,
+        exempt=networks,
+        proxies=[network(proxy) for proxy in proxies],
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,14 +102,60 @@ def test_every_reason_fits_into_a_close_frame() -> None:
 
 def test_memory_is_bounded_however_many_addresses_come_and_go() -> None:
     entrance = door()
-    for number in range(SOURCES_MAX + 1_000):
+    for number in range(REMEMBERED + 1_000):
         address = f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"
         assert entrance.arrive(address, 0) is None
         entrance.depart(address)
     assert entrance.connections == 0
-    assert entrance.remembered == SOURCES_MAX
+    assert entrance.remembered == REMEMBERED
 
 
 def test_what_is_neither_an_address_nor_a_network_is_refused() -> None:
     with pytest.raises(ValueError, match="example"):
         network("example")
+
+
+class TestProxies:
+    @pytest.mark.parametrize(
+        ("forwarded", "address"),
+        [
+            (["203.0.113.5"], "203.0.113.5"),
+            (["198.51.100.1, 203.0.113.5"], "203.0.113.5"),
+            (["198.51.100.1", "203.0.113.5"], "203.0.113.5"),
+            (["203.0.113.5, 10.0.0.2"], "203.0.113.5"),
+            (["203.0.113.5,10.0.0.3 ,10.0.0.2"], "203.0.113.5"),
+            (["10.0.0.4, 10.0.0.2"], "10.0.0.4"),
+            (["203.0.113.5:4711"], "203.0.113.5"),
+            (["2001:db8::7"], "2001:db8::7"),
+            (["[2001:db8::7]:4711"], "2001:db8::7"),
+            (["::ffff:203.0.113.5"], "203.0.113.5"),
+            (["203.0.113.5, unknown"], "10.0.0.1"),
+            (["203.0.113.5, nobody, 10.0.0.2"], "10.0.0.2"),
+            ([""], "10.0.0.1"),
+            ([], "10.0.0.1"),
+        ],
+    )
+    def test_the_last_hop_that_is_no_declared_proxy_is_whose_connection_it_is(
+        self, forwarded: list[str], address: str
+    ) -> None:
+        assert door(proxies=["10.0.0.0/8"]).behind("10.0.0.1", forwarded) == address
+
+    def test_a_proxy_holds_as_many_as_it_passes_on_and_they_count_by_their_own_addresses(
+        self,
+    ) -> None:
+        entrance = door(each=2, proxies=["10.0.0.1"])
+        for number in range(10):
+            assert entrance.arrive("10.0.0.1", 0) is None
+            assert entrance.move("10.0.0.1", f"203.0.113.{number // 2}", 0) is None
+        assert entrance.arrive("10.0.0.1", 0) is None
+        refusal = entrance.move("10.0.0.1", "203.0.113.0", 0)
+        assert refusal is not None
+        assert "2 connections" in refusal.reason
+        entrance.depart("203.0.113.0")
+        assert entrance.connections == 10
+
+    def test_only_an_exempt_address_without_a_proxy_has_no_limits(self) -> None:
+        entrance = door(exempt="127.0.0.0/8")
+        assert entrance.source("127.0.0.1", is_passed_on=False) is None
+        assert entrance.source("127.0.0.1", is_passed_on=True) == "127.0.0.1"
+        assert entrance.source("192.0.2.7", is_passed_on=False) == "192.0.2.7"

@@ -6,15 +6,27 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from tests.serving import PATIENCE, ChatServer, eventually
 
-__all__ = ["BINARY", "CLOSE", "CONTINUE", "PING", "TEXT", "ByHand", "frame", "request", "unharmed"]
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "CONTINUE",
+    "PING",
+    "PONG",
+    "TEXT",
+    "ByHand",
+    "frame",
+    "request",
+    "unharmed",
+]
 
-CONTINUE, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
+CONTINUE, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 @contextmanager
@@ -58,6 +70,15 @@ def frame(
     else:
         head = first + bytes([mask | 127]) + struct.pack("!Q", size)
     return head + bytes(4 * masked) + data  # a key of zeros masks nothing
+
+
+@dataclass
+class Told:
+    """All that came on a connection: how many texts, how many bytes, and the close code."""
+
+    texts: int = 0
+    size: int = 0
+    code: int | None = None
 
 
 class ByHand:
@@ -120,6 +141,18 @@ class ByHand:
                     return int.from_bytes(payload[:2])
         except (OSError, EOFError):
             return None
+
+    def everything(self) -> Told:
+        """Read until the connection ends."""
+        told = Told()
+        with suppress(OSError, EOFError):
+            while told.code is None:
+                opcode, payload = self._frame()
+                told.texts += opcode == TEXT
+                told.size += len(payload)
+                if opcode == CLOSE:
+                    told.code = int.from_bytes(payload[:2])
+        return told
 
     def _frame(self) -> tuple[int, bytes]:
         first, size = self._exactly(2)

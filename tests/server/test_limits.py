@@ -12,19 +12,20 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from chat.errors import CloseCode
-from chat.protocol.commands import Hello
-from chat.protocol.frames import ErrorFrame, Welcome
+from chat.protocol.commands import Hello, Join, Leave, Ping
+from chat.protocol.frames import ErrorFrame, Ok, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
-from tests.serving import PATIENCE, ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer, eventually
 
 NOBODY_EXEMPT = ("--exempt-address", "192.0.2.0/24")
 SOMEBODY_ELSE = ("127.0.0.2", 0)
@@ -288,3 +289,131 @@ def _ping(peer: socket.socket, at_a_time: int) -> None:
             peer.recv(at_a_time)
     except OSError:
         return
+
+
+@asynccontextmanager
+async def proxied(server: ChatServer, forwarded: str) -> AsyncIterator[Peer]:
+    """Connect as a proxy does that passes on somebody's connection."""
+    headers = {"X-Forwarded-For": forwarded}
+    async with Peer.connect(server.url, additional_headers=headers) as peer:
+        yield peer
+
+
+async def claim(server: ChatServer, name: str, forwarded: str | None = None) -> ErrorFrame | None:
+    """Claim a name; return why not, if it was refused."""
+    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+    async with Peer.connect(server.url, additional_headers=headers) as peer:
+        await peer.post(Hello(v=1, name=name, token="t" * 32))
+        answer = await peer.next(Wire, lambda frame: isinstance(frame, Welcome | ErrorFrame))
+        return answer if isinstance(answer, ErrorFrame) else None
+
+
+@pytest.mark.promise(
+    5,
+    fault="one address claims one name after the other",
+    result="30 at once and in 10 minutes, then `rate_limited`; known names and other addresses "
+    "are let in",
+)
+async def test_one_address_claims_only_so_many_names(start_server: StartServer) -> None:
+    server = start_server(*NOBODY_EXEMPT, "--sign-ups", "3")
+    for number in range(3):
+        assert await claim(server, f"user{number}") is None
+    refused = await claim(server, "onemore")
+    assert refused is not None
+    assert (refused.code, refused.retryable) == ("rate_limited", True)
+    assert refused.retry_after is not None
+    assert 100 < refused.retry_after <= 200
+    assert "new names" in refused.message
+    assert await claim(server, "user0") is None, "it is known"
+    async with Peer.signed_in(server.url, "bob", local_addr=SOMEBODY_ELSE) as bob:
+        await bob.settle()
+
+
+async def test_names_claimed_from_this_machine_are_not_counted(start_server: StartServer) -> None:
+    server = start_server("--sign-ups", "1")
+    for number in range(10):
+        assert await claim(server, f"user{number}") is None
+
+
+async def test_an_undeclared_proxy_is_one_address_and_is_logged_once(
+    start_server: StartServer,
+) -> None:
+    server = start_server("--sign-ups", "2")
+    assert await claim(server, "user0", "203.0.113.1") is None
+    assert await claim(server, "user1", "203.0.113.2") is None
+    refused = await claim(server, "user2", "203.0.113.3")
+    assert refused is not None
+    assert refused.code == "rate_limited"
+    assert await claim(server, "local") is None, "who comes without a proxy is not counted"
+    assert server.text.count("--trusted-proxy 127.0.0.1") == 1
+
+
+async def test_behind_a_declared_proxy_each_address_counts_for_itself(
+    start_server: StartServer,
+) -> None:
+    server = start_server("--sign-ups", "1", "--trusted-proxy", "127.0.0.0/8")
+    assert await claim(server, "user0", "198.51.100.9, 203.0.113.1") is None
+    assert await claim(server, "user1", "198.51.100.9, 203.0.113.2") is None
+    refused = await claim(server, "user2", "192.0.2.77, 203.0.113.1, 127.0.0.3")
+    assert refused is not None, "what a peer writes into the header itself does not count"
+    assert "--trusted-proxy" not in server.text
+
+
+async def test_connections_behind_a_declared_proxy_count_by_their_own_addresses(
+    start_server: StartServer,
+) -> None:
+    server = start_server("--trusted-proxy", "127.0.0.1", "--address-connections", "2")
+    async with AsyncExitStack() as stack:
+        for name, address in (("a", "203.0.113.1"), ("b", "203.0.113.1"), ("c", "203.0.113.2")):
+            peer = await stack.enter_async_context(proxied(server, address))
+            await peer.hello(name)
+        refused = await stack.enter_async_context(proxied(server, "203.0.113.1"))
+        assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
+    eventually(lambda: server.health()["connections"] == 0, "all have departed")
+    async with proxied(server, "203.0.113.1") as again:
+        await again.hello("again")
+
+
+async def test_many_people_at_one_address_share_a_generous_budget(
+    start_server: StartServer,
+) -> None:
+    server = start_server(
+        *(*NOBODY_EXEMPT, "--address-people", "2"),
+        *("--limits.rate", "0.01", "--limits.burst", "20"),
+    )
+    async with AsyncExitStack() as stack:
+        people = [
+            await stack.enter_async_context(Peer.signed_in(server.url, f"user{number}"))
+            for number in range(4)
+        ]
+        for _ in range(15):
+            for peer in people:
+                await peer.post(Ping())
+        for peer in people:
+            await peer.until(partial(has_answers, peer, 15), "fifteen answers")
+        passed = sum(len(peer.kept(Ok)) for peer in people)
+        assert passed == 2 * 20 - len(people), "each hello counts as well"
+
+
+def has_answers(peer: Peer, count: int) -> bool:
+    """Whether so many commands were answered with `ok` or `error`."""
+    return len(peer.kept(Ok)) + len(peer.kept(ErrorFrame)) >= count
+
+
+async def test_channels_made_and_left_in_a_loop_are_limited(start_server: StartServer) -> None:
+    server = start_server(
+        "--limits.channels", "5", "--limits.rate", "100000", "--limits.burst", "100000"
+    )
+    async with (
+        Peer.signed_in(server.url, "alice") as alice,
+        Peer.signed_in(server.url, "bob") as bob,
+    ):
+        for number in range(5):
+            await alice.join(f"#loop{number}")
+            await alice.call(Leave(channel=f"#loop{number}"))
+        refused = await alice.call(Join(channel="#loop5"), ErrorFrame)
+        assert refused.code == "rate_limited"
+        assert refused.retry_after is not None
+        assert 60 < refused.retry_after <= 720
+        await alice.join("#loop0")
+        await bob.join("#bob")

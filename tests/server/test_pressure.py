@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from chat.errors import CloseCode
 from chat.protocol.commands import History, Ping, ResumeFrom, Send
-from chat.protocol.frames import ErrorFrame, Joined, Page
+from chat.protocol.frames import ErrorFrame, Joined, Ok, Page
 from chat.protocol.items import Event
+from chat.protocol.values import Wire
 from tests.proxy import Proxy
-from tests.server.byhand import TEXT, ByHand, frame
+from tests.server.byhand import BINARY, CONTINUE, PING, PONG, TEXT, ByHand, frame, unharmed
 from tests.serving import ChatServer, Peer, eventually
 
+_numbers = itertools.count()
 FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
+    """Return a server with the default limits, which must be as it was at the end."""
+    data = tmp_path_factory.mktemp("tried") / "data"
+    with unharmed(data, "--close-timeout", "0.5") as server:
+        yield server
 
 
 async def test_too_many_commands_are_refused_with_the_time_to_wait(
@@ -36,21 +51,150 @@ async def test_too_many_commands_are_refused_with_the_time_to_wait(
         await alice.settle()
 
 
+FLOODS: dict[str, tuple[str, bytes]] = {
+    "commands": ("/", frame(TEXT, '{"type":"ping","id":"1"}')),
+    "noise": ("/", frame(TEXT, "x")),
+    "bytes": ("/", frame(BINARY, "x")),
+    "large bytes": ("/", frame(BINARY, bytes(60_000))),
+    "pings": ("/", frame(PING)),
+    "pongs": ("/", frame(PONG, bytes(125))),
+    "fragments": ("/", frame(TEXT, "{", fin=False) + frame(CONTINUE, "", fin=False) * 20_000),
+    "pings to the echo": ("/echo", frame(PING)),
+}
+
+
 @pytest.mark.promise(
     5,
-    fault="a flood of commands",
-    result="`rate_limited`, then 4009",
+    fault="a flood of commands, bytes, pings or fragments, before `hello` and after it",
+    result="`rate_limited`, then 4009; it costs a bounded number of answers",
 )
-async def test_a_flood_is_closed_and_may_come_back(
+@pytest.mark.parametrize("is_signed_in", [False, True])
+@pytest.mark.parametrize("what", FLOODS)
+def test_a_flood_is_closed_with_the_default_limits(
+    tried: ChatServer, what: str, is_signed_in: bool
+) -> None:
+    path, one = FLOODS[what]
+    with ByHand.connected(tried, path) as flood:
+        if is_signed_in and path == "/":
+            flood.hello(f"flood{next(_numbers)}")
+        many = one * (1 + 65_536 // len(one))
+        threading.Thread(target=send_until_it_ends, args=(flood, many), daemon=True).start()
+        told = flood.everything()
+    assert told.code in (CloseCode.RATE_LIMITED, None)  # what is unread may cost the code
+    assert CloseCode.RATE_LIMITED.may_return
+    assert told.texts < 1_000
+    assert told.size < 300_000
+
+
+def send_until_it_ends(flood: ByHand, many: bytes) -> None:
+    """Send for as long as the connection takes it."""
+    while flood.send(many):
+        pass
+
+
+async def test_a_peer_that_goes_on_a_little_too_fast_is_closed_in_the_end(
     start_server: Callable[..., ChatServer],
 ) -> None:
-    server = start_server("--limits.rate", "5", "--limits.burst", "10")
+    """Frames that pass now and then do not make up for the many that do not."""
+    server = start_server("--limits.rate", "20", "--limits.burst", "4")
     async with Peer.signed_in(server.url, "alice") as alice:
-        for _ in range(200):
-            await alice.post(Ping())
-        code = await alice.close_code()
-        assert code == CloseCode.RATE_LIMITED
-        assert CloseCode.tells_to_return(code)
+        with suppress(ConnectionClosed):
+            for _ in range(1_000):
+                await alice.post(Ping())
+                await asyncio.sleep(1 / 100)  # five times as fast as allowed
+        assert await alice.close_code() == CloseCode.RATE_LIMITED
+        assert alice.kept(Ok), "some passed"
+
+
+async def test_a_peer_that_waits_as_it_is_told_is_never_closed(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.rate", "20", "--limits.burst", "20")
+
+    async def insist(alice: Peer) -> None:
+        while True:
+            sent = await alice.post(Ping())
+            answer = await alice.next(Wire, partial(is_answer, sent))
+            if not isinstance(answer, ErrorFrame):
+                return
+            assert answer.code == "rate_limited"
+            await asyncio.sleep(answer.retry_after or 0.0)  # the very thing that is tested
+
+    async with Peer.signed_in(server.url, "alice") as alice:
+        async with asyncio.TaskGroup() as crowd:
+            for _ in range(80):
+                crowd.create_task(insist(alice))
+        await asyncio.sleep(1)
+        await alice.settle()
+
+
+def is_answer(sent: str, frame: Wire) -> bool:
+    """Whether a frame answers the command `sent`."""
+    return getattr(frame, "id", None) == sent
+
+
+def has_answers(peer: Peer, count: int) -> bool:
+    """Whether so many commands were answered with `ok` or `error`."""
+    return len(peer.kept(Ok)) + len(peer.kept(ErrorFrame)) >= count
+
+
+async def test_one_persons_sessions_have_one_persons_rate(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.rate", "0.01", "--limits.burst", "40")
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(Peer.signed_in(server.url, "alice"))
+        sessions = [first] + [
+            await stack.enter_async_context(Peer.signed_in(server.url, "alice", first.token))
+            for _ in range(9)
+        ]
+        for _ in range(6):
+            for session in sessions:
+                await session.post(Ping())
+        for session in sessions:
+            await session.until(partial(has_answers, session, 6), "six answers")
+        passed = sum(len(session.kept(Ok)) for session in sessions)
+        assert passed == 40
+        async with Peer.signed_in(server.url, "bob") as bob:
+            await bob.settle()
+
+
+async def test_a_session_that_comes_back_has_not_more_to_send(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.rate", "0.01", "--limits.burst", "10")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        for _ in range(10):
+            await alice.settle()
+    async with Peer.signed_in(server.url, "alice", alice.token) as alice:
+        assert (await alice.call(Ping(), ErrorFrame)).code == "rate_limited"
+
+
+async def test_long_messages_cost_more_than_short_ones(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.rate", "0.01", "--limits.burst", "20")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#room")
+        for _ in range(30):
+            await alice.post(Send(channel="#room", text="x" * 8_000))
+        await alice.until(lambda: len(alice.kept(ErrorFrame)) >= 20, "refusals")
+        assert len(alice.kept(Ok)) <= 10
+
+
+async def test_an_echo_that_gets_too_much_slows_the_peer_and_loses_nothing(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.rate", "10", "--limits.burst", "5")  # of these ten times
+    async with connect(server.url + "/echo", proxy=None) as socket:
+        began = asyncio.get_running_loop().time()
+        messages = [str(number) for number in range(150)]
+        for message in messages:
+            await socket.send(message)
+        assert [await socket.recv() for _ in messages] == messages
+        await socket.send("after them")
+        assert await socket.recv() == "after them"
+        assert asyncio.get_running_loop().time() - began > 0.9
 
 
 @pytest.mark.promise(

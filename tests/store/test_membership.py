@@ -52,6 +52,24 @@ class TestSigningIn:
         assert isinstance(other, CommandError)
         assert other.code is ErrorCode.BAD_TOKEN
 
+    def test_only_a_new_name_counts_against_the_quota(self, store: OpenStore) -> None:
+        left = [0.0, 7.5]
+        taken: list[float] = []
+
+        def quota() -> float:
+            taken.append(left[len(taken)])
+            return taken[-1]
+
+        claimed = store.outcome(SignIn("alice", b"secret", b"secret", quota))
+        assert isinstance(claimed, SignedIn)
+        again = store.outcome(SignIn("alice", b"secret", b"secret", quota))
+        assert again == SignedIn(claimed.user, claimed=False)
+        refused = store.outcome(SignIn("bob", b"another", b"another", quota))
+        assert isinstance(refused, CommandError)
+        assert (refused.code, refused.retry_after) == (ErrorCode.RATE_LIMITED, 7.5)
+        assert taken == left
+        assert store.read(lambda reader: reader.user("bob")) is None
+
     def test_it_comes_back_with_its_token(self, store: OpenStore) -> None:
         claimed = store.outcome(SignIn("Alice", None, b"secret"))
         again = store.outcome(SignIn("aLICE", b"secret", b"other"))

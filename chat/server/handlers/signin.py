@@ -69,7 +69,8 @@ def _begin(session: Session, command: Hello, reply: Reply) -> None:
         elif isinstance(outcome, SignedIn):
             _welcome(session, command, reply, outcome, issued if outcome.claimed else None)
 
-    session.services.write(SignIn(command.name, given, claim), done)
+    quota = session.services.name_quota(session.connection.source)
+    session.services.write(SignIn(command.name, given, claim, quota), done)
 
 
 def _let_the_next_in(session: Session) -> None:
