@@ -49,7 +49,7 @@ def check_url(value: str) -> str:
     Raises:
         ValueError: with a message for a person.
     """
-    address = value.strip().removesuffix("/")
+    address = value.strip()
     if "://" not in value:
         raise ValueError("must begin with ws:// or wss://, for example ws://127.0.0.1:3000")
     parts = urlsplit(value.strip())
@@ -63,7 +63,7 @@ def check_url(value: str) -> str:
         raise ValueError("must hold no '?' and no '#'")
     if parts.port == 0:
         raise ValueError("must name a port from 1 to 65535")
-    return address
+    return address.removesuffix("/") if parts.path == "/" else address
 
 
 def _url(value: object) -> str:

@@ -160,9 +160,13 @@ def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
             f"before it (HTTP status {exc.response.status_code})"
         )
     if isinstance(exc, InvalidHandshake):
-        return f"what answers at {url} is not a chat server: {printable_line(str(exc))}"
+        encrypted = url.replace("ws://", "wss://", 1)
+        hint = f" If it is encrypted, use {encrypted}" if url.startswith("ws://") else ""
+        return f"what answers at {url} is not a chat server: {printable_line(str(exc))}.{hint}"
     if _errors_of(exc) == {errno.ECONNREFUSED}:
         return f"no server at {url} (connection refused). {_how_to_start(url)}"
+    if isinstance(exc, ConnectionResetError) and url.startswith("wss://"):
+        return f"{url} ended the connection before it was secure; is it a ws:// server?"
     if isinstance(exc, socket.gaierror):
         return f"no host named {urlsplit(url).hostname} can be found; is the network there?"
     return f"cannot reach {url}: {printable_line(str(exc) or type(exc).__name__)}"

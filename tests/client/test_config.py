@@ -51,6 +51,11 @@ def test_addresses_of_servers_are_taken(url: str) -> None:
     assert load({"url": url}).url == url.rstrip("/")
 
 
+@pytest.mark.parametrize("path", ["/chat/", "/a/b/", "/chat"])
+def test_a_base_path_is_kept_as_it_is(path: str) -> None:
+    assert load({"url": f"wss://example.org{path}"}).url == f"wss://example.org{path}"
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [

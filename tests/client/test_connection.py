@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from websockets.exceptions import InvalidMessage
 
 from chat.client.connection import NoConnection, explain, open_connection
 from tests.client.fake_server import FakeServer
@@ -84,6 +85,8 @@ async def test_a_server_without_an_id_is_no_chat_server(
         (socket.gaierror(-2, "unknown"), "ws://nowhere.invalid", "nowhere.invalid"),
         (TimeoutError(), "ws://example.org", "no answer"),
         (ssl.SSLError(1, "wrong version"), "wss://example.org", "ws:// server"),
+        (ConnectionResetError(), "wss://example.org", "is it a ws:// server?"),
+        (InvalidMessage("no HTTP"), "ws://example.org/a", "use wss://example.org/a"),
         (OSError(101, "Network is unreachable"), "ws://example.org", "unreachable"),
     ],
 )
