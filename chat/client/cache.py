@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from chat.client.private import make_private_directory
+from chat.client.private import make_private_directory, open_private
 from chat.client.records import ChannelRecord, Damaged, DiskTrouble, OutboxRow
 from chat.client.state import Message
 from chat.client.stored import channel_from, channel_json, line_from, line_json
@@ -72,12 +72,13 @@ class Cache:
 
     def _connected(self) -> sqlite3.Connection:
         try:
-            file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
+            file = open_private(self.path, os.O_CREAT | os.O_RDWR)
             self._inode = os.fstat(file).st_ino
             os.close(file)
             return sqlite3.connect(self.path, isolation_level=None, timeout=BUSY)
         except (OSError, sqlite3.Error) as exc:
-            raise StartupError(f"cannot open {self.path}: {exc}") from exc
+            reason = getattr(exc, "strerror", None) or exc
+            raise StartupError(f"cannot open {self.path}: {reason}") from exc
 
     def _prepare(self) -> None:
         if version_of(self._db) > SCHEMA_VERSION:  # before anything is changed

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
+from typing import TextIO
 
 from chat.client.config import ClientSettings
+from chat.client.private import open_private
 from chat.errors import StartupError
 from chat.text import printable
 
@@ -18,13 +22,20 @@ class _Printable(logging.Formatter):
         return printable(super().format(record))
 
 
+def _opened(path: Path) -> TextIO:
+    """Open the log for appending; a device such as `/dev/stderr` is taken as it is."""
+    if path.exists() and not path.is_file():
+        return path.open("a", encoding="utf-8")
+    handle = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    return os.fdopen(handle, "a", encoding="utf-8")
+
+
 def start_log(settings: ClientSettings) -> None:
     """Log to the file, or nowhere: nothing may write onto the screen the client draws."""
     handler: logging.Handler = logging.NullHandler()
     if settings.log_file is not None:
         try:
-            handler = logging.FileHandler(settings.log_file, encoding="utf-8")
-            settings.log_file.chmod(0o600)
+            handler = logging.StreamHandler(_opened(settings.log_file))
         except OSError as exc:
             raise StartupError(
                 f"cannot write the log {settings.log_file}: {exc.strerror or exc}"

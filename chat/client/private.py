@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from chat.errors import StartupError
 
-__all__ = ["file_name", "make_private_directory", "write_first", "write_private"]
+__all__ = ["file_name", "make_private_directory", "open_private", "write_first", "write_private"]
 
 _PLAIN = re.compile(r"[a-z0-9_\-]{1,64}")
 
@@ -33,6 +35,30 @@ def make_private_directory(path: Path) -> Path:
             f"cannot keep data in {path}: {exc.strerror or exc}; choose another place with --data"
         ) from exc
     return path
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open an ordinary file, as `os.open` does; what is missing is made, for the owner alone.
+
+    A link is not followed. A file of the owner's that others may use is taken from them.
+
+    Raises:
+        OSError: it cannot be opened, or is no ordinary file.
+    """
+    safely = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        handle = os.open(path, flags | safely | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError as exc:
+        if path.is_symlink():
+            raise OSError(exc.errno, "it is a symbolic link; remove it", str(path)) from exc
+        raise
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+    if os.name == "posix" and found.st_mode & 0o077 and found.st_uid == os.geteuid():
+        os.fchmod(handle, 0o600)
+    return handle
 
 
 def write_private(path: Path, content: str) -> None:

@@ -5,10 +5,17 @@ A token is made here and kept before the server sees it: a lost `welcome` locks 
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
-from chat.client.private import file_name, make_private_directory, write_first, write_private
+from chat.client.private import (
+    file_name,
+    make_private_directory,
+    open_private,
+    write_first,
+    write_private,
+)
 from chat.errors import StartupError
 from chat.text import check_name, fold
 
@@ -26,9 +33,11 @@ class TokenStore:
     def get(self, server: str, name: str) -> str | None:
         """Return the token of `name`, if there is one."""
         try:
-            return self._path(server, name).read_text(encoding="utf-8").strip() or None
+            handle = open_private(self._path(server, name), os.O_RDONLY)
         except FileNotFoundError:
             return None
+        with os.fdopen(handle, encoding="utf-8") as file:
+            return file.read().strip() or None
 
     def put(self, server: str, name: str, token: str) -> None:
         """Keep `token`; it is on disk when this returns."""

@@ -19,10 +19,10 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
-from chat.store import renewing, sqlite
+from chat.store import files, renewing, sqlite
 from chat.store.checking import Holdings, holdings, problems
 from chat.store.locking import FileLock
-from chat.store.opening import bring_up_to_date, check_is_current
+from chat.store.opening import bring_up_to_date, check_is_current, check_is_known
 from chat.store.schema import channels
 
 __all__ = ["Restored", "back_up", "restore"]
@@ -49,7 +49,7 @@ def back_up(url: str, target: Path) -> Holdings:
     """
     source = sqlite.path_of(url)
     check_is_current(source)
-    if target.exists():
+    if os.path.lexists(target):
         raise StartupError(f"{target} exists already and stays as it is; name another file")
     part = target.with_name(f".{target.name}.part")
     try:
@@ -57,8 +57,12 @@ def back_up(url: str, target: Path) -> Holdings:
         sqlite.copy_running(source, part)
         held = _checked(sqlite.checker_engine(part), "the database", "chat-server check")
         _sync(part)
-        part.rename(target)
+        _name(part, target)
         _sync(target.parent)
+    except FileExistsError:
+        raise StartupError(
+            f"{target} exists already and stays as it is; name another file"
+        ) from None
     except (OSError, sqlite3.Error, DBAPIError) as exc:
         raise StartupError(f"no backup was made: {target}: {_reason(exc)}") from None
     finally:
@@ -80,13 +84,16 @@ def restore(url: str, source: Path) -> Restored:
     part = path.with_name(f"{path.name}.restoring")
     if not source.exists():
         raise StartupError(f"there is no backup at {source}")
+    _check_source(source)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock.take(path)
+        files.make_folder(path.parent)
     except OSError as exc:
-        raise StartupError(f"{path}: {exc.strerror or exc}") from None
+        raise StartupError(f"{path.parent}: {exc.strerror or exc}") from None
+    lock = FileLock.take(path)
     try:
         held = _prepare(source, part)
+        if path.exists():
+            files.take_after(part, path)
         former = _give_second_name(path)
         part.replace(path)
         _sync(path.parent)
@@ -98,12 +105,34 @@ def restore(url: str, source: Path) -> Restored:
     return Restored(held, former)
 
 
+def _check_source(source: Path) -> None:
+    try:
+        with source.open("rb"):
+            revision = sqlite.examine(source)
+    except OSError as exc:
+        raise StartupError(f"{source} cannot be read: {exc.strerror or exc}") from None
+    if revision is None:
+        raise StartupError(f"{source} is empty; it is no backup")
+    check_is_known(revision, source)
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give a file its name, which nobody else may have taken meanwhile."""
+    try:
+        os.link(part, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        part.rename(target)
+
+
 def _prepare(source: Path, part: Path) -> Holdings:
     """Make the database that is to be put in place, checked and on disk."""
-    if sqlite.examine(source) is None:
-        raise StartupError(f"{source} is empty; it is no backup")
     _make_private(part)
-    sqlite.copy_still(source, part)
+    try:
+        sqlite.copy_still(source, part)
+    except sqlite3.Error as exc:
+        raise StartupError(f"nothing was restored: {source} to {part}: {exc}") from None
     writer = sqlite.writer_engine(part)
     try:
         bring_up_to_date(writer, part)
@@ -137,6 +166,7 @@ def _give_second_name(path: Path) -> Path | None:
         os.link(path, former)
     except OSError:
         shutil.copy2(path, former)
+        files.take_after(former, path)
     _sync(path.parent)
     return former
 
@@ -153,7 +183,7 @@ def _checked(engine: Engine, what: str, instead: str) -> Holdings:
 
 def _make_private(path: Path) -> None:
     _remove(path)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    os.close(files.create(path))
 
 
 def _remove(path: Path) -> None:

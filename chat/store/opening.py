@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chat import text
 from chat.errors import StartupError
-from chat.store import renewing, sqlite
+from chat.store import files, renewing, sqlite
 from chat.store.locking import FileLock
 from chat.store.schema import REVISION, channels, meta
 
@@ -69,16 +69,19 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
     """
     path = sqlite.path_of(url)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sqlite.check_is_writable(path)
-        lock = FileLock.take(path)
+        files.make_folder(path.parent)
     except OSError as exc:
-        raise StartupError(f"{path}: {exc.strerror or exc}") from None
+        raise StartupError(f"{path.parent}: {exc.strerror or exc}") from None
+    sqlite.check_is_writable(path)
+    lock = FileLock.take(path)
     try:
+        for each in sqlite.files_of(path):
+            files.tighten(each)
         note = lock.take_note()
         is_as_left = bool(note) and note == sqlite.stamp(path)
         revision = sqlite.examine(path, is_known_whole=is_as_left)
-        _create_private(path)
+        _create(path)
+        lock.guard(path)
         writer = sqlite.writer_engine(path)
         server_id = _make_current(writer, revision, path, clock_ms)
         readers = sqlite.readers_engine(path, READERS + SEARCHERS)
@@ -128,10 +131,11 @@ def bring_up_to_date(writer: Engine, path: Path) -> None:
         renewing.prepare(connection)
 
 
-def _create_private(path: Path) -> None:
+def _create(path: Path) -> None:
     """Create the file for its owner only; SQLite gives its other files the same mode."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.exists():
+            os.close(files.create(path))
     except OSError as exc:
         raise StartupError(f"{path}: {exc.strerror or exc}") from None
 

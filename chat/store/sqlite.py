@@ -29,6 +29,7 @@ __all__ = [
     "copy_still",
     "damages",
     "examine",
+    "files_of",
     "is_of_index",
     "mark_as_ours",
     "path_of",
@@ -89,7 +90,19 @@ def path_of(url: str) -> Path:
         )
     if name == ":memory:":
         raise StartupError("the store must be a file: a database in memory forgets everything")
-    return Path(os.fsdecode(unquote_to_bytes(name))).absolute()
+    path = Path(os.fsdecode(unquote_to_bytes(name))).absolute()
+    if not path.is_symlink():
+        return path
+    # What SQLite lays beside a database goes by the name that a link leads to; so does all of ours.
+    target = Path(os.path.realpath(path))
+    if not target.exists():
+        raise StartupError(f"{path} is a link to {target}, which does not exist")
+    return target
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the database file, those that SQLite may lay beside it, and the lock."""
+    return tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm", ".lock"))
 
 
 def writer_engine(path: Path) -> Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import shutil
 import sqlite3
@@ -264,3 +265,107 @@ def test_without_a_database_there_is_nothing_to_do(
 
 if sys.platform == "win32":
     pytest.skip("limits are set as POSIX does it", allow_module_level=True)
+
+
+def as_owner(file: Path) -> tuple[int, int, int]:
+    found = file.lstat()
+    return found.st_uid, found.st_gid, found.st_mode & 0o777
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only an administrator can give files away")
+class TestByAnAdministrator:
+    NOBODY = 65_534
+
+    def given_away(self, server: ChatServer, mode: int = 0o640) -> Path:
+        """Give the data to somebody else, as if their service had made them."""
+        for place in (server.data, *server.data.iterdir()):
+            os.chown(place, self.NOBODY, self.NOBODY)
+        database = server.data / "chat.db"
+        database.chmod(mode)
+        return database
+
+    def test_a_restored_database_belongs_to_who_had_it(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy.db"
+        database = self.given_away(stopped)
+        assert administer(stopped, "backup", str(copy)).returncode == 0
+        assert administer(stopped, "restore", str(copy)).returncode == 0
+        assert as_owner(database) == (self.NOBODY, self.NOBODY, 0o640)
+        for file in stopped.data.iterdir():
+            assert file.stat().st_uid == self.NOBODY, file
+
+    def test_into_an_empty_folder_it_belongs_to_the_folders_owner(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy.db"
+        assert administer(stopped, "backup", str(copy)).returncode == 0
+        fresh = ChatServer(tmp_path / "fresh")
+        fresh.data.mkdir()
+        os.chown(fresh.data, self.NOBODY, self.NOBODY)
+        assert administer(fresh, "restore", str(copy)).returncode == 0
+        assert sorted(file.name for file in fresh.data.iterdir()) == ["chat.db", "chat.db.lock"]
+        for file in fresh.data.iterdir():
+            assert as_owner(file) == (self.NOBODY, self.NOBODY, 0o600), file
+
+    def test_no_other_command_leaves_a_file_that_the_service_cannot_open(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        self.given_away(stopped)
+        (stopped.data / "chat.db.lock").unlink()
+        copy = str(tmp_path / "copy.db")
+        for command in (["check"], ["token", "alice"], ["backup", copy], ["reindex"]):
+            assert administer(stopped, *command).returncode == 0, command
+        for file in stopped.data.iterdir():
+            assert file.stat().st_uid == self.NOBODY, file
+
+
+def test_a_newer_backup_is_called_by_its_own_name(stopped: ChatServer, tmp_path: Path) -> None:
+    copy = tmp_path / "from-the-future.db"
+    assert administer(stopped, "backup", str(copy)).returncode == 0
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    before = (stopped.data / "chat.db").read_bytes()
+    refused = administer(stopped, "restore", str(copy))
+    assert refused.returncode == 2
+    assert f"{copy} was written by a newer version" in refused.stderr
+    assert "restoring" not in refused.stderr
+    assert (stopped.data / "chat.db").read_bytes() == before
+
+
+def test_what_cannot_be_a_backup_is_named(stopped: ChatServer, tmp_path: Path) -> None:
+    places = {"folder": tmp_path / "folder", "none": tmp_path / "none", "text": tmp_path / "text"}
+    places["folder"].mkdir()
+    places["text"].write_text("no database\n" * 100)
+    for place in places.values():
+        refused = administer(stopped, "restore", str(place))
+        assert refused.returncode == 2
+        assert str(place) in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_backup_replaces_no_link(stopped: ChatServer, tmp_path: Path) -> None:
+    link = tmp_path / "copy.db"
+    link.symlink_to(tmp_path / "nowhere.db")
+    refused = administer(stopped, "backup", str(link))
+    assert refused.returncode == 2
+    assert "exists already" in refused.stderr
+    assert link.is_symlink()
+    assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_a_link_in_the_place_of_the_lock_stops_every_command(
+    stopped: ChatServer, tmp_path: Path
+) -> None:
+    copy, victim = tmp_path / "copy.db", tmp_path / "victim"
+    assert administer(stopped, "backup", str(copy)).returncode == 0
+    victim.write_text("precious")
+    lock = stopped.data / "chat.db.lock"
+    lock.unlink()
+    lock.symlink_to(victim)
+    for command in (["restore", str(copy)], ["reindex"]):
+        refused = administer(stopped, *command)
+        assert refused.returncode == 2
+        assert refused.stderr == f"chat-server: {lock}: it is a symbolic link; remove it\n"
+    assert victim.read_text() == "precious"

@@ -266,3 +266,89 @@ def test_a_failed_creation_leaves_an_empty_file_that_serves_again(
             OpenStore(tmp_path)
     with OpenStore(tmp_path) as store:
         assert store.sign_in("alice").id == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+class TestOfOthers:
+    def test_missing_parents_are_made_for_the_owner_only(self, tmp_path: Path) -> None:
+        with OpenStore(tmp_path / "a" / "b" / "c"):
+            for folder in ("a", "a/b", "a/b/c"):
+                assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700, folder
+
+    def test_a_database_that_everybody_can_read_is_tightened_with_a_word(
+        self, database: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        lock = database.with_name("chat.db.lock")
+        for file in (database, lock):
+            file.chmod(0o644)
+        with OpenStore(database.parent) as store:
+            store.sign_in("bob")
+            for file in store.folder.iterdir():
+                assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{file} could be read by everybody on this machine; now only by its owner"
+            for file in (database, lock)
+        ]
+        caplog.clear()
+        with OpenStore(database.parent):
+            assert not caplog.records
+
+    def test_a_mode_that_somebody_chose_is_kept(self, database: Path) -> None:
+        database.chmod(0o640)
+        with OpenStore(database.parent):
+            assert stat.S_IMODE(database.stat().st_mode) == 0o640
+
+    @pytest.mark.parametrize("kind", ["symlink", "hard link", "pipe", "dangling"])
+    def test_a_lock_that_leads_elsewhere_is_not_written_through(
+        self, tmp_path: Path, kind: str
+    ) -> None:
+        folder = tmp_path / "data"
+        folder.mkdir()
+        lock, victim = folder / "chat.db.lock", tmp_path / "victim"
+        if kind != "dangling":
+            victim.write_text("precious")
+        if kind == "pipe":
+            os.mkfifo(lock)
+        elif kind == "hard link":
+            lock.hardlink_to(victim)
+        else:
+            lock.symlink_to(victim)
+        assert str(lock) in refuse(folder / "chat.db")
+        assert not victim.exists() if kind == "dangling" else victim.read_text() == "precious"
+
+    def test_a_link_to_no_database_makes_none(self, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "chat.db").symlink_to(tmp_path / "unmounted" / "chat.db")
+        said = refuse(tmp_path / "data" / "chat.db")
+        assert str(tmp_path / "unmounted" / "chat.db") in said
+        assert not (tmp_path / "unmounted").exists()
+
+    def test_a_linked_database_is_one_with_the_file_it_leads_to(self, store: OpenStore) -> None:
+        other = store.folder.parent / "other"
+        other.mkdir()
+        (other / "chat.db").symlink_to(store.file)
+        assert "in use by another running chat-server" in refuse(other / "chat.db")
+        assert [file.name for file in other.iterdir()] == ["chat.db"]
+        store.store.close()
+        with OpenStore(other) as again:
+            again.sign_in("bob")
+            assert [file.name for file in other.iterdir()] == ["chat.db"]
+            assert "in use" in refuse(store.file)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="locks of open files are Linux's")
+    def test_a_second_name_of_a_database_in_use_is_refused(self, tmp_path: Path) -> None:
+        one, other = tmp_path / "one", tmp_path / "other"
+        holder = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(HOLD), str(one)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with holder:
+            assert holder.stdout is not None
+            try:
+                assert holder.stdout.readline().strip()
+                other.mkdir()
+                (other / "chat.db").hardlink_to(one / "chat.db")
+                assert "in use by another running chat-server" in refuse(other / "chat.db")
+            finally:
+                holder.kill()
