@@ -158,6 +158,7 @@ class ChatApp(App[None]):
         kept = self.cores.pref(_THEME)
         self.theme = kept if kept in self.available_themes else DARK.name
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
 
     def on_ready(self) -> None:
         """Connect, once the first page shows, and take in what happens from now on."""

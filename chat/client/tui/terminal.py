@@ -2,7 +2,9 @@
 
 Besides the repairs of `keyboard`, a byte that is not UTF-8 becomes a replacement character instead
 of a traceback, a terminal that goes away ends the program, and so do SIGTERM, SIGHUP and SIGINT,
-tidily. After SIGCONT the terminal is taken anew, but not a second time beside the first.
+tidily. A program that was stopped (SIGTSTP, SIGSTOP) takes the terminal again once it is in the
+foreground, and the screen is painted anew. The terminal's own size counts, not `COLUMNS` and
+`LINES`, which a shell may have exported long ago.
 """
 
 from __future__ import annotations
@@ -69,6 +71,8 @@ class Terminal(LinuxDriver):
         # Textual declares a whole TextIO, and calls these three methods of it.
         self._file = _Output(sys.__stderr__)  # type: ignore[assignment]
         self._is_taken = False
+        self._title = ""
+        self._size = self._size or self._get_terminal_size()
 
     def start_application_mode(self) -> None:
         """Take over the terminal; its window's title is put back at the end."""
@@ -76,17 +80,27 @@ class Terminal(LinuxDriver):
         loop = asyncio.get_running_loop()  # before: what is taken over is given back, come what may
         for how in _ENDINGS:
             signal.signal(how, self._end)
+        loop.add_signal_handler(signal.SIGTSTP, self._stop)
         loop.add_signal_handler(signal.SIGCONT, self._go_on)
         signal.signal(signal.SIGINT, self._interrupt)
         # Textual has not annotated this one; it takes and returns nothing.
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self.write(_PUSH_TITLE)
+        self.set_title(self._title)
 
     def stop_application_mode(self) -> None:
-        """Give the terminal back as it was."""
+        """Give the terminal back as it was, and job control to the kernel."""
         self._is_taken = False
+        for how in (signal.SIGTSTP, signal.SIGCONT):
+            self._loop.remove_signal_handler(how)
         self.write(_POP_TITLE)
         super().stop_application_mode()
+
+    def suspend_application_mode(self) -> None:
+        """Give the terminal away for a while; what ends the program ends it afterwards."""
+        super().suspend_application_mode()
+        for how in _ENDINGS:
+            signal.signal(how, self._end)
 
     def close(self) -> None:
         """End with the screens; what was typed may still be on its way to the disk, in peace."""
@@ -108,17 +122,32 @@ class Terminal(LinuxDriver):
         self.write(_NO_WRAP)
         self._enable_mouse_support()
 
-    def _go_on(self) -> None:
-        """Take the terminal again, which a shell may have had while this process was stopped.
+    def _stop(self) -> None:
+        """Give the terminal back, stop, and go on here once a shell says so.
 
-        Textual's own handler takes it without letting go of it first: two threads would read what
-        is typed. It also runs in the middle of anything, this one between two steps of the loop.
+        Between two steps of the loop: Textual's own handler runs in the middle of anything, also
+        while the main thread holds the lock of the output's queue.
         """
-        if not self._auto_restart:  # an editor has the terminal
-            return
-        if self._is_taken:
-            self.suspend_application_mode()
+        self.suspend_application_mode()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._return()
+
+    def _go_on(self) -> None:
+        """Take the terminal again, which a shell may have had while this process was stopped."""
+        self._wait_for_foreground()
+        self.suspend_application_mode()  # else two threads would read what is typed
+        self._return()
+
+    def _return(self) -> None:
+        self._wait_for_foreground()
         self.resume_application_mode()
+        self._app.post_message(self.SignalResume())
+
+    def _wait_for_foreground(self) -> None:
+        """Stop again while the terminal belongs to another job, as after `bg`."""
+        with suppress(OSError):  # it is gone, or no terminal of this session
+            while os.tcgetpgrp(self.fileno) != os.getpgrp():
+                os.kill(os.getpid(), signal.SIGSTOP)
 
     def _end(self, *_: object) -> None:
         self.process_message(ExitApp())
@@ -128,8 +157,17 @@ class Terminal(LinuxDriver):
         if self._is_taken:
             self.process_message(ExitApp())
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Return the terminal's own columns and rows; what the environment says, if it has none."""
+        with suppress(OSError):
+            columns, rows = os.get_terminal_size(self.fileno)
+            if columns and rows:
+                return columns, rows
+        return super()._get_terminal_size()
+
     def set_title(self, title: str) -> None:
         """Set the window's title."""
+        self._title = title
         self.write(f"\x1b]2;{printable_line(title)[:_TITLE_MAX]}\x07")
 
     def run_input_thread(self) -> None:

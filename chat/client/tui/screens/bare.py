@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -40,9 +41,16 @@ class Bare(Screen[None]):
         """Lay out what Textual draws where the terminal cannot be written to."""
         yield Static(markup=False)
 
+    def on_mount(self) -> None:
+        """Show the lines again after the terminal was somebody else's."""
+        self.app.app_resume_signal.subscribe(self, lambda _: self._show(self.size))
+
     def on_resize(self, event: events.Resize) -> None:
         """Show as much as there is room for."""
-        width, height = event.size
+        self._show(event.size)
+
+    def _show(self, size: Size) -> None:
+        width, height = size
         lines = [*self._lines(width, height - 1), _WAY_BACK[:width]]
         self.query_one(Static).update(Content("\n".join(lines)))
         self._write(lines)
