@@ -36,17 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(arguments)
         if settings.demo:
-            _play(settings)
-            return 0
+            return _play(settings)
         settings = prepare(settings)
-        _show(settings)
+        code = _show(settings)
         _tell_unsent(settings)
+        return code
     except StartupError as exc:
         tell(f"chat-client: {exc}")
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _settings(arguments: Sequence[str]) -> ClientSettings:
@@ -91,21 +90,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _play(settings: ClientSettings) -> None:
-    """Show the demo."""
+def _play(settings: ClientSettings) -> int:
+    """Show the demo; return the exit code."""
     from chat.client.demo.house import demo
 
     with demo(settings) as house:
-        _show(prepare(house))
+        return _show(prepare(house))
 
 
-def _show(settings: ClientSettings) -> None:
-    """Run the screens, or the lines; imported late, so that `--help` is quick."""
+def _show(settings: ClientSettings) -> int:
+    """Run the screens, or the lines, imported late; return the exit code."""
     if settings.plain:
         from chat.client.plain.app import run
 
-        run(settings)
-        return
+        return run(settings)
     # A key that comes right after a paint waits for the next one: at Textual's 60 a second for
     # 19 ms (median, while 200 messages a second arrive), at 240 for 5.
     os.environ.setdefault("TEXTUAL_FPS", "240")
@@ -115,6 +113,7 @@ def _show(settings: ClientSettings) -> None:
     from chat.client.tui.app import ChatApp
 
     ChatApp(settings).run()
+    return 0
 
 
 def _tell_unsent(settings: ClientSettings) -> None:

@@ -258,6 +258,12 @@ class Core:
         """Do not wait for the next attempt."""
         self._post(Engine.reconnect_now)
 
+    def idle(self) -> Future[None]:
+        """Wait until the server has answered everything that was typed or asked for."""
+        future: Future[None] = Future()
+        self._post(lambda engine: engine.when_idle(lambda: future.set_result(None)))
+        return future
+
     def settled(self) -> Future[None]:
         """Wait until what was typed before is on disk, and `drain` has what came of it."""
         return self._look_up(lambda engine: engine.screens.tell())

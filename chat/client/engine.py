@@ -71,7 +71,8 @@ class Engine:
         self._user = settings.name
         self._online: Online | None = None
         self.ephemeral = Ephemeral(self, self._loop.time)
-        self.tasks = Tasks(self._task_failed)
+        self._when_idle: list[Callable[[], None]] = []
+        self.tasks = Tasks(self._task_failed, self._task_ended)
         self.account = self._open(self._places.servers.id_at(settings.url))
 
     # Life
@@ -98,6 +99,17 @@ class Engine:
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that ends with the connection at the latest."""
         self.tasks.start(work)
+
+    def when_idle(self, then: Callable[[], None]) -> None:
+        """Call `then` once nothing waits for the server: no row of the outbox, and no question."""
+        self._when_idle.append(then)
+        self._task_ended()
+
+    def _task_ended(self) -> None:
+        if self._when_idle and not self.tasks.running and not self.account.outbox.waits:
+            waiting, self._when_idle = self._when_idle, []
+            for then in waiting:
+                then()
 
     def fault(self, exc: Exception) -> None:
         """Tell of something that must not happen."""

@@ -62,6 +62,11 @@ class Outbox:
             self._note(row)
         self.confirmed.clear()
 
+    @property
+    def waits(self) -> bool:
+        """Whether a row is neither confirmed nor refused."""
+        return any(row.state == _PENDING or row.cid in self._held for row in self._rows.values())
+
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -14,10 +14,14 @@ class Tasks:
 
     Args:
         failed: told the exception that ended a task.
+        ended: called after each task.
     """
 
-    def __init__(self, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, failed: Callable[[Exception], None], ended: Callable[[], None] = lambda: None
+    ) -> None:
         self._failed = failed
+        self._ended = ended
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -26,6 +30,11 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._done)
         return task
+
+    @property
+    def running(self) -> int:
+        """How many tasks have not ended."""
+        return len(self._running)
 
     async def cancel(self) -> None:
         """End all tasks, and wait until they have ended."""
@@ -36,8 +45,7 @@ class Tasks:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        if task.cancelled():
-            return
-        exc = task.exception()
+        exc = None if task.cancelled() else task.exception()
         if isinstance(exc, Exception):
             self._failed(exc)
+        self._ended()

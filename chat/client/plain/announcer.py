@@ -31,14 +31,17 @@ class Announcer:
     def __init__(self) -> None:
         self.waiting: set[str] = set()
         """The cids of one's own messages that are neither confirmed nor refused."""
+        self.refusals: list[str] = []
+        """Those lines of the latest change that tell of a refusal by the server."""
         self._mine: set[str] = set()
         self._heard: dict[str, _Heard] = {}
 
-    def newest(self, channel: str) -> list[str]:
-        """Return the newest lines of a channel, for one who enters it."""
+    def newest(self, channel: str, unread: int = 0) -> list[str]:
+        """Return the newest lines of a channel, for one who enters it; the unread ones at least."""
         heard = self._heard.get(channel, _Heard())
         messages = [line for line in heard.lines.values() if line.kind == "message"]
-        return [f"{_number(line)}{spoken(line)}" for line in messages[-_BACKLOG:]]
+        count = max(_BACKLOG, min(unread, _AT_ONCE))
+        return [f"{_number(line)}{spoken(line)}" for line in messages[-count:]]
 
     def last(self, channel: str) -> int:
         """Return the last number that was said of a channel."""
@@ -67,6 +70,7 @@ class Announcer:
 
     def _unsent(self, heard: _Heard, lines: Iterable[Message]) -> list[str]:
         said: list[str] = []
+        self.refusals = []
         for line in lines:
             cid = line.cid or ""
             if line.seq is not None:
@@ -76,13 +80,15 @@ class Announcer:
                 self.waiting.add(cid)
                 heard.failed.discard(cid)
             elif line.delivery is Delivery.FAILED and cid not in heard.failed:
-                self.waiting.discard(cid)
                 heard.failed.add(cid)
                 said.append(
                     f"Not sent in {line.channel}: {printable_line(line.text)[:60]}. "
                     f"{printable_line(line.reason)}. "
                     "/retry sends it again, /discard throws it away."
                 )
+                if cid in self.waiting or heard.last:  # not left over from another time
+                    self.refusals.append(said[-1])
+                self.waiting.discard(cid)
         return said
 
     def _keep(self, heard: _Heard, lines: Iterable[Message]) -> None:

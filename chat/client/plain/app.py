@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 
 from chat.client import event_loop
 from chat.client.config import ClientSettings
 from chat.client.core import Core
+from chat.client.pipes.codes import ExitCode
 from chat.client.plain.caller import LineCaller
 from chat.client.plain.lines import Lines, Piped, Typed
 from chat.client.plain.voice import Voice
@@ -18,7 +19,7 @@ from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.cores import Cores
 from chat.client.presenter.handlers import HANDLERS
 from chat.client.presenter.port import CorePort, answer
-from chat.client.presenter.seats import Seats
+from chat.client.presenter.seats import Seat, Seats
 from chat.client.standard_output import accept_any_text
 from chat.errors import StartupError
 
@@ -30,17 +31,20 @@ _LAST_WORDS = 20.0
 """Seconds that what was piped in gets to be answered and confirmed, after its end."""
 
 
-def run(settings: ClientSettings) -> None:
+def run(settings: ClientSettings) -> ExitCode:
     """Run the linear mode until the person leaves, or the input ends.
+
+    Returns:
+        From a pipe: whether all was done that was asked for.
 
     Raises:
         StartupError: the core cannot start.
     """
     accept_any_text()
-    event_loop.run(_run(settings))
+    return event_loop.run(_run(settings))
 
 
-async def _run(settings: ClientSettings) -> None:
+async def _run(settings: ClientSettings) -> ExitCode:
     loop = asyncio.get_running_loop()
     plain: Plain | None = None
 
@@ -57,7 +61,7 @@ async def _run(settings: ClientSettings) -> None:
     cores.start()
     try:
         plain = Plain(cores, settings)
-        await plain.run()
+        return await plain.run()
     finally:
         cores.stop(_STOP_WITHIN)
 
@@ -73,11 +77,16 @@ class Plain:
     def __init__(self, cores: Cores, settings: ClientSettings) -> None:
         self._cores = cores
         self._over = asyncio.Event()
+        self._code = ExitCode.DONE
         self._changed = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._commands: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
         self._voices: dict[int, Voice] = {}
-        kind = Typed if os.isatty(_STDIN) else Piped
-        self._lines: Lines = kind(self._submit, self._end)
+        self._lines: Lines = (
+            Typed(self._submit, self._end)
+            if os.isatty(_STDIN)
+            else Piped(self._submit, self._end, self._answered)
+        )
         caller = LineCaller(self._lines, self._beside, settings.notify, settings.notify_command)
         self._calling = Calling(caller, cores)
         self._seats = Seats(cores, self._converse)
@@ -101,8 +110,8 @@ class Plain:
             saves_drafts=isinstance(self._lines, Typed),
         )
 
-    async def run(self) -> None:
-        """Show everything as lines, until it is over.
+    async def run(self) -> ExitCode:
+        """Show everything as lines, until it is over; return the program's exit code.
 
         Raises:
             StartupError: the server does not let one in, or not all that was piped in was taken;
@@ -122,17 +131,17 @@ class Plain:
         finally:
             self._seats.close()
             self._lines.close()
-            for task in self._tasks:
+            for task in (*self._commands, *filter(None, [self._ending])):
                 task.cancel()
         if failure := self._refusal or self._lines.fault:
             raise StartupError(failure)
+        return self._code
 
     def take_in(self) -> None:
         """Say what the cores told."""
         for seat in self._seats:
-            for update in seat.conversation.core.drain():
-                self._voices[seat.key].tell(update)
-                seat.conversation.take_in([update])
+            if updates := seat.conversation.core.drain():
+                seat.conversation.take_in(updates)
         self._voices[self._seats.front.key].heard()
         if self._refusal:
             self._over.set()
@@ -165,18 +174,38 @@ class Plain:
         self._conversation.drafts.give_up()
 
     def _end(self) -> None:
-        self._beside(self._last_words())
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._last_words())
 
     async def _last_words(self) -> None:
         if isinstance(self._lines, Piped):
+            is_answered = await self._answered(list(self._seats))
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS):
-                    await self._until(lambda: len(self._tasks) == 1)  # no command, only this
+                async with asyncio.timeout(_STOP_WITHIN):
                     for seat in list(self._seats):
                         await answer(seat.conversation.core.settled())
-                    self.take_in()
-                    await self._until(lambda: not any(v.waits for v in self._voices.values()))
+            self.take_in()
+            if self._lines.has_refused:
+                self._code = ExitCode.REFUSED
+            elif not is_answered:
+                self._code = ExitCode.QUEUED
         self._over.set()
+
+    async def _answered(self, seats: Iterable[Seat] = ()) -> bool:
+        """Wait until the servers of `seats` (else: those that are connected) have answered.
+
+        Returns:
+            Whether they have, within `_LAST_WORDS`.
+        """
+        waited_for = seats or [seat for seat in self._seats if self._voices[seat.key].is_online]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._until(lambda: not self._commands)
+                for seat in waited_for:
+                    await answer(seat.conversation.core.idle())
+                self.take_in()
+                return True
+        return False
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition() and not self._over.is_set():
@@ -184,11 +213,11 @@ class Plain:
             await self._changed.wait()
 
     def _beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that waits, beside everything else."""
+        """Run what a command does that waits, beside everything else."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._commands.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._commands.discard(task)
         self._changed.set()

@@ -10,16 +10,18 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from chat.client.plain.editor import Echo, Editor, Submitted, TabPressed
+from chat.client.plain.editor import Done, Echo, Editor, Pasted, Submitted, TabPressed
 from chat.client.plain.tabbing import tab
 from chat.client.presenter import clipboard
 from chat.client.presenter.completing import Sources
 from chat.client.ringing import BELL
+from chat.client.slash import is_command
 from chat.client.standard_input import lines_of
+from chat.client.standard_output import tell
 from chat.errors import StartupError
 from chat.text import printable, printable_line
 
@@ -28,6 +30,8 @@ __all__ = ["Lines", "Piped", "Typed"]
 _STDIN = 0
 _DRAFT_AFTER = 0.5
 """Seconds that a saved draft may be behind what is typed; the file adds a moment of its own."""
+_PASTED = "{} pasted. Enter sends this as one message, Ctrl+U discards it."
+_MARK_PASTES, _LEAVE_PASTES = "\x1b[?2004h", "\x1b[?2004l"
 
 
 class Lines:
@@ -65,6 +69,10 @@ class Lines:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 self._end()
 
+    def refuse(self, lines: Iterable[str]) -> None:
+        """Print why something could not be done."""
+        self.say(lines)
+
     def ring(self) -> None:
         """Call the person, if there is a terminal."""
 
@@ -83,11 +91,31 @@ class Lines:
 
 
 class Piped(Lines):
-    """Without a terminal each line of standard input is as if it were typed."""
+    """Without a terminal each line of standard input is as if it were typed.
 
-    def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
+    Args:
+        submit: takes a line.
+        end: called when there are no more.
+        answered: waits until what was asked for before is done: the next command may need it.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[[str], None],
+        end: Callable[[], None],
+        answered: Callable[[], Awaitable[object]],
+    ) -> None:
         super().__init__(submit, end)
+        self._answered = answered
+        self.has_refused = False
+        """Whether something that was asked for could not be done."""
         self._reading: asyncio.Task[None] | None = None
+
+    def refuse(self, lines: Iterable[str]) -> None:
+        """Say on standard error why something could not be done: the exit code tells it too."""
+        for line in lines:
+            self.has_refused = True
+            tell(f"chat-client: {printable_line(line)}")
 
     def open(self) -> None:
         """Begin to take lines."""
@@ -108,6 +136,8 @@ class Piped(Lines):
     async def _read(self) -> None:
         try:
             async for line in lines_of(_STDIN):
+                if is_command(line):
+                    await self._answered()
                 self._submit(line)
         except StartupError as exc:
             self.fault = str(exc)
@@ -168,6 +198,7 @@ class Typed(Lines):
         if self._draft_timer is not None:
             self._draft_timer.cancel()
         if self._saved is not None:
+            self._ask_terminal(_LEAVE_PASTES)
             with suppress(termios.error, OSError):
                 termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._saved)
 
@@ -177,9 +208,21 @@ class Typed(Lines):
         with suppress(termios.error, OSError):
             mode = termios.tcgetattr(_STDIN)
             self._saved = self._saved or termios.tcgetattr(_STDIN)
+            mode[0] &= ~termios.ICRNL  # a paste with \r\n would come with \n\n
             mode[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
             mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
             termios.tcsetattr(_STDIN, termios.TCSANOW, mode)
+            self._ask_terminal(_MARK_PASTES)
+
+    def _ask_terminal(self, sequence: str) -> None:
+        """Ask the terminal that one types at for a mode; the output may go elsewhere."""
+        if os.environ.get("TERM", "dumb") == "dumb":  # it would print the question
+            return
+        with suppress(OSError):
+            if sys.stdout.isatty():
+                self._print(sequence)
+            else:
+                os.write(_STDIN, sequence.encode())
 
     def _read(self) -> None:
         try:
@@ -190,25 +233,30 @@ class Typed(Lines):
             self._end()
             return
         for done in self._editor.feed(data):
-            match done:
-                case Echo(text, anew=False):
-                    self._echo(text)
-                case Echo():
-                    self._begin_again()
-                case TabPressed():
-                    self._complete()
-                case Submitted(text):
-                    self._print("\n")
-                    self._is_begun = False
-                    if text.strip():
-                        self._submit(text)
-                    else:
-                        self.dismissed()
-                case _:
-                    self._end()
+            self._do(done)
         if self._draft_timer is None:
             loop = asyncio.get_running_loop()
             self._draft_timer = loop.call_later(_DRAFT_AFTER, self._tell_draft)
+
+    def _do(self, done: Done) -> None:
+        match done:
+            case Echo(text, anew=False):
+                self._echo(text)
+            case Echo():
+                self._begin_again()
+            case TabPressed():
+                self._complete()
+            case Pasted(lines):
+                self.say([_PASTED.format("1 line" if lines == 1 else f"{lines} lines")])
+            case Submitted(text):
+                self._print("\n")
+                self._is_begun = False
+                if text.strip():
+                    self._submit(text)
+                else:
+                    self.dismissed()
+            case _:
+                self._end()
 
     def _tell_draft(self) -> None:
         self._draft_timer = None

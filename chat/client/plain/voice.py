@@ -67,14 +67,12 @@ class Voice:
         self._told_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
         self.thread = SpokenThread(self._say, self._head)
 
-    @property
-    def waits(self) -> bool:
-        """Whether texts are neither confirmed nor refused."""
-        return bool(self._announcer.waiting)
-
     def tell(self, update: Update) -> None:
         """Say what the core told."""
-        self._say(self._said(update))
+        said = self._said(update)
+        refusals = self._announcer.refusals if isinstance(update, TimelineChanged) else []
+        self._refuse(line for line in said if line in refusals)
+        self._say(line for line in said if line not in refusals)
 
     def heard(self) -> None:
         """Let what was said of the current channel count as read."""
@@ -97,9 +95,16 @@ class Voice:
         return max(info.head if info is not None else 0, self._announcer.last(channel))
 
     def _say(self, lines: Iterable[str]) -> None:
+        self._lines.say(f"{self._lead}{line}" for line in lines)
+
+    def _refuse(self, lines: Iterable[str]) -> None:
+        self._lines.refuse(f"{self._lead}{line}" for line in lines)
+
+    @property
+    def _lead(self) -> str:
+        """What lines begin with, while another server is in front."""
         server = "" if self._aside is None else self._seats.title_beside(self._seat)
-        lead = f"{printable_line(server)}: " if server else ""
-        self._lines.say(f"{lead}{line}" for line in lines)
+        return f"{printable_line(server)}: " if server else ""
 
     def _said(self, update: Update) -> list[str]:
         match update:
@@ -122,7 +127,7 @@ class Voice:
         is_shown = self._aside is None and change.channel == self._desk.current
         if is_new and not said and is_shown:
             said = self._announcer.newest(change.channel)
-        if self._announcer.waiting - waiting and not self._is_online:
+        if self._announcer.waiting - waiting and not self.is_online:
             said.append("Kept on this computer; sent once there is a connection.")
         return said
 
@@ -133,7 +138,8 @@ class Voice:
         return self._desk.user if info is not None and info.muted and not is_shown else None
 
     @property
-    def _is_online(self) -> bool:
+    def is_online(self) -> bool:
+        """Whether there is a connection to the server."""
         return self._told_link is not None and self._told_link[0] is Link.ONLINE
 
     def _link(self, told: ConnectionChanged) -> list[str]:
@@ -157,7 +163,6 @@ class Voice:
 
     def compose_with(self, text: str, channel: str) -> None:
         """Let a text be what is typed."""
-        text = text.replace("\n", " ")
         if self._aside is None:
             self._lines.prompt = printable_line(channel)
             self._lines.load(text)
@@ -180,7 +185,8 @@ class Voice:
         unread = f" {info.unread} unread." if info and info.unread else ""
         server = printable_line(self._seats.title_beside(self._seat))
         there = f"{printable_line(name)} on {server}" if server else printable_line(name)
-        self._say([f"You are in {there}.{unread}{topic}", *self._announcer.newest(channel)])
+        newest = self._announcer.newest(channel, info.unread if info else 0)
+        self._say([f"You are in {there}.{unread}{topic}", *newest])
 
     def update_timeline(self, change: TimelineChanged) -> None:
         """Do nothing: it was said."""
@@ -323,7 +329,7 @@ class Voice:
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something."""
-        self._say([text])
+        (self._say if severity == "information" else self._refuse)([text])
 
 
 async def _in_thread(act: Callable[[str], object], text: str) -> None:

@@ -102,6 +102,7 @@ class Conversation:
     def take_in(self, updates: Iterable[Update]) -> None:
         """Lay updates on the desk and show them."""
         for update in updates:
+            self.view.tell(update)
             self.desk.apply(update)
             if isinstance(update, TimelineChanged) and update.channel == self.desk.current:
                 self.view.update_timeline(update)

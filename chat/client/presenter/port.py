@@ -148,6 +148,9 @@ class CorePort(Protocol):
     def reconnect_now(self) -> None:
         """Do not wait for the next attempt."""
 
+    def idle(self) -> Future[None]:
+        """Wait until the server has answered everything that was typed or asked for."""
+
     def settled(self) -> Future[None]:
         """Wait until what was typed before is on disk, and `drain` has what came of it."""
 

@@ -11,7 +11,7 @@ from chat.client.presenter.desk import Desk
 from chat.client.presenter.draft import Draft
 from chat.client.presenter.finding import Finding
 from chat.client.presenter.spots import Spot
-from chat.client.state import TimelineChanged
+from chat.client.state import TimelineChanged, Update
 from chat.errors import ChatError
 
 __all__ = ["Pane", "Refused", "Seats", "Severity", "ThreadView", "View", "severity_of"]
@@ -41,6 +41,9 @@ class View(Protocol):
 
     def open_links(self, urls: Sequence[str]) -> None:
         """Open a link, as far as that can be done here; of several, let the person choose."""
+
+    def tell(self, update: Update) -> None:
+        """Take note of what the core told, before it is laid on the desk: a face may speak it."""
 
     def show_help(self) -> None:
         """Show all keys and commands."""

@@ -26,6 +26,13 @@ def submitted(data: bytes) -> list[str]:
         (b"tab\there\x07\n", ["tabhere"]),
         (b"\xff\xfe\n", ["��"]),
         (b"\x7f\x7fx\x04\n", ["x"]),
+        (b"\x1b[200~one\r\ntwo\rthree\n\x1b[201~\n", ["one\ntwo\nthree"]),
+        (b"\x1b[200~/quit\n\x1b[201~\n", ["//quit"]),
+        (b"\x1b[200~//a\n/b\x1b[201~\n", ["///a\n/b"]),
+        (b"\x1b[200~/quit\x1b[201~\n", ["/quit"]),
+        (b"/me \x1b[200~a\n/b\x1b[201~\n", ["/me a\n/b"]),
+        (b"\x1b[200~a\x04\x03\x1b[Ab\x07\x7f\x15c\x1b[200~d\x1b[201~\n", ["abcd"]),
+        (b"\x1b[200~one\n\x1b[201~\x15\x1b[201~two\n", ["two"]),
     ],
 )
 def test_what_is_submitted(typed: bytes, lines: list[str]) -> None:

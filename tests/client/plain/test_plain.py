@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from chat.protocol.commands import Send
+from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
 from tests.serving import ChatServer, Peer, free_port
 from tests.terminal.raw import RawTerminal
@@ -30,8 +31,18 @@ def plain(tmp_path: Path, server: ChatServer) -> Iterator[RawTerminal]:
         terminal.close()
 
 
+def said(terminal: RawTerminal) -> bytes:
+    """Return the output without what asks the terminal to mark pastes."""
+    return re.sub(rb"\x1b\[\?2004[hl]", b"", terminal.output)
+
+
 def lines(terminal: RawTerminal) -> list[str]:
-    return terminal.output.decode().replace("\r\n", "\n").split("\n")
+    return said(terminal).decode().replace("\r\n", "\n").split("\n")
+
+
+def pasted(text: str) -> bytes:
+    """Return what a terminal sends for a paste."""
+    return b"\x1b[200~" + text.encode() + b"\x1b[201~"
 
 
 @pytest.mark.feature("around.plain")
@@ -83,7 +94,7 @@ async def test_tab_completes_and_says_what_could_be_meant(
         plain.wait(lambda: wanted <= set(lines(plain)[-2].split(", ")), "what could be meant")
         plain.wait(lambda: lines(plain)[-1] == "#general> /un", "what was typed, again")
         assert "#general> /leave #general " in lines(plain)
-        assert b"\x1b" not in plain.output
+        assert b"\x1b" not in said(plain)
 
 
 def _is_said(plain: RawTerminal, line: bytes) -> bool:
@@ -119,7 +130,7 @@ async def test_a_message_is_copied_and_its_links_are_said(
 
 
 async def test_every_byte_is_text(plain: RawTerminal, server: ChatServer) -> None:
-    """No cursor is moved, no colour is set, whatever is said."""
+    """No cursor is moved, no colour is set; only pastes are asked to be marked."""
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         await alice.say("a\u202eb\nc")
@@ -130,7 +141,8 @@ async def test_every_byte_is_text(plain: RawTerminal, server: ChatServer) -> Non
     plain.send(b"\x04")
     plain.wait(lambda: plain.process.poll() is not None, "Ctrl+D ends it")
     assert plain.process.returncode == 0
-    assert re.search(rb"[\x00-\x09\x0b\x0c\x0e-\x1f]", plain.output) is None
+    assert plain.output.count(b"\x1b[?2004h") == plain.output.count(b"\x1b[?2004l") == 1
+    assert re.search(rb"[\x00-\x09\x0b\x0c\x0e-\x1f]", said(plain)) is None
     assert b"\r" not in plain.output.replace(b"\r\n", b"")
 
 
@@ -152,7 +164,7 @@ async def test_piped_lines_are_messages_and_arrive_before_it_ends(
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         client = make_client(server.url)
-        done = client.run("--plain", stdin="one\n/me waves\n//two\n/nope\n")
+        done = client.run("--plain", stdin="one\n/me waves\n//two\n")
         assert done.returncode == 0, done.stderr
         events = [await alice.next_event("#general", "message") for _ in range(3)]
     assert [(event.text, event.me) for event in events] == [
@@ -160,7 +172,6 @@ async def test_piped_lines_are_messages_and_arrive_before_it_ends(
         ("waves", True),
         ("/two", False),
     ]
-    assert "There is no command /nope" in done.stdout
     assert "not sent yet" not in done.stderr
 
 
@@ -286,3 +297,84 @@ async def test_a_thread_is_said_line_by_line(plain: RawTerminal, server: ChatSer
             f"{first + 1}. alice: second",
             f"{first + 2}. alice: third",
         ]
+
+
+async def test_a_paste_of_many_lines_is_one_message_and_runs_no_command(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        plain.send(pasted("/quit\r\n/leave #general\rlast\n"))
+        plain.wait(lambda: b"3 lines pasted" in plain.output, "it asks")
+        plain.send(b"\n")
+        assert (
+            await alice.next_event("#general", "message")
+        ).text == "/quit\n/leave #general\nlast"
+        plain.send(b"see " + pasted("one\ttwo") + b"!\n")
+        assert (await alice.next_event("#general", "message")).text == "see one\ttwo!"
+        plain.send(pasted("/nope\n") + b"\x15typed\n")
+        assert (await alice.next_event("#general", "message")).text == "typed"
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("/delete 999", "no such message"),
+        ("/react 👍 999", "no such message"),
+        ("/pin 999", "no such message"),
+        ("/unpin 999", "no such message"),
+        ("/edit {theirs} other words", "your own"),
+        ("/delete {theirs}", "#tea"),
+        ("/topic {long}", "2,000 characters long"),
+        ("/msg nobody hello", "nobody"),
+        ("/leave #nowhere", "#nowhere"),
+        ("/nope", "/nope"),
+    ],
+)
+async def test_what_is_refused_at_the_end_of_a_pipe_is_told_and_no_success(
+    server: ChatServer, make_client: Callable[..., Client], command: str, says: str
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#tea")
+        theirs = (await alice.say("hers", "#tea")).seq
+        typed = command.format(theirs=theirs, long="x" * 2_000)
+        done = make_client(server.url).run("--plain", stdin=f"/join #tea\n{typed}\n")
+    assert done.returncode in (2, 3), (done.stdout, done.stderr)
+    assert done.stderr.startswith("chat-client: ")
+    assert says in done.stderr
+
+
+async def test_every_command_at_the_end_of_a_pipe_is_done_when_it_ends(
+    server: ChatServer, make_client: Callable[..., Client]
+) -> None:
+    client = make_client(server.url)
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#tea")
+        for text in ("one", "two"):
+            assert client.run("send", "#tea", text).returncode == 0
+        said_before = [(await alice.next_event("#tea", "message")).seq for _ in range(2)]
+        for command, kind in (
+            ("/react {} 👍", "react"),
+            ("/edit {} other", "edit"),
+            ("/pin {}", "pin"),
+            ("/delete {}", "delete"),
+        ):
+            typed = (
+                command.format(said_before[0]) if kind != "react" else f"/react 👍 {said_before[0]}"
+            )
+            done = client.run("--plain", stdin=f"/join #tea\n{typed}\n")
+            assert (done.returncode, done.stderr) == (0, ""), kind
+            assert (await alice.next_event("#tea", kind)).target == said_before[0]
+        assert client.run("--plain", stdin="/join #tea\n/topic green\n").returncode == 0
+        assert (await alice.next_event("#tea", "topic")).topic == "green"
+
+
+def test_what_a_pipe_could_not_send_is_kept_and_told(
+    fake: FakeServer, make_client: Callable[..., Client]
+) -> None:
+    client = make_client(fake.url)
+    assert client.run("--plain", stdin="").returncode == 0  # there is a channel from now on
+    fake.stop()
+    done = client.run("--plain", stdin="kept\n")
+    assert done.returncode == 5
+    assert "1 message is not sent yet" in done.stderr

@@ -205,6 +205,9 @@ class FakeCore:
         future.set_result(self.unread)
         return future
 
+    def idle(self) -> Future[None]:
+        return self.settled()
+
     def settled(self) -> Future[None]:
         future = Future[None]()
         future.set_result(None)
@@ -284,6 +287,7 @@ class FakeView:
         self.thread = FakeThread()
         self.text = ""
         self.channel = ""
+        self.told: list[Update] = []
         self.said: list[tuple[str, str]] = []
         self.done: list[tuple[Any, ...]] = []
         self.rows: list[Choice] = []
@@ -300,6 +304,9 @@ class FakeView:
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
         self.done.append(("show_timeline", channel, user, read))
+
+    def tell(self, update: Update) -> None:
+        self.told.append(update)
 
     def update_timeline(self, change: TimelineChanged) -> None:
         self.done.append(("update_timeline", change.channel))

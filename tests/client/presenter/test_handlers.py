@@ -250,3 +250,23 @@ async def test_members_are_listed_with_what_they_are(bench: Bench) -> None:
     bench.run("/who")
     await bench.finish()
     assert [(row.label, row.note) for row in bench.view.rows] == [("zed", "away · owner")]
+
+
+@pytest.mark.parametrize("command", ["/join #tea", "/msg alice", "/msg alice psst"])
+def test_a_message_that_comes_right_before_a_switch_of_channels_is_told_to_the_face(
+    command: str,
+) -> None:
+    bench = Bench()
+    late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))
+    bench.core.tell(late)
+    bench.run(command)
+    assert late in bench.view.told
+
+
+async def test_a_message_that_comes_during_a_search_for_another_is_told_to_the_face() -> None:
+    bench = Bench()
+    bench.run("/unread")
+    late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))
+    bench.core.tell(late)
+    await bench.finish()
+    assert late in bench.view.told

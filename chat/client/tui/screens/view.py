@@ -18,7 +18,7 @@ from chat.client.presenter.links import can_open
 from chat.client.presenter.seats import Seats
 from chat.client.presenter.spots import Spot
 from chat.client.presenter.view import Pane, Refused, Severity, ThreadView
-from chat.client.state import TimelineChanged
+from chat.client.state import TimelineChanged, Update
 from chat.client.tui.keys import KeyRow
 from chat.client.tui.screens.dialogs import pick, pick_link
 from chat.client.tui.screens.drawing import draw, draw_lists, window_title
@@ -234,6 +234,9 @@ class ScreenView:
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open."""
         self.say(reason, "warning")
+
+    def tell(self, update: Update) -> None:
+        """Do nothing: the screens draw what lies on the desk."""
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something, briefly."""
