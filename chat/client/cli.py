@@ -54,7 +54,7 @@ def _settings(arguments: Sequence[str]) -> ClientSettings:
     given = {key: value for key, value in vars(flags).items() if value is not None}
     if "url" not in given:
         return with_kept(load(given))
-    first, *further = given["url"]
+    first, *further = " ".join(given["url"]).split() or [""]
     return load({**given, "url": first, "servers": [{"url": url} for url in further]})
 
 

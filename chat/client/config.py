@@ -27,6 +27,7 @@ from chat.client.options import (
     text,
     words,
 )
+from chat.client.servers import urls_of
 from chat.errors import StartupError
 from chat.text import check_name, fold, printable_line
 
@@ -44,11 +45,15 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 def check_url(value: str) -> str:
-    """Return `value` if a client can connect to it.
+    """Return the addresses of one server, with commas between them, if one can connect to each.
 
     Raises:
         ValueError: with a message for a person.
     """
+    return ",".join(map(_check_address, urls_of(value)))
+
+
+def _check_address(value: str) -> str:
     address = value.strip()
     if "://" not in value:
         raise ValueError("must begin with ws:// or wss://, for example ws://127.0.0.1:3000")
@@ -145,7 +150,8 @@ class ClientSettings:
     url: str = option(
         DEFAULT_URL,
         _url,
-        "Address of the server: ws://host:port, or wss:// for a secure connection.",
+        "Address of the server: ws://host:port, or wss:// for a secure connection; or several "
+        "addresses of one server, with commas between them.",
     )
     servers: tuple[Server, ...] = option(
         (),
@@ -166,7 +172,7 @@ class ClientSettings:
     same_server: bool = option(
         False,
         on_or_off,
-        "The address is a new one of a server you know; without this, your token stays here.",
+        "The address is a new one of a server you know; without this, it gets a token of its own.",
     )
     emoji_names: bool = option(
         False,
@@ -279,14 +285,14 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
         StartupError: one line that names the setting and says what is wrong with it.
     """
     known = options(kind)
-    given = {**_in_file(), **dict(_in_environment(known)), **flags}
+    given = _each_server({**_in_file(), **dict(_in_environment(known)), **flags})
     values: dict[str, Any] = {}
     for name, (each, _) in known.items():
         if name in given:
             try:
                 values[name] = each.read(given[name])
             except _Wrong as exc:
-                raise _refused("--url" if name in flags else exc.where, exc.given, exc) from None
+                raise _refused("--url" if "url" in flags else exc.where, exc.given, exc) from None
             except ValueError as exc:
                 raise _refused(_called(name, flags), given[name], exc) from None
     settings = kind(**values, given=frozenset(values))
@@ -294,6 +300,15 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
         reason = ValueError("notify=command needs a program here")
         raise _refused(_called("notify_command", flags), (), reason)
     return settings
+
+
+def _each_server(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given, with the servers whose addresses stand behind the first one's."""
+    match given.get("url"), given.get("servers", []):
+        case str(url), list(further) if len(words := url.split()) > 1:
+            more = [{"url": word} for word in words[1:]]
+            return {**given, "url": words[0], "servers": [*more, *further]}
+    return given
 
 
 def _called(name: str, flags: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ class Engine:
         self.ephemeral = Ephemeral(self, self._loop.time)
         self._when_idle: list[Callable[[], None]] = []
         self.tasks = Tasks(self._task_failed, self._task_ended)
-        self.account = self._open(self._places.servers.id_at(settings.url))
+        self.account = self._open(self._places.servers.key_at(settings.url))
 
     # Life
 
@@ -134,20 +134,20 @@ class Engine:
         self.screens.everything()
         self.screens.tell()
 
-    def _open(self, server: str | None) -> Account:
+    def _open(self, key: str | None) -> Account:
         places, url, name = self._places, self._settings.url, self._settings.name
         provisional = places.provisional(url, name)
         account = Account(
-            places.account(server, name) if server else provisional,
+            places.account(key, name) if key else provisional,
             name,
-            adopt=provisional if server else None,
+            adopt=provisional if key else None,
             changed=self._flush_soon,
             trouble=lambda text: self.put(Notice(text, "error")),
             damaged=lambda: self._loop.call_soon(self._begin_file_anew),
         )
         self.screens = Screens(account, self.put, self._loop.call_soon)
         self.typed = Typed(account, self.screens, self.put, self._loop.call_later)
-        self.server_id = server
+        self.server_key = key
         self.viewing = Viewing(account, self.screens, lambda: self._following)
         return account
 
@@ -161,7 +161,7 @@ class Engine:
             self._online.let_go()
         before.abandon()
         try:
-            self.account = self._open(self.server_id)
+            self.account = self._open(self.server_key)
         except StartupError as exc:
             self.put(Notice(f"nothing can be kept on this computer now: {exc}", "error"))
             self._loop.call_later(FILE_RETRY, self._begin_file_anew)
@@ -212,26 +212,26 @@ class Engine:
 
     # What the connection tells; see `online`
 
-    def belong_to(self, server_id: str) -> None:
-        """Open the account of the server that answers.
+    def belong_to(self, key: str) -> None:
+        """Open the account of the server that answers, by its key; see `servers`.
 
         Raises:
             StartupError: it cannot be opened.
         """
-        if server_id != self.server_id:
-            self._change_server(server_id)
+        if key != self.server_key:
+            self._change_server(key)
 
-    def _change_server(self, server_id: str) -> None:
+    def _change_server(self, key: str) -> None:
         before = self.account
         opened = self.viewing.opened
-        unsent = len(before.outbox) if self.server_id else 0
+        unsent = len(before.outbox) if self.server_key else 0
         self.screens.tell()
         self.typed.close()
         before.close()
         try:
-            self.account = self._open(server_id)
+            self.account = self._open(key)
         except StartupError:
-            self.account = self._open(self.server_id)
+            self.account = self._open(self.server_key)
             raise
         if unsent:
             self.put(

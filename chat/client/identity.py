@@ -1,46 +1,135 @@
-"""Who we are to a server: the secret to show it, and what to do if it does not believe us."""
+"""Who we are to a server: the secret to show it, and what to do if it does not believe us.
+
+A token is shown only to the server that it was made for: an id at the addresses that the person
+named for it. A server that shows a known id at another address gets a token made for it alone.
+
+Where the person says that both are the same server (by naming the addresses together, by
+`--same-server`, or by going from ws to wss on one host), the new address still gets a token of its
+own first. Only if the name is taken there, the known token is shown: it proves a name, but never
+claims one, for whoever saw it before could claim the name as well.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
 
 from chat.client.config import ClientSettings
 from chat.client.link import Refused
 from chat.client.places import Places
 from chat.client.tokens import read_token_file
-from chat.errors import CommandError, ErrorCode, StartupError
+from chat.errors import ChatError, CommandError, ErrorCode, StartupError
 from chat.protocol.frames import Welcome
 
-__all__ = ["explain_refusal", "keep_welcome", "token_for"]
+__all__ = ["Identity"]
 
 
-def token_for(server: str, settings: ClientSettings) -> str:
-    """Return the secret for the server of this id, on disk already.
+class _Met(NamedTuple):
+    url: str
+    server: str
 
-    Raises:
-        Refused: the server must not have it, or it cannot be kept.
-    """
-    places = Places(settings.data)
-    url, name = settings.url, settings.name
-    try:
-        if settings.token_file is not None:
-            places.tokens.put(server, name, read_token_file(settings.token_file))
-        elif not settings.same_server and places.servers.is_stranger(url, server):
-            known = ", ".join(places.servers.hosts_of(server))
+
+class Identity:
+    """Who we are to whatever answers at the addresses of `settings`."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self._places = Places(settings.data)
+        self._met = _Met("", "")
+        self._token = ""
+        self._refusals: dict[_Met, int] = {}
+        self._has_file = settings.token_file is not None
+        self.key = ""
+        """Under which all that belongs to the server last met is kept; see `servers`."""
+
+    @property
+    def account(self) -> Path:
+        """The file of one's account on that server; there is none before the first welcome."""
+        return self._places.account(self.key, self._settings.name)
+
+    def met(self, url: str, server: str) -> str:
+        """Return the secret for the server with the id `server` at `url`, on disk already.
+
+        Raises:
+            Refused: the server must not have it, or it cannot be kept.
+            ChatError: the server changes its id all the time.
+        """
+        self._met = _Met(url, server)
+        keys = self._keys()
+        tried = min(self._refusals.get(self._met, 0), len(keys) - 1)
+        self.key = keys[tried]
+        try:
+            if not tried and not self._places.servers.show(self.key, url, server):
+                raise ChatError("it shows another id whenever one comes")
+            self._token = self._token_of_file() or self._places.tokens.get_or_make(
+                self.key, self._settings.name
+            )
+        except (OSError, StartupError) as exc:
+            raise Refused(f"cannot keep the secret of your name: {exc}") from exc
+        return self._token
+
+    def welcomed(self, welcome: Welcome) -> str:
+        """Note which server is where, and the secret that it knows.
+
+        Returns:
+            A warning for a person; nothing, if all is as it was before.
+        """
+        name, servers = self._settings.name, self._places.servers
+        is_new = servers.key_at(self._met.url) != self.key
+        servers.remember(self.key, *self._met)
+        self._places.tokens.put(self.key, name, welcome.token or self._token)
+        self._has_file = False  # an operator's token is kept now, and its file may go
+        elsewhere = servers.known_elsewhere(*self._met)
+        if not (is_new and elsewhere):
+            return ""
+        return (
+            f"{self._met.url} and {', '.join(elsewhere)} say they are the same server, but your "
+            f"name was free at {self._met.url}. They are kept apart, each with its own secret and "
+            "messages: one of them may be an impostor"
+        )
+
+    def refused(self, error: CommandError) -> str | None:
+        """Say what to do about a refused hello; None: come back, with another secret."""
+        if error.code is ErrorCode.BAD_TOKEN:
+            tried = self._refusals.get(self._met, 0) + 1
+            more = tried < len(self._keys())
+            self._refusals[self._met] = tried if more else 0
+            if more:
+                return None
+        return self._explain(error)
+
+    def _keys(self) -> list[str]:
+        """Return the keys whose secrets the server may have, in the order to try them."""
+        settings, servers = self._settings, self._places.servers
+        own = servers.key_of(*self._met)
+        if self._has_file:
+            return [own]
+        others = servers.others(*self._met, settings.url, every=settings.same_server)
+        return [own, *others]
+
+    def _token_of_file(self) -> str:
+        settings, url = self._settings, self._met.url
+        if settings.token_file is None or not self._has_file:
+            return ""
+        known = self._places.servers.key_at(url)
+        if known not in (None, self.key) and not settings.same_server:
             raise Refused(
-                f"{url} says it is the server you know at {known}. If that is true (it has moved, "
-                f"or has two addresses), say so once: chat-client --url {url} --same-server. "
+                f"another server than last time answers at {url}. If {settings.token_file} is "
+                "meant for this one, say so once with --same-server"
+            )
+        return read_token_file(settings.token_file)
+
+    def _explain(self, error: CommandError) -> str:
+        settings = self._settings
+        elsewhere = self._places.servers.known_elsewhere(*self._met)
+        if error.code is ErrorCode.BAD_TOKEN and elsewhere and not settings.same_server:
+            return (
+                f"the name {settings.name} is taken at {self._met.url}, which says it is the "
+                f"server you know at {', '.join(elsewhere)}. If that is true (it has moved, or has "
+                f"two addresses), say so once: chat-client --url {settings.url} --same-server. "
                 "If not, your secret would go to a stranger"
             )
-        return places.tokens.get_or_make(server, name)
-    except (OSError, StartupError) as exc:
-        raise Refused(f"cannot keep the secret of your name: {exc}") from exc
-
-
-def keep_welcome(server: str, settings: ClientSettings, welcome: Welcome) -> None:
-    """Note where the server was met, and the secret if it gave one."""
-    places = Places(settings.data)
-    places.servers.remember(settings.url, server)
-    if welcome.token is not None:
-        places.tokens.put(server, settings.name, welcome.token)
+        return explain_refusal(settings, error)
 
 
 def explain_refusal(settings: ClientSettings, error: CommandError) -> str:

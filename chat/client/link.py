@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from chat.client.backoff import Backoff
 from chat.client.connection import Connection, ConnectionLost, NoConnection, open_connection
 from chat.client.offline import Unanswered
+from chat.client.servers import urls_of
 from chat.client.session import PAUSE_MAX, Session
 from chat.client.state import Link
 from chat.errors import ChatError, CloseCode, CommandError, ErrorCode, FrameError
@@ -32,8 +34,8 @@ class Refused(ChatError):
 class Follower(Protocol):
     """What the connector works for."""
 
-    def met(self, server_id: str) -> Hello:
-        """Prepare for the server that answers, and return the hello for it.
+    def met(self, url: str, server_id: str) -> Hello:
+        """Prepare for the server that answers at `url`, and return the hello for it.
 
         Raises:
             Refused: nothing must be sent to it.
@@ -48,8 +50,8 @@ class Follower(Protocol):
     async def lost(self) -> None:
         """The session is over."""
 
-    def refused_name(self, error: CommandError) -> str:
-        """Return what to tell the person whose name or token was refused."""
+    def refused(self, error: CommandError) -> str | None:
+        """Return what to tell the person whose hello was refused; None: come back with another."""
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """The connection's state is another one."""
@@ -62,7 +64,7 @@ class Connector:
     """Keeps one follower connected.
 
     Args:
-        url: where the server is.
+        urls: where the server is; after an address that cannot be reached comes the next one.
         follower: told of everything.
         backoff: how long to wait.
         connect: opens a connection.
@@ -70,12 +72,12 @@ class Connector:
 
     def __init__(
         self,
-        url: str,
+        urls: str,
         follower: Follower,
         backoff: Backoff | None = None,
         connect: Callable[[str], Awaitable[Connection]] = open_connection,
     ) -> None:
-        self._url = url
+        self._urls = deque(urls_of(urls))
         self._follower = follower
         self._backoff = backoff or Backoff()
         self._connect = connect
@@ -127,16 +129,18 @@ class Connector:
         Raises:
             Refused: do not come back.
         """
+        url = self._urls[0]
         try:
-            connection = await self._connect(self._url)
+            connection = await self._connect(url)
         except NoConnection as exc:
+            self._urls.rotate(-1)
             return str(exc)
         except Exception as exc:
             return self._own_fault(exc)
         self._session = session = Session(connection, self._take)
         self._fault = None
         try:
-            welcome = await session.sign_in(self._follower.met(connection.server_id))
+            welcome = await session.sign_in(self._follower.met(url, connection.server_id))
             self._follower.welcomed(session, welcome)
             return await self._stay(session)
         except ConnectionLost as exc:
@@ -147,7 +151,7 @@ class Connector:
             if exc.code.retryable:
                 self._return_after = min(exc.retry_after or 0.0, PAUSE_MAX)
                 return f"the server is busy: {printable_line(exc.message)}"
-            raise Refused(self._follower.refused_name(exc)) from exc
+            return self._refused(exc)
         except Refused:
             raise
         except ChatError as exc:
@@ -188,10 +192,16 @@ class Connector:
         reason = printable_line(exc.reason)
         if not CloseCode.tells_to_return(exc.code):
             error = CommandError(_CODES.get(exc.code or 0, ErrorCode.FORBIDDEN), reason)
-            raise Refused(self._follower.refused_name(error))
+            return self._refused(error)
         if exc.code is None:
             return reason or "the connection was lost"
         return f"the server ended the connection ({reason or exc.code})"
+
+    def _refused(self, error: CommandError) -> str:
+        reason = self._follower.refused(error)
+        if reason is not None:
+            raise Refused(reason) from error
+        return ""
 
     def _own_fault(self, exc: Exception) -> str:
         _log.error("following the server failed", exc_info=exc)

@@ -14,7 +14,7 @@ from chat.client.backoff import Backoff
 from chat.client.calls import Rules
 from chat.client.config import ClientSettings
 from chat.client.following import Following
-from chat.client.identity import explain_refusal, keep_welcome, token_for
+from chat.client.identity import Identity
 from chat.client.link import Connector, Refused
 from chat.client.offline import Offline
 from chat.client.sending import Sending
@@ -58,6 +58,7 @@ class Online:
         """Whether the last `hello` brought no `welcome`: it may have been too long."""
         self.following: Following | None = None
         """Follows the channels, while there is a connection."""
+        self._identity = Identity(settings)
         self.connector = Connector(settings.url, self, backoff)
         self.asking = Asking(self._request)
 
@@ -71,23 +72,24 @@ class Online:
 
     # What the connector tells
 
-    def met(self, server_id: str) -> Hello:
-        """Open the account of the server that answers, and say who we are."""
-        try:
-            self._engine.belong_to(server_id)
-        except StartupError as exc:
-            raise Refused(str(exc)) from exc
+    def met(self, url: str, server_id: str) -> Hello:
+        """Open the account of the server that answers, if there is one, and say who we are."""
+        token = self._identity.met(url, server_id)
+        is_known = self._identity.account.exists()
+        if is_known:
+            self._open_account()
         account = self._engine.account
         hello = Hello(
             v=PROTOCOL_VERSION,
             name=self._settings.name,
-            token=token_for(server_id, self._settings),
+            token=token,
             client=f"chat-client {__version__}",
         )
         frame, count = account.hello_limits
         room = SHORT_HELLO if self._is_unanswered else frame
         self._is_unanswered = True
-        positions = _fitting(account.positions(), room - len(encode(hello)) - _ENVELOPE, count)
+        kept = account.positions() if is_known else {}
+        positions = _fitting(kept, room - len(encode(hello)) - _ENVELOPE, count)
         self._resumed = tuple(positions)
         return hello.model_copy(update={"resume": positions or None})
 
@@ -96,10 +98,10 @@ class Online:
         engine = self._engine
         self._is_unanswered = False
         self._features = frozenset(welcome.features)
-        server_id = engine.server_id or ""  # as told before hello: the secret went to that one
-        keep_welcome(server_id, self._settings, welcome)
-        # An operator's token is kept now, and its file may go.
-        self._settings = self._settings.but(token_file=None)
+        warning = self._identity.welcomed(welcome)
+        self._open_account()
+        if warning:
+            self.complain(warning)
         account, screens, put, tasks = engine.account, engine.screens, engine.put, engine.tasks
         account.renamed(welcome.user)
         account.note_hello_limits(welcome.limits.frame, welcome.limits.channels)
@@ -113,6 +115,12 @@ class Online:
         engine.ephemeral.connected()
         engine.signed_in(welcome.user, welcome.server.name, welcome.limits.text)
 
+    def _open_account(self) -> None:
+        try:
+            self._engine.belong_to(self._identity.key)
+        except StartupError as exc:
+            raise Refused(str(exc)) from exc
+
     def take(self, frame: ServerFrame) -> None:
         """Pass a frame on."""
         if self.following is not None:
@@ -123,9 +131,10 @@ class Online:
         self.let_go()
         await self._engine.disconnected()
 
-    def refused_name(self, error: CommandError) -> str:
-        """Say what to do about a refused hello."""
-        return explain_refusal(self._settings, error)
+    def refused(self, error: CommandError) -> str | None:
+        """Say what to do about a refused hello; None: come back with another."""
+        self._is_unanswered = False
+        return self._identity.refused(error)
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Tell the screens how the connection is."""

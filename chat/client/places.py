@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.client.private import file_name
-from chat.client.servers import KnownServers
+from chat.client.servers import KnownServers, urls_of
 from chat.text import fold
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ class Places:
 
         return TokenStore(self.data / "tokens")
 
-    def account(self, server: str, name: str) -> Path:
-        """Return the file of `name` on the server of this id."""
-        return self.data / "servers" / file_name(server) / f"{file_name(fold(name))}.db"
+    def account(self, key: str, name: str) -> Path:
+        """Return the file of `name` on the server with this key; see `servers`."""
+        return self.data / "servers" / file_name(key) / f"{file_name(fold(name))}.db"
 
-    def provisional(self, url: str, name: str) -> Path:
-        """Return the file of `name` on the server at `url`, whose id nobody knows yet."""
-        key = sha256(url.encode()).hexdigest()[:16]
-        return self.data / "unknown" / key / f"{file_name(fold(name))}.db"
+    def provisional(self, urls: str, name: str) -> Path:
+        """Return the file of `name` on the server at `urls`, whose id nobody knows yet."""
+        digest = sha256(urls_of(urls)[0].encode()).hexdigest()[:16]
+        return self.data / "unknown" / digest / f"{file_name(fold(name))}.db"
 
-    def current(self, url: str, name: str) -> Path:
+    def current(self, urls: str, name: str) -> Path:
         """Return the file to begin with, before there is a connection."""
-        server = self.servers.id_at(url)
-        return self.account(server, name) if server else self.provisional(url, name)
+        key = self.servers.key_at(urls)
+        return self.account(key, name) if key else self.provisional(urls, name)

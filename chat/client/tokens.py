@@ -1,4 +1,4 @@
-"""The secrets that prove one's names, one file for each server and name.
+"""The secrets that prove one's names, one file for each server's key and name; see `servers`.
 
 A token is made here and kept before the server sees it: a lost `welcome` locks nobody out.
 """
@@ -25,44 +25,49 @@ TOKEN_LENGTHS = range(32, 129)
 
 
 class TokenStore:
-    """Tokens under `directory`; a server is known by its id, never by its address."""
+    """Tokens under `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def get(self, server: str, name: str) -> str | None:
+    def get(self, key: str, name: str) -> str | None:
         """Return the token of `name`, if there is one."""
         try:
-            handle = open_private(self._path(server, name), os.O_RDONLY)
+            handle = open_private(self._path(key, name), os.O_RDONLY)
         except FileNotFoundError:
             return None
         with os.fdopen(handle, encoding="utf-8") as file:
             return file.read().strip() or None
 
-    def put(self, server: str, name: str, token: str) -> None:
-        """Keep `token`; it is on disk when this returns."""
-        write_private(self._prepared(server, name), token + "\n")
+    def put(self, key: str, name: str, token: str) -> None:
+        """Keep `token`; it is on disk when this returns, and so is the one before it."""
+        path, before = self._prepared(key, name), self.get(key, name)
+        if before == token:
+            return
+        if before is not None:
+            write_private(path.with_name(f"{path.name}.old"), before + "\n")
+        write_private(path, token + "\n")
 
-    def get_or_make(self, server: str, name: str) -> str:
+    def get_or_make(self, key: str, name: str) -> str:
         """Return the token of `name`; make and keep one first if there is none.
 
         Two clients that start at the same moment get the same one.
         """
-        token = self.get(server, name)
+        token = self.get(key, name)
         if token is None:
             token = secrets.token_urlsafe(32)
-            if not write_first(self._prepared(server, name), token + "\n"):
-                token = self.get(server, name) or token
+            if not write_first(self._prepared(key, name), token + "\n"):
+                token = self.get(key, name) or token
         return token
 
-    def _prepared(self, server: str, name: str) -> Path:
-        path = self._path(server, name)
+    def _prepared(self, key: str, name: str) -> Path:
+        path = self._path(key, name)
         make_private_directory(self._directory)
         make_private_directory(path.parent)
         return path
 
-    def _path(self, server: str, name: str) -> Path:
-        return self._directory / file_name(server) / file_name(fold(name))
+    def _path(self, key: str, name: str) -> Path:
+        return self._directory / file_name(key) / file_name(fold(name))
 
 
 def read_token_file(path: Path) -> str:

@@ -175,8 +175,14 @@ def test_servers_named_by_flags_are_all(shown: list[ClientSettings], tmp_path: P
     assert cli.main([*flags, "--url", DEAD, "--url", "ws://b:2"]) == 0
     assert cli.main([*flags, "--url", DEAD]) == 0
     assert cli.main(flags) == 0
+    assert cli.main([*flags, "--url", f"{DEAD} ws://b:2,ws://c:3"]) == 0
     urls = [[each.url for each in settings.for_each_server()] for settings in shown]
-    assert urls == [[DEAD, "ws://b:2"], [DEAD], ["ws://127.0.0.1:3000", "ws://kept:3"]]
+    assert urls == [
+        [DEAD, "ws://b:2"],
+        [DEAD],
+        ["ws://127.0.0.1:3000", "ws://kept:3"],
+        [DEAD, "ws://b:2,ws://c:3"],
+    ]
 
 
 def test_a_wrong_further_address_is_told_as_the_flag(

@@ -45,6 +45,7 @@ def test_variables_of_the_server_do_not_disturb(monkeypatch: pytest.MonkeyPatch)
         "ws://[::1]:3000",
         "ws://127.0.0.1:3000/",
         "wss://example.org/chat",
+        "wss://a.example.org,wss://b.example.org:3000",
     ],
 )
 def test_addresses_of_servers_are_taken(url: str) -> None:
@@ -56,6 +57,11 @@ def test_a_base_path_is_kept_as_it_is(path: str) -> None:
     assert load({"url": f"wss://example.org{path}"}).url == f"wss://example.org{path}"
 
 
+def test_blanks_between_addresses_stand_between_servers() -> None:
+    settings = load({"url": "wss://a,wss://b wss://c", "name": "me"})
+    assert [each.url for each in settings.for_each_server()] == ["wss://a,wss://b", "wss://c"]
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [
@@ -63,7 +69,9 @@ def test_a_base_path_is_kept_as_it_is(path: str) -> None:
         ("http://example.org", "not http://"),
         ("ws://alice:secret@example.org", "--token-file"),
         ("ws://", "host"),
-        ("ws://exa mple.org", "host"),
+        ("ws://exa mple.org", "ws://"),
+        ("ws://a:1,b:1", "ws://"),
+        ("ws://a:1,", "ws://"),
         ("ws://example.org:99999", "ort"),
         ("ws://example.org?token=x", "'?'"),
         ("ws://[::1", ""),

@@ -165,26 +165,6 @@ def test_each_server_gets_its_own_token_and_the_same_one_every_time(
     assert tokens_of(one).isdisjoint(tokens_of(two))
 
 
-def test_a_stranger_that_claims_a_known_servers_id_gets_no_token(
-    open_client: Open, fake: FakeServer, tmp_path: Path
-) -> None:
-    data = tmp_path / "data-alice"
-    places = Places(data)
-    places.servers.remember("wss://chat.example.org", fake.server_id)
-    places.tokens.put(fake.server_id, "alice", "a" * 40)
-    screen = open_client(fake.url)
-    screen.wait(lambda: screen.connection.link is Link.REFUSED)
-    assert "chat.example.org" in screen.connection.detail
-    assert "--same-server" in screen.connection.detail
-    assert fake.commands == []
-    screen.core.stop()
-    trusting = open_client(fake.url, same_server=True)
-    trusting.wait_online()
-    trusting.core.stop()
-    open_client(fake.url).wait_online()
-    assert tokens_of(fake) == {"a" * 40}
-
-
 def test_a_name_of_somebody_else_is_refused_with_what_to_do(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:

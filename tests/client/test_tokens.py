@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -80,23 +81,107 @@ def test_a_file_without_a_token_is_refused_in_one_line(tmp_path: Path, content: 
         read_token_file(tmp_path / "none")
 
 
-def test_servers_are_known_by_the_hosts_they_were_met_at(tmp_path: Path) -> None:
-    servers = KnownServers(tmp_path)
-    assert servers.id_at("ws://a:1") is None
-    assert not servers.is_stranger("ws://a:1", "s1")
-    servers.remember("ws://a:1", "s1")
-    assert servers.id_at("ws://a:1") == "s1"
-    assert not servers.is_stranger("ws://a:2", "s1")
-    assert servers.is_stranger("ws://b:1", "s1")
-    servers.remember("ws://b:1", "s1")
-    assert servers.hosts_of("s1") == ("a", "b")
+def test_a_replaced_token_is_kept_beside_the_new_one(tokens: TokenStore, tmp_path: Path) -> None:
+    tokens.put("s1", "alice", "a" * 40)
+    tokens.put("s1", "alice", "b" * 40)
+    assert tokens.get("s1", "alice") == "b" * 40
+    kept = {path.read_text().strip() for path in (tmp_path / "tokens").rglob("*") if path.is_file()}
+    assert kept == {"a" * 40, "b" * 40}
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "127.8.9.1"])
-def test_this_machine_has_many_names(tmp_path: Path, host: str) -> None:
+def known_at(tmp_path: Path, *urls: str) -> KnownServers:
+    """Return a memory in which the server s1 was met at `urls`."""
     servers = KnownServers(tmp_path)
-    servers.remember("ws://127.0.0.1:3000", "s1")
-    assert not servers.is_stranger(f"ws://{host}:4000", "s1")
+    for url in urls:
+        servers.remember("s1", url, "s1")
+    return servers
+
+
+@pytest.mark.parametrize(
+    ("known", "same"),
+    [
+        ("ws://127.0.0.1:3000", "ws://localhost:3000"),
+        ("ws://127.0.0.1:3000", "ws://[::1]:3000/"),
+        ("ws://127.0.0.1:3000", "ws://127.8.9.1:3000"),
+        ("ws://127.0.0.1:3000", "ws://[::ffff:127.0.0.1]:3000"),
+        ("ws://example.org", "ws://EXAMPLE.org:80"),
+        ("wss://example.org:443/chat", "wss://example.org/chat/"),
+        ("ws://[2001:db8::1]:3000", "ws://[2001:db8:0::1]:3000"),
+    ],
+)
+def test_one_address_has_many_spellings(tmp_path: Path, known: str, same: str) -> None:
+    servers = known_at(tmp_path, known)
+    assert servers.key_of(same, "s1") == "s1"
+
+
+@pytest.mark.parametrize(
+    ("known", "other"),
+    [
+        ("ws://127.0.0.1:3000", "ws://127.0.0.1.evil.test:3000"),
+        ("ws://127.0.0.1:3000", "ws://localhost.evil.test:3000"),
+        ("ws://127.0.0.1:3000", "ws://0x7f.1:3000"),
+        ("ws://127.0.0.1:3000", "ws://127.1:3000"),
+        ("ws://127.0.0.1:3000", "ws://127.0.0.1.:3000"),
+        ("ws://127.0.0.1:3000", "ws://[::ffff:10.0.0.1]:3000"),
+        ("ws://127.0.0.1:3000", "ws://127.0.0.1:3001"),
+        ("ws://127.0.0.1:3000", "ws://127.0.0.1:3000/other"),
+        ("wss://example.org", "ws://example.org"),
+        ("wss://example.org", "ws://example.org:443"),
+        ("wss://example.org", "wss://example.org:8443"),
+        ("wss://example.org", "wss://example.org.evil.test"),
+        ("wss://example.org", "wss://127.0.0.1"),
+    ],
+)
+def test_another_host_port_scheme_or_path_is_another_server(
+    tmp_path: Path, known: str, other: str
+) -> None:
+    servers = known_at(tmp_path, known)
+    key = servers.key_of(other, "s1")
+    assert key != "s1"
+    assert servers.others(other, "s1") == []
+    assert servers.others(other, "s1", f"{known},{other}") == ["s1"]
+    assert servers.others(other, "s1", every=True) == ["s1"]
+    assert file_name(key) != file_name("s1")
+
+
+@pytest.mark.parametrize(
+    ("known", "url", "is_upgrade"),
+    [
+        ("ws://example.org", "wss://example.org", True),
+        ("ws://example.org:3000", "wss://example.org:3000", True),
+        ("ws://example.org:3000", "wss://example.org", True),
+        ("ws://example.org:3000", "wss://example.org:3001", False),
+        ("ws://example.org", "wss://www.example.org", False),
+        ("wss://example.org", "ws://example.org", False),
+    ],
+)
+def test_a_token_goes_from_ws_to_wss_on_one_host_and_never_back(
+    tmp_path: Path, known: str, url: str, is_upgrade: bool
+) -> None:
+    assert known_at(tmp_path, known).others(url, "s1") == (["s1"] if is_upgrade else [])
+
+
+def test_what_an_older_client_knew_stays_known(tmp_path: Path) -> None:
+    older = {
+        "last_name": "alice",
+        "ids": {"ws://a:1": "s1", "ws://b:1": "s2"},
+        "hosts": {"s1": ["a"], "s3": ["b"]},
+    }
+    (tmp_path / "servers.json").write_text(json.dumps(older))
+    servers = KnownServers(tmp_path)
+    assert servers.key_at("ws://a:1") == servers.key_of("ws://a:1", "s1") == "s1"
+    assert servers.key_of("ws://a:2", "s1") != "s1"
+    assert servers.key_of("ws://b:7", "s3") == "s3"  # the port was not noted, so it is the next one
+    servers.show("s3", "ws://b:7", "s3")
+    assert servers.key_of("ws://b:8", "s3") != "s3"
+
+
+def test_an_address_that_shows_new_ids_all_the_time_is_left_alone(tmp_path: Path) -> None:
+    servers = KnownServers(tmp_path)
+    shown = [servers.show(f"s{n}", "ws://a:1", f"s{n}") for n in range(50)]
+    assert shown == [True] * 20 + [False] * 30
+    assert servers.show("s0", "ws://a:1", "s0")
+    assert servers.show("s100", "ws://b:1", "s100")
 
 
 def test_a_damaged_memory_of_servers_is_no_memory(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from chat import __version__
 from chat.client.config import ClientSettings
-from chat.client.identity import explain_refusal, keep_welcome, token_for
+from chat.client.identity import Identity
 from chat.client.link import Connector, Refused
 from chat.client.offline import Offline, Unanswered
 from chat.client.pipes.codes import NotConfirmed
@@ -54,7 +54,7 @@ class Visit:
         self._patience = patience
         self._limit: asyncio.Timeout | None = None
         self._take_frame = take
-        self._server_id = ""
+        self._identity = Identity(settings)
         self._session: Session | None = None
         self._refusal: ChatError | OSError | None = None
         self._changed = asyncio.Event()
@@ -161,21 +161,18 @@ class Visit:
 
     # What the connector tells
 
-    def met(self, server_id: str) -> Hello:
+    def met(self, url: str, server_id: str) -> Hello:
         """Say who we are."""
-        self._server_id = server_id
-        token = token_for(server_id, self._settings)
         return Hello(
             v=PROTOCOL_VERSION,
             name=self._settings.name,
-            token=token,
+            token=self._identity.met(url, server_id),
             client=f"chat-client {__version__}",
         )
 
     def welcomed(self, session: Session, welcome: Welcome) -> None:
         """Go to work."""
-        keep_welcome(self._server_id, self._settings, welcome)
-        self._settings = self._settings.but(token_file=None)
+        self._identity.welcomed(welcome)
         self.user, self.limits = welcome.user, welcome.limits
         self.channels = {membership.channel for membership in welcome.channels}
         self._session, self._detail = session, ""
@@ -193,9 +190,9 @@ class Visit:
         self._session = None
         self._changed.set()
 
-    def refused_name(self, error: CommandError) -> str:
-        """Say what to do about a refused hello."""
-        return explain_refusal(self._settings, error)
+    def refused(self, error: CommandError) -> str | None:
+        """Say what to do about a refused hello; None: come back with another."""
+        return self._identity.refused(error)
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Note what is in the way."""

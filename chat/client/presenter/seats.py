@@ -23,6 +23,7 @@ from chat.client.presenter.port import CorePort, answer
 from chat.client.presenter.spots import Entry, Group, Spot, Tour, after, entries, neighbour
 from chat.client.presenter.trail import Trail
 from chat.client.presenter.view import Refused
+from chat.client.servers import urls_of
 from chat.client.state import Link
 from chat.text import check_name, fold, is_direct
 
@@ -44,7 +45,7 @@ class Seat:
     @property
     def address(self) -> str:
         """Where the server is, in short."""
-        return urlsplit(self.settings.url).netloc
+        return urlsplit(urls_of(self.settings.url)[0]).netloc
 
     @property
     def title(self) -> str:
