@@ -19,6 +19,7 @@ from chat.protocol.values import (
     Mid,
     Name,
     Names,
+    ReactionCounts,
     Reactions,
     Role,
     Seq,
@@ -88,6 +89,9 @@ class Item(_Body):
     edited: Flag = False
     pinned: Flag = False
     reactions: Reactions = Field(default_factory=dict, exclude_if=_is_empty)
+    """Emoji with the first people who reacted, and with the reader if they did."""
+    reaction_counts: ReactionCounts = Field(default_factory=dict, exclude_if=_is_empty)
+    """How many reacted, of emoji with more people than `reactions` names."""
 
 
 class _EventHead(Wire):

@@ -44,6 +44,7 @@ __all__ = [
     "Place",
     "Position",
     "Presence",
+    "ReactionCounts",
     "Reactions",
     "Role",
     "Seconds",
@@ -134,8 +135,14 @@ class Limits(Wire):
     """Direct channels that one person may open in an hour."""
     reactions: int = Field(20, ge=1, le=1_000)
     """Different emoji on one message."""
+    own_reactions: int = Field(10, ge=1, le=1_000)
+    """Different emoji of one person on one message."""
+    reactors: int = Field(10_000, ge=1, le=1_000_000)
+    """Reactions to one message in all."""
     pins: int = Field(50, ge=1, le=1_000)
     """Messages that may be pinned in one channel."""
+    own_pins: int = Field(20, ge=1, le=1_000)
+    """Messages that one person may have pinned in a channel that they do not own."""
     members: int = Field(100, ge=1, le=1_000)
     """Members listed in one `joined` or `members` frame."""
     unread: int = Field(1_000, ge=1, le=10_000)
@@ -259,6 +266,8 @@ Passage = Annotated[str, Field(max_length=100_000)]
 """Text for a person that is no message: an error's words, the snippet of a hit."""
 Names = Annotated[tuple[Name, ...], AfterValidator(_clipped_names)]
 """Names that people can add to."""
+ReactionCounts = Annotated[dict[Emoji, Count], Field(max_length=REACTIONS_MAX)]
+"""How many people reacted with each emoji."""
 Reactions = Annotated[dict[Emoji, tuple[Name, ...]], AfterValidator(_clipped_reactions)]
 """Emoji with the names of those who reacted."""
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]

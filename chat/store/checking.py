@@ -43,6 +43,10 @@ _REACTIONS_TOLD = """
     GROUP BY e.channel_id, e.target, e.author_id, b.text
     HAVING max(CASE WHEN e.remove THEN 0 ELSE e.seq END)
          > max(CASE WHEN e.remove THEN e.seq ELSE 0 END)"""
+_COUNTED = """
+    SELECT r.channel_id, r.target, r.since, count(*) AS count
+    FROM reactions r GROUP BY r.channel_id, r.target, r.since"""
+_COUNTS = "SELECT n.channel_id, n.target, n.since, n.count FROM reaction_counts n"
 _PINS = "SELECT p.channel_id, p.target FROM pins p"
 _PINS_TOLD = """
     SELECT e.channel_id, e.target
@@ -131,6 +135,8 @@ _RULES = {
         WHERE e.seq IS NULL""",
     "a reaction is there that its events do not lead to": _without(_REACTIONS, _REACTIONS_TOLD),
     "a reaction is missing that its events lead to": _without(_REACTIONS_TOLD, _REACTIONS),
+    "the count of a reaction is not that of its people": _without(_COUNTS, _COUNTED),
+    "a reaction is not counted": _without(_COUNTED, _COUNTS),
     "a pin is there that its events do not lead to": _without(_PINS, _PINS_TOLD),
     "a pin is missing that its events lead to": _without(_PINS_TOLD, _PINS),
 }

@@ -16,7 +16,7 @@ from chat.store.ledger import Ledger
 from chat.store.prepared import Prepared
 from chat.store.request import Target
 from chat.store.roster import Channel
-from chat.store.schema import bodies, events, mentions, pins, reactions
+from chat.store.schema import bodies, events, mentions, pins, reaction_counts, reactions
 
 __all__ = ["erase_message", "erase_text"]
 
@@ -56,7 +56,12 @@ _DELETE_REACTIONS = Prepared(
         reactions.c.channel_id == bindparam("channel"), reactions.c.target == bindparam("number")
     )
 )
-
+_DELETE_COUNTS = Prepared(
+    delete(reaction_counts).where(
+        reaction_counts.c.channel_id == bindparam("channel"),
+        reaction_counts.c.target == bindparam("number"),
+    )
+)
 _DELETE_PIN = Prepared(
     delete(pins).where(
         pins.c.channel_id == bindparam("channel"), pins.c.target == bindparam("number")
@@ -79,7 +84,7 @@ def erase_message(ledger: Ledger, channel: Channel, target: Target) -> None:
     _erase_body(ledger, channel, target)
     _blank(ledger, _BODIES_ABOUT.all(connection, **where))
     _delete_mentions(ledger, channel, target)
-    for statement in (_DELETE_REACTIONS, _DELETE_PIN, _ERASE_ABOUT, _ERASE):
+    for statement in (_DELETE_REACTIONS, _DELETE_COUNTS, _DELETE_PIN, _ERASE_ABOUT, _ERASE):
         statement.run(connection, **where)
 
 

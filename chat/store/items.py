@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, select
 
 from chat.protocol.items import Item
 from chat.store.ledger import BODY_FIELDS
-from chat.store.prepared import Among
-from chat.store.schema import bodies, events, mentions, pins, reactions, users
+from chat.store.ops import User
+from chat.store.prepared import Among, Prepared
+from chat.store.schema import (
+    bodies,
+    events,
+    mentions,
+    pins,
+    reaction_counts,
+    reactions,
+    users,
+)
 
-__all__ = ["PAGE_BYTES", "PINS_BYTES", "ROWS", "items_of", "size_of"]
+__all__ = ["PAGE_BYTES", "PINS_BYTES", "ROWS", "items_of", "size_of", "with_own"]
 
 PAGE_BYTES = 65_536
 """Bytes of items above which a page is cut: on a slow line, a frame holds up those behind it.
 Most pages of 200 items have fewer."""
 PINS_BYTES = 8 * PAGE_BYTES
 """The same for a page of pins: older clients read only one, and 50 of the longest texts fit."""
+NAMES_MAX = 20
+"""Most people of one emoji on one message who are named; of the others, there is their number."""
 _ITEM_BYTES = 200
 """Bytes of an item on the wire without its text and names, most of them field names."""
 
@@ -56,14 +67,41 @@ _MENTIONS = Among(
     .order_by(mentions.c.seq, mentions.c.place),
     mentions.c.seq,
 )
-_REACTIONS = Among(
-    select(reactions.c.target, bodies.c.text, users.c.name)
-    .join_from(reactions, bodies, reactions.c.body_id == bodies.c.id)
-    .join(users, reactions.c.user_id == users.c.id)
-    .where(
-        reactions.c.channel_id == bindparam("channel"),
+_COUNTS = Among(
+    select(
+        reaction_counts.c.target, reaction_counts.c.since, reaction_counts.c.count, bodies.c.text
     )
-    .order_by(reactions.c.target, reactions.c.since, reactions.c.seq),
+    .join_from(reaction_counts, bodies, reaction_counts.c.body_id == bodies.c.id)
+    .where(reaction_counts.c.channel_id == bindparam("channel"))
+    .order_by(reaction_counts.c.target, reaction_counts.c.since),
+    reaction_counts.c.target,
+)
+_named = (
+    select(reactions.c.target, reactions.c.since, users.c.name)
+    .join_from(reactions, users, reactions.c.user_id == users.c.id)
+    .where(reactions.c.channel_id == bindparam("channel"))
+)
+_REACTORS = Among(
+    _named.order_by(reactions.c.target, reactions.c.since, reactions.c.seq), reactions.c.target
+)
+_FIRST_REACTORS = Prepared(
+    _named.where(reactions.c.target == bindparam("number"), reactions.c.since == bindparam("first"))
+    .order_by(reactions.c.seq)
+    .limit(NAMES_MAX)
+)
+_OWN = Among(
+    select(reactions.c.target, bodies.c.text)
+    .join_from(
+        reactions,
+        reaction_counts,
+        (reaction_counts.c.channel_id == reactions.c.channel_id)
+        & (reaction_counts.c.target == reactions.c.target)
+        & (reaction_counts.c.since == reactions.c.since),
+    )
+    .join(bodies, reaction_counts.c.body_id == bodies.c.id)
+    .where(
+        reactions.c.channel_id == bindparam("channel"), reactions.c.user_id == bindparam("user")
+    ),
     reactions.c.target,
 )
 _PINNED = Among(
@@ -84,11 +122,30 @@ def items_of(connection: Connection, channel_id: int, rows: Sequence[Any]) -> tu
         _item(
             row,
             tuple(mentioned.get(row.seq, ())),
-            reacted.get(row.seq, {}),
+            reacted.get(row.seq, _NO_REACTIONS),
             is_pinned=row.seq in pinned,
         )
         for row in rows
     )
+
+
+def with_own(
+    connection: Connection, channel_id: int, user: User, items: tuple[Item, ...]
+) -> tuple[Item, ...]:
+    """Return `items` as `user` sees them: named among those who reacted, however many these are."""
+    crowded = [item.seq for item in items if item.reaction_counts]
+    if not crowded:
+        return items
+    own: dict[int, list[str]] = {}
+    for target, emoji in _OWN.rows(connection, crowded, channel=channel_id, user=user.id):
+        own.setdefault(target, []).append(emoji)
+    return tuple(_naming(item, user, own[item.seq]) if item.seq in own else item for item in items)
+
+
+def _naming(item: Item, user: User, own: Sequence[str]) -> Item:
+    lacking = [emoji for emoji in own if user.name not in item.reactions[emoji]]
+    named = {emoji: (*item.reactions[emoji], user.name) for emoji in lacking}
+    return item.model_copy(update={"reactions": item.reactions | named}) if named else item
 
 
 def size_of(item: Item) -> int:
@@ -103,7 +160,7 @@ def size_of(item: Item) -> int:
 def _item(
     row: Any,
     mentioned: tuple[str, ...],
-    reacted: dict[str, list[str]],
+    reacted: _Reacted,
     *,
     is_pinned: bool,
 ) -> Item:
@@ -128,7 +185,8 @@ def _item(
         rev=rev,
         edited=last_edit is not None,
         pinned=is_pinned,
-        reactions={emoji: tuple(names) for emoji, names in reacted.items()},
+        reactions={emoji: tuple(names) for emoji, names in reacted.names.items()},
+        reaction_counts=reacted.counts,
         **body,
     )
 
@@ -142,13 +200,35 @@ def _mentions(connection: Connection, channel_id: int, rows: Sequence[Any]) -> d
     return found
 
 
+class _Reacted(NamedTuple):
+    """The reactions to one message: who are named, and how many there are where not all are."""
+
+    names: dict[str, list[str]]
+    counts: dict[str, int]
+
+
+_NO_REACTIONS = _Reacted({}, {})
+
+
 def _reactions(
     connection: Connection, channel_id: int, numbers: Sequence[int]
-) -> dict[int, dict[str, list[str]]]:
-    found: dict[int, dict[str, list[str]]] = {}
-    if numbers:
-        for target, emoji, name in _REACTIONS.rows(connection, numbers, channel=channel_id):
-            found.setdefault(target, {}).setdefault(emoji, []).append(name)
+) -> dict[int, _Reacted]:
+    found: dict[int, _Reacted] = {}
+    emoji_of: dict[tuple[int, int], str] = {}
+    for target, since, count, emoji in _COUNTS.rows(connection, numbers, channel=channel_id):
+        emoji_of[target, since] = emoji
+        reacted = found.setdefault(target, _Reacted({}, {}))
+        reacted.names[emoji] = []
+        if count > NAMES_MAX:
+            reacted.counts[emoji] = count
+    few = [target for target, reacted in found.items() if not reacted.counts]
+    rows = [*_REACTORS.rows(connection, few, channel=channel_id)]
+    for target, since in emoji_of:
+        if found[target].counts:
+            where = {"channel": channel_id, "number": target, "first": since}
+            rows += _FIRST_REACTORS.all(connection, **where)
+    for target, since, name in rows:
+        found[target].names[emoji_of[target, since]].append(name)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
+from chat.core.rights import OWNER
 from chat.errors import CommandError, ErrorCode
 from chat.store.ops import Appended
 from chat.store.prepared import Prepared
@@ -16,6 +17,9 @@ _in_channel = pins.c.channel_id == bindparam("channel")
 _is_pin = (_in_channel, pins.c.target == bindparam("number"))
 _IS_PINNED = Prepared(select(func.count()).select_from(pins).where(*_is_pin))
 _COUNT = Prepared(select(func.count()).select_from(pins).where(_in_channel))
+_COUNT_OWN = Prepared(
+    select(func.count()).select_from(pins).where(_in_channel, pins.c.user_id == bindparam("user"))
+)
 _ADD = Prepared(insert(pins))
 _REMOVE = Prepared(delete(pins).where(*_is_pin))
 
@@ -29,21 +33,27 @@ def pin(request: Request) -> Appended:
     if remove != bool(_IS_PINNED.scalar(ledger.connection, **where)):
         return Appended(channel.state(), None, None, None, duplicate=True)
     if not remove:
-        count = _COUNT.scalar(ledger.connection, channel=channel.id) or 0
-        _check_has_room(channel.name, count, ledger.limits.pins)
+        _check_has_room(request)
     event = request.append(remove=remove)
     request.fold(event)
     if remove:
         _REMOVE.run(ledger.connection, **where)
     else:
-        _ADD.run(ledger.connection, channel_id=channel.id, target=target.seq)
+        _ADD.run(
+            ledger.connection, channel_id=channel.id, target=target.seq, user_id=request.user.id
+        )
     return request.appended(event)
 
 
-def _check_has_room(channel: str, count: int, most: int) -> None:
+def _check_has_room(request: Request) -> None:
+    ledger, channel = request.ledger, request.channel
+    count = _COUNT.scalar(ledger.connection, channel=channel.id) or 0
+    own = _COUNT_OWN.scalar(ledger.connection, channel=channel.id, user=request.user.id) or 0
+    most, most_own = ledger.limits.pins, ledger.limits.own_pins
     if count >= most:
-        raise CommandError(
-            ErrorCode.LIMIT_REACHED,
-            f"{count} messages are pinned in {channel}, and {most} are the most: unpin one first",
-            field="seq",
-        )
+        refusal = f"{count} messages are pinned in {channel.name}, and {most} are the most"
+    elif own >= most_own and request.role != OWNER:
+        refusal = f"you have pinned {own} messages in {channel.name}, and {most_own} are the most"
+    else:
+        return
+    raise CommandError(ErrorCode.LIMIT_REACHED, f"{refusal}: unpin one first", field="seq")

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, insert, select
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from chat.errors import CommandError, ErrorCode
+from chat.protocol.values import Limits
 from chat.store.ops import Appended
 from chat.store.prepared import Prepared
 from chat.store.request import Request
-from chat.store.schema import bodies, reactions
+from chat.store.schema import bodies, reaction_counts, reactions
 
 __all__ = ["react"]
 
-_REACTIONS = Prepared(
-    select(reactions.c.seq, reactions.c.since, reactions.c.user_id, bodies.c.text)
-    .join_from(reactions, bodies, reactions.c.body_id == bodies.c.id)
-    .where(
-        reactions.c.channel_id == bindparam("channel"), reactions.c.target == bindparam("number")
+_to_message = (
+    reactions.c.channel_id == bindparam("channel"),
+    reactions.c.target == bindparam("number"),
+)
+_counts_of_message = (
+    reaction_counts.c.channel_id == bindparam("channel"),
+    reaction_counts.c.target == bindparam("number"),
+)
+_is_emoji = (*_counts_of_message, reaction_counts.c.since == bindparam("first"))
+_COUNTS = Prepared(
+    select(reaction_counts.c.since, reaction_counts.c.count, bodies.c.text)
+    .join_from(reaction_counts, bodies, reaction_counts.c.body_id == bodies.c.id)
+    .where(*_counts_of_message)
+)
+_OWN = Prepared(
+    select(reactions.c.since, reactions.c.seq).where(
+        *_to_message, reactions.c.user_id == bindparam("user")
     )
-    .order_by(reactions.c.since, reactions.c.seq)
 )
 _ADD = Prepared(insert(reactions))
-_REMOVE = Prepared(
-    delete(reactions).where(
-        reactions.c.channel_id == bindparam("channel"),
-        reactions.c.target == bindparam("number"),
-        reactions.c.seq == bindparam("at"),
-    )
+_REMOVE = Prepared(delete(reactions).where(*_to_message, reactions.c.seq == bindparam("at")))
+_ADD_COUNT = Prepared(insert(reaction_counts))
+_SET_COUNT = Prepared(
+    update(reaction_counts).where(*_is_emoji).values(count=bindparam("new_count"))
 )
+_REMOVE_COUNT = Prepared(delete(reaction_counts).where(*_is_emoji))
 
 
 def react(request: Request) -> Appended:
@@ -37,16 +50,19 @@ def react(request: Request) -> Appended:
     emoji: str = request.body["emoji"]
     remove: bool = request.body.get("remove", False)
     where = {"channel": channel.id, "number": target.seq}
-    present = _REACTIONS.all(ledger.connection, **where)
-    alike = [row for row in present if row.text == emoji]
-    mine = next((row.seq for row in alike if row.user_id == user.id), None)
+    counts = _COUNTS.all(ledger.connection, **where)
+    alike = next((row for row in counts if row.text == emoji), None)
+    own = {row.since: row.seq for row in _OWN.all(ledger.connection, **where, user=user.id)}
+    mine = own.get(alike.since) if alike is not None else None
     if remove == (mine is None):
         return Appended(channel.state(), None, None, None, duplicate=True)
-    if not alike:
-        _check_has_room(len({row.text for row in present}), ledger.limits.reactions)
+    if not remove:
+        _check_has_room(counts, len(own), ledger.limits, is_new=alike is None)
     event = request.append(body=emoji, remove=remove)
     body_id = ledger.last_body
     request.fold(event)
+    since = alike.since if alike is not None else event.seq
+    count = (alike.count if alike is not None else 0) + (-1 if remove else 1)
     if remove:
         _REMOVE.run(ledger.connection, **where, at=mine)
     else:
@@ -55,17 +71,34 @@ def react(request: Request) -> Appended:
             channel_id=channel.id,
             target=target.seq,
             seq=event.seq,
-            since=alike[0].since if alike else event.seq,
+            since=since,
             user_id=user.id,
             body_id=body_id,
         )
+    if alike is None:
+        _ADD_COUNT.run(
+            ledger.connection,
+            channel_id=channel.id,
+            target=target.seq,
+            since=since,
+            body_id=body_id,
+            count=count,
+        )
+    elif count:
+        _SET_COUNT.run(ledger.connection, **where, first=since, new_count=count)
+    else:
+        _REMOVE_COUNT.run(ledger.connection, **where, first=since)
     return request.appended(event)
 
 
-def _check_has_room(different: int, most: int) -> None:
-    if different >= most:
-        raise CommandError(
-            ErrorCode.LIMIT_REACHED,
-            f"the message has {different} different reactions, and {most} are the most",
-            field="emoji",
-        )
+def _check_has_room(counts: Any, own: int, limits: Limits, *, is_new: bool) -> None:
+    total = sum(row.count for row in counts)
+    if is_new and len(counts) >= limits.reactions:
+        refusal = f"the message has {len(counts)} different reactions, and {limits.reactions} are"
+    elif own >= limits.own_reactions:
+        refusal = f"you have reacted to this message {own} times, and {limits.own_reactions} are"
+    elif total >= limits.reactors:
+        refusal = f"the message has {total:,} reactions, and {limits.reactors:,} are"
+    else:
+        return
+    raise CommandError(ErrorCode.LIMIT_REACHED, f"{refusal} the most", field="emoji")

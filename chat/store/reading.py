@@ -6,6 +6,7 @@ A `Reader` sees one snapshot: what several of its methods return belongs togethe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, false, or_, select, true
@@ -16,7 +17,7 @@ from chat.protocol.frames import ChannelListing, Membership
 from chat.protocol.items import Item
 from chat.protocol.values import Limits
 from chat.store import schema
-from chat.store.items import PAGE_BYTES, PINS_BYTES, ROWS, items_of, size_of
+from chat.store.items import PAGE_BYTES, PINS_BYTES, ROWS, items_of, size_of, with_own
 from chat.store.lines import ChannelLines, Lines, PinnedLines, ThreadLines, root_of
 from chat.store.ops import ChannelState, Preference, User
 from chat.store.prepared import Prepared
@@ -204,7 +205,22 @@ class Reader:
         """
         state, _role, _members = self._enter(user, channel)
         if after is not None and thread is None:
-            return self._after(state, after, limit)
+            page = self._after(state, after, limit)
+        else:
+            page = self._lines(state, before, after, around, thread, limit, pins=pins)
+        return replace(page, items=self._seen_by(user, page))
+
+    def _lines(
+        self,
+        state: ChannelState,
+        before: int | None,
+        after: int | None,
+        around: int | None,
+        thread: int | None,
+        limit: int,
+        *,
+        pins: bool,
+    ) -> PageRead:
         lines: Lines = ChannelLines(self._connection, state.id)
         if thread is not None:
             root = root_of(self._connection, state.id, thread)
@@ -242,9 +258,10 @@ class Reader:
         seat = self.channel(user, channel)
         if position is not None and self._is_within(seat.channel, position, window):
             page = self._shared_page(seat.channel, position.after, limit)
-            return Resumed(seat, recovered=True, items=page.items, complete=page.complete)
+            items = self._seen_by(user, page)
+            return Resumed(seat, recovered=True, items=items, complete=page.complete)
         page = self._shared_page(seat.channel, None, limit)
-        return Resumed(seat, recovered=False, items=page.items, complete=True)
+        return Resumed(seat, recovered=False, items=self._seen_by(user, page), complete=True)
 
     def members(
         self, user: User, channel: str, *, cursor: str | None, limit: int
@@ -307,6 +324,9 @@ class Reader:
             return True
         mid = _MID.scalar(self._connection, channel=state.id, number=position.after)
         return bool(mid == position.mid)
+
+    def _seen_by(self, user: User, page: PageRead) -> tuple[Item, ...]:
+        return with_own(self._connection, page.channel.id, user, page.items)
 
     def _shared_page(self, state: ChannelState, after: int | None, limit: int) -> PageRead:
         """Return what comes after a seq; None: the newest page."""

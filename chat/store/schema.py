@@ -44,12 +44,13 @@ __all__ = [
     "meta",
     "metadata",
     "pins",
+    "reaction_counts",
     "reactions",
     "tokens",
     "users",
 ]
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.
@@ -196,15 +197,31 @@ reactions = Table(
     Column("since", BigInteger, nullable=False),
     Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
     Column("body_id", _Id, ForeignKey("bodies.id"), nullable=False),
+    Index("ix_reactions_channel_id_target_since", "channel_id", "target", "since", "seq"),
+    Index("ix_reactions_channel_id_target_user_id", "channel_id", "target", "user_id"),
     sqlite_with_rowid=False,
 )
 """Reactions as they are now: `seq` of the event that added it, `since` of the emoji's first."""
+
+reaction_counts = Table(
+    "reaction_counts",
+    metadata,
+    Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
+    Column("target", BigInteger, primary_key=True),
+    Column("since", BigInteger, primary_key=True),
+    Column("body_id", _Id, ForeignKey("bodies.id"), nullable=False),
+    Column("count", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many have each emoji on a message: one row for each `since` of `reactions`."""
 
 pins = Table(
     "pins",
     metadata,
     Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
     Column("target", BigInteger, primary_key=True),
+    Column("user_id", _Id),  # who pinned it; none noted for the oldest ones
+    Index(None, "channel_id", "user_id"),
     sqlite_with_rowid=False,
 )
 """Messages that are pinned now."""

@@ -80,9 +80,30 @@ def test_the_check_finds_a_pin_that_no_event_led_to(store: OpenStore, alice: Use
     engine = store.store._database.writer
     for change, found in (
         ("DELETE FROM pins", "missing"),
-        (f"INSERT INTO pins SELECT id, {seq + 1} FROM channels", "do not lead to"),
+        (
+            f"INSERT INTO pins (channel_id, target) SELECT id, {seq + 1} FROM channels",
+            "do not lead to",
+        ),
     ):
         with engine.begin() as connection:
             connection.exec_driver_sql(change)
         with engine.begin() as connection:
             assert any(found in problem for problem in checking.problems(connection))
+
+
+def test_one_member_cannot_use_up_the_pins_of_a_channel(
+    open_store: Callable[..., OpenStore],
+) -> None:
+    store = open_store(Limits(own_pins=1))
+    alice, bob = store.sign_in("alice"), store.sign_in("bob")
+    store.join(alice, "#tea")
+    store.join(bob, "#tea")
+    first, second = (store.send(alice, channel="#tea") for _ in range(2))
+    store.append(pin(bob, first, "#tea"))
+    assert store.refused(pin(bob, second, "#tea")) is ErrorCode.LIMIT_REACHED
+    store.append(pin(alice, second, "#tea"))
+    third = store.send(alice, channel="#tea")
+    assert store.append(pin(alice, third, "#tea")).event, "an owner may pin more"
+    store.append(pin(alice, first, "#tea", remove=True))
+    store.append(pin(alice, third, "#tea", remove=True))
+    assert store.append(pin(bob, third, "#tea")).event
