@@ -15,6 +15,9 @@ __all__ = ["SHOWN_KINDS", "Wanted", "fold", "message_of"]
 SHOWN_KINDS: frozenset[str] = frozenset({"message", "topic", "join", "leave", "role"})
 """Kinds that are lines of a timeline; all others only advance the position."""
 
+NAMES_KEPT = 20
+"""Most people of one emoji who are named as their reactions come; the others are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -61,11 +64,15 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         edited=getattr(entry, "edited", False),
         pinned=getattr(entry, "pinned", False),
         reactions=tuple(getattr(entry, "reactions", {}).items()),
+        reaction_counts=tuple(getattr(entry, "reaction_counts", {}).items()),
     )
 
 
-def fold(message: Message, change: Item | Event | Wanted) -> Message:
-    """Return `message` as it is after `change`, which targets it; the same if it is in already."""
+def fold(message: Message, change: Item | Event | Wanted, me: str) -> Message:
+    """Return `message` as it is after `change`, which targets it; the same if it is in already.
+
+    `me` is named among those who reacted, however many these are.
+    """
     if change.seq <= message.rev:
         return message
     if change.kind == "delete":
@@ -76,6 +83,7 @@ def fold(message: Message, change: Item | Event | Wanted) -> Message:
             reply_to=None,
             mentions=(),
             reactions=(),
+            reaction_counts=(),
             edited=False,
             pinned=False,
             erased=True,
@@ -95,20 +103,27 @@ def fold(message: Message, change: Item | Event | Wanted) -> Message:
         )
     if change.kind == "pin":
         return replace(message, pinned=not change.remove, rev=change.seq)
+    return _react(message, change, me)
+
+
+def _react(message: Message, change: Item | Event | Wanted, me: str) -> Message:
+    names, counts = dict(message.reactions), dict(message.reaction_counts)
+    emoji, author = change.emoji or "", change.author
+    known = names.get(emoji, ())
+    count = counts.get(emoji, len(known))
+    if change.remove:
+        count -= author in known or emoji in counts  # there it is one of those without a name
+        known = tuple(name for name in known if name != author)
+    elif author not in known:
+        count += 1
+        if len(known) < NAMES_KEPT or author == me:
+            known = (*known, author)
+    names[emoji], counts[emoji] = known, count
     return replace(
         message,
-        reactions=_react(message.reactions, change.author, change.emoji or "", change.remove),
+        reactions=tuple((key, who) for key, who in names.items() if who or counts.get(key, 0) > 0),
+        reaction_counts=tuple(
+            (key, each) for key, each in counts.items() if each > len(names[key])
+        ),
         rev=change.seq,
     )
-
-
-def _react(
-    reactions: tuple[tuple[str, tuple[str, ...]], ...], name: str, emoji: str, remove: bool
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    found = dict(reactions)
-    names = found.get(emoji, ())
-    if remove:
-        found[emoji] = tuple(other for other in names if other != name)
-    elif name not in names:
-        found[emoji] = (*names, name)
-    return tuple((key, who) for key, who in found.items() if who)

@@ -308,7 +308,7 @@ class LogView:
             return ()
         counts = change.seq > self._counted
         old = self.line(change.target)
-        new = fold(old, change) if old is not None else None
+        new = fold(old, change, self.me) if old is not None else None
         if new is old or old is None or new is None:
             self.is_doubtful |= counts and _counts(change) and change.target > self.read
             return ()

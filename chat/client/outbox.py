@@ -203,4 +203,4 @@ def _apply(line: Message, fields: dict[str, Any], me: str) -> Message:
         emoji=fields.get("emoji"),
         remove=fields.get("remove", False),
     )
-    return replace(fold(line, change), rev=line.rev)
+    return replace(fold(line, change, me), rev=line.rev)

@@ -5,12 +5,14 @@ Everything passes `chat.text.printable`: the text may end on a terminal, through
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chat.client.folding import SHOWN_KINDS, message_of
-from chat.client.state import Message
+from chat.client.state import Message, counted_reactions
 from chat.protocol.items import Event, Item
 from chat.text import printable, printable_line
 
-__all__ = ["spoken", "spoken_entry"]
+__all__ = ["people", "spoken", "spoken_entry"]
 
 _INDENT = "\n    "
 
@@ -57,6 +59,16 @@ def spoken_entry(channel: str, entry: Item | Event) -> str:
     return f"{author}: {printable_line(entry.kind)}"
 
 
+def people(names: Sequence[str], count: int) -> str:
+    """Return who they are: all `names`, and how many of `count` have none of them."""
+    others = count - len(names)
+    rest = "1 other" if others == 1 else f"{others:,} others"
+    named = printable_line(", ".join(names))
+    if others <= 0:
+        return named
+    return f"{named} and {rest}" if named else rest
+
+
 def _set_in(text: str) -> str:
     return printable(text).replace("\n", _INDENT)
 
@@ -69,6 +81,6 @@ def _notes(message: Message) -> str:
         notes.append("edited")
     if message.pinned:
         notes.append("pinned")
-    for emoji, names in message.reactions:
-        notes.append(f"{printable_line(emoji)} {printable_line(', '.join(names))}")
+    for emoji, names, count in counted_reactions(message):
+        notes.append(f"{printable_line(emoji)} {people(names, count)}")
     return f"  ({'; '.join(notes)})" if notes else ""

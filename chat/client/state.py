@@ -26,6 +26,7 @@ __all__ = [
     "TimelineChanged",
     "TypingChanged",
     "Update",
+    "counted_reactions",
     "is_for",
 ]
 
@@ -65,7 +66,9 @@ class Message:
         kind: `message`, `topic`, `join`, `leave`, `role`, or `tick`.
         text: the message's text; the topic; the new role. Not yet made harmless for a terminal.
         thread: the root of the thread that it is in, once the server has said so; None for a root.
-        reactions: emoji with the names of those who reacted, oldest emoji first.
+        reactions: emoji with the names of those who reacted, oldest emoji first; of many people
+            the first are named, and oneself.
+        reaction_counts: emoji with the number of people, where not all of them are named.
         rev: last seq folded into it.
     """
 
@@ -85,9 +88,18 @@ class Message:
     pinned: bool = False
     erased: bool = False
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    reaction_counts: tuple[tuple[str, int], ...] = ()
     rev: int = 0
     delivery: Delivery = Delivery.SENT
     reason: str = ""
+
+
+def counted_reactions(message: Message) -> list[tuple[str, tuple[str, ...], int]]:
+    """Return each emoji on a message, the people who are named, and how many there are."""
+    counts = dict(message.reaction_counts)
+    return [
+        (emoji, names, max(len(names), counts.get(emoji, 0))) for emoji, names in message.reactions
+    ]
 
 
 def is_for(message: Message, user: str) -> bool:

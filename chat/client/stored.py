@@ -41,6 +41,11 @@ def _reaction(value: Any) -> tuple[str, tuple[str, ...]]:
     return word(emoji), tuple_of(word)(names)
 
 
+def _count(value: Any) -> tuple[str, int]:
+    emoji, count = value
+    return word(emoji), number(count)
+
+
 _MESSAGE = record(
     Message,
     channel=word,
@@ -59,6 +64,7 @@ _MESSAGE = record(
     pinned=flag,
     erased=flag,
     reactions=tuple_of(_reaction),
+    reaction_counts=tuple_of(_count),
     rev=number,
     delivery=Delivery,
     reason=text,

@@ -104,7 +104,7 @@ class Follower:
         if entry.kind in SHOWN_KINDS:
             self.lines[entry.seq] = message_of(self.channel, entry)
         elif entry.target in self.lines:
-            self.lines[entry.target] = fold(self.lines[entry.target], entry)
+            self.lines[entry.target] = fold(self.lines[entry.target], entry, self._name)
 
     def _violation(self, what: str) -> None:
         self._history.violations.append(f"{self._name} in {self.channel}: {what}")

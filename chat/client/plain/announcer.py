@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chat.client.spoken import spoken
-from chat.client.state import Delivery, Message, TimelineChanged, is_for
+from chat.client.spoken import people, spoken
+from chat.client.state import Delivery, Message, TimelineChanged, counted_reactions, is_for
 from chat.text import is_direct, printable_line
 
 __all__ = ["Announcer"]
@@ -14,6 +14,8 @@ __all__ = ["Announcer"]
 _KEPT_MAX = 500
 _BACKLOG = 5
 _AT_ONCE = 20
+_NAMED_MAX = 5
+"""Most people who are named when a message's reactions change."""
 
 
 @dataclass(slots=True)
@@ -160,10 +162,10 @@ def _changes(channel: str, heard: _Heard, lines: list[Message]) -> list[str]:
         elif line.pinned != old.pinned:
             state = "pinned" if line.pinned else "not pinned any more"
             said.append(f"Message {line.seq} {_place(channel)} is {state}.")
-        elif line.reactions != old.reactions:
+        elif counted_reactions(line) != counted_reactions(old):
             marks = "; ".join(
-                f"{printable_line(emoji)} {printable_line(', '.join(names))}"
-                for emoji, names in line.reactions
+                f"{printable_line(emoji)} {people(names[:_NAMED_MAX], count)}"
+                for emoji, names, count in counted_reactions(line)
             )
             said.append(f"Reactions to {line.seq} {_place(channel)}: {marks or 'none'}.")
     return said

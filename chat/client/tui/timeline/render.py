@@ -11,7 +11,7 @@ from rich.style import Style
 from chat.client.presenter.local_time import local_time
 from chat.client.presenter.markdown import Block as Markup
 from chat.client.presenter.markdown import blocks, gist, inline
-from chat.client.state import Delivery, Message
+from chat.client.state import Delivery, Message, counted_reactions
 from chat.client.tui.timeline import events
 from chat.client.tui.timeline.around import Around
 from chat.client.tui.timeline.cells import TAB, crop, tame
@@ -255,10 +255,10 @@ class Renderer:
         """Return the reactions as chips; a chip is never broken."""
         me = fold(self.user)
         pieces: list[Piece] = []
-        for emoji, names in message.reactions:
+        for emoji, names, count in counted_reactions(message):
             own = any(fold(name) == me for name in names)
             label = crop(emoji, 32).replace(" ", "\xa0") or "?"
-            chip = f"\xa0{label}\xa0{len(names)}\xa0"
+            chip = f"\xa0{label}\xa0{count:,}\xa0"
             style = self.palette["chip-own" if own else "chip"]
             pieces.append(Piece(chip, style + Style.from_meta({"emoji": emoji})))
             pieces.append(Piece(" "))

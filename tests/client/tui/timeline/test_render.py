@@ -120,6 +120,11 @@ def test_reactions_are_chips_which_never_break() -> None:
     assert second.startswith("\xa0so\xa0")
 
 
+def test_a_chip_counts_people_who_are_not_named() -> None:
+    crowded = say(1, "x", reactions=(("+1", ("bob",)),), reaction_counts=(("+1", 1_204),))
+    assert look(crowded) == ["x", "\xa0+1\xa01,204\xa0"]
+
+
 def test_quotes_and_code() -> None:
     text = "look\n> said\n```py\nx = 1\n```\n- end"
     assert look(say(1, text)) == ["look", "▎ said", " x = 1", "- end"]
