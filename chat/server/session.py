@@ -94,7 +94,10 @@ class Session:
         try:
             command = decode_command(text, self.services.limits)
         except FrameError as error:
-            self.send(error_frame(error, error.id))
+            if not self._is_too_big(text):
+                self.send(error_frame(error, error.id))
+            return
+        if not isinstance(command, Hello) and self._is_too_big(text):
             return
         self.connection.outlet.answers_due += 1
         if self.connection.outlet.answers_due >= UNDER_WAY_MAX and not self._is_held:
@@ -104,6 +107,13 @@ class Session:
             self._waiting.append(command)
         else:
             self._handle(command)
+
+    def _is_too_big(self, text: str) -> bool:
+        """Close a connection that sent a longer frame than it may, though a `hello` might be."""
+        if len(text) <= self.services.limits.frame:
+            return False
+        self.connection.end(CloseCode.TOO_BIG, "the frame is too long")
+        return True
 
     def binary_received(self, data: bytes) -> None:
         """Refuse bytes: the protocol is text."""
