@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from chat.client.cache import Cache
 from chat.client.followed import Followed
 from chat.client.follower import LogView
 from chat.client.outbox import Outbox
 from chat.client.records import Damaged, DiskTrouble, OutboxRow
 from chat.client.salvage import adopt as adopt_file
 from chat.client.salvage import open_cache, set_aside
-from chat.client.state import LAST_CHANNEL, Message
+from chat.client.state import LAST_CHANNEL, SERVER_NAME, Message
 from chat.text import is_direct
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ __all__ = ["Account"]
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+OPENING = 2.0
+"""Seconds to wait, at the start, for another program that has locked the file."""
+_IN_MEMORY = "What you type is kept in memory, and sent once the file can be written."
 _COUNTED_MAX = 1_000
 _THREAD_MAX = 500
 _HELLO_LIMITS = "hello-limits"
@@ -62,7 +66,15 @@ class Account:
     ) -> None:
         self.me = me
         self.path = path
-        self._cache, salvage = open_cache(path)
+        self.has_file = True
+        """Whether the file could be opened for writing; a copy in memory stands in for it."""
+        try:
+            self._cache, salvage = open_cache(path, OPENING)
+        except DiskTrouble as exc:
+            self.has_file = False
+            self._cache, salvage = Cache(path, unwritable=str(exc)), None
+            _log.error("%s", exc)
+            trouble(f"{exc}. {_IN_MEMORY}")
         if salvage is not None:
             _log.error("%s", salvage)
             trouble(str(salvage))
@@ -74,23 +86,28 @@ class Account:
         self._stale: set[str] = set()  # channels whose stored lines are those of another log
         self._dirty_drafts: set[str] = set()
         self._dirty_prefs: set[str] = set()
-        self._is_troubled = False
+        self.is_troubled = not self.has_file
+        """Whether the last write failed; what it should have written is still in memory."""
         self.outbox = Outbox(self._keep)
         self.channels: dict[str, Followed] = {}
         self.drafts: dict[str, str] = {}
         self.prefs: dict[str, str] = {}
         if adopt is not None:
             self._guard(lambda: adopt_file(self._cache, adopt))
+        self.has_signed_in = False
+        """Whether this name was ever signed in; until then only `#general` can be meant."""
         self._load()
 
     def _load(self) -> None:
-        for record in self._cache.channels():
+        records = self._cache.channels()
+        for record in records:
             self.followed(record.name).restore(record)
         self.outbox.load(self._cache.outbox())
         for channel in self.outbox.channels():
             self.followed(channel)
         self.drafts = self._cache.drafts()
         self.prefs = self._cache.prefs()
+        self.has_signed_in = bool(records) or bool(self.prefs.get(SERVER_NAME))
 
     def _keep(self, row: OutboxRow) -> None:
         try:
@@ -100,18 +117,32 @@ class Account:
             raise
 
     def take_over(self, before: Account) -> None:
-        """Write what another account had in memory, whose file is damaged or gone."""
+        """Write what another account had in memory: all of it, if its file is damaged or gone.
+
+        Of a copy of this file that stood in for it, only what could not be written. Of a file
+        with another name, what this one has not taken from it.
+        """
+        is_other = before.path != self.path
+        is_all = before.has_file and not is_other
         for cid in before.outbox.confirmed:
             self.outbox.confirm(cid)
         for row in before.outbox.all():
             if row.cid in before.outbox.held:
                 self.outbox.hold(row, row.reason)
-            else:
-                self._guard(partial(self.outbox.add, row))
+            elif is_all or (is_other and self.outbox.get(row.cid) is None):
+                self._take_over_row(row)
         for name, text in before.drafts.items():
-            self.set_draft(name, text)
+            if is_all or name in before._dirty_drafts or (is_other and name not in self.drafts):
+                self.set_draft(name, text)
         for key, value in before.prefs.items():
-            self.set_pref(key, value)
+            if is_all or key in before._dirty_prefs or (is_other and key not in self.prefs):
+                self.set_pref(key, value)
+
+    def _take_over_row(self, row: OutboxRow) -> None:
+        try:
+            self.outbox.add(row)
+        except DiskTrouble as exc:
+            self.outbox.hold(row, str(exc))
 
     def abandon(self) -> None:
         """Let go of a file that is damaged, and set it aside unless it is another one by now."""
@@ -121,6 +152,12 @@ class Account:
         if is_there:
             with suppress(OSError):
                 set_aside(self.path)
+
+    def signed_in(self, server: str) -> None:
+        """Note that there was a connection, and how the server calls itself."""
+        self.has_signed_in = True
+        if self.prefs.get(SERVER_NAME) != server:
+            self.set_pref(SERVER_NAME, server)
 
     def renamed(self, me: str) -> None:
         """Take one's name as the server spells it."""
@@ -316,11 +353,11 @@ class Account:
             self._found_damaged()
         except DiskTrouble as exc:
             _log.error("%s", exc)
-            if not self._is_troubled:
-                self._is_troubled = True
-                self._tell_trouble(str(exc))
+            if not self.is_troubled:
+                self.is_troubled = True
+                self._tell_trouble(f"{exc}. {_IN_MEMORY}")
         else:
-            self._is_troubled = False
+            self.is_troubled = not self.has_file
 
     def _read(self, query: Callable[[], T], otherwise: T) -> T:
         try:

@@ -43,20 +43,34 @@ OPENINGS = 10
 class Cache:
     """An open file; used by one thread.
 
+    Args:
+        patience: seconds to wait for a lock while opening.
+        unwritable: why the file cannot be written, if that is known. Then a copy in memory of
+            what can be read of it stands in for it, and every write raises `DiskTrouble`.
+
     Raises:
-        StartupError: the file cannot be opened, or was written by a newer version.
-        DiskTrouble: (every method that writes) the disk takes no writes now.
+        StartupError: the file was written by a newer version.
+        DiskTrouble: (opening, and every method that writes) the disk takes no writes now.
         Damaged: (every method, and opening) the file is broken, or gone.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = BUSY, unwritable: str = "") -> None:
         self.path = path
-        make_private_directory(path.parent)
+        self._patience = patience
+        self._unwritable = unwritable
+        if unwritable:
+            self._db = self._copied()
+            return
+        try:
+            make_private_directory(path.parent)
+        except StartupError as exc:
+            raise DiskTrouble(str(exc)) from exc
         for _ in range(OPENINGS):
             self._db = self._connected()
             try:
                 with self._speaking_plainly():
                     self._prepare()
+                    self._db.execute(f"PRAGMA busy_timeout={int(BUSY * 1000)}").fetchall()
                 return
             except (Damaged, DiskTrouble) as exc:
                 trouble = exc
@@ -66,33 +80,56 @@ class Cache:
                 raise
             if self.is_there:  # else another client took it away at this moment
                 break
-        if isinstance(trouble, Damaged):
-            raise trouble
-        raise StartupError(f"{trouble}; what it holds is unharmed") from trouble
+        raise trouble
 
     def _connected(self) -> sqlite3.Connection:
         try:
             file = open_private(self.path, os.O_CREAT | os.O_RDWR)
             self._inode = os.fstat(file).st_ino
             os.close(file)
-            return sqlite3.connect(self.path, isolation_level=None, timeout=BUSY)
-        except (OSError, sqlite3.Error) as exc:
-            reason = getattr(exc, "strerror", None) or exc
-            raise StartupError(f"cannot open {self.path}: {reason}") from exc
+            return sqlite3.connect(self.path, isolation_level=None, timeout=self._patience)
+        except OSError as exc:
+            raise DiskTrouble(f"cannot write to {self.path}: {exc.strerror or exc}") from exc
+        except sqlite3.Error as exc:
+            raise DiskTrouble(f"cannot open {self.path}: {exc}") from exc
+
+    def _copied(self) -> sqlite3.Connection:
+        """Return a copy of what can be read of the file, in memory."""
+        # The file's log may need a file beside it that cannot be made, and the file may be locked;
+        # `immutable` cares for neither. A copy that came out wrong is not used.
+        for query in ("mode=ro", "mode=ro&immutable=1"):
+            copy = sqlite3.connect(":memory:", isolation_level=None)
+            with contextlib.suppress(sqlite3.Error):
+                uri = f"{self.path.absolute().as_uri()}?{query}"
+                with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=0)) as file:
+                    version_of(file)  # fails where it is locked, for which `backup` would wait
+                    file.backup(copy)
+                self._check_version(copy)
+                bring_up_to_date(copy)
+                if copy.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+                    return copy
+            copy.close()
+        empty = sqlite3.connect(":memory:", isolation_level=None)
+        bring_up_to_date(empty)
+        return empty
 
     def _prepare(self) -> None:
-        if version_of(self._db) > SCHEMA_VERSION:  # before anything is changed
-            raise StartupError(f"{self.path} was written by a newer chat-client; update this one")
+        self._check_version(self._db)  # before anything is changed
         self._switch_to_wal()
         for pragma in ("synchronous=FULL", "secure_delete=ON", f"cache_size=-{CACHE_KIB}"):
             self._db.execute(f"PRAGMA {pragma}").fetchall()
-        with self._writing():
-            bring_up_to_date(self._db)
+        if version_of(self._db) < SCHEMA_VERSION:  # a full disk takes not even an empty change
+            with self._writing():
+                bring_up_to_date(self._db)
+
+    def _check_version(self, db: sqlite3.Connection) -> None:
+        if version_of(db) > SCHEMA_VERSION:
+            raise StartupError(f"{self.path} was written by a newer chat-client; update this one")
 
     def _switch_to_wal(self) -> None:
         # For this one statement SQLite does not wait, and calls nobody when the file is free again:
         # two clients that start together would fail. So it is asked anew, up to the usual patience.
-        deadline = time.monotonic() + BUSY
+        deadline = time.monotonic() + self._patience
         while True:
             try:
                 self._db.execute("PRAGMA journal_mode=WAL").fetchall()
@@ -287,6 +324,8 @@ class Cache:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """One transaction; undone as a whole if anything in it fails."""
+        if self._unwritable:
+            raise DiskTrouble(self._unwritable)
         if not self.is_there:  # writing into a file without a name would only look like keeping
             raise Damaged(f"{self.path} is not there any more")
         with self._speaking_plainly():
@@ -301,6 +340,8 @@ class Cache:
     @property
     def is_there(self) -> bool:
         """Whether the open file still bears its name: nobody has deleted it or set it aside."""
+        if self._unwritable:
+            return False
         try:
             return self.path.stat().st_ino == self._inode
         except OSError:
@@ -330,7 +371,7 @@ def unsent_in(path: Path) -> int:
     """Return how much waits in the outbox of the file `path`; 0 if there is none."""
     if not path.exists():
         return 0
-    with contextlib.closing(sqlite3.connect(path)) as db, contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as db:
         count: tuple[Any, ...] = db.execute("SELECT count(*) FROM outbox").fetchone()
         return int(count[0])
     return 0

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from chat.client import event_loop
@@ -21,7 +22,7 @@ from chat.client.inbox import Unread, unread_of
 from chat.client.offline import Offline
 from chat.client.outbox import new_row
 from chat.client.preferences import Wish
-from chat.client.state import Message, Update
+from chat.client.state import ConnectionChanged, Link, Message, Update
 from chat.client.updates import Updates
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Core", "Offline"]
 
 START_PATIENCE = 5.0
+"""Seconds that the program's start waits for what is on disk."""
+ADD_PATIENCE = 0.3
+"""Seconds that the screens wait for it when a server is added."""
 _T = TypeVar("_T")
 
 
@@ -67,6 +71,8 @@ class Core:
         self._ready: Future[None] = Future()
         self._connect = asyncio.Event()
         self._stop = asyncio.Event()
+        self._failure = ""
+        """Why the core has ended by itself: it takes nothing any more."""
 
     # Life
 
@@ -74,13 +80,18 @@ class Core:
         """Read what is on disk; it is there to be drained when this returns.
 
         With it comes the newest page of the channel that was shown last: the whole first picture,
-        within milliseconds, and before anything is loaded that only a connection needs.
+        within milliseconds, and before anything is loaded that only a connection needs. A disk
+        that is slower than `START_PATIENCE` is not waited for: what it holds is told later.
 
         Raises:
             StartupError: the account's file cannot be used.
         """
+        self._open(START_PATIENCE)
+
+    def _open(self, patience: float) -> None:
         self._thread.start()
-        self._ready.result(START_PATIENCE)
+        with suppress(TimeoutError):
+            self._ready.result(patience)
 
     def start(self) -> None:
         """Connect, and stay connected; read what is on disk, if nobody has.
@@ -89,7 +100,7 @@ class Core:
             StartupError: the account's file cannot be used.
         """
         if self._thread.ident is None:
-            self.open()
+            self._open(ADD_PATIENCE)
         self._post(lambda _: self._connect.set())
 
     def stop(self, timeout: float = 2.0) -> None:
@@ -110,7 +121,10 @@ class Core:
     # What a person types
 
     def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
-        """Put a message into the outbox; return its cid."""
+        """Put a message into the outbox; return its cid.
+
+        Like every method that writes, it raises `Offline` once the core has failed.
+        """
         return self._write("send", channel, text=text, me=me or None, reply_to=reply_to)
 
     def edit(self, channel: str, seq: int, text: str) -> str:
@@ -272,6 +286,8 @@ class Core:
 
     def _write(self, kind: str, channel: str, **fields: Any) -> str:
         given = {key: value for key, value in fields.items() if value is not None}
+        if self._failure:
+            raise Offline(self._failure)
         row = new_row({"type": kind, "channel": channel, **given})
         self._post(lambda engine: engine.typed.write(row))
         return row.cid
@@ -282,6 +298,9 @@ class Core:
     def _work_out(self, work: Callable[[Engine], Coroutine[Any, Any, _T]]) -> Future[_T]:
         """Have something done in the core's thread that may wait for the server."""
         future: Future[_T] = Future()
+        if self._failure:
+            future.set_exception(Offline(self._failure))
+            return future
 
         async def run(engine: Engine) -> None:
             if not future.set_running_or_notify_cancel():
@@ -300,6 +319,9 @@ class Core:
     def _look_up(self, query: Callable[[Engine], _T]) -> Future[_T]:
         """Have something found out in the core's thread."""
         future: Future[_T] = Future()
+        if self._failure:
+            future.set_exception(Offline(self._failure))
+            return future
 
         def work(engine: Engine) -> None:
             try:
@@ -333,6 +355,8 @@ class Core:
         try:
             self._engine = engine = Engine(self._settings, self._updates.put, self._backoff)
         except BaseException as exc:
+            self._failure = str(exc)
+            self._updates.put(ConnectionChanged(Link.STOPPED, self._failure))
             self._ready.set_exception(exc)
             return
         engine.begin()
@@ -348,12 +372,10 @@ class Core:
                 self._loop = None
 
     async def _stopping_of(self, running: asyncio.Task[None]) -> None:
-        """Wait until the screens say stop, or until everything has failed; then clean up."""
+        """Wait until the screens say stop; then clean up."""
         assert self._engine is not None
-        stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            self._engine.account.flush()  # before anything that may take time
-        for task in (running, stopping):
-            task.cancel()
-        await asyncio.gather(running, stopping, return_exceptions=True)
+        await self._stop.wait()
+        self._engine.account.flush()  # before anything that may take time
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        self._engine.close()

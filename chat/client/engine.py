@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from chat.client.account import Account
 from chat.client.backoff import Backoff
+from chat.client.cache import Cache
 from chat.client.config import ClientSettings
 from chat.client.ephemeral import Ephemeral
 from chat.client.offline import Offline, Unanswered
 from chat.client.places import Places
+from chat.client.records import Damaged, DiskTrouble
 from chat.client.screens import Screens
 from chat.client.state import LAST_CHANNEL, ConnectionChanged, Link, Notice, Update
 from chat.client.tasks import Tasks
@@ -78,7 +80,10 @@ class Engine:
     # Life
 
     async def run(self, may_connect: asyncio.Event) -> None:
-        """Connect once one may, and stay connected until cancelled; then write what is left."""
+        """Connect once one may, and stay connected until cancelled.
+
+        After an internal error the account goes on: what is typed waits in the outbox.
+        """
         try:
             await may_connect.wait()
             from chat.client.online import Online  # a fifth of a second: the first page goes first
@@ -87,14 +92,18 @@ class Engine:
             await self._online.run()
         except Exception as exc:
             _log.exception("the client's core failed")
-            self.put(Notice(f"the connection has stopped because of a fault: {exc!r}", "error"))
-            self.link_changed(Link.STOPPED, "a fault in this program; start it again")
-            raise
-        finally:
-            if self._flush_timer is not None:
-                self._flush_timer.cancel()
-            self.typed.close()
-            self.account.close()
+            self.put(Notice(f"The connection has stopped: internal error {exc!r}.", "error"))
+            self.link_changed(
+                Link.STOPPED,
+                "internal error; start the program again. What you type is sent then",
+            )
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+        self.typed.close()
+        self.account.close()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that ends with the connection at the latest."""
@@ -149,38 +158,64 @@ class Engine:
         self.typed = Typed(account, self.screens, self.put, self._loop.call_later)
         self.server_key = key
         self.viewing = Viewing(account, self.screens, lambda: self._following)
+        if not account.has_file:
+            self._loop.call_later(FILE_RETRY, self._try_file, account)
         return account
+
+    def _try_file(self, account: Account) -> None:
+        """Go on with the account's file, if it can be written by now."""
+        if account is not self.account:
+            return
+        try:
+            Cache(account.path, patience=0.0).close()
+        except Damaged:
+            pass  # opening it again sets it aside
+        except (DiskTrouble, StartupError):
+            self._loop.call_later(FILE_RETRY, self._try_file, account)
+            return
+        self._reopen(account.close, f"{account.path} can be written again; everything is saved.")
 
     def _begin_file_anew(self) -> None:
         """Go on with a new file: the one that was open is damaged, or gone."""
+        before = self.account
+        self._reopen(
+            before.abandon,
+            f"the local copy {before.path} was damaged or gone and is begun anew from the "
+            "server; what is unsent was kept",
+        )
+
+    def _reopen(self, let_go: Callable[[], None], told: str) -> None:
+        """Open the account's file again, and take over what was in memory.
+
+        Args:
+            let_go: closes the present account.
+            told: what has happened, for a person.
+        """
         before, thread = self.account, self.screens.threads.shown
         opened = self.viewing.opened
         self.typed.close()
         self.typed.sending = None
         if self._online is not None:
             self._online.let_go()
-        before.abandon()
+        let_go()
         try:
             self.account = self._open(self.server_key)
         except StartupError as exc:
             self.put(Notice(f"nothing can be kept on this computer now: {exc}", "error"))
-            self._loop.call_later(FILE_RETRY, self._begin_file_anew)
+            self._loop.call_later(FILE_RETRY, self._reopen, lambda: None, told)
             return
         self.account.take_over(before)
         self.typed.offer_again()
-        self.put(
-            Notice(
-                f"the local copy {before.path} was damaged or gone and is begun anew from the "
-                "server; what is unsent was kept",
-                "warning",
-            )
-        )
+        self.put(Notice(told, "warning"))
         for name in opened:
             self.viewing.open_channel(name)
         if thread is not None:
             self.viewing.open_thread(*thread)
         self.screens.channel_list()
-        self._come_back(ChatError("the local copy is begun anew"))
+        if self._online is not None:
+            from chat.client.connection import ConnectionLost  # loaded by now
+
+            self._come_back(ConnectionLost(None, "the local file was opened again"))
 
     def _flush_soon(self) -> None:
         if self._flush_timer is None:
@@ -188,7 +223,10 @@ class Engine:
 
     def _flush(self) -> None:
         self._flush_timer = None
-        for name in self.account.flush():
+        refused = self.account.flush()
+        if self.account.is_troubled and self.account.has_file:
+            self._flush_timer = self._loop.call_later(FILE_RETRY, self._flush)
+        for name in refused:
             channel = self.account.followed(name)
             self.account.refresh(channel)
             if self._following is not None:
@@ -228,11 +266,17 @@ class Engine:
         self.screens.tell()
         self.typed.close()
         before.close()
+        was_unknown = self.server_key is None
         try:
             self.account = self._open(key)
         except StartupError:
             self.account = self._open(self.server_key)
+            self.account.take_over(before)
+            self.typed.offer_again()
             raise
+        if was_unknown:
+            self.account.take_over(before)
+            self.typed.offer_again()
         if unsent:
             self.put(
                 Notice(
@@ -248,6 +292,7 @@ class Engine:
     def signed_in(self, user: str, server: str, text_limit: int) -> None:
         """Take who we are there, and tell that there is a connection."""
         self._user, self._server, self._text_limit = user, server, text_limit
+        self.account.signed_in(server)
         self.link_changed(Link.ONLINE)
 
     async def disconnected(self) -> None:

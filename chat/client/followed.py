@@ -119,6 +119,7 @@ class Followed:
             muted=wanted.muted,
             level=wanted.level,
             pins=len(self.pins),
+            is_member=self.is_member,
         )
 
     # On disk

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chat.client.config import ClientSettings
-from chat.client.link import Refused
+from chat.client.link import NotNow, Refused
 from chat.client.places import Places
 from chat.client.tokens import read_token_file
 from chat.errors import ChatError, CommandError, ErrorCode, StartupError
@@ -51,7 +51,8 @@ class Identity:
         """Return the secret for the server with the id `server` at `url`, on disk already.
 
         Raises:
-            Refused: the server must not have it, or it cannot be kept.
+            Refused: the server must not have it.
+            NotNow: the disk does not take it; a secret that is lost would lock the name.
             ChatError: the server changes its id all the time.
         """
         self._met = _Met(url, server)
@@ -59,13 +60,15 @@ class Identity:
         tried = min(self._refusals.get(self._met, 0), len(keys) - 1)
         self.key = keys[tried]
         try:
+            given = self._token_of_file()
+        except StartupError as exc:
+            raise Refused(str(exc)) from exc
+        try:
             if not tried and not self._places.servers.show(self.key, url, server):
                 raise ChatError("it shows another id whenever one comes")
-            self._token = self._token_of_file() or self._places.tokens.get_or_make(
-                self.key, self._settings.name
-            )
+            self._token = given or self._places.tokens.get_or_make(self.key, self._settings.name)
         except (OSError, StartupError) as exc:
-            raise Refused(f"cannot keep the secret of your name: {exc}") from exc
+            raise NotNow(f"cannot save the secret of your name: {exc}") from exc
         return self._token
 
     def welcomed(self, welcome: Welcome) -> str:
@@ -73,11 +76,19 @@ class Identity:
 
         Returns:
             A warning for a person; nothing, if all is as it was before.
+
+        Raises:
+            NotNow: the disk does not take the secret.
         """
         name, servers = self._settings.name, self._places.servers
         is_new = servers.key_at(self._met.url) != self.key
         servers.remember(self.key, *self._met)
-        self._places.tokens.put(self.key, name, welcome.token or self._token)
+        token, tokens = welcome.token or self._token, self._places.tokens
+        try:
+            if tokens.get(self.key, name) != token:
+                tokens.put(self.key, name, token)
+        except (OSError, StartupError) as exc:
+            raise NotNow(f"cannot save the secret of your name: {exc}") from exc
         self._has_file = False  # an operator's token is kept now, and its file may go
         elsewhere = servers.known_elsewhere(*self._met)
         if not (is_new and elsewhere):

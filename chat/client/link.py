@@ -19,7 +19,7 @@ from chat.protocol.commands import Hello
 from chat.protocol.frames import Bye, ServerFrame, Welcome
 from chat.text import printable_line
 
-__all__ = ["Connector", "Follower", "Refused"]
+__all__ = ["Connector", "Follower", "NotNow", "Refused"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,13 @@ class Refused(ChatError):
     """There is no sense in coming back by oneself; the message says what to do."""
 
 
+class NotNow(ConnectionLost):
+    """Signing in is not possible now; the connector tries again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(None, reason)
+
+
 class Follower(Protocol):
     """What the connector works for."""
 
@@ -39,6 +46,7 @@ class Follower(Protocol):
 
         Raises:
             Refused: nothing must be sent to it.
+            NotNow: it may be possible later.
         """
 
     def welcomed(self, session: Session, welcome: Welcome) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chat.client.cache import Cache
+from chat.client.cache import BUSY, Cache
 from chat.client.records import Damaged, DiskTrouble, OutboxRow
 
 __all__ = ["Salvage", "adopt", "open_cache", "set_aside"]
@@ -50,22 +50,26 @@ class Salvage:
         )
 
 
-def open_cache(path: Path) -> tuple[Cache, Salvage | None]:
+def open_cache(path: Path, patience: float = BUSY) -> tuple[Cache, Salvage | None]:
     """Open the file; if it is damaged, set it aside and take over what can be read of it.
 
     Raises:
-        StartupError: the file cannot be opened, or was written by a newer version.
+        StartupError: the file was written by a newer version.
+        DiskTrouble: the file cannot be written now.
     """
     cache = None
     try:
-        cache = Cache(path)
+        cache = Cache(path, patience=patience)
         for read in (cache.outbox, cache.channels, cache.drafts, cache.prefs):
             read()
     except Damaged:
         if cache is not None:
             cache.close()
-        found = _salvage(set_aside(path))
-        cache = Cache(path)
+        try:
+            found = _salvage(set_aside(path))
+        except OSError as exc:
+            raise DiskTrouble(f"{path} is damaged and cannot be renamed: {exc.strerror}") from exc
+        cache = Cache(path, patience=patience)
         _put(cache, found)
         return cache, found
     return cache, None

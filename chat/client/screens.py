@@ -14,6 +14,7 @@ from chat.client.state import (
     Update,
 )
 from chat.client.threads import Threads
+from chat.text import GENERAL
 
 __all__ = ["PAGE", "Screens"]
 
@@ -197,6 +198,8 @@ class Screens:
     def _channels(self) -> ChannelsChanged:
         account = self._account
         unsent = set(account.outbox.channels())
+        if not account.has_signed_in:
+            unsent.add(account.followed(GENERAL).name)  # to write in before a server is met
         mine = (c for c in account.channels.values() if c.is_member or c.name in unsent)
         shown = sorted(mine, key=lambda channel: channel.order)
         failed = account.outbox.failed()

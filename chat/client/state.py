@@ -13,6 +13,7 @@ from chat.text import fold
 
 __all__ = [
     "LAST_CHANNEL",
+    "SERVER_NAME",
     "Called",
     "ChannelInfo",
     "ChannelsChanged",
@@ -33,6 +34,10 @@ __all__ = [
 
 LAST_CHANNEL = "last-channel"
 """The preference that names the channel which was shown last: the client begins with it."""
+
+
+SERVER_NAME = "server"
+"""The preference that holds how the server calls itself, once it was met."""
 
 
 class Delivery(StrEnum):
@@ -120,6 +125,7 @@ class ChannelInfo:
     `direct` are the other participants of a direct channel (empty for `#name`).
     `failed` counts the texts in it that the server refused. `pinned`, `muted` and `level` are how
     one wants it; see `protocol.commands.Prefer`. `pins` counts the messages pinned in it.
+    Without `is_member` it is listed for what is unsent in it, or because no server was met yet.
     """
 
     name: str
@@ -137,6 +143,7 @@ class ChannelInfo:
     muted: bool = False
     level: str = USUAL_LEVEL
     pins: int = 0
+    is_member: bool = True
 
 
 @dataclass(frozen=True, slots=True)

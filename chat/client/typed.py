@@ -57,7 +57,6 @@ class Typed:
             outbox.add(row)
         except DiskTrouble as exc:
             row = outbox.hold(row, f"{exc}; tried again by itself")
-            self._put(Notice(str(exc), "error"))
             self._offer_later()
         self._show(row)
         self._screens.channel_list()

@@ -15,7 +15,6 @@ import pytest
 from chat.client.cache import Cache, unsent_in
 from chat.client.records import ChannelRecord, DiskTrouble, OutboxRow
 from chat.client.state import Message
-from chat.errors import StartupError
 
 RECORD = ChannelRecord("#c", "e1", 3, "mid", ((1, 3),), "topic", "owner", 2, 1, 0, 2)
 
@@ -177,5 +176,5 @@ def test_unread_lines_are_counted(cache: Cache) -> None:
 
 def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StartupError, match="--data"):
+    with pytest.raises(DiskTrouble, match="--data"):
         Cache(tmp_path / "file" / "sub" / "alice.db")

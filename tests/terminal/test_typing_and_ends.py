@@ -154,7 +154,7 @@ FACES = pytest.mark.parametrize("face", [(), ("--plain",)], ids=["screens", "pla
 def start(home: Path, server: FakeServer, face: tuple[str, ...]) -> RawTerminal:
     """Start a client, and wait until it is connected."""
     terminal = RawTerminal(home, "chat-client", *face, "--name", "me", "--url", server.url)
-    ready = b"You are in #general" if face else b"online"
+    ready = b"Connected to" if face else b"online"
     terminal.wait(lambda: ready in terminal.output, "it is connected")
     return terminal
 

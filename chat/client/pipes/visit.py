@@ -14,7 +14,7 @@ from typing import TypeVar
 from chat import __version__
 from chat.client.config import ClientSettings
 from chat.client.identity import Identity
-from chat.client.link import Connector, Refused
+from chat.client.link import Connector, NotNow, Refused
 from chat.client.offline import Offline, Unanswered
 from chat.client.pipes.codes import NotConfirmed
 from chat.client.session import Session, insist
@@ -163,10 +163,14 @@ class Visit:
 
     def met(self, url: str, server_id: str) -> Hello:
         """Say who we are."""
+        try:
+            token = self._identity.met(url, server_id)
+        except NotNow as exc:  # nobody is there to make room on the disk
+            raise Refused(str(exc)) from exc
         return Hello(
             v=PROTOCOL_VERSION,
             name=self._settings.name,
-            token=self._identity.met(url, server_id),
+            token=token,
             client=f"chat-client {__version__}",
         )
 

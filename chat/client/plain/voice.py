@@ -147,7 +147,7 @@ class Voice:
         if known == self._told_link or told.link is Link.CONNECTING:
             return []
         self._told_link = known
-        self.refusal = told.detail if told.link is Link.REFUSED else ""
+        self.refusal = told.detail if told.link in (Link.REFUSED, Link.STOPPED) else ""
         match told.link:
             case Link.ONLINE:
                 return [f"Connected to {printable_line(told.server)} as {told.user}."]

@@ -25,10 +25,9 @@ from chat.client.presenter.view import Seats, View, severity_of
 from chat.client.slash import Invocation
 from chat.client.state import (
     LAST_CHANNEL,
+    SERVER_NAME,
     Called,
     ChannelsChanged,
-    ConnectionChanged,
-    Link,
     Notice,
     ThreadChanged,
     TimelineChanged,
@@ -45,7 +44,6 @@ __all__ = ["Conversation", "Handler", "Typing"]
 
 Typing = Literal["both", "show", "tell", "off"]
 """Whether it is shown who types, and told to others that one does."""
-_SERVER = "server"
 
 
 Handler = Callable[["Conversation", Invocation], None]
@@ -91,7 +89,7 @@ class Conversation:
     @property
     def server(self) -> str:
         """How the server calls itself, or did when it was last met; empty: it never was."""
-        return self.desk.connection.server or self.core.pref(_SERVER)
+        return self.desk.connection.server or self.core.pref(SERVER_NAME)
 
     def redraw(self) -> None:
         """Show what lies on the desk."""
@@ -110,8 +108,6 @@ class Conversation:
                 self.threads.take_in(update)
             elif isinstance(update, ChannelsChanged):
                 self._settle()
-            elif isinstance(update, ConnectionChanged) and update.link is Link.ONLINE:
-                self.core.save_pref(_SERVER, update.server)
             elif isinstance(update, Called) and self.status != "busy":
                 self.calling.take(update, partial(self._is_seen, update.channel))
             elif isinstance(update, Notice):
@@ -230,7 +226,8 @@ class Conversation:
             ChatError: the first words are too long.
         """
         check_length(first_words, self.desk.text_limit)
-        if channel in self.desk.channels:
+        known = self.desk.channels.get(channel)
+        if known is not None and known.is_member:
             self._say_there(channel, first_words)
             self.open_channel(channel)
             return

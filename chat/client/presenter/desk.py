@@ -145,7 +145,7 @@ class Desk:
         self._retry_at = self._clock() + (update.retry_in or 0.0)
         if update.link is not Link.ONLINE:
             self._typing.clear()
-        if update.link in (Link.ONLINE, Link.STOPPED):
+        if update.link is Link.ONLINE:
             self.trouble = None
         elif update.link is not Link.CONNECTING and update.detail:
             self.trouble = update

@@ -25,7 +25,7 @@ def plain(tmp_path: Path, server: ChatServer) -> Iterator[RawTerminal]:
     """Return a terminal with a client in linear mode, which is connected."""
     terminal = RawTerminal(tmp_path, "chat-client", "--plain", "--name", "me", "--url", server.url)
     try:
-        terminal.wait(lambda: b"You are in #general" in terminal.output, "it is connected")
+        terminal.wait(lambda: b"Connected to" in terminal.output, "it is connected")
         yield terminal
     finally:
         terminal.close()

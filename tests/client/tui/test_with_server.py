@@ -234,7 +234,11 @@ async def both_in(app: ChatApp) -> AsyncIterator[Screens]:
             screens = Screens(app, pilot)
             seats = screens.main.seats
             await screens.until(
-                lambda: all(seat.conversation.desk.current for seat in seats), "in #general on both"
+                lambda: (
+                    all(seat.conversation.desk.info for seat in seats)
+                    and all(seat.conversation.server for seat in seats)
+                ),
+                "in #general on both",
             )
             yield screens
     finally:

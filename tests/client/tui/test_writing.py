@@ -128,7 +128,7 @@ def test_the_editor_has_the_terminal_and_the_screens_come_back(
     monkeypatch.setenv("VISUAL", str(_editor(tmp_path, body)))
     with Terminal(tmp_path) as terminal:
         terminal.run("chat-client", "--name", "alice", "--url", "ws://127.0.0.1:9")
-        terminal.wait_for("/join #general")
+        terminal.wait_for("no server at")
         terminal.type("dear ")
         terminal.wait_for("dear")
         terminal.keys("M-e")

@@ -176,7 +176,7 @@ class Banner(Static):
         """Say what is wrong; nothing, if nothing is."""
         self.set_class(trouble is not None, "-shown")
         if trouble is not None:
-            self.set_class(trouble.link is Link.REFUSED, "-refused")
+            self.set_class(trouble.link in (Link.REFUSED, Link.STOPPED), "-refused")
             self.update(lines(trouble.detail))
 
 
