@@ -26,8 +26,12 @@ class Turns:
 
     def end(self, who: Hashable) -> None:
         """Note that what `who` has begun is over, and begin what is next of theirs."""
-        waiting = self._waiting[who]
+        waiting = self._waiting.get(who)
         while waiting:
             if waiting.popleft()():
                 return
-        del self._waiting[who]
+        self.forget(who)
+
+    def forget(self, who: Hashable) -> None:
+        """Drop what waits of `who`, and do not wait for the end of what they have begun."""
+        self._waiting.pop(who, None)

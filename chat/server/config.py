@@ -213,7 +213,7 @@ class ServerSettings(DataSettings):
     )
     heartbeat: float = Field(20.0, ge=0.1, le=300, description="seconds between two heartbeats")
     hello_timeout: _Seconds = Field(
-        10.0, gt=0, description="seconds until a client must be signed in"
+        10.0, gt=0, description="seconds within which a client must say hello"
     )
     sign_in_patience: _Seconds = Field(
         7.0,

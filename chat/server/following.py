@@ -125,7 +125,8 @@ def _follow(
                 telling()
         then()
 
-    services.read(
+    services.read_in_turn(
+        session,
         lambda reader: [view(reader, *each) for each in wanted],
         done,
         lambda error: done([error] * len(wanted)),

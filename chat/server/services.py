@@ -54,8 +54,11 @@ NAMES_WITHIN = 600.0
 UNAVAILABLE = "the server cannot write to its disk now; nothing was stored, try again"
 
 
-class Searcher(Protocol):
-    """A signed-in session, as a search sees it."""
+class ReadingSession(Protocol):
+    """A signed-in session, as readings see it."""
+
+    connection: Connection
+    id: str
 
     @property
     def name(self) -> str:
@@ -88,7 +91,10 @@ class Services:
         """Set by `app` before the first connection: the store needs `committed` to open."""
         self._written: list[tuple[Operation, Continuation]] = []
         self._readings = Readings(loop, lambda query: self.store.read(query))
+        self._welcomes = Readings(loop, lambda query: self.store.welcome(query))
         self._searches = Turns()
+        self._reads_of_sessions = Turns()
+        self._reads_of_people = Turns()
         self._broker = broker
         broker.subscribe(self.hub.deliver)
 
@@ -132,9 +138,63 @@ class Services:
         """Run `query` in a reader's thread, then `then` or `refused` on the event loop."""
         self._readings.ask(query, then, refused)
 
+    def read_to_welcome(
+        self,
+        query: Callable[[Reader], T],
+        then: Callable[[T], None],
+        refused: Callable[[CommandError], None],
+    ) -> None:
+        """Do as `read` does, where nothing but signing in is read."""
+        self._welcomes.ask(query, then, refused)
+
+    def read_in_turn(
+        self,
+        session: ReadingSession,
+        query: Callable[[Reader], T],
+        then: Callable[[T], None],
+        refused: Callable[[CommandError], None],
+    ) -> None:
+        """Do as `read` does, when it is the turn of this session and of its person.
+
+        A session's reads follow one another, each once the peer has taken most of what it was
+        sent; so those of a peer that does not read are never begun. A person's follow one another
+        too, from all sessions, and others' come in between. What a session that is over still
+        waits for is not read.
+        """
+        who = session.name
+
+        def await_peer() -> bool:
+            if not session.is_closed:
+                session.connection.outlet.when_taken(await_turn)
+            return not session.is_closed
+
+        def await_turn() -> None:
+            self._reads_of_people.take(who, begin)
+
+        def begin() -> bool:
+            if not session.is_closed:
+                self.read(query, over(then), over(refused))
+            return not session.is_closed
+
+        def over(tell: Callable[[A], None]) -> Callable[[A], None]:
+            def told(answer: A) -> None:
+                try:
+                    tell(answer)
+                finally:
+                    self._reads_of_people.end(who)
+                    self._reads_of_sessions.end(session.id)
+
+            return told
+
+        self._reads_of_sessions.take(session.id, await_peer)
+
+    def forget_reads(self, session: ReadingSession) -> None:
+        """Drop what a session that is over waits to read."""
+        self._reads_of_sessions.forget(session.id)
+
     def search(
         self,
-        session: Searcher,
+        session: ReadingSession,
         query: Callable[[Reader], T],
         then: Callable[[T], None],
         refused: Callable[[CommandError], None],

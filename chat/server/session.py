@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -71,9 +72,8 @@ class Session:
         self._waiting: deque[Command] = deque()
         self._is_held = False
         connection.limit_messages(max(services.limits.frame, HELLO_BYTES))
-        self._hello_timer = services.loop.call_later(
-            services.settings.hello_timeout, self._hello_is_late
-        )
+        self._hello_timer: asyncio.TimerHandle | None = None
+        self.await_hello()
 
     @property
     def name(self) -> str:
@@ -177,9 +177,21 @@ class Session:
 
     # Life
 
+    def await_hello(self) -> None:
+        """End the connection unless a `hello` comes in time."""
+        services = self.services
+        self._hello_timer = services.loop.call_later(
+            services.settings.hello_timeout, self._hello_is_late
+        )
+
+    def hello_has_come(self) -> None:
+        """Wait for `hello` no more: how long it takes to answer it is not the peer's fault."""
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+            self._hello_timer = None
+
     def signed_in(self, user: User) -> None:
         """Become `user`'s session."""
-        self._hello_timer.cancel()
         self.connection.limit_messages(self.services.limits.frame)
         self.user = user
         services, connection = self.services, self.connection
@@ -226,7 +238,8 @@ class Session:
     def closed(self) -> None:
         """Let go of everything (the connection is over)."""
         self.is_closed = True
-        self._hello_timer.cancel()
+        self.hello_has_come()
+        self.services.forget_reads(self)
         self.services.gate.leave(self, self.services.loop.time())
         self._waiting.clear()
         for counter in self.builtins.values():

@@ -33,6 +33,8 @@ __all__ = [
 
 READERS = 3
 """Threads that read, with a connection each."""
+WELCOMERS = 1
+"""Threads that read for those who sign in, likewise: history makes nobody wait at the door."""
 SEARCHERS = 1
 """Threads that search, likewise: whoever looks for much makes nobody wait who reads."""
 SERVER_ID = "server_id"
@@ -84,7 +86,7 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
         lock.guard(path)
         writer = sqlite.writer_engine(path)
         server_id = _make_current(writer, revision, path, clock_ms)
-        readers = sqlite.readers_engine(path, READERS + SEARCHERS)
+        readers = sqlite.readers_engine(path, READERS + WELCOMERS + SEARCHERS)
         return Database(path, server_id, writer, readers, lock)
     except BaseException:
         lock.release()

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store import sqlite
-from chat.store.opening import READERS, SEARCHERS, Database, open_database, open_shared
+from chat.store.opening import READERS, SEARCHERS, WELCOMERS, Database, open_database, open_shared
 from chat.store.ops import Pending
 from chat.store.reading import Reader
 from chat.store.schema import tokens, users
@@ -44,8 +44,8 @@ class Store:
     (disk full, read-only, locked) what would have written gets `StoreUnavailable`, and the store
     goes on trying. No operation fails its neighbours.
 
-    Threads: `submit`, `read` and `search` may be called from any thread and do not block.
-    `committed` is called in the writer's thread, one commit at a time, and should hand over
+    Threads: `submit`, `read`, `welcome` and `search` may be called from any thread and do not
+    block. `committed` is called in the writer's thread, one commit at a time, and should hand over
     quickly: the next commit waits for it. One process may have a database open; see `open`.
     """
 
@@ -56,6 +56,7 @@ class Store:
         self._writer = writer
         self._limits = limits
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._welcomers = ThreadPoolExecutor(WELCOMERS, thread_name_prefix="store-welcomer")
         self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="store-searcher")
 
     @classmethod
@@ -100,6 +101,10 @@ class Store:
         """
         return self._submit(self._readers, query)
 
+    def welcome(self, query: Callable[[Reader], T]) -> Future[T]:
+        """Do as `read` does, in a thread that is kept for those who sign in."""
+        return self._submit(self._welcomers, query)
+
     def search(self, query: Callable[[Reader], T]) -> Future[T]:
         """Do as `read` does, in a thread that is kept for what may take long."""
         return self._submit(self._searchers, query)
@@ -119,6 +124,7 @@ class Store:
     def close(self) -> None:
         """Commit what was submitted, leave one tidy file, and let go of it; idempotent."""
         self._readers.shutdown()
+        self._welcomers.shutdown()
         self._searchers.shutdown()
         self._writer.close()
         self._database.close(is_in_order=self._writer.fault is None)

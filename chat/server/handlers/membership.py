@@ -69,8 +69,11 @@ def channels(session: Session, command: Channels, reply: Reply) -> None:
         listings, cursor = page
         reply.frame(ChannelList(id=reply.id, channels=listings, cursor=cursor))
 
-    session.services.read(
-        lambda reader: reader.directory(cursor=command.cursor, limit=limit), done, reply.error
+    session.services.read_in_turn(
+        session,
+        lambda reader: reader.directory(cursor=command.cursor, limit=limit),
+        done,
+        reply.error,
     )
 
 
@@ -93,7 +96,8 @@ def who(session: Session, command: Who, reply: Reply) -> None:
             )
         )
 
-    session.services.read(
+    session.services.read_in_turn(
+        session,
         lambda reader: reader.members(user, command.channel, cursor=command.cursor, limit=limit),
         done,
         reply.error,

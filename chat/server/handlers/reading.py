@@ -49,7 +49,8 @@ def history(session: Session, command: History, reply: Reply) -> None:
             attach(session, page.channel, page.complete, send, read)
 
     def read() -> None:
-        session.services.read(
+        session.services.read_in_turn(
+            session,
             lambda reader: reader.page(
                 user,
                 command.channel,

@@ -49,6 +49,7 @@ def hello(session: Session, command: Hello, reply: Reply) -> None:
         session.connection.end(CloseCode.UNSUPPORTED_VERSION, "unsupported protocol version")
         return
     session.is_signing_in = True
+    session.hello_has_come()
     services = session.services
     wait = services.gate.enter(
         session, lambda: _begin(session, command, reply), services.loop.time()
@@ -83,6 +84,7 @@ def _refuse(session: Session, reply: Reply, error: CommandError) -> None:
     if error.code is ErrorCode.BAD_TOKEN:
         session.connection.end(CloseCode.BAD_TOKEN, "wrong token for this name")
     else:
+        session.await_hello()
         session.hello_is_answered()
 
 
@@ -123,7 +125,7 @@ def _welcome(
     if outcome.memberships is not None:
         welcome(outcome.memberships)
     else:
-        services.read(
+        services.read_to_welcome(
             lambda reader: reader.memberships(outcome.user),
             welcome,
             lambda error: _refuse(session, reply, error),

@@ -1,0 +1,180 @@
+"""Reads take turns by session and by person, and keep nobody from signing in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from threading import Semaphore
+from typing import Any
+
+import pytest
+
+from chat.protocol.commands import Hello, History, Ping
+from chat.protocol.frames import Page, Welcome
+from chat.store.opening import READERS
+from chat.store.ops import User
+from chat.store.reading import Reader
+from chat.store.views import PageRead
+from tests.model.world import World
+from tests.serving import PATIENCE, Peer
+
+NewWorld = Callable[[], World]
+
+
+class HeldPages:
+    """Whose pages were begun to be read; each is read when it may."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.may_end = Semaphore(0)
+        self.page = Reader.page
+
+    def read(self, reader: Reader, user: User, channel: str, **where: Any) -> PageRead:
+        """Stand in for `Reader.page`."""
+        self.begun.append(user.name)
+        assert self.may_end.acquire(timeout=PATIENCE)
+        return self.page(reader, user, channel, **where)
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldPages]:
+    held = HeldPages()
+    monkeypatch.setattr(Reader, "page", lambda *given, **where: held.read(*given, **where))
+    yield held
+    held.may_end.release(999)
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[World]:
+    """Run a world."""
+    await world.start()
+    try:
+        yield world
+    finally:
+        await world.stop()
+
+
+def has_pages(peer: Peer, count: int) -> bool:
+    """Whether so many pages have come."""
+    return len(peer.kept(Page)) == count
+
+
+def session_of(peer: Peer) -> str:
+    """Return the id of a peer's session."""
+    assert peer.welcome is not None
+    return peer.welcome.session
+
+
+async def ask(peer: Peer, count: int) -> list[str]:
+    """Ask for pages; return the commands' ids once the server has taken them."""
+    asked = [await peer.post(History(channel="#general")) for _ in range(count)]
+    await peer.settle()
+    return asked
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait in this event loop, which is the server's too."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_one_person_who_reads_much_makes_only_themselves_wait(
+    new_world: NewWorld, pages: HeldPages
+) -> None:
+    async with (
+        running(new_world()) as world,
+        Peer.signed_in(world.url, "alice") as alice,
+        Peer.signed_in(world.url, "alice", alice.token) as tablet,
+        Peer.signed_in(world.url, "alice", alice.token) as phone,
+        Peer.signed_in(world.url, "alice", alice.token) as laptop,
+        Peer.signed_in(world.url, "bob") as bob,
+    ):
+        asked = await ask(alice, 10)
+        for device in (tablet, phone, laptop):
+            await ask(device, 10)
+        await ask(bob, 1)
+        await until(lambda: pages.begun == ["alice", "bob"])
+        pages.may_end.release(41)
+        for device in (alice, tablet, phone, laptop):
+            await device.until(partial(has_pages, device, 10), "every page")
+        assert [page.id for page in alice.kept(Page)] == asked
+
+
+async def test_reads_of_a_session_that_is_over_are_dropped(
+    new_world: NewWorld, pages: HeldPages
+) -> None:
+    async with running(new_world()) as world, Peer.signed_in(world.url, "bob") as bob:
+        async with Peer.signed_in(world.url, "alice") as alice:
+            await ask(alice, 10)
+        await until(lambda: len(world.sessions) == 1)
+        async with Peer.signed_in(world.url, "alice", alice.token) as again:
+            await ask(again, 1)
+            await ask(bob, 1)
+            pages.may_end.release(3)
+            await again.next(Page)
+            await bob.next(Page)
+        assert sorted(pages.begun) == ["alice", "alice", "bob"]
+
+
+async def test_pages_for_a_peer_that_takes_none_are_not_read(
+    new_world: NewWorld, pages: HeldPages
+) -> None:
+    async with (
+        running(new_world()) as world,
+        Peer.signed_in(world.url, "alice") as alice,
+        Peer.signed_in(world.url, "alice", alice.token) as phone,
+    ):
+        (stalled,) = (each for each in world.sessions if each.id == session_of(alice))
+        stalled.connection.pause_writing()  # as the transport does when the peer does not read
+        for _ in range(10):
+            await alice.post(History(channel="#general"))
+        pages.may_end.release(99)
+        await ask(phone, 1)
+        await phone.next(Page)
+        assert pages.begun == ["alice"], "the other device does not wait for it"
+        stalled.connection.resume_writing()
+        await alice.until(lambda: len(alice.kept(Page)) == 10, "every page")
+
+
+async def test_signing_in_waits_for_no_reader_of_history(
+    new_world: NewWorld, pages: HeldPages
+) -> None:
+    async with running(new_world()) as world:
+        async with Peer.signed_in(world.url, "carol") as carol:
+            token = carol.token
+        async with AsyncExitStack() as stack:
+            for number in range(10):
+                reader = Peer.signed_in(world.url, f"reader{number}")
+                await ask(await stack.enter_async_context(reader), 1)
+            await until(lambda: len(pages.begun) >= READERS)
+            async with Peer.signed_in(world.url, "carol", token) as carol:
+                await carol.settle()
+            pages.may_end.release(99)
+
+
+async def test_a_hello_that_has_come_is_waited_for_as_long_as_it_takes(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    world.settings = world.settings.model_copy(update={"hello_timeout": 0.3})
+    async with running(world):
+        async with Peer.signed_in(world.url, "carol") as carol:
+            token = carol.token
+        may_read = Semaphore(0)
+        memberships = Reader.memberships
+
+        def late(reader: Reader, *given: Any) -> Any:
+            assert may_read.acquire(timeout=PATIENCE)
+            return memberships(reader, *given)
+
+        monkeypatch.setattr(Reader, "memberships", late)
+        async with Peer.connect(world.url) as carol:
+            await carol.post(Hello(v=1, name="carol", token=token))
+            async with Peer.connect(world.url) as silent:
+                await silent.close_code()  # the time for a hello is over
+            may_read.release()
+            await carol.next(Welcome)
+            await carol.call(Ping())
