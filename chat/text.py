@@ -2,7 +2,7 @@
 
 Two doors, for two directions:
 
-- *in*: `check_text`, `check_line`, `check_name`, `check_channel` refuse what the protocol forbids.
+- *in*: `check_text`, `check_line`, `check_name` and others refuse what the protocol forbids.
   The protocol's models call them for every string, on both sides of the wire.
 - *out*: `printable` and `printable_line` make any string harmless for a terminal. The client
   passes everything through them that it did not write itself: it trusts no server.
@@ -27,11 +27,15 @@ __all__ = [
     "TooLong",
     "channel_names",
     "check_channel",
+    "check_emoji",
     "check_line",
     "check_name",
     "check_text",
+    "check_topic",
     "direct_channel",
+    "emoji_form",
     "fold",
+    "is_blank",
     "is_builtin",
     "is_direct",
     "mentioned_names",
@@ -83,6 +87,34 @@ _ONE_PICTURE = f"[{_PICTURE}](?:\ufe0f|[{_SKIN}])?"
 _JOINED = re.compile(f"({_ONE_PICTURE}(?:\u200d{_ONE_PICTURE}){{0,4}})|\u200d|[{_SKIN}]")
 _NEEDS_JOINING = re.compile(f"[\u200d{_SKIN}]")
 
+# Pictures that are drawn as letters unless U+FE0F follows (Unicode: Emoji=Yes,
+# Emoji_Presentation=No); keycaps come from digits.
+_LETTERLIKE = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u2199\u21a9\u21aa\u2328\u23cf\u23ed-\u23ef"
+    "\u23f1\u23f2\u23f8-\u23fa\u24c2\u25aa\u25ab\u25b6\u25c0\u25fb\u25fc\u2600-\u2604\u260e"
+    "\u2611\u2618\u261d\u2620\u2622\u2623\u2626\u262a\u262e\u262f\u2638-\u263a\u2640\u2642"
+    "\u265f\u2660\u2663\u2665\u2666\u2668\u267b\u267e\u2692\u2694-\u2697\u2699\u269b\u269c"
+    "\u26a0\u26a7\u26b0\u26b1\u26c8\u26cf\u26d1\u26d3\u26e9\u26f0\u26f1\u26f4\u26f7-\u26f9"
+    "\u2702\u2708\u2709\u270c\u270d\u270f\u2712\u2714\u2716\u271d\u2721\u2733\u2734\u2744\u2747"
+    "\u2763\u2764\u27a1\u2934\u2935\u2b05-\u2b07\u3030\u303d\u3297\u3299\U0001f170\U0001f171"
+    "\U0001f17e\U0001f17f\U0001f202\U0001f237\U0001f321\U0001f324-\U0001f32c\U0001f336"
+    "\U0001f37d\U0001f396\U0001f397\U0001f399-\U0001f39b\U0001f39e\U0001f39f"
+    "\U0001f3cb-\U0001f3ce\U0001f3d4-\U0001f3df\U0001f3f3\U0001f3f5\U0001f3f7\U0001f43f"
+    "\U0001f441\U0001f4fd\U0001f549\U0001f54a\U0001f56f\U0001f570\U0001f573-\U0001f579"
+    "\U0001f587\U0001f58a-\U0001f58d\U0001f590\U0001f5a5\U0001f5a8\U0001f5b1\U0001f5b2"
+    "\U0001f5bc\U0001f5c2-\U0001f5c4\U0001f5d1-\U0001f5d3\U0001f5dc-\U0001f5de\U0001f5e1"
+    "\U0001f5e3\U0001f5e8\U0001f5ef\U0001f5f3\U0001f5fa\U0001f6cb\U0001f6cd-\U0001f6cf"
+    "\U0001f6e0-\U0001f6e5\U0001f6e9\U0001f6f0\U0001f6f3"
+)
+_EMOJI_STYLE = re.compile(f"[{_LETTERLIKE}](?![{_SKIN}])|[0-9#*](?=\u20e3)")
+# Invisible in a reaction, but joiners, and the tags that make flags.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0100-\U000e01ef]"
+)
+_JOINERS = "\u200c\u200d"
+_BLANK_KINDS = ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
+_ARABIC_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u08e2"  # formats that are drawn
 
 UNSPACED = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # 々〆〇, kana
@@ -105,24 +137,65 @@ def check_text(value: str, limit: int) -> str:
 
     Raises:
         TooLong: more characters than `limit`.
-        ValueError: a character is not allowed; the message is for a person.
+        ValueError: a character is not allowed, or nothing can be seen; the message is for a person.
     """
     _check_length(value, limit)
     if value.isascii() and value.isprintable():
-        return value
+        return _check_visible(value)
     if found := _FORBIDDEN.search(value):
         raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
-    return value
+    return _check_visible(value)
 
 
 def check_line(value: str, limit: int) -> str:
-    """Return `value` if it may stand on one line (topic, emoji, id): no control characters."""
+    """Return `value` if it may stand on one line (an id): no control characters."""
     _check_length(value, limit)
     if value.isascii() and value.isprintable():
         return value
     if found := _FORBIDDEN_IN_LINE.search(value):
         raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
     return value
+
+
+def check_topic(value: str, limit: int) -> str:
+    """Return `value` if it may be a topic: one line with something to see, or empty."""
+    return _check_visible(check_line(value, limit)) if value else value
+
+
+def check_emoji(value: str, limit: int) -> str:
+    """Return a reaction in the form under which it is the same as others that look like it."""
+    return _check_visible(check_line(emoji_form(check_line(value, limit)), limit))
+
+
+def _check_visible(value: str) -> str:
+    if is_blank(value):
+        raise ValueError("has nothing that can be seen")
+    return value
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: it is empty, or made of blanks and formats."""
+    if text.isascii():
+        return not text or text.isspace() or not any(map(str.isprintable, text.strip()))
+    return not any(map(_is_visible, text))
+
+
+def _is_visible(char: str) -> bool:
+    if char in _ARABIC_SIGNS:
+        return True
+    return unicodedata.category(char) not in _BLANK_KINDS and not _INVISIBLE.match(char)
+
+
+def emoji_form(emoji: str) -> str:
+    """Return the one spelling of reactions that look the same: composed, and drawn as a picture.
+
+    A heart with or without the sign that asks for a picture is one reaction, and so is a letter
+    with its accent apart; blanks around it and invisible characters are dropped.
+    """
+    if emoji.isascii():
+        return emoji.strip()
+    bare = _INVISIBLE.sub("", unicodedata.normalize("NFC", emoji)).strip()
+    return _EMOJI_STYLE.sub("\\g<0>\ufe0f", bare.strip(_JOINERS).strip())
 
 
 def check_name(value: str, limit: int = NAME_MAX) -> str:

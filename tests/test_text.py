@@ -21,7 +21,9 @@ from chat.text import (
     check_name,
     check_text,
     direct_channel,
+    emoji_form,
     fold,
+    is_blank,
     is_builtin,
     is_direct,
     mentioned_names,
@@ -171,8 +173,8 @@ def test_text_is_let_in_unchanged_or_not_at_all(text: str, limit: int) -> None:
     forbidden = any(
         unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in text
     )
-    if forbidden or len(text) > limit:
-        with pytest.raises(ValueError, match=r"characters long|holds the character"):
+    if forbidden or len(text) > limit or is_blank(text):
+        with pytest.raises(ValueError, match=r"characters long|holds the character|can be seen"):
             check_text(text, limit)
     else:
         assert check_text(text, limit) == text
@@ -285,3 +287,47 @@ def test_built_in_channels_are_known_in_any_spelling() -> None:
 )
 def test_mentions(text: str, found: tuple[str, ...]) -> None:
     assert mentioned_names(text) == found
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("❤️", "❤", "❤\ufe0e", " ❤️\u200b"),
+        ("é", "e\u0301", "é\ufeff"),
+        ("❤️\u200d🔥", "❤\u200d🔥"),
+        ("☝🏽", "☝️🏽"),
+        ("🏳️\u200d🌈", "🏳\u200d🌈", "🏳️\u200d🌈\u200d"),
+        ("#️⃣", "#⃣"),
+        ("👍", "👍\ufe0f"),
+        ("🏴\U000e0067\U000e0062\U000e007f",),
+        ("lgtm", " lgtm "),
+    ],
+)
+def test_an_emoji_has_one_form(spellings: tuple[str, ...]) -> None:
+    assert {emoji_form(each) for each in spellings} == {spellings[0]}
+
+
+@given(st.text())
+def test_the_form_of_an_emoji_is_final(text: str) -> None:
+    assert emoji_form(emoji_form(text)) == emoji_form(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", True),
+        (" \n\t", True),
+        ("\u200b\u200d\u2060\ufeff", True),
+        ("\u202e\u2066\u00ad", True),
+        ("\u3164\u2800\u115f\uffa0", True),
+        ("\ufe0f\u034f", True),
+        ("\u00a0\u3000\u2028", True),
+        (" a", False),
+        ("\u200b。", False),
+        ("\u0301", False),
+        ("\u0600", False),
+        ("\U0001faff", False),
+    ],
+)
+def test_what_is_blank(text: str, expected: bool) -> None:
+    assert is_blank(text) is expected

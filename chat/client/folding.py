@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chat.client.state import Message
+from chat.text import emoji_form
 
 if TYPE_CHECKING:
     from chat.protocol.items import Event, Item
 
-__all__ = ["SHOWN_KINDS", "Wanted", "fold", "message_of"]
+__all__ = ["SHOWN_KINDS", "Wanted", "fold", "merged", "message_of", "spelling_of"]
+
+Reactions = tuple[tuple[str, tuple[str, ...]], ...]
+"""Emoji with the names of those who reacted, the oldest emoji first."""
 
 SHOWN_KINDS: frozenset[str] = frozenset({"message", "topic", "join", "leave", "role"})
 """Kinds that are lines of a timeline; all others only advance the position."""
@@ -55,6 +60,9 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         return replace(common, erased=True)
     if entry.kind != "message":
         return replace(common, text=entry.topic or entry.role or "")
+    reactions = merged(getattr(entry, "reactions", {}).items())
+    counts: dict[str, int] = getattr(entry, "reaction_counts", {})
+    known = dict(reactions)
     return replace(
         common,
         text=entry.text or "",
@@ -63,9 +71,32 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         mentions=entry.mentions,
         edited=getattr(entry, "edited", False),
         pinned=getattr(entry, "pinned", False),
-        reactions=tuple(getattr(entry, "reactions", {}).items()),
-        reaction_counts=tuple(getattr(entry, "reaction_counts", {}).items()),
+        reactions=reactions,
+        reaction_counts=tuple((emoji, count) for emoji, count in counts.items() if emoji in known),
     )
+
+
+def merged(reactions: Iterable[tuple[str, tuple[str, ...]]]) -> Reactions:
+    """Return reactions with those that look the same as one, spelled as the first of them.
+
+    An older server, and what was kept of it, tells them apart.
+    """
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for emoji, names in reactions:
+        form = emoji_form(emoji)
+        if form in found:
+            emoji, others = found[form]
+            names = tuple(dict.fromkeys((*others, *names)))
+        found[form] = emoji, names
+    return tuple(found.values())
+
+
+def spelling_of(emoji: str, present: Collection[str]) -> str:
+    """Return which of the emoji that are `present` looks as `emoji` does; itself if none does."""
+    if emoji in present:
+        return emoji
+    form = emoji_form(emoji)
+    return next((each for each in present if emoji_form(each) == form), emoji)
 
 
 def fold(message: Message, change: Item | Event | Wanted, me: str) -> Message:
@@ -108,7 +139,7 @@ def fold(message: Message, change: Item | Event | Wanted, me: str) -> Message:
 
 def _react(message: Message, change: Item | Event | Wanted, me: str) -> Message:
     names, counts = dict(message.reactions), dict(message.reaction_counts)
-    emoji, author = change.emoji or "", change.author
+    emoji, author = spelling_of(change.emoji or "", names), change.author
     known = names.get(emoji, ())
     count = counts.get(emoji, len(known))
     if change.remove:
@@ -123,7 +154,7 @@ def _react(message: Message, change: Item | Event | Wanted, me: str) -> Message:
         message,
         reactions=tuple((key, who) for key, who in names.items() if who or counts.get(key, 0) > 0),
         reaction_counts=tuple(
-            (key, each) for key, each in counts.items() if each > len(names[key])
+            (key, each) for key, each in counts.items() if each > len(names.get(key, ()))
         ),
         rev=change.seq,
     )

@@ -9,6 +9,7 @@ import json
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
+from chat.client.folding import Reactions, merged
 from chat.client.preferences import Preference, Wish
 from chat.client.records import ChannelRecord
 from chat.client.shapes import (
@@ -46,6 +47,10 @@ def _count(value: Any) -> tuple[str, int]:
     return word(emoji), number(count)
 
 
+def _reactions(value: Any) -> Reactions:
+    return merged(tuple_of(_reaction)(value))
+
+
 _MESSAGE = record(
     Message,
     channel=word,
@@ -63,7 +68,7 @@ _MESSAGE = record(
     edited=flag,
     pinned=flag,
     erased=flag,
-    reactions=tuple_of(_reaction),
+    reactions=_reactions,
     reaction_counts=tuple_of(_count),
     rev=number,
     delivery=Delivery,

@@ -8,7 +8,8 @@ default.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -25,6 +26,12 @@ __all__ = ["decode_command", "decode_frame", "encode", "json_schema"]
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
 _FRAMES: TypeAdapter[ServerFrame] = TypeAdapter(ServerFrame)
 _TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
+
+# Reads what pydantic refuses: control characters, lone surrogates, numbers of any length.
+_LENIENT = json.JSONDecoder(strict=False, parse_int=float)
+_OPENING = re.compile(r"\s*\{\s*")
+_COLON = re.compile(r"\s*:\s*")
+_COMMA = re.compile(r"\s*,\s*")
 
 FAULTS_MAX = 100
 """Most faults of one frame that are looked into: a hostile one has thousands, and costs time."""
@@ -97,7 +104,7 @@ def _frame_error(exc: ValidationError, data: bytes | str) -> FrameError:
     fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     kind, reason, location = fault["type"], fault["msg"], fault["loc"]
     if kind == "json_invalid":
-        return FrameError(ErrorCode.MALFORMED, f"not valid JSON: {_plain(reason)}")
+        return FrameError(ErrorCode.MALFORMED, f"not valid JSON: {_plain(reason)}", id=_id_of(data))
     if not location and kind == "string_unicode":
         return FrameError(ErrorCode.MALFORMED, "not valid UTF-8")
     if not location and kind not in _TAG_ERRORS:
@@ -131,9 +138,25 @@ def _shown(path: Sequence[int | str]) -> str:
 
 def _id_of(data: bytes | str) -> str | None:
     """Return the `id` of a frame that failed, if it can be echoed."""
+    text = data if isinstance(data, str) else data.decode(errors="surrogateescape")
+    value = dict(_members(text)).get("id")
     try:
-        found = json.loads(data)
-        value = found.get("id") if isinstance(found, dict) else None
         return check_line(value, ID_MAX) if isinstance(value, str) else None
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
+
+
+def _members(text: str) -> Iterator[tuple[str, Any]]:
+    """Yield the members of a JSON object, as far as it can be read."""
+    at = _OPENING.match(text)
+    while at is not None:
+        try:
+            key, end = _LENIENT.raw_decode(text, at.end())
+            colon = _COLON.match(text, end)
+            if not isinstance(key, str) or colon is None:
+                return
+            value, end = _LENIENT.raw_decode(text, colon.end())
+        except (ValueError, RecursionError):
+            return
+        yield key, value
+        at = _COMMA.match(text, end)

@@ -222,11 +222,11 @@ Channel = Annotated[
 ]
 """A channel: `#name`, or `@alice,bob`."""
 Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, 1_000_000, least=1)]
-"""The text of a message."""
-Topic = Annotated[str, _checked(rules.check_line, lambda limits: limits.topic, 4_000)]
-"""A channel's topic; empty means none."""
-Emoji = Annotated[str, _checked(rules.check_line, lambda limits: limits.emoji, 64, least=1)]
-"""A reaction: an emoji or a short word."""
+"""The text of a message, with something to see."""
+Topic = Annotated[str, _checked(rules.check_topic, lambda limits: limits.topic, 4_000)]
+"""A channel's topic, with something to see; empty means none."""
+Emoji = Annotated[str, _checked(rules.check_emoji, lambda limits: limits.emoji, 64, least=1)]
+"""A reaction: an emoji or a short word, in the one form of `text.emoji_form`."""
 Line = Annotated[str, _checked(rules.check_line, lambda _: 300, 1_000)]
 """A short text on one line."""
 ID_MAX = 64

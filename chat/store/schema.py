@@ -50,7 +50,7 @@ __all__ = [
     "users",
 ]
 
-REVISION = "0008"
+REVISION = "0009"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.client.folding import merged
 from chat.client.preferences import Preference, Wish
 from chat.client.records import ChannelRecord
 from chat.client.shapes import Misshapen
@@ -28,7 +29,7 @@ LINES = st.builds(
     thread=st.none() | st.integers(1),
     mentions=st.lists(NAMES).map(tuple),
     user=st.none() | NAMES,
-    reactions=st.lists(st.tuples(st.text(), st.lists(NAMES).map(tuple))).map(tuple),
+    reactions=st.lists(st.tuples(st.text(), st.lists(NAMES).map(tuple))).map(merged),
     reaction_counts=st.lists(st.tuples(st.text(), st.integers(0))).map(tuple),
     rev=st.integers(1, 2**53),
     delivery=st.sampled_from(Delivery),

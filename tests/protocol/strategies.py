@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from chat.protocol import values
 from chat.protocol.commands import Command, History, Positions
 from chat.protocol.frames import ServerFrame
-from chat.text import DIRECT_MAX, direct_channel, fold
+from chat.text import DIRECT_MAX, direct_channel, emoji_form, fold, is_blank
 
 __all__ = ["COMMANDS", "FRAMES", "commands", "frames", "members", "models"]
 
@@ -36,13 +36,14 @@ def _lines(least: int, most: int) -> st.SearchStrategy[str]:
     return st.text(_visible, min_size=least, max_size=most)
 
 
+_texts = st.text(st.one_of(_visible, st.sampled_from("\n\t")), min_size=1, max_size=60)
 _ids = _lines(1, 64)
 _BY_TYPE: list[tuple[object, st.SearchStrategy[Any]]] = [
     (values.Name, _names),
     (values.Channel, _channels),
-    (values.Text, st.text(st.one_of(_visible, st.sampled_from("\n\t")), min_size=1, max_size=60)),
-    (values.Topic, _lines(0, 300)),
-    (values.Emoji, _lines(1, 32)),
+    (values.Text, _texts.filter(lambda text: not is_blank(text))),
+    (values.Topic, _lines(0, 300).map(lambda topic: "" if is_blank(topic) else topic)),
+    (values.Emoji, _lines(1, 16).map(emoji_form).filter(lambda emoji: not is_blank(emoji))),
     (values.Line, _lines(0, 300)),
     (values.Id, _lines(0, values.ID_MAX)),
     (values.Cid, _ids),

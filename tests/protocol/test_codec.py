@@ -161,6 +161,35 @@ def test_the_error_carries_the_commands_id(id_: str, rest: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "rest",
+    [
+        r'"text":"cut \ud83d"',
+        r'"text":"\ude00 \ud83d\ude00"',
+        '"text":"\x1b"',
+        '"text":"cut',
+        '"text":nope',
+        '"seq":' + "9" * 5_000,
+        '"seq":1e400, "text":NaN',
+        '"text":"a" "b"',
+        '"x":' + "[" * 100_000,
+    ],
+    ids=lambda rest: rest[:20],
+)
+def test_the_error_carries_the_id_of_what_cannot_be_read(rest: str) -> None:
+    data = f'{{"type":"send", "id" : "s1","channel":"#a",{rest}}}'
+    for each in (data, data.encode()):
+        error = refusal(each)
+        assert error.id == "s1"
+        assert error.code in (ErrorCode.MALFORMED, ErrorCode.INVALID)
+    inner = f'{{"type":"send","channel":{{"id":"s1"}},{rest}}}'
+    assert refusal(inner).id is None
+
+
+def test_the_id_may_stand_behind_what_cannot_be_read() -> None:
+    assert refusal(r'{"type":"send","text":"cut \ud83d","id":"s1"}').id == "s1"
+
+
+@pytest.mark.parametrize(
     "id_", ['"' + "x" * 65 + '"', '"\\u001b"', '"a\\u2028"', "5", "null", "{}"]
 )
 def test_an_id_that_is_none_is_not_echoed(id_: str) -> None:

@@ -16,6 +16,7 @@ from chat.protocol.commands import (
     History,
     Join,
     Ping,
+    React,
     ResumeFrom,
     Search,
     Send,
@@ -138,12 +139,45 @@ def test_one_less_is_not_too_long(fields: dict[str, Any], field: str) -> None:
         ({"type": "status", "status": "offline"}, "status"),
         ({"type": "topic", "channel": "#a", "topic": "two\nlines"}, "topic"),
         ({"type": "topic", "channel": "#a", "topic": "two\u2028lines"}, "topic"),
+        *(
+            ({**fields, field: blank}, field)
+            for blank in (
+                " ",
+                "\n\t ",
+                "\u200b",
+                "\u2060\ufeff",
+                "\u202e",
+                "\u3164",
+                "\u00a0\u2003",
+            )
+            for fields, field in (
+                ({"type": "send", "channel": "#a"}, "text"),
+                ({"type": "edit", "channel": "#a", "seq": 1}, "text"),
+                ({"type": "react", "channel": "#a", "seq": 1}, "emoji"),
+                ({"type": "topic", "channel": "#a"}, "topic"),
+            )
+        ),
+        ({"type": "react", "channel": "#a", "seq": 1, "emoji": "\u200d\ufe0f"}, "emoji"),
     ],
 )
 def test_a_broken_rule_is_invalid_and_names_its_field(
     fields: dict[str, Any], field: str | None
 ) -> None:
     assert fault(**fields) == (ErrorCode.INVALID, field)
+
+
+@pytest.mark.parametrize(
+    ("sent", "taken"),
+    [("❤", "❤️"), ("❤\ufe0e", "❤️"), ("👍\u200b ", "👍"), ("e\u0301", "é"), ("1\u20e3", "1️⃣")],
+)
+def test_reactions_that_look_the_same_are_the_same(sent: str, taken: str) -> None:
+    command = decode(type="react", channel="#a", seq=1, emoji=sent)
+    assert isinstance(command, React)
+    assert command.emoji == taken
+
+
+def test_a_topic_may_be_empty() -> None:
+    decode(type="topic", channel="#a", topic="")
 
 
 def test_text_may_have_lines_and_tabs_and_any_script() -> None:

@@ -72,3 +72,36 @@ def test_members_have_the_usual_preferences(first: Connection) -> None:
     upgrade(first)
     rows = first.execute(text("SELECT pinned, muted, level FROM members")).all()
     assert [tuple(row) for row in rows] == [(0, 0, "mentions")]
+
+
+def test_reactions_that_look_the_same_become_one(first: Connection) -> None:
+    told = [
+        (2, 1, "❤", False),
+        (3, 2, "❤\ufe0f", False),
+        (4, 1, "❤\ufe0f", False),  # both, and one is taken back
+        (5, 1, "❤", True),
+        (6, 2, "e\u0301", False),
+        (7, 2, "👍", False),
+    ]
+    first.execute(text("INSERT INTO users VALUES (2, 'bob', 'bob', 0)"))
+    event = text(
+        "INSERT INTO events (channel_id, seq, mid, ts, author_id, kind, is_line, target, body_id,"
+        " me, remove, rev, erased)"
+        " VALUES (1, :seq, :seq, 0, :user, 'react', 0, 1, :seq, 0, :remove, :seq, 0)"
+    )
+    for seq, user, emoji, remove in told:
+        first.execute(text("INSERT INTO bodies VALUES (:id, :text)"), {"id": seq, "text": emoji})
+        first.execute(event, {"seq": seq, "user": user, "remove": remove})
+        if seq in (3, 4, 6, 7):
+            row = text("INSERT INTO reactions VALUES (1, 1, :seq, :seq, :user, :seq)")
+            first.execute(row, {"seq": seq, "user": user})
+    upgrade(first)
+    now = first.execute(
+        text(
+            "SELECT b.text, r.user_id, r.seq, r.since FROM reactions r"
+            " JOIN bodies b ON b.id = r.body_id ORDER BY r.seq"
+        )
+    ).all()
+    assert now == [("❤️", 2, 3, 2), ("é", 2, 6, 6), ("👍", 2, 7, 7)]
+    counts = text("SELECT since, count FROM reaction_counts ORDER BY since")
+    assert first.execute(counts).all() == [(2, 1), (6, 1), (7, 1)]

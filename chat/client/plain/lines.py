@@ -23,7 +23,7 @@ from chat.client.slash import is_command
 from chat.client.standard_input import lines_of
 from chat.client.standard_output import tell
 from chat.errors import StartupError
-from chat.text import printable, printable_line
+from chat.text import is_blank, printable, printable_line
 
 __all__ = ["Lines", "Piped", "Typed"]
 
@@ -251,7 +251,7 @@ class Typed(Lines):
             case Submitted(text):
                 self._print("\n")
                 self._is_begun = False
-                if text.strip():
+                if not is_blank(text):
                     self._submit(text)
                 else:
                     self.dismissed()

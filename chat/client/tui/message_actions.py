@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.screen import Screen
 
+from chat.client.folding import spelling_of
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.links import links_of
 from chat.client.presenter.seats import Seats
@@ -57,7 +58,9 @@ class MessageActions:
     def toggle_reaction(self, message: Message, emoji: str) -> None:
         """React to a message, or take the reaction back if one has reacted so."""
         conversation, me = self._conversation, fold(self._conversation.desk.user)
-        names = dict(message.reactions).get(emoji, ())
+        reactions = dict(message.reactions)
+        emoji = spelling_of(emoji, reactions)
+        names = reactions.get(emoji, ())
         if message.seq is not None:
             remove = any(fold(name) == me for name in names)
             conversation.core.react(message.channel, message.seq, emoji, remove=remove)

@@ -26,6 +26,7 @@ from chat.client.tui.composing.offers import Offers
 from chat.client.tui.composing.pulse import Pulse
 from chat.client.tui.foreign_text import sendable
 from chat.client.tui.history import History
+from chat.text import is_blank
 
 if TYPE_CHECKING:
     from chat.client.tui.composing.modal import Modal
@@ -117,8 +118,8 @@ class Composer(Area, inherit_bindings=False):
 
     @property
     def has_text(self) -> bool:
-        """Whether there is anything but white space."""
-        return bool(self.text.strip())
+        """Whether there is anything that can be seen."""
+        return not is_blank(self.text)
 
     # What is typed and pasted
 
