@@ -20,9 +20,18 @@ Rows = Sequence[Any]
 _count = bindparam("count", type_=events.c.seq.type)
 _is_before = events.c.seq < bindparam("anchor")
 _is_onward = events.c.seq >= bindparam("anchor")
-_LINES = ROWS.where(events.c.is_line == true())
-_LINES_BEFORE = Prepared(_LINES.where(_is_before).order_by(events.c.seq.desc()).limit(_count))
-_LINES_ONWARD = Prepared(_LINES.where(_is_onward).order_by(events.c.seq).limit(_count))
+# The numbers come first, from the index of lines alone. In one query SQLite walks the log itself,
+# past all that is folded: 126 ms where a message has 281,000 reactions.
+_line = events.alias("line")
+_numbers = select(_line.c.seq).where(
+    _line.c.channel_id == bindparam("channel"), _line.c.is_line == true()
+)
+_before = _numbers.where(_line.c.seq < bindparam("anchor")).order_by(_line.c.seq.desc())
+_onward = _numbers.where(_line.c.seq >= bindparam("anchor")).order_by(_line.c.seq)
+_LINES_BEFORE = Prepared(
+    ROWS.where(events.c.seq.in_(_before.limit(_count))).order_by(events.c.seq.desc())
+)
+_LINES_ONWARD = Prepared(ROWS.where(events.c.seq.in_(_onward.limit(_count))).order_by(events.c.seq))
 _ONE = Prepared(ROWS.where(events.c.seq == bindparam("root")))
 _REPLIES = ROWS.where(events.c.thread == bindparam("root"))
 _REPLIES_BEFORE = Prepared(_REPLIES.where(_is_before).order_by(events.c.seq.desc()).limit(_count))

@@ -35,7 +35,11 @@ _OWN = Prepared(
     )
 )
 _ADD = Prepared(insert(reactions))
-_REMOVE = Prepared(delete(reactions).where(*_to_message, reactions.c.seq == bindparam("at")))
+_REMOVE = Prepared(
+    delete(reactions).where(
+        *_to_message, reactions.c.since == bindparam("first"), reactions.c.seq == bindparam("at")
+    )
+)
 _ADD_COUNT = Prepared(insert(reaction_counts))
 _SET_COUNT = Prepared(
     update(reaction_counts).where(*_is_emoji).values(count=bindparam("new_count"))
@@ -64,7 +68,7 @@ def react(request: Request) -> Appended:
     since = alike.since if alike is not None else event.seq
     count = (alike.count if alike is not None else 0) + (-1 if remove else 1)
     if remove:
-        _REMOVE.run(ledger.connection, **where, at=mine)
+        _REMOVE.run(ledger.connection, **where, first=since, at=mine)
     else:
         _ADD.run(
             ledger.connection,

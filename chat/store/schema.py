@@ -193,12 +193,14 @@ reactions = Table(
     metadata,
     Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
     Column("target", BigInteger, primary_key=True),
+    Column(
+        "since", BigInteger, primary_key=True
+    ),  # those of one emoji lie together, the first first
     Column("seq", BigInteger, primary_key=True),
-    Column("since", BigInteger, nullable=False),
     Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
     Column("body_id", _Id, ForeignKey("bodies.id"), nullable=False),
-    Index("ix_reactions_channel_id_target_since", "channel_id", "target", "since", "seq"),
-    Index("ix_reactions_channel_id_target_user_id", "channel_id", "target", "user_id"),
+    # It holds all that is asked for by person: SQLite would not take it otherwise.
+    Index(None, "channel_id", "target", "user_id", "since", unique=True),
     sqlite_with_rowid=False,
 )
 """Reactions as they are now: `seq` of the event that added it, `since` of the emoji's first."""

@@ -67,6 +67,21 @@ def test_direct_channels_count_against_nobody_and_empty_ones_are_hidden(first: C
     assert [tuple(row) for row in rows] == [(1, 0, 0), (2, 1, 0), (3, 0, 1)]
 
 
+def test_reactions_are_counted(first: Connection) -> None:
+    first.execute(text("INSERT INTO users VALUES (2, 'bob', 'bob', 0)"))
+    first.execute(text("INSERT INTO bodies VALUES (1, '+1'), (2, '+1'), (3, 'heart')"))
+    for row in ("1, 1, 2, 2, 1, 1", "1, 1, 3, 2, 2, 2", "1, 1, 4, 4, 2, 3", "2, 1, 9, 5, 1, 1"):
+        columns = "channel_id, target, seq, since, user_id, body_id"
+        first.execute(text(f"INSERT INTO reactions ({columns}) VALUES ({row})"))
+    upgrade(first)
+    rows = first.execute(
+        text("SELECT channel_id, target, since, body_id, count FROM reaction_counts")
+    )
+    assert [tuple(row) for row in rows] == [(1, 1, 2, 1, 2), (1, 1, 4, 3, 1), (2, 1, 5, 1, 1)]
+    kept = first.execute(text("SELECT channel_id, since, seq, user_id FROM reactions")).all()
+    assert [tuple(row) for row in kept] == [(1, 2, 2, 1), (1, 2, 3, 2), (1, 4, 4, 2), (2, 5, 9, 1)]
+
+
 def test_members_have_the_usual_preferences(first: Connection) -> None:
     first.execute(text("INSERT INTO members VALUES (1, 1, 'alice', 'member', 0, 0)"))
     upgrade(first)

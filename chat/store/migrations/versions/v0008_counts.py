@@ -1,4 +1,4 @@
-"""Reactions are counted, found by person and by emoji; pins know who set them."""
+"""Reactions are counted, and found by emoji and by person; pins know who set them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,8 +25,29 @@ def upgrade() -> None:
             SELECT channel_id, target, since, min(body_id), count(*)
             FROM reactions GROUP BY channel_id, target, since""")
     )
-    where = ["channel_id", "target"]
-    op.create_index("ix_reactions_channel_id_target_since", "reactions", [*where, "since", "seq"])
-    op.create_index("ix_reactions_channel_id_target_user_id", "reactions", [*where, "user_id"])
+    op.rename_table("reactions", "old_reactions")
+    op.create_table(
+        "reactions",
+        sa.Column("channel_id", id_type, sa.ForeignKey("channels.id"), primary_key=True),
+        sa.Column("target", sa.BigInteger, primary_key=True),
+        sa.Column("since", sa.BigInteger, primary_key=True),
+        sa.Column("seq", sa.BigInteger, primary_key=True),
+        sa.Column("user_id", id_type, sa.ForeignKey("users.id"), nullable=False),
+        sa.Column("body_id", id_type, sa.ForeignKey("bodies.id"), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.get_bind().execute(
+        sa.text("""
+            INSERT INTO reactions (channel_id, target, since, seq, user_id, body_id)
+            SELECT channel_id, target, since, seq, user_id, body_id
+            FROM old_reactions ORDER BY channel_id, target, since, seq""")
+    )
+    op.drop_table("old_reactions")
+    op.create_index(
+        "ix_reactions_channel_id_target_user_id_since",
+        "reactions",
+        ["channel_id", "target", "user_id", "since"],
+        unique=True,
+    )
     op.add_column("pins", sa.Column("user_id", id_type))
     op.create_index("ix_pins_channel_id_user_id", "pins", ["channel_id", "user_id"])
