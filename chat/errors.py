@@ -6,7 +6,8 @@
      ├── CommandError      a command is refused: becomes an `error` frame, the connection lives
      │    └── FrameError   a frame cannot be understood at all: names the field where it can
      ├── Disconnect        the connection must end, with a close code
-     ├── StoreUnavailable  the disk or the database does not take writes now: retryable
+     ├── StoreUnavailable  the disk or the database cannot be used now: retryable
+     │    └── StoreFault   a mistake of ours; to try again would not help
      └── StartupError      the program cannot start: one line for a person, exit code 2
 
 Codes are part of the protocol: add, never rename.
@@ -24,6 +25,7 @@ __all__ = [
     "ErrorCode",
     "FrameError",
     "StartupError",
+    "StoreFault",
     "StoreUnavailable",
 ]
 
@@ -49,6 +51,7 @@ class ErrorCode(StrEnum):
     LIMIT_REACHED = "limit_reached"  # too many channels, reactions, members, …
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"  # a mistake of the server's, which is in its log; nothing was changed
 
     @property
     def retryable(self) -> bool:
@@ -135,6 +138,10 @@ class Disconnect(ChatError):
 
 class StoreUnavailable(ChatError):
     """The store takes no writes now (disk full, read-only, locked); nothing was changed."""
+
+
+class StoreFault(StoreUnavailable):
+    """Something failed by a mistake of ours, which is in the log; nothing was changed."""
 
 
 class StartupError(ChatError):

@@ -31,7 +31,8 @@ ERRORS: dict[ErrorCode, str] = {
     ErrorCode.CID_REUSED: "the `cid` has already named something else of yours",
     ErrorCode.LIMIT_REACHED: "there are too many already: channels, reactions, pins, members",
     ErrorCode.RATE_LIMITED: "too many commands; wait `retry_after` seconds",
-    ErrorCode.UNAVAILABLE: "the disk or the database takes no writes now; nothing was stored",
+    ErrorCode.UNAVAILABLE: "the disk or the database cannot be used now; nothing was stored",
+    ErrorCode.INTERNAL: "a mistake of the server's, which is in its log; nothing was stored",
 }
 """What each error code means to the client that gets it."""
 

@@ -240,6 +240,7 @@ class App:
     def _heartbeat(self) -> None:
         self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
         self._beat_slot = (self._beat_slot + 1) % self._slots
+        self.services.store.look()
         for connection in tuple(self.services.connections):
             if connection.beat_slot % self._slots == self._beat_slot:
                 connection.beat()

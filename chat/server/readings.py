@@ -13,10 +13,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from chat.errors import CommandError, ErrorCode, StoreUnavailable
+from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
 from chat.store.reading import Reader
 
-__all__ = ["Readings", "tell"]
+__all__ = ["Readings", "error_of", "tell"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -25,6 +25,7 @@ Refused = Callable[[CommandError], None]
 
 TOGETHER = 16
 """Most readings of one snapshot: with more, a short one would wait long for its neighbours."""
+MISTAKE = "the server made a mistake here and wrote it to its log"
 UNREADABLE = "the server cannot read its disk now; try again"
 
 
@@ -63,7 +64,7 @@ class Readings:
 
     def _read_together(self, some: list[_Asked]) -> None:
         def finish(future: Future[list[Any]]) -> None:
-            error = future.exception()
+            error = error_of(future)
             if error is None:
                 for each, answer in zip(some, future.result(), strict=True):
                     tell(answer, each.then, each.refused)
@@ -84,6 +85,18 @@ def _answer(query: Query[T], reader: Reader) -> T | CommandError:
         return refusal
 
 
+def error_of(future: Future[Any]) -> BaseException | None:
+    """Return why a reading failed; None: it did not."""
+    return StoreUnavailable("the server is stopping") if future.cancelled() else future.exception()
+
+
+def _refusal(error: BaseException) -> CommandError:
+    if isinstance(error, StoreUnavailable) and not isinstance(error, StoreFault):
+        return CommandError(ErrorCode.UNAVAILABLE, UNREADABLE, retry_after=1.0)
+    log.error("a read failed", exc_info=error)
+    return CommandError(ErrorCode.INTERNAL, MISTAKE)
+
+
 def tell(answer: T | BaseException, then: Callable[[T], None], refused: Refused) -> None:
     """Give an answer to who asked, or say why there is none."""
     try:
@@ -92,8 +105,6 @@ def tell(answer: T | BaseException, then: Callable[[T], None], refused: Refused)
         elif isinstance(answer, CommandError):
             refused(answer)
         else:
-            if not isinstance(answer, StoreUnavailable):
-                log.error("a read failed", exc_info=answer)
-            refused(CommandError(ErrorCode.UNAVAILABLE, UNREADABLE, retry_after=1.0))
+            refused(_refusal(answer))
     except Exception:  # of one, which must not cost the others their answers
         log.exception("an answer could not be given")

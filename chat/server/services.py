@@ -18,13 +18,13 @@ from chat.core.gate import Gate
 from chat.core.presence import PresenceBook
 from chat.core.rate import Buckets, Budgets
 from chat.core.turns import Turns
-from chat.errors import CommandError, ErrorCode, StoreUnavailable
+from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
 from chat.protocol.items import Event
 from chat.server.config import ServerSettings
 from chat.server.connection import Connection
 from chat.server.hub import Hub
 from chat.server.news import News
-from chat.server.readings import Readings, tell
+from chat.server.readings import Readings, error_of, tell
 from chat.store.ops import (
     Appended,
     JoinedChannel,
@@ -215,7 +215,7 @@ class Services:
             self.loop.call_soon_threadsafe(finish, future)
 
         def finish(future: Future[T]) -> None:
-            tell(future.exception() or future.result(), over(then), over(refused))
+            tell(error_of(future) or future.result(), over(then), over(refused))
 
         def over(tell: Callable[[A], None]) -> Callable[[A], None]:
             def told(answer: A) -> None:
@@ -264,6 +264,8 @@ def as_refusal(outcome: Outcome) -> CommandError | None:
     """Return the refusal that an outcome is, in the words of an `error` frame."""
     if isinstance(outcome, CommandError):
         return outcome
+    if isinstance(outcome, StoreFault):
+        return CommandError(ErrorCode.INTERNAL, str(outcome))
     if isinstance(outcome, StoreUnavailable):
         return CommandError(ErrorCode.UNAVAILABLE, UNAVAILABLE, retry_after=1.0)
     return None

@@ -5,6 +5,7 @@ The writer's thread does it between two commits, a short step at a time.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from chat.store import fulltext, merging, sqlite
 
 __all__ = ["PURGE_AFTER", "Purge"]
+
+log = logging.getLogger(__name__)
 
 PURGE_AFTER = 1.0
 """Seconds from a deletion to the removal of its traces; five are promised."""
@@ -25,7 +28,8 @@ class Purge:
 
     Args:
         connect: returns the writer's connection, outside of a transaction.
-        failed: is told why a step failed; it will be tried again.
+        failed: is told why a step failed, and returns whether it takes care of that; the step will
+            be tried again.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Purge:
         """When a step is due, by the monotonic clock; None: there is nothing to remove."""
         self._is_under_way = False
         self._is_late = False
+        self._is_told = False
 
     def erased(self) -> None:
         """Note that something was erased."""
@@ -51,9 +56,15 @@ class Purge:
             is_done = self._clean_index(connection) and sqlite.truncate_wal(connection)
         except DBAPIError as exc:
             is_done, self._is_under_way = False, False
-            self._failed(exc)
+            self._tell(exc)
         wait = 0.0 if self._is_under_way else PURGE_RETRY
         self.at = None if is_done else time.monotonic() + wait
+
+    def _tell(self, error: DBAPIError) -> None:
+        if self._failed(error) or sqlite.is_unavailability(error) or self._is_told:
+            return
+        log.error("what was erased is still on the disk; it is tried again", exc_info=error)
+        self._is_told = True
 
     def _clean_index(self, connection: Connection) -> bool:
         """Do a part of a round; return whether the index holds nothing that was erased."""

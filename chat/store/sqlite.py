@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from chat.errors import StartupError
 from chat.store.prepared import run_driver
@@ -28,9 +28,11 @@ __all__ = [
     "copy_running",
     "copy_still",
     "damages",
+    "driver_of",
     "examine",
     "files_of",
     "is_of_index",
+    "is_unavailability",
     "mark_as_ours",
     "path_of",
     "readers_engine",
@@ -48,8 +50,11 @@ BUSY_SECONDS = 2.0
 A command may wait twice as long, behind the commit that found out, and must still be answered
 before a client loses patience.
 """
-CHECKPOINT_MS = 50
-"""How long a checkpoint waits for readers before it is put off."""
+CHECKPOINT_MS = 5
+"""How long a checkpoint waits for readers before it is put off; so long all that is sent waits.
+
+Most readings are shorter. One that is longer, such as a backup, would hold up a longer wait too.
+"""
 OLDEST = (3, 35, 0)
 
 _SCHEME = "sqlite:///"
@@ -69,6 +74,20 @@ _READER = (*_COMMON, "query_only=ON", "temp_store=MEMORY", "cache_size=-8192")
 _CHECKER = (*_COMMON, "query_only=ON", "temp_store=FILE", "cache_size=-32768")
 # The words of SQLite 3.44 and later, and of all where the index cannot even be opened.
 _OF_INDEX = re.compile("fts5|vtable constructor failed: search", re.IGNORECASE)
+_UNAVAILABLE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+}
 DAMAGES_MAX = 100
 """Faults of a file that are told; one broken page can cause thousands."""
 
@@ -121,15 +140,17 @@ def checker_engine(path: Path) -> Engine:
 
 
 def _engine(path: Path, pragmas: tuple[str, ...], begin: str, **options: Any) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        connect_args={
-            "isolation_level": None,
-            "timeout": BUSY_SECONDS,
-            "check_same_thread": False,
-        },
-        **options,
-    )
+    def connect() -> sqlite3.Connection:
+        # A file that was taken away is not made anew: it would be empty.
+        return sqlite3.connect(
+            f"{path.as_uri()}?mode=rw",
+            BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
+
+    engine = create_engine(URL.create("sqlite", database=str(path)), creator=connect, **options)
 
     def connected(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in pragmas:
@@ -148,14 +169,20 @@ def mark_as_ours(connection: Connection) -> None:
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """Return the driver's connection, whose statement another thread may interrupt."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
 def truncate_wal(connection: Connection) -> bool:
     """Move everything into the database file and empty the log beside it.
 
     Returns False if a reader or a full disk stood in the way: try again later. Must be called
     outside a transaction.
     """
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
+    driver = driver_of(connection)
     driver.execute(f"PRAGMA busy_timeout={CHECKPOINT_MS}").close()
     try:
         with closing(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as cursor:
@@ -308,6 +335,14 @@ def _unreadable(path: Path, reason: object) -> StartupError:
 def reason_of(error: DBAPIError) -> str:
     """Return in a few words why a statement failed: `database or disk is full`."""
     return " ".join(str(error.orig).split())
+
+
+def is_unavailability(error: DBAPIError) -> bool:
+    """Whether an error is the file's, the disk's or another process's: not of our own SQL."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is None:  # not SQLite's, but of the layers above it
+        return isinstance(error, OperationalError)
+    return code & 0xFF in _UNAVAILABLE
 
 
 def is_of_index(error: BaseException | None) -> bool:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from chat.errors import CommandError, ErrorCode, StoreUnavailable
+from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store import sqlite
 from chat.store.opening import READERS, SEARCHERS, WELCOMERS, Database, open_database, open_shared
 from chat.store.ops import Pending
 from chat.store.reading import Reader
-from chat.store.schema import tokens, users
+from chat.store.schema import metadata, tokens, users
 from chat.store.searching import index_unavailable
 from chat.store.writer import CLOSED, Batch, Writer
 from chat.text import fold
 
 __all__ = ["Store", "issue_token"]
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether the database can be read."""
+FAULT_STAYS = 10.0
+"""Seconds that a failed reading counts: a page may be broken that a look does not come by."""
+INTERRUPT_EVERY = 0.01
 
 
 def _wall_clock_ms() -> int:
@@ -58,6 +68,10 @@ class Store:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._welcomers = ThreadPoolExecutor(WELCOMERS, thread_name_prefix="store-welcomer")
         self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="store-searcher")
+        self._searching: set[sqlite3.Connection] = set()
+        """Connections that a search runs on: closing does not wait for its end."""
+        self._is_closing = False
+        self._reading = _Reading(database)
 
     @classmethod
     def open(
@@ -96,49 +110,140 @@ class Store:
     def read(self, query: Callable[[Reader], T]) -> Future[T]:
         """Run `query` on a snapshot, in a thread of its own.
 
-        The future's errors are those of `query`, and `StoreUnavailable` if the database cannot be
-        read, or the store is closed. A damaged full-text index is mended.
+        The future's errors are those of `query`, `StoreFault` for a mistake in our own SQL, and
+        `StoreUnavailable` if the database cannot be read, or the store is closed. A future that had
+        not begun when the store was closed is cancelled. A damaged full-text index is mended.
         """
-        return self._submit(self._readers, query)
+        return self._submit(self._readers, self._read, query)
 
     def welcome(self, query: Callable[[Reader], T]) -> Future[T]:
         """Do as `read` does, in a thread that is kept for those who sign in."""
-        return self._submit(self._welcomers, query)
+        return self._submit(self._welcomers, self._read, query)
 
     def search(self, query: Callable[[Reader], T]) -> Future[T]:
         """Do as `read` does, in a thread that is kept for what may take long."""
-        return self._submit(self._searchers, query)
+        return self._submit(self._searchers, self._search, query)
 
-    def _submit(self, threads: ThreadPoolExecutor, query: Callable[[Reader], T]) -> Future[T]:
+    def _submit(
+        self,
+        threads: ThreadPoolExecutor,
+        run: Callable[[Callable[[Reader], T]], T],
+        query: Callable[[Reader], T],
+    ) -> Future[T]:
         try:
-            return threads.submit(self._read, query)
+            return threads.submit(run, query)
         except RuntimeError:
             failed: Future[T] = Future()
             failed.set_exception(StoreUnavailable(CLOSED))
             return failed
 
     def healthy(self) -> str | None:
-        """Return None, or in one line why the last commit failed."""
-        return self._writer.fault
+        """Return None, or in one line why the last commit, or a recent reading, failed."""
+        return self._reading.fault or self._writer.fault
+
+    def look(self) -> None:
+        """Find out soon whether the database can be read, for `healthy`; call it now and then."""
+        if self._reading.is_due():
+            with suppress(RuntimeError):  # closed
+                self._welcomers.submit(self._reading.look)
 
     def close(self) -> None:
-        """Commit what was submitted, leave one tidy file, and let go of it; idempotent."""
-        self._readers.shutdown()
-        self._welcomers.shutdown()
-        self._searchers.shutdown()
+        """Commit what was submitted, leave one tidy file, and let go of it; idempotent.
+
+        Readings that have begun come to their end; searches do not, and what waits does not begin.
+        """
+        self._is_closing = True
+        every = (self._readers, self._welcomers, self._searchers)
+        for threads in every:
+            threads.shutdown(wait=False, cancel_futures=True)
+        while running := tuple(self._searching):
+            for connection in running:
+                with suppress(sqlite3.ProgrammingError):  # it has ended at this moment
+                    connection.interrupt()
+            time.sleep(INTERRUPT_EVERY)
+        for threads in every:
+            threads.shutdown()
         self._writer.close()
-        self._database.close(is_in_order=self._writer.fault is None)
+        self._database.close(is_in_order=self.healthy() is None)
 
     def _read(self, query: Callable[[Reader], T]) -> T:
+        return self._run(lambda connection: query(Reader(connection, self._limits)))
+
+    def _search(self, query: Callable[[Reader], T]) -> T:
+        def run(connection: Connection) -> T:
+            driver = sqlite.driver_of(connection)
+            self._searching.add(driver)
+            try:
+                if self._is_closing:
+                    raise StoreUnavailable(CLOSED)
+                return query(Reader(connection, self._limits))
+            finally:
+                self._searching.discard(driver)
+
+        return self._run(run)
+
+    def _run(self, query: Callable[[Connection], T]) -> T:
         since = time.monotonic()
         try:
             with self._database.readers.begin() as connection:
-                return query(Reader(connection, self._limits))
+                return query(connection)
         except DBAPIError as exc:
             if sqlite.is_of_index(exc.orig):
                 self._writer.doubt_index(exc, since)
                 raise index_unavailable() from exc
-            raise StoreUnavailable(f"the log cannot be read: {sqlite.reason_of(exc)}") from exc
+            reason = sqlite.reason_of(exc)
+            if not sqlite.is_unavailability(exc):
+                raise StoreFault(f"a reading failed: {reason}") from exc
+            self._reading.failed(reason)
+            raise StoreUnavailable(f"the log cannot be read: {reason}") from exc
+
+
+class _Reading:
+    """Whether the database can be read, by what readings came to; used by several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self.fault: str | None = None
+        """Why a reading failed a short while ago, in one line."""
+        self._readers = database.readers
+        self._path = database.path
+        self._inode = database.path.stat().st_ino
+        self._looked_at = float("-inf")
+        self._failed_at = float("-inf")
+
+    def is_due(self) -> bool:
+        """Whether it is time to look again; if so, the time begins anew."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_EVERY:
+            return False
+        self._looked_at = now
+        return True
+
+    def look(self) -> None:
+        """See whether the file is still in its place, and read a row of every table."""
+        try:
+            if self._path.stat().st_ino != self._inode:
+                raise FileNotFoundError
+            with self._readers.begin() as connection:
+                for table in metadata.sorted_tables:
+                    connection.execute(select(literal(1)).select_from(table).limit(1)).all()
+        except FileNotFoundError:
+            self.failed("its file was taken away; what is sent now is lost at the end")
+        except DBAPIError as exc:
+            self.failed(sqlite.reason_of(exc))
+        else:
+            self._succeeded()
+
+    def failed(self, reason: str) -> None:
+        """Note that a reading failed."""
+        self._failed_at = time.monotonic()
+        if self.fault is None:  # once: each reading may fail
+            log.error("%s cannot be read: %s", self._path, reason)
+        self.fault = reason
+
+    def _succeeded(self) -> None:
+        if self.fault is not None and time.monotonic() - self._failed_at >= FAULT_STAYS:
+            log.warning("%s can be read again", self._path)
+            self.fault = None
 
 
 def issue_token(url: str, name: str, token_hash: bytes) -> None:

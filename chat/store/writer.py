@@ -17,9 +17,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
-from chat.errors import CommandError, StoreUnavailable
+from chat.errors import CommandError, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store import sqlite
 from chat.store.appending import append
@@ -70,8 +70,6 @@ _RULES: dict[type, Callable[[Ledger, Any], Outcome]] = {
     LeaveChannel: leave,
     SignIn: sign_in,
 }
-# What one operation can cause by itself; every other error of the database meets all of them.
-_OF_ONE = (IntegrityError, DataError, ProgrammingError)
 _PROBE = "probe"
 _INTERNAL = "the server made a mistake here and wrote it to its log; nothing was stored"
 
@@ -193,7 +191,7 @@ class Writer:
                 return self._unavailable(batch, decided, exc)
             if len(batch) == 1:
                 log.exception("an operation failed: %s", type(batch[0].operation).__name__)
-                return [(batch[0], StoreUnavailable(_INTERNAL))]
+                return [(batch[0], StoreFault(_INTERNAL))]
         return [done for pending in batch for done in self._commit([pending])]
 
     def _transact(self, batch: Sequence[Pending], decided: list[Outcome]) -> None:
@@ -287,7 +285,7 @@ class Writer:
 
 def _meets_all(error: Exception) -> bool:
     """Whether an error is the database's, and not that of one operation."""
-    return isinstance(error, DBAPIError) and not isinstance(error, _OF_ONE)
+    return isinstance(error, DBAPIError) and sqlite.is_unavailability(error)
 
 
 def _reason(error: Exception) -> str:

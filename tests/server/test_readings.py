@@ -67,7 +67,7 @@ async def test_a_reading_that_fails_does_not_fail_its_neighbours() -> None:
     for answer in (1, RuntimeError("broken"), 2):
         shelf.ask(answer)
     await shelf.turns()
-    assert shelf.told == [1, ErrorCode.UNAVAILABLE, 2]
+    assert shelf.told == [1, ErrorCode.INTERNAL, 2]
 
 
 async def test_an_answer_that_cannot_be_given_costs_the_others_nothing() -> None:

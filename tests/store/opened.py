@@ -30,7 +30,7 @@ from chat.store.ops import (
 )
 from chat.store.reading import Reader
 from chat.store.store import Store
-from chat.store.views import Seat
+from chat.store.views import PageRead, Seat
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -155,7 +155,16 @@ class OpenStore:
 
     def log(self, user: User, channel: str = "#general") -> tuple[Item, ...]:
         """Return everything in a channel."""
-        return self.read(lambda reader: reader.page(user, channel, after=0, limit=100_000)).items
+        items: list[Item] = []
+
+        def further(reader: Reader) -> PageRead:
+            last = items[-1].seq if items else 0
+            return reader.page(user, channel, after=last, limit=100_000)
+
+        while not (page := self.read(further)).complete:
+            items.extend(page.items)
+        items.extend(page.items)
+        return tuple(items)
 
     def seat(self, user: User, channel: str = "#general") -> Seat:
         """Return somebody's place in a channel."""

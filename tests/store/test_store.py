@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+import time
+from concurrent.futures import CancelledError
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from chat.errors import CommandError, ErrorCode, StartupError, StoreUnavailable
+from chat.errors import CommandError, ErrorCode, StartupError, StoreFault, StoreUnavailable
 from chat.store.ops import Pending, SignedIn, SignIn, User
+from chat.store.purging import PURGE_AFTER
 from chat.store.reading import Reader
 from chat.store.store import issue_token
-from tests.store.opened import OpenStore, message
+from tests.serving import eventually
+from tests.store.opened import PATIENCE, OpenStore, delete, message
 
 
 class TestTokens:
@@ -40,12 +47,13 @@ class TestReading:
         with pytest.raises(ZeroDivisionError):
             store.read(query)
 
-    def test_a_failing_database_is_unavailable(self, store: OpenStore) -> None:
+    def test_a_mistake_in_our_sql_is_a_fault_of_ours(self, store: OpenStore) -> None:
         def query(reader: Reader) -> None:
             reader._connection.exec_driver_sql("SELECT * FROM nothing")
 
-        with pytest.raises(StoreUnavailable, match="nothing"):
+        with pytest.raises(StoreFault, match="nothing"):
             store.read(query)
+        assert store.store.healthy() is None
 
     def test_readers_cannot_write(self, store: OpenStore) -> None:
         def query(reader: Reader) -> None:
@@ -71,3 +79,69 @@ class TestClosing:
             store.store.submit(Pending(message(alice), None))
         with pytest.raises(StoreUnavailable):
             store.log(alice)
+
+
+def test_closing_runs_no_search_that_waits(tmp_path: Path) -> None:
+    began, go_on = threading.Event(), threading.Event()
+    ran: list[int] = []
+
+    def first(reader: Reader) -> None:
+        began.set()
+        go_on.wait(PATIENCE)
+
+    with OpenStore(tmp_path) as store:
+        running = store.store.search(first)
+        waiting = [store.store.search(lambda _, n=n: ran.append(n)) for n in range(5)]  # type: ignore[misc]
+        assert began.wait(PATIENCE)
+        closing = threading.Thread(target=store.store.close)
+        closing.start()
+        for each in waiting:
+            with pytest.raises(CancelledError):
+                each.result(PATIENCE)
+        go_on.set()
+        closing.join(PATIENCE)
+        assert not closing.is_alive()
+        assert running.exception() is None
+        assert not ran
+
+
+def test_closing_ends_a_search_that_goes_on(tmp_path: Path) -> None:
+    began = threading.Event()
+
+    def endless(reader: Reader) -> None:
+        while True:
+            reader.directory(cursor=None, limit=9)
+            began.set()
+
+    with OpenStore(tmp_path) as store:
+        found = store.store.search(endless)
+        assert began.wait(PATIENCE)
+        store.store.close()
+        with pytest.raises(StoreUnavailable, match="interrupted"):
+            found.result(0)
+
+
+def test_a_deletion_does_not_stall_sends_while_a_long_reading_goes_on(tmp_path: Path) -> None:
+    def slow_ones(store: OpenStore, alice: User) -> list[float]:
+        """Send for a while; return what a send takes, but for the slowest tenth of them."""
+        taken = []
+        for _ in range(100):
+            began = time.monotonic()
+            store.send(alice, "meanwhile")
+            taken.append(time.monotonic() - began)
+            time.sleep(0.02)
+        return sorted(taken)[: len(taken) * 9 // 10]
+
+    with OpenStore(tmp_path) as store:
+        alice = store.sign_in("alice")
+        usual = slow_ones(store, alice)
+        with closing(sqlite3.connect(store.file, isolation_level=None)) as backup:
+            backup.execute("BEGIN")
+            backup.execute("SELECT count(*) FROM events").fetchall()
+            store.append(delete(alice, store.send(alice, "secret")))
+            time.sleep(PURGE_AFTER)
+            during = slow_ones(store, alice)
+            assert during[-1] < usual[-1] + 0.03
+            log = store.file.with_name("chat.db-wal")
+            assert b"secret" in log.read_bytes()
+        eventually(lambda: b"secret" not in log.read_bytes(), "the log is truncated then")

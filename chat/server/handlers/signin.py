@@ -80,6 +80,9 @@ def _let_the_next_in(session: Session) -> None:
 
 def _refuse(session: Session, reply: Reply, error: CommandError) -> None:
     _let_the_next_in(session)
+    if error.code is ErrorCode.INTERNAL:  # an `error` would keep the client from coming back
+        session.connection.end(CloseCode.INTERNAL, error.message)
+        return
     reply.error(error)
     if error.code is ErrorCode.BAD_TOKEN:
         session.connection.end(CloseCode.BAD_TOKEN, "wrong token for this name")
