@@ -7,6 +7,7 @@ there at once.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -34,6 +35,8 @@ T = TypeVar("T")
 OPENING = 2.0
 """Seconds to wait, at the start, for another program that has locked the file."""
 _IN_MEMORY = "What you type is kept in memory, and sent once the file can be written."
+_ADOPT_AFTER = 5_000
+"""Milliseconds after which a row that another client typed, and did not get sent, is sent here."""
 _COUNTED_MAX = 1_000
 _THREAD_MAX = 500
 _HELLO_LIMITS = "hello-limits"
@@ -83,6 +86,8 @@ class Account:
         self._tell_damaged = damaged
         self._is_damaged = False
         self._dirty: set[str] = set()
+        self._has_young = False
+        """Whether another client has typed something that it may be sending now."""
         self._stale: set[str] = set()  # channels whose stored lines are those of another log
         self._dirty_drafts: set[str] = set()
         self._dirty_prefs: set[str] = set()
@@ -99,6 +104,7 @@ class Account:
         self._load()
 
     def _load(self) -> None:
+        self._read(self._cache.has_changed_elsewhere, False)  # from now on
         records = self._cache.channels()
         for record in records:
             self.followed(record.name).restore(record)
@@ -285,6 +291,46 @@ class Account:
         limits = f"{frame} {min(channels, _HELLO_USUAL[1])}"
         if self.prefs.get(_HELLO_LIMITS) != limits:
             self.set_pref(_HELLO_LIMITS, limits)
+
+    # What another client on this computer did
+
+    def still_has(self, row: OutboxRow) -> bool:
+        """Whether a row is still to be sent: another client may have discarded it."""
+        return self._read(lambda: self._cache.has_outbox(row.cid), True)
+
+    def discard(self, row: OutboxRow) -> None:
+        """Forget a row, here and for other clients on this file.
+
+        Raises:
+            DiskTrouble: the disk still has it, and it would come back.
+        """
+        if row.cid not in self.outbox.held:
+            try:
+                self._cache.drop_outbox(row.cid)
+            except Damaged:
+                self._found_damaged()
+                raise
+        self.outbox.drop(row.cid)
+
+    def follow_others(self) -> tuple[list[OutboxRow], list[OutboxRow], bool]:
+        """Take up what another client did to outbox, drafts and preferences.
+
+        Returns:
+            Rows that are gone; rows that are new or changed; whether drafts differ.
+        """
+        if not self._read(self._cache.has_changed_elsewhere, False) and not self._has_young:
+            return [], [], False
+        old = time.time_ns() // 1_000_000 - _ADOPT_AFTER
+        stored = self._read(self._cache.outbox, list(self.outbox.all()))
+        gone, changed = self.outbox.follow(stored, old)
+        known = {row.cid for row in self.outbox.all()} | self.outbox.confirmed
+        self._has_young = any(row.cid not in known for row in stored)
+        before = self.drafts
+        unsaved = {name: before[name] for name in self._dirty_drafts}
+        self.drafts = self._read(self._cache.drafts, before) | unsaved
+        unsaved = {key: self.prefs[key] for key in self._dirty_prefs}
+        self.prefs = self._read(self._cache.prefs, self.prefs) | unsaved
+        return gone, changed, self.drafts != before
 
     # Drafts and preferences
 

@@ -4,10 +4,11 @@ One SQLite file for each server and name. What is typed is committed with `synch
 anything is sent; lines, positions and what the server confirmed are committed together, so a
 position never claims a line that is not there.
 
-Two clients of one person may share the file. Each writes only what it knows itself, the later
-writer's position stands, and a stale one costs reading a page again. One that throws a log's lines
-away raises the channel's `generation`: the other's next write to the channel is refused, and it
-starts that channel anew.
+Two clients of one person may share the file. Each takes up what the other did to outbox, drafts
+and preferences. Of channels it writes only what it knows itself: the later writer's position
+stands, and a stale one costs reading a page again. One that throws a log's lines away raises the
+channel's `generation`: the other's next write to the channel is refused, and it starts that
+channel anew.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Cache:
     def __init__(self, path: Path, *, patience: float = BUSY, unwritable: str = "") -> None:
         self.path = path
         self._patience = patience
+        self._data_version = 0
         self._unwritable = unwritable
         if unwritable:
             self._db = self._copied()
@@ -164,6 +166,24 @@ class Cache:
                 " ON CONFLICT (cid) DO UPDATE SET state = excluded.state, reason = excluded.reason",
                 (row.cid, row.channel, row.command, row.ts, row.state, row.reason),
             )
+
+    def has_outbox(self, cid: str) -> bool:
+        """Whether the row of `cid` is still there; another client may have discarded it."""
+        with self._speaking_plainly():
+            found = self._db.execute("SELECT 1 FROM outbox WHERE cid = ?", (cid,)).fetchone()
+            return found is not None
+
+    def drop_outbox(self, cid: str) -> None:
+        """Remove a row; it is gone from the disk when this returns."""
+        with self._writing():
+            self._db.execute("DELETE FROM outbox WHERE cid = ?", (cid,))
+
+    def has_changed_elsewhere(self) -> bool:
+        """Whether another client has written to the file since this was asked last."""
+        with self._speaking_plainly():
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        before, self._data_version = self._data_version, version
+        return bool(version != before)
 
     # Lines and channels
 

@@ -39,6 +39,8 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 FLUSH_DELAY = 0.2
+OTHERS_EVERY = 1.0
+"""Seconds between two looks for what another client on the same file did."""
 FILE_RETRY = 2.0
 """Seconds until a file that cannot be made is tried again."""
 
@@ -67,6 +69,7 @@ class Engine:
         self.put = put
         self._loop = asyncio.get_running_loop()
         self._flush_timer: asyncio.TimerHandle | None = None
+        self._others_timer: asyncio.TimerHandle | None = None
         self._link = Link.CONNECTING
         self._server = ""
         self._text_limit = 0
@@ -100,8 +103,9 @@ class Engine:
 
     def close(self) -> None:
         """Write what is left, and close the file."""
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
+        for timer in (self._flush_timer, self._others_timer):
+            if timer is not None:
+                timer.cancel()
         self.typed.close()
         self.account.close()
 
@@ -132,6 +136,7 @@ class Engine:
 
     def begin(self) -> None:
         """Tell the screens what is on disk, with the channel that was shown last."""
+        self._follow_others()
         last = self.account.prefs.get(LAST_CHANNEL)
         self.repaint()
         if last in self.account.channels:
@@ -231,6 +236,12 @@ class Engine:
             self.account.refresh(channel)
             if self._following is not None:
                 self.tasks.start(self._following.begin_anew(channel))
+
+    def _follow_others(self) -> None:
+        """Take up, from time to time, what another client on the same file did."""
+        if self.typed.follow_others():
+            self.viewing.drafts_changed()
+        self._others_timer = self._loop.call_later(OTHERS_EVERY, self._follow_others)
 
     def _task_failed(self, exc: Exception) -> None:
         if isinstance(exc, Offline):

@@ -108,7 +108,8 @@ class Online:
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
         self._session = session
         self.following = Following(account, session, screens, put, tasks, self._rules)
-        sending = Sending(account, session, self.following, screens, put, tasks)
+        is_waiting = engine.typed.is_waiting
+        sending = Sending(account, session, self.following, screens, put, tasks, is_waiting)
         engine.typed.sending = sending
         self.following.welcomed(welcome, self._resumed, again)
         sending.all()

@@ -115,13 +115,46 @@ class Outbox:
 
     def confirm(self, cid: str | None) -> OutboxRow | None:
         """Note that the server has it; return the row if it was waiting."""
-        row = self._rows.pop(cid, None) if cid else None
+        row = self.drop(cid) if cid else None
         if row is not None:
             self.confirmed.add(row.cid)
+        return row
+
+    def drop(self, cid: str) -> OutboxRow | None:
+        """Forget a row that is not on disk any more; return it if it was waiting."""
+        row = self._rows.pop(cid, None)
+        if row is not None:
             self._held.discard(row.cid)
             if (seq := self.target_of(row)) is not None:
                 self._about.get((row.channel, seq), {}).pop(row.cid, None)
         return row
+
+    def follow(
+        self, stored: Iterable[OutboxRow], typed_before: int
+    ) -> tuple[list[OutboxRow], list[OutboxRow]]:
+        """Take up what another client on the same file did to the rows.
+
+        Args:
+            stored: all rows on disk.
+            typed_before: unknown rows are taken up if they are older (milliseconds since 1970):
+                the other client is just sending younger ones.
+
+        Returns:
+            The rows that are gone, and those that are new or changed.
+        """
+        on_disk = {row.cid: row for row in stored}
+        gone = [row for row in self._rows.values() if row.cid not in on_disk.keys() | self._held]
+        for row in gone:
+            self.drop(row.cid)
+        changed = []
+        for row in on_disk.values():
+            known = self._rows.get(row.cid)
+            is_new = known is None and row.cid not in self.confirmed and row.ts < typed_before
+            if is_new or (known not in (None, row) and row.cid not in self._held):
+                self._rows[row.cid] = row
+                self._note(row)
+                changed.append(row)
+        return gone, changed
 
     def fail(self, cid: str, reason: str) -> OutboxRow | None:
         """Note that the server refused it for good; the text stays."""

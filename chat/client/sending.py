@@ -34,6 +34,7 @@ class Sending:
         screens: told what becomes of the lines.
         put: takes notices.
         tasks: run one task for each channel with something to send; end with the session.
+        is_waiting: says whether a row is still to be sent, right before it is.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Sending:
         screens: Screens,
         put: Callable[[Update], None],
         tasks: Tasks,
+        is_waiting: Callable[[OutboxRow], bool],
     ) -> None:
         self._account = account
         self._session = session
@@ -51,6 +53,7 @@ class Sending:
         self._screens = screens
         self._put = put
         self._tasks = tasks
+        self._is_waiting = is_waiting
         self._busy: set[str] = set()
 
     def all(self) -> None:
@@ -78,6 +81,8 @@ class Sending:
 
     async def _attempt(self, row: OutboxRow, backoff: Backoff) -> float:
         """Send one row; return the seconds to wait before it is tried again, 0 if it is done."""
+        if not self._is_waiting(row):
+            return 0.0
         try:
             command = command_of(row, self._session.limits)
             await self._enter(row.channel)

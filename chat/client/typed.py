@@ -70,21 +70,53 @@ class Typed:
             self._put(Notice(str(exc), "error"))
             return
         if row is not None:
-            if self._account.outbox.line_of(row, self._account.me) is None:
-                self._screens.removed(self._account.followed(row.channel), cid)
-            self._show(row)
-            self._screens.channel_list()
-            self._send(row)
+            self._changed(row)
+
+    def _changed(self, row: OutboxRow) -> None:
+        if self._account.outbox.line_of(row, self._account.me) is None:
+            self._screens.removed(self._account.followed(row.channel), row.cid)
+        self._show(row)
+        self._screens.channel_list()
+        self._send(row)
 
     def discard(self, cid: str) -> None:
         """Throw away a row."""
-        row = self._account.outbox.confirm(cid)
-        if row is not None:
-            channel = self._account.followed(row.channel)
-            self._account.touch(channel)
-            self._screens.removed(channel, cid)
-            self._screens.line_at(channel, self._account.outbox.target_of(row))
-            self._screens.channel_list()
+        row = self._account.outbox.get(cid)
+        if row is None:
+            return
+        try:
+            self._account.discard(row)
+        except DiskTrouble as exc:
+            self._put(Notice(f"Cannot discard the message now: {exc}", "error"))
+        else:
+            self._gone(row)
+
+    def is_waiting(self, row: OutboxRow) -> bool:
+        """Whether a row is still to be sent; if another client discarded it, it goes."""
+        if row.cid in self._account.outbox.held or self._account.still_has(row):
+            return True
+        if self._account.outbox.drop(row.cid) is not None:
+            self._gone(row)
+        return False
+
+    def follow_others(self) -> bool:
+        """Show and send what another client on this file typed, retried or discarded.
+
+        Returns:
+            Whether drafts differ from before.
+        """
+        gone, changed, has_drafts = self._account.follow_others()
+        for row in gone:
+            self._gone(row)
+        for row in changed:
+            self._changed(row)
+        return has_drafts
+
+    def _gone(self, row: OutboxRow) -> None:
+        channel = self._account.followed(row.channel)
+        self._screens.removed(channel, row.cid)
+        self._screens.line_at(channel, self._account.outbox.target_of(row))
+        self._screens.channel_list()
 
     def offer_again(self) -> None:
         """Offer the disk what it did not take before; send that once the disk has it."""

@@ -74,6 +74,11 @@ class Viewing:
             self._drafted ^= {channel}
             self._screens.channel_list()
 
+    def drafts_changed(self) -> None:
+        """List the drafts anew: another client has written some."""
+        self._drafted = {channel for channel, text in self._account.drafts.items() if text}
+        self._screens.channel_list()
+
     def open_channel(self, name: str) -> None:
         """Show a channel from the cache, and from now on what happens in it."""
         self._screens.open(self._account.followed(name))

@@ -14,8 +14,9 @@ from chat.client.cache import Cache
 from chat.client.places import Places
 from chat.client.records import DiskTrouble, OutboxRow
 from chat.client.state import Delivery, Link
-from chat.errors import StartupError
+from chat.errors import ErrorCode, StartupError
 from chat.protocol.commands import Hello, Send
+from chat.protocol.frames import ErrorFrame
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
@@ -236,6 +237,98 @@ def test_two_clients_of_one_person_share_the_file(
     alone.core.open_channel("#general")
     alone.wait(lambda: sorted(alone.texts()) == sorted(f"m{number}" for number in range(20)))
     assert not alone.pending()
+
+
+def refused_in_two(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen, Screen, str]:
+    """Return two clients on one file, both offline with one refused message, and its cid."""
+    refusal = ErrorFrame(code=ErrorCode.FORBIDDEN, message="you are mute", retryable=False)
+    fake.intercept = lambda command: refusal if isinstance(command, Send) else None
+    first = open_client(fake.url, data=data)
+    first.open()
+    cid = first.core.send("#general", "hush")
+    first.wait(lambda: [m.delivery for m in first.lines()] == [Delivery.FAILED])
+    fake.stop()
+    second = open_client(fake.url, data=data)
+    second.core.open_channel("#general")
+    second.wait(lambda: [m.delivery for m in second.lines()] == [Delivery.FAILED])
+    fake.intercept = lambda _: None
+    return first, second, cid
+
+
+def test_a_message_that_one_client_discards_is_gone_in_the_other(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    first, second, cid = refused_in_two(open_client, fake, tmp_path / "shared")
+    first.core.discard(cid)
+    second.wait(lambda: not second.pending(), "it is gone there, too")
+    second.core.send("#general", "something else")
+    fake.start()
+    second.wait_texts("something else")
+    assert [event.text for event in fake.logs["#general"].events] == ["something else"]
+
+
+def test_a_message_that_was_just_discarded_elsewhere_is_not_sent(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "shared"
+    first = open_client(fake.url, data=data)
+    first.open()
+    first.core.stop()
+    fake.stop()
+    first, second = (open_client(fake.url, data=data) for _ in range(2))
+    cid = first.core.send("#general", "hush")
+    first.core.settled().result(10)
+    second.core.stop()
+    second = open_client(fake.url, data=data)  # knows it as pending
+    second.core.open_channel("#general")
+    second.wait(lambda: second.pending() == ["hush"])
+    first.core.discard(cid)
+    first.core.settled().result(10)
+    fake.start()
+    second.open()
+    second.core.send("#general", "something else")
+    second.wait_texts("something else")
+    assert [event.text for event in fake.logs["#general"].events] == ["something else"]
+
+
+def test_a_message_that_one_client_retries_is_not_refused_in_the_other(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    first, second, cid = refused_in_two(open_client, fake, tmp_path / "shared")
+    first.core.retry(cid)
+    second.wait(lambda: [m.delivery for m in second.lines()] == [Delivery.PENDING])
+    fake.start()
+    for screen in (first, second):
+        screen.wait_texts("hush")
+    assert fake.logs["#general"].head == 1
+
+
+def test_drafts_and_preferences_of_one_client_reach_the_other(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    first, second = (open_client(fake.url, data=tmp_path / "shared") for _ in range(2))
+    for screen in (first, second):
+        screen.open()
+    first.core.save_draft("#general", "half a thought")
+    first.core.save_pref("theme", "dark")
+    second.wait(lambda: second.core.draft("#general") == "half a thought")
+    second.wait(lambda: second.core.pref("theme") == "dark")
+    second.wait(lambda: second.channels["#general"].draft == "half a thought", "it is listed")
+
+
+def test_what_one_client_could_not_send_the_other_sends(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    first, second = (open_client(fake.url, data=tmp_path / "shared") for _ in range(2))
+    for screen in (first, second):
+        screen.open()
+    fake.stop()
+    first.core.send("#general", "typed in the first")
+    first.wait(lambda: first.pending() == ["typed in the first"])
+    first.core.stop()
+    second.wait(lambda: second.pending() == ["typed in the first"])
+    fake.start()
+    second.wait_texts("typed in the first")
 
 
 def test_a_channel_that_another_client_began_anew_is_begun_anew_here_too(
