@@ -89,6 +89,7 @@ class Account:
         self._has_young = False
         """Whether another client has typed something that it may be sending now."""
         self._stale: set[str] = set()  # channels whose stored lines are those of another log
+        self._begun_elsewhere: set[str] = set()
         self._dirty_drafts: set[str] = set()
         self._dirty_prefs: set[str] = set()
         self.is_troubled = not self.has_file
@@ -348,32 +349,31 @@ class Account:
 
     # To disk
 
-    def flush(self) -> frozenset[str]:
-        """Write what has changed; what cannot be written stays in memory, for the next time.
+    def flush(self) -> None:
+        """Write what has changed; what cannot be written stays in memory, for the next time."""
+        self._guard(self._write)
+        if self._begun_elsewhere:
+            self._tell_changed()
 
-        Returns:
-            Channels that another client on this computer has begun anew: so must this one.
+    def take_begun_elsewhere(self) -> set[str]:
+        """Return, once, the channels that another client on this computer has begun anew.
+
+        Nothing of them was written: so must this client.
         """
-        refused: frozenset[str] = frozenset()
+        found, self._begun_elsewhere = self._begun_elsewhere, set()
+        return found
 
-        def write() -> None:
-            nonlocal refused
-            refused = self._write()
-
-        self._guard(write)
-        return refused
-
-    def _write(self) -> frozenset[str]:
+    def _write(self) -> None:
         for name in tuple(self._stale):
             if channel := self.channels.get(name):
                 channel.generation = self._cache.discard_lines(name, channel.record())
             self._stale.discard(name)
         dirty = [self.channels[name] for name in self._dirty if name in self.channels]
-        refused: frozenset[str] = frozenset()
         if dirty or self.outbox.confirmed:
             lines = [line for channel in dirty for line in channel.view.changed.values()]
             records = [channel.record() for channel in dirty if channel.is_member]
-            refused = self._cache.save(lines, records, tuple(self.outbox.confirmed))
+            confirmed = tuple(self.outbox.confirmed)
+            self._begun_elsewhere |= self._cache.save(lines, records, confirmed)
             self.outbox.confirmed.clear()
             for channel in dirty:
                 channel.view.changed.clear()
@@ -384,7 +384,6 @@ class Account:
         if self._dirty_prefs:
             self._cache.put_prefs({key: self.prefs[key] for key in self._dirty_prefs})
             self._dirty_prefs.clear()
-        return refused
 
     def refresh(self, channel: Followed) -> None:
         """Take up the generation that another client has given the channel, with no lines yet."""

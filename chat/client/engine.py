@@ -228,10 +228,10 @@ class Engine:
 
     def _flush(self) -> None:
         self._flush_timer = None
-        refused = self.account.flush()
+        self.account.flush()
         if self.account.is_troubled and self.account.has_file:
             self._flush_timer = self._loop.call_later(FILE_RETRY, self._flush)
-        for name in refused:
+        for name in self.account.take_begun_elsewhere():
             channel = self.account.followed(name)
             self.account.refresh(channel)
             if self._following is not None:

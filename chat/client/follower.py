@@ -85,6 +85,7 @@ class LogView:
         self.position = 0
         self.mid: str | None = None
         self.head = 0
+        self._marked_in = ""  # the epoch of the log that the marker is in
         self.read = 0
         self.unread = 0
         self.mentions = 0
@@ -138,6 +139,7 @@ class LogView:
         """Take the start of following: what was missed, or the newest page instead of it."""
         reset = not joined.recovered or joined.epoch != self.epoch
         if reset:
+            self.meet(joined.epoch, joined.head)
             self.forget()
             self.epoch = joined.epoch
         self.head = max(self.head, joined.head)
@@ -199,6 +201,17 @@ class LogView:
 
     # The read marker
 
+    def meet(self, epoch: str, head: int) -> None:
+        """Take the epoch and the head of the server's log; forget all of another log.
+
+        A database that was copied back by hand keeps its epoch, but its head may be behind.
+        """
+        is_other = self._marked_in not in ("", epoch) or max(self.read, self.position) > head
+        self._marked_in = epoch
+        if is_other:
+            self.forget()
+            self.apply_mark(0, 0, 0)
+
     def apply_counts(self, read: int, unread: int, mentions: int, head: int) -> None:
         """Take a marker as the server knows it, and the counts above it, as of `head`.
 
@@ -225,6 +238,7 @@ class LogView:
     def restore(self, epoch: str, position: int, mid: str | None, coverage: Coverage) -> None:
         """Start from what was left on disk."""
         self.epoch, self.position, self.mid = epoch, position, mid
+        self._marked_in = epoch
         self.coverage = coverage
         self.head = self._counted = self.position
 

@@ -106,6 +106,7 @@ class Following:
             channel.is_member = True
             channel.topic, channel.role = membership.topic, membership.role
             channel.marked = membership.read
+            channel.view.meet(membership.epoch, membership.head)
             channel.view.apply_counts(
                 membership.read, membership.unread, membership.mentions, membership.head
             )
@@ -170,7 +171,7 @@ class Following:
     ) -> None:
         match frame:
             case Event():
-                self._changed(channel, channel.view.apply_event(frame))
+                self._changed(channel, channel.view.apply_event(frame), missed=False)
                 self._repair_if_needed(channel)
             case Read():
                 channel.marked = max(channel.marked, frame.seq)
@@ -208,6 +209,8 @@ class Following:
         has_appeared = frame.id is None and frame.channel not in known
         channel = self._account.followed(frame.channel)
         change = channel.view.apply_joined(frame)
+        if change.reset:
+            channel.marked = frame.read
         channel.joined(frame)
         self.preferring.take(channel, frame)
         self._changed(channel, change)
@@ -224,8 +227,8 @@ class Following:
         if not frame.complete:
             self._repair(channel)
 
-    def _changed(self, channel: Followed, change: Change) -> None:
-        """Pass on what came of something received."""
+    def _changed(self, channel: Followed, change: Change, *, missed: bool = True) -> None:
+        """Pass on what came of something received; `missed`: it was read after it happened."""
         me = fold(self._account.me)
         for entry in change.entries:
             if channel.apply(entry):
@@ -241,7 +244,7 @@ class Following:
             if entry.kind == "leave" and isinstance(entry, Event):
                 self._forget(channel)
                 return
-        self._screens.lines(channel, change.lines)
+        self._screens.lines(channel, change.lines, missed=missed)
         if change.entries or change.lines:
             self._account.count_again(channel)
             self._account.touch(channel)
@@ -332,7 +335,7 @@ class Following:
                 change = view.apply_before(page, before)
                 if channel.shown_from is not None and before == channel.shown_from:
                     channel.shown_from = 1 if page.complete else page.items[0].seq
-                self._screens.lines(channel, change.lines)
+                self._screens.lines(channel, change.lines, missed=True)
                 self._account.count_again(channel)
                 self._account.touch(channel)
         except CommandError as error:

@@ -41,16 +41,21 @@ class Marking:
 
     def soon(self, channel: Followed) -> None:
         """Tell the server of the marker, if it is further here."""
-        wanted = channel.view.read > channel.marked and channel.is_kept
+        wanted = self._wanted(channel) > channel.marked and channel.is_kept
         if wanted and channel.is_attached and channel.name not in self._busy:
             self._busy.add(channel.name)
             self._tasks.start(self._tell(channel))
 
+    @staticmethod
+    def _wanted(channel: Followed) -> int:
+        """Return the marker to send: never one above the head of the server's log."""
+        return min(channel.view.read, channel.view.head)
+
     async def _tell(self, channel: Followed) -> None:
         try:
-            while channel.view.read > channel.marked:
+            while self._wanted(channel) > channel.marked:
                 await asyncio.sleep(MARK_DELAY)
-                seq = channel.view.read
+                seq = self._wanted(channel)
                 await self._ask(Mark(channel=channel.name, seq=seq))
                 channel.marked = max(channel.marked, seq)
                 self._account.touch(channel)

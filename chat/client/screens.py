@@ -43,6 +43,7 @@ class Screens:
         self._is_due = False
         self._lines: dict[str, dict[int | str, Message]] = {}
         self._removed: dict[str, list[str]] = {}
+        self._missed: set[str] = set()
         self._edges: set[str] = set()
         self._members: set[str] = set()
         self._list_changed = False
@@ -50,11 +51,16 @@ class Screens:
 
     # What has changed
 
-    def lines(self, channel: Followed, lines: Iterable[Message]) -> None:
-        """Lines are new or changed; those that the screens do not hold do not matter."""
+    def lines(self, channel: Followed, lines: Iterable[Message], *, missed: bool = False) -> None:
+        """Lines are new or changed; those that the screens do not hold do not matter.
+
+        `missed`: they were read later than they happened.
+        """
         if channel.shown_from is None:
             return
         lines = tuple(lines)
+        if missed and lines:
+            self._missed.add(channel.name)
         self.threads.lines(channel, lines)
         gathered = self._lines.setdefault(channel.name, {})
         for line in lines:
@@ -164,6 +170,7 @@ class Screens:
                 self._put(channel.members())
         self._lines.clear()
         self._removed.clear()
+        self._missed.clear()
         self._edges.clear()
         self._members.clear()
         if self._list_changed:
@@ -181,6 +188,7 @@ class Screens:
             removed=tuple(self._removed.get(channel.name, ())),
             gap_before=None if edges == channel.told else edges[0],
             complete=None if edges == channel.told else edges[1],
+            missed=bool(gathered) and channel.name in self._missed,
         )
         channel.told = edges
         if update != TimelineChanged(channel.name):

@@ -180,6 +180,7 @@ class TimelineChanged:
         reset: forget everything loaded for this channel first.
         gap_before: seqs before which lines are missing and can be asked for; None: unchanged.
         complete: whether the first line of the log is loaded; None: unchanged.
+        missed: whether some of the lines were read later than they happened.
     """
 
     channel: str
@@ -188,6 +189,7 @@ class TimelineChanged:
     reset: bool = False
     gap_before: tuple[int, ...] | None = None
     complete: bool | None = None
+    missed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

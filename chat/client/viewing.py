@@ -91,7 +91,7 @@ class Viewing:
         lines, lowest = self._account.lines_before(channel, channel.shown_from, PAGE)
         if lowest < channel.shown_from:
             channel.shown_from = lowest
-            self._screens.lines(channel, lines)
+            self._screens.lines(channel, lines, missed=True)
         elif not channel.is_complete and self._following is not None and channel.view.epoch:
             self._following.load_before(channel, channel.shown_from)
             return
@@ -107,7 +107,7 @@ class Viewing:
         if channel.view.coverage.around(seq) is None and self._following and channel.view.epoch:
             await self._following.fetch(channel, seq)
         lines, channel.shown_from = lines_down_to(self._account, channel, seq)
-        self._screens.lines(channel, lines)
+        self._screens.lines(channel, lines, missed=True)
         self._screens.edges(channel)
         self._screens.tell()
         is_shown = seq >= channel.shown_from and channel.view.is_in_place(seq)

@@ -418,6 +418,33 @@ def test_a_marker_moved_offline_is_told_later_and_never_moves_back(
     assert fake.count(Mark) == 1
 
 
+@pytest.mark.parametrize("epoch", ["restored", "e1"], ids=["a new epoch", "copied back by hand"])
+def test_a_restored_log_begins_with_the_servers_marker_and_counts(
+    open_client: Open, fake: FakeServer, epoch: str
+) -> None:
+    for number in range(100):
+        fake.say("bob", f"m{number}")
+    screen = opened(open_client, fake)
+    screen.core.mark("#general", 100)
+    screen.wait(lambda: fake.count(Mark) == 1)
+    screen.core.stop()
+    fake.stop()
+    log = fake.logs["#general"] = FakeLog("#general", epoch=epoch)
+    for number in range(60):
+        log.append("bob", text=f"restored {number}")
+    log.read["alice"] = 50
+    fake.commands.clear()
+    fake.start()
+    again = opened(open_client, fake)
+    again.wait(lambda: again.channels["#general"].read == 50)
+    again.wait(lambda: again.channels["#general"].unread == 10)
+    again.core.mark("#general", 55)
+    again.wait(lambda: fake.count(Mark) == 1)
+    for command in fake.commands:
+        if isinstance(command, Mark):
+            assert command.seq == 55
+
+
 def test_joining_and_leaving_a_channel(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     joined = screen.core.join("#cats").result(5)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chat.client.account import Account
 from chat.client.cache import Cache
+from chat.client.coverage import Coverage
 from chat.client.places import Places
 from chat.client.records import DiskTrouble, OutboxRow
 from chat.client.state import Delivery, Link
@@ -355,6 +357,23 @@ def test_a_channel_that_another_client_began_anew_is_begun_anew_here_too(
     last = open_client(fake.url, data=tmp_path / "shared")
     last.core.open_channel("#general")
     last.wait_texts("new", "newer")
+
+
+def test_a_marker_that_moves_does_not_hide_that_another_client_began_anew(
+    account: Account,
+) -> None:
+    channel = account.followed("#general")
+    channel.is_member = True
+    channel.view.restore("e1", 10, None, Coverage())
+    account.touch(channel)
+    account.flush()
+    other = Cache(account.path)
+    other.discard_lines("#general", channel.record())
+    other.close()
+    account.touch(channel)
+    account.mark(channel, 5)
+    assert account.take_begun_elsewhere() == {"#general"}
+    assert account.take_begun_elsewhere() == set()
 
 
 def test_a_file_of_a_newer_client_is_left_alone(open_client: Open, tmp_path: Path) -> None:

@@ -209,6 +209,10 @@ class Voice:
             self._say([f"{message.author}: {printable_line(message.text)}"])
         return message is not None
 
+    def showing(self) -> int | None:
+        """Return nothing: what was said is marked by `heard`."""
+        return None
+
     def unread_from(self) -> int | None:
         """Return nothing: what is new is said as it comes."""
         return None

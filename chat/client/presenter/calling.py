@@ -15,6 +15,7 @@ from chat.client.state import Called
 __all__ = ["Caller", "Calling", "Kept"]
 
 _FOREVER = float("inf")
+_DAY = 86_400
 _QUIET, _ON = "quiet-until", "on"
 
 
@@ -85,14 +86,19 @@ class Calling:
         `changed` is called when that begins, and when it ends by itself.
         """
         seconds = _FOREVER if minutes is None else minutes * 60
-        end = _ON if minutes is None else str(int(self._now() + seconds))
+        end = _ON if minutes is None else f"{int(self._now() + seconds)} {int(seconds)}"
         self._kept.save_pref(_QUIET, end if seconds else "")
         self._be_quiet(seconds, changed)
 
     def resume(self, changed: Callable[[], None]) -> None:
-        """Go on not disturbing, if that was asked for before the program ended."""
+        """Go on not disturbing, if that was asked for before the program ended.
+
+        However wrong the clock was then or is now, it lasts no longer than was asked for.
+        """
         kept = self._kept.pref(_QUIET)
-        left = int(kept) - self._now() if kept.isdecimal() else 0.0
+        end, _, asked = kept.partition(" ")
+        most = int(asked) if asked.isdecimal() else _DAY  # an older client kept only the end
+        left = min(int(end) - self._now(), most) if end.isdecimal() else 0.0
         if kept == _ON or left > 0:
             self._be_quiet(_FOREVER if kept == _ON else left, changed)
 

@@ -17,12 +17,20 @@ def jump(conversation: Conversation, channel: str, seq: int) -> None:
 
 
 async def _jump(here: Conversation, channel: str, seq: int) -> None:
-    with here.reading.held(), here.telling():
+    with here.reading.held(channel), here.telling():
         here.open_channel(channel)
         is_there = await answer(here.core.reach(channel, seq))
         here.take_in(here.core.drain())
         if channel == here.desk.current and not (is_there and here.view.choose(seq)):
             here.view.say("That message is not on this computer, and cannot be had now.", "warning")
+    _see(here, channel)
+
+
+def _see(here: Conversation, channel: str) -> None:
+    """Mark what shows at the end of a way: while it was held, that was not told."""
+    seq = here.view.showing()
+    if seq is not None and channel == here.desk.current:
+        here.seen(channel, seq)
 
 
 def show_unread(conversation: Conversation) -> None:
@@ -32,11 +40,12 @@ def show_unread(conversation: Conversation) -> None:
 
 async def _show_unread(here: Conversation) -> None:
     channel, first = here.desk.current, here.view.unread_from()
-    with here.reading.held(), here.telling():
+    with here.reading.held(channel or ""), here.telling():
         if channel and first is not None:
             await answer(here.core.reach(channel, first))
             here.take_in(here.core.drain())
         here.view.show_unread()
+    _see(here, channel or "")
 
 
 def search(conversation: Conversation, typed: str = "") -> None:
@@ -71,7 +80,7 @@ def peek(conversation: Conversation, channel: str) -> None:
     if channel == conversation.desk.current:
         reading.peek(not reading.is_peeking)
     else:
-        with reading.held():
+        with reading.held(channel):
             conversation.open_channel(channel)
             reading.peek(True)
     conversation.redraw()

@@ -101,6 +101,7 @@ class Conversation:
         """Lay updates on the desk and show them."""
         for update in updates:
             self.view.tell(update)
+            read = self.desk.info.read if self.desk.info else 0
             self.desk.apply(update)
             if isinstance(update, TimelineChanged) and update.channel == self.desk.current:
                 self.view.update_timeline(update)
@@ -108,6 +109,8 @@ class Conversation:
                 self.threads.take_in(update)
             elif isinstance(update, ChannelsChanged):
                 self._settle()
+                if self.desk.info is not None and self.desk.info.read < read:
+                    self._show_channel()  # the marker only falls where the log is another one
             elif isinstance(update, Called) and self.status != "busy":
                 self.calling.take(update, partial(self._is_seen, update.channel))
             elif isinstance(update, Notice):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,7 @@ class Reading:
         self.is_peeking = False
         """Whether the channel is looked at without marking anything; ends when one leaves it."""
         self._core = core
-        self._is_held = False
+        self._held: Counter[str] = Counter()
         self._seen: tuple[str, int] | None = None
 
     def opened(self) -> None:
@@ -28,7 +29,7 @@ class Reading:
 
     def seen(self, channel: str, seq: int) -> None:
         """Mark as read what shows, if somebody looks."""
-        if not self._is_held:
+        if not self._held[channel]:
             self._seen = (channel, seq)
             self._mark()
 
@@ -43,13 +44,16 @@ class Reading:
         self._mark()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Read nothing meanwhile: what shows is on its way to another place."""
-        self._is_held = True
+    def held(self, channel: str) -> Iterator[None]:
+        """Mark nothing in a channel meanwhile: what shows is on its way to another place.
+
+        Several may hold the same channel at once; the last one to end lets go of it.
+        """
+        self._held[channel] += 1
         try:
             yield
         finally:
-            self._is_held = False
+            self._held[channel] -= 1
 
     def _mark(self) -> None:
         if self._seen and self.is_watched and not self.is_peeking:

@@ -85,6 +85,9 @@ class View(Protocol):
     def come_forward(self) -> None:
         """Show this conversation, for the first time or again; what it shows is told next."""
 
+    def showing(self) -> int | None:
+        """Return the highest number that shows now; None if nothing does."""
+
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""
 

@@ -287,6 +287,7 @@ class FakeView:
         self.thread = FakeThread()
         self.text = ""
         self.channel = ""
+        self.shows: int | None = None
         self.told: list[Update] = []
         self.said: list[tuple[str, str]] = []
         self.done: list[tuple[Any, ...]] = []
@@ -316,6 +317,9 @@ class FakeView:
 
     def come_forward(self) -> None:
         self.done.append(("come_forward",))
+
+    def showing(self) -> int | None:
+        return self.shows
 
     def unread_from(self) -> int | None:
         return 1

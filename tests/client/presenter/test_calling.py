@@ -72,6 +72,20 @@ def test_not_to_be_disturbed_outlives_the_program(asked: str, later: float, is_q
     desk.close()
 
 
+@pytest.mark.parametrize(("kept", "most"), [("{end} 1800", 1_800), ("{end}", 86_400)])
+def test_a_clock_that_was_wrong_does_not_make_it_last(kept: str, most: int) -> None:
+    desk = Desk()
+    in_decades = int(1e9) + 10**9
+    desk.core.save_pref("quiet-until", kept.format(end=in_decades))
+    passed = 0.0
+    calling = Calling(desk.view, desk.core, clock=lambda: passed, now=lambda: 1e9)
+    calling.resume(desk.conversation.redraw)
+    assert calling.note
+    passed = most + 1.0
+    assert not calling.is_quiet
+    desk.close()
+
+
 def test_not_for_the_channel_one_looks_at() -> None:
     desk = Desk()
     here = Called("#general", "bob", "hi @me")

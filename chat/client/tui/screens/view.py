@@ -115,6 +115,10 @@ class ScreenView:
         """
         return self._aside is None and self._screen.query_one(Timeline).choose(seq)
 
+    def showing(self) -> int | None:
+        """Return the highest number that shows now."""
+        return self._screen.query_one(Timeline).seen if self._aside is None else None
+
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""
         return self._screen.query_one(Timeline).unread_from

@@ -24,9 +24,9 @@ def first_unread(log: Log, seq: int, user: str) -> Key | None:
     return None
 
 
-def is_live(change: TimelineChanged, since: int) -> bool:
-    """Whether an update tells what happens now, rather than what was missed before `since`."""
-    return not change.reset and bool(change.upserts) and change.upserts[0].ts >= since
+def is_live(change: TimelineChanged) -> bool:
+    """Whether an update tells what happens now, rather than what was missed; no clock knows."""
+    return not change.reset and bool(change.upserts) and not change.missed
 
 
 def _counts(message: Message, user: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar
 
 from textual import events
@@ -52,7 +51,6 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         self.joins: Joins = "all"
         """Whose coming and going is told."""
         self._channel = ""
-        self._shown_at = 0
 
     # What comes from above
 
@@ -61,7 +59,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
 
         With `thread`, the root of one, what it is brought is that thread alone.
         """
-        self._channel, self._shown_at = channel, int(time.time() * 1000)
+        self._channel = channel
         self._begin(user, thread, self.joins)
         self._set_cursor(None)
         self.unread_from = read + 1
@@ -125,7 +123,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
             and self._sheet.unread is None
             and self.at_bottom
             and self.app.app_focus
-            and is_live(change, self._shown_at)
+            and is_live(change)
         )
 
     def watch_unread_from(self) -> None:
