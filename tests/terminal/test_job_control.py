@@ -10,20 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import eventually, free_port
+from tests.client.fake_server import FakeServer
+from tests.serving import eventually
 from tests.terminal.tmux import Terminal
 
 EDITOR = "sh -c 'echo in the editor; read line'"
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Terminal]:
-    """Return a shell whose job is a client that finds no server."""
+def server() -> Iterator[FakeServer]:
+    fake = FakeServer().start()
+    fake.say("bob", "said before it all")
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def shell(tmp_path: Path, server: FakeServer) -> Iterator[Terminal]:
+    """Return a shell whose job is a client."""
     with Terminal(tmp_path) as terminal:
         terminal.run("bash", "--norc", "--noprofile")
         script = Path(sysconfig.get_path("scripts")) / "chat-client"
         terminal.type(f"export COLUMNS=33 LINES=7; EDITOR={EDITOR!r} ")
-        terminal.type(f"{script} --name me --url ws://127.0.0.1:{free_port()}")
+        terminal.type(f"{script} --name me --url {server.url}")
         terminal.keys("Enter")
         is_painted(terminal)
         yield terminal
@@ -50,12 +59,12 @@ def foreground(shell: Terminal) -> None:
 
 def is_painted(shell: Terminal) -> None:
     """Wait until the client's screen shows, on all of the terminal, and nothing else."""
-    shell.wait_for("no server at")
+    shell.wait_for("said before it all")
     shell.wait_until_gone("Stopped")
 
     def is_whole() -> bool:
         rows = shell.screen().splitlines()
-        return "offline" in rows[shell.rows - 1] and "help" in rows[shell.rows - 1]
+        return "online" in rows[shell.rows - 1] and "help" in rows[shell.rows - 1]
 
     eventually(is_whole, f"the last line of the screen\n{shell.screen()}")
 
@@ -68,8 +77,12 @@ def test_a_stopped_client_is_painted_again_in_the_foreground(
         stop(shell, how)
         foreground(shell)
         is_painted(shell)
-    shell.type("typed after it")
-    shell.wait_for("typed after it")
+
+    def is_typed() -> bool:
+        shell.type("x")  # what is typed before the terminal is taken again is lost
+        return "› x" in shell.screen()
+
+    eventually(is_typed, "the composer takes keys")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTSTP, signal.SIGSTOP])
@@ -80,8 +93,12 @@ def test_a_dialog_is_painted_again_too(shell: Terminal, how: signal.Signals) -> 
     foreground(shell)
     is_painted(shell)
     shell.wait_for("Go to a channel")
-    shell.keys("Escape")
-    shell.wait_until_gone("Go to a channel")
+
+    def is_closed() -> bool:
+        shell.keys("Escape")  # what is typed before the terminal is taken again is lost
+        return "Go to a channel" not in shell.screen()
+
+    eventually(is_closed, "the dialog takes keys")
 
 
 def test_a_client_in_the_background_leaves_the_terminal_alone(shell: Terminal) -> None:
