@@ -15,10 +15,11 @@ from textual.driver import Driver
 from textual.geometry import Offset
 from textual.message import Message
 from textual.messages import ExitApp
-from textual.notifications import SeverityLevel
+from textual.notifications import Notification, Notify, SeverityLevel
 from textual.reactive import Reactive
 from textual.theme import Theme
 from textual.widget import AwaitMount
+from textual.widgets._toast import ToastHolder
 
 from chat.client.config import ClientSettings
 from chat.client.core import Core
@@ -33,6 +34,7 @@ from chat.client.tui.keymap import problems
 from chat.client.tui.keys import KeyRow, key_label, markdown, rows
 from chat.client.tui.pace import Pace
 from chat.client.tui.palette import ChatCommands
+from chat.client.tui.pointer import Flooding, Pointer
 from chat.client.tui.screens.bare import Bare
 from chat.client.tui.screens.caller import Rang
 from chat.client.tui.screens.main import MainScreen
@@ -46,6 +48,10 @@ __all__ = ["ChatApp", "key_rows", "keys_table"]
 
 _STOP_WITHIN = 3.0
 _THEME = "theme"
+_NOTICES_MAX = 3
+"""Notices that show at the same time: more would cover the newest messages."""
+_NOTICE_ROOM = 8
+"""Rows of the terminal for each of them."""
 
 
 class ChatApp(App[None]):
@@ -70,10 +76,16 @@ class ChatApp(App[None]):
         scrollbar-corner-color: $surface;
     }
     App:ansi * { scrollbar-color: ansi_bright_black; scrollbar-color-hover: ansi_bright_black; }
-    CommandPalette > Vertical { width: 72; max-width: 94%; }
+    CommandPalette > Vertical { width: 72; max-width: 94%; margin-top: 1; }
     CommandPalette SearchIcon { display: none; }
     /* Not over the composer: one goes on writing while something is told. */
-    ToastRack { dock: top; align: right top; margin: 1 0 0 0; }
+    ToastRack {
+        dock: top;
+        align: right top;
+        margin: 1 0 0 0;
+        max-height: 50%;
+        overflow: hidden hidden;
+    }
     Toast { padding: 0 1; margin-top: 0; background: $panel; max-width: 70%; }
     """
     COMMANDS: ClassVar[set[Any]] = {ChatCommands}
@@ -118,6 +130,8 @@ class ChatApp(App[None]):
         self._is_waiting = False
         self._is_bare = False
         self._in_turn = InTurn(self, super().on_event)
+        self.pointer = Pointer(self, super().on_event)
+        self._notices: dict[tuple[str, str, SeverityLevel], tuple[Notification, int]] = {}
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Show the screens until the person leaves.
@@ -215,12 +229,45 @@ class ChatApp(App[None]):
             set_title(title)
 
     async def on_event(self, event: events.Event) -> None:
-        """Let keys and pastes in one after the other."""
-        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+        """Let keys and pastes in one after the other, and a flood of mouse events together."""
+        is_input = isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded
+        if is_input and isinstance(event, Flooding):
+            self.pointer.take(event)
+            return
+        if is_input:
+            await self.pointer.settle()
+        if is_input and isinstance(event, events.Key | events.Paste):
             self._pace.give_way(monotonic())
             await self._in_turn.take(event)
         else:
             await super().on_event(event)
+
+    @on(Notify)
+    def _count_notice(self, event: Notify) -> None:
+        """Show one notice in the place of those that say the same, and no more than a few.
+
+        Textual shows what is in `_notifications`, and adds this one to it afterwards.
+        """
+        notice = event.notification
+        said = (notice.title, notice.message, notice.severity)
+        before, count = self._notices.get(said, (None, 0))
+        if before is not None and before in self._notifications:
+            count += 1
+            notice.message = f"{notice.message} (×{count})"
+            self._take_back(before)
+        else:
+            count = 1
+        room = max(1, min(_NOTICES_MAX, self.size.height // _NOTICE_ROOM))
+        for old in [*self._notifications][: len(self._notifications) + 1 - room]:
+            self._take_back(old)
+        self._notices = {k: v for k, v in self._notices.items() if v[0] in self._notifications}
+        self._notices[said] = notice, count
+
+    def _take_back(self, notice: Notification) -> None:
+        del self._notifications[notice]
+        for holder in self.screen.query(ToastHolder):  # Textual would leave it there, empty
+            if holder.id is not None and holder.id.endswith(notice.identity):
+                holder.remove()
 
     @on(Passed)
     async def _passed(self, event: Passed) -> None:

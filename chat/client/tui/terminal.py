@@ -20,10 +20,12 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 from textual.messages import ExitApp
 
 from chat.client.tui.anchoring import anchored
 from chat.client.tui.keyboard import InputParser
+from chat.client.tui.pointer import Flooding, Pointer
 from chat.text import printable_line
 
 __all__ = ["Terminal"]
@@ -111,6 +113,14 @@ class Terminal(LinuxDriver):
     def write(self, data: str) -> None:
         """Write to the terminal; what terminals draw in different widths moves nothing else."""
         super().write(anchored(data))
+
+    def send_message(self, message: Message) -> None:
+        """Hand what was read to the app; a flood of mouse events costs it one message."""
+        pointer = getattr(self._app, "pointer", None)
+        if isinstance(message, Flooding) and isinstance(pointer, Pointer):
+            pointer.take(message)
+        else:
+            super().send_message(message)
 
     def begin_bare(self, lines: Sequence[str]) -> None:
         """Show harmless lines alone, and leave the mouse to the terminal."""

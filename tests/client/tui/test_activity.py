@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from textual.widgets import OptionList
 
 from chat.client.state import ChannelsChanged
 from chat.client.tui.widgets.activity import ActivityBar
@@ -109,3 +110,32 @@ async def test_a_command_that_takes_something_away_is_written_first(
     await desktop.press("ctrl+k", *command, "enter")
     await desktop.until(lambda: desktop.composer.text.strip() == command)
     assert {call[0] for call in desktop.core.calls}.isdisjoint({"delete", "discard", "leave"})
+
+
+@pytest.mark.parametrize("size", [(40, 10), (40, 6), (80, 24)])
+async def test_the_switcher_shows_what_it_found_on_every_screen(
+    open_desktop: Open, size: tuple[int, int]
+) -> None:
+    async with open_desktop(*BUSY, size=size) as desktop:
+        await desktop.press("ctrl+k", *"op")
+        await desktop.until(lambda: "#ops" in desktop.screen())
+        await desktop.press("backspace", "backspace", *["down"] * 30)
+        rows = desktop.app.screen.query_one(OptionList)
+        await desktop.until(lambda: rows.highlighted == 30 and rows.scroll_y > 0)
+        option = rows.highlighted_option
+        assert option is not None
+        assert option.id is not None
+        await desktop.until(lambda: f" {option.id} " in desktop.screen(), f"{option.id} is seen")
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24)])
+async def test_the_offers_begin_with_the_first_on_every_screen(
+    open_desktop: Open, size: tuple[int, int]
+) -> None:
+    async with open_desktop(info("#general"), size=size) as desktop:
+        await desktop.press("/")
+        await desktop.until(lambda: "/join CHANNEL" in desktop.screen())
+        await desktop.press(*["down"] * 12)
+        await desktop.until(lambda: "/join CHANNEL" not in desktop.screen())
+        await desktop.press(*["up"] * 12)
+        await desktop.until(lambda: "/join CHANNEL" in desktop.screen())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -27,6 +27,8 @@ __all__ = ["Inbox"]
 
 _SIGNS = {"mention": "@", "reply": "↳", "direct": "", "message": ""}
 _AUTHOR = 12
+_LOW = 16
+"""Rows of the terminal below which nothing is set apart by blank lines."""
 _DAY = 6
 """As wide as a day is written; with a year it is wider."""
 
@@ -79,6 +81,9 @@ class Inbox(ModalScreen[tuple[Spot, int] | None]):
             scrollbar-size-vertical: 1;
         }
         & #keys { margin-top: 1; color: $foreground 70%; }
+        &.-low > Vertical { height: 100%; }
+        &.-low #title { margin-bottom: 0; }
+        &.-low VerticalScroll, &.-low #keys { margin-top: 0; }
     }
     """
 
@@ -115,6 +120,10 @@ class Inbox(ModalScreen[tuple[Spot, int] | None]):
     def on_mount(self) -> None:
         """Show what waits."""
         self.call_after_refresh(self._fill, 0)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave the list more room where that is low."""
+        self.set_class(event.size.height < _LOW, "-low")
 
     def action_move(self, direction: str) -> None:
         """Choose another message."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -22,6 +22,11 @@ __all__ = ["Picker"]
 
 _MOST_SHOWN = 200
 _SIGNS = "#@/"
+_LOW = 20
+"""Rows of the terminal below which nothing is set apart by blank lines."""
+_MOST_ROWS = 20
+_AROUND, _AROUND_LOW = 8, 3
+"""Rows of the dialog besides the list: margin and edges, the title and the field."""
 
 
 class Picker(ModalScreen[str | None]):
@@ -60,7 +65,6 @@ class Picker(ModalScreen[str | None]):
             border: none;
             padding: 0;
             height: auto;
-            max-height: 20;
             background: $panel;
             scrollbar-size-vertical: 1;
         }
@@ -69,6 +73,8 @@ class Picker(ModalScreen[str | None]):
             color: $foreground;
             text-style: none;
         }
+        &.-low > Vertical { max-height: 100%; margin-top: 0; padding: 0 1; }
+        &.-low #title, &.-low Input { margin-bottom: 0; }
     }
     """
 
@@ -94,15 +100,27 @@ class Picker(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Lay out title, filter and list."""
         with Vertical():
-            yield Static(line(self._title), id="title", markup=False)
+            yield Static(id="title", markup=False)
             yield Input(placeholder="Type a few letters", compact=True)
             rows = OptionList(markup=False)
             rows.can_focus = False
             yield rows
 
-    def on_mount(self) -> None:
-        """Show everything at first."""
-        self.call_after_refresh(self._fill)
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave the list as much room as there is: what does not fit in is not reached."""
+        is_low = event.size.height < _LOW
+        self.set_class(is_low, "-low")
+        around = _AROUND_LOW if is_low else _AROUND
+        most = event.size.height if is_low else event.size.height * 4 // 5
+        self.query_one(OptionList).styles.max_height = max(1, min(_MOST_ROWS, most - around))
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        rows = self.query_one(OptionList)
+        chosen = rows.highlighted
+        self._fill()
+        if chosen is not None and chosen < rows.option_count:
+            rows.highlighted = chosen
 
     def add(self, choices: Iterable[Choice]) -> None:
         """Show more rows at the end."""
@@ -133,6 +151,8 @@ class Picker(ModalScreen[str | None]):
 
     def _fill(self) -> None:
         rows = self.query_one(OptionList)
+        title = self.query_one("#title", Static)
+        title.update(elide(line(self._title), title.content_size.width))
         written = self.query_one(Input).value.strip()
         word = written.lstrip(_SIGNS + ":")
         kind = written[:1] if written[:1] in tuple(_SIGNS) else ""

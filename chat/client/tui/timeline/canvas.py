@@ -223,6 +223,10 @@ class Canvas(ScrollView, inherit_bindings=False):
         """Lay out for another size."""
         self._update()
 
+    def turn(self, steps: int) -> None:
+        """Scroll by so many turns of the mouse wheel, up if negative."""
+        self._scroll(steps * _WHEEL)
+
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Scroll up."""
         self._wheel(event, -_WHEEL)
@@ -239,7 +243,7 @@ class Canvas(ScrollView, inherit_bindings=False):
     def _scroll(self, rows: int) -> None:
         if rows < 0 and self._sheet.window.top == 0:
             self._news.ask_older_again()
-        self._sheet.scroll(rows)
+        self._sheet.scroll_to(self._sheet.window.top + rows)
         self._update()
 
     def action_page(self, direction: int) -> None:

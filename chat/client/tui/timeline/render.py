@@ -254,15 +254,24 @@ class Renderer:
     def _reactions(self, message: Message) -> list[Line]:
         """Return the reactions as chips; a chip is never broken."""
         me = fold(self.user)
-        pieces: list[Piece] = []
-        for emoji, names, count in counted_reactions(message):
+        rows: list[list[Piece]] = []
+        room = 0
+        for emoji, names, number in counted_reactions(message):
             own = any(fold(name) == me for name in names)
-            label = crop(emoji, 32).replace(" ", "\xa0") or "?"
-            chip = f"\xa0{label}\xa0{count:,}\xa0"
-            style = self.palette["chip-own" if own else "chip"]
-            pieces.append(Piece(chip, style + Style.from_meta({"emoji": emoji})))
-            pieces.append(Piece(" "))
-        return flow(pieces[:-1], self.column)
+            count = f"\xa0{number:,}\xa0"
+            most = max(1, min(32, self.column - 1 - len(count)))
+            label = crop(emoji, most).replace(" ", "\xa0") or "?"
+            style = self.palette["chip-own" if own else "chip"] + Style.from_meta({"emoji": emoji})
+            chip = Piece(f"\xa0{label}{count}", style)
+            width = cell_len(chip.text)
+            if rows and width < room:
+                rows[-1] += Piece(" "), chip
+                room -= width + 1
+            else:
+                rows.append([chip])
+                room = self.column - width
+        lines = [Line(*segments(row)) for row in rows]
+        return [lines[0], *(line._replace(join=" ") for line in lines[1:])]
 
 
 def _day(day: date) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from textual import on
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import OptionList
@@ -17,6 +18,7 @@ from chat.client.tui.foreign_text import elide, line
 __all__ = ["CompletionPopup"]
 
 _GAP = 3
+_MOST_ROWS = 8
 
 
 class CompletionPopup(OptionList, can_focus=False):
@@ -29,7 +31,6 @@ class CompletionPopup(OptionList, can_focus=False):
         dock: bottom;
         width: 100%;
         height: auto;
-        max-height: 8;
         border: none;
         padding: 0;
         background: $panel;
@@ -65,6 +66,7 @@ class CompletionPopup(OptionList, can_focus=False):
             self._shown = completion
             self.set_class(completion is not None, "-shown")
             if completion is not None:
+                self.styles.max_height = min(_MOST_ROWS, self._stage.height) or _MOST_ROWS
                 self.set_options(_rows(completion.candidates, self._room()))
         if completion is not None:
             with self.prevent(OptionList.OptionHighlighted):
@@ -72,8 +74,13 @@ class CompletionPopup(OptionList, can_focus=False):
 
     def _room(self) -> int:
         """Return the cells of a row: as wide as what the popup lies over."""
+        return self._stage.width - 3
+
+    @property
+    def _stage(self) -> Size:
+        """The size of what the popup lies over."""
         parent = self.parent
-        return (parent.size.width if isinstance(parent, Widget) else self.screen.size.width) - 3
+        return parent.size if isinstance(parent, Widget) else self.screen.size
 
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:

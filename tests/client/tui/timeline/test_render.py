@@ -113,6 +113,19 @@ def test_joins_and_leaves_are_told_together() -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [12, 40, 73, 80, 95, 120])
+def test_a_chip_is_one_piece_whatever_it_is_made_of(width: int) -> None:
+    emojis = ("👍", "❤️", "日本語", "👩‍👩‍👧", "🇩🇪", "👍🏽", "two words", "é", "🎉🎉🎉") * 4
+    counts = [number % 12 + 1 for number in range(len(emojis))]
+    reactions = tuple(
+        (emoji, ("bob",) * count) for emoji, count in zip(emojis, counts, strict=True)
+    )
+    rows = look(say(1, "x", reactions=reactions), width=width)[1:]
+    chips = [chip for row in rows for chip in row.strip("\xa0").split("\xa0 \xa0")]
+    assert [int(chip.rpartition("\xa0")[2]) for chip in chips] == counts
+    assert all("\xa0" in chip for chip in chips)
+
+
 def test_reactions_are_chips_which_never_break() -> None:
     reactions = tuple((f"so {number}", ("bob",) * number) for number in range(1, 12))
     first, second = look(say(1, "x", reactions=reactions), width=80)[1:]
