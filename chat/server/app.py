@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -47,6 +48,9 @@ TOLD_TWICE = 128
 OWN_FILES = 64
 """Open files that are not connections: the database's, listening sockets, some to spare."""
 FILES_MIN = 16
+SWITCH_INTERVAL = 0.001
+"""Seconds that a thread of the store may keep the interpreter while the event loop waits for it, each
+time the loop let it go; Python's default is 5 ms."""
 GARBAGE = 20_000
 """Objects between two collections of cyclic garbage; Python's default is 700."""
 BARE = 10
@@ -78,6 +82,7 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
         _on_signal(number, stop)
     await app.start()
     _collect_seldom()
+    sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         announce(app.addresses)
         await stop.wait()
