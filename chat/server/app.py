@@ -49,8 +49,8 @@ OWN_FILES = 64
 """Open files that are not connections: the database's, listening sockets, some to spare."""
 FILES_MIN = 16
 SWITCH_INTERVAL = 0.001
-"""Seconds that a thread of the store may keep the interpreter while the event loop waits for it, each
-time the loop let it go; Python's default is 5 ms."""
+"""Seconds that a thread of the store may keep the interpreter while the event loop waits for it;
+Python's default is 5 ms."""
 GARBAGE = 20_000
 """Objects between two collections of cyclic garbage; Python's default is 700."""
 BARE = 10

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.core.presence import PresenceBook
 from chat.protocol.items import Event
+from chat.server.following import attach
 from chat.server.hub import RING, Hub, Room
+from chat.server.news import News
+from chat.store.ops import ChannelState
 
 
 class Sink:
-    """Takes frames, as a connection does."""
+    """Takes frames, as a connection and its outlet do."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.outlet = self
 
     def send(self, frame: bytes) -> None:
         self.frames.append(frame)
@@ -35,47 +42,103 @@ def event(seq: int, channel: str = "#room") -> Event:
     )
 
 
-def follow(room: Room, head: int) -> tuple[Sink, list[list[bytes] | None]]:
-    """Attach a sink that has read up to `head`."""
-    sink, missed = Sink(), []
+class Member:
+    """A session, as `attach` sees it; `pages` are the heads and `complete` of what it was sent."""
 
-    def ready() -> None:
-        frames = room.since(head)
-        missed.append(frames)
-        for frame in frames or ():
-            sink.send(frame)
-        room.followers[cast("Any", sink)] = cast("Any", sink)
+    is_closed = False
+    name = "a"
 
-    room.when_at(head, ready)
-    return sink, missed
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.sink = Sink()
+        self.connection = cast("Any", self.sink)
+        self.services = SimpleNamespace(news=News(cast("Any", None), PresenceBook()))
+        self.rooms: dict[str, Room] = {}
+        self.pages: list[tuple[int, bool]] = []
+
+    def enter(self, name: str, epoch: str, head: int) -> Room:
+        return self.rooms.setdefault(name, self._hub.enter(self, name, epoch, head))
+
+    def room(self, name: str) -> Room | None:
+        return self.rooms.get(name)
+
+    def send(self, _frame: object) -> None:
+        """Take what is not of the log."""
+
+    def attach(self, head: int, again: Callable[[], None], *, is_read: bool = True) -> None:
+        """Attach with what was read up to `head`."""
+        state = ChannelState(1, "#room", "e", head, "")
+        attach(
+            cast("Any", self),
+            state,
+            is_read,
+            lambda complete: self.pages.append((head, complete)),
+            again,
+        )
+
+
+def follow(hub: Hub, head: int, again: Callable[[], None] = lambda: None) -> Member:
+    """Have a member attach who has read up to `head`."""
+    member = Member(hub)
+    member.attach(head, again)
+    return member
+
+
+def deliver(hub: Hub, first: int, last: int) -> None:
+    """Deliver one commit's events."""
+    hub.deliver([event(seq) for seq in range(first, last + 1)])
 
 
 def test_all_followers_get_the_same_bytes_object() -> None:
-    room = Room("#room", "e", 0)
-    sinks = [follow(room, 0)[0] for _ in range(3)]
-    room.deliver([event(1), event(2)])
+    hub = Hub()
+    sinks = [follow(hub, 0).sink for _ in range(3)]
+    deliver(hub, 1, 2)
     assert sinks[0].seqs() == [1, 2]
     assert all(sink.frames[0] is sinks[0].frames[0] for sink in sinks)
     assert len(sinks[0].frames) == 1  # one piece for a whole commit
 
 
 def test_what_was_delivered_before_is_passed_over() -> None:
-    room = Room("#room", "e", 5)  # a snapshot read the commit before it was delivered
-    sink, _ = follow(room, 5)
-    room.deliver([event(4), event(5), event(6)])
-    assert sink.seqs() == [6]
+    hub = Hub()
+    member = follow(hub, 5)  # a snapshot read the commit before it was delivered
+    deliver(hub, 4, 6)
+    assert member.sink.seqs() == [6]
 
 
 def test_a_reader_that_is_ahead_waits_for_the_delivery() -> None:
-    room = Room("#room", "e", 3)
-    sink, missed = follow(room, 5)
-    assert not missed
-    room.deliver([event(4)])
-    assert not missed
-    room.deliver([event(5), event(6)])
-    assert missed
-    room.deliver([event(7)])
-    assert sink.seqs() == [6, 7]
+    hub = Hub()
+    follow(hub, 3)
+    member = follow(hub, 5)
+    assert not member.pages
+    deliver(hub, 4, 4)
+    assert not member.pages
+    deliver(hub, 5, 6)
+    assert member.pages == [(5, True)]
+    deliver(hub, 7, 7)
+    assert member.sink.seqs() == [6, 7]
+
+
+def test_a_reader_of_a_part_follows_only_when_it_has_read_the_rest() -> None:
+    hub = Hub()
+    follow(hub, 0)
+    member = Member(hub)
+    member.attach(0, lambda: None, is_read=False)
+    deliver(hub, 1, 2)
+    assert member.pages == [(0, False)]
+    assert member.sink.seqs() == []
+    member.attach(2, lambda: None)
+    deliver(hub, 3, 3)
+    assert member.sink.seqs() == [3]
+
+
+def test_a_reader_that_is_too_far_behind_reads_again() -> None:
+    hub, again = Hub(), []
+    follow(hub, 0)
+    deliver(hub, 1, RING + 10)
+    member = follow(hub, 5, lambda: again.append(True))
+    assert again
+    assert not member.pages
+    assert member.sink.seqs() == []
 
 
 def test_beyond_the_recent_frames_one_must_read_on() -> None:
@@ -97,21 +160,22 @@ def test_a_room_made_from_an_old_snapshot_knows_what_was_delivered_since() -> No
 
 @given(st.data())
 def test_whoever_attaches_whenever_gets_each_number_once(data: st.DataObject) -> None:
-    room = Room("#room", "e", 0)
+    hub = Hub()
+    follow(hub, 0)
     committed = delivered = 0
-    sinks: list[tuple[int, Sink, list[list[bytes] | None]]] = []
+    members: list[Member] = []
     for _ in range(data.draw(st.integers(1, 20))):
         match data.draw(st.sampled_from(["commit", "deliver", "attach"])):
             case "commit":
                 committed += data.draw(st.integers(1, 4))
             case "deliver" if delivered < committed:
                 upto = data.draw(st.integers(delivered + 1, committed))
-                room.deliver([event(seq) for seq in range(delivered + 1, upto + 1)])
+                deliver(hub, delivered + 1, upto)
                 delivered = upto
             case "attach":
-                head = data.draw(st.integers(0, committed))
-                sinks.append((head, *follow(room, head)))
-    room.deliver([event(seq) for seq in range(delivered + 1, committed + 1)])
-    for head, sink, missed in sinks:
-        assert missed[0] is not None
-        assert sink.seqs() == list(range(head + 1, committed + 1))
+                members.append(follow(hub, data.draw(st.integers(0, committed))))
+    deliver(hub, delivered + 1, committed)
+    for member in members:
+        ((head, complete),) = member.pages
+        assert complete
+        assert member.sink.seqs() == list(range(head + 1, committed + 1))

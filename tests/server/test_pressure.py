@@ -9,16 +9,23 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from chat.errors import CloseCode
+from chat.protocol.codec import encode
 from chat.protocol.commands import History, Ping, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Joined, Ok, Page
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
+from chat.server.app import App
+from chat.server.config import LimitSettings, ServerSettings
+from chat.server.connection import PART
+from chat.server.session import UNDER_WAY_MAX
+from chat.store.ops import Pending
 from tests.proxy import Proxy
 from tests.server.byhand import BINARY, CONTINUE, PING, PONG, TEXT, ByHand, frame, unharmed
 from tests.serving import ChatServer, Peer, eventually
@@ -313,13 +320,32 @@ async def test_a_close_that_the_client_never_finishes_is_finished_for_it(
 
 
 async def test_commands_under_way_are_bounded_and_none_is_lost(
-    start_server: Callable[..., ChatServer],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = start_server(*FAST)
-    async with Peer.signed_in(server.url, "alice") as alice:
-        await alice.join("#room")
-        for number in range(2_000):
-            await alice.post(Send(channel="#room", text=str(number)))
-        await alice.say("last", "#room")
-        texts = [event.text for event in alice.kept(Event) if event.kind == "message"]
-        assert texts == [*map(str, range(2_000)), "last"]
+    limits = LimitSettings(rate=1e9, burst=10**9)
+    settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0, limits=limits)
+    app = App(settings, asyncio.get_running_loop())
+    await app.start()
+    try:
+        async with (
+            Peer.signed_in(app.addresses[0], "alice") as alice,
+            Peer.signed_in(app.addresses[0], "bob") as bob,
+        ):
+            await alice.join("#room")
+            held: list[Pending] = []
+            store = app.services.store
+            with monkeypatch.context() as patch:
+                patch.setattr(store, "submit", held.append)
+                for number in range(2_000):
+                    await alice.post(Send(channel="#room", text=str(number)))
+                for _ in range(100):
+                    await bob.settle()  # the server has its turns
+                a_part = PART // len(encode(Send(channel="#room", text="0", id="c9")))
+                assert UNDER_WAY_MAX <= len(held) <= UNDER_WAY_MAX + a_part
+            for pending in held:
+                store.submit(pending)
+            await alice.say("last", "#room")
+            texts = [event.text for event in alice.kept(Event) if event.kind == "message"]
+            assert texts == [*map(str, range(2_000)), "last"]
+    finally:
+        await app.stop()

@@ -132,9 +132,15 @@ class TestMentions:
         answer = store.send(bob, "yes", "#dev", reply_to=asked)
         assert store.item(bob, answer, "#dev").mentions == ()
 
-    def test_a_text_of_nothing_but_mentions_is_cheap(self, store: OpenStore, alice: User) -> None:
-        names = " ".join(f"@n{number}" for number in range(2_000))
-        assert store.item(alice, store.send(alice, f"@alice {names} @alice")).mentions == ("alice",)
+    def test_only_the_first_hundred_names_of_a_text_are_looked_at(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        names = [f"@n{number}" for number in range(2_000)]
+        within, beyond = [*names[:99], "@alice"], [*names[:100], "@alice", *names[100:]]
+        assert store.item(alice, store.send(alice, " ".join(within))).mentions == ("alice",)
+        assert store.item(alice, store.send(alice, " ".join(beyond))).mentions == ()
+        edited = store.append(edit(alice, 2, " ".join(beyond)))
+        assert store.item(alice, edited.seq or 0).mentions == ()
 
 
 class TestCids:
