@@ -16,8 +16,8 @@ from chat.client.flags import Parser, add_settings, flags_of
 from chat.client.logfile import start_log
 from chat.client.places import Places
 from chat.client.private import make_private_directory
-from chat.client.standard_output import tell
 from chat.errors import StartupError
+from chat.program import run_program, tell
 
 __all__ = ["main"]
 
@@ -29,12 +29,18 @@ PIPES = ("send", "tail", "export")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return the exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    return run_program("chat-client", lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str]) -> int:
     if arguments[:1] and arguments[0] in PIPES:
         from chat.client.pipes.cli import main as run_pipe
 
         return run_pipe(arguments)
     try:
         settings = _settings(arguments)
+        if not settings.plain:
+            check_terminal()
         if settings.demo:
             return _play(settings)
         settings = prepare(settings)
@@ -56,6 +62,20 @@ def _settings(arguments: Sequence[str]) -> ClientSettings:
         return with_kept(load(given))
     first, *further = " ".join(given["url"]).split() or [""]
     return load({**given, "url": first, "servers": [{"url": url} for url in further]})
+
+
+def check_terminal() -> None:
+    """Find out that the screens can be shown.
+
+    Raises:
+        StartupError: there is no terminal.
+    """
+    # The library draws on standard error; the questions of the first run go to standard output.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise StartupError(
+            "there is no terminal to show the screens on. Send a message with "
+            "chat-client send '#general' TEXT, or use lines instead of screens with --plain"
+        )
 
 
 def prepare(settings: ClientSettings) -> ClientSettings:

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from chat.client.config import DEFAULT_URL, ClientSettings, Server, check_url
 from chat.client.places import Places
-from chat.client.standard_output import tell
 from chat.errors import StartupError
+from chat.program import tell
 from chat.text import check_name
 
 __all__ = ["introduced", "remembered", "with_kept"]

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from chat.errors import StartupError
 
@@ -20,11 +21,11 @@ def text_of(descriptor: int) -> str:
     """Return everything that can be read, without its last line end.
 
     Raises:
-        StartupError: it is no text, or no message could be that long.
+        StartupError: it cannot be read, is no text, or no message could be that long.
     """
     chunks: list[bytes] = []
     size = 0
-    while chunk := os.read(descriptor, _CHUNK):
+    while chunk := _read(descriptor):
         size += len(chunk)
         if size > _TEXT_MAX:
             raise StartupError("the text is too long for one message; --lines sends each line")
@@ -36,27 +37,30 @@ async def lines_of(descriptor: int) -> AsyncIterator[str]:
     """Yield the lines as they come, empty ones left out.
 
     Raises:
-        StartupError: a line is no text.
+        StartupError: the input cannot be read, or a line is no text.
     """
     loop = asyncio.get_running_loop()
-    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    chunks: asyncio.Queue[bytes | StartupError] = asyncio.Queue()
     room = threading.Semaphore(2)  # what comes faster than it is sent waits in the pipe
 
     def read() -> None:
         # A thread: a pipe, a file and a terminal can be waited for in no other common way. It
         # reads the descriptor itself; a lock of `sys.stdin` would be held when the program ends.
-        chunk = b"-"
-        while chunk:
+        chunk: bytes | StartupError = b"-"
+        while chunk and not isinstance(chunk, StartupError):
             room.acquire()
             try:
-                chunk = os.read(descriptor, _CHUNK)
+                chunk = _read(descriptor)
+            except StartupError as exc:
+                chunk = exc
+            with suppress(RuntimeError):  # the program has ended
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
-            except (OSError, RuntimeError):  # closed, or the program has ended
-                return
 
     threading.Thread(target=read, name="standard-input", daemon=True).start()
     rest = b""
     while chunk := await chunks.get():
+        if isinstance(chunk, StartupError):
+            raise chunk
         room.release()
         *whole, rest = (rest + chunk).split(b"\n")
         if len(rest) > _TEXT_MAX:
@@ -66,6 +70,13 @@ async def lines_of(descriptor: int) -> AsyncIterator[str]:
                 yield text
     if text := _decoded(rest).removesuffix("\r"):
         yield text
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, _CHUNK)
+    except OSError as exc:
+        raise StartupError(f"cannot read standard input: {exc.strerror or exc}") from None
 
 
 def _decoded(data: bytes) -> str:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from chat.errors import CommandError, StartupError, StoreUnavailable
+from chat.program import tell
 from chat.server.config import (
     BackupSettings,
     CheckSettings,
@@ -34,7 +35,7 @@ def token(arguments: list[str]) -> int:
         issue_token(settings.store_url, settings.name, hash_token(secret))
     except (CommandError, StoreUnavailable) as exc:
         raise StartupError(str(exc)) from None
-    _tell(f"A further token for {settings.name}; keep it secret:")
+    tell(f"A further token for {settings.name}; keep it secret:")
     sys.stdout.write(secret + "\n")
     return 0
 
@@ -46,7 +47,7 @@ def backup(arguments: list[str]) -> int:
     settings = load(BackupSettings, "chat-server backup", arguments)
     held = back_up(settings.store_url, _absolute(settings.file))
     size = _absolute(settings.file).stat().st_size
-    _tell(f"{settings.file}: {held}, {size:,} bytes. What is deleted from now on stays in it")
+    tell(f"{settings.file}: {held}, {size:,} bytes. What is deleted from now on stays in it")
     return 0
 
 
@@ -56,9 +57,9 @@ def restore(arguments: list[str]) -> int:
 
     settings = load(RestoreSettings, "chat-server restore", arguments)
     restored = put_back(settings.store_url, _absolute(settings.file))
-    _tell(f"{settings.database}: {restored.holdings}, from {settings.file}")
+    tell(f"{settings.database}: {restored.holdings}, from {settings.file}")
     if restored.former is not None:
-        _tell(f"The database that was there is kept as {restored.former}")
+        tell(f"The database that was there is kept as {restored.former}")
     return 0
 
 
@@ -71,7 +72,7 @@ def check(arguments: list[str]) -> int:
     for line in check_database(settings.store_url):
         if isinstance(line, Holdings):
             verdict = f"{found} problems" if found else "every log is whole"
-            _tell(f"{settings.database}: {line}; {verdict}")
+            tell(f"{settings.database}: {line}; {verdict}")
         else:
             found += 1
             sys.stdout.write(printable_line(line) + "\n")
@@ -84,13 +85,9 @@ def reindex(arguments: list[str]) -> int:
 
     settings = load(ReindexSettings, "chat-server reindex", arguments)
     held = index_anew(settings.store_url)
-    _tell(f"{settings.database}: {held}; the full-text index is made anew")
+    tell(f"{settings.database}: {held}; the full-text index is made anew")
     return 0
 
 
 def _absolute(file: Path) -> Path:
     return file.expanduser().absolute()
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(line + "\n")

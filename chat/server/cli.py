@@ -1,7 +1,8 @@
 """`chat-server`: reads the settings, runs the server, and turns errors into one line and a code.
 
-Exit codes: 0 done or stopped by a signal, 1 a mistake of ours (or, from `check`, problems were
-found), 2 it cannot start as asked, 130 and 143 ended at once by a second SIGINT or SIGTERM.
+Exit codes: 0 done or stopped by a signal, 1 a mistake of ours, or standard output cannot be written
+(or, from `check`, problems were found), 2 it cannot start as asked, 130 and 143 ended at once by a
+second SIGINT or SIGTERM, 141 the reader of the output has gone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 from chat import __version__
 from chat.errors import StartupError
+from chat.program import abandon_output, run_program, tell
 from chat.protocol.codec import json_schema
 from chat.server import administration
 from chat.server.config import ServerSettings, load
@@ -31,6 +33,10 @@ DEFAULT = "ws://127.0.0.1:3000"
 def main(argv: list[str] | None = None) -> int:
     """Run `chat-server` with these arguments; return the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
+    return run_program("chat-server", lambda: _main(arguments))
+
+
+def _main(arguments: list[str]) -> int:
     try:
         match arguments:
             case ["schema", *rest]:
@@ -51,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             case _:
                 return _serve(arguments)
     except StartupError as exc:
-        sys.stderr.write(f"chat-server: {exc}\n")
+        tell(f"chat-server: {exc}")
         return 2
 
 
@@ -70,8 +76,13 @@ def _serve(arguments: list[str]) -> int:
     _set_up_log(settings.log_level.upper())
 
     def announce(addresses: list[str]) -> None:
-        sys.stdout.write("\n".join(_banner(settings, addresses)) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write("\n".join(_banner(settings, addresses)) + "\n")
+            sys.stdout.flush()
+        except OSError as exc:
+            abandon_output()
+            reason = exc.strerror or exc
+            tell(f"chat-server: cannot write to standard output: {reason}; serving all the same")
 
     from chat.server.app import run
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from pydantic_core import ErrorDetails
 
 from chat.core.door import Network, network
 from chat.errors import StartupError
+from chat.program import tell
 from chat.protocol.values import Limits
 from chat.server.origins import check_origin, check_public_url
 from chat.text import printable_line
@@ -391,7 +391,7 @@ def _in_environment() -> Iterator[_Given]:
         elif table.partition("__")[0] in _TABLES:
             raise StartupError(f"{variable} is not a setting{_similar(upper, names)}")
         elif near := get_close_matches(upper, names, 1, SIMILAR_VARIABLE):
-            sys.stderr.write(f"chat-server: {variable} is ignored; did you mean {near[0]}?\n")
+            tell(f"chat-server: {variable} is ignored; did you mean {near[0]}?")
 
 
 def _in_json(table: str, value: str, variable: str) -> Iterator[_Given]:

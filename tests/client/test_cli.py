@@ -34,13 +34,21 @@ def log_as_before() -> Iterator[None]:
         if handler not in before:
             root.removeHandler(handler)
             handler.close()
+            if isinstance(handler, logging.StreamHandler):
+                handler.stream.close()
 
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[ClientSettings]:
     """Return the settings the screens were started with, instead of starting them."""
     seen: list[ClientSettings] = []
-    monkeypatch.setattr(cli, "_show", seen.append)
+
+    def show(settings: ClientSettings) -> int:
+        seen.append(settings)
+        return 0
+
+    monkeypatch.setattr(cli, "_show", show)
+    monkeypatch.setattr(cli, "check_terminal", lambda: None)
     return seen
 
 

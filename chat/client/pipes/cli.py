@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -29,9 +27,10 @@ from chat.client.places import Places
 from chat.client.private import make_private_directory
 from chat.client.records import OutboxRow
 from chat.client.standard_input import lines_of, text_of
-from chat.client.standard_output import accept_any_text, tell
+from chat.client.standard_output import accept_any_text
 from chat.client.tokens import read_token_file
 from chat.errors import ChatError, CommandError, StartupError
+from chat.program import tell
 from chat.protocol.items import Event, Item
 from chat.protocol.words import FOLDED_KINDS
 from chat.text import is_builtin, printable
@@ -57,10 +56,6 @@ def main(argv: Sequence[str]) -> int:
         return _told(exc, ExitCode.FAULT)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # What is left in the buffer has nowhere to go, and must not fail once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.BROKEN_PIPE
 
 
 def _told(exc: Exception, code: ExitCode) -> ExitCode:

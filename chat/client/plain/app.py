@@ -114,6 +114,7 @@ class Plain:
         """Show everything as lines, until it is over; return the program's exit code.
 
         Raises:
+            OSError: lines cannot be printed.
             StartupError: the server does not let one in, or not all that was piped in was taken;
                 and nobody is there to change that.
         """
@@ -133,6 +134,8 @@ class Plain:
             self._lines.close()
             for task in (*self._commands, *filter(None, [self._ending])):
                 task.cancel()
+        if self._lines.failure is not None:
+            raise self._lines.failure
         if failure := self._refusal or self._lines.fault:
             raise StartupError(failure)
         return self._code

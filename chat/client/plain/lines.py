@@ -21,8 +21,8 @@ from chat.client.presenter.completing import Sources
 from chat.client.ringing import BELL
 from chat.client.slash import is_command
 from chat.client.standard_input import lines_of
-from chat.client.standard_output import tell
 from chat.errors import StartupError
+from chat.program import tell
 from chat.text import is_blank, printable, printable_line
 
 __all__ = ["Lines", "Piped", "Typed"]
@@ -37,6 +37,8 @@ _MARK_PASTES, _LEAVE_PASTES = "\x1b[?2004h", "\x1b[?2004l"
 class Lines:
     """Prints lines; takes none. `submit` and `end` are told what is typed, and that it is over."""
 
+    failure: OSError | None = None
+    """Why lines cannot be printed."""
     fault = ""
     """Why not all that was piped in was taken; empty: it was, or there is more."""
 
@@ -61,12 +63,12 @@ class Lines:
     def say(self, lines: Iterable[str]) -> None:
         """Print whole lines."""
         text = "".join(f"{printable(line)}\n" for line in lines)
-        if text:
+        if text and self.failure is None:
             try:
                 sys.stdout.write(text)
                 sys.stdout.flush()
-            except BrokenPipeError:  # nobody listens any more
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            except OSError as exc:  # nobody listens any more, or a disk is full
+                self.failure = exc
                 self._end()
 
     def refuse(self, lines: Iterable[str]) -> None:

@@ -1,0 +1,131 @@
+"""Standard streams that are closed, full, or no terminal: both programs say so, or go on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.serving import PATIENCE, ChatServer, free_port
+
+SCRIPTS = sysconfig.get_path("scripts")
+SERVER, CLIENT = f"{SCRIPTS}/chat-server", f"{SCRIPTS}/chat-client"
+Shell = Callable[[str], subprocess.CompletedProcess[str]]
+CLOSINGS = ("<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """Return what runs a line of the shell."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
+    places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path))
+
+    def run(line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", line],
+            capture_output=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            env={**inherited, **places},
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{CLIENT} --name me </dev/null",
+        f"echo hi | {CLIENT}",
+        f"echo hi | {CLIENT} --demo",
+        f"{CLIENT} --name me <&- >&-",
+    ],
+)
+def test_without_a_terminal_the_screens_name_what_works_there(shell: Shell, line: str) -> None:
+    done = shell(line)
+    assert done.returncode == 2
+    assert "chat-client send" in done.stderr
+    assert "--plain" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", [">/dev/full", ">&-"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"{SERVER} schema",
+        f"{SERVER} --version",
+        f"{SERVER} --help",
+        f"{SERVER} token bot --data {{data}}",
+        f"{CLIENT} --version",
+        f"{CLIENT} --help",
+        f"{CLIENT} send --help",
+        f"{CLIENT} export '#general' --name bot --url {{url}}",
+        f"{CLIENT} tail '#general' --name bot --url {{url}}",
+        f"echo /help | {CLIENT} --plain --name bot --url {{url}}",
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line_and_1(
+    shell: Shell,
+    server: ChatServer,
+    command: str,
+    output: str,
+) -> None:
+    assert shell(f"{CLIENT} send '#general' hi --name bot --url {server.url}").returncode == 0
+    done = shell(f"{command.format(url=server.url, data=server.data)} {output}")
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("cannot write to standard output: ") == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closing", CLOSINGS)
+def test_commands_with_closed_streams_end_without_a_traceback(
+    shell: Shell, server: ChatServer, closing: str
+) -> None:
+    send = f"{CLIENT} send '#general' hi --name bot --url {server.url}"
+    assert shell(f"{send} {closing}").returncode == 0
+    for command in (f"{CLIENT} send '#general' hi", f"{CLIENT} --plain --name b", f"{SERVER} nope"):
+        done = shell(f"{command} --url ws://127.0.0.1:{free_port()} --timeout 1 {closing}")
+        assert done.returncode in (1, 2, 4), done
+        assert "Traceback" not in done.stderr
+    assert (
+        shell(f"{SERVER} backup {server.data}/copy.db --data {server.data} {closing}").returncode
+        == 0
+    )
+
+
+@pytest.mark.parametrize("streams", [*CLOSINGS, ">/dev/full", ">/dev/full 2>/dev/full"])
+def test_a_server_whose_streams_are_closed_or_full_serves(
+    shell: Shell, tmp_path: Path, streams: str
+) -> None:
+    port = free_port()
+    line = f"exec {SERVER} --port {port} --data {tmp_path}/data {streams}"
+    running = subprocess.Popen(["sh", "-c", line], stderr=subprocess.PIPE, encoding="utf-8")
+    try:
+        url = f"ws://127.0.0.1:{port}"
+        for number in range(3):
+            send = f"{CLIENT} send '#general' {number} --name bot --url {url} --timeout 30"
+            assert shell(send).returncode == 0
+    finally:
+        running.terminate()
+        _, errors = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0
+    assert "Traceback" not in errors
+    if "2>" not in streams and ">" in streams.replace("<&-", ""):
+        assert errors.count("cannot write to standard output") == 1
+
+
+@pytest.mark.parametrize("command", ["send '#general'", "send '#general' --lines", "--plain"])
+def test_input_that_cannot_be_read_is_one_line_and_2(
+    shell: Shell, server: ChatServer, command: str
+) -> None:
+    done = shell(f"{CLIENT} {command} --name bot --url {server.url} 0>/dev/null")
+    assert done.returncode == 2
+    assert "cannot read standard input: " in done.stderr
+    assert done.stderr.count("\n") == 1
