@@ -268,6 +268,10 @@ class App:
 
     def _refusal(self, connection: Connection, request: Request) -> Response | None:
         path = _path(request)
+        if len(hosts := request.headers.get_all("Host")) != 1 and (
+            hosts or request.protocol != "HTTP/1.0"
+        ):
+            raise ValueError("a request names one host (RFC 9112, 3.2)")
         is_upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
         if path not in (*PATHS, HEALTH_PATH):
             return connection.respond(

@@ -59,6 +59,8 @@ def _main(arguments: list[str]) -> int:
     except StartupError as exc:
         tell(f"chat-server: {exc}")
         return 2
+    except KeyboardInterrupt:  # before the server minds signals
+        return 130
 
 
 def _schema(rest: list[str]) -> int:

@@ -70,11 +70,12 @@ SIMILAR_VARIABLE = 0.87
 def _split(value: object) -> object:
     """Read a list: one text with commas or as JSON, or several of them."""
     if isinstance(value, str):
-        if value.lstrip().startswith("["):
+        if value.lstrip().startswith("["):  # a list, or an IPv6 address as it stands in URLs
             try:
                 return json.loads(value)
             except ValueError:
-                raise ValueError("is not a complete JSON list") from None
+                if '"' in value:
+                    raise ValueError("is not a complete JSON list") from None
         return [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list | tuple):
         found: list[object] = []

@@ -92,6 +92,8 @@ class _Address:
 
 def _resolve(host: str) -> list[_Address]:
     """Return the addresses of a host, each once, in their order."""
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as exc:

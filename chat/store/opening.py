@@ -77,14 +77,15 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
     sqlite.check_is_writable(path)
     lock = FileLock.take(path)
     try:
-        for each in sqlite.files_of(path):
-            files.tighten(each)
         note = lock.take_note()
         is_as_left = bool(note) and note == sqlite.stamp(path)
         revision = sqlite.examine(path, is_known_whole=is_as_left)
         _create(path)
+        for each in sqlite.files_of(path):
+            files.tighten(each)
         lock.guard(path)
-        writer = sqlite.writer_engine(path)
+        # A file that is taken away from a running server is not made anew: it would be empty.
+        writer = sqlite.writer_engine(path, must_exist=True)
         server_id = _make_current(writer, revision, path, clock_ms)
         readers = sqlite.readers_engine(path, READERS + WELCOMERS + SEARCHERS)
         return Database(path, server_id, writer, readers, lock)

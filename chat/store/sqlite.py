@@ -124,26 +124,33 @@ def files_of(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm", ".lock"))
 
 
-def writer_engine(path: Path) -> Engine:
-    """Return an engine whose transactions hold the write lock from their beginning."""
-    return _engine(path, _WRITER, "BEGIN IMMEDIATE", poolclass=NullPool)
+def writer_engine(path: Path, *, must_exist: bool = False) -> Engine:
+    """Return an engine whose transactions hold the write lock from their beginning.
+
+    Args:
+        path: the database file.
+        must_exist: whether a file that is not there, or is no more, is an error; else it is made.
+    """
+    mode = "rw" if must_exist else "rwc"
+    return _engine(path, _WRITER, "BEGIN IMMEDIATE", mode, poolclass=NullPool)
 
 
 def readers_engine(path: Path, size: int) -> Engine:
     """Return an engine of `size` connections that cannot write."""
-    return _engine(path, _READER, "BEGIN", poolclass=QueuePool, pool_size=size, max_overflow=0)
+    return _engine(
+        path, _READER, "BEGIN", "rw", poolclass=QueuePool, pool_size=size, max_overflow=0
+    )
 
 
 def checker_engine(path: Path) -> Engine:
     """Return an engine for one long look at everything: it cannot write, and uses little memory."""
-    return _engine(path, _CHECKER, "BEGIN", poolclass=NullPool)
+    return _engine(path, _CHECKER, "BEGIN", "rw", poolclass=NullPool)
 
 
-def _engine(path: Path, pragmas: tuple[str, ...], begin: str, **options: Any) -> Engine:
+def _engine(path: Path, pragmas: tuple[str, ...], begin: str, mode: str, **options: Any) -> Engine:
     def connect() -> sqlite3.Connection:
-        # A file that was taken away is not made anew: it would be empty.
         return sqlite3.connect(
-            f"{path.as_uri()}?mode=rw",
+            f"{path.as_uri()}?mode={mode}",
             BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,

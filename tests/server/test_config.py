@@ -64,6 +64,11 @@ def test_a_flag_wins_over_a_variable_and_that_over_the_file(
     assert (found.limits.text, found.limits.page) == (9, 8)
 
 
+def test_an_address_in_brackets_is_no_list() -> None:
+    assert settings("--host", "[::1]").host == ["[::1]"]
+    assert "JSON list" in refused("--host", '["::1')
+
+
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT_PORT", "")
     assert settings().port == 3000

@@ -91,6 +91,13 @@ def test_a_request_with_a_body_is_answered(shared: ChatServer) -> None:
     assert ask(shared, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
+def test_a_request_names_one_host(shared: ChatServer) -> None:
+    assert ask(shared, b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    twice = b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
+    assert ask(shared, twice).startswith(b"HTTP/1.1 400 ")
+    assert ask(shared, b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [

@@ -23,6 +23,12 @@ def test_an_address_named_twice_is_bound_once() -> None:
     only.close()
 
 
+def test_an_address_may_stand_in_brackets_as_in_urls() -> None:
+    (only,) = bind(["[::1]"], 0)
+    with only:
+        assert hosts_of(only) == ["[::1]"]
+
+
 def test_an_address_that_this_machine_does_not_have_stops_the_start() -> None:
     with pytest.raises(StartupError, match=r"does not have the address 203\.0\.113\.9"):
         bind(["127.0.0.1", "203.0.113.9"], 0)
