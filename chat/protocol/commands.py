@@ -54,6 +54,7 @@ __all__ = [
     "SetTopic",
     "Typing",
     "Who",
+    "positions_max",
 ]
 
 
@@ -72,11 +73,18 @@ POSITIONS_MAX = 500
 """Positions in one `hello` that every server takes, however few channels a person may join."""
 
 
+def positions_max(limits: Limits) -> int:
+    """Return how many channels a command may name: `welcome` lists no more.
+
+    These are `limits.channels` that a person joined, and so many direct ones.
+    """
+    return max(2 * limits.channels, POSITIONS_MAX)
+
+
 def _few(value: object, info: ValidationInfo) -> object:
     """Refuse a flood of positions before each of them is looked at."""
     limits: Limits | None = info.context
-    # `welcome` lists so many channels that a person joined, and so many direct ones.
-    most = max(2 * limits.channels, POSITIONS_MAX) if limits else 0
+    most = positions_max(limits) if limits else 0
     if limits and isinstance(value, dict) and len(value) > most:
         raise PydanticCustomError(
             "too_long",

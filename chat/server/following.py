@@ -2,8 +2,8 @@
 
 The read happens in a thread while events go on being delivered. So the session attaches when the
 room has delivered at least what was read, and gets what was delivered beyond it from the room's
-recent frames: no hole, no duplicate. If those no longer reach back, it is read again. What is more
-than a page has `complete` false, and the client reads on with `history after`.
+recent frames: no hole, no duplicate. If those no longer reach back, `complete` is false and the
+client reads on with `history after`.
 """
 
 from __future__ import annotations
@@ -107,18 +107,9 @@ def _follow(
         except CommandError as refusal:  # of this channel; the others are followed all the same
             return refusal
 
-    def tell(channel: str, position: ResumeFrom | None, view: _View | CommandError) -> None:
-        if isinstance(view, CommandError):
-            _refused(session, channel, view, reply)
-        elif session.has_left(view[0].seat.channel):  # while it was read
-            _refused(session, channel, not_a_member(channel), reply)
-        else:
-            again = partial(_follow, session, [(channel, position)], reply)
-            _joined(session, view, reply, again)
-
     def done(views: Sequence[_View | CommandError]) -> None:
         for (channel, position), each in zip(wanted, views, strict=True):
-            telling = partial(tell, channel, position, each)
+            telling = partial(_tell, session, channel, position, each, reply)
             if reply is None:
                 session.connection.outlet.when_taken(telling)
             else:
@@ -131,6 +122,23 @@ def _follow(
         done,
         lambda error: done([error] * len(wanted)),
     )
+
+
+def _tell(
+    session: Session,
+    channel: str,
+    position: ResumeFrom | None,
+    view: _View | CommandError,
+    reply: Reply | None,
+) -> None:
+    if isinstance(view, CommandError):
+        _refused(session, channel, view, reply)
+    elif reply is None and session.room(channel) is None:
+        pass  # hidden, so `welcome` did not list it
+    elif session.has_left(view[0].seat.channel):  # while it was read
+        _refused(session, channel, not_a_member(channel), reply)
+    else:
+        _joined(session, view, reply, partial(_follow, session, [(channel, position)], reply))
 
 
 def _refused(session: Session, channel: str, error: CommandError, reply: Reply | None) -> None:
@@ -172,7 +180,7 @@ def _joined(session: Session, view: _View, reply: Reply | None, again: Callable[
         else:
             session.send(frame)
 
-    attach(session, seat.channel, resumed.complete, send, again)
+    attach(session, seat.channel, resumed.complete, send, None if resumed.items else again)
 
 
 def attach(
@@ -180,7 +188,7 @@ def attach(
     channel: ChannelState,
     is_read: bool,
     send: Callable[[bool], None],
-    again: Callable[[], None],
+    again: Callable[[], None] | None,
 ) -> None:
     """Send what was read up to `channel.head`, and go over to live events if that was all.
 
@@ -189,20 +197,20 @@ def attach(
         channel: as of the snapshot that was read.
         is_read: whether everything up to its head was read.
         send: sends the answer; takes its `complete`.
-        again: reads anew; called instead of `send` when so much has come since that not all of it
-            is at hand.
+        again: for an empty page: reads anew, when so much has come since that not all of it is at
+            hand. An empty page is never incomplete.
     """
     room = session.enter(channel.name, channel.epoch, channel.head)
 
     def ready() -> None:
         if session.is_closed or session.room(room.name) is not room:
             return
-        if not is_read:
-            send(False)
-        elif (missed := room.since(channel.head)) is None:
+        missed = room.since(channel.head) if is_read else None
+        if is_read and missed is None and again is not None:
             again()
-        else:
-            send(True)
+            return
+        send(missed is not None)
+        if missed is not None:
             for frame in missed:
                 session.connection.outlet.send(frame)
             _take_over(session, room)

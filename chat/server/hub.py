@@ -19,6 +19,7 @@ from chat.protocol.items import Event
 from chat.protocol.values import Presence
 from chat.server.connection import Connection
 from chat.server.outlet import Outlet, text_frame
+from chat.text import channel_names
 
 __all__ = ["Follower", "Hub", "Room"]
 
@@ -125,6 +126,8 @@ class Hub:
         self._rooms: dict[str, Room] = {}
         # Outlives the rooms: a snapshot read before a commit must not take a room's head back.
         self._delivered: dict[str, int] = {}
+        self._direct: dict[str, set[Room]] = {}
+        """Rooms of direct channels by each participant, be it in their list or not."""
 
     def room(self, name: str) -> Room | None:
         """Return the room, if anybody who is signed in is a member."""
@@ -136,6 +139,8 @@ class Hub:
         if room is None:
             room = Room(name, epoch, self._delivered.get(name, head))
             self._rooms[name] = room
+            for participant in channel_names(name):
+                self._direct.setdefault(participant, set()).add(room)
         room.members[session] = None
         return room
 
@@ -145,6 +150,15 @@ class Hub:
         room.followers.pop(session.connection, None)
         if not room.members:
             self._rooms.pop(room.name, None)
+            for participant in channel_names(room.name):
+                rooms = self._direct.get(participant, set())
+                rooms.discard(room)
+                if not rooms:
+                    self._direct.pop(participant, None)
+
+    def direct_rooms(self, name: str) -> frozenset[Room]:
+        """Return the rooms of the direct channels that a person is in, hidden ones included."""
+        return frozenset(self._direct.get(name, ()))
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Take committed events of any channels, in the order of their commits."""

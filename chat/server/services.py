@@ -22,7 +22,7 @@ from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
 from chat.protocol.items import Event
 from chat.server.config import ServerSettings
 from chat.server.connection import Connection
-from chat.server.hub import Hub
+from chat.server.hub import Hub, Room
 from chat.server.news import News
 from chat.server.readings import Readings, error_of, tell
 from chat.store.ops import (
@@ -69,6 +69,16 @@ class ReadingSession(Protocol):
         """Whether nobody waits for an answer any more."""
 
 
+class Present(Protocol):
+    """A signed-in session, as those who learn of its presence see it."""
+
+    rooms: dict[str, Room]
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+
+
 class Services:
     """The state that is shared by all connections."""
 
@@ -103,6 +113,11 @@ class Services:
         if source is None:
             return None
         return lambda: self._new_names.take(source, time.monotonic())
+
+    def tell_presence(self, session: Present) -> None:
+        """Have everybody who shares a channel with a person learn their presence."""
+        hidden = self.hub.direct_rooms(session.name)
+        self.news.of_person(session.name, {*session.rooms.values(), *hidden})
 
     # The store
 

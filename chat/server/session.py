@@ -254,7 +254,7 @@ class Session:
         if not others:
             del self._register[self.name]
         if services.presence.drop(self.name, self) is not None:
-            services.news.of_person(self.name, self.rooms.values())
+            services.tell_presence(self)
         for room in self.rooms.values():
             if not others and room.typing.stop(self.name):
                 services.news.of_room(room)

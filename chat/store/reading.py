@@ -285,7 +285,7 @@ class Reader:
             CommandError: no_such_channel, not_a_member, unavailable.
         """
         if channel is None:
-            rooms = rooms_of(self._connection, user)
+            rooms = rooms_of(self._connection, user, self._limits)
         else:
             rooms = [Room(self._enter(user, channel)[0], last=0)]  # it is compared with no other
         author = self.user(wanted.author) if wanted.author is not None else None

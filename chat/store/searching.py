@@ -17,6 +17,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, select
 
 from chat.errors import CommandError, ErrorCode
+from chat.protocol.commands import positions_max
+from chat.protocol.values import Limits
 from chat.store import fulltext
 from chat.store.matching import Matcher
 from chat.store.ops import ChannelState, User
@@ -30,6 +32,9 @@ __all__ = ["Found", "FoundMessage", "Room", "Wanted", "index_unavailable", "room
 BUDGET = 0.1
 """Seconds of a processor that one page may take; whoever asks for the next one goes on."""
 MENDING = "the server is making what it searches anew; nothing is lost, search again in a moment"
+CURSOR_SHARE = 0.75
+"""Most of a client's frame that the cursor of a search may take."""
+_POSITION_BYTES = 16
 _FIRST, _MOST = 5, 40
 """Hits that are read of a channel at first, for there may be many; then twice as many, up to."""
 _NUMBERS = 100
@@ -47,6 +52,13 @@ _ROOMS = Prepared(
     .join_from(members, channels, members.c.channel_id == channels.c.id)
     .outerjoin(events, and_(events.c.channel_id == channels.c.id, events.c.seq == channels.c.head))
     .where(members.c.user_id == bindparam("user"))
+    .order_by(
+        channels.c.is_direct,
+        members.c.hidden,
+        members.c.counted.desc(),
+        (members.c.read_seq > 0).desc(),
+        events.c.ts.desc(),
+    )
 )
 _HITS = Among(
     select(
@@ -137,10 +149,20 @@ def index_unavailable() -> CommandError:
     return CommandError(ErrorCode.UNAVAILABLE, MENDING, retry_after=1.0)
 
 
-def rooms_of(connection: Connection, user: User) -> list[Room]:
-    """Return the channels a person is in: all that they may search."""
-    rows = _ROOMS.all(connection, user=user.id)
-    return [Room(ChannelState(*row), last or 0) for *row, last in rows]
+def rooms_of(connection: Connection, user: User, limits: Limits) -> list[Room]:
+    """Return the channels a person is in, as many as a cursor can name that fits into a frame.
+
+    Those are left out first that others opened, and in which the person has read nothing.
+    """
+    rooms: list[Room] = []
+    size = CURSOR_SHARE * limits.frame
+    for *row, last in _ROOMS.all(connection, user=user.id):
+        room = Room(ChannelState(*row), last or 0)
+        size -= len(room.channel.name) + _POSITION_BYTES
+        if size < 0 or len(rooms) == positions_max(limits):
+            break
+        rooms.append(room)
+    return rooms
 
 
 def search(

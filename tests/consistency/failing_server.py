@@ -124,7 +124,7 @@ def _attach_without_the_missed() -> None:
         channel: ChannelState,
         is_read: bool,
         send: Callable[[bool], None],
-        again: Callable[[], None],
+        again: Callable[[], None] | None,
     ) -> None:
         # Others talk between the reading of the log and the attaching.
         session.services.loop.call_later(0.05, attach, session, channel, is_read, send, again)

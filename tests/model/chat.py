@@ -8,7 +8,7 @@ are told later, and as a whole: see `Chat.presence_of` and `Log.typing`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,8 @@ class Present:
     status: str = "online"
     following: set[str] = field(default_factory=set)
     """Channels whose events it gets, by key."""
+    entered: set[str] = field(default_factory=set)
+    """Channels that are in its list, by key."""
     hears_echo: bool = False
 
 
@@ -83,7 +85,12 @@ class Chat:
             self.enter(self.logs["#general"], name, "member")
         user = self.users[name.lower()]
         self.sessions[number] = Present(user)
-        mine = sorted((key, log) for key, log in self.logs.items() if user in log.roles)
+        mine = sorted(
+            (key, log)
+            for key, log in self.logs.items()
+            if user in log.roles and user not in log.hidden
+        )
+        self.sessions[number].entered = {key for key, _log in mine}
         welcome = Welcome(
             v=PROTOCOL_VERSION,
             user=user,
@@ -103,10 +110,13 @@ class Chat:
                 )
                 for _key, log in mine
             ),
+            features=("hidden",),
         )
         self.told[number].append(welcome)
         for channel, position in positions.items():
             log = self.logs[key_of(channel)]
+            if user in log.hidden:
+                continue
             if user in log.roles:
                 self.follow(number, log, position)
             else:
@@ -190,7 +200,7 @@ class Chat:
             raise Refused(ErrorCode.NO_SUCH_CHANNEL)
 
     def open(self, user: str, channel: str) -> Log:
-        """Open a direct channel, which nobody has read anything of."""
+        """Open a direct channel, which nobody has read anything of, and only `user` has listed."""
         self.check_may_open(user, channel)
         names = sorted(set(channel[1:].lower().split(",")))
         if any(name not in self.users for name in names):
@@ -199,15 +209,14 @@ class Chat:
         log = self.logs[key_of(channel)] = Log("@" + ",".join(people))
         for person in people:
             log.roles[person], log.read[person] = "member", 0
+        log.hidden = {*people} - {user}
         return log
 
-    def announce(self, number: int, log: Log) -> None:
-        """Have the other devices of new members follow: one's own, and of all of a direct one."""
-        user = self.sessions[number].user
-        for other, present in self.sessions.items():
-            is_new = present.user in log.roles if log.is_direct else present.user == user
-            if is_new and other != number:
-                self.follow(other, log)
+    def announce(self, log: Log, people: Collection[str]) -> None:
+        """Have the devices of `people` follow that have not listed the channel."""
+        for number, present in self.sessions.items():
+            if present.user in people and key_of(log.name) not in present.entered:
+                self.follow(number, log)
 
     def follow(
         self, number: int, log: Log, position: ResumeFrom | None = None, id: str | None = None
@@ -220,6 +229,7 @@ class Chat:
             entries, complete = self.after(log, position.after, limit)
         else:
             entries, complete = log.lines[-limit:], True
+        self.sessions[number].entered.add(key)
         following = self.sessions[number].following
         following.add(key) if complete else following.discard(key)
         members = self.members(log)

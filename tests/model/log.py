@@ -74,6 +74,8 @@ class Log:
     roles: dict[str, str] = field(default_factory=dict)
     read: dict[str, int] = field(default_factory=dict)
     preferences: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    """Those in whose lists a direct channel is not, until its next message."""
     topic: str = ""
     typing: list[str] = field(default_factory=list)
 

@@ -206,6 +206,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         pinned=st.sampled_from([None, 0, 1, 2]),
         muted=st.sampled_from([None, False, True]),
         level=st.sampled_from([None, "all", "mentions", "none"]),
+        hidden=st.sampled_from([None, None, None, False, True]),
     )
     def prefer(self, device: int, **fields: Any) -> None:
         self.run(self.scene.step(self.scene.pick(device), Prefer(**fields)))

@@ -50,19 +50,18 @@ def _join(chat: Chat, number: int, join: commands.Join) -> None:
         return
     user = chat.sessions[number].user
     log = chat.logs.get(key_of(join.channel))
-    is_news = log is None or user not in log.roles
     if log is None and join.channel.startswith("@"):
         log = chat.open(user, join.channel)
     elif log is None:
         log = chat.logs[key_of(join.channel)] = Log(join.channel)
         chat.enter(log, user, "owner")
-    elif is_news:
+    elif user not in log.roles:
         if log.is_direct:
             raise Refused(ErrorCode.NO_SUCH_CHANNEL)
         chat.enter(log, user, "member")
+    log.hidden.discard(user)
     chat.follow(number, log, join.resume, join.id)
-    if is_news:
-        chat.announce(number, log)
+    chat.announce(log, [user])
 
 
 def _hear_echo(chat: Chat, number: int, join: commands.Join) -> None:
@@ -101,6 +100,7 @@ def _leave(chat: Chat, number: int, leave: commands.Leave) -> None:
     chat.stop_typing(log, user)
     for device in chat.sessions_of(user):
         chat.sessions[device].following.discard(key_of(log.name))
+        chat.sessions[device].entered.discard(key_of(log.name))
     chat.ok(number, leave)
 
 
@@ -132,9 +132,9 @@ def _send(chat: Chat, number: int, send: commands.Send) -> None:
         log, user, "message", cid=send.cid, me=send.me, reply_to=send.reply_to, **body
     )
     chat.done(number, send, entry)
-    if is_new:
-        chat.follow(number, log)
-        chat.announce(number, log)
+    if log.is_direct:
+        log.hidden.clear()
+        chat.announce(log, log.roles)
 
 
 def _change(chat: Chat, number: int, change: commands.Edit | commands.Delete) -> None:
@@ -216,7 +216,7 @@ def _history(chat: Chat, number: int, history: commands.History) -> None:
         entries, complete = later[:limit], len(later) <= limit
     elif history.after is not None:
         entries, complete = chat.after(log, history.after, limit)
-        if complete:
+        if complete and key_of(log.name) in chat.sessions[number].entered:
             chat.sessions[number].following.add(key_of(log.name))
     else:
         anchor = log.head + 1 if history.before is None else history.before
@@ -262,19 +262,32 @@ def _mark(chat: Chat, number: int, mark: commands.Mark) -> None:
 
 def _prefer(chat: Chat, number: int, prefer: commands.Prefer) -> None:
     user, log = chat.seat(number, prefer.channel)
+    if prefer.hidden and not log.is_direct:
+        raise Refused(ErrorCode.FORBIDDEN)
     before = log.preferences.get(user, USUAL)
+    was_hidden = user in log.hidden
+    is_hidden = was_hidden if prefer.hidden is None else prefer.hidden
+    (log.hidden.add if is_hidden else log.hidden.discard)(user)
     asked = prefer.model_dump(include={"pinned", "muted", "level"}, exclude_none=True)
     after = log.preferences[user] = before | asked
-    if after != before:
+    if after != before or is_hidden != was_hidden:
         for device in chat.sessions_of(user):
-            chat.told[device].append(Preferences(channel=log.name, **after))
+            chat.told[device].append(Preferences(channel=log.name, hidden=is_hidden, **after))
+            if is_hidden:
+                chat.sessions[device].following.discard(key_of(log.name))
+                chat.sessions[device].entered.discard(key_of(log.name))
+    if is_hidden:
+        chat.stop_typing(log, user)
     chat.ok(number, prefer)
+    if prefer.hidden is False:
+        chat.announce(log, [user])
 
 
 def _typing(chat: Chat, number: int, typing: commands.Typing) -> None:
     user = chat.sessions[number].user
     log = chat.logs.get(key_of(typing.channel))
-    if log is None or user not in log.roles:  # answered from memory, which knows one's own
+    is_listed = key_of(typing.channel) in chat.sessions[number].entered
+    if log is None or not is_listed:  # answered from memory, which knows one's own
         is_direct = typing.channel.startswith("@")
         raise Refused(ErrorCode.NO_SUCH_CHANNEL if is_direct else ErrorCode.NOT_A_MEMBER)
     if typing.state == "stop":

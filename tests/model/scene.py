@@ -143,7 +143,8 @@ class Scene:
             session.heartbeat()
         must: Told = {}
         for number in self.online:
-            mine = [log for log in self.chat.logs.values() if self.user(number) in log.roles]
+            entered = self.chat.sessions[number].entered
+            mine = [log for key, log in self.chat.logs.items() if key in entered]
             must[number] = [Heads(heads={log.name: log.head for log in mine})]
         await self.check(must)
 

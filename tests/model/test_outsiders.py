@@ -70,6 +70,7 @@ OPTIONS: dict[str, list[Any]] = {
     "pinned": [None, 1],
     "muted": [None, True],
     "level": [None, "all"],
+    "hidden": [None, False, True],
     "resume": [None, ResumeFrom(epoch="e", after=0), ResumeFrom(epoch="e", after=1, mid="m")],
 }
 """What to try for each field of a command; a new field needs a line."""

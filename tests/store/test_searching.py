@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import combinations, islice
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from chat.core.query import parse_query
 from chat.errors import CommandError, ErrorCode
+from chat.protocol.codec import encode
+from chat.protocol.commands import Search
+from chat.protocol.values import Limits
 from chat.store import fulltext, renewing, searching
 from chat.store.ops import Append, Appended, User
 from chat.store.reading import Reader
@@ -452,3 +456,31 @@ class TestIndexing:
                 connection.exec_driver_sql(statement)
             is_wrong = "'x'" not in statement or "delete" not in statement
             assert store.read(everything) == ({1} if is_wrong else set())
+
+
+def test_a_cursor_fits_into_a_frame_whatever_others_make_one_a_member_of(
+    open_store: Callable[..., OpenStore],
+) -> None:
+    limits = Limits(frame=4_096, openings=1_000)
+    store = open_store(limits)
+    alice, mallory = store.sign_in("alice"), store.sign_in("mallory")
+    names = [f"somebody-with-a-long-name.{number:02}" for number in range(16)]
+    for name in names:
+        store.sign_in(name)
+    mine = ["#general", "#tea", f"@alice,{names[0]}"]
+    for channel in mine:
+        store.join(alice, channel)
+        for _ in range(5):
+            store.send(alice, "word", channel)
+    for some in islice(combinations(names, 14), 20):
+        store.send(mallory, "word", "@" + ",".join(("alice", "mallory", *some)))
+    hits = 0
+    positions: dict[str, int] = {}
+    while True:
+        page = find(store, alice, "word", limit=2, positions=positions)
+        hits += sum(hit.channel in mine for hit in page.hits)
+        if page.positions is None:
+            break
+        positions = {**page.positions}
+        assert len(encode(Search(id="1234567890", query="word", cursor=positions))) <= limits.frame
+    assert hits == 15

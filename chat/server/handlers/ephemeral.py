@@ -37,7 +37,7 @@ def status(session: Session, command: SetStatus, reply: Reply) -> None:
     """Set the status of this session; others see what follows from all of one's sessions."""
     services = session.services
     if services.presence.set(session.name, session, command.status) is not None:
-        services.news.of_person(session.name, session.rooms.values())
+        services.tell_presence(session)
     reply.ok()
 
 

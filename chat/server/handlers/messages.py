@@ -102,7 +102,7 @@ def _append(session: Session, reply: Reply, operation: Append) -> None:
                 cid=operation.cid,
                 duplicate=outcome.duplicate,
             )
-            if operation.kind == "message" and is_direct(outcome.channel.name):
+            if outcome.event and operation.kind == "message" and is_direct(outcome.channel.name):
                 # It shows the channel to those who did not have it in their lists.
                 announce(session, outcome.channel, channel_names(outcome.channel.name))
         elif refusal := as_refusal(outcome):

@@ -43,10 +43,10 @@ def history(session: Session, command: History, reply: Reply) -> None:
         is_following = room is not None and session.connection in room.followers
         is_log = command.after is not None and command.thread is None
         is_over = session.is_closed or session.has_left(page.channel)
-        if not is_log or is_following or is_over:
+        if not is_log or is_following or is_over or room is None:  # None: hidden
             send(page.complete)
         else:
-            attach(session, page.channel, page.complete, send, read)
+            attach(session, page.channel, page.complete, send, None if page.items else read)
 
     def read() -> None:
         session.services.read_in_turn(

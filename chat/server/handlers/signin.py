@@ -104,7 +104,7 @@ def _welcome(
         for membership in memberships:
             session.enter(membership.channel, membership.epoch, membership.head)
         if news is not None:
-            services.news.of_person(session.name, session.rooms.values())
+            services.tell_presence(session)
         settings = services.settings
         reply.frame(
             Welcome.known(
