@@ -279,14 +279,14 @@ class SetStatus(BaseCommand):
 
 
 class Channels(BaseCommand):
-    """List the public channels, a page at a time."""
+    """List the public channels by name, a page at a time: those after `cursor`."""
 
     type: Literal["channels"] = "channels"
     cursor: Line | None = None
 
 
 class Who(BaseCommand):
-    """List a channel's members, a page at a time."""
+    """List a channel's members by name, a page at a time: those after `cursor`."""
 
     type: Literal["who"] = "who"
     channel: Channel

@@ -92,6 +92,7 @@ class Plain:
         self._seats = Seats(cores, self._converse)
         self._seats.take()
         self._lines.sources = self._seats.sources
+        self._lines.look_up = self._seats.look_up
         self._lines.drafted = self._save_draft
         self._lines.dismissed = self._dismiss
 

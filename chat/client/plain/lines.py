@@ -17,7 +17,7 @@ from typing import Any
 from chat.client.plain.editor import Done, Echo, Editor, Pasted, Submitted, TabPressed
 from chat.client.plain.tabbing import tab
 from chat.client.presenter import clipboard
-from chat.client.presenter.completing import Sources
+from chat.client.presenter.completing import Sources, complete
 from chat.client.ringing import BELL
 from chat.client.slash import is_command
 from chat.client.standard_input import lines_of
@@ -45,6 +45,7 @@ class Lines:
     def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
         self.prompt = ""
         self.sources: Callable[[], Sources] = Sources
+        self.look_up: Callable[[str, Callable[[], None]], bool] = lambda _line, _then: False
         self.drafted: Callable[[str], None] = lambda _: None
         """Saves the text that is typed and not submitted."""
         self.dismissed: Callable[[], None] = lambda: None
@@ -244,6 +245,7 @@ class Typed(Lines):
         match done:
             case Echo(text, anew=False):
                 self._echo(text)
+                self.look_up(self.text, lambda: None)
             case Echo():
                 self._begin_again()
             case TabPressed():
@@ -269,6 +271,16 @@ class Typed(Lines):
         self._is_begun = True
 
     def _complete(self) -> None:
+        """Complete the line; without a name that begins so, once the server has been asked."""
+        line = self.text
+        found = complete(line, self.sources())
+        is_known = found is not None and found.candidates[0].is_prefix
+        if is_known or not self.look_up(line, lambda: self._complete_with(line)):
+            self._complete_with(line)
+
+    def _complete_with(self, line: str) -> None:
+        if self.text != line:
+            return  # it was typed on meanwhile
         typed, tabbed = self.text, tab(self.text, self.sources())
         if tabbed.offers:
             self.say([tabbed.offers])

@@ -17,7 +17,7 @@ from chat.client.emoji import EMOJI
 from chat.client.presenter.fuzzy import rank
 from chat.client.slash_commands import COMMANDS, Argument, Kind, find
 
-__all__ = ["Candidate", "Completion", "Sources", "complete"]
+__all__ = ["Candidate", "Completion", "Sources", "asked_for", "complete"]
 
 _MOST = 50
 # Not inside a word or an address; an emoji's name needs two letters, so that `:)` and `:D` pass.
@@ -89,6 +89,20 @@ def complete(line: str, sources: Sources, above: Sequence[str] = ()) -> Completi
         return None
     is_meant = is_free and candidates[0].is_prefix and not candidates[0].is_exact
     return Completion(start, candidates, is_meant)
+
+
+def asked_for(line: str) -> tuple[str, str] | None:
+    """Return which names could complete the end of `line`: whose they are, and how they begin.
+
+    `@` stands for people of this channel, `/` for people anywhere, `#` for channels.
+    """
+    where = slash.argument_at(line) if slash.is_command(line) else None
+    if where is not None and where[0].kind is Kind.NAMES:
+        return "/", line[where[1] :].rpartition(",")[2].removeprefix("@")
+    if where is not None and where[0].kind is Kind.CHANNEL:
+        return "#", line[where[1] :].removeprefix("#")
+    match = _TOKEN.search(line)
+    return None if match is None or match[0][0] == ":" else (match[0][0], match[0][1:])
 
 
 def _is_within_code(lines: Sequence[str]) -> bool:

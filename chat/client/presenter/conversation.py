@@ -17,6 +17,7 @@ from chat.client.presenter.desk import Desk, title_of
 from chat.client.presenter.draft import DraftStore, check_length, together
 from chat.client.presenter.drafts import Drafts
 from chat.client.presenter.finding import Finding
+from chat.client.presenter.lookup import NameLookup
 from chat.client.presenter.port import CorePort, answer
 from chat.client.presenter.reading import Reading
 from chat.client.presenter.spots import Spot
@@ -75,6 +76,7 @@ class Conversation:
         self.calling = calling
         self._commands = commands
         self._seat = seat
+        self.lookup = NameLookup(self.desk, core, view.run_beside)
         self.finding = Finding(core)
         """The latest search."""
         tells_typing = typing in ("both", "tell")

@@ -4,7 +4,7 @@ show. No widget, no core.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import nlargest
 from time import monotonic
 
@@ -27,6 +27,7 @@ __all__ = ["Desk", "Recent", "title_of"]
 
 _RECENT_MAX = 400
 _NUMBERED = 20
+_LOOKED_UP_MAX = 2_000
 
 
 def title_of(channel: ChannelInfo) -> str:
@@ -120,6 +121,7 @@ class Desk:
         self._shows_typing = shows_typing
         self._typing: dict[str, tuple[str, ...]] = {}
         self._recent: dict[str, Recent] = {}
+        self._looked_up: dict[str, None] = {}
 
     @property
     def text_limit(self) -> int:
@@ -179,8 +181,21 @@ class Desk:
         found.update(dict.fromkeys(name for name, _, _ in members.members) if members else {})
         for info in self.channels.values():
             found.update(dict.fromkeys(info.direct))
+        found.update(dict.fromkeys(name for name in self._looked_up if name[0] != "#"))
         found.pop(self.user, None)
         return tuple(found)
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Channels one may mean: one's own first, then those of the directory that were found."""
+        others = (name for name in self._looked_up if name[0] == "#")
+        return tuple(dict.fromkeys((*self.channels, *others)))
+
+    def take_names(self, names: Iterable[str]) -> None:
+        """Keep names of people and channels that the server told when it was asked."""
+        self._looked_up.update(dict.fromkeys(filter(None, names)))
+        while len(self._looked_up) > _LOOKED_UP_MAX:
+            del self._looked_up[next(iter(self._looked_up))]
 
     def move_to(self, channel: str) -> None:
         """Make `channel` the current one."""

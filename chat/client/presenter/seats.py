@@ -189,7 +189,11 @@ class Seats:
         """Return what there is to complete from in what is in front; themes and languages aside."""
         desk = self.front.conversation.desk
         said = desk.recent(desk.current or "").numbered()
-        return Sources(desk.names, tuple(desk.channels), messages=said, servers=self.titles())
+        return Sources(desk.names, desk.channel_names, messages=said, servers=self.titles())
+
+    def look_up(self, line: str, then: Callable[[], None]) -> bool:
+        """Ask the server for names that could complete `line`; see `NameLookup.ask`."""
+        return self.front.conversation.lookup.ask(line, then)
 
     def titles(self) -> tuple[str, ...]:
         """Return how the servers are called."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from textual import events
 
@@ -137,6 +139,27 @@ class TestCompletion:
             await self.ready(app)
             await pilot.press(*"hi @", "tab")
             assert app.composer.text == "hi @bob "
+
+    async def test_tab_waits_for_names_that_the_server_is_asked_for(self, app: Harness) -> None:
+        asked: list[tuple[str, Callable[[], None]]] = []
+        names = ["user0010"]
+
+        def look_up(line: str, then: Callable[[], None]) -> bool:
+            asked.append((line, then))
+            return "user1" not in names
+
+        async with app.run_test() as pilot:
+            app.composer.sources = lambda: Sources(names=tuple(names))
+            app.composer.look_up = look_up
+            await pilot.press(*"hi @user1", "tab")
+            assert app.composer.text == "hi @user1"
+            names.extend(["user1", "user10"])
+            _, then = next(each for each in reversed(asked) if each[0] == "hi @user1")
+            then()
+            assert app.composer.text == "hi @user1 "
+            await pilot.press(*"@user10", "x")
+            then()  # of a line that is not there any more
+            assert app.composer.text == "hi @user1 @user10x"
 
     async def test_the_arrows_choose_among_the_offers(self, app: Harness) -> None:
         async with app.run_test() as pilot:

@@ -27,6 +27,11 @@ class Offers:
         """Whether Enter takes the offer rather than sending the text."""
         return self.found is not None and (self._is_chosen or self.found.is_meant)
 
+    @property
+    def begins_so(self) -> bool:
+        """Whether the first offer begins with what was typed."""
+        return self.found is not None and self.found.candidates[0].is_prefix
+
     def take_in(self, found: Completion | None, row: int) -> bool:
         """Take what could be offered in a row now; return whether the offers changed."""
         if found and self._waved_away == (row, found.start):

@@ -65,6 +65,7 @@ def draw(screen: Screen[Any], seats: Seats) -> None:
     status.calls = conversation.calling.note
     composer = screen.query_one(Composer)
     composer.sources = partial(_sources, screen, seats)
+    composer.look_up = seats.look_up
     opening = conversation.drafts.channel if conversation.drafts.is_on_the_way else ""
     composer.placeholder = line(_placeholder(desk.info, opening))
 

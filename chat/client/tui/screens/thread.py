@@ -126,7 +126,8 @@ class ThreadSide(Vertical):
             )
         )
         self._timeline.show(channel, user, read=read, thread=root)
-        self.composer.sources = self.screen.query_one("#composer", Composer).sources
+        composer = self.screen.query_one("#composer", Composer)
+        self.composer.sources, self.composer.look_up = composer.sources, composer.look_up
         self.composer.placeholder = "Reply in the thread"
         self.display = True
         self.post_message(self.Toggled())

@@ -7,6 +7,7 @@ has travelled up to the app; by then letters typed after it may be in the text a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
@@ -79,8 +80,12 @@ class Composer(Area, inherit_bindings=False):
     def __init__(self, *, id: str | None = None, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(id=id)
         self.sources: Callable[[], Sources] = Sources
+        self.look_up: Callable[[str, Callable[[], None]], bool] = lambda _line, _then: False
         self.subject = NOWHERE
         self._offers = Offers()
+        self._awaited: str | None = None
+        """The line for which the server was asked for names."""
+        self._is_tab_due = False
         self._quiet_text = ""
         self._history = History()
         self._pulse = Pulse(clock)
@@ -247,6 +252,9 @@ class Composer(Area, inherit_bindings=False):
         """Take the chosen offer."""
         self._offers.welcome()
         self._offer()
+        if self._awaited == self._line_to_cursor() and not self._offers.begins_so:
+            self._is_tab_due = True  # what is merely similar is not taken before the server's
+            return
         if not self._offers:
             raise SkipAction
         self.accept(self._offers.index)
@@ -285,13 +293,34 @@ class Composer(Area, inherit_bindings=False):
 
     def _offer(self) -> None:
         """Bring the offers up to date with the word under the cursor."""
-        row, column = self.cursor_location
+        row, _ = self.cursor_location
         found = None
         if self.selection.is_empty:
-            above = self.document.lines[:row]
-            found = complete(self.document.get_line(row)[:column], self.sources(), above)
+            line = self._line_to_cursor()
+            found = complete(line, self.sources(), self.document.lines[:row])
+            self._ask(line)
         if self._offers.take_in(found, row):
             self._tell_offers()
+
+    def _line_to_cursor(self) -> str:
+        row, column = self.cursor_location
+        return self.document.get_line(row)[:column]
+
+    def _ask(self, line: str) -> None:
+        """Have the server asked once for names that could complete `line`."""
+        if line == self._awaited:
+            return
+        self._is_tab_due = False
+        self._awaited = line if self.look_up(line, partial(self._names_came, line)) else None
+
+    def _names_came(self, line: str) -> None:
+        if line != self._awaited:
+            return
+        self._awaited, is_due, self._is_tab_due = None, self._is_tab_due, False
+        if self.is_attached and self.has_focus and line == self._line_to_cursor():
+            self._offer()
+            if is_due and self._offers:
+                self.accept(self._offers.index)
 
     def _close(self) -> None:
         if self._offers.clear():
