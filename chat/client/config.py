@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -37,6 +38,8 @@ S = TypeVar("S", bound="ClientSettings")
 
 DEFAULT_URL = "ws://127.0.0.1:3000"
 _PREFIX = "CHAT_"
+_OF_COMMANDS = ("timeout",)
+"""Settings that only commands without a screen have; the file is the same."""
 
 Joins = Literal["spoken", "all", "none"]
 Typing = Literal["both", "show", "tell", "off"]
@@ -285,20 +288,26 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
         StartupError: one line that names the setting and says what is wrong with it.
     """
     known = options(kind)
-    given = _each_server({**_in_file(), **dict(_in_environment(known)), **flags})
+    given: dict[str, Any] = {}
+    where: dict[str, str] = {}
+    """What a person calls each setting that is given, and where it stands."""
+    sources = (_in_file(known), _in_environment(known), _in_flags(flags))
+    for name, value, place in chain.from_iterable(sources):
+        given[name], where[name] = value, place
     values: dict[str, Any] = {}
-    for name, (each, _) in known.items():
-        if name in given:
-            try:
-                values[name] = each.read(given[name])
-            except _Wrong as exc:
-                raise _refused("--url" if "url" in flags else exc.where, exc.given, exc) from None
-            except ValueError as exc:
-                raise _refused(_called(name, flags), given[name], exc) from None
+    for name, value in _each_server(given).items():
+        try:
+            values[name] = known[name][0].read(value)
+        except _Wrong as exc:
+            place = where.get("servers", where.get("url", ""))
+            place = f"{exc.where} in {config_file()}" if " in " in place else place
+            raise _refused(place, exc.given, exc) from None
+        except ValueError as exc:
+            raise _refused(where[name], value, exc) from None
     settings = kind(**values, given=frozenset(values))
     if settings.notify == "command" and not settings.notify_command:
         reason = ValueError("notify=command needs a program here")
-        raise _refused(_called("notify_command", flags), (), reason)
+        raise _refused(where.get("notify_command", "notify_command"), (), reason)
     return settings
 
 
@@ -311,33 +320,67 @@ def _each_server(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _called(name: str, flags: Mapping[str, Any]) -> str:
-    return f"--{name.replace('_', '-')}" if name in flags else name
-
-
 def _refused(where: str, given: object, reason: ValueError) -> StartupError:
     return StartupError(f"{where} {printable_line(str(given))[:80]!r}: {reason}")
 
 
-def _in_file() -> dict[str, Any]:
+def _in_file(known: Mapping[str, object]) -> Iterator[tuple[str, Any, str]]:
+    """Return the settings that the file holds, with dashes or underscores in their names.
+
+    Raises:
+        StartupError: it cannot be read, or holds a key that is no setting.
+    """
+    file = config_file()
+    told: dict[str, str] = {}
+    for key, value in _read(file).items():
+        name = key.replace("-", "_")
+        if name in _OF_COMMANDS and name not in known:
+            continue
+        if name not in known:
+            from difflib import get_close_matches  # most have no such key
+
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise StartupError(f"{file}: {printable_line(key)} is not a setting{hint}")
+        if name in told:
+            raise StartupError(f"{file}: {told[name]} and {key} are the same setting; keep one")
+        told[name] = key
+        yield name, value, f"{key} in {file}"
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
-        written = config_file().read_text("utf-8")
-    except FileNotFoundError:
+        written = file.read_text("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as exc:
-        raise StartupError(f"cannot read {config_file()}: {exc}") from None
+    except OSError as exc:
+        raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
+    except ValueError as exc:
+        raise StartupError(f"cannot read {file}: {exc}") from None
     import tomllib  # most have no such file
 
     try:
         return tomllib.loads(written)
     except ValueError as exc:
-        raise StartupError(f"cannot read {config_file()}: {exc}") from None
+        raise StartupError(f"cannot read {file}: {exc}") from None
 
 
-def _in_environment(known: Mapping[str, tuple[Option, Any]]) -> Iterator[tuple[str, str]]:
-    """Return the settings that variables hold, in whatever letters they are written."""
+def _in_environment(
+    known: Mapping[str, tuple[Option, Any]],
+) -> Iterator[tuple[str, str, str]]:
+    """Return the settings that variables hold, in whatever letters they are written.
+
+    Others that begin with CHAT_ are left alone: the server's, and those that Kubernetes makes.
+    """
     for variable, value in os.environ.items():
         name = variable.upper().removeprefix(_PREFIX).lower()
         is_ours = variable.upper().startswith(_PREFIX) and name in known
         if is_ours and not known[name][0].in_file_only:
-            yield name, value
+            yield name, value, variable
+
+
+def _in_flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    for name, value in flags.items():
+        # Several addresses are given as one and further ones.
+        flag = "url" if name == "servers" else name
+        yield name, value, f"--{flag.replace('_', '-')}"

@@ -89,8 +89,48 @@ def test_a_wrong_value_names_where_it_came_from(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(StartupError, match=r"--name 'böb': must be ASCII"):
         load({"name": "böb"})
     monkeypatch.setenv("CHAT_LOG_LEVEL", "loud")
-    with pytest.raises(StartupError, match="log_level 'loud'"):
+    with pytest.raises(StartupError, match="CHAT_LOG_LEVEL 'loud'"):
         load({})
+    monkeypatch.delenv("CHAT_LOG_LEVEL")
+    write_file('log-level = "loud"')
+    with pytest.raises(StartupError, match=r"log-level in .*client\.toml 'loud': must be one of"):
+        load({})
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        (
+            "notify-comand = []",
+            "client.toml: notify-comand is not a setting; did you mean notify_",
+        ),
+        ("zzz = 1", "client.toml: zzz is not a setting"),
+        ("[zzz]\nname = 1", "client.toml: zzz is not a setting"),
+        ('log-level = "info"\nlog_level = "info"', "log-level and log_level are the same setting"),
+    ],
+)
+def test_a_key_that_is_no_setting_is_refused(written: str, says: str) -> None:
+    write_file(written)
+    with pytest.raises(StartupError) as caught:
+        load({})
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_keys_of_the_file_have_dashes_or_underscores_and_serve_every_command() -> None:
+    write_file('log-level = "info"\nemoji_names = true\ntimeout = 5')
+    assert (load({}).log_level, load({}).emoji_names) == ("info", True)
+
+
+def test_variables_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("CHAT_PORT", "tcp://10.0.0.1:3000"),
+        ("CHAT_SERVICE_HOST", "10.0.0.1"),
+        ("CHAT_HOST", "127.0.0.1"),
+        ("CHAT_KEYWORDS", "tea, kettle"),
+    ):
+        monkeypatch.setenv(name, value)
+    assert load({}).keywords == ("tea", "kettle")
 
 
 def test_a_file_that_is_no_toml_is_named() -> None:
