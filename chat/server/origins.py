@@ -75,9 +75,11 @@ class Origins:
         addresses = [urlsplit(each) for each in public]
         web = (_origin(_WEB[each.scheme], *_host_and_port(each)) for each in addresses)
         self._allowed = {*allowed, *web}
+        hostname = socket.gethostname().lower()
         self._names = {
             "localhost",
-            socket.gethostname().lower(),
+            hostname,
+            hostname.partition(".")[0],
             *(name.lower() for name in names),
             *(_host_and_port(each)[0] for each in addresses),
         }

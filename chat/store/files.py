@@ -14,7 +14,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["create", "is_open_to_all", "make_folder", "open_or_create", "take_after", "tighten"]
+__all__ = [
+    "create",
+    "make_folder",
+    "open_or_create",
+    "take_after",
+    "tighten",
+    "warn_of_folder",
+]
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +89,7 @@ def take_after(path: Path, model: Path) -> None:
 
 def tighten(path: Path) -> None:
     """Take a file from everybody else, if it was readable or writable by all; say so in the log."""
-    if not is_open_to_all(path):
+    if not _is_open_to_all(path):
         return
     try:
         path.chmod(OWNER_ONLY)
@@ -92,7 +99,14 @@ def tighten(path: Path) -> None:
         log.warning("%s could be read by everybody on this machine; now only by its owner", path)
 
 
-def is_open_to_all(path: Path) -> bool:
+def warn_of_folder(path: Path) -> None:
+    """Say so in the log if everybody on this machine may replace what is in a folder."""
+    mode = path.stat().st_mode
+    if sys.platform != "win32" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        log.warning("%s can be changed by everybody on this machine: chmod o-w it", path)
+
+
+def _is_open_to_all(path: Path) -> bool:
     """Whether everybody on this machine may use an ordinary file."""
     if sys.platform == "win32":
         return False
@@ -104,6 +118,12 @@ def is_open_to_all(path: Path) -> bool:
 
 
 def _give(path: Path, model: os.stat_result) -> None:
-    """Let what an administrator made belong to the owner of `model`."""
+    """Let what an administrator made belong to the owner of `model`.
+
+    Within containers, and on some network file systems, root may not give files away.
+    """
     if sys.platform != "win32" and os.geteuid() == 0 != model.st_uid:
-        os.chown(path, model.st_uid, model.st_gid, follow_symlinks=False)
+        try:
+            os.chown(path, model.st_uid, model.st_gid, follow_symlinks=False)
+        except OSError as exc:
+            log.warning("%s belongs to root: it cannot be given away: %s", path, exc.strerror)

@@ -81,6 +81,7 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
         is_as_left = bool(note) and note == sqlite.stamp(path)
         revision = sqlite.examine(path, is_known_whole=is_as_left)
         _create(path)
+        files.warn_of_folder(path.parent)
         for each in sqlite.files_of(path):
             files.tighten(each)
         lock.guard(path)

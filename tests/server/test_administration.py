@@ -308,6 +308,26 @@ class TestByAnAdministrator:
         for file in fresh.data.iterdir():
             assert as_owner(file) == (self.NOBODY, self.NOBODY, 0o600), file
 
+    @pytest.mark.skipif(shutil.which("setpriv") is None, reason="nothing here drops capabilities")
+    def test_where_nothing_can_be_given_away_it_is_restored_all_the_same(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy.db"
+        self.given_away(stopped)
+        assert administer(stopped, "backup", str(copy)).returncode == 0
+        place = ("restore", str(copy), "--data", str(stopped.data))
+        without = ["setpriv", "--bounding-set", "-chown"]
+        done = subprocess.run(
+            [*without, "--inh-caps", "-chown", *stopped.command(*place)],
+            capture_output=True,
+            text=True,
+            env=stopped.environment(),
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "cannot be given away" in done.stderr
+
     def test_no_other_command_leaves_a_file_that_the_service_cannot_open(
         self, stopped: ChatServer, tmp_path: Path
     ) -> None:

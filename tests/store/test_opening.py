@@ -293,6 +293,15 @@ class TestOfOthers:
         with OpenStore(database.parent):
             assert not caplog.records
 
+    def test_a_folder_that_everybody_can_change_is_told(
+        self, database: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        database.parent.chmod(0o777)
+        with OpenStore(database.parent):
+            (told,) = caplog.records
+            assert told.getMessage().startswith(f"{database.parent} can be changed by everybody")
+            assert stat.S_IMODE(database.parent.stat().st_mode) == 0o777
+
     def test_a_mode_that_somebody_chose_is_kept(self, database: Path) -> None:
         database.chmod(0o640)
         with OpenStore(database.parent):
