@@ -191,7 +191,9 @@ class Cache:
         """Return all channels."""
         with self._speaking_plainly():
             rows = self._db.execute("SELECT record, generation FROM channels WHERE record <> ''")
-            return [channel_from(record, generation) for record, generation in rows]
+            found = [channel_from(record, generation) for record, generation in rows]
+            # An older client kept whatever name a server said.
+            return [channel for channel in found if channel.name.startswith(("#", "@"))]
 
     def line(self, channel: str, seq: int) -> Message | None:
         """Return one line."""

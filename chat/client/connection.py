@@ -13,6 +13,7 @@ import logging
 import re
 import socket
 import ssl
+import time
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -24,6 +25,8 @@ from websockets.exceptions import (
     ProxyError,
     WebSocketException,
 )
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 
 from chat.client.proxies import proxy_for, shown_proxy
 from chat.client.servers import host_of
@@ -36,6 +39,10 @@ SERVER_ID_HEADER = "Chat-Server-Id"
 OPEN_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 1.0
 FRAME_MAX = 16 * 1024 * 1024
+PINGS_MAX = 200
+"""Most pings of a server within one second."""
+UNREAD_MAX = 4 * 1024 * 1024
+"""Most bytes that wait for a server that sends pings."""
 _SERVER_ID = re.compile(r"[!-~]{1,128}")
 
 # Never below warnings: at debug level the library logs every frame, and `hello` holds a secret.
@@ -96,6 +103,26 @@ class Connection:
                 await self._socket.wait_closed()
 
 
+class _Socket(ClientConnection):
+    """Cuts off a server that floods with pings, or takes none of the answers."""
+
+    _pings = 0
+    _second = 0
+
+    def process_event(self, event: Event) -> None:
+        """Take a frame."""
+        if isinstance(event, Frame) and event.opcode is Opcode.PING:
+            second = int(time.monotonic())
+            self._pings = self._pings + 1 if second == self._second else 1
+            self._second = second
+            if (
+                self._pings > PINGS_MAX
+                or self.transport.get_write_buffer_size() > UNREAD_MAX  # whatever fills it
+            ):
+                self.transport.abort()
+        super().process_event(event)
+
+
 class _Connect(connect):
     """Follows no redirect: a secret meant for one host must not reach another."""
 
@@ -115,6 +142,7 @@ async def open_connection(url: str) -> Connection:
         raise NoConnection(f"cannot reach {url}: {printable_line(str(exc))}") from None
     opening = _Connect(
         url,
+        create_connection=_Socket,
         compression=None,
         proxy=proxy,
         open_timeout=OPEN_TIMEOUT,

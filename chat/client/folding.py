@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chat.client.state import Message
+from chat.protocol.words import REACTIONS_MAX
 from chat.text import emoji_form
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def fold(message: Message, change: Item | Event | Wanted, me: str) -> Message:
 def _react(message: Message, change: Item | Event | Wanted, me: str) -> Message:
     names, counts = dict(message.reactions), dict(message.reaction_counts)
     emoji, author = spelling_of(change.emoji or "", names), change.author
+    if emoji not in names and len(names) >= REACTIONS_MAX:
+        return replace(message, rev=change.seq)
     known = names.get(emoji, ())
     count = counts.get(emoji, len(known))
     if change.remove:

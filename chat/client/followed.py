@@ -13,6 +13,7 @@ from chat.client.follower import LogView
 from chat.client.preferences import NOTHING, USUAL, Preference, Wish
 from chat.client.records import ChannelRecord
 from chat.client.state import ChannelInfo, MembersChanged, Message
+from chat.protocol.words import LIST_MAX
 from chat.text import GENERAL, channel_names, fold, is_builtin, is_direct
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Followed"]
 
-_TICKS_KEPT = 500
+_TICKS_KEPT = 1_000
+_TICK_CHARS = 1_000_000
 _tick_numbers = count(1)
 
 
@@ -60,11 +62,13 @@ class Followed:
     generation: int = 0
     member_total: int = 0
     typing: tuple[str, ...] = ()
-    ticks: deque[Message] = field(default_factory=lambda: deque(maxlen=_TICKS_KEPT))
+    ticks: deque[Message] = field(default_factory=deque)
+    """The newest lines of a built-in channel; nothing else keeps them."""
     told: tuple[tuple[int, ...], bool] | None = None
     """The gaps and the completeness that the screens know."""
     _members: dict[str, _Member] = field(default_factory=dict)
     _told_at: int = 0
+    _tick_chars: int = 0
     _presence_version: int = -1
     _typing_version: int = -1
 
@@ -185,21 +189,30 @@ class Followed:
         if entry.seq <= self._told_at:
             return False
         if entry.kind in ("pin", "delete") and entry.target is not None:
-            is_gone = entry.kind == "delete" or entry.remove
-            self.pins = self.pins - {entry.target} if is_gone else self.pins | {entry.target}
+            self._apply_pin(entry.target, is_gone=entry.kind == "delete" or entry.remove)
         if entry.kind not in ("join", "leave", "role"):
             return False
         who = fold(entry.user or entry.author)
         if entry.kind == "join":
             if who not in self._members:
                 self.member_total += 1
-            self._members[who] = _Member(entry.author, "member", "online")
+            self._add_member(who, _Member(entry.author, "member", "online"))
         elif entry.kind == "leave":
             self._members.pop(who, None)
             self.member_total = max(0, self.member_total - 1)
         elif entry.role is not None:
             self._set_role(who, entry.role)
         return True
+
+    def _add_member(self, who: str, member: _Member) -> None:
+        if len(self._members) < LIST_MAX:
+            self._members[who] = member
+
+    def _apply_pin(self, target: int, *, is_gone: bool) -> None:
+        if is_gone:
+            self.pins -= {target}
+        elif len(self.pins) < LIST_MAX:
+            self.pins |= {target}
 
     def _set_role(self, who: str, role: str) -> None:
         if who == fold(self.view.me):
@@ -235,8 +248,8 @@ class Followed:
         return MembersChanged(self.name, tuple(rows), self.member_total)
 
     def tick(self, frame: Tick) -> Message:
-        """Take a line of a built-in channel; it has no number, and only memory keeps it."""
-        line = Message(
+        """Make a line of what a built-in channel says; it has no number."""
+        return Message(
             channel=self.name,
             seq=None,
             cid=f"tick-{next(_tick_numbers)}",
@@ -245,5 +258,14 @@ class Followed:
             kind="tick",
             text=frame.text,
         )
+
+    def keep_tick(self, line: Message) -> list[str]:
+        """Keep a line of a built-in channel; return the cids of the oldest, which must go."""
+        gone: list[str] = []
         self.ticks.append(line)
-        return line
+        self._tick_chars += len(line.text)
+        while len(self.ticks) > _TICKS_KEPT or self._tick_chars > _TICK_CHARS:
+            oldest = self.ticks.popleft()
+            self._tick_chars -= len(oldest.text)
+            gone.append(oldest.cid or "")
+        return gone

@@ -34,6 +34,9 @@ __all__ = ["VAIN_PAUSE", "BrokenLog", "Change", "LogView"]
 VAIN_PAUSE = 1.0
 """Seconds until a log is read again after a page that brought nothing."""
 _HELD_MAX = 1_000
+_HELD_WEIGHT = 4_000_000
+_RECENT_MAX = 50_000
+_RECENT_WEIGHT = 16_000_000
 
 
 class BrokenLog(ChatError):
@@ -94,6 +97,7 @@ class LogView:
         self._counted = 0  # events up to here are in the two counts
         self._held: dict[int, Event] = {}
         self._asked = 0  # pages on their way
+        self._recent_weight = 0
         self._recent: list[
             Item | Event
         ] = []  # folded kinds received since the oldest of them was asked
@@ -131,7 +135,9 @@ class LogView:
             return Change(lines=self._absorb(event))
         if event.seq > self.position + 1:
             if len(self._held) < _HELD_MAX:
-                self._held[event.seq] = event
+                weight = sum(map(_weight_of, self._held.values())) + _weight_of(event)
+                if weight <= _HELD_WEIGHT:
+                    self._held[event.seq] = event
             return Change()
         return self._advance([event])
 
@@ -253,6 +259,7 @@ class LogView:
         self._asked -= 1
         if not self._asked:
             self._recent.clear()
+            self._recent_weight = 0
 
     def detach(self) -> None:
         """The connection is gone, and what was held with it: it will be read again."""
@@ -269,6 +276,7 @@ class LogView:
         self._counted = 0
         self._held.clear()
         self._recent.clear()
+        self._recent_weight = 0
 
     # Within
 
@@ -308,6 +316,9 @@ class LogView:
         if entry.kind in FOLDED_KINDS:
             if self._asked:
                 self._recent.append(entry)
+                self._recent_weight += _weight_of(entry)
+                if len(self._recent) > _RECENT_MAX or self._recent_weight > _RECENT_WEIGHT:
+                    raise BrokenLog(f"{self.channel}: too much changes before a page comes")
             return self._fold(entry)
         if entry.kind not in SHOWN_KINDS:
             return ()
@@ -352,6 +363,11 @@ class LogView:
             if not expected <= item.seq <= highest:
                 raise BrokenLog(f"{self.channel}: a page holds {item.seq} out of order")
             expected = item.seq + 1
+
+
+def _weight_of(entry: Item | Event) -> int:
+    """Return about how many characters an entry holds."""
+    return len(entry.text or "") + 64 * len(entry.mentions)
 
 
 def _counts(change: Item | Event) -> bool:

@@ -191,7 +191,7 @@ class Following:
                 if channel.apply_typing(frame):
                     self._screens.typing(channel)
             case Tick():
-                self._screens.lines(channel, [channel.tick(frame)])
+                self._screens.tick(channel, channel.tick(frame))
 
     def _heads(self, frame: Heads) -> None:
         for channel in list(self._account.channels.values()):

@@ -71,6 +71,14 @@ class Screens:
                 gathered[line.seq] = line
         self._tell_soon()
 
+    def tick(self, channel: Followed, line: Message) -> None:
+        """A built-in channel has one more line, and the oldest may go."""
+        gone = channel.keep_tick(line)
+        self.lines(channel, [line])
+        if channel.shown_from is not None:
+            for cid in gone:
+                self.removed(channel, cid)
+
     def line_at(self, channel: Followed, seq: int | None) -> None:
         """How a line is shown has changed: something on its way changes it."""
         line = channel.view.line(seq) if seq is not None else None

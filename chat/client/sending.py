@@ -124,8 +124,9 @@ class Sending:
         """Show a confirmed line whose event will come later, or never (built-in channels)."""
         sent = replace(line, delivery=Delivery.SENT)
         if is_builtin(channel.name):
-            channel.ticks.append(sent)
-        self._screens.lines(channel, [sent])
+            self._screens.tick(channel, sent)
+        else:
+            self._screens.lines(channel, [sent])
 
     def _refused(self, row: OutboxRow, reason: str) -> None:
         """Keep what was typed, and say why it was refused; a reaction or deletion is just gone."""

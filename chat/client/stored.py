@@ -24,6 +24,7 @@ from chat.client.shapes import (
     word,
 )
 from chat.client.state import Delivery, Message
+from chat.protocol.words import LIST_MAX, REACTIONS_MAX, REACTORS_MAX, TEXT_MAX, TIME_MAX
 
 __all__ = ["channel_from", "channel_json", "line_from", "line_json"]
 
@@ -37,18 +38,48 @@ def _pair(value: Any) -> tuple[int, int]:
     return first, last
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    """Take names; an older client may have kept more of them than can be shown."""
+    return tuple_of(word)(value[:LIST_MAX] if type(value) is list else value)
+
+
+def _reactions(value: Any) -> Reactions:
+    left = REACTORS_MAX
+    kept = []
+    for each in list_of(_reaction)(value)[:REACTIONS_MAX]:
+        names = each[1][:left]
+        left -= len(names)
+        if names or not each[1]:
+            kept.append((each[0], names))
+    return merged(tuple(kept))
+
+
+def _text(value: Any) -> str:
+    return text(value)[:TEXT_MAX]
+
+
+def _told(value: Any) -> int:
+    """Take a number that can be shown, whatever an older client has let in."""
+    return min(max(number(value), 0), 2**53 - 1)
+
+
+def _time(value: Any) -> int:
+    """Take a moment that a calendar can show."""
+    return min(max(number(value), 0), TIME_MAX)
+
+
 def _reaction(value: Any) -> tuple[str, tuple[str, ...]]:
     emoji, names = value
     return word(emoji), tuple_of(word)(names)
 
 
+def _counts(value: Any) -> tuple[tuple[str, int], ...]:
+    return tuple(list_of(_count)(value)[:REACTIONS_MAX])
+
+
 def _count(value: Any) -> tuple[str, int]:
     emoji, count = value
-    return word(emoji), number(count)
-
-
-def _reactions(value: Any) -> Reactions:
-    return merged(tuple_of(_reaction)(value))
+    return word(emoji), _told(count)
 
 
 _MESSAGE = record(
@@ -57,19 +88,19 @@ _MESSAGE = record(
     seq=optional(number),
     cid=optional(text),
     author=word,
-    ts=number,
+    ts=_time,
     kind=word,
-    text=text,
+    text=_text,
     me=flag,
     reply_to=optional(number),
     thread=optional(number),
-    mentions=tuple_of(word),
+    mentions=_names,
     user=optional(word),
     edited=flag,
     pinned=flag,
     erased=flag,
     reactions=_reactions,
-    reaction_counts=tuple_of(_count),
+    reaction_counts=_counts,
     rev=number,
     delivery=Delivery,
     reason=text,
@@ -78,17 +109,17 @@ _RECORD = record(
     ChannelRecord,
     name=text,
     epoch=text,
-    position=number,
+    position=_told,
     mid=optional(text),
     spans=tuple_of(_pair),
     topic=text,
     role=text,
-    read=number,
-    unread=number,
-    mentions=number,
-    marked=number,
-    generation=number,
-    preference=record(Preference, pinned=number, muted=flag, level=text),
+    read=_told,
+    unread=_told,
+    mentions=_told,
+    marked=_told,
+    generation=_told,
+    preference=record(Preference, pinned=_told, muted=flag, level=text),
     wish=record(Wish, pinned=optional(number), muted=optional(flag), level=optional(text)),
     pins=tuple_of(number),
 )

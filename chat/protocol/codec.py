@@ -64,7 +64,7 @@ def decode_frame(data: bytes | str) -> ServerFrame | None:
     try:
         return _FRAMES.validate_json(data, context=FROM_SERVER)
     except ValidationError as exc:
-        error = _frame_error(exc, data)
+        error = _frame_error(exc, b"")  # nobody answers a frame, so its id is not looked for
         if error.code is ErrorCode.UNKNOWN_TYPE:
             return None
         raise error from None

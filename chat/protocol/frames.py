@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, FailFast, Field
 
 from chat.protocol.items import Event, Item
 from chat.protocol.values import (
     CHANNELS_MAX,
-    LIST_MAX,
     Channel,
     Cid,
     Count,
@@ -36,8 +35,9 @@ from chat.protocol.values import (
     Token,
     Topic,
     Wire,
+    at_most,
 )
-from chat.protocol.words import USUAL_LEVEL
+from chat.protocol.words import LIST_MAX, USUAL_LEVEL
 
 __all__ = [
     "Bye",
@@ -119,10 +119,10 @@ class Welcome(_Frame):
     limits: Limits
     heartbeat: Seconds
     """Seconds between two `heads` frames; silence of three times that means a lost connection."""
-    channels: Annotated[tuple[Membership, ...], Field(max_length=CHANNELS_MAX)]
+    channels: Annotated[tuple[Membership, ...], Field(max_length=CHANNELS_MAX), FailFast()]
     """Direct channels that are hidden, or above a bound and long without a message, are left out;
     an unasked `joined` comes with their next message."""
-    features: Annotated[tuple[Line, ...], Field(max_length=100)] = Field(
+    features: Annotated[tuple[Line, ...], Field(max_length=100), FailFast()] = Field(
         default=(), exclude_if=_is_empty
     )
     """What this server can do beyond the first version 1: `hidden` (a field of `prefer`)."""
@@ -176,12 +176,14 @@ class Joined(_Frame):
     pinned: Pinned = 0
     muted: Flag = False
     level: Level = USUAL_LEVEL
-    pins: tuple[Seq, ...] = Field(default=(), max_length=LIST_MAX, exclude_if=_is_empty)
+    pins: Annotated[tuple[Seq, ...], FailFast()] = Field(
+        default=(), max_length=LIST_MAX, exclude_if=_is_empty
+    )
     """The messages that are pinned."""
-    members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX)]
+    members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX), FailFast()]
     member_count: Count
     recovered: bool
-    items: Annotated[tuple[Item, ...], Field(max_length=LIST_MAX)]
+    items: Annotated[tuple[Item, ...], Field(max_length=LIST_MAX), FailFast()]
     complete: bool
 
 
@@ -196,7 +198,7 @@ class Page(_Frame):
     id: Id | None = None
     channel: Channel
     epoch: Epoch
-    items: Annotated[tuple[Item, ...], Field(max_length=LIST_MAX)]
+    items: Annotated[tuple[Item, ...], Field(max_length=LIST_MAX), FailFast()]
     complete: bool
     head: Position
 
@@ -213,7 +215,9 @@ class Hit(_Frame):
     author: Name
     me: Flag = False
     snippet: Passage
-    marks: tuple[Count, ...] = Field(default=(), max_length=LIST_MAX, exclude_if=_is_empty)
+    marks: Annotated[tuple[Count, ...], FailFast()] = Field(
+        default=(), max_length=LIST_MAX, exclude_if=_is_empty
+    )
 
 
 class Results(_Frame):
@@ -224,9 +228,11 @@ class Results(_Frame):
 
     type: Literal["results"] = "results"
     id: Id | None = None
-    hits: Annotated[tuple[Hit, ...], Field(max_length=LIST_MAX)]
+    hits: Annotated[tuple[Hit, ...], Field(max_length=LIST_MAX), FailFast()]
     complete: bool
-    cursor: Annotated[dict[Channel, Seq], Field(max_length=CHANNELS_MAX)] | None = None
+    cursor: (
+        Annotated[dict[Channel, Seq], Field(max_length=CHANNELS_MAX), at_most(CHANNELS_MAX)] | None
+    ) = None
 
 
 class ChannelListing(_Frame):
@@ -242,7 +248,7 @@ class ChannelList(_Frame):
 
     type: Literal["channels"] = "channels"
     id: Id | None = None
-    channels: Annotated[tuple[ChannelListing, ...], Field(max_length=CHANNELS_MAX)]
+    channels: Annotated[tuple[ChannelListing, ...], Field(max_length=CHANNELS_MAX), FailFast()]
     cursor: Line | None = None
 
 
@@ -252,7 +258,7 @@ class Members(_Frame):
     type: Literal["members"] = "members"
     id: Id | None = None
     channel: Channel
-    members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX)]
+    members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX), FailFast()]
     cursor: Line | None = None
 
 
@@ -271,7 +277,7 @@ class PresenceFrame(_Frame):
     channel: Channel
     version: Count
     snapshot: Flag = False
-    users: Annotated[dict[Name, Presence], Field(max_length=LIST_MAX)]
+    users: Annotated[dict[Name, Presence], Field(max_length=LIST_MAX), at_most(LIST_MAX)]
 
 
 class TypingFrame(_Frame):
@@ -280,7 +286,7 @@ class TypingFrame(_Frame):
     type: Literal["typing"] = "typing"
     channel: Channel
     version: Count
-    users: Annotated[tuple[Name, ...], Field(max_length=LIST_MAX)]
+    users: Annotated[tuple[Name, ...], Field(max_length=LIST_MAX), FailFast()]
 
 
 class Read(_Frame):
@@ -316,7 +322,7 @@ class Heads(_Frame):
     """The last seq of one's channels, with every heartbeat: reveals a lost last event."""
 
     type: Literal["heads"] = "heads"
-    heads: Annotated[dict[Channel, Position], Field(max_length=CHANNELS_MAX)]
+    heads: Annotated[dict[Channel, Position], Field(max_length=CHANNELS_MAX), at_most(CHANNELS_MAX)]
 
 
 class Bye(_Frame):

@@ -13,18 +13,32 @@ from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError
 
 from chat import text as rules
-from chat.protocol.words import PLACE_MAX, USUAL_LEVEL
+from chat.protocol.words import (
+    LIST_MAX,
+    PLACE_MAX,
+    REACTIONS_MAX,
+    REACTORS_MAX,
+    TEXT_MAX,
+    TIME_MAX,
+    USUAL_LEVEL,
+)
 
 __all__ = [
     "CHANNELS_MAX",
     "FROM_SERVER",
     "ID_MAX",
-    "LIST_MAX",
-    "TIME_MAX",
     "Channel",
     "Cid",
     "Count",
@@ -56,21 +70,14 @@ __all__ = [
     "Topic",
     "Wire",
     "Word",
+    "at_most",
 ]
 
 
 FROM_SERVER = object()
 """The validation context of a client that reads a server's frame."""
-LIST_MAX = 10_000
-"""Most entries of a list in a server's frame; its own limits are a tenth of that at most."""
 CHANNELS_MAX = 20_000
 """Most channels in a server's frame: one person's, or a page of the directory."""
-REACTIONS_MAX = 1_000
-"""Most emoji of one message that are read."""
-REACTORS_MAX = 5_000
-"""Most names below all emoji of one message that are read."""
-TIME_MAX = 253_402_214_400_000
-"""The last day of the year 9999, in milliseconds since 1970: all time zones can show it."""
 
 
 class Wire(BaseModel):
@@ -115,7 +122,7 @@ class Limits(Wire):
 
     frame: int = Field(65_536, ge=4_096, le=16_777_216)
     """Bytes of one frame from a client; a longer one closes the connection with 1009."""
-    text: int = Field(8_000, ge=1, le=1_000_000)
+    text: int = Field(8_000, ge=1, le=TEXT_MAX)
     """Characters of one message."""
     topic: int = Field(300, ge=1, le=4_000)
     """Characters of a topic."""
@@ -194,22 +201,36 @@ def _begins_as_channel(value: str, info: ValidationInfo) -> str:
     return value
 
 
-def _clipped_names(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the first names: peers can make the list long, so it is cut and not refused."""
-    return value if len(value) <= LIST_MAX else value[:LIST_MAX]
+def at_most(entries: int) -> BeforeValidator:
+    """Make a validator that refuses a longer object before it looks for faults in each entry."""
+
+    def validate(value: object) -> object:
+        if isinstance(value, dict) and len(value) > entries:
+            reason = f"has {len(value):,} entries; {entries:,} are allowed"
+            raise PydanticCustomError("bad_length", "{reason}", {"reason": reason})
+        return value
+
+    return BeforeValidator(validate)
 
 
-def _clipped_reactions(value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Return the first reactions: peers can make many, so they are cut and not refused."""
-    if len(value) <= REACTIONS_MAX and sum(map(len, value.values())) <= REACTORS_MAX:
+def _clipped_names(value: object) -> object:
+    """Return the first names: people can make the list long, so it is cut and not refused."""
+    return tuple(value[:LIST_MAX]) if isinstance(value, list | tuple) else value
+
+
+def _clipped_reactions(value: object) -> object:
+    """Return the first reactions: people can make many, so they are cut and not refused."""
+    if not isinstance(value, dict):
         return value
     left = REACTORS_MAX
-    kept: dict[str, tuple[str, ...]] = {}
+    kept: dict[object, object] = {}
     for emoji, names in islice(value.items(), REACTIONS_MAX):
         if not left:
             break
-        kept[emoji] = names[:left]
-        left -= len(kept[emoji])
+        kept[emoji] = names
+        if isinstance(names, list | tuple):
+            kept[emoji] = tuple(names[:left])
+            left -= min(left, len(names))
     return kept
 
 
@@ -221,7 +242,7 @@ Channel = Annotated[
     AfterValidator(_begins_as_channel),
 ]
 """A channel: `#name`, or `@alice,bob`."""
-Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, 1_000_000, least=1)]
+Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, TEXT_MAX, least=1)]
 """The text of a message, with something to see."""
 Topic = Annotated[str, _checked(rules.check_topic, lambda limits: limits.topic, 4_000)]
 """A channel's topic, with something to see; empty means none."""
@@ -264,11 +285,15 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A time to wait."""
 Passage = Annotated[str, Field(max_length=100_000)]
 """Text for a person that is no message: an error's words, the snippet of a hit."""
-Names = Annotated[tuple[Name, ...], AfterValidator(_clipped_names)]
+Names = Annotated[tuple[Name, ...], FailFast(), BeforeValidator(_clipped_names)]
 """Names that people can add to."""
-ReactionCounts = Annotated[dict[Emoji, Count], Field(max_length=REACTIONS_MAX)]
+ReactionCounts = Annotated[
+    dict[Emoji, Count], Field(max_length=REACTIONS_MAX), at_most(REACTIONS_MAX)
+]
 """How many people reacted with each emoji."""
-Reactions = Annotated[dict[Emoji, tuple[Name, ...]], AfterValidator(_clipped_reactions)]
+Reactions = Annotated[
+    dict[Emoji, Annotated[tuple[Name, ...], FailFast()]], BeforeValidator(_clipped_reactions)
+]
 """Emoji with the names of those who reacted."""
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 """Number of an event in its channel: 1, 2, 3, no holes."""

@@ -136,6 +136,17 @@ class FakeServer:
 
         self._call(write)
 
+    def ping(self, times: int) -> None:
+        """Send pings to everybody, as fast as it goes."""
+
+        def write() -> None:
+            for socket in self._sockets:
+                for number in range(times):
+                    socket.protocol.send_ping(str(number).encode())
+                socket.send_data()
+
+        self._call(write)
+
     def tell_heads(self) -> None:
         self.tell(Heads(heads={name: log.head for name, log in self.logs.items()}))
 

@@ -285,3 +285,20 @@ def test_what_came_while_the_own_marker_was_ahead_is_counted() -> None:
     log.append("bob", text="three")
     follower.view.apply_joined(log.joined(ME, after=2))
     assert follower.view.unread == 1
+
+
+def test_events_that_wait_for_a_hole_are_bounded() -> None:
+    log = log_of("one")
+    follower = follower_at(log)
+    log.append("bob", text="two")
+    for seq in range(3, 100):
+        follower.view.apply_event(event_of(seq, "x" * 1_000_000))
+    assert follower.view.needs_repair
+    change = follower.view.apply_after(log.page_after(1))
+    assert [line.seq for line in change.lines] == [2, 3, 4, 5, 6]
+
+
+def event_of(seq: int, text: str) -> Event:
+    return Event(
+        channel="#c", seq=seq, mid=f"m{seq}", ts=1, author="bob", kind="message", text=text
+    )

@@ -12,7 +12,8 @@ from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.state import Link
 from chat.protocol.commands import Command, Hello, History, Join
-from chat.protocol.frames import Bye, Heads, Ok, Page
+from chat.protocol.frames import Bye, Heads, Ok, Page, Tick
+from chat.protocol.items import Event
 from chat.protocol.values import Wire
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
@@ -124,3 +125,47 @@ def test_pages_that_lead_nowhere_do_not_make_the_client_spin(
     fake.say("bob", "two")
     screen.wait_texts("one", "two")
     assert told_plainly(screen) != complete
+
+
+def test_of_ticks_only_the_newest_are_kept(open_client: Open, fake: FakeServer) -> None:
+    screen = open_client(fake.url)
+    screen.open("#general")
+    screen.core.join("#counter").result(5)
+    screen.open("#counter")
+    for number in range(5_000):
+        fake.tell(Tick(channel="#counter", text=str(number)))
+    screen.wait(lambda: bool(screen.lines("#counter")) and last_text(screen) == "4999")
+    assert len(screen.lines("#counter")) == 1_000
+    for _ in range(5):
+        fake.tell(Tick(channel="#counter", text="x" * 900_000))
+    fake.tell(Tick(channel="#counter", text="end"))
+    screen.wait(lambda: last_text(screen) == "end")
+    assert sum(len(line.text) for line in screen.lines("#counter")) <= 1_000_000
+
+
+def last_text(screen: Screen) -> str:
+    return screen.lines("#counter")[-1].text
+
+
+def test_reactions_that_come_one_by_one_stay_bounded(open_client: Open, fake: FakeServer) -> None:
+    screen = open_client(fake.url)
+    screen.open()
+    fake.say("bob", "popular")
+    fields = {"channel": "#general", "author": "eve", "kind": "react", "ts": 1, "target": 1}
+    for number in range(2_000):
+        fake.tell(Event(seq=number + 2, mid=f"m{number}", emoji=f"e{number}", **fields))  # type: ignore[arg-type]
+    fake.tell(
+        Event(
+            seq=2_002, mid="m", ts=1, channel="#general", author="bob", kind="message", text="end"
+        )
+    )
+    screen.wait_texts("popular", "end")
+    assert len(screen.lines()[0].reactions) == 1_000
+
+
+def test_a_flood_of_pings_is_cut_off(open_client: Open, fake: FakeServer) -> None:
+    screen = open_client(fake.url)
+    screen.open()
+    fake.ping(5_000)
+    screen.wait(lambda: fake.count(Hello) == 2)
+    screen.wait_online()

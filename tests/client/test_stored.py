@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from chat.client.records import ChannelRecord
 from chat.client.shapes import Misshapen
 from chat.client.state import Delivery, Message
 from chat.client.stored import channel_from, channel_json, line_from, line_json
+from chat.protocol.words import TIME_MAX
 
 NAMES = st.text(st.characters(codec="ascii"), min_size=1, max_size=8)
 LINES = st.builds(
@@ -23,7 +25,7 @@ LINES = st.builds(
     seq=st.integers(1, 2**53),
     cid=st.none() | NAMES,
     author=NAMES,
-    ts=st.integers(0, 2**53),
+    ts=st.integers(0, TIME_MAX),
     text=st.text(),
     reply_to=st.none() | st.integers(1),
     thread=st.none() | st.integers(1),
@@ -84,3 +86,18 @@ def test_what_is_no_line_is_found_out(body: str) -> None:
 def test_what_is_no_channel_is_found_out(body: str) -> None:
     with pytest.raises(Misshapen):
         channel_from(body, 1)
+
+
+def test_what_an_older_client_kept_without_bounds_is_cut() -> None:
+    names = tuple(f"n{n}" for n in range(50_000))
+    line = Message("#c", 1, None, "bob", 10**18, text="x" * 2_000_000, rev=1, mentions=names)
+    many = tuple((f"e{n}", names[:10]) for n in range(50_000))
+    for reactions in (many, (("x", names),)):
+        read = line_from(line_json(replace(line, reactions=reactions)))
+        assert len(read.reactions) <= 1_000
+        assert sum(len(who) for _, who in read.reactions) <= 5_000
+        assert len(read.mentions) <= 10_000
+        assert len(read.text) == 1_000_000
+        datetime.fromtimestamp(read.ts / 1_000, UTC)
+    counted = channel_from(channel_json(replace(CHANNEL, unread=10**4_000, mentions=-1)), 7)
+    assert (counted.unread, counted.mentions) == (2**53 - 1, 0)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from chat.protocol import values
 from chat.protocol.commands import Command, History, Positions
 from chat.protocol.frames import ServerFrame
+from chat.protocol.words import TIME_MAX
 from chat.text import DIRECT_MAX, direct_channel, emoji_form, fold, is_blank
 
 __all__ = ["COMMANDS", "FRAMES", "commands", "frames", "members", "models"]
@@ -53,7 +54,7 @@ _BY_TYPE: list[tuple[object, st.SearchStrategy[Any]]] = [
     (values.Flag, st.booleans()),
     (values.Seq, st.integers(1, 2**53 - 1)),
     (values.Position, st.integers(0, 2**53 - 1)),
-    (values.Time, st.integers(0, values.TIME_MAX)),
+    (values.Time, st.integers(0, TIME_MAX)),
     (values.Place, st.integers(0, 2**31 - 1)),
     (values.Pinned, st.integers(0, 2**31 - 1)),
     (str, st.text(_visible, max_size=60)),

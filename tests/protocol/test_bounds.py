@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import time
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -13,7 +14,8 @@ from pydantic import BaseModel
 
 from chat.errors import FrameError
 from chat.protocol.codec import decode_frame
-from chat.protocol.values import CHANNELS_MAX, TIME_MAX, Channel, Limits, Token
+from chat.protocol.values import CHANNELS_MAX, Channel, Limits, Token
+from chat.protocol.words import TIME_MAX
 from chat.text import printable_line
 from tests.protocol.strategies import FRAMES
 
@@ -148,6 +150,22 @@ def test_a_name_is_never_empty(field: str) -> None:
             if path[-1] == field:
                 with pytest.raises(FrameError):
                     decode_frame(with_value(good, path, '""'))
+
+
+MANY = {
+    "a list of faults": {"type": "page", "items": [1] * 2_000_000},
+    "a list of faults within": {"type": "page", "items": [{"mentions": [1] * 2_000_000}]},
+    "an object of faults": {"type": "heads", "heads": {f"#{n}": -1 for n in range(300_000)}},
+}
+
+
+@pytest.mark.parametrize("frame", MANY.values(), ids=MANY)
+def test_a_frame_with_many_faults_is_refused_at_the_first(frame: dict[str, Any]) -> None:
+    data = json.dumps(frame).encode()
+    began = time.process_time()
+    with pytest.raises(FrameError):
+        decode_frame(data)
+    assert time.process_time() - began < 1.0, "naming each fault takes seconds"
 
 
 def test_reactions_beyond_what_is_shown_are_cut_off() -> None:

@@ -64,7 +64,13 @@ def test_an_answer_names_the_command_it_answers() -> None:
 def test_an_event_and_an_item_tell_a_body_alike() -> None:
     shared = set(Event.model_fields) & set(Item.model_fields)
     assert set(Event.model_fields) - shared == {"type", "channel"}
-    assert set(Item.model_fields) - shared == {"rev", "edited", "pinned", "reactions"}
+    assert set(Item.model_fields) - shared == {
+        "rev",
+        "edited",
+        "pinned",
+        "reactions",
+        "reaction_counts",
+    }
 
 
 def test_the_kinds_that_change_a_message_are_kinds() -> None:

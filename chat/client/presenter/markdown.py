@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntFlag
+from itertools import groupby
 from typing import Literal, NamedTuple
 from unicodedata import normalize
 from urllib.parse import urlsplit
@@ -18,8 +19,10 @@ from urllib.parse import urlsplit
 from chat.links import destination, is_link, link_end
 from chat.text import fold
 
-__all__ = ["Block", "Mark", "Span", "blocks", "gist", "inline", "plain_text"]
+__all__ = ["SHOWN_MAX", "Block", "Mark", "Span", "blocks", "gist", "inline", "plain_text"]
 
+SHOWN_MAX = 50_000
+"""Most characters of a message that are laid out: 0.1 s of the screens' thread."""
 _GIST = 400
 """Characters of a message that are enough to tell which one it is."""
 
@@ -61,7 +64,10 @@ _BLANKS = re.compile(r"\n(?:[ ]*\n){3,}")
 
 
 def blocks(text: str) -> list[Block]:
-    """Cut a message into text, quotes and fenced code; a fence left open ends with the message."""
+    """Cut a message into text, quotes and fenced code; a fence left open ends with the message.
+
+    What lies beyond `SHOWN_MAX` characters is left out.
+    """
     found: list[Block] = []
     kind: Literal["text", "quote"] = "text"
     gathered: list[str] = []
@@ -71,7 +77,7 @@ def blocks(text: str) -> list[Block]:
             found.append(Block(kind, _BLANKS.sub("\n\n\n", body)))
         gathered.clear()
 
-    lines = iter(text.split("\n"))
+    lines = iter(text[:SHOWN_MAX].split("\n"))
     for line in lines:
         if fence := _FENCE.match(line):
             finish()
@@ -308,8 +314,17 @@ def _join(opener: _Part, closer: _Part) -> None:
 
 def _sweep(parts: list[_Part]) -> list[Span]:
     """Give each span the marks that are open around it, and join neighbours that are alike."""
-    depth = {Mark.BOLD: 0, Mark.ITALIC: 0, Mark.STRIKE: 0}
+    spans = enumerate(_marked(parts))
+    alike = groupby(spans, lambda each: (each[1].marks, each[0] if each[1].url else -1))
     found: list[Span] = []
+    for _, group in alike:
+        same = [span for _, span in group]
+        found.append(Span("".join(span.text for span in same), same[0].marks, same[0].url))
+    return found
+
+
+def _marked(parts: list[_Part]) -> Iterator[Span]:
+    depth = {Mark.BOLD: 0, Mark.ITALIC: 0, Mark.STRIKE: 0}
     for part in parts:
         for mark in part.closed:
             depth[mark] -= 1
@@ -318,11 +333,6 @@ def _sweep(parts: list[_Part]) -> list[Span]:
             for mark, count in depth.items():
                 if count:
                     marks |= mark
-            last = found[-1] if found else None
-            if last and last.marks == marks and not part.url and not last.url:
-                found[-1] = Span(last.text + part.text, marks)
-            else:
-                found.append(Span(part.text, marks, part.url))
+            yield Span(part.text, marks, part.url)
         for mark in part.opened:
             depth[mark] += 1
-    return found

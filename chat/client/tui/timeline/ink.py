@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from rich.cells import cell_len, get_character_cell_size
@@ -110,6 +111,7 @@ def flow(
 
 
 _Styles = list[tuple[int, Style]]
+_begin = itemgetter(0)
 
 
 def _paragraphs(pieces: Iterable[Piece]) -> list[tuple[str, _Styles]]:
@@ -192,7 +194,11 @@ def _inked(text: str, start: int, end: int, styles: _Styles) -> tuple[tuple[Segm
     """
     found: list[Segment] = []
     total = 0
-    for number, (begin, style) in enumerate(styles):
+    first = max(0, bisect_right(styles, start, key=_begin) - 1)
+    for number in range(first, len(styles)):
+        begin, style = styles[number]
+        if begin >= end:
+            break
         stop = styles[number + 1][0] if number + 1 < len(styles) else len(text)
         begin, stop = max(begin, start), min(stop, end)
         if begin >= stop:

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from rich.style import Style
 
 from chat.client.presenter.local_time import local_time
+from chat.client.presenter.markdown import SHOWN_MAX, blocks, gist, inline
 from chat.client.presenter.markdown import Block as Markup
-from chat.client.presenter.markdown import blocks, gist, inline
 from chat.client.state import Delivery, Message, counted_reactions
 from chat.client.tui.timeline import events
 from chat.client.tui.timeline.around import Around
@@ -139,7 +139,7 @@ class Renderer:
 
     def _event(self, message: Message, near: Around, time: str) -> list[Line]:
         if message.kind == "tick":
-            lines = flow([Piece(message.text, self.palette["tick"])], self.column)
+            lines = flow([Piece(message.text[:SHOWN_MAX], self.palette["tick"])], self.column)
         else:
             text = events.told(near.folded) if near.folded else events.tell(message)
             lines = flow([Piece(text, self.palette["event"])], self.column)
@@ -184,7 +184,8 @@ class Renderer:
 
     def _body(self, message: Message) -> list[Line]:
         """Return the text, with what is to be said of it behind."""
-        markups = blocks(message.text.expandtabs(TAB)) or [Markup("text", "")]
+        text = message.text[:SHOWN_MAX]
+        markups = blocks(text.expandtabs(TAB)) or [Markup("text", "")]
         behind = self._behind(message)
         before: list[Piece] = []
         if message.me:
@@ -209,6 +210,8 @@ class Renderer:
     def _behind(self, message: Message) -> list[Piece]:
         muted = self.palette["muted"]
         pieces = [Piece(" (edited)", muted)] if message.edited else []
+        if (more := len(message.text) - SHOWN_MAX) > 0:
+            pieces.append(Piece(f" … ({more:,} more characters)", muted))
         if message.pinned:
             pieces.append(Piece(" (pinned)", muted))
         if message.delivery is Delivery.PENDING:
