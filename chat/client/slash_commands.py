@@ -7,7 +7,6 @@ run is decided elsewhere, under the same name.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 
 __all__ = ["COMMANDS", "Argument", "Command", "Kind", "find", "markdown_table", "near"]
@@ -252,6 +251,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("quit", (), "leave the program; what is unsent stays on disk", "/quit", ("q", "exit")),
 )
 
+_SHORT, _LONG = 3, 8
+"""Letters from which a word may be misspelled, and from which twice."""
 _BY_NAME = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
 
 
@@ -261,9 +262,26 @@ def find(name: str) -> Command | None:
 
 
 def near(word: str) -> str | None:
-    """Return the name or alias that `word` may be a misspelling of."""
-    found = get_close_matches(word.lower(), _BY_NAME, n=1, cutoff=0.5)
-    return found[0] if found else None
+    """Return the name or alias that `word` misspells: one slip, or two in a long word."""
+    word = word.lower()
+    most = 1 if len(word) < _LONG else 2
+    names = (name for name in _BY_NAME if min(len(name), len(word)) >= _SHORT)
+    found = min(names, key=lambda name: slips(word, name), default="")
+    return found if found and slips(word, found) <= most else None
+
+
+def slips(word: str, name: str) -> int:
+    """Return how many letters must be added, dropped, changed or swapped with the next one."""
+    before: list[int] = []
+    row = list(range(len(name) + 1))
+    for at, letter in enumerate(word, 1):
+        before, last, row = row, before, [at]
+        for place, other in enumerate(name, 1):
+            cost = min(before[place] + 1, row[-1] + 1, before[place - 1] + (letter != other))
+            if last and place > 1 and (letter, word[at - 2]) == (name[place - 2], other):
+                cost = min(cost, last[place - 2] + 1)
+            row.append(cost)
+    return row[-1]
 
 
 def markdown_table() -> str:

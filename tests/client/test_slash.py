@@ -43,6 +43,8 @@ def test_reads_a_command_and_its_arguments(text: str, name: str, values: dict[st
     ("text", "says"),
     [
         ("/jion #tea", "Did you mean /join?"),
+        ("/serach tea", "Did you mean /search?"),
+        ("/disconect", "Did you mean /disconnect?"),
         ("/usr/bin/env is missing", "begin with two slashes"),
         ("/", "/help"),
         ("/join", "CHANNEL is missing. Write /join CHANNEL"),
@@ -55,6 +57,13 @@ def test_says_what_to_write_instead(text: str, says: str) -> None:
     with pytest.raises(SlashError) as refused:
         slash.parse(text)
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("word", ["kick", "ban", "nick", "whois", "clear", "invite", "jo", "x"])
+def test_another_command_is_not_suggested_for_what_is_no_misspelling(word: str) -> None:
+    with pytest.raises(SlashError) as refused:
+        slash.parse(f"/{word} bob")
+    assert "Did you mean" not in str(refused.value)
 
 
 def test_two_slashes_are_a_message_that_begins_with_one() -> None:

@@ -213,6 +213,10 @@ class Voice:
         """Return nothing: what was said is marked by `heard`."""
         return None
 
+    def shows_newest(self) -> bool:
+        """Return that every line is spoken as it comes."""
+        return True
+
     def unread_from(self) -> int | None:
         """Return nothing: what is new is said as it comes."""
         return None

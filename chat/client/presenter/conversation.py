@@ -120,7 +120,8 @@ class Conversation:
         self.redraw()
 
     def _is_seen(self, channel: str) -> bool:
-        return self.reading.is_watched and channel == self.desk.current
+        is_shown = self.reading.is_watched and channel == self.desk.current
+        return is_shown and self.view.shows_newest()
 
     def _settle(self) -> None:
         """Show some channel if there is one, and none that one is not in."""

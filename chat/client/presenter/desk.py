@@ -26,7 +26,7 @@ from chat.text import is_direct
 __all__ = ["Desk", "Recent", "title_of"]
 
 _RECENT_MAX = 400
-_NUMBERED = 20
+_NUMBERED = 200
 _LOOKED_UP_MAX = 2_000
 
 
@@ -41,16 +41,20 @@ class Recent:
     def __init__(self) -> None:
         self._sent: dict[int, Message] = {}
         self._unsent: dict[str, Message] = {}
+        self._events: dict[int, Message] = {}
 
     def apply(self, change: TimelineChanged) -> None:
         """Take in what changed."""
         if change.reset:
             self._sent.clear()
             self._unsent.clear()
+            self._events.clear()
         for cid in change.removed:
             self._unsent.pop(cid, None)
         for message in change.upserts:
             if message.kind != "message":
+                if message.seq is not None:
+                    self._events[message.seq] = message
                 continue
             if message.seq is None:
                 if message.cid is not None:
@@ -59,13 +63,15 @@ class Recent:
             if message.cid is not None:
                 self._unsent.pop(message.cid, None)
             self._sent[message.seq] = message
-        if len(self._sent) > 2 * _RECENT_MAX:
-            newest = sorted(self._sent)[-_RECENT_MAX:]
-            self._sent = {seq: self._sent[seq] for seq in newest}
+        self._sent, self._events = _newest(self._sent), _newest(self._events)
 
     def find(self, seq: int) -> Message | None:
         """Return the message of that number, if it is here."""
         return self._sent.get(seq)
+
+    def find_event(self, seq: int) -> Message | None:
+        """Return the line of that number that is no message, such as a join, if it is here."""
+        return self._events.get(seq)
 
     def latest(self, author: str | None = None) -> Message | None:
         """Return the newest message that is not deleted, of `author` if given."""
@@ -96,6 +102,13 @@ class Recent:
         """Return who spoke, the last one first."""
         newest = (self._sent[seq].author for seq in sorted(self._sent, reverse=True))
         return list(dict.fromkeys(newest))
+
+
+def _newest(lines: dict[int, Message]) -> dict[int, Message]:
+    """Return the newest lines, if there are too many of them."""
+    if len(lines) <= 2 * _RECENT_MAX:
+        return lines
+    return {seq: lines[seq] for seq in sorted(lines)[-_RECENT_MAX:]}
 
 
 class Desk:

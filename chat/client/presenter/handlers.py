@@ -101,7 +101,8 @@ def _edit(conversation: Conversation, asked: Invocation) -> None:
 def _delete(conversation: Conversation, asked: Invocation) -> None:
     if asked.get("number").isdigit():
         # It may be somebody else's: an owner may delete it, and the server knows who is one.
-        conversation.core.delete(meant.here(conversation).name, int(asked.get("number")))
+        target = meant.target(conversation, asked)
+        conversation.core.delete(meant.here(conversation).name, target)
     else:
         message = meant.own_message(conversation, asked)
         conversation.core.delete(message.channel, meant.seq_of(message))

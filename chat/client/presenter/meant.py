@@ -74,11 +74,24 @@ def target(conversation: Conversation, asked: Invocation) -> int:
     """Return the number of the message that is meant: the given one, or the latest."""
     number = asked.get("number")
     if number.isdigit():
-        return int(number)
+        return _number(conversation, int(number))
     latest = conversation.desk.recent(here(conversation).name).latest()
     if latest is None:
         raise Refused("There is no message here yet.")
     return seq_of(latest)
+
+
+def _number(conversation: Conversation, number: int) -> int:
+    """Return the number, unless it is known to be that of something else than a message."""
+    info = here(conversation)
+    recent = conversation.desk.recent(info.name)
+    if event := recent.find_event(number):
+        raise Refused(
+            f"Number {number} is not a message: it is the “{event.kind}” of {event.author}."
+        )
+    if info.head and not 0 < number <= info.head and recent.find(number) is None:
+        raise Refused(f"There is no message {number} in {info.name}: the newest is {info.head}.")
+    return number
 
 
 def seq_of(line: Message) -> int:

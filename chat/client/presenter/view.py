@@ -88,6 +88,9 @@ class View(Protocol):
     def showing(self) -> int | None:
         """Return the highest number that shows now; None if nothing does."""
 
+    def shows_newest(self) -> bool:
+        """Return whether what arrives in the current channel shows, or is spoken, at once."""
+
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""
 

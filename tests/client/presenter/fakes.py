@@ -321,6 +321,9 @@ class FakeView:
     def showing(self) -> int | None:
         return self.shows
 
+    def shows_newest(self) -> bool:
+        return True
+
     def unread_from(self) -> int | None:
         return 1
 

@@ -11,7 +11,7 @@ import pytest
 from chat.client.presenter.calling import Calling
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.handlers import HANDLERS
-from chat.client.slash_commands import COMMANDS
+from chat.client.slash_commands import COMMANDS, Command, Kind
 from chat.client.state import ConnectionChanged, Link, TimelineChanged
 from chat.errors import ChatError
 from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
@@ -153,7 +153,8 @@ def test_a_deleted_message_is_not_copied(bench: Bench) -> None:
         ("/msg b@b", "ASCII letters"),
         ("/msg me", "2 to 16"),
         ("/status gone", "online, away or busy"),
-        ("/edit 999 x", "not loaded"),
+        ("/edit 3 x", "not loaded"),
+        ("/edit 999 x", "no message 999 in #general: the newest is 6"),
         ("/edit 5 x", "alice's"),
         ("/help nonsense", "no command"),
         ("/discard", "Nothing here was refused"),
@@ -164,6 +165,32 @@ def test_what_cannot_be_done_is_said_and_given_back(bench: Bench, text: str, say
     bench.run(text)
     assert says in bench.view.said[0][0]
     assert bench.view.text == text
+
+
+NUMBERED = [row for row in COMMANDS if any(each.kind is Kind.NUMBER for each in row.arguments)]
+
+
+@pytest.mark.parametrize("number", ["4", "99"])
+@pytest.mark.parametrize("command", NUMBERED, ids=lambda row: row.name)
+def test_the_number_of_a_join_or_of_nothing_is_no_message_for_any_command(
+    bench: Bench, command: Command, number: str
+) -> None:
+    line = said(4, "bob", "", kind="join")
+    bench.core.tell(TimelineChanged("#general", upserts=(line,)))
+    bench.take_in()
+    values = {"NUMBER": number, "EMOJI": ":+1:", "TEXT": "x"}
+    text = " ".join((f"/{command.name}", *(values[each.label] for each in command.arguments)))
+    bench.run(text)
+    ((told, _),) = bench.view.said
+    assert (
+        told
+        == {
+            "4": "Number 4 is not a message: it is the “join” of bob.",
+            "99": "There is no message 99 in #general: the newest is 6.",
+        }[number]
+    )
+    assert bench.view.text == text
+    assert {call[0] for call in bench.core.calls} <= {"save_draft", "draft"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from textual.events import AppBlur
 
-from chat.client.state import Called
+from chat.client.state import Called, TimelineChanged
+from tests.client.presenter.fakes import said
 from tests.client.tui.conftest import Desktop
 
 
@@ -29,3 +30,28 @@ async def test_a_terminal_without_the_focus_is_not_looked_at(
     await desktop.until(lambda: not desktop.conversation.reading.is_watched)
     desktop.core.tell(here)
     await desktop.until(lambda: "\x07" in written)
+
+
+async def test_a_message_below_what_shows_is_notified(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(desktop.app._driver, "write", written.append)
+    page = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 80))
+    desktop.core.tell(TimelineChanged("#general", upserts=page, reset=True, complete=True))
+    await desktop.until(lambda: "line 79" in desktop.screen())
+    await desktop.press("pageup")
+    await desktop.until(lambda: "below" in desktop.screen())
+    desktop.core.tell(Called("#general", "bob", "hi @me"))
+    await desktop.until(lambda: "\x07" in written)
+
+
+async def test_a_message_that_shows_is_not_notified(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(desktop.app._driver, "write", written.append)
+    hello = said(7, "bob", "hi @me", mentions=("me",))
+    desktop.core.tell(TimelineChanged("#general", upserts=(hello,)), Called("#general", "bob", ""))
+    await desktop.until(lambda: "hi @me" in desktop.screen())
+    assert "\x07" not in written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.state import ThreadChanged, TimelineChanged
+from chat.client.state import ChannelsChanged, ThreadChanged, TimelineChanged
 from chat.client.tui.screens.thread import ThreadSide
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.composer import Composer
@@ -257,6 +257,8 @@ async def test_where_there_is_no_such_message_it_goes_away_unless_something_is_w
     desktop: Desktop,
 ) -> None:
     nothing = ThreadChanged("#general", 99, 99, TimelineChanged("#general"), is_none=True)
+    desktop.core.tell(ChannelsChanged((info("#general", head=200),)))
+    await desktop.pilot.pause()
     await desktop.type("/thread 99", "enter")
     await write(desktop, "half a")
     desktop.core.tell(nothing)

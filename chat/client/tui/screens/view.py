@@ -119,6 +119,10 @@ class ScreenView:
         """Return the highest number that shows now."""
         return self._screen.query_one(Timeline).seen if self._aside is None else None
 
+    def shows_newest(self) -> bool:
+        """Return whether the newest message of the channel shows, not only older ones."""
+        return self._screen.query_one(Timeline).at_bottom
+
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""
         return self._screen.query_one(Timeline).unread_from
