@@ -347,6 +347,11 @@ class Account:
         self._dirty_prefs.add(key)
         self._tell_changed()
 
+    def unsaved(self) -> list[str]:
+        """Return messages and drafts that only memory has: they end with the program."""
+        drafts = [self.drafts[name] for name in self._dirty_drafts]
+        return [*self.outbox.held_texts(), *filter(None, drafts)]
+
     # To disk
 
     def flush(self) -> None:

@@ -111,6 +111,10 @@ class Core:
         if self._thread.ident is not None:
             self._thread.join(timeout)
 
+    def unsaved(self) -> list[str]:
+        """Return the texts that the disk did not take; to be asked after `stop`."""
+        return self._engine.account.unsaved() if self._engine is not None else []
+
     def drain(self) -> list[Update]:
         """Return what changed since the last call, oldest first."""
         waiting, overflowed = self._updates.drain()

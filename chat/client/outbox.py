@@ -88,6 +88,11 @@ class Outbox:
         """The rows that only memory has: the disk did not take them."""
         return tuple(self._held)
 
+    def held_texts(self) -> list[str]:
+        """Return the texts that only memory has."""
+        rows = (self._rows[cid] for cid in self._held if cid in self._rows)
+        return [_fields(row.command)["text"] for row in rows if self.has_text(row)]
+
     def all(self) -> tuple[OutboxRow, ...]:
         """Return everything that waits, in order."""
         return tuple(self._rows.values())

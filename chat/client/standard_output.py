@@ -1,11 +1,23 @@
-"""Standard output, where a program without a screen prints what was asked for."""
+"""What a program without a screen prints, and what one with screens prints when it ends."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
 
-__all__ = ["accept_any_text"]
+from chat.program import tell
+from chat.text import printable
+
+__all__ = ["accept_any_text", "tell_unsaved"]
+
+
+def tell_unsaved(texts: Sequence[str]) -> None:
+    """Print texts that no disk has taken, so that a person can copy them before they are gone."""
+    if texts:
+        tell("The disk takes no writes; this is neither sent nor saved:")
+        for text in texts:
+            tell(printable(text))
 
 
 def accept_any_text() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from chat.client.state import Delivery, Link
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
 from tests.serving import free_port
+from tests.terminal.raw import RawTerminal
 
 Open = Callable[..., Screen]
 
@@ -164,6 +166,31 @@ def test_adding_a_server_does_not_wait_for_a_locked_file(tmp_path: Path) -> None
         screen.wait(lambda: any("locked" in notice.text for notice in screen.notices))
     screen.wait(lambda: any("can be written again" in notice.text for notice in screen.notices))
     screen.core.stop()
+
+
+@pytest.mark.parametrize("face", [(), ("--plain",)], ids=["screens", "plain"])
+def test_what_was_never_saved_is_printed_at_the_end(tmp_path: Path, face: tuple[str, ...]) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "unknown").write_text("in the way")
+    url = f"ws://127.0.0.1:{free_port()}"
+    flags = ("--name", "me", "--url", url, "--data", str(data))
+    terminal = RawTerminal(tmp_path, "chat-client", *face, *flags)
+    try:
+        terminal.wait(lambda: b"no server at" in terminal.output, "it is there")
+        terminal.send(b"precious\r")
+        terminal.wait(lambda: b"kept in memory" in terminal.output, "it says so")
+        terminal.send(b"half a thought")
+        terminal.wait(lambda: b"thought" in terminal.output, "a draft")
+        terminal.process.send_signal(signal.SIGINT if face else signal.SIGTERM)
+        terminal.wait(lambda: b"neither sent nor saved" in terminal.output, "a warning")
+        terminal.wait(lambda: terminal.process.poll() is not None, "it ends")
+        terminal.wait(lambda: terminal.output.endswith(b"\n"), "all of it")
+        last = terminal.output.rpartition(b"neither sent nor saved")[2]
+        assert b"precious" in last
+        assert b"half a thought" in last
+    finally:
+        terminal.close()
 
 
 class _Broken(Backoff):

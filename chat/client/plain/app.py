@@ -20,7 +20,7 @@ from chat.client.presenter.cores import Cores
 from chat.client.presenter.handlers import HANDLERS
 from chat.client.presenter.port import CorePort, answer
 from chat.client.presenter.seats import Seat, Seats
-from chat.client.standard_output import accept_any_text
+from chat.client.standard_output import accept_any_text, tell_unsaved
 from chat.errors import StartupError
 
 __all__ = ["run"]
@@ -63,7 +63,9 @@ async def _run(settings: ClientSettings) -> ExitCode:
         plain = Plain(cores, settings)
         return await plain.run()
     finally:
+        plain = None  # nothing more is told
         cores.stop(_STOP_WITHIN)
+        tell_unsaved(cores.unsaved())
 
 
 class Plain:

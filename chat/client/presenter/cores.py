@@ -76,6 +76,11 @@ class Cores:
         for core in leaving:
             core.stop(max(until - monotonic(), 0.0))
 
+    def unsaved(self) -> list[str]:
+        """Return the texts of all that no disk has taken; to be asked after `stop`."""
+        cores = [*self._leaving, *(core for _, core in self._cores)]
+        return [text for core in cores for text in core.unsaved()]
+
     def add(self, url: str, name: str) -> tuple[ClientSettings, CorePort]:
         """Start one more, and remember it for the next time.
 

@@ -69,8 +69,11 @@ class Drafts:
         What was written while there was no channel is meant for the first one.
         """
         draft = self._store.load(channel)
-        written = self._drafts.pop("", Draft()).text
+        written = (self._drafts.pop("", None) or self._store.load("")).text
+        self._store.save("", Draft())
         self._drafts[channel] = replace(draft, text=together(draft.text, written))
+        if written:
+            self._save(channel)
 
     def lay_open(self, channel: str) -> None:
         """Put a channel's draft into the composer."""
@@ -114,10 +117,9 @@ class Drafts:
 
     def _save(self, channel: str) -> None:
         """Save a draft, with the texts that are held for the channel."""
-        if channel:
-            draft = self._of(channel)
-            held = self._held if channel == self.channel else ()
-            self._store.save(channel, replace(draft, text=together(*held, draft.text)))
+        draft = self._of(channel)
+        held = self._held if channel == self.channel else ()
+        self._store.save(channel, replace(draft, text=together(*held, draft.text)))
 
     # What one writes
 

@@ -37,6 +37,9 @@ class CorePort(Protocol):
     def stop(self, timeout: float = ...) -> None:
         """End the connection and write what is left to disk, within `timeout` seconds."""
 
+    def unsaved(self) -> list[str]:
+        """Return the texts that the disk did not take; to be asked after `stop`."""
+
     def drain(self) -> list[Update]:
         """Return what changed since the last call, oldest first."""
 

@@ -97,6 +97,9 @@ class FakeCore:
     def stop(self, timeout: float = 1.0) -> None:
         self._note("stop")
 
+    def unsaved(self) -> list[str]:
+        return []
+
     def drain(self) -> list[Update]:
         updates, self._updates = self._updates, []
         return updates

@@ -68,6 +68,18 @@ async def test_a_draft_of_yesterday_is_there(open_desktop: Open) -> None:
         await desktop.until(lambda: desktop.composer.text == "from yesterday")
 
 
+async def test_a_draft_that_was_typed_in_no_channel_is_kept_for_the_first(
+    open_desktop: Open,
+) -> None:
+    async with open_desktop() as desktop:
+        await desktop.type("hm")
+        await desktop.until(lambda: desktop.core.drafts.get("") == "hm", "kept")
+        desktop.core.go_online(info("#general"))
+        await desktop.until(lambda: desktop.core.drafts.get("#general") == "hm", "kept there")
+        assert desktop.composer.text == "hm"
+        assert desktop.core.drafts[""] == ""
+
+
 async def test_a_draft_is_kept_while_one_rests(desktop: Desktop) -> None:
     await desktop.type("hm")
     await desktop.until(lambda: desktop.core.drafts.get("#general") == "hm", "kept after a rest")
