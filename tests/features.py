@@ -77,6 +77,11 @@ FEATURES: tuple[Feature, ...] = (
         "`/star`, `/move up`, `Alt+Shift+↑`, `/mute`",
     ),
     Feature(
+        "reading.hidden",
+        "a direct channel hidden on all devices until its next message",
+        "`/hide`",
+    ),
+    Feature(
         "reading.threads",
         "a thread beside its channel, live; under each first message, how many replies it has",
         "`t`, `/thread`, `Esc`",

@@ -120,13 +120,22 @@ class Following:
             self._tasks.start(self._join_all())
 
     async def _join_all(self) -> None:
-        """Follow the channels that have no position yet, those on the screen first."""
+        """Follow the channels that `hello` did not resume, those on the screen first.
+
+        Half of what may be sent at once, and a fifth of what may be sent lastingly, is left to the
+        person's own commands.
+        """
+        limits = self._session.limits
+        at_once = limits.burst // 2
         while self._to_join:
             channels = [self._account.followed(name) for name in self._to_join]
             chosen = min(channels, key=lambda channel: channel.shown_from is None)
             del self._to_join[chosen.name]
             if not chosen.is_attached:
                 await self.join(chosen)
+                at_once -= 1
+                if at_once < 0:
+                    await asyncio.sleep(1.25 / limits.rate)
 
     async def join(self, channel: Followed) -> None:
         """Follow a channel from its position on; forget it if one may not."""

@@ -107,6 +107,7 @@ def test_the_core_calls_by_the_rules_and_not_for_what_was_read(
     screen.wait(lambda: [each.text for each in screen.called][3:] == ["while you were off"])
 
 
+@pytest.mark.feature("reading.hidden")
 def test_a_hidden_direct_channel_is_gone_on_all_devices_until_its_next_message(
     server: ChatServer, open_client: Open, tmp_path: Path
 ) -> None:

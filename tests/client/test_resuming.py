@@ -35,7 +35,7 @@ def hellos(fake: FakeServer) -> list[Hello]:
 def test_hello_fits_into_a_frame_and_the_other_channels_are_joined(
     open_client: Open, fake: FakeServer, frame: int
 ) -> None:
-    fake.limits = Limits(frame=frame)
+    fake.limits = Limits(frame=frame, rate=1_000)
     make_a_member_of_many(fake)
     screen = open_client(fake.url)
     screen.wait(lambda: fake.count(Join) == len(CHANNELS) + 1)
@@ -61,6 +61,7 @@ def test_a_hello_that_was_not_answered_is_followed_by_a_short_one(
     open_client: Open, start_fake: Callable[..., FakeServer]
 ) -> None:
     fake = start_fake()
+    fake.limits = Limits(rate=1_000)
     make_a_member_of_many(fake)
     screen = open_client(fake.url)
     screen.wait(lambda: all(name in screen.channels for name in CHANNELS))
