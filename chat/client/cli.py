@@ -14,6 +14,7 @@ from chat.client.config import ClientSettings, config_file, load
 from chat.client.first_run import introduced, with_kept
 from chat.client.flags import Parser, add_settings, flags_of
 from chat.client.logfile import start_log
+from chat.client.options import options
 from chat.client.places import Places
 from chat.client.private import make_private_directory
 from chat.errors import StartupError
@@ -24,6 +25,8 @@ __all__ = ["main"]
 USAGE_ERROR = 2
 PIPES = ("send", "tail", "export")
 """Commands that need no screen; see `chat.client.pipes`."""
+_VALUES_OF_COMMANDS = ("--timeout", "--since", "--count", "--cid", "-n")
+"""Their own flags that take a value."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,10 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str]) -> int:
-    if arguments[:1] and arguments[0] in PIPES:
+    if (at := _place_of_command(arguments)) is not None:
         from chat.client.pipes.cli import main as run_pipe
 
-        return run_pipe(arguments)
+        return run_pipe([arguments[at], *arguments[:at], *arguments[at + 1 :]])
     try:
         settings = _settings(arguments)
         if not settings.plain:
@@ -52,6 +55,22 @@ def _main(arguments: Sequence[str]) -> int:
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 130
+
+
+def _place_of_command(arguments: Sequence[str]) -> int | None:
+    """Return where `send`, `tail` or `export` stands; flags may stand before it."""
+    known = options(ClientSettings)
+    is_value = False
+    for place, word in enumerate(arguments):
+        if is_value:
+            is_value = False
+        elif word.startswith("-"):
+            setting = known.get(word[2:].replace("-", "_"))
+            has_value = not setting[0].is_switch if setting else word in _VALUES_OF_COMMANDS
+            is_value = has_value and "=" not in word
+        else:
+            return place if word in PIPES else None
+    return None
 
 
 def _settings(arguments: Sequence[str]) -> ClientSettings:

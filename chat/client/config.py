@@ -53,13 +53,33 @@ def check_url(value: str) -> str:
     Raises:
         ValueError: with a message for a person.
     """
-    return ",".join(map(_check_address, urls_of(value)))
+    return ",".join(map(_check_address, urls_of(_with_scheme(value.strip()))))
+
+
+def _with_scheme(value: str) -> str:
+    """Return an address that has none with a scheme: `ws` on this machine, else `wss`.
+
+    A lone word stays as it is: it is more likely a mistake than a host.
+    """
+    if "://" in value or "," in value:
+        return value
+    try:
+        host, port = urlsplit(f"//{value}").hostname or "", urlsplit(f"//{value}").port
+    except ValueError:
+        return value
+    if not (port or "." in host or ":" in host or host == "localhost"):
+        return value
+    is_here = host in ("localhost", "::1") or host.startswith("127.")
+    return f"{'ws' if is_here else 'wss'}://{value}"
 
 
 def _check_address(value: str) -> str:
     address = value.strip()
     if "://" not in value:
-        raise ValueError("must begin with ws:// or wss://, for example ws://127.0.0.1:3000")
+        raise ValueError(
+            "must begin with ws:// or wss://, or be a host with its port, for example "
+            "localhost:3000"
+        )
     parts = urlsplit(value.strip())
     if parts.scheme not in ("ws", "wss"):
         raise ValueError(f"must begin with ws:// or wss://, not {parts.scheme}://")
@@ -153,8 +173,10 @@ class ClientSettings:
     url: str = option(
         DEFAULT_URL,
         _url,
-        "Address of the server: ws://host:port, or wss:// for a secure connection; or several "
-        "addresses of one server, with commas between them.",
+        "Address of the server: ws://host:port, or wss:// for a secure connection; without either, "
+        "wss:// is meant, and on this machine ws://. Or several addresses of one server, with "
+        "commas between them (default: the server that was chosen at the first run, else "
+        f"{DEFAULT_URL}).",
     )
     servers: tuple[Server, ...] = option(
         (),
@@ -315,6 +337,8 @@ def _each_server(given: dict[str, Any]) -> dict[str, Any]:
     """Return what was given, with the servers whose addresses stand behind the first one's."""
     match given.get("url"), given.get("servers", []):
         case str(url), list(further) if len(words := url.split()) > 1:
+            if not all("://" in word for word in words):
+                return given  # a blank within an address: it is told when the address is read
             more = [{"url": word} for word in words[1:]]
             return {**given, "url": words[0], "servers": [*more, *further]}
     return given

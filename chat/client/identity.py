@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from chat.client.config import ClientSettings
+from chat.client.config import DEFAULT_URL, ClientSettings
 from chat.client.link import NotNow, Refused
 from chat.client.places import Places
 from chat.client.tokens import read_token_file
@@ -107,7 +107,14 @@ class Identity:
             self._refusals[self._met] = tried if more else 0
             if more:
                 return None
+            self._forget_name()
         return self._explain(error)
+
+    def _forget_name(self) -> None:
+        """Let the next start ask for another name, if it would come here with this one again."""
+        servers, url = self._places.servers, self._settings.url
+        if url == (servers.chosen_url or DEFAULT_URL) or servers.key_at(url) is None:
+            servers.forget_name(self._settings.name)
 
     def _keys(self) -> list[str]:
         """Return the keys whose secrets the server may have, in the order to try them."""

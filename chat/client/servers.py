@@ -153,6 +153,12 @@ class KnownServers:
         with self._changing() as known:
             known.last_name = name
 
+    def forget_name(self, name: str) -> None:
+        """Note that `name` is somebody else's: the next start asks for another."""
+        with self._changing() as known:
+            if known.last_name == name:
+                known.last_name = None
+
     def choose(self, url: str) -> None:
         """Note that `url` is the server to go to."""
         with self._changing() as known:

@@ -198,3 +198,29 @@ def test_a_wrong_further_address_is_told_as_the_flag(
 ) -> None:
     assert cli.main([*flags, "--url", "tea"]) == 2
     assert "--url 'tea': must begin with ws://" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--name", "send", "send", "#x", "hi"],
+        ["--plain", "--name=bob", "send", "#x", "hi"],
+        ["--timeout", "5", "tail", "#x"],
+        ["--json", "-n", "3", "tail", "#x"],
+        ["export", "#x"],
+    ],
+)
+def test_flags_may_stand_before_a_command(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def run(given: list[str]) -> int:
+        seen.append(given)
+        return 0
+
+    monkeypatch.setattr("chat.client.pipes.cli.main", run)
+    assert cli.main(arguments) == 0
+    command = next(word for word in reversed(arguments) if word in cli.PIPES)
+    assert seen[0][0] == command
+    assert sorted(seen[0]) == sorted(arguments)

@@ -52,6 +52,22 @@ def test_addresses_of_servers_are_taken(url: str) -> None:
     assert load({"url": url}).url == url.rstrip("/")
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("localhost:4100", "ws://localhost:4100"),
+        ("localhost", "ws://localhost"),
+        ("127.0.0.1:3000", "ws://127.0.0.1:3000"),
+        ("[::1]:3000", "ws://[::1]:3000"),
+        ("chat.example.org", "wss://chat.example.org"),
+        ("chat:4100", "wss://chat:4100"),
+        ("chat.example.org/base/", "wss://chat.example.org/base/"),
+    ],
+)
+def test_an_address_without_a_scheme_gets_one(given: str, meant: str) -> None:
+    assert load({"url": given}).url == meant
+
+
 @pytest.mark.parametrize("path", ["/chat/", "/a/b/", "/chat"])
 def test_a_base_path_is_kept_as_it_is(path: str) -> None:
     assert load({"url": f"wss://example.org{path}"}).url == f"wss://example.org{path}"
@@ -65,7 +81,7 @@ def test_blanks_between_addresses_stand_between_servers() -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("127.0.0.1:3000", "ws://"),
+        ("foo", "localhost:3000"),
         ("http://example.org", "not http://"),
         ("ws://alice:secret@example.org", "--token-file"),
         ("ws://", "host"),

@@ -12,7 +12,7 @@ import pytest
 from chat.client.config import load
 from chat.client.first_run import introduced, remembered
 from chat.errors import StartupError
-from tests.serving import ChatServer
+from tests.serving import ChatServer, Peer
 from tests.terminal.raw import RawTerminal
 
 DEFAULT = "ws://127.0.0.1:3000"
@@ -94,3 +94,22 @@ Enter begins. """
     terminal.send(b"/quit\r")
     terminal.wait(lambda: terminal.process.poll() is not None, "it ends")
     assert terminal.process.returncode == 0
+
+
+async def test_after_a_taken_name_the_next_start_asks_for_another(
+    tmp_path: Path, server: ChatServer
+) -> None:
+    command = ("chat-client", "--plain", "--url", server.url)
+    async with Peer.signed_in(server.url, "alice"):
+        first = RawTerminal(tmp_path, *command, "--name", "alice")
+        try:
+            first.wait(lambda: b"belongs to somebody else" in first.output, "the refusal")
+        finally:
+            first.close()
+        second = RawTerminal(tmp_path, *command)
+        try:
+            second.wait(lambda: b"Your name: " in second.output, "the question")
+            second.send(b"bob\n")
+            second.wait(lambda: b"Connected to chat as bob" in second.output, "another name")
+        finally:
+            second.close()

@@ -145,10 +145,13 @@ class Seats:
     def connect(self, url: str, name: str) -> None:
         """Go to a further server, now and in future; one that is there already is shown."""
         name = name or self.front.settings.name
+        given = url
         try:
-            url, name = check_url(url), check_name(name)
+            url = check_url(url)
+            given = name
+            check_name(name)
         except ValueError as exc:
-            raise Refused(f"“{url} {name}” {exc}") from None
+            raise Refused(f"“{given}” {exc}") from None
         here = (each for each in self if each.is_for(url, name))
         seat = next(here, None) or self._add(*self._cores.add(url, name))
         self.open(Spot(seat.key, ""))
