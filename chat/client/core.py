@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from chat.client import event_loop
 from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
+from chat.client.emoji import with_emoji
 from chat.client.engine import Engine
 from chat.client.inbox import Unread, unread_of
 from chat.client.offline import Offline
@@ -125,15 +126,15 @@ class Core:
     # What a person types
 
     def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
-        """Put a message into the outbox; return its cid.
+        """Put a message into the outbox, emoji in the place of their names; return its cid.
 
         Like every method that writes, it raises `Offline` once the core has failed.
         """
-        return self._write("send", channel, text=text, me=me or None, reply_to=reply_to)
+        return self._write("send", channel, text=with_emoji(text), me=me or None, reply_to=reply_to)
 
     def edit(self, channel: str, seq: int, text: str) -> str:
         """Replace the text of one's own message; return the cid."""
-        return self._write("edit", channel, seq=seq, text=text)
+        return self._write("edit", channel, seq=seq, text=with_emoji(text))
 
     def delete(self, channel: str, seq: int) -> str:
         """Erase a message; return the cid."""

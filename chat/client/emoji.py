@@ -1,11 +1,17 @@
-"""Emoji by their short names: a modest table of those that people write often."""
+"""Emoji by their names: short ones that people write often, and all that the common set has.
+
+The common set is that of the `emoji` package: the names of Slack, GitHub and Unicode. It is loaded
+when a name is looked up that the short table lacks, for that takes a tenth of a second.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from functools import cache
 
-__all__ = ["EMOJI", "OFTEN", "resolve", "spelled"]
+__all__ = ["EMOJI", "OFTEN", "all_names", "resolve", "spelled", "with_emoji"]
 
 OFTEN = ("+1", "heart", "joy", "tada", "eyes", "white_check_mark", "thinking", "cry", "pray", "-1")
 """What people react with most."""
@@ -49,9 +55,58 @@ EMOJI: dict[str, str] = {
 """Short name, without its colons, to emoji."""
 
 
+@cache
+def all_names() -> Mapping[str, str]:
+    """Return all names without their colons, with their emoji; the short ones first."""
+    from emoji import EMOJI_DATA, STATUS
+
+    common = [
+        (char, data)
+        for char, data in EMOJI_DATA.items()
+        if data["status"] == STATUS["fully_qualified"]
+    ]
+    names = dict(EMOJI)
+    for char, data in common:
+        if all(_is_flag_letter(each) for each in char):
+            code = "".join(chr(ord(each) - _FLAG_A + ord("a")) for each in char)
+            names.update({f"flag_{code}": char, f"flag-{code}": char})
+        for alias in data.get("alias", ()):
+            names.setdefault(alias.strip(":").lower(), char)
+    for char, data in common:  # what is an alias of one may be Unicode's name of another
+        names.setdefault(data["en"].strip(":").lower(), char)
+    return names
+
+
+def _is_flag_letter(char: str) -> bool:
+    return 0 <= ord(char) - _FLAG_A < 26
+
+
 def resolve(word: str) -> str:
     """Return the emoji that `:name:` or `name` stands for; any other word as it is."""
-    return EMOJI.get(word.strip(":").lower(), word)
+    name = word.strip(":").lower()
+    return EMOJI.get(name) or all_names().get(name, word)
+
+
+# Code and links are passed over, and what is escaped.
+_NAMED = re.compile(
+    r"(?P<kept>(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|(?P<fence>~~~+).*?(?:(?P=fence)|\Z)"
+    r"|`{3,}.*|https?://\S+|\\.)|(?<![^\W_]):(?P<name>[^\W_][^\s:]{0,60}|[+-]1):(?![^\W_])",
+    re.DOTALL,
+)
+
+
+def with_emoji(text: str) -> str:
+    """Return a text with the emoji in the place of each `:name:`, but in code and links."""
+    if text.count(":") < 2:
+        return text
+    return _NAMED.sub(_emoji_of, text)
+
+
+def _emoji_of(found: re.Match[str]) -> str:
+    if found["name"] is None:
+        return found[0]
+    name = found["name"].lower()
+    return EMOJI.get(name) or all_names().get(name, found[0])
 
 
 _TONES = {chr(0x1F3FB + tone): f"tone{tone + 1}" for tone in range(5)}
@@ -73,7 +128,7 @@ def _name(cluster: str) -> str:
     known = _NAMES.get(cluster.rstrip("\ufe0f"))
     if known is not None:
         return known
-    if _FLAG_A <= ord(cluster[0]) < _FLAG_A + 26:
+    if _is_flag_letter(cluster[0]):
         return "flag_" + "".join(chr(ord(char) - _FLAG_A + ord("a")) for char in cluster)
     return "+".join(
         _NAMES.get(char) or unicodedata.name(char, f"u{ord(char):x}").lower().replace(" ", "_")

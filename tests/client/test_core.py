@@ -64,6 +64,15 @@ def test_sends_keep_their_order_and_wait_for_each_other(
     assert [e.text for e in fake.logs["#general"].events] == texts
 
 
+def test_names_of_emoji_are_sent_as_emoji(open_client: Open, fake: FakeServer) -> None:
+    screen = opened(open_client, fake)
+    screen.core.send("#general", "well done :tada:, see `:tada:`")
+    screen.wait_texts("well done 🎉, see `:tada:`")
+    (event,) = fake.logs["#general"].events
+    screen.core.edit("#general", event.seq, ":+1:")
+    screen.wait_texts("👍")
+
+
 def test_what_is_settled_has_been_told(tmp_path: Path) -> None:
     """Who leaves once all is settled knows of everything that is still on its way."""
     core = Core(

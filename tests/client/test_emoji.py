@@ -3,19 +3,56 @@
 from __future__ import annotations
 
 import re
+from time import thread_time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.emoji import EMOJI, resolve, spelled
+from chat.client.emoji import EMOJI, all_names, resolve, spelled, with_emoji
 from chat.protocol.values import Limits
-from chat.text import check_line, printable
+from chat.text import check_line, emoji_form, printable
 
 
 def test_a_name_with_or_without_colons_or_in_capitals_is_its_emoji() -> None:
     assert resolve(":+1:") == resolve("+1") == "👍"
     assert resolve("TEA") == "🍵"
+
+
+def test_every_name_of_the_common_set_is_known() -> None:
+    assert resolve("party_popper") == resolve(":TADA:") == "🎉"
+    assert resolve("man_technologist") == "👨\u200d💻"
+    assert resolve("thumbs_up_light_skin_tone") == "👍🏻"
+    assert resolve("flag_de") == resolve("flag-de") == resolve("de") == "🇩🇪"
+    assert len(all_names()) > 5_000
+    for emoji in set(all_names().values()):
+        assert emoji_form(check_line(emoji, Limits().emoji)) == emoji
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        (":tada: done :+1:", "🎉 done 👍"),
+        ("(:tada:), :tada::tada:", "(🎉), 🎉🎉"),
+        ("word:tada: 10:30:45 :nonsense:", "word:tada: 10:30:45 :nonsense:"),
+        ("`:tada:` ``a ` :tada:`` :tada:", "`:tada:` ``a ` :tada:`` 🎉"),
+        ("```\n:tada:\n``` :tada:", "```\n:tada:\n``` 🎉"),
+        ("```\n:tada:", "```\n:tada:"),
+        ("a ` b :tada:", "a ` b 🎉"),
+        ("https://x.org/:tada:/ :tada:", "https://x.org/:tada:/ 🎉"),
+        (r"\:tada:", r"\:tada:"),
+        (":côte_d’ivoire:", "🇨🇮"),
+    ],
+)
+def test_names_that_are_sent_become_emoji(typed: str, sent: str) -> None:
+    assert with_emoji(typed) == sent
+
+
+@pytest.mark.parametrize("piece", ["`a", "``a`", "~~~", "`", ":", ":a", "https://x ", "\\", ":a:"])
+def test_a_long_text_takes_time_in_proportion(piece: str) -> None:
+    start = thread_time()
+    with_emoji(piece * (8_000 // len(piece)) + ":tada:")
+    assert thread_time() - start < 0.2
 
 
 def test_any_other_word_stays() -> None:

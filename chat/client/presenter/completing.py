@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from chat.client import slash
-from chat.client.emoji import EMOJI
+from chat.client.emoji import all_names
 from chat.client.presenter.fuzzy import rank
 from chat.client.slash_commands import COMMANDS, Argument, Kind, find
 
@@ -173,7 +173,9 @@ def _channels(word: str, sources: Sources) -> tuple[Candidate, ...]:
 
 
 def _emoji(word: str) -> tuple[Candidate, ...]:
-    return _ranked(word, EMOJI, lambda name: (EMOJI[name] + " ", f"{EMOJI[name]} :{name}:", ""))
+    names = all_names()
+    known = names if "skin" in word else (each for each in names if "skin_tone" not in each)
+    return _ranked(word, known, lambda name: (names[name] + " ", f"{names[name]} :{name}:", ""))
 
 
 def _languages(word: str, sources: Sources) -> tuple[Candidate, ...]:

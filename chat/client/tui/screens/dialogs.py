@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.emoji import EMOJI, OFTEN
+from chat.client.emoji import OFTEN, all_names
 from chat.client.presenter.choice import Choice
 from chat.client.state import Message
 from chat.client.tui.screens.confirm import Confirm
@@ -47,9 +47,10 @@ def pick(
 
 def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
     """Choose an emoji by its name; those that people react with most come first."""
-    names = dict.fromkeys((*OFTEN, *EMOJI))
-    choices = [Choice(EMOJI[name], name, EMOJI[name]) for name in names]
-    pick(screen, "React with", choices, then)
+    known = all_names()
+    names = dict.fromkeys((*OFTEN, *(each for each in known if "skin_tone" not in each)))
+    choices = [Choice(name, name, known[name]) for name in names]
+    pick(screen, "React with", choices, lambda name: then(known[name]))
 
 
 def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], object]) -> None:
