@@ -65,7 +65,9 @@ class Member:
     def send(self, _frame: object) -> None:
         """Take what is not of the log."""
 
-    def attach(self, head: int, again: Callable[[], None], *, is_read: bool = True) -> None:
+    def attach(
+        self, head: int, again: Callable[[], None] | None = None, *, is_read: bool = True
+    ) -> None:
         """Attach with what was read up to `head`."""
         state = ChannelState(1, "#room", "e", head, "")
         attach(
@@ -77,7 +79,7 @@ class Member:
         )
 
 
-def follow(hub: Hub, head: int, again: Callable[[], None] = lambda: None) -> Member:
+def follow(hub: Hub, head: int, again: Callable[[], None] | None = None) -> Member:
     """Have a member attach who has read up to `head`."""
     member = Member(hub)
     member.attach(head, again)
@@ -122,16 +124,26 @@ def test_a_reader_of_a_part_follows_only_when_it_has_read_the_rest() -> None:
     hub = Hub()
     follow(hub, 0)
     member = Member(hub)
-    member.attach(0, lambda: None, is_read=False)
+    member.attach(0, is_read=False)
     deliver(hub, 1, 2)
     assert member.pages == [(0, False)]
     assert member.sink.seqs() == []
-    member.attach(2, lambda: None)
+    member.attach(2)
     deliver(hub, 3, 3)
     assert member.sink.seqs() == [3]
 
 
-def test_a_reader_that_is_too_far_behind_reads_again() -> None:
+def test_a_reader_that_is_too_far_behind_reads_on() -> None:
+    hub = Hub()
+    follow(hub, 0)
+    deliver(hub, 1, RING + 10)
+    member = follow(hub, 5)
+    assert member.pages == [(5, False)]
+    deliver(hub, RING + 11, RING + 11)
+    assert member.sink.seqs() == []
+
+
+def test_an_empty_page_that_is_too_far_behind_is_read_again() -> None:
     hub, again = Hub(), []
     follow(hub, 0)
     deliver(hub, 1, RING + 10)
