@@ -18,6 +18,7 @@ from chat.client.presenter.finding import Finding
 from chat.client.presenter.spots import Spot
 from chat.client.presenter.view import Pane, Severity
 from chat.client.state import (
+    SERVER_NAME,
     ChannelInfo,
     ChannelsChanged,
     ConnectionChanged,
@@ -70,7 +71,10 @@ class FakeCore:
     # For the test.
 
     def tell(self, *updates: Update) -> None:
-        """Let the screens know."""
+        """Let the screens know; how a server calls itself is kept, as the core does."""
+        for update in updates:
+            if isinstance(update, ConnectionChanged) and update.link is Link.ONLINE:
+                self.prefs[SERVER_NAME] = update.server
         self._updates.extend(updates)
         self.wake()
 
