@@ -32,7 +32,7 @@ LINES = st.builds(
     mentions=st.lists(NAMES).map(tuple),
     user=st.none() | NAMES,
     reactions=st.lists(st.tuples(st.text(), st.lists(NAMES).map(tuple))).map(merged),
-    reaction_counts=st.lists(st.tuples(st.text(), st.integers(0))).map(tuple),
+    reaction_counts=st.lists(st.tuples(st.text(), st.integers(0, 2**53 - 1))).map(tuple),
     rev=st.integers(1, 2**53),
     delivery=st.sampled_from(Delivery),
 )
