@@ -79,12 +79,16 @@ _MOMENT = Prepared(
         events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
     )
 )
-_TIMES = Prepared(
-    select(func.min(events.c.ts), func.max(events.c.ts)).where(
+_IN_TIME = Prepared(
+    select(func.min(events.c.seq), func.max(events.c.seq)).where(
         events.c.channel_id == bindparam("channel"),
         events.c.seq.between(bindparam("low"), bindparam("high")),
+        events.c.ts >= bindparam("after"),
+        events.c.ts < bindparam("before"),
     )
 )
+_EVER = 2**62
+"""Later than every message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,8 @@ class _Stream:
         self._numbers: deque[int] = deque()  # of hits that are still to be read
         self._high = min(head, wanted.positions.get(self.name, head + 1) - 1)
         """The highest number that is still to be looked through."""
-        self._window = 0  # where the part begins whose times were looked at last
+        self._window = 0  # where the part begins whose times were looked at last,
+        self._first = 1  # and where its first message stands that is of the right time
         self._count = _FIRST
         self.newest = room.last if self._high == head else self._moment()
         """No hit that is to come is of a later time."""
@@ -283,11 +288,14 @@ class _Stream:
             low = fulltext.window_start(high)
         if self._wanted.is_timed and low != self._window:
             self._window = low
-            if not self._has_times(low, high):
+            self._first, last = self._in_time(low, high)
+            high = self._high = last
+            if not last:
                 self._high = low - 1
                 return
         expression = self._matcher.expression(channel, high)
-        found = fulltext.seqs(self._connection, expression, channel, low, high, _NUMBERS)
+        first = max(low, self._first)
+        found = fulltext.seqs(self._connection, expression, channel, first, high, _NUMBERS)
         self._high = (found[-1] if len(found) == _NUMBERS else low) - 1
         self._numbers.extend(found)
 
@@ -295,14 +303,21 @@ class _Stream:
         number = self.position - 1
         return _MOMENT.scalar(self._connection, channel=self._channel.id, number=number) or 0
 
-    def _has_times(self, low: int, high: int) -> bool:
-        """Whether a part of the channel may hold what is neither too old nor too new.
+    def _in_time(self, low: int, high: int) -> tuple[int, int]:
+        """Return the first and the last message of a part that is neither too old nor too new.
 
-        Clocks go wrong, so times do not rise along a log.
+        Clocks go wrong, so times do not rise along a log: some between these may be.
         """
-        first, last = _TIMES.all(self._connection, channel=self._channel.id, low=low, high=high)[0]
         after, before = self._wanted.after, self._wanted.before
-        return (after is None or last >= after) and (before is None or first < before)
+        first, last = _IN_TIME.all(
+            self._connection,
+            channel=self._channel.id,
+            low=low,
+            high=high,
+            after=after or 0,
+            before=_EVER if before is None else before,
+        )[0]
+        return first or 0, last or 0
 
     def _keep(self, found: Sequence[int]) -> None:
         if not found:
