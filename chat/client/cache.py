@@ -99,7 +99,8 @@ class Cache:
         """Return a copy of what can be read of the file, in memory."""
         # The file's log may need a file beside it that cannot be made, and the file may be locked;
         # `immutable` cares for neither. A copy that came out wrong is not used.
-        for query in ("mode=ro", "mode=ro&immutable=1"):
+        can_be_read = self.path.is_file() and not self.path.is_symlink()  # a pipe would block
+        for query in ("mode=ro", "mode=ro&immutable=1") if can_be_read else ():
             copy = sqlite3.connect(":memory:", isolation_level=None)
             with contextlib.suppress(sqlite3.Error):
                 uri = f"{self.path.absolute().as_uri()}?{query}"

@@ -41,7 +41,8 @@ class TokenStore:
 
     def put(self, key: str, name: str, token: str) -> None:
         """Keep `token`; it is on disk when this returns, and so is the one before it."""
-        path, before = self._prepared(key, name), self.get(key, name)
+        path = self._prepared(key, name)
+        before = None if path.is_symlink() else self.get(key, name)  # a link is replaced unread
         if before == token:
             return
         if before is not None:

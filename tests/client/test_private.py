@@ -12,6 +12,7 @@ import pytest
 from chat.client.cache import Cache
 from chat.client.config import ClientSettings
 from chat.client.logfile import start_log
+from chat.client.records import DiskTrouble
 from chat.client.tokens import TokenStore
 from chat.errors import StartupError
 
@@ -59,9 +60,17 @@ def log_to(path: Path) -> None:
 @LINKS
 def test_an_account_is_not_opened_through_a_link(tmp_path: Path, kind: str) -> None:
     victim = link(tmp_path / "alice.db", kind)
-    with pytest.raises(StartupError, match="is a symbolic link; remove it"):
+    with pytest.raises(DiskTrouble, match="is a symbolic link; remove it") as refused:
         Cache(tmp_path / "alice.db")
+    Cache(tmp_path / "alice.db", unwritable=str(refused.value)).close()
     assert unharmed(victim, kind)
+
+
+def test_an_account_that_is_a_pipe_does_not_block_the_start(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alice.db")
+    with pytest.raises(DiskTrouble) as refused:
+        Cache(tmp_path / "alice.db")
+    Cache(tmp_path / "alice.db", unwritable=str(refused.value)).close()
 
 
 @LINKS
