@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from chat.protocol.commands import ResumeFrom
 
 __all__ = ["Account"]
+
+FILE_MAX = 2 * 1024**3
+"""Bytes of an account's file beyond which lines are thrown away: millions of messages."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -55,6 +59,7 @@ class Account:
         trouble: told once when the disk takes no writes, with a line for a person.
         damaged: called once when the file turns out to be damaged or gone; the account then only
             remembers, and `rows` and drafts are to be taken to a new one.
+        file_max: bytes of the file beyond which lines are thrown away.
     """
 
     def __init__(
@@ -66,7 +71,9 @@ class Account:
         changed: Callable[[], None],
         trouble: Callable[[str], None],
         damaged: Callable[[], object],
+        file_max: int = FILE_MAX,
     ) -> None:
+        self._file_max = file_max
         self.me = me
         self.path = path
         self.has_file = True
@@ -368,6 +375,17 @@ class Account:
         found, self._begun_elsewhere = self._begun_elsewhere, set()
         return found
 
+    def _make_room(self) -> None:
+        """Throw away the lines of the largest channel if the file is too large.
+
+        The server has them still, and they come back when they are looked at.
+        """
+        if self._cache.size() > self._file_max and (name := self._cache.largest_channel()):
+            record = self.followed(name).record()
+            empty = replace(record, epoch="", position=0, mid=None, spans=())
+            self._cache.discard_lines(name, empty)
+            self._begun_elsewhere |= {name}
+
     def _write(self) -> None:
         for name in tuple(self._stale):
             if channel := self.channels.get(name):
@@ -379,6 +397,7 @@ class Account:
             records = [channel.record() for channel in dirty if channel.is_member]
             confirmed = tuple(self.outbox.confirmed)
             self._begun_elsewhere |= self._cache.save(lines, records, confirmed)
+            self._make_room()
             self.outbox.confirmed.clear()
             for channel in dirty:
                 channel.view.changed.clear()

@@ -273,6 +273,23 @@ class Cache:
             self._db.executemany("DELETE FROM outbox WHERE cid = ?", [(c,) for c in confirmed])
         return frozenset(refused)
 
+    def size(self) -> int:
+        """Return the bytes of the file that are in use."""
+        with self._speaking_plainly():
+            pages, free, bytes_each = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            return int((pages - free) * bytes_each)
+
+    def largest_channel(self) -> str | None:
+        """Return the channel whose lines take the most room; None if there are no lines."""
+        with self._speaking_plainly():
+            row = self._db.execute(
+                "SELECT channel FROM lines GROUP BY channel ORDER BY sum(length(body)) DESC LIMIT 1"
+            ).fetchone()
+            return row[0] if row else None
+
     def generation(self, channel: str) -> int:
         """Return the channel's generation; 0 if it is not known."""
         with self._speaking_plainly():
