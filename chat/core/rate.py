@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 __all__ = ["Bucket", "Buckets", "Budget", "Budgets"]
 
@@ -48,15 +48,20 @@ class Bucket:
         """Take tokens, also those that are not there; nothing costs more than a full bucket."""
         self._tokens -= min(cost, self._burst)
 
-    def take(self, now: float, cost: float = 1.0) -> float:
-        """Pay if there is a token and return 0; else return the seconds until there is one."""
-        wait = self.wait(now)
-        if wait:
-            self.overruns += 1
-        else:
-            self.pay(cost)
+    def take(self, now: float, cost: float = 1.0, ahead: int = 0) -> float:
+        """Pay if there is a token and return 0; else return the same as `wait`."""
+        # Each frame comes through here: one call instead of three, and no `min`.
+        tokens = self._tokens + (now - self._when) * self._rate
+        if tokens > self._burst:
+            tokens = self._burst
+        self._when = now
+        if tokens >= 1.0:
+            self._tokens = tokens - (cost if cost < self._burst else self._burst)
             self.overruns = 0
-        return wait
+            return 0.0
+        self._tokens = tokens
+        self.overruns += 1
+        return (1.0 + ahead - tokens) / self._rate
 
 
 class Buckets:
@@ -89,14 +94,16 @@ class Budget:
     """What one connection may send: each frame is paid from every bucket that it counts against.
 
     Args:
-        buckets: the person's or the connection's own, then the address's if that is limited.
+        own: the person's, or the connection's own.
+        shared: the address's; None: that is not limited.
         patience: what pays for refusals.
     """
 
-    __slots__ = ("_buckets", "_in_a_row", "_patience")
+    __slots__ = ("_in_a_row", "_own", "_patience", "_shared")
 
-    def __init__(self, buckets: Sequence[Bucket], patience: Bucket) -> None:
-        self._buckets = tuple(buckets)
+    def __init__(self, own: Bucket, shared: Bucket | None, patience: Bucket) -> None:
+        self._own = own
+        self._shared = shared
         self._patience = patience
         self._in_a_row = 0
 
@@ -106,21 +113,25 @@ class Budget:
         Each one that is refused in a row is told to wait longer, so that a peer which obeys does
         not come back with all of them at once.
         """
-        for bucket in self._buckets:
-            if wait := bucket.wait(now, self._in_a_row):
-                self._in_a_row += 1
-                return wait
+        cost = 1 + size // PIECE
+        shared = self._shared
+        wait = 0.0 if shared is None else shared.wait(now, self._in_a_row)
+        if wait or (wait := self._own.take(now, cost, self._in_a_row)):
+            self._in_a_row += 1
+            return wait
+        if shared is not None:
+            shared.pay(cost)
         self._in_a_row = 0
-        for bucket in self._buckets:
-            bucket.pay(1 + size // PIECE)
         return 0.0
 
     def charge(self, size: int, now: float) -> float:
         """Pay for a frame that was taken already; return the seconds to read nothing more."""
-        wait = 0.0
-        for bucket in self._buckets:
-            bucket.pay(1 + size // PIECE)
-            wait = max(wait, bucket.wait(now))
+        cost = 1 + size // PIECE
+        self._own.pay(cost)
+        wait = self._own.wait(now)
+        if self._shared is not None:
+            self._shared.pay(cost)
+            wait = max(wait, self._shared.wait(now))
         return wait
 
     def is_overrun(self, size: int, now: float) -> bool:
@@ -162,6 +173,6 @@ class Budgets:
         return self._budget(self._people.of(name, now), source, now)
 
     def _budget(self, own: Bucket, source: str | None, now: float) -> Budget:
-        shared = () if source is None else (self._addresses.of(source, now),)
+        shared = None if source is None else self._addresses.of(source, now)
         patience = Bucket(self._rate * FORGIVEN, OVERRUNS_MAX * self._burst, now)
-        return Budget((own, *shared), patience)
+        return Budget(own, shared, patience)
