@@ -128,7 +128,7 @@ class Core:
     def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
         """Put a message into the outbox, emoji in the place of their names; return its cid.
 
-        Like every method that writes, it raises `Offline` once the core has failed.
+        Like `edit`, it raises `Offline` once the core has failed, so that no text is lost.
         """
         return self._write("send", channel, text=with_emoji(text), me=me or None, reply_to=reply_to)
 
@@ -291,7 +291,7 @@ class Core:
 
     def _write(self, kind: str, channel: str, **fields: Any) -> str:
         given = {key: value for key, value in fields.items() if value is not None}
-        if self._failure:
+        if self._failure and "text" in given:
             raise Offline(self._failure)
         row = new_row({"type": kind, "channel": channel, **given})
         self._post(lambda engine: engine.typed.write(row))
