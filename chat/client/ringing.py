@@ -44,10 +44,13 @@ def sequence(way: Way, call: Call) -> str:
             return ""
 
 
-async def run(command: Sequence[str], call: Call) -> None:
+async def run(command: Sequence[str], call: Call) -> str:
     """Call with a program: it gets `NOTIFY_TITLE` and `NOTIFY_TEXT`, and both on its input.
 
     No shell is between, and no text of others among its arguments.
+
+    Returns:
+        Why it could not be run, for a person; empty: it ran.
     """
     environment = {**os.environ, "NOTIFY_TITLE": call.title, "NOTIFY_TEXT": call.text}
     try:
@@ -58,19 +61,26 @@ async def run(command: Sequence[str], call: Call) -> None:
             stderr=asyncio.subprocess.DEVNULL,
             env=environment,
         )
-    except OSError as exc:
-        _log.error("cannot run %s: %s", command[0], exc)
-        return
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        return _failed(f"cannot run notify_command {command[0]}: {reason}")
     try:
         async with asyncio.timeout(_PATIENCE):
             with suppress(OSError):
                 await process.communicate(f"{call.title}\n{call.text}\n".encode())
     except TimeoutError:
-        _log.error("%s took too long and was ended", command[0])
+        return _failed(f"notify_command {command[0]} took over {_PATIENCE:g} s and was ended")
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+    return ""
+
+
+def _failed(why: str) -> str:
+    why = printable_line(why)
+    _log.error("%s", why)
+    return why
 
 
 def _through(osc: str) -> str:

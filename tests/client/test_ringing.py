@@ -48,6 +48,6 @@ async def test_a_program_that_is_not_there_or_never_ends_harms_nobody(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("chat.client.ringing._PATIENCE", 0.2)
-    await run((str(tmp_path / "none"),), CALL)
+    assert "No such file or directory" in await run((str(tmp_path / "none"),), CALL)
     async with asyncio.timeout(20):
-        await run(("sleep", "60"), CALL)
+        assert "was ended" in await run(("sleep", "60"), CALL)

@@ -31,11 +31,19 @@ class LineCaller:
         self._lines = lines
         self._way = way
         self._command = tuple(command)
+        self._is_told = False
+        """Whether the person knows that their program fails."""
         self.run_beside = beside
 
     def ring(self, call: Call) -> None:
         """Call the person."""
         if self._way == "command":
-            self.run_beside(run(self._command, call))
+            self.run_beside(self._run(call))
         elif self._way != "none":
             self._lines.ring()
+
+    async def _run(self, call: Call) -> None:
+        fault = await run(self._command, call)
+        if fault and not self._is_told:
+            self._is_told = True
+            self._lines.say([fault])

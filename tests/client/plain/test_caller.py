@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,10 @@ class Heard(Lines):
     def __init__(self) -> None:
         super().__init__(lambda text: None, lambda: None)
         self.rung = 0
+        self.said: list[str] = []
+
+    def say(self, lines: Iterable[str]) -> None:
+        self.said += lines
 
     def ring(self) -> None:
         self.rung += 1
@@ -33,3 +38,15 @@ def test_each_way_calls_as_it_can(way: Way, rung: int, run: int) -> None:
     assert (lines.rung, len(beside)) == (rung, run)
     for work in beside:
         work.close()
+
+
+async def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> None:
+    lines = Heard()
+    beside: list[Coroutine[None, None, None]] = []
+    caller = LineCaller(lines, beside.append, "command", (str(tmp_path / "none"),))
+    for _ in range(3):
+        caller.ring(Call("bob", "hi"))
+        await beside.pop()
+    (told,) = lines.said
+    assert "cannot run notify_command" in told
+    assert str(tmp_path / "none") in told

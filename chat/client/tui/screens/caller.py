@@ -29,13 +29,21 @@ class ScreenCaller:
         self._screen = screen
         self._way = way
         self._command = tuple(command)
+        self._is_told = False
+        """Whether the person knows that their program fails."""
 
     def ring(self, call: Call) -> None:
         """Call the person."""
         if self._way == "command":
-            self.run_beside(run(self._command, call))
+            self.run_beside(self._run(call))
         elif data := sequence(self._way, call):
             self._screen.app.post_message(Rang(data))
+
+    async def _run(self, call: Call) -> None:
+        fault = await run(self._command, call)
+        if fault and not self._is_told:
+            self._is_told = True
+            self._screen.app.notify(fault, severity="warning", markup=False)
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
