@@ -163,9 +163,12 @@ MANY = {
 def test_a_frame_with_many_faults_is_refused_at_the_first(frame: dict[str, Any]) -> None:
     data = json.dumps(frame).encode()
     began = time.process_time()
+    json.loads(data)
+    parsed = time.process_time()
     with pytest.raises(FrameError):
         decode_frame(data)
-    assert time.process_time() - began < 1.0, "naming each fault takes seconds"
+    refused = time.process_time()
+    assert refused - parsed < 40 * (parsed - began), "naming each fault takes seconds"
 
 
 def test_reactions_beyond_what_is_shown_are_cut_off() -> None:

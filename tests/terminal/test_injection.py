@@ -24,7 +24,7 @@ from chat.protocol.frames import (
 from chat.protocol.values import Wire
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
-from tests.terminal.hostile import PAYLOADS, mixed
+from tests.terminal.hostile import FLOODS, PAYLOADS, mixed
 from tests.terminal.raw import RawTerminal, plain
 
 ANY_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
@@ -150,6 +150,10 @@ def test_no_field_drives_the_terminal(hostile: HostileServer, tmp_path: Path) ->
             say_everything(hostile, number)
             reader.wait_for(*(shown(field, number) for field in FIELDS))
             reader.wait_for(*(shown(field, number, 99) for field in WHOLE_FIELDS))
+        for number, flood in enumerate(FLOODS):
+            reader.begin()
+            hostile.say("bob", f"f{number}.{flood}")
+            reader.wait_for(f"f{number}.{flood[0]}")
         ask(terminal, reader, hostile)
         for number in everybody:  # its name becomes the window's title
             reader.begin()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from chat.protocol.commands import Send
+from chat.protocol.frames import Joined
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
 from tests.serving import ChatServer, Peer, free_port
@@ -182,7 +183,8 @@ async def test_piped_commands_are_answered_before_it_ends(
         client = make_client(server.url)
         done = client.run("--plain", stdin="/msg alice psst\n")
         assert done.returncode == 0, done.stderr
-        assert (await alice.next_event("@alice,bot", "message")).text == "psst"
+        opened = await alice.next(Joined, lambda frame: frame.channel == "@alice,bot")
+        assert [item.text for item in opened.items][-1] == "psst"
 
 
 @pytest.mark.feature("around.turns")
@@ -319,10 +321,10 @@ async def test_a_paste_of_many_lines_is_one_message_and_runs_no_command(
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("/delete 999", "no such message"),
-        ("/react 👍 999", "no such message"),
-        ("/pin 999", "no such message"),
-        ("/unpin 999", "no such message"),
+        ("/delete 999", "There is no message 999 in #tea"),
+        ("/react 👍 999", "There is no message 999 in #tea"),
+        ("/pin 999", "There is no message 999 in #tea"),
+        ("/unpin 999", "There is no message 999 in #tea"),
         ("/edit {theirs} other words", "your own"),
         ("/delete {theirs}", "#tea"),
         ("/topic {long}", "2,000 characters long"),

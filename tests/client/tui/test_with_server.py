@@ -13,6 +13,7 @@ from chat.client.state import Link
 from chat.client.tui.app import ChatApp
 from chat.client.tui.widgets.composer import Composer
 from chat.protocol.commands import Delete, React, Send, SetTopic
+from chat.protocol.frames import Joined
 from tests.client.tui.conftest import Screens
 from tests.serving import ChatServer, Peer
 
@@ -99,8 +100,8 @@ async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
         await alice.until(lambda: desk.current == "#tea")
         await alice.type("/msg bob lunch?", "enter")
         await alice.until(lambda: desk.current == "@alice,bob")
-        event = await bob.next_event("@alice,bob", kind="message")
-        assert event.text == "lunch?"
+        opened = await bob.next(Joined, lambda frame: frame.channel == "@alice,bob")
+        assert opened.items[-1].text == "lunch?"
 
         await bob.say("hi @alice", "#general")
         await alice.until(lambda: "@1" in alice.screen(), "the mention is counted")
