@@ -209,7 +209,7 @@ class Connector:
         reason = self._follower.refused(error)
         if reason is not None:
             raise Refused(reason) from error
-        return ""
+        return "the server did not accept this token; another one is tried"
 
     def _own_fault(self, exc: Exception) -> str:
         _log.error("following the server failed", exc_info=exc)
