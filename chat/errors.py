@@ -7,7 +7,7 @@
      │    └── FrameError   a frame cannot be understood at all: names the field where it can
      ├── Disconnect        the connection must end, with a close code
      ├── StoreUnavailable  the disk or the database cannot be used now: retryable
-     │    └── StoreFault   a mistake of ours; to try again would not help
+     │    └── StoreFault   internal error; a retry would not help
      └── StartupError      the program cannot start: one line for a person, exit code 2
 
 Codes are part of the protocol: add, never rename.
@@ -137,11 +137,11 @@ class Disconnect(ChatError):
 
 
 class StoreUnavailable(ChatError):
-    """The store takes no writes now (disk full, read-only, locked); nothing was changed."""
+    """The store is not accepting writes (disk full, read-only, locked); nothing was changed."""
 
 
 class StoreFault(StoreUnavailable):
-    """Something failed by a mistake of ours, which is in the log; nothing was changed."""
+    """An internal error, logged with its traceback; nothing was changed."""
 
 
 class StartupError(ChatError):

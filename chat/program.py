@@ -86,7 +86,7 @@ def _open_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, flags)  # gets the lowest free number, which is this one
-    # The program's end closes them.
+    # Both stay open until the program ends, so there is no `with` to close them.
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:

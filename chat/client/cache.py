@@ -51,7 +51,7 @@ class Cache:
 
     Raises:
         StartupError: the file was written by a newer version.
-        DiskTrouble: (opening, and every method that writes) the disk takes no writes now.
+        DiskTrouble: (opening, and every method that writes) the disk is not accepting writes.
         Damaged: (every method, and opening) the file is broken, or gone.
     """
 
@@ -130,8 +130,9 @@ class Cache:
             raise StartupError(f"{self.path} was written by a newer chat-client; update this one")
 
     def _switch_to_wal(self) -> None:
-        # For this one statement SQLite does not wait, and calls nobody when the file is free again:
-        # two clients that start together would fail. So it is asked anew, up to the usual patience.
+        # SQLite's busy timeout does not apply to this statement, and SQLite has no call that waits
+        # for a lock: two clients that start together would fail. So it is retried, at most
+        # `patience` seconds; this thread has nothing else to do before the file is open.
         deadline = time.monotonic() + self._patience
         while True:
             try:

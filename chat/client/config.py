@@ -338,7 +338,7 @@ def _each_server(given: dict[str, Any]) -> dict[str, Any]:
     match given.get("url"), given.get("servers", []):
         case str(url), list(further) if len(words := url.split()) > 1:
             if not all("://" in word for word in words):
-                return given  # a blank within an address: it is told when the address is read
+                return given  # a blank within an address: checking the address reports it
             more = [{"url": word} for word in words[1:]]
             return {**given, "url": words[0], "servers": [*more, *further]}
     return given

@@ -81,8 +81,8 @@ class Core:
         """Read what is on disk; it is there to be drained when this returns.
 
         With it comes the newest page of the channel that was shown last: the whole first picture,
-        within milliseconds, and before anything is loaded that only a connection needs. A disk
-        that is slower than `START_PATIENCE` is not waited for: what it holds is told later.
+        within milliseconds, and before anything is loaded that only a connection needs. If the
+        disk needs longer than `START_PATIENCE`, this returns and updates bring its content later.
 
         Raises:
             StartupError: the account's file cannot be used.

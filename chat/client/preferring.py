@@ -1,4 +1,4 @@
-"""Telling the server how a person wants their channels; what was wished offline is told later."""
+"""Sending channel preferences to the server; changes made offline are sent after connecting."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Counter:
     def _tick(self) -> None:
         try:
             self._tell(self._number)
-        # Of any kind: who tells is not ours, and whoever counts on must not go on to be counted.
+        # `tell` is the caller's and may raise anything; no timer may outlive a failed send.
         except Exception:
             log.warning("a number could not be sent; its counter stops", exc_info=True)
             self.stop()

@@ -1,6 +1,6 @@
 """`chat-server`: reads the settings, runs the server, and turns errors into one line and a code.
 
-Exit codes: 0 done or stopped by a signal, 1 a mistake of ours, or standard output cannot be written
+Exit codes: 0 done or stopped by a signal, 1 internal error, or standard output cannot be written
 (or, from `check`, problems were found), 2 it cannot start as asked, 130 and 143 ended at once by a
 second SIGINT or SIGTERM, 141 the reader of the output has gone.
 """

@@ -548,7 +548,7 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
         epilog=_epilog(kind),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    limits = parser.add_argument_group("limits, which clients are told")
+    limits = parser.add_argument_group("limits (sent to clients in `welcome`)")
     for name, field in _settings(kind).items():
         help_text = (field.description or "").rstrip(".").replace("%", "%%")
         if name == kind.positional:

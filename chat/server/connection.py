@@ -191,8 +191,6 @@ class Connection(asyncio.Protocol):
 
     def _write_out(self) -> None:
         """Write what the library's protocol has to say: handshakes and control frames."""
-        # A direct write on a connection that is closing raises; what, depends on the transport
-        # (plain or TLS, asyncio's or uvloop's). Nothing can be written there any more.
         try:
             for data in _joined(self.protocol.data_to_send()):
                 if data:
@@ -203,6 +201,8 @@ class Connection(asyncio.Protocol):
                     self.transport.write_eof()
                 else:  # TLS
                     self.transport.close()
+        # A write on a closing connection raises, and asyncio's and uvloop's plain and TLS
+        # transports raise different types. Whatever the type, nothing more can be written.
         except Exception:
             log.debug("a write failed; the connection is cut", exc_info=True)
             self.transport.abort()
@@ -391,7 +391,7 @@ class Connection(asyncio.Protocol):
                 endpoint.binary_received(data)
         except UnicodeDecodeError:
             self.end(CloseCode.INVALID_DATA, "a text frame must be valid UTF-8")
-        except Exception:  # a mistake of ours costs one connection, not the server
+        except Exception:  # an internal error costs one connection, not the server
             log.exception("a message could not be handled; its connection is closed")
             self.end(CloseCode.INTERNAL, "the server made a mistake; it is in its log")
 

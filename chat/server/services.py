@@ -270,7 +270,7 @@ class Services:
             then = cast("Continuation", pending.token)
             try:
                 then(outcome)
-            # A mistake in one answer: the others of the commit are given all the same.
+            # An internal error in one answer must not keep the commit's other answers back.
             except Exception:
                 log.exception("an answer could not be given")
 

@@ -59,7 +59,7 @@ _PINS_TOLD = """
 
 def _without(some: str, others: str) -> str:
     """Return what finds in the one query's rows those that the other lacks."""
-    # A parameter cannot stand for a query; both are of the constants above.
+    # SQL has no parameter for a whole query. Both are constants of this module: no input.
     return f"""
         SELECT c.name, a.target FROM ({some} EXCEPT {others}) a
         JOIN channels c ON c.id = a.channel_id"""  # noqa: S608

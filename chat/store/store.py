@@ -252,7 +252,7 @@ def issue_token(url: str, name: str, token_hash: bytes) -> None:
     Raises:
         CommandError: no_such_user.
         StartupError: there is no such database, or it cannot be written.
-        StoreUnavailable: the database takes no writes now.
+        StoreUnavailable: the database is not accepting writes.
     """
     engine = open_shared(url)
     try:
@@ -265,6 +265,6 @@ def issue_token(url: str, name: str, token_hash: bytes) -> None:
         return  # it has this token already
     except DBAPIError as exc:
         reason = sqlite.reason_of(exc)
-        raise StoreUnavailable(f"the database takes no writes now: {reason}") from exc
+        raise StoreUnavailable(f"the database is not accepting writes: {reason}") from exc
     finally:
         engine.dispose()

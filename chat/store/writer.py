@@ -225,7 +225,7 @@ class Writer:
         self.fault = reason
         self._probe_at = time.monotonic() + PROBE_EVERY
         kept = decided[: self._untainted]
-        refused = [StoreUnavailable(f"the database takes no writes now: {reason}")]
+        refused = [StoreUnavailable(f"the database is not accepting writes: {reason}")]
         return list(zip(batch, [*kept, *refused * (len(batch) - len(kept))], strict=True))
 
     def _recovered(self) -> None:

@@ -45,6 +45,16 @@ def saved(url: str, data: Path) -> list[str]:
         return [command for (command,) in db.execute("SELECT command FROM outbox")]
 
 
+def leave_history(open_client: Open, fake: FakeServer, data: Path) -> None:
+    """Have a client keep one message in its file; then neither client nor server runs."""
+    screen = open_client(fake.url, data=data)
+    screen.open()
+    fake.say("bob", "old")
+    screen.wait_texts("old")
+    screen.core.stop()
+    fake.stop()
+
+
 @pytest.mark.feature("writing.outbox")
 def test_before_any_server_was_met_one_writes_in_general(
     open_client: Open, start_fake: Callable[..., FakeServer]
@@ -117,12 +127,7 @@ def test_a_file_that_is_locked_at_the_start_is_tried_again(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    first = open_client(fake.url, data=data)
-    first.open()
-    fake.say("bob", "old")
-    first.wait_texts("old")
-    first.core.stop()
-    fake.stop()
+    leave_history(open_client, fake, data)
     with locked(Places(data).current(fake.url, "alice")):
         screen = open_client(fake.url, data=data)
         screen.wait(lambda: any("locked" in notice.text for notice in screen.notices))
@@ -139,12 +144,7 @@ def test_history_shows_while_another_program_writes(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    first = open_client(fake.url, data=data)
-    first.open()
-    fake.say("bob", "old")
-    first.wait_texts("old")
-    first.core.stop()
-    fake.stop()
+    leave_history(open_client, fake, data)
     with closing(sqlite3.connect(Places(data).current(fake.url, "alice"))) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("CREATE TABLE foreign_to_us (x)")

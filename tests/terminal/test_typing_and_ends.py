@@ -190,7 +190,7 @@ def test_a_draft_is_saved_while_one_types_without_a_pause(
 
 @pytest.mark.promise(
     4,
-    fault="`kill -9` of a client in which somebody edits a message",
+    fault="`kill -9` of a client while a message is being edited",
     result="the edit is there at the next start, and edits that message",
 )
 @FACES

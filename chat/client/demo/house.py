@@ -46,7 +46,7 @@ def demo(settings: ClientSettings) -> Iterator[ClientSettings]:
 def _start(folder: Path) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
     try:
-        # No shell, and no word of it comes from outside: this Python, our own module, our folder.
+        # No shell and no outside input: this interpreter, our own module, a folder we created.
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "chat.client.demo.keeper", str(folder)],
             stdin=subprocess.PIPE,

@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 
 _MEANING = {
     ExitCode.DONE: "done; from `send`: the server has every message on its disk",
-    ExitCode.FAULT: "a mistake of ours, a server that does not keep to the protocol, or "
+    ExitCode.FAULT: "internal error, protocol violation by the server, or "
     "standard output that cannot be written",
     ExitCode.USAGE: "wrong flags, or it cannot start as asked",
     ExitCode.REFUSED: "refused for good: the name, the channel, or the text; from `tail` and "

@@ -72,7 +72,7 @@ def keep(text: str) -> bool:
 
 def _gives(program: Program, text: str) -> bool:
     try:
-        # No shell: the words are those of the table above, and the text goes to standard input.
+        # No shell: the command is a constant of the table above; the text goes to its stdin.
         code = subprocess.run(  # noqa: S603
             program.words,
             input=text.encode(program.encoding, "replace"),

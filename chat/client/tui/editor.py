@@ -42,7 +42,7 @@ def edit(text: str) -> str:
         file = Path(folder) / "message.md"
         file.write_text(text, "utf-8")
         try:
-            # No shell: the words are the person's own $EDITOR, the file is one that we named.
+            # No shell: the command is the user's own $EDITOR, the file name is our own.
             code = subprocess.run([*words, str(file)], check=False).returncode  # noqa: S603
         except OSError as exc:
             raise ChatError(f"{words[0]} cannot be started: {exc.strerror or exc}.") from exc

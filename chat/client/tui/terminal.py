@@ -70,7 +70,7 @@ class Terminal(LinuxDriver):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         assert sys.__stderr__ is not None
-        # Textual declares a whole TextIO, and calls these three methods of it.
+        # Textual declares a TextIO but calls only `write`, `flush` and `fileno`, which this has.
         self._file = _Output(sys.__stderr__)  # type: ignore[assignment]
         self._is_taken = False
         self._title = ""
@@ -85,7 +85,7 @@ class Terminal(LinuxDriver):
         loop.add_signal_handler(signal.SIGTSTP, self._stop)
         loop.add_signal_handler(signal.SIGCONT, self._go_on)
         signal.signal(signal.SIGINT, self._interrupt)
-        # Textual has not annotated this one; it takes and returns nothing.
+        # The method has no annotations in Textual; it takes and returns nothing.
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self.write(_PUSH_TITLE)
         self.set_title(self._title)

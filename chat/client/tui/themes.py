@@ -112,6 +112,6 @@ def made_by_hand(name: str, values: Mapping[str, str | bool]) -> Theme:
                 "#4f9ee8, or as ansi_blue"
             ) from None
     dark = LIGHT if values.get("dark") is False else DARK
-    # The loop has seen to it that only colours are given, as text; mypy holds each value of a
-    # dictionary against every field, and knows nothing of which keys there are.
+    # The loop above has checked key and type of each value. mypy checks `**values` against every
+    # field, because it does not know the dictionary's keys.
     return replace(dark, name=name.lower(), **values)  # type: ignore[arg-type]

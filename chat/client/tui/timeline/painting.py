@@ -117,6 +117,6 @@ def _linked(strip: Strip) -> Strip:
 
 def _with_id(style: Style) -> Style:
     style = style.copy()
-    # Rich makes up another id for each sum of styles, and has no way to keep one.
+    # Rich generates a new id whenever styles are added, and has no public way to set one.
     style._link_id = str(crc32((style.link or "").encode()))  # noqa: SLF001
     return style
