@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from chat.store import fulltext, renewing, sqlite
 from chat.store.ops import Append, Operation, User
@@ -53,6 +55,33 @@ def test_an_edited_text_is_gone_too(store: OpenStore, alice: User) -> None:
     store.append(edit(alice, seq, "the-second-text"))
     eventually(gone(store, "the-first-text"), "replaced text on the disk", patience=PROMISED)
     assert found(store, ["the-second-text"])
+
+
+def test_a_deletion_costs_the_same_in_a_long_channel(open_store: Callable[..., OpenStore]) -> None:
+    asked: list[str] = []
+
+    def trace(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_trace_callback(asked.append)
+
+    event.listen(Pool, "connect", trace)
+    try:
+        store = open_store()
+    finally:
+        event.remove(Pool, "connect", trace)
+    alice = store.sign_in("alice")
+    seq = store.send(alice, "one")
+    store.append(edit(alice, seq, "two"))
+    asked.clear()
+    store.append(delete(alice, seq))
+    steps = []
+    with closing(sqlite3.connect(store.file)) as connection:
+        for statement in asked:
+            if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+                rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+                steps += [row[3] for row in rows]
+    assert any("ix_events_channel_id_target" in step for step in steps)
+    walks = [step for step in steps if "PRIMARY KEY (channel_id=?)" in step or "SCAN" in step]
+    assert not [step for step in walks if "events" in step]
 
 
 @pytest.fixture(params=["as it can", "as older ones can"])
