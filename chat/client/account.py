@@ -120,6 +120,8 @@ class Account:
         for channel in self.outbox.channels():
             self.followed(channel)
         self.drafts = self._cache.drafts()
+        for channel in self.drafted():
+            self.followed(channel)
         self.prefs = self._cache.prefs()
         self.has_signed_in = bool(records) or bool(self.prefs.get(SERVER_NAME))
 
@@ -212,7 +214,7 @@ class Account:
         self._dirty.discard(channel.name)
         self._stale.discard(channel.name)
         self._guard(lambda: self._cache.forget_channel(channel.name))
-        if channel.name in self.outbox.channels():
+        if channel.name in self.outbox.channels() or channel.name in self.drafted():
             self.followed(channel.name)
 
     def lines_before(self, channel: Followed, before: int, limit: int) -> tuple[list[Message], int]:
@@ -345,8 +347,15 @@ class Account:
     def set_draft(self, channel: str, text: str) -> None:
         """Keep what is typed and not sent."""
         self.drafts[channel] = text
+        for name in self.drafted() - self.channels.keys():
+            self.followed(name)
         self._dirty_drafts.add(channel)
         self._tell_changed()
+
+    def drafted(self) -> set[str]:
+        """Return the channels that have a draft, in their own composer or in a thread."""
+        drafts = list(self.drafts.items())  # at once: the screens' thread writes into it
+        return {key.partition("/")[0] for key, text in drafts if text} - {""}
 
     def set_pref(self, key: str, value: str) -> None:
         """Keep something that the screens want to find again."""

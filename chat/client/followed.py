@@ -102,7 +102,7 @@ class Followed:
         in_group = is_direct(self.name), self.name != GENERAL, fold(self.name)
         return not pinned, pinned, *in_group
 
-    def info(self, draft: str, failed: int) -> ChannelInfo:
+    def info(self, has_draft: bool, failed: int) -> ChannelInfo:
         """Return the channel as the sidebar shows it."""
         view = self.view
         me = fold(view.me)
@@ -116,7 +116,7 @@ class Followed:
             unread=view.unread,
             mentions=view.mentions,
             direct=tuple(name for name in channel_names(self.name) if fold(name) != me),
-            draft=draft,
+            has_draft=has_draft,
             failed=failed,
             builtin=is_builtin(self.name),
             pinned=wanted.pinned,

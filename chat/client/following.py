@@ -216,8 +216,8 @@ class Following:
         known = self._account.channels
         if frame.channel not in known and len(known) >= CHANNELS_MAX:
             raise FrameError(ErrorCode.INVALID, f"it opens more than {CHANNELS_MAX:,} channels")
-        has_appeared = frame.id is None and frame.channel not in known
         channel = self._account.followed(frame.channel)
+        has_appeared = frame.id is None and not channel.is_member
         change = channel.view.apply_joined(frame)
         if change.reset:
             channel.marked = frame.read

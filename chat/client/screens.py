@@ -213,12 +213,13 @@ class Screens:
 
     def _channels(self) -> ChannelsChanged:
         account = self._account
-        unsent = set(account.outbox.channels())
+        drafted = account.drafted()
+        unsent = drafted.union(account.outbox.channels())
         if not account.has_signed_in:
             unsent.add(account.followed(GENERAL).name)  # to write in before a server is met
         mine = (c for c in account.channels.values() if c.is_member or c.name in unsent)
         shown = sorted(mine, key=lambda channel: channel.order)
         failed = account.outbox.failed()
         return ChannelsChanged(
-            tuple(each.info(account.drafts.get(each.name, ""), failed[each.name]) for each in shown)
+            tuple(each.info(each.name in drafted, failed[each.name]) for each in shown)
         )

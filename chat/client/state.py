@@ -125,7 +125,8 @@ class ChannelInfo:
     `direct` are the other participants of a direct channel (empty for `#name`).
     `failed` counts the texts in it that the server refused. `pinned`, `muted` and `level` are how
     one wants it; see `protocol.commands.Prefer`. `pins` counts the messages pinned in it.
-    Without `is_member` it is listed for what is unsent in it, or because no server was met yet.
+    `has_draft` also tells of a draft in one of its threads. Without `is_member` it is listed for
+    its unsent messages or drafts, or because no server was met yet.
     """
 
     name: str
@@ -136,7 +137,7 @@ class ChannelInfo:
     unread: int = 0
     mentions: int = 0
     direct: tuple[str, ...] = ()
-    draft: str = ""
+    has_draft: bool = False
     failed: int = 0
     builtin: bool = False
     pinned: int = 0

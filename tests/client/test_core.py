@@ -474,6 +474,20 @@ def test_a_channel_left_on_another_device_goes_away(open_client: Open, fake: Fak
     assert screen.lines("#cats") == []
 
 
+def test_a_left_channel_is_listed_while_it_has_a_draft(open_client: Open, fake: FakeServer) -> None:
+    screen = opened(open_client, fake)
+    screen.core.join("#cats").result(5)
+    screen.core.save_draft("#cats/7", "half a reply")
+    screen.wait(lambda: screen.channels["#cats"].has_draft)
+    fake.tell(Heads(heads={"#general": 0}))
+    screen.wait(lambda: not screen.channels["#cats"].is_member)
+    screen.core.stop()
+    again = open_client(fake.url)
+    again.wait(lambda: "#cats" in again.channels and again.channels["#cats"].has_draft)
+    again.core.save_draft("#cats/7", "")
+    again.wait(lambda: list(again.channels) == ["#general"])
+
+
 def test_what_was_typed_in_a_direct_channel_offline_costs_its_lines_nothing(
     open_client: Open, fake: FakeServer
 ) -> None:
@@ -569,7 +583,7 @@ def test_drafts_survive_a_restart(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     screen.core.save_draft("#general", "half a thou")
     assert screen.core.draft("#general") == "half a thou"
-    screen.wait(lambda: screen.channels["#general"].draft == "half a thou")
+    screen.wait(lambda: screen.channels["#general"].has_draft)
     screen.core.save_pref("last", "#general")
     screen.core.stop()
     again = open_client(fake.url)

@@ -35,7 +35,7 @@ from chat.client.state import (
     Update,
 )
 from chat.errors import ChatError
-from chat.text import GENERAL, channel_names
+from chat.text import GENERAL, channel_names, is_blank
 
 if TYPE_CHECKING:
     from chat.protocol.frames import Ok
@@ -87,6 +87,8 @@ class Conversation:
         """Channels that the server has yet to open: where each was asked for, by which text."""
         self._wanted: str | None = None
         """A channel that is open, and not listed yet."""
+        self._stayed = ""
+        """The channel that was left elsewhere, and shown on for its text."""
 
     @property
     def server(self) -> str:
@@ -126,15 +128,39 @@ class Conversation:
     def _settle(self) -> None:
         """Show some channel if there is one, and none that one is not in."""
         known = self.desk.channels
+        if self.desk.info is not None and self.desk.info.is_member:
+            self._stayed = ""
         if self._wanted in known and self._wanted == self.drafts.channel:
             self.open_channel(self._wanted)
         elif self.desk.current not in known and known and not self.drafts.is_on_the_way:
+            if self.desk.current is not None and self._is_written():
+                self._stay(self.desk.current)
+                return
             wishes = (self.desk.previous, self.core.pref(LAST_CHANNEL), GENERAL, *known)
             self.open_channel(next(name for name in wishes if name in known))
         elif self.desk.current is not None and not known:
             self._put_away()
             self.desk.current = None
             self.drafts.lay_open("")
+
+    def _is_written(self) -> bool:
+        """Whether a composer of the current channel holds a text."""
+        return not (is_blank(self.view.composed()) and is_blank(self.view.thread.composed()))
+
+    def _stay(self, channel: str) -> None:
+        """Keep showing a channel that was left on another device while text is written in it.
+
+        The text would go to another channel otherwise. The saved draft keeps the channel listed.
+        """
+        self.threads.put_away()
+        self.drafts.keep(self.view.composed(), channel)
+        if channel != self._stayed:
+            self._stayed = channel
+            self.core.open_channel(channel)
+            self.view.say(
+                f"You are no longer in {channel}. Your text is kept here; join again to send it.",
+                "warning",
+            )
 
     # Where one is.
 
@@ -274,7 +300,7 @@ class Conversation:
             self.open_channel(channel)
         else:
             info = self.desk.channels[channel]
-            waits = " What you wrote there is not sent." if info.draft else ""
+            waits = " What you wrote there is not sent." if info.has_draft else ""
             self.view.say(f"You have joined {title_of(info)}.{waits}")
 
     def _turn_back(self, channel: str) -> None:

@@ -47,6 +47,8 @@ class Drafts:
         self._run = run
         self._tells_typing = tells_typing
         self._drafts: dict[str, Draft] = {}
+        self._older: dict[str, Draft] = {}
+        """Each channel's draft as it was before the channel was opened last."""
         self._held: list[str] = []
         self.channel = ""
         """Whose draft lies in the composer; empty: that of no channel."""
@@ -68,7 +70,7 @@ class Drafts:
 
         What was written while there was no channel is meant for the first one.
         """
-        draft = self._store.load(channel)
+        draft = self._older[channel] = self._store.load(channel)
         written = (self._drafts.pop("", None) or self._store.load("")).text
         self._store.save("", Draft())
         self._drafts[channel] = replace(draft, text=together(draft.text, written))
@@ -94,15 +96,19 @@ class Drafts:
         self._drafts[channel] = replace(written, text=together(before, written.text))
         self.lay_open(channel)
         self._save(channel)
-        self.withdraw(old)
+        self._drafts.pop(old, None)
+        self._store.save(old, Draft())
 
     def withdraw(self, channel: str) -> str:
-        """Return what was written for a channel, and keep nothing of it."""
+        """Return what was written for a channel since `take_out`; its older draft stays."""
         if channel == self.channel:
             self.put_away()
         written = self._drafts.pop(channel, Draft()).text
-        self._store.save(channel, Draft())
-        return written
+        older = self._older.get(channel, Draft())
+        if not written.startswith(older.text):
+            older = Draft()  # it was changed: what there is now is the text
+        self._store.save(channel, older)
+        return written.removeprefix(older.text).lstrip("\n")
 
     def hold(self, text: str) -> None:
         """Keep what was sent on the way into a channel, until `release`."""

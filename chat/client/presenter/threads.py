@@ -86,7 +86,7 @@ class Threads:
         """Put it away, with what was being written in it."""
         if not self._channel:
             return
-        self._put_away()
+        self.put_away()
         self._channel, self._root = "", None
         self._core.close_thread()
         self._view.close()
@@ -106,7 +106,8 @@ class Threads:
         self._view.open(self._channel, root, self._desk.user, info.read if info else 0)
         self._lay_out(self._store.load(self._key))
 
-    def _put_away(self) -> None:
+    def put_away(self) -> None:
+        """Save what is typed in the thread."""
         if self._root is not None:
             self.keep(self._view.composed())
 

@@ -17,7 +17,7 @@ BUSY = (
     info("#dev", unread=12),
     info("#quiet"),
     info("#ops", unread=4, mentions=2),
-    info("#tea", draft="half"),
+    info("#tea", has_draft=True),
     info("#lost", failed=1),
     info("@alice,me", unread=1),
 )

@@ -24,6 +24,29 @@ async def test_a_message_goes_to_the_channel_that_is_shown(desktop: Desktop) -> 
     await desktop.until(lambda: "hello there" in desktop.screen(), "it is shown as pending")
 
 
+async def test_text_stays_in_a_channel_that_is_left_on_another_device(desktop: Desktop) -> None:
+    await desktop.type("half a")
+    desktop.core.tell(ChannelsChanged((info("#tea"),)))
+    await desktop.until(lambda: desktop.told)
+    assert "no longer in #general" in desktop.told[0]
+    await desktop.type(" thought", "enter")
+    await desktop.until(lambda: desktop.core.asked("send"))
+    assert desktop.core.asked("send") == [("#general", "half a thought", False, None)]
+    desktop.core.tell(ChannelsChanged((info("#tea"),)))
+    await desktop.until(lambda: desktop.conversation.desk.current == "#tea")
+
+
+async def test_a_reply_stays_in_a_channel_that_is_left_on_another_device(
+    desktop: Desktop,
+) -> None:
+    await desktop.type("/thread 3", "enter")
+    await desktop.type("half a reply")
+    desktop.core.tell(ChannelsChanged((info("#tea"),)))
+    await desktop.until(lambda: desktop.told)
+    assert desktop.conversation.desk.current == "#general"
+    assert "half a reply" in desktop.core.drafts.values()
+
+
 async def test_a_doubled_slash_sends_one(desktop: Desktop) -> None:
     await desktop.type("//etc", "enter")
     await desktop.until(lambda: desktop.core.asked("send"))
@@ -237,6 +260,18 @@ class TestJoining:
         assert desktop.core.drafts["#coffee"] == ""
         assert "Write to #general" in str(desktop.composer.placeholder)
 
+    async def test_an_older_draft_stays_in_a_channel_that_does_not_open(
+        self, desktop: Desktop
+    ) -> None:
+        desktop.core.drafts["#coffee"] = "an older draft"
+        await desktop.type("/join coffee", "enter")
+        await desktop.until(lambda: desktop.composer.text == "an older draft")
+        await desktop.type(", and more")
+        desktop.core.futures["join"].set_exception(ChatError("not connected"))
+        await desktop.until(lambda: desktop.told == ["not connected"])
+        assert desktop.core.drafts["#coffee"] == "an older draft"
+        assert desktop.composer.text == ", and more"
+
     async def test_a_command_chosen_meanwhile_leaves_what_is_written_elsewhere(
         self, desktop: Desktop
     ) -> None:
@@ -261,7 +296,7 @@ class TestJoining:
         await desktop.type("/join coffee", "enter")
         await desktop.type("one", "enter")
         await desktop.press("alt+down")
-        desktop.core.tell(ChannelsChanged((info("#coffee", draft="one"), info("#tea"))))
+        desktop.core.tell(ChannelsChanged((info("#coffee", has_draft=True), info("#tea"))))
         desktop.core.answer_join("#coffee")
         told = "You have joined #coffee. What you wrote there is not sent."
         await desktop.until(lambda: desktop.told == [told])

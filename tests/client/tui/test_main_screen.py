@@ -80,7 +80,7 @@ async def test_the_sidebar_shows_counts_mentions_and_drafts(open_desktop: Open) 
         info("#general"),
         info("#dev", unread=12),
         info("#ops", unread=4, mentions=2),
-        info("#tea", draft="half"),
+        info("#tea", has_draft=True),
         info("@alice,me", unread=1),
     )
     async with open_desktop(*channels, size=(100, 24)) as desktop:

@@ -25,7 +25,7 @@ def badge(info: ChannelInfo) -> Content:
     parts: list[tuple[str, str]] = []
     if info.failed:
         parts.append(("✗", "bold $text-error"))
-    if info.draft:
+    if info.has_draft:
         parts.append(("✎", "$text-warning"))
     if info.mentions:
         parts.append((f"@{_count(info.mentions)}", "bold $text-accent"))

@@ -39,7 +39,7 @@ WIDE = "👩‍👩‍👧 🇩🇪 👍🏽 · 日本語の文 · é ñ · مر
 CHANNELS: tuple[ChannelInfo, ...] = (
     info("#general", head=12, read=9, topic="All that concerns 全員 of us 🍵"),
     info("#ops", head=4, unread=3, mentions=1),
-    info("#tea", head=80, unread=12, draft="Darjeel"),
+    info("#tea", head=80, unread=12, has_draft=True),
     info("#家-🏠", head=2, failed=1),
     info("@alice,me", head=4, unread=1),
     info("@bob,carol,me", head=9),
