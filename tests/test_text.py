@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import unicodedata
 from collections.abc import Callable
 
@@ -30,6 +29,7 @@ from chat.text import (
     printable,
     printable_line,
 )
+from tests.costs import growth
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
@@ -152,17 +152,8 @@ def test_bidi_and_hidden_characters_are_never_in_a_prompt_like_line() -> None:
 def test_the_cost_grows_with_the_length_and_no_faster(
     flood: str, show: Callable[[str], object]
 ) -> None:
-    def cost(length: int) -> float:
-        text = (flood * length)[:length]
-        rounds = []
-        for _ in range(3):
-            began = time.process_time()
-            show(text)
-            rounds.append(time.process_time() - began)
-        return min(rounds)
-
-    # Ten times the text: a quadratic cost would be a hundredfold.
-    assert cost(100_000) < 40 * max(cost(10_000), 0.001)
+    small, large = ((flood * length)[:length] for length in (10_000, 100_000))
+    assert growth(show, small, large, enough=30) < 30  # quadratic work takes 100 times as long
 
 
 # In: what the protocol takes

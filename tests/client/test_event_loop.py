@@ -17,11 +17,12 @@ from tests.client.piped import Client
 from tests.serving import eventually
 from tests.terminal.raw import RawTerminal
 
-_HANGING_RESOLVER = """
+_HANGS = 60
+_HANGING_RESOLVER = f"""
 import pathlib, socket, time
 def getaddrinfo(*asked, **more):
     pathlib.Path(__file__).with_name("asked").touch()
-    time.sleep(60)
+    time.sleep({_HANGS})
 socket.getaddrinfo = getaddrinfo
 """
 _ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))
@@ -46,7 +47,7 @@ def test_a_hanging_resolver_does_not_delay_the_exit_of_send(
     done = client.run("send", "#ops", "x", "--timeout", "1")
     assert done.returncode == 4, done.stderr
     assert done.stderr.count("\n") == 1
-    assert time.monotonic() - began < 8  # most of it is the start of a busy machine
+    assert time.monotonic() - began < _HANGS / 2  # most of it is the start of a busy machine
 
 
 def test_an_interrupt_ends_send_while_the_resolver_hangs(
@@ -58,7 +59,7 @@ def test_an_interrupt_ends_send_while_the_resolver_hangs(
     eventually((tmp_path / "site" / "asked").exists, "the resolver is asked")
     began = time.monotonic()
     assert sending.end(signal.SIGINT) == 130
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < _HANGS / 2
 
 
 @pytest.mark.parametrize(("flags", "leave"), [((), b"\x11"), (("--plain",), b"/quit\n")])
@@ -73,7 +74,7 @@ def test_leaving_takes_no_time_while_the_resolver_hangs(
         began = time.monotonic()
         terminal.wait(lambda: terminal.process.poll() is not None, "it ends")
         assert terminal.process.returncode == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < _HANGS / 2
     finally:
         terminal.close()
 

@@ -119,8 +119,9 @@ def test_pages_that_lead_nowhere_do_not_make_the_client_spin(
     while time.monotonic() < end:
         fake.tell(Heads(heads={"#general": 1_000}))
         time.sleep(0.01)
+    screen.wait(lambda: fake.count(History) > before)
     asked = fake.count(History) - before
-    assert 1 <= asked <= (3 if complete else 40)
+    assert asked <= (3 if complete else 40)
     fake.intercept = lambda _: None
     fake.say("bob", "two")
     screen.wait_texts("one", "two")

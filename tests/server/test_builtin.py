@@ -23,8 +23,8 @@ async def test_the_counter_counts_for_each_member_from_its_own_join(
         Peer.signed_in(shared.url, fresh("alice")) as alice,
         Peer.signed_in(shared.url, fresh("bob")) as bob,
     ):
-        await alice.join("#counter")
         began = time.monotonic()
+        await alice.join("#counter")
         assert [(await alice.next(Tick)).text for _ in range(3)] == ["0", "1", "2"]
         assert time.monotonic() - began > 1.5
         await bob.join("#Counter")

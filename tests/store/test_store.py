@@ -122,26 +122,26 @@ def test_closing_ends_a_search_that_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_deletion_does_not_stall_sends_while_a_long_reading_goes_on(tmp_path: Path) -> None:
-    def slow_ones(store: OpenStore, alice: User) -> list[float]:
-        """Send for a while; return what a send takes, but for the slowest tenth of them."""
-        taken = []
-        for _ in range(100):
+    def seconds_of_sends(store: OpenStore, alice: User) -> float:
+        """Send for a while; return how long the sends took in sum."""
+        taken = 0.0
+        for _ in range(50):
             began = time.monotonic()
             store.send(alice, "meanwhile")
-            taken.append(time.monotonic() - began)
+            taken += time.monotonic() - began
             time.sleep(0.02)
-        return sorted(taken)[: len(taken) * 9 // 10]
+        return taken
 
     with OpenStore(tmp_path) as store:
         alice = store.sign_in("alice")
-        usual = slow_ones(store, alice)
+        usual = seconds_of_sends(store, alice)
         with closing(sqlite3.connect(store.file, isolation_level=None)) as backup:
             backup.execute("BEGIN")
             backup.execute("SELECT count(*) FROM events").fetchall()
             store.append(delete(alice, store.send(alice, "secret")))
             time.sleep(PURGE_AFTER)
-            during = slow_ones(store, alice)
-            assert during[-1] < usual[-1] + 0.03
+            during = seconds_of_sends(store, alice)
+            assert during < 3 * usual + 2.0, "the store waits for the reading, again and again"
             log = store.file.with_name("chat.db-wal")
             assert b"secret" in log.read_bytes()
         eventually(lambda: b"secret" not in log.read_bytes(), "the log is truncated then")

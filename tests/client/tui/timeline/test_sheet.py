@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 from collections.abc import Callable
-from time import thread_time
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +23,7 @@ from tests.client.tui.timeline.lines import (
     screen,
     sheet,
 )
+from tests.costs import growth, seconds
 
 LONG = "word " * 100
 
@@ -274,51 +275,41 @@ def sheets() -> tuple[Sheet, Sheet]:
     return make(200), make(100_000)
 
 
-def cost(work: Callable[[int], object]) -> float:
-    """Return what `work` takes, without the pauses of a busy machine."""
-    found: list[float] = []
-    for number in range(40):
-        start = thread_time()
-        work(number)
-        found.append(thread_time() - start)
-    return sorted(found)[10]
-
-
-def arrives(made: Sheet, seq: int) -> None:
+def receive(made: Sheet) -> None:
+    seq = (made.log.last_seq or 0) + 1
     made.apply(page(seq, seq))
     made.settle()
 
 
-def resized(made: Sheet, width: int) -> None:
-    made.restyle(renderer(width), 50)
-    made.settle()
+def turn_pages(made: Sheet) -> None:
+    for _ in range(5):
+        made.scroll(-48)
+        made.scroll(47)
 
 
 def test_a_message_costs_the_same_however_many_are_loaded(sheets: tuple[Sheet, Sheet]) -> None:
-    def work(made: Sheet) -> float:
-        made.anchor = None
-        last = made.log.last_seq or 0
-        return cost(lambda number: arrives(made, last + 1 + number))
-
-    few, many = (work(made) for made in sheets)
-    assert many < 3 * few + 0.001
-    assert many < 0.005
+    few, many = sheets
+    few.anchor = many.anchor = None
+    assert growth(receive, few, many, enough=5) < 5
+    assert seconds(lambda: receive(many), enough=0.005) < 0.005
 
 
 def test_a_page_costs_the_same_however_many_are_loaded(sheets: tuple[Sheet, Sheet]) -> None:
-    def work(made: Sheet) -> float:
-        made._blocks.clear()
-        return cost(lambda number: made.scroll(-48 if number % 2 else 47))
-
-    few, many = (work(made) for made in sheets)
-    assert many < 3 * few + 0.002
-    assert many < 0.040
+    few, many = sheets
+    assert growth(turn_pages, few, many, enough=5) < 5
+    assert seconds(lambda: turn_pages(many), enough=0.4) < 0.4
 
 
 @pytest.mark.feature("around.large")
 def test_a_resize_wraps_only_what_shows(sheets: tuple[Sheet, Sheet]) -> None:
     _, many = sheets
-    assert cost(lambda number: resized(many, 60 + number)) < 0.150
+    widths = itertools.count(60)
+
+    def resize() -> None:
+        many.restyle(renderer(next(widths)), 50)
+        many.settle()
+
+    assert seconds(resize, enough=0.15) < 0.15
     assert len(list(many._blocks)) < 60
 
 
