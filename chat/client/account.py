@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -54,7 +54,8 @@ class Account:
     Args:
         path: its file.
         me: the name.
-        adopt: a file to take over: what was typed before the server was known.
+        adopt: files to take over: what was typed before the server was known, or with a name
+            that it refused.
         changed: called when there is something to flush.
         trouble: told once when the disk takes no writes, with a line for a person.
         damaged: called once when the file turns out to be damaged or gone; the account then only
@@ -67,7 +68,7 @@ class Account:
         path: Path,
         me: str,
         *,
-        adopt: Path | None = None,
+        adopt: Iterable[Path] = (),
         changed: Callable[[], None],
         trouble: Callable[[str], None],
         damaged: Callable[[], object],
@@ -105,8 +106,8 @@ class Account:
         self.channels: dict[str, Followed] = {}
         self.drafts: dict[str, str] = {}
         self.prefs: dict[str, str] = {}
-        if adopt is not None:
-            self._guard(lambda: adopt_file(self._cache, adopt))
+        for other in adopt:
+            self._guard(partial(adopt_file, self._cache, other))
         self.has_signed_in = False
         """Whether this name was ever signed in; until then only `#general` can be meant."""
         self._load()

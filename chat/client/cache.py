@@ -23,13 +23,13 @@ from typing import Any
 
 from chat.client.private import make_private_directory, open_private
 from chat.client.records import ChannelRecord, Damaged, DiskTrouble, OutboxRow
-from chat.client.state import Message
+from chat.client.state import SERVER_NAME, Message
 from chat.client.stored import channel_from, channel_json, line_from, line_json
 from chat.client.tables import SCHEMA_VERSION, bring_up_to_date, version_of
 from chat.errors import StartupError
 from chat.text import fold
 
-__all__ = ["Cache", "unsent_in"]
+__all__ = ["Cache", "was_signed_in"]
 
 BUSY = 5.0
 """Seconds to wait for the other client that writes to the file."""
@@ -408,11 +408,13 @@ def _is_damage(error: sqlite3.Error) -> bool:
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
-def unsent_in(path: Path) -> int:
-    """Return how much waits in the outbox of the file `path`; 0 if there is none."""
+def was_signed_in(path: Path) -> bool:
+    """Whether a server has accepted the name that the account's file `path` belongs to."""
     if not path.exists():
-        return 0
+        return False
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as db:
-        count: tuple[Any, ...] = db.execute("SELECT count(*) FROM outbox").fetchone()
-        return int(count[0])
-    return 0
+        name: tuple[Any, ...] | None = db.execute(
+            "SELECT value FROM prefs WHERE key = ? AND value != ''", [SERVER_NAME]
+        ).fetchone()
+        return name is not None or db.execute("SELECT 1 FROM channels").fetchone() is not None
+    return False

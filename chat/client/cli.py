@@ -6,12 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from chat import __version__
-from chat.client.cache import unsent_in
-from chat.client.config import ClientSettings, config_file, load
-from chat.client.first_run import introduced, with_kept
+from chat.client.config import ClientSettings, config_file, load, with_kept
+from chat.client.first_run import introduced
 from chat.client.flags import Parser, add_settings, flags_of
 from chat.client.logfile import start_log
 from chat.client.options import options
@@ -47,9 +45,7 @@ def _main(arguments: Sequence[str]) -> int:
         if settings.demo:
             return _play(settings)
         settings = prepare(settings)
-        code = _show(settings)
-        _tell_unsent(settings)
-        return code
+        return _show(settings)
     except StartupError as exc:
         tell(f"chat-client: {exc}")
         return USAGE_ERROR
@@ -153,17 +149,6 @@ def _show(settings: ClientSettings) -> int:
 
     ChatApp(settings).run()
     return 0
-
-
-def _tell_unsent(settings: ClientSettings) -> None:
-    places = Places(settings.data)
-    count = 0
-    for each in with_kept(settings).for_each_server():
-        with suppress(OSError):
-            count += unsent_in(places.current(each.url, each.name))
-    if count:
-        what = "1 message is" if count == 1 else f"{count} messages are"
-        tell(f"{what} not sent yet; the next chat-client will.")
 
 
 if __name__ == "__main__":

@@ -28,15 +28,23 @@ from chat.client.options import (
     text,
     words,
 )
-from chat.client.servers import urls_of
+from chat.client.servers import DEFAULT_URL, KnownServers, urls_of
 from chat.errors import StartupError
 from chat.text import check_name, fold, printable_line
 
-__all__ = ["ClientSettings", "Server", "check_url", "config_file", "load", "load_as"]
+__all__ = [
+    "ClientSettings",
+    "Server",
+    "check_url",
+    "config_file",
+    "load",
+    "load_as",
+    "remembered",
+    "with_kept",
+]
 
 S = TypeVar("S", bound="ClientSettings")
 
-DEFAULT_URL = "ws://127.0.0.1:3000"
 _PREFIX = "CHAT_"
 _OF_COMMANDS = ("timeout",)
 """Settings that only commands without a screen have; the file is the same."""
@@ -292,6 +300,36 @@ class ClientSettings:
 def config_file() -> Path:
     """Return where the settings file would be."""
     return user_config_path("chat", appauthor=False) / "client.toml"
+
+
+def remembered(settings: S) -> S:
+    """Return the settings with the name used last and the server chosen at first, if not given.
+
+    Who chose none, and names some in the file, begins with the first of those.
+    """
+    servers = KnownServers(settings.data)
+    found: dict[str, str] = {}
+    if "url" not in settings.given:
+        if servers.chosen_url:
+            found["url"] = servers.chosen_url
+        elif settings.servers:
+            first = settings.servers[0]
+            found = {"url": first.url, **({"name": first.name} if first.name else {})}
+    if settings.name or servers.last_name:
+        found.setdefault("name", settings.name or servers.last_name or "")
+    return settings.but(**found)
+
+
+def with_kept(settings: S) -> S:
+    """Return the settings with the servers too that were added while a client ran.
+
+    They come after the first one, whichever that is: it is settled before.
+    """
+    first = remembered(settings)
+    kept = [Server(url=url, name=name) for url, name in KnownServers(settings.data).further]
+    if not kept:
+        return first
+    return first.but(url=first.url, servers=(*first.servers, *kept))
 
 
 def load(flags: dict[str, Any]) -> ClientSettings:

@@ -116,6 +116,13 @@ class Core:
         """Return the texts that the disk did not take; to be asked after `stop`."""
         return self._engine.account.unsaved() if self._engine is not None else []
 
+    def unsent(self) -> int:
+        """Return how much waits in the outbox on disk; to be asked after `stop`."""
+        if self._engine is None:
+            return 0
+        outbox = self._engine.account.outbox
+        return len(outbox) - len(outbox.held)
+
     def drain(self) -> list[Update]:
         """Return what changed since the last call, oldest first."""
         waiting, overflowed = self._updates.drain()
@@ -276,6 +283,13 @@ class Core:
     def reconnect_now(self) -> None:
         """Do not wait for the next attempt."""
         self._post(Engine.reconnect_now)
+
+    def rename(self, name: str) -> Future[None]:
+        """Sign in with another name, once the server has refused this one as taken.
+
+        What was typed and not sent goes with it.
+        """
+        return self._work_out(lambda engine: engine.rename(name))
 
     def idle(self) -> Future[None]:
         """Wait until the server has answered everything that was typed or asked for."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from chat.client.account import Account
@@ -70,10 +72,10 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._others_timer: asyncio.TimerHandle | None = None
-        self._link = Link.CONNECTING
         self._server = ""
         self._text_limit = 0
         self._user = settings.name
+        self._connection = ConnectionChanged(Link.CONNECTING, user=settings.name)
         self._online: Online | None = None
         self.ephemeral = Ephemeral(self, self._loop.time)
         self._when_idle: list[Callable[[], None]] = []
@@ -144,17 +146,17 @@ class Engine:
 
     def repaint(self) -> None:
         """Tell the screens everything anew."""
-        self.link_changed(self._link)
+        self.put(replace(self._connection, retry_in=None))
         self.screens.everything()
         self.screens.tell()
 
-    def _open(self, key: str | None) -> Account:
+    def _open(self, key: str | None, *adopted: Path) -> Account:
         places, url, name = self._places, self._settings.url, self._settings.name
         provisional = places.provisional(url, name)
         account = Account(
             places.account(key, name) if key else provisional,
             name,
-            adopt=provisional if key else None,
+            adopt=(*adopted, provisional) if key else adopted,
             changed=self._flush_soon,
             trouble=lambda text: self.put(Notice(text, "error")),
             damaged=lambda: self._loop.call_soon(self._begin_file_anew),
@@ -267,27 +269,11 @@ class Engine:
         Raises:
             StartupError: it cannot be opened.
         """
-        if key != self.server_key:
-            self._change_server(key)
-
-    def _change_server(self, key: str) -> None:
+        if key == self.server_key:
+            return
         before = self.account
-        opened = self.viewing.opened
         unsent = len(before.outbox) if self.server_key else 0
-        self.screens.tell()
-        self.typed.close()
-        before.close()
-        was_unknown = self.server_key is None
-        try:
-            self.account = self._open(key)
-        except StartupError:
-            self.account = self._open(self.server_key)
-            self.account.take_over(before)
-            self.typed.offer_again()
-            raise
-        if was_unknown:
-            self.account.take_over(before)
-            self.typed.offer_again()
+        self._change_account(key, self._settings, takes_over=self.server_key is None)
         if unsent:
             self.put(
                 Notice(
@@ -296,6 +282,50 @@ class Engine:
                     "warning",
                 )
             )
+
+    async def rename(self, name: str) -> None:
+        """Sign in with another name, in the place of one that belongs to somebody else.
+
+        What was typed with the refused name is for the new one.
+
+        Raises:
+            ChatError: the name is not refused; the file of the other one cannot be opened.
+        """
+        if self._online is None or not self._connection.is_name_taken:
+            raise ChatError(f"the server has not refused the name {self._user}")
+        key = self._places.servers.key_at(self._settings.url)
+        settings = self._settings.but(name=name, token_file=None)
+        self._change_account(key, settings, takes_over=not self.account.has_signed_in)
+        self._user = name
+        self._online.renamed(settings)
+
+    def _change_account(
+        self, key: str | None, settings: ClientSettings, *, takes_over: bool
+    ) -> None:
+        """Go on with another account.
+
+        Args:
+            key: of the account's server; None if that is not known yet.
+            settings: with the account's name.
+            takes_over: whether what was typed for the present one goes to the other.
+        """
+        before, old_key, old_settings = self.account, self.server_key, self._settings
+        opened = self.viewing.opened
+        self.screens.tell()
+        self.typed.close()
+        before.close()
+        try:
+            self._settings = settings
+            self.account = self._open(key, *([before.path] if takes_over else []))
+        except StartupError:
+            self._settings = old_settings
+            self.account = self._open(old_key)
+            self.account.take_over(before)
+            self.typed.offer_again()
+            raise
+        if takes_over:
+            self.account.take_over(before)
+            self.typed.offer_again()
         for name in opened:
             self.viewing.open_channel(name)
         self.screens.channel_list()
@@ -315,14 +345,25 @@ class Engine:
             self.screens.typing(channel)
             self.screens.edges(channel)
 
-    def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
+    def link_changed(
+        self,
+        link: Link,
+        detail: str = "",
+        retry_in: float | None = None,
+        *,
+        is_name_taken: bool = False,
+    ) -> None:
         """Tell the screens how the connection is."""
-        self._link = link
-        self.put(
-            ConnectionChanged(
-                link, detail, retry_in, self._user, self._server, text_limit=self._text_limit
-            )
+        self._connection = ConnectionChanged(
+            link,
+            detail,
+            retry_in,
+            self._user,
+            self._server,
+            text_limit=self._text_limit,
+            is_name_taken=is_name_taken,
         )
+        self.put(self._connection)
 
     def complain(self, text: str) -> None:
         """Tell a person that the server does something it must not."""

@@ -8,46 +8,17 @@ from __future__ import annotations
 import sys
 from typing import TypeVar
 
-from chat.client.config import DEFAULT_URL, ClientSettings, Server, check_url
+from chat.client.config import ClientSettings, check_url, remembered
 from chat.client.places import Places
+from chat.client.servers import DEFAULT_URL
 from chat.errors import StartupError
 from chat.program import tell
 from chat.text import check_name
 
-__all__ = ["introduced", "remembered", "with_kept"]
+__all__ = ["introduced"]
 
 
 S = TypeVar("S", bound=ClientSettings)
-
-
-def remembered(settings: S) -> S:
-    """Return the settings with the name used last and the server chosen at first, if not given.
-
-    Who chose none, and names some in the file, begins with the first of those.
-    """
-    servers = Places(settings.data).servers
-    found: dict[str, str] = {}
-    if "url" not in settings.given:
-        if servers.chosen_url:
-            found["url"] = servers.chosen_url
-        elif settings.servers:
-            first = settings.servers[0]
-            found = {"url": first.url, **({"name": first.name} if first.name else {})}
-    if settings.name or servers.last_name:
-        found.setdefault("name", settings.name or servers.last_name or "")
-    return settings.but(**found)
-
-
-def with_kept(settings: S) -> S:
-    """Return the settings with the servers too that were added while a client ran.
-
-    They come after the first one, whichever that is: it is settled before.
-    """
-    first = remembered(settings)
-    kept = [Server(url=url, name=name) for url, name in Places(settings.data).servers.further]
-    if not kept:
-        return first
-    return first.but(url=first.url, servers=(*first.servers, *kept))
 
 
 def introduced(settings: S) -> S:

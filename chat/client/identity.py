@@ -14,7 +14,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from chat.client.config import DEFAULT_URL, ClientSettings
+from chat.client.cache import was_signed_in
+from chat.client.config import ClientSettings
 from chat.client.link import NotNow, Refused
 from chat.client.places import Places
 from chat.client.tokens import read_token_file
@@ -41,6 +42,8 @@ class Identity:
         self._has_file = settings.token_file is not None
         self.key = ""
         """Under which all that belongs to the server last met is kept; see `servers`."""
+        self.is_name_taken = False
+        """Whether the last hello was refused because the name belongs to somebody else."""
 
     @property
     def account(self) -> Path:
@@ -56,6 +59,7 @@ class Identity:
             ChatError: the server changes its id all the time.
         """
         self._met = _Met(url, server)
+        self.is_name_taken = False
         keys = self._keys()
         tried = min(self._refusals.get(self._met, 0), len(keys) - 1)
         self.key = keys[tried]
@@ -107,14 +111,7 @@ class Identity:
             self._refusals[self._met] = tried if more else 0
             if more:
                 return None
-            self._forget_name()
         return self._explain(error)
-
-    def _forget_name(self) -> None:
-        """Let the next start ask for another name, if it would come here with this one again."""
-        servers, url = self._places.servers, self._settings.url
-        if url == (servers.chosen_url or DEFAULT_URL) or servers.key_at(url) is None:
-            servers.forget_name(self._settings.name)
 
     def _keys(self) -> list[str]:
         """Return the keys whose secrets the server may have, in the order to try them."""
@@ -138,15 +135,29 @@ class Identity:
         return read_token_file(settings.token_file)
 
     def _explain(self, error: CommandError) -> str:
-        settings = self._settings
-        elsewhere = self._places.servers.known_elsewhere(*self._met)
-        if error.code is ErrorCode.BAD_TOKEN and elsewhere and not settings.same_server:
+        settings, name = self._settings, self._settings.name
+        if error.code is not ErrorCode.BAD_TOKEN:
+            return explain_refusal(settings, error)
+        if self._has_file:
             return (
-                f"the name {settings.name} is taken at {self._met.url}, which says it is the "
+                f"the server does not accept the token in {settings.token_file} for the name "
+                f"{name}. Ask the server's operator for another (chat-server token {name})"
+            )
+        if was_signed_in(self.account):
+            return (
+                f"the server no longer accepts your token for the name {name}. Ask the server's "
+                f"operator for a new one (chat-server token {name}), save it in a file, and start: "
+                f"chat-client --url {settings.url} --name {name} --token-file FILE"
+            )
+        elsewhere = self._places.servers.known_elsewhere(*self._met)
+        if elsewhere and not settings.same_server:
+            return (
+                f"the name {name} is taken at {self._met.url}, which says it is the "
                 f"server you know at {', '.join(elsewhere)}. If that is true (it has moved, or has "
                 f"two addresses), say so once: chat-client --url {settings.url} --same-server. "
                 "If not, your secret would go to a stranger"
             )
+        self.is_name_taken = True
         return explain_refusal(settings, error)
 
 

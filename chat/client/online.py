@@ -66,6 +66,12 @@ class Online:
         """Stay connected until cancelled."""
         await self.connector.run()
 
+    def renamed(self, settings: ClientSettings) -> None:
+        """Sign in with the name of other settings, at once; only while there is no session."""
+        self._settings = settings
+        self._identity = Identity(settings)
+        self.connector.retry_now()
+
     def let_go(self) -> None:
         """Let go of everything that belonged to the connection."""
         self._session = self.following = None
@@ -139,7 +145,8 @@ class Online:
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Tell the screens how the connection is."""
-        self._engine.link_changed(link, detail, retry_in)
+        is_name_taken = link is Link.REFUSED and self._identity.is_name_taken
+        self._engine.link_changed(link, detail, retry_in, is_name_taken=is_name_taken)
 
     def complain(self, text: str) -> None:
         """Tell a person that the server does something it must not."""

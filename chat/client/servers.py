@@ -23,7 +23,10 @@ from urllib.parse import urlsplit
 from chat.client.private import make_private_directory, write_private
 from chat.client.shapes import list_of, number, optional, record, table_of, text, tuple_of
 
-__all__ = ["KnownServers", "host_of", "urls_of"]
+__all__ = ["DEFAULT_URL", "KnownServers", "host_of", "urls_of"]
+
+DEFAULT_URL = "ws://127.0.0.1:3000"
+"""Where one goes who has never said where."""
 
 NEW_IDS_MAX = 20
 """Most ids that an address may show for the first time within a day: each leaves files behind."""
@@ -153,12 +156,6 @@ class KnownServers:
         with self._changing() as known:
             known.last_name = name
 
-    def forget_name(self, name: str) -> None:
-        """Note that `name` is somebody else's: the next start asks for another."""
-        with self._changing() as known:
-            if known.last_name == name:
-                known.last_name = None
-
     def choose(self, url: str) -> None:
         """Note that `url` is the server to go to."""
         with self._changing() as known:
@@ -175,20 +172,21 @@ class KnownServers:
             if (url, name) not in known.further:
                 known.further.append((url, name))
 
-    def remove(self, url: str, name: str) -> bool:
-        """Go to `url` as `name` no more; the next one may become the first.
-
-        Returns:
-            Whether it was remembered here; else it is named elsewhere, and stays.
-        """
+    def rename(self, url: str, name: str, other: str) -> None:
+        """Note that one goes to `url` as `other` instead of `name`, if that is noted."""
         with self._changing() as known:
             if (url, name) in known.further:
+                place = known.further.index((url, name))
+                known.further[place] = (url, other)
+
+    def remove(self, url: str, name: str) -> None:
+        """Go to `url` as `name` no more; the next one may become the first."""
+        with self._changing() as known:
+            first = (known.chosen_url or DEFAULT_URL, known.last_name)
+            if (url, name) in known.further:
                 known.further.remove((url, name))
-            elif (known.chosen_url, known.last_name) == (url, name) and known.further:
+            elif first == (url, name) and known.further:
                 known.chosen_url, known.last_name = known.further.pop(0)
-            else:
-                return False
-        return True
 
     def _read(self) -> _Known:
         try:

@@ -225,6 +225,12 @@ COMMANDS: tuple[Command, ...] = (
         "/connect wss://chat.example.org alice",
     ),
     Command(
+        "name",
+        (Argument("NAME", Kind.WORD, optional=True),),
+        "sign in with another name, if yours belongs to somebody else on this server",
+        "/name alice2",
+    ),
+    Command(
         "disconnect",
         (_SERVER,),
         "go to this server no more, or to another; nothing of it is deleted",

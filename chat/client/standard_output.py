@@ -9,11 +9,19 @@ from io import TextIOWrapper
 from chat.program import tell
 from chat.text import printable
 
-__all__ = ["accept_any_text", "tell_unsaved"]
+__all__ = ["accept_any_text", "tell_unsent"]
 
 
-def tell_unsaved(texts: Sequence[str]) -> None:
-    """Print texts that no disk has taken, so that a person can copy them before they are gone."""
+def tell_unsent(count: int, texts: Sequence[str]) -> None:
+    """Tell at the end what was not sent.
+
+    Args:
+        count: how many messages wait on disk.
+        texts: those that no disk has taken: a person can copy them before they are gone.
+    """
+    if count:
+        what = "1 message is" if count == 1 else f"{count} messages are"
+        tell(f"{what} not sent yet; the next chat-client will.")
     if texts:
         tell("The disk takes no writes; this is neither sent nor saved:")
         for text in texts:

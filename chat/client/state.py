@@ -152,7 +152,8 @@ class ConnectionChanged:
     """The connection's state changed.
 
     `detail` is for a person, `retry_in` is in seconds, `text_limit` is the most characters of one
-    message that the server takes (0: no server has said yet).
+    message that the server takes (0: no server has said yet). With `is_name_taken` the server
+    refuses `user`, which belongs to somebody else: `CorePort.rename` signs in with another name.
     """
 
     link: Link
@@ -161,6 +162,7 @@ class ConnectionChanged:
     user: str = ""
     server: str = ""
     text_limit: int = 0
+    is_name_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,8 @@ import pytest
 
 from chat import __version__
 from chat.client import cli
-from chat.client.cache import Cache
 from chat.client.config import ClientSettings
 from chat.client.options import options
-from chat.client.outbox import new_row
 from chat.client.places import Places
 
 DEAD = "ws://127.0.0.1:9"
@@ -139,22 +137,6 @@ def test_nobody_to_ask_is_exit_code_2(
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert cli.main(flags) == 2
     assert "--name NAME" in capsys.readouterr().err
-
-
-def test_what_is_not_sent_is_said_at_the_end(
-    shown: list[ClientSettings],
-    flags: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert cli.main([*flags, "--name", "alice"]) == 0
-    assert capsys.readouterr().err == ""
-    cache = Cache(Places(tmp_path / "data").current(DEAD, "alice"))
-    for text in ("one", "two"):
-        cache.put_outbox(new_row({"type": "send", "channel": "#c", "text": text}))
-    cache.close()
-    assert cli.main([*flags, "--name", "alice"]) == 0
-    assert "2 messages are not sent yet" in capsys.readouterr().err
 
 
 def test_nothing_in_the_log_can_drive_a_terminal(

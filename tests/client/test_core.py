@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.cache import unsent_in
+from chat.client.cache import Cache
 from chat.client.config import ClientSettings
 from chat.client.core import Core, Offline
 from chat.client.places import Places
@@ -191,7 +191,7 @@ def test_the_event_alone_proves_that_a_message_is_stored(
     screen.wait_texts("stored")
     screen.core.stop()
     data = screen.core._settings.data
-    assert unsent_in(Places(data).current(fake.url, "alice")) == 0
+    assert not list(Cache(Places(data).current(fake.url, "alice")).outbox())
 
 
 def test_the_ok_alone_proves_that_a_message_is_stored(open_client: Open, fake: FakeServer) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config import load
-from chat.client.first_run import introduced, remembered
+from chat.client.config import load, remembered
+from chat.client.first_run import introduced
 from chat.errors import StartupError
+from tests.client.piped import Client
 from tests.serving import ChatServer, Peer
 from tests.terminal.raw import RawTerminal
 
@@ -96,20 +97,53 @@ Enter begins. """
     assert terminal.process.returncode == 0
 
 
-async def test_after_a_taken_name_the_next_start_asks_for_another(
+async def test_after_a_taken_name_lines_take_another_one_and_send_what_was_typed(
     tmp_path: Path, server: ChatServer
 ) -> None:
     command = ("chat-client", "--plain", "--url", server.url)
-    async with Peer.signed_in(server.url, "alice"):
+    async with Peer.signed_in(server.url, "alice") as alice, Peer.signed_in(server.url, "carol"):
+        await alice.join("#general")
         first = RawTerminal(tmp_path, *command, "--name", "alice")
         try:
-            first.wait(lambda: b"belongs to somebody else" in first.output, "the refusal")
+            first.wait(lambda: b"/name NAME signs in with another" in first.output, "the refusal")
+            first.send(b"first words\n")
+            first.wait(lambda: b"Kept on this computer" in first.output, "it waits")
+            first.send(b"/quit\n")
+            first.wait(lambda: b"1 message is not sent yet" in first.output, "it is counted")
         finally:
             first.close()
         second = RawTerminal(tmp_path, *command)
         try:
-            second.wait(lambda: b"Your name: " in second.output, "the question")
-            second.send(b"bob\n")
+            second.wait(lambda: b"name alice belongs to somebody else" in second.output, "again")
+            second.send(b"/name\n/name carol\n")
+            second.wait(lambda: b"name carol belongs to somebody else" in second.output, "too")
+            second.send(b"/name carol\n/name bob\n")
+            second.wait(lambda: b"carol is the name that is taken" in second.output, "the same")
             second.wait(lambda: b"Connected to chat as bob" in second.output, "another name")
+            event = await alice.next_event(kind="message")
+            assert (event.author, event.text) == ("bob", "first words")
         finally:
             second.close()
+        third = RawTerminal(tmp_path, *command)
+        try:
+            third.wait(lambda: b"Connected to chat as bob" in third.output, "it is remembered")
+        finally:
+            third.close()
+
+
+async def test_words_typed_under_a_taken_name_are_counted_where_another_name_is_known(
+    tmp_path: Path, server: ChatServer
+) -> None:
+    other = Client(tmp_path, server.url, "bob")
+    command = ("chat-client", "--plain", "--url", server.url, "--data", str(other.data))
+    async with Peer.signed_in(server.url, "alice"):
+        terminal = RawTerminal(tmp_path, *command, "--name", "alice")
+        try:
+            terminal.wait(lambda: b"/name NAME signs in" in terminal.output, "the refusal")
+            terminal.send(b"first words\n")
+            terminal.wait(lambda: b"Kept on this computer" in terminal.output, "it waits")
+            assert other.run("send", "#general", "hello").returncode == 0
+            terminal.send(b"/quit\n")
+            terminal.wait(lambda: b"1 message is not sent yet" in terminal.output, "it is counted")
+        finally:
+            terminal.close()

@@ -10,7 +10,7 @@ import pytest
 
 from chat.client.places import Places
 from chat.client.state import Link
-from chat.errors import ErrorCode
+from chat.errors import ChatError, ErrorCode
 from chat.protocol.commands import Command, Hello, Send
 from chat.protocol.frames import ErrorFrame
 from chat.protocol.values import Wire
@@ -149,6 +149,48 @@ def test_text_typed_before_any_server_was_known_waits_for_one_that_lets_the_pers
     screen = open_client(server.url)
     screen.open()
     screen.wait_texts("first words")
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_refused_token_of_ones_own_name_is_no_name_of_somebody_else(
+    open_client: Open, fake: FakeServer, tmp_path: Path, is_kept: bool
+) -> None:
+    issued = tmp_path / "issued"
+    issued.write_text("t" * 43 + "\n")
+    if is_kept:
+        visit(open_client, fake.url)
+    fake.intercept = refuse
+    screen = open_client(fake.url, **({} if is_kept else {"token_file": issued}))
+    screen.wait(lambda: screen.connection.link is Link.REFUSED)
+    assert "somebody else" not in screen.connection.detail
+    assert ("your token" if is_kept else str(issued)) in screen.connection.detail
+    assert "chat-server token alice" in screen.connection.detail
+    assert not screen.connection.is_name_taken
+    with pytest.raises(ChatError, match="has not refused"):
+        screen.core.rename("bob").result(5)
+
+
+def test_another_name_takes_the_outbox_and_leaves_its_own_drafts(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    """A name that was used here before keeps what it had; the words of the taken one join it."""
+    earlier = open_client(fake.url, name="bob", data=tmp_path / "data-alice")
+    earlier.open()
+    earlier.core.save_draft("#general", "bob's draft")
+    earlier.core.stop()
+    fake.intercept = refuse
+    screen = open_client(fake.url)
+    screen.wait(lambda: screen.connection.is_name_taken)
+    screen.core.send("#general", "words of alice")
+    screen.core.settled().result(5)
+    fake.intercept = lambda _: None
+    screen.core.rename("bob").result(5)
+    screen.open()
+    screen.wait_texts("words of alice")
+    assert screen.connection.user == "bob"
+    assert screen.core.draft("#general") == "bob's draft"
+    screen.core.stop()
+    assert screen.core.unsent() == 0
 
 
 def refuse(command: Command) -> Wire | None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from chat.client import event_loop
 from chat.client.cache import Cache
-from chat.client.config import ClientSettings, load_as
-from chat.client.first_run import remembered
+from chat.client.config import ClientSettings, load_as, remembered
 from chat.client.flags import Parser, add_settings
 from chat.client.link import Refused
 from chat.client.local_zone import local_zone

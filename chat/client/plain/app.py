@@ -20,7 +20,7 @@ from chat.client.presenter.cores import Cores
 from chat.client.presenter.handlers import HANDLERS
 from chat.client.presenter.port import CorePort, answer
 from chat.client.presenter.seats import Seat, Seats
-from chat.client.standard_output import accept_any_text, tell_unsaved
+from chat.client.standard_output import accept_any_text, tell_unsent
 from chat.errors import StartupError
 
 __all__ = ["run"]
@@ -65,7 +65,7 @@ async def _run(settings: ClientSettings) -> ExitCode:
     finally:
         plain = None  # nothing more is told
         cores.stop(_STOP_WITHIN)
-        tell_unsaved(cores.unsaved())
+        tell_unsent(0 if settings.demo else cores.unsent(), cores.unsaved())
 
 
 class Plain:

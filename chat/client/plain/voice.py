@@ -13,7 +13,7 @@ from chat.client.plain.thread import SpokenThread
 from chat.client.presenter import clipboard
 from chat.client.presenter.choice import AddRows, Choice
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.desk import Desk, title_of
+from chat.client.presenter.desk import Desk, title_of, why_refused
 from chat.client.presenter.draft import Aim
 from chat.client.presenter.finding import Finding
 from chat.client.presenter.links import can_open
@@ -153,6 +153,8 @@ class Voice:
                 return [f"Connected to {printable_line(told.server)} as {told.user}."]
             case Link.WAITING:
                 return [f"Not connected: {told.detail}. Trying again by itself."]
+        if told.is_name_taken:
+            return []  # `ask_name` follows
         return [f"Not connected: {told.detail}. /reconnect tries again."]
 
     # What the conversation asks for
@@ -329,6 +331,10 @@ class Voice:
     def quit(self) -> None:
         """End the program."""
         self._end()
+
+    def ask_name(self, taken: str) -> None:
+        """Say that a name is taken, and which command takes another one."""
+        self._say([f"Not connected. {why_refused(taken)}"])
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open; nothing more of what is piped in is taken."""

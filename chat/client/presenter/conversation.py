@@ -29,6 +29,7 @@ from chat.client.state import (
     SERVER_NAME,
     Called,
     ChannelsChanged,
+    ConnectionChanged,
     Notice,
     ThreadChanged,
     TimelineChanged,
@@ -106,6 +107,7 @@ class Conversation:
         for update in updates:
             self.view.tell(update)
             read = self.desk.info.read if self.desk.info else 0
+            user = self.desk.user
             self.desk.apply(update)
             if isinstance(update, TimelineChanged) and update.channel == self.desk.current:
                 self.view.update_timeline(update)
@@ -115,11 +117,26 @@ class Conversation:
                 self._settle()
                 if self.desk.info is not None and self.desk.info.read < read:
                     self._show_channel()  # the marker only falls where the log is another one
+            elif isinstance(update, ConnectionChanged):
+                if self.desk.user != user:
+                    self._show_channel()  # one's own messages are those of another name now
+                self._ask_name()
             elif isinstance(update, Called) and self.status != "busy":
                 self.calling.take(update, partial(self._is_seen, update.channel))
             elif isinstance(update, Notice):
                 self.view.say(update.text, severity_of(update.severity))
         self.redraw()
+
+    def rename(self, name: str) -> None:
+        """Sign in with another name, if the present one is taken; without a name: ask for it."""
+        if name or not self.desk.connection.is_name_taken:
+            self.seats.rename(self._seat, name)
+        else:
+            self._ask_name()
+
+    def _ask_name(self) -> None:
+        if self.desk.connection.is_name_taken:
+            self.view.ask_name(self.desk.user)
 
     def _is_seen(self, channel: str) -> bool:
         is_shown = self.reading.is_watched and channel == self.desk.current
@@ -213,6 +230,7 @@ class Conversation:
         self.view.come_forward()
         self._show()
         self.reading.watched(is_watched)
+        self._ask_name()
 
     def close(self) -> None:
         """Keep what is typed, before the program ends; what is not on its way yet stays here."""

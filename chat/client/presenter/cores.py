@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from time import monotonic
 
-from chat.client.config import ClientSettings
+from chat.client.config import ClientSettings, load, with_kept
 from chat.client.places import Places
 from chat.client.presenter.port import CorePort
 from chat.errors import StartupError
+from chat.text import fold
 
 __all__ = ["Cores"]
 
@@ -81,6 +82,10 @@ class Cores:
         cores = [*self._leaving, *(core for _, core in self._cores)]
         return [text for core in cores for text in core.unsaved()]
 
+    def unsent(self) -> int:
+        """Return how much waits in the outboxes on disk; to be asked after `stop`."""
+        return sum(core.unsent() for _, core in self._cores)
+
     def add(self, url: str, name: str) -> tuple[ClientSettings, CorePort]:
         """Start one more, and remember it for the next time.
 
@@ -96,6 +101,18 @@ class Cores:
         self._places.servers.add(url, name)
         return settings, core
 
+    def renamed(self, settings: ClientSettings, name: str) -> ClientSettings:
+        """Note that one has another name now, also for the next time; return its settings."""
+        renamed = settings.but(name=name, token_file=None)
+        self._cores = [(renamed if each is settings else each, core) for each, core in self._cores]
+        first = self._settings
+        if (settings.url, settings.name) == (first.url, first.name):
+            self._settings = first.but(name=name)
+            self._places.servers.remember_name(name)
+        else:
+            self._places.servers.rename(settings.url, settings.name, name)
+        return renamed
+
     def remove(self, settings: ClientSettings) -> bool:
         """Stop one, and forget it; whether it will be absent the next time, too."""
         for each, core in self:
@@ -103,7 +120,11 @@ class Cores:
                 self._cores.remove((each, core))
                 core.stop(0.0)
                 self._leaving.append(core)
-        return self._places.servers.remove(settings.url, settings.name)
+        self._places.servers.remove(settings.url, settings.name)
+        next_time = with_kept(load({"data": self._settings.data})).for_each_server()
+        return all(
+            (each.url, fold(each.name)) != (settings.url, fold(settings.name)) for each in next_time
+        )
 
     @property
     def _places(self) -> Places:

@@ -5,6 +5,7 @@ show. No widget, no core.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from heapq import nlargest
 from time import monotonic
 
@@ -23,7 +24,7 @@ from chat.client.state import (
 )
 from chat.text import is_direct
 
-__all__ = ["Desk", "Recent", "title_of"]
+__all__ = ["Desk", "Recent", "title_of", "why_refused"]
 
 _RECENT_MAX = 400
 _NUMBERED = 200
@@ -33,6 +34,15 @@ _LOOKED_UP_MAX = 2_000
 def title_of(channel: ChannelInfo) -> str:
     """Return the name under which people know a channel: the others' names, if it is direct."""
     return ", ".join(channel.direct) or channel.name
+
+
+def why_refused(name: str) -> str:
+    """Say that a name belongs to somebody else, and what to do in the running program."""
+    return (
+        f"The name {name} belongs to somebody else on this server. /name NAME signs in with "
+        f"another one. If {name} is yours, ask the server's operator for a token (chat-server "
+        f"token {name}), save it in a file, and start again with --token-file FILE."
+    )
 
 
 class Recent:
@@ -163,7 +173,8 @@ class Desk:
         if update.link is Link.ONLINE:
             self.trouble = None
         elif update.link is not Link.CONNECTING and update.detail:
-            self.trouble = update
+            detail = why_refused(update.user) if update.is_name_taken else update.detail
+            self.trouble = replace(update, detail=detail)
 
     @property
     def retry_in(self) -> float:

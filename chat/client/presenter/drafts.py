@@ -6,7 +6,8 @@ already: what one writes next, however soon, is meant for there. What is sent on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from chat.client import slash
@@ -98,6 +99,22 @@ class Drafts:
         self._save(channel)
         self._drafts.pop(old, None)
         self._store.save(old, Draft())
+
+    @contextmanager
+    def carried(self) -> Iterator[None]:
+        """Keep what lies in the composer while another account takes the place of this one.
+
+        A draft that the other account has for the same channel comes before it.
+        """
+        self.put_away()
+        kept = self._store.load(self.channel)
+        yield
+        before = self._store.load(self.channel)
+        if before != kept:
+            here = self.here
+            self._drafts[self.channel] = replace(here, text=together(before.text, here.text))
+            self._save(self.channel)
+            self.lay_open(self.channel)
 
     def withdraw(self, channel: str) -> str:
         """Return what was written for a channel since `take_out`; its older draft stays."""

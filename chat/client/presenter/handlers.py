@@ -278,6 +278,11 @@ def _connect(conversation: Conversation, asked: Invocation) -> None:
     conversation.seats.connect(asked.get("url"), asked.get("name"))
 
 
+@_handles("name")
+def _name(conversation: Conversation, asked: Invocation) -> None:
+    conversation.rename(asked.get("name"))
+
+
 @_handles("disconnect")
 def _disconnect(conversation: Conversation, asked: Invocation) -> None:
     conversation.seats.disconnect(asked.get("server"))

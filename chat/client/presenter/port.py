@@ -40,6 +40,9 @@ class CorePort(Protocol):
     def unsaved(self) -> list[str]:
         """Return the texts that the disk did not take; to be asked after `stop`."""
 
+    def unsent(self) -> int:
+        """Return how much waits in the outbox on disk; to be asked after `stop`."""
+
     def drain(self) -> list[Update]:
         """Return what changed since the last call, oldest first."""
 
@@ -150,6 +153,12 @@ class CorePort(Protocol):
 
     def reconnect_now(self) -> None:
         """Do not wait for the next attempt."""
+
+    def rename(self, name: str) -> Future[None]:
+        """Sign in with another name, once the server has refused this one as taken.
+
+        What was typed and not sent goes with it.
+        """
 
     def idle(self) -> Future[None]:
         """Wait until the server has answered everything that was typed or asked for."""

@@ -7,7 +7,7 @@ nothing to the others. The channels of all stand in one list, server by server.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from urllib.parse import urlsplit
 
@@ -41,6 +41,11 @@ class Seat:
     def is_for(self, url: str, name: str) -> bool:
         """Whether this is what somebody means by an address and a name."""
         return self.settings.url == url and fold(self.settings.name) == fold(name)
+
+    @property
+    def is_name_taken(self) -> bool:
+        """Whether the server refuses the name because it belongs to somebody else."""
+        return self.conversation.desk.connection.is_name_taken
 
     @property
     def address(self) -> str:
@@ -152,9 +157,38 @@ class Seats:
             check_name(name)
         except ValueError as exc:
             raise Refused(f"“{given}” {exc}") from None
-        here = (each for each in self if each.is_for(url, name))
-        seat = next(here, None) or self._add(*self._cores.add(url, name))
+        there = [each for each in self if each.settings.url == url]
+        here = next((each for each in there if each.is_for(url, name)), None)
+        refused = next((each for each in there if each.is_name_taken), None)
+        if here is None and refused is not None:
+            self.rename(refused.key, name)
+        seat = here or refused or self._add(*self._cores.add(url, name))
         self.open(Spot(seat.key, ""))
+
+    def rename(self, key: int, name: str) -> None:
+        """Sign in with another name where the present one belongs to somebody else."""
+        seat = self._seats[key]
+        url, taken = seat.settings.url, seat.settings.name
+        if not seat.is_name_taken:
+            raise Refused(
+                f"The server has not refused the name {taken}. /connect {url} NAME goes there "
+                "with another name as well."
+            )
+        try:
+            check_name(name)
+        except ValueError as exc:
+            raise Refused(f"“{name}” {exc}") from None
+        if fold(name) == fold(taken):
+            raise Refused(f"{taken} is the name that is taken. Choose another.")
+        if any(each.is_for(url, name) for each in self):
+            raise Refused(f"You are there as {name} already. /server lists your servers.")
+        seat.conversation.view.run_beside(self._rename(seat, name))
+
+    async def _rename(self, seat: Seat, name: str) -> None:
+        with seat.conversation.telling(), seat.conversation.drafts.carried():
+            await answer(seat.conversation.core.rename(name))
+            settings = self._cores.renamed(seat.settings, name)
+            self._seats[seat.key] = replace(seat, settings=settings)
 
     def disconnect(self, server: str) -> None:
         """Leave a server, now and in future; what is kept of it stays on this computer."""
@@ -209,12 +243,19 @@ class Seats:
 
     def _find(self, word: str) -> Seat:
         meant = word.strip().casefold()
-        for seat in self:
-            if meant in (self._called(seat).casefold(), seat.address, seat.settings.url):
-                return seat
-        for seat in self:
-            if self._called(seat).casefold().startswith(meant):
-                return seat
+        ways: tuple[Callable[[Seat], bool], ...] = (
+            lambda seat: self._called(seat).casefold() == meant,
+            lambda seat: meant in (seat.address, seat.settings.url),
+            lambda seat: fold(seat.settings.name) == meant,
+            lambda seat: self._called(seat).casefold().startswith(meant),
+        )
+        for is_meant in ways:
+            found = [seat for seat in self if is_meant(seat)]
+            if len(found) > 1:
+                titles = " or ".join(self._called(seat) for seat in found)
+                raise Refused(f"“{word}” may be {titles}. Write more of it.")
+            if found:
+                return found[0]
         raise Refused(f"You are on no server “{word}”. /server lists them.")
 
     # What waits.

@@ -54,6 +54,9 @@ class View(Protocol):
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something, briefly."""
 
+    def ask_name(self, taken: str) -> None:
+        """Ask for another name in the place of one that is taken; `/name` takes the answer."""
+
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open; what was written for it was given back."""
 
@@ -146,6 +149,9 @@ class Seats(Protocol):
 
     def connect(self, url: str, name: str) -> None:
         """Go to a further server, now and in future; without a name: with that used here."""
+
+    def rename(self, key: int, name: str) -> None:
+        """Sign in with another name where the present one belongs to somebody else."""
 
     def disconnect(self, server: str) -> None:
         """Leave a server, now and in future; without one: that in front."""

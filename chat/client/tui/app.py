@@ -27,7 +27,7 @@ from chat.client.emoji import spelled
 from chat.client.presenter import clipboard
 from chat.client.presenter.cores import Cores
 from chat.client.presenter.port import CorePort
-from chat.client.standard_output import tell_unsaved
+from chat.client.standard_output import tell_unsent
 from chat.client.tui import garbage
 from chat.client.tui.foreign_text import sendable, show_emoji
 from chat.client.tui.inturn import InTurn, Passed
@@ -147,7 +147,7 @@ class ChatApp(App[None]):
         finally:
             garbage.settle()
             self.cores.stop(_STOP_WITHIN)
-            tell_unsaved(self.cores.unsaved())
+            tell_unsent(0 if self._settings.demo else self.cores.unsent(), self.cores.unsaved())
         if self.return_code:
             raise SystemExit(self.return_code)
 

@@ -104,6 +104,9 @@ class FakeCore:
     def unsaved(self) -> list[str]:
         return []
 
+    def unsent(self) -> int:
+        return 0
+
     def drain(self) -> list[Update]:
         updates, self._updates = self._updates, []
         return updates
@@ -211,6 +214,9 @@ class FakeCore:
         future = Future[tuple[Unread, ...]]()
         future.set_result(self.unread)
         return future
+
+    def rename(self, name: str) -> Future[None]:
+        return self._ask("rename", name)
 
     def idle(self) -> Future[None]:
         return self.settled()
@@ -381,6 +387,9 @@ class FakeView:
     def quit(self) -> None:
         self.done.append(("quit",))
 
+    def ask_name(self, taken: str) -> None:
+        self.done.append(("ask_name", taken))
+
     def turned_back(self, channel: str, reason: str) -> None:
         self.said.append((reason, "warning"))
 
@@ -399,6 +408,9 @@ class FakeSeats:
 
     def connect(self, url: str, name: str) -> None:
         self.calls.append(("connect", url, name))
+
+    def rename(self, key: int, name: str) -> None:
+        self.calls.append(("rename", key, name))
 
     def disconnect(self, server: str) -> None:
         self.calls.append(("disconnect", server))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config import ClientSettings, Server
+from chat.client.config import ClientSettings, Server, config_file
 from chat.client.inbox import Unread, Waiting
 from chat.client.places import Places
 from chat.client.state import (
@@ -198,6 +198,8 @@ async def test_what_a_server_behind_tells_bears_its_name(both: Both) -> None:
 @pytest.mark.feature("around.servers")
 async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> None:
     desktop, known = both.desktop, Places(tmp_path).servers
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text(f'[[servers]]\nurl = "{WORK}"\nname = "me"\n')
     await desktop.type("/connect wss://third:3/ carol", "enter")
     await desktop.until(lambda: both.here == ("third:3", ""))
     third = desktop.cores["wss://third:3"]
@@ -221,6 +223,47 @@ async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> No
     await desktop.type("/disconnect", "enter")
     await desktop.until(lambda: "only server" in " ".join(desktop.told))
     assert len(desktop.main.seats) == 1
+
+
+@pytest.mark.feature("around.servers")
+async def test_a_server_that_was_only_given_for_this_start_is_left_for_good(
+    both: Both, tmp_path: Path
+) -> None:
+    known = Places(tmp_path).servers
+    known.remember_name("me")
+    await both.desktop.type("/disconnect work", "enter")
+    await both.desktop.until(lambda: both.desktop.told == ["Left work."])
+
+
+async def test_the_usual_server_is_left_for_good_if_there_are_others(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    known = Places(tmp_path).servers
+    known.remember_name("me")
+    async with open_desktop(settings=ClientSettings(name="me", data=tmp_path)) as desktop:
+        desktop.core.go_online(info("#general"))
+        await desktop.type(f"/connect {WORK} carol", "enter")
+        await desktop.until(lambda: len(desktop.main.seats) == 2)
+        await desktop.type("/disconnect me", "enter")
+        await desktop.until(lambda: desktop.told == ["Left test."])
+        assert (known.chosen_url, known.last_name, known.further) == (WORK, "carol", ())
+
+
+async def test_a_server_can_be_meant_by_ones_name_there(both: Both) -> None:
+    desktop = both.desktop
+    await desktop.type(f"/connect {WORK} carol", "enter")
+    await desktop.until(lambda: both.here[0] == "work" and len(desktop.main.seats) == 3)
+    await desktop.type("/disconnect me", "enter")
+    await desktop.until(
+        lambda: "“me” may be tea or work · me. Write more" in " ".join(desktop.told)
+    )
+    desktop.composer.clear()
+    await desktop.type("/disconnect work:2", "enter")
+    await desktop.until(lambda: "may be work · me or work · carol" in " ".join(desktop.told))
+    desktop.composer.clear()
+    await desktop.type("/disconnect Carol", "enter")
+    await desktop.until(lambda: len(desktop.main.seats) == 2)
+    assert [seat.settings.name for seat in desktop.main.seats] == ["me", "me"]
 
 
 @pytest.mark.parametrize("asked", ["/connect http://x", "/connect ws://x bö", "/server nope"])

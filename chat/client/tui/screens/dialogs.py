@@ -12,6 +12,7 @@ from chat.client.presenter.choice import Choice
 from chat.client.state import Message
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.picker import Picker
+from chat.text import check_name
 
 __all__ = [
     "ask",
@@ -21,6 +22,7 @@ __all__ = [
     "pick",
     "pick_emoji",
     "pick_link",
+    "pick_name",
 ]
 
 
@@ -30,12 +32,14 @@ def pick(
     choices: list[Choice],
     then: Callable[[str], object],
     otherwise: Callable[[str], Choice | None] | None = None,
+    hint: str = "Type a few letters",
 ) -> Picker:
     """Open a list; what is chosen goes to `then`, nothing if it is closed.
 
-    `otherwise` says what is offered for what was written where nothing of the list fits.
+    `otherwise` says what is offered for what was written where nothing of the list fits. `hint`
+    stands in the field while nothing is written there.
     """
-    picker = Picker(title, choices, otherwise)
+    picker = Picker(title, choices, otherwise, hint)
 
     def chosen(key: str | None) -> None:
         if key is not None:
@@ -56,6 +60,19 @@ def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
 def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], object]) -> None:
     """Choose one of a message's links."""
     pick(screen, "Open which link?", [Choice(url, url) for url in urls], then)
+
+
+def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str], object]) -> None:
+    """Ask for another name in the place of one that is taken; `server` tells where, if needed."""
+
+    def offer(written: str) -> Choice:
+        try:
+            return Choice(check_name(written), f"Sign in as {written}")
+        except ValueError:
+            return Choice(written, f"“{written}” cannot be a name")
+
+    where = f"{server}: " if server else ""
+    pick(screen, f"{where}{taken} is taken. Another name:", [], then, offer, "Your name")
 
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:

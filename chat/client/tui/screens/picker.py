@@ -91,17 +91,19 @@ class Picker(ModalScreen[str | None]):
         title: str,
         choices: Iterable[Choice],
         otherwise: Callable[[str], Choice | None] | None = None,
+        hint: str = "Type a few letters",
     ) -> None:
         super().__init__()
         self._title = title
         self._otherwise = otherwise
+        self._hint = hint
         self._choices = {choice.key: choice for choice in choices}
 
     def compose(self) -> ComposeResult:
         """Lay out title, filter and list."""
         with Vertical():
             yield Static(id="title", markup=False)
-            yield Input(placeholder="Type a few letters", compact=True)
+            yield Input(placeholder=self._hint, compact=True)
             rows = OptionList(markup=False)
             rows.can_focus = False
             yield rows

@@ -6,6 +6,8 @@ Screens that lie over it are imported when they are opened.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from time import monotonic
 from typing import Any
 
 from textual.screen import Screen
@@ -20,7 +22,7 @@ from chat.client.presenter.spots import Spot
 from chat.client.presenter.view import Pane, Refused, Severity, ThreadView
 from chat.client.state import TimelineChanged, Update
 from chat.client.tui.keys import KeyRow
-from chat.client.tui.screens.dialogs import pick, pick_link
+from chat.client.tui.screens.dialogs import pick, pick_link, pick_name
 from chat.client.tui.screens.drawing import draw, draw_lists, window_title
 from chat.client.tui.screens.panes import Panes
 from chat.client.tui.screens.thread import ThreadSide
@@ -34,6 +36,9 @@ from chat.text import is_direct
 
 __all__ = ["ScreenView"]
 
+_PAUSE = 0.8
+"""Seconds without a key after which a question may come up that nobody asked for."""
+_LOOK_EVERY = 0.1
 _HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
 
 
@@ -54,6 +59,8 @@ class ScreenView:
         self._keys = tuple(keys)
         self._places: dict[str, Place | None] = {}
         self._opened: str | None = None
+        self._is_asking = False
+        """Whether a question for another name waits until nobody types."""
 
     def step_back(self) -> None:
         """Let another conversation be shown; remember where the timeline was."""
@@ -238,6 +245,36 @@ class ScreenView:
     def quit(self) -> None:
         """End the program."""
         self._screen.call_later(self._screen.app.run_action, "quit")
+
+    def ask_name(self, taken: str) -> None:
+        """Ask for another name, once nobody types: letters meant for a message are no name."""
+        if self._aside is not None or self._is_asking:
+            return
+        self._is_asking = True
+        self._ask_name_soon(taken)
+
+    def _ask_name_soon(self, taken: str) -> None:
+        seat = self._seats.at(self._seat)
+        if seat is None or self._aside is not None or not seat.is_name_taken:
+            self._is_asking = False
+            return
+        is_covered = self._screen.app.screen is not self._screen
+        if is_covered or monotonic() - self._screen.query_one(Composer).typed_at < _PAUSE:
+            self._screen.set_timer(_LOOK_EVERY, partial(self._ask_name_soon, taken))
+            return
+        self._is_asking = False
+        server = self._seats.title_beside(self._seat)
+        pick_name(self._screen, taken, server, self._take_name)
+
+    def _take_name(self, name: str) -> None:
+        seat = self._seats.at(self._seat)
+        if seat is None:
+            return
+        try:
+            seat.conversation.rename(name)
+        except Refused as exc:
+            self.say(str(exc), "warning")
+            self.ask_name(seat.settings.name)
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open."""

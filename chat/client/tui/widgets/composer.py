@@ -90,6 +90,8 @@ class Composer(Area, inherit_bindings=False):
         self._history = History()
         self._pulse = Pulse(clock)
         self._draft_timer: Timer | None = None
+        self.typed_at = 0.0
+        """When the text changed last, by `time.monotonic`."""
         self._modal: Modal | None = None
 
     def edit_as_in_vi(self) -> None:
@@ -343,6 +345,7 @@ class Composer(Area, inherit_bindings=False):
     @on(TextArea.Changed)
     def _text_changed(self, event: TextArea.Changed) -> None:
         event.stop()
+        self.typed_at = monotonic()
         self._offer()
         is_typed = self.text != self._quiet_text
         self.post_message(self.Rewritten(is_typed))

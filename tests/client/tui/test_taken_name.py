@@ -1,0 +1,223 @@
+"""A name that belongs to somebody else: the running client asks for another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chat.client.config import ClientSettings, Server
+from chat.client.places import Places
+from chat.client.state import ChannelsChanged, ConnectionChanged, Link
+from chat.client.tui.app import ChatApp
+from chat.client.tui.screens.picker import Picker
+from chat.errors import StartupError
+from tests.client.presenter.fakes import FakeCore, info
+from tests.client.tui.conftest import Open, Screens, at_once
+from tests.serving import ChatServer, Peer
+
+TEA, WORK = "ws://tea:1", "ws://work:2"
+FIRST = (info("#general", is_member=False),)
+"""The channels before the first connection."""
+
+
+def settings(tmp_path: Path, *further: Server) -> ClientSettings:
+    return ClientSettings(name="me", url=TEA, servers=further, data=tmp_path)
+
+
+def refuse(core: FakeCore, name: str = "me") -> None:
+    """Let the server say that the name belongs to somebody else."""
+    why = f"the name {name} belongs to somebody else on this server. Choose another"
+    core.tell(ConnectionChanged(Link.CONNECTING, user=name))
+    core.tell(ConnectionChanged(Link.REFUSED, why, user=name, is_name_taken=True))
+    core.tell(ChannelsChanged(FIRST))
+
+
+def is_asking(desktop: Screens) -> bool:
+    return isinstance(desktop.app.screen, Picker)
+
+
+async def asked(desktop: Screens, name: str) -> None:
+    """Wait for the question."""
+    await desktop.until(lambda: f"{name} is taken. Another name:" in desktop.screen())
+
+
+async def answer(desktop: Screens, text: str) -> None:
+    """Answer the question."""
+    for letter in text:
+        await desktop.press("space" if letter == " " else letter)
+    await desktop.press("enter")
+
+
+@pytest.mark.feature("around.first")
+async def test_the_answer_to_the_question_is_the_name_from_then_on(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        refuse(desktop.core)
+        await asked(desktop, "me")
+        await answer(desktop, "alice2")
+        await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
+        refuse(desktop.core, "alice2")
+        desktop.core.futures["rename"].set_result(None)
+        await asked(desktop, "alice2")
+        await answer(desktop, "alice3")
+        await desktop.until(lambda: len(desktop.core.asked("rename")) == 2)
+        desktop.core.futures["rename"].set_result(None)
+        desktop.core.go_online(info("#general"), user="alice3")
+        await desktop.until(lambda: "somebody else" not in desktop.screen())
+        (seat,) = desktop.main.seats
+        assert seat.settings.name == "alice3"
+        assert Places(tmp_path).servers.last_name == "alice3"
+        assert not is_asking(desktop)
+
+
+async def test_after_escape_the_banner_names_the_command_that_asks_again(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        refuse(desktop.core)
+        await asked(desktop, "me")
+        await desktop.press("escape")
+        await desktop.until(lambda: "/name NAME signs in" in desktop.screen())
+        await desktop.type("for later", "enter")
+        assert [text for _, text, *_ in desktop.core.asked("send")] == ["for later"]
+        await desktop.type("/name", "enter")
+        await asked(desktop, "me")
+        await desktop.press("escape")
+        await desktop.type("/name alice2", "enter")
+        await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
+
+
+async def test_the_question_takes_no_letters_of_a_message_being_typed(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        desktop.core.tell(ChannelsChanged(FIRST))
+        await desktop.until(lambda: desktop.conversation.desk.current)
+        at_once(desktop, "good")
+        refuse(desktop.core)
+        await desktop.until(lambda: "belongs to somebody else" in desktop.screen())
+        assert not is_asking(desktop)
+        at_once(desktop, "bye")
+        await asked(desktop, "me")
+        await desktop.press("escape")
+        assert desktop.composer.text == "goodbye"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a b", "“a b” must be"),
+        ("ME", "me is the name that is taken"),
+        ("x" * 40, "“" + "x" * 40),
+    ],
+)
+async def test_an_answer_that_cannot_be_the_name_is_told_and_asked_again(
+    open_desktop: Open, tmp_path: Path, text: str, told: str
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        refuse(desktop.core)
+        await asked(desktop, "me")
+        await answer(desktop, text)
+        await desktop.until(lambda: told in " ".join(desktop.told))
+        await asked(desktop, "me")
+        assert not desktop.core.asked("rename")
+
+
+async def test_a_server_behind_asks_when_it_comes_to_the_front(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    known = Places(tmp_path).servers
+    known.add(WORK, "me")
+    both = settings(tmp_path, Server(WORK, "me"))
+    async with open_desktop(settings=both, size=(100, 24)) as desktop:
+        tea, work = desktop.cores[TEA], desktop.cores[WORK]
+        tea.go_online(info("#general"))
+        refuse(work)
+        await desktop.until(lambda: "work:2" in desktop.screen())
+        await desktop.type("to tea", "enter")
+        await desktop.until(lambda: tea.asked("send"))
+        assert not is_asking(desktop)
+        await desktop.type("/name other", "enter")
+        await desktop.until(lambda: "has not refused the name me" in " ".join(desktop.told))
+        desktop.composer.clear()
+        await desktop.type("/server work", "enter")
+        await desktop.until(lambda: "work:2: me is taken. Another name:" in desktop.screen())
+        await answer(desktop, "other")
+        await desktop.until(lambda: work.asked("rename") == [("other",)])
+        work.futures["rename"].set_result(None)
+        await desktop.until(lambda: list(known.further) == [(WORK, "other")])
+        assert not tea.asked("rename")
+        assert [seat.settings.name for seat in desktop.main.seats] == ["me", "other"]
+
+
+async def test_another_refusal_asks_for_no_name(open_desktop: Open, tmp_path: Path) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        desktop.core.tell(ConnectionChanged(Link.REFUSED, "no longer accepts your token"))
+        await desktop.until(lambda: "no longer accepts your token" in desktop.screen())
+        await desktop.type("/name other", "enter")
+        await desktop.until(lambda: "has not refused" in " ".join(desktop.told))
+        assert desktop.composer.text == "/name other"
+        assert not is_asking(desktop)
+
+
+async def test_connecting_with_another_name_to_the_server_that_refuses_changes_the_name(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        refuse(desktop.core)
+        await asked(desktop, "me")
+        await desktop.press("escape")
+        await desktop.type(f"/connect {TEA} alice2", "enter")
+        await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
+        assert len(desktop.main.seats) == 1
+
+
+async def test_a_name_that_cannot_be_used_now_is_told(open_desktop: Open, tmp_path: Path) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        refuse(desktop.core)
+        await asked(desktop, "me")
+        await answer(desktop, "other")
+        await desktop.until(lambda: "rename" in desktop.core.futures)
+        desktop.core.futures["rename"].set_exception(StartupError("newer version"))
+        await desktop.until(lambda: "newer version" in " ".join(desktop.told))
+        (seat,) = desktop.main.seats
+        assert seat.settings.name == "me"
+
+
+async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "me"
+    taken = ClientSettings(name="alice", url=server.url, data=data)
+    app = ChatApp(taken)
+    async with (
+        Peer.signed_in(server.url, "alice") as alice,
+        Peer.signed_in(server.url, "carol"),
+    ):
+        await alice.join("#general")
+        try:
+            async with app.run_test(size=(80, 24), notifications=True) as pilot:
+                screens = Screens(app, pilot)
+                await asked(screens, "alice")
+                await screens.press("escape")
+                await screens.type("first words", "enter")
+                await screens.type("half a sentence")
+                app.cores.save_pref("theme", "chat-light")
+                screens.main.run_command("/name carol")
+                await asked(screens, "carol")
+                await answer(screens, "bob")
+                event = await alice.next_event(kind="message")
+                assert (event.author, event.text) == ("bob", "first words")
+                await screens.until(lambda: "bob" in screens.screen().splitlines()[-1])
+                await screens.until(lambda: screens.composer.text == "half a sentence")
+                assert app.cores.pref("theme") == "chat-light"
+                await screens.press("enter")
+                event = await alice.next_event(kind="message")
+                assert (event.author, event.text) == ("bob", "half a sentence")
+        finally:
+            app.cores.stop(5.0)
+    assert app.cores.unsent() == 0
+    assert not list((data / "unknown").rglob("*.db"))
+    assert Places(data).servers.last_name == "bob"
