@@ -55,9 +55,12 @@ class Marking:
         try:
             while self._wanted(channel) > channel.marked:
                 await asyncio.sleep(MARK_DELAY)
-                seq = self._wanted(channel)
+                seq, epoch = self._wanted(channel), channel.view.epoch
+                if seq <= channel.marked:  # the log is another one now, as after a restore
+                    continue
                 await self._ask(Mark(channel=channel.name, seq=seq))
-                channel.marked = max(channel.marked, seq)
+                if channel.view.epoch == epoch:
+                    channel.marked = max(channel.marked, seq)
                 self._account.touch(channel)
         except CommandError as error:
             _log.warning("a read marker was refused: %s", error.code)

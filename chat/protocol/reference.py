@@ -44,7 +44,7 @@ CLOSES: dict[CloseCode, str] = {
     CloseCode.INTERNAL: "a mistake of the server's; it is in its log",
     CloseCode.HELLO_TIMEOUT: "no `hello` within 10 seconds",
     CloseCode.HEARTBEAT_LOST: "nothing came for a heartbeat, not even an answer to a ping",
-    CloseCode.TOO_MANY_CONNECTIONS: "too many connections: from one address, or in all",
+    CloseCode.TOO_MANY_CONNECTIONS: "too many connections: of one person, one address, or in all",
     CloseCode.SLOW_READER: "more waited for this reader than its queue holds; come back and read",
     CloseCode.RATE_LIMITED: "the client went on although it was told to wait",
     CloseCode.OVERLOADED: "too many sign in at once; come back after the error's `retry_after`",

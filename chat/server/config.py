@@ -28,6 +28,7 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -112,6 +113,14 @@ def _printable(value: str) -> str:
     return value
 
 
+def _refuse_truth(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
+    """Refuse `true` and `false` for numbers: pydantic takes them for 1 and 0."""
+    is_number = cls.model_fields[info.field_name or ""].annotation in (int, float, int | None)
+    if is_number and isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
 def _check_size(value: Any) -> Any:
     """Refuse numbers that can only be a slip."""
     if isinstance(value, int | float):
@@ -141,6 +150,7 @@ class DataSettings(BaseModel):
         description="folder of the database",
     )
 
+    _truths = field_validator("*", mode="before")(classmethod(_refuse_truth))
     _sizes = field_validator("*")(_check_size)
 
     @property
@@ -165,6 +175,7 @@ class LimitSettings(Limits):
         allow_inf_nan=False,
     )
 
+    _truths = field_validator("*", mode="before")(classmethod(_refuse_truth))
     _sizes = field_validator("*")(_check_size)
 
     @model_validator(mode="after")
@@ -234,6 +245,9 @@ class ServerSettings(DataSettings):
     address_burst: int = Field(200, ge=1, description="connections one address may open at once")
     address_people: int = Field(
         50, ge=1, description="people behind one address: it may send as much as so many of them"
+    )
+    person_connections: int = Field(
+        100, ge=1, description="connections that one person may be signed in on at once"
     )
     sign_ups: int = Field(
         30,

@@ -30,9 +30,10 @@ def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         made.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as exc:
+    except OSError as exc:  # an `ssl.SSLError` is one, too
+        reason = exc.strerror or exc
         raise StartupError(
-            f"the certificate {certificate} or its key cannot be used: {exc}"
+            f"the certificate {certificate} or its key {key} cannot be used: {reason}"
         ) from None
     return made
 

@@ -107,6 +107,8 @@ def restore(url: str, source: Path) -> Restored:
 
 def _check_source(source: Path) -> None:
     try:
+        if not source.is_file() and not source.is_dir():
+            raise StartupError(f"{source} is no ordinary file; it is no backup")
         with source.open("rb"):
             revision = sqlite.examine(source)
     except OSError as exc:

@@ -454,6 +454,25 @@ def test_a_restored_log_begins_with_the_servers_marker_and_counts(
             assert command.seq == 55
 
 
+def test_a_marker_of_a_log_that_is_replaced_meanwhile_is_not_told(
+    open_client: Open, fake: FakeServer
+) -> None:
+    fake.say("bob", "one")
+    screen = opened(open_client, fake)
+    screen.core.join("#cats").result(5)
+    fake.say("bob", "two", "#cats")
+    screen.wait_texts("one")
+    screen.core.mark("#general", 1)
+    fake.logs["#general"] = log = FakeLog("#general", epoch="restored")
+    log.append("bob", text="another")
+    fake.tell(log.joined("alice"))  # before the marker, which is told a moment later
+    screen.wait_texts("another")
+    screen.core.mark("#cats", 2)  # it is told after that one
+    screen.wait(lambda: fake.count(Mark) == 1)
+    screen.catch_up()
+    assert not screen.notices
+
+
 def test_joining_and_leaving_a_channel(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     joined = screen.core.join("#cats").result(5)

@@ -358,6 +358,8 @@ def test_what_cannot_be_a_backup_is_named(stopped: ChatServer, tmp_path: Path) -
     places = {"folder": tmp_path / "folder", "none": tmp_path / "none", "text": tmp_path / "text"}
     places["folder"].mkdir()
     places["text"].write_text("no database\n" * 100)
+    places["pipe"] = tmp_path / "pipe"  # to open it would wait for somebody who writes into it
+    os.mkfifo(places["pipe"])
     for place in places.values():
         refused = administer(stopped, "restore", str(place))
         assert refused.returncode == 2

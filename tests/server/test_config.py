@@ -131,6 +131,8 @@ def test_keys_of_the_file_have_dashes_or_underscores(key: str) -> None:
         ("[port]\nx = 1", "port.x is not a setting"),
         ("allow-origin = []\nallow_origin = []", "are the same setting"),
         ("port = 'x'", "port in"),
+        ("port = true", "must be a number"),
+        ("[limits]\nrate = true", "must be a number"),
         ("host = [1]", "must be text"),
         ("log_level = true", "must be debug, info, warning or error"),
         ("= 1", "cannot read"),
@@ -151,7 +153,13 @@ def test_an_unknown_key_stops_the_other_commands_too() -> None:
 
 NUMBERS = [
     *("--port", "--heartbeat", "--hello-timeout", "--sign-in-patience", "--connections"),
-    *("--address-connections", "--address-rate", "--address-burst", "--close-timeout"),
+    *(
+        "--person-connections",
+        "--address-connections",
+        "--address-rate",
+        "--address-burst",
+        "--close-timeout",
+    ),
     *("--reconnect-window", "--write-timeout", "--queue-bytes", "--resume-window"),
     *("--limits.frame", "--limits.text", "--limits.topic", "--limits.name", "--limits.emoji"),
     *("--limits.page", "--limits.rate", "--limits.burst", "--limits.channels"),

@@ -21,6 +21,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from chat.errors import CloseCode
+from chat.protocol.codec import encode
 from chat.protocol.commands import Hello, Join, Leave, Ping
 from chat.protocol.frames import ErrorFrame, Ok, Welcome
 from chat.protocol.items import Event
@@ -72,6 +73,21 @@ async def test_one_address_holds_only_so_many_connections(start_server: StartSer
         await peers[0].socket.close()
         again = await stack.enter_async_context(Peer.connect(server.url))
         await again.hello("alice")
+
+
+async def test_one_person_holds_only_so_many_connections(start_server: StartServer) -> None:
+    server = start_server("--person-connections", "2")
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(Peer.signed_in(server.url, "alice"))
+        token = first.token
+        await stack.enter_async_context(Peer.signed_in(server.url, "alice", token))
+        third = await stack.enter_async_context(Peer.connect(server.url))
+        await third.send_raw(encode(Hello(v=1, name="alice", token=token)).decode())
+        assert await third.close_code() == CloseCode.TOO_MANY_CONNECTIONS
+        assert "alice has 2 connections" in (third.socket.close_reason or "")
+        await stack.enter_async_context(Peer.signed_in(server.url, "bob"))
+        await first.socket.close()
+        await stack.enter_async_context(Peer.signed_in(server.url, "alice", token))
 
 
 async def test_who_goes_on_although_refused_is_cut_without_an_answer(

@@ -99,6 +99,14 @@ def _welcome(
     def welcome(memberships: tuple[Membership, ...]) -> None:
         if session.is_closed:
             return
+        held = len(session.devices(outcome.user.name))
+        if held >= services.settings.person_connections:
+            _let_the_next_in(session)
+            session.connection.end(
+                CloseCode.TOO_MANY_CONNECTIONS,
+                f"{outcome.user.name} has {held} connections, as many as a person may; close one",
+            )
+            return
         session.signed_in(outcome.user)
         news = services.presence.set(session.name, session, "online")
         for membership in memberships:
