@@ -19,7 +19,8 @@ from chat.client.cache import Cache
 from chat.client.followed import Followed
 from chat.client.follower import LogView
 from chat.client.outbox import Outbox
-from chat.client.records import Damaged, DiskTrouble, OutboxRow
+from chat.client.preferences import NOTHING, Wish
+from chat.client.records import ChannelRecord, Damaged, DiskTrouble, OutboxRow
 from chat.client.salvage import adopt as adopt_file
 from chat.client.salvage import open_cache, set_aside
 from chat.client.state import LAST_CHANNEL, SERVER_NAME, Message
@@ -98,6 +99,7 @@ class Account:
         """Whether another client has typed something that it may be sending now."""
         self._stale: set[str] = set()  # channels whose stored lines are those of another log
         self._begun_elsewhere: set[str] = set()
+        self._changed_elsewhere: set[str] = set()
         self._dirty_drafts: set[str] = set()
         self._dirty_prefs: set[str] = set()
         self.is_troubled = not self.has_file
@@ -154,6 +156,18 @@ class Account:
         for key, value in before.prefs.items():
             if is_all or key in before._dirty_prefs or (is_other and key not in self.prefs):
                 self.set_pref(key, value)
+        for channel in before.channels.values():
+            known = None if is_all or is_other else before._cache.known(channel.name)
+            self._take_over_channel(channel, known.wish if known else NOTHING)
+
+    def _take_over_channel(self, before: Followed, known: Wish) -> None:
+        """Take over how far a channel is read, and all wishes but those that were `known`."""
+        is_untold = before.wish or before.view.read > before.marked
+        if before.is_kept and (is_untold or before.name in self.channels):
+            channel = self.followed(before.name)
+            channel.wish = before.wish.merged(known, channel.wish)
+            channel.view.take_marker(before.view)
+            self.touch(channel)
 
     def _take_over_row(self, row: OutboxRow) -> None:
         try:
@@ -263,14 +277,20 @@ class Account:
 
     def mark(self, channel: Followed, seq: int) -> None:
         """Move the read marker to `seq`, and count what is left above it."""
-        left = (0, 0)
         if seq < channel.view.position:
             self.flush()
-            left = self._read(
-                lambda: self._cache.count_above(channel.name, seq, self.me, _COUNTED_MAX), left
-            )
-        channel.view.apply_mark(seq, *left)
+            seq = max(seq, channel.view.read)  # another client may have read further
+        channel.view.apply_mark(seq, *self._count_above(channel, seq))
         self.touch(channel)
+
+    def _count_above(self, channel: Followed, seq: int) -> tuple[int, int]:
+        """Count the stored messages above `seq`, and the mentions among them."""
+        last = channel.view.position
+        if seq >= last:
+            return 0, 0
+        return self._read(
+            lambda: self._cache.count_above(channel.name, seq, self.me, _COUNTED_MAX, last), (0, 0)
+        )
 
     def count_again(self, channel: Followed) -> None:
         """Count what is unread if the counts are in doubt and every line above is at hand."""
@@ -324,7 +344,7 @@ class Account:
         self.outbox.drop(row.cid)
 
     def follow_others(self) -> tuple[list[OutboxRow], list[OutboxRow], bool]:
-        """Take up what another client did to outbox, drafts and preferences.
+        """Take up what another client did to outbox, drafts, preferences and channels.
 
         Returns:
             Rows that are gone; rows that are new or changed; whether drafts differ.
@@ -341,7 +361,36 @@ class Account:
         self.drafts = self._read(self._cache.drafts, before) | unsaved
         unsaved = {key: self.prefs[key] for key in self._dirty_prefs}
         self.prefs = self._read(self._cache.prefs, self.prefs) | unsaved
+        self.follow_channels()
         return gone, changed, self.drafts != before
+
+    def follow_channels(self) -> None:
+        """Take up how another client wants channels, and how far it has read them."""
+        self.flush()  # so that the lines that are counted are all in the file
+        records = {name: channel.record for name, channel in self.channels.items()}
+        found: list[tuple[ChannelRecord, ChannelRecord]] = []
+        for merged, stored in self._read(lambda: self._cache.merge_others(records), found):
+            channel = self.channels[stored.name]
+            self._take_up(channel, merged)
+            is_behind = stored.epoch == merged.epoch and stored.read < merged.read
+            if is_behind or stored.wish != merged.wish:  # an older client has written over them
+                self.touch(channel)
+
+    def _take_up(self, channel: Followed, merged: ChannelRecord) -> None:
+        """Take a record that was merged with what another client stored."""
+        view, before = channel.view, channel.record()
+        channel.wish, channel.preference = merged.wish, merged.preference
+        is_in_log = (merged.generation, merged.epoch) == (channel.generation, view.epoch)
+        if is_in_log and merged.read > view.read:
+            view.apply_mark(merged.read, *self._count_above(channel, merged.read))
+        if channel.record() != before:
+            self._changed_elsewhere.add(channel.name)
+            self._tell_changed()
+
+    def take_changed_elsewhere(self) -> set[str]:
+        """Return, once, the channels in which another client changed something for this one."""
+        found, self._changed_elsewhere = self._changed_elsewhere, set()
+        return found
 
     # Drafts and preferences
 
@@ -391,22 +440,24 @@ class Account:
         The server has them still, and they come back when they are looked at.
         """
         if self._cache.size() > self._file_max and (name := self._cache.largest_channel()):
-            record = self.followed(name).record()
-            empty = replace(record, epoch="", position=0, mid=None, spans=())
-            self._cache.discard_lines(name, empty)
+            channel = self.followed(name)
+            self._save([], [channel], ())  # the other client may have read further
+            empty = replace(channel.record(), epoch="", position=0, mid=None, spans=())
+            self._take_up(channel, self._cache.discard_lines(name, empty))
             self._begun_elsewhere |= {name}
 
     def _write(self) -> None:
         for name in tuple(self._stale):
             if channel := self.channels.get(name):
-                channel.generation = self._cache.discard_lines(name, channel.record())
+                started = self._cache.discard_lines(name, channel.record())
+                channel.generation = started.generation
+                self._take_up(channel, started)
             self._stale.discard(name)
         dirty = [self.channels[name] for name in self._dirty if name in self.channels]
         if dirty or self.outbox.confirmed:
             lines = [line for channel in dirty for line in channel.view.changed.values()]
-            records = [channel.record() for channel in dirty if channel.is_member]
-            confirmed = tuple(self.outbox.confirmed)
-            self._begun_elsewhere |= self._cache.save(lines, records, confirmed)
+            mine = [channel for channel in dirty if channel.is_member]
+            self._save(lines, mine, tuple(self.outbox.confirmed))
             self._make_room()
             self.outbox.confirmed.clear()
             for channel in dirty:
@@ -419,11 +470,24 @@ class Account:
             self._cache.put_prefs({key: self.prefs[key] for key in self._dirty_prefs})
             self._dirty_prefs.clear()
 
+    def _save(
+        self, lines: list[Message], channels: list[Followed], confirmed: tuple[str, ...]
+    ) -> None:
+        """Write to the file, and take up what another client changed there."""
+        records = [channel.record() for channel in channels]
+        for merged in self._cache.save(lines, records, confirmed):
+            channel = self.channels[merged.name]
+            if merged.generation != channel.generation:
+                self._begun_elsewhere.add(merged.name)
+            self._take_up(channel, merged)
+
     def refresh(self, channel: Followed) -> None:
-        """Take up the generation that another client has given the channel, with no lines yet."""
+        """Take up generation and marker of a log that another client began anew; no lines yet."""
         channel.view.forget()
         self._stale.discard(channel.name)  # what is stored now is the other client's
         channel.generation = self._read(lambda: self._cache.generation(channel.name), 0)
+        if stored := self._read(lambda: self._cache.channel(channel.name), None):
+            channel.view.apply_mark(stored.read, stored.unread, stored.mentions)
 
     def _guard(self, write: Callable[[], None]) -> None:
         try:

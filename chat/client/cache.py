@@ -4,11 +4,12 @@ One SQLite file for each server and name. What is typed is committed with `synch
 anything is sent; lines, positions and what the server confirmed are committed together, so a
 position never claims a line that is not there.
 
-Two clients of one person may share the file. Each takes up what the other did to outbox, drafts
-and preferences. Of channels it writes only what it knows itself: the later writer's position
-stands, and a stale one costs reading a page again. One that throws a log's lines away raises the
-channel's `generation`: the other's next write to the channel is refused, and it starts that
-channel anew.
+Two clients of one person may share the file. Each takes up what the other did to outbox, drafts,
+preferences, and how channels are wanted and read. A channel's record is merged with the stored one
+in the transaction that writes it; see `ChannelRecord.merged`. Of the rest the later writer's
+stands: a stale position costs reading a page again. A client that throws a log's lines away raises
+the channel's `generation`: of the other's next write to the channel only wishes are taken, and it
+starts that channel anew.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ BUSY_RETRY = 0.01
 """Seconds between two attempts where SQLite does not wait by itself."""
 CACHE_KIB = 512
 """Of the file, in memory; pages are read once, and SQLite's own 2 MB would mostly hold old ones."""
+_RECORDS = "SELECT name, generation, record FROM channels WHERE record <> ''"
 OPENINGS = 10
 """How often a file is opened that is taken away meanwhile."""
 
@@ -59,6 +62,8 @@ class Cache:
         self.path = path
         self._patience = patience
         self._data_version = 0
+        self._known: dict[str, tuple[int, str]] = {}
+        """Generation and record of each channel, as this client last read or wrote them."""
         self._unwritable = unwritable
         if unwritable:
             self._db = self._copied()
@@ -192,10 +197,50 @@ class Cache:
     def channels(self) -> list[ChannelRecord]:
         """Return all channels."""
         with self._speaking_plainly():
-            rows = self._db.execute("SELECT record, generation FROM channels WHERE record <> ''")
-            found = [channel_from(record, generation) for record, generation in rows]
-            # An older client kept whatever name a server said.
-            return [channel for channel in found if channel.name.startswith(("#", "@"))]
+            found = []
+            for name, generation, text in self._db.execute(_RECORDS):
+                channel = channel_from(text, generation)
+                if channel.name.startswith(("#", "@")):  # an older client kept whatever name came
+                    found.append(channel)
+                    self._known[name] = generation, text
+            return found
+
+    def channel(self, name: str) -> ChannelRecord | None:
+        """Return a channel as it is stored now; None if it is not."""
+        with self._speaking_plainly():
+            generation, text = self._stored(name)
+            return channel_from(text, generation) if text else None
+
+    def merge_others(
+        self, records: Mapping[str, Callable[[], ChannelRecord]]
+    ) -> list[tuple[ChannelRecord, ChannelRecord]]:
+        """Return the channels that another client wrote: merged with this one's, and as stored.
+
+        Args:
+            records: make this client's records of its channels, by name; the others are left out.
+        """
+        with self._speaking_plainly():
+            rows = [(row[0], (row[1], row[2])) for row in self._db.execute(_RECORDS)]
+            changed = [
+                row for row in rows if row[0] in records and self._known.get(row[0]) != row[1]
+            ]
+            found = []
+            for name, (generation, text) in changed:
+                stored = channel_from(text, generation)
+                found.append((records[name]().merged(self.known(name), stored), stored))
+            self._known.update(changed)
+            return found
+
+    def _stored(self, name: str) -> tuple[int, str]:
+        row = self._db.execute(
+            "SELECT generation, record FROM channels WHERE name = ?", (name,)
+        ).fetchone()
+        return row or (0, "")
+
+    def known(self, name: str) -> ChannelRecord | None:
+        """Return a channel as it was last read or written here; None if it never was."""
+        generation, text = self._known.get(name, (0, ""))
+        return channel_from(text, generation) if text else None
 
     def line(self, channel: str, seq: int) -> Message | None:
         """Return one line."""
@@ -244,23 +289,25 @@ class Cache:
         lines: Iterable[Message],
         channels: Iterable[ChannelRecord],
         confirmed: Iterable[str] = (),
-    ) -> frozenset[str]:
+    ) -> list[ChannelRecord]:
         """Write lines, positions, and that outbox rows are done: all of it, or nothing.
 
         Returns:
-            Channels that another client has started anew: nothing of theirs was written.
+            Records that another client changed, merged. One of another generation was started
+            anew there: only this client's wishes were written.
         """
+        merged = []
         refused: set[str] = set()
+        written: dict[str, tuple[int, str]] = {}
         with self._writing():
             for record in channels:
-                written = self._db.execute(
-                    "INSERT INTO channels (name, generation, record) VALUES (?, ?, ?)"
-                    " ON CONFLICT (name) DO UPDATE SET record = excluded.record"
-                    " WHERE generation = excluded.generation",
-                    (record.name, record.generation, channel_json(record)),
-                ).rowcount
-                if not written:
+                found = self._merged(record)
+                if found is not record:
+                    merged.append(found)
+                if found.generation != record.generation:
                     refused.add(record.name)
+                if found.generation == record.generation or self._stored(record.name)[1]:
+                    written[record.name] = self._put_channel(found)
             self._db.executemany(
                 "INSERT INTO lines (channel, seq, rev, body, thread) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (channel, seq) DO UPDATE SET rev = excluded.rev, body = excluded.body"
@@ -272,7 +319,26 @@ class Cache:
                 ],
             )
             self._db.executemany("DELETE FROM outbox WHERE cid = ?", [(c,) for c in confirmed])
-        return frozenset(refused)
+        self._known |= written
+        return merged
+
+    def _merged(self, record: ChannelRecord) -> ChannelRecord:
+        """Return what is to be stored of a channel; within a transaction."""
+        generation, text = stored = self._stored(record.name)
+        if not text:  # nothing is stored, or another client has forgotten the channel
+            is_forgotten = generation > record.generation
+            return replace(record, generation=generation) if is_forgotten else record
+        if stored == self._known.get(record.name) and generation == record.generation:
+            return record
+        return record.merged(self.known(record.name), channel_from(text, generation))
+
+    def _put_channel(self, record: ChannelRecord) -> tuple[int, str]:
+        stored = record.generation, channel_json(record)
+        self._db.execute(
+            "INSERT OR REPLACE INTO channels (name, generation, record) VALUES (?, ?, ?)",
+            (record.name, *stored),
+        )
+        return stored
 
     def size(self) -> int:
         """Return the bytes of the file that are in use."""
@@ -299,16 +365,24 @@ class Cache:
             ).fetchone()
             return row[0] if row else 0
 
-    def discard_lines(self, channel: str, record: ChannelRecord) -> int:
-        """Throw the channel's lines away and start it anew with `record`; return its generation."""
-        generation = self.generation(channel) + 1
+    def discard_lines(self, channel: str, record: ChannelRecord) -> ChannelRecord:
+        """Throw the channel's lines away and start it anew with `record`.
+
+        Returns:
+            The record with its new generation, and with what another client wishes for.
+        """
         with self._writing():
-            self._db.execute("DELETE FROM lines WHERE channel = ?", (channel,))
-            self._db.execute(
-                "INSERT OR REPLACE INTO channels (name, generation, record) VALUES (?, ?, ?)",
-                (channel, generation, channel_json(record)),
+            merged = self._merged(record)
+            started = replace(
+                record,
+                wish=merged.wish,
+                preference=merged.preference,
+                generation=self._stored(channel)[0] + 1,
             )
-        return generation
+            self._db.execute("DELETE FROM lines WHERE channel = ?", (channel,))
+            written = self._put_channel(started)
+        self._known[channel] = written
+        return started
 
     def forget_channel(self, channel: str) -> None:
         """Forget a channel that one is no member of any more; its outbox and draft stay."""
@@ -318,11 +392,17 @@ class Cache:
                 "UPDATE channels SET record = '', generation = generation + 1 WHERE name = ?",
                 (channel,),
             )
+        self._known.pop(channel, None)
 
-    def count_above(self, channel: str, seq: int, me: str, limit: int) -> tuple[int, int]:
-        """Return how many of others' messages above `seq` there are, and mentions of `me`."""
+    def count_above(
+        self, channel: str, seq: int, me: str, limit: int, last: int = 2**62
+    ) -> tuple[int, int]:
+        """Return how many messages of others there are above `seq`, and mentions of `me`.
+
+        Lines above `last` are not counted: another client may have stored more than this one knows.
+        """
         unread = mentions = 0
-        for line in self.lines_before(channel, 2**62, seq + 1, limit):
+        for line in self.lines_before(channel, last + 1, seq + 1, limit):
             if line.kind == "message" and not line.erased and fold(line.author) != fold(me):
                 unread += 1
                 mentions += any(fold(name) == fold(me) for name in line.mentions)

@@ -234,16 +234,30 @@ class Engine:
         if self.account.is_troubled and self.account.has_file:
             self._flush_timer = self._loop.call_later(FILE_RETRY, self._flush)
         for name in self.account.take_begun_elsewhere():
-            channel = self.account.followed(name)
+            channel = self.account.channels.get(name)
+            if channel is None:
+                continue  # it was left meanwhile
             self.account.refresh(channel)
             if self._following is not None:
                 self.tasks.start(self._following.begin_anew(channel))
+        self._channels_changed()
 
     def _follow_others(self) -> None:
         """Take up, from time to time, what another client on the same file did."""
         if self.typed.follow_others():
             self.viewing.drafts_changed()
+        self._channels_changed()
         self._others_timer = self._loop.call_later(OTHERS_EVERY, self._follow_others)
+
+    def _channels_changed(self) -> None:
+        """Show what another client changed of channels, and tell the server if it has not."""
+        names = self.account.take_changed_elsewhere()
+        if names:
+            self.screens.channel_list()
+        for channel in filter(None, map(self.account.channels.get, names)):
+            if self._following is not None:
+                self._following.preferring.soon(channel)
+                self._following.marking.soon(channel)
 
     def _task_failed(self, exc: Exception) -> None:
         if isinstance(exc, Offline):

@@ -235,6 +235,12 @@ class LogView:
         self.read, self.unread, self.mentions = read, unread, mentions
         self.is_doubtful = False
 
+    def take_marker(self, other: LogView) -> None:
+        """Take the marker of another view of the log if it is further; `meet` verifies the log."""
+        if other.read > self.read and (not self.epoch or self.epoch == other._marked_in):
+            self._marked_in = other._marked_in
+            self.apply_mark(other.read, other.unread, other.mentions)
+
     @property
     def is_countable(self) -> bool:
         """Whether every line above the marker is known."""

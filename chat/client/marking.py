@@ -56,7 +56,7 @@ class Marking:
             while self._wanted(channel) > channel.marked:
                 await asyncio.sleep(MARK_DELAY)
                 seq, epoch = self._wanted(channel), channel.view.epoch
-                if seq <= channel.marked:  # the log is another one now, as after a restore
+                if seq <= channel.marked:  # told by another client, or another log by now
                     continue
                 await self._ask(Mark(channel=channel.name, seq=seq))
                 if channel.view.epoch == epoch:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from chat.client.account import Account
 from chat.client.followed import Followed
-from chat.client.preferences import NOTHING, Preference
+from chat.client.preferences import Preference, Wish
 from chat.client.screens import Screens
 from chat.client.state import Notice, Update
 from chat.client.tasks import Tasks
@@ -58,16 +58,21 @@ class Preferring:
 
     async def _tell(self, channel: Followed) -> None:
         try:
-            while wish := channel.wish:
+            while wish := self._wish(channel):
                 try:
                     await self._ask(Prefer(channel=channel.name, **wish.fields()))
                 except CommandError as error:
                     self._put(Notice(f"{channel.name}: {error.message}", "warning"))
-                    channel.wish = NOTHING
                 else:
                     channel.preference = wish.granted(channel.preference)
-                    channel.wish = channel.wish.without(wish)
+                channel.wish = channel.wish.without(wish)
                 self._account.touch(channel)
+                self._account.flush()  # at once: another client on the file would tell it again
                 self._screens.channel_list()
         finally:
             self._busy.discard(channel.name)
+
+    def _wish(self, channel: Followed) -> Wish:
+        """Return what is still to be told: another client on the file may have told it."""
+        self._account.follow_channels()
+        return channel.wish

@@ -122,6 +122,7 @@ _RECORD = record(
     preference=record(Preference, pinned=_told, muted=flag, level=text),
     wish=record(Wish, pinned=optional(number), muted=optional(flag), level=optional(text)),
     pins=tuple_of(number),
+    is_merged=flag,
 )
 
 
@@ -160,6 +161,7 @@ def channel_json(channel: ChannelRecord) -> str:
     """Write a channel; its generation stands beside it."""
     values = asdict(channel)
     del values["generation"]
+    values["is_merged"] = True  # as `Cache` does with all that it writes
     return _encode(values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
 import threading
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from chat.client.cache import Cache
+from chat.client.preferences import Preference, Wish
 from chat.client.records import ChannelRecord, DiskTrouble, OutboxRow
 from chat.client.state import Message
+from chat.client.stored import channel_json
 
 RECORD = ChannelRecord("#c", "e1", 3, "mid", ((1, 3),), "topic", "owner", 2, 1, 0, 2)
 
@@ -139,12 +142,67 @@ def test_a_file_that_another_client_takes_away_at_that_moment_is_opened_anew(
 def test_a_client_behind_a_discard_writes_nothing_of_that_channel(cache: Cache) -> None:
     cache.save([line(1)], [RECORD])
     other = Cache(cache.path)
-    generation = other.discard_lines("#c", replace(RECORD, epoch="e2"))
-    assert cache.save([line(2)], [RECORD], []) == {"#c"}
+    generation = other.discard_lines("#c", replace(RECORD, epoch="e2")).generation
+    assert [record.generation for record in cache.save([line(2)], [RECORD])] == [generation]
     assert cache.line("#c", 2) is None
     assert cache.generation("#c") == generation
     assert not cache.save([line(2)], [replace(RECORD, generation=generation)])
     other.close()
+
+
+def test_wishes_stand_when_another_client_has_begun_the_channel_anew(cache: Cache) -> None:
+    cache.save([], [RECORD])
+    other = Cache(cache.path)
+    other.channels()
+    cache.save([], [replace(RECORD, wish=Wish(muted=True))])
+    started = other.discard_lines("#c", replace(RECORD, epoch="e2", read=0, wish=Wish(pinned=2)))
+    assert started.wish == Wish(pinned=2, muted=True)
+    (merged,) = cache.save([], [replace(RECORD, read=3, wish=Wish(muted=True, level="all"))])
+    assert (merged.epoch, merged.read) == ("e2", 0), "the marker was in another log"
+    assert merged.wish == Wish(pinned=2, muted=True, level="all")
+    assert cache.channel("#c") == merged
+    other.close()
+
+
+def test_the_further_marker_stands_with_its_counts_within_one_log(cache: Cache) -> None:
+    cache.save([], [RECORD])
+    other = Cache(cache.path)
+    other.channels()
+    further = replace(RECORD, read=3, unread=0, marked=3)
+    cache.save([], [further])
+    (merged,) = other.save([], [replace(RECORD, topic="new")])
+    assert merged == replace(RECORD, topic="new", read=3, unread=0)
+    other_log = replace(RECORD, epoch="e2", read=1)
+    assert other.save([], [other_log]) == []
+    assert cache.channel("#c") == other_log
+    other.close()
+
+
+def test_a_confirmed_wish_does_not_come_back_and_the_servers_word_stands(cache: Cache) -> None:
+    wished = replace(RECORD, wish=Wish(muted=True))
+    cache.save([], [wished])
+    other = Cache(cache.path)
+    other.channels()
+    confirmed = replace(RECORD, preference=Preference(muted=True))
+    cache.save([], [confirmed])
+    (merged,) = other.save([], [replace(wished, topic="new")])
+    assert merged == replace(confirmed, topic="new")
+    other.close()
+
+
+def test_an_older_client_that_writes_over_wishes_takes_none_away(cache: Cache) -> None:
+    wished = replace(RECORD, wish=Wish(muted=True))
+    cache.save([], [wished])
+    values = json.loads(channel_json(replace(RECORD, read=0, wish=Wish(pinned=1))))
+    del values["is_merged"]  # as version 048e654 writes it
+    with closing(sqlite3.connect(cache.path)) as older:
+        older.execute("UPDATE channels SET record = ?", (json.dumps(values),))
+        older.commit()
+    ((merged, _),) = cache.merge_others({"#c": lambda: wished})
+    assert (merged.wish, merged.read) == (Wish(pinned=1, muted=True), RECORD.read)
+    assert cache.merge_others({"#c": lambda: merged}) == []
+    assert cache.save([], [merged]) == []
+    assert cache.channel("#c") == merged
 
 
 def test_a_channel_one_has_left_is_forgotten_but_not_what_was_typed(cache: Cache) -> None:

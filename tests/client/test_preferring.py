@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from chat.client.preferences import Preference, Wish
+from chat.client.preferences import NOTHING, Preference, Wish
 from chat.client.state import Link
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Command, Prefer
@@ -83,6 +84,48 @@ def test_wishes_add_up_and_are_taken_back_one_by_one() -> None:
     assert wish.granted(Preference(1, True, "all")) == Preference(2, False, "all")
     assert wish.without(Wish(pinned=2, muted=True)) == Wish(muted=False)
     assert not wish.without(wish)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_wishes_of_two_clients_on_one_file_lose_nothing(seed: int) -> None:
+    """Two clients wish, are confirmed, and write to one file in any order.
+
+    Each field is changed by one client only, so that its last wish is known.
+    """
+    chance = random.Random(seed)
+    stored, server = NOTHING, Preference()
+    mine, base = [NOTHING, NOTHING], [NOTHING, NOTHING]
+    last = [NOTHING, NOTHING]
+
+    def write(client: int) -> None:
+        nonlocal stored
+        mine[client] = base[client] = stored = mine[client].merged(base[client], stored)
+
+    def confirm(client: int) -> None:
+        nonlocal server
+        mine[client] = mine[client].merged(base[client], stored)  # as before each command
+        base[client] = stored
+        server = mine[client].granted(server)
+        mine[client] = NOTHING
+        write(client)
+
+    for _ in range(40):
+        client = chance.randrange(2)
+        if chance.random() < 0.4:
+            wish = Wish(muted=chance.random() < 0.5) if client else Wish(pinned=chance.randrange(4))
+            mine[client] = mine[client].and_then(wish)
+            last[client] = wish
+        elif chance.random() < 0.7:
+            write(client)
+        else:
+            confirm(client)
+    write(0)
+    write(1)
+    wanted = stored.granted(server)
+    assert wanted == last[1].granted(last[0].granted(Preference())), "what was wished last stands"
+    confirm(0)
+    write(1)
+    assert (server, stored, mine[1]) == (wanted, NOTHING, NOTHING)
 
 
 def test_the_core_calls_by_the_rules_and_not_for_what_was_read(

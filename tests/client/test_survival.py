@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +15,16 @@ from chat.client.account import Account
 from chat.client.cache import Cache
 from chat.client.coverage import Coverage
 from chat.client.places import Places
+from chat.client.preferences import Wish
 from chat.client.records import DiskTrouble, OutboxRow
 from chat.client.state import Delivery, Link
 from chat.errors import ErrorCode, StartupError
-from chat.protocol.commands import Hello, Send
+from chat.protocol.commands import Hello, Mark, Prefer, Send
 from chat.protocol.frames import ErrorFrame
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
-from tests.serving import free_port
+from tests.serving import ChatServer, free_port
 
 Open = Callable[..., Screen]
 
@@ -316,6 +318,177 @@ def test_drafts_and_preferences_of_one_client_reach_the_other(
     second.wait(lambda: second.core.draft("#general") == "half a thought")
     second.wait(lambda: second.core.pref("theme") == "dark")
     second.wait(lambda: second.channels["#general"].has_draft, "it is listed")
+
+
+def two_offline(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen, Screen]:
+    """Return two clients on one file that know nine messages, none read, and have no server."""
+    first = open_client(fake.url, data=data)
+    first.open()
+    for number in range(9):
+        fake.say("bob", f"m{number}")
+    first.wait(lambda: first.channels["#general"].unread == 9)
+    first.core.stop()
+    fake.stop()
+    screens = open_client(fake.url, data=data), open_client(fake.url, data=data)
+    for screen in screens:
+        screen.wait(lambda screen=screen: screen.connection.link is Link.WAITING)  # type: ignore[misc]
+        assert screen.channels["#general"].unread == 9
+    return screens
+
+
+def preferred(fake: FakeServer) -> list[dict[str, object]]:
+    """Return what the server was told of how channels are wanted."""
+    told = [command for command in fake.commands if isinstance(command, Prefer)]
+    return [Wish(each.pinned, each.muted, each.level).fields() for each in told]
+
+
+def test_channel_preferences_changed_offline_in_two_clients_are_all_kept(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    first, second = two_offline(open_client, fake, tmp_path / "shared")
+    first.core.prefer("#general", Wish(muted=True))
+    second.core.prefer("#general", Wish(pinned=1))
+    first.core.prefer("#general", Wish(level="none"))
+    for screen in (first, second):
+        screen.wait(
+            lambda screen=screen: (
+                screen.channels["#general"].muted  # type: ignore[misc]
+                and screen.channels["#general"].pinned == 1
+                and screen.channels["#general"].level == "none"
+            ),
+            "each client shows the changes of both",
+        )
+        screen.core.stop()
+    fake.start()
+    third = open_client(fake.url, data=tmp_path / "shared")
+    third.wait(lambda: preferred(fake) != [])
+    assert preferred(fake) == [{"muted": True, "pinned": 1, "level": "none"}]
+    third.open()
+    third.core.stop()
+    fourth = open_client(fake.url, data=tmp_path / "shared")
+    fourth.open()
+    fourth.core.idle().result(10)
+    assert len(preferred(fake)) == 1, "the server was told once"
+
+
+def test_a_later_change_of_the_same_preference_replaces_the_earlier_one_in_both_clients(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    first, second = two_offline(open_client, fake, tmp_path / "shared")
+    first.core.prefer("#general", Wish(muted=True))
+    second.wait(lambda: second.channels["#general"].muted)
+    second.core.prefer("#general", Wish(muted=False))
+    first.wait(lambda: not first.channels["#general"].muted)
+    first.core.prefer("#general", Wish(pinned=2))
+    second.wait(lambda: second.channels["#general"].pinned == 2)
+    assert not second.channels["#general"].muted
+    first.core.stop()
+    fake.start()
+    second.wait(lambda: preferred(fake) == [{"muted": False, "pinned": 2}])
+
+
+def test_the_further_read_marker_of_two_offline_clients_is_kept_and_told(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    first, second = two_offline(open_client, fake, tmp_path / "shared")
+    first.core.mark("#general", 7)
+    first.wait(lambda: first.channels["#general"].unread == 2)
+    second.core.mark("#general", 2)
+    second.core.prefer("#general", Wish(pinned=1))
+    second.wait(lambda: second.channels["#general"].read == 7, "the further marker reaches it")
+    assert second.channels["#general"].unread == 2
+    first.core.stop()
+    second.core.stop()
+    third = open_client(fake.url, data=tmp_path / "shared")
+    third.wait(lambda: bool(third.channels))
+    assert (third.channels["#general"].read, third.channels["#general"].unread) == (7, 2)
+    fake.start()
+    third.wait(lambda: fake.logs["#general"].read.get("alice") == 7)
+    assert fake.count(Mark) == 1
+
+
+CHANGER = """
+import sys, time
+from pathlib import Path
+from chat.client.config import ClientSettings
+from chat.client.core import Core
+from chat.client.preferences import Wish
+
+url, data = sys.argv[1:]
+core = Core(ClientSettings(name="alice", url=url, data=Path(data)), wake=lambda: None)
+core.start()
+core.mark("#general", 5)
+core.prefer("#general", Wish(muted=True))
+print("changed", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.promise(
+    4,
+    fault="two offline clients on one file change one channel, and one is killed with `kill -9`",
+    result="the other shows and sends the changes of both, once",
+)
+def test_channel_preferences_of_a_killed_client_are_shown_and_sent_by_the_other(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "shared"
+    first, second = two_offline(open_client, fake, data)
+    second.core.stop()
+    first.core.prefer("#general", Wish(pinned=3))
+    with subprocess.Popen(
+        [sys.executable, "-c", CHANGER, fake.url, str(data)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "changed\n"
+            first.wait(lambda: first.channels["#general"].muted)
+        finally:
+            process.send_signal(signal.SIGKILL)
+    first.wait(lambda: first.channels["#general"].read == 5)
+    fake.start()
+    first.wait(lambda: fake.count(Mark) == 1)
+    first.core.idle().result(10)
+    assert preferred(fake) == [{"muted": True, "pinned": 3}]
+    assert fake.logs["#general"].read["alice"] == 5
+
+
+@pytest.mark.feature("reading.order")
+def test_a_real_server_gets_what_two_offline_clients_on_one_file_changed(
+    server: ChatServer, open_client: Open, tmp_path: Path
+) -> None:
+    data = tmp_path / "shared"
+    first = open_client(server.url, data=data)
+    first.open()
+    bob = open_client(server.url, "bob")
+    bob.open()
+    bob.core.send("#general", "news")
+    first.wait(lambda: first.channels["#general"].unread == 1)
+    server.kill()
+    second = open_client(server.url, data=data)
+    for screen in (first, second):
+        screen.wait(lambda screen=screen: screen.connection.link is Link.WAITING)  # type: ignore[misc]
+    first.core.prefer("#general", Wish(muted=True))
+    first.core.mark("#general", first.channels["#general"].head)
+    second.core.prefer("#general", Wish(pinned=1, level="none"))
+    second.wait(lambda: second.channels["#general"].muted)
+    server.start()
+    for screen in (first, second):
+        screen.wait_online()
+        screen.core.idle().result(20)
+    shutil.copytree(data / "tokens", tmp_path / "phone" / "tokens")
+    phone = open_client(server.url, data=tmp_path / "phone")
+    for screen in (phone, first, second):
+        screen.wait(
+            lambda screen=screen: (
+                "#general" in screen.channels  # type: ignore[misc]
+                and screen.channels["#general"].muted
+                and screen.channels["#general"].pinned == 1
+                and screen.channels["#general"].level == "none"
+                and screen.channels["#general"].unread == 0
+            ),
+            "all devices show the changes of both",
+        )
 
 
 def test_what_one_client_could_not_send_the_other_sends(
