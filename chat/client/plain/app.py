@@ -169,6 +169,8 @@ class Plain:
         return self._voices[self._seats.front.key].refusal if is_piped else ""
 
     def _submit(self, text: str) -> None:
+        if self._ending is not None:
+            return  # what follows `/quit` is for the shell
         self._conversation.submit(text, self._conversation.drafts.channel)
         self.take_in()
 

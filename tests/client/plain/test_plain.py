@@ -371,6 +371,17 @@ async def test_every_command_at_the_end_of_a_pipe_is_done_when_it_ends(
         assert (await alice.next_event("#tea", "topic")).topic == "green"
 
 
+def test_lines_after_quit_are_not_sent(
+    server: ChatServer, make_client: Callable[..., Client]
+) -> None:
+    client = make_client(server.url)
+    done = client.run("--plain", stdin="/join #tea\nbefore\n/quit\nls -l\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    exported = client.run("export", "#tea").stdout
+    assert "before" in exported
+    assert "ls -l" not in exported
+
+
 def test_what_a_pipe_could_not_send_is_kept_and_told(
     fake: FakeServer, make_client: Callable[..., Client]
 ) -> None:
