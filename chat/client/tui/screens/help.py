@@ -81,7 +81,7 @@ def _table(rows: Sequence[tuple[str, str, str]], column: int, room: int) -> list
     column = min(column, room * 2 // 5)
     lines: list[Content] = []
     for left, middle, right in rows:
-        parts = wrap(middle, room - column - 3)
+        parts = wrap(middle, max(1, room - column - 3))
         if len(left) > column:
             lines.append(Content.assemble("  ", (left, "bold")))
             left = ""

@@ -1,0 +1,33 @@
+"""Terminals of a few cells: every screen opens in them, and survives getting there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.client.tui.conftest import Desktop
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("f1",),
+        ("ctrl+k",),
+        ("ctrl+p",),
+        ("alt+i",),
+        ("alt+s",),
+        ("ctrl+up", "t"),
+        ("ctrl+up", "+"),
+        ("ctrl+up", "d"),
+    ],
+    ids=["help", "switcher", "palette", "inbox", "search", "thread", "reactions", "deletion"],
+)
+async def test_every_screen_opens_in_a_few_cells(desktop: Desktop, keys: tuple[str, ...]) -> None:
+    for size in ((1, 1), (12, 4), (30, 2)):
+        await desktop.press(*keys)
+        await desktop.pilot.resize_terminal(*size)
+        await desktop.press("escape", "escape", *keys, "escape", "escape")
+    await desktop.pilot.resize_terminal(80, 24)
+    desktop.composer.load("")
+    desktop.composer.focus()
+    await desktop.type("still here")
+    assert desktop.composer.text == "still here"
