@@ -140,8 +140,8 @@ def check_text(value: str, limit: int) -> str:
         ValueError: a character is not allowed, or nothing can be seen; the message is for a person.
     """
     _check_length(value, limit)
-    if value.isascii() and value.isprintable():
-        return _check_visible(value)
+    if value.isascii() and value.isprintable() and value and not value.isspace():
+        return value
     if found := _FORBIDDEN.search(value):
         raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
     return _check_visible(value)

@@ -162,19 +162,26 @@ def _checked(
     most: int,
     *,
     least: int = 0,
+    signs: str = "",
 ) -> AfterValidator:
     """Make a validator of `check`, its bound taken from the limits in force.
 
-    In a server's frame a text has `least` to `most` characters, whatever they are.
+    In a server's frame a text has `least` to `most` characters, whatever they are, and begins with
+    one of `signs` if there are any.
     """
 
     def validate(value: str, info: ValidationInfo) -> str:
-        limits: Limits | object | None = info.context
-        if not isinstance(limits, Limits):
-            if limits is None or least <= len(value) <= most:
-                return value
-            reason = f"is {len(value):,} characters long; {least} to {most:,} are allowed"
-            raise PydanticCustomError("bad_length", "{reason}", {"reason": reason})
+        limits: Any = info.context
+        if limits is None:
+            return value
+        if limits is FROM_SERVER:
+            if not least <= len(value) <= most:
+                reason = f"is {len(value):,} characters long; {least} to {most:,} are allowed"
+                raise PydanticCustomError("bad_length", "{reason}", {"reason": reason})
+            if signs and value[0] not in signs:
+                reason = f"must begin with {' or '.join(map(repr, signs))}"
+                raise PydanticCustomError("bad_text", "{reason}", {"reason": reason})
+            return value
         try:
             if len(value) < least:
                 plural = "" if least == 1 else "s"
@@ -193,12 +200,6 @@ def _is_falsy(value: object) -> bool:
 
 def _is_usual_level(value: object) -> bool:
     return value == USUAL_LEVEL
-
-
-def _begins_as_channel(value: str, info: ValidationInfo) -> str:
-    if info.context is FROM_SERVER and value[0] not in "#@":
-        raise PydanticCustomError("bad_text", "must begin with '#' or '@'")
-    return value
 
 
 def at_most(entries: int) -> BeforeValidator:
@@ -238,8 +239,7 @@ Name = Annotated[str, _checked(rules.check_name, lambda limits: limits.name, 64,
 """A user's name."""
 Channel = Annotated[
     str,
-    _checked(rules.check_channel, lambda limits: limits.name, 1_100, least=2),
-    AfterValidator(_begins_as_channel),
+    _checked(rules.check_channel, lambda limits: limits.name, 1_100, least=2, signs="#@"),
 ]
 """A channel: `#name`, or `@alice,bob`."""
 Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, TEXT_MAX, least=1)]

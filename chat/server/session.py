@@ -94,13 +94,18 @@ class Session:
         try:
             command = decode_command(text, self.services.limits)
         except FrameError as error:
-            if not self._is_too_big(text):
+            if len(text) > self.services.limits.frame:
+                self._end_too_big()
+            else:
                 self.send(error_frame(error, error.id))
             return
-        if not isinstance(command, Hello) and self._is_too_big(text):
+        # Length first: for pydantic's models, `isinstance` of another class takes 0.5 µs.
+        if len(text) > self.services.limits.frame and not isinstance(command, Hello):
+            self._end_too_big()
             return
-        self.connection.outlet.answers_due += 1
-        if self.connection.outlet.answers_due >= UNDER_WAY_MAX and not self._is_held:
+        outlet = self.connection.outlet
+        outlet.answers_due += 1
+        if outlet.answers_due >= UNDER_WAY_MAX and not self._is_held:
             self._is_held = True
             self.connection.hold()
         if self.is_signing_in:
@@ -108,12 +113,9 @@ class Session:
         else:
             self._handle(command)
 
-    def _is_too_big(self, text: str) -> bool:
+    def _end_too_big(self) -> None:
         """Close a connection that sent a longer frame than it may, though a `hello` might be."""
-        if len(text) <= self.services.limits.frame:
-            return False
         self.connection.end(CloseCode.TOO_BIG, "the frame is too long")
-        return True
 
     def binary_received(self, data: bytes) -> None:
         """Refuse bytes: the protocol is text."""
