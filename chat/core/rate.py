@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 
 __all__ = ["Bucket", "Buckets", "Budget", "Budgets"]
@@ -27,41 +28,40 @@ class Bucket:
         now: the time in seconds, from any monotonic clock.
     """
 
-    __slots__ = ("_burst", "_rate", "_tokens", "_when", "overruns")
+    __slots__ = ("_burst", "_rate", "overruns", "tokens", "when")
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate = rate
         self._burst = float(burst)
-        self._tokens = float(burst)
-        self._when = now
+        self.tokens = float(burst)
+        """Tokens that there were at `when`; below zero, they are owed."""
+        self.when = now
         self.overruns = 0
         """Refusals by `take` in a row; any token taken ends the row."""
 
+    def fill(self, now: float) -> None:
+        """Add the tokens that have come back since `when`."""
+        tokens = self.tokens + (now - self.when) * self._rate
+        self.tokens = tokens if tokens < self._burst else self._burst
+        self.when = now
+
     def wait(self, now: float, ahead: int = 0) -> float:
         """Return 0 if there is a token, else the seconds until there is one after `ahead` more."""
-        tokens = min(self._burst, self._tokens + (now - self._when) * self._rate)
-        self._tokens = tokens
-        self._when = now
-        return 0.0 if tokens >= 1.0 else (1.0 + ahead - tokens) / self._rate
+        self.fill(now)
+        return 0.0 if self.tokens >= 1.0 else (1.0 + ahead - self.tokens) / self._rate
 
     def pay(self, cost: float) -> None:
         """Take tokens, also those that are not there; nothing costs more than a full bucket."""
-        self._tokens -= min(cost, self._burst)
+        self.tokens -= min(cost, self._burst)
 
-    def take(self, now: float, cost: float = 1.0, ahead: int = 0) -> float:
+    def take(self, now: float, cost: float = 1.0) -> float:
         """Pay if there is a token and return 0; else return the same as `wait`."""
-        # Each frame comes through here: one call instead of three, and no `min`.
-        tokens = self._tokens + (now - self._when) * self._rate
-        if tokens > self._burst:
-            tokens = self._burst
-        self._when = now
-        if tokens >= 1.0:
-            self._tokens = tokens - (cost if cost < self._burst else self._burst)
-            self.overruns = 0
-            return 0.0
-        self._tokens = tokens
-        self.overruns += 1
-        return (1.0 + ahead - tokens) / self._rate
+        if wait := self.wait(now):
+            self.overruns += 1
+            return wait
+        self.pay(cost)
+        self.overruns = 0
+        return 0.0
 
 
 class Buckets:
@@ -90,6 +90,9 @@ class Buckets:
         return self.of(key, now).take(now)
 
 
+_UNLIMITED = Bucket(math.inf, math.inf, 0.0)
+
+
 class Budget:
     """What one connection may send: each frame is paid from every bucket that it counts against.
 
@@ -103,7 +106,7 @@ class Budget:
 
     def __init__(self, own: Bucket, shared: Bucket | None, patience: Bucket) -> None:
         self._own = own
-        self._shared = shared
+        self._shared = _UNLIMITED if shared is None else shared
         self._patience = patience
         self._in_a_row = 0
 
@@ -113,26 +116,34 @@ class Budget:
         Each one that is refused in a row is told to wait longer, so that a peer which obeys does
         not come back with all of them at once.
         """
-        cost = 1 + size // PIECE
-        shared = self._shared
-        wait = 0.0 if shared is None else shared.wait(now, self._in_a_row)
-        if wait or (wait := self._own.take(now, cost, self._in_a_row)):
+        # Every frame comes through here, many of them at the same `now`: with a call to each
+        # bucket, an echo took 0.3 of its 3.4 µs longer.
+        own, shared = self._own, self._shared
+        if own.when != now:
+            own.fill(now)
+        if shared.when != now:
+            shared.fill(now)
+        if own.tokens < 1.0 or shared.tokens < 1.0:
+            ahead = self._in_a_row
             self._in_a_row += 1
-            return wait
-        if shared is not None:
-            shared.pay(cost)
+            return max(own.wait(now, ahead), shared.wait(now, ahead))
+        if size < PIECE:
+            own.tokens -= 1.0
+            shared.tokens -= 1.0
+        else:
+            self._pay(size)
         self._in_a_row = 0
         return 0.0
 
     def charge(self, size: int, now: float) -> float:
         """Pay for a frame that was taken already; return the seconds to read nothing more."""
+        self._pay(size)
+        return max(self._own.wait(now), self._shared.wait(now))
+
+    def _pay(self, size: int) -> None:
         cost = 1 + size // PIECE
         self._own.pay(cost)
-        wait = self._own.wait(now)
-        if self._shared is not None:
-            self._shared.pay(cost)
-            wait = max(wait, self._shared.wait(now))
-        return wait
+        self._shared.pay(cost)
 
     def is_overrun(self, size: int, now: float) -> bool:
         """Note that a frame was refused; return whether the peer went on for too long.

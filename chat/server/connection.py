@@ -191,8 +191,11 @@ class Connection(asyncio.Protocol):
 
     def _write_out(self) -> None:
         """Write what the library's protocol has to say: handshakes and control frames."""
+        pieces = self.protocol.data_to_send()
+        if not pieces:
+            return
         try:
-            for data in _joined(self.protocol.data_to_send()):
+            for data in _joined(pieces):
                 if data:
                     self.transport.write(data)
                     if self.outlet.is_paused:
@@ -283,18 +286,25 @@ class Connection(asyncio.Protocol):
                 data = rest
         protocol.receive_data(data)
         events = protocol.events_received()
-        if protocol.handshake_exc is not None and not self._is_cutting:
-            self._answer_unreadable(protocol.handshake_exc)
-        elif protocol.parser_exc is not None and self.endpoint is not None:
-            self._log_fault(protocol.parser_exc)
+        if protocol.state is not OPEN:
+            self._explain_failure()
         self._write_out()
         if self._unread > UNREAD_MAX:
             self._reads_slowly()
             self.hold()  # for good: each ping that is read is answered
+        now = self._terms.loop.time()
         for event in events:
-            self.process_event(event)
+            self._process_event(event, now)
         if protocol.state is not OPEN and protocol.close_expected():
             self._let_go()
+
+    def _explain_failure(self) -> None:
+        """Answer a handshake that failed; log why the library closes a connection."""
+        protocol = self.protocol
+        if protocol.handshake_exc is not None and not self._is_cutting:
+            self._answer_unreadable(protocol.handshake_exc)
+        elif protocol.parser_exc is not None and self.endpoint is not None:
+            self._log_fault(protocol.parser_exc)
 
     def _refuse_tls(self) -> None:
         if not self.transport.is_closing():
@@ -339,7 +349,7 @@ class Connection(asyncio.Protocol):
         self._release_endpoint()
         self._cut_in_time()
 
-    def process_event(self, event: Event) -> None:
+    def _process_event(self, event: Event, now: float) -> None:
         """Take the handshake's request, then whole messages; the library answers control frames."""
         if not isinstance(event, Frame):
             assert isinstance(event, Request)
@@ -350,19 +360,18 @@ class Connection(asyncio.Protocol):
         opcode = event.opcode
         if opcode is TEXT or opcode is BINARY or opcode is CONT:
             if event.fin and not self._fragments:
-                self._message_received(opcode is TEXT, bytes(event.data))
+                self._message_received(opcode is TEXT, bytes(event.data), now)
             else:
-                self._fragment_received(event)
+                self._fragment_received(event, now)
         elif opcode is not CLOSE:
-            self._count_frame(len(event.data))
+            self._count_frame(len(event.data), now)
 
-    def _count_frame(self, size: int) -> None:
+    def _count_frame(self, size: int, now: float) -> None:
         """Pay for a frame that is no message, and so cannot be refused."""
-        now = self.loop.time()
         if self.budget.spend(size, now) and self.budget.is_overrun(size, now):
             self.end_flood()
 
-    def _fragment_received(self, frame: Frame) -> None:
+    def _fragment_received(self, frame: Frame, now: float) -> None:
         # The library's parser bounds the message's bytes; the number of fragments is ours to bound.
         fragments = self._fragments = self._fragments or []
         fragments.append(frame)
@@ -371,19 +380,19 @@ class Connection(asyncio.Protocol):
             self.end(CloseCode.TOO_BIG, "too many fragments")
             self.hold()  # for good: what still comes is not worth reading
         elif not frame.fin:
-            self._count_frame(0)  # its bytes are paid with the message
+            self._count_frame(0, now)  # its bytes are paid with the message
         else:
             data = b"".join(fragment.data for fragment in fragments)
             is_text = fragments[0].opcode is TEXT
             fragments.clear()
-            self._message_received(is_text, data)
+            self._message_received(is_text, data, now)
 
-    def _message_received(self, is_text: bool, data: bytes) -> None:
+    def _message_received(self, is_text: bool, data: bytes, now: float) -> None:
         endpoint = self.endpoint
         if endpoint is None:
             return
         try:
-            if wait := self.budget.spend(len(data), self.loop.time()):
+            if wait := self.budget.spend(len(data), now):
                 endpoint.put_off(is_text, data, wait)
             elif is_text:
                 endpoint.text_received(data.decode())

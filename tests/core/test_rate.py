@@ -137,6 +137,26 @@ class TestBudgets:
         assert budget.charge(1, 0.0) == pytest.approx(0.2)
         assert budget.spend(1, 0.0) == pytest.approx(0.2)
 
+    @given(
+        steps=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([1, PIECE, 5 * PIECE]))),
+        people=st.integers(1, 3),
+    )
+    def test_no_peer_sends_more_than_its_own_or_its_addresss_budget_has(
+        self, steps: list[tuple[float, int]], people: int
+    ) -> None:
+        budgets = Budgets(rate=10, burst=20, people=people)
+        peers = [budgets.of_person(f"user{number}", "192.0.2.7", 0.0) for number in range(4)]
+        paid = [0] * len(peers)
+        debt = 6  # what the last and largest frame may cost beyond what is there
+        now = 0.0
+        for step, size in steps:
+            now += step
+            for number, peer in enumerate(peers):
+                while not peer.spend(size, now):
+                    paid[number] += 1 + size // PIECE
+            assert max(paid) < 20 + 10 * now + debt
+            assert sum(paid) < people * (20 + 10 * now) + debt
+
     def refused_until_closed(self, pace: float, seconds: float) -> int | None:
         """Send `pace` frames a second; return how many were refused until the end, if it came."""
         budget, refused = self.stranger(), 0
