@@ -149,11 +149,12 @@ class Outlet:
         if self._piece is None and not self._queue.size and not self.is_paused:
             self._piece = frame
             self._direct = None
-        else:
-            self._queue_piece()
+            self._flusher.mark(self)
+        else:  # a flush is to come already, that of this turn or the one of `resume`
+            if self._piece is not None:
+                self._queue_piece()
             if not self._queue.put(frame):
                 self._overflow(frame)
-        self._flusher.mark(self)  # twice is once: the second flush finds nothing
 
     def send_now(self, frame: bytes) -> None:
         """Send as `send` does, but do not wait for what else the turn may bring.

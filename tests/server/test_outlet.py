@@ -30,13 +30,24 @@ class Pipe:
         self.is_aborted = True
 
 
+class CountingFlusher(Flusher):
+    """Counts how often it is asked to flush an outlet."""
+
+    marked = 0
+
+    def mark(self, outlet: Outlet) -> None:
+        self.marked += 1
+        super().mark(outlet)
+
+
 class Bench:
     """An open outlet of ten bytes, or of `limit`, and its surroundings."""
 
     def __init__(self, limit: int = 10) -> None:
         self.pipe = Pipe()
         self.overflows = 0
-        self.outlet = Outlet(Flusher(asyncio.get_running_loop()), limit, self._overflowed)
+        self.flusher = CountingFlusher(asyncio.get_running_loop())
+        self.outlet = Outlet(self.flusher, limit, self._overflowed)
         self.outlet.open(cast("Any", self.pipe))
 
     def _overflowed(self) -> None:
@@ -66,6 +77,16 @@ async def test_what_a_turn_brings_leaves_in_one_write(bench: Bench) -> None:
     bench.outlet.send(b"c")
     assert bench.pipe.writes == []
     assert await bench.turn() == [b"abc"]
+
+
+async def test_an_outlet_is_flushed_once_for_all_that_a_turn_brings(bench: Bench) -> None:
+    for _ in range(3):
+        bench.outlet.send(b"a")
+    assert bench.flusher.marked == 1
+    assert await bench.turn() == [b"aaa"]
+    bench.outlet.send(b"b")
+    assert bench.flusher.marked == 2
+    assert await bench.turn() == [b"aaa", b"b"]
 
 
 async def test_a_single_piece_is_written_uncopied(bench: Bench) -> None:
