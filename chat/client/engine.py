@@ -306,7 +306,9 @@ class Engine:
             ChatError: the name is not refused; the file of the other one cannot be opened.
         """
         if self._online is None or not self._connection.is_name_taken:
-            raise ChatError(f"the server has not refused the name {self._user}")
+            raise ChatError(
+                f"another name can be chosen where {self._user} belongs to somebody else"
+            )
         key = self._places.servers.key_at(self._settings.url)
         settings = self._settings.but(name=name, token_file=None)
         self._change_account(key, settings, takes_over=not self.account.has_signed_in)

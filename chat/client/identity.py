@@ -155,7 +155,7 @@ class Identity:
                 f"the name {name} is taken at {self._met.url}, which says it is the "
                 f"server you know at {', '.join(elsewhere)}. If that is true (it has moved, or has "
                 f"two addresses), say so once: chat-client --url {settings.url} --same-server. "
-                "If not, your secret would go to a stranger"
+                "If not, your secret would go to a stranger: choose another name, with --name NAME"
             )
         self.is_name_taken = True
         return explain_refusal(settings, error)

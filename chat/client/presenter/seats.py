@@ -171,8 +171,8 @@ class Seats:
         url, taken = seat.settings.url, seat.settings.name
         if not seat.is_name_taken:
             raise Refused(
-                f"The server has not refused the name {taken}. /connect {url} NAME goes there "
-                "with another name as well."
+                f"Another name can be chosen where {taken} belongs to somebody else. "
+                f"/connect {url} NAME goes there with another name as well."
             )
         try:
             check_name(name)
@@ -188,7 +188,8 @@ class Seats:
         with seat.conversation.telling(), seat.conversation.drafts.carried():
             await answer(seat.conversation.core.rename(name))
             settings = self._cores.renamed(seat.settings, name)
-            self._seats[seat.key] = replace(seat, settings=settings)
+            if seat.key in self._seats:  # else one has left the server meanwhile
+                self._seats[seat.key] = replace(seat, settings=settings)
 
     def disconnect(self, server: str) -> None:
         """Leave a server, now and in future; what is kept of it stays on this computer."""

@@ -140,10 +140,10 @@ async def test_a_server_behind_asks_when_it_comes_to_the_front(
         await desktop.until(lambda: tea.asked("send"))
         assert not is_asking(desktop)
         await desktop.type("/name other", "enter")
-        await desktop.until(lambda: "has not refused the name me" in " ".join(desktop.told))
+        await desktop.until(lambda: "where me belongs to somebody else" in " ".join(desktop.told))
         desktop.composer.clear()
         await desktop.type("/server work", "enter")
-        await desktop.until(lambda: "work:2: me is taken. Another name:" in desktop.screen())
+        await desktop.until(lambda: "me is taken on work:2. Another name:" in desktop.screen())
         await answer(desktop, "other")
         await desktop.until(lambda: work.asked("rename") == [("other",)])
         work.futures["rename"].set_result(None)
@@ -157,7 +157,7 @@ async def test_another_refusal_asks_for_no_name(open_desktop: Open, tmp_path: Pa
         desktop.core.tell(ConnectionChanged(Link.REFUSED, "no longer accepts your token"))
         await desktop.until(lambda: "no longer accepts your token" in desktop.screen())
         await desktop.type("/name other", "enter")
-        await desktop.until(lambda: "has not refused" in " ".join(desktop.told))
+        await desktop.until(lambda: "where me belongs to somebody else" in " ".join(desktop.told))
         assert desktop.composer.text == "/name other"
         assert not is_asking(desktop)
 
@@ -221,3 +221,27 @@ async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
     assert app.cores.unsent() == 0
     assert not list((data / "unknown").rglob("*.db"))
     assert Places(data).servers.last_name == "bob"
+
+
+async def test_drafts_of_both_names_come_together(server: ChatServer, tmp_path: Path) -> None:
+    async def write_as(name: str, text: str, *then: str, shows: str) -> None:
+        app = ChatApp(ClientSettings(name=name, url=server.url, data=tmp_path / "me"))
+        try:
+            async with app.run_test(size=(80, 24), notifications=True) as pilot:
+                screens = Screens(app, pilot)
+                await screens.until(lambda: screens.conversation.desk.current == "#general")
+                await screens.type(text)
+                desk = screens.conversation.desk
+                await screens.until(lambda: desk.connection.link in (Link.ONLINE, Link.REFUSED))
+                for command in then:
+                    screens.main.run_command(command)
+                await screens.until(lambda: screens.composer.text == shows)
+                await screens.until(lambda: app.cores.first.draft("#general") == shows)
+        finally:
+            app.cores.stop(5.0)
+
+    async with Peer.signed_in(server.url, "alice"):
+        await write_as("bob", "words of bob", shows="words of bob")
+        both = "words of bob\nwords of alice"
+        await write_as("alice", "words of alice", "/name bob", shows=both)
+        await write_as("bob", "", shows=both)

@@ -71,8 +71,9 @@ def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str]
         except ValueError:
             return Choice(written, f"“{written}” cannot be a name")
 
-    where = f"{server}: " if server else ""
-    pick(screen, f"{where}{taken} is taken. Another name:", [], then, offer, "Your name")
+    where = f" on {server}" if server else ""
+    title = f"{taken} is taken{where}. Another name:"
+    pick(screen, title, [], then, offer, "Another name")
 
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
