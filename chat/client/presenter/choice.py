@@ -10,7 +10,10 @@ __all__ = ["AddRows", "Choice"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One row: what it stands for, how it is called, and what else is to be said of it."""
+    """One row: what it stands for, how it is called, and what else is to be said of it.
+
+    A row with an empty key only tells something: it cannot be chosen.
+    """
 
     key: str
     label: str

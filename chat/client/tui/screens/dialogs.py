@@ -12,7 +12,7 @@ from chat.client.presenter.choice import Choice
 from chat.client.state import Message
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.picker import Picker
-from chat.text import check_name
+from chat.text import check_name, fold
 
 __all__ = [
     "ask",
@@ -67,9 +67,12 @@ def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str]
 
     def offer(written: str) -> Choice:
         try:
-            return Choice(check_name(written), f"Sign in as {written}")
-        except ValueError:
-            return Choice(written, f"“{written}” cannot be a name")
+            check_name(written)
+        except ValueError as exc:
+            return Choice("", f"A name {exc}")
+        if fold(written) == fold(taken):
+            return Choice("", f"{written} is the name that is taken")
+        return Choice(written, f"Sign in as {written}")
 
     where = f" on {server}" if server else ""
     title = f"{taken} is taken{where}. Another name:"

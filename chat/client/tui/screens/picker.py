@@ -165,7 +165,10 @@ class Picker(ModalScreen[str | None]):
             found = [offer]
         width = max(self.query_one(Vertical).content_size.width - 3, 10)
         column = min(max((line(each.label).cell_length for each in found), default=0), width // 2)
-        rows.set_options(Option(_row(each, column, width), id=each.key) for each in found)
+        rows.set_options(
+            Option(_row(each, column, width), id=each.key or None, disabled=not each.key)
+            for each in found
+        )
         if found:
             rows.highlighted = 0
         elif word:
