@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from chat.protocol.frames import Joined, Page
     from chat.protocol.items import Event, Item
 
-__all__ = ["VAIN_PAUSE", "BrokenLog", "Change", "LogView"]
+__all__ = ["PAGE_PAUSE", "VAIN_PAUSE", "BrokenLog", "Change", "LogView"]
 
 VAIN_PAUSE = 1.0
 """Seconds until a log is read again after a page that brought nothing."""
+PAGE_PAUSE = 0.025
+"""Seconds between two pages of a log: more often than a server lets anybody read lastingly, and
+seldom enough that one whose log never ends costs next to nothing."""
 _HELD_MAX = 1_000
 _HELD_WEIGHT = 4_000_000
 _RECENT_MAX = 50_000

@@ -16,7 +16,7 @@ from chat.client.backoff import Backoff
 from chat.client.calls import Rules
 from chat.client.folding import message_of
 from chat.client.followed import Followed
-from chat.client.follower import VAIN_PAUSE, Change
+from chat.client.follower import PAGE_PAUSE, VAIN_PAUSE, Change
 from chat.client.marking import Marking
 from chat.client.preferring import Preferring
 from chat.client.reaching import NEAR
@@ -308,6 +308,8 @@ class Following:
                 is_complete = page.complete
                 if channel.view.position == before:  # a head or an event that the log does not have
                     await asyncio.sleep(VAIN_PAUSE)
+                elif not is_complete:
+                    await asyncio.sleep(PAGE_PAUSE)
         except CommandError:
             self._forget(channel)
         finally:

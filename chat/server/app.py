@@ -61,6 +61,7 @@ CHAT_PATH = "/"
 HEALTH_PATH = "/healthz"
 PATHS = (CHAT_PATH, COUNTER_PATH, ECHO_PATH)
 METHODS = ("GET", "HEAD")
+SCHEMES = ("http", "https", "ws", "wss")
 _NO_ADDRESS = frozenset('[]<>"{}|\\^`')
 REFUSED_ORIGINS_MAX = 100
 """Refused origins that get a line in the log each: anybody can make up more."""
@@ -381,6 +382,10 @@ def _path(request: Request) -> str:
     target = request.path
     if not _NO_ADDRESS.isdisjoint(target):
         raise ValueError(target)
+    target = target.partition("?")[0]
     if not target.startswith("/"):  # in absolute form (RFC 9112, 3.2.2)
-        target = "/" + target.partition("://")[2].partition("/")[2]
-    return unquote(target.partition("?")[0])
+        scheme, sign, rest = target.partition("://")
+        if not sign or scheme.lower() not in SCHEMES:
+            raise ValueError(target)
+        target = "/" + rest.partition("/")[2]
+    return unquote(target)

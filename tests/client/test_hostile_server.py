@@ -13,7 +13,7 @@ from chat.client.config import ClientSettings
 from chat.client.state import Link
 from chat.protocol.commands import Command, Hello, History, Join
 from chat.protocol.frames import Bye, Heads, Ok, Page, Tick
-from chat.protocol.items import Event
+from chat.protocol.items import Event, Item
 from chat.protocol.values import Wire
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
@@ -126,6 +126,31 @@ def test_pages_that_lead_nowhere_do_not_make_the_client_spin(
     fake.say("bob", "two")
     screen.wait_texts("one", "two")
     assert told_plainly(screen) != complete
+
+
+def test_a_log_that_never_ends_does_not_make_the_client_spin(
+    open_client: Open, fake: FakeServer
+) -> None:
+    fake.say("bob", "one")
+    screen = open_client(fake.url)
+    screen.open()
+    log = fake.logs["#general"]
+    first = log.item(1)
+
+    def one_more(command: Command) -> Wire | None:
+        if not isinstance(command, History) or command.after is None:
+            return None
+        seq = command.after + 1
+        item = Item(**{**dict(first), "seq": seq, "rev": seq})
+        page = {**dict(log.page_after(0)), "items": (item,), "complete": False, "head": 2**50}
+        return Page(**page)
+
+    fake.intercept = one_more
+    fake.tell(Heads(heads={"#general": 1_000}))
+    screen.wait(lambda: fake.count(History) > 1)
+    before = fake.count(History)
+    time.sleep(1)
+    assert fake.count(History) - before <= 60
 
 
 def test_of_ticks_only_the_newest_are_kept(open_client: Open, fake: FakeServer) -> None:

@@ -109,6 +109,10 @@ def test_a_request_names_one_host(shared: ChatServer) -> None:
         ("/counter?a=//b", 426),
         ("http://localhost/healthz", 200),
         ("http://localhost", 426),
+        ("http://localhost?a=/healthz", 426),
+        ("ftp://localhost/healthz", 400),
+        ("healthz", 400),
+        ("*", 400),
     ],
 )
 def test_a_path_is_what_it_says(shared: ChatServer, target: str, status: int) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from chat.client.coverage import Coverage
-from chat.client.follower import VAIN_PAUSE, BrokenLog, Change, LogView
+from chat.client.follower import PAGE_PAUSE, VAIN_PAUSE, BrokenLog, Change, LogView
 from chat.client.pipes.since import Since
 from chat.client.pipes.visit import Visit
 from chat.errors import ChatError, CommandError, ErrorCode
@@ -162,6 +162,8 @@ class Reading:
         before = view.position
         self._applied(view.apply_after(page))
         self._is_vain = view.position == before
+        if not page.complete:
+            await asyncio.sleep(PAGE_PAUSE)
         return page.complete
 
     async def _last_before(self, visit: Visit, joined: Joined, ts: int) -> int:
