@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from chat import __version__
-from chat.client.config import ClientSettings, config_file, load, with_kept
+from chat.client.config import ClientSettings, config_file, load, misspelled, with_kept
 from chat.client.first_run import introduced
 from chat.client.flags import Parser, add_settings, flags_of
 from chat.client.logfile import start_log
@@ -99,6 +99,8 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     Raises:
         StartupError: one line that says what to do.
     """
+    for line in misspelled():
+        tell(f"chat-client: {line}")
     places = Places(settings.data)
     make_private_directory(settings.data)
     if settings.token_file is not None:

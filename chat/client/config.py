@@ -39,6 +39,7 @@ __all__ = [
     "config_file",
     "load",
     "load_as",
+    "misspelled",
     "remembered",
     "with_kept",
 ]
@@ -46,6 +47,8 @@ __all__ = [
 S = TypeVar("S", bound="ClientSettings")
 
 _PREFIX = "CHAT_"
+_NEAR = 0.85
+"""How similar (0 to 1) an unknown variable must be to a setting to be reported."""
 _OF_COMMANDS = ("timeout",)
 """Settings that only commands without a screen have; the file is the same."""
 
@@ -432,13 +435,30 @@ def _in_environment(
 ) -> Iterator[tuple[str, str, str]]:
     """Return the settings that variables hold, in whatever letters they are written.
 
-    Others that begin with CHAT_ are left alone: the server's, and those that Kubernetes makes.
+    An empty variable counts as not set, as for the server. Others that begin with CHAT_ are left
+    alone: the server's, and those that Kubernetes makes.
     """
     for variable, value in os.environ.items():
         name = variable.upper().removeprefix(_PREFIX).lower()
         is_ours = variable.upper().startswith(_PREFIX) and name in known
-        if is_ours and not known[name][0].in_file_only:
+        if value and is_ours and not known[name][0].in_file_only:
             yield name, value, variable
+
+
+def misspelled() -> list[str]:
+    """Return a line for each `CHAT_…` variable that is ignored, but is nearly a setting's name."""
+    known = options(ClientSettings)
+    names = [*_OF_COMMANDS, *(name for name in known if not known[name][0].in_file_only)]
+    found = []
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(_PREFIX).lower()
+        if variable.upper().startswith(_PREFIX) and name not in names:
+            from difflib import get_close_matches  # most set no such variable
+
+            if near := get_close_matches(name, names, 1, _NEAR):
+                meant = _PREFIX + near[0].upper()
+                found.append(f"{printable_line(variable)} is ignored; did you mean {meant}?")
+    return found
 
 
 def _in_flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

@@ -69,6 +69,8 @@ def text(value: object) -> str:
 
 def path(value: object) -> Path:
     """Read a path; `~` is one's home."""
+    if value == "":
+        raise ValueError("must not be empty")
     return value if isinstance(value, Path) else Path(text(value)).expanduser()
 
 

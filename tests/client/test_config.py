@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config import config_file, load
+from chat.client.config import config_file, load, misspelled
 from chat.errors import StartupError
 
 
@@ -147,6 +147,24 @@ def test_variables_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPa
     ):
         monkeypatch.setenv(name, value)
     assert load({}).keywords == ("tea", "kettle")
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = load({})
+    for name in ("CHAT_DATA", "CHAT_URL", "CHAT_NAME", "CHAT_TOKEN_FILE", "CHAT_KEYWORDS"):
+        monkeypatch.setenv(name, "")
+    assert load({}) == usual
+
+
+def test_an_empty_path_is_refused() -> None:
+    with pytest.raises(StartupError, match="--data '': must not be empty"):
+        load({"data": ""})
+
+
+def test_a_misspelled_variable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CHAT_KEYWORD", "CHAT_PORT", "CHAT_SERVER_NAME", "CHAT_LOG_FORMAT", "CHAT_HOST"):
+        monkeypatch.setenv(name, "x")
+    assert misspelled() == ["CHAT_KEYWORD is ignored; did you mean CHAT_KEYWORDS?"]
 
 
 def test_a_file_that_is_no_toml_is_named() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from chat.client import event_loop
 from chat.client.cache import Cache
-from chat.client.config import ClientSettings, load_as, remembered
+from chat.client.config import ClientSettings, load_as, misspelled, remembered
 from chat.client.flags import Parser, add_settings
 from chat.client.link import Refused
 from chat.client.local_zone import local_zone
@@ -32,7 +32,7 @@ from chat.errors import ChatError, CommandError, StartupError
 from chat.program import tell
 from chat.protocol.items import Event, Item
 from chat.protocol.words import FOLDED_KINDS
-from chat.text import is_builtin, printable
+from chat.text import is_builtin, is_direct, printable
 
 __all__ = ["COMMANDS", "commands_table", "main"]
 
@@ -74,6 +74,8 @@ def _run(name: str, rest: Sequence[str]) -> int:
 
 def _prepared(settings: PipeSettings) -> PipeSettings:
     """Find what can be wrong before anything is asked; nobody is there to be asked for a name."""
+    for line in misspelled():
+        tell(f"chat-client: {line}")
     make_private_directory(settings.data)
     if settings.token_file is not None:
         read_token_file(settings.token_file)
@@ -196,7 +198,8 @@ def _channel(visit: Visit, word: str) -> str:
     try:
         return visit.channel(word)
     except ValueError as exc:
-        raise StartupError(f"{word!r}: a channel {exc}") from None
+        reason = f"{exc}" if is_direct(word) else f"a channel {exc}"
+        raise StartupError(f"{word!r}: {reason}") from None
 
 
 def _everything(entry: Item | Event) -> bool:
