@@ -113,6 +113,37 @@ def test_an_editor_that_fails_changes_nothing(
         editor.edit("some")
 
 
+def test_text_saved_before_a_signal_ended_the_editor_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "Path(sys.argv[-1]).write_text('saved')\nos.kill(os.getpid(), 9)"
+    monkeypatch.setenv("VISUAL", str(_editor(tmp_path, body)))
+    assert editor.edit("some") == "saved"
+
+
+def test_an_editor_that_removes_the_file_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", str(_editor(tmp_path, "Path(sys.argv[-1]).unlink()")))
+    with pytest.raises(ChatError, match="No such file"):
+        editor.edit("some")
+
+
+def test_without_room_for_the_editors_file_the_text_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", str(_editor(tmp_path, "")))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(ChatError, match="cannot be edited outside"):
+        editor.edit("some")
+
+
+def test_an_editor_variable_with_an_open_quote_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISUAL", "vi 'open")
+    with pytest.raises(ChatError, match=r"\$VISUAL cannot be read"):
+        editor.edit("some")
+
+
 @pytest.mark.feature("writing.editor")
 def test_the_editor_has_the_terminal_and_the_screens_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
