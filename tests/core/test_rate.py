@@ -58,6 +58,13 @@ def test_a_frame_never_costs_more_than_a_full_bucket() -> None:
     bucket = Bucket(rate=1.0, burst=4, now=0.0)
     assert bucket.take(0.0, cost=4_000) == 0.0
     assert bucket.take(0.0) == 1.0
+    bucket.pay(4_000)
+    assert bucket.take(0.0) == 5.0
+
+
+def test_a_long_pause_fills_the_bucket_and_no_more() -> None:
+    bucket = Bucket(rate=1.0, burst=2, now=0.0)
+    assert [bucket.take(1_000.0) for _ in range(3)] == [0.0, 0.0, 1.0]
 
 
 def test_buckets_are_found_again_by_their_key() -> None:

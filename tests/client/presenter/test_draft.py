@@ -72,6 +72,15 @@ def test_an_unchanged_draft_does_not_replace_that_of_a_second_client() -> None:
     assert core.drafts["#general"] == "from the second"
 
 
+def test_lines_from_a_pipe_neither_load_nor_save_a_draft() -> None:
+    core = FakeCore()
+    DraftStore(core).save("#general", Draft("typed"))
+    piped = DraftStore(core, is_used=False)
+    assert piped.load("#general") == Draft()
+    piped.save("#general", Draft("piped"))
+    assert DraftStore(core).load("#general") == Draft("typed")
+
+
 def test_one_aim_takes_the_place_of_another_without_loss() -> None:
     again = Draft("a draft").editing(MINE).replying(THEIRS)
     assert (again.text, again.aim) == ("a draft", Aim.REPLY)
