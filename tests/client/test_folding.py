@@ -39,6 +39,12 @@ def test_an_event_meets_what_looks_the_same() -> None:
     assert line.reactions == ()
 
 
+def test_a_reaction_that_looks_different_is_another() -> None:
+    line = message_of("#a", item(**{PLAIN_HEART: ("bob",)}))
+    line = fold(line, react(10, "eve", "👍"), "me")
+    assert line.reactions == ((PLAIN_HEART, ("bob",)), ("👍", ("eve",)))
+
+
 def test_what_was_kept_on_disk_is_one_as_well() -> None:
     kept = Message("#a", 1, None, "bob", 1, reactions=((HEART, ("a",)), (PLAIN_HEART, ("b",))))
     assert line_from(line_json(kept)).reactions == ((HEART, ("a", "b")),)

@@ -93,6 +93,14 @@ def test_a_token_is_neither_read_nor_written_through_a_link(tmp_path: Path, kind
     assert unharmed(victim, kind)
 
 
+def test_a_token_is_not_read_from_a_pipe(tmp_path: Path) -> None:
+    tokens = TokenStore(tmp_path)
+    tokens.put("s1", "bob", "b" * 40)
+    os.mkfifo(tmp_path / "s1" / "alice")
+    with pytest.raises(OSError, match="is no ordinary file"):
+        tokens.get("s1", "alice")
+
+
 def test_what_others_could_read_is_taken_from_them(tmp_path: Path) -> None:
     tokens = TokenStore(tmp_path)
     tokens.put("s1", "alice", "t" * 40)
