@@ -347,7 +347,7 @@ class Account:
         """Take up what another client did to outbox, drafts, preferences and channels.
 
         Returns:
-            Rows that are gone; rows that are new or changed; whether drafts differ.
+            Rows that are gone; rows that are new or changed; whether drafts or preferences differ.
         """
         if not self._read(self._cache.has_changed_elsewhere, False) and not self._has_young:
             return [], [], False
@@ -359,10 +359,11 @@ class Account:
         before = self.drafts
         unsaved = {name: before[name] for name in self._dirty_drafts}
         self.drafts = self._read(self._cache.drafts, before) | unsaved
-        unsaved = {key: self.prefs[key] for key in self._dirty_prefs}
-        self.prefs = self._read(self._cache.prefs, self.prefs) | unsaved
+        prefs = self.prefs
+        unsaved = {key: prefs[key] for key in self._dirty_prefs}
+        self.prefs = self._read(self._cache.prefs, prefs) | unsaved
         self.follow_channels()
-        return gone, changed, self.drafts != before
+        return gone, changed, self.drafts != before or self.prefs != prefs
 
     def follow_channels(self) -> None:
         """Take up how another client wants channels, and how far it has read them."""

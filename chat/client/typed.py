@@ -103,14 +103,14 @@ class Typed:
         """Show and send what another client on this file typed, retried or discarded.
 
         Returns:
-            Whether drafts differ from before.
+            Whether drafts or preferences differ from before.
         """
-        gone, changed, has_drafts = self._account.follow_others()
+        gone, changed, has_more = self._account.follow_others()
         for row in gone:
             self._gone(row)
         for row in changed:
             self._changed(row)
-        return has_drafts
+        return has_more
 
     def _gone(self, row: OutboxRow) -> None:
         channel = self._account.followed(row.channel)

@@ -318,6 +318,10 @@ def test_drafts_and_preferences_of_one_client_reach_the_other(
     second.wait(lambda: second.core.draft("#general") == "half a thought")
     second.wait(lambda: second.core.pref("theme") == "dark")
     second.wait(lambda: second.channels["#general"].has_draft, "it is listed")
+    second.channels.clear()
+    first.core.save_pref("quiet-until", "on")
+    second.wait(lambda: second.core.pref("quiet-until") == "on")
+    second.wait(lambda: bool(second.channels), "the screens are drawn again")
 
 
 def two_offline(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen, Screen]:

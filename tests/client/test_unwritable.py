@@ -14,6 +14,7 @@ import pytest
 from chat.client.backoff import Backoff
 from chat.client.config import ClientSettings
 from chat.client.places import Places
+from chat.client.preferences import Wish
 from chat.client.state import Delivery, Link
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
@@ -53,6 +54,27 @@ def leave_history(open_client: Open, fake: FakeServer, data: Path) -> None:
     screen.wait_texts("old")
     screen.core.stop()
     fake.stop()
+
+
+def test_channel_preferences_changed_while_the_file_is_locked_are_saved_afterwards(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    leave_history(open_client, fake, data)
+    with locked(Places(data).current(fake.url, "alice")):
+        screen = open_client(fake.url, data=data)
+        screen.wait(lambda: any("kept in memory" in notice.text for notice in screen.notices))
+        screen.wait(lambda: "#general" in screen.channels)
+        screen.core.prefer("#general", Wish(muted=True))
+        screen.core.mark("#general", 1)
+        screen.wait(lambda: screen.channels["#general"].read == 1)
+    screen.wait(lambda: any("can be written again" in notice.text for notice in screen.notices))
+    screen.wait(lambda: screen.channels["#general"].muted)
+    screen.core.stop()
+    again = open_client(fake.url, data=data)
+    again.wait(lambda: "#general" in again.channels)
+    assert again.channels["#general"].muted
+    assert again.channels["#general"].read == 1
 
 
 @pytest.mark.feature("writing.outbox")

@@ -64,15 +64,20 @@ class Calling:
         self._burst = Burst()
         self._is_waiting = False
         self._quiet_until = 0.0
+        self._known = ""
+        """What is kept, as it was last read or written here."""
+        self._changed: Callable[[], None] = lambda: None
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the person has asked not to be disturbed."""
+        """Whether the person has asked not to be disturbed, here or in another client."""
+        self._take_up()
         return self._quiet_until > self._clock()
 
     @property
     def note(self) -> str:
         """What is to be shown of that; empty if they may be disturbed."""
+        self._take_up()
         left = self._quiet_until - self._clock()
         if left <= 0:
             return ""
@@ -87,26 +92,39 @@ class Calling:
         """
         seconds = _FOREVER if minutes is None else minutes * 60
         end = _ON if minutes is None else f"{int(self._now() + seconds)} {int(seconds)}"
-        self._kept.save_pref(_QUIET, end if seconds else "")
+        self._known = end if seconds else ""
+        self._kept.save_pref(_QUIET, self._known)
         self._be_quiet(seconds, changed)
+        changed()
 
     def resume(self, changed: Callable[[], None]) -> None:
         """Go on not disturbing, if that was asked for before the program ended.
 
+        From now on the same is taken up from other clients on the file. `changed` is called when
+        it ends by itself.
+        """
+        self._changed = changed
+        if self.is_quiet:
+            changed()
+
+    def _take_up(self) -> None:
+        """Take up what is kept, if another client or another start of the program changed it.
+
         However wrong the clock was then or is now, it lasts no longer than was asked for.
         """
         kept = self._kept.pref(_QUIET)
+        if kept == self._known:
+            return
+        self._known = kept
         end, _, asked = kept.partition(" ")
         most = int(asked) if asked.isdecimal() else _DAY  # an older client kept only the end
         left = min(int(end) - self._now(), most) if end.isdecimal() else 0.0
-        if kept == _ON or left > 0:
-            self._be_quiet(_FOREVER if kept == _ON else left, changed)
+        self._be_quiet(_FOREVER if kept == _ON else max(left, 0.0), self._changed)
 
     def _be_quiet(self, seconds: float, changed: Callable[[], None]) -> None:
         self._quiet_until = self._clock() + seconds if seconds else 0.0
         if 0 < seconds < _FOREVER:
             self._caller.run_beside(_after(seconds, changed))
-        changed()
 
     def take(self, called: Called, is_seen: Callable[[], bool]) -> None:
         """Call the person, now or with what comes soon, unless they see it."""

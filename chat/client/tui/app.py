@@ -117,6 +117,7 @@ class ChatApp(App[None]):
     ) -> None:
         own = [made_by_hand(*each) for each in settings.themes.items()]
         self._themes = {theme.name: theme for theme in (*OWN, *own)}
+        self._dressed_in = DARK.name
         super().__init__()
         for theme in self._themes.values():
             self.register_theme(theme)
@@ -172,7 +173,7 @@ class ChatApp(App[None]):
         """Dress the screens."""
         self.set_keymap(self._own_keys)
         kept = self.cores.pref(_THEME)
-        self.theme = kept if kept in self.available_themes else DARK.name
+        self.theme = self._dressed_in = kept if kept in self.available_themes else DARK.name
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
 
@@ -359,7 +360,10 @@ class ChatApp(App[None]):
         self._take_in()
 
     def _keep_theme(self, name: str) -> None:
-        self.cores.save_pref(_THEME, name)
+        """Keep a theme that the person has chosen; the first one was not chosen here."""
+        if name != self._dressed_in:
+            self._dressed_in = name
+            self.cores.save_pref(_THEME, name)
 
     def _wake(self) -> None:
         """Hop from the core's thread to this one; before and after the screens, do nothing."""

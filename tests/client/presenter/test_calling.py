@@ -86,6 +86,19 @@ def test_a_clock_that_was_wrong_does_not_make_it_last(kept: str, most: int) -> N
     desk.close()
 
 
+def test_do_not_disturb_of_another_client_on_the_file_is_obeyed_and_shown() -> None:
+    desk = Desk()
+    desk.calling.resume(desk.conversation.redraw)
+    other = Calling(desk.view, desk.core, clock=lambda: desk.now, now=lambda: 1e9 + desk.now)
+    other.be_quiet(30, lambda: None)
+    assert desk.calling.note.startswith("do not disturb until ")
+    assert desk.hear(OPS) == []
+    other.be_quiet(0, lambda: None)
+    assert desk.calling.note == ""
+    assert len(desk.hear(OPS)) == 1
+    desk.close()
+
+
 def test_not_for_the_channel_one_looks_at() -> None:
     desk = Desk()
     here = Called("#general", "bob", "hi @me")

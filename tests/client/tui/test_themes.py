@@ -49,6 +49,27 @@ async def test_a_theme_of_ones_own_is_offered_and_worn(open_desktop: Open) -> No
         assert desktop.app.theme_variables["background"].lower() == "#102030"
 
 
+class RecordingCore(FakeCore):
+    """Notes what is kept."""
+
+    def save_pref(self, key: str, value: str) -> None:
+        super().save_pref(key, value)
+        self._note("save_pref", key, value)
+
+
+async def test_a_kept_theme_is_not_written_back_over_another_clients_choice() -> None:
+    core = RecordingCore()
+    core.prefs["theme"] = "chat-light"
+    app = ChatApp(ClientSettings(name="me"), make_core=lambda *_: core)
+    async with app.run_test() as pilot:
+        await pilot.pause(0.1)
+        assert app.theme == "chat-light"
+        app.theme = "chat-mono"
+        await pilot.pause(0.1)
+        saved = [call for call in core.calls if call[:2] == ("save_pref", "theme")]
+        assert saved == [("save_pref", "theme", "chat-mono")]
+
+
 def test_what_a_theme_leaves_out_is_as_in_the_dark_or_the_light_one() -> None:
     assert made_by_hand("mine", {"dark": False, "primary": "red"}).background == LIGHT.background
 
