@@ -69,9 +69,9 @@ def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str]
         try:
             check_name(written)
         except ValueError as exc:
-            return Choice("", f"A name {exc}")
+            return Choice("", "A name", str(exc))
         if fold(written) == fold(taken):
-            return Choice("", f"{written} is the name that is taken")
+            return Choice("", written, "is the name that is taken")
         return Choice(written, f"Sign in as {written}")
 
     where = f" on {server}" if server else ""
