@@ -172,3 +172,18 @@ def test_the_editor_has_the_terminal_and_the_screens_come_back(
         terminal.type("!")
         terminal.wait_for("dear reader!")
         assert not terminal.has_ended
+
+
+def test_the_screens_come_back_after_an_editor_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISUAL", str(_editor(tmp_path, "sys.exit(3)")))
+    with Terminal(tmp_path) as terminal:
+        terminal.run("chat-client", "--name", "alice", "--url", "ws://127.0.0.1:9")
+        terminal.wait_for("no server at")
+        terminal.type("dear ")
+        terminal.wait_for("dear")
+        terminal.keys("M-e")
+        terminal.wait_for("ended with code 3")
+        terminal.type("reader")
+        terminal.wait_for("dear reader")

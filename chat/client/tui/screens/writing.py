@@ -31,18 +31,21 @@ class Writing:
         """Give the terminal to the person's editor, and take what they saved."""
         composer = self._composer
         before = composer.text
+        after, failure = before, ""
         try:
             with self._place.app.suspend():
-                after = editor.edit(before)
-        except ChatError as exc:
-            self._seats.front.conversation.view.say(str(exc), "warning")
-            return
+                try:
+                    after = editor.edit(before)
+                except ChatError as exc:  # here: Textual does not resume after an exception
+                    failure = str(exc)
         except SuspendNotSupported:
             self._seats.front.conversation.view.say(
                 "An editor cannot be started from here.", "warning"
             )
             return
-        if after != before:
+        if failure:
+            self._seats.front.conversation.view.say(failure, "warning")
+        elif after != before:
             composer.rewrite(after)
 
     def toggle_preview(self) -> None:
