@@ -84,6 +84,7 @@ async def test_follow_survives_kill_9_without_hole_or_duplicate(
         async with Peer.signed_in(server.url, "alice", token) as alice:
             for number in range(20):
                 await alice.say(f"{turn}.{number}", "#ops")
+        tail.wait_for(f"{turn}.0")  # it is back, so each kill meets it, and its waits begin anew
         server.restart(kill=True)
     async with Peer.signed_in(server.url, "alice", token) as alice:
         await alice.say("the end", "#ops")
