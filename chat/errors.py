@@ -1,4 +1,4 @@
-"""What can go wrong, and its names: the exception tree, the error codes and the close codes.
+"""Exceptions, error codes, and close codes.
 
 ::
 

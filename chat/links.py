@@ -1,4 +1,4 @@
-"""Links in text: where one begins and ends, and where it leads. Pure.
+"""Links in text: where one begins and ends, and its target. Pure.
 
 The one definition for both sides: the client shows, lists and opens by it, the server's index
 notes by it which messages have a link. A link begins with `http://` or `https://` and names a host;

@@ -1,4 +1,4 @@
-"""How both programs use the standard streams, which may be closed, full, or read by nobody."""
+"""Standard streams of both programs, which may be closed, full, or unread."""
 
 from __future__ import annotations
 

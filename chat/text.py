@@ -1,4 +1,4 @@
-"""Which text is allowed, and how foreign text is shown: the one place for both.
+"""Which text is allowed, and how foreign text is shown.
 
 Two doors, for two directions:
 

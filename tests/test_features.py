@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from chat.client import slash, slash_commands
-from chat.client.config import ClientSettings
-from chat.client.flags import flags_of
-from chat.client.options import options
-from chat.client.pipes.cli import commands_table
+from chat.client.config.flags import flags_of
+from chat.client.config.options import options
+from chat.client.config.settings import ClientSettings
+from chat.client.model.slash import commands, parser
+from chat.client.scripting.cli import commands_table
 from chat.client.tui.app import key_rows
 from tests.documents import assert_generated
 from tests.features import FEATURES, WISHES, Feature, features_table, held_by, wishes_table
@@ -28,7 +28,7 @@ def exists(what: str) -> bool:
         return True
     if what.startswith("/"):
         name, _, rest = what[1:].partition(" ")
-        return slash_commands.find(name) is not None and (not rest or bool(slash.parse(what)))
+        return commands.find(name) is not None and (not rest or bool(parser.parse(what)))
     program, _, rest = what.partition(" ")
     flag = rest.removeprefix("--").replace("-", "_")
     is_known = not rest or flag in flags_of(ClientSettings) or f"`{what} " in commands_table()

@@ -7,7 +7,7 @@ from time import thread_time
 import pytest
 from hypothesis import given
 
-from chat.client.presenter.links import links_of
+from chat.client.presenter.markdown import links_of
 from chat.links import as_ascii, destination, has_link, is_web_link, link_end
 from tests.client.texts import any_text
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from chat.client.pipes.cli import commands_table
-from chat.client.pipes.codes import codes_table
-from chat.client.slash_commands import markdown_table
+from chat.client.exit_codes import codes_table
+from chat.client.model.slash.commands import markdown_table
+from chat.client.scripting.cli import commands_table
 from chat.client.tui.app import keys_table
 from chat.server.config import ServerSettings
 from tests.documents import assert_generated, refreshed

@@ -1,4 +1,4 @@
-"""The broker of a single server: what is published is delivered at once, in the same call."""
+"""The broker of a single server: delivers in the call that publishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a broker is: the contract that every implementation keeps."""
+"""The `Broker` port: what every implementation promises."""
 
 from __future__ import annotations
 

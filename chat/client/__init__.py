@@ -1,1 +1,1 @@
-"""The client: follows logs, keeps what was typed, and shows both in a terminal."""
+"""The client: follows logs, sends the outbox, and shows both in a terminal."""

@@ -1,4 +1,4 @@
-"""`chat-client`: read the settings, ask for a name if there is none, show the screens."""
+"""`chat-client`: parse the flags, ask for a missing name, start the interface."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from chat import __version__
-from chat.client.config import ClientSettings, config_file, load, misspelled, with_kept
+from chat.client.config.flags import Parser, add_settings, flags_of
+from chat.client.config.logging import start_log
+from chat.client.config.options import options
+from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings, config_file, load, misspelled, with_kept
 from chat.client.first_run import introduced
-from chat.client.flags import Parser, add_settings, flags_of
-from chat.client.logfile import start_log
-from chat.client.options import options
-from chat.client.places import Places
-from chat.client.private import make_private_directory
+from chat.client.storage.private_files import make_private_directory
 from chat.errors import StartupError
 from chat.program import run_program, tell
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str]) -> int:
     if (at := _place_of_command(arguments)) is not None:
-        from chat.client.pipes.cli import main as run_pipe
+        from chat.client.scripting.cli import main as run_pipe
 
         return run_pipe([arguments[at], *arguments[:at], *arguments[at + 1 :]])
     try:
@@ -101,10 +101,10 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     """
     for line in misspelled():
         tell(f"chat-client: {line}")
-    places = Places(settings.data)
+    places = ClientPaths(settings.data)
     make_private_directory(settings.data)
     if settings.token_file is not None:
-        from chat.client.tokens import read_token_file
+        from chat.client.storage.tokens import read_token_file
 
         read_token_file(settings.token_file)
     start_log(settings)
@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _play(settings: ClientSettings) -> int:
     """Show the demo; return the exit code."""
-    from chat.client.demo.house import demo
+    from chat.client.demo.launcher import demo
 
     with demo(settings) as house:
         return _show(prepare(house))
@@ -144,9 +144,9 @@ def _show(settings: ClientSettings) -> int:
     # A key that comes right after a paint waits for the next one: at Textual's 60 a second for
     # 19 ms (median, while 200 messages a second arrive), at 240 for 5.
     os.environ.setdefault("TEXTUAL_FPS", "240")
-    from chat.client.tui import garbage
+    from chat.client.tui.terminal import tuning
 
-    garbage.hold()  # before all that is imported and stays: 50 ms of the start
+    tuning.hold()  # before all that is imported and stays: 50 ms of the start
     from chat.client.tui.app import ChatApp
 
     ChatApp(settings).run()

@@ -1,4 +1,4 @@
-"""The first run: who one is, where to go, and three keys; the answers count from then on.
+"""The first run: ask for name and server, show three keys, remember the answers.
 
 What was asked once is remembered; a flag, a variable or the settings file always wins over it.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from typing import TypeVar
 
-from chat.client.config import ClientSettings, check_url, remembered
-from chat.client.places import Places
-from chat.client.servers import DEFAULT_URL
+from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings, check_url, remembered
+from chat.client.storage.known_servers import DEFAULT_URL
 from chat.errors import StartupError
 from chat.program import tell
 from chat.text import check_name
@@ -37,7 +37,7 @@ def introduced(settings: S) -> S:
     url = known.url
     if url == DEFAULT_URL and "url" not in settings.given:
         url = _ask_url(url)
-        Places(settings.data).servers.choose(url)
+        ClientPaths(settings.data).servers.choose(url)
     if is_terminal and not settings.plain:
         _show_keys(settings)
     return known.but(name=name, url=url)
@@ -69,7 +69,7 @@ def _ask_url(default: str) -> str:
 def _show_keys(settings: ClientSettings) -> None:
     """Show three keys, as this person has them, and wait until they were read."""
     from chat.client.tui.app import key_rows
-    from chat.client.tui.keys import key_label
+    from chat.client.tui.keymap import key_label
 
     tell("\nThree keys to know:")
     rows = {row.id: row for row in key_rows(settings.keys)}

@@ -1,8 +1,8 @@
 """Protocol version 1: every frame as a frozen pydantic model, and the codec. No I/O.
 
-`words` holds what needs no model, `values` the field types and the limits, `commands` what a client
-sends, `items` what a log holds, `frames` what a server sends, `codec` turns bytes into models and
-back.
+`limits` holds constants that need no model, `values` the field types and their bounds, `commands`
+what a client sends, `frames` what a server sends, `items` what a log holds, and `codec` turns bytes
+into models and back.
 """
 
 PROTOCOL_VERSION = 1

@@ -1,4 +1,4 @@
-"""Bytes to models and back: the one place where JSON is read or written.
+"""Decode and encode frames: the one place where protocol JSON is read or written.
 
 Decoding goes from bytes to a model in one pass; a frame that fails is looked at again, slowly, for
 its `id` and for the field at fault. Encoding leaves out fields that are absent, false or empty by

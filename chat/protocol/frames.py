@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, FailFast, Field
 
 from chat.protocol.items import Event, Item
+from chat.protocol.limits import LIST_MAX, USUAL_LEVEL
 from chat.protocol.values import (
     CHANNELS_MAX,
     Channel,
@@ -37,7 +38,6 @@ from chat.protocol.values import (
     Wire,
     at_most,
 )
-from chat.protocol.words import LIST_MAX, USUAL_LEVEL
 
 __all__ = [
     "Bye",

@@ -1,4 +1,4 @@
-"""Items: what a channel's log holds, as a reader gets it.
+"""Items: entries of a channel's log as readers get them.
 
 An `event` frame tells of one thing as it happened. An `Item` is an event as it is *now*: a message
 carries its latest text, its reactions and `rev`, the last seq folded into it; a body that an edit

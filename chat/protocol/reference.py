@@ -1,4 +1,4 @@
-"""The protocol's tables, as Markdown: error codes, close codes, limits.
+"""Generate the protocol's tables: error codes, close codes, limits.
 
 They stand in `README.md` beside this module, between `<!-- errors -->` and `<!-- /errors -->` and
 so on. A test compares them and, run with `CHAT_UPDATE_DOCS=1`, writes them anew.

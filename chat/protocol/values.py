@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from chat import text as rules
-from chat.protocol.words import (
+from chat.protocol.limits import (
     LIST_MAX,
     PLACE_MAX,
     REACTIONS_MAX,

@@ -1,1 +1,1 @@
-"""The server: sockets, fan-out, and the commands' handlers."""
+"""The server: connections, fan-out, and command handlers."""

@@ -1,4 +1,4 @@
-"""The composition root: builds everything, listens, and ends in good order. Reads top-down."""
+"""The composition root: builds everything, listens, and shuts down. Reads top-down."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ from websockets.server import ServerProtocol
 
 from chat import __version__
 from chat.broker.memory import MemoryBroker
-from chat.core.door import Door
-from chat.core.ids import Ids
 from chat.errors import CloseCode, StartupError
 from chat.protocol.frames import Bye
-from chat.server import tls
-from chat.server.builtin import Counter, RawCounter, RawEcho
-from chat.server.commands import TABLE
+from chat.server.channels.builtin import Counter, RawCounter, RawEcho
 from chat.server.config import ServerSettings
-from chat.server.connection import Connection
-from chat.server.listening import BACKLOG, bind, hosts_of, open_files
-from chat.server.origins import Origins
-from chat.server.outlet import Flusher
-from chat.server.services import Services
+from chat.server.context import ServerContext
+from chat.server.handlers.table import TABLE
 from chat.server.session import Register, Session
-from chat.server.terms import Endpoint, Terms
+from chat.server.transport import tls
+from chat.server.transport.connection import Connection, ConnectionContext, Endpoint
+from chat.server.transport.limits import ConnectionLimiter
+from chat.server.transport.listening import BACKLOG, bind, hosts_of, open_files
+from chat.server.transport.origins import Origins
+from chat.server.transport.outbound import WriteCoalescer
+from chat.store.ids import Ids
 from chat.store.store import Store
 from chat.text import printable_line
 
@@ -122,11 +121,11 @@ class App:
     def __init__(self, settings: ServerSettings, loop: asyncio.AbstractEventLoop) -> None:
         self.settings = settings
         self.loop = loop
-        self.services = Services(settings, loop, MemoryBroker())
+        self.services = ServerContext(settings, loop, MemoryBroker())
         self.sessions: Register = {}
         self.addresses: list[str] = []
         self._session_ids = Ids()
-        self._terms: Terms
+        self._terms: ConnectionContext
         self._servers: list[asyncio.Server] = []
         self._is_stopping = False
         self._origins = Origins(
@@ -197,11 +196,11 @@ class App:
 
     # Connections
 
-    def _agree(self, made: ssl.SSLContext | None) -> Terms:
+    def _agree(self, made: ssl.SSLContext | None) -> ConnectionContext:
         settings = self.settings
-        return Terms(
+        return ConnectionContext(
             loop=self.loop,
-            flusher=Flusher(self.loop),
+            flusher=WriteCoalescer(self.loop),
             queue_bytes=settings.queue_bytes,
             frame_bytes=settings.limits.frame,
             deadline=settings.close_timeout,
@@ -348,8 +347,8 @@ class App:
         return Response(status.value, status.phrase, headers, payload)
 
 
-def _door(settings: ServerSettings) -> Door:
-    return Door(
+def _door(settings: ServerSettings) -> ConnectionLimiter:
+    return ConnectionLimiter(
         total=settings.connections or max(FILES_MIN, open_files() - OWN_FILES),
         each=settings.address_connections,
         rate=settings.address_rate,

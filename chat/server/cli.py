@@ -1,4 +1,4 @@
-"""`chat-server`: reads the settings, runs the server, and turns errors into one line and a code.
+"""`chat-server`: parse settings, run the server, turn errors into exit codes.
 
 Exit codes: 0 done or stopped by a signal, 1 internal error, or standard output cannot be written
 (or, from `check`, problems were found), 2 it cannot start as asked, 130 and 143 ended at once by a
@@ -20,7 +20,7 @@ from chat import __version__
 from chat.errors import StartupError
 from chat.program import abandon_output, run_program, tell
 from chat.protocol.codec import json_schema
-from chat.server import administration
+from chat.server.admin import commands
 from chat.server.config import ServerSettings, load
 from chat.text import printable_line
 
@@ -42,15 +42,15 @@ def _main(arguments: list[str]) -> int:
             case ["schema", *rest]:
                 return _schema(rest)
             case ["token", *rest]:
-                return administration.token(rest)
+                return commands.token(rest)
             case ["backup", *rest]:
-                return administration.backup(rest)
+                return commands.backup(rest)
             case ["restore", *rest]:
-                return administration.restore(rest)
+                return commands.restore(rest)
             case ["check", *rest]:
-                return administration.check(rest)
+                return commands.check(rest)
             case ["reindex", *rest]:
-                return administration.reindex(rest)
+                return commands.reindex(rest)
             case ["--version"]:
                 sys.stdout.write(f"chat-server {__version__}\n")
                 return 0

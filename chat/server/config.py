@@ -1,4 +1,4 @@
-"""The server's settings: one typed model for flags, `CHAT_…` variables and a TOML file.
+"""The server's settings, from flags, `CHAT_…` variables, and `server.toml`.
 
 A flag wins over a variable, a variable over the file (`server.toml` in the user's configuration
 folder), the file over the default. An empty variable counts as not set. A list is repeated flags,
@@ -34,11 +34,11 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from chat.core.door import Network, network
 from chat.errors import StartupError
 from chat.program import tell
 from chat.protocol.values import Limits
-from chat.server.origins import check_origin, check_public_url
+from chat.server.transport.limits import Network, network
+from chat.server.transport.origins import check_origin, check_public_url
 from chat.text import printable_line
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The answer to one command: owns the command's id, and answers exactly once."""
+"""The reply to one command: owns the command's id, answers exactly once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from chat.errors import CommandError
 from chat.protocol.frames import ErrorFrame, Ok, ServerFrame
 
-__all__ = ["Asker", "Reply", "error_frame"]
+__all__ = ["Reply", "Requester", "error_frame"]
 
 
-class Asker(Protocol):
+class Requester(Protocol):
     """Who sent a command and awaits its answer."""
 
     def answered(self) -> None:
@@ -41,7 +41,7 @@ class Reply:
 
     __slots__ = ("_asker", "id", "is_given")
 
-    def __init__(self, asker: Asker, command_id: str | None) -> None:
+    def __init__(self, asker: Requester, command_id: str | None) -> None:
         self._asker = asker
         self.id = command_id
         self.is_given = False

@@ -1,4 +1,4 @@
-"""One signed-in connection, from `hello` to its end: the endpoint that speaks the protocol."""
+"""One signed-in connection, from `hello` to close."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from chat.errors import CloseCode, CommandError, ErrorCode, FrameError
 from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
 from chat.protocol.frames import Heads, ServerFrame
-from chat.server.builtin import Counter
-from chat.server.connection import Connection
-from chat.server.hub import Room
-from chat.server.outlet import text_frame
+from chat.server.channels.builtin import Counter
+from chat.server.channels.live import LiveChannel
+from chat.server.context import ServerContext
 from chat.server.reply import Reply, error_frame
-from chat.server.services import Services
-from chat.store.ops import ChannelState, User
+from chat.server.transport.connection import Connection
+from chat.server.transport.outbound import text_frame
+from chat.store.operations import ChannelState, User
 from chat.text import fold
 
 __all__ = ["Handler", "Register", "Session", "Table"]
@@ -49,7 +49,7 @@ class Session:
     def __init__(
         self,
         connection: Connection,
-        services: Services,
+        services: ServerContext,
         session_id: str,
         table: Table,
         register: Register,
@@ -60,7 +60,7 @@ class Session:
         self.services = services
         self.id = session_id
         self.user: User | None = None
-        self.rooms: dict[str, Room] = {}
+        self.rooms: dict[str, LiveChannel] = {}
         """The live side of the channels one is a member of, by the folded name."""
         self.builtins: dict[str, Counter | None] = {}
         """Membership of `#counter` and `#echo` is the session's own."""
@@ -208,11 +208,11 @@ class Session:
         while self._waiting and not self.is_closed and not self.is_signing_in:
             self._handle(self._waiting.popleft())
 
-    def room(self, name: str) -> Room | None:
+    def room(self, name: str) -> LiveChannel | None:
         """Return the live side of a channel one is a member of; the name as it was typed."""
         return self.rooms.get(fold(name))
 
-    def enter(self, name: str, epoch: str, head: int) -> Room:
+    def enter(self, name: str, epoch: str, head: int) -> LiveChannel:
         """Note the membership of a channel; what the head is, the room knows better."""
         room = self.room(name)
         if room is None:

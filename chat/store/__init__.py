@@ -1,1 +1,1 @@
-"""The store: every channel's log on disk. The only place on the server that speaks SQL."""
+"""The store: channel logs on disk. The only place on the server with SQL."""

@@ -1,4 +1,4 @@
-"""The tables, as this version of the program knows them.
+"""The tables of the current schema.
 
 Three decisions shape them:
 
@@ -8,7 +8,7 @@ Three decisions shape them:
   overwriting them with as many spaces. SQLite's `secure_delete` is not enough: when it moves rows
   between pages it may leave a copy behind that no later deletion finds. Rows that never move leave
   no copies.
-- **Words lie in an index of their own**, which is not listed here: see `fulltext`.
+- **Words lie in an index of their own**, which is not listed here: see `fts5`.
 
 A change here needs a migration (`migrations/versions`) and a new `REVISION`; a test compares both.
 """
@@ -32,9 +32,10 @@ from sqlalchemy import (
     true,
 )
 
-from chat.protocol.words import USUAL_LEVEL
+from chat.protocol.limits import USUAL_LEVEL
 
 __all__ = [
+    "BODY_FIELDS",
     "REVISION",
     "bodies",
     "channels",
@@ -227,3 +228,6 @@ pins = Table(
     sqlite_with_rowid=False,
 )
 """Messages that are pinned now."""
+
+BODY_FIELDS = {"message": "text", "edit": "text", "react": "emoji", "topic": "topic"}
+"""The field of an event whose string lies in `bodies`."""

@@ -1,4 +1,4 @@
-"""The store: the logs on disk, and who may read them. What the server keeps, it keeps here."""
+"""The store: writes through one thread, reads through a pool."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store import sqlite
-from chat.store.opening import READERS, SEARCHERS, WELCOMERS, Database, open_database, open_shared
-from chat.store.ops import Pending
-from chat.store.reading import Reader
+from chat.store.database import READERS, SEARCHERS, WELCOMERS, Database, open_database, open_shared
+from chat.store.operations import Pending
+from chat.store.read.reader import Reader
 from chat.store.schema import metadata, tokens, users
-from chat.store.searching import index_unavailable
-from chat.store.writer import CLOSED, Batch, Writer
+from chat.store.search.search import index_unavailable
+from chat.store.sqlite import engine as sqlite
+from chat.store.write.writer import CLOSED, Batch, Writer
 from chat.text import fold
 
 __all__ = ["Store", "issue_token"]

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from chat.protocol.values import Limits
 from chat.server.handlers.signin import hash_token
-from chat.store.ops import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
+from chat.store.operations import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
 from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chat.client.account import Account
-from chat.client.backoff import Backoff
-from chat.client.config import ClientSettings
+from chat.client.config.settings import ClientSettings
+from chat.client.network.backoff import Backoff
+from chat.client.storage.account import Account
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
 from tests.client.screen import Screen

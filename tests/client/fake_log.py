@@ -10,7 +10,7 @@ from typing import Any
 
 from chat.protocol.frames import Joined, Member, Page
 from chat.protocol.items import Event, Item
-from chat.protocol.words import FOLDED_KINDS
+from chat.protocol.limits import FOLDED_KINDS
 
 
 class FakeLog:

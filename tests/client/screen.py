@@ -6,11 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from chat.client.backoff import Backoff
-from chat.client.config import ClientSettings
-from chat.client.core import Core
-from chat.client.state import (
-    Called,
+from chat.client.config.settings import ClientSettings
+from chat.client.model.state import (
     ChannelInfo,
     ChannelsChanged,
     ConnectionChanged,
@@ -19,11 +16,14 @@ from chat.client.state import (
     MembersChanged,
     Message,
     Notice,
+    NotificationDue,
     ThreadChanged,
     TimelineChanged,
     TypingChanged,
     Update,
 )
+from chat.client.network.backoff import Backoff
+from chat.client.sync.core import Core
 
 PATIENCE = 15.0
 
@@ -86,7 +86,7 @@ class Screen:
         self.has_no_thread = False
         self.members: dict[str, MembersChanged] = {}
         self.typing: dict[str, tuple[str, ...]] = {}
-        self.called: list[Called] = []
+        self.called: list[NotificationDue] = []
         self.notices: list[Notice] = []
 
     def catch_up(self) -> None:
@@ -156,7 +156,7 @@ class Screen:
                 self.members[update.channel] = update
             case TypingChanged():
                 self.typing[update.channel] = update.names
-            case Called():
+            case NotificationDue():
                 self.called.append(update)
             case Notice():
                 self.notices.append(update)

@@ -14,9 +14,9 @@ import pytest
 
 from chat import __version__
 from chat.client import cli
-from chat.client.config import ClientSettings
-from chat.client.options import options
-from chat.client.places import Places
+from chat.client.config.options import options
+from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings
 
 DEAD = "ws://127.0.0.1:9"
 
@@ -160,7 +160,7 @@ def test_a_data_folder_that_is_a_file_is_exit_code_2(
 
 def test_servers_named_by_flags_are_all(shown: list[ClientSettings], tmp_path: Path) -> None:
     data = tmp_path / "data"
-    Places(data).servers.add("ws://kept:3", "carol")
+    ClientPaths(data).servers.add("ws://kept:3", "carol")
     flags = ["--data", str(data), "--name", "me"]
     assert cli.main([*flags, "--url", DEAD, "--url", "ws://b:2"]) == 0
     assert cli.main([*flags, "--url", DEAD]) == 0
@@ -201,7 +201,7 @@ def test_flags_may_stand_before_a_command(
         seen.append(given)
         return 0
 
-    monkeypatch.setattr("chat.client.pipes.cli.main", run)
+    monkeypatch.setattr("chat.client.scripting.cli.main", run)
     assert cli.main(arguments) == 0
     command = next(word for word in reversed(arguments) if word in cli.PIPES)
     assert seen[0][0] == command

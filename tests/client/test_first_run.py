@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config import load, remembered
+from chat.client.config.settings import load, remembered
 from chat.client.first_run import introduced
 from chat.errors import StartupError
 from tests.client.piped import Client

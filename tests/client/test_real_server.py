@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.state import Delivery, Link
+from chat.client.model.state import Delivery, Link
 from chat.protocol.commands import Search
 from tests.client.screen import Screen
 from tests.serving import PATIENCE, ChatServer

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.account import Account
-from chat.client.backoff import Backoff
-from chat.client.coverage import Coverage
-from chat.client.ephemeral import Ephemeral
-from chat.client.screens import Screens
-from chat.client.session import pause_after
-from chat.client.state import Delivery, Message, TimelineChanged, Update
+from chat.client.model.coverage import Coverage
+from chat.client.model.state import Delivery, Message, TimelineChanged, Update
+from chat.client.network.backoff import Backoff
+from chat.client.network.session import pause_after
+from chat.client.storage.account import Account
+from chat.client.sync.publisher import Publisher
+from chat.client.sync.status import Ephemeral
 from chat.errors import CommandError, ErrorCode
 
 SPANS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=8)
@@ -72,7 +72,7 @@ def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path)
     account = Account(
         tmp_path / "a.db", "alice", changed=lambda: None, trouble=print, damaged=print
     )
-    screens = Screens(account, told.append, lambda tell: None)
+    screens = Publisher(account, told.append, lambda tell: None)
     channel = account.followed("#c")
     screens.open(channel)
     told.clear()

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.account import Account
-from chat.client.cache import Cache
-from chat.client.coverage import Coverage
-from chat.client.places import Places
-from chat.client.preferences import Wish
-from chat.client.records import DiskTrouble, OutboxRow
-from chat.client.state import Delivery, Link
+from chat.client.config.paths import ClientPaths
+from chat.client.model.coverage import Coverage
+from chat.client.model.preferences import Wish
+from chat.client.model.records import DiskTrouble, OutboxRow
+from chat.client.model.state import Delivery, Link
+from chat.client.storage.account import Account
+from chat.client.storage.database import Cache
 from chat.errors import ErrorCode, StartupError
 from chat.protocol.commands import Hello, Mark, Prefer, Send
 from chat.protocol.frames import ErrorFrame
@@ -31,9 +31,9 @@ Open = Callable[..., Screen]
 TYPIST = """
 import sys, time
 from pathlib import Path
-from chat.client.config import ClientSettings
-from chat.client.core import Core
-from chat.client.state import TimelineChanged
+from chat.client.config.settings import ClientSettings
+from chat.client.sync.core import Core
+from chat.client.model.state import TimelineChanged
 
 url, data = sys.argv[1:]
 core = Core(ClientSettings(name="alice", url=url, data=Path(data)), wake=lambda: None)
@@ -414,9 +414,9 @@ def test_the_further_read_marker_of_two_offline_clients_is_kept_and_told(
 CHANGER = """
 import sys, time
 from pathlib import Path
-from chat.client.config import ClientSettings
-from chat.client.core import Core
-from chat.client.preferences import Wish
+from chat.client.config.settings import ClientSettings
+from chat.client.sync.core import Core
+from chat.client.model.preferences import Wish
 
 url, data = sys.argv[1:]
 core = Core(ClientSettings(name="alice", url=url, data=Path(data)), wake=lambda: None)
@@ -557,7 +557,7 @@ def test_a_file_of_a_newer_client_is_left_alone(open_client: Open, tmp_path: Pat
     import sqlite3
 
     data = tmp_path / "data"
-    path = Places(data).current("ws://127.0.0.1:9", "alice")
+    path = ClientPaths(data).current("ws://127.0.0.1:9", "alice")
     path.parent.mkdir(parents=True)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")

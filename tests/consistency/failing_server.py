@@ -22,13 +22,14 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from chat.server import following, hub
+from chat.server import subscriptions
+from chat.server.channels import live
 from chat.server.cli import main
-from chat.server.services import Services
+from chat.server.context import ServerContext
 from chat.server.session import Session
-from chat.store import ledger
-from chat.store.ops import ChannelState, Outcome, Pending
-from chat.store.writer import Batch, Writer
+from chat.store.operations import ChannelState, Outcome, Pending
+from chat.store.write import transaction as ledger
+from chat.store.write.writer import Batch, Writer
 
 __all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
 
@@ -56,19 +57,19 @@ class _Control:
 
 
 def _add_faults(control: _Control) -> None:
-    real_time_ns, committed = time.time_ns, Services.committed
+    real_time_ns, committed = time.time_ns, ServerContext.committed
     time.time_ns = lambda: real_time_ns() + int(control.clock * 1e9)
 
     def before(_connection: object) -> None:
         if threading.current_thread().name == "store-writer":
             control.reached(BEFORE_COMMIT)
 
-    def after(self: Services, batch: Batch) -> None:
+    def after(self: ServerContext, batch: Batch) -> None:
         control.reached(AFTER_COMMIT)
         committed(self, batch)
 
     event.listen(Engine, "commit", before)
-    Services.committed = after  # type: ignore[method-assign]
+    ServerContext.committed = after  # type: ignore[method-assign]
 
 
 def _acknowledge_without_commit() -> None:
@@ -91,33 +92,33 @@ def _forget_cids() -> None:
     def nothing(*_: object) -> None:
         return None
 
-    ledger.Ledger.sent = nothing  # type: ignore[assignment, method-assign]
+    ledger.Transaction.sent = nothing  # type: ignore[assignment, method-assign]
     ledger._send_key = lambda user, cid: secrets.token_hex(16)
 
 
 def _leave_holes() -> None:
-    deliver, turns = hub.Room.deliver, count(1)
+    deliver, turns = live.LiveChannel.deliver, count(1)
 
-    def sometimes(self: hub.Room, events: Sequence[Any], *, is_all: bool = False) -> None:
+    def sometimes(self: live.LiveChannel, events: Sequence[Any], *, is_all: bool = False) -> None:
         deliver(self, events if next(turns) % 40 else events[1:], is_all=is_all)
 
-    hub.Room.deliver = sometimes  # type: ignore[method-assign]
+    live.LiveChannel.deliver = sometimes  # type: ignore[method-assign]
 
 
 def _deliver_twice() -> None:
-    deliver, turns = hub.Room.deliver, count(1)
+    deliver, turns = live.LiveChannel.deliver, count(1)
 
-    def sometimes(self: hub.Room, events: Sequence[Any], *, is_all: bool = False) -> None:
+    def sometimes(self: live.LiveChannel, events: Sequence[Any], *, is_all: bool = False) -> None:
         deliver(self, events, is_all=is_all)
         if not next(turns) % 40:
             self.head -= 1
             deliver(self, events[-1:])
 
-    hub.Room.deliver = sometimes  # type: ignore[method-assign]
+    live.LiveChannel.deliver = sometimes  # type: ignore[method-assign]
 
 
 def _attach_without_the_missed() -> None:
-    attach = following.attach
+    attach = subscriptions.attach
 
     def late(
         session: Session,
@@ -129,8 +130,8 @@ def _attach_without_the_missed() -> None:
         # Others talk between the reading of the log and the attaching.
         session.services.loop.call_later(0.05, attach, session, channel, is_read, send, again)
 
-    following.attach = late
-    hub.Room.since = lambda *_: []  # type: ignore[method-assign]
+    subscriptions.attach = late
+    live.LiveChannel.since = lambda *_: []  # type: ignore[method-assign]
 
 
 def _change_the_order() -> None:
@@ -143,7 +144,7 @@ def _change_the_order() -> None:
 
 
 def _claim_to_continue() -> None:
-    from chat.store.reading import Reader
+    from chat.store.read.reader import Reader
 
     Reader._is_within = lambda *_: True  # type: ignore[method-assign]
     after = Reader._after

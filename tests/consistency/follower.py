@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chat.client.folding import SHOWN_KINDS, fold, message_of
-from chat.client.state import Message
+from chat.client.model.fold import SHOWN_KINDS, fold, message_of
+from chat.client.model.state import Message
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import Joined, Page
 from chat.protocol.items import Event, Item

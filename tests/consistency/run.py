@@ -15,13 +15,13 @@ from pathlib import Path
 
 from websockets.exceptions import ConnectionClosed
 
-from chat.client.backoff import Backoff
-from chat.client.config import ClientSettings
-from chat.client.folding import SHOWN_KINDS, message_of
+from chat.client.config.settings import ClientSettings
+from chat.client.model.fold import SHOWN_KINDS, message_of
+from chat.client.network.backoff import Backoff
 from chat.protocol.commands import History as ReadHistory
 from chat.protocol.frames import Page
 from chat.protocol.items import Item
-from chat.store.checking import check_database
+from chat.store.maintenance.check import check_database
 from tests.client.screen import Screen
 from tests.consistency.faults import ROOT, FailingServer, Injector
 from tests.consistency.history import Append, History

@@ -11,10 +11,10 @@ import time
 from itertools import count
 from pathlib import Path
 
-from chat.client.backoff import Backoff
-from chat.client.config import ClientSettings
-from chat.client.core import Core
-from chat.client.state import TimelineChanged
+from chat.client.config.settings import ClientSettings
+from chat.client.model.state import TimelineChanged
+from chat.client.network.backoff import Backoff
+from chat.client.sync.core import Core
 
 PACE = 0.05
 """Seconds between two texts."""

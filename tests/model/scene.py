@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import cast
 
-from chat.client.folding import message_of
-from chat.client.followed import Followed
+from chat.client.model.channel import Channel
+from chat.client.model.fold import message_of
 from chat.protocol.commands import BaseCommand, Command, History, Join, Leave, Ping, ResumeFrom
 from chat.protocol.frames import Heads, Page, ServerFrame
-from chat.server import news
+from chat.server.channels import presence as news
 from chat.text import fold
 from tests.model.chat import Chat, Told, key_of
 from tests.model.log import LINES, Log
@@ -58,17 +58,17 @@ class Scene:
         log = self.chat.logs.get(key_of(channel))
         return log.name if log else channel
 
-    def log_of(self, view: Followed) -> Log:
+    def log_of(self, view: Channel) -> Log:
         """Return what the model knows of a view's channel."""
         return self.chat.logs[key_of(view.name)]
 
-    def attached(self, number: int) -> list[Followed]:
+    def attached(self, number: int) -> list[Channel]:
         """Return the views that get live events."""
         following = self.chat.sessions[number].following
         views = self.devices[number].views
         return [view for key, view in views.items() if view.is_attached and key in following]
 
-    def lacking(self, number: int) -> list[Followed]:
+    def lacking(self, number: int) -> list[Channel]:
         """Return the views that a server told to read on."""
         views = self.devices[number].views.values()
         return [
@@ -177,7 +177,7 @@ class Scene:
         for number in self.online:
             await self.step(number, Ping())
 
-    async def read_after(self, number: int, view: Followed) -> None:
+    async def read_after(self, number: int, view: Channel) -> None:
         """Have a view read on."""
         position = view.view.position
         page = await self.step(number, History(channel=view.name, after=position))
@@ -185,7 +185,7 @@ class Scene:
         for entry in view.view.apply_after(page).entries:
             view.apply(entry)
 
-    async def read_before(self, number: int, view: Followed) -> None:
+    async def read_before(self, number: int, view: Channel) -> None:
         """Have a view read back."""
         before = view.view.coverage.spans[-1][0]
         if before > 1:
@@ -195,7 +195,7 @@ class Scene:
             view.view.apply_before(page, before)
             view.view.answered()
 
-    async def read_thread(self, number: int, view: Followed, place: int) -> None:
+    async def read_thread(self, number: int, view: Channel, place: int) -> None:
         """Have a view read the newest page of a thread."""
         view.view.asked()
         root = self.aim(view.name, place)
@@ -204,7 +204,7 @@ class Scene:
             view.view.apply_thread(page)
         view.view.answered()
 
-    def assert_agrees(self, number: int, view: Followed) -> None:
+    def assert_agrees(self, number: int, view: Channel) -> None:
         """Check that a view holds what a session that begins anew would be told."""
         log, user, known = self.log_of(view), self.user(number), view.view
         assert (known.position, known.needs_repair) == (log.head, False)

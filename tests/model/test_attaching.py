@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 
-from chat.client.backoff import Backoff
-from chat.client.config import ClientSettings
+from chat.client.config.settings import ClientSettings
+from chat.client.network.backoff import Backoff
 from chat.errors import StoreUnavailable
 from chat.protocol.commands import History, Join, Ping, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Joined, Page
 from chat.protocol.items import Event
-from chat.server.hub import RING
-from chat.store.ops import Outcome, Pending, User
-from chat.store.reading import Reader
-from chat.store.views import Resumed
+from chat.server.channels.live import RING
+from chat.store.operations import Outcome, Pending, Resumed, User
+from chat.store.read.reader import Reader
 from tests.client.screen import Screen
 from tests.model.world import LIMITS, World
 from tests.serving import Peer

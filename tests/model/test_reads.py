@@ -13,10 +13,9 @@ import pytest
 
 from chat.protocol.commands import Hello, History, Ping
 from chat.protocol.frames import Page, Welcome
-from chat.store.opening import READERS
-from chat.store.ops import User
-from chat.store.reading import Reader
-from chat.store.views import PageRead
+from chat.store.database import READERS
+from chat.store.operations import PageRead, User
+from chat.store.read.reader import Reader
 from tests.model.world import World
 from tests.serving import PATIENCE, Peer
 

@@ -10,9 +10,9 @@ import pytest
 
 from chat.protocol.commands import Search
 from chat.protocol.frames import Results
-from chat.store.ops import User
-from chat.store.reading import Reader
-from chat.store.searching import Found, Wanted
+from chat.store.operations import User
+from chat.store.read.reader import Reader
+from chat.store.search.search import Found, Wanted
 from tests.model.world import World
 from tests.serving import PATIENCE, Peer
 

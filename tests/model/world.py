@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from chat.client.followed import Followed
-from chat.client.follower import LogView
-from chat.client.preferences import Preference
+from chat.client.model.channel import Channel
+from chat.client.model.log_view import LogView
+from chat.client.model.preferences import Preference
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Hello, Ping, ResumeFrom
 from chat.protocol.frames import (
@@ -110,7 +110,7 @@ class Device:
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.name = name
-        self.views: dict[str, Followed] = {}
+        self.views: dict[str, Channel] = {}
         self.peer: Peer | None = None
         self.capped: set[str] = set()
         """Channels whose counts were told as high as they are counted."""
@@ -193,7 +193,7 @@ class Device:
             self._welcomed(frame)
         elif isinstance(frame, Joined) and frame.channel != "#echo":
             view = self.views.setdefault(
-                fold(frame.channel), Followed(LogView(frame.channel, self.name))
+                fold(frame.channel), Channel(LogView(frame.channel, self.name))
             )
             change = view.view.apply_joined(frame)
             view.joined(frame)
@@ -226,7 +226,7 @@ class Device:
         self.capped.add(key) if frame.unread >= LIMITS.unread else self.capped.discard(key)
 
     def _news(
-        self, view: Followed, frame: Event | Read | Preferences | PresenceFrame | TypingFrame
+        self, view: Channel, frame: Event | Read | Preferences | PresenceFrame | TypingFrame
     ) -> None:
         if isinstance(frame, Event):
             change = view.view.apply_event(frame)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from chat.protocol import values
 from chat.protocol.commands import Command, History, Positions
 from chat.protocol.frames import ServerFrame
-from chat.protocol.words import TIME_MAX
+from chat.protocol.limits import TIME_MAX
 from chat.text import DIRECT_MAX, direct_channel, emoji_form, fold, is_blank
 
 __all__ = ["COMMANDS", "FRAMES", "commands", "frames", "members", "models"]

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from chat.errors import FrameError
 from chat.protocol.codec import decode_frame
+from chat.protocol.limits import TIME_MAX
 from chat.protocol.values import CHANNELS_MAX, Channel, Limits, Token
-from chat.protocol.words import TIME_MAX
 from chat.text import printable_line
 from tests.costs import seconds
 from tests.protocol.strategies import FRAMES

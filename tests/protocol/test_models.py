@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from chat.protocol.commands import Ping
 from chat.protocol.frames import Ok, Welcome
 from chat.protocol.items import Event, Item, Kind
+from chat.protocol.limits import FOLDED_KINDS
 from chat.protocol.values import Limits
-from chat.protocol.words import FOLDED_KINDS
 from tests.protocol.strategies import COMMANDS, FRAMES
 
 ALL = [*COMMANDS, *FRAMES, Item, Limits]

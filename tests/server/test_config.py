@@ -213,7 +213,7 @@ def test_a_slip_in_the_flags_is_one_plain_line(flags: list[str], told: str) -> N
     "folder", ["a?b", "a%41b", "100% sure", "a#b", "ünïcode 😀", "a b", "~x", "a&b=c", "x://y"]
 )
 def test_data_goes_exactly_where_it_is_told(tmp_path: Path, folder: str) -> None:
-    from chat.store.sqlite import path_of
+    from chat.store.sqlite.engine import path_of
 
     found = settings("--data", str(tmp_path / folder))
     assert found.database == tmp_path / folder / "chat.db"

@@ -24,9 +24,9 @@ from chat.protocol.items import Event
 from chat.protocol.values import Wire
 from chat.server.app import App
 from chat.server.config import LimitSettings, ServerSettings
-from chat.server.connection import PART
 from chat.server.session import UNDER_WAY_MAX
-from chat.store.ops import Pending
+from chat.server.transport.connection import PART
+from chat.store.operations import Pending
 from tests.proxy import Proxy
 from tests.server.byhand import BINARY, CONTINUE, PING, PONG, TEXT, ByHand, frame, unharmed
 from tests.serving import ChatServer, Peer, eventually

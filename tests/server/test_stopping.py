@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.backoff import Backoff
-from chat.client.config import ClientSettings
-from chat.client.state import Link
+from chat.client.config.settings import ClientSettings
+from chat.client.model.state import Link
+from chat.client.network.backoff import Backoff
 from chat.errors import CloseCode
 from chat.protocol.commands import History, Send
 from chat.protocol.frames import Bye, Ok, Page

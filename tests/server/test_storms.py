@@ -15,7 +15,7 @@ import pytest
 from chat.protocol.commands import Join
 from chat.protocol.frames import PresenceFrame
 from chat.protocol.items import Event
-from chat.server.news import CROWD, PULSE
+from chat.server.channels.presence import CROWD, PULSE
 from tests.serving import PATIENCE, ChatServer, Peer, eventually
 
 StartServer = Callable[..., ChatServer]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chat.protocol.values import Limits
-from chat.store.ops import User
+from chat.store.operations import User
 from tests.store.opened import OpenStore
 
 

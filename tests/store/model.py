@@ -10,7 +10,7 @@ from typing import Any
 
 from chat.errors import ErrorCode
 from chat.protocol.items import Event, Item
-from chat.store.ops import (
+from chat.store.operations import (
     Append,
     JoinChannel,
     LeaveChannel,

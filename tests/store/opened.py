@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import Item
 from chat.protocol.values import Limits
-from chat.store.ops import (
+from chat.store.operations import (
     Append,
     Appended,
     JoinChannel,
@@ -23,14 +23,15 @@ from chat.store.ops import (
     MarkRead,
     Operation,
     Outcome,
+    PageRead,
     Pending,
+    Seat,
     SignedIn,
     SignIn,
     User,
 )
-from chat.store.reading import Reader
+from chat.store.read.reader import Reader
 from chat.store.store import Store
-from chat.store.views import PageRead, Seat
 
 T = TypeVar("T")
 PATIENCE = 20.0

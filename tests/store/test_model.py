@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chat.errors import CommandError, StoreUnavailable
 from chat.protocol.items import Event
-from chat.store.ops import (
+from chat.store.operations import (
     Appended,
     JoinChannel,
     JoinedChannel,

@@ -10,9 +10,9 @@ from pathlib import Path
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from chat.store import sqlite
-from chat.store.migrating import known_revisions
+from chat.store.migrations.run import known_revisions
 from chat.store.schema import REVISION, metadata
+from chat.store.sqlite import engine as sqlite
 from tests.store.opened import OpenStore
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from chat.errors import CommandError, ErrorCode, StartupError, StoreFault, StoreUnavailable
-from chat.store.ops import Pending, SignedIn, SignIn, User
-from chat.store.purging import PURGE_AFTER
-from chat.store.reading import Reader
+from chat.store.operations import Pending, SignedIn, SignIn, User
+from chat.store.read.reader import Reader
+from chat.store.sqlite.purge import PURGE_AFTER
 from chat.store.store import issue_token
 from tests.serving import eventually
 from tests.store.opened import PATIENCE, OpenStore, delete, message

@@ -11,7 +11,7 @@ import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from chat.client.config import ClientSettings
+from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
 from chat.client.tui.themes import by_name
 from chat.protocol.commands import Edit, React, Send, SetStatus, SetTopic, Typing

@@ -14,11 +14,11 @@ from statistics import median
 import pytest
 from textual.pilot import Pilot
 
-from chat.client.config import ClientSettings
+from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
 from chat.client.tui.timeline import Timeline
 from chat.protocol.values import Limits
-from chat.store.ops import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn
+from chat.store.operations import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn
 from chat.store.store import Store
 from tests.serving import PATIENCE, ChatServer
 

@@ -1,1 +1,1 @@
-"""`chat-client --demo`: a server of one's own to play with, gone without a trace afterwards."""
+"""`chat-client --demo`: a temporary server with bots to try the client with."""

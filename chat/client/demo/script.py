@@ -1,4 +1,4 @@
-"""What the demo's companions say: the conversation that is there, and their answers. Pure."""
+"""What the demo's bots say: the opening conversation and their answers. Pure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The linear mode, for screen readers and simple terminals: lines, one after the other."""
+"""Plain mode: the conversation as lines, for screen readers and simple terminals."""

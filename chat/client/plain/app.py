@@ -1,29 +1,68 @@
-"""`chat-client --plain`: the conversation as lines. All commands work as they do on the screens."""
+"""`chat-client --plain`: the conversation as lines."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 
-from chat.client import event_loop
-from chat.client.config import ClientSettings
-from chat.client.core import Core
-from chat.client.pipes.codes import ExitCode
-from chat.client.plain.caller import LineCaller
-from chat.client.plain.lines import Lines, Piped, Typed
-from chat.client.plain.voice import Voice
-from chat.client.presenter.calling import Calling
+from chat.client.config.settings import ClientSettings
+from chat.client.exit_codes import ExitCode
+from chat.client.model.notifications import Notification, Way
+from chat.client.plain.terminal import Lines, Piped, Typed
+from chat.client.plain.view import PlainView
+from chat.client.platform import event_loop
+from chat.client.platform.desktop import run_command
+from chat.client.platform.stdio import accept_any_text, tell_unsent
+from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.cores import Cores
-from chat.client.presenter.handlers import HANDLERS
-from chat.client.presenter.port import CorePort, answer
-from chat.client.presenter.seats import Seat, Seats
-from chat.client.standard_output import accept_any_text, tell_unsent
+from chat.client.presenter.core_port import CorePort, answer
+from chat.client.presenter.notifier import Notifier
+from chat.client.presenter.workspace import Cores, Workspace, WorkspaceServer
+from chat.client.sync.core import Core
 from chat.errors import StartupError
 
-__all__ = ["run"]
+__all__ = ["LineNotifier", "run"]
+
+
+class LineNotifier:
+    """The `NotificationSink` of the linear mode.
+
+    Args:
+        lines: has the bell.
+        beside: runs something that waits.
+        way: as the person has chosen; any way of the terminal is its bell here.
+        command: the program, if that is the way.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        beside: Callable[[Coroutine[None, None, None]], None],
+        way: Way,
+        command: Sequence[str],
+    ) -> None:
+        self._lines = lines
+        self._way = way
+        self._command = tuple(command)
+        self._is_told = False
+        """Whether the person knows that their program fails."""
+        self.run_beside = beside
+
+    def ring(self, call: Notification) -> None:
+        """Call the person."""
+        if self._way == "command":
+            self.run_beside(self._run(call))
+        elif self._way != "none":
+            self._lines.ring()
+
+    async def _run(self, call: Notification) -> None:
+        fault = await run_command(self._command, call)
+        if fault and not self._is_told:
+            self._is_told = True
+            self._lines.say([fault])
+
 
 _STDIN = 0
 _STOP_WITHIN = 2.0
@@ -83,15 +122,15 @@ class Plain:
         self._changed = asyncio.Event()
         self._commands: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
-        self._voices: dict[int, Voice] = {}
+        self._voices: dict[int, PlainView] = {}
         self._lines: Lines = (
             Typed(self._submit, self._end)
             if os.isatty(_STDIN)
             else Piped(self._submit, self._end, self._answered)
         )
-        caller = LineCaller(self._lines, self._beside, settings.notify, settings.notify_command)
-        self._calling = Calling(caller, cores)
-        self._seats = Seats(cores, self._converse)
+        caller = LineNotifier(self._lines, self._beside, settings.notify, settings.notify_command)
+        self._calling = Notifier(caller, cores)
+        self._seats = Workspace(cores, self._converse)
         self._seats.take()
         self._lines.sources = self._seats.sources
         self._lines.look_up = self._seats.look_up
@@ -99,7 +138,7 @@ class Plain:
         self._lines.dismissed = self._dismiss
 
     def _converse(self, seat: int, settings: ClientSettings, core: CorePort) -> Conversation:
-        voice = Voice(seat, self._seats, core, self._lines, self._beside, self._end)
+        voice = PlainView(seat, self._seats, core, self._lines, self._beside, self._end)
         self._voices[seat] = voice
         return Conversation(
             core,
@@ -199,7 +238,7 @@ class Plain:
                 self._code = ExitCode.QUEUED
         self._over.set()
 
-    async def _answered(self, seats: Iterable[Seat] = ()) -> bool:
+    async def _answered(self, seats: Iterable[WorkspaceServer] = ()) -> bool:
         """Wait until the servers of `seats` (else: those that are connected) have answered.
 
         Returns:

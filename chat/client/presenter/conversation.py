@@ -1,40 +1,43 @@
-"""The conversation: what a person does, turned into calls of the core; what the core tells, laid on
+"""A conversation: turns actions into requests, and updates into what the view shows.
+
+Nothing is marked read on the way.
+
 the desk. It decides which channel is shown, and when a message counts as read. It draws nothing:
 a face does, through the `View` it is given.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from chat.client import slash
-from chat.client.presenter.calling import Calling
-from chat.client.presenter.desk import Desk, title_of
-from chat.client.presenter.draft import DraftStore, check_length, together
-from chat.client.presenter.drafts import Drafts
-from chat.client.presenter.finding import Finding
-from chat.client.presenter.lookup import NameLookup
-from chat.client.presenter.port import CorePort, answer
-from chat.client.presenter.reading import Reading
-from chat.client.presenter.spots import Spot
-from chat.client.presenter.threads import Threads
-from chat.client.presenter.view import Seats, View, severity_of
-from chat.client.slash import Invocation
-from chat.client.state import (
+from chat.client.model.slash import parser
+from chat.client.model.slash.parser import Invocation
+from chat.client.model.state import (
     LAST_CHANNEL,
     SERVER_NAME,
-    Called,
     ChannelsChanged,
     ConnectionChanged,
     Notice,
+    NotificationDue,
     ThreadChanged,
     TimelineChanged,
     Update,
 )
+from chat.client.presenter.composer.drafts import Drafts
+from chat.client.presenter.composer.name_lookup import NameLookup
+from chat.client.presenter.core_port import CorePort, answer
+from chat.client.presenter.draft import DraftStore, check_length, together
+from chat.client.presenter.navigation import Location
+from chat.client.presenter.notifier import Notifier
+from chat.client.presenter.search import SearchSession
+from chat.client.presenter.state import ConversationState, title_of
+from chat.client.presenter.thread import ThreadController
+from chat.client.presenter.view import Seats, View, severity_of
 from chat.errors import ChatError
 from chat.text import GENERAL, channel_names, is_blank
 
@@ -42,7 +45,143 @@ if TYPE_CHECKING:
     from chat.protocol.frames import Ok
     from chat.protocol.values import Status
 
-__all__ = ["Conversation", "Handler", "Typing"]
+__all__ = [
+    "Conversation",
+    "Handler",
+    "ReadTracker",
+    "Typing",
+    "jump",
+    "mark",
+    "mark_all",
+    "peek",
+    "search",
+    "show_unread",
+]
+
+
+class ReadTracker:
+    """The read marker of the channel that is shown; moved through `core`."""
+
+    def __init__(self, core: CorePort) -> None:
+        self.is_watched = True
+        """Whether the person looks at this terminal."""
+        self.is_peeking = False
+        """Whether the channel is looked at without marking anything; ends when one leaves it."""
+        self._core = core
+        self._held: Counter[str] = Counter()
+        self._seen: tuple[str, int] | None = None
+
+    def opened(self) -> None:
+        """Begin with another channel."""
+        self._seen, self.is_peeking = None, False
+
+    def seen(self, channel: str, seq: int) -> None:
+        """Mark as read what shows, if somebody looks."""
+        if not self._held[channel]:
+            self._seen = (channel, seq)
+            self._mark()
+
+    def watched(self, is_watched: bool) -> None:
+        """Say whether the person looks; what lies there is read once they do."""
+        self.is_watched = is_watched
+        self._mark()
+
+    def peek(self, is_peeking: bool) -> None:
+        """Only peek from now on, or read what shows."""
+        self.is_peeking = is_peeking
+        self._mark()
+
+    @contextmanager
+    def held(self, channel: str) -> Iterator[None]:
+        """Mark nothing in a channel meanwhile: what shows is on its way to another place.
+
+        Several may hold the same channel at once; the last one to end lets go of it.
+        """
+        self._held[channel] += 1
+        try:
+            yield
+        finally:
+            self._held[channel] -= 1
+
+    def _mark(self) -> None:
+        if self._seen and self.is_watched and not self.is_peeking:
+            self._core.mark(*self._seen)
+
+
+def jump(conversation: Conversation, channel: str, seq: int) -> None:
+    """Show a message in the middle of its channel."""
+    conversation.view.run_beside(_jump(conversation, channel, seq))
+
+
+async def _jump(here: Conversation, channel: str, seq: int) -> None:
+    with here.reading.held(channel), here.telling():
+        here.open_channel(channel)
+        is_there = await answer(here.core.reach(channel, seq))
+        here.take_in(here.core.drain())
+        if channel == here.desk.current and not (is_there and here.view.choose(seq)):
+            here.view.say("That message is not on this computer, and cannot be had now.", "warning")
+    _see(here, channel)
+
+
+def _see(here: Conversation, channel: str) -> None:
+    """Mark what shows at the end of a way: while it was held, that was not told."""
+    seq = here.view.showing()
+    if seq is not None and channel == here.desk.current:
+        here.seen(channel, seq)
+
+
+def show_unread(conversation: Conversation) -> None:
+    """Show the first message that was unread when one came here."""
+    conversation.view.run_beside(_show_unread(conversation))
+
+
+async def _show_unread(here: Conversation) -> None:
+    channel, first = here.desk.current, here.view.unread_from()
+    with here.reading.held(channel or ""), here.telling():
+        if channel and first is not None:
+            await answer(here.core.reach(channel, first))
+            here.take_in(here.core.drain())
+        here.view.show_unread()
+    _see(here, channel or "")
+
+
+def search(conversation: Conversation, typed: str = "") -> None:
+    """Show what a search finds; without words the one before, or where to write them."""
+    conversation.view.run_beside(_search(conversation, typed))
+
+
+async def _search(here: Conversation, typed: str) -> None:
+    with here.telling(f"/search {typed}"):
+        if typed:
+            await here.finding.begin(typed, here.desk.user)
+        here.view.list_found(here.finding, here.desk)
+
+
+def mark(conversation: Conversation, channel: str) -> None:
+    """Mark everything in a channel as read."""
+    info = conversation.desk.channels.get(channel)
+    if info is not None and info.head:
+        conversation.core.mark(channel, info.head)
+
+
+def mark_all(conversation: Conversation) -> None:
+    """Mark everything in all channels as read."""
+    for info in conversation.desk.channels.values():
+        if info.unread or info.mentions:
+            mark(conversation, info.name)
+
+
+def peek(conversation: Conversation, channel: str) -> None:
+    """Look at a channel without reading it; at the one that is shown: not any more."""
+    reading = conversation.reading
+    if channel == conversation.desk.current:
+        reading.peek(not reading.is_peeking)
+    else:
+        with reading.held(channel):
+            conversation.open_channel(channel)
+            reading.peek(True)
+    conversation.redraw()
+
 
 Typing = Literal["both", "show", "tell", "off"]
 """Whether it is shown who types, and told to others that one does."""
@@ -63,27 +202,27 @@ class Conversation:
         *,
         seat: int,
         seats: Seats,
-        calling: Calling,
+        calling: Notifier,
         commands: Mapping[str, Handler],
         typing: Typing = "both",
         saves_drafts: bool = True,
     ) -> None:
         self.core = core
         self.view = view
-        self.desk = Desk(user, shows_typing=typing in ("both", "show"))
+        self.desk = ConversationState(user, shows_typing=typing in ("both", "show"))
         self.status: Status = "online"
-        self.reading = Reading(core)
+        self.reading = ReadTracker(core)
         self.seats = seats
         self.calling = calling
         self._commands = commands
         self._seat = seat
         self.lookup = NameLookup(self.desk, core, view.run_beside)
-        self.finding = Finding(core)
+        self.finding = SearchSession(core)
         """The latest search."""
         tells_typing = typing in ("both", "tell")
         store = DraftStore(core, is_used=saves_drafts)
         self.drafts = Drafts(core, store, self.desk, view, self.run, tells_typing=tells_typing)
-        self.threads = Threads(core, store, self.desk, view, self.drafts, self.run)
+        self.threads = ThreadController(core, store, self.desk, view, self.drafts, self.run)
         self._asked: dict[str, tuple[str, str]] = {}
         """Channels that the server has yet to open: where each was asked for, by which text."""
         self._wanted: str | None = None
@@ -121,7 +260,7 @@ class Conversation:
                 if self.desk.user != user:
                     self._show_channel()  # one's own messages are those of another name now
                 self._ask_name()
-            elif isinstance(update, Called) and self.status != "busy":
+            elif isinstance(update, NotificationDue) and self.status != "busy":
                 self.calling.take(update, partial(self._is_seen, update.channel))
             elif isinstance(update, Notice):
                 self.view.say(update.text, severity_of(update.severity))
@@ -212,7 +351,7 @@ class Conversation:
     def _show_channel(self) -> None:
         self.reading.opened()
         if channel := self.desk.current:
-            self.seats.came_to(Spot(self._seat, channel))
+            self.seats.came_to(Location(self._seat, channel))
             read = self.desk.info.read if self.desk.info else 0
             self.view.show_timeline(channel, self.desk.user, read)
             self.core.open_channel(channel)
@@ -267,7 +406,7 @@ class Conversation:
     def run_command(self, text: str) -> None:
         """Run a slash command that was chosen, not written; tell the person if it fails."""
         with self.telling():
-            self.run(slash.parse(text))
+            self.run(parser.parse(text))
 
     def join(self, channel: str, first_words: str = "") -> None:
         """Join a channel, show it, and say something in it; what is written next is for there.

@@ -1,4 +1,4 @@
-"""What lies in the composer for one channel or thread: the text, and what it is for.
+"""The composer's state: a new text, a reply, or an edit; and `s/old/new/`. Pure.
 
 An answer and a change can be given up at any time; no step here throws text away.
 """
@@ -6,16 +6,27 @@ An answer and a change can be given up at any time; no step here throws text awa
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from chat.client.presenter.port import CorePort
-from chat.client.shapes import Misshapen
-from chat.client.state import Message
-from chat.client.stored import line_from, line_json
+from chat.client.model.state import Message
+from chat.client.presenter.core_port import CorePort
+from chat.client.storage.codec import line_from, line_json
+from chat.client.storage.json_values import Misshapen
 from chat.errors import ChatError
 
-__all__ = ["Aim", "Draft", "DraftStore", "check_length", "together"]
+__all__ = [
+    "Aim",
+    "Draft",
+    "DraftStore",
+    "Substitution",
+    "check_length",
+    "corrected",
+    "read",
+    "together",
+]
+
 
 _AIM = "draft-aim:"
 """How the preferences begin that say what drafts are for; the draft's key follows."""
@@ -131,3 +142,56 @@ def check_length(text: str, limit: int) -> None:
             f"This is {len(text):,} characters long; a message may have {limit:,}. "
             "Send it in parts."
         )
+
+
+_FORM = re.compile(
+    r"s/(?P<old>(?:[^/\\\n]|\\.)+)/(?P<new>(?:[^/\\\n]|\\.)*)(?:/(?P<flags>[gi]{0,2}))?"
+)
+_ESCAPED = re.compile(r"\\([/\\])")
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """Replaces `old` by `new`, once or everywhere; plain text, no pattern."""
+
+    old: str
+    new: str
+    everywhere: bool = False
+    any_case: bool = False
+
+    def apply(self, text: str) -> str | None:
+        """Return the corrected text, None if `old` is not in it."""
+        pattern = re.compile(re.escape(self.old), re.IGNORECASE if self.any_case else 0)
+        count = 0 if self.everywhere else 1
+        corrected, made = pattern.subn(lambda _: self.new, text, count=count)
+        return corrected if made else None
+
+
+def corrected(correction: Substitution, message: Message | None) -> str:
+    """Return the text of one's last message, corrected.
+
+    Raises:
+        ChatError: there is no such message, or it does not hold what is to be replaced.
+    """
+    if message is None:
+        raise ChatError("There is no message of yours here that could be corrected.")
+    text = correction.apply(message.text)
+    if text is None:
+        raise ChatError(
+            f"“{correction.old}” is not in your last message. To send the line as it is, put a "
+            "space before it."
+        )
+    return text
+
+
+def read(text: str) -> Substitution | None:
+    r"""Return the correction that `text` is; None for any other text.
+
+    The last slash may be left out; `\/` is a slash. Flags: `g` everywhere, `i` in any case.
+    """
+    match = _FORM.fullmatch(text.strip())
+    if match is None or text[:1].isspace():
+        return None
+    old, new = (_ESCAPED.sub(r"\1", match[part]) for part in ("old", "new"))
+    flags = match["flags"] or ""
+    return Substitution(old, new, everywhere="g" in flags, any_case="i" in flags)

@@ -1,4 +1,4 @@
-"""The little Markdown that a chat needs: blocks of a message, and the marks within a line.
+"""The chat's Markdown: blocks, inline spans, and links.
 
 Emphasis, strike, code, links, quotes and fences; no headings, tables, images or HTML, no entities:
 whatever is not recognised stays as it was typed. Every pass is linear in the length of the text,
@@ -19,7 +19,17 @@ from urllib.parse import urlsplit
 from chat.links import destination, is_link, link_end
 from chat.text import fold
 
-__all__ = ["SHOWN_MAX", "Block", "Mark", "Span", "blocks", "gist", "inline", "plain_text"]
+__all__ = [
+    "SHOWN_MAX",
+    "Block",
+    "Mark",
+    "Span",
+    "blocks",
+    "gist",
+    "inline",
+    "links_of",
+    "plain_text",
+]
 
 SHOWN_MAX = 50_000
 """Most characters of a message that are laid out: 0.1 s of the screens' thread."""
@@ -336,3 +346,9 @@ def _marked(parts: list[_Part]) -> Iterator[Span]:
             yield Span(part.text, marks, part.url)
         for mark in part.opened:
             depth[mark] += 1
+
+
+def links_of(text: str) -> list[str]:
+    """Return the links of a message as it is shown, each once; code has none."""
+    spans = (span for block in blocks(text) if block.kind != "code" for span in inline(block.text))
+    return list(dict.fromkeys(span.url for span in spans if span.url))

@@ -1,20 +1,47 @@
-"""What a conversation asks of its face and of the other servers, and how it is told no."""
+"""The `View` port: what a conversation asks of its interface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from chat.client.inbox import Unread
-from chat.client.presenter.choice import AddRows
-from chat.client.presenter.desk import Desk
+from chat.client.model.state import TimelineChanged, Update
 from chat.client.presenter.draft import Draft
-from chat.client.presenter.finding import Finding
-from chat.client.presenter.spots import Spot
-from chat.client.state import TimelineChanged, Update
+from chat.client.presenter.navigation import Location
+from chat.client.presenter.search import SearchSession
+from chat.client.presenter.state import ConversationState
+from chat.client.sync.inbox import Unread
 from chat.errors import ChatError
 
-__all__ = ["Pane", "Refused", "Seats", "Severity", "ThreadView", "View", "severity_of"]
+__all__ = [
+    "AddRows",
+    "Choice",
+    "Pane",
+    "Refused",
+    "Seats",
+    "Severity",
+    "ThreadView",
+    "View",
+    "severity_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One row: what it stands for, how it is called, and what else is to be said of it.
+
+    A row with an empty key only tells something: it cannot be chosen.
+    """
+
+    key: str
+    label: str
+    note: str = ""
+
+
+AddRows = Callable[[Iterable[Choice]], None]
+"""Adds rows to a list that is open already."""
+
 
 Pane = Literal["members", "sidebar"]
 Severity = Literal["information", "warning", "error"]
@@ -100,10 +127,10 @@ class View(Protocol):
     def show_unread(self) -> None:
         """Show the first unread message of the current channel; `Refused` if there is none."""
 
-    def list_unread(self, found: Mapping[Spot, Unread]) -> None:
+    def list_unread(self, found: Mapping[Location, Unread]) -> None:
         """Show what waits in all channels, to go there, or to mark it as read."""
 
-    def list_found(self, finding: Finding, desk: Desk) -> None:
+    def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
         """Show what was found, to go there, or where to write what to look for."""
 
     def redraw(self) -> None:
@@ -144,7 +171,7 @@ class ThreadView(Protocol):
 class Seats(Protocol):
     """All servers one is on, seen from the conversation with one of them."""
 
-    def came_to(self, spot: Spot) -> None:
+    def came_to(self, spot: Location) -> None:
         """Note where a conversation has gone."""
 
     def connect(self, url: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The client's screens: all that knows Textual.
+"""The Textual interface.
 
 What they show, and what becomes of a key, is decided in `chat.client.presenter`.
 """

@@ -1,4 +1,4 @@
-"""The terminal client: the cores, the terminal and the screens, put together."""
+"""The Textual app: connects cores, terminal, and screens."""
 
 from __future__ import annotations
 
@@ -21,28 +21,27 @@ from textual.theme import Theme
 from textual.widget import AwaitMount
 from textual.widgets._toast import ToastHolder
 
-from chat.client.config import ClientSettings
-from chat.client.core import Core
-from chat.client.emoji import spelled
-from chat.client.presenter import clipboard
-from chat.client.presenter.cores import Cores
-from chat.client.presenter.port import CorePort
-from chat.client.standard_output import tell_unsent
-from chat.client.tui import garbage
-from chat.client.tui.foreign_text import sendable, show_emoji
-from chat.client.tui.inturn import InTurn, Passed
-from chat.client.tui.keymap import problems
-from chat.client.tui.keys import KeyRow, key_label, markdown, rows
-from chat.client.tui.pace import Pace
+from chat.client.config.settings import ClientSettings
+from chat.client.model.emoji import spelled
+from chat.client.platform import desktop
+from chat.client.platform.stdio import tell_unsent
+from chat.client.presenter.core_port import CorePort
+from chat.client.presenter.workspace import Cores
+from chat.client.sync.core import Core
+from chat.client.tui.composer.widget import Composer
+from chat.client.tui.keymap import KeyRow, key_label, markdown, problems, rows
 from chat.client.tui.palette import ChatCommands
-from chat.client.tui.pointer import Flooding, Pointer
-from chat.client.tui.screens.bare import Bare
-from chat.client.tui.screens.caller import Rang
+from chat.client.tui.safe_text import sendable, show_emoji
+from chat.client.tui.screens.copy_mode import CopyModeScreen
 from chat.client.tui.screens.main import MainScreen
+from chat.client.tui.screens.main_view import Rang
+from chat.client.tui.terminal import tuning
+from chat.client.tui.terminal.key_queue import KeyQueue, Passed
+from chat.client.tui.terminal.pointer import Flooding, Pointer
+from chat.client.tui.terminal.tuning import Pace
 from chat.client.tui.themes import DARK, OWN, made_by_hand
 from chat.client.tui.timeline import Timeline
-from chat.client.tui.timeline.painting import FORGET_EVERY, forget_styles
-from chat.client.tui.widgets.composer import Composer
+from chat.client.tui.timeline.painter import FORGET_EVERY, forget_styles
 from chat.text import printable, printable_line
 
 __all__ = ["ChatApp", "key_rows", "keys_table"]
@@ -131,7 +130,7 @@ class ChatApp(App[None]):
         self._pace = Pace()
         self._is_waiting = False
         self._is_bare = False
-        self._in_turn = InTurn(self, super().on_event)
+        self._in_turn = KeyQueue(self, super().on_event)
         self.pointer = Pointer(self, super().on_event)
         self._notices: dict[tuple[str, str, SeverityLevel], tuple[Notification, int]] = {}
 
@@ -146,7 +145,7 @@ class ChatApp(App[None]):
         try:
             super().run(*args, **kwargs)
         finally:
-            garbage.settle()
+            tuning.settle()
             self.cores.stop(_STOP_WITHIN)
             tell_unsent(0 if self._settings.demo else self.cores.unsent(), self.cores.unsaved())
         if self.return_code:
@@ -156,7 +155,7 @@ class ChatApp(App[None]):
         """Use this program's own driver where there is one."""
         if sys.platform == "win32" or constants.DRIVER:
             return super().get_driver_class()
-        from chat.client.tui.terminal import Terminal
+        from chat.client.tui.terminal.driver import Terminal
 
         return Terminal
 
@@ -223,7 +222,7 @@ class ChatApp(App[None]):
         text = sendable(text)  # where it is pasted, controls might be obeyed
         super().copy_to_clipboard(text)
         if not self.is_headless:
-            self.run_worker(partial(clipboard.keep, text), thread=True, group="clipboard")
+            self.run_worker(partial(desktop.keep, text), thread=True, group="clipboard")
 
     def watch_title(self, title: str) -> None:
         """Name the terminal's window."""
@@ -290,7 +289,7 @@ class ChatApp(App[None]):
     def action_bare(self) -> None:
         """Show the texts alone, until a key is pressed."""
         if isinstance(self.screen, MainScreen):
-            self.push_screen(Bare(self.screen.bare_lines, self._write_bare))
+            self.push_screen(CopyModeScreen(self.screen.bare_lines, self._write_bare))
 
     def _write_bare(self, lines: Sequence[str] | None) -> None:
         """Write lines past Textual, which draws nothing meanwhile; None: it draws again."""
@@ -353,7 +352,7 @@ class ChatApp(App[None]):
             return
         self._main.take_in()
         if self._main.seats.have_tried:  # and all is imported that a connection needs
-            garbage.settle()
+            tuning.settle()
 
     def _take_in_now(self) -> None:
         self._is_waiting = False

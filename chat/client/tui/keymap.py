@@ -1,21 +1,159 @@
-"""A person's own keys: which of them cannot work as they are written, in words."""
+"""Keys: every binding, how a person rebinds it, and how it is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import combinations
+from itertools import combinations, groupby
 
 from textual.binding import Binding, BindingType
 from textual.keys import Keys
+from textual.widgets import TextArea
 
-from chat.client.tui.keys import key_label
+__all__ = [
+    "COMPOSER_KEYS",
+    "MAIN_KEYS",
+    "MESSAGE_ACTIONS",
+    "TIMELINE_KEYS",
+    "KeyRow",
+    "key_label",
+    "keys_of",
+    "markdown",
+    "problems",
+    "rows",
+    "together",
+]
 
-__all__ = ["keys_of", "problems"]
+
+# Nobody wants to read of these, or to have them otherwise.
+_INHERITED = frozenset(
+    {
+        *("up", "down", "left", "right", "shift+up", "shift+down", "shift+left", "shift+right"),
+        *("ctrl+shift+left", "ctrl+shift+right", "shift+home", "shift+end"),
+        *("backspace", "delete,ctrl+d"),
+    }
+)
+
+
+def _composer_key(keys: str, action: str, help: str, name: str) -> Binding:
+    return Binding(keys, action, help, show=False, id=f"composer.{name}")
+
+
+COMPOSER_KEYS: list[BindingType] = [
+    *(
+        binding
+        for binding in TextArea.BINDINGS
+        if isinstance(binding, Binding) and binding.key in _INHERITED
+    ),
+    _composer_key("enter", "send", "send", "send"),
+    _composer_key("alt+enter,shift+enter,ctrl+j", "new_line", "new line", "new_line"),
+    _composer_key("tab", "complete", "complete the word", "complete"),
+    _composer_key("escape", "dismiss", "close the offers; give up a reply or an edit", "dismiss"),
+    _composer_key("alt+p", "older", "call back what you sent before", "older"),
+    _composer_key("alt+n", "newer", "call back what you sent after that", "newer"),
+    _composer_key("alt+e", "edit_outside", "write on in your editor ($EDITOR)", "editor"),
+    _composer_key("alt+v", "preview", "show what it will look like, or no more", "preview"),
+    _composer_key("pageup", "scroll_timeline(-1)", "scroll back while writing", "scroll_back"),
+    _composer_key("pagedown", "scroll_timeline(1)", "scroll on while writing", "scroll_on"),
+    _composer_key("home,ctrl+a", "cursor_line_start", "to the beginning of the line", "line_start"),
+    _composer_key("end,ctrl+e", "cursor_line_end", "to the end of the line", "line_end"),
+    _composer_key("ctrl+left,alt+b", "cursor_word_left", "a word back", "word_left"),
+    _composer_key("ctrl+right,alt+f", "cursor_word_right", "a word on", "word_right"),
+    _composer_key("ctrl+u", "kill_to_start", "cut to the beginning of the line", "kill_to_start"),
+    _composer_key(
+        "ctrl+shift+k,alt+shift+k", "kill_to_end", "cut to the end of the line", "kill_to_end"
+    ),
+    _composer_key(
+        "ctrl+w,ctrl+backspace,alt+backspace", "kill_word_left", "cut the word before", "kill_left"
+    ),
+    _composer_key(
+        "alt+d,ctrl+delete,alt+delete", "kill_word_right", "cut the word after", "kill_right"
+    ),
+    _composer_key("ctrl+y", "yank", "put in what was cut so", "yank"),
+    _composer_key("ctrl+t", "transpose", "swap two characters", "transpose"),
+    _composer_key("ctrl+z,ctrl+underscore", "undo", "undo", "undo"),
+    _composer_key("alt+z,ctrl+shift+z", "redo", "redo", "redo"),
+    _composer_key("f7", "select_all", "select all", "select_all"),
+    _composer_key("ctrl+c", "copy", "copy what is selected", "copy"),
+    _composer_key("ctrl+x", "cut", "cut what is selected, or the line, to the clipboard", "cut"),
+    _composer_key("ctrl+v", "paste", "put in what was copied in the program", "paste"),
+]
+
+
+TIMELINE_KEYS: list[BindingType] = [
+    Binding("up,k", "cursor(-1)", "Previous message", show=False, id="message.previous"),
+    Binding("down,j", "cursor(1)", "Next message", show=False, id="message.next"),
+    Binding("pageup", "page(-1)", "Page up", show=False, id="timeline.page_up"),
+    Binding("pagedown", "page(1)", "Page down", show=False, id="timeline.page_down"),
+    Binding("home,g", "end(-1)", "To the oldest loaded", show=False, id="timeline.first"),
+    Binding("end,G", "end(1)", "To the newest", show=False, id="timeline.last"),
+    Binding("r", "act('reply')", "Reply, or send again", show=False, id="message.reply"),
+    Binding("t", "act('thread')", "Show the thread", show=False, id="message.thread"),
+    Binding("e", "act('edit')", "Edit", show=False, id="message.edit"),
+    Binding("d", "act('delete')", "Delete", show=False, id="message.delete"),
+    Binding("plus", "act('react')", "React", show=False, id="message.react"),
+    Binding("p", "act('pin')", "Pin, or unpin", show=False, id="message.pin"),
+    Binding("c", "act('copy')", "Copy", show=False, id="message.copy"),
+    Binding("o", "act('open')", "Open the link", show=False, id="message.open"),
+    Binding("x", "act('discard')", "Discard unsent", show=False, id="message.discard"),
+    Binding("enter,escape", "leave", "Leave the messages", show=False, id="message.leave"),
+]
+"""Letters do something with the message under the cursor; without a cursor they are left alone."""
+
+MESSAGE_ACTIONS = {
+    each.action.removeprefix("act('").removesuffix("')"): each.id
+    for each in TIMELINE_KEYS
+    if isinstance(each, Binding) and each.id and each.action.startswith("act(")
+}
+"""Which binding each of these is, by the name of what it asks for."""
+
+
+def _main_key(keys: str, action: str, help: str, id: str) -> Binding:
+    return Binding(keys, action, help, show=False, id=id)
+
+
+MAIN_KEYS: list[BindingType] = [
+    _main_key(
+        "ctrl+k", "switch", "go to a channel or a person, or run a command", "channel.switch"
+    ),
+    _main_key("alt+a,ctrl+n", "unread", "go where somebody waits, and back", "channel.unread"),
+    _main_key("alt+down", "go(1)", "next channel", "channel.next"),
+    _main_key("alt+up", "go(-1)", "previous channel", "channel.previous"),
+    _main_key("alt+left", "find('back')", "back to the channel before", "channel.back"),
+    _main_key("alt+right", "find('forward')", "forward again", "channel.forward"),
+    _main_key("alt+l", "find('last')", "the last channel, and back", "channel.last"),
+    _main_key("alt+shift+up", "find('up')", "move this starred channel up", "channel.up"),
+    _main_key("alt+shift+down", "find('down')", "move this starred channel down", "channel.down"),
+    *(
+        _main_key(f"alt+{n}", f"go_to({n})", f"channel {n} of the list", f"channel.{n}")
+        for n in range(1, 10)
+    ),
+    _main_key("alt+i", "find('inbox')", "what is unread, in all channels", "reading.inbox"),
+    _main_key("alt+s", "find('search')", "search, and back to what was found", "reading.search"),
+    _main_key("alt+k", "find('peek')", "look without marking as read, or read", "reading.peek"),
+    _main_key(
+        "alt+u", "find('first_unread')", "to the first unread message", "reading.first_unread"
+    ),
+    _main_key(
+        "alt+comma", "find('mention_before')", "to the mention before", "reading.mention_before"
+    ),
+    _main_key(
+        "alt+full_stop", "find('mention_after')", "to the next mention", "reading.mention_after"
+    ),
+    _main_key("alt+t", "find('thread')", "between the thread and its channel", "thread.focus"),
+    _main_key("ctrl+up", "focus_timeline", "choose a message in the timeline", "timeline.focus"),
+    _main_key("ctrl+end", "bottom", "to the newest message", "timeline.bottom"),
+    _main_key("f2", "toggle_pane('sidebar')", "show or hide the channel list", "pane.sidebar"),
+    _main_key("f3", "toggle_pane('members')", "show or hide the member list", "pane.members"),
+    Binding("escape", "write", "back to writing", show=False, priority=True),
+]
+
 
 ANYWHERE = "Anywhere"
 _MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "hyper", "meta"})
-_NAMES = frozenset(str(key.value) for key in Keys)
+_TEXTUAL_KEYS = frozenset(str(key.value) for key in Keys)
 
 
 def keys_of(text: str) -> tuple[str, ...]:
@@ -54,7 +192,7 @@ def _is_key(key: str) -> bool:
     *modifiers, last = key.split("+") if key != "+" else [key]
     if not _MODIFIERS.issuperset(modifiers):
         return False
-    return len(last) == 1 or last in _NAMES or last.isidentifier()
+    return len(last) == 1 or last in _TEXTUAL_KEYS or last.isidentifier()
 
 
 def _keys(binding: Binding, own: Mapping[str, str]) -> tuple[str, ...]:
@@ -77,3 +215,84 @@ def _unknown(name: str, ids: list[str]) -> str:
     near = get_close_matches(name, ids, n=1)
     hint = f"; perhaps {near[0]}" if near else "; the help (F1) lists them all"
     return f"there is no action called “{name}”{hint}"
+
+
+_DIGIT = re.compile(r"\d")
+_KEY_LABELS = {
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "escape": "Esc",
+    "question_mark": "?",
+    "slash": "/",
+    "plus": "+",
+    "comma": ",",
+    "full_stop": ".",
+    "underscore": "_",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One action: where it is to be had, its keys, and what it does."""
+
+    group: str
+    keys: tuple[str, ...]
+    help: str
+    id: str
+
+
+def key_label(key: str) -> str:
+    """Return a key as it stands on keyboards: `alt+down` is `Alt+↓`."""
+    *modifiers, last = key.split("+")
+    if last in _KEY_LABELS:
+        name = _KEY_LABELS[last]
+    elif len(last) == 1 and not modifiers:
+        name = last
+    else:
+        name = last.capitalize()
+    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
+
+
+def rows(
+    groups: Mapping[str, Iterable[BindingType]], keymap: Mapping[str, str] | None = None
+) -> list[KeyRow]:
+    """Return the actions of `groups` that have an id; `keymap` holds a person's own keys by id."""
+    own = keymap or {}
+    found: list[KeyRow] = []
+    for group, bindings in groups.items():
+        for binding in bindings:
+            if isinstance(binding, Binding) and binding.id and binding.description:
+                keys = own.get(binding.id, binding.key).split(",")
+                labels = tuple(key_label(key.strip()) for key in keys)
+                what = binding.description[0].lower() + binding.description[1:]
+                found.append(KeyRow(group, labels, what, binding.id))
+    return found
+
+
+def together(rows: Sequence[KeyRow]) -> list[KeyRow]:
+    """Return rows with one for all neighbours that differ in a digit only, from first to last."""
+    found: list[KeyRow] = []
+    for _, run in groupby(rows, lambda row: _DIGIT.sub("0", f"{row.keys} {row.help} {row.id}")):
+        first, *others = run
+        if others and _DIGIT.search(first.id):
+            last = others[-1]
+            keys = (f"{first.keys[0]} … {last.keys[0]}",)
+            ends = " … ".join(_DIGIT.findall(first.help + last.help))
+            what = _DIGIT.sub(ends, first.help)
+            found.append(KeyRow(first.group, keys, what, f"{first.id} … {last.id}"))
+        else:
+            found += [first, *others]
+    return found
+
+
+def markdown(found: Sequence[KeyRow]) -> str:
+    """Return the actions as a Markdown table."""
+    lines = ["| where | key | what it does | name |", "|---|---|---|---|"]
+    for row in together(found):
+        keys = ", ".join(f"`{key}`" for key in row.keys)
+        lines.append(f"| {row.group} | {keys} | {row.help} | `{row.id}` |")
+    return "\n".join(lines)

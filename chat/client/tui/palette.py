@@ -1,4 +1,4 @@
-"""The command palette's offers: what has a key, what can be written after a slash, and channels."""
+"""The command palette: commands, keys, and channels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from chat.client.presenter.desk import title_of
-from chat.client.slash_commands import COMMANDS
-from chat.client.tui.foreign_text import line
+from chat.client.model.slash.commands import COMMANDS
+from chat.client.presenter.state import title_of
+from chat.client.tui.safe_text import line
 from chat.client.tui.screens.main import MainScreen
 from chat.text import printable_line
 

@@ -1,4 +1,4 @@
-"""The program's own colours, and a person's; all others are Textual's."""
+"""Themes: ours and the person's own; the others are Textual's."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What each command does. A handler answers through its `Reply`, exactly once."""
+"""What each command does; a handler answers through its `Reply`, exactly once."""

@@ -1,4 +1,4 @@
-"""The channels `#counter` and `#echo`: nothing in them is stored, and membership is the session's.
+"""Commands in `#counter` and `#echo`, where nothing is stored.
 
 `Session.builtins` maps each that the session is in to its counter, if it has one.
 """
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.codec import encode
 from chat.protocol.frames import Joined, Member, Tick
-from chat.server.builtin import CLOSE, Counter
-from chat.server.outlet import text_frame
+from chat.server.channels.builtin import CLOSE, Counter
+from chat.server.transport.outbound import text_frame
 from chat.text import COUNTER, ECHO, fold, is_builtin
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`typing`, `status`, `ping`: what is never in a log."""
+"""Handle `typing`, `status`, and `ping`, which are never stored."""
 
 from __future__ import annotations
 

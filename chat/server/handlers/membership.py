@@ -1,4 +1,4 @@
-"""`join`, `leave`, `channels`, `who`: which channels there are, and who is in them."""
+"""Handle `join`, `leave`, `channels`, and `who`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Channels, Join, Leave, Who
 from chat.protocol.frames import ChannelList, ChannelListing, Members
-from chat.server.following import announce, follow, present
+from chat.server.context import as_refusal
 from chat.server.handlers import builtin
-from chat.server.services import as_refusal
-from chat.store.ops import JoinChannel, JoinedChannel, LeaveChannel, LeftChannel, Outcome
-from chat.store.views import MemberRow
+from chat.server.subscriptions import announce, follow, present
+from chat.store.operations import (
+    JoinChannel,
+    JoinedChannel,
+    LeaveChannel,
+    LeftChannel,
+    MemberRow,
+    Outcome,
+)
 from chat.text import is_builtin
 
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
-"""`send`, `edit`, `delete`, `react`, `pin`, `topic`: everything that appends to a log."""
+"""Handle `send`, `edit`, `delete`, `react`, `pin`, and `topic`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Delete, Edit, Pin, React, Send, SetTopic
-from chat.server.following import announce
+from chat.server.context import as_refusal
 from chat.server.handlers import builtin
-from chat.server.services import as_refusal
-from chat.store.ops import Append, Appended, Outcome, User
+from chat.server.subscriptions import announce
+from chat.store.operations import Append, Appended, Outcome, User
 from chat.text import channel_names, is_builtin, is_direct
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`hello`: who are you, and where did you stop reading?"""
+"""Handle `hello`: identify the user and resume channels."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from chat.errors import CloseCode, CommandError, ErrorCode
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Hello
 from chat.protocol.frames import Membership, ServerInfo, Welcome
-from chat.server.following import follow_all
-from chat.server.services import as_refusal
-from chat.store.ops import Outcome, SignedIn, SignIn
+from chat.server.context import as_refusal
+from chat.server.subscriptions import follow_all
+from chat.store.operations import Outcome, SignedIn, SignIn
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply

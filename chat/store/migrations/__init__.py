@@ -1,1 +1,1 @@
-"""Steps from one schema to the next, run by Alembic when the store opens."""
+"""Schema migrations, run by Alembic when the store opens."""

@@ -1,4 +1,4 @@
-"""How Alembic runs the steps: on the connection, and in the transaction, of whoever asked."""
+"""Alembic's environment: runs on the caller's connection and transaction."""
 
 from alembic import context
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chat.protocol.commands import Send
 from chat.protocol.values import Limits
-from chat.store.ops import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
+from chat.store.operations import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
 from chat.store.store import Store
 from tests.serving import Peer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chat.client.plain.announcer import Announcer
-from chat.client.state import Delivery, Message, TimelineChanged
+from chat.client.model.state import Delivery, Message, TimelineChanged
+from chat.client.plain.view import Announcer
 
 
 def line(seq: int | None, text: str = "", author: str = "alice", **more: object) -> Message:

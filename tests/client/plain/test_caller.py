@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.calls import Call, Way
-from chat.client.plain.caller import LineCaller
-from chat.client.plain.lines import Lines
+from chat.client.model.notifications import Notification, Way
+from chat.client.plain.app import LineNotifier
+from chat.client.plain.terminal import Lines
 
 
 class Heard(Lines):
@@ -34,7 +34,7 @@ class Heard(Lines):
 def test_each_way_calls_as_it_can(way: Way, rung: int, run: int) -> None:
     lines = Heard()
     beside: list[Coroutine[None, None, None]] = []
-    LineCaller(lines, beside.append, way, ("true",)).ring(Call("bob", "hi"))
+    LineNotifier(lines, beside.append, way, ("true",)).ring(Notification("bob", "hi"))
     assert (lines.rung, len(beside)) == (rung, run)
     for work in beside:
         work.close()
@@ -43,9 +43,9 @@ def test_each_way_calls_as_it_can(way: Way, rung: int, run: int) -> None:
 async def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> None:
     lines = Heard()
     beside: list[Coroutine[None, None, None]] = []
-    caller = LineCaller(lines, beside.append, "command", (str(tmp_path / "none"),))
+    caller = LineNotifier(lines, beside.append, "command", (str(tmp_path / "none"),))
     for _ in range(3):
-        caller.ring(Call("bob", "hi"))
+        caller.ring(Notification("bob", "hi"))
         await beside.pop()
     (told,) = lines.said
     assert "cannot run notify_command" in told

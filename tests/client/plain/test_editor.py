@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.plain.editor import Echo, Editor, Ended, Submitted, TabPressed
+from chat.client.plain.terminal import Echo, Editor, Ended, Submitted, TabPressed
 
 
 def submitted(data: bytes) -> list[str]:

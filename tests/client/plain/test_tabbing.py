@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.plain.tabbing import Tabbed, tab
-from chat.client.presenter.completing import Sources
+from chat.client.plain.terminal import Tabbed, tab
+from chat.client.presenter.composer.completion import Sources
 
 SOURCES = Sources(("alice", "alina", "bob"), ("#tea", "#team", "#ops"))
 

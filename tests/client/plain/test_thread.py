@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.config import ClientSettings
+from chat.client.config.settings import ClientSettings
+from chat.client.model.state import ThreadChanged, TimelineChanged
 from chat.client.plain.app import Plain
-from chat.client.presenter.cores import Cores
-from chat.client.state import ThreadChanged, TimelineChanged
+from chat.client.presenter.workspace import Cores
 from tests.client.presenter.fakes import FakeCore, info, said
 
 

@@ -7,17 +7,10 @@ from concurrent.futures import Future
 from itertools import count
 from typing import Any, Literal
 
-from chat.client.calls import Call
-from chat.client.config import ClientSettings
-from chat.client.inbox import Unread
-from chat.client.preferences import Wish
-from chat.client.presenter.choice import AddRows, Choice
-from chat.client.presenter.desk import Desk
-from chat.client.presenter.draft import Draft
-from chat.client.presenter.finding import Finding
-from chat.client.presenter.spots import Spot
-from chat.client.presenter.view import Pane, Severity
-from chat.client.state import (
+from chat.client.config.settings import ClientSettings
+from chat.client.model.notifications import Notification
+from chat.client.model.preferences import Wish
+from chat.client.model.state import (
     SERVER_NAME,
     ChannelInfo,
     ChannelsChanged,
@@ -29,6 +22,12 @@ from chat.client.state import (
     TimelineChanged,
     Update,
 )
+from chat.client.presenter.draft import Draft
+from chat.client.presenter.navigation import Location
+from chat.client.presenter.search import SearchSession
+from chat.client.presenter.state import ConversationState
+from chat.client.presenter.view import AddRows, Choice, Pane, Severity
+from chat.client.sync.inbox import Unread
 from chat.protocol.commands import Search
 from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
 from chat.protocol.values import Status
@@ -347,16 +346,16 @@ class FakeView:
         self.done.append(("choose", seq))
         return True
 
-    def list_unread(self, found: Mapping[Spot, Unread]) -> None:
+    def list_unread(self, found: Mapping[Location, Unread]) -> None:
         self.done.append(("list_unread", found))
 
-    def list_found(self, finding: Finding, desk: Desk) -> None:
+    def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
         self.done.append(("list_found", finding))
 
     def redraw(self) -> None:
         pass
 
-    def ring(self, call: Call) -> None:
+    def ring(self, call: Notification) -> None:
         self.done.append(("ring", call))
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
@@ -403,7 +402,7 @@ class FakeSeats:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
-    def came_to(self, spot: Spot) -> None:
+    def came_to(self, spot: Location) -> None:
         self.calls.append(("came_to", spot))
 
     def connect(self, url: str, name: str) -> None:

@@ -8,11 +8,11 @@ from concurrent.futures import Future
 
 import pytest
 
-from chat.client.presenter import catching_up
-from chat.client.presenter.calling import Calling
+from chat.client.model.state import ChannelsChanged
+from chat.client.presenter import conversation
+from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.handlers import HANDLERS
-from chat.client.state import ChannelsChanged
+from chat.client.presenter.notifier import Notifier
 from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info
 
 
@@ -37,7 +37,7 @@ class Reader:
             "me",
             seat=1,
             seats=FakeSeats(),
-            calling=Calling(self.view, self.core),
+            calling=Notifier(self.view, self.core),
             commands=HANDLERS,
         )
         self.core.go_online(info("#general", head=90, read=10), info("#tea", head=5))
@@ -48,7 +48,7 @@ class Reader:
         self.conversation.take_in(self.core.drain())
 
     def jump(self, seq: int) -> asyncio.Task[None]:
-        catching_up.jump(self.conversation, "#general", seq)
+        conversation.jump(self.conversation, "#general", seq)
         return asyncio.get_running_loop().create_task(self.view.beside.pop())
 
     @property

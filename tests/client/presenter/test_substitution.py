@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.presenter.substitution import Substitution, corrected, read
+from chat.client.presenter.draft import Substitution, corrected, read
 from chat.errors import ChatError
 from tests.client.presenter.fakes import said
 

@@ -12,12 +12,12 @@ from rich.cells import cell_len
 from textual import events
 from textual.pilot import Pilot
 
-from chat.client.config import ClientSettings
+from chat.client.config.settings import ClientSettings
 from chat.client.presenter.conversation import Conversation
 from chat.client.tui.app import ChatApp
+from chat.client.tui.composer.widget import Composer
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.main import MainScreen
-from chat.client.tui.widgets.composer import Composer
 from tests.client.presenter.fakes import FakeCore, info, said
 
 PATIENCE = 20.0

@@ -6,10 +6,16 @@ from functools import partial
 
 import pytest
 
-from chat.client.config import ClientSettings
+from chat.client.config.settings import ClientSettings
+from chat.client.model.state import (
+    ChannelsChanged,
+    Delivery,
+    Notice,
+    TimelineChanged,
+    TypingChanged,
+)
 from chat.client.presenter.conversation import Typing
 from chat.client.presenter.draft import Aim
-from chat.client.state import ChannelsChanged, Delivery, Notice, TimelineChanged, TypingChanged
 from chat.client.tui.widgets.members import MemberList
 from chat.errors import ChatError
 from tests.client.presenter.fakes import info, said

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from chat.client.presenter.choice import Choice
-from chat.client.state import (
+from chat.client.model.state import (
     ChannelInfo,
     ChannelsChanged,
     ConnectionChanged,
@@ -17,8 +16,9 @@ from chat.client.state import (
     TimelineChanged,
     TypingChanged,
 )
-from chat.client.tui.foreign_text import elide, line, lines, sendable
-from chat.client.tui.screens.dialogs import confirm_deletion, pick
+from chat.client.presenter.view import Choice
+from chat.client.tui.safe_text import elide, line, lines, sendable
+from chat.client.tui.screens.picker import confirm_deletion, pick
 from tests.client.presenter.fakes import said
 from tests.client.tui.conftest import Desktop, Open
 

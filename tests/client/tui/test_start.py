@@ -7,14 +7,20 @@ import sys
 
 NOT_FOR_A_START = (
     *("sqlalchemy", "alembic", "uvloop", "chat.server", "chat.store", "chat.core"),
-    *("chat.client.pipes", "chat.client.plain", "chat.client.demo", "chat.client.tui.vi."),
-    *("pygments", "chat.client.tui.screens.help", "chat.client.tui.screens.results"),
-    *("pydantic", "pydantic_settings", "websockets", "chat.client.online", "chat.protocol.values"),
+    *("chat.client.pipes", "chat.client.plain", "chat.client.demo", "chat.client.tui.composer.vi."),
+    *("pygments", "chat.client.tui.screens.help", "chat.client.tui.screens.search"),
+    *(
+        "pydantic",
+        "pydantic_settings",
+        "websockets",
+        "chat.client.sync.online",
+        "chat.protocol.values",
+    ),
     *("markdown_it", "rich.markdown", "textual.widgets._markdown", "tree_sitter"),
 )
 LOADED = """
 import sys
-import chat.client.cli, chat.client.tui.app, chat.client.tui.terminal
+import chat.client.cli, chat.client.tui.app, chat.client.tui.terminal.driver
 print(*sys.modules)
 """
 

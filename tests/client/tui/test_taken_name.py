@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config import ClientSettings, Server
-from chat.client.places import Places
-from chat.client.state import ChannelsChanged, ConnectionChanged, Link
+from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings, Server
+from chat.client.model.state import ChannelsChanged, ConnectionChanged, Link
 from chat.client.tui.app import ChatApp
 from chat.client.tui.screens.picker import Picker
 from chat.errors import StartupError
@@ -68,7 +68,7 @@ async def test_the_answer_to_the_question_is_the_name_from_then_on(
         await desktop.until(lambda: "somebody else" not in desktop.screen())
         (seat,) = desktop.main.seats
         assert seat.settings.name == "alice3"
-        assert Places(tmp_path).servers.last_name == "alice3"
+        assert ClientPaths(tmp_path).servers.last_name == "alice3"
         assert not is_asking(desktop)
 
 
@@ -134,7 +134,7 @@ async def test_an_answer_that_cannot_be_the_name_says_why_and_stays(
 async def test_a_server_behind_asks_when_it_comes_to_the_front(
     open_desktop: Open, tmp_path: Path
 ) -> None:
-    known = Places(tmp_path).servers
+    known = ClientPaths(tmp_path).servers
     known.add(WORK, "me")
     both = settings(tmp_path, Server(WORK, "me"))
     async with open_desktop(settings=both, size=(100, 24)) as desktop:
@@ -226,7 +226,7 @@ async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
             app.cores.stop(5.0)
     assert app.cores.unsent() == 0
     assert not list((data / "unknown").rglob("*.db"))
-    assert Places(data).servers.last_name == "bob"
+    assert ClientPaths(data).servers.last_name == "bob"
 
 
 async def test_drafts_of_both_names_come_together(server: ChatServer, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.config import ClientSettings
+from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
-from chat.client.tui.foreign_text import show_emoji
+from chat.client.tui.safe_text import show_emoji
 from chat.client.tui.themes import LIGHT, by_name, made_by_hand
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.palette import INKS, Palette

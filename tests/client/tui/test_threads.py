@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.state import ChannelsChanged, ThreadChanged, TimelineChanged
-from chat.client.tui.screens.thread import ThreadSide
+from chat.client.model.state import ChannelsChanged, ThreadChanged, TimelineChanged
+from chat.client.tui.composer.widget import Composer
+from chat.client.tui.screens.thread_pane import ThreadPane
 from chat.client.tui.timeline import Timeline
-from chat.client.tui.widgets.composer import Composer
 from chat.client.tui.widgets.members import MemberList
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
@@ -35,8 +35,8 @@ async def tell(desktop: Desktop, *lines: object, reset: bool = False) -> None:
     await desktop.pilot.pause()
 
 
-def side(desktop: Desktop) -> ThreadSide:
-    return desktop.main.query_one(ThreadSide)
+def side(desktop: Desktop) -> ThreadPane:
+    return desktop.main.query_one(ThreadPane)
 
 
 def composer(desktop: Desktop) -> Composer:
@@ -298,6 +298,6 @@ async def test_it_stands_below_where_it_is_narrow_and_beside_where_it_is_wide(
 
 
 async def test_who_leaves_at_once_leaves_before_it_is_laid_out(desktop: Desktop) -> None:
-    gone = ThreadSide(desktop.main.seats, desktop.main._actions, has_vi=False)
+    gone = ThreadPane(desktop.main.seats, desktop.main._actions, has_vi=False)
     await gone._furnish()
     assert not gone.children

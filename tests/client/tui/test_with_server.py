@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config import ClientSettings, Server
-from chat.client.state import Link
+from chat.client.config.settings import ClientSettings, Server
+from chat.client.model.state import Link
 from chat.client.tui.app import ChatApp
-from chat.client.tui.widgets.composer import Composer
+from chat.client.tui.composer.widget import Composer
 from chat.protocol.commands import Delete, React, Send, SetTopic
 from chat.protocol.frames import Joined
 from tests.client.tui.conftest import Screens

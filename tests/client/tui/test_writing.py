@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from chat.client.tui import editor
+from chat.client.tui.composer import editor
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.widgets.preview import Preview
 from chat.errors import ChatError

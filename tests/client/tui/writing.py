@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import App, ComposeResult
 
-from chat.client.tui.widgets.composer import Composer
+from chat.client.tui.composer.widget import Composer
 
 
 class Harness(App[None]):

@@ -1,4 +1,4 @@
-"""A question before something that cannot be undone. The answer is No until a person says Yes.
+"""Ask before something that cannot be undone; the default is No.
 
 Letters meant for a message must not answer it. A key counts only after a pause in typing: keys
 that were pressed before the question was on the screen, or soon after another key, are dropped.
@@ -17,7 +17,7 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Static
 
-from chat.client.tui.foreign_text import elide, line
+from chat.client.tui.safe_text import elide, line
 
 __all__ = ["Confirm"]
 

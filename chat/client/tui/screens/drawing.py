@@ -1,4 +1,4 @@
-"""What lies on the desks, drawn into the widgets around the timeline."""
+"""Draw the conversation's state into the widgets around the timeline."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.presenter.completing import Sources
-from chat.client.presenter.desk import title_of
+from chat.client.model.state import ChannelInfo, Link
+from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.draft import Aim, Draft
-from chat.client.presenter.seats import Seats
-from chat.client.presenter.spots import as_listed
-from chat.client.state import ChannelInfo, Link
-from chat.client.tui.foreign_text import line
+from chat.client.presenter.navigation import as_listed
+from chat.client.presenter.state import title_of
+from chat.client.presenter.workspace import Workspace
+from chat.client.tui.composer.widget import Composer
+from chat.client.tui.safe_text import line
 from chat.client.tui.timeline import LANGUAGES, Timeline
-from chat.client.tui.widgets.activity import ActivityBar
-from chat.client.tui.widgets.bars import Banner, ChannelHeader, ContextBar, StatusBar, TypingLine
-from chat.client.tui.widgets.composer import Composer
+from chat.client.tui.widgets.bars import (
+    ActivityBar,
+    Banner,
+    ChannelHeader,
+    ContextBar,
+    StatusBar,
+    TypingLine,
+)
 from chat.client.tui.widgets.empty_state import EmptyState
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
@@ -26,7 +32,7 @@ from chat.client.tui.widgets.sidebar import Sidebar
 __all__ = ["draw", "draw_context", "draw_lists", "window_title"]
 
 
-def draw_lists(screen: Screen[Any], seats: Seats) -> None:
+def draw_lists(screen: Screen[Any], seats: Workspace) -> None:
     """Show the channels of all servers."""
     reading = seats.front.conversation.reading
     is_reading = reading.is_watched and not reading.is_peeking
@@ -38,7 +44,7 @@ def draw_lists(screen: Screen[Any], seats: Seats) -> None:
     activity.groups, activity.here = groups, here
 
 
-def draw(screen: Screen[Any], seats: Seats) -> None:
+def draw(screen: Screen[Any], seats: Workspace) -> None:
     """Give every other widget what it shows of the conversation in front.
 
     Each draws only what is new to it.
@@ -75,7 +81,7 @@ def _headed(info: ChannelInfo | None) -> ChannelInfo | None:
     return info and replace(info, head=0, read=0, unread=0, mentions=0)
 
 
-def window_title(seats: Seats) -> str:
+def window_title(seats: Workspace) -> str:
     """Return what the terminal's window should be called; foreign text, not yet harmless."""
     info = seats.front.conversation.desk.info
     if info is None:
@@ -94,7 +100,7 @@ def draw_context(bar: ContextBar, draft: Draft) -> None:
         bar.show("Changing your message", "", draft.message.text)
 
 
-def _sources(screen: Screen[Any], seats: Seats) -> Sources:
+def _sources(screen: Screen[Any], seats: Workspace) -> Sources:
     """Return what there is to complete from; asked for only while somebody writes."""
     themes = ("dark", "light", *sorted(screen.app.available_themes))
     return replace(seats.sources(), themes=themes, languages=LANGUAGES)

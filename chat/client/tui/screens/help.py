@@ -1,4 +1,4 @@
-"""Help: the keys as they are bound now, and the slash commands, from their registries."""
+"""Help: key bindings and slash commands, from their tables."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from chat.client.slash_commands import COMMANDS
-from chat.client.tui.keys import KeyRow, together
+from chat.client.model.slash.commands import COMMANDS
+from chat.client.tui.keymap import KeyRow, together
 
 __all__ = ["HelpScreen"]
 

@@ -1,4 +1,4 @@
-"""The inbox: what waits in all channels, to be read here without being marked as read."""
+"""The inbox: unread messages of all channels, readable without marking."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from chat.client.inbox import Unread, Waiting
-from chat.client.local_zone import local_zone
-from chat.client.presenter.local_time import time_or_day
+from chat.client.platform.local_time import local_zone, time_or_day
 from chat.client.presenter.markdown import gist
-from chat.client.presenter.spots import Spot
-from chat.client.tui.foreign_text import elide, line, lines
+from chat.client.presenter.navigation import Location
+from chat.client.sync.inbox import Unread, Waiting
+from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.screens.confirm import Confirm
 
 __all__ = ["Inbox"]
@@ -33,7 +32,7 @@ _DAY = 6
 """As wide as a day is written; with a year it is wider."""
 
 
-class Inbox(ModalScreen[tuple[Spot, int] | None]):
+class Inbox(ModalScreen[tuple[Location, int] | None]):
     """Returns the channel and the number of the message to go to, or None.
 
     Args:
@@ -97,15 +96,15 @@ class Inbox(ModalScreen[tuple[Spot, int] | None]):
 
     def __init__(
         self,
-        found: Mapping[Spot, Unread],
-        title: Callable[[Spot], str],
-        mark: Callable[[Spot], None],
+        found: Mapping[Location, Unread],
+        title: Callable[[Location], str],
+        mark: Callable[[Location], None],
     ) -> None:
         super().__init__()
         self._found = dict(found)
         self._title = title
         self._mark = mark
-        self._rows: dict[str, tuple[Spot, Waiting]] = {}
+        self._rows: dict[str, tuple[Location, Waiting]] = {}
 
     def compose(self) -> ComposeResult:
         """Lay out the list, the whole text of one message, and the keys."""
@@ -186,7 +185,7 @@ class Inbox(ModalScreen[tuple[Spot, int] | None]):
         rows.highlighted = next(at for at in near if not options[at].disabled)
         rows.focus()
 
-    def _heading(self, spot: Spot, unread: Unread) -> Content:
+    def _heading(self, spot: Location, unread: Unread) -> Content:
         name = line(self._title(spot), "bold $text-primary")
         more = f", and {unread.earlier:,} before these" if unread.earlier else ""
         return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$foreground 60%"))

@@ -1,42 +1,41 @@
-"""The screen of the conversation: lists at the sides, the timeline, and the composer under it.
+"""The main screen: lists at the sides, the timeline, and the composer.
 
-It turns the messages of its widgets (`layout`) into calls of the `Conversation`, and shows what
-that has on its desk.
+It turns its widgets' messages into calls of the `Conversation`, and shows that one's state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Container, Horizontal, Vertical
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.widgets import Static
 
-from chat.client.config import ClientSettings
-from chat.client.presenter.calling import Calling
+from chat.client.config.settings import ClientSettings
+from chat.client.presenter import commands, conversation
+from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.cores import Cores
+from chat.client.presenter.core_port import CorePort
 from chat.client.presenter.draft import Aim
-from chat.client.presenter.handlers import HANDLERS
-from chat.client.presenter.port import CorePort
-from chat.client.presenter.seats import Seats
+from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.view import Pane
-from chat.client.tui.bare import bare_lines
-from chat.client.tui.foreign_text import sendable
-from chat.client.tui.keys import KeyRow
-from chat.client.tui.message_actions import MessageActions
-from chat.client.tui.screens.caller import ScreenCaller
-from chat.client.tui.screens.keys import KEYS
-from chat.client.tui.screens.layout import CSS, lay_out
-from chat.client.tui.screens.panes import Panes
-from chat.client.tui.screens.switcher import pick_anything
-from chat.client.tui.screens.thread import ThreadSide
-from chat.client.tui.screens.view import ScreenView
-from chat.client.tui.screens.ways import Ways
+from chat.client.presenter.workspace import Cores, Workspace
+from chat.client.tui.composer.completion import CompletionPopup
+from chat.client.tui.composer.widget import Composer
+from chat.client.tui.keymap import MAIN_KEYS, KeyRow
+from chat.client.tui.safe_text import sendable
+from chat.client.tui.screens.copy_mode import copy_lines
+from chat.client.tui.screens.main_view import Panes, ScreenNotifier, ScreenView
+from chat.client.tui.screens.message_actions import MessageActions
+from chat.client.tui.screens.picker import pick_anything
+from chat.client.tui.screens.thread_pane import ThreadPane
 from chat.client.tui.screens.writing import Writing
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import (
@@ -48,13 +47,129 @@ from chat.client.tui.timeline.messages import (
     Seen,
     Selected,
 )
-from chat.client.tui.widgets.bars import ContextBar, StatusBar, TypingLine
-from chat.client.tui.widgets.completion_popup import CompletionPopup
-from chat.client.tui.widgets.composer import Composer
+from chat.client.tui.widgets.bars import (
+    ActivityBar,
+    Banner,
+    ChannelHeader,
+    ContextBar,
+    MessageBar,
+    StatusBar,
+    TypingLine,
+    actions_of,
+)
+from chat.client.tui.widgets.empty_state import EmptyState
 from chat.client.tui.widgets.members import MemberList
+from chat.client.tui.widgets.preview import Preview
 from chat.client.tui.widgets.sidebar import Sidebar
 
-__all__ = ["MainScreen"]
+__all__ = ["CSS", "MainScreen", "Navigation", "lay_out"]
+
+
+CSS = """
+MainScreen {
+    & #body { height: 1fr; }
+    & #work { width: 1fr; layout: horizontal; }
+    & #work.-stacked { layout: vertical; }
+    & #middle { width: 1fr; height: 1fr; }
+    & #stage { height: 1fr; layers: base popup; layout: vertical; }
+    & #writing { height: auto; background: $surface; }
+    & #prompt {
+        width: 2;
+        padding-left: 1;
+        color: $foreground 40%;
+        text-style: bold;
+    }
+    /* Textual only looks after what has a rule of its own for this. */
+    & #writing:focus-within { background: $surface; }
+    & #writing:focus-within #prompt { color: $text-primary; }
+    & #writing Composer { width: 1fr; }
+    & Timeline { height: 1fr; }
+}
+"""
+
+
+def lay_out(thread: ThreadPane, keys: Sequence[KeyRow]) -> ComposeResult:
+    """Lay out the widgets, with the side that shows a thread."""
+    with Horizontal(id="body"):
+        yield Sidebar(id="sidebar")
+        with Container(id="work"):
+            with Vertical(id="middle"):
+                yield ChannelHeader(id="header")
+                yield Banner(id="banner")
+                with Container(id="stage"):
+                    yield EmptyState(id="empty")
+                    yield Timeline(id="timeline")
+                    yield TypingLine(id="typing")
+                    yield CompletionPopup(id="popup")
+                yield Preview(id="preview")
+                yield ContextBar(id="context")
+                with Horizontal(id="writing"):
+                    yield Static("›", id="prompt", markup=False)
+                    yield Composer(id="composer")
+            yield thread
+        yield MemberList(id="members")
+    yield ActivityBar(id="activity")
+    yield MessageBar(actions_of(keys), id="actions")
+    yield StatusBar(id="status")
+
+
+class Navigation:
+    """Finds what is called `name` in the conversations on `screen`, and goes there."""
+
+    def __init__(self, screen: Screen[Any], seats: Workspace) -> None:
+        self._screen = screen
+        self._seats = seats
+        self._by_name: dict[str, Callable[[], None]] = {
+            "back": partial(seats.go_along, -1),
+            "forward": partial(seats.go_along, 1),
+            "last": seats.go_to_last,
+            "first_unread": lambda: conversation.show_unread(self._conversation),
+            "inbox": seats.show_inbox,
+            "search": lambda: conversation.search(self._conversation),
+            "up": partial(self._move, -1),
+            "down": partial(self._move, 1),
+            "peek": self._peek,
+            "mention_before": partial(self._mention, -1),
+            "mention_after": partial(self._mention, 1),
+            "thread": self._thread,
+        }
+
+    def find(self, name: str) -> None:
+        """Go where `name` leads."""
+        self._by_name[name]()
+
+    @property
+    def _conversation(self) -> Conversation:
+        return self._seats.front.conversation
+
+    def _peek(self) -> None:
+        if channel := self._conversation.desk.current:
+            conversation.peek(self._conversation, channel)
+
+    def _move(self, step: int) -> None:
+        if info := self._conversation.desk.info:
+            with self._conversation.telling():
+                commands.move(self._conversation, info, step)
+
+    def _thread(self) -> None:
+        """Go between the open thread and its channel; open that of the chosen message."""
+        side, timeline = self._screen.query_one(ThreadPane), self._screen.query_one(Timeline)
+        chosen = timeline.cursor
+        if side.display:
+            beyond = not side.has_focus_within
+            self._screen.set_focus(side.composer if beyond else self._screen.query_one(Composer))
+        elif chosen is not None and chosen.seq is not None:
+            self._conversation.threads.show(chosen.channel, chosen.seq)
+        else:
+            self._conversation.view.say("No thread is open. With t on a message its thread opens.")
+
+    def _mention(self, step: int) -> None:
+        """Go to the nearest mention here, then to those that are loaded of other channels."""
+        seq = self._screen.query_one(Timeline).mention(step)
+        if seq is not None:
+            self._conversation.view.choose(seq)
+        else:
+            self._seats.go_to_mention(step)
 
 
 class MainScreen(Screen[None]):
@@ -62,7 +177,7 @@ class MainScreen(Screen[None]):
 
     DEFAULT_CSS = CSS
 
-    BINDINGS: ClassVar[list[BindingType]] = KEYS
+    BINDINGS: ClassVar[list[BindingType]] = MAIN_KEYS
 
     def __init__(self, cores: Cores, settings: ClientSettings, keys: Sequence[KeyRow]) -> None:
         super().__init__()
@@ -71,13 +186,13 @@ class MainScreen(Screen[None]):
         self._keys = tuple(keys)
         self._joins = settings.joins
         self._has_vi = settings.editing == "vi"
-        caller = ScreenCaller(self, settings.notify, settings.notify_command)
-        self._calling = Calling(caller, cores)
-        self.seats = Seats(cores, self._converse)
+        caller = ScreenNotifier(self, settings.notify, settings.notify_command)
+        self._calling = Notifier(caller, cores)
+        self.seats = Workspace(cores, self._converse)
         self.seats.take()
         self._actions = MessageActions(self, self.seats)
         self._writing = Writing(self, self.seats)
-        self._ways = Ways(self, self.seats)
+        self._ways = Navigation(self, self.seats)
 
     def _converse(self, seat: int, settings: ClientSettings, core: CorePort) -> Conversation:
         return Conversation(
@@ -98,7 +213,7 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the widgets."""
-        thread = ThreadSide(self.seats, self._actions, has_vi=self._has_vi, id="thread")
+        thread = ThreadPane(self.seats, self._actions, has_vi=self._has_vi, id="thread")
         yield from lay_out(thread, self._keys)
 
     def on_mount(self) -> None:
@@ -137,7 +252,7 @@ class MainScreen(Screen[None]):
         self.seats.take_in()
 
     @on(events.Resize)
-    @on(ThreadSide.Toggled)
+    @on(ThreadPane.Toggled)
     def _fit(self) -> None:
         """Let the lists at the sides step aside where it is narrow."""
         self._panes.fit()
@@ -164,7 +279,7 @@ class MainScreen(Screen[None]):
     def on_mouse_down(self) -> None:
         """Let no letter act on a message once the mouse is used: it may be meant as text."""
         if isinstance(self.focused, Timeline):
-            side = self.query_one(ThreadSide)
+            side = self.query_one(ThreadPane)
             self.set_focus(side.composer if side.has_focus_within else self._composer)
 
     def on_click(self, event: events.Click) -> None:
@@ -238,7 +353,7 @@ class MainScreen(Screen[None]):
     def action_write(self) -> None:
         """Leave the timeline for the composer, which knows its own way with Escape."""
         is_writing = self._composer.has_focus and self._timeline.cursor is None
-        if is_writing or self.query_one(ThreadSide).has_focus_within:
+        if is_writing or self.query_one(ThreadPane).has_focus_within:
             raise SkipAction
         self._write()
 
@@ -252,7 +367,7 @@ class MainScreen(Screen[None]):
 
     def bare_lines(self, width: int, height: int) -> list[str]:
         """Return what shows as bare text, and what stands before it as far as there is room."""
-        return bare_lines(self._timeline.back_from_here(), width, height)
+        return copy_lines(self._timeline.back_from_here(), width, height)
 
     # What the widgets tell.
 
@@ -353,7 +468,7 @@ class MainScreen(Screen[None]):
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:
         """Do what a key, a word of a message or one of the bar asks for."""
-        side = self.query_one(ThreadSide)
+        side = self.query_one(ThreadPane)
         if side.chosen is not None and event.message == side.chosen:  # it came from the bar
             side.act(event.name, event.message)
             return

@@ -1,24 +1,46 @@
-"""A list to choose from by a few letters: channels, members, emoji, themes."""
+"""Pickers: a list filtered by a few letters, its uses, and the switcher."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from chat.client.presenter.choice import Choice
-from chat.client.presenter.fuzzy import rank
-from chat.client.tui.foreign_text import elide, line
+from chat.client.model.emoji import OFTEN, all_names
+from chat.client.model.fuzzy import rank
+from chat.client.model.slash.commands import COMMANDS, Command
+from chat.client.model.state import ChannelInfo, Message
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.navigation import Entry, waits, weight
+from chat.client.presenter.state import title_of
+from chat.client.presenter.view import Choice
+from chat.client.presenter.workspace import Workspace
+from chat.client.tui.safe_text import elide, line
+from chat.client.tui.screens.confirm import Confirm
+from chat.text import check_channel, check_name, fold, is_direct
 
-__all__ = ["Picker"]
+__all__ = [
+    "Picker",
+    "ask",
+    "confirm_deletion",
+    "confirm_discard",
+    "confirm_paste",
+    "pick",
+    "pick_anything",
+    "pick_emoji",
+    "pick_link",
+    "pick_name",
+]
+
 
 _MOST_SHOWN = 200
 _SIGNS = "#@/"
@@ -180,3 +202,160 @@ def _row(choice: Choice, column: int, width: int) -> Content:
     gap = " " * (column - label.cell_length + 2)
     note = line(choice.note, "$foreground 60%")
     return elide(Content.assemble(label, gap, note), width)
+
+
+def pick(
+    screen: Screen[Any],
+    title: str,
+    choices: list[Choice],
+    then: Callable[[str], object],
+    otherwise: Callable[[str], Choice | None] | None = None,
+    hint: str = "Type a few letters",
+) -> Picker:
+    """Open a list; what is chosen goes to `then`, nothing if it is closed.
+
+    `otherwise` says what is offered for what was written where nothing of the list fits. `hint`
+    stands in the field while nothing is written there.
+    """
+    picker = Picker(title, choices, otherwise, hint)
+
+    def chosen(key: str | None) -> None:
+        if key is not None:
+            then(key)
+
+    screen.app.push_screen(picker, chosen)
+    return picker
+
+
+def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
+    """Choose an emoji by its name; those that people react with most come first."""
+    known = all_names()
+    names = dict.fromkeys((*OFTEN, *(each for each in known if "skin_tone" not in each)))
+    choices = [Choice(name, name, known[name]) for name in names]
+    pick(screen, "React with", choices, lambda name: then(known[name]))
+
+
+def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], object]) -> None:
+    """Choose one of a message's links."""
+    pick(screen, "Open which link?", [Choice(url, url) for url in urls], then)
+
+
+def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str], object]) -> None:
+    """Ask for another name in the place of one that is taken; `server` tells where, if needed."""
+
+    def offer(written: str) -> Choice:
+        try:
+            check_name(written)
+        except ValueError as exc:
+            return Choice("", "A name", str(exc))
+        if fold(written) == fold(taken):
+            return Choice("", written, "is the name that is taken")
+        return Choice(written, f"Sign in as {written}")
+
+    where = f" on {server}" if server else ""
+    title = f"{taken} is taken{where}. Another name:"
+    pick(screen, title, [], then, offer, "Another name")
+
+
+def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
+    """Ask before a message is deleted."""
+    ask(screen, "Delete this message? It cannot be brought back.", message.text, then)
+
+
+def confirm_discard(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
+    """Ask before a message that was not sent is thrown away."""
+    ask(screen, "Discard this unsent message? It cannot be brought back.", message.text, then)
+
+
+def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:
+    """Ask before a lot of text goes into the composer."""
+    lines = text.removesuffix("\n").count("\n") + 1
+    size = (
+        f"{lines:,} lines, {len(text):,} characters" if lines > 1 else f"{len(text):,} characters"
+    )
+    ask(screen, f"Paste {size}?", text, then)
+
+
+def ask(screen: Screen[Any], question: str, what: str, then: Callable[[], object]) -> None:
+    """Ask; `then` is called if the person agrees."""
+
+    def answered(is_agreed: bool | None) -> None:
+        if is_agreed:
+            then()
+
+    screen.app.push_screen(Confirm(question, what), answered)
+
+
+Act = Callable[[], object]
+
+
+def pick_anything(screen: Screen[Any], seats: Workspace, begin: Callable[[str], None]) -> None:
+    """Choose where to go or what to do; `begin` lets the person write what a command needs."""
+    conversation = seats.front.conversation
+    offers: dict[str, tuple[Choice, Act]] = {}
+    for entry, server in _entries(seats):
+        sign = "@" if is_direct(entry.info.name) else ""
+        label = f"{sign}{title_of(entry.info)}"
+        key = f"{entry.spot.seat} {label}"
+        offers[key] = (
+            Choice(key, label, _note(entry.info, server)),
+            partial(seats.open, entry.spot),
+        )
+    for name in conversation.desk.names:
+        label = f"@{name}"
+        if f"{seats.here.seat} {label}" not in offers:
+            write = partial(conversation.write_to, name)
+            offers[label] = (Choice(label, label, "write to them directly"), write)
+    for command in COMMANDS:
+        label = f"/{command.name}"
+        offers[label] = (Choice(label, label, command.help), _run(conversation, begin, command))
+
+    def go(key: str) -> None:
+        if key in offers:
+            offers[key][1]()
+        else:
+            conversation.join(key)
+
+    choices = [choice for choice, _ in offers.values()]
+    pick(screen, "Go to a channel or a person, or run a command", choices, go, _new)
+
+
+def _new(written: str) -> Choice | None:
+    """Offer a channel that one is not in, or that is not there yet; a mere slip makes none."""
+    if not written.startswith("#"):
+        return None
+    try:
+        name = check_channel(written)
+    except ValueError:
+        return None
+    return Choice(name, name, "enter it, or create it")
+
+
+def _entries(seats: Workspace) -> Iterator[tuple[Entry, str]]:
+    """Return what waits, where one was last, the others, and here; each with its server."""
+    titles = {group.seat: group.title for group in seats.groups()}
+
+    def order(entry: Entry) -> tuple[bool, int, bool]:
+        return (entry.spot == seats.here, _urgency(entry.info), entry.spot != seats.before)
+
+    for entry in sorted(seats.entries(), key=order):
+        yield entry, titles[entry.spot.seat] if len(titles) > 1 else ""
+
+
+def _urgency(info: ChannelInfo) -> int:
+    return -weight(info) if waits(info) else 1
+
+
+def _run(conversation: Conversation, begin: Callable[[str], None], command: Command) -> Act:
+    if command.runs_at_once:
+        return partial(conversation.run_command, f"/{command.name}")
+    return partial(begin, f"/{command.name} ")
+
+
+def _note(info: ChannelInfo, server: str) -> str:
+    counts = []
+    if info.mentions:
+        counts.append(f"@{info.mentions}")
+    if info.unread:
+        counts.append(f"{info.unread} unread")
+    return " · ".join(filter(None, [server, *counts, info.topic]))

@@ -1,14 +1,14 @@
-"""What the composer asks of its screen: a question, an editor, a look at the result."""
+"""Requests of a composer: questions, $EDITOR, preview."""
 
 from __future__ import annotations
 
 from textual.app import SuspendNotSupported
 from textual.widget import Widget
 
-from chat.client.presenter.seats import Seats
-from chat.client.tui import editor
-from chat.client.tui.screens.dialogs import confirm_paste
-from chat.client.tui.widgets.composer import Composer
+from chat.client.presenter.workspace import Workspace
+from chat.client.tui.composer import editor
+from chat.client.tui.composer.widget import Composer
+from chat.client.tui.screens.picker import confirm_paste
 from chat.client.tui.widgets.preview import Preview
 from chat.errors import ChatError
 
@@ -18,7 +18,7 @@ __all__ = ["Writing"]
 class Writing:
     """Serves the composer within `place`: a screen, or a part of one."""
 
-    def __init__(self, place: Widget, seats: Seats) -> None:
+    def __init__(self, place: Widget, seats: Workspace) -> None:
         self._place = place
         self._seats = seats
 

@@ -1,13 +1,11 @@
-"""The timeline: a channel's messages, virtualised, and how each of them looks.
+"""The timeline: a virtualized list of messages, and how each is drawn.
 
-`log` holds the loaded lines in order, `around` tells what stands beside each, `render` lays one out
-(`markdown`, `code`, `events`, in cells by `ink`), `heights` sums them up, `sheet` keeps a window on
-them, and `canvas` puts that on the screen (`frame`, `painting`, `palette`). `widget` is a canvas
-that knows a cursor, the mouse and what is unread (`cursor`, `pointing`, `selection`, `unread`).
+`log` holds the loaded messages in order, `neighbors` knows what surrounds each, `renderer` turns
+one into lines (`layout`, `syntax`, `graphemes`), `heights` sums up how tall they are, `viewport`
+lays out the visible part, `painter` turns that into strips, and `widget` is the widget itself.
 """
 
-from chat.client.tui.timeline.canvas import Place
-from chat.client.tui.timeline.code import LANGUAGES
-from chat.client.tui.timeline.widget import Timeline
+from chat.client.tui.timeline.syntax import LANGUAGES
+from chat.client.tui.timeline.widget import Place, Timeline
 
 __all__ = ["LANGUAGES", "Place", "Timeline"]

@@ -1,4 +1,4 @@
-"""Heights of many lines, with quick sums: where is line `i`, and which line is at row `y`?
+"""Heights of many blocks with fast prefix sums (Fenwick tree).
 
 Lines come and go at the end nearly always, and in pages at the start. So the heights are one flat
 array beside sums of whole groups of 256: a lookup costs some microseconds among 100,000 lines, an

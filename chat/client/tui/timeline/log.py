@@ -1,4 +1,4 @@
-"""The loaded lines of one channel, in order, and where to find each: no rendering, no screen.
+"""The loaded messages of one channel, in order, and the place of the unread rule.
 
 Numbered lines come first, by number; then what has no number yet or never gets one (messages on
 their way, ticks), in the order it came. `apply` reports what it did as splices, so that whoever
@@ -13,9 +13,41 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chat.client.state import Message, TimelineChanged
+from chat.client.model.state import Message, TimelineChanged
+from chat.text import fold
 
-__all__ = ["Key", "Log", "Splices"]
+__all__ = ["Key", "Log", "Splices", "first_unread", "is_live"]
+
+
+_WALK = 500
+
+
+def first_unread(log: Log, seq: int, user: str) -> Key | None:
+    """Return the line for the rule: the first message of somebody else from `seq` on.
+
+    None if there is none near, or if nothing above it is loaded.
+    """
+    start = log.index_from(seq)
+    for index in range(start, min(len(log), start + _WALK) if start else 0):
+        message = log[index]
+        if _counts(message, user):
+            return message.seq
+    return None
+
+
+def is_live(change: TimelineChanged) -> bool:
+    """Whether an update tells what happens now, rather than what was missed; no clock knows."""
+    return not change.reset and bool(change.upserts) and not change.missed
+
+
+def _counts(message: Message, user: str) -> bool:
+    return (
+        message.seq is not None
+        and message.kind == "message"
+        and not message.erased
+        and fold(message.author) != fold(user)
+    )
+
 
 Key = int | str
 """Identity of a line: its number, the cid of one on its way, or a negative number for a tick."""

@@ -1,14 +1,14 @@
-"""What the timeline tells whoever embeds it, and when each is worth telling."""
+"""Messages that the timeline posts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from textual.message import Message as Posted
+from textual.message import Message as TextualMessage
 from textual.widget import Widget
 
-from chat.client.state import Message
-from chat.client.tui.timeline.sheet import Sheet
+from chat.client.model.state import Message
+from chat.client.tui.timeline.viewport import Viewport
 
 __all__ = [
     "ActionRequested",
@@ -22,11 +22,11 @@ __all__ = [
 ]
 
 
-class OlderWanted(Posted, namespace="timeline"):
+class OlderWanted(TextualMessage, namespace="timeline"):
     """The beginning of what is loaded comes near, and there is more."""
 
 
-class GapWanted(Posted, namespace="timeline"):
+class GapWanted(TextualMessage, namespace="timeline"):
     """A place shows where messages are missing, before `seq`."""
 
     def __init__(self, seq: int) -> None:
@@ -34,7 +34,7 @@ class GapWanted(Posted, namespace="timeline"):
         self.seq = seq
 
 
-class Seen(Posted, namespace="timeline"):
+class Seen(TextualMessage, namespace="timeline"):
     """`seq` is the highest that shows now."""
 
     def __init__(self, seq: int) -> None:
@@ -42,7 +42,7 @@ class Seen(Posted, namespace="timeline"):
         self.seq = seq
 
 
-class Selected(Posted, namespace="timeline"):
+class Selected(TextualMessage, namespace="timeline"):
     """The cursor of `timeline` moved to a message, or left."""
 
     def __init__(self, timeline: Widget, message: Message | None) -> None:
@@ -51,7 +51,7 @@ class Selected(Posted, namespace="timeline"):
         self.message = message
 
 
-class ActionRequested(Posted, namespace="timeline"):
+class ActionRequested(TextualMessage, namespace="timeline"):
     """A key or a click asks for something to be done with a message.
 
     `name` is `reply`, `thread`, `react`, `edit`, `delete`, `copy`, `open`, `retry` or `discard`.
@@ -63,7 +63,7 @@ class ActionRequested(Posted, namespace="timeline"):
         self.message = message
 
 
-class LinkClicked(Posted, namespace="timeline"):
+class LinkClicked(TextualMessage, namespace="timeline"):
     """A link was clicked: http, https or mailto."""
 
     def __init__(self, url: str) -> None:
@@ -71,7 +71,7 @@ class LinkClicked(Posted, namespace="timeline"):
         self.url = url
 
 
-class ReactionClicked(Posted, namespace="timeline"):
+class ReactionClicked(TextualMessage, namespace="timeline"):
     """A reaction under a message was clicked."""
 
     def __init__(self, emoji: str, message: Message) -> None:
@@ -97,7 +97,7 @@ class News:
         """The gaps are others."""
         self._gaps_asked.clear()
 
-    def of(self, sheet: Sheet) -> Iterator[Posted]:
+    def of(self, sheet: Viewport) -> Iterator[TextualMessage]:
         """Return what there is to tell of the sheet's window."""
         rows, log = sheet.window.rows, sheet.log
         seq = next((row.message.seq for row in reversed(rows) if row.message.seq), None)

@@ -1,4 +1,4 @@
-"""The colours of the timeline: inks resolved once per theme, and one colour per author."""
+"""Colors of the timeline, resolved once per theme; one color per author."""
 
 from __future__ import annotations
 

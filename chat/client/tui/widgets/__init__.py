@@ -1,1 +1,1 @@
-"""Widgets around the timeline: each knows what it is given; what happens goes up as messages."""
+"""Widgets around the timeline; each shows what it is given and posts messages."""

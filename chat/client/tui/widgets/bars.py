@@ -1,4 +1,4 @@
-"""The single lines of the screen: header, typing line, context of the composer, status bar, banner.
+"""Single-line bars: header, activity, message actions, composer context, status.
 
 Each shows what it was given last, and cuts it to its width.
 """
@@ -6,23 +6,38 @@ Each shows what it was given last, and cuts it to its width.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from textual.content import Content
 from textual.events import Click
-from textual.message import Message
+from textual.message import Message as TextualMessage
 from textual.reactive import reactive
+from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
-from chat.client.presenter.desk import title_of
-from chat.client.presenter.markdown import gist
-from chat.client.state import ChannelInfo, ConnectionChanged, Link
-from chat.client.tui.foreign_text import elide, line, lines
-from chat.client.tui.widgets.badges import LINKS
-from chat.text import is_direct
+from chat.client.model.state import ChannelInfo, ConnectionChanged, Link, Message
+from chat.client.presenter.markdown import gist, links_of
+from chat.client.presenter.navigation import NOWHERE, Group, Location, entries, waits, weight
+from chat.client.presenter.state import title_of
+from chat.client.tui.keymap import MESSAGE_ACTIONS, KeyRow
+from chat.client.tui.safe_text import elide, line, lines
+from chat.client.tui.timeline.messages import ActionRequested
+from chat.client.tui.timeline.widget import may
+from chat.client.tui.widgets.sidebar import LINKS, Sidebar, badge
+from chat.text import fold, is_direct
 
-__all__ = ["Banner", "ChannelHeader", "ContextBar", "StatusBar", "TypingLine"]
+__all__ = [
+    "ActivityBar",
+    "Banner",
+    "ChannelHeader",
+    "ContextBar",
+    "MessageBar",
+    "StatusBar",
+    "TypingLine",
+    "actions_of",
+]
 
 
 _PEEKING = "◉ peeking: nothing is marked read"
@@ -120,7 +135,7 @@ class ContextBar(Widget):
     """
 
     @dataclass
-    class Dismissed(Message):
+    class Dismissed(TextualMessage):
         """The bar was clicked away."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -237,3 +252,166 @@ class StatusBar(Widget):
         if self.mode:
             parts.append(line(self.mode, "$foreground 80%"))
         return Content.styled("  ·  ", "$foreground 40%").join(parts)
+
+
+_LONGEST, _SERVER_LONGEST = 20, 10
+_GAP = "   "
+
+
+class ActivityBar(Widget):
+    """Mentions first, then direct messages, then others, each with its place in the list.
+
+    Of several servers those behind the front one are named, and before all else those that are
+    not connected.
+    """
+
+    DEFAULT_CSS = """
+    ActivityBar {
+        display: none;
+        height: 1;
+        padding: 0 1;
+        background: $surface;
+    }
+    """
+
+    groups: reactive[tuple[Group, ...]] = reactive(())
+    """The channels of all servers, in their order."""
+    here: reactive[Location] = reactive(NOWHERE)
+
+    def render(self) -> Content:
+        """Draw the line; what does not fit is counted at its end."""
+        shown, left = self._fitting()
+        parts = [part for _, part in shown]
+        if left:
+            parts.append(Content.styled(f"and {left} more", "$foreground 60%"))
+        return Content(_GAP).join(parts)
+
+    def on_click(self, event: Click) -> None:
+        """Go to the channel that was clicked."""
+        at = event.x - self.styles.padding.left
+        for spot, part in self._fitting()[0]:
+            if 0 <= at < part.cell_length:
+                self.post_message(Sidebar.ChannelChosen(spot))
+            at -= part.cell_length + len(_GAP)
+
+    def _fitting(self) -> tuple[list[tuple[Location, Content]], int]:
+        """Return the channels that fit, and how many are left out."""
+        behind = {each.seat: each for each in self.groups if each.seat != self.here.seat}
+        active = [
+            (number, entry)
+            for number, entry in enumerate(entries(self.groups), 1)
+            if entry.spot != self.here and badge(entry.info)
+        ]
+        active.sort(key=lambda each: -_severity(each[1].info))
+        parts = [
+            (Location(each.seat, ""), _server(each))
+            for each in behind.values()
+            if each.link is not Link.ONLINE
+        ]
+        parts += [
+            (entry.spot, _part(number, entry.info, behind.get(entry.spot.seat)))
+            for number, entry in active
+        ]
+        room = self.content_size.width
+        if sum(part.cell_length + len(_GAP) for _, part in parts) - len(_GAP) > room:
+            room -= len(f"{_GAP}and {len(parts)} more")
+        fitting: list[tuple[Location, Content]] = []
+        for spot, part in parts:
+            room -= part.cell_length + len(_GAP) * bool(fitting)
+            if room < 0:
+                break
+            fitting.append((spot, part))
+        return fitting, len(parts) - len(fitting)
+
+
+def _severity(info: ChannelInfo) -> int:
+    return weight(info) + 1 if waits(info) else 0
+
+
+def _server(group: Group) -> Content:
+    sign, colour, _ = LINKS[group.link]
+    return Content.assemble((sign, colour), " ", elide(line(group.title), _SERVER_LONGEST))
+
+
+def _part(number: int, info: ChannelInfo, behind: Group | None) -> Content:
+    key = f"{number} " if number <= 9 else ""
+    sign = "@" if is_direct(info.name) else ""
+    name = elide(line(f"{sign}{title_of(info)}"), _LONGEST)
+    server = elide(line(f" {behind.title}", "$foreground 60%"), _SERVER_LONGEST) if behind else ""
+    return Content.assemble((key, "$foreground 45%"), name, server, " ", badge(info))
+
+
+_WORDS = {"retry": "send again", "open": "open link"}
+
+
+class MessageBar(Widget):
+    """One line; hidden while no message is chosen.
+
+    Args:
+        keys: the actions by their names, each with the key that asks for it.
+    """
+
+    DEFAULT_CSS = """
+    MessageBar {
+        height: 1;
+        padding: 0 1;
+        background: $panel;
+        pointer: pointer;
+    }
+    """
+
+    chosen: reactive[Message | None] = reactive(None)
+    user: reactive[str] = reactive("")
+    is_owner: reactive[bool] = reactive(False)
+    """Whether one owns the channel, and may delete what others wrote."""
+    has_keys: reactive[bool] = reactive(False)
+    """Whether keys act on the message; after a click they do not, and only the words are shown."""
+
+    def __init__(self, keys: Mapping[str, str], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._keys = keys
+        self.display = False
+
+    def watch_chosen(self) -> None:
+        """Show, or step aside."""
+        self.display = bool(self._offered())
+
+    def render(self) -> Content:
+        """Draw the words; a click on one finds its action in the style."""
+        words = [
+            Content.assemble(
+                (f"{key} " if self.has_keys else "", "bold $text-primary"),
+                (_WORDS.get(action, action), "$foreground 80%"),
+            ).stylize(Style.from_meta({"action": action}))
+            for action, key in self._offered().items()
+        ]
+        return elide(Content("  ").join([*self._number(), *words]), self.content_size.width)
+
+    def _number(self) -> list[Content]:
+        """Return the number that slash commands know the message by; nothing before it has one."""
+        seq = self.chosen.seq if self.chosen is not None else None
+        return [] if seq is None else [Content.styled(f"No. {seq}", "$foreground 60%")]
+
+    def _offered(self) -> dict[str, str]:
+        """Return what can be done with the message, each with its key."""
+        message = self.chosen
+        if message is None:
+            return {}
+        found = {may(name, message, self.user): key for name, key in self._keys.items()}
+        senseless = set() if links_of(message.text) else {"open"}
+        if not self.is_owner and fold(message.author) != fold(self.user):
+            senseless.add("delete")
+        return {name: key for name, key in found.items() if name and name not in senseless}
+
+    def on_click(self, event: Click) -> None:
+        """Ask for what the word under the mouse says."""
+        event.stop()
+        action = event.style.meta.get("action")
+        if self.chosen is not None and isinstance(action, str):
+            self.post_message(ActionRequested(action, self.chosen))
+
+
+def actions_of(keys: Iterable[KeyRow]) -> dict[str, str]:
+    """Return what a letter does with a message, by its name, each with the key as it is bound."""
+    labels = {row.id: row.keys[0] for row in keys}
+    return {name: labels[key] for name, key in MESSAGE_ACTIONS.items() if key in labels}

@@ -1,11 +1,11 @@
-"""What stands where the timeline would be while there is no channel to show."""
+"""Shown in place of the timeline while there is no channel."""
 
 from __future__ import annotations
 
 from textual.content import Content
 from textual.widgets import Static
 
-from chat.client.state import ConnectionChanged, Link
+from chat.client.model.state import ConnectionChanged, Link
 
 __all__ = ["EmptyState"]
 

@@ -1,4 +1,4 @@
-"""The member list: who is in this channel, and whether they are there."""
+"""The member list: who is in the channel, and their presence."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from chat.client.state import MembersChanged
-from chat.client.tui.foreign_text import elide, line
+from chat.client.model.state import MembersChanged
+from chat.client.tui.safe_text import elide, line
 
 __all__ = ["PRESENCE", "MemberList"]
 

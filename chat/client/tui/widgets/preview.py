@@ -1,4 +1,4 @@
-"""What the text in the composer will look like, above it."""
+"""A preview of the composed message, above the composer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
-from chat.client.state import Message
-from chat.client.tui.timeline.around import Around
-from chat.client.tui.timeline.ink import Line
+from chat.client.model.state import Message
+from chat.client.tui.timeline.layout import Line
+from chat.client.tui.timeline.neighbors import Neighbors
 from chat.client.tui.timeline.palette import Palette
-from chat.client.tui.timeline.render import Renderer
+from chat.client.tui.timeline.renderer import Renderer
 
 __all__ = ["Preview"]
 
@@ -51,7 +51,7 @@ class Preview(Widget):
     def _lay_out(self, width: int) -> list[Line]:
         message = Message("", None, None, self._user, 0, text=self._text)
         renderer = Renderer(Palette.of(self), self._user, max(width, 1), airy=False)
-        block = renderer.block(message, Around(grouped=True))
+        block = renderer.block(message, Neighbors(grouped=True))
         return block.lines[block.lead :]
 
 

@@ -1,4 +1,4 @@
-"""The channel list: who waits for an answer, what is unread, where something is half written.
+"""The sidebar: channels by server, with their badges.
 
 With several servers each is a group: its heading tells how it is connected.
 """
@@ -14,14 +14,43 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from chat.client.presenter.desk import title_of
-from chat.client.presenter.spots import NOWHERE, Group, Spot, waits
-from chat.client.state import ChannelInfo
-from chat.client.tui.foreign_text import elide, line
-from chat.client.tui.widgets.badges import LINKS, badge
+from chat.client.model.state import ChannelInfo, Link
+from chat.client.presenter.navigation import NOWHERE, Group, Location, waits
+from chat.client.presenter.state import title_of
+from chat.client.tui.safe_text import elide, line
 from chat.text import is_direct
 
-__all__ = ["Sidebar"]
+__all__ = ["LINKS", "Sidebar", "badge"]
+
+
+_MOST = 999
+LINKS: dict[Link, tuple[str, str, str]] = {
+    Link.CONNECTING: ("◌", "$text-warning", "connecting…"),
+    Link.ONLINE: ("●", "$text-success", "online"),
+    Link.WAITING: ("○", "$text-warning", "offline"),
+    Link.REFUSED: ("×", "$text-error", "refused"),
+    Link.STOPPED: ("○", "$foreground 50%", "stopped"),
+}
+"""The sign of a connection, its colour, and its state in a word."""
+
+
+def badge(info: ChannelInfo) -> Content:
+    """Return the signs of a channel; nothing if nothing happened in it."""
+    parts: list[tuple[str, str]] = []
+    if info.failed:
+        parts.append(("✗", "bold $text-error"))
+    if info.has_draft:
+        parts.append(("✎", "$text-warning"))
+    if info.mentions:
+        parts.append((f"@{_count(info.mentions)}", "bold $text-accent"))
+    elif info.unread and not info.muted:
+        style = "bold $text-accent" if is_direct(info.name) else "$foreground 75%"
+        parts.append((_count(info.unread), style))
+    return Content(" ").join(Content.styled(text, style) for text, style in parts)
+
+
+def _count(number: int) -> str:
+    return str(number) if number <= _MOST else f"{_MOST}+"
 
 
 class Sidebar(OptionList, can_focus=False):
@@ -54,14 +83,14 @@ class Sidebar(OptionList, can_focus=False):
     class ChannelChosen(Message):
         """A channel was clicked; or a server (no channel of it)."""
 
-        spot: Spot
+        spot: Location
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
         self._groups: tuple[Group, ...] = ()
         self._here = NOWHERE
 
-    def show(self, groups: tuple[Group, ...], here: Spot) -> None:
+    def show(self, groups: tuple[Group, ...], here: Location) -> None:
         """Show the channels of `groups` in their order; `here` is highlighted."""
         if (groups, here) != (self._groups, self._here):
             self._groups, self._here = groups, here
@@ -86,7 +115,7 @@ class Sidebar(OptionList, can_focus=False):
         for group in self._groups:
             if options:
                 options.append(Option("", disabled=True))
-            options.append(Option(_heading(group, width), id=_key(Spot(group.seat, ""))))
+            options.append(Option(_heading(group, width), id=_key(Location(group.seat, ""))))
             for infos in _sorted(group).values():
                 options += _rows(group.seat, infos, width)
         return options
@@ -100,10 +129,10 @@ class Sidebar(OptionList, can_focus=False):
         event.stop()
         if event.option_id is not None:
             seat, _, channel = event.option_id.partition(" ")
-            self.post_message(self.ChannelChosen(Spot(int(seat), channel)))
+            self.post_message(self.ChannelChosen(Location(int(seat), channel)))
 
 
-def _key(spot: Spot) -> str:
+def _key(spot: Location) -> str:
     return f"{spot.seat} {spot.channel}"
 
 
@@ -128,7 +157,7 @@ def _sections(group: Group, width: int) -> list[Option]:
 
 
 def _rows(seat: int, infos: list[ChannelInfo], width: int) -> list[Option]:
-    return [Option(_row(info, width), id=_key(Spot(seat, info.name))) for info in infos]
+    return [Option(_row(info, width), id=_key(Location(seat, info.name))) for info in infos]
 
 
 def _heading(group: Group, width: int) -> Content:

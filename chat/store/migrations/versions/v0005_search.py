@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from chat.store import fulltext
+from chat.store.sqlite import fts5
 
 revision = "0005"
 down_revision = "0004"
@@ -10,4 +10,4 @@ down_revision = "0004"
 
 def upgrade() -> None:
     """Create it empty: it is derived, and so made once, as this version makes it."""
-    fulltext.create(op.get_bind())
+    fts5.create(op.get_bind())

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from chat.store import renewing
+from chat.store.sqlite import rebuild
 
 revision = "0006"
 down_revision = "0005"
@@ -10,4 +10,4 @@ down_revision = "0005"
 
 def upgrade() -> None:
     """Index every message; the index is derived, so it is made as this version makes it."""
-    renewing.rebuild(op.get_bind())
+    rebuild.rebuild(op.get_bind())

@@ -9,8 +9,7 @@ from datetime import date, datetime, tzinfo
 
 import pytest
 
-from chat.client.inbox import Unread, Waiting
-from chat.client.state import (
+from chat.client.model.state import (
     ChannelInfo,
     ChannelsChanged,
     ConnectionChanged,
@@ -22,12 +21,13 @@ from chat.client.state import (
     TimelineChanged,
     TypingChanged,
 )
-from chat.client.tui.keys import KeyRow
-from chat.client.tui.screens import inbox, results
+from chat.client.sync.inbox import Unread, Waiting
+from chat.client.tui.keymap import KeyRow
+from chat.client.tui.screens import inbox, search
 from chat.client.tui.screens.help import HelpScreen
-from chat.client.tui.screens.thread import ThreadSide
+from chat.client.tui.screens.thread_pane import ThreadPane
 from chat.client.tui.themes import by_name
-from chat.client.tui.timeline import render
+from chat.client.tui.timeline import renderer
 from chat.protocol.frames import Hit, Results
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
@@ -98,8 +98,8 @@ def _one_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let it be the same day and hour everywhere."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC")
-        patch.setattr(render, "date", SomeDay)
-        for screen in (inbox, results):
+        patch.setattr(renderer, "date", SomeDay)
+        for screen in (inbox, search):
             patch.setattr(screen, "datetime", SomeTime)
         time.tzset()
         yield
@@ -229,7 +229,7 @@ async def test_a_thread(open_desktop: Open, size: tuple[int, int]) -> None:
         lines = (PAGE[2], replace(PAGE[3], thread=3))
         change = TimelineChanged("#general", lines, reset=True, complete=True)
         desktop.core.tell(ThreadChanged("#general", 3, 3, change))
-        composer = desktop.main.query_one(ThreadSide).composer
+        composer = desktop.main.query_one(ThreadPane).composer
         composer.cursor_blink = False
         composer.insert("It was not")
         await desktop.until(lambda: "It was not" in desktop.screen(), "it is written in")

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from chat.client.state import Message, TimelineChanged
-from chat.client.tui.timeline.ink import Line
+from chat.client.model.state import Message, TimelineChanged
+from chat.client.tui.timeline.layout import Line
 from chat.client.tui.timeline.palette import Palette
-from chat.client.tui.timeline.render import Renderer
-from chat.client.tui.timeline.sheet import Sheet
+from chat.client.tui.timeline.renderer import Renderer
+from chat.client.tui.timeline.viewport import Viewport
 
 CHANNEL = "#general"
 NOON = int(datetime(2020, 5, 4, 12).timestamp() * 1000)
@@ -47,9 +47,9 @@ def renderer(width: int = 80, *, user: str = "dave", airy: bool = False) -> Rend
     return Renderer(Palette(), user, width, airy=airy)
 
 
-def sheet(*changes: TimelineChanged, width: int = 80, height: int = 20) -> Sheet:
+def sheet(*changes: TimelineChanged, width: int = 80, height: int = 20) -> Viewport:
     """Make a sheet with those updates applied."""
-    made = Sheet(renderer(width), height)
+    made = Viewport(renderer(width), height)
     for change in changes:
         made.apply(change)
     made.settle()
@@ -66,12 +66,12 @@ def plains(lines: Iterable[Line]) -> list[str]:
     return [plain(line) for line in lines]
 
 
-def screen(sheet: Sheet) -> list[str]:
+def screen(sheet: Viewport) -> list[str]:
     """Return what the window shows."""
     return plains(row.line for row in sheet.settle().rows)
 
 
-def row_of(sheet: Sheet, seq: int) -> int | None:
+def row_of(sheet: Viewport, seq: int) -> int | None:
     """Return the row of the window in which the text of a message begins."""
     for y, row in enumerate(sheet.settle().rows):
         if row.key == seq and row.number == row.block.lead:

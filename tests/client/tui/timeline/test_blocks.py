@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chat.client.tui.timeline.blocks import Blocks
-from chat.client.tui.timeline.ink import Line
-from chat.client.tui.timeline.render import Block
+from chat.client.tui.timeline.layout import Line
+from chat.client.tui.timeline.renderer import Block
+from chat.client.tui.timeline.viewport import BlockCache
 
 
 def block(lines: int) -> Block:
@@ -12,7 +12,7 @@ def block(lines: int) -> Block:
 
 
 def test_those_not_used_for_longest_go_first() -> None:
-    blocks = Blocks()
+    blocks = BlockCache()
     for key in range(3):
         blocks.put(key, block(300))
     assert blocks.get(0) is not None
@@ -21,14 +21,14 @@ def test_those_not_used_for_longest_go_first() -> None:
 
 
 def test_one_that_is_larger_than_all_may_be_is_kept_alone() -> None:
-    blocks = Blocks()
+    blocks = BlockCache()
     blocks.put(1, block(10))
     blocks.put(2, block(5_000))
     assert list(blocks) == [2]
 
 
 def test_one_that_is_put_again_or_dropped_counts_no_more() -> None:
-    blocks = Blocks()
+    blocks = BlockCache()
     for _ in range(5):
         blocks.put(1, block(400))
     blocks.put(2, block(400))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.state import Delivery, Message
-from chat.client.tui.timeline.cursor import may, nearest
+from chat.client.model.state import Delivery, Message
 from chat.client.tui.timeline.log import Log
+from chat.client.tui.timeline.widget import may, nearest
 from tests.client.tui.timeline.lines import changed, event, say
 
 MINE = say(1, "mine", "Dave")

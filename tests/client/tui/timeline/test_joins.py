@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.config import ClientSettings
-from chat.client.state import Message, TimelineChanged
-from chat.client.tui.timeline.around import Joins
+from chat.client.config.settings import ClientSettings
+from chat.client.model.state import Message, TimelineChanged
+from chat.client.tui.timeline.neighbors import Joins
 from chat.client.tui.timeline.palette import Palette
-from chat.client.tui.timeline.render import Renderer
-from chat.client.tui.timeline.sheet import Sheet
+from chat.client.tui.timeline.renderer import Renderer
+from chat.client.tui.timeline.viewport import Viewport
 from tests.client.presenter.fakes import info
 from tests.client.presenter.fakes import said as told
 from tests.client.tui.conftest import Open
@@ -22,13 +22,13 @@ from tests.client.tui.timeline.lines import CHANNEL, NOON, changed, event, say, 
 LINES = (say(1, author="alice"), event(2, "join", "bob"), event(3, "join", "alice"), say(4))
 
 
-def sheet_of(joins: Joins, *messages: Message, height: int = 12) -> Sheet:
-    sheet = Sheet(Renderer(Palette(), "me", 60, airy=False), height, joins)
+def sheet_of(joins: Joins, *messages: Message, height: int = 12) -> Viewport:
+    sheet = Viewport(Renderer(Palette(), "me", 60, airy=False), height, joins)
     sheet.apply(changed(*messages, complete=True))
     return sheet
 
 
-def shown(sheet: Sheet) -> list[str]:
+def shown(sheet: Viewport) -> list[str]:
     return [text.strip() for text in screen(sheet)]
 
 

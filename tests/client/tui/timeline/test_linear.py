@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from chat.client.presenter.links import links_of
-from chat.client.presenter.markdown import SHOWN_MAX, inline
-from chat.client.tui.timeline.around import Around
+from chat.client.presenter.markdown import SHOWN_MAX, inline, links_of
+from chat.client.tui.timeline.neighbors import Neighbors
 from chat.text import mentioned_names, printable
 from tests.client.tui.timeline.lines import plains, renderer, say
 from tests.costs import growth, seconds
@@ -63,7 +62,7 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "tabs": repeated("\t"),
 }
 WORKS: dict[str, Callable[[str], object]] = {
-    "lay out": lambda text: renderer().block(say(1, text), Around()),
+    "lay out": lambda text: renderer().block(say(1, text), Neighbors()),
     "find marks": inline,
     "find links": links_of,
     "make harmless": printable,
@@ -82,12 +81,12 @@ def test_four_times_the_text_takes_about_four_times_as_long(text: str, work: str
 
 def test_a_text_of_a_megabyte_is_cut_and_says_so() -> None:
     message = say(1, "x" * 1_000_000)
-    assert seconds(lambda: renderer().block(message, Around()), enough=0.5) < 0.5
-    lines = plains(renderer().block(message, Around()).lines)
+    assert seconds(lambda: renderer().block(message, Neighbors()), enough=0.5) < 0.5
+    lines = plains(renderer().block(message, Neighbors()).lines)
     assert f"({1_000_000 - SHOWN_MAX:,} more characters)" in "".join(lines)
 
 
 def test_many_reactions_are_laid_out_at_once() -> None:
     reactions = tuple((f"e{n}", ("bob", "carol", "dave", "erin", "frank")) for n in range(1_000))
     message = say(1, "x", reactions=reactions)
-    assert seconds(lambda: renderer().block(message, Around()), enough=0.2) < 0.2
+    assert seconds(lambda: renderer().block(message, Neighbors()), enough=0.2) < 0.2

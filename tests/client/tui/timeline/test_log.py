@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.state import Delivery, Message
+from chat.client.model.state import Delivery, Message
 from chat.client.tui.timeline.log import Log
 from tests.client.tui.timeline.lines import changed, page, say
 

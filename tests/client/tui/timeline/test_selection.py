@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from chat.client.tui.timeline.selection import row_number, selected_text
-from chat.client.tui.timeline.sheet import Sheet
+from chat.client.tui.timeline.painter import row_number, selected_text
+from chat.client.tui.timeline.viewport import Viewport
 from tests.client.texts import any_text
 from tests.client.tui.timeline.lines import changed, page, say, sheet
 
 FAMILY = "👩‍👩‍👧"
 
 
-def number_of(made: Sheet, text: str) -> int:
+def number_of(made: Viewport, text: str) -> int:
     return next(row_number(row) for row in made.settle().rows if row.line.text.startswith(text))
 
 

@@ -19,11 +19,11 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Input
 
-from chat.client.state import Delivery
+from chat.client.model.state import Delivery
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.log import Key
-from chat.client.tui.timeline.painting import Painter, forget_styles
-from chat.client.tui.timeline.sheet import Row
+from chat.client.tui.timeline.painter import Painter, forget_styles
+from chat.client.tui.timeline.viewport import Row
 from tests.client.texts import NASTY
 from tests.client.tui.timeline.lines import CHANNEL, changed, is_harmless, page, say
 

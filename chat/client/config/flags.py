@@ -1,0 +1,73 @@
+"""Command-line flags: one for each setting, with one-line errors."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from dataclasses import MISSING, Field
+from typing import Any, NoReturn
+
+from chat.client.config.options import Option, options
+from chat.errors import StartupError
+
+__all__ = ["Parser", "add_settings", "flags_of"]
+
+_METAVARS = {
+    "name": "NAME",
+    "url": "URL",
+    "data": "DIR",
+    "timeout": "SECONDS",
+    "notify_for": "WORDS",
+    "keywords": "WORDS",
+    "notify_command": "COMMAND",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and knows what it was given."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.arguments: list[argparse.Action] = []
+        """Everything that may be written, in its order."""
+        super().__init__(*args, **options)
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """Take an argument or a flag, as `argparse` does."""
+        action = super().add_argument(*names, **options)
+        self.arguments.append(action)
+        return action
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what `main` tells."""
+        raise StartupError(f"{message}; see {self.prog} --help")
+
+
+def flags_of(kind: type) -> list[str]:
+    """Return the settings of a class that can be given as a flag: all but the file's tables."""
+    return [name for name, (known, _) in options(kind).items() if not known.in_file_only]
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, kind: type, names: Collection[str], *, several: str = ""
+) -> None:
+    """Give `parser` a flag for each of the settings; that called `several` may be repeated."""
+    known = options(kind)
+    for name in names:
+        flag = _flag(name, *known[name])
+        if name == several:
+            flag |= {"action": "append", "help": f"{flag['help']} Again: one more, beside it."}
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **flag)
+
+
+def _flag(name: str, known: Option, field: Field[Any]) -> dict[str, Any]:
+    """Return what `argparse` needs to know of a setting."""
+    text = known.help.replace("%", "%%")
+    if known.is_switch:
+        return {"action": "store_true", "default": None, "help": text}
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    if default and "default" not in text:
+        text += f" (default: {default})"
+    metavar = "|".join(known.choices) or _METAVARS.get(name, "FILE")
+    return {"help": text, "metavar": metavar, "default": None}

@@ -1,0 +1,50 @@
+"""Where the client's files live: one data folder, a file for each server and name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chat.client.storage.known_servers import KnownServers, urls_of
+from chat.client.storage.private_files import file_name
+from chat.text import fold
+
+if TYPE_CHECKING:
+    from chat.client.storage.tokens import TokenStore
+
+__all__ = ["ClientPaths"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPaths:
+    """The data directory's layout."""
+
+    data: Path
+
+    @property
+    def servers(self) -> KnownServers:
+        """What is known of servers."""
+        return KnownServers(self.data)
+
+    @property
+    def tokens(self) -> TokenStore:
+        """The secrets."""
+        from chat.client.storage.tokens import TokenStore  # asked for by who connects
+
+        return TokenStore(self.data / "tokens")
+
+    def account(self, key: str, name: str) -> Path:
+        """Return the file of `name` on the server with this key; see `known_servers`."""
+        return self.data / "servers" / file_name(key) / f"{file_name(fold(name))}.db"
+
+    def provisional(self, urls: str, name: str) -> Path:
+        """Return the file of `name` on the server at `urls`, whose id nobody knows yet."""
+        digest = sha256(urls_of(urls)[0].encode()).hexdigest()[:16]
+        return self.data / "unknown" / digest / f"{file_name(fold(name))}.db"
+
+    def current(self, urls: str, name: str) -> Path:
+        """Return the file to begin with, before there is a connection."""
+        key = self.servers.key_at(urls)
+        return self.account(key, name) if key else self.provisional(urls, name)

@@ -1,0 +1,468 @@
+"""The client's settings, from flags, `CHAT_…` variables, and `client.toml`.
+
+A flag wins over a variable, a variable over the file (`client.toml` in the user's configuration
+folder), the file over the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from platformdirs import user_config_path, user_data_path
+
+from chat.client.config.options import (
+    Option,
+    command,
+    on_or_off,
+    one_of,
+    option,
+    options,
+    path,
+    text,
+    words,
+)
+from chat.client.model.notifications import REASONS, Way
+from chat.client.storage.known_servers import DEFAULT_URL, KnownServers, urls_of
+from chat.errors import StartupError
+from chat.text import check_name, fold, printable_line
+
+__all__ = [
+    "ClientSettings",
+    "Server",
+    "check_url",
+    "config_file",
+    "load",
+    "load_as",
+    "misspelled",
+    "remembered",
+    "with_kept",
+]
+
+S = TypeVar("S", bound="ClientSettings")
+
+_PREFIX = "CHAT_"
+_NEAR = 0.85
+"""How similar (0 to 1) an unknown variable must be to a setting to be reported."""
+_OF_COMMANDS = ("timeout",)
+"""Settings that only commands without a screen have; the file is the same."""
+
+Joins = Literal["spoken", "all", "none"]
+Typing = Literal["both", "show", "tell", "off"]
+Editing = Literal["plain", "vi"]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def check_url(value: str) -> str:
+    """Return the addresses of one server, with commas between them, if one can connect to each.
+
+    Raises:
+        ValueError: with a message for a person.
+    """
+    return ",".join(map(_check_address, urls_of(_with_scheme(value.strip()))))
+
+
+def _with_scheme(value: str) -> str:
+    """Return an address that has none with a scheme: `ws` on this machine, else `wss`.
+
+    A lone word stays as it is: it is more likely a mistake than a host.
+    """
+    if "://" in value or "," in value:
+        return value
+    try:
+        host, port = urlsplit(f"//{value}").hostname or "", urlsplit(f"//{value}").port
+    except ValueError:
+        return value
+    if not (port or "." in host or ":" in host or host == "localhost"):
+        return value
+    is_here = host in ("localhost", "::1") or host.startswith("127.")
+    return f"{'ws' if is_here else 'wss'}://{value}"
+
+
+def _check_address(value: str) -> str:
+    address = value.strip()
+    if "://" not in value:
+        raise ValueError(
+            "must begin with ws:// or wss://, or be a host with its port, for example "
+            "localhost:3000"
+        )
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("ws", "wss"):
+        raise ValueError(f"must begin with ws:// or wss://, not {parts.scheme}://")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must hold no name and no password; use --name and --token-file")
+    if not parts.hostname or not address.isprintable() or " " in address:
+        raise ValueError("must name a host, for example ws://127.0.0.1:3000")
+    if parts.fragment or parts.query:
+        raise ValueError("must hold no '?' and no '#'")
+    if parts.port == 0:
+        raise ValueError("must name a port from 1 to 65535")
+    return address.removesuffix("/") if parts.path == "/" else address
+
+
+def _url(value: object) -> str:
+    return check_url(text(value))
+
+
+def _name(value: object) -> str:
+    return check_name(text(value)) if value else ""
+
+
+def _reasons(value: object) -> tuple[str, ...]:
+    found = words(value)
+    if unknown := [word for word in found if word not in REASONS]:
+        raise ValueError(f"“{unknown[0]}” is none of {', '.join(REASONS)}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One of further servers; an empty name: the same as on the first one."""
+
+    url: str
+    name: str = ""
+
+
+class _Wrong(ValueError):
+    """A value within a table is wrong: where, and what was given there."""
+
+    def __init__(self, where: str, given: object, reason: str) -> None:
+        super().__init__(reason)
+        self.where, self.given = where, given
+
+
+def _servers(value: object) -> tuple[Server, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be tables, each with a url")
+    return tuple(_server(number, each) for number, each in enumerate(value))
+
+
+def _server(number: int, given: object) -> Server:
+    readers = {"url": _url, "name": _name}
+    if not isinstance(given, Mapping) or "url" not in given:
+        raise _Wrong(f"servers.{number}", given, "must be a table with a url")
+    found = {}
+    for key, value in given.items():
+        try:
+            found[key] = readers[key](value)
+        except KeyError:
+            reason = "is not known here; url and name are"
+            raise _Wrong(f"servers.{number}.{key}", value, reason) from None
+        except ValueError as exc:
+            raise _Wrong(f"servers.{number}.{key}", value, str(exc)) from None
+    return Server(**found)
+
+
+def _keys(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a table of keys")
+    return {text(name): text(key) for name, key in value.items()}
+
+
+def _themes(value: object) -> dict[str, dict[str, str | bool]]:
+    if not isinstance(value, Mapping) or not all(isinstance(t, Mapping) for t in value.values()):
+        raise ValueError("must be tables of colours")
+    return {
+        name: {key: one if isinstance(one, bool) else text(one) for key, one in table.items()}
+        for name, table in value.items()
+    }
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """Everything one may set; what is made here directly is taken as it is."""
+
+    name: str = option(
+        "", _name, "Your name on the server: letters, digits, '_', '-' and '.' "
+        "(default: the last one used)."
+    )  # fmt: skip
+    url: str = option(
+        DEFAULT_URL,
+        _url,
+        "Address of the server: ws://host:port, or wss:// for a secure connection; without either, "
+        "wss:// is meant, and on this machine ws://. Or several addresses of one server, with "
+        "commas between them (default: the server that was chosen at the first run, else "
+        f"{DEFAULT_URL}).",
+    )
+    servers: tuple[Server, ...] = option(
+        (),
+        _servers,
+        "Further servers, each a table with a `url` and your `name` there (in the file only).",
+        in_file_only=True,
+    )
+    data: Path = option(
+        lambda: user_data_path("chat", appauthor=False),
+        path,
+        "Folder for messages, drafts and the secrets of your names.",
+    )
+    token_file: Path | None = option(
+        None,
+        path,
+        "File with a token that the server's operator gave you; it is kept, say it once.",
+    )
+    same_server: bool = option(
+        False,
+        on_or_off,
+        "The address is a new one of a server you know; without this, it gets a token of its own.",
+    )
+    emoji_names: bool = option(
+        False,
+        on_or_off,
+        "Show emoji by their names, such as :tada:, where a font or a reader cannot show them.",
+    )
+    plain: bool = option(
+        False,
+        on_or_off,
+        "Lines instead of screens: for screen readers, simple terminals and pipes.",
+    )
+    demo: bool = option(
+        False,
+        on_or_off,
+        "Play with a server of your own that has company in it; nothing is left behind.",
+    )
+    joins: Joins = option(
+        "spoken",
+        one_of(Joins),
+        "Whose coming and going is told: of people who spoke in what is loaded, all, or none.",
+        choices=Joins,
+    )
+    typing: Typing = option(
+        "both",
+        one_of(Typing),
+        "Who types: show it, tell it to others, both, or neither.",
+        choices=Typing,
+    )
+    notify: Way = option(
+        "bell",
+        one_of(Way),
+        "How you are called: bell, a desktop notification of the terminal (osc9: iTerm2, WezTerm, "
+        "Windows Terminal; osc777: foot, kitty, Ghostty, rxvt), your own command, or none.",
+        choices=Way,
+    )
+    notify_for: tuple[str, ...] = option(
+        REASONS,
+        _reasons,
+        "What you are called for: some of mention, direct, keyword, with commas; /notify says more "
+        "of one channel.",
+    )
+    keywords: tuple[str, ...] = option(
+        (), words, "Words that concern you, with commas; who writes one of them calls you."
+    )
+    notify_command: tuple[str, ...] = option(
+        (),
+        command,
+        "Program for notify=command, with its arguments; it gets NOTIFY_TITLE and NOTIFY_TEXT.",
+    )
+    editing: Editing = option(
+        "plain",
+        one_of(Editing),
+        "How text is edited: as everywhere, or with vi's modes (then the status line shows them).",
+        choices=Editing,
+    )
+    log_file: Path | None = option(None, path, "File to write a log to (default: none).")
+    log_level: Level = option("warning", one_of(Level), "What goes to the log.", choices=Level)
+    keys: dict[str, str] = option(
+        dict,
+        _keys,
+        "Your own keys, by the names of the actions that the help shows (in the file only).",
+        in_file_only=True,
+    )
+    themes: dict[str, dict[str, str | bool]] = option(
+        dict,
+        _themes,
+        "Your own colours: a table for each theme, see /theme (in the file only).",
+        in_file_only=True,
+    )
+    given: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)
+    """The settings that somebody gave; all others are as they are by default."""
+
+    def but(self, **changes: Any) -> Self:
+        """Return the same settings but for these, which count as given from now on."""
+        return replace(self, **changes, given=self.given | changes.keys())
+
+    def for_each_server(self) -> tuple[Self, ...]:
+        """Return the settings for one server each: for that of `url`, and for the further ones.
+
+        What was said for this once (a token, a new address) is for the first.
+        """
+        found = {(self.url, fold(self.name)): self.but(servers=())}
+        for server in self.servers:
+            name = server.name or self.name
+            alone = self.but(
+                url=server.url, name=name, token_file=None, same_server=False, servers=()
+            )
+            found.setdefault((server.url, fold(name)), alone)
+        return tuple(found.values())
+
+
+def config_file() -> Path:
+    """Return where the settings file would be."""
+    return user_config_path("chat", appauthor=False) / "client.toml"
+
+
+def remembered(settings: S) -> S:
+    """Return the settings with the name used last and the server chosen at first, if not given.
+
+    Who chose none, and names some in the file, begins with the first of those.
+    """
+    servers = KnownServers(settings.data)
+    found: dict[str, str] = {}
+    if "url" not in settings.given:
+        if servers.chosen_url:
+            found["url"] = servers.chosen_url
+        elif settings.servers:
+            first = settings.servers[0]
+            found = {"url": first.url, **({"name": first.name} if first.name else {})}
+    if settings.name or servers.last_name:
+        found.setdefault("name", settings.name or servers.last_name or "")
+    return settings.but(**found)
+
+
+def with_kept(settings: S) -> S:
+    """Return the settings with the servers too that were added while a client ran.
+
+    They come after the first one, whichever that is: it is settled before.
+    """
+    first = remembered(settings)
+    kept = [Server(url=url, name=name) for url, name in KnownServers(settings.data).further]
+    if not kept:
+        return first
+    return first.but(url=first.url, servers=(*first.servers, *kept))
+
+
+def load(flags: dict[str, Any]) -> ClientSettings:
+    """Read the client's settings; `flags` are those that were given.
+
+    Raises:
+        StartupError: one line that names the setting and says what is wrong with it.
+    """
+    return load_as(ClientSettings, flags)
+
+
+def load_as(kind: type[S], flags: dict[str, Any]) -> S:
+    """Read settings of `kind`, as `load` does.
+
+    Raises:
+        StartupError: one line that names the setting and says what is wrong with it.
+    """
+    known = options(kind)
+    given: dict[str, Any] = {}
+    where: dict[str, str] = {}
+    """What a person calls each setting that is given, and where it stands."""
+    sources = (_in_file(known), _in_environment(known), _in_flags(flags))
+    for name, value, place in chain.from_iterable(sources):
+        given[name], where[name] = value, place
+    values: dict[str, Any] = {}
+    for name, value in _each_server(given).items():
+        try:
+            values[name] = known[name][0].read(value)
+        except _Wrong as exc:
+            place = where.get("servers", where.get("url", ""))
+            place = f"{exc.where} in {config_file()}" if " in " in place else place
+            raise _refused(place, exc.given, exc) from None
+        except ValueError as exc:
+            raise _refused(where[name], value, exc) from None
+    settings = kind(**values, given=frozenset(values))
+    if settings.notify == "command" and not settings.notify_command:
+        reason = ValueError("notify=command needs a program here")
+        raise _refused(where.get("notify_command", "notify_command"), (), reason)
+    return settings
+
+
+def _each_server(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given, with the servers whose addresses stand behind the first one's."""
+    match given.get("url"), given.get("servers", []):
+        case str(url), list(further) if len(words := url.split()) > 1:
+            if not all("://" in word for word in words):
+                return given  # a blank within an address: checking the address reports it
+            more = [{"url": word} for word in words[1:]]
+            return {**given, "url": words[0], "servers": [*more, *further]}
+    return given
+
+
+def _refused(where: str, given: object, reason: ValueError) -> StartupError:
+    return StartupError(f"{where} {printable_line(str(given))[:80]!r}: {reason}")
+
+
+def _in_file(known: Mapping[str, object]) -> Iterator[tuple[str, Any, str]]:
+    """Return the settings that the file holds, with dashes or underscores in their names.
+
+    Raises:
+        StartupError: it cannot be read, or holds a key that is no setting.
+    """
+    file = config_file()
+    told: dict[str, str] = {}
+    for key, value in _read(file).items():
+        name = key.replace("-", "_")
+        if name in _OF_COMMANDS and name not in known:
+            continue
+        if name not in known:
+            from difflib import get_close_matches  # most have no such key
+
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise StartupError(f"{file}: {printable_line(key)} is not a setting{hint}")
+        if name in told:
+            raise StartupError(f"{file}: {told[name]} and {key} are the same setting; keep one")
+        told[name] = key
+        yield name, value, f"{key} in {file}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        written = file.read_text("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as exc:
+        raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
+    except ValueError as exc:
+        raise StartupError(f"cannot read {file}: {exc}") from None
+    import tomllib  # most have no such file
+
+    try:
+        return tomllib.loads(written)
+    except ValueError as exc:
+        raise StartupError(f"cannot read {file}: {exc}") from None
+
+
+def _in_environment(
+    known: Mapping[str, tuple[Option, Any]],
+) -> Iterator[tuple[str, str, str]]:
+    """Return the settings that variables hold, in whatever letters they are written.
+
+    An empty variable counts as not set, as for the server. Others that begin with CHAT_ are left
+    alone: the server's, and those that Kubernetes makes.
+    """
+    for variable, value in os.environ.items():
+        name = variable.upper().removeprefix(_PREFIX).lower()
+        is_ours = variable.upper().startswith(_PREFIX) and name in known
+        if value and is_ours and not known[name][0].in_file_only:
+            yield name, value, variable
+
+
+def misspelled() -> list[str]:
+    """Return a line for each `CHAT_…` variable that is ignored, but is nearly a setting's name."""
+    known = options(ClientSettings)
+    names = [*_OF_COMMANDS, *(name for name in known if not known[name][0].in_file_only)]
+    found = []
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(_PREFIX).lower()
+        if variable.upper().startswith(_PREFIX) and name not in names:
+            from difflib import get_close_matches  # most set no such variable
+
+            if near := get_close_matches(name, names, 1, _NEAR):
+                meant = _PREFIX + near[0].upper()
+                found.append(f"{printable_line(variable)} is ignored; did you mean {meant}?")
+    return found
+
+
+def _in_flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    for name, value in flags.items():
+        # Several addresses are given as one and further ones.
+        flag = "url" if name == "servers" else name
+        yield name, value, f"--{flag.replace('_', '-')}"

@@ -1,0 +1,271 @@
+"""A followed channel: its log, members, typing, and which part is shown."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+from chat.client.model.coverage import Coverage
+from chat.client.model.log_view import LogView
+from chat.client.model.preferences import NOTHING, USUAL, Preference, Wish
+from chat.client.model.records import ChannelRecord
+from chat.client.model.state import ChannelInfo, MembersChanged, Message
+from chat.protocol.limits import LIST_MAX
+from chat.text import GENERAL, channel_names, fold, is_builtin, is_direct
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import Joined, PresenceFrame, Tick, TypingFrame
+    from chat.protocol.items import Event, Item
+
+__all__ = ["Channel"]
+
+_TICKS_KEPT = 1_000
+_TICK_CHARS = 1_000_000
+_tick_numbers = count(1)
+
+
+class _Member(NamedTuple):
+    name: str
+    role: str
+    presence: str
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel, its log included.
+
+    Args:
+        is_member: whether the server counts one in.
+        is_attached: whether the server has said `joined` on this connection.
+        shown_from: lowest seq that the screens hold; None: they never opened the channel.
+        marked: the read marker as the server knows it.
+        preference: how one wants the channel, as the server knows it.
+        pins: the messages that are pinned.
+        wish: what one has changed of that, and the server does not know yet.
+        generation: of the cached lines; see `storage.database`.
+    """
+
+    view: LogView
+    topic: str = ""
+    role: str = "member"
+    is_member: bool = False
+    is_attached: bool = False
+    shown_from: int | None = None
+    is_loading: bool = False
+    marked: int = 0
+    preference: Preference = USUAL
+    wish: Wish = NOTHING
+    pins: frozenset[int] = frozenset()
+    generation: int = 0
+    member_total: int = 0
+    typing: tuple[str, ...] = ()
+    ticks: deque[Message] = field(default_factory=deque)
+    """The newest lines of a built-in channel; nothing else keeps them."""
+    told: tuple[tuple[int, ...], bool] | None = None
+    """The gaps and the completeness that the screens know."""
+    _members: dict[str, _Member] = field(default_factory=dict)
+    _told_at: int = 0
+    _tick_chars: int = 0
+    _presence_version: int = -1
+    _typing_version: int = -1
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+        return self.view.channel
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its lines are kept on disk."""
+        return not is_builtin(self.name)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the screens hold the first line of the log."""
+        view = self.view
+        if not view.epoch or self.shown_from is None:
+            return False
+        return self.shown_from <= 1 and (view.head == 0 or view.coverage.around(1) is not None)
+
+    @property
+    def wanted(self) -> Preference:
+        """How one wants the channel, whether the server knows it yet or not."""
+        return self.wish.granted(self.preference) if self.wish else self.preference
+
+    @property
+    def order(self) -> tuple[bool, int, bool, bool, str]:
+        """The key to list channels by: those one has put first, #general, the others, direct."""
+        pinned = self.wanted.pinned
+        in_group = is_direct(self.name), self.name != GENERAL, fold(self.name)
+        return not pinned, pinned, *in_group
+
+    def info(self, has_draft: bool, failed: int) -> ChannelInfo:
+        """Return the channel as the sidebar shows it."""
+        view = self.view
+        me = fold(view.me)
+        wanted = self.wanted
+        return ChannelInfo(
+            name=self.name,
+            topic=self.topic,
+            role=self.role,
+            head=max(view.head, view.position),
+            read=view.read,
+            unread=view.unread,
+            mentions=view.mentions,
+            direct=tuple(name for name in channel_names(self.name) if fold(name) != me),
+            has_draft=has_draft,
+            failed=failed,
+            builtin=is_builtin(self.name),
+            pinned=wanted.pinned,
+            muted=wanted.muted,
+            level=wanted.level,
+            pins=len(self.pins),
+            is_member=self.is_member,
+        )
+
+    # On disk
+
+    def record(self) -> ChannelRecord:
+        """Return what is to be found again next time."""
+        view = self.view
+        return ChannelRecord(
+            name=self.name,
+            epoch=view.epoch,
+            position=view.position,
+            mid=view.mid,
+            spans=tuple(view.coverage.spans),
+            topic=self.topic,
+            role=self.role,
+            read=view.read,
+            unread=view.unread,
+            mentions=view.mentions,
+            marked=self.marked,
+            generation=self.generation,
+            preference=self.preference,
+            wish=self.wish,
+            pins=tuple(sorted(self.pins)),
+        )
+
+    def restore(self, record: ChannelRecord) -> None:
+        """Start from a record."""
+        self.topic, self.role, self.marked = record.topic, record.role, record.marked
+        self.generation, self.is_member = record.generation, True
+        self.preference, self.wish = record.preference, record.wish
+        self.pins = frozenset(record.pins)
+        self.view.apply_mark(record.read, record.unread, record.mentions)
+        if record.epoch:
+            coverage = Coverage(record.spans)
+            self.view.restore(record.epoch, record.position, record.mid, coverage)
+
+    # Who is there
+
+    def joined(self, frame: Joined) -> None:
+        """Take who is in the channel, and what it is about."""
+        self.topic, self.role, self.pins = frame.topic, frame.role, frozenset(frame.pins)
+        self.is_member = self.is_attached = True
+        self._members = {
+            fold(each.name): _Member(each.name, each.role, each.presence) for each in frame.members
+        }
+        self._told_at = frame.head
+        self.member_total = frame.member_count
+        self._presence_version = self._typing_version = -1
+        self.typing = ()
+
+    def detach(self) -> None:
+        """Forget what only a connection tells."""
+        self.is_attached = self.is_loading = False
+        self.typing = ()
+        self.view.detach()
+
+    def apply(self, entry: Item | Event) -> bool:
+        """Take what an entry says of topic, pins and members; return whether these may differ."""
+        if entry.kind == "topic":
+            if entry.topic is not None:
+                self.topic = entry.topic
+            return True
+        if entry.seq <= self._told_at:
+            return False
+        if entry.kind in ("pin", "delete") and entry.target is not None:
+            self._apply_pin(entry.target, is_gone=entry.kind == "delete" or entry.remove)
+        if entry.kind not in ("join", "leave", "role"):
+            return False
+        who = fold(entry.user or entry.author)
+        if entry.kind == "join":
+            if who not in self._members:
+                self.member_total += 1
+            self._add_member(who, _Member(entry.author, "member", "online"))
+        elif entry.kind == "leave":
+            self._members.pop(who, None)
+            self.member_total = max(0, self.member_total - 1)
+        elif entry.role is not None:
+            self._set_role(who, entry.role)
+        return True
+
+    def _add_member(self, who: str, member: _Member) -> None:
+        if len(self._members) < LIST_MAX:
+            self._members[who] = member
+
+    def _apply_pin(self, target: int, *, is_gone: bool) -> None:
+        if is_gone:
+            self.pins -= {target}
+        elif len(self.pins) < LIST_MAX:
+            self.pins |= {target}
+
+    def _set_role(self, who: str, role: str) -> None:
+        if who == fold(self.view.me):
+            self.role = role
+        if member := self._members.get(who):
+            self._members[who] = member._replace(role=role)
+
+    def apply_presence(self, frame: PresenceFrame) -> bool:
+        """Take who is there; return whether that is news."""
+        if frame.version <= self._presence_version and not frame.snapshot:
+            return False
+        self._presence_version = frame.version
+        if frame.snapshot:
+            for key, member in self._members.items():
+                self._members[key] = member._replace(presence="offline")
+        for name, presence in frame.users.items():
+            if known := self._members.get(fold(name)):
+                self._members[fold(name)] = known._replace(presence=presence)
+        return True
+
+    def apply_typing(self, frame: TypingFrame) -> bool:
+        """Take who types; return whether that is news."""
+        if frame.version <= self._typing_version:
+            return False
+        self._typing_version = frame.version
+        me = fold(self.view.me)
+        self.typing = tuple(name for name in frame.users if fold(name) != me)
+        return True
+
+    def members(self) -> MembersChanged:
+        """Return who is in the channel, as the screens show it."""
+        rows = ((member.name, member.role, member.presence) for member in self._members.values())
+        return MembersChanged(self.name, tuple(rows), self.member_total)
+
+    def tick(self, frame: Tick) -> Message:
+        """Make a line of what a built-in channel says; it has no number."""
+        return Message(
+            channel=self.name,
+            seq=None,
+            cid=f"tick-{next(_tick_numbers)}",
+            author=self.name.removeprefix("#"),
+            ts=time.time_ns() // 1_000_000,
+            kind="tick",
+            text=frame.text,
+        )
+
+    def keep_tick(self, line: Message) -> list[str]:
+        """Keep a line of a built-in channel; return the cids of the oldest, which must go."""
+        gone: list[str] = []
+        self.ticks.append(line)
+        self._tick_chars += len(line.text)
+        while len(self.ticks) > _TICKS_KEPT or self._tick_chars > _TICK_CHARS:
+            oldest = self.ticks.popleft()
+            self._tick_chars -= len(oldest.text)
+            gone.append(oldest.cid or "")
+        return gone

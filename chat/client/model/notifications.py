@@ -1,0 +1,132 @@
+"""Notification rules: which message notifies, and the notification's text. Pure.
+
+What a message is to them decides (`reason`), then how they want its channel. Bursts are told in
+one: after a call there is none for a while, and what comes meanwhile is counted (`Burst`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from unicodedata import normalize
+
+from chat.client.model.preferences import Preference
+from chat.client.model.state import NotificationDue
+from chat.text import UNSPACED, channel_names, fold, is_direct, printable_line
+
+if TYPE_CHECKING:
+    from chat.protocol.items import Event, Item
+
+__all__ = ["REASONS", "SPACING", "Burst", "Notification", "NotificationRules", "Way"]
+
+REASONS = ("mention", "direct", "keyword")
+"""What a person may be called for in any channel."""
+Way = Literal["bell", "osc9", "osc777", "command", "none"]
+"""How a person is called."""
+
+SPACING = 5.0
+"""Seconds between two calls."""
+_TITLE_MAX, _TEXT_MAX = 80, 160
+_NAMED_MAX = 3
+
+
+class NotificationRules:
+    """What a person is called for.
+
+    Args:
+        reasons: some of `REASONS`.
+        keywords: words of others that concern this person, however they are spelled.
+    """
+
+    def __init__(self, reasons: Iterable[str], keywords: Iterable[str]) -> None:
+        self._reasons = frozenset(reasons)
+        words = "|".join(_alone(_folded(word)) for word in keywords if word)
+        self._keywords = re.compile(words) if words else None
+
+    def calls(self, channel: str, entry: Item | Event, me: str, wanted: Preference) -> bool:
+        """Whether `me`, who wants `channel` as `wanted`, is called for an entry of its log."""
+        is_text = entry.kind == "message" and entry.text is not None
+        if not is_text or fold(entry.author) == fold(me) or wanted.level == "none":
+            return False
+        if any(fold(name) == fold(me) for name in entry.mentions):
+            return "mention" in self._reasons or wanted.level == "all"
+        if wanted.muted:
+            return False
+        if wanted.level == "all" or (is_direct(channel) and "direct" in self._reasons):
+            return True
+        return "keyword" in self._reasons and self._is_named(entry.text or "")
+
+    def _is_named(self, text: str) -> bool:
+        return self._keywords is not None and self._keywords.search(_folded(text)) is not None
+
+
+def _folded(text: str) -> str:
+    return text.lower() if text.isascii() else normalize("NFC", text).casefold()
+
+
+def _alone(word: str) -> str:
+    """Return what finds `word` where it is no part of a longer one, if there are spaces between."""
+    begin = "" if re.match(f"[{UNSPACED}]", word[0]) else rf"(?<![^\W{UNSPACED}])"
+    end = "" if re.match(f"[{UNSPACED}]", word[-1]) else rf"(?![^\W{UNSPACED}])"
+    return begin + re.escape(word) + end
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a person is told: two short lines of text that is harmless for a terminal."""
+
+    title: str
+    text: str
+
+
+class Burst:
+    """Calls that come close together, told in one; times are seconds of any clock."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[NotificationDue, Callable[[], bool]]] = []
+        self._told_at = float("-inf")
+
+    def add(self, called: NotificationDue, is_seen: Callable[[], bool]) -> None:
+        """Let the person be called, unless they have seen it when the call is due."""
+        self._waiting.append((called, is_seen))
+
+    def wait(self, now: float) -> float | None:
+        """Return the seconds until the next call is due; None: nobody is to be called."""
+        return max(0.0, self._told_at + SPACING - now) if self._waiting else None
+
+    def take(self, now: float) -> Notification | None:
+        """Return what is due."""
+        if self.wait(now) != 0.0:
+            return None
+        waiting = [called for called, is_seen in self._waiting if not is_seen()]
+        self._waiting.clear()
+        if not waiting:
+            return None
+        self._told_at = now
+        return _call(waiting)
+
+
+def _call(waiting: list[NotificationDue]) -> Notification:
+    last = waiting[-1]
+    if len(waiting) == 1:
+        title = f"{last.author} in {last.channel}" if not is_direct(last.channel) else last.author
+        return Notification(_short(title, _TITLE_MAX), _short(last.text, _TEXT_MAX))
+    counts = Counter(_place(called) for called in waiting)
+    places = ", ".join(list(counts)[:_NAMED_MAX])
+    more = f" and {len(counts) - _NAMED_MAX} more" if len(counts) > _NAMED_MAX else ""
+    title = f"{len(waiting)} new in {places}{more}"
+    return Notification(_short(title, _TITLE_MAX), _short(f"{last.author}: {last.text}", _TEXT_MAX))
+
+
+def _place(called: NotificationDue) -> str:
+    if len(channel_names(called.channel)) == 2:
+        return f"@{called.author}"
+    return called.channel
+
+
+def _short(text: str, most: int) -> str:
+    text = printable_line(text[: 2 * most])
+    return text if len(text) <= most else f"{text[: most - 1]}…"

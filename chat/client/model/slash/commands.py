@@ -1,0 +1,296 @@
+"""The table of slash commands: names, arguments, help.
+
+`/help`, completion and the table in the README all come from here. What a command does when it is
+run is decided elsewhere, under the same name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["COMMANDS", "Argument", "Command", "Kind", "find", "markdown_table", "near"]
+
+
+class Kind(StrEnum):
+    """What may stand in an argument's place; decides what completion offers."""
+
+    TEXT = "text"  # the rest, line breaks included
+    CHANNEL = "channel"
+    NAMES = "names"  # one name or several, with commas between them
+    EMOJI = "emoji"
+    NUMBER = "number"  # a message's number, or `last`
+    WORD = "word"
+    SERVER = "server"  # one of those one is on; the rest of the line, for a title has spaces
+    CHOICE = "choice"  # one of the argument's `choices`
+    THEME = "theme"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument; `label` is how help spells it, in lower case it is its key."""
+
+    label: str
+    kind: Kind
+    optional: bool = False
+    choices: tuple[str, ...] = ()
+    """All that it can be, if that is a set of words."""
+
+    @property
+    def key(self) -> str:
+        """The name under which an `Invocation` holds its value."""
+        return self.label.lower()
+
+    def __str__(self) -> str:
+        return f"[{self.label}]" if self.optional else self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table; `name` and `aliases` are written without the slash."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    help: str
+    example: str
+    aliases: tuple[str, ...] = ()
+    is_risky: bool = False
+    """Whether it takes something away: chosen from a list, it is written first, not run."""
+
+    @property
+    def runs_at_once(self) -> bool:
+        """Whether choosing it from a list runs it; else it is written into the composer."""
+        return not self.is_risky and all(argument.optional for argument in self.arguments)
+
+    @property
+    def usage(self) -> str:
+        """How it is written: `/topic [TEXT]`."""
+        return " ".join((f"/{self.name}", *map(str, self.arguments)))
+
+
+_CHANNEL = Argument("CHANNEL", Kind.CHANNEL)
+_CHANNEL_OR_HERE = Argument("CHANNEL", Kind.CHANNEL, optional=True)
+_NUMBER = Argument("NUMBER", Kind.NUMBER, optional=True)
+_TEXT = Argument("TEXT", Kind.TEXT)
+_SERVER = Argument("SERVER", Kind.SERVER, optional=True)
+_EMOJI = Argument("EMOJI", Kind.EMOJI)
+
+COMMANDS: tuple[Command, ...] = (
+    Command("join", (_CHANNEL,), "join a channel, or create it", "/join #tea", ("j",)),
+    Command(
+        "leave",
+        (_CHANNEL_OR_HERE,),
+        "leave this channel, or another",
+        "/leave",
+        ("part",),
+        is_risky=True,
+    ),
+    Command(
+        "hide",
+        (_CHANNEL_OR_HERE,),
+        "hide a direct channel until its next message",
+        "/hide",
+        ("close",),
+    ),
+    Command(
+        "msg",
+        (Argument("NAMES", Kind.NAMES), Argument("TEXT", Kind.TEXT, optional=True)),
+        "write to one person or several directly",
+        "/msg bob,carol lunch?",
+        ("dm", "query"),
+    ),
+    Command("me", (_TEXT,), "say what you do", "/me waves"),
+    Command(
+        "topic",
+        (Argument("TEXT", Kind.TEXT, optional=True),),
+        "show the topic, or set it; a single - removes it",
+        "/topic green tea only",
+    ),
+    Command(
+        "edit",
+        (_NUMBER, Argument("TEXT", Kind.TEXT, optional=True)),
+        "change your last message, or the one with that number",
+        "/edit the text as it should be",
+        ("e",),
+    ),
+    Command(
+        "delete",
+        (_NUMBER,),
+        "delete your last message, or the one with that number",
+        "/delete",
+        ("del",),
+        is_risky=True,
+    ),
+    Command(
+        "reply",
+        (_NUMBER, _TEXT),
+        "answer the latest message, or the one with that number",
+        "/reply 42 agreed",
+        ("r",),
+    ),
+    Command(
+        "thread",
+        (_NUMBER,),
+        "show the thread of the latest message, or of the one with that number",
+        "/thread 42",
+        ("t",),
+    ),
+    Command(
+        "react",
+        (_EMOJI, _NUMBER),
+        "react to the latest message, or the one with that number",
+        "/react :+1:",
+    ),
+    Command("unreact", (_EMOJI, _NUMBER), "take a reaction back", "/unreact :+1:"),
+    Command("pin", (_NUMBER,), "pin the latest message, or the one with that number", "/pin 42"),
+    Command("unpin", (_NUMBER,), "take its pin away", "/unpin 42"),
+    Command(
+        "copy",
+        (_NUMBER,),
+        "copy the latest message, or the one with that number",
+        "/copy 42",
+    ),
+    Command(
+        "open",
+        (_NUMBER,),
+        "open the link of the latest message, or of the one with that number",
+        "/open 42",
+    ),
+    Command("pins", (), "list what is pinned in this channel", "/pins"),
+    Command("who", (_CHANNEL_OR_HERE,), "list who is in this channel", "/who", ("names",)),
+    Command("channels", (), "list all channels, to look around and join", "/channels", ("list",)),
+    Command(
+        "mark",
+        (Argument("ALL", Kind.CHOICE, optional=True, choices=("all",)),),
+        "mark everything here as read; with all: everywhere",
+        "/mark all",
+        ("read",),
+    ),
+    Command("inbox", (), "list what is unread in all channels", "/inbox"),
+    Command(
+        "search",
+        (Argument("QUERY", Kind.TEXT, optional=True),),
+        "find messages: words, a phrase in quotes, begin*, from: in: before: after: has:link",
+        '/search "release notes" from:bob in:#tea after:2026-11-01',
+        ("find",),
+    ),
+    Command(
+        "peek",
+        (_CHANNEL_OR_HERE,),
+        "look at a channel without marking it as read; again: read it",
+        "/peek #tea",
+    ),
+    Command("unread", (), "go to the first unread message of this channel", "/unread"),
+    Command("star", (_CHANNEL_OR_HERE,), "let this channel stand first in the list", "/star"),
+    Command("unstar", (_CHANNEL_OR_HERE,), "list it where it was again", "/unstar"),
+    Command(
+        "move",
+        (Argument("WHERE", Kind.CHOICE, choices=("up", "down")),),
+        "move this channel among the starred ones",
+        "/move up",
+    ),
+    Command(
+        "mute", (_CHANNEL_OR_HERE,), "notice only mentions of you in this channel", "/mute #random"
+    ),
+    Command("unmute", (_CHANNEL_OR_HERE,), "notice all that is said here again", "/unmute"),
+    Command(
+        "notify",
+        (Argument("LEVEL", Kind.CHOICE, optional=True, choices=("all", "mentions", "none")),),
+        "say, or choose, for what in this channel you are called",
+        "/notify all",
+    ),
+    Command(
+        "dnd",
+        (Argument("MINUTES", Kind.CHOICE, optional=True, choices=("on", "off", "30", "60")),),
+        "be called for nothing: on, off, or for some minutes",
+        "/dnd 30",
+    ),
+    Command("away", (), "tell the others that you are away", "/away"),
+    Command("busy", (), "tell the others that you are busy", "/busy"),
+    Command("back", (), "tell the others that you are there again", "/back"),
+    Command(
+        "status",
+        (Argument("STATUS", Kind.CHOICE, choices=("online", "away", "busy")),),
+        "say that you are online, away or busy",
+        "/status away",
+    ),
+    Command("retry", (), "send again what the server refused here", "/retry"),
+    Command("discard", (), "throw away what the server refused here", "/discard", is_risky=True),
+    Command("reconnect", (), "try to connect now, without waiting", "/reconnect"),
+    Command(
+        "connect",
+        (Argument("URL", Kind.WORD), Argument("NAME", Kind.WORD, optional=True)),
+        "go to one more server, beside the others, now and in future",
+        "/connect wss://chat.example.org alice",
+    ),
+    Command(
+        "name",
+        (Argument("NAME", Kind.WORD, optional=True),),
+        "sign in with another name, if yours belongs to somebody else on this server",
+        "/name alice2",
+    ),
+    Command(
+        "disconnect",
+        (_SERVER,),
+        "go to this server no more, or to another; nothing of it is deleted",
+        "/disconnect",
+        is_risky=True,
+    ),
+    Command("server", (_SERVER,), "show another of your servers, or list them", "/server work"),
+    Command(
+        "theme",
+        (Argument("THEME", Kind.THEME, optional=True),),
+        "change the colours: dark, light, or any theme by name",
+        "/theme light",
+    ),
+    Command("members", (), "show or hide the member list", "/members"),
+    Command("sidebar", (), "show or hide the channel list", "/sidebar"),
+    Command("bare", (), "show the texts alone, for the terminal's own copying", "/bare"),
+    Command(
+        "help",
+        (Argument("COMMAND", Kind.COMMAND, optional=True),),
+        "show the keys and commands, or one command",
+        "/help msg",
+        ("h", "?"),
+    ),
+    Command("quit", (), "leave the program; what is unsent stays on disk", "/quit", ("q", "exit")),
+)
+
+_SHORT, _LONG = 3, 8
+"""Letters from which a word may be misspelled, and from which twice."""
+_BY_NAME = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
+
+
+def find(name: str) -> Command | None:
+    """Return the command called `name`, with or without its slash; aliases count."""
+    return _BY_NAME.get(name.removeprefix("/").lower())
+
+
+def near(word: str) -> str | None:
+    """Return the name or alias that `word` misspells: one slip, or two in a long word."""
+    word = word.lower()
+    most = 1 if len(word) < _LONG else 2
+    names = (name for name in _BY_NAME if min(len(name), len(word)) >= _SHORT)
+    found = min(names, key=lambda name: slips(word, name), default="")
+    return found if found and slips(word, found) <= most else None
+
+
+def slips(word: str, name: str) -> int:
+    """Return how many letters must be added, dropped, changed or swapped with the next one."""
+    before: list[int] = []
+    row = list(range(len(name) + 1))
+    for at, letter in enumerate(word, 1):
+        before, last, row = row, before, [at]
+        for place, other in enumerate(name, 1):
+            cost = min(before[place] + 1, row[-1] + 1, before[place - 1] + (letter != other))
+            if last and place > 1 and (letter, word[at - 2]) == (name[place - 2], other):
+                cost = min(cost, last[place - 2] + 1)
+            row.append(cost)
+    return row[-1]
+
+
+def markdown_table() -> str:
+    """Return the commands as a Markdown table, for the README."""
+    rows = [f"| `{row.usage}` | {row.help} | `{row.example}` |" for row in COMMANDS]
+    return "\n".join(("| command | what it does | example |", "|---|---|---|", *rows))

@@ -1,0 +1,135 @@
+"""Parse slash commands as typed.
+
+Text that does not begin with a slash is a message; so is one that begins with two, of which the
+first is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chat.client.model.slash.commands import Argument, Command, Kind, find, near
+from chat.errors import ChatError
+
+__all__ = [
+    "Invocation",
+    "SlashError",
+    "argument_at",
+    "is_command",
+    "literal",
+    "parse",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command as somebody wrote it, `text`; `values` holds the arguments that were given."""
+
+    command: Command
+    values: Mapping[str, str]
+    text: str = ""
+
+    def get(self, key: str) -> str:
+        """Return an argument's value; empty if it was left out."""
+        return self.values.get(key, "")
+
+
+class SlashError(ChatError):
+    """A line cannot be run as a command; the message says what to write instead."""
+
+
+_NUMBER_WORD = re.compile(r"\d{1,16}|last", re.IGNORECASE)
+_RESTS = (Kind.TEXT, Kind.SERVER)
+_WORD = re.compile(r"\S+")
+
+
+def is_command(text: str) -> bool:
+    """Whether `text` is meant as a command: one slash at its very beginning."""
+    return text.startswith("/") and not text.startswith("//")
+
+
+def literal(text: str) -> str:
+    """Return the message that `text` stands for: a doubled slash at its beginning becomes one."""
+    return text[1:] if text.startswith("//") else text
+
+
+def parse(text: str) -> Invocation:
+    """Read a line that `is_command`.
+
+    Raises:
+        SlashError: there is no such command, or an argument is missing or too many.
+    """
+    word, _, rest = _split_word(text[1:])
+    command = find(word)
+    if command is None:
+        raise SlashError(_unknown(word))
+    values: dict[str, str] = {}
+    for index, argument in enumerate(command.arguments):
+        value, rest = _take(argument, rest, command.arguments[index + 1 :])
+        if value:
+            values[argument.key] = value
+        elif not argument.optional:
+            raise SlashError(f"{argument.label} is missing. Write {command.usage}")
+    if rest:
+        raise SlashError(f"“{rest.split()[0]}” is too much. Write {command.usage}")
+    return Invocation(command, values, text)
+
+
+def argument_at(line: str) -> tuple[Argument, int] | None:
+    """Return the argument that the end of `line` is in, and where its text begins.
+
+    None if the line is no command, is still in the command's name, or takes nothing more.
+    """
+    if not is_command(line):
+        return None
+    words = list(_WORD.finditer(line))
+    if not words or words[0].end() == len(line):
+        return None
+    command = find(words[0][0])
+    if command is None:
+        return None
+    given = [match for match in words[1:] if match.end() < len(line)]
+    start = words[-1].start() if words[-1].end() == len(line) else len(line)
+    return _argument_after(command.arguments, [match[0] for match in given], start)
+
+
+def _argument_after(
+    arguments: tuple[Argument, ...], given: list[str], start: int
+) -> tuple[Argument, int] | None:
+    for argument in arguments:
+        if argument.kind in _RESTS:
+            return argument, start
+        if given and (argument.kind is not Kind.NUMBER or _NUMBER_WORD.fullmatch(given[0])):
+            given = given[1:]
+        elif not given:
+            return argument, start
+    return None
+
+
+def _split_word(text: str) -> tuple[str, str, str]:
+    match = re.match(r"(\S*)(\s*)", text)
+    assert match is not None
+    return match[1], match[2], text[match.end() :]
+
+
+def _take(argument: Argument, rest: str, later: tuple[Argument, ...]) -> tuple[str, str]:
+    """Return the argument's value, empty if it is not there, and what remains."""
+    if argument.kind in _RESTS:
+        return rest.rstrip(), ""
+    word, _, after = _split_word(rest)
+    if argument.kind is Kind.NUMBER:
+        # A number alone is the text itself where a text must follow: `/reply 42` says 42.
+        text_is_due = any(not each.optional for each in later)
+        if not _NUMBER_WORD.fullmatch(word) or (text_is_due and not after.strip()):
+            return "", rest
+    return word, after
+
+
+def _unknown(word: str) -> str:
+    if not word:
+        return "Write a command after the slash; /help lists them. Two slashes send one."
+    meant = near(word)
+    hint = f"Did you mean /{meant}?" if meant else "/help lists them all."
+    return f"There is no command /{word}. {hint} To send it as it is, begin with two slashes."

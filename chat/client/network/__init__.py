@@ -1,0 +1,1 @@
+"""The connection to a server: connecting, signing in, reconnecting. No knowledge of channels."""

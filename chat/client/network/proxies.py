@@ -1,0 +1,86 @@
+"""Choose a proxy from the usual environment variables.
+
+The first of these that is set counts: `wss_proxy` (for `ws://` servers `ws_proxy`), `socks_proxy`,
+`https_proxy`, for `ws://` servers `http_proxy`, and `all_proxy`; in capitals too. A server on this
+machine, and those that `no_proxy` lists, are reached without one.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+__all__ = ["proxy_for", "shown_proxy"]
+
+_SCHEMES = {
+    "http": "http",
+    "https": "https",
+    "socks": "socks5h",
+    "socks4": "socks4",
+    "socks4a": "socks4a",
+    "socks5": "socks5",
+    "socks5h": "socks5h",
+}
+"""What may stand before `://`, and the scheme that the WebSocket library has for it."""
+_SOCKS_PORT = 1080
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the address of the proxy for the server at `url`; None: there is none.
+
+    Raises:
+        ValueError: a proxy is set that cannot be one; the message is for a person.
+    """
+    server = urlsplit(url)
+    is_secure = server.scheme == "wss"
+    port = server.port or (443 if is_secure else 80)
+    if proxy_bypass(f"{server.hostname}:{port}"):
+        return None
+    known = getproxies()
+    names = [
+        "wss" if is_secure else "ws",
+        "socks",
+        "https",
+        *([] if is_secure else ["http"]),
+        "all",
+    ]
+    name = next((name for name in names if known.get(name)), None)
+    if name is None:
+        return None
+    given = known[name].strip()
+    if name == "socks" and given.startswith("http://"):  # as desktop settings have it
+        given = given.removeprefix("http://")
+    if "://" not in given:
+        given = f"{'socks5h' if name == 'socks' else 'http'}://{given}"
+    return _checked(given)
+
+
+def shown_proxy(proxy: str) -> str:
+    """Return the address of a proxy without its user and password."""
+    scheme, separator, rest = proxy.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]
+
+
+def _checked(given: str) -> str:
+    shown = shown_proxy(given)
+    try:
+        parts = urlsplit(given)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"the proxy {shown} is not an address such as http://host:port") from None
+    scheme = _SCHEMES.get(parts.scheme.lower())
+    if scheme is None:
+        known = ", ".join(_SCHEMES)
+        raise ValueError(f"the proxy {shown} has an unknown scheme; known are {known}")
+    if not host or port == 0 or not host.isprintable():
+        raise ValueError(f"the proxy {shown} names no host and port, such as http://host:port")
+    if port is None and scheme.startswith("socks"):
+        port = _SOCKS_PORT  # the library would take 80
+    user = ""
+    if parts.username is not None:  # the library wants a password too, if only an empty one
+        name, password = (
+            quote(unquote(each or ""), safe="") for each in (parts.username, parts.password)
+        )
+        user = f"{name}:{password}@"
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{user}{host}{'' if port is None else f':{port}'}"

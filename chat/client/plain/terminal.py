@@ -1,0 +1,497 @@
+"""Lines in and out: an editing terminal, or pipes.
+
+The terminal hands over single keys and echoes nothing, so that whoever prints knows what stands on
+the line. Keys that move or recall do nothing here.
+
+A paste is marked by the terminal (bracketed paste): its line breaks are part of the text, and it
+never submits anything.
+
+Pure; it is told of the same offers as the composer.
+
+Nothing here moves the cursor. On a terminal a line that comes while one types begins a new one,
+and what was typed is printed again below it; without a terminal lines just follow each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import signal
+import sys
+import unicodedata
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from chat.client.model.slash.parser import is_command
+from chat.client.platform import desktop
+from chat.client.platform.desktop import BELL
+from chat.client.platform.stdio import lines_of
+from chat.client.presenter.composer.completion import Sources, complete
+from chat.errors import StartupError
+from chat.program import tell
+from chat.text import is_blank, printable, printable_line
+
+__all__ = [
+    "Done",
+    "Echo",
+    "Editor",
+    "Ended",
+    "Lines",
+    "Pasted",
+    "Piped",
+    "Submitted",
+    "TabPressed",
+    "Tabbed",
+    "Typed",
+    "tab",
+]
+
+
+_ERASE = "\b \b"
+_PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
+_UNFIT = ("Cc", "Cs")
+"""The categories of characters that are no text: controls and surrogates."""
+_PASTE_MAX = 1_000_000
+"""Characters that a paste may have; no server takes a message as long as that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What to print after what stands on the line; `anew`: the line has to be printed anew."""
+
+    text: str
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Enter was pressed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Ctrl+D was pressed on an empty line."""
+
+
+@dataclass(frozen=True, slots=True)
+class TabPressed:
+    """Tab was pressed: the line is to be completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """A text of several lines was pasted, and waits for Enter."""
+
+    lines: int
+
+
+Done = Echo | Submitted | Ended | TabPressed | Pasted
+
+
+class Editor:
+    """Takes bytes of a terminal; `text` is what is typed and not submitted."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._escape = ""
+        self._paste: list[str] | None = None
+        """The characters of the paste that is coming in."""
+
+    def feed(self, data: bytes) -> Iterator[Done]:
+        """Take what was typed, key by key; give what is to be done before the next key is taken."""
+        for char in self._decoder.decode(data):
+            if done := self._key(char):
+                yield done
+
+    def _key(self, char: str) -> Done | None:
+        if self._escape or char == "\x1b":
+            return self._swallow(char)
+        if self._paste is not None:
+            self._paste += char if len(self._paste) < _PASTE_MAX else ""
+            return None
+        return self._pressed(char)
+
+    def _pressed(self, char: str) -> Done | None:
+        match char:
+            case "\n" | "\r":
+                text, self.text = self.text, ""
+                return Submitted(text)
+            case "\x04":
+                return None if self.text else Ended()
+            case "\t":
+                return TabPressed()
+            case "\x7f" | "\b":
+                return self._erased()
+            case "\x15":  # Ctrl+U
+                self.text = ""
+                return Echo("", anew=True)
+            case "\x17":  # Ctrl+W
+                self.text = self.text.rstrip().rpartition(" ")[0]
+                self.text += " " if self.text else ""
+                return Echo("", anew=True)
+        if unicodedata.category(char) in _UNFIT:
+            return None
+        self.text += char
+        return Echo(char)
+
+    def _erased(self) -> Echo | None:
+        if not self.text:
+            return None
+        last, self.text = self.text[-1], self.text[:-1]
+        # Only of ASCII it is certain how many cells it took.
+        return Echo(_ERASE) if last.isascii() and last.isprintable() else Echo("", anew=True)
+
+    def _swallow(self, char: str) -> Done | None:
+        """Skip the sequence that a key sends: `ESC x`, `ESC O x`, `ESC [ … letter`."""
+        self._escape += char
+        if len(self._escape) == 1 or self._escape in ("\x1b[", "\x1bO"):
+            return None
+        if self._escape.startswith("\x1b[") and not "@" <= char <= "~" and len(self._escape) <= 32:
+            return None
+        sequence, self._escape = self._escape, ""
+        if sequence == _PASTE_BEGINS and self._paste is None:
+            self._paste = []
+        elif sequence == _PASTE_ENDS and self._paste is not None:
+            pasted, self._paste = "".join(self._paste), None
+            return self._take_paste(pasted)
+        return None
+
+    def _take_paste(self, pasted: str) -> Done | None:
+        """Put a paste at the end of the line.
+
+        Of several lines, one that begins with `/` is text: the slash is doubled.
+        """
+        pasted = pasted.replace("\r\n", "\n").replace("\r", "\n")
+        pasted = "".join(
+            char for char in pasted if char in "\n\t" or unicodedata.category(char) not in _UNFIT
+        )
+        text = pasted.strip("\n")
+        if "\n" not in pasted:
+            self.text += text
+            return Echo(text) if text else None
+        if not self.text and text.startswith("/"):
+            text = f"/{text}"
+        self.text += text
+        return Pasted(text.count("\n") + 1)
+
+
+_MOST = 20
+"""Offers that are said at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tabbed:
+    """The line after Tab, and what else could be meant: nothing, or a line to say."""
+
+    text: str
+    offers: str = ""
+
+
+def tab(text: str, sources: Sources) -> Tabbed:
+    """Complete the end of `text`, as far as it is certain."""
+    found = complete(text, sources)
+    if found is None:
+        return Tabbed(text)
+    before, word = text[: found.start], text[found.start :]
+    begun = [each for each in found.candidates if each.is_prefix]
+    candidates = begun or found.candidates
+    inserts = [each.insert for each in candidates]
+    shared = inserts[0][: _agreed([insert.lower() for insert in inserts])]
+    goes_on = len(shared) > len(word) and shared.lower().startswith(word.lower())
+    if len(inserts) == 1 or goes_on:
+        return Tabbed(before + shared)
+    offers = ", ".join(each.label for each in candidates[:_MOST])
+    more = len(candidates) - _MOST
+    return Tabbed(text, f"{offers} and {more} more" if more > 0 else offers)
+
+
+def _agreed(texts: Sequence[str]) -> int:
+    """Return how many characters all `texts` begin with."""
+    first, last = min(texts), max(texts)
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), len(first))
+
+
+_STDIN = 0
+_DRAFT_AFTER = 0.5
+"""Seconds that a saved draft may be behind what is typed; the file adds a moment of its own."""
+_PASTED = "{} pasted. Enter sends this as one message, Ctrl+U discards it."
+_MARK_PASTES, _LEAVE_PASTES = "\x1b[?2004h", "\x1b[?2004l"
+
+
+class Lines:
+    """Prints lines; takes none. `submit` and `end` are told what is typed, and that it is over."""
+
+    failure: OSError | None = None
+    """Why lines cannot be printed."""
+    fault = ""
+    """Why not all that was piped in was taken; empty: it was, or there is more."""
+
+    def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
+        self.prompt = ""
+        self.sources: Callable[[], Sources] = Sources
+        self.look_up: Callable[[str, Callable[[], None]], bool] = lambda _line, _then: False
+        self.drafted: Callable[[str], None] = lambda _: None
+        """Saves the text that is typed and not submitted."""
+        self.dismissed: Callable[[], None] = lambda: None
+        """Cancels what the text is for: an empty line was submitted."""
+        self._submit = submit
+        self._end = end
+
+    @property
+    def text(self) -> str:
+        """What is typed and not submitted."""
+        return ""
+
+    def load(self, text: str) -> None:
+        """Let `text` be what is typed."""
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print whole lines."""
+        text = "".join(f"{printable(line)}\n" for line in lines)
+        if text and self.failure is None:
+            try:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            except OSError as exc:  # nobody listens any more, or a disk is full
+                self.failure = exc
+                self._end()
+
+    def refuse(self, lines: Iterable[str]) -> None:
+        """Print why something could not be done."""
+        self.say(lines)
+
+    def ring(self) -> None:
+        """Call the person, if there is a terminal."""
+
+    def copy(self, text: str) -> bool:
+        """Ask the terminal to keep a copy; False: there is none."""
+        return False
+
+    def open(self) -> None:
+        """Begin to take lines."""
+
+    def stop(self, why: str) -> None:
+        """Take no more, if nobody is there who sees why."""
+
+    def close(self) -> None:
+        """Leave everything as it was."""
+
+
+class Piped(Lines):
+    """Without a terminal each line of standard input is as if it were typed.
+
+    Args:
+        submit: takes a line.
+        end: called when there are no more.
+        answered: waits until what was asked for before is done: the next command may need it.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[[str], None],
+        end: Callable[[], None],
+        answered: Callable[[], Awaitable[object]],
+    ) -> None:
+        super().__init__(submit, end)
+        self._answered = answered
+        self.has_refused = False
+        """Whether something that was asked for could not be done."""
+        self._reading: asyncio.Task[None] | None = None
+
+    def refuse(self, lines: Iterable[str]) -> None:
+        """Say on standard error why something could not be done: the exit code tells it too."""
+        for line in lines:
+            self.has_refused = True
+            tell(f"chat-client: {printable_line(line)}")
+
+    def open(self) -> None:
+        """Begin to take lines."""
+        self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    def stop(self, why: str) -> None:
+        """Take no more; what was taken comes to its end."""
+        self.fault = why
+        if self._reading is not None and not self._reading.done():
+            self._reading.cancel()
+            self._end()
+
+    def close(self) -> None:
+        """Take no more."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(self) -> None:
+        try:
+            async for line in lines_of(_STDIN):
+                if is_command(line):
+                    await self._answered()
+                self._submit(line)
+        except StartupError as exc:
+            self.fault = str(exc)
+        self._end()
+
+
+class Typed(Lines):
+    """A terminal, key by key: what is typed survives what is said meanwhile."""
+
+    def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
+        super().__init__(submit, end)
+        self._editor = Editor()
+        self._saved: list[Any] | None = None
+        """The terminal's settings before, as `termios` gives and takes them."""
+        self._is_begun = False
+        """Whether the prompt stands on the line: only while one types, for lines go on below."""
+        self._draft_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def text(self) -> str:
+        """What is typed and not submitted."""
+        return self._editor.text
+
+    def load(self, text: str) -> None:
+        """Let `text` be what is typed."""
+        if text != self._editor.text:
+            self._editor.text = text
+            self._begin_again()
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print whole lines above the one that is typed: it is printed again."""
+        if told := [printable(line) for line in lines]:
+            self._begin_again("".join(f"{line}\n" for line in told))
+
+    def ring(self) -> None:
+        """Call the person."""
+        self._print(BELL)
+
+    def copy(self, text: str) -> bool:
+        """Ask the terminal to keep a copy."""
+        self._print(desktop.clipboard_sequence(text))
+        return True
+
+    def open(self) -> None:
+        """Begin to take keys."""
+        loop = asyncio.get_running_loop()
+        self._take_keys()
+        loop.add_reader(_STDIN, self._read)
+        loop.add_signal_handler(signal.SIGCONT, self._take_keys)  # the shell had it meanwhile
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        import termios
+
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(_STDIN)
+        loop.remove_signal_handler(signal.SIGCONT)
+        if self._draft_timer is not None:
+            self._draft_timer.cancel()
+        if self._saved is not None:
+            self._ask_terminal(_LEAVE_PASTES)
+            with suppress(termios.error, OSError):
+                termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._saved)
+
+    def _take_keys(self) -> None:
+        import termios
+
+        with suppress(termios.error, OSError):
+            mode = termios.tcgetattr(_STDIN)
+            self._saved = self._saved or termios.tcgetattr(_STDIN)
+            mode[0] &= ~termios.ICRNL  # a paste with \r\n would come with \n\n
+            mode[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
+            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(_STDIN, termios.TCSANOW, mode)
+            self._ask_terminal(_MARK_PASTES)
+
+    def _ask_terminal(self, sequence: str) -> None:
+        """Ask the terminal that one types at for a mode; the output may go elsewhere."""
+        if os.environ.get("TERM", "dumb") == "dumb":  # it would print the question
+            return
+        with suppress(OSError):
+            if sys.stdout.isatty():
+                self._print(sequence)
+            else:
+                os.write(_STDIN, sequence.encode())
+
+    def _read(self) -> None:
+        try:
+            data = os.read(_STDIN, 4_096)
+        except OSError:  # the terminal is gone
+            data = b""
+        if not data:
+            self._end()
+            return
+        for done in self._editor.feed(data):
+            self._do(done)
+        if self._draft_timer is None:
+            loop = asyncio.get_running_loop()
+            self._draft_timer = loop.call_later(_DRAFT_AFTER, self._tell_draft)
+
+    def _do(self, done: Done) -> None:
+        match done:
+            case Echo(text, anew=False):
+                self._echo(text)
+                self.look_up(self.text, lambda: None)
+            case Echo():
+                self._begin_again()
+            case TabPressed():
+                self._complete()
+            case Pasted(lines):
+                self.say([_PASTED.format("1 line" if lines == 1 else f"{lines} lines")])
+            case Submitted(text):
+                self._print("\n")
+                self._is_begun = False
+                if not is_blank(text):
+                    self._submit(text)
+                else:
+                    self.dismissed()
+            case _:
+                self._end()
+
+    def _tell_draft(self) -> None:
+        self._draft_timer = None
+        self.drafted(self.text)
+
+    def _echo(self, text: str) -> None:
+        self._print("" if self._is_begun else f"{self.prompt}> ", _echoed(text))
+        self._is_begun = True
+
+    def _complete(self) -> None:
+        """Complete the line; without a name that begins so, once the server has been asked."""
+        line = self.text
+        found = complete(line, self.sources())
+        is_known = found is not None and found.candidates[0].is_prefix
+        if is_known or not self.look_up(line, lambda: self._complete_with(line)):
+            self._complete_with(line)
+
+    def _complete_with(self, line: str) -> None:
+        if self.text != line:
+            return  # it was typed on meanwhile
+        typed, tabbed = self.text, tab(self.text, self.sources())
+        if tabbed.offers:
+            self.say([tabbed.offers])
+        elif tabbed.text.startswith(typed) and tabbed.text != typed:
+            self._editor.text = tabbed.text
+            self._echo(tabbed.text[len(typed) :])
+        else:
+            self.load(tabbed.text)
+
+    def _begin_again(self, above: str = "") -> None:
+        """Leave the line as it stands, print `above`, and what is typed on a line of its own."""
+        line = f"{self.prompt}> {printable_line(self.text)}" if self.text else ""
+        self._print("\n" if self._is_begun else "", above, line)
+        self._is_begun = bool(line)
+
+    def _print(self, *parts: str) -> None:
+        with suppress(OSError):
+            sys.stdout.write("".join(parts))
+            sys.stdout.flush()
+
+
+def _echoed(text: str) -> str:
+    return text if text == "\b \b" else printable_line(text)

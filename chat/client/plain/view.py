@@ -1,0 +1,564 @@
+"""Plain mode's view of one server: which lines it prints for each update."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chat.client.model.describe import describe, people
+from chat.client.model.slash.commands import COMMANDS
+from chat.client.model.slash.parser import is_command
+from chat.client.model.state import (
+    ChannelsChanged,
+    ConnectionChanged,
+    Delivery,
+    Link,
+    Message,
+    TimelineChanged,
+    Update,
+    counted_reactions,
+    is_for,
+)
+from chat.client.plain.terminal import Lines
+from chat.client.platform import desktop
+from chat.client.platform.desktop import can_open
+from chat.client.platform.local_time import local_time
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.core_port import CorePort
+from chat.client.presenter.draft import Aim, Draft
+from chat.client.presenter.navigation import Location
+from chat.client.presenter.search import SearchSession
+from chat.client.presenter.state import ConversationState, title_of, why_refused
+from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
+from chat.client.presenter.workspace import Workspace
+from chat.client.sync.inbox import Unread
+from chat.links import is_web_link
+from chat.text import is_direct, printable, printable_line
+
+__all__ = ["Announcer", "PlainThreadView", "PlainView"]
+
+
+class PlainThreadView:
+    """The `ThreadView` of a conversation, in lines; see there for what each method promises.
+
+    Args:
+        say: prints lines.
+        head: returns the number of the last event in a channel.
+    """
+
+    def __init__(self, say: Callable[[Iterable[str]], None], head: Callable[[str], int]) -> None:
+        self._say = say
+        self._head = head
+        self._last = 0
+        self._said: set[int] = set()
+        self._text = ""
+
+    def open(self, channel: str, root: int, user: str, read: int) -> None:
+        """Say which thread comes."""
+        self._last, self._said = self._head(channel), set()
+        self._say([f"The thread of message {root} in {printable_line(channel)}:"])
+
+    def update(self, change: TimelineChanged) -> None:
+        """Say what was not said yet."""
+        new = {
+            line.seq: line
+            for line in change.upserts
+            if line.seq is not None and line.seq <= self._last and line.seq not in self._said
+        }
+        self._said |= new.keys()
+        self._say(f"{seq}. {describe(line)}" for seq, line in new.items())
+
+    def close(self) -> None:
+        """Do nothing: what was said stays."""
+
+    def composed(self) -> str:
+        """Return the draft: here one writes with /reply, and leaves it as it is."""
+        return self._text
+
+    def compose_with(self, draft: Draft) -> None:
+        """Keep the draft."""
+        self._text = draft.text
+
+    def give_back(self, text: str) -> None:
+        """Do nothing: nothing is written here."""
+
+
+_KEPT_MAX = 500
+_BACKLOG = 5
+_AT_ONCE = 20
+_NAMED_MAX = 5
+"""Most people who are named when a message's reactions change."""
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What was said of one channel: the last number, and the latest lines for later changes."""
+
+    last: int = 0
+    lines: dict[int, Message] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+
+class Announcer:
+    """Turns changes of timelines into lines to be said."""
+
+    def __init__(self) -> None:
+        self.waiting: set[str] = set()
+        """The cids of one's own messages that are neither confirmed nor refused."""
+        self.refusals: list[str] = []
+        """Those lines of the latest change that tell of a refusal by the server."""
+        self._mine: set[str] = set()
+        self._heard: dict[str, _Heard] = {}
+
+    def newest(self, channel: str, unread: int = 0) -> list[str]:
+        """Return the newest lines of a channel, for one who enters it; the unread ones at least."""
+        heard = self._heard.get(channel, _Heard())
+        messages = [line for line in heard.lines.values() if line.kind == "message"]
+        count = max(_BACKLOG, min(unread, _AT_ONCE))
+        return [f"{_number(line)}{describe(line)}" for line in messages[-count:]]
+
+    def last(self, channel: str) -> int:
+        """Return the last number that was said of a channel."""
+        return self._heard.get(channel, _Heard()).last
+
+    def announce(self, change: TimelineChanged, only_for: str | None = None) -> list[str]:
+        """Return what is to be said of a change; if `only_for` is given, of lines for that person.
+
+        Lines that are not said are known all the same.
+        """
+        channel = change.channel
+        is_first = channel not in self._heard and change.reset
+        if is_first and not any(line.seq for line in change.upserts):
+            return self._unsent(_Heard(), change.upserts)  # nothing is known of it yet
+        heard = self._heard.setdefault(channel, _Heard())
+        said = self._unsent(heard, change.upserts)
+        lines = [line for line in change.upserts if line.seq is not None or line.kind == "tick"]
+        new = [line for line in lines if line.seq is None or line.seq > heard.last]
+        if not is_first:
+            if only_for is None:
+                said += _changes(channel, heard, lines)
+            told = [line for line in new if (line.cid or "") not in self._mine]
+            said += _told(channel, [line for line in told if _is_heard(line, only_for)])
+        self._keep(heard, lines)
+        return said
+
+    def _unsent(self, heard: _Heard, lines: Iterable[Message]) -> list[str]:
+        said: list[str] = []
+        self.refusals = []
+        for line in lines:
+            cid = line.cid or ""
+            if line.seq is not None:
+                self.waiting.discard(cid)
+            elif line.delivery is Delivery.PENDING:
+                self._mine.add(cid)
+                self.waiting.add(cid)
+                heard.failed.discard(cid)
+            elif line.delivery is Delivery.FAILED and cid not in heard.failed:
+                heard.failed.add(cid)
+                said.append(
+                    f"Not sent in {line.channel}: {printable_line(line.text)[:60]}. "
+                    f"{printable_line(line.reason)}. "
+                    "/retry sends it again, /discard throws it away."
+                )
+                if cid in self.waiting or heard.last:  # not left over from another time
+                    self.refusals.append(said[-1])
+                self.waiting.discard(cid)
+        return said
+
+    def _keep(self, heard: _Heard, lines: Iterable[Message]) -> None:
+        for line in lines:
+            if line.delivery is Delivery.PENDING and line.seq in heard.lines:
+                continue  # what one has just changed of it is said when the server has it
+            if line.seq is not None:
+                heard.lines[line.seq] = line
+                heard.last = max(heard.last, line.seq)
+                self._mine.discard(line.cid or "")
+        if len(heard.lines) > 2 * _KEPT_MAX:
+            newest = sorted(heard.lines)[-_KEPT_MAX:]
+            heard.lines = {seq: heard.lines[seq] for seq in newest}
+
+
+def _is_heard(line: Message, only_for: str | None) -> bool:
+    return only_for is None or is_for(line, only_for)
+
+
+def _number(line: Message) -> str:
+    return f"{line.seq}. " if line.seq is not None else ""
+
+
+def _place(channel: str) -> str:
+    return "directly" if is_direct(channel) else f"in {printable_line(channel)}"
+
+
+def _told(channel: str, new: list[Message]) -> list[str]:
+    """Return new lines as they are said; a crowd of them by its number and its end."""
+    said = _passages(channel, [line for line in new if line.kind in ("join", "leave")])
+    lines = [line for line in new if line.kind not in ("join", "leave")]
+    if len(lines) > _AT_ONCE:
+        said.append(f"{len(lines) - _AT_ONCE} lines {_place(channel)} are left out here.")
+    return said + [_said(channel, line) for line in lines[-_AT_ONCE:]]
+
+
+def _said(channel: str, line: Message) -> str:
+    if line.kind == "tick":
+        return f"{channel}: {describe(line)}"
+    text = describe(line)
+    author = printable_line(line.author)
+    if text.startswith(f"{author}:"):
+        return f"{author} {_place(channel)}{text.removeprefix(author)}"
+    return f"{text}, {_place(channel)}"
+
+
+def _passages(channel: str, lines: list[Message]) -> list[str]:
+    said = []
+    for kind, verb in (("join", "joined"), ("leave", "left")):
+        names = list(dict.fromkeys(line.author for line in lines if line.kind == kind))
+        if names:
+            some = ", ".join(map(printable_line, names[:3]))
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            said.append(f"{some}{more} {verb} {printable_line(channel)}.")
+    return said
+
+
+def _changes(channel: str, heard: _Heard, lines: list[Message]) -> list[str]:
+    """Return what has become of lines that were said before."""
+    said = []
+    for line in lines:
+        old = heard.lines.get(line.seq or 0)
+        if old is None or line.delivery is Delivery.PENDING or old.rev >= line.rev:
+            continue
+        if line.erased and not old.erased:
+            said.append(f"Message {line.seq} {_place(channel)} was deleted.")
+        elif line.text != old.text:
+            said.append(f"Message {line.seq} was changed. {_said(channel, line)}")
+        elif line.pinned != old.pinned:
+            state = "pinned" if line.pinned else "not pinned any more"
+            said.append(f"Message {line.seq} {_place(channel)} is {state}.")
+        elif counted_reactions(line) != counted_reactions(old):
+            marks = "; ".join(
+                f"{printable_line(emoji)} {people(names[:_NAMED_MAX], count)}"
+                for emoji, names, count in counted_reactions(line)
+            )
+            said.append(f"Reactions to {line.seq} {_place(channel)}: {marks or 'none'}.")
+    return said
+
+
+class PlainView:
+    """The `View` of the conversation at `seat`; see there for what each method promises.
+
+    While another server is in front, each line begins with the name of this one.
+
+    Args:
+        lines: where lines go, and what is typed.
+        beside: runs something that waits.
+        end: ends the program.
+    """
+
+    def __init__(
+        self,
+        seat: int,
+        seats: Workspace,
+        core: CorePort,
+        lines: Lines,
+        beside: Callable[[Coroutine[None, None, None]], None],
+        end: Callable[[], None],
+    ) -> None:
+        self.refusal = ""
+        """Why the server does not let one in; empty: it does, or has not said."""
+        self._seat = seat
+        self._seats = seats
+        self._core = core
+        self._lines = lines
+        self._beside = beside
+        self._end = end
+        self._announcer = Announcer()
+        self._opened: set[str] = set()
+        self._told_link: tuple[Link, str] | None = None
+        self._aside: str | None = ""
+        self._is_peeking = False
+        self._told_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
+        self.thread = PlainThreadView(self._say, self._head)
+
+    def tell(self, update: Update) -> None:
+        """Say what the core told."""
+        said = self._said(update)
+        refusals = self._announcer.refusals if isinstance(update, TimelineChanged) else []
+        self._refuse(line for line in said if line in refusals)
+        self._say(line for line in said if line not in refusals)
+
+    def heard(self) -> None:
+        """Let what was said of the current channel count as read."""
+        if current := self._desk.current:
+            self._conversation.seen(current, self._announcer.last(current))
+
+    @property
+    def _conversation(self) -> Conversation:
+        seat = self._seats.at(self._seat)
+        assert seat is not None
+        return seat.conversation
+
+    @property
+    def _desk(self) -> ConversationState:
+        return self._conversation.desk
+
+    def _head(self, channel: str) -> int:
+        # What is in a channel may be told, and said, before the channel's new head is.
+        info = self._desk.channels.get(channel)
+        return max(info.head if info is not None else 0, self._announcer.last(channel))
+
+    def _say(self, lines: Iterable[str]) -> None:
+        self._lines.say(f"{self._lead}{line}" for line in lines)
+
+    def _refuse(self, lines: Iterable[str]) -> None:
+        self._lines.refuse(f"{self._lead}{line}" for line in lines)
+
+    @property
+    def _lead(self) -> str:
+        """What lines begin with, while another server is in front."""
+        server = "" if self._aside is None else self._seats.title_beside(self._seat)
+        return f"{printable_line(server)}: " if server else ""
+
+    def _said(self, update: Update) -> list[str]:
+        match update:
+            case ConnectionChanged():
+                return self._link(update)
+            case ChannelsChanged():
+                for info in update.channels:  # what is said anywhere is to be heard
+                    if info.name not in self._opened:
+                        self._opened.add(info.name)
+                        self._core.open_channel(info.name)
+                self._opened &= {info.name for info in update.channels}
+            case TimelineChanged():
+                return self._timeline(update)
+        return []
+
+    def _timeline(self, change: TimelineChanged) -> list[str]:
+        is_new = not self._announcer.last(change.channel)
+        waiting = set(self._announcer.waiting)
+        said = self._announcer.announce(change, self._heard_by(change.channel))
+        is_shown = self._aside is None and change.channel == self._desk.current
+        if is_new and not said and is_shown:
+            said = self._announcer.newest(change.channel)
+        if self._announcer.waiting - waiting and not self.is_online:
+            said.append("Kept on this computer; sent once there is a connection.")
+        return said
+
+    def _heard_by(self, channel: str) -> str | None:
+        """Return whom a line must mention to be said: in a channel that is muted, and not here."""
+        info = self._desk.channels.get(channel)
+        is_shown = self._aside is None and channel == self._desk.current
+        return self._desk.user if info is not None and info.muted and not is_shown else None
+
+    @property
+    def is_online(self) -> bool:
+        """Whether there is a connection to the server."""
+        return self._told_link is not None and self._told_link[0] is Link.ONLINE
+
+    def _link(self, told: ConnectionChanged) -> list[str]:
+        known = (told.link, told.detail)
+        if known == self._told_link or told.link is Link.CONNECTING:
+            return []
+        self._told_link = known
+        self.refusal = told.detail if told.link in (Link.REFUSED, Link.STOPPED) else ""
+        match told.link:
+            case Link.ONLINE:
+                return [f"Connected to {printable_line(told.server)} as {told.user}."]
+            case Link.WAITING:
+                return [f"Not connected: {told.detail}. Trying again by itself."]
+        if told.is_name_taken:
+            return []  # `ask_name` follows
+        return [f"Not connected: {told.detail}. /reconnect tries again."]
+
+    # What the conversation asks for
+
+    def composed(self) -> str:
+        """Return what is typed."""
+        return self._lines.text if self._aside is None else self._aside
+
+    def compose_with(self, text: str, channel: str) -> None:
+        """Let a text be what is typed."""
+        if self._aside is None:
+            self._lines.prompt = printable_line(channel)
+            self._lines.load(text)
+        else:
+            self._aside = text
+
+    def give_back(self, text: str) -> None:
+        """Put a text that was not sent before what is typed; a command was not much work."""
+        if not is_command(text):
+            together = " ".join(filter(None, (text, self.composed())))
+            self.compose_with(together, self._conversation.drafts.channel)
+
+    def show_timeline(self, channel: str, user: str, read: int) -> None:
+        """Say where one is now, and what was said there last."""
+        if self._aside is not None:
+            return
+        info = self._desk.channels.get(channel)
+        name = title_of(info) if info else channel
+        topic = f" Topic: {printable_line(info.topic)}" if info and info.topic else ""
+        unread = f" {info.unread} unread." if info and info.unread else ""
+        server = printable_line(self._seats.title_beside(self._seat))
+        there = f"{printable_line(name)} on {server}" if server else printable_line(name)
+        newest = self._announcer.newest(channel, info.unread if info else 0)
+        self._say([f"You are in {there}.{unread}{topic}", *newest])
+
+    def update_timeline(self, change: TimelineChanged) -> None:
+        """Do nothing: it was said."""
+
+    def step_back(self) -> None:
+        """Let another conversation be shown."""
+        self._aside = self._lines.text
+
+    def come_forward(self) -> None:
+        """Show this conversation from now on; say so, where no channel is there to be named."""
+        self._aside = None
+        if not self._desk.current and (server := self._seats.title_beside(self._seat)):
+            self._say([f"You are on {printable_line(server)}, in no channel yet."])
+
+    def choose(self, seq: int) -> bool:
+        """Say a message, if it was said before."""
+        channel = self._desk.current or ""
+        message = self._desk.recent(channel).find(seq)
+        if message is not None:
+            self._say([f"{message.author}: {printable_line(message.text)}"])
+        return message is not None
+
+    def showing(self) -> int | None:
+        """Return nothing: what was said is marked by `heard`."""
+        return None
+
+    def shows_newest(self) -> bool:
+        """Return that every line is spoken as it comes."""
+        return True
+
+    def unread_from(self) -> int | None:
+        """Return nothing: what is new is said as it comes."""
+        return None
+
+    def show_unread(self) -> None:
+        """Say that there is nothing to go to."""
+        raise Refused("Lines are read as they come: nothing here is unread.")
+
+    def list_unread(self, found: Mapping[Location, Unread]) -> None:
+        """Say what waits."""
+        for spot, unread in found.items():
+            name = printable_line(self._seats.name_of(spot))
+            self._say(
+                f"{each.message.seq}. {each.message.author} in {name}: "
+                f"{printable_line(each.message.text)}"
+                for each in unread.waiting
+            )
+
+    def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
+        """Say what was found, the newest last."""
+        if not finding.query:
+            raise Refused("Write what to look for: /search WORDS.")
+        self._say(
+            f"{hit.seq}. {hit.author} in {printable_line(hit.channel)}, "
+            f"{local_time(hit.ts):%d %b %Y %H:%M}: "
+            f"{printable_line(hit.snippet)}"
+            for hit in reversed(finding.hits)
+        )
+        where = " on this computer; there is no connection" if finding.is_here else ""
+        more = "" if finding.is_complete else " There are more: add words, or before:DAY."
+        self._say([f"{len(finding.hits)} found{where}.{more}"])
+
+    def redraw(self) -> None:
+        """Say whether one only peeks, and what the text is for, if that is new."""
+        if self._aside is None:
+            self._tell_aim()
+        is_peeking = self._conversation.reading.is_peeking
+        if is_peeking != self._is_peeking:
+            self._is_peeking = is_peeking
+            self._say(["Peeking: nothing here is marked as read." if is_peeking else "Reading."])
+
+    def _tell_aim(self) -> None:
+        draft = self._conversation.drafts.here
+        aim = (draft.aim, draft.message.seq if draft.message else None)
+        if aim == self._told_aim:
+            return
+        self._told_aim = aim
+        cancel = "Ctrl+U and Enter cancel."
+        if draft.aim is Aim.EDIT:
+            self._say([f"Editing message {aim[1]}: Enter saves it, {cancel}"])
+        elif draft.aim is Aim.REPLY:
+            self._say([f"Replying to message {aim[1]}: Enter sends it, {cancel}"])
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+        self._beside(work)
+
+    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
+        """Say a list, and what command chooses a row."""
+        self._say([f"{title}. {command}:"])
+
+        def add(rows: Iterable[Choice]) -> None:
+            self._say(f"{printable_line(row.label)}, {printable_line(row.note)}" for row in rows)
+
+        return add
+
+    def set_theme(self, name: str) -> None:
+        """Say that there are no colours."""
+        raise Refused("There are no colours here: the lines are the terminal's own.")
+
+    def toggle(self, pane: Pane) -> None:
+        """Say a list that stands at the side of the screens."""
+        desk = self._desk
+        if pane == "sidebar":
+            self._say(
+                f"{printable_line(self._seats.name_of(spot))}, {info.unread} unread"
+                for spot, info in self._seats.entries()
+            )
+        elif desk.current in desk.members:
+            members = desk.members[desk.current].members
+            self._say(f"{printable_line(name)}, {presence}" for name, _, presence in members)
+
+    def show_bare(self) -> None:
+        """Say that it is so already."""
+        raise Refused("There is nothing here but texts: the terminal's own copying works.")
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard, if a terminal is there that may have one."""
+        text = printable(text)  # where it is pasted, controls might be obeyed
+        if not self._lines.copy(text):
+            raise Refused("There is no terminal here whose clipboard could take it.")
+        self._beside(_in_thread(desktop.keep, text))
+        self._say(["Copied."])
+
+    def open_links(self, urls: Sequence[str]) -> None:
+        """Open a link in the browser, where there is a desktop; else say it, as also several."""
+        match urls:
+            case []:
+                self._say(["There is no link in this message."])
+            case [url] if is_web_link(url) and can_open():
+                self._beside(_in_thread(webbrowser.open, url))
+                self._say([f"Opening {printable_line(url)}"])
+            case _:
+                self._say(map(printable_line, urls))
+
+    def show_help(self) -> None:
+        """Say all commands."""
+        self._say(f"{command.usage}: {command.help}" for command in COMMANDS)
+
+    def quit(self) -> None:
+        """End the program."""
+        self._end()
+
+    def ask_name(self, taken: str) -> None:
+        """Say that a name is taken, and which command takes another one."""
+        self._say([f"Not connected. {why_refused(taken)}"])
+
+    def turned_back(self, channel: str, reason: str) -> None:
+        """Tell the person why a channel did not open; nothing more of what is piped in is taken."""
+        self._say([reason])
+        self._lines.stop(f"{channel}: {reason}; what was to go there was not sent")
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """Tell the person something."""
+        (self._say if severity == "information" else self._refuse)([text])
+
+
+async def _in_thread(act: Callable[[str], object], text: str) -> None:
+    await asyncio.to_thread(act, text)

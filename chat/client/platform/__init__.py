@@ -1,0 +1,1 @@
+"""What touches the operating system: standard streams, clipboard, notifications, links."""

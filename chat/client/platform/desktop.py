@@ -1,0 +1,186 @@
+"""The desktop around the terminal: its clipboard, notifications, and browser.
+
+A terminal that knows OSC 52 is told of a copy as well, near or far; many do not know it, or were
+told not to listen. tmux listens to its own program whatever it was told about OSC 52.
+
+The bytes are made here: what comes from others passed `chat.text` before, is short, and can
+neither end the sequence it stands in nor begin another field of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from chat.client.model.notifications import Notification, Way
+from chat.text import printable_line
+
+__all__ = [
+    "BELL",
+    "Program",
+    "can_open",
+    "clipboard_sequence",
+    "keep",
+    "notification_sequence",
+    "programs",
+    "run_command",
+]
+
+
+_CLIPBOARD_PATIENCE = 3.0
+
+
+class Program(NamedTuple):
+    """What takes a text on its standard input, where a variable says that it can."""
+
+    words: tuple[str, ...]
+    variable: str = ""
+    encoding: str = "utf-8"
+
+
+_SYSTEM = (
+    Program(("pbcopy",)),
+    Program(("wl-copy",), "WAYLAND_DISPLAY"),
+    Program(("xclip", "-selection", "clipboard"), "DISPLAY"),
+    Program(("xsel", "--clipboard", "--input"), "DISPLAY"),
+    Program(("clip.exe",), "WSL_DISTRO_NAME", "utf-16-le"),
+)
+_WINDOWS = Program(("clip",), encoding="utf-16-le")
+_TMUX = Program(("tmux", "load-buffer", "-w", "-"), "TMUX")
+
+
+def programs(
+    variables: Mapping[str, str] = os.environ,
+    find: Callable[[str], str | None] = shutil.which,
+) -> list[Program]:
+    """Return what may keep a copy here, in the order in which it is to be tried; tmux is last."""
+
+    def is_there(program: Program) -> bool:
+        wanted = not program.variable or bool(variables.get(program.variable))
+        return wanted and find(program.words[0]) is not None
+
+    system = (_WINDOWS,) if sys.platform == "win32" else _SYSTEM
+    return list(filter(is_there, (*system, _TMUX)))
+
+
+def clipboard_sequence(text: str) -> str:
+    """Return what asks a terminal to keep a copy (OSC 52)."""
+    return f"\x1b]52;c;{b64encode(text.encode(errors='replace')).decode()}\x07"
+
+
+def keep(text: str) -> bool:
+    """Put a text into the clipboard; it may take a moment. False: no program did.
+
+    One that is there may fail, as `wl-copy` does where no compositor answers: then it is the next
+    one's turn. What tmux keeps is its own, and is kept in any case.
+    """
+    done = False
+    for program in programs():
+        if not done or program is _TMUX:
+            done = _gives(program, text) or done
+    return done
+
+
+def _gives(program: Program, text: str) -> bool:
+    try:
+        # No shell: the command is a constant of the table above; the text goes to its stdin.
+        code = subprocess.run(  # noqa: S603
+            program.words,
+            input=text.encode(program.encoding, "replace"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_CLIPBOARD_PATIENCE,
+            check=False,
+        ).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return code == 0
+
+
+_log = logging.getLogger(__name__)
+
+BELL = "\x07"
+_PATIENCE = 10.0
+"""Seconds that a program gets."""
+
+
+def notification_sequence(way: Way, call: Notification) -> str:
+    """Return what calls on the terminal; within tmux it is handed through to the terminal outside.
+
+    tmux hands nothing on from a window that does not show, or where it was not allowed to: there
+    the bell marks the window.
+
+    A semicolon would separate fields: some terminals draw progress bars by such.
+    """
+    title, text = (printable_line(each).replace(";", ",") for each in (call.title, call.text))
+    match way:
+        case "bell":
+            return BELL
+        case "osc9":
+            return _through(f"\x1b]9;{title}: {text}\x07")
+        case "osc777":
+            return _through(f"\x1b]777;notify;{title};{text}\x07")
+        case _:
+            return ""
+
+
+async def run_command(command: Sequence[str], call: Notification) -> str:
+    """Call with a program: it gets `NOTIFY_TITLE` and `NOTIFY_TEXT`, and both on its input.
+
+    No shell is between, and no text of others among its arguments.
+
+    Returns:
+        Why it could not be run, for a person; empty: it ran.
+    """
+    environment = {**os.environ, "NOTIFY_TITLE": call.title, "NOTIFY_TEXT": call.text}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=environment,
+        )
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        return _failed(f"cannot run notify_command {command[0]}: {reason}")
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            with suppress(OSError):
+                await process.communicate(f"{call.title}\n{call.text}\n".encode())
+    except TimeoutError:
+        return _failed(f"notify_command {command[0]} took over {_PATIENCE:g} s and was ended")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return ""
+
+
+def _failed(why: str) -> str:
+    why = printable_line(why)
+    _log.error("%s", why)
+    return why
+
+
+def _through(osc: str) -> str:
+    """Return `osc` so that tmux hands it on, if it is between; it must `allow-passthrough`."""
+    if not os.environ.get("TMUX"):
+        return osc
+    doubled = osc.replace("\x1b", "\x1b\x1b")
+    return f"\x1bPtmux;{doubled}\x1b\\{BELL}"
+
+
+def can_open() -> bool:
+    """Whether there is a desktop with a browser: a text browser would take this terminal."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,77 @@
+"""Local times: the person's time zone, and how a time is shown.
+
+A laptop travels: where the zone is the system's, a change is noticed while the program runs.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+__all__ = ["local_time", "local_zone", "time_or_day"]
+
+
+_FILE = Path("/etc/localtime")
+_EPOCH = datetime(1970, 1, 1)
+
+
+class _SystemZone(tzinfo):
+    """The zone as the C library knows it, which reads it once."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        return moment.replace(tzinfo=None).astimezone().utcoffset() if moment else None
+
+    def dst(self, _: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        return moment.replace(tzinfo=None).astimezone().tzname() if moment else None
+
+    def fromutc(self, moment: datetime) -> datetime:
+        seconds = (moment.replace(tzinfo=None) - _EPOCH).total_seconds()
+        return datetime.fromtimestamp(seconds).replace(tzinfo=self)
+
+
+_SYSTEM = _SystemZone()
+
+
+def local_zone(file: Path = _FILE) -> tzinfo:
+    """Return the zone of now: that of `TZ`, else that of the system's file."""
+    if os.environ.get("TZ"):
+        return _SYSTEM
+    try:
+        about = file.stat()
+    except OSError:  # Windows, and machines that keep UTC
+        return _SYSTEM
+    return _read(file, about.st_dev, about.st_ino, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read(file: Path, *_version: int) -> tzinfo:
+    try:
+        with file.open("rb") as opened:
+            return ZoneInfo.from_file(opened)
+    except (OSError, ValueError):
+        return _SYSTEM
+
+
+_LAST_TS = 32_503_680_000_000  # the year 3000: `datetime` goes no further on some systems
+
+
+def local_time(ts: int) -> datetime:
+    """Return the local time of a stamp in milliseconds; any number gives one."""
+    return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000, local_zone())
+
+
+def time_or_day(ts: int, now: datetime) -> str:
+    """Return the time of a stamp if it is of today, else its day, with the year if it is another.
+
+    No more than nine characters.
+    """
+    when = local_time(ts)
+    if when.date() == now.date():
+        return f"{when:%H:%M}"
+    return f"{when.day} {when:%b}" if when.year == now.year else f"{when.day} {when:%b %y}"

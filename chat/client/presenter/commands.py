@@ -1,0 +1,486 @@
+"""Run slash commands.
+
+A handler works on the conversation; it raises `Refused` with a sentence for a person when it
+cannot do what was asked, and the text then goes back to where it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+from chat.client.model.emoji import resolve
+from chat.client.model.preferences import Wish
+from chat.client.model.slash.commands import find
+from chat.client.model.slash.parser import Invocation
+from chat.client.model.state import ChannelInfo
+from chat.client.platform.local_time import local_time
+from chat.client.presenter import conversation as catching_up
+from chat.client.presenter import targets
+from chat.client.presenter.conversation import Conversation, Handler
+from chat.client.presenter.core_port import answer
+from chat.client.presenter.draft import check_length
+from chat.client.presenter.markdown import gist, links_of
+from chat.client.presenter.state import title_of
+from chat.client.presenter.view import Choice, Refused
+from chat.protocol.limits import PLACE_MAX
+from chat.text import check_channel, direct_channel, is_direct
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
+    from chat.protocol.items import Item
+
+__all__ = [
+    "HANDLERS",
+    "LEVELS",
+    "list_channels",
+    "list_members",
+    "list_pins",
+    "move",
+    "mute",
+    "notify",
+    "star",
+]
+
+
+T = TypeVar("T")
+_PAGES_MAX = 50
+
+
+def list_channels(conversation: Conversation) -> None:
+    """Show all channels there are; choosing one enters it."""
+    add = conversation.view.list_rows("All channels", conversation.join, "/join NAME enters one")
+
+    def take(page: ChannelList) -> str | None:
+        add(_channel(listing) for listing in page.channels)
+        return page.cursor
+
+    _list(conversation, _pages(conversation.core.channels, take))
+
+
+def list_members(conversation: Conversation, channel: str) -> None:
+    """Show who is in a channel; choosing somebody opens the direct channel."""
+    add = conversation.view.list_rows(
+        f"Members of {channel}", conversation.write_to, "/msg NAME TEXT writes to one"
+    )
+
+    def take(page: Members) -> str | None:
+        add(_member(each) for each in page.members)
+        return page.cursor
+
+    _list(conversation, _pages(lambda cursor: conversation.core.who(channel, cursor), take))
+
+
+def list_pins(conversation: Conversation, channel: str) -> None:
+    """Show what is pinned in a channel, the newest first; choosing a message goes there."""
+
+    def go(key: str) -> None:
+        catching_up.jump(conversation, channel, int(key))
+
+    async def work() -> None:
+        page = await answer(conversation.core.pins(channel))
+        if page.items:
+            add = conversation.view.list_rows("Pinned", go, "/unpin NUMBER takes a pin away")
+            add(map(_pin_choice, reversed(page.items)))
+        else:
+            conversation.view.say("Nothing is pinned here.")
+
+    _list(conversation, work())
+
+
+def _list(conversation: Conversation, work: Coroutine[None, None, None]) -> None:
+    async def told() -> None:
+        with conversation.telling():
+            await work
+
+    conversation.view.run_beside(told())
+
+
+async def _pages(ask: Callable[[str | None], Future[T]], take: Callable[[T], str | None]) -> None:
+    cursor: str | None = None
+    for _ in range(_PAGES_MAX):
+        cursor = take(await answer(ask(cursor)))
+        if cursor is None:
+            return
+
+
+def _channel(listing: ChannelListing) -> Choice:
+    people = f"{listing.members:,} in it"
+    note = f"{people} · {listing.topic}" if listing.topic else people
+    return Choice(listing.channel, listing.channel, note)
+
+
+def _member(member: Member) -> Choice:
+    role = "" if member.role == "member" else f" · {member.role}"
+    return Choice(member.name, member.name, f"{member.presence}{role}")
+
+
+def _pin_choice(item: Item) -> Choice:
+    label = f"{item.seq}. {item.author}, {local_time(item.ts):%d %b %Y %H:%M}"
+    return Choice(str(item.seq), label, gist(item.text or ""))
+
+
+LEVELS = {
+    "all": "You are called for every message in {}.",
+    "mentions": "You are called in {} for what is meant for you.",
+    "none": "You are called for nothing in {}.",
+}
+"""The levels, and what each of them means."""
+
+
+def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> None:
+    """Put a channel below those that stand first in the list, or take it from there."""
+    _check(info)
+    last = max((each.pinned for each in conversation.desk.channels.values()), default=0)
+    if is_starred != bool(info.pinned):
+        place = min(last + 1, PLACE_MAX) if is_starred else 0
+        conversation.core.prefer(info.name, Wish(pinned=place))
+    where = "first in your list" if is_starred else "in its order in your list"
+    conversation.view.say(f"{title_of(info)} stands {where}.")
+
+
+def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
+    """Move a channel up (-1) or down (1) among those that stand first in the list."""
+    starred = [each for each in conversation.desk.channels.values() if each.pinned]
+    if info not in starred:
+        raise Refused(f"{title_of(info)} has no place of its own. /star puts it first.")
+    at = starred.index(info)
+    to = min(max(at + step, 0), len(starred) - 1)
+    starred.insert(to, starred.pop(at))
+    for place, each in enumerate(starred, 1):
+        if each.pinned != place:
+            conversation.core.prefer(each.name, Wish(pinned=place))
+
+
+def mute(conversation: Conversation, info: ChannelInfo, is_muted: bool) -> None:
+    """Bring only mentions in a channel to one's notice, or everything again."""
+    _check(info)
+    conversation.core.prefer(info.name, Wish(muted=is_muted))
+    what = "only mentions of you count" if is_muted else "all that is said counts again"
+    conversation.view.say(f"{title_of(info)}: {what}.")
+
+
+def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
+    """Choose for which messages of a channel one is called; without a level, say it."""
+    _check(info)
+    if level and level not in LEVELS:
+        raise Refused(f"“{level}” is no level. Write /notify all, mentions or none.")
+    if level:
+        conversation.core.prefer(info.name, Wish(level=level))
+    chosen = level or info.level
+    conversation.view.say(LEVELS.get(chosen, LEVELS["mentions"]).format(title_of(info)))
+
+
+def _check(info: ChannelInfo) -> None:
+    if info.builtin:
+        raise Refused(f"{info.name} is this session's own, and is gone with it.")
+
+
+_DAY = 24 * 60
+HANDLERS: dict[str, Handler] = {}
+"""Every command's handler, by the command's name."""
+
+
+def _handles(*names: str) -> Callable[[Handler], Handler]:
+    def register(handler: Handler) -> Handler:
+        for name in names:
+            HANDLERS[name] = handler
+        return handler
+
+    return register
+
+
+@_handles("join")
+def _join(conversation: Conversation, asked: Invocation) -> None:
+    conversation.join(targets.channel(conversation, asked))
+
+
+@_handles("leave")
+def _leave(conversation: Conversation, asked: Invocation) -> None:
+    channel = targets.channel(conversation, asked)
+    if is_direct(channel):
+        raise Refused("A direct channel cannot be left. /hide hides it until its next message.")
+    if channel not in conversation.desk.channels:
+        raise Refused(f"You are not in {channel}.")
+    conversation.follow(conversation.core.leave(channel))
+
+
+@_handles("hide")
+def _hide(conversation: Conversation, asked: Invocation) -> None:
+    info = targets.mine(conversation, asked)
+    if not info.direct:
+        raise Refused(f"Only a direct channel can be hidden. /leave leaves {info.name}.")
+    conversation.follow(conversation.core.hide(info.name))
+
+
+@_handles("msg")
+def _msg(conversation: Conversation, asked: Invocation) -> None:
+    names = [name.removeprefix("@") for name in asked.get("names").split(",") if name]
+    if not conversation.desk.user:
+        raise Refused("Your own name is not known yet: wait for the first connection.")
+    try:
+        channel = check_channel(direct_channel([conversation.desk.user, *names]))
+    except ValueError as exc:
+        raise Refused(f"“{asked.get('names')}” {exc}") from None
+    conversation.join(channel, asked.get("text"))
+
+
+@_handles("me")
+def _me(conversation: Conversation, asked: Invocation) -> None:
+    conversation.drafts.post(asked.get("text"), me=True)
+
+
+@_handles("topic")
+def _topic(conversation: Conversation, asked: Invocation) -> None:
+    info = targets.here(conversation)
+    text = " ".join(asked.get("text").split())
+    if text:
+        conversation.follow(
+            conversation.core.topic(info.name, "" if text == "-" else text), asked.text
+        )
+    else:
+        conversation.view.say(info.topic or f"{info.name} has no topic. /topic TEXT sets one.")
+
+
+@_handles("edit")
+def _edit(conversation: Conversation, asked: Invocation) -> None:
+    message = targets.own_message(conversation, asked)
+    if text := asked.get("text"):
+        check_length(text, conversation.desk.text_limit)
+        conversation.core.edit(message.channel, targets.seq_of(message), text)
+    else:
+        conversation.drafts.begin_edit(message)
+
+
+@_handles("delete")
+def _delete(conversation: Conversation, asked: Invocation) -> None:
+    if asked.get("number").isdigit():
+        # It may be somebody else's: an owner may delete it, and the server knows who is one.
+        target = targets.target(conversation, asked)
+        conversation.core.delete(targets.here(conversation).name, target)
+    else:
+        message = targets.own_message(conversation, asked)
+        conversation.core.delete(message.channel, targets.seq_of(message))
+
+
+@_handles("reply")
+def _reply(conversation: Conversation, asked: Invocation) -> None:
+    conversation.drafts.post(asked.get("text"), reply_to=targets.target(conversation, asked))
+
+
+@_handles("thread")
+def _thread(conversation: Conversation, asked: Invocation) -> None:
+    conversation.threads.show(targets.here(conversation).name, targets.target(conversation, asked))
+
+
+@_handles("react", "unreact")
+def _react(conversation: Conversation, asked: Invocation) -> None:
+    emoji = resolve(asked.get("emoji"))
+    remove = asked.command.name == "unreact"
+    if not remove and emoji[:1] == emoji[-1:] == ":":
+        raise Refused(f"There is no emoji called {emoji}. Type : and letters to look for one.")
+    conversation.core.react(
+        targets.here(conversation).name, targets.target(conversation, asked), emoji, remove=remove
+    )
+
+
+@_handles("pin", "unpin")
+def _pin(conversation: Conversation, asked: Invocation) -> None:
+    remove = asked.command.name == "unpin"
+    conversation.core.pin(
+        targets.here(conversation).name, targets.target(conversation, asked), remove=remove
+    )
+
+
+@_handles("copy")
+def _copy(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.copy(targets.message(conversation, asked).text)
+
+
+@_handles("open")
+def _open(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.open_links(links_of(targets.message(conversation, asked).text))
+
+
+@_handles("pins")
+def _pins(conversation: Conversation, asked: Invocation) -> None:
+    list_pins(conversation, targets.here(conversation).name)
+
+
+@_handles("who")
+def _who(conversation: Conversation, asked: Invocation) -> None:
+    list_members(conversation, targets.channel(conversation, asked))
+
+
+@_handles("channels")
+def _channels(conversation: Conversation, asked: Invocation) -> None:
+    list_channels(conversation)
+
+
+@_handles("mark")
+def _mark(conversation: Conversation, asked: Invocation) -> None:
+    match asked.get("all").lower():
+        case "":
+            info = targets.here(conversation)
+            catching_up.mark(conversation, info.name)
+            conversation.view.say(f"{title_of(info)} is marked as read.")
+        case "all":
+            conversation.seats.mark_all()
+            conversation.view.say("Everything is marked as read.")
+        case other:
+            raise Refused(f"“{other}” cannot be marked. Write /mark, or /mark all.")
+
+
+@_handles("inbox")
+def _inbox(conversation: Conversation, asked: Invocation) -> None:
+    conversation.seats.show_inbox()
+
+
+@_handles("search")
+def _search(conversation: Conversation, asked: Invocation) -> None:
+    catching_up.search(conversation, asked.get("query"))
+
+
+@_handles("peek")
+def _peek(conversation: Conversation, asked: Invocation) -> None:
+    catching_up.peek(conversation, targets.mine(conversation, asked).name)
+
+
+@_handles("unread")
+def _unread(conversation: Conversation, asked: Invocation) -> None:
+    catching_up.show_unread(conversation)
+
+
+@_handles("star", "unstar")
+def _star(conversation: Conversation, asked: Invocation) -> None:
+    star(conversation, targets.mine(conversation, asked), asked.command.name == "star")
+
+
+@_handles("move")
+def _move(conversation: Conversation, asked: Invocation) -> None:
+    match asked.get("where").lower():
+        case "up" | "down" as where:
+            move(conversation, targets.here(conversation), -1 if where == "up" else 1)
+        case other:
+            raise Refused(f"“{other}” is no direction. Write /move up, or /move down.")
+
+
+@_handles("mute", "unmute")
+def _mute(conversation: Conversation, asked: Invocation) -> None:
+    mute(conversation, targets.mine(conversation, asked), asked.command.name == "mute")
+
+
+@_handles("notify")
+def _notify(conversation: Conversation, asked: Invocation) -> None:
+    notify(conversation, targets.here(conversation), asked.get("level").lower())
+
+
+@_handles("dnd")
+def _dnd(conversation: Conversation, asked: Invocation) -> None:
+    match asked.get("minutes").lower():
+        case "":
+            minutes = 0.0 if conversation.calling.is_quiet else None
+        case "on":
+            minutes = None
+        case "off":
+            minutes = 0.0
+        case word if word.isascii() and word.isdigit() and 0 < int(word[:6]) <= _DAY:
+            minutes = float(word)
+        case other:
+            raise Refused(f"“{other}” is no time. Write /dnd on, off, or some minutes.")
+    conversation.calling.be_quiet(minutes, conversation.redraw)
+    note = conversation.calling.note
+    conversation.view.say(f"{note.capitalize()}." if note else "You are called again.")
+
+
+@_handles("away", "busy")
+def _absent(conversation: Conversation, asked: Invocation) -> None:
+    conversation.set_status("away" if asked.command.name == "away" else "busy")
+
+
+@_handles("back")
+def _back(conversation: Conversation, asked: Invocation) -> None:
+    conversation.set_status("online")
+
+
+@_handles("status")
+def _status(conversation: Conversation, asked: Invocation) -> None:
+    match asked.get("status").lower():
+        case "online" | "away" | "busy" as status:
+            conversation.set_status(status)
+        case other:
+            raise Refused(f"“{other}” is no status. Write online, away or busy.")
+
+
+@_handles("retry", "discard")
+def _unsent(conversation: Conversation, asked: Invocation) -> None:
+    failed = conversation.desk.recent(targets.here(conversation).name).failed()
+    if not failed:
+        raise Refused("Nothing here was refused; what waits is sent by itself.")
+    act = conversation.core.retry if asked.command.name == "retry" else conversation.core.discard
+    for message in failed:
+        if message.cid is not None:
+            act(message.cid)
+
+
+@_handles("reconnect")
+def _reconnect(conversation: Conversation, asked: Invocation) -> None:
+    conversation.core.reconnect_now()
+
+
+@_handles("connect")
+def _connect(conversation: Conversation, asked: Invocation) -> None:
+    conversation.seats.connect(asked.get("url"), asked.get("name"))
+
+
+@_handles("name")
+def _name(conversation: Conversation, asked: Invocation) -> None:
+    conversation.rename(asked.get("name"))
+
+
+@_handles("disconnect")
+def _disconnect(conversation: Conversation, asked: Invocation) -> None:
+    conversation.seats.disconnect(asked.get("server"))
+
+
+@_handles("server")
+def _server(conversation: Conversation, asked: Invocation) -> None:
+    conversation.seats.show(asked.get("server"))
+
+
+@_handles("theme")
+def _theme(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.set_theme(asked.get("theme"))
+
+
+@_handles("members")
+def _members(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.toggle("members")
+
+
+@_handles("sidebar")
+def _sidebar(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.toggle("sidebar")
+
+
+@_handles("bare")
+def _bare(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.show_bare()
+
+
+@_handles("help")
+def _help(conversation: Conversation, asked: Invocation) -> None:
+    word = asked.get("command")
+    if not word:
+        conversation.view.show_help()
+        return
+    command = find(word)
+    if command is None:
+        raise Refused(f"There is no command /{word.removeprefix('/')}. /help lists them all.")
+    conversation.view.say(f"{command.usage}: {command.help}. For example: {command.example}")
+
+
+@_handles("quit")
+def _quit(conversation: Conversation, asked: Invocation) -> None:
+    conversation.view.quit()

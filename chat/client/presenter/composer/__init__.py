@@ -1,0 +1,1 @@
+"""What a person writes: the composer's state, drafts, and completion. No screen."""

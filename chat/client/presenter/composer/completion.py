@@ -1,0 +1,209 @@
+"""Complete the word at the caret: names, channels, emoji, commands. Pure.
+
+A word is completed by its first character: `/` a command, `@` a name, `#` a channel, `:` an emoji;
+an argument of a command by its kind, or by what it can be; a fence of code by its language. What
+begins with the word comes first, in the order of the source, then what contains its letters in
+order. Within code nothing is completed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from chat.client.model.emoji import all_names
+from chat.client.model.fuzzy import rank
+from chat.client.model.slash import parser
+from chat.client.model.slash.commands import COMMANDS, Argument, Kind, find
+
+__all__ = ["Candidate", "Completion", "Sources", "asked_for", "complete"]
+
+_MOST = 50
+# Not inside a word or an address; an emoji's name needs two letters, so that `:)` and `:D` pass.
+_FENCE = re.compile(r"^ {0,3}(?P<marks>```+|~~~+)(?P<language>[\w+#-]*)$")
+_FENCED = re.compile(r"^ {0,3}(```+|~~~+)(.*)$")
+_TOKEN = re.compile(r"(?:^|(?<=[\s(\"'“‘]))(?:[@#][\w.\-]*|:[\w+\-]{2,})$")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What there is to choose from; names begin with those who spoke last."""
+
+    names: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    themes: tuple[str, ...] = ()
+    messages: tuple[tuple[int, str], ...] = ()
+    """Numbers of messages and what they say, the newest first."""
+    servers: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    """Of code between fences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One offer: what is inserted, how it is shown, and whether it begins with what was typed."""
+
+    insert: str
+    label: str
+    note: str = ""
+    is_prefix: bool = True
+    is_exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The offers for the word that begins at column `start` of its line.
+
+    `is_meant`: the first offer is so likely that Enter takes it. It is not where the word may be
+    sent as it stands: a command's argument may be a new channel, `/j` is `/join`.
+    """
+
+    start: int
+    candidates: tuple[Candidate, ...]
+    is_meant: bool = False
+
+
+def complete(line: str, sources: Sources, above: Sequence[str] = ()) -> Completion | None:
+    """Return what could complete the end of `line`, or None.
+
+    Args:
+        line: the line up to the cursor.
+        sources: what there is to choose from.
+        above: the lines before it; only in the first line stand commands.
+    """
+    if _is_within_code(above):
+        return None
+    found = None
+    if not above and parser.is_command(line):
+        found = _at_command(line, sources)
+    if found is None and (match := _FENCE.match(line)):
+        found = match.start("language"), _languages(match["language"], sources), False
+    if found is None and (match := _TOKEN.search(line)):
+        start, candidates = match.start(), _token(match[0], sources)
+        found = start, candidates, len(match[0]) > 1
+    if found is None:
+        return None
+    start, candidates, is_free = found
+    if not candidates:
+        return None
+    is_meant = is_free and candidates[0].is_prefix and not candidates[0].is_exact
+    return Completion(start, candidates, is_meant)
+
+
+def asked_for(line: str) -> tuple[str, str] | None:
+    """Return which names could complete the end of `line`: whose they are, and how they begin.
+
+    `@` stands for people of this channel, `/` for people anywhere, `#` for channels.
+    """
+    where = parser.argument_at(line) if parser.is_command(line) else None
+    if where is not None and where[0].kind is Kind.NAMES:
+        return "/", line[where[1] :].rpartition(",")[2].removeprefix("@")
+    if where is not None and where[0].kind is Kind.CHANNEL:
+        return "#", line[where[1] :].removeprefix("#")
+    match = _TOKEN.search(line)
+    return None if match is None or match[0][0] == ":" else (match[0][0], match[0][1:])
+
+
+def _is_within_code(lines: Sequence[str]) -> bool:
+    """Whether a fence in `lines` is open at their end."""
+    opened = ""
+    for line in lines:
+        match = _FENCED.match(line)
+        if match is None:
+            continue
+        if not opened:
+            opened = match[1]
+        elif match[1].startswith(opened) and not match[2].strip():
+            opened = ""
+    return bool(opened)
+
+
+def _at_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...], bool] | None:
+    """Return where the word begins, its candidates, and whether it must be one of them."""
+    if not any(char.isspace() for char in line):
+        return 0, _commands(line, lead="/"), find(line) is None
+    start, candidates = _in_command(line, sources)
+    return (start, candidates, False) if candidates else None
+
+
+def _in_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...]]:
+    where = parser.argument_at(line)
+    if where is None:
+        return len(line), ()
+    argument, start = where
+    word = line[start:]
+    if argument.kind is Kind.NAMES:
+        start += word.rfind(",") + 1
+        word = line[start:]
+        offset = 1 if word.startswith("@") else 0
+        return start, _ranked(word[offset:], sources.names, lambda name: (name + " ", name, ""))
+    return start, _argument(argument, word, sources)
+
+
+def _argument(argument: Argument, word: str, sources: Sources) -> tuple[Candidate, ...]:
+    kind = argument.kind
+    if kind is Kind.CHANNEL:
+        return _channels(word, sources)
+    if kind is Kind.EMOJI:
+        return _emoji(word.strip(":"))
+    if kind is Kind.COMMAND:
+        return _commands(word, lead="")
+    if kind is Kind.THEME:
+        return _ranked(word, sources.themes, lambda name: (name, name, ""))
+    if kind is Kind.SERVER:
+        return _ranked(word, sources.servers, lambda name: (name, name, ""))
+    if kind is Kind.NUMBER:
+        said = {str(seq): what for seq, what in sources.messages}
+        return _ranked(word, said, lambda number: (number + " ", number, said[number]))
+    return _ranked(word, argument.choices, lambda name: (name, name, ""))
+
+
+def _token(word: str, sources: Sources) -> tuple[Candidate, ...]:
+    if word[0] == "@":
+        return _ranked(word[1:], sources.names, lambda name: (f"@{name} ", f"@{name}", ""))
+    if word[0] == "#":
+        return _channels(word, sources)
+    return _emoji(word[1:])
+
+
+def _channels(word: str, sources: Sources) -> tuple[Candidate, ...]:
+    bare = [channel.removeprefix("#") for channel in sources.channels if channel[:1] == "#"]
+    return _ranked(word.removeprefix("#"), bare, lambda name: (f"#{name} ", f"#{name}", ""))
+
+
+def _emoji(word: str) -> tuple[Candidate, ...]:
+    names = all_names()
+    known = names if "skin" in word else (each for each in names if "skin_tone" not in each)
+    return _ranked(word, known, lambda name: (names[name] + " ", f"{names[name]} :{name}:", ""))
+
+
+def _languages(word: str, sources: Sources) -> tuple[Candidate, ...]:
+    return _ranked(word, sources.languages, lambda name: (name, name, ""))
+
+
+def _commands(word: str, *, lead: str) -> tuple[Candidate, ...]:
+    rows = {row.name: row for row in COMMANDS}
+
+    def show(name: str) -> tuple[str, str, str]:
+        row = rows[name]
+        space = " " if row.arguments and lead else ""
+        return f"{lead}{name}{space}", (row.usage if lead else f"/{name}"), row.help
+
+    return _ranked(word.removeprefix("/"), rows, show)
+
+
+def _ranked(
+    word: str, names: Iterable[str], show: Callable[[str], tuple[str, str, str]]
+) -> tuple[Candidate, ...]:
+    """Return the candidates that match `word`, the best first."""
+    known = list(names)
+    low = word.lower()
+    return tuple(
+        Candidate(
+            *show(known[place]),
+            is_prefix=known[place].lower().startswith(low),
+            is_exact=known[place].lower() == low,
+        )
+        for place in rank(word, known)[:_MOST]
+    )

@@ -1,0 +1,162 @@
+"""Order of the sidebar, next and previous channel, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from chat.client.model.state import ChannelInfo, Link
+from chat.text import is_direct
+
+__all__ = [
+    "NOWHERE",
+    "Entry",
+    "Group",
+    "Location",
+    "Tour",
+    "Trail",
+    "after",
+    "as_listed",
+    "entries",
+    "neighbour",
+    "waits",
+    "weight",
+]
+
+
+class Location(NamedTuple):
+    """A channel (empty: none yet) of the server that sits at `seat`."""
+
+    seat: int
+    channel: str
+
+
+NOWHERE = Location(0, "")
+"""Where one is before there is any channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What the lists show of one server: how it is called, its connection, its channels."""
+
+    seat: int
+    title: str
+    link: Link
+    channels: tuple[ChannelInfo, ...]
+
+
+class Entry(NamedTuple):
+    """An entry of the list of all: a channel, and what is known of it."""
+
+    spot: Location
+    info: ChannelInfo
+
+
+def entries(groups: Iterable[Group]) -> list[Entry]:
+    """Return all channels in the order in which they are listed."""
+    return [
+        Entry(Location(group.seat, info.name), info) for group in groups for info in group.channels
+    ]
+
+
+def as_listed(groups: Iterable[Group], reading: Location | None) -> tuple[Group, ...]:
+    """Return groups as lists show them: the same as before, if nothing in a list looks different.
+
+    Args:
+        groups: as they are.
+        reading: the channel whose newest line is being looked at: what arrives there is read.
+    """
+    return tuple(
+        replace(
+            group,
+            channels=tuple(
+                replace(info, head=0, read=0, unread=0, mentions=0)
+                if reading == (group.seat, info.name)
+                else replace(info, head=0, read=0)
+                for info in group.channels
+            ),
+        )
+        for group in groups
+    )
+
+
+def neighbour(listed: Sequence[Entry], here: Location, step: int) -> Location | None:
+    """Return the spot `step` places further in the list, round its end."""
+    spots = [entry.spot for entry in listed]
+    if not spots:
+        return None
+    if here not in spots:
+        return spots[0]
+    return spots[(spots.index(here) + step) % len(spots)]
+
+
+def after(listed: Sequence[Entry], here: Location) -> list[Entry]:
+    """Return the other entries, beginning with that after this one."""
+    at = next((i for i, entry in enumerate(listed) if entry.spot == here), -1)
+    return [*listed[at + 1 :], *listed[: max(at, 0)]]
+
+
+def waits(info: ChannelInfo) -> bool:
+    """Whether something unread is to be brought to one's notice; muted ones want only mentions."""
+    return info.mentions > 0 or (info.unread > 0 and not info.muted)
+
+
+def weight(info: ChannelInfo) -> int:
+    """Return how much unread lines of a channel matter: a mention, a direct message, a message."""
+    if info.mentions:
+        return 2
+    return 1 if is_direct(info.name) else 0
+
+
+class Tour:
+    """A round of what is unread, which ends where it began."""
+
+    def __init__(self) -> None:
+        self._origin: Location | None = None
+
+    def end(self) -> None:
+        """Forget where it began: one has gone elsewhere by oneself."""
+        self._origin = None
+
+    def next(self, listed: Sequence[Entry], here: Location) -> Location | None:
+        """Return where to go next: a mention, a direct message, a message; then where one began.
+
+        None once nothing is left to read and one is where one began.
+        """
+        others = after(listed, here)
+        waiting = [entry for entry in others if waits(entry.info)]
+        if waiting:
+            if self._origin is None:
+                self._origin = here
+            return max(waiting, key=lambda entry: weight(entry.info)).spot
+        origin, self._origin = self._origin, None
+        return origin if any(entry.spot == origin for entry in others) else None
+
+
+_MOST = 100
+
+
+class Trail:
+    """Back and forward as in a browser: going somewhere new forgets what lay ahead."""
+
+    def __init__(self) -> None:
+        self._stops: list[Location] = []
+        self._at = -1
+
+    def came_to(self, spot: Location) -> None:
+        """Note where one is now; a step along the trail is none of its own."""
+        if self._stops and self._stops[self._at] == spot:
+            return
+        self._stops = [*self._stops[: self._at + 1], spot][-_MOST:]
+        self._at = len(self._stops) - 1
+
+    def step(self, step: int, known: Container[Location]) -> Location | None:
+        """Go back (-1) or forward (1) to the next stop that is still there; None: there is none."""
+        here, at = self._stops[self._at] if self._stops else None, self._at + step
+        while 0 <= at < len(self._stops):
+            if self._stops[at] in known and self._stops[at] != here:
+                self._at = at
+                return self._stops[at]
+            at += step
+        return None

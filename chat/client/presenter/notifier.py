@@ -1,0 +1,151 @@
+"""Decide whether to notify now: focus, do not disturb, and what is visible."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from chat.client.model.notifications import Burst, Notification
+from chat.client.model.state import NotificationDue
+from chat.client.platform.local_time import local_zone
+
+__all__ = ["Kept", "NotificationSink", "Notifier"]
+
+_FOREVER = float("inf")
+_DAY = 86_400
+_QUIET, _ON = "quiet-until", "on"
+
+
+class NotificationSink(Protocol):
+    """What reaches the person."""
+
+    def ring(self, call: Notification) -> None:
+        """Call them, in the way they have chosen."""
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+
+
+class Kept(Protocol):
+    """What is found again the next time."""
+
+    def save_pref(self, key: str, value: str) -> None:
+        """Keep something; empty forgets it."""
+
+    def pref(self, key: str) -> str:
+        """Return what `save_pref` kept."""
+
+
+class Notifier:
+    """One person's calls, of all their conversations.
+
+    Args:
+        caller: reaches the person.
+        kept: remembers until when they are not to be disturbed.
+        clock: counts seconds.
+        now: returns the time of day, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        caller: NotificationSink,
+        kept: Kept,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._caller = caller
+        self._kept = kept
+        self._clock = clock
+        self._now = now
+        self._burst = Burst()
+        self._is_waiting = False
+        self._quiet_until = 0.0
+        self._known = ""
+        """What is kept, as it was last read or written here."""
+        self._changed: Callable[[], None] = lambda: None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the person has asked not to be disturbed, here or in another client."""
+        self._take_up()
+        return self._quiet_until > self._clock()
+
+    @property
+    def note(self) -> str:
+        """What is to be shown of that; empty if they may be disturbed."""
+        self._take_up()
+        left = self._quiet_until - self._clock()
+        if left <= 0:
+            return ""
+        if left == _FOREVER:
+            return "do not disturb"
+        return f"do not disturb until {datetime.now(local_zone()) + timedelta(seconds=left):%H:%M}"
+
+    def be_quiet(self, minutes: float | None, changed: Callable[[], None]) -> None:
+        """Do not disturb for some minutes, from now on (None), or no more (0).
+
+        `changed` is called when that begins, and when it ends by itself.
+        """
+        seconds = _FOREVER if minutes is None else minutes * 60
+        end = _ON if minutes is None else f"{int(self._now() + seconds)} {int(seconds)}"
+        self._known = end if seconds else ""
+        self._kept.save_pref(_QUIET, self._known)
+        self._be_quiet(seconds, changed)
+        changed()
+
+    def resume(self, changed: Callable[[], None]) -> None:
+        """Go on not disturbing, if that was asked for before the program ended.
+
+        From now on the same is taken up from other clients on the file. `changed` is called when
+        it ends by itself.
+        """
+        self._changed = changed
+        if self.is_quiet:
+            changed()
+
+    def _take_up(self) -> None:
+        """Take up what is kept, if another client or another start of the program changed it.
+
+        However wrong the clock was then or is now, it lasts no longer than was asked for.
+        """
+        kept = self._kept.pref(_QUIET)
+        if kept == self._known:
+            return
+        self._known = kept
+        end, _, asked = kept.partition(" ")
+        most = int(asked) if asked.isdecimal() else _DAY  # an older client kept only the end
+        left = min(int(end) - self._now(), most) if end.isdecimal() else 0.0
+        self._be_quiet(_FOREVER if kept == _ON else max(left, 0.0), self._changed)
+
+    def _be_quiet(self, seconds: float, changed: Callable[[], None]) -> None:
+        self._quiet_until = self._clock() + seconds if seconds else 0.0
+        if 0 < seconds < _FOREVER:
+            self._caller.run_beside(_after(seconds, changed))
+
+    def take(self, called: NotificationDue, is_seen: Callable[[], bool]) -> None:
+        """Call the person, now or with what comes soon, unless they see it."""
+        if not self.is_quiet and not is_seen():
+            self._burst.add(called, is_seen)
+            self._tell()
+
+    def _tell(self) -> None:
+        call = self._burst.take(self._clock())
+        if call is not None and not self.is_quiet:
+            self._caller.ring(call)
+        wait = self._burst.wait(self._clock())
+        if wait is not None and not self._is_waiting:
+            self._is_waiting = True
+            self._caller.run_beside(_after(wait, self._tell_rest))
+
+    def _tell_rest(self) -> None:
+        self._is_waiting = False
+        self._tell()
+
+
+async def _after(seconds: float, act: Callable[[], None]) -> None:
+    await asyncio.sleep(seconds)
+    act()

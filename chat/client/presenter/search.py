@@ -1,0 +1,143 @@
+"""A running search: its results so far, the selected one, and its context.
+
+Without a connection what is on this computer is searched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from chat.client.model.search_query import SearchError, parse_search
+from chat.client.model.state import Message
+from chat.client.network.errors import Offline
+from chat.client.platform.local_time import local_zone
+from chat.client.presenter.core_port import CorePort, answer
+
+if TYPE_CHECKING:
+    from chat.protocol.commands import Search
+    from chat.protocol.frames import Hit, Results
+
+__all__ = ["SearchContext", "SearchSession"]
+
+PAGE = 50
+_PATIENCE = 30.0
+EMPTY_PAUSE = 0.05
+"""Seconds between pages without a hit; an honest one takes the server longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchContext:
+    """What was said right before and right after something that was found."""
+
+    before: Message | None = None
+    after: Message | None = None
+
+
+class SearchSession:
+    """One person's latest search, which stays to come back to.
+
+    Args:
+        core: asked.
+        patience: seconds that one search, or one more page of it, may take.
+    """
+
+    def __init__(self, core: CorePort, patience: float = _PATIENCE) -> None:
+        self.query = ""
+        self.hits: list[Hit] = []
+        self.chosen = 0
+        """The hit one was at."""
+        self.is_here = False
+        """Whether only this computer was searched."""
+        self._near: dict[tuple[str, int], SearchContext] = {}
+        self._core = core
+        self._patience = patience
+        self._next: Search | None = None
+        self._is_asking = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is nothing more to find."""
+        return self._next is None
+
+    async def begin(self, typed: str, me: str) -> None:
+        """Look for something else; what was found before stays if that fails.
+
+        Raises:
+            ChatError: it cannot be looked for, or not now.
+        """
+        search = parse_search(typed, me, datetime.now(local_zone()))
+        following: Search | None = None
+        try:
+            found, following = await self._ask(search.model_copy(update={"limit": PAGE}))
+            is_here = False
+        except Offline:
+            found, is_here = await answer(self._core.search_here(search)), True
+        self.query, self.chosen, self.is_here = typed, 0, is_here
+        self.hits.clear()
+        self._near.clear()
+        self._take(found, following)
+
+    async def more(self) -> bool:
+        """Find more; return whether there was any.
+
+        Raises:
+            ChatError: not now.
+        """
+        if self._next is None or self._is_asking:
+            return False
+        self._is_asking = True
+        try:
+            found, following = await self._ask(self._next)
+        finally:
+            self._is_asking = False
+        self._take(found, following)
+        return bool(found.hits)
+
+    def known_near(self, hit: Hit) -> SearchContext | None:
+        """Return what stands around a hit, if that was looked up."""
+        return self._near.get((hit.channel, hit.seq))
+
+    async def near(self, hit: Hit) -> SearchContext:
+        """Look up what stands around a hit.
+
+        Raises:
+            ChatError: not now.
+        """
+        lines = await answer(self._core.near(hit.channel, hit.seq))
+        said = [line for line in lines if line.kind == "message" and not line.erased]
+        before = [line for line in said if (line.seq or 0) < hit.seq]
+        after = [line for line in said if (line.seq or 0) > hit.seq]
+        found = SearchContext(before[-1] if before else None, after[0] if after else None)
+        self._near[hit.channel, hit.seq] = found
+        return found
+
+    async def _ask(self, search: Search) -> tuple[Results, Search | None]:
+        """Ask until something is found or nothing more follows; return also what to ask next.
+
+        One page takes the server only so long, and then may be empty.
+
+        Raises:
+            SearchError: it takes too long.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                while True:
+                    found = await answer(self._core.search(search))
+                    if found.complete or not found.cursor:
+                        return found, None
+                    search = search.model_copy(update={"cursor": found.cursor})
+                    if found.hits:
+                        return found, search
+                    await asyncio.sleep(EMPTY_PAUSE)
+        except TimeoutError:
+            raise SearchError(
+                f"The search takes longer than {self._patience:g} s. Narrow it down: another word, "
+                "in:#CHANNEL, from:NAME or after:DAY."
+            ) from None
+
+    def _take(self, found: Results, following: Search | None) -> None:
+        self.hits += found.hits
+        self._next = following

@@ -1,0 +1,101 @@
+"""Resolve the channel or message that a slash command names.
+
+Raises:
+    Refused: there is none, or none that can be meant; the message says why.
+"""
+
+from __future__ import annotations
+
+from chat.client.model.slash.parser import Invocation
+from chat.client.model.state import ChannelInfo, Delivery, Message
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.view import Refused
+from chat.text import check_channel
+
+__all__ = ["channel", "here", "message", "mine", "own_message", "seq_of", "target"]
+
+
+def here(conversation: Conversation) -> ChannelInfo:
+    """Return the current channel."""
+    if conversation.desk.current is None:
+        raise Refused("You are in no channel. /join #general enters one.")
+    return conversation.desk.info or ChannelInfo(conversation.desk.current)
+
+
+def channel(conversation: Conversation, asked: Invocation) -> str:
+    """Return the name of the channel that is given, where a bare word will do, or of this one."""
+    word = asked.get("channel")
+    if not word:
+        return here(conversation).name
+    try:
+        return check_channel(word if word[:1] in ("#", "@") else f"#{word}")
+    except ValueError as exc:
+        raise Refused(f"“{word}” {exc}") from None
+
+
+def mine(conversation: Conversation, asked: Invocation) -> ChannelInfo:
+    """Return the channel that is meant: the given one, which one is in, or the current one."""
+    name = channel(conversation, asked)
+    if name not in conversation.desk.channels and asked.get("channel"):
+        raise Refused(f"You are not in {name}.")
+    return conversation.desk.channels.get(name) or here(conversation)
+
+
+def own_message(conversation: Conversation, asked: Invocation) -> Message:
+    """Return the message of one's own that is meant: that of the number, or the last one."""
+    number = asked.get("number")
+    if not number.isdigit():
+        last = conversation.desk.recent(here(conversation).name).latest(conversation.desk.user)
+        if last is None:
+            raise Refused("There is no message of yours here that the server has confirmed.")
+        return last
+    found = message(conversation, asked)
+    if found.author != conversation.desk.user:
+        raise Refused(f"Message {number} is {found.author}'s; you can change only your own.")
+    if found.delivery is not Delivery.SENT:
+        raise Refused(f"Message {number} cannot be changed any more.")
+    return found
+
+
+def message(conversation: Conversation, asked: Invocation) -> Message:
+    """Return the message that is meant, which must be loaded: the given one, or the latest."""
+    number = target(conversation, asked)
+    found = conversation.desk.recent(here(conversation).name).find(
+        number
+    ) or conversation.threads.find(number)
+    if found is None:
+        raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
+    if found.erased:
+        raise Refused(f"Message {number} was deleted.")
+    return found
+
+
+def target(conversation: Conversation, asked: Invocation) -> int:
+    """Return the number of the message that is meant: the given one, or the latest."""
+    number = asked.get("number")
+    if number.isdigit():
+        return _number(conversation, int(number))
+    latest = conversation.desk.recent(here(conversation).name).latest()
+    if latest is None:
+        raise Refused("There is no message here yet.")
+    return seq_of(latest)
+
+
+def _number(conversation: Conversation, number: int) -> int:
+    """Return the number, unless it is known to be that of something else than a message."""
+    info = here(conversation)
+    recent = conversation.desk.recent(info.name)
+    if event := recent.find_event(number):
+        raise Refused(
+            f"Number {number} is not a message: it is the “{event.kind}” of {event.author}."
+        )
+    if info.head and not 0 < number <= info.head and recent.find(number) is None:
+        raise Refused(f"There is no message {number} in {info.name}: the newest is {info.head}.")
+    return number
+
+
+def seq_of(line: Message) -> int:
+    """Return the number of a message that the server has confirmed."""
+    if line.seq is None:
+        raise Refused("The server has not confirmed that message yet.")
+    return line.seq

@@ -1,0 +1,518 @@
+"""All connected servers in one window, and moving between them.
+
+Each has a conversation of its own with everything that belongs to it; what happens to one is
+nothing to the others. The channels of all stand in one list, server by server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from time import monotonic
+from urllib.parse import urlsplit
+
+from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings, check_url, load, with_kept
+from chat.client.model.state import Link
+from chat.client.presenter import conversation as catching_up
+from chat.client.presenter.composer.completion import Sources
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.core_port import CorePort, answer
+from chat.client.presenter.navigation import (
+    Entry,
+    Group,
+    Location,
+    Tour,
+    Trail,
+    after,
+    entries,
+    neighbour,
+)
+from chat.client.presenter.state import title_of
+from chat.client.presenter.view import Choice, Refused
+from chat.client.storage.known_servers import urls_of
+from chat.client.sync.inbox import Unread, urgency
+from chat.errors import StartupError
+from chat.text import check_name, fold, is_direct
+
+__all__ = ["Converse", "Cores", "Workspace", "WorkspaceServer"]
+
+
+class Cores:
+    """One core for each server; the first is always there.
+
+    Args:
+        settings: with a name, and with all servers.
+        make: makes the core of one server.
+    """
+
+    def __init__(
+        self, settings: ClientSettings, make: Callable[[ClientSettings], CorePort]
+    ) -> None:
+        self.faults: list[str] = []
+        """Why some did not start, for a person."""
+        self._settings = settings
+        self._make = make
+        self._cores = [(each, make(each)) for each in settings.for_each_server()]
+        self._leaving: list[CorePort] = []
+
+    def __iter__(self) -> Iterator[tuple[ClientSettings, CorePort]]:
+        return iter(list(self._cores))
+
+    @property
+    def first(self) -> CorePort:
+        """The one that keeps what belongs to no server."""
+        return self._cores[0][1]
+
+    def save_pref(self, key: str, value: str) -> None:
+        """Keep something that belongs to no server."""
+        self.first.save_pref(key, value)
+
+    def pref(self, key: str) -> str:
+        """Return what `save_pref` kept."""
+        return self.first.pref(key)
+
+    def open(self) -> None:
+        """Let all read what is on disk; those that cannot are left out.
+
+        Raises:
+            StartupError: none can.
+        """
+        for settings, core in self:
+            try:
+                core.open()
+            except StartupError as exc:
+                if len(self._cores) == 1:
+                    raise
+                self._cores.remove((settings, core))
+                self.faults.append(f"{settings.url}: {exc}")
+
+    def start(self) -> None:
+        """Let all connect."""
+        for _, core in self:
+            core.start()
+
+    def stop(self, within: float) -> None:
+        """Stop all, also those that were removed, within so many seconds together."""
+        until = monotonic() + within
+        leaving = [*self._leaving, *(core for _, core in self._cores)]
+        for core in leaving:
+            core.stop(0.0)  # they end side by side
+        for core in leaving:
+            core.stop(max(until - monotonic(), 0.0))
+
+    def unsaved(self) -> list[str]:
+        """Return the texts of all that no disk has taken; to be asked after `stop`."""
+        cores = [*self._leaving, *(core for _, core in self._cores)]
+        return [text for core in cores for text in core.unsaved()]
+
+    def unsent(self) -> int:
+        """Return how much waits in the outboxes on disk; to be asked after `stop`."""
+        return sum(core.unsent() for _, core in self._cores)
+
+    def add(self, url: str, name: str) -> tuple[ClientSettings, CorePort]:
+        """Start one more, and remember it for the next time.
+
+        Raises:
+            StartupError: it cannot start.
+        """
+        settings = self._settings.but(
+            url=url, name=name, servers=(), token_file=None, same_server=False
+        )
+        core = self._make(settings)
+        core.start()
+        self._cores.append((settings, core))
+        self._places.servers.add(url, name)
+        return settings, core
+
+    def renamed(self, settings: ClientSettings, name: str) -> ClientSettings:
+        """Note that one has another name now, also for the next time; return its settings."""
+        renamed = settings.but(name=name, token_file=None)
+        self._cores = [(renamed if each is settings else each, core) for each, core in self._cores]
+        first = self._settings
+        if (settings.url, settings.name) == (first.url, first.name):
+            self._settings = first.but(name=name)
+            self._places.servers.remember_name(name)
+        else:
+            self._places.servers.rename(settings.url, settings.name, name)
+        return renamed
+
+    def remove(self, settings: ClientSettings) -> bool:
+        """Stop one, and forget it; whether it will be absent the next time, too."""
+        for each, core in self:
+            if each is settings:
+                self._cores.remove((each, core))
+                core.stop(0.0)
+                self._leaving.append(core)
+        self._places.servers.remove(settings.url, settings.name)
+        next_time = with_kept(load({"data": self._settings.data})).for_each_server()
+        return all(
+            (each.url, fold(each.name)) != (settings.url, fold(settings.name)) for each in next_time
+        )
+
+    @property
+    def _places(self) -> ClientPaths:
+        return ClientPaths(self._settings.data)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorkspaceServer:
+    """One name on one server: where it is, and the conversation there."""
+
+    key: int
+    settings: ClientSettings
+    conversation: Conversation
+
+    def is_for(self, url: str, name: str) -> bool:
+        """Whether this is what somebody means by an address and a name."""
+        return self.settings.url == url and fold(self.settings.name) == fold(name)
+
+    @property
+    def is_name_taken(self) -> bool:
+        """Whether the server refuses the name because it belongs to somebody else."""
+        return self.conversation.desk.connection.is_name_taken
+
+    @property
+    def address(self) -> str:
+        """Where the server is, in short."""
+        return urlsplit(urls_of(self.settings.url)[0]).netloc
+
+    @property
+    def title(self) -> str:
+        """How the server calls itself; its address, before it has ever said so."""
+        return self.conversation.server or self.address
+
+
+Converse = Callable[[int, ClientSettings, CorePort], Conversation]
+"""Makes the conversation of the seat with that key."""
+
+
+class Workspace:
+    """All seats, in their order: one for each of `cores`, once they were taken."""
+
+    def __init__(self, cores: Cores, converse: Converse) -> None:
+        self._cores = cores
+        self._converse = converse
+        self._keys = count(1)
+        self._seats: dict[int, WorkspaceServer] = {}
+        self._front = 0
+        self._shown: Location | None = None
+        self._before: Location | None = None
+        self._trail = Trail()
+        self._tour = Tour()
+        self._is_jumping = False
+
+    def __iter__(self) -> Iterator[WorkspaceServer]:
+        return iter(list(self._seats.values()))
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    @property
+    def front(self) -> WorkspaceServer:
+        """The one that is shown."""
+        return self._seats[self._front]
+
+    @property
+    def here(self) -> Location:
+        """The channel that is shown."""
+        return Location(self._front, self.front.conversation.desk.current or "")
+
+    @property
+    def before(self) -> Location | None:
+        """The channel that was shown before."""
+        return self._before
+
+    def at(self, key: int) -> WorkspaceServer | None:
+        """Return the seat of that key; None: it is gone."""
+        return self._seats.get(key)
+
+    @property
+    def have_tried(self) -> bool:
+        """Whether some connection was made, or could not be."""
+        return any(each.conversation.desk.connection.link is not Link.CONNECTING for each in self)
+
+    def groups(self) -> tuple[Group, ...]:
+        """Return what the lists show."""
+        return tuple(self._group(seat) for seat in self)
+
+    def entries(self) -> list[Entry]:
+        """Return the channels of all servers, in their order."""
+        return entries(self.groups())
+
+    def to_answer(self) -> int:
+        """Return how many messages wait that were meant for this person."""
+        return sum(seat.conversation.desk.to_answer() for seat in self)
+
+    def take(self) -> None:
+        """Take all seats; the first one is in front."""
+        for settings, core in self._cores:
+            self._add(settings, core)
+
+    def _add(self, settings: ClientSettings, core: CorePort) -> WorkspaceServer:
+        key = next(self._keys)
+        seat = self._seats[key] = WorkspaceServer(
+            key, settings, self._converse(key, settings, core)
+        )
+        if len(self._seats) == 1:
+            self._front = key
+            seat.conversation.view.come_forward()
+        else:
+            seat.conversation.reading.watched(False)
+        return seat
+
+    def take_in(self) -> None:
+        """Let every conversation show what its core tells."""
+        for seat in self:
+            if updates := seat.conversation.core.drain():
+                seat.conversation.take_in(updates)
+
+    def close(self) -> None:
+        """Keep what is typed, before the program ends."""
+        for seat in self:
+            seat.conversation.close()
+
+    # Which servers there are.
+
+    def connect(self, url: str, name: str) -> None:
+        """Go to a further server, now and in future; one that is there already is shown."""
+        name = name or self.front.settings.name
+        given = url
+        try:
+            url = check_url(url)
+            given = name
+            check_name(name)
+        except ValueError as exc:
+            raise Refused(f"“{given}” {exc}") from None
+        there = [each for each in self if each.settings.url == url]
+        here = next((each for each in there if each.is_for(url, name)), None)
+        refused = next((each for each in there if each.is_name_taken), None)
+        if here is None and refused is not None:
+            self.rename(refused.key, name)
+        seat = here or refused or self._add(*self._cores.add(url, name))
+        self.open(Location(seat.key, ""))
+
+    def rename(self, key: int, name: str) -> None:
+        """Sign in with another name where the present one belongs to somebody else."""
+        seat = self._seats[key]
+        url, taken = seat.settings.url, seat.settings.name
+        if not seat.is_name_taken:
+            raise Refused(
+                f"Another name can be chosen where {taken} belongs to somebody else. "
+                f"/connect {url} NAME goes there with another name as well."
+            )
+        try:
+            check_name(name)
+        except ValueError as exc:
+            raise Refused(f"“{name}” {exc}") from None
+        if fold(name) == fold(taken):
+            raise Refused(f"{taken} is the name that is taken. Choose another.")
+        if any(each.is_for(url, name) for each in self):
+            raise Refused(f"You are there as {name} already. /server lists your servers.")
+        seat.conversation.view.run_beside(self._rename(seat, name))
+
+    async def _rename(self, seat: WorkspaceServer, name: str) -> None:
+        with seat.conversation.telling(), seat.conversation.drafts.carried():
+            await answer(seat.conversation.core.rename(name))
+            settings = self._cores.renamed(seat.settings, name)
+            if seat.key in self._seats:  # else one has left the server meanwhile
+                self._seats[seat.key] = replace(seat, settings=settings)
+
+    def disconnect(self, server: str) -> None:
+        """Leave a server, now and in future; what is kept of it stays on this computer."""
+        leaving = self._find(server) if server else self.front
+        others = [each for each in self if each is not leaving]
+        if not others:
+            raise Refused("This is your only server. /quit leaves the program.")
+        title = self._called(leaving)
+        if leaving is self.front:
+            self.open(Location(others[0].key, ""))
+        leaving.conversation.close()
+        del self._seats[leaving.key]
+        is_forgotten = self._cores.remove(leaving.settings)
+        self.front.conversation.redraw()
+        again = "" if is_forgotten else " Your settings name it: the next start goes there again."
+        self.front.conversation.view.say(f"Left {title}.{again}")
+
+    def show(self, server: str) -> None:
+        """Bring a server to the front; without one: let the person choose."""
+        if server:
+            self.open(Location(self._find(server).key, ""))
+            return
+        rows = [
+            Choice(
+                str(each.key), self._called(each), f"{each.settings.name} at {each.settings.url}"
+            )
+            for each in self
+        ]
+        add = self.front.conversation.view.list_rows(
+            "Servers", lambda key: self.open(Location(int(key), "")), "/server NAME goes to one"
+        )
+        add(rows)
+
+    def sources(self) -> Sources:
+        """Return what there is to complete from in what is in front; themes and languages aside."""
+        desk = self.front.conversation.desk
+        said = desk.recent(desk.current or "").numbered()
+        return Sources(desk.names, desk.channel_names, messages=said, servers=self.titles())
+
+    def look_up(self, line: str, then: Callable[[], None]) -> bool:
+        """Ask the server for names that could complete `line`; see `NameLookup.ask`."""
+        return self.front.conversation.lookup.ask(line, then)
+
+    def titles(self) -> tuple[str, ...]:
+        """Return how the servers are called."""
+        return tuple(self._called(seat) for seat in self)
+
+    def title_beside(self, key: int) -> str:
+        """Return how a server is called, where there are others that could be meant."""
+        seat = self._seats.get(key)
+        return self._called(seat) if seat and len(self._seats) > 1 else ""
+
+    def _find(self, word: str) -> WorkspaceServer:
+        meant = word.strip().casefold()
+        ways: tuple[Callable[[WorkspaceServer], bool], ...] = (
+            lambda seat: self._called(seat).casefold() == meant,
+            lambda seat: meant in (seat.address, seat.settings.url),
+            lambda seat: fold(seat.settings.name) == meant,
+            lambda seat: self._called(seat).casefold().startswith(meant),
+        )
+        for is_meant in ways:
+            found = [seat for seat in self if is_meant(seat)]
+            if len(found) > 1:
+                titles = " or ".join(self._called(seat) for seat in found)
+                raise Refused(f"“{word}” may be {titles}. Write more of it.")
+            if found:
+                return found[0]
+        raise Refused(f"You are on no server “{word}”. /server lists them.")
+
+    # What waits.
+
+    def show_inbox(self) -> None:
+        """List what waits everywhere."""
+        self.front.conversation.view.run_beside(self._show_inbox())
+
+    async def _show_inbox(self) -> None:
+        found: dict[Location, Unread] = {}
+        for seat in self:
+            with seat.conversation.telling():
+                for unread in await answer(seat.conversation.core.inbox()):
+                    found[Location(seat.key, unread.channel)] = unread
+        if found:
+            ordered = sorted(found.items(), key=lambda each: urgency(each[1]))
+            self.front.conversation.view.list_unread(dict(ordered))
+        else:
+            self.front.conversation.view.say("Nothing unread.")
+
+    def mark(self, spot: Location) -> None:
+        """Mark everything in a channel as read."""
+        if seat := self._seats.get(spot.seat):
+            catching_up.mark(seat.conversation, spot.channel)
+
+    def mark_all(self) -> None:
+        """Mark everything everywhere as read."""
+        for seat in self:
+            catching_up.mark_all(seat.conversation)
+
+    def name_of(self, spot: Location) -> str:
+        """Return how a channel is called, with its server where there are several."""
+        seat = self._seats.get(spot.seat)
+        info = seat.conversation.desk.channels.get(spot.channel) if seat else None
+        sign = "@" if is_direct(spot.channel) else ""
+        name = f"{sign}{title_of(info) if info else spot.channel}"
+        return " · ".join(filter(None, (name, self.title_beside(spot.seat))))
+
+    # Where one is.
+
+    def came_to(self, spot: Location) -> None:
+        """Note where a conversation has gone; who is not in front takes nobody along."""
+        if spot.seat != self._front:
+            return
+        if spot != self._shown:
+            self._before, self._shown = self._shown, spot
+        self._trail.came_to(spot)
+        if not self._is_jumping:
+            self._tour.end()
+
+    def open(self, spot: Location) -> None:
+        """Show a channel of any server; without one, what was shown of that server last."""
+        seat = self._seats.get(spot.seat)
+        if seat is None:
+            return
+        if seat is self.front:
+            if spot.channel:
+                seat.conversation.open_channel(spot.channel)
+            return
+        leaving = self.front.conversation
+        leaving.step_back()
+        self._front = seat.key
+        seat.conversation.come_forward(spot.channel, is_watched=leaving.reading.is_watched)
+        leaving.reading.watched(False)
+
+    def go(self, step: int) -> None:
+        """Show the next or the previous channel of the list."""
+        if spot := neighbour(self.entries(), self.here, step):
+            self.open(spot)
+
+    def go_to(self, number: int) -> None:
+        """Show the channel that is listed at a place, counted from 1."""
+        listed = self.entries()
+        if number <= len(listed):
+            self.open(listed[number - 1].spot)
+
+    def go_along(self, step: int) -> None:
+        """Go back (-1) or forward (1) on the way one came."""
+        if spot := self._trail.step(step, self._known()):
+            self.open(spot)
+
+    def go_to_last(self) -> None:
+        """Show the channel that was shown before; again, and one is back."""
+        if self._before in self._known():
+            self.open(self._before)
+
+    def go_where_it_matters(self) -> None:
+        """Show what waits most urgently; once nothing does, return to where one began."""
+        spot = self._tour.next(self.entries(), self.here)
+        if spot is None:
+            self.front.conversation.view.say("Nothing unread.")
+            return
+        self._is_jumping = True
+        try:
+            self.open(spot)
+        finally:
+            self._is_jumping = False
+
+    def go_to_mention(self, step: int) -> None:
+        """Show the nearest loaded mention in the channels after this one, or before it."""
+        others = after(self.entries(), self.here)
+        for entry in others if step > 0 else reversed(others):
+            found = self._mentions(entry.spot)
+            if found:
+                self.jump(entry.spot, found[0 if step > 0 else -1])
+                return
+        self.front.conversation.view.say("No further mention of you is loaded.")
+
+    def jump(self, spot: Location, seq: int) -> None:
+        """Show a message in the middle of its channel."""
+        if spot.seat != self._front:
+            self.open(spot)
+        catching_up.jump(self.front.conversation, spot.channel, seq)
+
+    def _known(self) -> set[Location]:
+        return {entry.spot for entry in self.entries()}
+
+    def _mentions(self, spot: Location) -> list[int]:
+        desk = self._seats[spot.seat].conversation.desk
+        return desk.recent(spot.channel).mentions(desk.user)
+
+    def _group(self, seat: WorkspaceServer) -> Group:
+        desk = seat.conversation.desk
+        return Group(
+            seat.key, self._called(seat), desk.connection.link, tuple(desk.channels.values())
+        )
+
+    def _called(self, seat: WorkspaceServer) -> str:
+        """Return the server's title; with one's name there, if there are two of that title."""
+        is_alone = [each.title for each in self].count(seat.title) == 1
+        return seat.title if is_alone else f"{seat.title} · {seat.conversation.desk.user}"

@@ -1,0 +1,1 @@
+"""The client for scripts: `send`, `tail`, and `export`."""

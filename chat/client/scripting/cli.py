@@ -1,0 +1,256 @@
+"""`chat-client send`, `tail`, and `export`: arguments, work, exit code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from chat.client.config.flags import Parser, add_settings
+from chat.client.config.logging import start_log
+from chat.client.config.options import options
+from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings, load_as, misspelled, remembered
+from chat.client.exit_codes import ExitCode, NotConfirmed
+from chat.client.model.records import OutboxRow
+from chat.client.model.search_query import Since, parse_since
+from chat.client.network.connector import Refused
+from chat.client.platform import event_loop
+from chat.client.platform.local_time import local_zone
+from chat.client.platform.stdio import accept_any_text, lines_of, text_of
+from chat.client.scripting.client import ScriptClient
+from chat.client.scripting.output import as_json, as_text, write
+from chat.client.scripting.read import AnotherLog, LogReader, enter
+from chat.client.scripting.send import Outgoing, deliver
+from chat.client.scripting.settings import PipeSettings, pipe_flags
+from chat.client.storage.database import Cache
+from chat.client.storage.private_files import make_private_directory
+from chat.client.storage.tokens import read_token_file
+from chat.errors import ChatError, CommandError, StartupError
+from chat.program import tell
+from chat.protocol.items import Event, Item
+from chat.protocol.limits import FOLDED_KINDS
+from chat.text import is_builtin, is_direct, printable
+
+__all__ = ["COMMANDS", "commands_table", "main"]
+
+_STDIN = 0
+_NEWEST = 10
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command, named by the first argument; return the exit code."""
+    name, *rest = argv
+    try:
+        return _run(name, rest)
+    except StartupError as exc:
+        return _told(exc, ExitCode.USAGE)
+    except (CommandError, Refused, AnotherLog) as exc:
+        return _told(exc, ExitCode.REFUSED)
+    except NotConfirmed as exc:
+        return _told(exc, ExitCode.NOT_CONFIRMED)
+    except ChatError as exc:
+        return _told(exc, ExitCode.FAULT)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+def _told(exc: Exception, code: ExitCode) -> ExitCode:
+    tell(f"chat-client: {printable(str(exc))}")
+    return code
+
+
+def _run(name: str, rest: Sequence[str]) -> int:
+    parser, work = COMMANDS[name]
+    flags = vars(parser().parse_intermixed_args(rest))
+    known = {key: flags.pop(key) for key in pipe_flags()}
+    settings = load_as(PipeSettings, {k: v for k, v in known.items() if v is not None})
+    settings = _prepared(settings)
+    accept_any_text()
+    return event_loop.run(work(settings, argparse.Namespace(**flags)))
+
+
+def _prepared(settings: PipeSettings) -> PipeSettings:
+    """Find what can be wrong before anything is asked; nobody is there to be asked for a name."""
+    for line in misspelled():
+        tell(f"chat-client: {line}")
+    make_private_directory(settings.data)
+    if settings.token_file is not None:
+        read_token_file(settings.token_file)
+    start_log(settings)
+    known = remembered(settings)
+    if not known.name:
+        raise StartupError("no name given; say it with --name NAME")
+    return known
+
+
+# send
+
+
+def _send_parser() -> Parser:
+    parser = _parser("send", "Send a message; it is on the server's disk when this ends with 0.")
+    parser.add_argument("text", nargs="*", help="the message (default: standard input)")
+    parser.add_argument("--lines", action="store_true", help="each line of the input is a message")
+    parser.add_argument("--cid", default="", metavar="ID", help="sent again, it is stored once")
+    parser.add_argument(
+        "--queue",
+        action="store_true",
+        help="leave what is not confirmed in the outbox, for the next chat-client",
+    )
+    return parser
+
+
+async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
+    if asked.lines and asked.text:
+        raise StartupError("--lines reads standard input; give no TEXT with it")
+    if asked.lines and asked.queue:
+        raise StartupError("--queue keeps one message; it does not go with --lines")
+    text = None if asked.lines else " ".join(asked.text) if asked.text else text_of(_STDIN)
+    waiting: list[OutboxRow] = []
+    try:
+        async with ScriptClient.open(settings, settings.timeout) as visit:
+            mail = Outgoing(_channel(visit, asked.channel), asked.cid)
+            if text is not None:
+                waiting.append(mail.row(text, 1))
+                await deliver(visit, waiting[0])
+            else:
+                await _send_lines(visit, mail)
+    except NotConfirmed as exc:
+        if not asked.queue or not waiting:
+            raise
+        cache = Cache(ClientPaths(settings.data).current(settings.url, settings.name))
+        cache.put_outbox(waiting[0])
+        cache.close()
+        return _told(ChatError(f"{exc}; it waits in the outbox"), ExitCode.QUEUED)
+    return ExitCode.DONE
+
+
+async def _send_lines(visit: ScriptClient, mail: Outgoing) -> None:
+    """Send each line as it comes; the time allowed counts while one is on its way."""
+    visit.wait_for_ever()
+    number = 0
+    async for line in lines_of(_STDIN):
+        number += 1
+        visit.achieved()
+        await deliver(visit, mail.row(line, number))
+        visit.wait_for_ever()
+
+
+# tail and export
+
+
+def _tail_parser() -> Parser:
+    parser = _parser("tail", "Print the newest of a channel, and what follows.")
+    parser.add_argument("-n", "--count", type=int, metavar="COUNT", help="how many (default: 10)")
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="begin after a number (41), a time (09:30, 2026-11-24T09:30) or so long ago (10m, 2h)",
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what happens")
+    return _with_json(parser)
+
+
+async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
+    if asked.count is not None and asked.since is not None:
+        raise StartupError("--count and --since exclude each other")
+    if asked.count is not None and asked.count < 0:
+        raise StartupError("--count must not be negative")
+    start: Since | int = _NEWEST if asked.count is None else asked.count
+    if asked.since is not None:
+        try:
+            start = parse_since(asked.since, datetime.now(local_zone()))
+        except ValueError as exc:
+            raise StartupError(f"--since {exc}") from None
+    reading = LogReader(_printer(asked.json, _everything))
+    async with ScriptClient.open(settings, settings.timeout, reading.take) as visit:
+        joined = await enter(visit, _with_log(visit, asked.channel))
+        await reading.begin(visit, joined, start)
+        if asked.follow:
+            await reading.follow(visit)
+    return ExitCode.DONE
+
+
+def _export_parser() -> Parser:
+    return _with_json(
+        _parser("export", "Print a channel from its first entry to what is its last one now.")
+    )
+
+
+async def _export(settings: PipeSettings, asked: argparse.Namespace) -> int:
+    reading = LogReader(_printer(asked.json, _everything if asked.json else _shown))
+    async with ScriptClient.open(settings, settings.timeout) as visit:
+        joined = await enter(visit, _with_log(visit, asked.channel))
+        await reading.begin(visit, joined, Since(seq=0))
+    return ExitCode.DONE
+
+
+def _with_log(visit: ScriptClient, word: str) -> str:
+    channel = _channel(visit, word)
+    if is_builtin(channel):
+        raise StartupError(f"{channel} has no log: nothing in it is stored")
+    return channel
+
+
+def _channel(visit: ScriptClient, word: str) -> str:
+    try:
+        return visit.channel(word)
+    except ValueError as exc:
+        reason = f"{exc}" if is_direct(word) else f"a channel {exc}"
+        raise StartupError(f"{word!r}: {reason}") from None
+
+
+def _everything(entry: Item | Event) -> bool:
+    return True
+
+
+def _shown(entry: Item | Event) -> bool:
+    return entry.kind not in FOLDED_KINDS
+
+
+def _printer(
+    is_json: bool, fits: Callable[[Item | Event], bool]
+) -> Callable[[str, Iterable[Item | Event]], None]:
+    render = as_json if is_json else as_text
+
+    def show(channel: str, entries: Iterable[Item | Event]) -> None:
+        write(render(channel, entry) for entry in entries if fits(entry))
+
+    return show
+
+
+def _with_json(parser: Parser) -> Parser:
+    parser.add_argument("--json", action="store_true", help="one JSON object for each entry")
+    return parser
+
+
+def _parser(name: str, what: str) -> Parser:
+    parser = Parser(prog=f"chat-client {name}", description=what, allow_abbrev=False)
+    parser.add_argument("channel", help="#name, or @name,name for a direct channel")
+    add_settings(parser, PipeSettings, pipe_flags())
+    return parser
+
+
+_Work = Callable[[PipeSettings, argparse.Namespace], Coroutine[Any, Any, int]]
+COMMANDS: dict[str, tuple[Callable[[], Parser], _Work]] = {
+    "send": (_send_parser, _send),
+    "tail": (_tail_parser, _tail),
+    "export": (_export_parser, _export),
+}
+"""Every command: what it takes, and what it does."""
+
+
+def commands_table() -> str:
+    """Return the commands, with their own flags, as a Markdown table for the README."""
+    lines = ["| command | flag | what it does |", "|---|---|---|"]
+    for name, (make, _work) in COMMANDS.items():
+        parser = make()
+        lines.append(f"| `chat-client {name} CHANNEL` | | {parser.description} |")
+        for action in parser.arguments:
+            if action.dest in ("help", "channel") or action.dest in options(ClientSettings):
+                continue
+            flag = ", ".join(action.option_strings) or f"{action.dest.upper()}"
+            value = f" {action.metavar}" if action.metavar and action.option_strings else ""
+            lines.append(f"| | `{flag}{value}` | {action.help} |")
+    return "\n".join(lines)

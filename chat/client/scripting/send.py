@@ -1,0 +1,51 @@
+"""Send a message and wait until the server has stored it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chat.client.model.records import OutboxRow
+from chat.client.scripting.client import ScriptClient
+from chat.client.storage.outbox import new_row
+from chat.client.sync.sender import command_of
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.commands import Join
+from chat.protocol.frames import Joined, Ok
+
+__all__ = ["Outgoing", "deliver"]
+
+_MUST_JOIN = (ErrorCode.NOT_A_MEMBER, ErrorCode.NO_SUCH_CHANNEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is to be sent to one channel, one row a message."""
+
+    channel: str
+    cid: str = ""
+
+    def row(self, text: str, number: int) -> OutboxRow:
+        """Return message `number`; of a `cid` that was given each gets one of its own."""
+        cid = f"{self.cid}.{number}" if self.cid and number > 1 else self.cid
+        return new_row({"type": "send", "channel": self.channel, "text": text}, cid)
+
+
+async def deliver(visit: ScriptClient, row: OutboxRow) -> int:
+    """Have the server store a row, once; return its number.
+
+    Raises:
+        CommandError: it is refused.
+    """
+    await visit.session()  # before it nobody knows how long a text may be
+    try:
+        command = command_of(row, visit.limits)
+    except ValueError as exc:
+        raise CommandError(ErrorCode.INVALID, str(exc)) from None
+    try:
+        answer = await visit.ask(command, Ok)
+    except CommandError as error:
+        if error.code not in _MUST_JOIN:
+            raise
+        await visit.ask(Join(channel=row.channel), Joined)
+        answer = await visit.ask(command, Ok)
+    return answer.seq or 0

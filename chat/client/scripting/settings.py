@@ -1,0 +1,45 @@
+"""Settings of the scripting commands.
+
+They are read like all the client's settings, so that `CHAT_NAME` and the settings file count here
+too. What only one call is about (a channel, a text, where to begin) is an argument, never a
+variable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chat.client.config.flags import flags_of
+from chat.client.config.options import option
+from chat.client.config.settings import ClientSettings
+
+__all__ = ["PipeSettings", "pipe_flags"]
+
+_OF_SCREENS = ("emoji_names", "plain", "demo")
+_OF_CALLS = ("notify", "notify_for", "keywords", "notify_command")
+_LONGEST = 86_400.0
+
+
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST:
+        raise ValueError(f"must be a number of seconds above 0, up to {_LONGEST:,.0f}")
+    return seconds
+
+
+@dataclass(frozen=True)
+class PipeSettings(ClientSettings):
+    """What every command without a screen may be told."""
+
+    timeout: float = option(
+        30.0, _seconds, "Seconds to wait without anything being achieved, before giving up."
+    )
+
+
+def pipe_flags() -> list[str]:
+    """Return the settings that are flags of the commands: not those of looks and calls."""
+    others = (*_OF_SCREENS, *_OF_CALLS)
+    return [name for name in flags_of(PipeSettings) if name not in others]

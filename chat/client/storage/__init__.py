@@ -1,0 +1,1 @@
+"""Everything the client keeps on disk: cache, outbox, drafts, tokens, known servers."""

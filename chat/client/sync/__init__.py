@@ -1,0 +1,1 @@
+"""The core: follows channels, sends the outbox, and publishes updates to the interface."""

@@ -1,0 +1,402 @@
+"""The core as the interface sees it: methods return at once, updates are drained.
+
+It runs in a thread of its own: a terminal that stands still must not stop the heartbeat, and the
+network must not stop the screens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from chat.client.config.settings import ClientSettings
+from chat.client.model.emoji import with_emoji
+from chat.client.model.preferences import Wish
+from chat.client.model.state import ConnectionChanged, Link, Message, Update
+from chat.client.network.backoff import Backoff
+from chat.client.network.errors import Offline
+from chat.client.platform import event_loop
+from chat.client.storage.outbox import new_row
+from chat.client.sync.engine import Engine
+from chat.client.sync.inbox import Unread, unread_of
+from chat.client.sync.publisher import UpdateQueue
+
+if TYPE_CHECKING:
+    from chat.client.sync.online import Asking
+    from chat.protocol.commands import Search
+    from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
+    from chat.protocol.values import Status
+
+__all__ = ["Core", "Offline"]
+
+START_PATIENCE = 5.0
+"""Seconds that the program's start waits for what is on disk."""
+ADD_PATIENCE = 0.3
+"""Seconds that the screens wait for it when a server is added."""
+_T = TypeVar("_T")
+
+
+class Core:
+    """Connection, cache and outbox of one name on one server.
+
+    Its methods are called from one thread, that of the screens, and never wait for network or
+    disk. What a person typed goes to the outbox on disk before it is sent. Futures fail with
+    `CommandError` or `Offline`, both with a text for a person.
+
+    Args:
+        settings: with a name.
+        wake: called from the core's thread when updates wait; once, until they are drained.
+        backoff: how long to wait between attempts to connect.
+    """
+
+    def __init__(
+        self,
+        settings: ClientSettings,
+        *,
+        wake: Callable[[], None],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._settings = settings
+        self._backoff = backoff
+        self._updates = UpdateQueue(wake)
+        self._thread = threading.Thread(target=self._run, name="chat-core", daemon=True)
+        self._lock = threading.Lock()
+        self._posted: deque[Callable[[Engine], object]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._engine: Engine | None = None
+        self._ready: Future[None] = Future()
+        self._connect = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._failure = ""
+        """Why the core has ended by itself: it takes nothing any more."""
+
+    # Life
+
+    def open(self) -> None:
+        """Read what is on disk; it is there to be drained when this returns.
+
+        With it comes the newest page of the channel that was shown last: the whole first picture,
+        within milliseconds, and before anything is loaded that only a connection needs. If the
+        disk needs longer than `START_PATIENCE`, this returns and updates bring its content later.
+
+        Raises:
+            StartupError: the account's file cannot be used.
+        """
+        self._open(START_PATIENCE)
+
+    def _open(self, patience: float) -> None:
+        self._thread.start()
+        with suppress(TimeoutError):
+            self._ready.result(patience)
+
+    def start(self) -> None:
+        """Connect, and stay connected; read what is on disk, if nobody has.
+
+        Raises:
+            StartupError: the account's file cannot be used.
+        """
+        if self._thread.ident is None:
+            self._open(ADD_PATIENCE)
+        self._post(lambda _: self._connect.set())
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Leave the server and write what is left to disk, within `timeout` seconds."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def unsaved(self) -> list[str]:
+        """Return the texts that the disk did not take; to be asked after `stop`."""
+        return self._engine.account.unsaved() if self._engine is not None else []
+
+    def unsent(self) -> int:
+        """Return how much waits in the outbox on disk; to be asked after `stop`."""
+        if self._engine is None:
+            return 0
+        outbox = self._engine.account.outbox
+        return len(outbox) - len(outbox.held)
+
+    def drain(self) -> list[Update]:
+        """Return what changed since the last call, oldest first."""
+        waiting, overflowed = self._updates.drain()
+        if overflowed:
+            self._post(Engine.repaint)
+        return waiting
+
+    # What a person types
+
+    def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
+        """Put a message into the outbox, emoji in the place of their names; return its cid.
+
+        Like `edit`, it raises `Offline` once the core has failed, so that no text is lost.
+        """
+        return self._write("send", channel, text=with_emoji(text), me=me or None, reply_to=reply_to)
+
+    def edit(self, channel: str, seq: int, text: str) -> str:
+        """Replace the text of one's own message; return the cid."""
+        return self._write("edit", channel, seq=seq, text=with_emoji(text))
+
+    def delete(self, channel: str, seq: int) -> str:
+        """Erase a message; return the cid."""
+        return self._write("delete", channel, seq=seq)
+
+    def react(self, channel: str, seq: int, emoji: str, remove: bool = False) -> str:
+        """Add one's reaction to a message, or take it back; return the cid."""
+        return self._write("react", channel, seq=seq, emoji=emoji, remove=remove or None)
+
+    def pin(self, channel: str, seq: int, remove: bool = False) -> str:
+        """Pin a message for everybody in the channel, or take its pin away; return the cid."""
+        return self._write("pin", channel, seq=seq, remove=remove or None)
+
+    def retry(self, cid: str) -> None:
+        """Send a refused message again."""
+        self._post(lambda engine: engine.typed.retry(cid))
+
+    def discard(self, cid: str) -> None:
+        """Throw away a message that was not sent."""
+        self._post(lambda engine: engine.typed.discard(cid))
+
+    def save_draft(self, channel: str, text: str) -> None:
+        """Keep what is typed but not sent, on disk; empty text forgets it."""
+        kept = text.encode("utf-8", "replace").decode()
+        if self._engine is not None:
+            self._engine.account.drafts[channel] = kept
+        self._post(lambda engine: engine.viewing.save_draft(channel, kept))
+
+    def draft(self, channel: str) -> str:
+        """Return what `save_draft` kept."""
+        return self._engine.account.drafts.get(channel, "") if self._engine else ""
+
+    def save_pref(self, key: str, value: str) -> None:
+        """Keep something the screens want to find again next time; empty forgets it."""
+        if self._engine is not None:
+            self._engine.account.prefs[key] = value
+        self._post(lambda engine: engine.account.set_pref(key, value))
+
+    def pref(self, key: str) -> str:
+        """Return what `save_pref` kept."""
+        return self._engine.account.prefs.get(key, "") if self._engine else ""
+
+    # What a person looks at
+
+    def open_channel(self, channel: str) -> None:
+        """Show a channel: its newest page from the cache at once, then what happens in it."""
+        self._post(lambda engine: engine.viewing.open_channel(channel))
+
+    def load_before(self, channel: str) -> None:
+        """Load an older page; a `TimelineChanged` follows in any case."""
+        self._post(lambda engine: engine.viewing.load_before(channel))
+
+    def load_gap(self, channel: str, seq: int) -> None:
+        """Load what is missing before `seq`."""
+        self._post(lambda engine: engine.viewing.load_gap(channel, seq))
+
+    def reach(self, channel: str, seq: int) -> Future[bool]:
+        """Load a message and what is around it, from the server if need be; whether it is there."""
+        return self._work_out(lambda engine: engine.viewing.reach(channel, seq))
+
+    def near(self, channel: str, seq: int) -> Future[list[Message]]:
+        """Find some lines before and after one, and itself, in order, without showing them."""
+        return self._work_out(lambda engine: engine.viewing.near(channel, seq))
+
+    def search_here(self, search: Search) -> Future[Results]:
+        """Find messages among the lines on this computer, the newest of them, in one page."""
+        from chat.client.storage.search import (
+            search_offline,  # only now: it knows the protocol's models
+        )
+
+        return self._work_out(lambda engine: search_offline(engine.account, search))
+
+    def open_thread(self, channel: str, seq: int) -> None:
+        """Show the thread of a message, from the cache at once, then what happens in it."""
+        self._post(lambda engine: engine.viewing.open_thread(channel, seq))
+
+    def load_thread(self) -> None:
+        """Load an older page of the thread that is shown; a `ThreadChanged` follows."""
+        self._post(lambda engine: engine.viewing.load_thread())
+
+    def close_thread(self) -> None:
+        """Show no thread any more."""
+        self._post(lambda engine: engine.viewing.close_thread())
+
+    def inbox(self) -> Future[tuple[Unread, ...]]:
+        """Find what is unread in all channels, and on this computer."""
+        return self._look_up(lambda engine: unread_of(engine.account))
+
+    def mark(self, channel: str, seq: int) -> None:
+        """Move the read marker forward to `seq`; offline, the server hears of it later."""
+        self._post(lambda engine: engine.viewing.mark(channel, seq))
+
+    def prefer(self, channel: str, wish: Wish) -> None:
+        """Change how one wants a channel listed and told of; offline, the server hears later."""
+        self._post(lambda engine: engine.viewing.prefer(channel, wish))
+
+    # Only while connected
+
+    def join(self, channel: str) -> Future[Joined]:
+        """Become a member, and follow the channel; it is created if need be."""
+        return self._work_out(
+            lambda engine: engine.ask(lambda ask: ask.join(channel, engine.position_of(channel)))
+        )
+
+    def leave(self, channel: str) -> Future[Ok]:
+        """End the membership."""
+        return self._ask(lambda ask: ask.leave(channel))
+
+    def hide(self, channel: str) -> Future[Ok]:
+        """Leave a direct channel out of the list until its next message."""
+        return self._ask(lambda ask: ask.hide(channel))
+
+    def topic(self, channel: str, text: str) -> Future[Ok]:
+        """Set the topic; an empty one removes it."""
+        return self._ask(lambda ask: ask.topic(channel, text))
+
+    def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
+        """List a channel's members, a page at a time."""
+        return self._ask(lambda ask: ask.who(channel, cursor))
+
+    def pins(self, channel: str) -> Future[Page]:
+        """List the messages that are pinned in a channel."""
+        return self._ask(lambda ask: ask.pins(channel))
+
+    def channels(self, cursor: str | None = None) -> Future[ChannelList]:
+        """List the public channels, a page at a time."""
+        return self._ask(lambda ask: ask.channels(cursor))
+
+    def search(self, search: Search) -> Future[Results]:
+        """Find messages in one's channels, a page at a time."""
+        return self._ask(lambda ask: ask.search(search))
+
+    def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
+        """Tell the others that one is typing, or is no more; dropped while offline."""
+        self._post(lambda engine: engine.ephemeral.typing(channel, state))
+
+    def status(self, status: Status) -> None:
+        """Say of oneself: online, away or busy; said again after a reconnect."""
+        self._post(lambda engine: engine.ephemeral.status(status))
+
+    def reconnect_now(self) -> None:
+        """Do not wait for the next attempt."""
+        self._post(Engine.reconnect_now)
+
+    def rename(self, name: str) -> Future[None]:
+        """Sign in with another name, once the server has refused this one as taken.
+
+        What was typed and not sent goes with it.
+        """
+        return self._work_out(lambda engine: engine.rename(name))
+
+    def idle(self) -> Future[None]:
+        """Wait until the server has answered everything that was typed or asked for."""
+        future: Future[None] = Future()
+        self._post(lambda engine: engine.when_idle(lambda: future.set_result(None)))
+        return future
+
+    def settled(self) -> Future[None]:
+        """Wait until what was typed before is on disk, and `drain` has what came of it."""
+        return self._look_up(lambda engine: engine.screens.tell())
+
+    # Within
+
+    def _write(self, kind: str, channel: str, **fields: Any) -> str:
+        given = {key: value for key, value in fields.items() if value is not None}
+        if self._failure and "text" in given:
+            raise Offline(self._failure)
+        row = new_row({"type": kind, "channel": channel, **given})
+        self._post(lambda engine: engine.typed.write(row))
+        return row.cid
+
+    def _ask(self, question: Callable[[Asking], Coroutine[Any, Any, _T]]) -> Future[_T]:
+        return self._work_out(lambda engine: engine.ask(question))
+
+    def _work_out(self, work: Callable[[Engine], Coroutine[Any, Any, _T]]) -> Future[_T]:
+        """Have something done in the core's thread that may wait for the server."""
+        future: Future[_T] = Future()
+        if self._failure:
+            future.set_exception(Offline(self._failure))
+            return future
+
+        async def run(engine: Engine) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(await work(engine))
+            except asyncio.CancelledError:
+                future.set_exception(Offline("the connection was lost"))
+                raise
+            except Exception as exc:  # whatever it is, it belongs to who asked
+                future.set_exception(exc)
+
+        self._post(lambda engine: engine.start(run(engine)))
+        return future
+
+    def _look_up(self, query: Callable[[Engine], _T]) -> Future[_T]:
+        """Have something found out in the core's thread."""
+        future: Future[_T] = Future()
+        if self._failure:
+            future.set_exception(Offline(self._failure))
+            return future
+
+        def work(engine: Engine) -> None:
+            try:
+                future.set_result(query(engine))
+            except Exception as exc:
+                future.set_exception(exc)
+                raise
+
+        self._post(work)
+        return future
+
+    def _post(self, work: Callable[[Engine], object]) -> None:
+        """Have `work` done in the core's thread, in the order of the calls."""
+        with self._lock:
+            self._posted.append(work)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._work)
+
+    def _work(self) -> None:
+        assert self._engine is not None
+        while self._posted:
+            try:
+                self._posted.popleft()(self._engine)
+            except Exception as exc:
+                self._engine.fault(exc)
+
+    def _run(self) -> None:
+        event_loop.run(self._main())
+
+    async def _main(self) -> None:
+        try:
+            self._engine = engine = Engine(self._settings, self._updates.put, self._backoff)
+        except BaseException as exc:
+            self._failure = str(exc)
+            self._updates.put(ConnectionChanged(Link.STOPPED, self._failure))
+            self._ready.set_exception(exc)
+            return
+        engine.begin()
+        running = asyncio.create_task(engine.run(self._connect))
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._work()
+        self._ready.set_result(None)
+        try:
+            await self._stopping_of(running)
+        finally:
+            with self._lock:
+                self._loop = None
+
+    async def _stopping_of(self, running: asyncio.Task[None]) -> None:
+        """Wait until the screens say stop; then clean up."""
+        assert self._engine is not None
+        await self._stop.wait()
+        self._engine.account.flush()  # before anything that may take time
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        self._engine.close()

@@ -1,0 +1,1 @@
+"""The composer: a text area with completion, history, drafts, and vi keys."""

@@ -1,0 +1,174 @@
+"""The completion popup, and which offer is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual import on
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from chat.client.presenter.composer.completion import Candidate, Completion
+from chat.client.tui.safe_text import elide, line
+
+__all__ = ["CompletionOffers", "CompletionPopup"]
+
+
+class CompletionOffers:
+    """The offers of completion, from one keystroke to the next."""
+
+    def __init__(self) -> None:
+        self.found: Completion | None = None
+        """What is offered; None: nothing."""
+        self.index = 0
+        """Which offer is taken next."""
+        self._is_chosen = False
+        self._row = 0
+        self._waved_away: tuple[int, int] | None = None
+
+    def __bool__(self) -> bool:
+        return self.found is not None
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether Enter takes the offer rather than sending the text."""
+        return self.found is not None and (self._is_chosen or self.found.is_meant)
+
+    @property
+    def begins_so(self) -> bool:
+        """Whether the first offer begins with what was typed."""
+        return self.found is not None and self.found.candidates[0].is_prefix
+
+    def take_in(self, found: Completion | None, row: int) -> bool:
+        """Take what could be offered in a row now; return whether the offers changed."""
+        if found and self._waved_away == (row, found.start):
+            found = None
+        else:
+            self._waved_away = None
+        if found == self.found:
+            return False
+        self._row = row
+        self.found, self.index, self._is_chosen = found, 0, False
+        return True
+
+    def choose(self, step: int) -> bool:
+        """Choose another offer; False if there is none."""
+        if self.found is None:
+            return False
+        self.index = (self.index + step) % len(self.found.candidates)
+        self._is_chosen = True
+        return True
+
+    def candidate(self, index: int) -> tuple[Candidate, tuple[int, int]] | None:
+        """Return an offer, and where the word begins whose place it takes."""
+        if self.found is None or not 0 <= index < len(self.found.candidates):
+            return None
+        return self.found.candidates[index], (self._row, self.found.start)
+
+    def wave_away(self) -> None:
+        """Offer nothing more for this word."""
+        if self.found is not None:
+            self._waved_away = (self._row, self.found.start)
+
+    def welcome(self) -> None:
+        """Offer again what was waved away."""
+        self._waved_away = None
+
+    def clear(self) -> bool:
+        """Offer nothing for now; return whether anything was offered."""
+        was = self.found is not None
+        self.found, self.index, self._is_chosen = None, 0, False
+        return was
+
+
+_GAP = 3
+_MOST_ROWS = 8
+
+
+class CompletionPopup(OptionList, can_focus=False):
+    """Shows a `Completion` and which of its offers is chosen."""
+
+    DEFAULT_CSS = """
+    CompletionPopup {
+        display: none;
+        layer: popup;
+        dock: bottom;
+        width: 100%;
+        height: auto;
+        border: none;
+        padding: 0;
+        background: $panel;
+        scrollbar-size-vertical: 1;
+
+        &.-shown {
+            display: block;
+        }
+        & > .option-list--option {
+            padding: 0 1;
+        }
+        & > .option-list--option-highlighted {
+            background: $primary 40%;
+            color: $foreground;
+            text-style: none;
+        }
+    }
+    """
+
+    @dataclass
+    class OfferChosen(Message):
+        """An offer was clicked."""
+
+        index: int
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self._shown: Completion | None = None
+
+    def show(self, completion: Completion | None, index: int) -> None:
+        """Show the offers with that of `index` chosen; None hides them."""
+        if completion != self._shown:
+            self._shown = completion
+            self.set_class(completion is not None, "-shown")
+            if completion is not None:
+                self.styles.max_height = min(_MOST_ROWS, self._stage.height) or _MOST_ROWS
+                self.set_options(_rows(completion.candidates, self._room()))
+        if completion is not None:
+            with self.prevent(OptionList.OptionHighlighted):
+                self.highlighted = index
+
+    def _room(self) -> int:
+        """Return the cells of a row: as wide as what the popup lies over."""
+        return self._stage.width - 3
+
+    @property
+    def _stage(self) -> Size:
+        """The size of what the popup lies over."""
+        parent = self.parent
+        return parent.size if isinstance(parent, Widget) else self.screen.size
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.post_message(self.OfferChosen(event.option_index))
+
+
+def _rows(candidates: tuple[Candidate, ...], width: int) -> list[Option]:
+    labels = [line(each.label) for each in candidates]
+    column = max(label.cell_length for label in labels) + _GAP
+    return [
+        Option(
+            elide(
+                Content.assemble(
+                    label,
+                    " " * (column - label.cell_length),
+                    line(each.note, "$foreground 60%"),
+                ),
+                width,
+            )
+        )
+        for label, each in zip(labels, candidates, strict=True)
+    ]

@@ -1,0 +1,66 @@
+"""Edit a text in $EDITOR, in a private file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from chat.errors import ChatError
+
+__all__ = ["command", "edit"]
+
+_USUAL = ("vi", "nano", "notepad")
+
+
+def command() -> list[str]:
+    """Return how to start the editor: `$VISUAL`, `$EDITOR`, or one that is usually there.
+
+    Raises:
+        ChatError: there is none; the message says what to set.
+    """
+    for variable in ("VISUAL", "EDITOR"):
+        try:
+            words = shlex.split(os.environ.get(variable, ""))
+        except ValueError as exc:
+            raise ChatError(f"${variable} cannot be read: {exc}.") from exc
+        if words:
+            return words
+    for name in _USUAL:
+        if shutil.which(name):
+            return [name]
+    raise ChatError("No editor was found. Set $EDITOR to the one you use.")
+
+
+def edit(text: str) -> str:
+    """Let the person edit `text`; the terminal must be free. Return what they saved.
+
+    An editor that a signal ended, as when the terminal closes, did not choose to discard what it
+    had saved before.
+
+    Raises:
+        ChatError: the editor cannot be started, or failed; the text is as it was.
+    """
+    words = command()
+    try:
+        with tempfile.TemporaryDirectory(prefix="chat-") as folder:  # mode 0700
+            return _edit_in(Path(folder), words, text)
+    except OSError as exc:
+        reason = f"{exc.filename or 'the temporary file'}: {exc.strerror or exc}"
+        raise ChatError(f"The text cannot be edited outside: {reason}.") from exc
+
+
+def _edit_in(folder: Path, words: list[str], text: str) -> str:
+    file = folder / "message.md"
+    file.write_text(text, "utf-8")
+    try:
+        # No shell: the command is the user's own $EDITOR, the file name is our own.
+        code = subprocess.run([*words, str(file)], check=False).returncode  # noqa: S603
+    except OSError as exc:
+        raise ChatError(f"{words[0]} cannot be started: {exc.strerror or exc}.") from exc
+    if code > 0:
+        raise ChatError(f"{words[0]} ended with code {code}; the text is as it was.")
+    return file.read_text("utf-8", errors="replace").removesuffix("\n")

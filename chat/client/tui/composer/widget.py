@@ -1,0 +1,376 @@
+"""The composer widget: grows with its text, completes words, keeps drafts.
+
+Keys are handled here, in the order in which they arrived. Textual runs bindings only after a key
+has travelled up to the app; by then letters typed after it may be in the text already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from textual import events, on
+from textual.actions import SkipAction
+from textual.binding import BindingType
+from textual.timer import Timer
+from textual.widgets import TextArea
+
+from chat.client.model.slash import parser
+from chat.client.presenter.composer.completion import Sources, complete
+from chat.client.presenter.navigation import NOWHERE, Location
+from chat.client.tui.composer import messages
+from chat.client.tui.composer.area import Area
+from chat.client.tui.composer.completion import CompletionOffers
+from chat.client.tui.composer.history import History
+from chat.client.tui.composer.messages import TypingPulse
+from chat.client.tui.keymap import COMPOSER_KEYS
+from chat.client.tui.safe_text import sendable
+from chat.text import is_blank
+
+if TYPE_CHECKING:
+    from chat.client.tui.composer.vi.modal import Modal
+
+__all__ = ["Composer"]
+
+_DRAFT_AFTER = 0.5
+"""Seconds that a saved draft may be behind what is typed; the file adds a moment of its own."""
+_PASTE_LINES, _PASTE_CHARACTERS = 8, 1_500
+
+
+class Composer(Area, inherit_bindings=False):
+    """A text area that sends on Enter.
+
+    Each message names the `subject` that was set when its text was typed: whatever happens in
+    between, the text goes where it was meant to go.
+    """
+
+    DEFAULT_CSS = """
+    Composer {
+        height: auto;
+        min-height: 1;
+        max-height: 8;
+        border: none;
+        padding: 0 1;
+        background: $surface;
+        scrollbar-size-vertical: 1;
+
+        &:focus {
+            border: none;
+        }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = COMPOSER_KEYS
+
+    Submitted: TypeAlias = messages.Submitted
+    Drafted: TypeAlias = messages.Drafted
+    Typing: TypeAlias = messages.Typing
+    Offered: TypeAlias = messages.Offered
+    Dismissed: TypeAlias = messages.Dismissed
+    EditLastWanted: TypeAlias = messages.EditLastWanted
+    EditorWanted: TypeAlias = messages.EditorWanted
+    ModeChanged: TypeAlias = messages.ModeChanged
+    PreviewToggled: TypeAlias = messages.PreviewToggled
+    Pasted: TypeAlias = messages.Pasted
+    Rewritten: TypeAlias = messages.Rewritten
+    ScrollWanted: TypeAlias = messages.ScrollWanted
+
+    def __init__(self, *, id: str | None = None, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(id=id)
+        self.sources: Callable[[], Sources] = Sources
+        self.look_up: Callable[[str, Callable[[], None]], bool] = lambda _line, _then: False
+        self.subject = NOWHERE
+        self._offers = CompletionOffers()
+        self._awaited: str | None = None
+        """The line for which the server was asked for names."""
+        self._is_tab_due = False
+        self._quiet_text = ""
+        self._history = History()
+        self._pulse = TypingPulse(clock)
+        self._draft_timer: Timer | None = None
+        self.typed_at = 0.0
+        """When the text changed last, by `time.monotonic`."""
+        self._modal: Modal | None = None
+
+    def edit_as_in_vi(self) -> None:
+        """Take vi's keys from now on."""
+        from chat.client.tui.composer.vi.modal import Modal  # few edit so
+
+        self._modal = Modal(self)
+        self._tell_mode()
+
+    def load(self, text: str, subject: Location | None = None) -> None:
+        """Put `text`, and what it is for, here instead of what was; the cursor goes to its end."""
+        text = sendable(text)
+        self._quiet_text = text
+        self._stop_typing()
+        self.subject = self.subject if subject is None else subject
+        self._stop_draft_timer()
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+        if self._modal is not None:
+            self._modal.begin()
+            self._tell_mode()
+        self._offer()
+
+    def give_back(self, text: str) -> None:
+        """Put text that could not be sent back, before what has been typed since."""
+        self.load(f"{text}\n{self.text}" if self.has_text else text)
+
+    def rewrite(self, text: str) -> None:
+        """Put another text here; undo brings the former one back."""
+        self.put_all(sendable(text))
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is anything that can be seen."""
+        return not is_blank(self.text)
+
+    # What is typed and pasted
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._is_command(event):
+            event.stop()
+            event.prevent_default()
+            return
+        if event.is_printable:
+            return
+        active = self.screen.active_bindings.get(event.key)
+        if active is None or not active.enabled:
+            return
+        if await self.app.run_action(active.binding.action, active.node):
+            event.stop()
+            event.prevent_default()
+
+    def type(self, event: events.Key) -> None:
+        """Take a letter that was typed where nothing had a use for it."""
+        if not self._is_command(event) and event.character:
+            self.insert(event.character)
+
+    def _is_command(self, event: events.Key) -> bool:
+        """Whether a key meant something to vi, and was done."""
+        if self._modal is None or not self._modal.take(event):
+            return False
+        self._close()
+        self._tell_mode()
+        return True
+
+    def action_copy(self) -> None:
+        """Copy what is selected: in the timeline, or else here."""
+        if self.screen.get_selected_text():
+            raise SkipAction
+        self._release()
+        super().action_copy()
+
+    def action_cut(self) -> None:
+        """Cut what is selected, or the line."""
+        self._release()
+        super().action_cut()
+
+    def _release(self) -> None:
+        if self._modal is not None:
+            self._modal.release()
+            self._tell_mode()
+
+    def _tell_mode(self) -> None:
+        if self._modal is not None:
+            self.post_message(self.ModeChanged(self._modal.mode))
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        self.take_paste(sendable(event.text))
+
+    def take_paste(self, text: str, *, is_meant: bool = False) -> None:
+        """Insert what was pasted; a lot of it only if the person said that it `is_meant`."""
+        lines = text.count("\n") + 1
+        if not is_meant and (lines > _PASTE_LINES or len(text) > _PASTE_CHARACTERS):
+            self.post_message(self.Pasted(text))
+        else:
+            self.put(text)
+
+    def action_paste(self) -> None:
+        """Insert what was copied within the program."""
+        self.take_paste(sendable(self.app.clipboard))
+
+    def action_new_line(self) -> None:
+        """Begin a new line."""
+        self.put("\n")
+
+    def action_send(self) -> None:
+        """Take the chosen offer; without one, hand the text over."""
+        self._offer()
+        if self._offers.is_meant:
+            self.accept(self._offers.index)
+            return
+        self._close()
+        if self.has_text:
+            text = sendable(self.text).strip("\n").rstrip()
+            self._history.add(text)
+            self.post_message(self.Submitted(text, self.subject))
+            self.load("")
+
+    def action_older(self) -> None:
+        """Call back what was sent before."""
+        self._call_back(self._history.older(self.text))
+
+    def action_newer(self) -> None:
+        """Call back what was sent after that; at last, what was being written."""
+        self._call_back(self._history.newer(self.text))
+
+    def _call_back(self, text: str | None) -> None:
+        if text is None:
+            self.app.bell()
+        else:
+            self.put_all(text)
+
+    # What others do
+
+    def action_dismiss(self) -> None:
+        """Close the offers, or say that Escape was pressed; the text stays."""
+        if self._offers:
+            self._offers.wave_away()
+            self._close()
+        else:
+            self.post_message(self.Dismissed())
+
+    def action_edit_outside(self) -> None:
+        """Ask for the person's own editor."""
+        self.post_message(self.EditorWanted())
+
+    def action_preview(self) -> None:
+        """Ask for the preview, or for no more of it."""
+        self.post_message(self.PreviewToggled())
+
+    def action_scroll_timeline(self, pages: int) -> None:
+        """Scroll the timeline while writing."""
+        self.post_message(self.ScrollWanted(pages))
+
+    # What is offered
+
+    def action_complete(self) -> None:
+        """Take the chosen offer."""
+        self._offers.welcome()
+        self._offer()
+        if self._awaited == self._line_to_cursor() and not self._offers.begins_so:
+            self._is_tab_due = True  # what is merely similar is not taken before the server's
+            return
+        if not self._offers:
+            raise SkipAction
+        self.accept(self._offers.index)
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        """Choose the offer above, edit the last message, or move up."""
+        if not self._choose(-1):
+            if not self.text and not select:
+                self.post_message(self.EditLastWanted())
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        """Choose the offer below, or move down."""
+        if not self._choose(1):
+            super().action_cursor_down(select)
+
+    def accept(self, index: int) -> None:
+        """Put the offer of `index` in the place of the word under the cursor."""
+        found = self._offers.candidate(index)
+        if found is None:
+            return
+        candidate, start = found
+        row, column = self.cursor_location
+        insert = sendable(candidate.insert)
+        if self.document.get_line(row)[column : column + 1] == " ":
+            insert = insert.rstrip(" ")
+        self.put_at(insert, start, (row, column))
+        self._close()
+
+    def _choose(self, step: int) -> bool:
+        self._offer()
+        if not self._offers.choose(step):
+            return False
+        self._tell_offers()
+        return True
+
+    def _offer(self) -> None:
+        """Bring the offers up to date with the word under the cursor."""
+        row, _ = self.cursor_location
+        found = None
+        if self.selection.is_empty:
+            line = self._line_to_cursor()
+            found = complete(line, self.sources(), self.document.lines[:row])
+            self._ask(line)
+        if self._offers.take_in(found, row):
+            self._tell_offers()
+
+    def _line_to_cursor(self) -> str:
+        row, column = self.cursor_location
+        return self.document.get_line(row)[:column]
+
+    def _ask(self, line: str) -> None:
+        """Have the server asked once for names that could complete `line`."""
+        if line == self._awaited:
+            return
+        self._is_tab_due = False
+        self._awaited = line if self.look_up(line, partial(self._names_came, line)) else None
+
+    def _names_came(self, line: str) -> None:
+        if line != self._awaited:
+            return
+        self._awaited, is_due, self._is_tab_due = None, self._is_tab_due, False
+        if self.is_attached and self.has_focus and line == self._line_to_cursor():
+            self._offer()
+            if is_due and self._offers:
+                self.accept(self._offers.index)
+
+    def _close(self) -> None:
+        if self._offers.clear():
+            self._tell_offers()
+
+    def _tell_offers(self) -> None:
+        self.post_message(self.Offered(self._offers.found, self._offers.index))
+
+    @on(TextArea.SelectionChanged)
+    def _cursor_moved(self, event: TextArea.SelectionChanged) -> None:
+        event.stop()
+        self._offer()
+
+    @on(events.Blur)
+    def _left(self) -> None:
+        self._close()
+
+    # What is told of the text
+
+    @on(TextArea.Changed)
+    def _text_changed(self, event: TextArea.Changed) -> None:
+        event.stop()
+        self.typed_at = monotonic()
+        self._offer()
+        is_typed = self.text != self._quiet_text
+        self.post_message(self.Rewritten(is_typed))
+        if not is_typed:
+            return
+        self._quiet_text = self.text
+        self._tell_typing()
+        if self._draft_timer is None:
+            self._draft_timer = self.set_timer(_DRAFT_AFTER, self._tell_draft)
+
+    def _tell_typing(self) -> None:
+        if not self.has_text or parser.is_command(self.text):
+            self._stop_typing()
+        elif self._pulse.beat():
+            self.post_message(self.Typing(True, self.subject))
+
+    def _stop_typing(self) -> None:
+        if self._pulse.stop():
+            self.post_message(self.Typing(False, self.subject))
+
+    def _tell_draft(self) -> None:
+        self._draft_timer = None
+        self.post_message(self.Drafted(self.text, self.subject))
+
+    def _stop_draft_timer(self) -> None:
+        if self._draft_timer is not None:
+            self._draft_timer.stop()
+            self._draft_timer = None

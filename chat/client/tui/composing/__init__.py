@@ -1,1 +1,0 @@
-"""What a composer is made of, each part for itself: keys, messages, offers, editing."""

@@ -1,0 +1,368 @@
+"""The main screen as the presenter's view.
+
+A thread takes the place of the members; where it is narrow it stands below its channel.
+
+Screens that lie over it are imported when they are opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from textual.message import Message as TextualMessage
+from textual.screen import Screen
+
+from chat.client.model.notifications import Notification, Way
+from chat.client.model.state import TimelineChanged, Update
+from chat.client.platform.desktop import can_open, notification_sequence, run_command
+from chat.client.presenter.navigation import Location
+from chat.client.presenter.search import SearchSession
+from chat.client.presenter.state import ConversationState, title_of
+from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity, ThreadView
+from chat.client.presenter.workspace import Workspace
+from chat.client.sync.inbox import Unread
+from chat.client.tui.composer.widget import Composer
+from chat.client.tui.keymap import KeyRow
+from chat.client.tui.screens.drawing import draw, draw_lists, window_title
+from chat.client.tui.screens.picker import pick, pick_link, pick_name
+from chat.client.tui.screens.thread_pane import ThreadPane
+from chat.client.tui.themes import by_name
+from chat.client.tui.timeline import Place, Timeline
+from chat.client.tui.widgets.bars import ActivityBar, MessageBar, StatusBar
+from chat.client.tui.widgets.members import MemberList
+from chat.client.tui.widgets.sidebar import Sidebar
+from chat.links import is_web_link
+from chat.text import is_direct
+
+__all__ = ["Panes", "Rang", "ScreenNotifier", "ScreenView"]
+
+
+@dataclass
+class Rang(TextualMessage):
+    """The terminal is to be sent `sequence`, as it is."""
+
+    sequence: str
+
+
+class ScreenNotifier:
+    """The `NotificationSink` of `screen`."""
+
+    def __init__(self, screen: Screen[Any], way: Way, command: Sequence[str]) -> None:
+        self._screen = screen
+        self._way = way
+        self._command = tuple(command)
+        self._is_told = False
+        """Whether the person knows that their program fails."""
+
+    def ring(self, call: Notification) -> None:
+        """Call the person."""
+        if self._way == "command":
+            self.run_beside(self._run(call))
+        elif data := notification_sequence(self._way, call):
+            self._screen.app.post_message(Rang(data))
+
+    async def _run(self, call: Notification) -> None:
+        fault = await run_command(self._command, call)
+        if fault and not self._is_told:
+            self._is_told = True
+            self._screen.app.notify(fault, severity="warning", markup=False)
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+        self._screen.run_worker(work)
+
+
+_WIDE = 100
+"""Columns from which there is room for both lists beside what is read."""
+
+
+class Panes:
+    """Which of the lists of `screen` are shown; None in `_wanted`: as the width has it."""
+
+    def __init__(self, screen: Screen[Any]) -> None:
+        self._screen = screen
+        self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
+
+    def toggle(self, pane: Pane) -> None:
+        """Show a list, or hide it; where it is narrow, it takes the other one's place."""
+        wanted = not self._screen.query_one(Sidebar if pane == "sidebar" else MemberList).display
+        other: Pane = "members" if pane == "sidebar" else "sidebar"
+        self._wanted[pane] = None if wanted == self._is_wide else wanted
+        if wanted and not self._is_wide and self._wanted[other]:
+            self._wanted[other] = None
+        self.fit()
+
+    def fit(self) -> None:
+        """Fit the lists to the screen's width."""
+        sidebar, members = self._is_shown("sidebar"), self._is_shown("members")
+        self._screen.query_one(Sidebar).display = sidebar
+        self._screen.query_one(ActivityBar).display = not sidebar
+        thread = self._screen.query_one(ThreadPane)
+        for part in (self._screen.query_one("#work"), thread):
+            part.set_class(not self._is_wide, "-stacked")
+        self._screen.query_one(MemberList).display = members and not thread.display
+
+    def _is_shown(self, pane: Pane) -> bool:
+        wanted = self._wanted[pane]
+        return self._is_wide if wanted is None else wanted
+
+    @property
+    def _is_wide(self) -> bool:
+        return self._screen.size.width >= _WIDE
+
+
+_PAUSE = 0.8
+"""Seconds without a key after which a question may come up that nobody asked for."""
+_LOOK_EVERY = 0.1
+_HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
+
+
+class ScreenView:
+    """The `View` of the conversation at `seat` on `screen`; see there for what each promises.
+
+    While another is in front, what would lie in the composer lies aside here.
+    """
+
+    def __init__(
+        self, screen: Screen[Any], seat: int, seats: Workspace, panes: Panes, keys: Sequence[KeyRow]
+    ) -> None:
+        self._screen = screen
+        self._seat = seat
+        self._seats = seats
+        self._aside: str | None = ""
+        self._panes = panes
+        self._keys = tuple(keys)
+        self._places: dict[str, Place | None] = {}
+        self._opened: str | None = None
+        self._is_asking = False
+        """Whether a question for another name waits until nobody types."""
+
+    def step_back(self) -> None:
+        """Let another conversation be shown; remember where the timeline was."""
+        self._aside = self.composed()
+        if self._opened is not None:
+            self._places[self._opened] = self._screen.query_one(Timeline).place
+            self._opened = None
+
+    def come_forward(self) -> None:
+        """Show this conversation from now on."""
+        self._aside = None
+
+    @property
+    def thread(self) -> ThreadView:
+        """The side that shows a thread."""
+        return self._screen.query_one(ThreadPane)
+
+    def composed(self) -> str:
+        """Return the text in the composer."""
+        return self._screen.query_one(Composer).text if self._aside is None else self._aside
+
+    def compose_with(self, text: str, channel: str) -> None:
+        """Put a text into the composer, for that channel."""
+        if self._aside is None:
+            self._screen.query_one(Composer).load(text, Location(self._seat, channel))
+        else:
+            self._aside = text
+
+    def give_back(self, text: str) -> None:
+        """Put a text that was not sent back into the composer."""
+        if self._aside is None:
+            self._screen.query_one(Composer).give_back(text)
+        else:
+            self._aside = "\n".join(filter(None, (text, self._aside)))
+
+    def show_timeline(self, channel: str, user: str, read: int) -> None:
+        """Show a channel's timeline; its lines come later."""
+        if self._aside is not None:
+            return
+        timeline = self._screen.query_one(Timeline)
+        if self._opened is not None:
+            self._places[self._opened] = timeline.place
+        self._opened = channel
+        timeline.show(channel, user, read=read)
+
+    def update_timeline(self, change: TimelineChanged) -> None:
+        """Bring the timeline up to date; the first page of a channel puts it where it was left."""
+        if self._aside is not None:
+            return
+        timeline = self._screen.query_one(Timeline)
+        timeline.apply(change)
+        if change.reset and change.channel in self._places:
+            timeline.restore(self._places.pop(change.channel))
+
+    def choose(self, seq: int) -> bool:
+        """Show a message of the timeline, with the cursor on it.
+
+        The focus stays: a message may be reached late, while a person types.
+        """
+        return self._aside is None and self._screen.query_one(Timeline).choose(seq)
+
+    def showing(self) -> int | None:
+        """Return the highest number that shows now."""
+        return self._screen.query_one(Timeline).seen if self._aside is None else None
+
+    def shows_newest(self) -> bool:
+        """Return whether the newest message of the channel shows, not only older ones."""
+        return self._screen.query_one(Timeline).at_bottom
+
+    def unread_from(self) -> int | None:
+        """Return the number from which on the channel was unread when it was opened."""
+        return self._screen.query_one(Timeline).unread_from
+
+    def show_unread(self) -> None:
+        """Show the first message that was unread."""
+        timeline = self._screen.query_one(Timeline)
+        if timeline.unread_seq is None:
+            raise Refused("Nothing here is unread.")
+        timeline.scroll_to_seq(timeline.unread_seq)
+
+    def list_unread(self, found: Mapping[Location, Unread]) -> None:
+        """Show the inbox."""
+        from chat.client.tui.screens.inbox import Inbox
+
+        def chosen(place: tuple[Location, int] | None) -> None:
+            if place is not None:
+                self._seats.jump(*place)
+
+        inbox = Inbox(found, self._seats.name_of, self._seats.mark)
+        self._screen.app.push_screen(inbox, chosen)
+
+    def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
+        """Show the results of a search, where one was in them."""
+        from chat.client.tui.screens.search import SearchScreen
+
+        def title(channel: str) -> str:
+            info = desk.channels.get(channel)
+            name = title_of(info) if info else channel
+            return f"@{name}" if is_direct(channel) else name
+
+        def chosen(place: tuple[str, int] | None) -> None:
+            if place is not None:
+                channel, seq = place
+                self._seats.jump(Location(self._seat, channel), seq)
+
+        results = SearchScreen(finding, title, desk.user)
+        self._screen.app.push_screen(results, chosen)
+
+    def redraw(self) -> None:
+        """Show what lies on the desk."""
+        if not self._screen.is_mounted:
+            return
+        draw_lists(self._screen, self._seats)
+        self._screen.app.title = window_title(self._seats)
+        if self._aside is not None:
+            return
+        draw(self._screen, self._seats)
+        bar, status = self._screen.query_one(MessageBar), self._screen.query_one(StatusBar)
+        chosen = (each for each in self._screen.query(Timeline) if each.cursor is not None)
+        timeline = next(chosen, None)
+        desk = self._seats.front.conversation.desk
+        bar.user, bar.is_owner = desk.user, desk.info is not None and desk.info.role == "owner"
+        bar.chosen = timeline.cursor if timeline is not None else None
+        bar.has_keys = timeline is not None and timeline.has_focus
+        status.display = not bar.display
+        status.hints = tuple(
+            (row.keys[0], _HINTS[row.id]) for row in self._keys if row.id in _HINTS
+        )
+
+    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Run something that waits, beside everything else."""
+        self._screen.run_worker(work)
+
+    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
+        """Open a list to choose from; it fills as the server answers."""
+        return pick(self._screen, title, [], then).add
+
+    def set_theme(self, name: str) -> None:
+        """Change the colours; without a name, let the person choose."""
+        app = self._screen.app
+        themes = sorted(app.available_themes)
+        if not name:
+            choices = [Choice(theme, theme) for theme in themes]
+            pick(self._screen, "Colours", choices, self.set_theme)
+        elif (wanted := by_name(name)) in themes:
+            app.theme = wanted
+        else:
+            raise Refused(f"There is no theme “{name}”. /theme shows them all.")
+
+    def toggle(self, pane: Pane) -> None:
+        """Show a list at the side, or hide it."""
+        self._panes.toggle(pane)
+
+    def show_bare(self) -> None:
+        """Show the texts alone."""
+        self._screen.call_later(self._screen.app.run_action, "bare")
+
+    def copy(self, text: str) -> None:
+        """Put a text into the clipboard."""
+        self._screen.app.copy_to_clipboard(text)
+        self.say("Copied.")
+
+    def open_links(self, urls: Sequence[str]) -> None:
+        """Open a link in the browser, where there is a desktop; else, or if it is none, copy it."""
+        match urls:
+            case []:
+                self.say("There is no link in this message.")
+            case [url] if is_web_link(url) and can_open():
+                self._screen.app.open_url(url)
+            case [url]:
+                self._screen.app.copy_to_clipboard(url)
+                self.say("The link is in the clipboard.")
+            case _:
+                pick_link(self._screen, urls, lambda url: self.open_links([url]))
+
+    def show_help(self) -> None:
+        """Show all keys and commands."""
+        from chat.client.tui.screens.help import HelpScreen
+
+        self._screen.app.push_screen(HelpScreen(self._keys))
+
+    def quit(self) -> None:
+        """End the program."""
+        self._screen.call_later(self._screen.app.run_action, "quit")
+
+    def ask_name(self, taken: str) -> None:
+        """Ask for another name, once nobody types: letters meant for a message are no name."""
+        if self._aside is not None or self._is_asking:
+            return
+        self._is_asking = True
+        self._ask_name_soon(taken)
+
+    def _ask_name_soon(self, taken: str) -> None:
+        seat = self._seats.at(self._seat)
+        if seat is None or self._aside is not None or not seat.is_name_taken:
+            self._is_asking = False
+            return
+        is_covered = self._screen.app.screen is not self._screen
+        if is_covered or monotonic() - self._screen.query_one(Composer).typed_at < _PAUSE:
+            self._screen.set_timer(_LOOK_EVERY, partial(self._ask_name_soon, taken))
+            return
+        self._is_asking = False
+        server = self._seats.title_beside(self._seat)
+        pick_name(self._screen, taken, server, self._take_name)
+
+    def _take_name(self, name: str) -> None:
+        seat = self._seats.at(self._seat)
+        if seat is None:
+            return
+        try:
+            seat.conversation.rename(name)
+        except Refused as exc:
+            self.say(str(exc), "warning")
+            self.ask_name(seat.settings.name)
+
+    def turned_back(self, channel: str, reason: str) -> None:
+        """Tell the person why a channel did not open."""
+        self.say(reason, "warning")
+
+    def tell(self, update: Update) -> None:
+        """Do nothing: the screens draw what lies on the desk."""
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """Tell the person something, briefly."""
+        title = "" if self._aside is None else self._seats.title_beside(self._seat)
+        self._screen.app.notify(text, title=title, severity=severity, markup=False)

@@ -1,0 +1,95 @@
+"""Actions on one message of the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.screen import Screen
+
+from chat.client.model.fold import spelling_of
+from chat.client.model.state import Delivery, Message
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.markdown import links_of
+from chat.client.presenter.workspace import Workspace
+from chat.client.tui.screens.picker import confirm_deletion, confirm_discard, pick_emoji
+from chat.text import fold
+
+__all__ = ["MessageActions"]
+
+
+class MessageActions:
+    """Carries out what is asked for a message; dialogs open over `screen`."""
+
+    def __init__(self, screen: Screen[Any], seats: Workspace) -> None:
+        self._screen = screen
+        self._seats = seats
+        self._by_name: dict[str, Callable[[Message], None]] = {
+            "reply": lambda message: self._conversation.drafts.begin_reply(message),
+            "thread": self._show_thread,
+            "react": self._react,
+            "edit": lambda message: self._conversation.drafts.begin_edit(message),
+            "delete": self._delete,
+            "pin": self._pin,
+            "copy": self._copy,
+            "open": self._open,
+            "retry": self._retry,
+            "discard": self._discard,
+        }
+
+    def run(self, name: str, message: Message) -> None:
+        """Do what is called `name`."""
+        if act := self._by_name.get(name):
+            act(message)
+
+    @property
+    def _conversation(self) -> Conversation:
+        return self._seats.front.conversation
+
+    def _show_thread(self, message: Message) -> None:
+        if message.seq is not None:
+            self._conversation.threads.show(message.channel, message.seq)
+
+    def _react(self, message: Message) -> None:
+        if message.seq is None or message.erased:
+            return
+        pick_emoji(self._screen, lambda emoji: self.toggle_reaction(message, emoji))
+
+    def toggle_reaction(self, message: Message, emoji: str) -> None:
+        """React to a message, or take the reaction back if one has reacted so."""
+        conversation, me = self._conversation, fold(self._conversation.desk.user)
+        reactions = dict(message.reactions)
+        emoji = spelling_of(emoji, reactions)
+        names = reactions.get(emoji, ())
+        if message.seq is not None:
+            remove = any(fold(name) == me for name in names)
+            conversation.core.react(message.channel, message.seq, emoji, remove=remove)
+
+    def _delete(self, message: Message) -> None:
+        seq = message.seq
+        if seq is None or message.erased:
+            return
+        core, channel = self._conversation.core, message.channel
+        confirm_deletion(self._screen, message, lambda: core.delete(channel, seq))
+
+    def _pin(self, message: Message) -> None:
+        if message.seq is not None and not message.erased:
+            core = self._conversation.core
+            core.pin(message.channel, message.seq, remove=message.pinned)
+
+    def _copy(self, message: Message) -> None:
+        self._conversation.view.copy(message.text)
+
+    def _open(self, message: Message) -> None:
+        self._conversation.view.open_links(links_of(message.text))
+
+    def _retry(self, message: Message) -> None:
+        if message.cid is not None and message.delivery is Delivery.FAILED:
+            self._conversation.core.retry(message.cid)
+
+    def _discard(self, message: Message) -> None:
+        cid = message.cid
+        if cid is None or message.delivery is Delivery.SENT:
+            return
+        core = self._conversation.core
+        confirm_discard(self._screen, message, lambda: core.discard(cid))

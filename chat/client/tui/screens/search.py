@@ -1,0 +1,292 @@
+"""The search screen: results with context, and a field for another query."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from chat.client.model.search_query import HINT
+from chat.client.model.state import Message
+from chat.client.platform.local_time import local_time, local_zone, time_or_day
+from chat.client.presenter.markdown import gist, plain_text
+from chat.client.presenter.search import SearchContext, SearchSession
+from chat.client.tui.safe_text import elide, line, lines
+from chat.errors import ChatError
+from chat.text import printable_line
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import Hit
+
+__all__ = ["SearchScreen"]
+
+_AUTHOR = 12
+_LEAD = 24
+"""Characters of a row before what was found."""
+_AHEAD = 10
+"""Rows from the end at which more are looked for."""
+_LOW = 20
+"""Rows of the terminal below which nothing is set apart by blank lines."""
+_FOUND, _END = "\ue000", "\ue001"
+"""Stand around what was found while the marks of Markdown are taken out."""
+_SIGNS = re.compile(f"([{_FOUND}{_END}])")
+_MOMENT = 0.1
+"""Seconds one stays with a hit before what stands around it is looked up."""
+_KEYS = "Enter go there   ↑ ↓ choose   / search for something else   Esc close"
+
+
+class SearchScreen(ModalScreen[tuple[str, int] | None]):
+    """Returns the channel and the number of the message to go to, or None.
+
+    Args:
+        finding: the latest search, or none yet.
+        title: returns the name under which people know a channel.
+        me: one's own name.
+    """
+
+    DEFAULT_CSS = """
+    ResultsScreen {
+        align: center middle;
+        background: $background 60%;
+
+        & > Vertical {
+            width: 100;
+            max-width: 94%;
+            height: 90%;
+            padding: 0 1;
+            background: $panel;
+            border-top: tall $primary;
+        }
+        & Input, & Input:focus {
+            border: none;
+            height: 1;
+            padding: 0 1;
+            background: $surface;
+        }
+        & #told { color: $foreground 70%; margin-bottom: 1; height: 1; padding: 0 1; }
+        & OptionList, & OptionList:focus {
+            border: none;
+            background-tint: transparent;
+            padding: 0;
+            height: 1fr;
+            background: $panel;
+            scrollbar-size-vertical: 1;
+        }
+        & OptionList > .option-list--option-highlighted,
+        & OptionList:focus > .option-list--option-highlighted {
+            background: $primary 40%;
+            color: $foreground;
+            text-style: none;
+        }
+        & .option-list--option-disabled { color: $foreground; }
+        & VerticalScroll {
+            height: 6;
+            margin-top: 1;
+            padding: 0 1;
+            background: $surface;
+            scrollbar-size-vertical: 1;
+        }
+        & #keys { margin-top: 1; color: $foreground 70%; }
+        &.-low VerticalScroll { height: 4; margin-top: 0; }
+        &.-low #told { margin-bottom: 0; }
+        &.-low #keys { margin-top: 0; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close", show=False),
+        Binding("slash,alt+s", "refine", "Search for something else", show=False),
+    ]
+
+    def __init__(self, finding: SearchSession, title: Callable[[str], str], me: str) -> None:
+        super().__init__()
+        self._finding = finding
+        self._title = title
+        self._me = me
+        self._places: dict[int, int] = {}
+        self._shown: Hit | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the field, the list, the whole of one hit, and the keys."""
+        with Vertical():
+            yield Input(self._finding.query, placeholder=HINT, select_on_focus=False)
+            yield Static(id="told", markup=False)
+            yield OptionList(markup=False)
+            with VerticalScroll(can_focus=False):
+                yield Static(id="text", markup=False)
+            yield Static(_KEYS, id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Show what was found, or let the person say what to look for."""
+        self.call_after_refresh(self._show)
+
+    def on_resize(self) -> None:
+        """Make the rows as wide as there is room; where that is low, the list comes first."""
+        self.set_class(self.size.height < _LOW, "-low")
+        self.call_after_refresh(self._fill)
+
+    def action_refine(self) -> None:
+        """Go to the field, and take what is in it for what is to be replaced."""
+        field = self.query_one(Input)
+        field.focus()
+        field.select_all()
+
+    def on_key(self, event: events.Key) -> None:
+        """Go from the field to the list."""
+        if event.key == "down" and self.query_one(Input).has_focus and self._finding.hits:
+            event.stop()
+            self.query_one(OptionList).focus()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        self.query_one("#told", Static).update("Searching…")
+        self.run_worker(self._begin(event.value), exclusive=True)
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option_id is None:
+            return
+        chosen = self._finding.chosen = int(event.option_id)
+        hit = self._finding.hits[chosen]
+        near = self._finding.known_near(hit)
+        is_new, self._shown = hit is not self._shown, hit
+        self._show_whole(hit, near or SearchContext())
+        if near is None and is_new:
+            self.set_timer(_MOMENT, partial(self._stay, hit))
+        if chosen >= len(self._finding.hits) - _AHEAD and not self._finding.is_complete:
+            self.run_worker(self._more())
+
+    @on(OptionList.OptionSelected)
+    def _go(self, event: OptionList.OptionSelected) -> None:
+        if event.option_id is not None:
+            hit = self._finding.hits[int(event.option_id)]
+            self.dismiss((hit.channel, hit.seq))
+
+    def _stay(self, hit: Hit) -> None:
+        """Look up what stands around a hit that one stayed with for a moment."""
+        if hit is self._shown:
+            self.run_worker(self._look_around(hit))
+
+    async def _look_around(self, hit: Hit) -> None:
+        with suppress(ChatError):  # then it stands alone
+            near = await self._finding.near(hit)
+            if hit is self._shown:
+                self._show_whole(hit, near)
+
+    async def _begin(self, typed: str) -> None:
+        try:
+            await self._finding.begin(typed, self._me)
+        except ChatError as exc:
+            self.query_one("#told", Static).update(line(str(exc), "$text-warning"))
+            return
+        self._show()
+
+    async def _more(self) -> None:
+        try:
+            if await self._finding.more():
+                self._fill()
+        except ChatError as exc:
+            self.query_one("#told", Static).update(line(str(exc), "$text-warning"))
+
+    def _show(self) -> None:
+        self._fill()
+        self.query_one(OptionList if self._finding.hits else Input).focus()
+
+    def _fill(self) -> None:
+        if not self.is_mounted:
+            return
+        hits, rows = self._finding.hits, self.query_one(OptionList)
+        width = max(rows.scrollable_content_region.width - 1, 20)
+        options: list[Option] = []
+        for number, hit in enumerate(hits):
+            if number == 0 or hits[number - 1].channel != hit.channel:
+                name = line(self._title(hit.channel), "bold $text-primary")
+                options.append(Option(elide(name, width), disabled=True))
+            self._places[number] = len(options)
+            options.append(Option(elide(_row(hit), width), id=str(number)))
+        rows.set_options(options)
+        self.query_one("#told", Static).update(self._told())
+        if hits:
+            rows.highlighted = self._places[self._finding.chosen]
+        else:
+            self.query_one("#text", Static).update("")
+
+    def _show_whole(self, hit: Hit, near: SearchContext) -> None:
+        """Show where and when something was said, and all of it between what stands around it."""
+        when, text = local_time(hit.ts), self.query_one("#text", Static)
+        width = self.query_one(VerticalScroll).scrollable_content_region.width
+        place = f"{self._title(hit.channel)}, {when.day} {when:%B %Y, %H:%M}"
+        text.update(
+            Content("\n").join(
+                [
+                    line(place, "$foreground 60%"),
+                    _beside(near.before, width),
+                    Content.assemble(line(hit.author, "bold"), ": ", *_marked(hit, 0, str)),
+                    _beside(near.after, width),
+                ]
+            )
+        )
+
+    def _told(self) -> str:
+        count = len(self._finding.hits)
+        if not self._finding.query:
+            return "What are you looking for? Your own channels are searched."
+        where = " on this computer: there is no connection" if self._finding.is_here else ""
+        if not count and where:
+            return f"Nothing found{where}."
+        if not count:
+            return "Nothing found. Every word must be in the message; begin* finds beginnings."
+        messages = "1 message" if count == 1 else f"{count:,} messages"
+        if where:
+            return f"{messages}{where}"
+        return f"{messages}, newest first" if self._finding.is_complete else f"{messages} and more"
+
+
+def _beside(message: Message | None, width: int) -> Content:
+    """Return the line for what was said before or after; empty if that is not known."""
+    if message is None:
+        return Content("")
+    author = line(f"{message.author}: ", "$foreground 60%")
+    return elide(Content.assemble(author, line(gist(message.text), "$foreground 60%")), width)
+
+
+def _row(hit: Hit) -> Content:
+    author = elide(line(hit.author, "bold"), _AUTHOR)
+    first = max((hit.marks[0] if hit.marks else 0) - _LEAD, 0)
+    lead = "…" if first and not hit.snippet.startswith("…", first) else ""
+    return Content.assemble(
+        (f"{time_or_day(hit.ts, datetime.now(local_zone())):>9} ", "$foreground 60%"),
+        author,
+        " " * (_AUTHOR + 1 - author.cell_length),
+        lead,
+        *_marked(hit, first, printable_line),
+    )
+
+
+def _marked(hit: Hit, start: int, form: Callable[[str], str]) -> list[Content]:
+    """Return a snippet from `start` on, as it reads, with what was found standing out."""
+    written = _SIGNS.sub("?", hit.snippet)  # these two are ours
+    signed = ""
+    for first, last in zip(hit.marks[::2], hit.marks[1::2], strict=False):
+        if start <= first <= last <= len(written):
+            signed += f"{written[start:first]}{_FOUND}{written[first:last]}{_END}"
+            start = last
+    parts, style = [], ""
+    for piece in _SIGNS.split(plain_text(signed + written[start:])):
+        if piece in (_FOUND, _END):
+            style = "bold $text-accent" if piece == _FOUND else ""
+        else:
+            parts.append(lines(form(piece), style))
+    return parts

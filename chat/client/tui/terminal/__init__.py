@@ -1,0 +1,1 @@
+"""The terminal: driver, input parser, output widths, and the queue of keys."""

@@ -1,0 +1,1 @@
+"""Operator commands that work on the data folder, some of them beside a running server."""

@@ -1,0 +1,93 @@
+"""The operator's commands: token, backup, restore, check, reindex.
+
+What a program may want to read goes to standard output, what a person is told to standard error.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+
+from chat.errors import CommandError, StartupError, StoreUnavailable
+from chat.program import tell
+from chat.server.config import (
+    BackupSettings,
+    CheckSettings,
+    ReindexSettings,
+    RestoreSettings,
+    TokenSettings,
+    load,
+)
+from chat.text import printable_line
+
+__all__ = ["backup", "check", "reindex", "restore", "token"]
+
+
+def token(arguments: list[str]) -> int:
+    """Print a further token for a name."""
+    from chat.server.handlers.signin import hash_token
+    from chat.store.store import issue_token
+
+    settings = load(TokenSettings, "chat-server token", arguments)
+    secret = secrets.token_urlsafe(32)
+    try:
+        issue_token(settings.store_url, settings.name, hash_token(secret))
+    except (CommandError, StoreUnavailable) as exc:
+        raise StartupError(str(exc)) from None
+    tell(f"A further token for {settings.name}; keep it secret:")
+    sys.stdout.write(secret + "\n")
+    return 0
+
+
+def backup(arguments: list[str]) -> int:
+    """Copy the database to a file."""
+    from chat.store.maintenance.backup import back_up
+
+    settings = load(BackupSettings, "chat-server backup", arguments)
+    held = back_up(settings.store_url, _absolute(settings.file))
+    size = _absolute(settings.file).stat().st_size
+    tell(f"{settings.file}: {held}, {size:,} bytes. What is deleted from now on stays in it")
+    return 0
+
+
+def restore(arguments: list[str]) -> int:
+    """Put a backup in the database's place."""
+    from chat.store.maintenance.backup import restore as put_back
+
+    settings = load(RestoreSettings, "chat-server restore", arguments)
+    restored = put_back(settings.store_url, _absolute(settings.file))
+    tell(f"{settings.database}: {restored.holdings}, from {settings.file}")
+    if restored.former is not None:
+        tell(f"The database that was there is kept as {restored.former}")
+    return 0
+
+
+def check(arguments: list[str]) -> int:
+    """Look at every log; print a line for each problem."""
+    from chat.store.maintenance.check import Holdings, check_database
+
+    settings = load(CheckSettings, "chat-server check", arguments)
+    found = 0
+    for line in check_database(settings.store_url):
+        if isinstance(line, Holdings):
+            verdict = f"{found} problems" if found else "every log is whole"
+            tell(f"{settings.database}: {line}; {verdict}")
+        else:
+            found += 1
+            sys.stdout.write(printable_line(line) + "\n")
+    return 1 if found else 0
+
+
+def reindex(arguments: list[str]) -> int:
+    """Make the full-text index anew."""
+    from chat.store.maintenance.reindex import reindex as index_anew
+
+    settings = load(ReindexSettings, "chat-server reindex", arguments)
+    held = index_anew(settings.store_url)
+    tell(f"{settings.database}: {held}; the full-text index is made anew")
+    return 0
+
+
+def _absolute(file: Path) -> Path:
+    return file.expanduser().absolute()

@@ -1,0 +1,54 @@
+"""Handle `prefer`: how a member wants a channel listed and notified."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from chat.protocol.commands import Prefer
+from chat.protocol.frames import Preferences
+from chat.server.context import as_refusal
+from chat.server.handlers import builtin
+from chat.server.subscriptions import announce
+from chat.store import operations
+from chat.store.operations import Outcome, Preferred
+
+if TYPE_CHECKING:
+    from chat.server.reply import Reply
+    from chat.server.session import Session
+
+__all__ = ["prefer"]
+
+
+def prefer(session: Session, command: Prefer, reply: Reply) -> None:
+    """Keep what one prefers, and tell one's devices."""
+    builtin.refuse(command.channel)
+    user = session.user
+    assert user is not None
+
+    def done(outcome: Outcome) -> None:
+        if refusal := as_refusal(outcome):
+            reply.error(refusal)
+        elif isinstance(outcome, Preferred):
+            if outcome.changed:
+                state = outcome.channel
+                frame = Preferences(
+                    channel=state.name, hidden=outcome.hidden, **asdict(outcome.preference)
+                )
+                for device in session.devices(user.name):
+                    device.send(frame)
+                    if outcome.hidden:
+                        device.leave(state.name, state.head, hidden=True)
+            if command.hidden is False:
+                announce(session, outcome.channel, (user.name,))
+            reply.ok()
+
+    operation = operations.Prefer(
+        user,
+        command.channel,
+        pinned=command.pinned,
+        muted=command.muted,
+        level=command.level,
+        hidden=command.hidden,
+    )
+    session.services.write(operation, done)

@@ -1,0 +1,1 @@
+"""Sockets: accepting connections, TLS, frames in, bounded writes out, and limits on peers."""

@@ -1,0 +1,290 @@
+"""Outgoing frames of one connection: coalesced per event-loop turn, bounded in bytes.
+
+MUST: take a frame at once or refuse it; keep the order of durable frames; stay under its limit,
+but for a single frame on its own (one commit can hold more than that); give up ephemeral frames
+before it refuses a durable one.
+MUST NOT: wait; copy frames (recipients with the same backlog share the same bytes); drop a durable
+frame and go on, which would leave a hole.
+
+What a turn of the event loop brings for one peer leaves in one write; while the peer does not read,
+it waits in an `OutboundBuffer`. This is the hot end of every fan-out: a small object of its own, so
+that a walk through a thousand of them touches little memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+
+__all__ = ["OutboundBuffer", "Outlet", "WriteCoalescer", "binary_frame", "text_frame"]
+
+
+class OutboundBuffer:
+    """Frames for one connection, in order.
+
+    Args:
+        limit: most bytes that may wait. Ephemeral frames are taken up to half of it.
+    """
+
+    __slots__ = ("_ephemeral", "_frames", "_limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._frames: list[bytes] = []
+        self._ephemeral: set[int] = set()
+        self._limit = limit
+        self.size = 0
+        """Bytes that wait."""
+
+    def put(self, frame: bytes) -> bool:
+        """Add a durable frame; False: even without ephemeral frames there is no room.
+
+        An empty queue takes any frame: its reader has not been slow yet.
+        """
+        if self.size + len(frame) > self._limit:
+            self._drop_ephemeral()
+            if self.size and self.size + len(frame) > self._limit:
+                return False
+        self._frames.append(frame)
+        self.size += len(frame)
+        return True
+
+    def put_ephemeral(self, frame: bytes) -> None:
+        """Add a frame that may be lost; it is, when the queue is half full."""
+        if self.size + len(frame) > self._limit // 2:
+            return
+        self._ephemeral.add(len(self._frames))
+        self._frames.append(frame)
+        self.size += len(frame)
+
+    def take(self) -> bytes:
+        """Empty the queue into one piece of bytes for one write."""
+        frames = self._frames
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        self.clear()
+        return data
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._frames = []
+        if self._ephemeral:
+            self._ephemeral.clear()
+        self.size = 0
+
+    def _drop_ephemeral(self) -> None:
+        if not self._ephemeral:
+            return
+        self._frames = [
+            frame for index, frame in enumerate(self._frames) if index not in self._ephemeral
+        ]
+        self._ephemeral.clear()
+        self.size = sum(map(len, self._frames))
+
+
+log = logging.getLogger(__name__)
+
+BACKLOG_MAX = 32_768
+"""Bytes that may wait while more of what can wait is sent; see `Outlet.when_taken`."""
+TEXT, BINARY = 0x81, 0x82
+"""The first byte of a whole, unfragmented message (RFC 6455 section 5.2)."""
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return the WebSocket frame of a text: header and payload, for any number of recipients."""
+    return _header(TEXT, len(payload)) + payload
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """Return the WebSocket frame of bytes."""
+    return _header(BINARY, len(payload)) + payload
+
+
+@lru_cache(maxsize=4_096)  # with the library's `Frame.serialize`, each frame cost 0.9 µs, now 0.2
+def _header(kind: int, length: int) -> bytes:
+    if length < 126:
+        return struct.pack("!BB", kind, length)
+    if length < 65_536:
+        return struct.pack("!BBH", kind, 126, length)
+    return struct.pack("!BBQ", kind, 127, length)
+
+
+class WriteCoalescer:
+    """Flushes, once per turn of the event loop, all outlets that have something."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._dirty: list[Outlet] = []
+
+    def mark(self, outlet: Outlet) -> None:
+        """Have `outlet` flushed at the end of this turn."""
+        if not self._dirty:
+            self._loop.call_soon(self.flush)
+        self._dirty.append(outlet)
+
+    def flush(self) -> None:
+        """Write now."""
+        dirty, self._dirty = self._dirty, []
+        for outlet in dirty:
+            outlet.flush()
+
+
+class Outlet:
+    """The sending end of one connection. No method waits or raises.
+
+    Args:
+        flusher: shared by all outlets of the loop.
+        limit: bytes that may wait for a peer that does not read.
+        overflowed: called when even more would have to wait: the peer is to be cut.
+    """
+
+    __slots__ = (
+        "_awaiting",
+        "_direct",
+        "_flusher",
+        "_overflowed",
+        "_piece",
+        "_queue",
+        "_transport",
+        "answers_due",
+        "is_paused",
+    )
+
+    def __init__(self, flusher: WriteCoalescer, limit: int, overflowed: Callable[[], None]) -> None:
+        self.answers_due = 0
+        """Commands of the peer that await their answers."""
+        self.is_paused = False
+        """Whether the peer must first read what was written for it."""
+        self._transport: asyncio.Transport | None = None
+        self._direct: Callable[[bytes], None] | None = None
+        """What writes to the peer at once; None while anything has to be written before, or the
+        peer does not read. One look instead of four: 0.5 µs of the 8 that a delivery takes."""
+        self._piece: bytes | None = None
+        """What this turn brought, while that is one piece; more of it waits in the queue."""
+        self._queue = OutboundBuffer(limit)
+        self._awaiting: deque[Callable[[], None]] = deque()
+        self._flusher = flusher
+        self._overflowed = overflowed
+
+    def open(self, transport: asyncio.Transport) -> None:
+        """Begin to send: the handshake is done."""
+        self._transport = transport
+        self._direct = transport.write
+
+    def close(self) -> None:
+        """Forget what waits, and take nothing more."""
+        self._transport = self._direct = self._piece = None
+        self._queue.clear()
+        self._awaiting.clear()
+
+    def when_taken(self, action: Callable[[], None]) -> None:
+        """Call `action`, which sends, once the peer has taken most of what it was sent.
+
+        At once if it has, after the actions that wait already, and never after the end.
+        """
+        self._awaiting.append(action)
+        self._go_on()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is to be sent once the peer has taken what it was sent."""
+        return bool(self._awaiting)
+
+    def _go_on(self) -> None:
+        while self._awaiting and not self.is_paused:
+            if self._queue.size + len(self._piece or b"") > BACKLOG_MAX:
+                break  # the flush that ends this turn goes on
+            self._awaiting.popleft()()
+
+    def pause(self) -> None:
+        """Keep what comes: the peer does not read."""
+        self.is_paused = True
+        self._direct = None
+
+    def resume(self) -> None:
+        """Go on: the peer has read."""
+        self.is_paused = False
+        self.flush()
+
+    def send(self, frame: bytes) -> None:
+        """Send one or more whole WebSocket frames, with what else the turn brings."""
+        # What a turn brings is one piece for nearly every recipient. It waits outside of the queue:
+        # two short calls until it is written, where the queue's own took 1 µs more.
+        if self._piece is None and not self._queue.size and not self.is_paused:
+            self._piece = frame
+            self._direct = None
+            self._flusher.mark(self)
+        else:  # a flush is to come already, that of this turn or the one of `resume`
+            if self._piece is not None:
+                self._queue_piece()
+            if not self._queue.put(frame):
+                self._overflow(frame)
+
+    def send_now(self, frame: bytes) -> None:
+        """Send as `send` does, but do not wait for what else the turn may bring.
+
+        Only a peer that awaits answers has it wait: event and `ok` leave in one write.
+        """
+        write = self._direct
+        if write is None or self.answers_due:
+            self.send(frame)
+            return
+        try:
+            write(frame)
+        except Exception:  # see `_failed`
+            self._failed()
+
+    def send_ephemeral(self, frame: bytes) -> None:
+        """Send a frame that may be lost when the peer reads slowly."""
+        if self._piece is None and not self._queue.size and not self.is_paused:
+            self.send(frame)
+        else:
+            self._queue_piece()
+            self._queue.put_ephemeral(frame)
+
+    def flush(self) -> None:
+        """Write what waits, unless the peer must first read what it was sent."""
+        piece = self._piece
+        if self.is_paused:
+            self._queue_piece()
+        elif piece is not None:
+            self._piece = None
+            self._write(piece)
+        elif self._queue.size:
+            self._write(self._queue.take())
+        elif self._transport is not None:
+            self._direct = self._transport.write
+        if self._awaiting:
+            self._go_on()
+
+    def _queue_piece(self) -> None:
+        if self._piece is not None:
+            self._queue.put(self._piece)  # it is empty, and takes anything
+            self._piece = None
+
+    def _overflow(self, frame: bytes) -> None:
+        if self.is_paused:
+            self._overflowed()
+        else:  # not the peer's fault: this turn brought a lot
+            self.flush()
+            self._queue.put(frame)
+            self._direct = None
+
+    def _write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        self._direct = transport.write
+        try:
+            transport.write(data)
+        except Exception:  # see `_failed`
+            self._failed()
+
+    def _failed(self) -> None:
+        # A direct write on a connection that is closing raises; what, depends on the transport.
+        # Were it let out, a fan-out would end here, and who comes later in it would miss an event.
+        log.debug("a write failed; the connection is cut", exc_info=True)
+        if self._transport is not None:
+            self._transport.abort()

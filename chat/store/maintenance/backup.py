@@ -1,0 +1,211 @@
+"""Back up a database beside its server, and restore one.
+
+A copy gets its name when it is whole, checked and on disk: under that name there is never half of
+one. Putting one back replaces the database in one step, after the present one got a second name.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sqlite3
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import DBAPIError
+
+from chat.errors import StartupError
+from chat.store import files
+from chat.store.database import FileLock, bring_up_to_date, check_is_current, check_is_known
+from chat.store.maintenance.check import Holdings, holdings, problems
+from chat.store.schema import channels
+from chat.store.sqlite import engine as sqlite
+from chat.store.sqlite import rebuild
+
+__all__ = ["Restored", "back_up", "restore"]
+
+_PARTS = ("", "-wal", "-shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What is in the database now, and where the former one lies, if there was one."""
+
+    holdings: Holdings
+    former: Path | None
+
+
+def back_up(url: str, target: Path) -> Holdings:
+    """Copy one moment of the database to `target`; the server may run and write meanwhile.
+
+    Deleted texts are not in the copy; what is deleted later is, for as long as the copy is kept.
+
+    Raises:
+        StartupError: there is no database, it has problems, `target` exists, or it cannot be
+            written; then there is nothing at `target`.
+    """
+    source = sqlite.path_of(url)
+    check_is_current(source)
+    if os.path.lexists(target):
+        raise StartupError(f"{target} exists already and stays as it is; name another file")
+    part = target.with_name(f".{target.name}.part")
+    try:
+        _make_private(part)
+        sqlite.copy_running(source, part)
+        held = _checked(sqlite.checker_engine(part), "the database", "chat-server check")
+        _sync(part)
+        _name(part, target)
+        _sync(target.parent)
+    except FileExistsError:
+        raise StartupError(
+            f"{target} exists already and stays as it is; name another file"
+        ) from None
+    except (OSError, sqlite3.Error, DBAPIError) as exc:
+        raise StartupError(f"no backup was made: {target}: {_reason(exc)}") from None
+    finally:
+        _remove(part)
+    return held
+
+
+def restore(url: str, source: Path) -> Restored:
+    """Put a backup in the database's place, with a new epoch for every channel.
+
+    The epochs tell clients that what they know may not be what is there now; they read it anew. The
+    server stays the same: its id is that of the backup.
+
+    Raises:
+        StartupError: a server uses the database, or the backup cannot be used; then nothing was
+            changed.
+    """
+    path = sqlite.path_of(url)
+    part = path.with_name(f"{path.name}.restoring")
+    if not source.exists():
+        raise StartupError(f"there is no backup at {source}")
+    _check_source(source)
+    try:
+        files.make_folder(path.parent)
+    except OSError as exc:
+        raise StartupError(f"{path.parent}: {exc.strerror or exc}") from None
+    lock = FileLock.take(path)
+    try:
+        held = _prepare(source, part)
+        if path.exists():
+            files.take_after(part, path)
+        former = _give_second_name(path)
+        part.replace(path)
+        _sync(path.parent)
+    except (OSError, sqlite3.Error, DBAPIError) as exc:
+        raise StartupError(f"nothing was restored: {path}: {_reason(exc)}") from None
+    finally:
+        _remove(part)
+        lock.release()
+    return Restored(held, former)
+
+
+def _check_source(source: Path) -> None:
+    try:
+        if not source.is_file() and not source.is_dir():
+            raise StartupError(f"{source} is no ordinary file; it is no backup")
+        with source.open("rb"):
+            revision = sqlite.examine(source)
+    except OSError as exc:
+        raise StartupError(f"{source} cannot be read: {exc.strerror or exc}") from None
+    if revision is None:
+        raise StartupError(f"{source} is empty; it is no backup")
+    check_is_known(revision, source)
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give a file its name, which nobody else may have taken meanwhile."""
+    try:
+        os.link(part, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        part.rename(target)
+
+
+def _prepare(source: Path, part: Path) -> Holdings:
+    """Make the database that is to be put in place, checked and on disk."""
+    _make_private(part)
+    try:
+        sqlite.copy_still(source, part)
+    except sqlite3.Error as exc:
+        raise StartupError(f"nothing was restored: {source} to {part}: {exc}") from None
+    writer = sqlite.writer_engine(part)
+    try:
+        bring_up_to_date(writer, part)
+        with writer.begin() as connection:
+            rebuild.rebuild(connection)
+            for channel in connection.scalars(select(channels.c.id)).all():
+                fresh = update(channels).where(channels.c.id == channel)
+                connection.execute(fresh.values(epoch=secrets.token_hex(8)))
+    finally:
+        writer.dispose()
+    held = _checked(sqlite.checker_engine(part), str(source), "another backup")
+    sqlite.settle(part)
+    _sync(part)
+    return held
+
+
+def _give_second_name(path: Path) -> Path | None:
+    """Keep the present database under another name, whole; return that."""
+    if not path.exists():
+        return None
+    now = time.strftime("%Y%m%d-%H%M%S")
+    former = path.with_name(f"{path.name}.before-restore-{now}")
+    while former.exists():  # of the same second; it may be the only copy there is
+        former = former.with_name(f"{former.name}-{secrets.token_hex(2)}")
+    with suppress(sqlite3.Error):  # a damaged one is kept with the log that lies beside it
+        sqlite.settle(path)
+    for beside in _PARTS[1:]:  # a log of the old database must not meet the new one
+        with suppress(FileNotFoundError):
+            Path(f"{path}{beside}").rename(f"{former}{beside}")
+    try:
+        os.link(path, former)
+    except OSError:
+        shutil.copy2(path, former)
+        files.take_after(former, path)
+    _sync(path.parent)
+    return former
+
+
+def _checked(engine: Engine, what: str, instead: str) -> Holdings:
+    try:
+        with engine.begin() as connection:
+            if found := next(problems(connection), None):
+                raise StartupError(f"{what} is damaged ({found}); try {instead}")
+            return holdings(connection)
+    finally:
+        engine.dispose()
+
+
+def _make_private(path: Path) -> None:
+    _remove(path)
+    os.close(files.create(path))
+
+
+def _remove(path: Path) -> None:
+    for part in (*_PARTS, "-journal"):
+        Path(f"{path}{part}").unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or a folder's names, on disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows has no such call for folders
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, DBAPIError):
+        return sqlite.reason_of(error)
+    return getattr(error, "strerror", None) or str(error)

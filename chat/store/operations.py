@@ -1,0 +1,281 @@
+"""Values that go into the store and come out of it: operations, outcomes, and read results.
+
+An operation carries names as a person gave them; the store resolves them, checks the person's right
+inside the transaction, and answers with a result or with the `CommandError` that refused it.
+None of these is changed once it is made. The four that each message needs are not `frozen` all the
+same: that makes them four times as slow to make, 5 % of all that a message costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from chat.errors import CommandError, StoreUnavailable
+from chat.protocol.frames import Membership
+from chat.protocol.items import Event, Item
+
+__all__ = [
+    "Append",
+    "Appended",
+    "ChannelState",
+    "JoinChannel",
+    "JoinedChannel",
+    "LeaveChannel",
+    "LeftChannel",
+    "MarkRead",
+    "Marked",
+    "MemberRow",
+    "Operation",
+    "Outcome",
+    "PageRead",
+    "Pending",
+    "Prefer",
+    "Preference",
+    "Preferred",
+    "Quota",
+    "Resumed",
+    "Seat",
+    "SignIn",
+    "SignedIn",
+    "User",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A person's place in a channel: its state, their role, and what they have not read."""
+
+    channel: ChannelState
+    role: str
+    read: int
+    unread: int
+    mentions: int
+    preference: Preference
+    pins: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """A page of a log, and the channel as of the same snapshot."""
+
+    channel: ChannelState
+    items: tuple[Item, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a returning follower gets; see `protocol.frames.Joined`."""
+
+    seat: Seat
+    recovered: bool
+    items: tuple[Item, ...]
+    complete: bool
+
+
+class MemberRow(NamedTuple):
+    """A member of a channel (a tuple, for a hundred come with every `joined`)."""
+
+    name: str
+    role: str
+
+
+Quota = Callable[[], float]
+"""Called in the writer's thread: counts a new name and returns 0, or the seconds to wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person: `id` is the store's, `name` is spelled as it was claimed."""
+
+    id: int
+    name: str
+
+
+@dataclass(slots=True)
+class ChannelState:
+    """A channel as of one commit."""
+
+    id: int
+    name: str
+    epoch: str
+    head: int
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Claim `name` with the hash of a token, or prove that it is one's own.
+
+    `claim_hash` is stored if nobody has the name; `token_hash` (None: no token was given) must be
+    one of the name's hashes otherwise. A new person becomes a member of `#general`. `quota` is
+    asked before a name is claimed.
+    """
+
+    name: str
+    token_hash: bytes | None
+    claim_hash: bytes
+    quota: Quota | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """`claimed`: the name is new; `events` are what was appended for it (join of `#general`).
+
+    `memberships` are a new person's; None: those of a known one are to be read.
+    """
+
+    user: User
+    claimed: bool
+    events: tuple[Event, ...] = ()
+    memberships: tuple[Membership, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinChannel:
+    """Become a member of `channel`; it is created if it does not exist. Idempotent."""
+
+    user: User
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedChannel:
+    """The state after the commit.
+
+    `events` are what was appended (nothing if one was a member before).
+    """
+
+    channel: ChannelState
+    role: str
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveChannel:
+    """End the membership of `channel`."""
+
+    user: User
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftChannel:
+    """The state after the commit."""
+
+    channel: ChannelState
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(slots=True)
+class Append:
+    """Append one event of `kind` to `channel`, as `user`.
+
+    Args:
+        kind: message, edit, delete, react, pin or topic.
+        target: seq of the message that an edit, a deletion, a reaction or a pin is about.
+        body: the fields of the event that the kind has (`text`, `me`, `reply_to`, `emoji`,
+            `remove`, `topic`), already validated by the protocol's models.
+        cid: the client's id of the send; `(user, cid)` is stored once, for ever.
+    """
+
+    user: User
+    channel: str
+    kind: Literal["message", "edit", "delete", "react", "pin", "topic"]
+    target: int | None = None
+    body: dict[str, Any] = field(default_factory=dict)
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class Appended:
+    """Where the event is: `event` for a new one.
+
+    `event` is None when nothing was appended: the same `(user, cid)` was stored before, or the
+    reaction or pin was there (or, with `remove`, was not there) already; `duplicate` is then true,
+    and `seq`, `mid` and `ts` are the original's (None where there is none).
+    """
+
+    channel: ChannelState
+    seq: int | None
+    mid: str | None
+    ts: int | None
+    event: Event | None = None
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRead:
+    """Move the person's read marker of `channel` forward to `seq`."""
+
+    user: User
+    channel: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The marker after the commit; `moved` is false when it was there or further already."""
+
+    channel: ChannelState
+    read: int
+    unread: int
+    mentions: int
+    moved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """How a member wants a channel listed and told of; see `protocol.commands.Prefer`."""
+
+    pinned: int
+    muted: bool
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prefer:
+    """Change how the person wants `channel`; None leaves something as it is.
+
+    `hidden` leaves a direct channel out of their list until its next message (False: shows it).
+    """
+
+    user: User
+    channel: str
+    pinned: int | None = None
+    muted: bool | None = None
+    level: str | None = None
+    hidden: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preferred:
+    """What holds after the commit; `changed` is false when it held before."""
+
+    channel: ChannelState
+    preference: Preference
+    changed: bool
+    hidden: bool = False
+
+
+Operation = SignIn | JoinChannel | LeaveChannel | Append | MarkRead | Prefer
+Outcome = (
+    SignedIn
+    | JoinedChannel
+    | LeftChannel
+    | Appended
+    | Marked
+    | Preferred
+    | CommandError
+    | StoreUnavailable
+)
+
+
+@dataclass(slots=True)
+class Pending:
+    """An operation on its way through the writer; `token` is the caller's, returned untouched."""
+
+    operation: Operation
+    token: object

@@ -1,0 +1,1 @@
+"""Reading: timelines, members, unread counts, each checked against the reader's rights."""

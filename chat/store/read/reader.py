@@ -1,0 +1,400 @@
+"""Read from the store; each method checks the reader's rights.
+
+A `Reader` sees one snapshot: what several of its methods return belongs together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, false, or_, select, true
+
+from chat.protocol.commands import ResumeFrom
+from chat.protocol.frames import ChannelListing, Membership
+from chat.protocol.items import Item
+from chat.protocol.values import Limits
+from chat.store import schema
+from chat.store.operations import ChannelState, MemberRow, PageRead, Preference, Resumed, Seat, User
+from chat.store.read.timeline import (
+    PAGE_BYTES,
+    PINS_BYTES,
+    ROWS,
+    ChannelLines,
+    Lines,
+    PinnedLines,
+    ThreadLines,
+    items_of,
+    root_of,
+    size_of,
+    with_own,
+)
+from chat.store.read.unread import COUNTS_OF_ONE, mentions_above, unread_above
+from chat.store.rights import channel_key, check_is_member, no_such_channel
+from chat.store.schema import channels, events, members, users
+from chat.store.search.search import Found, SearchedChannel, Wanted, search, searched_channels
+from chat.store.sql import Prepared
+from chat.text import fold
+
+__all__ = ["Reader"]
+
+
+_Members = tuple[tuple[MemberRow, ...], str | None]
+
+_STATE = (
+    channels.c.id,
+    channels.c.name,
+    channels.c.epoch,
+    channels.c.head,
+    channels.c.topic,
+)
+_PREFERENCE = (members.c.pinned, members.c.muted, members.c.level)
+_SEAT = Prepared(COUNTS_OF_ONE.add_columns(*_PREFERENCE))
+# Others can make a person a member of any number of direct channels, so the list is bounded: first
+# those they opened, then those they have read in, then those with the newest events.
+_seat, _direct = members.alias("seat"), channels.alias("direct")
+_listed_direct = (
+    select(_seat.c.channel_id)
+    .join_from(_seat, _direct, _seat.c.channel_id == _direct.c.id)
+    .outerjoin(events, (events.c.channel_id == _direct.c.id) & (events.c.seq == _direct.c.head))
+    .where(
+        _seat.c.user_id == bindparam("user"),
+        _seat.c.hidden == false(),
+        _direct.c.is_direct == true(),
+    )
+    .order_by(_seat.c.counted.desc(), (_seat.c.read_seq > 0).desc(), events.c.ts.desc())
+    .limit(bindparam("direct_limit", type_=members.c.read_seq.type))
+)
+_MEMBERSHIPS = Prepared(
+    select(
+        *_STATE,
+        members.c.role,
+        members.c.read_seq,
+        *_PREFERENCE,
+        unread_above.label("unread"),
+        mentions_above.label("mentions"),
+    )
+    .join_from(members, channels, members.c.channel_id == channels.c.id)
+    .where(
+        members.c.user_id == bindparam("user"),
+        members.c.hidden == false(),
+        or_(channels.c.is_direct == false(), members.c.channel_id.in_(_listed_direct)),
+    )
+    .order_by(channels.c.fold)
+)
+_CHANNEL = Prepared(
+    select(*_STATE, channels.c.member_count, members.c.role)
+    .join_from(
+        channels,
+        members,
+        (members.c.channel_id == channels.c.id) & (members.c.user_id == bindparam("user")),
+        isouter=True,
+    )
+    .where(channels.c.fold == bindparam("fold"))
+)
+_PINS = Prepared(
+    select(schema.pins.c.target)
+    .where(schema.pins.c.channel_id == bindparam("channel"))
+    .order_by(schema.pins.c.target)
+)
+_count = bindparam("count", type_=events.c.seq.type)
+_AFTER = Prepared(
+    ROWS.where(events.c.seq > bindparam("anchor")).order_by(events.c.seq).limit(_count)
+)
+_MID = Prepared(
+    select(events.c.mid).where(
+        events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+    )
+)
+_MEMBERS = Prepared(
+    select(members.c.user_fold, users.c.name, members.c.role)
+    .join_from(members, users, members.c.user_id == users.c.id)
+    .where(
+        members.c.channel_id == bindparam("channel"),
+        members.c.user_fold > bindparam("cursor"),
+    )
+    .order_by(members.c.user_fold)
+    .limit(_count)
+)
+_DIRECTORY = Prepared(
+    select(channels.c.fold, channels.c.name, channels.c.topic, channels.c.member_count)
+    .where(channels.c.is_direct == false(), channels.c.fold > bindparam("cursor"))
+    .order_by(channels.c.fold)
+    .limit(_count)
+)
+_USER = Prepared(select(users.c.id, users.c.name).where(users.c.fold == bindparam("fold")))
+
+
+class Reader:
+    """See the module. Lives as long as the query it was made for."""
+
+    def __init__(self, connection: Connection, limits: Limits) -> None:
+        self._connection = connection
+        self._limits = limits
+        # What was found is true for the whole snapshot. Whoever follows a channel enters it twice;
+        # and a crowd that comes to one channel gets the same page of it and the same members.
+        self._entered: dict[tuple[int, str], tuple[ChannelState, str, int]] = {}
+        self._pages: dict[tuple[int, int | None, int], PageRead] = {}
+        self._members: dict[tuple[int, str | None, int], _Members] = {}
+
+    def user(self, name: str) -> User | None:
+        """Return the person of this name, however it is spelled."""
+        row = _USER.first(self._connection, fold=fold(name))
+        return User(*row) if row is not None else None
+
+    def memberships(self, user: User) -> tuple[Membership, ...]:
+        """Return the channels in the list of `user`, by name.
+
+        Direct channels that are hidden are not in it, and of the others at most `limits.channels`.
+        """
+        rows = _MEMBERSHIPS.all(
+            self._connection,
+            user=user.id,
+            unread_limit=self._limits.unread,
+            direct_limit=self._limits.channels,
+        )
+        return tuple(
+            Membership.known(
+                channel=row.name,
+                epoch=row.epoch,
+                head=row.head,
+                role=row.role,
+                topic=row.topic,
+                read=row.read_seq,
+                unread=row.unread,
+                mentions=row.mentions,
+                pinned=row.pinned,
+                muted=row.muted,
+                level=row.level,
+            )
+            for row in rows
+        )
+
+    def channel(self, user: User, name: str) -> Seat:
+        """Return the place of `user` in a channel.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member.
+        """
+        state, role, _members = self._enter(user, name)
+        read, unread, mentions, *preference = _SEAT.first(
+            self._connection, channel=state.id, user=user.id, unread_limit=self._limits.unread
+        )
+        pinned = tuple(_PINS.column(self._connection, channel=state.id))
+        return Seat(state, role, read, unread, mentions, Preference(*preference), pinned)
+
+    def page(
+        self,
+        user: User,
+        channel: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        around: int | None = None,
+        thread: int | None = None,
+        pins: bool = False,
+        limit: int,
+    ) -> PageRead:
+        """Return a page: what lies `before`, `after` or `around` a seq, else the newest.
+
+        Args:
+            user: the reader.
+            channel: its name, as it was typed.
+            before: what has a line of its own is read, and so with `around` and for the newest;
+                `complete`: nothing older is left.
+            after: all events are read, of every kind; `complete`: nothing comes after them.
+            around: half of the page lies before this seq, half from it on.
+            thread: only the thread that this message is in, also with `after`; it begins with
+                its root.
+            pins: only messages that are pinned are read, before `before` if that is given.
+            limit: most items; a page has fewer when they would take more than `PAGE_BYTES`.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member; no_such_message for a `thread`.
+        """
+        state, _role, _members = self._enter(user, channel)
+        if after is not None and thread is None:
+            page = self._after(state, after, limit)
+        else:
+            page = self._lines(state, before, after, around, thread, limit, pins=pins)
+        return replace(page, items=self._seen_by(user, page))
+
+    def _lines(
+        self,
+        state: ChannelState,
+        before: int | None,
+        after: int | None,
+        around: int | None,
+        thread: int | None,
+        limit: int,
+        *,
+        pins: bool,
+    ) -> PageRead:
+        lines: Lines = ChannelLines(self._connection, state.id)
+        if thread is not None:
+            root = root_of(self._connection, state.id, thread)
+            lines = ThreadLines(self._connection, state.id, root)
+        elif pins:
+            lines = PinnedLines(self._connection, state.id)
+        if after is not None:
+            return self._onward(state, lines, after + 1, limit)
+        if around is not None:
+            return self._around(state, lines, around, limit)
+        anchor = before if before is not None else state.head + 1
+        return self._before(state, lines, anchor, limit, PINS_BYTES if pins else PAGE_BYTES)
+
+    def resume(
+        self,
+        user: User,
+        channel: str,
+        position: ResumeFrom | None,
+        *,
+        limit: int,
+        window: int,
+    ) -> Resumed:
+        """Return what follows `position`, or the newest page if it leads nowhere.
+
+        Args:
+            user: the reader.
+            channel: its name, as it was typed.
+            position: where the follower stopped; None: it knows nothing of the log.
+            limit: most items.
+            window: missed events beyond which the newest page serves better.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member.
+        """
+        seat = self.channel(user, channel)
+        if position is not None and self._is_within(seat.channel, position, window):
+            page = self._shared_page(seat.channel, position.after, limit)
+            items = self._seen_by(user, page)
+            return Resumed(seat, recovered=True, items=items, complete=page.complete)
+        page = self._shared_page(seat.channel, None, limit)
+        return Resumed(seat, recovered=False, items=self._seen_by(user, page), complete=True)
+
+    def members(
+        self, user: User, channel: str, *, cursor: str | None, limit: int
+    ) -> tuple[tuple[MemberRow, ...], str | None, int]:
+        """Return a page of members by name, the cursor of the next page, and how many they are.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member.
+        """
+        state, _role, total = self._enter(user, channel)
+        key = state.id, cursor, limit
+        if key not in self._members:
+            rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
+            self._members[key] = tuple(MemberRow(*rest) for _fold, *rest in rows), following
+        return *self._members[key], total
+
+    def search(self, user: User, channel: str | None, wanted: Wanted) -> Found:
+        """Return a page of what `user` may read and looks for, in one channel or in all of theirs.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member, unavailable.
+        """
+        if channel is None:
+            rooms = searched_channels(self._connection, user, self._limits)
+        else:
+            rooms = [
+                SearchedChannel(self._enter(user, channel)[0], last=0)
+            ]  # it is compared with no other
+        author = self.user(wanted.author) if wanted.author is not None else None
+        if wanted.author is not None and author is None:
+            return Found((), None)
+        return search(self._connection, rooms, author.id if author else None, wanted)
+
+    def directory(
+        self, *, cursor: str | None, limit: int
+    ) -> tuple[tuple[ChannelListing, ...], str | None]:
+        """Return a page of the public channels by name, and the cursor of the next page."""
+        rows, following = self._paged(_DIRECTORY, cursor, limit)
+        listings = tuple(
+            ChannelListing(channel=row.name, topic=row.topic, members=row.member_count)
+            for row in rows
+        )
+        return listings, following
+
+    def _enter(self, user: User, name: str) -> tuple[ChannelState, str, int]:
+        """Return the channel, the role of `user` in it, and how many members it has."""
+        if known := self._entered.get((user.id, name)):
+            return known
+        row = _CHANNEL.first(self._connection, fold=channel_key(name), user=user.id)
+        if row is None:
+            raise no_such_channel(name)
+        *state, member_count, role = row
+        found = ChannelState(*state), check_is_member(name, role), member_count
+        self._entered[user.id, name] = found
+        return found
+
+    def _is_within(self, state: ChannelState, position: ResumeFrom, window: int) -> bool:
+        """Whether a position is of this log, and not too far behind."""
+        if position.epoch != state.epoch or not 0 <= state.head - position.after <= window:
+            return False
+        if position.mid is None or position.after == 0:
+            return True
+        mid = _MID.scalar(self._connection, channel=state.id, number=position.after)
+        return bool(mid == position.mid)
+
+    def _seen_by(self, user: User, page: PageRead) -> tuple[Item, ...]:
+        return with_own(self._connection, page.channel.id, user, page.items)
+
+    def _shared_page(self, state: ChannelState, after: int | None, limit: int) -> PageRead:
+        """Return what comes after a seq; None: the newest page."""
+        key = state.id, after, limit
+        if (page := self._pages.get(key)) is None:
+            if after is not None:
+                page = self._after(state, after, limit)
+            else:
+                lines = ChannelLines(self._connection, state.id)
+                page = self._before(state, lines, state.head + 1, limit)
+            self._pages[key] = page
+        return page
+
+    def _after(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
+        rows = _AFTER.all(self._connection, channel=state.id, anchor=anchor, count=limit)
+        items = self._items(state, rows)
+        complete = (items[-1].seq if items else anchor) >= state.head
+        return PageRead(state, items, complete)
+
+    def _onward(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
+        rows = lines.onward(anchor, limit + 1)
+        items = self._items(state, rows[:limit])
+        return PageRead(state, items, len(items) == len(rows))
+
+    def _before(
+        self,
+        state: ChannelState,
+        lines: Lines,
+        anchor: int,
+        limit: int,
+        size: int = PAGE_BYTES,
+    ) -> PageRead:
+        rows = lines.before(anchor, limit + 1)
+        items = self._items(state, rows[:limit], size)
+        return PageRead(state, items[::-1], len(items) == len(rows))
+
+    def _around(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
+        rows = lines.onward(anchor, limit - limit // 2)
+        later = self._items(state, rows, PAGE_BYTES // 2)
+        earlier = self._before(state, lines, anchor, limit - len(later), PAGE_BYTES // 2)
+        return PageRead(state, earlier.items + later, earlier.complete)
+
+    def _items(
+        self, state: ChannelState, rows: Sequence[Any], size: int = PAGE_BYTES
+    ) -> tuple[Item, ...]:
+        """Return the items of the first `rows`, as many as fit into `size` bytes, at least one."""
+        items = items_of(self._connection, state.id, rows)
+        for count, item in enumerate(items):
+            size -= size_of(item)
+            if size < 0 and count:
+                return items[:count]
+        return items
+
+    def _paged(
+        self, statement: Prepared, cursor: str | None, limit: int, **where: object
+    ) -> tuple[list[Any], str | None]:
+        """Return rows that are ordered by their first column, and that of the last if more come."""
+        rows = [*statement.all(self._connection, **where, cursor=cursor or "", count=limit + 1)]
+        return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None

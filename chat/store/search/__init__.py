@@ -1,0 +1,1 @@
+"""Full-text search: the query, what matches it, and the snippets."""

@@ -1,0 +1,39 @@
+"""The grammar of a search query: words, "phrases in quotes", and prefix*.
+
+Operators (`from:`, `in:`, `before:`, …) are fields of the command: the client that a person types
+them into takes them out, for it knows their time zone. What looks like one here is a word.
+"""
+
+from __future__ import annotations
+
+from chat.errors import CommandError, ErrorCode
+from chat.tokenizer import Term, is_unspaced, terms_of
+
+__all__ = ["parse_query"]
+
+TERMS_MAX = 20
+PREFIX_MIN = 3
+"""Letters before a `*`, or one character that is a word by itself.
+
+Fewer would have the index read all that everybody ever wrote.
+"""
+
+
+def parse_query(query: str) -> tuple[Term, ...]:
+    """Return the terms of a query, all of which a message must have; signs alone say nothing.
+
+    Raises:
+        CommandError: invalid, field `query`: too many terms, or too little before a `*`.
+    """
+    terms = terms_of(query)
+    for term in terms:
+        last = term.words[-1]
+        if term.is_prefix and len(last) < PREFIX_MIN and not is_unspaced(last):
+            raise _refused(f"write at least {PREFIX_MIN} letters before the *")
+    if len(terms) > TERMS_MAX:
+        raise _refused(f"at most {TERMS_MAX} words and phrases can be looked for at once")
+    return terms
+
+
+def _refused(reason: str) -> CommandError:
+    return CommandError(ErrorCode.INVALID, f"query: {reason}", field="query")

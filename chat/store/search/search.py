@@ -1,0 +1,343 @@
+"""Search the reader's channels: newest first in each, merged by time.
+
+Each channel is searched by itself, a few hits at a time and no further than a page needs, and a
+page takes only so long; where the next one begins is a number per channel, as with every other
+reading of logs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, func, select
+
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.commands import positions_max
+from chat.protocol.values import Limits
+from chat.store.operations import ChannelState, User
+from chat.store.schema import bodies, channels, events, members, users
+from chat.store.search.match import Marks, Matcher, snippet
+from chat.store.sql import Among, Prepared
+from chat.store.sqlite import fts5
+from chat.tokenizer import Term
+
+__all__ = [
+    "Found",
+    "FoundMessage",
+    "SearchedChannel",
+    "Wanted",
+    "index_unavailable",
+    "search",
+    "searched_channels",
+]
+
+BUDGET = 0.1
+"""Seconds of a processor that one page may take; whoever asks for the next one goes on."""
+MENDING = "the server is making what it searches anew; nothing is lost, search again in a moment"
+CURSOR_SHARE = 0.75
+"""Most of a client's frame that the cursor of a search may take."""
+_POSITION_BYTES = 16
+_FIRST, _MOST = 5, 40
+"""Hits that are read of a channel at first, for there may be many; then twice as many, up to."""
+_NUMBERS = 100
+"""Numbers of hits that are had at once: entering the index costs more than going on in it."""
+
+_ROOMS = Prepared(
+    select(
+        channels.c.id,
+        channels.c.name,
+        channels.c.epoch,
+        channels.c.head,
+        channels.c.topic,
+        events.c.ts,
+    )
+    .join_from(members, channels, members.c.channel_id == channels.c.id)
+    .outerjoin(events, and_(events.c.channel_id == channels.c.id, events.c.seq == channels.c.head))
+    .where(members.c.user_id == bindparam("user"))
+    .order_by(
+        channels.c.is_direct,
+        members.c.hidden,
+        members.c.counted.desc(),
+        (members.c.read_seq > 0).desc(),
+        events.c.ts.desc(),
+    )
+)
+_HITS = Among(
+    select(
+        events.c.seq,
+        events.c.ts,
+        events.c.me,
+        users.c.name.label("author"),
+        bodies.c.text,
+    )
+    .join_from(events, users, events.c.author_id == users.c.id)
+    .join(bodies, events.c.body_id == bodies.c.id)
+    .where(events.c.channel_id == bindparam("channel"))
+    .order_by(events.c.seq.desc()),
+    events.c.seq,
+)
+_MOMENT = Prepared(
+    select(events.c.ts).where(
+        events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+    )
+)
+_IN_TIME = Prepared(
+    select(func.min(events.c.seq), func.max(events.c.seq)).where(
+        events.c.channel_id == bindparam("channel"),
+        events.c.seq.between(bindparam("low"), bindparam("high")),
+        events.c.ts >= bindparam("after"),
+        events.c.ts < bindparam("before"),
+    )
+)
+_EVER = 2**62
+"""Later than every message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for: messages that have all `terms`, and are as the other fields say.
+
+    `before` and `after` are milliseconds since 1970 (`after` inclusive). `positions` are where
+    earlier pages ended: only smaller numbers of those channels are looked at.
+    """
+
+    terms: tuple[Term, ...]
+    author: str | None = None
+    before: int | None = None
+    after: int | None = None
+    with_link: bool = False
+    positions: Mapping[str, int] = field(default_factory=dict)
+    limit: int = 20
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the time of a message matters."""
+        return self.before is not None or self.after is not None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMessage:
+    """One message, as it is now; `marks` are in the snippet."""
+
+    channel: str
+    seq: int
+    ts: int
+    author: str
+    me: bool
+    snippet: str
+    marks: Marks
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of hits; `positions`, if more may follow: how far channels were searched."""
+
+    hits: tuple[FoundMessage, ...]
+    positions: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedChannel:
+    """A channel that may be searched, and when its last event was."""
+
+    channel: ChannelState
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    row: Any
+    marks: Marks
+
+
+def index_unavailable() -> CommandError:
+    """Return the refusal of a search that the index cannot answer now."""
+    return CommandError(ErrorCode.UNAVAILABLE, MENDING, retry_after=1.0)
+
+
+def searched_channels(connection: Connection, user: User, limits: Limits) -> list[SearchedChannel]:
+    """Return the channels a person is in, as many as a cursor can name that fits into a frame.
+
+    Those are left out first that others opened, and in which the person has read nothing.
+    """
+    rooms: list[SearchedChannel] = []
+    size = CURSOR_SHARE * limits.frame
+    for *row, last in _ROOMS.all(connection, user=user.id):
+        room = SearchedChannel(ChannelState(*row), last or 0)
+        size -= len(room.channel.name) + _POSITION_BYTES
+        if size < 0 or len(rooms) == positions_max(limits):
+            break
+        rooms.append(room)
+    return rooms
+
+
+def search(
+    connection: Connection, rooms: Sequence[SearchedChannel], author_id: int | None, wanted: Wanted
+) -> Found:
+    """Return the newest hits in `rooms`, all of which the reader may read.
+
+    Fewer than wanted, or none, if it takes longer than `BUDGET`; then there are `positions`.
+
+    Raises:
+        CommandError: unavailable, while the index is made anew.
+    """
+    if not fts5.is_whole(connection):
+        raise index_unavailable()
+    matcher = Matcher(wanted.terms, author_id, wanted.with_link)
+    if matcher.is_empty:
+        return Found((), None)
+    streams = [_Stream(connection, room, matcher, wanted) for room in rooms]
+    hits, has_more = _newest(streams, wanted.limit)
+    positions = {
+        **wanted.positions,
+        **{each.name: each.position for each in streams if each.is_open},
+    }
+    return Found(tuple(hits), positions if has_more else None)
+
+
+def _newest(streams: Sequence[_Stream], limit: int) -> tuple[list[FoundMessage], bool]:
+    """Merge streams by time; return a page, and whether more may follow.
+
+    A stream is read when no other can have a newer hit, so most need not be read at all.
+    """
+    end = time.thread_time() + BUDGET
+    hits: list[FoundMessage] = []
+    queue = [(-stream.newest, number) for number, stream in enumerate(streams)]
+    heapify(queue)
+    is_late = False
+    while queue:
+        number = queue[0][1]
+        stream = streams[number]
+        if stream.hits:
+            if len(hits) == limit:
+                break
+            hits.append(stream.take())
+        elif is_late:
+            break
+        elif not stream.is_done:
+            stream.read()
+            is_late = time.thread_time() >= end
+        if stream.is_done and not stream.hits:
+            heappop(queue)
+        else:
+            heapreplace(queue, (-stream.newest, number))
+    return hits, bool(queue)
+
+
+class _Stream:
+    """The hits in one channel, newest first, read step by step."""
+
+    def __init__(
+        self, connection: Connection, room: SearchedChannel, matcher: Matcher, wanted: Wanted
+    ) -> None:
+        self.name = room.channel.name
+        self.hits: deque[_Hit] = deque()
+        """What was read and not taken."""
+        self.is_open = False
+        """Whether anything was read."""
+        self._connection = connection
+        self._channel = room.channel
+        self._matcher = matcher
+        self._wanted = wanted
+        head = room.channel.head
+        self._numbers: deque[int] = deque()  # of hits that are still to be read
+        self._high = min(head, wanted.positions.get(self.name, head + 1) - 1)
+        """The highest number that is still to be looked through."""
+        self._window = 0  # where the part begins whose times were looked at last,
+        self._first = 1  # and where its first message stands that is of the right time
+        self._count = _FIRST
+        self.newest = room.last if self._high == head else self._moment()
+        """No hit that is to come is of a later time."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing more to read."""
+        return self._high < 1 and not self._numbers
+
+    @property
+    def position(self) -> int:
+        """The number below which all is that was not taken."""
+        if self.hits:
+            return int(self.hits[0].row.seq) + 1
+        return (self._numbers[0] if self._numbers else self._high) + 1
+
+    def take(self) -> FoundMessage:
+        """Return the newest hit."""
+        hit = self.hits.popleft()
+        self.newest = (self.hits[0] if self.hits else hit).row.ts
+        row = hit.row
+        piece, marks = snippet(row.text, hit.marks)
+        return FoundMessage(self.name, row.seq, row.ts, row.author, row.me, piece, marks)
+
+    def read(self) -> None:
+        """Read some hits, or find none in a part of the channel."""
+        if not self.is_open:
+            self.is_open = True
+        if not self._numbers:
+            self._look()
+        count = min(self._count, len(self._numbers))
+        self._keep([self._numbers.popleft() for _ in range(count)])
+        self._count = min(2 * self._count, _MOST)
+        if self.hits:
+            self.newest = self.hits[0].row.ts
+        elif not self.is_done:
+            self.newest = self._moment()
+
+    def _look(self) -> None:
+        channel, high = self._channel.id, self._high
+        low = 1
+        if self._matcher.is_joint or self._wanted.is_timed:
+            low = fts5.window_start(high)
+        if self._wanted.is_timed and low != self._window:
+            self._window = low
+            self._first, last = self._in_time(low, high)
+            high = self._high = last
+            if not last:
+                self._high = low - 1
+                return
+        expression = self._matcher.expression(channel, high)
+        first = max(low, self._first)
+        found = fts5.seqs(self._connection, expression, channel, first, high, _NUMBERS)
+        self._high = (found[-1] if len(found) == _NUMBERS else low) - 1
+        self._numbers.extend(found)
+
+    def _moment(self) -> int:
+        number = self.position - 1
+        return _MOMENT.scalar(self._connection, channel=self._channel.id, number=number) or 0
+
+    def _in_time(self, low: int, high: int) -> tuple[int, int]:
+        """Return the first and the last message of a part that is neither too old nor too new.
+
+        Clocks go wrong, so times do not rise along a log: some between these may be.
+        """
+        after, before = self._wanted.after, self._wanted.before
+        first, last = _IN_TIME.all(
+            self._connection,
+            channel=self._channel.id,
+            low=low,
+            high=high,
+            after=after or 0,
+            before=_EVER if before is None else before,
+        )[0]
+        return first or 0, last or 0
+
+    def _keep(self, found: Sequence[int]) -> None:
+        if not found:
+            return
+        rows = [
+            row
+            for row in _HITS.rows(self._connection, found, channel=self._channel.id)
+            if _is_within(row.ts, self._wanted)
+        ]
+        pairs = ((row, self._matcher.marks(row.text)) for row in rows)
+        self.hits.extend(_Hit(row, marks) for row, marks in pairs if marks is not None)
+
+
+def _is_within(ts: int, wanted: Wanted) -> bool:
+    is_early_enough = wanted.before is None or ts < wanted.before
+    return is_early_enough and (wanted.after is None or ts >= wanted.after)

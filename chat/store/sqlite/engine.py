@@ -1,0 +1,371 @@
+"""SQLite connections: files, pragmas, transactions, checkpoints, errors.
+
+The driver's own transaction handling is switched off (`isolation_level=None`); a transaction begins
+when SQLAlchemy says so: the writer's with the write lock, a reader's as one snapshot for as many
+statements as it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from chat.errors import StartupError
+from chat.store.sql import run_driver
+
+__all__ = [
+    "Damaged",
+    "check_is_writable",
+    "checker_engine",
+    "copy_running",
+    "copy_still",
+    "damages",
+    "driver_of",
+    "examine",
+    "files_of",
+    "is_of_index",
+    "is_unavailability",
+    "mark_as_ours",
+    "path_of",
+    "readers_engine",
+    "reason_of",
+    "settle",
+    "stamp",
+    "truncate_wal",
+    "writer_engine",
+]
+
+APPLICATION_ID = 0x63686174  # "chat", in the file's header
+BUSY_SECONDS = 2.0
+"""How long a statement waits for another process's lock (`chat-server token`).
+
+A command may wait twice as long, behind the commit that found out, and must still be answered
+before a client loses patience.
+"""
+CHECKPOINT_MS = 5
+"""How long a checkpoint waits for readers before it is put off; so long all that is sent waits.
+
+Most readings are shorter. One that is longer, such as a backup, would hold up a longer wait too.
+"""
+OLDEST = (3, 35, 0)
+
+_SCHEME = "sqlite:///"
+_COMMON = ("foreign_keys=ON",)
+_WRITER = (
+    *_COMMON,
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "fullfsync=ON",  # macOS: not only to the disk, but onto it
+    "checkpoint_fullfsync=ON",
+    "secure_delete=ON",
+    "temp_store=MEMORY",  # nothing of a message in temporary files
+    "cache_size=-32768",
+)
+_READER = (*_COMMON, "query_only=ON", "temp_store=MEMORY", "cache_size=-8192")
+# What a check sorts are numbers, never texts; there may be more of them than memory.
+_CHECKER = (*_COMMON, "query_only=ON", "temp_store=FILE", "cache_size=-32768")
+# The words of SQLite 3.44 and later, and of all where the index cannot even be opened.
+_OF_INDEX = re.compile("fts5|vtable constructor failed: search", re.IGNORECASE)
+_UNAVAILABLE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+}
+DAMAGES_MAX = 100
+"""Faults of a file that are told; one broken page can cause thousands."""
+
+
+class Damaged(StartupError):
+    """A chat database whose pages or tables are broken."""
+
+
+def path_of(url: str) -> Path:
+    """Return the file that `sqlite:////path/chat.db` names; its path is percent-encoded there.
+
+    Raises:
+        StartupError: it names something else.
+    """
+    name = url.removeprefix(_SCHEME)
+    if name == url or not name or "?" in name:
+        raise StartupError(
+            f"the store must be a SQLite file, like sqlite:////path/chat.db, not {url!r}"
+        )
+    if name == ":memory:":
+        raise StartupError("the store must be a file: a database in memory forgets everything")
+    path = Path(os.fsdecode(unquote_to_bytes(name))).absolute()
+    if not path.is_symlink():
+        return path
+    # What SQLite lays beside a database goes by the name that a link leads to; so does all of ours.
+    target = Path(os.path.realpath(path))
+    if not target.exists():
+        raise StartupError(f"{path} is a link to {target}, which does not exist")
+    return target
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the database file, those that SQLite may lay beside it, and the lock."""
+    return tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm", ".lock"))
+
+
+def writer_engine(path: Path, *, must_exist: bool = False) -> Engine:
+    """Return an engine whose transactions hold the write lock from their beginning.
+
+    Args:
+        path: the database file.
+        must_exist: whether a file that is not there, or is no more, is an error; else it is made.
+    """
+    mode = "rw" if must_exist else "rwc"
+    return _engine(path, _WRITER, "BEGIN IMMEDIATE", mode, poolclass=NullPool)
+
+
+def readers_engine(path: Path, size: int) -> Engine:
+    """Return an engine of `size` connections that cannot write."""
+    return _engine(
+        path, _READER, "BEGIN", "rw", poolclass=QueuePool, pool_size=size, max_overflow=0
+    )
+
+
+def checker_engine(path: Path) -> Engine:
+    """Return an engine for one long look at everything: it cannot write, and uses little memory."""
+    return _engine(path, _CHECKER, "BEGIN", "rw", poolclass=NullPool)
+
+
+def _engine(path: Path, pragmas: tuple[str, ...], begin: str, mode: str, **options: Any) -> Engine:
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{path.as_uri()}?mode={mode}",
+            BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
+
+    engine = create_engine(URL.create("sqlite", database=str(path)), creator=connect, **options)
+
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    def began(connection: Connection) -> None:
+        run_driver(connection, begin).close()
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", began)
+    return engine
+
+
+def mark_as_ours(connection: Connection) -> None:
+    """Write into the file's header that it belongs to this program."""
+    connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """Return the driver's connection, whose statement another thread may interrupt."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def truncate_wal(connection: Connection) -> bool:
+    """Move everything into the database file and empty the log beside it.
+
+    Returns False if a reader or a full disk stood in the way: try again later. Must be called
+    outside a transaction.
+    """
+    driver = driver_of(connection)
+    driver.execute(f"PRAGMA busy_timeout={CHECKPOINT_MS}").close()
+    try:
+        with closing(driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as cursor:
+            is_busy, _in_log, _moved = cursor.fetchone()
+    except sqlite3.Error:
+        return False
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}").close()
+    return not is_busy
+
+
+def copy_running(source: Path, target: Path) -> None:
+    """Copy one moment of a database, which a server may be writing to, into the empty `target`.
+
+    `VACUUM INTO` reads one snapshot, so commits go on meanwhile (the backup API would begin anew
+    after each of them), and it writes rows, not pages: what free pages held is not copied.
+
+    Raises:
+        sqlite3.Error: it cannot be read, or the copy not written.
+    """
+    with closing(sqlite3.connect(source, BUSY_SECONDS, isolation_level=None)) as connection:
+        _vacuum_into(connection, target)
+
+
+def copy_still(source: Path, target: Path) -> None:
+    """Copy a database that is not to be touched, as a backup, into the empty `target`.
+
+    Raises:
+        sqlite3.Error: it cannot be read, or the copy not written.
+    """
+    with closing(_look_at(source)) as connection:
+        _vacuum_into(connection, target)
+
+
+def _vacuum_into(connection: sqlite3.Connection, target: Path) -> None:
+    connection.execute("PRAGMA temp_store=MEMORY").close()
+    connection.execute("VACUUM INTO ?", (str(target),)).close()
+
+
+def settle(path: Path) -> None:
+    """Bring a database to rest in its one file, with no log beside it.
+
+    Raises:
+        sqlite3.Error: it is damaged, or another program has it open.
+    """
+    with closing(sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE").close()
+
+
+def damages(connection: Connection) -> list[str]:
+    """Return what SQLite itself finds wrong with the file, and with what refers to what."""
+    found = [
+        verdict
+        for (verdict,) in connection.exec_driver_sql(f"PRAGMA integrity_check({DAMAGES_MAX})")
+        if verdict != "ok"
+    ]
+    if found:
+        return found
+    lost: dict[tuple[str, str], int] = {}
+    for table, _row, other, _key in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        lost[table, other] = lost.get((table, other), 0) + 1
+    return [
+        f"{count} rows of {table} refer to rows of {other} that do not exist"
+        for (table, other), count in lost.items()
+    ]
+
+
+def stamp(path: Path) -> str:
+    """Return what tells a database file, as it is now, from any other; empty: it is none, or open.
+
+    A log beside it holds what is to go into it: somebody has it open, or did not close it.
+    """
+    if not path.exists() or _log_of(path).exists():
+        return ""
+    found = path.stat()
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def examine(path: Path, *, is_known_whole: bool = False) -> str | None:
+    """Look at a database file without touching it; return its schema's revision.
+
+    None: it is absent or empty, and may be filled. What is known to be whole is not read through.
+
+    Raises:
+        StartupError: it is not a chat database, or `Damaged`.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise StartupError(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed")
+    try:
+        if not path.exists() or path.stat().st_size == 0:
+            return None
+        with path.open("rb") as file:
+            if file.read(16) != b"SQLite format 3\0":
+                raise _not_ours(path)
+        with closing(_look_at(path)) as connection:
+            return _revision(path, connection, is_known_whole=is_known_whole)
+    except (sqlite3.Error, OSError) as exc:
+        raise _unreadable(path, exc) from None
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _look_at(path: Path) -> sqlite3.Connection:
+    # Without a log beside it nobody has the file open; SQLite need then not make one either.
+    is_open = _log_of(path).exists()
+    address = f"{path.as_uri()}?{'mode=ro' if is_open else 'immutable=1'}"
+    return sqlite3.connect(address, uri=True, isolation_level=None)
+
+
+def _revision(path: Path, connection: sqlite3.Connection, *, is_known_whole: bool) -> str | None:
+    connection.execute("BEGIN").close()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    ((application_id,),) = connection.execute("PRAGMA application_id").fetchall()
+    if not tables and application_id == 0:
+        return None
+    if application_id != APPLICATION_ID or "alembic_version" not in tables:
+        raise _not_ours(path)
+    if not is_known_whole and (verdict := _verdict(connection)):
+        raise _unreadable(path, verdict)
+    revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    if len(revisions) != 1:
+        raise _unreadable(path, "its schema's version is missing")
+    return str(revisions[0][0])
+
+
+def _verdict(connection: sqlite3.Connection) -> str | None:
+    """Return what is wrong with the file; the full-text index, which comes last, can be mended."""
+    try:
+        ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.Error as exc:
+        if is_of_index(exc):
+            return None
+        raise
+    return None if verdict == "ok" or _OF_INDEX.search(verdict) else verdict
+
+
+def _not_ours(path: Path) -> StartupError:
+    return StartupError(f"{path} is not a chat database; move it away, or name another folder")
+
+
+def _unreadable(path: Path, reason: object) -> StartupError:
+    said = " ".join(str(reason).split())
+    if isinstance(reason, PermissionError):
+        return StartupError(f"{path} cannot be read: permission denied")
+    return Damaged(f"{path} is damaged or cannot be read ({said}); restore it from a backup")
+
+
+def reason_of(error: DBAPIError) -> str:
+    """Return in a few words why a statement failed: `database or disk is full`."""
+    return " ".join(str(error.orig).split())
+
+
+def is_unavailability(error: DBAPIError) -> bool:
+    """Whether an error is the file's, the disk's or another process's: not of our own SQL."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is None:  # not SQLite's, but of the layers above it
+        return isinstance(error, OperationalError)
+    return code & 0xFF in _UNAVAILABLE
+
+
+def is_of_index(error: BaseException | None) -> bool:
+    """Whether an error says that the full-text index is damaged, and not the file around it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_CORRUPT_VTAB or _OF_INDEX.search(str(error)) is not None
+
+
+def check_is_writable(path: Path) -> None:
+    """Refuse a file or a folder that does not let this process write.
+
+    Raises:
+        StartupError: with the place at fault.
+    """
+    folder = path.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StartupError(f"{folder} is not writable: permission denied")
+    if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
+        raise StartupError(f"{path} is not a file that can be written")

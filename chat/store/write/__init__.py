@@ -1,0 +1,1 @@
+"""Rules of writing: everything that runs inside the writer's transaction."""

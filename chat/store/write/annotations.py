@@ -1,0 +1,156 @@
+"""Rules of reactions and pins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.values import Limits
+from chat.store.operations import Appended
+from chat.store.rights import OWNER
+from chat.store.schema import bodies, pins, reaction_counts, reactions
+from chat.store.sql import Prepared
+from chat.store.write.append_request import Request
+
+__all__ = ["pin", "react"]
+
+
+_to_message = (
+    reactions.c.channel_id == bindparam("channel"),
+    reactions.c.target == bindparam("number"),
+)
+_counts_of_message = (
+    reaction_counts.c.channel_id == bindparam("channel"),
+    reaction_counts.c.target == bindparam("number"),
+)
+_is_emoji = (*_counts_of_message, reaction_counts.c.since == bindparam("first"))
+_COUNTS = Prepared(
+    select(reaction_counts.c.since, reaction_counts.c.count, bodies.c.text)
+    .join_from(reaction_counts, bodies, reaction_counts.c.body_id == bodies.c.id)
+    .where(*_counts_of_message)
+)
+_OWN = Prepared(
+    select(reactions.c.since, reactions.c.seq).where(
+        *_to_message, reactions.c.user_id == bindparam("user")
+    )
+)
+_ADD_REACTION = Prepared(insert(reactions))
+_REMOVE_REACTION = Prepared(
+    delete(reactions).where(
+        *_to_message, reactions.c.since == bindparam("first"), reactions.c.seq == bindparam("at")
+    )
+)
+_ADD_COUNT = Prepared(insert(reaction_counts))
+_SET_COUNT = Prepared(
+    update(reaction_counts).where(*_is_emoji).values(count=bindparam("new_count"))
+)
+_REMOVE_COUNT = Prepared(delete(reaction_counts).where(*_is_emoji))
+
+
+def react(request: Request) -> Appended:
+    """Add a reaction or remove it; nothing is appended if that is so already."""
+    ledger, channel, user = request.ledger, request.channel, request.user
+    target = request.target()
+    emoji: str = request.body["emoji"]
+    remove: bool = request.body.get("remove", False)
+    where = {"channel": channel.id, "number": target.seq}
+    counts = _COUNTS.all(ledger.connection, **where)
+    alike = next((row for row in counts if row.text == emoji), None)
+    own = {row.since: row.seq for row in _OWN.all(ledger.connection, **where, user=user.id)}
+    mine = own.get(alike.since) if alike is not None else None
+    if remove == (mine is None):
+        return Appended(channel.state(), None, None, None, duplicate=True)
+    if not remove:
+        _check_reactions(counts, len(own), ledger.limits, is_new=alike is None)
+    event = request.append(body=emoji, remove=remove)
+    body_id = ledger.last_body
+    request.fold(event)
+    since = alike.since if alike is not None else event.seq
+    count = (alike.count if alike is not None else 0) + (-1 if remove else 1)
+    if remove:
+        _REMOVE_REACTION.run(ledger.connection, **where, first=since, at=mine)
+    else:
+        _ADD_REACTION.run(
+            ledger.connection,
+            channel_id=channel.id,
+            target=target.seq,
+            seq=event.seq,
+            since=since,
+            user_id=user.id,
+            body_id=body_id,
+        )
+    if alike is None:
+        _ADD_COUNT.run(
+            ledger.connection,
+            channel_id=channel.id,
+            target=target.seq,
+            since=since,
+            body_id=body_id,
+            count=count,
+        )
+    elif count:
+        _SET_COUNT.run(ledger.connection, **where, first=since, new_count=count)
+    else:
+        _REMOVE_COUNT.run(ledger.connection, **where, first=since)
+    return request.appended(event)
+
+
+def _check_reactions(counts: Any, own: int, limits: Limits, *, is_new: bool) -> None:
+    total = sum(row.count for row in counts)
+    if is_new and len(counts) >= limits.reactions:
+        refusal = f"the message has {len(counts)} different reactions, and {limits.reactions} are"
+    elif own >= limits.own_reactions:
+        refusal = f"you have reacted to this message {own} times, and {limits.own_reactions} are"
+    elif total >= limits.reactors:
+        refusal = f"the message has {total:,} reactions, and {limits.reactors:,} are"
+    else:
+        return
+    raise CommandError(ErrorCode.LIMIT_REACHED, f"{refusal} the most", field="emoji")
+
+
+_in_channel = pins.c.channel_id == bindparam("channel")
+_is_pin = (_in_channel, pins.c.target == bindparam("number"))
+_IS_PINNED = Prepared(select(func.count()).select_from(pins).where(*_is_pin))
+_COUNT = Prepared(select(func.count()).select_from(pins).where(_in_channel))
+_COUNT_OWN = Prepared(
+    select(func.count()).select_from(pins).where(_in_channel, pins.c.user_id == bindparam("user"))
+)
+_ADD_PIN = Prepared(insert(pins))
+_REMOVE_PIN = Prepared(delete(pins).where(*_is_pin))
+
+
+def pin(request: Request) -> Appended:
+    """Pin a message or take its pin away; nothing is appended if that is so already."""
+    ledger, channel = request.ledger, request.channel
+    target = request.target()
+    remove: bool = request.body.get("remove", False)
+    where = {"channel": channel.id, "number": target.seq}
+    if remove != bool(_IS_PINNED.scalar(ledger.connection, **where)):
+        return Appended(channel.state(), None, None, None, duplicate=True)
+    if not remove:
+        _check_pins(request)
+    event = request.append(remove=remove)
+    request.fold(event)
+    if remove:
+        _REMOVE_PIN.run(ledger.connection, **where)
+    else:
+        _ADD_PIN.run(
+            ledger.connection, channel_id=channel.id, target=target.seq, user_id=request.user.id
+        )
+    return request.appended(event)
+
+
+def _check_pins(request: Request) -> None:
+    ledger, channel = request.ledger, request.channel
+    count = _COUNT.scalar(ledger.connection, channel=channel.id) or 0
+    own = _COUNT_OWN.scalar(ledger.connection, channel=channel.id, user=request.user.id) or 0
+    most, most_own = ledger.limits.pins, ledger.limits.own_pins
+    if count >= most:
+        refusal = f"{count} messages are pinned in {channel.name}, and {most} are the most"
+    elif own >= most_own and request.role != OWNER:
+        refusal = f"you have pinned {own} messages in {channel.name}, and {most_own} are the most"
+    else:
+        return
+    raise CommandError(ErrorCode.LIMIT_REACHED, f"{refusal}: unpin one first", field="seq")

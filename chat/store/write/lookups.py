@@ -1,0 +1,317 @@
+"""What the writer looks up before it decides: channels, names, members, reply targets.
+
+One process owns the database, so what was read stays true from one transaction to the next, as long
+as the ledger notes here what it changes, and drops everything after a rollback.
+
+A thread is a root and everything that answers it, directly or by answering an answer. It is found
+once, when a message is appended: whatever becomes of the messages later, they stay in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence, Sized
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from sqlalchemy import Connection, and_, bindparam, func, not_, select, true
+
+from chat.errors import CommandError
+from chat.store.operations import Append, ChannelState, JoinChannel, Operation, SignIn, User
+from chat.store.rights import channel_key
+from chat.store.schema import channels, events, members, tokens, users
+from chat.store.sql import Among, Prepared
+from chat.text import fold, is_direct
+
+__all__ = ["Channel", "ReplyLookup", "ReplyTarget", "Roster"]
+
+
+CACHED_MAX = 50_000
+"""Entries of one cache; when there are more, it starts anew."""
+
+_CHANNELS = Among(
+    select(
+        channels.c.id,
+        channels.c.name,
+        channels.c.fold,
+        channels.c.epoch,
+        channels.c.head,
+        channels.c.topic,
+        channels.c.member_count,
+    ),
+    channels.c.fold,
+)
+_PEOPLE = Among(select(users.c.fold, users.c.id, users.c.name), users.c.fold)
+_is_here = members.c.channel_id == bindparam("channel")
+_ROLES = Among(select(members.c.user_id, members.c.role).where(_is_here), members.c.user_id)
+_NAMED_MEMBERS = Among(
+    select(members.c.user_fold, users.c.id, users.c.name)
+    .join_from(members, users, members.c.user_id == users.c.id)
+    .where(_is_here),
+    members.c.user_fold,
+)
+_HASHES = Among(select(tokens.c.user_id, tokens.c.hash), tokens.c.user_id)
+_SEATS = Among(
+    select(
+        members.c.user_id,
+        members.c.channel_id,
+        members.c.role,
+        and_(members.c.counted, not_(members.c.hidden)),
+    ),
+    members.c.user_id,
+)
+_HIDDEN_FROM = Prepared(
+    select(users.c.id, users.c.name)
+    .join_from(members, users, members.c.user_id == users.c.id)
+    .where(_is_here, members.c.hidden == true())
+)
+_key = lru_cache(maxsize=4_096)(channel_key)
+
+
+@dataclass(slots=True)
+class Channel:
+    """A channel in the running transaction."""
+
+    id: int
+    name: str
+    fold: str
+    epoch: str
+    head: int
+    topic: str
+    member_count: int
+
+    def state(self) -> ChannelState:
+        """Return the channel as it is now."""
+        return ChannelState(self.id, self.name, self.epoch, self.head, self.topic)
+
+
+class Roster:
+    """See the module."""
+
+    connection: Connection
+
+    def __init__(self) -> None:
+        self._channels: dict[str, Channel | None] = {}
+        self._roles: dict[tuple[int, int], str | None] = {}
+        self._named: dict[tuple[int, str], User | None] = {}
+        self._people: dict[str, User | None] = {}
+        self._counts: dict[int, int] = {}
+        """Channels that count against a person; all of their memberships are in `_roles` then."""
+        self._hidden: dict[int, dict[int, User]] = {}
+        """From whose lists a direct channel is hidden."""
+        self._hashes: dict[int, list[bytes]] = {}
+        """Tokens of those who sign in; another process may add one, so they are read each time."""
+
+    def begin(self, connection: Connection, operations: Sequence[Operation]) -> None:
+        """Start a transaction: read in few statements what its operations will ask for."""
+        self.connection = connection
+        self._hashes.clear()
+        caches: tuple[Sized, ...] = (
+            *(self._channels, self._roles, self._named),
+            *(self._people, self._counts, self._hidden),
+        )
+        if max(map(len, caches)) > CACHED_MAX:
+            self.forget()
+        names = [operation.name for operation in operations if isinstance(operation, SignIn)]
+        if names:
+            self._load_hashes(self.people(names).values())
+        joiners = {each.user.id for each in operations if isinstance(each, JoinChannel)}
+        if unknown_people := joiners.difference(self._counts):
+            self._load_seats(unknown_people)
+        people_in: dict[str, set[int]] = {}
+        for operation in operations:
+            if not isinstance(operation, SignIn):
+                with suppress(CommandError):  # the rule refuses it in its turn
+                    people_in.setdefault(_key(operation.channel), set()).add(operation.user.id)
+        if unknown := [key for key in people_in if key not in self._channels]:
+            self._load_channels(unknown)
+        for key, ids in people_in.items():
+            if channel := self._channels[key]:
+                self._load_roles(channel, ids)
+
+    def forget(self) -> None:
+        """Drop everything: a transaction was rolled back."""
+        self._channels.clear()
+        self._roles.clear()
+        self._named.clear()
+        self._people.clear()
+        self._counts.clear()
+        self._hidden.clear()
+
+    def channel(self, name: str) -> Channel | None:
+        """Return a channel by its name as it was typed; None if it does not exist.
+
+        Raises:
+            CommandError: built in, or no channel's name.
+        """
+        key = _key(name)
+        if key not in self._channels:
+            self._load_channels([key])
+        return self._channels[key]
+
+    def people(self, names: Iterable[str]) -> dict[str, User]:
+        """Return those of `names` that exist, by folded name."""
+        known, folds = self._people, [fold(name) for name in names]
+        if unknown := [key for key in folds if key not in known]:
+            known.update(dict.fromkeys(unknown))
+            for key, user_id, name in _PEOPLE.rows(self.connection, unknown):
+                known[key] = User(user_id, name)
+        return {key: user for key in folds if (user := known[key]) is not None}
+
+    def token_hashes(self, user: User) -> list[bytes]:
+        """Return the hashes of the tokens by which `user` is known."""
+        if user.id not in self._hashes:
+            self._load_hashes((user,))
+        return self._hashes[user.id]
+
+    def counted_channels(self, user: User) -> int:
+        """Return how many channels count against the limit of `user`: joined or opened by them."""
+        if user.id not in self._counts:
+            self._load_seats((user.id,))
+        return self._counts[user.id]
+
+    def role(self, channel: Channel, user: User) -> str | None:
+        """Return what `user` is in `channel`; None: not a member."""
+        seat = (channel.id, user.id)
+        if seat not in self._roles:
+            self._load_roles(channel, (user.id,))
+        return self._roles[seat]
+
+    def hidden_from(self, channel: Channel) -> tuple[User, ...]:
+        """Return the members from whose lists `channel` is hidden; only a direct one can be."""
+        if not is_direct(channel.name):
+            return ()
+        if channel.id not in self._hidden:
+            rows = _HIDDEN_FROM.all(self.connection, channel=channel.id)
+            self._hidden[channel.id] = {user_id: User(user_id, name) for user_id, name in rows}
+        return tuple(self._hidden[channel.id].values())
+
+    def named_members(self, channel: Channel, folds: Sequence[str]) -> tuple[User, ...]:
+        """Return the members of `channel` with these folded names, each once, in this order."""
+        known = self._named
+        if unknown := [name for name in folds if (channel.id, name) not in known]:
+            known.update(((channel.id, name), None) for name in unknown)
+            found = _NAMED_MEMBERS.rows(self.connection, unknown, channel=channel.id)
+            for key, user_id, name in found:
+                known[channel.id, key] = User(user_id, name)
+        return tuple(user for name in folds if (user := known[channel.id, name]) is not None)
+
+    def note_channel(self, channel: Channel) -> None:
+        """Learn that the running transaction created a channel."""
+        self._channels[channel.fold] = channel
+        self._hidden[channel.id] = {}
+
+    def note_user(self, user: User, token_hash: bytes) -> None:
+        """Learn that the running transaction let somebody in who was not known."""
+        self._people[fold(user.name)] = user
+        self._hashes[user.id] = [token_hash]
+        self._counts[user.id] = 0
+
+    def note_hidden(self, channel: Channel, user: User, *, is_hidden: bool) -> None:
+        """Learn that the running transaction hid `channel` from a list, or showed it there."""
+        if (hidden := self._hidden.get(channel.id)) is None:
+            return
+        if is_hidden:
+            hidden[user.id] = user
+        else:
+            hidden.pop(user.id, None)
+
+    def forget_count(self, user: User) -> None:
+        """Learn that some of the channels of `user` count now that did not, or the reverse."""
+        self._counts.pop(user.id, None)
+
+    def note_role(
+        self, channel: Channel, user: User, role: str | None, *, counted: bool = True
+    ) -> None:
+        """Learn that the running transaction began (`role`) or ended (None) a membership."""
+        if counted and user.id in self._counts:
+            self._counts[user.id] += 1 if role is not None else -1
+        self._roles[channel.id, user.id] = role
+        self._named[channel.id, fold(user.name)] = user if role is not None else None
+
+    def _load_channels(self, folds: list[str]) -> None:
+        self._channels.update(dict.fromkeys(folds))
+        for row in _CHANNELS.rows(self.connection, folds):
+            channel = Channel(*row)
+            self._channels[channel.fold] = channel
+
+    def _load_roles(self, channel: Channel, user_ids: Iterable[int]) -> None:
+        known, counts = self._roles, self._counts
+        if absent := [each for each in user_ids if (channel.id, each) not in known]:
+            known.update(((channel.id, each), None) for each in absent)
+            if not (unknown := [each for each in absent if each not in counts]):
+                return
+            for user_id, role in _ROLES.rows(self.connection, unknown, channel=channel.id):
+                known[channel.id, user_id] = role
+
+    def _load_seats(self, user_ids: Collection[int]) -> None:
+        self._counts.update(dict.fromkeys(user_ids, 0))
+        for user_id, channel_id, role, counts in _SEATS.rows(self.connection, user_ids):
+            self._roles[channel_id, user_id] = role
+            self._counts[user_id] += bool(counts)
+
+    def _load_hashes(self, people: Iterable[User]) -> None:
+        found: dict[int, list[bytes]] = {user.id: [] for user in people}
+        if found:
+            for user_id, token_hash in _HASHES.rows(self.connection, found):
+                found[user_id].append(token_hash)
+        self._hashes.update(found)
+
+
+_ANSWERABLE = Among(
+    select(
+        events.c.seq,
+        func.coalesce(events.c.thread, events.c.seq),
+        events.c.author_id,
+        users.c.name,
+    )
+    .join_from(events, users, events.c.author_id == users.c.id)
+    .where(events.c.channel_id == bindparam("channel"), events.c.kind == "message"),
+    events.c.seq,
+)
+
+
+class ReplyTarget(NamedTuple):
+    """A message, deleted or not: who answers it comes into the thread of `root`."""
+
+    root: int
+    author: User
+
+
+class ReplyLookup:
+    """The messages that the running transaction appended, or that its appends answer."""
+
+    connection: Connection
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], ReplyTarget | None] = {}
+
+    def begin(self, connection: Connection, roster: Roster, appends: Iterable[Append]) -> None:
+        """Start a transaction: read in one statement per channel what its appends answer."""
+        self.connection = connection
+        self._known.clear()
+        wanted: dict[str, set[int]] = {}
+        for operation in appends:
+            if (seq := operation.body.get("reply_to")) is not None:
+                wanted.setdefault(operation.channel, set()).add(seq)
+        for name, numbers in wanted.items():
+            with suppress(CommandError):  # the rule refuses it in its turn
+                if channel := roster.channel(name):
+                    self._load(channel, numbers)
+
+    def note(self, channel: Channel, seq: int, message: ReplyTarget) -> None:
+        """Learn that the running transaction appended a message."""
+        self._known[channel.id, seq] = message
+
+    def find(self, channel: Channel, seq: int) -> ReplyTarget | None:
+        """Return the message `seq`; None if there is none of that number."""
+        if (channel.id, seq) not in self._known:
+            self._load(channel, {seq})
+        return self._known[channel.id, seq]
+
+    def _load(self, channel: Channel, numbers: set[int]) -> None:
+        self._known.update(((channel.id, seq), None) for seq in numbers)
+        found = _ANSWERABLE.rows(self.connection, numbers, channel=channel.id)
+        for seq, root, author_id, name in found:
+            self._known[channel.id, seq] = ReplyTarget(root, User(author_id, name))

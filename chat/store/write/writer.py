@@ -1,0 +1,291 @@
+"""The writer thread: a queue, group commit, and write-ahead log upkeep.
+
+What arrives while a commit runs goes into the next one. Between commits the thread takes what was
+erased off the disk (`sqlite.purge`), rebuilds a damaged index (`sqlite.rebuild`), and after
+a failure tries by itself whether the disk is back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, insert
+from sqlalchemy.exc import DBAPIError
+
+from chat.errors import CommandError, StoreFault, StoreUnavailable
+from chat.protocol.values import Limits
+from chat.store.operations import (
+    Append,
+    JoinChannel,
+    LeaveChannel,
+    MarkRead,
+    Operation,
+    Outcome,
+    Pending,
+    Prefer,
+    SignIn,
+)
+from chat.store.schema import meta
+from chat.store.sqlite import engine as sqlite
+from chat.store.sqlite.purge import Purge
+from chat.store.sqlite.rebuild import IndexRebuild
+from chat.store.write.member_settings import mark_read, prefer
+from chat.store.write.membership import join, leave, sign_in
+from chat.store.write.messages import append
+from chat.store.write.transaction import Transaction
+
+__all__ = ["Batch", "Writer"]
+
+log = logging.getLogger(__name__)
+
+Batch = Sequence[tuple[Pending, Outcome]]
+
+BATCH_MAX = 1_000
+"""Operations of one commit."""
+PROBE_EVERY = 2.0
+"""Seconds between two attempts to write while the last one failed."""
+CLOSE_PATIENCE = 1.0
+CLOSE_RETRY = 0.05
+"""Seconds that closing waits for the last readers, and between its attempts."""
+CLOSED = "the store is closed"
+NO_WRITES = (
+    "%s takes no writes: %s. All that was acknowledged is kept and can be read; what is sent now "
+    "is refused, and clients send it again. Make room on the disk, or end what holds the file; the "
+    "server then goes on by itself."
+)
+
+_RULES: dict[type, Callable[[Transaction, Any], Outcome]] = {
+    Append: append,
+    MarkRead: mark_read,
+    Prefer: prefer,
+    JoinChannel: join,
+    LeaveChannel: leave,
+    SignIn: sign_in,
+}
+_PROBE = "probe"
+_INTERNAL = "the server made a mistake here and wrote it to its log; nothing was stored"
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """See `Writer.doubt_index`."""
+
+    error: DBAPIError
+    since: float
+
+
+class Writer:
+    """See the module, and `Store` for the contract of `submit` and `committed`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        committed: Callable[[Batch], None],
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self.fault: str | None = None
+        """Why the last commit failed, in one line; None if it did not."""
+        self._engine = engine
+        self._ledger = Transaction(limits, clock_ms)
+        self._committed = committed
+        self._connection: Connection | None = None
+        self._waiting: list[Pending] = []
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        """Rung when there is something to do after nothing was: a queue of the operations
+        themselves took 1.5 µs for each."""
+        self._doubts: list[_Doubt] = []
+        self._gate = threading.Lock()
+        self._is_closed = False
+        self._untainted = 0
+        self._mending = IndexRebuild(self._connect, self._ledger.index)
+        self._purge = Purge(self._connect, self._mending.forsake)
+        self._probe_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, pending: Pending) -> None:
+        """Queue an operation.
+
+        Raises:
+            StoreUnavailable: the store is closed.
+        """
+        with self._gate:
+            if self._is_closed:
+                raise StoreUnavailable(CLOSED)
+            self._waiting.append(pending)
+            if len(self._waiting) == 1:
+                self._bell.put(None)
+
+    def doubt_index(self, error: DBAPIError, since: float) -> None:
+        """Have the full-text index mended if need be: a reading failed that began at `since`.
+
+        By the monotonic clock.
+        """
+        with self._gate:
+            self._doubts.append(_Doubt(error, since))
+            self._bell.put(None)
+
+    def close(self) -> None:
+        """Commit what is queued, and end the thread; idempotent."""
+        with self._gate:
+            if not self._is_closed:
+                self._is_closed = True
+                self._bell.put(None)
+        self._thread.join()
+
+    # The thread
+
+    def _run(self) -> None:
+        is_last = False
+        while not is_last:
+            self._keep_house()
+            batch, is_last = self._take()
+            if batch:
+                self._tell(self._commit(batch))
+        self._finish()
+
+    def _take(self) -> tuple[list[Pending], bool]:
+        """Wait for operations, or until there is housework; return them, and whether to end."""
+        due = (self._purge.at, self._mending.at, self._probe_at)
+        moments = [at for at in due if at is not None]
+        timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
+        with suppress(Empty):
+            self._bell.get(timeout=timeout)
+        with self._gate:
+            batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+            doubts, self._doubts = self._doubts, []
+            if self._waiting:
+                self._bell.put(None)
+            is_last = self._is_closed and not self._waiting
+        for doubt in doubts:
+            self._mending.doubted(doubt.error, doubt.since)
+        return batch, is_last
+
+    def _tell(self, batch: Batch) -> None:
+        try:
+            self._committed(batch)
+        except Exception:
+            log.exception("what was committed could not be told")
+
+    def _commit(self, batch: Sequence[Pending]) -> Batch:
+        """Carry out a batch in one transaction, or, if one operation spoils it, in one each."""
+        decided: list[Outcome] = []
+        try:
+            self._transact(batch, decided)
+            return list(zip(batch, decided, strict=True))
+        except Exception as exc:
+            self._ledger.forget()
+            self._drop_connection()
+            if isinstance(exc, DBAPIError) and self._mending.forsake(exc):
+                return self._commit(batch)
+            if _meets_all(exc):
+                return self._unavailable(batch, decided, exc)
+            if len(batch) == 1:
+                log.exception("an operation failed: %s", type(batch[0].operation).__name__)
+                return [(batch[0], StoreFault(_INTERNAL))]
+        return [done for pending in batch for done in self._commit([pending])]
+
+    def _transact(self, batch: Sequence[Pending], decided: list[Outcome]) -> None:
+        ledger, connection = self._ledger, self._connect()
+        self._untainted = 0
+        with connection.begin():
+            ledger.begin(connection, [pending.operation for pending in batch])
+            for pending in batch:
+                decided.append(self._decide(pending.operation))
+                if not ledger.has_written:
+                    self._untainted += 1
+            ledger.finish()
+        if ledger.has_written:
+            self._recovered()
+        if ledger.has_erased:
+            self._purge.erased()
+
+    def _decide(self, operation: Operation) -> Outcome:
+        try:
+            return _RULES[type(operation)](self._ledger, operation)
+        except CommandError as exc:
+            return exc.with_traceback(None)  # it outlives these frames, and need not keep them
+
+    def _unavailable(
+        self, batch: Sequence[Pending], decided: Sequence[Outcome], error: Exception
+    ) -> Batch:
+        """Refuse what was, or might have been, decided by what is rolled back now."""
+        reason = _reason(error)
+        if self.fault is None:  # once: the reason may change with every message
+            log.error(NO_WRITES, self._engine.url.database, reason)
+        self.fault = reason
+        self._probe_at = time.monotonic() + PROBE_EVERY
+        kept = decided[: self._untainted]
+        refused = [StoreUnavailable(f"the database is not accepting writes: {reason}")]
+        return list(zip(batch, [*kept, *refused * (len(batch) - len(kept))], strict=True))
+
+    def _recovered(self) -> None:
+        if self.fault is not None:
+            log.warning("the database takes writes again")
+            self.fault = self._probe_at = None
+
+    # Housework
+
+    def _keep_house(self) -> None:
+        now = time.monotonic()
+        if self._purge.at is not None and now >= self._purge.at:
+            self._purge.step()
+        if self._mending.at is not None and now >= self._mending.at:
+            self._mending.step()
+        if self._probe_at is not None and now >= self._probe_at:
+            self._probe_at = now + PROBE_EVERY
+            self._probe()
+
+    def _probe(self) -> None:
+        """Write something, to find out whether writes work again."""
+        try:
+            connection = self._connect()
+            with connection.begin():
+                connection.execute(delete(meta).where(meta.c.key == _PROBE))
+                connection.execute(insert(meta), {"key": _PROBE, "value": str(time.time())})
+        except DBAPIError as exc:
+            self.fault = _reason(exc)
+            self._drop_connection()
+        else:
+            self._recovered()
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except DBAPIError:
+                log.exception("the database could not be closed")
+
+    def _finish(self) -> None:
+        """Leave one file behind, with nothing of a deleted message beside it."""
+        deadline = time.monotonic() + CLOSE_PATIENCE
+        self._purge.step()
+        while (at := self._purge.at) is not None and (now := time.monotonic()) < deadline:
+            if self._mending.at is not None:
+                break  # the index cannot be purged before it is whole, and that the next start does
+            time.sleep(max(0.0, min(at - now, CLOSE_RETRY)))
+            self._purge.step()
+        self._drop_connection()
+
+
+def _meets_all(error: Exception) -> bool:
+    """Whether an error is the database's, and not that of one operation."""
+    return isinstance(error, DBAPIError) and sqlite.is_unavailability(error)
+
+
+def _reason(error: Exception) -> str:
+    return sqlite.reason_of(error) if isinstance(error, DBAPIError) else str(error)

@@ -1,0 +1,185 @@
+"""Split text into folded search words, with their places. Pure.
+
+The one definition for both sides: the server's index, its queries and snippets, and the client's
+search among its own lines. `folded` leaves out what does not matter: capitals, accents, points,
+compatibility forms (full-width, ligatures, circled), invisible characters, and whether accents are
+characters of their own.
+
+Decisions, where languages differ:
+
+- Stroked letters and ligatures are their base letters (ł, ø, đ, ħ, ŧ, æ, œ), ß is ss, every i is i
+  with a dot or without.
+- Cyrillic й and ў are letters of their own; ё is е.
+- Marks that make another syllable stay: kana's voicing, the vowels and tones of Indic and
+  Southeast Asian scripts. Hebrew and Arabic points, tatweel and hamza do not matter.
+- In writing without spaces (Chinese, Japanese, Korean) each character is a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from unicodedata import category, combining, is_normalized, normalize, unidata_version
+
+from chat.text import UNSPACED
+
+__all__ = ["FORMAT", "Term", "find", "folded", "is_unspaced", "terms_of", "words_in"]
+
+FORMAT = f"2/{unidata_version}"
+"""Identifies what `folded` returns: an index that was made with another is to be made anew."""
+
+_PIECE = re.compile(r'"(?P<phrase>[^"]*)(?:"|$)(?P<star>\*?)|(?P<word>[^\s"]+)')
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_WORD = re.compile(r"[^ ]+")
+_EQUALS = str.maketrans(
+    {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "ŧ": "t", "æ": "ae", "œ": "oe"}
+)
+_ASCII = bytes(
+    ord(chr(code).lower()) if chr(code).isalnum() and code < 128 else 32 for code in range(256)
+)
+_BREVE = "\u0306"
+_BREAK = "\u200b"  # a zero-width space parts words where no other does: Thai, Khmer
+_TATWEEL = "\u0640"
+_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # variation selectors
+_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Words that follow one another, folded; with `is_prefix` the last may go on."""
+
+    words: tuple[str, ...]
+    is_prefix: bool = False
+
+
+def folded(text: str) -> str:
+    """Return the words of a text, parted by blanks: letters, digits and marks, nothing else."""
+    if text.isascii():
+        return text.encode().translate(_ASCII).decode()
+    composed = text if is_normalized("NFKC", text) else normalize("NFKC", text)
+    return composed.translate(_FOLDING)
+
+
+def words_in(text: str) -> list[str]:
+    """Return the words of a text in their order."""
+    return folded(text).split()
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether a folded word is one character of writing without spaces."""
+    return _UNSPACED.match(word) is not None
+
+
+def terms_of(query: str) -> tuple[Term, ...]:
+    """Return what a query asks for, each term once: words, "phrases in quotes" and begin*."""
+    found: dict[Term, None] = {}
+    for piece in _PIECE.finditer(query):
+        word = piece["word"]
+        words = tuple(words_in(piece["phrase"] if word is None else word))
+        if words:
+            found[Term(words, bool(piece["star"]) or (word or "").endswith("*"))] = None
+    return tuple(found)
+
+
+def find(terms: Sequence[Term], text: str) -> tuple[tuple[int, int], ...] | None:
+    """Return where terms stand in a text, in characters and order; None if one of them does not."""
+    line = f" {' '.join(words_in(text))} "
+    if not all(_line_of(term) in line for term in terms):
+        return None
+    words, places = _located(text)
+    marks: list[tuple[int, int]] = []
+    for start, end in sorted(mark for term in terms for mark in _marks(term, words, places)):
+        if marks and start < marks[-1][1]:
+            marks[-1] = marks[-1][0], max(end, marks[-1][1])
+        else:
+            marks.append((start, end))
+    return tuple(marks)
+
+
+def _line_of(term: Term) -> str:
+    return f" {' '.join(term.words)}" + ("" if term.is_prefix else " ")
+
+
+def _marks(
+    term: Term, words: Sequence[str], places: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    *begin, last = term.words
+    count = len(begin)
+    for at in range(len(words) - count):
+        word = words[at + count]
+        is_last = word.startswith(last) if term.is_prefix else word == last
+        if is_last and words[at : at + count] == begin:
+            yield places[at][0], places[at + count][1]
+
+
+def _located(text: str) -> tuple[list[str], list[tuple[int, int]]]:
+    """Return the words of a text, and from where to where each stands in it."""
+    if text.isascii():
+        found = list(_WORD.finditer(folded(text)))
+        return [each[0] for each in found], [each.span() for each in found]
+    parts: list[str] = []
+    origins: list[tuple[int, int]] = []  # of each character of `parts`
+    for start, end in _clusters(text):
+        part = folded(text[start:end])
+        parts.append(part)
+        origins += [(start, end)] * len(part)
+    found = list(_WORD.finditer("".join(parts)))
+    places = [(origins[each.start()][0], origins[each.end() - 1][1]) for each in found]
+    return [each[0] for each in found], places
+
+
+def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    """Cut a text where its parts can be folded by themselves: before what is no mark."""
+    start = 0
+    for at, char in enumerate(text):
+        if at > start and not _is_composing(char):
+            yield start, at
+            start = at
+    if text:
+        yield start, len(text)
+
+
+def _is_composing(char: str) -> bool:
+    """Whether `char` may become one character with the one before it."""
+    return (
+        (char >= "\u0300" and category(char)[0] == "M")
+        or "\u1160" <= char <= "\u11ff"  # Korean vowels and finals
+        or char in "\uff9e\uff9f"  # half-width voicing of kana
+    )
+
+
+class _Folding(dict[int, str]):
+    """What each character of a composed text is folded to, for `str.translate`."""
+
+    def __missing__(self, code: int) -> str:
+        found = _folded(chr(code))
+        if len(self) < _REMEMBERED:
+            self[code] = found
+        return found
+
+
+_FOLDING = _Folding()
+
+
+def _folded(char: str) -> str:
+    if _UNSPACED.match(char):
+        return f" {char} "
+    kind = category(char)
+    if kind[0] == "M":
+        return "" if _is_accent(char) else char
+    if (kind == "Cf" and char != _BREAK) or char == _TATWEEL:
+        return ""
+    if not char.isalnum():
+        return " "
+    letters = normalize("NFKD", char)
+    is_cyrillic = "\u0400" <= letters[0] <= "\u052f"
+    kept = [each for each in letters if (is_cyrillic and each == _BREVE) or not _is_accent(each)]
+    return normalize("NFC", "".join(kept).casefold().translate(_EQUALS))
+
+
+def _is_accent(char: str) -> bool:
+    """Whether a mark may be left out: an accent, a point, a stroke, no vowel, voicing or tone."""
+    order = combining(char)
+    is_point = order == 1 or 10 <= order <= 36 or order >= 200
+    return is_point or category(char) == "Me" or _SELECTOR.match(char) is not None

@@ -1,0 +1,240 @@
+"""Settings: where they come from, which wins, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chat.client.config.settings import config_file, load, misspelled
+from chat.errors import StartupError
+
+
+def write_file(text: str) -> None:
+    config_file().parent.mkdir(parents=True, exist_ok=True)
+    config_file().write_text(text)
+
+
+def test_the_defaults_need_nothing() -> None:
+    settings = load({})
+    assert (settings.name, settings.url) == ("", "ws://127.0.0.1:3000")
+    assert settings.token_file is None
+    assert settings.data.is_absolute()
+
+
+def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_file('name = "file"\nurl = "ws://file:1"\nlog_level = "info"\n')
+    monkeypatch.setenv("CHAT_NAME", "variable")
+    monkeypatch.setenv("CHAT_URL", "ws://variable:1")
+    settings = load({"name": "flag"})
+    assert (settings.name, settings.url) == ("flag", "ws://variable:1")
+    assert settings.log_level == "info"
+
+
+def test_variables_of_the_server_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PORT", "3000")
+    assert load({}).url == "ws://127.0.0.1:3000"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://chat.example.org",
+        "ws://[::1]:3000",
+        "ws://127.0.0.1:3000/",
+        "wss://example.org/chat",
+        "wss://a.example.org,wss://b.example.org:3000",
+    ],
+)
+def test_addresses_of_servers_are_taken(url: str) -> None:
+    assert load({"url": url}).url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("localhost:4100", "ws://localhost:4100"),
+        ("localhost", "ws://localhost"),
+        ("127.0.0.1:3000", "ws://127.0.0.1:3000"),
+        ("[::1]:3000", "ws://[::1]:3000"),
+        ("chat.example.org", "wss://chat.example.org"),
+        ("chat:4100", "wss://chat:4100"),
+        ("chat.example.org/base/", "wss://chat.example.org/base/"),
+    ],
+)
+def test_an_address_without_a_scheme_gets_one(given: str, meant: str) -> None:
+    assert load({"url": given}).url == meant
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/a/b/", "/chat"])
+def test_a_base_path_is_kept_as_it_is(path: str) -> None:
+    assert load({"url": f"wss://example.org{path}"}).url == f"wss://example.org{path}"
+
+
+def test_blanks_between_addresses_stand_between_servers() -> None:
+    settings = load({"url": "wss://a,wss://b wss://c", "name": "me"})
+    assert [each.url for each in settings.for_each_server()] == ["wss://a,wss://b", "wss://c"]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("foo", "localhost:3000"),
+        ("http://example.org", "not http://"),
+        ("ws://alice:secret@example.org", "--token-file"),
+        ("ws://", "host"),
+        ("ws://exa mple.org", "ws://"),
+        ("ws://a:1,b:1", "ws://"),
+        ("ws://a:1,", "ws://"),
+        ("ws://example.org:99999", "ort"),
+        ("ws://example.org?token=x", "'?'"),
+        ("ws://[::1", ""),
+    ],
+)
+def test_what_is_no_address_is_refused_in_one_line(url: str, says: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        load({"url": url})
+    assert str(caught.value).startswith("--url")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_value_names_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StartupError, match=r"--name 'böb': must be ASCII"):
+        load({"name": "böb"})
+    monkeypatch.setenv("CHAT_LOG_LEVEL", "loud")
+    with pytest.raises(StartupError, match="CHAT_LOG_LEVEL 'loud'"):
+        load({})
+    monkeypatch.delenv("CHAT_LOG_LEVEL")
+    write_file('log-level = "loud"')
+    with pytest.raises(StartupError, match=r"log-level in .*client\.toml 'loud': must be one of"):
+        load({})
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        (
+            "notify-comand = []",
+            "client.toml: notify-comand is not a setting; did you mean notify_",
+        ),
+        ("zzz = 1", "client.toml: zzz is not a setting"),
+        ("[zzz]\nname = 1", "client.toml: zzz is not a setting"),
+        ('log-level = "info"\nlog_level = "info"', "log-level and log_level are the same setting"),
+    ],
+)
+def test_a_key_that_is_no_setting_is_refused(written: str, says: str) -> None:
+    write_file(written)
+    with pytest.raises(StartupError) as caught:
+        load({})
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_keys_of_the_file_have_dashes_or_underscores_and_serve_every_command() -> None:
+    write_file('log-level = "info"\nemoji_names = true\ntimeout = 5')
+    assert (load({}).log_level, load({}).emoji_names) == ("info", True)
+
+
+def test_variables_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("CHAT_PORT", "tcp://10.0.0.1:3000"),
+        ("CHAT_SERVICE_HOST", "10.0.0.1"),
+        ("CHAT_HOST", "127.0.0.1"),
+        ("CHAT_KEYWORDS", "tea, kettle"),
+    ):
+        monkeypatch.setenv(name, value)
+    assert load({}).keywords == ("tea", "kettle")
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = load({})
+    for name in ("CHAT_DATA", "CHAT_URL", "CHAT_NAME", "CHAT_TOKEN_FILE", "CHAT_KEYWORDS"):
+        monkeypatch.setenv(name, "")
+    assert load({}) == usual
+
+
+def test_an_empty_path_is_refused() -> None:
+    with pytest.raises(StartupError, match="--data '': must not be empty"):
+        load({"data": ""})
+
+
+def test_a_misspelled_variable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CHAT_KEYWORD", "CHAT_PORT", "CHAT_SERVER_NAME", "CHAT_LOG_FORMAT", "CHAT_HOST"):
+        monkeypatch.setenv(name, "x")
+    assert misspelled() == ["CHAT_KEYWORD is ignored; did you mean CHAT_KEYWORDS?"]
+
+
+def test_a_file_that_is_no_toml_is_named() -> None:
+    write_file("name = ")
+    with pytest.raises(StartupError, match=r"client\.toml"):
+        load({})
+
+
+def test_home_is_understood_in_paths(tmp_path: Path) -> None:
+    write_file('data = "~/chats"\n')
+    assert load({}).data == Path("~/chats").expanduser()
+
+
+def test_further_servers_come_from_the_file_each_with_a_name_of_its_own() -> None:
+    write_file(
+        'name = "me"\n[[servers]]\nurl = "wss://office/"\nname = "walter"\n[[servers]]\nurl = "ws://tea"'
+    )
+    each = load({}).for_each_server()
+    assert [(one.url, one.name) for one in each] == [
+        ("ws://127.0.0.1:3000", "me"),
+        ("wss://office", "walter"),
+        ("ws://tea", "me"),
+    ]
+    assert all(one.for_each_server() == (one,) for one in each)
+
+
+def test_a_server_that_is_named_twice_is_one_and_tokens_are_for_the_first(tmp_path: Path) -> None:
+    again = [{"url": "ws://tea", "name": "ME"}, {"url": "ws://tea", "name": "you"}]
+    token = tmp_path / "token"
+    settings = load({"name": "me", "url": "ws://tea", "servers": again, "token_file": token})
+    each = settings.for_each_server()
+    assert [(one.name, one.token_file) for one in each] == [("me", token), ("you", None)]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"), [('url = "http://x"', "servers.0.url"), ('token = "x"', "servers.0")]
+)
+def test_a_wrong_server_in_the_file_is_named(line: str, says: str) -> None:
+    write_file(f"[[servers]]\n{line}\n")
+    with pytest.raises(StartupError, match=says):
+        load({})
+
+
+@pytest.mark.parametrize("given", ['"deploy, outage,"', '["deploy", "outage"]'])
+def test_words_are_a_list_or_a_text_with_commas(given: str) -> None:
+    reasons = given.replace("deploy", "mention").replace("outage", "direct")
+    write_file(f"keywords = {given}\nnotify_for = {reasons}\n")
+    settings = load({})
+    assert settings.keywords == ("deploy", "outage")
+    assert settings.notify_for == ("mention", "direct")
+    assert load({"keywords": "other", "notify_for": ""}).notify_for == ()
+
+
+def test_a_command_is_read_as_a_shell_would() -> None:
+    settings = load({"notify": "command", "notify_command": "notify-send --app 'my chat'"})
+    assert settings.notify_command == ("notify-send", "--app", "my chat")
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"notify": "loud"}, "--notify 'loud'"),
+        ({"notify": "command"}, "notify_command '()': notify=command needs a program"),
+        ({"notify_for": "mention,rain"}, "“rain” is none of mention, direct, keyword"),
+        ({"keywords": "x" * 65}, "at most 100 words"),
+        ({"notify_command": "'open"}, "--notify-command"),
+    ],
+)
+def test_wrong_rules_of_calling_are_told(flags: dict[str, str], says: str) -> None:
+    with pytest.raises(StartupError) as caught:
+        load(flags)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,124 @@
+"""Slash commands: what is a command, what its words mean, and what is generated from the table."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.client.model.slash import commands, parser
+from chat.client.model.slash.commands import COMMANDS, Kind
+from chat.client.model.slash.parser import SlashError
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "values"),
+    [
+        ("/join #tea", "join", {"channel": "#tea"}),
+        ("/JOIN tea", "join", {"channel": "tea"}),
+        ("/j tea ", "join", {"channel": "tea"}),
+        ("/me  waves at\nall", "me", {"text": "waves at\nall"}),
+        ("/msg bob,carol lunch at 12?", "msg", {"names": "bob,carol", "text": "lunch at 12?"}),
+        ("/msg bob", "msg", {"names": "bob"}),
+        ("/leave", "leave", {}),
+        ("/edit new text", "edit", {"text": "new text"}),
+        ("/edit 42 new text", "edit", {"number": "42", "text": "new text"}),
+        ("/edit 42", "edit", {"number": "42"}),
+        ("/edit last 42", "edit", {"number": "last", "text": "42"}),
+        ("/reply 42 yes", "reply", {"number": "42", "text": "yes"}),
+        ("/reply 42", "reply", {"text": "42"}),
+        ("/react :tea: 7", "react", {"emoji": ":tea:", "number": "7"}),
+        ("/?", "help", {}),
+        ("/topic -", "topic", {"text": "-"}),
+    ],
+)
+def test_reads_a_command_and_its_arguments(text: str, name: str, values: dict[str, str]) -> None:
+    found = parser.parse(text)
+    assert (found.command.name, dict(found.values)) == (name, values)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("/jion #tea", "Did you mean /join?"),
+        ("/serach tea", "Did you mean /search?"),
+        ("/disconect", "Did you mean /disconnect?"),
+        ("/usr/bin/env is missing", "begin with two slashes"),
+        ("/", "/help"),
+        ("/join", "CHANNEL is missing. Write /join CHANNEL"),
+        ("/me", "TEXT is missing"),
+        ("/join #tea #coffee", "“#coffee” is too much"),
+        ("/delete the last one", "“the” is too much"),
+    ],
+)
+def test_says_what_to_write_instead(text: str, says: str) -> None:
+    with pytest.raises(SlashError) as refused:
+        parser.parse(text)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("word", ["kick", "ban", "nick", "whois", "clear", "invite", "jo", "x"])
+def test_another_command_is_not_suggested_for_what_is_no_misspelling(word: str) -> None:
+    with pytest.raises(SlashError) as refused:
+        parser.parse(f"/{word} bob")
+    assert "Did you mean" not in str(refused.value)
+
+
+def test_two_slashes_are_a_message_that_begins_with_one() -> None:
+    assert not parser.is_command("//etc/hosts")
+    assert parser.literal("//etc/hosts") == "/etc/hosts"
+    assert parser.literal("no / at the start") == "no / at the start"
+    assert not parser.is_command(" /join")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "start"),
+    [
+        ("/join ", Kind.CHANNEL, 6),
+        ("/join #te", Kind.CHANNEL, 6),
+        ("/msg bob,ca", Kind.NAMES, 5),
+        ("/msg bob hi @al", Kind.TEXT, 12),
+        ("/react :te", Kind.EMOJI, 7),
+        ("/react :tea: ", Kind.NUMBER, 13),
+        ("/edit 42 hi", Kind.TEXT, 9),
+        ("/help re", Kind.COMMAND, 6),
+    ],
+)
+def test_knows_which_argument_the_cursor_is_in(line: str, kind: Kind, start: int) -> None:
+    found = parser.argument_at(line)
+    assert found is not None
+    assert (found[0].kind, found[1]) == (kind, start)
+
+
+@pytest.mark.parametrize("line", ["/joi", "/away ", "hello", "//join ", "/nonsense x", "/join a b"])
+def test_knows_where_no_argument_is(line: str) -> None:
+    assert parser.argument_at(line) is None
+
+
+def test_no_word_means_two_commands() -> None:
+    words = [word for row in COMMANDS for word in (row.name, *row.aliases)]
+    assert len(words) == len(set(words))
+    assert all(commands.find(word) is not None for word in words)
+
+
+def test_every_example_is_a_valid_use_of_its_own_command() -> None:
+    for row in COMMANDS:
+        assert parser.parse(row.example).command is row
+
+
+def test_the_table_has_every_command_with_its_usage() -> None:
+    lines = commands.markdown_table().splitlines()
+    assert len(lines) == len(COMMANDS) + 2
+    for row, line in zip(COMMANDS, lines[2:], strict=True):
+        assert row.usage in line
+        assert row.help in line
+        assert line.count("|") == 4
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(SlashError):
+        parser.parse("/" + text)
+    parser.argument_at("/" + text)

@@ -1,0 +1,113 @@
+"""Why no connection came about, in words for a person; and that secrets stay out of the log."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from websockets.exceptions import InvalidMessage
+
+from chat.client.network.connection import NoConnection, explain, open_connection
+from tests.client.fake_server import FakeServer
+from tests.client.screen import Screen
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes], str]]:
+    """Listen, and answer the first request with fixed bytes."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def listen(answer: bytes) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def serve() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        listeners.append(listener)
+        threads.append(thread)
+        return f"ws://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield listen
+    for thread in threads:
+        thread.join()
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP status 404"),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+            "HTTP status 302",
+        ),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "not a chat server"),
+    ],
+)
+async def test_what_is_no_chat_server_is_called_so(
+    answering: Callable[[bytes], str], answer: bytes, says: str
+) -> None:
+    url = answering(answer)
+    with pytest.raises(NoConnection, match=says):
+        await open_connection(url)
+
+
+async def test_a_server_without_an_id_is_no_chat_server(
+    start_fake: Callable[..., FakeServer],
+) -> None:
+    fake = start_fake(server_id="")
+    with pytest.raises(NoConnection, match="tells no id"):
+        await open_connection(fake.url)
+
+
+@pytest.mark.parametrize(
+    ("error", "url", "says"),
+    [
+        (ConnectionRefusedError(111, "x"), "ws://127.0.0.1:3000", "Start one with: chat-server"),
+        (ConnectionRefusedError(111, "x"), "ws://localhost:81", "chat-server --port 81"),
+        (ConnectionRefusedError(111, "x"), "ws://example.org", "Is the address right"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect, [Errno 111] Connect"),
+            "ws://localhost:3000",
+            "Start one with",
+        ),
+        (socket.gaierror(-2, "unknown"), "ws://nowhere.invalid", "nowhere.invalid"),
+        (TimeoutError(), "ws://example.org", "no answer"),
+        (ssl.SSLError(1, "wrong version"), "wss://example.org", "ws:// server"),
+        (ConnectionResetError(), "wss://example.org", "is it a ws:// server?"),
+        (InvalidMessage("no HTTP"), "ws://example.org/a", "use wss://example.org/a"),
+        (OSError(101, "Network is unreachable"), "ws://example.org", "unreachable"),
+    ],
+)
+def test_each_reason_has_its_words(error: Exception, url: str, says: str) -> None:
+    assert says in explain(error, url)
+
+
+def test_no_secret_reaches_the_log_at_any_level(
+    open_client: Callable[..., Screen],
+    fake: FakeServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("chat", "websockets.client"):
+        caplog.set_level(logging.DEBUG, name)
+    screen = open_client(fake.url)
+    screen.open()
+    screen.core.send("#general", "private words")
+    screen.wait_texts("private words")
+    token = fake.tokens["alice"]
+    client = [record for record in caplog.records if not record.name.endswith("server")]
+    for record in client:
+        assert token not in record.getMessage()
+        assert "private words" not in record.getMessage()

@@ -1,0 +1,42 @@
+"""A session: what becomes of a command that gets no answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chat.client.network.connection import open_connection
+from chat.client.network.errors import Unanswered
+from chat.client.network.session import Session
+from chat.protocol.commands import Channels, Command, Hello, Search, Who
+from chat.protocol.frames import Members, Ok, ServerFrame
+from chat.protocol.values import Wire
+from tests.client.fake_server import FakeServer
+
+
+async def test_a_command_without_an_answer_fails_alone(fake: FakeServer) -> None:
+    fake.members["#general"] = {"me"}
+
+    def hold_searches(command: Command) -> Wire | None:
+        return fake.SILENCE if isinstance(command, Search | Channels) else None
+
+    fake.intercept = hold_searches
+    taken: list[ServerFrame] = []
+    session = Session(await open_connection(fake.url), taken.append, patience=0.1)
+    await session.sign_in(Hello(v=1, name="me", token="t" * 43))
+    running = asyncio.create_task(session.run())
+    try:
+        for command in (Search(query="x"), Channels()):
+            with pytest.raises(Unanswered, match="has not answered within"):
+                await session.request(command)
+        assert isinstance(await session.request(Who(channel="#general")), Members)
+        late = Ok(id="1")
+        fake.tell(late)
+        assert isinstance(await session.request(Who(channel="#general")), Members)
+        assert late in taken
+        assert not session.is_over
+        assert fake.connections == 1
+    finally:
+        running.cancel()
+        await session.close()

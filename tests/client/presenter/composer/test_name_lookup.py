@@ -1,0 +1,134 @@
+"""Names that are not loaded are asked for as one types them, each beginning once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from chat.client.model.state import ChannelInfo, ChannelsChanged, MembersChanged
+from chat.client.presenter.composer.completion import Sources, complete
+from chat.client.presenter.composer.name_lookup import NameLookup
+from chat.client.presenter.state import ConversationState
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
+from tests.client.presenter.fakes import FakeCore
+
+PAGE = 100
+
+
+class Server(FakeCore):
+    """Answers as a server does: names after the cursor, a page of them."""
+
+    people = sorted(["user0010", *(f"user{number}" for number in range(1, 1_200))])
+    rooms = tuple(f"#room{number:03}" for number in range(300))
+    refuses = False
+
+    def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
+        names, last = self._page(self.people, cursor)
+        members = tuple(Member(name=each, role="member", presence="online") for each in names)
+        return self._answered(Members(channel=channel, members=members, cursor=last))
+
+    def channels(self, cursor: str | None = None) -> Future[ChannelList]:
+        names, last = self._page(self.rooms, cursor)
+        listed = tuple(ChannelListing(channel=each, topic="", members=1) for each in names)
+        return self._answered(ChannelList(channels=listed, cursor=last))
+
+    def _page(self, names: Sequence[str], cursor: str | None) -> tuple[list[str], str | None]:
+        after = [name for name in names if name > (cursor or "")]
+        return after[:PAGE], after[PAGE - 1] if len(after) > PAGE else None
+
+    def _answered(self, frame: Any) -> Future[Any]:
+        future = Future[Any]()
+        if self.refuses:
+            future.set_exception(CommandError(ErrorCode.UNAVAILABLE, "later"))
+        else:
+            future.set_result(frame)
+        return future
+
+
+class Bench:
+    """A lookup in a channel with 1,200 members, of whom a page is loaded."""
+
+    def __init__(self) -> None:
+        self.desk = ConversationState("me")
+        self.server = Server()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.lookup = NameLookup(self.desk, self.server, self._run)
+        self.answers = 0
+        loaded = tuple((name, "member", "online") for name in Server.people[:PAGE])
+        self.desk.apply(ChannelsChanged((ChannelInfo("#general"), ChannelInfo("#team"))))
+        self.desk.current = "#team"
+        self.desk.apply(MembersChanged("#team", loaded, len(Server.people)))
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        self.tasks.append(asyncio.create_task(work))
+
+    def _then(self) -> None:
+        self.answers += 1
+
+    async def ask(self, line: str) -> bool:
+        """Ask, and wait for the answer; return whether anything was asked."""
+        is_asked = self.lookup.ask(line, self._then)
+        await asyncio.gather(*self.tasks)
+        return is_asked
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("hello @user1199", "user1199"),
+        ("@USER119", "user1190"),
+        ("/msg user1199", "user1199"),
+        ("see #room299", "#room299"),
+        ("/join #room29", "#room290"),
+        ("/join room29", "#room290"),
+    ],
+)
+async def test_what_is_not_loaded_is_found(line: str, found: str) -> None:
+    bench = Bench()
+    assert await bench.ask(line)
+    assert bench.answers == 1
+    assert found in (*bench.desk.names, *bench.desk.channel_names)
+
+
+async def test_the_name_itself_comes_before_longer_and_similar_ones() -> None:
+    bench = Bench()
+    await bench.ask("@user1")
+    found = complete("@user1", Sources(names=bench.desk.names))
+    assert found is not None
+    inserts = [each.insert for each in found.candidates]
+    assert inserts[0] == "@user1 "
+    assert all(insert.startswith("@user1") for insert in inserts[:20])
+
+
+async def test_each_beginning_is_asked_for_once() -> None:
+    bench = Bench()
+    assert await bench.ask("@user1")  # more begin so than a page holds
+    assert not await bench.ask("@user1")
+    assert await bench.ask("@user119")
+    assert not await bench.ask("@user1199")  # it would be among those
+
+
+@pytest.mark.parametrize("line", ["hello", "@", "/away ", ":tad", "/topic x", ""])
+async def test_without_a_name_nothing_is_asked(line: str) -> None:
+    assert not await Bench().ask(line)
+
+
+async def test_where_everybody_is_known_nothing_is_asked() -> None:
+    bench = Bench()
+    bench.desk.apply(MembersChanged("#team", (("bob", "member", "online"),), 1))
+    assert not await bench.ask("@x")
+    bench.desk.current = "@bob,me"
+    assert not await bench.ask("@x")
+
+
+async def test_a_refusal_is_answered_and_not_asked_again_at_once() -> None:
+    bench = Bench()
+    bench.server.refuses = True
+    assert await bench.ask("@user119")
+    assert bench.answers == 1
+    assert not await bench.ask("@user119")

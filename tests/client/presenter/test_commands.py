@@ -1,0 +1,299 @@
+"""Slash commands at work: each does its one thing, and says why when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from chat.client.model.slash.commands import COMMANDS, Command, Kind
+from chat.client.model.state import ConnectionChanged, Link, TimelineChanged
+from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.notifier import Notifier
+from chat.errors import ChatError
+from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
+from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info, said
+
+
+class Bench:
+    """A conversation in `#general` with two messages, without a screen."""
+
+    def __init__(self, *, joined: bool = True) -> None:
+        self.core = FakeCore()
+        self.view = FakeView()
+        self.seats = FakeSeats()
+        self.conversation = Conversation(
+            self.core,
+            self.view,
+            "me",
+            seat=1,
+            seats=self.seats,
+            calling=Notifier(self.view, self.core),
+            commands=HANDLERS,
+        )
+        if joined:
+            channels = (info("#general", head=6), info("#tea"), info("@alice,me"))
+            lines = (said(5, "alice", "tea?"), said(6, "me", "mine"))
+            self.core.go_online(*channels)
+            self.take_in()
+            self.core.tell(TimelineChanged("#general", upserts=lines))
+            self.take_in()
+            self.core.calls.clear()
+
+    def take_in(self) -> None:
+        while updates := self.core.drain():
+            self.conversation.take_in(updates)
+
+    def run(self, text: str) -> None:
+        """Submit a text from the current channel."""
+        self.conversation.drafts.submit(text, self.conversation.desk.current or "")
+
+    async def finish(self) -> None:
+        """Let what waits come to its end."""
+        while self.view.beside:
+            await self.view.beside.pop(0)
+        self.take_in()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    for work in bench.view.beside:
+        work.close()
+
+
+def test_every_command_has_a_handler_and_no_handler_is_left_over() -> None:
+    assert set(HANDLERS) == {row.name for row in COMMANDS}
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("/me waves", ("send", "#general", "waves", True, None)),
+        ("/hide @alice,me", ("hide", "@alice,me")),
+        ("/topic green  tea", ("topic", "#general", "green tea")),
+        ("/topic -", ("topic", "#general", "")),
+        ("/edit better", ("edit", "#general", 6, "better")),
+        ("/delete", ("delete", "#general", 6)),
+        ("/delete 2", ("delete", "#general", 2)),
+        ("/thread", ("open_thread", "#general", 6)),
+        ("/thread 5", ("open_thread", "#general", 5)),
+        ("/react :+1:", ("react", "#general", 6, "👍", False)),
+        ("/react tea 3", ("react", "#general", 3, "🍵", False)),
+        ("/unreact 👍 last", ("react", "#general", 6, "👍", True)),
+        ("/unreact :old:", ("react", "#general", 6, ":old:", True)),
+        ("/pin", ("pin", "#general", 6, False)),
+        ("/pin 5", ("pin", "#general", 5, False)),
+        ("/unpin 5", ("pin", "#general", 5, True)),
+        ("/away", ("status", "away")),
+        ("/busy", ("status", "busy")),
+        ("/back", ("status", "online")),
+        ("/status Away", ("status", "away")),
+        ("/who", ("who", "#general", None)),
+        ("/who tea", ("who", "#tea", None)),
+        ("/channels", ("channels", None)),
+        ("/leave #tea", ("leave", "#tea")),
+        ("/reconnect", ("reconnect_now",)),
+        ("/msg bob,carol", ("join", "@bob,carol,me")),
+    ],
+)
+async def test_a_command_asks_the_core(bench: Bench, text: str, call: tuple[Any, ...]) -> None:
+    bench.run(text)
+    for work in bench.view.beside:
+        work.send(None)
+    assert call in bench.core.calls
+    assert bench.view.said == []
+
+
+async def test_what_was_marked_is_said(bench: Bench) -> None:
+    bench.run("/mark")
+    assert bench.core.asked("mark") == [("#general", 6)]
+    assert bench.view.said == [("#general is marked as read.", "information")]
+
+
+@pytest.mark.parametrize(
+    ("text", "done"),
+    [
+        ("/copy", ("copy", "mine")),
+        ("/copy 5", ("copy", "see https://example.org/tea. https://example.org")),
+        ("/open 5", ("open_links", "https://example.org/tea", "https://example.org")),
+        ("/open", ("open_links",)),
+    ],
+)
+def test_a_message_is_copied_and_its_links_are_opened(
+    bench: Bench, text: str, done: tuple[str, ...]
+) -> None:
+    line = said(5, "alice", "see https://example.org/tea. https://example.org", rev=9)
+    bench.core.tell(TimelineChanged("#general", upserts=(line,)))
+    bench.take_in()
+    bench.run(text)
+    assert bench.view.done[-1] == done
+
+
+def test_a_deleted_message_is_not_copied(bench: Bench) -> None:
+    bench.core.tell(
+        TimelineChanged("#general", upserts=(said(5, "alice", "", erased=True, rev=9),))
+    )
+    bench.take_in()
+    bench.run("/copy 5")
+    assert bench.view.said == [("Message 5 was deleted.", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("/join two words", "too much"),
+        ("/join #n@me", "ASCII letters"),
+        ("/leave @alice,me", "cannot be left"),
+        ("/leave #nowhere", "not in #nowhere"),
+        ("/msg b@b", "ASCII letters"),
+        ("/msg me", "2 to 16"),
+        ("/status gone", "online, away or busy"),
+        ("/edit 3 x", "not loaded"),
+        ("/edit 999 x", "no message 999 in #general: the newest is 6"),
+        ("/edit 5 x", "alice's"),
+        ("/help nonsense", "no command"),
+        ("/discard", "Nothing here was refused"),
+        ("/react :tdaa:", "There is no emoji called :tdaa:"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_given_back(bench: Bench, text: str, says: str) -> None:
+    bench.run(text)
+    assert says in bench.view.said[0][0]
+    assert bench.view.text == text
+
+
+NUMBERED = [row for row in COMMANDS if any(each.kind is Kind.NUMBER for each in row.arguments)]
+
+
+@pytest.mark.parametrize("number", ["4", "99"])
+@pytest.mark.parametrize("command", NUMBERED, ids=lambda row: row.name)
+def test_the_number_of_a_join_or_of_nothing_is_no_message_for_any_command(
+    bench: Bench, command: Command, number: str
+) -> None:
+    line = said(4, "bob", "", kind="join")
+    bench.core.tell(TimelineChanged("#general", upserts=(line,)))
+    bench.take_in()
+    values = {"NUMBER": number, "EMOJI": ":+1:", "TEXT": "x"}
+    text = " ".join((f"/{command.name}", *(values[each.label] for each in command.arguments)))
+    bench.run(text)
+    ((told, _),) = bench.view.said
+    assert (
+        told
+        == {
+            "4": "Number 4 is not a message: it is the “join” of bob.",
+            "99": "There is no message 99 in #general: the newest is 6.",
+        }[number]
+    )
+    assert bench.view.text == text
+    assert {call[0] for call in bench.core.calls} <= {"save_draft", "draft"}
+
+
+@pytest.mark.parametrize(
+    ("text", "done"),
+    [
+        ("/help", ("show_help",)),
+        ("/quit", ("quit",)),
+        ("/members", ("toggle", "members")),
+        ("/sidebar", ("toggle", "sidebar")),
+        ("/theme light", ("set_theme", "light")),
+        ("/theme", ("set_theme", "")),
+    ],
+)
+def test_a_command_asks_the_screen(bench: Bench, text: str, done: tuple[Any, ...]) -> None:
+    bench.run(text)
+    assert done in bench.view.done
+
+
+def test_the_topic_is_told_where_none_is_given(bench: Bench) -> None:
+    bench.run("/topic")
+    assert "no topic" in bench.view.said[0][0]
+    assert not bench.core.asked("topic")
+
+
+def test_help_for_one_command_is_a_sentence(bench: Bench) -> None:
+    bench.run("/help msg")
+    assert bench.view.said[0][0].startswith("/msg NAMES [TEXT]:")
+
+
+def test_edit_without_a_text_opens_the_message(bench: Bench) -> None:
+    bench.run("/edit")
+    assert bench.view.text == "mine"
+
+
+@pytest.mark.parametrize("text", ["/me waves", "/topic x", "/who", "/mark", "hello"])
+def test_where_there_is_no_channel_it_says_how_to_get_one(text: str) -> None:
+    bench = Bench(joined=False)
+    bench.run(text)
+    assert "/join #general" in bench.view.said[0][0]
+    assert bench.view.text == text
+
+
+def test_without_a_name_nobody_can_be_written_to() -> None:
+    bench = Bench(joined=False)
+    bench.conversation.desk.user = ""
+    bench.conversation.desk.apply(ConnectionChanged(Link.WAITING))
+    bench.run("/msg bob hi")
+    assert "not known yet" in bench.view.said[0][0]
+
+
+async def test_what_the_server_refuses_is_told_and_given_back(bench: Bench) -> None:
+    bench.run("/topic tea")
+    bench.core.futures["topic"].set_exception(ChatError("no connection"))
+    await bench.finish()
+    assert bench.view.said == [("no connection", "warning")]
+    assert bench.view.text == "/topic tea"
+
+
+async def test_lists_come_page_by_page(bench: Bench) -> None:
+    def listing(name: str) -> ChannelListing:
+        return ChannelListing(channel=name, topic="green", members=2)
+
+    def page(cursor: str | None = None) -> Future[ChannelList]:
+        answer: Future[ChannelList] = Future()
+        name, more = ("#b", None) if cursor else ("#a", "next")
+        answer.set_result(ChannelList(channels=(listing(name),), cursor=more))
+        return answer
+
+    bench.core.channels = page  # type: ignore[method-assign]  # two pages
+    bench.run("/channels")
+    await bench.finish()
+    assert [row.key for row in bench.view.rows] == ["#a", "#b"]
+    assert "green" in bench.view.rows[0].note
+
+
+async def test_members_are_listed_with_what_they_are(bench: Bench) -> None:
+    def page(channel: str, cursor: str | None = None) -> Future[Members]:
+        answer: Future[Members] = Future()
+        people = (Member(name="zed", role="owner", presence="away"),)
+        answer.set_result(Members(channel=channel, members=people))
+        return answer
+
+    bench.core.who = page  # type: ignore[method-assign]  # one page
+    bench.run("/who")
+    await bench.finish()
+    assert [(row.label, row.note) for row in bench.view.rows] == [("zed", "away · owner")]
+
+
+@pytest.mark.parametrize("command", ["/join #tea", "/msg alice", "/msg alice psst"])
+def test_a_message_that_comes_right_before_a_switch_of_channels_is_told_to_the_face(
+    command: str,
+) -> None:
+    bench = Bench()
+    late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))
+    bench.core.tell(late)
+    bench.run(command)
+    assert late in bench.view.told
+
+
+async def test_a_message_that_comes_during_a_search_for_another_is_told_to_the_face() -> None:
+    bench = Bench()
+    bench.run("/unread")
+    late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))
+    bench.core.tell(late)
+    await bench.finish()
+    assert late in bench.view.told

@@ -1,0 +1,79 @@
+"""The list of all channels, the tour of what is unread, and the trail."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.model.state import ChannelInfo, Link
+from chat.client.presenter.navigation import (
+    Entry,
+    Group,
+    Location,
+    Tour,
+    Trail,
+    as_listed,
+    entries,
+    neighbour,
+)
+from tests.client.presenter.fakes import info
+
+
+def listed(*channels: ChannelInfo, seat: int = 1) -> list[Entry]:
+    return entries([Group(seat, "test", Link.ONLINE, channels)])
+
+
+def test_the_channels_of_all_servers_are_one_list() -> None:
+    both = listed(info("#a"), info("#general")) + listed(info("#general"), seat=2)
+    assert neighbour(both, Location(1, "#general"), 1) == (2, "#general")
+    assert neighbour(both, Location(2, "#general"), 1) == (1, "#a")
+    assert neighbour(both, Location(1, "#a"), -1) == (2, "#general")
+    assert neighbour(both, Location(2, "#gone"), -1) == (1, "#a")
+    assert neighbour([], Location(1, "#a"), 1) is None
+
+
+@pytest.mark.feature("reading.tour")
+def test_a_tour_of_the_unread_goes_by_weight_and_ends_where_it_began() -> None:
+    unread = {
+        Location(1, "#a"): info("#a", unread=5),
+        Location(1, "#general"): info("#general"),
+        Location(1, "@alice,me"): info("@alice,me", unread=1),
+        Location(2, "#a"): info("#a", unread=1, mentions=1),
+    }
+    tour, here, visited = Tour(), Location(1, "#general"), []
+    while spot := tour.next([Entry(*item) for item in unread.items()], here):
+        visited.append(spot)
+        here, unread[spot] = spot, info(spot.channel)
+    assert visited == [(2, "#a"), (1, "@alice,me"), (1, "#a"), (1, "#general")]
+
+
+def test_going_elsewhere_ends_the_tour() -> None:
+    tour = Tour()
+    assert tour.next(listed(info("#a", unread=5), info("#b")), Location(1, "#b")) == (1, "#a")
+    tour.end()
+    assert tour.next(listed(info("#a"), info("#b")), Location(1, "#a")) is None
+
+
+def test_a_trail_goes_back_and_forward_and_forgets_what_lay_ahead() -> None:
+    a, b, c, d = Location(1, "a"), Location(2, "a"), Location(1, "c"), Location(1, "d")
+    trail, known = Trail(), {a, b, c, d}
+    for stop in (a, b, c):
+        trail.came_to(stop)
+    assert [trail.step(-1, known), trail.step(-1, known), trail.step(-1, known)] == [b, a, None]
+    assert trail.step(1, known) == b
+    trail.came_to(d)
+    assert trail.step(1, known) is None
+    assert trail.step(-1, known - {b}) == a
+
+
+def test_a_list_looks_the_same_while_one_reads_what_arrives() -> None:
+    def groups(head: int, unread: int) -> tuple[Group, ...]:
+        tea = info("#tea", head=head, read=head - unread, unread=unread, mentions=unread)
+        return (Group(1, "home", Link.ONLINE, (tea,)),)
+
+    here = Location(1, "#tea")
+    assert as_listed(groups(7, 1), here) == as_listed(groups(8, 0), here)
+    assert as_listed(groups(7, 1), None) == as_listed(groups(9, 1), None)
+    assert as_listed(groups(7, 1), None) != as_listed(groups(8, 2), None)
+    assert as_listed(groups(7, 1), Location(1, "#ops")) != as_listed(
+        groups(8, 0), Location(1, "#ops")
+    )

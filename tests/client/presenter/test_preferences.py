@@ -1,0 +1,100 @@
+"""The channel list as a person wants it: starred first, muted ones quiet."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.model.preferences import Wish
+from chat.client.model.state import ChannelInfo, ChannelsChanged, Link
+from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.navigation import Group, Location, Tour, entries
+from chat.client.presenter.notifier import Notifier
+from chat.client.presenter.state import ConversationState
+from chat.protocol.limits import PLACE_MAX
+from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info
+
+STARRED = (
+    info("#ops", pinned=1),
+    info("#general", pinned=2),
+    info("@alice,me", pinned=3),
+    info("#tea"),
+    info("#echo", builtin=True),
+)
+
+
+def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeView]:
+    core, view = FakeCore(), FakeView()
+    made = Conversation(
+        core, view, "me", seat=1, seats=FakeSeats(), calling=Notifier(view, core), commands=HANDLERS
+    )
+    core.go_online(*channels)
+    made.take_in(core.drain())
+    made.open_channel("#general")
+    return made, core, view
+
+
+def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse() -> None:
+    made, core, _view = conversation(info("#ops", pinned=PLACE_MAX), info("#general"))
+    made.drafts.submit("/star", "#general")
+    assert core.asked("prefer") == [("#general", Wish(pinned=PLACE_MAX))]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("/star #tea", [("#tea", Wish(pinned=4))]),
+        ("/star", []),
+        ("/unstar", [("#general", Wish(pinned=0))]),
+        ("/move up", [("#general", Wish(pinned=1)), ("#ops", Wish(pinned=2))]),
+        ("/move down", [("@alice,me", Wish(pinned=2)), ("#general", Wish(pinned=3))]),
+        ("/mute tea", [("#tea", Wish(muted=True))]),
+        ("/unmute", [("#general", Wish(muted=False))]),
+        ("/notify ALL", [("#general", Wish(level="all"))]),
+        ("/notify", []),
+    ],
+)
+def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]]) -> None:
+    made, core, view = conversation(*STARRED)
+    made.drafts.submit(text, "#general")
+    assert core.asked("prefer") == asked
+    assert all(severity == "information" for _, severity in view.said)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("/star #none", "You are not in #none."),
+        ("/mute #echo", "#echo is this session's own"),
+        ("/move left", "“left” is no direction."),
+        ("/notify sometimes", "“sometimes” is no level."),
+    ],
+)
+def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
+    made, core, view = conversation(*STARRED)
+    made.drafts.submit(text, "#general")
+    assert view.said[0][0].startswith(why)
+    assert not core.asked("prefer")
+
+
+def test_only_starred_channels_have_a_place() -> None:
+    made, core, view = conversation(info("#general"))
+    made.drafts.submit("/move up", "#general")
+    assert "/star puts it first" in view.said[0][0]
+    assert not core.asked("prefer")
+
+
+def test_muted_channels_call_nobody_but_for_a_mention() -> None:
+    muted = (
+        info("#general"),
+        info("#loud", unread=9, muted=True),
+        info("@alice,me", unread=2, muted=True),
+    )
+    mentioned = info("#ops", unread=4, mentions=1, muted=True)
+    for channels, to_answer, ways in ((muted, 0, None), ((*muted, mentioned), 1, "#ops")):
+        desk = ConversationState("me")
+        desk.apply(ChannelsChanged(channels))
+        assert desk.to_answer() == to_answer
+        listed = entries([Group(1, "home", Link.ONLINE, channels)])
+        spot = Tour().next(listed, Location(1, "#general"))
+        assert (spot.channel if spot else None) == ways

@@ -1,0 +1,105 @@
+"""The desk: what the updates add up to, and where the next key leads."""
+
+from __future__ import annotations
+
+from chat.client.model.state import (
+    ChannelsChanged,
+    ConnectionChanged,
+    Delivery,
+    Link,
+    MembersChanged,
+    TimelineChanged,
+    TypingChanged,
+)
+from chat.client.presenter.state import ConversationState, Recent, title_of
+from tests.client.presenter.fakes import info, said
+
+
+def desk_with(*channels: object) -> ConversationState:
+    desk = ConversationState("me")
+    desk.apply(ChannelsChanged(channels))  # type: ignore[arg-type]  # shorter tests
+    desk.move_to("#general")
+    return desk
+
+
+def test_a_direct_channel_is_known_by_the_others() -> None:
+    assert title_of(info("@alice,me")) == "alice"
+    assert title_of(info("@alice,bob,me")) == "alice, bob"
+    assert title_of(info("#tea")) == "#tea"
+
+
+def test_a_confirmed_message_takes_the_place_of_the_pending_one() -> None:
+    recent = Recent()
+    failed = said(None, "me", "hi", cid="c", delivery=Delivery.FAILED)
+    recent.apply(TimelineChanged("#general", upserts=(failed,)))
+    assert recent.failed() == [failed]
+    recent.apply(TimelineChanged("#general", upserts=(said(3, "me", "hi", cid="c"),)))
+    assert recent.failed() == []
+    assert recent.latest("me") == said(3, "me", "hi", cid="c")
+
+
+def test_a_discarded_message_and_what_a_reset_forgets_are_gone() -> None:
+    recent = Recent()
+    failed = said(None, "me", "hi", cid="c", delivery=Delivery.FAILED)
+    recent.apply(TimelineChanged("#general", upserts=(failed, said(1, "bob", "yo"))))
+    recent.apply(TimelineChanged("#general", removed=("c",)))
+    assert recent.failed() == []
+    recent.apply(TimelineChanged("#general", reset=True))
+    assert recent.latest() is None
+
+
+def test_the_latest_message_is_neither_deleted_nor_an_event() -> None:
+    recent = Recent()
+    lines = (
+        said(1, "bob", "one"),
+        said(2, "bob", "", erased=True),
+        said(3, "carol", "", kind="join"),
+    )
+    recent.apply(TimelineChanged("#general", upserts=lines))
+    assert recent.latest() == lines[0]
+
+
+def test_only_the_newest_messages_are_kept() -> None:
+    recent = Recent()
+    for start in range(1, 2_000, 100):
+        page = tuple(said(seq, "bob", "x") for seq in range(start, start + 100))
+        recent.apply(TimelineChanged("#general", upserts=page))
+    assert recent.find(1) is None
+    assert recent.find(2_000) is not None
+
+
+def test_names_begin_with_those_who_spoke_last_and_leave_oneself_out() -> None:
+    desk = desk_with(info("#general"), info("@dora,me"))
+    lines = (said(1, "bob", "x"), said(2, "carol", "x"), said(3, "me", "x"), said(4, "bob", "x"))
+    desk.apply(TimelineChanged("#general", upserts=lines))
+    rows = (("alice", "member", "online"), ("bob", "member", "online"), ("me", "owner", "online"))
+    desk.apply(MembersChanged("#general", rows, 3))
+    assert desk.names == ("bob", "carol", "alice", "dora")
+
+
+def test_nobody_types_while_there_is_no_connection() -> None:
+    desk = desk_with(info("#general"))
+    desk.apply(TypingChanged("#general", ("bob", "me")))
+    assert list(desk.typing) == ["bob"]
+    desk.apply(ConnectionChanged(Link.WAITING))
+    assert list(desk.typing) == []
+
+
+def test_trouble_stays_while_a_new_attempt_is_under_way() -> None:
+    now = 100.0
+    desk = ConversationState("me", clock=lambda: now)
+    trouble = ConnectionChanged(Link.WAITING, "no route", retry_in=8.0)
+    desk.apply(trouble)
+    now += 3.0
+    assert (desk.trouble, desk.retry_in) == (trouble, 5.0)
+    desk.apply(ConnectionChanged(Link.CONNECTING))
+    assert (desk.trouble, desk.retry_in) == (trouble, 0.0)
+    desk.apply(ConnectionChanged(Link.ONLINE))
+    assert desk.trouble is None
+
+
+def test_mentions_and_direct_messages_want_an_answer_others_do_not() -> None:
+    desk = desk_with(
+        info("#a", unread=5), info("#b", unread=4, mentions=2), info("@alice,me", unread=3)
+    )
+    assert desk.to_answer() == 5

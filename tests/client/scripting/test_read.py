@@ -1,0 +1,273 @@
+"""`chat-client tail` and `export`: every number once, in order, through whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chat.client.exit_codes import ExitCode
+from chat.protocol.commands import Delete, Edit, React
+from tests.client.piped import Client
+from tests.serving import ChatServer, Peer
+
+MakeClient = Callable[..., Client]
+NO_RATE = ("--limits.rate", "100000", "--limits.burst", "100000")
+
+
+def objects(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+async def fill(url: str, count: int = 3) -> str:
+    """Say `count` things in #ops; return the secret of alice, who did."""
+    async with Peer.signed_in(url, "alice") as alice:
+        await alice.join("#ops")
+        for number in range(count):
+            await alice.say(f"message {number}", "#ops")
+        return alice.token
+
+
+@pytest.mark.feature("around.pipes")
+async def test_tail_prints_the_newest(server: ChatServer, make_client: MakeClient) -> None:
+    await fill(server.url, 15)
+    client = make_client(server.url)
+    done = client.run("tail", "#ops", "-n", "3")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line.split("] ")[1] for line in lines] == [
+        "alice: message 13",
+        "alice: message 14",
+        "bot joined",
+    ]
+    assert lines[0].startswith("[15 20")
+    assert len(client.run("tail", "#ops").stdout.splitlines()) == 10
+
+
+async def test_tail_begins_where_it_is_told(server: ChatServer, make_client: MakeClient) -> None:
+    await fill(server.url, 5)
+    client = make_client(server.url)
+    after = objects(client.run("tail", "#ops", "--json", "--since", "4").stdout)
+    assert [entry["seq"] for entry in after] == [5, 6, 7]
+    middle = after[0]["ts"] / 1000
+    assert len(objects(client.run("tail", "#ops", "--json", "--since", "1h").stdout)) == 7
+    iso = subprocess.run(
+        ["date", "-u", "-d", f"@{middle}", "+%Y-%m-%dT%H:%M:%S.%3N"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    since = objects(client.run("tail", "#ops", "--json", "--since", iso).stdout)
+    assert since
+    assert all(entry["ts"] >= after[0]["ts"] for entry in since)
+    assert {entry["seq"] for entry in after} <= {entry["seq"] for entry in since}
+    assert client.run("tail", "#ops", "--since", "99").returncode == 3
+
+
+@pytest.mark.promise(
+    3,
+    fault="`kill -9` of the server under `chat-client tail -f`, three times, while others talk",
+    result="every number once, in order, without a hole",
+)
+async def test_follow_survives_kill_9_without_hole_or_duplicate(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    token = await fill(server.url, 1)
+    tail = make_client(server.url).start("tail", "#ops", "-f", "--json", "--since", "0")
+    tail.wait_for("message 0")
+    for turn in range(3):
+        async with Peer.signed_in(server.url, "alice", token) as alice:
+            for number in range(20):
+                await alice.say(f"{turn}.{number}", "#ops")
+        tail.wait_for(f"{turn}.0")  # it is back, so each kill meets it, and its waits begin anew
+        server.restart(kill=True)
+    async with Peer.signed_in(server.url, "alice", token) as alice:
+        await alice.say("the end", "#ops")
+    tail.wait_for("the end")
+    seqs = [entry["seq"] for entry in objects("\n".join(tail.lines))]
+    assert seqs == list(range(1, 65))
+    assert tail.end(signal.SIGINT) == 130
+
+
+async def test_follow_reads_a_long_absence_whole(
+    make_client: MakeClient, start_server: Any
+) -> None:
+    """More was missed than the server would send at once."""
+    server = start_server("--resume-window", "20")
+    token = await fill(server.url, 1)
+    tail = make_client(server.url).start("tail", "#ops", "-f", "--json", "--since", "0")
+    tail.wait_for("message 0")
+    tail.process.send_signal(signal.SIGSTOP)
+    try:
+        server.restart(kill=True)
+        async with Peer.signed_in(server.url, "alice", token) as alice:
+            for number in range(50):
+                await alice.say(f"missed {number}", "#ops")
+            tail.process.send_signal(signal.SIGCONT)
+            tail.wait_for("missed 49")
+            await alice.say("live", "#ops")
+            tail.wait_for("live")
+    finally:
+        tail.process.send_signal(signal.SIGCONT)
+    seqs = [entry["seq"] for entry in objects("\n".join(tail.lines))]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def test_a_restored_backup_ends_follow_with_3(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    await fill(server.url, 3)
+    backup = server.data.parent / "copy.db"
+    subprocess.run(
+        server.command("backup", str(backup), "--data", str(server.data)),
+        env=server.environment(),
+        check=True,
+        capture_output=True,
+    )
+    tail = make_client(server.url).start("tail", "#ops", "-f")
+    tail.wait_for("bot joined")
+    server.stop()
+    subprocess.run(
+        server.command("restore", str(backup), "--data", str(server.data)),
+        env=server.environment(),
+        check=True,
+        capture_output=True,
+    )
+    server.start()
+    assert tail.process.wait(30) == ExitCode.REFUSED
+
+
+@pytest.mark.feature("around.pipes")
+async def test_export_is_the_whole_log_as_it_is_now(
+    start_server: Any, make_client: MakeClient
+) -> None:
+    server = start_server(*NO_RATE)
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#ops")
+        seqs = [(await alice.say(f"n{number}", "#ops")).seq or 0 for number in range(450)]
+        await alice.call(Edit(channel="#ops", seq=seqs[0], text="changed"))
+        await alice.call(Delete(channel="#ops", seq=seqs[1]))
+        await alice.call(React(channel="#ops", seq=seqs[2], emoji="👍"))
+    client = make_client(server.url)
+    done = client.run("export", "#ops", "--json")
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    entries = objects(done.stdout)
+    assert [entry["seq"] for entry in entries] == list(range(1, 456))
+    by_seq = {entry["seq"]: entry for entry in entries}
+    assert by_seq[seqs[0]]["text"] == "changed"
+    assert by_seq[seqs[1]]["erased"]
+    assert "text" not in by_seq[seqs[1]]
+    assert by_seq[seqs[2]]["reactions"] == {"👍": ["alice"]}
+    text = client.run("export", "#ops").stdout
+    assert "alice: changed  (edited)" in text
+    assert "alice: (deleted)" in text
+    assert "n2  (👍 alice)" in text
+    assert "n1\n" not in text
+
+
+async def test_export_has_only_what_was_there_when_it_began(
+    start_server: Any, make_client: MakeClient
+) -> None:
+    """Its reader stalls; what is said meanwhile is not in it."""
+    server = start_server(*NO_RATE)
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#ops")
+        for _ in range(400):
+            await alice.say("x" * 1_000, "#ops")
+        exporting = subprocess.Popen(
+            (client := make_client(server.url)).command("export", "#ops", "--json"),
+            stdout=subprocess.PIPE,
+            env=client.environment(),
+        )
+        client.running.append(exporting)  # type: ignore[arg-type]  # bytes; it is only ended
+        assert exporting.stdout is not None
+        first = exporting.stdout.readline()  # the pipe is full now, and it waits
+        await alice.say("too late", "#ops")
+        rest = exporting.stdout.read()
+    assert exporting.wait(20) == 0
+    entries = objects((first + rest).decode())
+    assert entries[-1]["kind"] == "join"
+    assert [entry["seq"] for entry in entries] == list(range(1, 403))
+
+
+async def test_a_reader_that_goes_away_is_no_accident(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    await fill(server.url, 5)
+    client = make_client(server.url)
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            client.command("export", "#ops"),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env=client.environment(),
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+    tail = subprocess.Popen(
+        client.command("tail", "#ops", "-f"), stdout=subprocess.PIPE, env=client.environment()
+    )
+    try:
+        assert tail.stdout is not None
+        tail.stdout.readline()
+        tail.stdout.close()
+        assert client.run("send", "#ops", "anybody there?").returncode == 0
+        assert tail.wait(20) == 141
+    finally:
+        tail.kill()
+        tail.wait()
+
+
+@pytest.mark.promise(
+    6,
+    fault="control sequences in a message, read with `chat-client tail` and `export`",
+    result="visible as text, or escaped in JSON; a message cannot pass for two",
+)
+async def test_no_byte_of_a_message_drives_the_terminal(
+    start_fake: Any, make_client: MakeClient
+) -> None:
+    fake = start_fake()
+    fake.members["#general"].add("bot")
+    fake.append(
+        "eve", "#general", "message", text="\x1b]0;t\x07\u202e\n[9 2026-01-01 00:00] bob: hi"
+    )
+    client = make_client(fake.url)
+    for command in ("tail", "export"):
+        text = client.run(command, "#general").stdout
+        assert text.count("\n") == 2
+        assert "\n    [9 2026" in text
+        assert not set("\x1b\x07\u202e") & set(text)
+        line = client.run(command, "#general", "--json").stdout
+        assert line.count("\n") == 1
+        assert line.isascii()
+        assert line.strip().isprintable()
+        assert json.loads(line)["text"].startswith("\x1b]0;t\x07")
+
+
+def test_what_does_not_exist_is_not_created_by_reading(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    client = make_client(server.url)
+    for command in ("tail", "export"):
+        done = client.run(command, "#nope")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "there is no channel #nope" in done.stderr
+
+
+async def test_a_direct_channel_is_named_by_the_other(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    await fill(server.url, 0)
+    client = make_client(server.url)
+    assert client.run("send", "@alice", "psst").returncode == 0
+    assert "bot: psst" in client.run("tail", "@alice").stdout

@@ -1,0 +1,189 @@
+"""`chat-client send`: 0 means stored, once; every other end has a code of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat.client.config.paths import ClientPaths
+from chat.client.storage.database import Cache
+from chat.protocol.commands import Command, Send
+from tests.client.fake_server import FakeServer
+from tests.client.piped import Client
+from tests.serving import ChatServer, Peer, eventually, free_port
+
+MakeClient = Callable[..., Client]
+
+
+async def texts(url: str, channel: str = "#ops") -> list[str]:
+    async with Peer.signed_in(url, f"reader{time.monotonic_ns()}") as peer:
+        joined = await peer.join(channel)
+        return [item.text or "" for item in joined.items if item.kind == "message"]
+
+
+async def test_an_argument_or_the_whole_input_is_one_message(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    client = make_client(server.url)
+    assert client.run("send", "#ops", "hello", "world").returncode == 0
+    done = client.run("send", "#ops", stdin="two\nlines\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert client.run("send", "#ops", "--timeout", "20", "after", "flags").returncode == 0
+    assert await texts(server.url) == ["hello world", "two\nlines", "after flags"]
+
+
+async def test_with_lines_each_line_is_a_message_as_soon_as_it_is_there(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#ops")
+        sending = make_client(server.url).start("send", "#ops", "--lines", stdin=subprocess.PIPE)
+        assert sending.process.stdin is not None
+        for text in ("one", "", "two"):
+            sending.process.stdin.write(f"{text}\n")
+            sending.process.stdin.flush()
+            if text:
+                assert (await alice.next_event("#ops", "message")).text == text
+        sending.process.stdin.close()
+        assert sending.process.wait(20) == 0
+
+
+@pytest.mark.promise(
+    2,
+    fault="the connection breaks between storing and `ok`, under `chat-client send`",
+    result="asked again with the same `cid`; stored once, exit code 0",
+)
+@pytest.mark.feature("around.pipes")
+def test_a_lost_ok_is_asked_for_again(fake: FakeServer, make_client: MakeClient) -> None:
+    fake.members["#general"].add("bot")
+    sent: list[Command] = []
+
+    def store_and_die(command: Command) -> None:
+        if isinstance(command, Send):
+            sent.append(command)
+            if len(sent) == 1:
+                event = fake._append("bot", "#general", "message", text="hi", cid=command.cid)
+                fake._stored["bot", command.cid or ""] = event
+                fake._abort()
+
+    fake.intercept = store_and_die
+    assert make_client(fake.url).run("send", "#general", "hi").returncode == 0
+    assert len(sent) == 2
+    assert [entry.text for entry in fake.logs["#general"].events] == ["hi"]
+
+
+def test_a_server_that_comes_in_time_gets_it(tmp_path: Path, make_client: MakeClient) -> None:
+    late = ChatServer(tmp_path / "late")
+    starting = threading.Timer(1.0, late.start)
+    starting.start()
+    try:
+        done = make_client(late.url).run("send", "#ops", "patience", "--timeout", "60")
+        assert done.returncode == 0, done.stderr
+    finally:
+        starting.join()
+        late.kill()
+
+
+def test_what_the_server_refuses_is_3(server: ChatServer, make_client: MakeClient) -> None:
+    client = make_client(server.url)
+    for text in ("x" * 8_001, "\x1b[31m"):
+        done = client.run("send", "#ops", text)
+        assert done.returncode == 3, done
+        assert done.stderr.count("\n") == 1
+    other = Client(client.home, server.url)
+    other.flags = (*other.flags[:-1], str(client.home / "another-machine"))
+    done = other.run("send", "#ops", "it is me")
+    assert done.returncode == 3
+    assert "belongs to somebody else" in done.stderr
+
+
+def test_nobody_there_within_the_time_is_4(make_client: MakeClient) -> None:
+    done = make_client(f"ws://127.0.0.1:{free_port()}").run("send", "#ops", "x", "--timeout", "0.5")
+    assert done.returncode == 4
+    assert "connection refused" in done.stderr
+
+
+def test_no_answer_within_the_time_is_4(fake: FakeServer, make_client: MakeClient) -> None:
+    fake.intercept = lambda command: FakeServer.SILENCE if isinstance(command, Send) else None
+    done = make_client(fake.url).run("send", "#general", "x", "--timeout", "1")
+    assert done.returncode == 4
+    assert "does not answer" in done.stderr
+
+
+async def test_queued_is_5_and_the_same_cid_is_stored_once(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    client = make_client(server.url)
+    server.stop()
+    queue = ("send", "#ops", "later", "--queue", "--cid", "job-7")
+    assert client.run(*queue, "--timeout", "0.5").returncode == 5
+    cache = Cache(ClientPaths(client.data).current(server.url, "bot"))
+    assert [row.cid for row in cache.outbox()] == ["job-7"]
+    cache.close()
+    server.start()
+    for _ in range(2):
+        assert client.run(*queue).returncode == 0
+    assert await texts(server.url) == ["later"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("send",),
+        ("send", "ops", "x"),
+        ("send", "#ops", "--lines", "x"),
+        ("send", "#ops", "x", "--timeout", "0"),
+        ("send", "#ops", "x", "--nope"),
+        ("tail", "#counter"),
+        ("tail", "#ops", "--since", "yesterday"),
+        ("tail", "#ops", "-n", "3", "--since", "4"),
+    ],
+)
+def test_wrong_use_is_2_and_one_line(
+    fake: FakeServer, make_client: MakeClient, wrong: tuple[str, ...]
+) -> None:
+    done = make_client(fake.url).run(*wrong)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("chat-client: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_bytes_that_are_no_text_are_2(make_client: MakeClient) -> None:
+    client = make_client("ws://127.0.0.1:9")
+    done = subprocess.run(
+        client.command("send", "#ops"),
+        input=b"caf\xe9",
+        capture_output=True,
+        env=client.environment(),
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"no UTF-8" in done.stderr
+
+
+def test_an_interrupt_is_130(fake: FakeServer, make_client: MakeClient) -> None:
+    sending = make_client(fake.url).start("send", "#general", "--lines", stdin=subprocess.PIPE)
+    eventually(lambda: fake.connections == 1, "connected")
+    assert sending.end(signal.SIGINT) == 130
+
+
+def test_without_a_name_nobody_is_asked(make_client: MakeClient) -> None:
+    client = make_client("ws://127.0.0.1:9")
+    client.flags = client.flags[2:]
+    done = client.run("send", "#ops", stdin="alice\n")
+    assert done.returncode == 2
+    assert "--name NAME" in done.stderr
+
+
+def test_the_secret_is_that_of_the_interactive_client(
+    server: ChatServer, make_client: MakeClient, open_client: Callable[..., object], tmp_path: Path
+) -> None:
+    screen = open_client(server.url, "bot", tmp_path / "data-bot")
+    screen.wait_online()  # type: ignore[attr-defined]  # a `Screen`
+    assert make_client(server.url, "bot").run("send", "#ops", "same name").returncode == 0

@@ -1,0 +1,103 @@
+"""Lines and channels as the client's file holds them: nothing is lost, and damage is found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.client.model.fold import merged
+from chat.client.model.preferences import Preference, Wish
+from chat.client.model.records import ChannelRecord
+from chat.client.model.state import Delivery, Message
+from chat.client.storage.codec import channel_from, channel_json, line_from, line_json
+from chat.client.storage.json_values import Misshapen
+from chat.protocol.limits import TIME_MAX
+
+NAMES = st.text(st.characters(codec="ascii"), min_size=1, max_size=8)
+LINES = st.builds(
+    Message,
+    channel=NAMES,
+    seq=st.integers(1, 2**53),
+    cid=st.none() | NAMES,
+    author=NAMES,
+    ts=st.integers(0, TIME_MAX),
+    text=st.text(),
+    reply_to=st.none() | st.integers(1),
+    thread=st.none() | st.integers(1),
+    mentions=st.lists(NAMES).map(tuple),
+    user=st.none() | NAMES,
+    reactions=st.lists(st.tuples(st.text(), st.lists(NAMES).map(tuple))).map(merged),
+    reaction_counts=st.lists(st.tuples(st.text(), st.integers(0, 2**53 - 1))).map(tuple),
+    rev=st.integers(1, 2**53),
+    delivery=st.sampled_from(Delivery),
+)
+CHANNEL = ChannelRecord(
+    *("#c", "e1", 9, "m9", ((1, 3), (5, 9)), "topic", "owner", 4, 2, 1, 3),
+    generation=7,
+    preference=Preference(1, True, "all"),
+    wish=Wish(muted=False),
+    pins=(2, 3),
+)
+
+
+@given(LINES)
+def test_a_line_comes_back_as_it_was(line: Message) -> None:
+    assert line_from(line_json(line)) == line
+
+
+def test_a_line_with_every_field_spelled_out_is_read_too() -> None:
+    line = Message("#c", 1, None, "bob", 5, rev=1, reactions=(("+1", ("al",)),), mentions=("al",))
+    assert line_from(json.dumps(asdict(line))) == line
+
+
+def test_lines_share_what_comes_again_and_again() -> None:
+    one, other = (line_from(line_json(Message("#c", n, None, "bob", 5, rev=n))) for n in (700, 701))
+    assert one.author is other.author
+    assert one.rev is one.seq
+
+
+def test_a_channel_comes_back_as_it_was() -> None:
+    assert channel_from(channel_json(CHANNEL), CHANNEL.generation) == CHANNEL
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("", "nonsense", "[]", "null", "7", '{"seq": 1}', "[" * 100_000),
+        '{"channel": "#c", "seq": "1", "cid": null, "author": "bob", "ts": 5}',
+        '{"channel": "#c", "seq": 1, "cid": null, "author": ["bob"], "ts": 5}',
+        '{"channel": "#c", "seq": 1, "cid": null, "author": "bob", "ts": 5, "mentions": "al"}',
+        '{"channel": "#c", "seq": 1, "cid": null, "author": "bob", "ts": 5, "reactions": [["+"]]}',
+        '{"channel": "#c", "seq": 1, "cid": null, "author": "bob", "ts": 5, "reactions": [7]}',
+        '{"channel": "#c", "seq": 1, "cid": null, "author": "bob", "ts": 5, "delivery": "lost"}',
+    ],
+)
+def test_what_is_no_line_is_found_out(body: str) -> None:
+    with pytest.raises(Misshapen):
+        line_from(body)
+
+
+@pytest.mark.parametrize("body", ["7", "{}", "nonsense"])
+def test_what_is_no_channel_is_found_out(body: str) -> None:
+    with pytest.raises(Misshapen):
+        channel_from(body, 1)
+
+
+def test_what_an_older_client_kept_without_bounds_is_cut() -> None:
+    names = tuple(f"n{n}" for n in range(50_000))
+    line = Message("#c", 1, None, "bob", 10**18, text="x" * 2_000_000, rev=1, mentions=names)
+    many = tuple((f"e{n}", names[:10]) for n in range(50_000))
+    for reactions in (many, (("x", names),)):
+        read = line_from(line_json(replace(line, reactions=reactions)))
+        assert len(read.reactions) <= 1_000
+        assert sum(len(who) for _, who in read.reactions) <= 5_000
+        assert len(read.mentions) <= 10_000
+        assert len(read.text) == 1_000_000
+        datetime.fromtimestamp(read.ts / 1_000, UTC)
+    counted = channel_from(channel_json(replace(CHANNEL, unread=10**4_000, mentions=-1)), 7)
+    assert (counted.unread, counted.mentions) == (2**53 - 1, 0)

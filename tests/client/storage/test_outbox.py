@@ -1,0 +1,45 @@
+"""The outbox in memory: what its rows make of the lines they are about, however many wait."""
+
+from __future__ import annotations
+
+from chat.client.model.records import OutboxRow
+from chat.client.model.state import Delivery, Message
+from chat.client.storage.outbox import Outbox, new_row
+from tests.costs import growth
+
+
+def line(seq: int) -> Message:
+    return Message(channel="#tea", seq=seq, cid=None, author="me", ts=0, text=f"line {seq}")
+
+
+def edit(seq: int, text: str) -> OutboxRow:
+    return new_row({"type": "edit", "channel": "#tea", "seq": seq, "text": text})
+
+
+def test_a_line_shows_what_is_on_its_way_until_that_is_done() -> None:
+    outbox = Outbox(lambda row: None)
+    outbox.load([edit(1, "first"), edit(2, "other")])
+    second = edit(1, "second")
+    outbox.add(second)
+    shown = outbox.decorate(line(1), "me")
+    assert (shown.text, shown.delivery) == ("second", Delivery.PENDING)
+    outbox.confirm(second.cid)
+    assert outbox.decorate(line(1), "me").text == "first"
+    outbox.fail(outbox.all()[0].cid, "no")
+    assert outbox.decorate(line(1), "me") == line(1)
+    assert outbox.decorate(line(3), "me") == line(3)
+
+
+def test_lines_take_as_long_with_thousands_of_waiting_commands_as_with_ten() -> None:
+    def waiting(count: int) -> Outbox:
+        outbox = Outbox(lambda row: None)
+        commands = ({"type": "send", "channel": "#tea", "text": str(n)} for n in range(count))
+        outbox.load([new_row(command) for command in commands])
+        return outbox
+
+    def show(outbox: Outbox) -> None:
+        for seq in range(1, 201):
+            outbox.decorate(line(seq), "me")
+            assert outbox.next("#tea") is not None
+
+    assert growth(show, waiting(10), waiting(10_000), enough=5) < 5

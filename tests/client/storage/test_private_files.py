@@ -1,0 +1,121 @@
+"""Files that only their owner may use: links are not followed, open doors are closed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from chat.client.config.logging import start_log
+from chat.client.config.settings import ClientSettings
+from chat.client.model.records import DiskTrouble
+from chat.client.storage.database import Cache
+from chat.client.storage.tokens import TokenStore
+from chat.errors import StartupError
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes and links as POSIX has them")
+
+LINKS = pytest.mark.parametrize("kind", ["a file", "nothing"])
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def link(path: Path, kind: str) -> Path:
+    """Make a link at `path`; return what it leads to."""
+    victim = path.parent / "victim"
+    if kind == "a file":
+        victim.write_text("precious")
+        victim.chmod(0o644)
+    path.symlink_to(victim)
+    return victim
+
+
+def unharmed(victim: Path, kind: str) -> bool:
+    if kind == "nothing":
+        return not victim.exists()
+    return victim.read_text() == "precious" and mode(victim) == 0o644
+
+
+def log_to(path: Path) -> None:
+    """Write one line to a log, as the client does."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    level = logging.getLogger("chat").level
+    start_log(ClientSettings(log_file=path))
+    (handler,) = (each for each in root.handlers if each not in before)
+    try:
+        logging.getLogger("chat.test").warning("a line")
+    finally:
+        root.removeHandler(handler)
+        logging.getLogger("chat").setLevel(level)
+        assert isinstance(handler, logging.StreamHandler)
+        handler.stream.close()
+
+
+@LINKS
+def test_an_account_is_not_opened_through_a_link(tmp_path: Path, kind: str) -> None:
+    victim = link(tmp_path / "alice.db", kind)
+    with pytest.raises(DiskTrouble, match="is a symbolic link; remove it") as refused:
+        Cache(tmp_path / "alice.db")
+    Cache(tmp_path / "alice.db", unwritable=str(refused.value)).close()
+    assert unharmed(victim, kind)
+
+
+def test_an_account_that_is_a_pipe_does_not_block_the_start(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alice.db")
+    with pytest.raises(DiskTrouble) as refused:
+        Cache(tmp_path / "alice.db")
+    Cache(tmp_path / "alice.db", unwritable=str(refused.value)).close()
+
+
+@LINKS
+def test_a_log_is_not_written_through_a_link(tmp_path: Path, kind: str) -> None:
+    victim = link(tmp_path / "log", kind)
+    with pytest.raises(StartupError, match="is a symbolic link; remove it"):
+        log_to(tmp_path / "log")
+    assert unharmed(victim, kind)
+
+
+@LINKS
+def test_a_token_is_neither_read_nor_written_through_a_link(tmp_path: Path, kind: str) -> None:
+    tokens = TokenStore(tmp_path)
+    tokens.put("s1", "bob", "b" * 40)
+    victim = link(tmp_path / "s1" / "alice", kind)
+    with pytest.raises(OSError, match="is a symbolic link; remove it"):
+        tokens.get_or_make("s1", "alice")
+    tokens.put("s1", "alice", "t" * 40)  # takes the link's place
+    assert tokens.get("s1", "alice") == "t" * 40
+    assert unharmed(victim, kind)
+
+
+def test_a_token_is_not_read_from_a_pipe(tmp_path: Path) -> None:
+    tokens = TokenStore(tmp_path)
+    tokens.put("s1", "bob", "b" * 40)
+    os.mkfifo(tmp_path / "s1" / "alice")
+    with pytest.raises(OSError, match="is no ordinary file"):
+        tokens.get("s1", "alice")
+
+
+def test_what_others_could_read_is_taken_from_them(tmp_path: Path) -> None:
+    tokens = TokenStore(tmp_path)
+    tokens.put("s1", "alice", "t" * 40)
+    token, account, log = tmp_path / "s1" / "alice", tmp_path / "alice.db", tmp_path / "log"
+    Cache(account).close()
+    log.write_text("earlier\n")
+    for file in (token, account, log):
+        file.chmod(0o644)
+    tokens.get("s1", "alice")
+    Cache(account).close()
+    log_to(log)
+    assert [mode(file) for file in (token, account, log)] == [0o600] * 3
+    assert log.read_text().startswith("earlier\n")
+    assert "a line" in log.read_text()
+
+
+def test_a_log_may_be_a_device() -> None:
+    log_to(Path(os.devnull))

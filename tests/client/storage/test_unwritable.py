@@ -1,0 +1,242 @@
+"""A client whose file cannot be written: it starts, shows what it has, and keeps what is typed."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings
+from chat.client.model.preferences import Wish
+from chat.client.model.state import Delivery, Link
+from chat.client.network.backoff import Backoff
+from tests.client.fake_server import FakeServer
+from tests.client.screen import Screen
+from tests.serving import free_port
+from tests.terminal.raw import RawTerminal
+
+Open = Callable[..., Screen]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lock the file as another program may: neither readable nor writable."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("CREATE TABLE IF NOT EXISTS foreign_to_us (x)")
+        yield
+        other.execute("ROLLBACK")
+
+
+def is_held(screen: Screen, text: str) -> bool:
+    unsent = [(m.text, m.delivery) for m in screen.lines() if m.delivery is not Delivery.SENT]
+    return unsent == [(text, Delivery.FAILED)]
+
+
+def saved(url: str, data: Path) -> list[str]:
+    """Return the texts of the outbox on disk."""
+    with closing(sqlite3.connect(ClientPaths(data).current(url, "alice"))) as db:
+        return [command for (command,) in db.execute("SELECT command FROM outbox")]
+
+
+def leave_history(open_client: Open, fake: FakeServer, data: Path) -> None:
+    """Have a client keep one message in its file; then neither client nor server runs."""
+    screen = open_client(fake.url, data=data)
+    screen.open()
+    fake.say("bob", "old")
+    screen.wait_texts("old")
+    screen.core.stop()
+    fake.stop()
+
+
+def test_channel_preferences_changed_while_the_file_is_locked_are_saved_afterwards(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    leave_history(open_client, fake, data)
+    with locked(ClientPaths(data).current(fake.url, "alice")):
+        screen = open_client(fake.url, data=data)
+        screen.wait(lambda: any("kept in memory" in notice.text for notice in screen.notices))
+        screen.wait(lambda: "#general" in screen.channels)
+        screen.core.prefer("#general", Wish(muted=True))
+        screen.core.mark("#general", 1)
+        screen.wait(lambda: screen.channels["#general"].read == 1)
+    screen.wait(lambda: any("can be written again" in notice.text for notice in screen.notices))
+    screen.wait(lambda: screen.channels["#general"].muted)
+    screen.core.stop()
+    again = open_client(fake.url, data=data)
+    again.wait(lambda: "#general" in again.channels)
+    assert again.channels["#general"].muted
+    assert again.channels["#general"].read == 1
+
+
+@pytest.mark.feature("writing.outbox")
+def test_before_any_server_was_met_one_writes_in_general(
+    open_client: Open, start_fake: Callable[..., FakeServer]
+) -> None:
+    port = free_port()
+    screen = open_client(f"ws://127.0.0.1:{port}")
+    screen.wait(lambda: list(screen.channels) == ["#general"], "a channel to write in")
+    screen.core.open_channel("#general")
+    screen.core.save_draft("#general", "half a thought")
+    screen.core.send("#general", "anybody here?")
+    screen.wait(lambda: screen.pending() == ["anybody here?"])
+    server = start_fake(port=port)
+    screen.wait_texts("anybody here?")
+    assert [event.text for event in server.logs["#general"].events] == ["anybody here?"]
+    assert screen.core.draft("#general") == "half a thought"
+
+
+def test_general_is_not_listed_for_somebody_who_left_it(
+    open_client: Open, fake: FakeServer
+) -> None:
+    screen = open_client(fake.url)
+    screen.open()
+    screen.core.leave("#general").result(10)
+    screen.wait(lambda: not screen.channels)
+    screen.core.stop()
+    fake.stop()
+    again = open_client(fake.url)
+    again.wait(lambda: again.connection.link is Link.WAITING)
+    assert not again.channels
+
+
+@pytest.mark.promise(
+    4,
+    fault="no file can be made when a client meets its server for the first time",
+    result="what is typed is kept in memory, saved once it can be, and sent then",
+)
+@pytest.mark.feature("writing.outbox")
+def test_what_only_memory_holds_survives_meeting_the_server(
+    open_client: Open, start_fake: Callable[..., FakeServer], tmp_path: Path
+) -> None:
+    data, port = tmp_path / "data", free_port()
+    data.mkdir()
+    for name in ("unknown", "servers"):
+        (data / name).write_text("in the way")
+    screen = open_client(f"ws://127.0.0.1:{port}", data=data)
+    screen.wait(lambda: any("kept in memory" in notice.text for notice in screen.notices))
+    screen.core.open_channel("#general")
+    screen.core.send("#general", "precious")
+    screen.core.save_draft("#general", "half a thought")
+    screen.wait(lambda: is_held(screen, "precious"))
+    server = start_fake(port=port)
+    screen.wait_online()
+    screen.wait(lambda: is_held(screen, "precious"))
+    assert server.logs["#general"].head == 0, "what could be lost is not sent"
+    for name in ("unknown", "servers"):
+        (data / name).unlink()
+    screen.wait_texts("precious")
+    assert screen.core.draft("#general") == "half a thought"
+    screen.core.stop()
+    again = open_client(server.url, data=data)
+    assert again.core.draft("#general") == "half a thought"
+
+
+@pytest.mark.promise(
+    4,
+    fault="the client's file is locked by another program when the client starts",
+    result="the client starts, keeps what is typed in memory, and goes on once it can",
+)
+def test_a_file_that_is_locked_at_the_start_is_tried_again(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    leave_history(open_client, fake, data)
+    with locked(ClientPaths(data).current(fake.url, "alice")):
+        screen = open_client(fake.url, data=data)
+        screen.wait(lambda: any("locked" in notice.text for notice in screen.notices))
+        screen.core.open_channel("#general")
+        screen.core.send("#general", "precious")
+        screen.wait(lambda: is_held(screen, "precious"))
+    screen.wait(lambda: "old" in screen.texts() and screen.pending() == ["precious"])
+    screen.wait(lambda: any("precious" in row for row in saved(fake.url, data)))
+    fake.start()
+    screen.wait_texts("old", "precious")
+
+
+def test_history_shows_while_another_program_writes(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    leave_history(open_client, fake, data)
+    with closing(sqlite3.connect(ClientPaths(data).current(fake.url, "alice"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE foreign_to_us (x)")
+        screen = open_client(fake.url, data=data)
+        screen.core.open_channel("#general")
+        screen.wait_texts("old")
+        other.rollback()
+
+
+def test_adding_a_server_does_not_wait_for_a_locked_file(tmp_path: Path) -> None:
+    url = f"ws://127.0.0.1:{free_port()}"
+    path = ClientPaths(tmp_path).current(url, "alice")
+    path.parent.mkdir(parents=True)
+    screen = Screen(ClientSettings(name="alice", url=url, data=tmp_path), Backoff(0.02, 0.05))
+    with locked(path):
+        began = time.monotonic()
+        screen.core.start()
+        assert time.monotonic() - began < 1.5
+        screen.wait(lambda: any("locked" in notice.text for notice in screen.notices))
+    screen.wait(lambda: any("can be written again" in notice.text for notice in screen.notices))
+    screen.core.stop()
+
+
+@pytest.mark.parametrize("face", [(), ("--plain",)], ids=["screens", "plain"])
+def test_what_was_never_saved_is_printed_at_the_end(tmp_path: Path, face: tuple[str, ...]) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "unknown").write_text("in the way")
+    url = f"ws://127.0.0.1:{free_port()}"
+    flags = ("--name", "me", "--url", url, "--data", str(data))
+    terminal = RawTerminal(tmp_path, "chat-client", *face, *flags)
+    try:
+        terminal.wait(lambda: b"no server at" in terminal.output, "it is there")
+        terminal.send(b"precious\r")
+        terminal.wait(lambda: b"kept in memory" in terminal.output, "it says so")
+        terminal.send(b"half a thought")
+        terminal.wait(lambda: b"thought" in terminal.output, "a draft")
+        terminal.process.send_signal(signal.SIGINT if face else signal.SIGTERM)
+        terminal.wait(lambda: b"neither sent nor saved" in terminal.output, "a warning")
+        terminal.wait(lambda: terminal.process.poll() is not None, "it ends")
+        terminal.wait(lambda: terminal.output.endswith(b"\n"), "all of it")
+        last = terminal.output.rpartition(b"neither sent nor saved")[2]
+        assert b"precious" in last
+        assert b"half a thought" in last
+    finally:
+        terminal.close()
+
+
+class _Broken(Backoff):
+    def next(self) -> float:
+        raise RuntimeError("broken")
+
+
+def test_after_an_internal_error_the_outbox_takes_what_is_typed(
+    fake: FakeServer, open_client: Open, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    fake.stop()
+    settings = ClientSettings(name="alice", url=fake.url, data=data)
+    screen = Screen(settings, _Broken())
+    screen.core.start()
+    screen.wait(lambda: screen.connection.link is Link.STOPPED)
+    assert "start the program again" in screen.connection.detail
+    screen.core.open_channel("#general")
+    screen.core.send("#general", "precious")
+    screen.core.save_draft("#general", "half a thought")
+    screen.wait(lambda: screen.pending() == ["precious"])
+    screen.core.stop()
+    fake.start()
+    again = open_client(fake.url, data=data)
+    again.core.open_channel("#general")
+    again.wait_texts("precious")
+    assert again.core.draft("#general") == "half a thought"

@@ -1,0 +1,38 @@
+"""Showing a line far up: from the lines at hand, holes included, and no more than is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.model.channel import Channel
+from chat.client.model.coverage import Coverage
+from chat.client.model.state import Message
+from chat.client.storage.account import Account
+from chat.client.sync.cached_lines import ABOVE, lines_down_to
+
+
+@pytest.fixture
+def channel(account: Account) -> Channel:
+    """Return a channel of which 1 to 2500 and 2600 to 2900 are known, 2801 on is shown."""
+    channel = account.followed("#tea")
+    channel.view.coverage = Coverage([(1, 2500), (2600, 2900)])
+    channel.view.position, channel.shown_from = 2900, 2801
+    for first, last in channel.view.coverage.spans:
+        for seq in range(first, last + 1):
+            channel.view.changed[seq] = Message("#tea", seq, None, "bob", seq)
+    return channel
+
+
+def test_everything_from_some_lines_above_is_given_in_order(
+    account: Account, channel: Channel
+) -> None:
+    lines, lowest = lines_down_to(account, channel, 200)
+    assert lowest == 200 - ABOVE + 1
+    assert [line.seq for line in lines] == [*range(lowest, 2501), *range(2600, 2801)]
+
+
+@pytest.mark.parametrize("seq", [2850, 2550, 9_000])
+def test_what_is_shown_or_not_at_hand_changes_nothing(
+    account: Account, channel: Channel, seq: int
+) -> None:
+    assert lines_down_to(account, channel, seq) == ([], 2801)

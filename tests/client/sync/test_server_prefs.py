@@ -1,0 +1,185 @@
+"""How a person wants their channels: at once on the screen, on the server, and on their devices."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat.client.model.preferences import NOTHING, Preference, Wish
+from chat.client.model.state import Link
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.commands import Command, Prefer
+from chat.protocol.frames import ErrorFrame
+from tests.client.fake_server import FakeServer
+from tests.client.screen import Screen
+from tests.serving import ChatServer
+
+Open = Callable[..., Screen]
+
+
+def asked(fake: FakeServer) -> list[Prefer]:
+    return [command for command in fake.commands if isinstance(command, Prefer)]
+
+
+def test_what_is_wished_offline_is_told_after_a_restart_in_one(
+    open_client: Open, fake: FakeServer
+) -> None:
+    screen = open_client(fake.url)
+    screen.open()
+    fake.stop()
+    screen.wait(lambda: screen.connection.link is Link.WAITING)
+    for wish in (Wish(pinned=3), Wish(muted=True), Wish(pinned=1)):
+        screen.core.prefer("#general", wish)
+    screen.wait(lambda: screen.channels["#general"].pinned == 1)
+    screen.core.stop()
+    offline = open_client(fake.url)
+    offline.wait(lambda: offline.channels["#general"].muted)
+    fake.start()
+    offline.wait(lambda: len(asked(fake)) > 0)
+    (prefer,) = asked(fake)
+    assert (prefer.pinned, prefer.muted, prefer.level) == (1, True, None)
+
+
+def test_a_refused_wish_is_told_and_given_up(open_client: Open, fake: FakeServer) -> None:
+    def refuse(command: Command) -> ErrorFrame | None:
+        if isinstance(command, Prefer):
+            code = ErrorCode.UNKNOWN_TYPE.value
+            return ErrorFrame(code=code, message="not here", retryable=False)
+        return None
+
+    fake.intercept = refuse
+    screen = open_client(fake.url)
+    screen.open()
+    screen.core.prefer("#general", Wish(muted=True))
+    screen.wait(lambda: [notice.text for notice in screen.notices] == ["#general: not here"])
+    screen.wait(lambda: not screen.channels["#general"].muted)
+
+
+@pytest.mark.feature("reading.order")
+def test_all_devices_list_channels_as_one_of_them_wants(
+    server: ChatServer, open_client: Open, tmp_path: Path
+) -> None:
+    laptop = open_client(server.url, "alice")
+    laptop.open()
+    for name in ("#aa", "#bb"):
+        laptop.core.join(name).result(20)
+    shutil.copytree(tmp_path / "data-alice" / "tokens", tmp_path / "phone" / "tokens")
+    phone = open_client(server.url, "alice", data=tmp_path / "phone")
+    phone.wait(lambda: list(phone.channels) == ["#general", "#aa", "#bb"])
+    laptop.core.prefer("#bb", Wish(pinned=1))
+    phone.wait(lambda: list(phone.channels) == ["#bb", "#general", "#aa"])
+    phone.core.prefer("#aa", Wish(level="none", muted=True))
+    laptop.wait(lambda: laptop.channels["#aa"].muted)
+    assert laptop.channels["#aa"].level == "none"
+    assert list(laptop.channels) == ["#bb", "#general", "#aa"]
+
+
+def test_wishes_add_up_and_are_taken_back_one_by_one() -> None:
+    wish = Wish(muted=True).and_then(Wish(pinned=2)).and_then(Wish(muted=False))
+    assert wish == Wish(pinned=2, muted=False)
+    assert wish.granted(Preference(1, True, "all")) == Preference(2, False, "all")
+    assert wish.without(Wish(pinned=2, muted=True)) == Wish(muted=False)
+    assert not wish.without(wish)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_wishes_of_two_clients_on_one_file_lose_nothing(seed: int) -> None:
+    """Two clients wish, are confirmed, and write to one file in any order.
+
+    Each field is changed by one client only, so that its last wish is known.
+    """
+    chance = random.Random(seed)
+    stored, server = NOTHING, Preference()
+    mine, base = [NOTHING, NOTHING], [NOTHING, NOTHING]
+    last = [NOTHING, NOTHING]
+
+    def write(client: int) -> None:
+        nonlocal stored
+        mine[client] = base[client] = stored = mine[client].merged(base[client], stored)
+
+    def confirm(client: int) -> None:
+        nonlocal server
+        mine[client] = mine[client].merged(base[client], stored)  # as before each command
+        base[client] = stored
+        server = mine[client].granted(server)
+        mine[client] = NOTHING
+        write(client)
+
+    for _ in range(40):
+        client = chance.randrange(2)
+        if chance.random() < 0.4:
+            wish = Wish(muted=chance.random() < 0.5) if client else Wish(pinned=chance.randrange(4))
+            mine[client] = mine[client].and_then(wish)
+            last[client] = wish
+        elif chance.random() < 0.7:
+            write(client)
+        else:
+            confirm(client)
+    write(0)
+    write(1)
+    wanted = stored.granted(server)
+    assert wanted == last[1].granted(last[0].granted(Preference())), "what was wished last stands"
+    confirm(0)
+    write(1)
+    assert (server, stored, mine[1]) == (wanted, NOTHING, NOTHING)
+
+
+def test_the_core_calls_by_the_rules_and_not_for_what_was_read(
+    open_client: Open, fake: FakeServer
+) -> None:
+    fake.say("bob", "before @alice", mentions=("alice",))
+    screen = open_client(fake.url, keywords=("deploy",))
+    screen.open()
+    fake.say("bob", "nothing")
+    fake.say("bob", "hi @alice", mentions=("alice",))
+    fake.say("bob", "deploy now")
+    fake.say("alice", "deploy, from my other device")
+    screen.wait(lambda: [each.text for each in screen.called] == ["hi @alice", "deploy now"])
+    screen.core.prefer("#general", Wish(level="all"))
+    screen.wait(lambda: screen.channels["#general"].level == "all")
+    fake.say("bob", "anything")
+    screen.wait(lambda: [each.text for each in screen.called][2:] == ["anything"])
+    fake.stop()
+    screen.wait(lambda: screen.connection.link is Link.WAITING)
+    fake.say("bob", "while you were off", mentions=("alice",))
+    fake.start()
+    screen.wait(lambda: [each.text for each in screen.called][3:] == ["while you were off"])
+
+
+@pytest.mark.feature("reading.hidden")
+def test_a_hidden_direct_channel_is_gone_on_all_devices_until_its_next_message(
+    server: ChatServer, open_client: Open, tmp_path: Path
+) -> None:
+    alice, bob = open_client(server.url, "alice"), open_client(server.url, "bob")
+    for screen in (alice, bob):
+        screen.wait_online()
+    other_device = tmp_path / "other-device"
+    shutil.copytree(tmp_path / "data-bob" / "tokens", other_device / "tokens")
+    phone = open_client(server.url, "bob", data=other_device)
+    phone.wait_online()
+    alice.core.join("@alice,bob").result(10)
+    alice.core.send("@alice,bob", "psst")
+    for device in (bob, phone):
+        device.wait(lambda device=device: "@alice,bob" in device.channels)  # type: ignore[misc]
+        device.wait(lambda device=device: bool(device.called))  # type: ignore[misc]
+        assert [call.text for call in device.called] == ["psst"]
+    bob.core.hide("@alice,bob").result(10)
+    for device in (bob, phone):
+        device.wait(lambda device=device: "@alice,bob" not in device.channels)  # type: ignore[misc]
+    alice.core.send("@alice,bob", "hello?")
+    for device in (bob, phone):
+        device.wait(lambda device=device: "@alice,bob" in device.channels)  # type: ignore[misc]
+        device.open("@alice,bob")
+        device.wait_texts("psst", "hello?", channel="@alice,bob")
+
+
+def test_an_older_server_is_not_asked_to_hide(open_client: Open, fake: FakeServer) -> None:
+    screen = open_client(fake.url)
+    screen.wait_online()
+    with pytest.raises(CommandError, match="too old to hide"):
+        screen.core.hide("@alice,me").result(10)
+    assert asked(fake) == []

@@ -1,0 +1,93 @@
+"""The bare display: texts as they were written, for the terminal's own selection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chat.client.model.state import Message
+from chat.client.tui.screens.copy_mode import CopyModeScreen, copy_lines
+from tests.client.fake_server import FakeServer
+from tests.client.tui.conftest import Desktop
+from tests.terminal.raw import RawTerminal
+
+LINK = "https://example.org/" + "a" * 150
+
+
+def message(seq: int, text: str, **more: object) -> Message:
+    return Message("#tea", seq, None, "bob", 0, text=text, **more)  # type: ignore[arg-type]
+
+
+def texts(messages: list[Message], width: int = 80, height: int = 24) -> list[str]:
+    return [
+        line for line in copy_lines(messages, width, height) if not line.startswith(("0", "1", "2"))
+    ]
+
+
+def test_a_text_is_as_it_was_written_and_never_wrapped() -> None:
+    found = texts([message(2, f"see {LINK}\n\n```py\n\tx = 1\n```"), message(1, "hi")])
+    assert found == ["hi", f"see {LINK}", "", "```py", "        x = 1", "```"]
+
+
+def test_no_more_than_there_is_room_for_wrapped_lines_counted() -> None:
+    messages = [message(3, LINK), message(2, "two"), message(1, "one")]
+    assert texts(messages, 80, 5) == ["two", LINK]  # the link takes three rows, its header one
+    assert texts(messages, 80, 6) == ["two", LINK]
+    assert texts(messages, 80, 7)[-2:] == ["two", LINK]
+    assert texts(messages, 200, 4) == ["two", LINK]
+
+
+def test_nothing_that_could_drive_the_terminal_gets_through() -> None:
+    hostile = message(4, "a\x1b]52;c;AAAA\x07b\x9b31m\u202ec", me=True)
+    erased = message(1, "gone", erased=True)
+    lines = "two\nlines\tand\rmore"
+    named = [replace(each, author=lines) for each in (hostile, erased)]
+    told = [
+        Message("#tea", 5, None, lines, 0, kind=kind, text=lines, user=lines)
+        for kind in ("topic", "role", "join", lines)
+    ]
+    shown = "".join(copy_lines([hostile, erased, *named, *told], 80, 99))
+    assert shown.isprintable()
+    assert "message deleted" in shown
+
+
+@pytest.mark.parametrize("how", ["f4", "/bare"])
+async def test_a_key_leads_there_and_any_key_back(desktop: Desktop, how: str) -> None:
+    if how == "f4":
+        await desktop.press("f4")
+    else:
+        await desktop.type("/bare", "enter")
+    await desktop.until(lambda: isinstance(desktop.app.screen, CopyModeScreen))
+    await desktop.until(lambda: "mine" in desktop.screen())
+    assert "Channels" not in desktop.screen()
+    await desktop.press("x")
+    await desktop.until(lambda: desktop.app.screen is desktop.main)
+    assert desktop.composer.text == ""
+
+
+@pytest.mark.feature("writing.bare")
+def test_the_terminal_has_the_mouse_and_wraps_by_itself(tmp_path: Path) -> None:
+    server = FakeServer().start()
+    terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
+    try:
+        terminal.wait(lambda: b"online" in terminal.output, "the client is there")
+        server.say("bob", f"look: {LINK}")
+        terminal.wait(lambda: b"look:" in terminal.output, "the message shows")
+        before = len(terminal.output)
+        terminal.send(b"\x1bOS")
+        terminal.wait(lambda: b"any key goes back" in terminal.output[before:], "it is bare")
+        bare = terminal.output[before:]
+        assert LINK.encode() in bare  # in one piece: the terminal wraps it
+        assert b"\x1b[?1003l" in bare
+        assert b"\x1b[?7h" in bare
+        server.say("bob", "meanwhile")
+        before = len(terminal.output)
+        terminal.send(b"q")
+        terminal.wait(lambda: b"meanwhile" in terminal.output[before:], "all is back")
+        assert b"\x1b[?1003h" in terminal.output[before:]
+        assert b"\x1b[?7l" in terminal.output[before:]
+    finally:
+        terminal.close()
+        server.close()

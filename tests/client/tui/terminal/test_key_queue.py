@@ -1,0 +1,92 @@
+"""Several keys in one go, as a slow line brings them: each goes where those before it have led."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+
+from chat.client.model.state import ThreadChanged, TimelineChanged
+from chat.client.tui.composer.widget import Composer
+from chat.client.tui.screens.thread_pane import ThreadPane
+from chat.client.tui.terminal.key_queue import KeyQueue, Passed, Stage
+from tests.client.presenter.fakes import info, said
+from tests.client.tui.conftest import Desktop, Open, at_once
+
+
+async def test_what_is_typed_after_a_messages_letter_comes_after_it(desktop: Desktop) -> None:
+    at_once(desktop, "ctrl+up", "k", "r", "hi")
+    await desktop.until(lambda: desktop.composer.text == "hi")
+    assert "Replying to carol" in desktop.screen()
+
+
+@pytest.mark.feature("around.turns")
+async def test_a_name_typed_after_the_switchers_key_is_looked_for_and_not_sent(
+    desktop: Desktop,
+) -> None:
+    at_once(desktop, "ctrl+k", "tea", "enter", "hello", "enter")
+    await desktop.until(lambda: desktop.core.asked("send"), "it was sent")
+    assert desktop.core.asked("send") == [("#tea", "hello", False, None)]
+
+
+async def test_what_is_typed_after_a_screen_was_closed_is_written(desktop: Desktop) -> None:
+    at_once(desktop, "ctrl+k", "tea", "escape", "hello", "enter")
+    await desktop.until(lambda: desktop.core.asked("send"), "it was sent")
+    assert desktop.core.asked("send") == [("#general", "hello", False, None)]
+
+
+async def test_what_is_typed_after_a_thread_was_asked_for_is_written_in_it(
+    desktop: Desktop,
+) -> None:
+    at_once(desktop, "ctrl+up", "k", "t", "hello", "enter", "more")
+    await desktop.until(lambda: desktop.core.asked("send"), "it was sent")
+    assert desktop.core.asked("send") == [("#general", "hello", False, 5)]
+    composer = desktop.main.query_one(ThreadPane).query_one(Composer)
+    await desktop.until(lambda: composer.text == "more", "it is written in the thread")
+    assert desktop.composer.text == ""
+
+
+async def test_the_end_may_come_before_a_key_is_done(open_desktop: Open) -> None:
+    async def handle(event: events.Event) -> None:
+        """Do nothing: what comes after it is looked at."""
+
+    async with open_desktop(info("#general")) as desktop:
+        turns = KeyQueue(desktop.app, handle)
+        await turns.take(events.Key("up", None))
+    await turns.passed(Passed(1, Stage.TOLD))
+
+
+async def test_what_is_pasted_while_a_message_is_chosen_is_written(desktop: Desktop) -> None:
+    await desktop.press("ctrl+up")
+    desktop.app.post_message(events.Paste("two\r\nlines"))
+    await desktop.until(lambda: desktop.composer.text == "two\nlines")
+    desktop.main.run_command("/thread 5")
+    composer = desktop.main.query_one(ThreadPane).query_one(Composer)
+    await desktop.press("ctrl+up")
+    desktop.app.post_message(events.Paste("tea"))
+    await desktop.until(lambda: composer.text == "tea")
+
+
+async def test_what_was_written_stays_when_the_thread_turns_out_to_begin_elsewhere(
+    desktop: Desktop,
+) -> None:
+    await desktop.type("/thread 5", "enter")
+    composer = desktop.main.query_one(ThreadPane).query_one(Composer)
+    composer.insert("half a")
+    whole = (said(1, "alice", "good morning"), said(5, "carol", "no", reply_to=1, thread=1))
+    change = TimelineChanged("#general", whole, reset=True, complete=True)
+    desktop.core.tell(ThreadChanged("#general", 5, 1, change))
+    await desktop.pilot.pause()
+    assert composer.text == "half a"
+    await desktop.press("enter")
+    assert desktop.core.asked("send") == [("#general", "half a", False, 1)]
+    assert desktop.core.draft("#general/5") == ""
+
+
+async def test_lines_of_a_thread_that_was_left_do_not_come_into_another(desktop: Desktop) -> None:
+    await desktop.type("/thread 1", "enter")
+    desktop.main.query_one(ThreadPane).query_one(Composer).insert("/thread 5")
+    await desktop.press("enter")
+    late = TimelineChanged("#general", (said(2, "bob", "late", thread=1),), reset=True)
+    desktop.core.tell(ThreadChanged("#general", 1, 1, late))
+    await desktop.pilot.pause()
+    assert "late" not in desktop.screen()

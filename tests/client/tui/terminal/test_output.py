@@ -1,0 +1,58 @@
+"""Characters of disputed width: the rest of the row stands where it belongs in every terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from chat.client.tui.terminal.output import anchored
+from chat.client.tui.timeline.graphemes import apart
+
+HAND, FLAG, FAMILY, HEART = "👍🏽", "🇩🇪", "👩‍👩‍👧", "❤️"
+DISPUTED = (HAND, FLAG, FAMILY, HEART)
+_PIECE = re.compile(r"\x1b\[\d+;(\d+)H|\x1b\[(\d+)G|\x1b\[[\d;]*m|([^\x1b]+)")
+
+
+def drawn(output: str, width: Callable[[str], int]) -> dict[int, str]:
+    """Return what a terminal shows in each column, one that draws clusters in widths of its own."""
+    cells: dict[int, str] = {}
+    column = 1
+    for to, on, text in _PIECE.findall(output):
+        column = int(to or on or column)
+        for cluster in apart(text):
+            for part in [cluster] if cluster in DISPUTED else cluster:
+                cells[column] = part
+                column += width(part)
+    return cells
+
+
+@pytest.mark.parametrize("cluster", DISPUTED)
+@pytest.mark.parametrize("own", [1, 2, 4])
+def test_what_follows_stands_in_its_place(cluster: str, own: int) -> None:
+    row = f"\x1b[3;5Hone {cluster}\x1b[1m two\x1b[0m"
+    shown = drawn(anchored(row), lambda part: own if part == cluster else cell_len(part))
+    assert shown[9] == cluster
+    assert [shown[column] for column in range(12, 15)] == ["t", "w", "o"]
+
+
+def test_its_cells_are_blank_where_it_is_drawn_narrower() -> None:
+    shown = drawn(anchored(f"\x1b[1;1H{HEART}|"), lambda part: 1)
+    assert shown[2] == " "
+
+
+@pytest.mark.parametrize(
+    "output", ["plain\r\n", f"\x1b]2;{HAND}\x07", f"{HAND} at no known place", "日本 é مرحبا"]
+)
+def test_all_else_is_left_alone(output: str) -> None:
+    assert anchored(output) == output
+
+
+@given(st.lists(st.sampled_from(["a", " ", "日", HAND, FLAG, FAMILY, HEART, "\x1b[7m", "\n", "é"])))
+def test_nothing_is_added_but_blanks_and_places(parts: list[str]) -> None:
+    output = "\x1b[2;1H" + "".join(parts)
+    assert re.sub(r" {2}\x1b\[\d+G|\x1b\[\d+G", "", anchored(output)) == output

@@ -1,0 +1,56 @@
+"""Arrivals are shown at once, until they are too many to be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.tui.terminal.tuning import MOMENT, Pace
+
+
+def test_a_few_pass_at_once_and_many_at_the_rate() -> None:
+    pace = Pace(rate=10, burst=3)
+    assert [pace.wait(100.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    wait = pace.wait(100.0)
+    assert 0 < wait <= 0.1
+    assert pace.wait(100.0 + wait) == 0.0
+    assert pace.wait(100.0 + wait) > 0
+
+
+def test_after_a_rest_a_few_pass_at_once_again() -> None:
+    pace = Pace(rate=10, burst=3)
+    for _ in range(9):
+        pace.wait(100.0)
+    assert [pace.wait(101.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert pace.wait(101.0) > 0
+
+
+def test_while_much_arrives_a_key_goes_first() -> None:
+    pace = Pace()
+    while pace.wait(100.0) == 0.0:
+        pass
+    due = 100.0 + pace.wait(100.0)
+    pace.give_way(due)
+    assert pace.wait(due) == pytest.approx(MOMENT)
+    assert pace.wait(due + MOMENT) == 0.0
+
+
+def test_one_who_types_without_pause_still_sees_what_arrives() -> None:
+    pace = Pace()
+    now = 100.0
+    while pace.wait(now) == 0.0:
+        pass
+    passed = now
+    for _ in range(1_000):
+        now += MOMENT / 2
+        pace.give_way(now)
+        if pace.wait(now) == 0.0:
+            assert now - passed < 0.1
+            passed = now
+    assert passed > 100.0
+
+
+def test_while_little_arrives_a_key_holds_nothing_up() -> None:
+    pace = Pace(rate=10, burst=3)
+    assert pace.wait(100.0) == 0.0
+    pace.give_way(100.0)
+    assert pace.wait(100.0) == 0.0

@@ -1,0 +1,156 @@
+"""Keys in words: one source for the help, the status bar and the README."""
+
+from __future__ import annotations
+
+import pytest
+from textual.binding import Binding
+
+from chat.client.config.settings import ClientSettings
+from chat.client.model.slash.commands import COMMANDS
+from chat.client.tui.app import key_rows, keys_table
+from chat.client.tui.keymap import key_label, problems, together
+from tests.client.presenter.fakes import info
+from tests.client.tui.conftest import Desktop, Open
+
+
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [
+        ("alt+down", "Alt+↓"),
+        ("ctrl+k", "Ctrl+K"),
+        ("pageup", "PgUp"),
+        ("f1", "F1"),
+        ("escape", "Esc"),
+        ("r", "r"),
+        ("plus", "+"),
+    ],
+)
+def test_a_key_is_called_as_on_keyboards(key: str, label: str) -> None:
+    assert key_label(key) == label
+
+
+def test_no_two_actions_share_an_id_and_every_key_of_a_group_does_one_thing() -> None:
+    found = key_rows()
+    ids = [row.id for row in found]
+    assert len(ids) == len(set(ids))
+    for group in {row.group for row in found}:
+        keys = [key for row in found if row.group == group for key in row.keys]
+        assert len(keys) == len(set(keys)), group
+
+
+def test_the_table_has_every_action() -> None:
+    lines = keys_table().splitlines()
+    assert len(lines) == len(together(key_rows())) + 2
+    assert any("`Alt+A`" in line and "somebody waits" in line for line in lines)
+
+
+async def test_every_action_of_ours_is_bound_with_an_id(desktop: Desktop) -> None:
+    for cls in (type(desktop.app), type(desktop.main)):
+        for binding in cls.BINDINGS:
+            assert isinstance(binding, Binding)
+            assert binding.id or binding.action == "write"
+
+
+async def test_help_lists_all_keys_and_commands(open_desktop: Open) -> None:
+    async with open_desktop(info("#general"), size=(100, 200)) as desktop:
+        await desktop.press("f1")
+        await desktop.until(lambda: "Commands" in desktop.screen())
+        page = desktop.screen()
+        assert all(row.help in page for row in together(key_rows()))
+        assert "Alt+1 … Alt+9" in page
+        assert all(row.usage in page for row in COMMANDS)
+        await desktop.press("escape")
+        await desktop.until(lambda: desktop.app.screen is desktop.main)
+
+
+@pytest.mark.feature("around.keys")
+async def test_a_persons_own_keys_work_and_are_shown(open_desktop: Open) -> None:
+    keymap = {"channel.next": "f8", "composer.send": "ctrl+s"}
+    async with open_desktop(info("#general"), info("#tea"), keymap=keymap) as desktop:
+        await desktop.press("f8")
+        assert desktop.conversation.desk.current == "#tea"
+        await desktop.type("one", "enter")
+        await desktop.type("two", "ctrl+s")
+        await desktop.until(lambda: desktop.core.asked("send"))
+        assert desktop.core.asked("send")[0][1] == "one\ntwo"
+        await desktop.press("f1")
+        await desktop.until(lambda: "F8" in desktop.screen())
+
+
+GROUPS = {
+    "Anywhere": [Binding("ctrl+k", "x", "switch", id="a.switch"), Binding("escape", "y", "back")],
+    "Writing": [Binding("enter", "z", "send", id="w.send")],
+    "Timeline": [Binding("r", "z", "reply", id="t.reply"), Binding("e", "z", "edit", id="t.edit")],
+}
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({}, None),
+        ({"a.switch": "f8,alt+n", "t.reply": "e", "t.edit": "r"}, None),
+        ({"t.reply": "e"}, "e is the key of t.reply and of t.edit"),
+        ({"w.send": "ctrl+k"}, "Ctrl+K is the key of w.send and of a.switch"),
+        ({"w.send": "escape"}, "Esc is the key of w.send and of “back”"),
+        ({"a.swich": "f8"}, "no action called “a.swich”; perhaps a.switch"),
+        ({"a.switch": "ctrl+"}, "“ctrl+” is no key"),
+        ({"a.switch": "control+x"}, "“control+x” is no key"),
+    ],
+)
+@pytest.mark.feature("around.keys")
+def test_own_keys_that_cannot_work_are_told(own: dict[str, str], said: str | None) -> None:
+    told = problems(GROUPS, own)
+    assert len(told) == (said is not None)
+    assert all(said in each for each in told if said)
+
+
+async def test_own_keys_come_from_the_settings_and_their_faults_are_shown(
+    open_desktop: Open,
+) -> None:
+    settings = ClientSettings(name="me", keys={"channel.next": "f8", "no.such": "f9"})
+    async with open_desktop(info("#general"), info("#tea"), settings=settings) as desktop:
+        assert desktop.told == [
+            "Your keys: there is no action called “no.such”; the help (F1) lists them all."
+        ]
+        await desktop.press("f8")
+        assert desktop.conversation.desk.current == "#tea"
+
+
+async def test_ctrl_c_says_how_to_leave(desktop: Desktop) -> None:
+    await desktop.press("ctrl+c")
+    await desktop.until(lambda: desktop.told)
+    assert desktop.told[0].startswith("Ctrl+Q quits")
+
+
+class TestChoosing:
+    """The switcher and the palette."""
+
+    @pytest.mark.feature("around.switcher")
+    async def test_the_switcher_finds_a_channel_by_a_few_letters(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: "Go to" in desktop.screen())
+        await desktop.press(*"al", "enter")
+        await desktop.until(lambda: desktop.conversation.desk.current == "@alice,me")
+
+    async def test_escape_leaves_everything_as_it_was(self, desktop: Desktop) -> None:
+        await desktop.type("draft", "ctrl+k")
+        await desktop.until(lambda: "Go to" in desktop.screen())
+        await desktop.press("down", "escape")
+        await desktop.until(lambda: desktop.app.screen is desktop.main)
+        assert desktop.conversation.desk.current == "#general"
+        assert desktop.composer.text == "draft"
+
+    async def test_the_palette_runs_a_command(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+p")
+        await desktop.press(*"are away", "enter")
+        await desktop.until(lambda: desktop.core.asked("status") == [("away",)])
+
+    async def test_the_palette_shows_how_a_command_is_written(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+p")
+        await desktop.press(*"set it")
+        await desktop.until(lambda: "/topic [TEXT]" in desktop.screen())
+
+    async def test_the_palette_lets_one_write_what_a_command_needs(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+p")
+        await desktop.press(*"say what you do", "enter")
+        await desktop.until(lambda: desktop.composer.text == "/me ")

@@ -1,0 +1,59 @@
+"""That a person is not to be disturbed is shown, and a bell rings where the focus is elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+from textual.events import AppBlur
+
+from chat.client.model.state import NotificationDue, TimelineChanged
+from tests.client.presenter.fakes import said
+from tests.client.tui.conftest import Desktop
+
+
+async def test_the_status_bar_says_that_one_is_not_disturbed(desktop: Desktop) -> None:
+    desktop.main.run_command("/dnd")
+    await desktop.until(lambda: "do not disturb" in desktop.screen().splitlines()[-1])
+    desktop.main.run_command("/dnd")
+    await desktop.until(lambda: "do not disturb" not in desktop.screen())
+
+
+async def test_a_terminal_without_the_focus_is_not_looked_at(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(desktop.app._driver, "write", written.append)
+    here = NotificationDue("#general", "bob", "hi @me")
+    desktop.core.tell(here)
+    await desktop.pilot.pause()
+    assert "\x07" not in written
+    desktop.app.post_message(AppBlur())
+    await desktop.until(lambda: not desktop.conversation.reading.is_watched)
+    desktop.core.tell(here)
+    await desktop.until(lambda: "\x07" in written)
+
+
+async def test_a_message_below_what_shows_is_notified(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(desktop.app._driver, "write", written.append)
+    page = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 80))
+    desktop.core.tell(TimelineChanged("#general", upserts=page, reset=True, complete=True))
+    await desktop.until(lambda: "line 79" in desktop.screen())
+    await desktop.press("pageup")
+    await desktop.until(lambda: "below" in desktop.screen())
+    desktop.core.tell(NotificationDue("#general", "bob", "hi @me"))
+    await desktop.until(lambda: "\x07" in written)
+
+
+async def test_a_message_that_shows_is_not_notified(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(desktop.app._driver, "write", written.append)
+    hello = said(7, "bob", "hi @me", mentions=("me",))
+    desktop.core.tell(
+        TimelineChanged("#general", upserts=(hello,)), NotificationDue("#general", "bob", "")
+    )
+    await desktop.until(lambda: "hi @me" in desktop.screen())
+    assert "\x07" not in written

@@ -1,0 +1,83 @@
+"""Pinned messages: a sign, a count, a list to jump from."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.model.state import ChannelsChanged, TimelineChanged
+from chat.client.platform.local_time import local_time
+from chat.protocol.frames import Page
+from chat.protocol.items import Item
+from tests.client.presenter.fakes import NOON, info, said
+from tests.client.tui.conftest import Desktop
+
+
+def pinned(seq: int, text: str) -> Item:
+    return Item(
+        seq=seq,
+        mid=f"m{seq}",
+        ts=NOON,
+        author="bob",
+        kind="message",
+        text=text,
+        rev=90,
+        pinned=True,
+    )
+
+
+async def test_a_pin_shows_quietly_and_is_counted(desktop: Desktop) -> None:
+    desktop.core.tell(
+        TimelineChanged("#general", upserts=(said(5, "bob", "the rules", pinned=True),)),
+        ChannelsChanged((info("#general", topic="tea", pins=2, muted=True),)),
+    )
+    await desktop.until(lambda: "the rules (pinned)" in desktop.screen())
+    header = next(line for line in desktop.screen().splitlines() if "2 pinned" in line)
+    assert "#general  tea" in header
+    assert header.rstrip().endswith("2 pinned · muted")
+
+
+async def test_the_letter_pins_and_unpins(desktop: Desktop) -> None:
+    desktop.core.tell(TimelineChanged("#general", upserts=(said(7, "bob", "rules"),)))
+    await desktop.until(lambda: "rules" in desktop.screen())
+    await desktop.press("ctrl+up", "p")
+    await desktop.until(lambda: desktop.core.asked("pin") == [("#general", 7, False)])
+    desktop.core.tell(
+        TimelineChanged("#general", upserts=(said(7, "bob", "rules", pinned=True, rev=8),))
+    )
+    await desktop.until(lambda: "(pinned)" in desktop.screen())
+    await desktop.press("ctrl+up", "p")
+    await desktop.until(lambda: desktop.core.asked("pin")[1:] == [("#general", 7, True)])
+
+
+@pytest.mark.feature("around.pins")
+async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
+    desktop.core.pages["#general"] = (said(3, "bob", "the rules"), said(9, "bob", "later"))
+    desktop.core.open_channel("#general")
+    desktop.main.run_command("/pins")
+    await desktop.until(lambda: "pins" in desktop.core.futures)
+    items = (pinned(3, "the [rules]"), pinned(9, "the plan\nof Friday"))
+    page = Page(channel="#general", epoch="e", items=items, complete=True, head=90)
+    desktop.core.futures["pins"].set_result(page)
+    await desktop.until(lambda: "the plan of Friday" in desktop.screen())
+    assert f"9. bob, {local_time(NOON):%d %b %Y}" in desktop.screen()
+    await desktop.press("down", "enter")
+    await desktop.until(lambda: desktop.core.asked("reach") == [("#general", 3)])
+
+
+async def test_a_pin_in_the_list_reads_as_it_is_shown_elsewhere(desktop: Desktop) -> None:
+    desktop.main.run_command("/pins")
+    await desktop.until(lambda: "pins" in desktop.core.futures)
+    items = (pinned(3, "> was it so?\n**No** parking, see `lot`"), pinned(9, "```\nmake all\n```"))
+    page = Page(channel="#general", epoch="e", items=items, complete=True, head=90)
+    desktop.core.futures["pins"].set_result(page)
+    await desktop.until(lambda: "No parking, see lot" in desktop.screen())
+    assert "make all" in desktop.screen()
+    assert not [mark for mark in ("```", "**", "> was") if mark in desktop.screen()]
+
+
+async def test_where_nothing_is_pinned_it_says_so(desktop: Desktop) -> None:
+    desktop.main.run_command("/pins")
+    await desktop.until(lambda: "pins" in desktop.core.futures)
+    page = Page(channel="#general", epoch="e", items=(), complete=True, head=1)
+    desktop.core.futures["pins"].set_result(page)
+    await desktop.until(lambda: "Nothing is pinned here." in desktop.told)

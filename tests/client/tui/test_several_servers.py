@@ -1,0 +1,296 @@
+"""Several servers in one window: one list, one way through it, and everything else apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings, Server, config_file
+from chat.client.model.state import (
+    ChannelsChanged,
+    ConnectionChanged,
+    Link,
+    Notice,
+    TimelineChanged,
+    TypingChanged,
+)
+from chat.client.sync.inbox import Unread, Waiting
+from chat.client.tui.app import ChatApp
+from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.bars import Banner
+from chat.client.tui.widgets.sidebar import Sidebar
+from chat.errors import StartupError
+from tests.client.presenter.fakes import FakeCore, info, said
+from tests.client.tui.conftest import Desktop, Open
+
+TEA, WORK = "ws://tea:1", "ws://work:2"
+
+
+class Both:
+    """A client on two servers that both have `#general`; tea is in front."""
+
+    def __init__(self, desktop: Desktop) -> None:
+        self.desktop = desktop
+        self.tea, self.work = desktop.cores[TEA], desktop.cores[WORK]
+
+    @property
+    def here(self) -> tuple[str, str]:
+        """The server and the channel that are shown."""
+        seat = self.desktop.main.seats.front
+        return seat.title, seat.conversation.desk.current or ""
+
+    def rows(self) -> list[str]:
+        """Return what the channel list shows."""
+        return [" ".join(line[:24].split()) for line in self.desktop.screen().splitlines()[:8]]
+
+
+def tell(core: FakeCore, name: str, *channels: str, **counts: int) -> None:
+    core.tell(ConnectionChanged(Link.ONLINE, user="me", server=name, text_limit=8_000))
+    for channel in channels:
+        core.pages[channel] = (said(1, "bob", f"{channel} of {name}", channel),)
+    core.tell(ChannelsChanged(tuple(info(each, head=1, **counts) for each in channels)))
+
+
+@pytest.fixture
+async def both(open_desktop: Open, tmp_path: Path) -> AsyncIterator[Both]:
+    settings = ClientSettings(name="me", url=TEA, servers=(Server(url=WORK),), data=tmp_path)
+    async with open_desktop(settings=settings, size=(100, 24)) as desktop:
+        both = Both(desktop)
+        tell(both.tea, "tea", "#general", "#green")
+        tell(both.work, "work", "#general")
+        await desktop.until(lambda: both.here == ("tea", "#general"))
+        await desktop.until(lambda: "#general of tea" in desktop.screen())
+        yield both
+
+
+@pytest.mark.feature("around.servers")
+async def test_each_server_is_a_group_that_tells_how_it_is_connected(both: Both) -> None:
+    await both.desktop.until(
+        lambda: both.rows()[:6] == ["tea ●", "# general", "# green", "", "work ●", "# general"]
+    )
+    both.work.tell(ConnectionChanged(Link.WAITING, "no route to it", retry_in=9.0, server="work"))
+    await both.desktop.until(lambda: both.rows()[4] == "work ○")
+    assert "no route" not in both.desktop.screen(), "what is in front is not disturbed"
+    await both.desktop.press("alt+3")
+    await both.desktop.until(lambda: "no route" in both.desktop.screen())
+    assert "#general of work" in both.desktop.screen(), "its channels stay readable"
+    assert re.search("offline.* · +work", both.desktop.screen()), "the status bar tells whose"
+    await both.desktop.press("alt+1")
+    await both.desktop.until(lambda: not both.desktop.main.query_one(Banner).display)
+
+
+@pytest.mark.feature("around.servers")
+async def test_without_the_list_what_waits_and_is_down_elsewhere_is_named(both: Both) -> None:
+    await both.desktop.press("f2")
+    tell(both.tea, "tea", "#general", "#green", unread=1)
+    tell(both.work, "work", "#general", unread=2)
+    await both.desktop.until(lambda: "2 #green 1   3 #general work 2" in both.desktop.screen())
+    both.work.tell(ConnectionChanged(Link.WAITING, "no route to it", retry_in=9.0))
+    await both.desktop.until(lambda: " ○ work   2 #green 1 " in both.desktop.screen())
+
+
+async def test_a_servers_name_is_known_before_it_is_met_again(both: Both) -> None:
+    both.work.tell(ConnectionChanged(Link.CONNECTING))
+    await both.desktop.until(lambda: both.rows()[4] == "work ◌")
+
+
+async def test_a_single_server_has_no_heading(open_desktop: Open) -> None:
+    async with open_desktop(info("#general"), size=(100, 24)) as desktop:
+        await desktop.until(lambda: " Channels " in desktop.screen().splitlines()[0])
+
+
+@pytest.mark.feature("around.servers")
+async def test_the_keys_lead_through_the_channels_of_all(both: Both) -> None:
+    visited = []
+    for key in ("alt+down", "alt+down", "alt+down", "alt+up", "alt+l", "alt+2", "alt+left"):
+        await both.desktop.press(key)
+        visited.append(both.here)
+    tea, green, work = ("tea", "#general"), ("tea", "#green"), ("work", "#general")
+    assert visited == [green, work, tea, work, tea, green, tea]
+
+
+async def test_a_heading_leads_to_what_was_shown_there_last(both: Both) -> None:
+    await both.desktop.pilot.click(Sidebar, offset=(3, 4))
+    await both.desktop.until(lambda: both.here == ("work", "#general"))
+
+
+async def test_channels_of_one_name_do_not_mix(both: Both) -> None:
+    desktop, work = both.desktop, both.work
+    page = (said(1, "eve", "hidden", "#general"),)
+    work.tell(TimelineChanged("#general", upserts=page), TypingChanged("#general", ("eve",)))
+    await desktop.type("for tea")
+    await desktop.press("alt+3")
+    await desktop.until(lambda: "#general of work" in desktop.screen())
+    assert desktop.composer.text == ""
+    await desktop.type("for work", "enter")
+    await desktop.until(lambda: work.asked("send") == [("#general", "for work", False, None)])
+    await desktop.press("alt+1")
+    assert desktop.composer.text == "for tea"
+    assert "hidden" not in desktop.screen()
+    assert both.tea.drafts == {"#general": "for tea"}
+    assert both.tea.asked("send") == []
+    assert [each[0] for each in both.tea.asked("typing")] == ["#general"] * 2, "begun, and left"
+
+
+async def test_only_what_is_in_front_is_read(both: Both) -> None:
+    both.work.pages["#general"] = (said(1, "bob", "one"), said(2, "bob", "two"))
+    both.work.tell(TimelineChanged("#general", upserts=both.work.pages["#general"]))
+    await both.desktop.pilot.pause()
+    assert both.work.asked("mark") == []
+    await both.desktop.press("alt+3")
+    await both.desktop.until(lambda: ("#general", 2) in both.work.asked("mark"))
+
+
+async def test_the_timeline_is_where_one_left_it(both: Both) -> None:
+    timeline = both.desktop.main.query_one(Timeline)
+    both.tea.pages["#general"] = tuple(said(n, "bob", f"cup {n}") for n in range(1, 90))
+    both.tea.open_channel("#general")
+    await both.desktop.until(lambda: "cup 89" in both.desktop.screen())
+    timeline.choose(20)
+    await both.desktop.until(lambda: "cup 20 " in both.desktop.screen())
+    await both.desktop.press("alt+3")
+    await both.desktop.until(lambda: "#general of work" in both.desktop.screen())
+    await both.desktop.press("alt+1")
+    await both.desktop.until(lambda: "cup 20 " in both.desktop.screen())
+
+
+async def test_the_tour_and_the_switcher_span_all(both: Both) -> None:
+    desktop = both.desktop
+    tell(both.tea, "tea", "#general", "#green", unread=1)
+    tell(both.work, "work", "#general", unread=1, mentions=1)
+    await desktop.press("alt+a")
+    await desktop.until(lambda: both.here == ("work", "#general"))
+    await desktop.press("ctrl+k", *"green")
+    await desktop.until(lambda: "tea · 1 unread" in desktop.screen())
+    await desktop.press("enter")
+    await desktop.until(lambda: both.here == ("tea", "#green"))
+
+
+async def test_the_inbox_spans_all_and_each_marks_its_own(both: Both) -> None:
+    desktop = both.desktop
+    tell(both.work, "work", "#general", unread=1)
+    both.tea.unread = (
+        Unread("#green", (Waiting(said(1, "bob", "leaf", "#green"), "message"),), 0),
+    )
+    both.work.unread = (Unread("#general", (Waiting(said(1, "eve", "now!"), "mention"),), 0),)
+    await desktop.press("alt+i")
+    await desktop.until(lambda: "#green · tea" in desktop.screen())
+    shown = desktop.screen()
+    assert shown.index("#general · work") < shown.index("#green · tea"), "mentions come first"
+    await desktop.press("r")
+    await desktop.until(lambda: ("#general", 1) in both.work.asked("mark"))
+    assert ("#green", 1) not in both.tea.asked("mark")
+    await desktop.press("enter")
+    await desktop.until(lambda: both.here == ("tea", "#green"))
+
+
+async def test_what_a_server_behind_tells_bears_its_name(both: Both) -> None:
+    both.work.tell(Notice("The file was set aside."))
+    await both.desktop.until(lambda: both.desktop.told)
+    (told,) = both.desktop.app._notifications
+    assert (told.title, told.message) == ("work", "The file was set aside.")
+
+
+@pytest.mark.feature("around.servers")
+async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> None:
+    desktop, known = both.desktop, ClientPaths(tmp_path).servers
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text(f'[[servers]]\nurl = "{WORK}"\nname = "me"\n')
+    await desktop.type("/connect wss://third:3/ carol", "enter")
+    await desktop.until(lambda: both.here == ("third:3", ""))
+    third = desktop.cores["wss://third:3"]
+    assert list(known.further) == [("wss://third:3", "carol")]
+    tell(third, "third", "#den")
+    await desktop.until(lambda: both.here == ("third", "#den"))
+    await desktop.type("/connect wss://third:3 carol", "enter")
+    assert len(desktop.main.seats) == 3, "one that is there is shown"
+
+    await desktop.type("/server wo", "enter")
+    await desktop.until(lambda: both.here == ("work", "#general"))
+    await desktop.type("/disconnect third", "enter")
+    await desktop.until(lambda: len(desktop.main.seats) == 2)
+    assert third.asked("stop")
+    assert list(known.further) == []
+    assert "third" not in " ".join(both.rows())
+
+    await desktop.type("/disconnect", "enter")
+    await desktop.until(lambda: both.here == ("tea", "#general"))
+    assert "Your settings name it" in " ".join(desktop.told)
+    await desktop.type("/disconnect", "enter")
+    await desktop.until(lambda: "only server" in " ".join(desktop.told))
+    assert len(desktop.main.seats) == 1
+
+
+@pytest.mark.feature("around.servers")
+async def test_a_server_that_was_only_given_for_this_start_is_left_for_good(
+    both: Both, tmp_path: Path
+) -> None:
+    known = ClientPaths(tmp_path).servers
+    known.remember_name("me")
+    await both.desktop.type("/disconnect work", "enter")
+    await both.desktop.until(lambda: both.desktop.told == ["Left work."])
+
+
+async def test_the_usual_server_is_left_for_good_if_there_are_others(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    known = ClientPaths(tmp_path).servers
+    known.remember_name("me")
+    async with open_desktop(settings=ClientSettings(name="me", data=tmp_path)) as desktop:
+        desktop.core.go_online(info("#general"))
+        await desktop.type(f"/connect {WORK} carol", "enter")
+        await desktop.until(lambda: len(desktop.main.seats) == 2)
+        await desktop.type("/disconnect me", "enter")
+        await desktop.until(lambda: desktop.told == ["Left test."])
+        assert (known.chosen_url, known.last_name, known.further) == (WORK, "carol", ())
+
+
+async def test_a_server_can_be_meant_by_ones_name_there(both: Both) -> None:
+    desktop = both.desktop
+    await desktop.type(f"/connect {WORK} carol", "enter")
+    await desktop.until(lambda: both.here[0] == "work" and len(desktop.main.seats) == 3)
+    await desktop.type("/disconnect me", "enter")
+    await desktop.until(
+        lambda: "“me” may be tea or work · me. Write more" in " ".join(desktop.told)
+    )
+    desktop.composer.clear()
+    await desktop.type("/disconnect work:2", "enter")
+    await desktop.until(lambda: "may be work · me or work · carol" in " ".join(desktop.told))
+    desktop.composer.clear()
+    await desktop.type("/disconnect Carol", "enter")
+    await desktop.until(lambda: len(desktop.main.seats) == 2)
+    assert [seat.settings.name for seat in desktop.main.seats] == ["me", "me"]
+
+
+@pytest.mark.parametrize("asked", ["/connect http://x", "/connect ws://x bö", "/server nope"])
+async def test_what_is_no_server_is_told(both: Both, asked: str) -> None:
+    await both.desktop.type(asked, "enter")
+    await both.desktop.until(lambda: both.desktop.told)
+    assert both.desktop.composer.text == asked
+    assert len(both.desktop.main.seats) == 2
+
+
+class Unstartable(FakeCore):
+    """A core whose file cannot be used, if it is that of the server called `work`."""
+
+    def open(self) -> None:
+        if self.settings and self.settings.url == WORK:
+            raise StartupError("the disk says no")
+
+
+async def test_a_server_that_cannot_start_costs_the_others_nothing(tmp_path: Path) -> None:
+    def make_core(settings: ClientSettings, wake: Callable[[], None]) -> FakeCore:
+        return Unstartable(settings, wake)
+
+    settings = ClientSettings(name="me", url=WORK, servers=(Server(url=TEA),), data=tmp_path)
+    app = ChatApp(settings, make_core=make_core)
+    async with app.run_test(notifications=True) as pilot:
+        await pilot.pause()
+        assert [each.message for each in app._notifications] == [f"{WORK}: the disk says no"]
+        assert [each.url for each, _ in app.cores] == [TEA]
+    with pytest.raises(StartupError, match="the disk says no"):
+        ChatApp(ClientSettings(name="me", url=WORK, data=tmp_path), make_core=make_core).run()

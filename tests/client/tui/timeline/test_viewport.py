@@ -1,0 +1,332 @@
+"""The sheet: the window holds still, sticks to the bottom, and costs what it shows."""
+
+from __future__ import annotations
+
+import itertools
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.client.model.state import Delivery, Message
+from chat.client.tui.timeline.painter import row_number
+from chat.client.tui.timeline.viewport import Viewport
+from tests.client.tui.timeline.lines import (
+    changed,
+    event,
+    page,
+    renderer,
+    row_of,
+    say,
+    screen,
+    sheet,
+)
+from tests.costs import growth, seconds
+
+LONG = "word " * 100
+
+
+def test_it_begins_at_the_bottom_and_stays_there() -> None:
+    made = sheet(page(1, 50))
+    assert screen(made)[-1] == "message 50"
+    assert made.window.at_end
+    made.apply(page(51, 60))
+    assert screen(made)[-1] == "message 60"
+    made.apply(changed(say(60, LONG, "alice")))
+    assert screen(made)[-1].startswith("word")
+    made.restyle(renderer(40), 10)
+    assert made.settle().at_end
+
+
+def test_few_lines_are_all_there_is() -> None:
+    made = sheet(page(1, 2))
+    assert screen(made)[2:] == ["bob", "message 1", "carol", "message 2"]
+    assert (made.window.top, made.window.at_end) == (0, True)
+    made.scroll(-5)
+    made.scroll(5)
+    assert made.window.at_end
+
+
+def test_nothing_is_nothing() -> None:
+    made = sheet()
+    made.scroll(3)
+    made.scroll_to(9)
+    made.show_top()
+    assert screen(made) == []
+
+
+def held(made: Viewport, seq: int, change: Callable[[], object]) -> None:
+    """Check that a message stays in its row whatever `change` does."""
+    before = row_of(made, seq)
+    assert before is not None
+    change()
+    assert row_of(made, seq) == before
+
+
+def middle() -> Viewport:
+    """Return a sheet with its window somewhere among the lines."""
+    made = sheet(page(100, 200), height=20)
+    made.show(made.log.index_from(150), above=5)
+    assert row_of(made, 150) == 5
+    return made
+
+
+def test_what_one_reads_stays_when_lines_come_or_go_anywhere() -> None:
+    made = middle()
+    held(made, 150, lambda: made.apply(page(201, 300)))
+    held(made, 150, lambda: made.apply(page(1, 99, complete=True)))
+    held(made, 150, lambda: made.apply(changed(say(120, LONG), say(190, LONG))))
+    held(made, 150, lambda: made.apply(changed(gap_before=(140,))))
+    held(made, 150, lambda: setattr(made, "unread", 130))
+
+
+def test_what_one_reads_stays_when_the_screen_is_resized_and_back() -> None:
+    made = middle()
+    made.apply(changed(*(say(seq, LONG) for seq in range(130, 150))))
+    made.show(made.log.index_from(150), above=0)
+    for width in (60, 90, 33, 120, 80):
+        made.restyle(renderer(width), 20)
+        assert row_of(made, 150) == 0
+
+
+def test_a_page_above_the_first_line_keeps_the_screen_still() -> None:
+    made = sheet(page(100, 150))
+    made.show_top()
+    assert screen(made)[0].startswith("┄┄ loading older")
+    held(made, 100, lambda: made.apply(page(50, 99)))
+    assert not screen(made)[0].startswith("┄")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["above", "below", "edit", "resize", "joins"]), st.integers(0, 99)
+        ),
+        max_size=12,
+    ),
+    st.integers(210, 290),
+    st.integers(0, 10),
+)
+def test_whatever_happens_a_message_in_view_holds_its_row(
+    steps: list[tuple[str, int]], seq: int, above: int
+) -> None:
+    made = sheet(page(200, 300), height=15)
+    made.show(made.log.index_from(seq), above=0)
+    first, last = 200, 300
+    for step, number in steps:
+        if step == "above":
+            made.apply(page(first - number, first - 1))
+            first -= number
+        elif step == "below":
+            made.apply(page(last + 1, last + number))
+            last += number
+        elif step == "edit" and 200 + number != seq:
+            made.apply(changed(say(200 + number, "edited " * number)))
+        elif step == "joins":
+            made.apply(changed(*(event(last + more, "join") for more in range(1, 5))))
+            last += 4
+        elif step == "resize":
+            made.restyle(renderer(30 + number), 15)
+        made.settle()
+    assert row_of(made, seq) == 0
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-40, 40), max_size=15))
+def test_scrolling_moves_by_exactly_the_rows_asked_for(moves: list[int]) -> None:
+    made = sheet(
+        page(1, 80), changed(say(40, LONG), event(41, "join"), event(42, "join")), height=15
+    )
+    every = len(
+        screen(
+            tall := sheet(
+                page(1, 80),
+                changed(say(40, LONG), event(41, "join"), event(42, "join")),
+                height=9_999,
+            )
+        )
+    )
+    whole = screen(tall)
+    top = every - 15
+    for move in moves:
+        made.scroll(move)
+        top = min(max(0, top + move), every - 15)
+        assert screen(made) == whole[top : top + 15]
+
+
+def test_far_jumps_land_near_and_the_ends_are_exact() -> None:
+    made = sheet(page(1, 5_000), height=20)
+    total = made.window.total
+    made.scroll_to(total // 2)
+    assert 2_000 < made.window.rows[0].key < 3_000  # type: ignore[operator]  # a seq
+    made.scroll_to(0)
+    assert made.window.top == 0
+    made.scroll_to(10**9)
+    assert made.window.at_end
+
+
+def test_revealing_moves_as_little_as_needed() -> None:
+    made = middle()
+    window = made.settle()
+    made.reveal(made.log.index_from(150))
+    assert made.settle() == window
+    made.reveal(made.log.index_from(180))
+    assert screen(made)[-1] == "message 180"
+    made.reveal(made.log.index_from(110))
+    assert screen(made)[:2] == ["carol", "message 110"]
+
+
+def test_a_message_on_its_way_holds_its_row_when_it_gets_its_number() -> None:
+    made = sheet(page(1, 40), changed(say(None, "mine", cid="c", delivery=Delivery.PENDING)))
+    assert screen(made)[-1] == "mine …"
+    made.apply(changed(say(41, "mine", cid="c")))
+    assert screen(made)[-1] == "mine"
+
+
+def test_one_reads_on_above_messages_that_get_their_numbers() -> None:
+    def mine(number: int, seq: int | None = None) -> Message:
+        return say(seq, f"mine {number}", "dave", cid=f"c{number}", ts=number)
+
+    made = sheet(page(1, 9), changed(*(mine(number) for number in range(60))))
+    made.show(made.log.find("c20") or 0, above=0)
+    before = screen(made)
+    made.apply(changed(*(mine(number, 10 + number) for number in range(30))))
+    assert screen(made) == before
+
+
+def test_who_comes_back_to_the_bottom_stays_there() -> None:
+    made = sheet(page(1, 50))
+    made.scroll(-9)
+    made.scroll(9)
+    made.apply(page(51, 52))
+    assert screen(made)[-1] == "message 52"
+
+
+def test_heights_that_nobody_saw_are_guessed_for_the_width() -> None:
+    made = sheet(changed(*(say(seq, LONG) for seq in range(1, 2_000))), width=200)
+    wide = made.window.total
+    made.restyle(renderer(67), 20)
+    assert 1.7 < made.settle().total / wide < 2.2
+
+
+def test_a_quote_appears_when_what_it_quotes_is_loaded_and_follows_it() -> None:
+    made = sheet(page(50, 60), changed(say(61, "yes", reply_to=10)))
+    assert "┌ message 10" in screen(made)
+    made.apply(page(1, 49))
+    assert "┌ bob: message 10" in screen(made)
+    made.apply(changed(say(10, "", "bob", erased=True)))
+    assert "┌ bob: message deleted" in screen(made)
+
+
+def test_joins_that_come_one_by_one_are_told_in_one_line() -> None:
+    made = sheet(changed(say(1)))
+    for seq, name in enumerate(("ann", "ben", "cid"), 2):
+        made.apply(changed(event(seq, "join", name)))
+        made.settle()
+    assert screen(made)[-1] == "ann, ben, cid joined"
+    made.apply(changed(event(5, "leave", "ann")))
+    assert screen(made)[-2:] == ["message 1", "ben, cid joined · ann joined and left"]
+
+
+def test_joins_that_were_missing_take_their_place_in_the_line() -> None:
+    made = sheet(changed(*(event(seq, "join", f"n{seq}") for seq in range(5, 9))))
+    assert screen(made)[-1] == "n5, n6, n7, n8 joined"
+    made.apply(changed(event(4, "join", "n4")))
+    assert screen(made)[-1] == "n4, n5, n6, n7, n8 joined"
+
+
+def test_a_line_that_is_gone_leaves_its_neighbours_whole() -> None:
+    mine = say(None, "mine", "bob", cid="c", ts=say(2).ts, delivery=Delivery.FAILED)
+    other = say(None, "other", "bob", cid="d", ts=say(2).ts, delivery=Delivery.PENDING)
+    made = sheet(changed(say(1), mine, other))
+    assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r\xa0retry\xa0·\xa0x\xa0discard"]
+    made.apply(changed(removed=("c",)))
+    assert screen(made)[-2:] == ["bob", "other …"]
+
+
+def test_rows_are_numbered_so_that_a_selection_stays() -> None:
+    made = sheet(
+        page(100, 150), changed(say(None, "tick", kind="tick"), say(None, "tock", kind="tick"))
+    )
+    before = {row.key: row_number(row) for row in made.settle().rows}
+    numbers = [row_number(row) for row in made.window.rows]
+    assert numbers == sorted(set(numbers))
+    made.apply(page(1, 99))
+    after = {row.key: row_number(row) for row in made.settle().rows}
+    assert all(
+        after[key] == number for key, number in before.items() if isinstance(key, int) and key > 0
+    )
+
+
+# What it costs. The bounds are generous: they are to find what grows with the number of lines.
+
+
+@pytest.fixture(scope="module")
+def sheets() -> tuple[Viewport, Viewport]:
+    def make(count: int) -> Viewport:
+        made = sheet(page(1_000, 1_000 + count), width=110, height=50)
+        for _ in range(5):
+            made.scroll(-48)
+        return made
+
+    return make(200), make(100_000)
+
+
+def receive(made: Viewport) -> None:
+    seq = (made.log.last_seq or 0) + 1
+    made.apply(page(seq, seq))
+    made.settle()
+
+
+def turn_pages(made: Viewport) -> None:
+    for _ in range(5):
+        made.scroll(-48)
+        made.scroll(47)
+
+
+def test_a_message_costs_the_same_however_many_are_loaded(
+    sheets: tuple[Viewport, Viewport],
+) -> None:
+    few, many = sheets
+    few.anchor = many.anchor = None
+    assert growth(receive, few, many, enough=5) < 5
+    assert seconds(lambda: receive(many), enough=0.005) < 0.005
+
+
+def test_a_page_costs_the_same_however_many_are_loaded(sheets: tuple[Viewport, Viewport]) -> None:
+    few, many = sheets
+    assert growth(turn_pages, few, many, enough=5) < 5
+    assert seconds(lambda: turn_pages(many), enough=0.4) < 0.4
+
+
+@pytest.mark.feature("around.large")
+def test_a_resize_wraps_only_what_shows(sheets: tuple[Viewport, Viewport]) -> None:
+    _, many = sheets
+    widths = itertools.count(60)
+
+    def resize() -> None:
+        many.restyle(renderer(next(widths)), 50)
+        many.settle()
+
+    assert seconds(resize, enough=0.15) < 0.15
+    assert len(list(many._blocks)) < 60
+
+
+def test_a_message_takes_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        made = sheet(*(page(first, first + 199) for first in range(1, 10_000, 200)), height=50)
+        assert tracemalloc.get_traced_memory()[0] / len(made.log) < 800
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_was_laid_out_is_forgotten_in_time() -> None:
+    made = sheet(page(1, 9_000), height=50)
+    for _ in range(180):
+        made.scroll(-50)
+    kept = [made._blocks.get(key) for key in list(made._blocks)]
+    assert sum(1 + len(block.lines) for block in kept if block is not None) <= 1_000

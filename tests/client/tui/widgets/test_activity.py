@@ -1,0 +1,141 @@
+"""What waits, shown where there is no room for a list; and the switcher."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from textual.widgets import OptionList
+
+from chat.client.model.state import ChannelsChanged
+from chat.client.tui.widgets.bars import ActivityBar
+from tests.client.presenter.fakes import info, said
+from tests.client.tui.conftest import Desktop, Open
+
+BUSY = (
+    info("#general", head=6, unread=3),
+    info("#dev", unread=12),
+    info("#quiet"),
+    info("#ops", unread=4, mentions=2),
+    info("#tea", has_draft=True),
+    info("#lost", failed=1),
+    info("@alice,me", unread=1),
+)
+
+
+def last_lines(desktop: Desktop) -> list[str]:
+    return [line.rstrip() for line in desktop.screen().splitlines()]
+
+
+@pytest.mark.feature("reading.activity")
+async def test_without_the_list_one_line_shows_where_something_happened(open_desktop: Open) -> None:
+    async with open_desktop(*BUSY, size=(66, 20)) as desktop:
+        row = " 4 #ops @2   7 @alice 1   2 #dev 12   5 #tea ✎   6 #lost ✗"
+        await desktop.until(lambda: last_lines(desktop)[-2] == row)
+        await desktop.press("f2")
+        await desktop.until(lambda: not desktop.main.query_one(ActivityBar).display)
+        await desktop.until(lambda: re.search(r"# lost +✗ ", desktop.screen()))
+
+
+async def test_what_does_not_fit_is_counted(open_desktop: Open) -> None:
+    async with open_desktop(*BUSY, size=(40, 20)) as desktop:
+        await desktop.until(
+            lambda: last_lines(desktop)[-2] == " 4 #ops @2   7 @alice 1   and 3 more"
+        )
+
+
+async def test_a_click_on_the_bar_goes_there(open_desktop: Open) -> None:
+    async with open_desktop(*BUSY, size=(60, 20)) as desktop:
+        await desktop.pilot.click(ActivityBar, offset=(16, 0))
+        await desktop.until(lambda: desktop.conversation.desk.current == "@alice,me")
+
+
+@pytest.mark.feature("around.switcher")
+class TestSwitcher:
+    """Channels, people and commands in one list."""
+
+    async def test_a_person_is_written_to(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+k", *"caro")
+        await desktop.until(lambda: "@carol" in desktop.screen())
+        await desktop.press("enter")
+        await desktop.until(lambda: desktop.core.asked("join") == [("@carol,me",)])
+
+    async def test_a_command_is_run_or_begun(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+k", *"/away", "enter")
+        await desktop.until(lambda: desktop.core.asked("status") == [("away",)])
+        await desktop.press("ctrl+k", *"/topi", "enter")
+        await desktop.until(lambda: "has no topic" in " ".join(desktop.told))
+        await desktop.press("ctrl+k", *"/me", "enter")
+        await desktop.until(lambda: desktop.composer.text == "/me ")
+
+    async def test_a_sign_asks_for_one_kind(self, desktop: Desktop) -> None:
+        desktop.core.tell(ChannelsChanged((info("#general"), info("#mark"), info("#tea"))))
+        await desktop.press("ctrl+k", *"mark")
+        await desktop.until(lambda: "/mark" in desktop.screen() and "#mark" in desktop.screen())
+        await desktop.press("home", "#")
+        await desktop.until(lambda: "/mark" not in desktop.screen())
+        assert "#mark" in desktop.screen()
+
+    async def test_a_channel_that_is_not_listed_is_entered(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+k", *"nowhere")
+        await desktop.until(lambda: "Nothing matches" in desktop.screen())
+        await desktop.press("home", "#")
+        await desktop.until(lambda: "#nowhere  enter it, or create it" in desktop.screen())
+        await desktop.press("enter")
+        await desktop.until(lambda: desktop.core.asked("join") == [("#nowhere",)])
+
+    async def test_what_waits_is_listed_first(self, desktop: Desktop) -> None:
+        desktop.core.tell(
+            ChannelsChanged((info("#general"), info("#a"), info("#z", unread=2, mentions=1)))
+        )
+        desktop.core.pages["#z"] = (said(1, "bob", "hi", "#z"),)
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: "@1 · 2 unread" in desktop.screen())
+        await desktop.press("enter")
+        await desktop.until(lambda: desktop.conversation.desk.current == "#z")
+
+    async def test_where_one_is_can_be_found_too(self, desktop: Desktop) -> None:
+        desktop.core.tell(ChannelsChanged((info("#general"), info("#gentle"))))
+        await desktop.press("ctrl+k", *"general", "enter")
+        await desktop.until(lambda: desktop.app.screen is desktop.main)
+        assert desktop.conversation.desk.current == "#general"
+        await desktop.press("ctrl+k", *"gen", "enter")
+        await desktop.until(lambda: desktop.conversation.desk.current == "#gentle")
+
+
+@pytest.mark.parametrize("command", ["/delete", "/discard", "/leave", "/disconnect"])
+async def test_a_command_that_takes_something_away_is_written_first(
+    desktop: Desktop, command: str
+) -> None:
+    await desktop.press("ctrl+k", *command, "enter")
+    await desktop.until(lambda: desktop.composer.text.strip() == command)
+    assert {call[0] for call in desktop.core.calls}.isdisjoint({"delete", "discard", "leave"})
+
+
+@pytest.mark.parametrize("size", [(40, 10), (40, 6), (80, 24)])
+async def test_the_switcher_shows_what_it_found_on_every_screen(
+    open_desktop: Open, size: tuple[int, int]
+) -> None:
+    async with open_desktop(*BUSY, size=size) as desktop:
+        await desktop.press("ctrl+k", *"op")
+        await desktop.until(lambda: "#ops" in desktop.screen())
+        await desktop.press("backspace", "backspace", *["down"] * 30)
+        rows = desktop.app.screen.query_one(OptionList)
+        await desktop.until(lambda: rows.highlighted == 30 and rows.scroll_y > 0)
+        option = rows.highlighted_option
+        assert option is not None
+        assert option.id is not None
+        await desktop.until(lambda: f" {option.id} " in desktop.screen(), f"{option.id} is seen")
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24)])
+async def test_the_offers_begin_with_the_first_on_every_screen(
+    open_desktop: Open, size: tuple[int, int]
+) -> None:
+    async with open_desktop(info("#general"), size=size) as desktop:
+        await desktop.press("/")
+        await desktop.until(lambda: "/join CHANNEL" in desktop.screen())
+        await desktop.press(*["down"] * 12)
+        await desktop.until(lambda: "/join CHANNEL" not in desktop.screen())
+        await desktop.press(*["up"] * 12)
+        await desktop.until(lambda: "/join CHANNEL" in desktop.screen())

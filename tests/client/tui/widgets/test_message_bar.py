@@ -1,0 +1,127 @@
+"""What can be done with a message, by mouse alone: choose it, then click a word."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.model.state import ChannelsChanged, Delivery, Message, TimelineChanged
+from chat.client.tui.screens.picker import Picker
+from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.bars import MessageBar, StatusBar
+from tests.client.presenter.fakes import info, said
+from tests.client.tui.conftest import Desktop
+
+FAILED = Message(
+    "#general", None, "c1", "me", 0, text="too fast", delivery=Delivery.FAILED, reason="slow down"
+)
+
+
+def words(desktop: Desktop) -> str:
+    return str(desktop.main.query_one(MessageBar).render()).strip()
+
+
+async def test_a_click_on_a_message_and_one_on_a_word(desktop: Desktop) -> None:
+    await desktop.click_on("hello")
+    await desktop.until(lambda: desktop.main.query_one(MessageBar).display)
+    assert not desktop.main.query_one(StatusBar).display
+    assert {"reply", "react", "copy"} <= set(words(desktop).split("  "))
+    assert "edit" not in words(desktop)  # it is somebody else's
+    assert "delete" not in words(desktop)
+    await desktop.click_on("react")
+    await desktop.until(lambda: isinstance(desktop.app.screen, Picker))
+    await desktop.press("escape")
+    assert desktop.main.query_one(StatusBar).display
+
+
+async def test_an_owner_may_delete_what_others_wrote(desktop: Desktop) -> None:
+    desktop.core.tell(ChannelsChanged((info("#general", head=6, role="owner"),)))
+    await desktop.click_on("hello")
+    await desktop.until(lambda: "delete" in words(desktop).split("  "))
+    assert "edit" not in words(desktop)
+
+
+async def test_one_s_own_message_can_be_edited_too(desktop: Desktop) -> None:
+    await desktop.click_on("mine")
+    await desktop.until(lambda: "edit" in words(desktop))
+    await desktop.click_on("edit")
+    await desktop.until(lambda: desktop.composer.text == "mine")
+    assert desktop.composer.has_focus
+
+
+@pytest.mark.feature("writing.mouse")
+async def test_what_was_refused_is_sent_again_or_discarded_in_place(desktop: Desktop) -> None:
+    desktop.core.tell(TimelineChanged("#general", upserts=(FAILED,)))
+    await desktop.click_on("x\xa0discard")
+    await desktop.answer("y")
+    await desktop.until(lambda: desktop.core.asked("discard"))
+    await desktop.click_on("r\xa0retry")
+    await desktop.until(lambda: desktop.core.asked("retry"))
+    await desktop.click_on("too fast")
+    await desktop.until(lambda: words(desktop) == "send again  copy  discard")
+
+
+async def test_of_several_links_one_is_chosen(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setenv("DISPLAY", ":7")
+    monkeypatch.setattr(desktop.app, "open_url", opened.append)
+    text = "either https://a.example/x or https://b.example/y, or https://a.example/x"
+    desktop.core.tell(TimelineChanged("#general", upserts=(said(6, "me", text),)))
+    await desktop.click_on("either")
+    await desktop.click_on("open link")
+    await desktop.until(lambda: "Open which link?" in desktop.screen())
+    await desktop.press(*"b.ex", "enter")
+    await desktop.until(lambda: opened)
+    assert opened == ["https://b.example/y"]
+
+
+async def test_the_bar_follows_the_message(desktop: Desktop) -> None:
+    await desktop.press("ctrl+up")
+    await desktop.until(lambda: "e edit" in words(desktop))
+    gone = Message("#general", 6, None, "me", 0, erased=True)
+    desktop.core.tell(TimelineChanged("#general", upserts=(gone,)))
+    await desktop.until(lambda: not {"e edit", "c copy"} & set(words(desktop).split("  ")))
+    assert desktop.main.query_one(Timeline).cursor is not None
+
+
+@pytest.mark.parametrize("text", ["deploy", "please", "thanks", "x", "rocket"])
+async def test_letters_after_a_click_on_a_message_are_typed(desktop: Desktop, text: str) -> None:
+    await desktop.click_on("mine")
+    await desktop.until(lambda: "delete" in words(desktop))
+    before = len(desktop.core.calls)
+    await desktop.press(*text)
+    await desktop.until(lambda: desktop.composer.text == text)
+    assert {call[0] for call in desktop.core.calls[before:]} <= {"typing", "save_draft"}
+    assert desktop.app.screen is desktop.main
+    assert desktop.main.query_one(Timeline).cursor is None
+
+
+async def test_a_click_ends_the_choice_by_keys(desktop: Desktop) -> None:
+    await desktop.press("ctrl+up")
+    await desktop.until(lambda: "d delete" in words(desktop))
+    await desktop.click_on("hello")
+    await desktop.until(lambda: "r reply" not in words(desktop))
+    await desktop.press(*"dear")
+    await desktop.until(lambda: desktop.composer.text == "dear")
+
+
+async def test_the_keys_take_over_what_was_clicked(desktop: Desktop) -> None:
+    await desktop.click_on("hello")
+    await desktop.press("ctrl+up")
+    await desktop.until(lambda: "r reply" in words(desktop))
+    await desktop.press("r")
+    await desktop.until(lambda: "Replying to bob: hello" in desktop.screen())
+
+
+async def test_escape_puts_what_was_clicked_away_and_keeps_the_text(desktop: Desktop) -> None:
+    await desktop.type("half a thought")
+    await desktop.click_on("hello")
+    await desktop.press("escape")
+    await desktop.until(lambda: desktop.main.query_one(StatusBar).display)
+    assert desktop.composer.text == "half a thought"
+
+
+async def test_the_number_of_the_chosen_message_is_shown(desktop: Desktop) -> None:
+    await desktop.click_on("hello")
+    await desktop.until(lambda: words(desktop).startswith("No. 2  "))

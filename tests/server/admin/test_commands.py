@@ -1,0 +1,393 @@
+"""The operator's commands: the real program, beside a running server and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chat.client.config.settings import ClientSettings
+from chat.client.network.backoff import Backoff
+from chat.protocol.commands import Delete, Edit, History, Mark, React, ResumeFrom, Send
+from chat.protocol.frames import Ok, Page
+from tests.client.screen import Screen
+from tests.serving import ChatServer, Peer
+
+
+def administer(
+    server: ChatServer, *arguments: str, most: int = -1
+) -> subprocess.CompletedProcess[str]:
+    """Run a command on the server's data; no file it writes may grow beyond `most` bytes."""
+    return subprocess.run(
+        server.command(*arguments, "--data", str(server.data)),
+        capture_output=True,
+        text=True,
+        env=server.environment(),
+        timeout=60,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+    )
+
+
+async def converse(server: ChatServer, name: str = "alice", more: int = 0) -> None:
+    """Write some of every kind."""
+    async with Peer.signed_in(server.url, name) as peer:
+        await peer.join("#tea")
+        for number in range(4 + more):
+            await peer.say(f"message {number}", "#tea")
+        await peer.call(Edit(channel="#tea", seq=2, text="edited"))
+        await peer.call(Delete(channel="#tea", seq=3))
+        for emoji, remove in (("👍", False), ("☕", False), ("👍", True)):
+            await peer.call(React(channel="#tea", seq=4, emoji=emoji, remove=remove))
+        await peer.call(Mark(channel="#tea", seq=4))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the data of a server that some of every kind was written on."""
+    with ChatServer(tmp_path_factory.mktemp("written") / "data") as server:
+        asyncio.run(converse(server))
+        server.stop()
+    return server.data
+
+
+@pytest.fixture
+def stopped(written: Path, tmp_path: Path) -> ChatServer:
+    """Return a server that does not run, with a copy of these data."""
+    return ChatServer(shutil.copytree(written, tmp_path / "data"))
+
+
+@pytest.mark.promise(
+    3,
+    fault="an older backup is restored",
+    result="every channel has a new epoch; old positions get `recovered: false`; clients read anew",
+)
+async def test_a_backup_made_while_people_talk_comes_back_whole(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    server = start_server("--limits.rate", "10000", "--limits.burst", "10000")
+    copy = tmp_path / "copy.db"
+    settings = ClientSettings(name="bob", url=server.url, data=tmp_path / "bob")
+    screen = Screen(settings, Backoff(0.02, 0.2))
+    screen.core.start()
+    await asyncio.to_thread(screen.open)
+    async with Peer.signed_in(server.url, "alice") as alice:
+        token = alice.token
+        await alice.join("#general")
+        for number in range(100):
+            await alice.post(Send(channel="#general", text=f"early {number}"))
+        await alice.settle()
+        ids = [await alice.post(Send(channel="#general", text=f"n {n}")) for n in range(300)]
+        made = await asyncio.to_thread(administer, server, "backup", str(copy))
+        assert made.returncode == 0, made.stderr
+        for wanted in ids:
+            await alice.next(Ok, lambda ok, wanted=wanted: ok.id == wanted)  # type: ignore[misc]
+        joined = await alice.join("#general")
+        position = ResumeFrom(epoch=joined.epoch, after=joined.head)
+    await asyncio.to_thread(screen.wait, lambda: screen.texts()[-1:] == ["n 299"])
+    server.stop()
+    restored = administer(server, "restore", str(copy))
+    assert restored.returncode == 0, restored.stderr
+    assert administer(server, "check").returncode == 0
+    assert list(server.data.glob("chat.db.before-restore-*"))
+    screen.core.send("#general", "typed while the server was away")
+    server.start()
+    async with Peer.signed_in(server.url, "alice", token) as alice:
+        again = await alice.join("#general", position)
+        assert not again.recovered
+        assert again.epoch != position.epoch
+        await asyncio.to_thread(
+            screen.wait, lambda: screen.texts()[-1:] == ["typed while the server was away"]
+        )
+        await asyncio.to_thread(screen.wait, lambda: not screen.pending())
+        page = await alice.call(History(channel="#general", limit=50), Page)
+        newest = [item.text for item in page.items if item.text]
+        assert screen.texts()[-len(newest) :] == newest
+        assert newest.count("typed while the server was away") == 1
+    screen.core.stop()
+
+
+async def test_check_finds_a_whole_log_whole(server: ChatServer) -> None:
+    await converse(server)
+    found = administer(server, "check")
+    assert (found.returncode, found.stdout) == (0, "")
+    assert "every log is whole" in found.stderr
+
+
+DAMAGES = {
+    "a hole": ("DELETE FROM events WHERE kind = 'message' AND seq = 5", "1 to its head"),
+    "a head too high": ("UPDATE channels SET head = head + 1", "1 to its head"),
+    "a mid twice": ("UPDATE events SET mid = 'same'", "same mid"),
+    "a marker beyond the head": ("UPDATE members SET read_seq = 999", "read marker"),
+    "a wrong count of members": ("UPDATE channels SET member_count = 9", "count of members"),
+    "a lost text": ("UPDATE events SET body_id = NULL WHERE seq = 5", "lost its text"),
+    "a text that was erased": ("UPDATE events SET erased = 0 WHERE seq = 3", "still there"),
+    "a target that is not there": ("UPDATE events SET target = 99 WHERE kind = 'edit'", "about"),
+    "a wrong reply": ("UPDATE events SET reply_to = 99 WHERE seq = 5", "answers one"),
+    "a wrong thread": ("UPDATE events SET thread = 1 WHERE seq = 5", "in the thread"),
+    "a reaction too many": (
+        "INSERT INTO reactions SELECT channel_id, target, seq, seq, author_id, body_id"
+        " FROM events WHERE kind = 'react' AND seq = 8",
+        "do not lead to",
+    ),
+    "a reaction too few": ("DELETE FROM reactions", "is missing"),
+    "a wrong index": (
+        "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 2, 'word', '')",
+        "full-text index",
+    ),
+    "a stale rev": ("UPDATE events SET rev = 4 WHERE seq = 4", "latest event about it"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_check_finds_what_is_wrong(stopped: ChatServer, damage: str) -> None:
+    statement, told = DAMAGES[damage]
+    with closing(sqlite3.connect(stopped.data / "chat.db")) as db:
+        changed = db.execute(statement).rowcount
+        db.commit()
+    assert changed, "nothing was damaged"
+    found = administer(stopped, "check")
+    assert found.returncode == 1, found.stderr
+    assert told in found.stdout
+
+
+async def test_a_wrong_index_is_made_anew(server: ChatServer, tmp_path: Path) -> None:
+    await converse(server)
+    refused = administer(server, "reindex")
+    assert refused.returncode == 2, "a server uses it"
+    server.stop()
+    with closing(sqlite3.connect(server.data / "chat.db")) as db:
+        db.execute(DAMAGES["a wrong index"][0])
+        db.commit()
+    for command in (["check"], ["backup", str(tmp_path / "copy.db")]):
+        found = administer(server, *command)
+        assert "chat-server reindex" in found.stdout + found.stderr
+    assert administer(server, "reindex").returncode == 0
+    assert administer(server, "check").returncode == 0
+
+
+async def test_the_index_survives_a_kill(server: ChatServer) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#room")
+        sent = [(await alice.say(f"wombat {at}", "#room")).seq for at in range(20)]
+        for seq in sent[::3]:
+            assert seq is not None
+            await alice.call(Delete(channel="#room", seq=seq))
+        for at in range(30):  # the server ends somewhere among these
+            late = Send(channel="#room", text=f"wombat number{at}", cid=f"late-{at}")
+            await alice.send_raw(late.model_dump_json(exclude_none=True))
+        server.kill()
+    found = administer(server, "check")
+    assert (found.returncode, found.stdout) == (0, "")
+    server.start()
+    assert administer(server, "check").returncode == 0
+
+
+def test_a_backup_of_a_damaged_database_is_refused(stopped: ChatServer, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(stopped.data / "chat.db")) as db:
+        db.execute("UPDATE channels SET head = head + 1")
+        db.commit()
+    made = administer(stopped, "backup", str(tmp_path / "copy.db"))
+    assert made.returncode == 2
+    assert "damaged" in made.stderr
+    assert [path.name for path in tmp_path.glob("*copy*")] == []
+
+
+async def test_a_backup_that_cannot_be_made_leaves_nothing(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    await converse(server)
+    taken = tmp_path / "taken.db"
+    taken.write_text("mine")
+    for target, most, told in (
+        (taken, -1, "exists already"),
+        (tmp_path / "no" / "copy.db", -1, "No such file"),
+        (tmp_path / "copy.db", 8_192, "no backup was made"),
+    ):
+        made = administer(server, "backup", str(target), most=most)
+        assert made.returncode == 2
+        assert told in made.stderr
+    assert taken.read_text() == "mine"
+    assert [path.name for path in tmp_path.glob("*copy*")] == []
+
+
+async def test_what_cannot_be_restored_changes_nothing(server: ChatServer, tmp_path: Path) -> None:
+    await converse(server)
+    copy = tmp_path / "copy.db"
+    assert administer(server, "backup", str(copy)).returncode == 0
+    running = administer(server, "restore", str(copy))
+    assert (running.returncode, "in use" in running.stderr) == (2, True)
+    server.stop()
+    before = (server.data / "chat.db").read_bytes()
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(copy.read_bytes()[:20_000])
+    garbage = tmp_path / "garbage.db"
+    garbage.write_bytes(b"garbage" * 1_000)
+    for source in (broken, garbage, tmp_path / "absent.db"):
+        refused = administer(server, "restore", str(source))
+        assert refused.returncode == 2, source
+    full = administer(server, "restore", str(copy), most=8_192)
+    assert (full.returncode, "nothing was restored" in full.stderr) == (2, True)
+    assert (server.data / "chat.db").read_bytes() == before
+    assert not list(server.data.glob("*restor*"))
+
+
+async def test_a_deleted_text_is_not_in_a_backup(server: ChatServer, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        said = await alice.say("never to be seen again")
+        assert said.seq is not None
+        await alice.call(Delete(channel="#general", seq=said.seq))
+    assert administer(server, "backup", str(copy)).returncode == 0
+    assert b"never to be seen" not in copy.read_bytes()
+
+
+def test_without_a_database_there_is_nothing_to_do(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    absent = ChatServer(tmp_path / "absent")
+    for arguments in (["backup", str(tmp_path / "copy.db")], ["check"]):
+        done = administer(absent, *arguments)
+        assert done.returncode == 2
+        assert "there is no chat database" in done.stderr
+    assert not absent.data.exists()
+
+
+if sys.platform == "win32":
+    pytest.skip("limits are set as POSIX does it", allow_module_level=True)
+
+
+def as_owner(file: Path) -> tuple[int, int, int]:
+    found = file.lstat()
+    return found.st_uid, found.st_gid, found.st_mode & 0o777
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only an administrator can give files away")
+class TestByAnAdministrator:
+    NOBODY = 65_534
+
+    def given_away(self, server: ChatServer, mode: int = 0o640) -> Path:
+        """Give the data to somebody else, as if their service had made them."""
+        for place in (server.data, *server.data.iterdir()):
+            os.chown(place, self.NOBODY, self.NOBODY)
+        database = server.data / "chat.db"
+        database.chmod(mode)
+        return database
+
+    def test_a_restored_database_belongs_to_who_had_it(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy.db"
+        database = self.given_away(stopped)
+        assert administer(stopped, "backup", str(copy)).returncode == 0
+        assert administer(stopped, "restore", str(copy)).returncode == 0
+        assert as_owner(database) == (self.NOBODY, self.NOBODY, 0o640)
+        for file in stopped.data.iterdir():
+            assert file.stat().st_uid == self.NOBODY, file
+
+    def test_into_an_empty_folder_it_belongs_to_the_folders_owner(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy.db"
+        assert administer(stopped, "backup", str(copy)).returncode == 0
+        fresh = ChatServer(tmp_path / "fresh")
+        fresh.data.mkdir()
+        os.chown(fresh.data, self.NOBODY, self.NOBODY)
+        assert administer(fresh, "restore", str(copy)).returncode == 0
+        assert sorted(file.name for file in fresh.data.iterdir()) == ["chat.db", "chat.db.lock"]
+        for file in fresh.data.iterdir():
+            assert as_owner(file) == (self.NOBODY, self.NOBODY, 0o600), file
+
+    @pytest.mark.skipif(shutil.which("setpriv") is None, reason="nothing here drops capabilities")
+    def test_where_nothing_can_be_given_away_it_is_restored_all_the_same(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy.db"
+        self.given_away(stopped)
+        assert administer(stopped, "backup", str(copy)).returncode == 0
+        place = ("restore", str(copy), "--data", str(stopped.data))
+        without = ["setpriv", "--bounding-set", "-chown"]
+        done = subprocess.run(
+            [*without, "--inh-caps", "-chown", *stopped.command(*place)],
+            capture_output=True,
+            text=True,
+            env=stopped.environment(),
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "cannot be given away" in done.stderr
+
+    def test_no_other_command_leaves_a_file_that_the_service_cannot_open(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        self.given_away(stopped)
+        (stopped.data / "chat.db.lock").unlink()
+        copy = str(tmp_path / "copy.db")
+        for command in (["check"], ["token", "alice"], ["backup", copy], ["reindex"]):
+            assert administer(stopped, *command).returncode == 0, command
+        for file in stopped.data.iterdir():
+            assert file.stat().st_uid == self.NOBODY, file
+
+
+def test_a_newer_backup_is_called_by_its_own_name(stopped: ChatServer, tmp_path: Path) -> None:
+    copy = tmp_path / "from-the-future.db"
+    assert administer(stopped, "backup", str(copy)).returncode == 0
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    before = (stopped.data / "chat.db").read_bytes()
+    refused = administer(stopped, "restore", str(copy))
+    assert refused.returncode == 2
+    assert f"{copy} was written by a newer version" in refused.stderr
+    assert "restoring" not in refused.stderr
+    assert (stopped.data / "chat.db").read_bytes() == before
+
+
+def test_what_cannot_be_a_backup_is_named(stopped: ChatServer, tmp_path: Path) -> None:
+    places = {"folder": tmp_path / "folder", "none": tmp_path / "none", "text": tmp_path / "text"}
+    places["folder"].mkdir()
+    places["text"].write_text("no database\n" * 100)
+    places["pipe"] = tmp_path / "pipe"  # to open it would wait for somebody who writes into it
+    os.mkfifo(places["pipe"])
+    for place in places.values():
+        refused = administer(stopped, "restore", str(place))
+        assert refused.returncode == 2
+        assert str(place) in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_backup_replaces_no_link(stopped: ChatServer, tmp_path: Path) -> None:
+    link = tmp_path / "copy.db"
+    link.symlink_to(tmp_path / "nowhere.db")
+    refused = administer(stopped, "backup", str(link))
+    assert refused.returncode == 2
+    assert "exists already" in refused.stderr
+    assert link.is_symlink()
+    assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_a_link_in_the_place_of_the_lock_stops_every_command(
+    stopped: ChatServer, tmp_path: Path
+) -> None:
+    copy, victim = tmp_path / "copy.db", tmp_path / "victim"
+    assert administer(stopped, "backup", str(copy)).returncode == 0
+    victim.write_text("precious")
+    lock = stopped.data / "chat.db.lock"
+    lock.unlink()
+    lock.symlink_to(victim)
+    for command in (["restore", str(copy)], ["reindex"]):
+        refused = administer(stopped, *command)
+        assert refused.returncode == 2
+        assert refused.stderr == f"chat-server: {lock}: it is a symbolic link; remove it\n"
+    assert victim.read_text() == "precious"

@@ -1,0 +1,188 @@
+"""The outlet: one write for a turn, at once where nothing else can come, bounded while paused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from websockets.frames import BINARY, TEXT, Frame
+
+from chat.server.transport.outbound import Outlet, WriteCoalescer, binary_frame, text_frame
+
+
+class Pipe:
+    """Takes what is written, as a transport does."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.is_broken = self.is_aborted = False
+        self.pauses: Callable[[], None] = lambda: None
+
+    def write(self, data: bytes) -> None:
+        if self.is_broken:
+            raise RuntimeError("closed")
+        self.writes.append(data)
+        self.pauses()
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+class CountingFlusher(WriteCoalescer):
+    """Counts how often it is asked to flush an outlet."""
+
+    marked = 0
+
+    def mark(self, outlet: Outlet) -> None:
+        self.marked += 1
+        super().mark(outlet)
+
+
+class Bench:
+    """An open outlet of ten bytes, or of `limit`, and its surroundings."""
+
+    def __init__(self, limit: int = 10) -> None:
+        self.pipe = Pipe()
+        self.overflows = 0
+        self.flusher = CountingFlusher(asyncio.get_running_loop())
+        self.outlet = Outlet(self.flusher, limit, self._overflowed)
+        self.outlet.open(cast("Any", self.pipe))
+
+    def _overflowed(self) -> None:
+        self.overflows += 1
+
+    async def turn(self) -> list[bytes]:
+        """End this turn of the loop; return all that was written."""
+        await asyncio.sleep(0)
+        return self.pipe.writes
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return Bench()
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536])
+def test_a_frame_is_what_the_library_writes(length: int) -> None:
+    payload = bytes(length)
+    assert text_frame(payload) == Frame(TEXT, payload).serialize(mask=False)
+    assert binary_frame(payload) == Frame(BINARY, payload).serialize(mask=False)
+
+
+async def test_what_a_turn_brings_leaves_in_one_write(bench: Bench) -> None:
+    bench.outlet.send(b"a")
+    bench.outlet.send_ephemeral(b"b")
+    bench.outlet.send(b"c")
+    assert bench.pipe.writes == []
+    assert await bench.turn() == [b"abc"]
+
+
+async def test_an_outlet_is_flushed_once_for_all_that_a_turn_brings(bench: Bench) -> None:
+    for _ in range(3):
+        bench.outlet.send(b"a")
+    assert bench.flusher.marked == 1
+    assert await bench.turn() == [b"aaa"]
+    bench.outlet.send(b"b")
+    assert bench.flusher.marked == 2
+    assert await bench.turn() == [b"aaa", b"b"]
+
+
+async def test_a_single_piece_is_written_uncopied(bench: Bench) -> None:
+    piece = b"piece"
+    bench.outlet.send(piece)
+    assert (await bench.turn())[0] is piece
+
+
+async def test_what_need_not_wait_is_written_at_once_and_in_order(bench: Bench) -> None:
+    bench.outlet.send_now(b"a")
+    assert bench.pipe.writes == [b"a"]
+    bench.outlet.send(b"b")
+    bench.outlet.send_now(b"c")
+    bench.outlet.send_now(b"d")
+    assert await bench.turn() == [b"a", b"bcd"]
+
+
+async def test_who_awaits_an_answer_gets_it_in_the_same_write(bench: Bench) -> None:
+    bench.outlet.answers_due = 1
+    bench.outlet.send_now(b"event")
+    bench.outlet.answers_due = 0
+    bench.outlet.send(b"ok")
+    assert await bench.turn() == [b"eventok"]
+
+
+async def test_a_turn_may_bring_more_than_may_wait(bench: Bench) -> None:
+    for _ in range(3):
+        bench.outlet.send(b"12345678")
+    assert b"".join(await bench.turn()) == b"12345678" * 3
+    assert bench.overflows == 0
+
+
+async def test_a_peer_that_does_not_read_is_kept_waiting_then_given_up(bench: Bench) -> None:
+    bench.outlet.send(b"1234")
+    bench.outlet.pause()
+    bench.outlet.send_ephemeral(b"x")
+    bench.outlet.send_now(b"5678")
+    assert await bench.turn() == []
+    bench.outlet.resume()
+    assert bench.pipe.writes == [b"1234x5678"]
+    bench.outlet.pause()
+    for _ in range(2):
+        bench.outlet.send(b"12345678")
+    assert bench.overflows == 1
+
+
+async def test_a_closed_outlet_writes_nothing(bench: Bench) -> None:
+    bench.outlet.send(b"a")
+    bench.outlet.close()
+    bench.outlet.send_now(b"b")
+    assert await bench.turn() == []
+
+
+async def test_a_write_that_fails_ends_in_an_abort_and_raises_nothing(bench: Bench) -> None:
+    bench.pipe.is_broken = True
+    bench.outlet.send_now(b"a")
+    assert bench.pipe.is_aborted
+
+
+async def test_nothing_overtakes_what_waits(bench: Bench) -> None:
+    """What may leave at once does so only while nothing has to leave before it."""
+    outlet = bench.outlet
+    outlet.send(b"1")
+    outlet.send_now(b"2")
+    assert await bench.turn() == [b"12"]
+    for piece in (b"a" * 6, b"b" * 6):  # one turn brings more than may wait
+        outlet.send(piece)
+    outlet.send_now(b"c")
+    assert b"".join(await bench.turn()) == b"12aaaaaabbbbbbc"
+    outlet.pause()
+    outlet.send_now(b"3")
+    outlet.resume()
+    outlet.send_now(b"4")
+    assert bench.pipe.writes[-2:] == [b"3", b"4"]
+
+
+async def test_what_may_wait_is_sent_as_fast_as_the_peer_takes_it() -> None:
+    bench = Bench(100_000)
+    outlet, piece = bench.outlet, b"x" * 20_000
+    for _ in range(4):
+        outlet.when_taken(lambda: outlet.send(piece))
+    assert outlet.is_waiting
+    bench.pipe.pauses = outlet.pause
+    assert [len(data) for data in await bench.turn()] == [40_000]
+    await bench.turn()
+    assert outlet.is_waiting
+    outlet.resume()
+    await bench.turn()
+    assert [len(data) for data in bench.pipe.writes] == [40_000, 40_000]
+    assert bench.outlet.is_waiting is False
+    assert not bench.overflows
+
+
+async def test_what_waits_is_forgotten_with_the_connection(bench: Bench) -> None:
+    bench.outlet.pause()
+    bench.outlet.when_taken(lambda: bench.outlet.send(b"late"))
+    bench.outlet.close()
+    bench.outlet.resume()
+    assert await bench.turn() == []

@@ -1,0 +1,364 @@
+"""What readers get: pages, positions, members, the directory; each a whole snapshot."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.commands import ResumeFrom
+from chat.protocol.limits import FOLDED_KINDS
+from chat.store.operations import MemberRow, PageRead, Resumed, User
+from chat.store.read.reader import Reader
+from tests.store.opened import OpenStore, delete, edit, message, react, topic
+
+
+@pytest.fixture
+def busy(store: OpenStore, alice: User, bob: User) -> OpenStore:
+    """Return a store whose #general holds joins 1 and 2, messages 3 to 12, and folded events."""
+    store.together([message(alice, f"m{number}") for number in range(3, 13)])
+    store.append(react(bob, 4, "x"))
+    store.append(edit(alice, 5, "edited"))
+    store.append(topic(alice, "t"))
+    store.append(delete(alice, 6))
+    return store
+
+
+def page(store: OpenStore, user: User, limit: int, **anchor: Any) -> PageRead:
+    return store.read(lambda reader: reader.page(user, "#general", limit=limit, **anchor))
+
+
+def seqs(read: PageRead | Resumed) -> list[int]:
+    return [item.seq for item in read.items]
+
+
+class TestPages:
+    def test_after_reads_every_kind(self, busy: OpenStore, alice: User) -> None:
+        first = page(busy, alice, 10, after=0)
+        assert (seqs(first), first.complete) == (list(range(1, 11)), False)
+        rest = page(busy, alice, 10, after=10)
+        assert (seqs(rest), rest.complete) == ([11, 12, 13, 14, 15, 16], True)
+        assert rest.channel.head == 16
+        assert (rest.channel.name, rest.channel.topic) == ("#general", "t")
+
+    def test_after_a_full_last_page_it_is_complete(self, busy: OpenStore, alice: User) -> None:
+        assert page(busy, alice, 6, after=10).complete
+        for anchor in (16, 99):
+            beyond = page(busy, alice, 6, after=anchor)
+            assert (seqs(beyond), beyond.complete) == ([], True)
+
+    def test_the_newest_page_has_lines_only(self, busy: OpenStore, alice: User) -> None:
+        newest = page(busy, alice, 4)
+        assert (seqs(newest), newest.complete) == ([10, 11, 12, 15], False)
+        everything = page(busy, alice, 13)
+        assert (seqs(everything), everything.complete) == ([*range(1, 13), 15], True)
+        assert not {item.kind for item in everything.items} & FOLDED_KINDS
+
+    def test_before(self, busy: OpenStore, alice: User) -> None:
+        older = page(busy, alice, 4, before=10)
+        assert (seqs(older), older.complete) == ([6, 7, 8, 9], False)
+        oldest = page(busy, alice, 4, before=5)
+        assert (seqs(oldest), oldest.complete) == ([1, 2, 3, 4], True)
+        assert seqs(page(busy, alice, 4, before=1)) == []
+
+    def test_around(self, busy: OpenStore, alice: User) -> None:
+        both = page(busy, alice, 4, around=8)
+        assert (seqs(both), both.complete) == ([6, 7, 8, 9], False)
+        at_the_end = page(busy, alice, 4, around=15)
+        assert seqs(at_the_end) == [10, 11, 12, 15]
+        at_the_start = page(busy, alice, 4, around=1)
+        assert (seqs(at_the_start), at_the_start.complete) == ([1, 2], True)
+        assert seqs(page(busy, alice, 1, around=8)) == [8]
+
+    def test_each_message_is_as_it_is_now(self, busy: OpenStore, alice: User) -> None:
+        items = {item.seq: item for item in page(busy, alice, 50).items}
+        assert (items[4].reactions, items[4].rev) == ({"x": ("Bob",)}, 13)
+        assert (items[5].text, items[5].edited, items[5].rev) == ("edited", True, 14)
+        assert (items[6].text, items[6].erased, items[6].rev) == (None, True, 16)
+        assert (items[7].text, items[7].rev, items[7].edited) == ("m7", 7, False)
+
+
+class TestThreads:
+    @pytest.fixture
+    def thread(self, busy: OpenStore, alice: User, bob: User) -> list[int]:
+        """Return the numbers of a thread: 4 and its replies, direct and to replies."""
+        numbers = [4]
+        for number in range(6):
+            answered = numbers[-1] if number % 2 else 4
+            numbers.append(busy.send((alice, bob)[number % 2], "in it", reply_to=answered))
+            busy.send(alice, "beside it")
+        busy.send(bob, "in another one", reply_to=5)
+        return numbers
+
+    def test_any_of_its_messages_names_it(
+        self, busy: OpenStore, alice: User, thread: list[int]
+    ) -> None:
+        for seq in thread:
+            assert seqs(page(busy, alice, 20, thread=seq)) == thread
+        assert seqs(page(busy, alice, 20, thread=3)) == [3]
+
+    def test_it_is_read_from_either_end(
+        self, busy: OpenStore, alice: User, thread: list[int]
+    ) -> None:
+        newest = page(busy, alice, 3, thread=4)
+        assert (seqs(newest), newest.complete) == (thread[-3:], False)
+        older = page(busy, alice, 3, thread=4, before=thread[-3])
+        assert (seqs(older), older.complete) == (thread[1:4], False)
+        first = page(busy, alice, 3, thread=4, before=thread[1])
+        assert (seqs(first), first.complete) == ([4], True)
+        onward = page(busy, alice, 3, thread=4, after=0)
+        assert (seqs(onward), onward.complete) == (thread[:3], False)
+        rest = page(busy, alice, 4, thread=4, after=thread[2])
+        assert (seqs(rest), rest.complete) == (thread[3:], True)
+        around = page(busy, alice, 4, thread=4, around=thread[2])
+        assert seqs(around) == thread[:4]
+
+    def test_a_deleted_root_stays_its_first_message(
+        self, busy: OpenStore, alice: User, thread: list[int]
+    ) -> None:
+        busy.append(delete(alice, 4))
+        busy.send(alice, "still", reply_to=4)
+        items = page(busy, alice, 20, thread=4).items
+        assert (items[0].erased, items[0].text, len(items)) == (True, None, len(thread) + 1)
+
+    def test_what_is_no_message_has_none(self, busy: OpenStore, alice: User) -> None:
+        for seq in (1, 13, 99):
+            with pytest.raises(CommandError) as refused:
+                page(busy, alice, 5, thread=seq)
+            assert (refused.value.code, refused.value.field) == ("no_such_message", "thread")
+
+
+class TestResuming:
+    def resume(
+        self, store: OpenStore, user: User, position: ResumeFrom | None, window: int = 100
+    ) -> Resumed:
+        return store.read(
+            lambda reader: reader.resume(user, "#general", position, limit=5, window=window)
+        )
+
+    def position(self, store: OpenStore, user: User, after: int) -> ResumeFrom:
+        read = page(store, user, 100, after=0)
+        mid = read.items[after - 1].mid if after else None
+        return ResumeFrom(epoch=read.channel.epoch, after=after, mid=mid)
+
+    def test_from_a_position_it_goes_on(self, busy: OpenStore, alice: User) -> None:
+        for after, expected in ((13, [14, 15, 16]), (16, []), (3, [4, 5, 6, 7, 8])):
+            resumed = self.resume(busy, alice, self.position(busy, alice, after))
+            assert (seqs(resumed), resumed.recovered) == (expected, True)
+            assert resumed.complete == (after > 10)
+            assert (resumed.seat.channel.head, resumed.seat.unread) == (16, 0)
+
+    def test_the_mid_may_be_missing(self, busy: OpenStore, alice: User) -> None:
+        position = self.position(busy, alice, 13).model_copy(update={"mid": None})
+        assert self.resume(busy, alice, position).recovered
+        assert self.resume(busy, alice, self.position(busy, alice, 0)).recovered
+
+    @pytest.mark.parametrize(
+        "changes", [{"epoch": "another"}, {"mid": "another"}, {"after": 17, "mid": None}]
+    )
+    def test_of_another_log_it_gets_the_newest_page(
+        self, busy: OpenStore, alice: User, changes: dict[str, Any]
+    ) -> None:
+        resumed = self.resume(
+            busy, alice, self.position(busy, alice, 14).model_copy(update=changes)
+        )
+        assert not resumed.recovered
+        assert resumed.complete
+        assert seqs(resumed) == [9, 10, 11, 12, 15]
+
+    def test_too_far_behind_too(self, busy: OpenStore, alice: User) -> None:
+        position = self.position(busy, alice, 13)
+        assert self.resume(busy, alice, position, window=3).recovered
+        assert not self.resume(busy, alice, position, window=2).recovered
+
+    def test_without_a_position_too(self, busy: OpenStore, alice: User) -> None:
+        resumed = self.resume(busy, alice, None)
+        assert (resumed.recovered, resumed.complete) == (False, True)
+
+
+class TestRights:
+    @staticmethod
+    def everything(reader: Reader, user: User, channel: str) -> list[Callable[[], object]]:
+        return [
+            lambda: reader.channel(user, channel),
+            lambda: reader.page(user, channel, limit=5),
+            lambda: reader.resume(user, channel, None, limit=5, window=5),
+            lambda: reader.members(user, channel, cursor=None, limit=5),
+        ]
+
+    @pytest.mark.parametrize(
+        ("channel", "code"),
+        [
+            ("#dev", ErrorCode.NOT_A_MEMBER),
+            ("#none", ErrorCode.NO_SUCH_CHANNEL),
+            ("@alice,bob", ErrorCode.NO_SUCH_CHANNEL),
+            ("@alice,carol", ErrorCode.NO_SUCH_CHANNEL),
+            ("#echo", ErrorCode.FORBIDDEN),
+        ],
+    )
+    def test_only_members_read(
+        self, store: OpenStore, alice: User, bob: User, channel: str, code: ErrorCode
+    ) -> None:
+        carol = store.sign_in("carol")
+        store.join(alice, "#dev")
+        store.join(alice, "@alice,bob")
+
+        def refusals(reader: Reader) -> list[ErrorCode]:
+            found = []
+            for query in self.everything(reader, carol, channel):
+                with pytest.raises(CommandError) as refused:
+                    query()
+                found.append(refused.value.code)
+            return found
+
+        assert store.read(refusals) == [code] * 4
+
+
+class TestLists:
+    def test_members_by_name_a_page_at_a_time(self, store: OpenStore, alice: User) -> None:
+        for name in ("dave", "Carol", "bob"):
+            store.sign_in(name)
+        store.join(alice, "#dev")
+
+        def rows(cursor: str | None) -> tuple[tuple[MemberRow, ...], str | None, int]:
+            return store.read(
+                lambda reader: reader.members(alice, "#general", cursor=cursor, limit=2)
+            )
+
+        first, cursor, total = rows(None)
+        assert [row.name for row in first] == ["alice", "bob"]
+        second, end, _total = rows(cursor)
+        assert [row.name for row in second] == ["Carol", "dave"]
+        assert (end, total) == (None, 4)
+
+    def test_the_directory_lists_public_channels(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        for channel in ("#b", "#A", "@alice,bob"):
+            store.join(alice, channel)
+        store.join(bob, "#b")
+        store.append(topic(bob, "bees", "#b"))
+        first, cursor = store.read(lambda reader: reader.directory(cursor=None, limit=2))
+        rest, end = store.read(lambda reader: reader.directory(cursor=cursor, limit=2))
+        listed = [(each.channel, each.topic, each.members) for each in (*first, *rest)]
+        assert listed == [("#A", "", 1), ("#b", "bees", 2), ("#general", "", 2)]
+        assert end is None
+
+    def test_memberships_by_name(self, store: OpenStore, alice: User, bob: User) -> None:
+        for channel in ("#z", "#B", "@alice,bob"):
+            store.join(alice, channel)
+        listed = store.read(lambda reader: reader.memberships(alice))
+        assert [each.channel for each in listed] == ["#B", "#general", "#z", "@alice,Bob"]
+        assert [each.role for each in listed] == ["owner", "member", "owner", "member"]
+
+    def test_people_by_name(self, store: OpenStore, bob: User) -> None:
+        assert store.read(lambda reader: reader.user("BOB")) == bob
+        assert store.read(lambda reader: reader.user("eve")) is None
+
+
+def test_a_reader_sees_one_snapshot(store: OpenStore, alice: User) -> None:
+    store.send(alice)
+    looked, written = threading.Event(), threading.Event()
+
+    def query(reader: Reader) -> tuple[int, int, int]:
+        before = reader.channel(alice, "#general").channel.head
+        looked.set()
+        assert written.wait(20)
+        after = reader.page(alice, "#general", after=0, limit=100)
+        return before, after.channel.head, len(after.items)
+
+    reading = store.store.read(query)
+    assert looked.wait(20)
+    store.send(alice)
+    written.set()
+    assert reading.result(20) == (2, 2, 2)
+    assert store.read(lambda reader: reader.channel(alice, "#general")).channel.head == 3
+
+
+def test_no_query_walks_a_whole_table(busy: OpenStore, alice: User) -> None:
+    """What a reader asks costs the same in a log of a million messages as in one of a thousand."""
+    asked: list[str] = []
+    engine = busy.store._database.readers
+    event.listen(
+        engine,
+        "checkout",
+        lambda connection, _record, _proxy: connection.set_trace_callback(asked.append),
+    )
+    busy.join(alice, "#dev")
+
+    def everything(reader: Reader) -> None:
+        reader.memberships(alice)
+        reader.user("alice")
+        reader.page(alice, "#general", limit=5)
+        reader.page(alice, "#general", before=9, limit=5)
+        reader.page(alice, "#general", after=3, limit=5)
+        reader.page(alice, "#general", around=7, limit=5)
+        reader.page(alice, "#general", thread=3, limit=5)
+        reader.page(alice, "#general", thread=3, after=3, limit=5)
+        reader.page(alice, "#general", pins=True, limit=5)
+        reader.page(alice, "#general", pins=True, before=9, limit=5)
+        reader.resume(alice, "#general", None, limit=5, window=5)
+        reader.members(alice, "#general", cursor=None, limit=5)
+        reader.directory(cursor=None, limit=5)
+
+    busy.read(everything)
+    queries = [each for each in asked if each.startswith("SELECT")]
+    assert len(queries) > 10
+    with engine.connect() as connection:
+        for statement in queries:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
+            steps = [row[3] for row in plan]
+            last = statement.splitlines()[-1]
+            is_page = (
+                "LIMIT" in last and "ORDER BY" not in last
+            )  # must come in order, not be sorted
+            if re.search(r"is_line|\.thread = |JOIN pins|FROM pins", statement):
+                # It must not walk the log, past all that is not asked for.
+                walk = re.compile(r"PRIMARY KEY \(channel_id=\? AND seq[<>]")
+                assert not any(map(walk.search, steps)), steps
+            for step in steps:
+                assert not step.startswith("SCAN") or "anon" in step, (statement, steps)
+                assert not (is_page and "TEMP B-TREE" in step), (statement, steps)
+
+
+def test_who_comes_to_one_channel_together_shares_what_was_read(
+    busy: OpenStore, alice: User, bob: User
+) -> None:
+    def come(reader: Reader, user: User) -> tuple[Resumed, tuple[MemberRow, ...]]:
+        resumed = reader.resume(user, "#general", None, limit=5, window=5)
+        return resumed, reader.members(user, "#general", cursor=None, limit=5)[0]
+
+    (first, members), (second, same) = busy.read(lambda r: [come(r, alice), come(r, bob)])
+    assert first.items is second.items
+    assert members is same
+    assert (first.seat.unread, second.seat.unread) == (0, 9)
+
+
+def test_a_page_is_bounded_in_bytes(store: OpenStore, alice: User) -> None:
+    root = store.send(alice, "é" * 8_000)
+    for _ in range(20):
+        store.send(alice, "é" * 8_000, reply_to=root)
+    head = store.send(alice, "x" * 70_000)
+    middle = root + 10
+
+    def page(**where: Any) -> tuple[list[int], bool]:
+        found = store.read(lambda reader: reader.page(alice, "#general", limit=200, **where))
+        return [item.seq for item in found.items], found.complete
+
+    assert page(after=root - 1) == ([*range(root, root + 4)], False)
+    assert page(after=head - 1) == ([head], True)
+    assert page() == ([head], False)
+    assert page(before=head) == ([*range(head - 4, head)], False)
+    assert page(before=root + 2) == ([*range(1, root + 2)], True)
+    assert page(around=middle) == ([*range(middle - 2, middle + 2)], False)
+    assert page(thread=root) == ([*range(head - 4, head)], False)
+    assert page(thread=root, after=root) == ([*range(root + 1, root + 5)], False)
+    resumed = store.read(
+        lambda reader: reader.resume(alice, "#general", None, limit=100, window=1_000)
+    )
+    assert ([item.seq for item in resumed.items], resumed.complete) == ([head], True)

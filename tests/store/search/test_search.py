@@ -1,0 +1,487 @@
+"""Search: what is found, for whom, in which order, and that what is erased is found no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import combinations, islice
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.codec import encode
+from chat.protocol.commands import Search
+from chat.protocol.values import Limits
+from chat.store.operations import Append, Appended, User
+from chat.store.read.reader import Reader
+from chat.store.search import search
+from chat.store.search.query import parse_query
+from chat.store.search.search import Found, Wanted
+from chat.store.sqlite import fts5, rebuild
+from tests.serving import eventually
+from tests.store.opened import OpenStore, delete, edit, message, topic
+
+
+def find(
+    store: OpenStore, user: User, query: str, channel: str | None = None, **fields: Any
+) -> Found:
+    wanted = Wanted(parse_query(query), **fields)
+    return store.read(lambda reader: reader.search(user, channel, wanted))
+
+
+def numbers(found: Found) -> list[int]:
+    return [hit.seq for hit in found.hits]
+
+
+def send_all(store: OpenStore, messages: Iterable[Append]) -> list[int]:
+    done = store.together(list(messages))
+    return [each.seq for each in done if isinstance(each, Appended) and each.seq is not None]
+
+
+def in_all(store: OpenStore, user: User, query: str, **fields: Any) -> list[int]:
+    return numbers(find(store, user, query, **fields))
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("query", "is_found"),
+        [
+            ("quick", True),
+            ("QUICK foxes", True),
+            ("quick dogs", False),
+            ("uber", True),
+            ('"quick brown"', True),
+            ('"brown quick"', False),
+            ("quic", False),
+            ("quic*", True),
+            ('"quick bro"*', True),
+            ("jumps.over", True),
+            ("AND OR NOT", False),
+            ("text:quick", False),
+            ("quick) OR (dogs", False),
+            ("traits:a1", False),
+            ("a1", False),
+        ],
+    )
+    def test_what_finds_a_text(
+        self, store: OpenStore, alice: User, query: str, is_found: bool
+    ) -> None:
+        seq = store.send(alice, "The quick brown foxes: jumps over Über-Hunde")
+        store.send(alice, "dogs")
+        assert in_all(store, alice, query) == ([seq] if is_found else [])
+
+    @pytest.mark.parametrize(
+        ("query", "is_found"),
+        [
+            ("検索", True),
+            ("文検", True),
+            ("索全", False),
+            ("索*", True),
+            ("カナ", True),
+            ("검색", True),
+            ("full全文", True),
+            ("見", False),
+            ("bla*", True),
+            ("blac*", True),
+            ("black*", True),
+            ("blackb*", True),
+            ("blacks*", False),
+            ('"a blackbe"*', True),
+            ("BLÄCKB*", True),
+        ],
+    )
+    def test_what_finds_a_part_of_a_word(
+        self, store: OpenStore, alice: User, query: str, is_found: bool
+    ) -> None:
+        seq = store.send(alice, "a blackberry, full全文検索カタカナ、전문검색")
+        store.send(alice, "blackmail, 全 索 in other words")
+        found = in_all(store, alice, query)
+        assert (seq in found) == is_found
+
+    def test_only_messages_are_found(self, store: OpenStore, alice: User) -> None:
+        store.append(topic(alice, "quick"))
+        assert in_all(store, alice, "quick") == []
+
+    def test_a_link_and_an_author(self, store: OpenStore, alice: User, bob: User) -> None:
+        plain, linked = store.send(alice, "see"), store.send(bob, "see https://example.org/x")
+        assert in_all(store, alice, "see") == [linked, plain]
+        assert in_all(store, alice, "see", with_link=True) == [linked]
+        assert in_all(store, alice, "", author="ALICE") == [plain]
+        assert in_all(store, alice, "example", author="bob", with_link=True) == [linked]
+        assert in_all(store, alice, "see", author="nobody") == []
+
+    def test_times(self, store: OpenStore, alice: User) -> None:
+        seqs = [store.send(alice, "word") for _ in range(20)]
+        times = [store.item(alice, seq).ts for seq in seqs]
+        assert in_all(store, alice, "word", before=times[7]) == seqs[6::-1]
+        assert in_all(store, alice, "word", after=times[17]) == seqs[:16:-1]
+        assert in_all(store, alice, "word", after=times[3], before=times[5]) == [seqs[4], seqs[3]]
+        assert in_all(store, alice, "word", before=1) == []
+
+    @pytest.mark.parametrize("wrong", [1, 4_000_000_000])
+    def test_a_message_with_a_wrong_clock_hides_no_other(
+        self,
+        open_store: Callable[[], OpenStore],
+        monkeypatch: pytest.MonkeyPatch,
+        wrong: int,
+    ) -> None:
+        monkeypatch.setattr(fts5, "WINDOW", 4)
+        store = open_store()
+        alice = store.sign_in("alice")
+        seqs: list[int] = []
+        for at in range(21):
+            store.set_clock(wrong if at == 10 else 2_000 + at)
+            seqs.append(store.send(alice, "word"))
+        right = [seq for seq in seqs if seq != seqs[10]]
+        for query in ("word", "word wor*"):
+            early = in_all(store, alice, query, before=2_005_000, limit=99)
+            assert [seq for seq in early if seq != seqs[10]] == right[4::-1]
+            late = in_all(store, alice, query, after=2_015_000, limit=99)
+            assert [seq for seq in late if seq != seqs[10]] == right[:13:-1]
+            far = find(store, alice, query, after=wrong * 1_000, before=wrong * 1_000 + 1)
+            assert numbers(far) == [seqs[10]]
+
+    @settings(
+        max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(query=st.text(max_size=40) | st.text('"*()^:+-{}. aANDORT', max_size=20))
+    def test_nothing_that_is_typed_breaks_it(
+        self, store: OpenStore, alice: User, query: str
+    ) -> None:
+        with suppress(CommandError):
+            find(store, alice, query, author="alice")
+
+
+class TestSnippets:
+    @pytest.mark.parametrize(
+        ("query", "text", "marked"),
+        [
+            ("αθηνα", "Πάμε Αθήνα", "Αθήνα"),
+            ("новый", "Новы\u0438\u0306 файл", "Новы\u0438\u0306"),
+            ("strasse", "eine Straße", "Straße"),
+            ("tea", "a ｔｅａ", "ｔｅａ"),
+            ("שלום", "שָׁלוֹם", "שָׁלוֹם"),
+        ],
+    )
+    def test_the_text_is_marked_as_it_was_written(
+        self, store: OpenStore, alice: User, query: str, text: str, marked: str
+    ) -> None:
+        store.send(alice, text)
+        (hit,) = find(store, alice, query).hits
+        assert [hit.snippet[first:last] for first, last in hit.marks] == [marked]
+
+    def test_what_was_found_is_marked(self, store: OpenStore, alice: User) -> None:
+        store.send(alice, "ein schöner Tag, ein schöner tag")
+        (hit,) = find(store, alice, '"SCHONER TAG" ein').hits
+        assert [hit.snippet[first:last] for first, last in hit.marks] == [
+            *("ein", "schöner Tag"),
+            *("ein", "schöner tag"),
+        ]
+
+    def test_characters_that_are_words_are_marked(self, store: OpenStore, alice: User) -> None:
+        store.send(alice, "全文検索、検索")
+        (hit,) = find(store, alice, "検索").hits
+        assert [hit.snippet[first:last] for first, last in hit.marks] == ["検索", "検索"]
+
+    def test_of_a_long_text_the_part_that_was_found_is_shown(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        store.send(alice, "before " * 200 + "needle" + " after" * 200)
+        (hit,) = find(store, alice, "needle").hits
+        assert hit.snippet.startswith("…before")
+        assert hit.snippet.endswith("…")
+        assert len(hit.snippet) < 250
+        ((first, last),) = hit.marks
+        assert hit.snippet[first:last] == "needle"
+
+
+class TestRights:
+    @pytest.mark.promise(
+        7,
+        fault="words that only others' channels hold, as full text, prefix, author and link",
+        result="not found; found by who is in the channel, and no more by who left it",
+    )
+    def test_only_what_one_may_read_is_found(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        store.join(bob, "#closed")
+        seq = store.send(bob, "treasure https://example.org", "#closed")
+        store.join(alice, "#own")
+        while store.send(alice, "of the same number", "#own") < seq:
+            pass
+        for query, fields in (
+            ("treasure", {}),
+            ("treas*", {}),
+            ("", {"author": "Bob"}),
+            ("", {"with_link": True}),
+        ):
+            nothing = Found((), None)
+            assert find(store, alice, query, **fields) == nothing
+            assert in_all(store, bob, query, **fields) == [seq]
+        store.join(alice, "#closed")
+        assert in_all(store, alice, "treasure") == [seq]
+        store.leave(alice, "#closed")
+        assert in_all(store, alice, "treasure", positions={"#closed": 99}) == []
+
+    def test_a_channel_that_is_named(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.join(bob, "#closed")
+        seq = store.send(bob, "treasure", "#closed")
+        store.send(bob, "treasure")
+        assert numbers(find(store, bob, "treasure", "#CLOSED")) == [seq]
+        for channel, code in (
+            ("#closed", ErrorCode.NOT_A_MEMBER),
+            ("#nowhere", ErrorCode.NO_SUCH_CHANNEL),
+            ("@Bob,carol", ErrorCode.NO_SUCH_CHANNEL),
+        ):
+            with pytest.raises(CommandError) as refused:
+                find(store, alice, "treasure", channel)
+            assert refused.value.code is code
+
+    def test_others_hits_cost_nothing(
+        self, store: OpenStore, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.join(bob, "#closed")
+        store.together([message(bob, "common", "#closed") for _ in range(500)])
+        seq = store.send(alice, "common")
+        looked_at: list[int] = []
+
+        def seqs(*arguments: Any) -> list[int]:
+            found = original(*arguments)
+            looked_at.extend(found)
+            return found
+
+        original = fts5.seqs
+        monkeypatch.setattr(fts5, "seqs", seqs)
+        assert in_all(store, alice, "common") == [seq]
+        assert looked_at == [seq]
+
+
+class TestPages:
+    def test_newest_first_across_channels_each_hit_once(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        places = ["#general", "#one", "#two"]
+        for channel in places:
+            store.join(alice, channel)
+        turns = [places[step % 3 if step < 60 else 0] for step in range(90)]
+        sent = [(channel, store.send(alice, "word", channel)) for channel in turns]
+        found: list[tuple[str, int]] = []
+        page = find(store, alice, "word", limit=7)
+        while True:
+            found += [(hit.channel, hit.seq) for hit in page.hits]
+            if page.positions is None:
+                break
+            assert len(page.hits) == 7
+            page = find(store, alice, "word", limit=7, positions=page.positions)
+        assert found == sent[::-1]
+
+    def test_a_page_that_fits_exactly_is_the_last(self, store: OpenStore, alice: User) -> None:
+        for _ in range(5):
+            store.send(alice, "word")
+        assert find(store, alice, "word", limit=5).positions is None
+        assert find(store, alice, "word", limit=4).positions is not None
+
+    def test_windows_follow_one_another(
+        self, open_store: Callable[[], OpenStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fts5, "WINDOW", 4)
+        store = open_store()
+        alice = store.sign_in("alice")
+        texts = ["one two", "one", "two", "two one", "one", "three"] * 8
+        sent = send_all(store, [message(alice, text) for text in texts])
+        both = [
+            seq for seq, text in zip(sent, texts, strict=True) if {"one", "two"} <= {*text.split()}
+        ]
+        assert in_all(store, alice, "one two", limit=99) == both[::-1]
+        assert in_all(store, alice, '"two one"', limit=99) == both[1::2][::-1]
+        assert in_all(store, alice, "one three") == []
+
+    def test_a_page_takes_only_so_long_and_the_next_one_goes_on(
+        self, open_store: Callable[[], OpenStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fts5, "WINDOW", 8)
+        monkeypatch.setattr(search, "BUDGET", 0.0)
+        store = open_store()
+        alice = store.sign_in("alice")
+        places = ["#general", "#one"]
+        store.join(alice, "#one")
+        turns = [places[step // 2 % 2] for step in range(40)]
+        texts = ["good", "morning", "good", "good morning", "morning"] * 8
+        sent = send_all(store, map(message, [alice] * 40, texts, turns))
+        found_in = zip(turns, sent, texts, strict=True)
+        both = [(place, seq) for place, seq, text in found_in if " " in text]
+        pages = [find(store, alice, "good morning")]
+        while (positions := pages[-1].positions) is not None:
+            pages.append(find(store, alice, "good morning", positions=positions))
+        found = [(hit.channel, hit.seq) for page in pages for hit in page.hits]
+        assert found == both[::-1]
+        assert len(pages) > 4
+
+    def test_a_channel_with_nothing_recent_is_not_looked_at(
+        self, store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.join(alice, "#old")
+        store.send(alice, "word", "#old")
+        sent = [store.send(alice, "word") for _ in range(6)]
+        asked: list[int] = []
+
+        def seqs(connection: Any, expression: str, channel_id: int, *others: Any) -> list[int]:
+            asked.append(channel_id)
+            return original(connection, expression, channel_id, *others)
+
+        original = fts5.seqs
+        monkeypatch.setattr(fts5, "seqs", seqs)
+        assert in_all(store, alice, "word", limit=3) == sent[:2:-1]
+        assert len(set(asked)) == 1
+
+
+class TestChanges:
+    def test_an_edited_text_is_found_as_it_is_now(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice, "first https://example.org")
+        store.append(edit(alice, seq, "second"))
+        assert in_all(store, alice, "first") == []
+        assert in_all(store, alice, "", with_link=True) == []
+        assert in_all(store, alice, "second") == [seq]
+
+    @pytest.mark.promise(
+        7, fault="a search for words of deleted and replaced texts", result="nothing is found"
+    )
+    def test_a_deleted_text_is_not_found(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice, "first")
+        store.append(edit(alice, seq, "second"))
+        assert in_all(store, alice, "first") == []
+        store.append(delete(alice, seq))
+        assert in_all(store, alice, "second") == []
+        assert not store.read(everything), "no word of it is in the index"
+
+    def test_all_of_it_in_one_commit(self, store: OpenStore, alice: User) -> None:
+        store.together(
+            [
+                message(alice, "one"),
+                edit(alice, 2, "two"),
+                edit(alice, 2, "three"),
+                message(alice, "four"),
+                delete(alice, 4 + 1),
+                message(alice, "five"),
+                delete(alice, 7),
+            ]
+        )
+        words = ("one", "two", "three", "four", "five")
+        assert [in_all(store, alice, word) for word in words] == [[], [], [2], [], []]
+
+    def test_it_is_there_after_a_restart(
+        self, store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
+    ) -> None:
+        seq = store.send(alice, "lasting")
+        store.store.close()
+        assert in_all(open_store(), alice, "lasting") == [seq]
+
+
+def everything(reader: Reader) -> Iterable[int]:
+    return rebuild.wrong_channels(reader._connection)
+
+
+def fulltext_is_whole(reader: Reader) -> bool:
+    return fts5.is_whole(reader._connection)
+
+
+class TestIndexing:
+    def test_a_database_without_an_index_gets_one(
+        self, store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rebuild, "_FILL_BATCH", 7)
+        seqs = [store.send(alice, f"word number{at}") for at in range(30)]
+        store.append(delete(alice, seqs[3]))
+        store.append(edit(alice, seqs[4], "other"))
+        with store.store._database.writer.begin() as connection:
+            rebuild.rebuild(connection)
+        assert in_all(store, alice, "word", limit=99) == [*seqs[:4:-1], *seqs[2::-1]]
+        assert in_all(store, alice, "other") == [seqs[4]]
+        assert not store.read(everything)
+
+    def test_an_index_that_a_newer_sqlite_wrote_is_made_anew(
+        self,
+        store: OpenStore,
+        alice: User,
+        open_store: Callable[[], OpenStore],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        seq = store.send(alice, "word")
+        with store.store._database.writer.begin() as connection:
+            connection.exec_driver_sql("UPDATE search_config SET v = 5 WHERE k = 'version'")
+        store.store.close()
+        monkeypatch.setattr(fts5, "_SECURE_SINCE", (99,))
+        again = open_store()
+        eventually(lambda: again.read(fulltext_is_whole), "the index is whole")
+        assert in_all(again, alice, "word") == [seq]
+
+    def test_an_index_of_another_version_is_made_anew(
+        self, store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
+    ) -> None:
+        seqs = [store.send(alice, text) for text in ("Αθήνα", "one", "two")]
+        with store.store._database.writer.begin() as connection:
+            for statement in (
+                "DELETE FROM meta WHERE key = 'search_format'",
+                "DROP TABLE search_words",
+                "DROP TABLE search",
+                "CREATE VIRTUAL TABLE search USING fts5(text, traits, tokenize='unicode61',"
+                " prefix='3 5', content='', columnsize=0)",
+                "CREATE VIRTUAL TABLE search_words USING fts5vocab(search, instance)",
+                "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 2, 'Αθήνα', 'a1 w0')",
+            ):
+                connection.exec_driver_sql(statement)
+        assert not store.read(everything), "another version's index is not called wrong"
+        store.store.close()
+        again = open_store()
+        again.append(edit(alice, seqs[1], "other"))
+        eventually(lambda: again.read(fulltext_is_whole), "the index is whole")
+        assert in_all(again, alice, "αθηνα") == [seqs[0]]
+        assert in_all(again, alice, "other two*") == []
+        assert in_all(again, alice, "other") == [seqs[1]]
+        assert not again.read(everything)
+
+    def test_what_disagrees_with_the_log_is_noticed(self, store: OpenStore, alice: User) -> None:
+        store.send(alice, "word")
+        assert not store.read(everything)
+        for statement in (
+            "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 9, 'x', 'a1')",
+            "INSERT INTO search (search, rowid, text, traits)"
+            " VALUES ('delete', 1 << 36 | 9, 'x', 'a1')",
+            "INSERT INTO search (search, rowid, text, traits)"
+            " VALUES ('delete', 1 << 36 | 2, 'word', 'a1')",
+        ):
+            with store.store._database.writer.begin() as connection:
+                connection.exec_driver_sql(statement)
+            is_wrong = "'x'" not in statement or "delete" not in statement
+            assert store.read(everything) == ({1} if is_wrong else set())
+
+
+def test_a_cursor_fits_into_a_frame_whatever_others_make_one_a_member_of(
+    open_store: Callable[..., OpenStore],
+) -> None:
+    limits = Limits(frame=4_096, openings=1_000)
+    store = open_store(limits)
+    alice, mallory = store.sign_in("alice"), store.sign_in("mallory")
+    names = [f"somebody-with-a-long-name.{number:02}" for number in range(16)]
+    for name in names:
+        store.sign_in(name)
+    mine = ["#general", "#tea", f"@alice,{names[0]}"]
+    for channel in mine:
+        store.join(alice, channel)
+        for _ in range(5):
+            store.send(alice, "word", channel)
+    for some in islice(combinations(names, 14), 20):
+        store.send(mallory, "word", "@" + ",".join(("alice", "mallory", *some)))
+    hits = 0
+    positions: dict[str, int] = {}
+    while True:
+        page = find(store, alice, "word", limit=2, positions=positions)
+        hits += sum(hit.channel in mine for hit in page.hits)
+        if page.positions is None:
+            break
+        positions = {**page.positions}
+        assert len(encode(Search(id="1234567890", query="word", cursor=positions))) <= limits.frame
+    assert hits == 15

@@ -1,0 +1,89 @@
+"""Kill -9 at any moment: whatever was acknowledged is there, once, without a hole."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.store.opened import OpenStore
+
+PATIENCE = 30.0
+"""Seconds a writer may take for some hundred commits."""
+# Prints the seq of every message once its commit was told; each has its number as its cid.
+WRITE = """
+    import itertools, sys
+    from chat.protocol.values import Limits
+    from chat.store.operations import Append, Pending, SignIn
+    from chat.store.store import Store
+    import threading
+
+    def committed(batch):
+        for pending, outcome in batch:
+            if pending.token is None:
+                signed_in.append(outcome.user)
+            else:
+                print(pending.token, outcome.seq, flush=True)
+        room.release(len(batch))
+
+    signed_in = []
+    room = threading.Semaphore(200)
+    store = Store.open(sys.argv[1], limits=Limits(), committed=committed)
+    store.submit(Pending(SignIn("alice", b"t", b"t"), None))
+    while not signed_in:
+        pass
+    for number in itertools.count(int(sys.argv[2])):
+        room.acquire()
+        body = {"text": f"message {number} " + "x" * (number % 700)}
+        send = Append(signed_in[0], "#general", "message", body=body, cid=str(number))
+        store.submit(Pending(send, number))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
+@pytest.mark.promise(
+    1,
+    fault="`kill -9` of a writer at random moments",
+    result="every commit that was told is there, numbers without a hole",
+)
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    acknowledged: dict[int, int] = {}
+    chance = random.Random(3)
+    for _ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(WRITE), url, str(len(acknowledged))],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        stalled = threading.Timer(PATIENCE, writer.kill)
+        stalled.start()
+        with writer:
+            try:
+                assert writer.stdout is not None
+                for _ in range(chance.randrange(50, 800)):
+                    line = writer.stdout.readline()
+                    assert line, "the writer stalled, or ended by itself"
+                    number, seq = map(int, line.split())
+                    acknowledged[number] = seq
+                writer.kill()
+                for line in writer.stdout:
+                    if line.endswith("\n"):
+                        number, seq = map(int, line.split())
+                        acknowledged[number] = seq
+            finally:
+                stalled.cancel()
+                writer.kill()
+    with OpenStore(tmp_path) as store:
+        alice = store.read(lambda reader: reader.user("alice"))
+        assert alice is not None
+        log = store.log(alice)
+    assert [item.seq for item in log] == list(range(1, len(log) + 1))
+    stored = {int(item.cid): item.seq for item in log if item.cid is not None}
+    assert len(stored) == len(log) - 1
+    assert acknowledged.items() <= stored.items()

@@ -1,0 +1,275 @@
+"""Deleted means gone from the disk: from the database, and from the log beside it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import closing
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+from chat.store.operations import Append, Operation, User
+from chat.store.read.reader import Reader
+from chat.store.sqlite import engine, fts5, rebuild
+from tests.serving import eventually
+from tests.store.opened import OpenStore, delete, edit, message, react
+
+# Longer, so that the waiting below cannot be for a truncation that is about to happen.
+PROMISED = 5.0
+
+
+def found(store: OpenStore, strings: Iterable[str]) -> list[str]:
+    """Return those of `strings` that any file of the store holds."""
+    files = [path.read_bytes() for path in store.folder.iterdir()]
+    return [each for each in strings if any(each.encode() in content for content in files)]
+
+
+def gone(store: OpenStore, *strings: str) -> Callable[[], bool]:
+    return lambda: not found(store, strings)
+
+
+@pytest.mark.promise(
+    7,
+    fault="a deleted text, looked for in the database's files",
+    result="gone within seconds",
+)
+def test_a_deleted_message_is_gone_within_seconds(store: OpenStore, alice: User, bob: User) -> None:
+    seq = store.send(alice, "the-first-text")
+    store.append(edit(alice, seq, "the-second-text ü"))
+    store.append(react(bob, seq, "the-emoji"))
+    written = ("the-second-text ü", "the-emoji")
+    assert found(store, written) == list(written)
+    store.append(delete(alice, seq))
+    eventually(
+        gone(store, "the-first-text", *written), "deleted text on the disk", patience=PROMISED
+    )
+
+
+def test_an_edited_text_is_gone_too(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice, "the-first-text")
+    store.append(edit(alice, seq, "the-second-text"))
+    eventually(gone(store, "the-first-text"), "replaced text on the disk", patience=PROMISED)
+    assert found(store, ["the-second-text"])
+
+
+def test_a_deletion_costs_the_same_in_a_long_channel(open_store: Callable[..., OpenStore]) -> None:
+    asked: list[str] = []
+
+    def trace(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_trace_callback(asked.append)
+
+    event.listen(Pool, "connect", trace)
+    try:
+        store = open_store()
+    finally:
+        event.remove(Pool, "connect", trace)
+    alice = store.sign_in("alice")
+    seq = store.send(alice, "one")
+    store.append(edit(alice, seq, "two"))
+    asked.clear()
+    store.append(delete(alice, seq))
+    steps = []
+    with closing(sqlite3.connect(store.file)) as connection:
+        for statement in asked:
+            if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+                rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+                steps += [row[3] for row in rows]
+    assert any("ix_events_channel_id_target" in step for step in steps)
+    walks = [step for step in steps if "PRIMARY KEY (channel_id=?)" in step or "SCAN" in step]
+    assert not [step for step in walks if "events" in step]
+
+
+@pytest.fixture(params=["as it can", "as older ones can"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the full-text index erase as this SQLite can, and as one before 3.42 can."""
+    if request.param != "as it can":
+        monkeypatch.setattr(fts5, "_SECURE_SINCE", (99,))
+
+
+def words(count: int) -> list[str]:
+    return [secrets.token_hex(8) for _ in range(count)]
+
+
+def ends(of: Iterable[str]) -> list[str]:
+    """Return words without their beginnings, which the index may share between neighbours."""
+    return [word[4:] for word in of]
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.promise(
+    7,
+    fault="the words of deleted and replaced texts, looked for in the full-text index, with and "
+    "without an SQLite that erases there at once",
+    result="gone within seconds, and not found",
+)
+def test_words_leave_the_index_too(open_store: Callable[[], OpenStore]) -> None:
+    store = open_store()
+    alice = store.sign_in("alice")
+    kept, replaced, deleted = words(300), words(300), words(300)
+    seqs = [store.send(alice, " ".join(row)) for row in zip(kept, replaced, deleted, strict=True)]
+    assert found(store, ends(kept + replaced + deleted)) == ends(kept + replaced + deleted)
+    edits = zip(seqs, kept, deleted, strict=True)
+    store.together([edit(alice, seq, f"{one} {two}") for seq, one, two in edits])
+    eventually(gone(store, *ends(replaced)), "replaced words on the disk", patience=PROMISED)
+    store.together([delete(alice, seq) for seq in seqs[::2]])
+    erased = [*deleted[::2], *kept[::2]]
+    eventually(gone(store, *ends(erased)), "deleted words on the disk", patience=PROMISED)
+    assert len(found(store, ends(kept[1::2]))) == 150
+    assert not store.read(lambda reader: rebuild.wrong_channels(reader._connection))
+
+
+@pytest.mark.usefixtures("way")
+def test_a_crash_before_the_index_was_purged_only_delays_it(
+    store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
+) -> None:
+    store.send(alice, "another text")
+    seq = store.send(alice, "wonderful")
+    store.append(delete(alice, seq))
+    copies = {path.name: path.read_bytes() for path in store.folder.iterdir()}
+    store.store.close()
+    for name, content in copies.items():
+        (store.folder / name).write_bytes(content)
+    (store.folder / "chat.db-shm").unlink(missing_ok=True)
+    again = open_store()
+    eventually(gone(again, "wonderful"), "deleted text on the disk", patience=PROMISED)
+
+
+def test_a_reader_in_the_way_only_delays_it(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice, "the-text")
+    reading, release = threading.Event(), threading.Event()
+
+    def query(reader: Reader) -> None:
+        reader.user("alice")
+        reading.set()
+        release.wait(20)
+
+    slow = store.store.read(query)
+    assert reading.wait(20)
+    store.append(delete(alice, seq))
+    sends = [store.send(alice) for _ in range(3)]
+    assert sends == [4, 5, 6]
+    release.set()
+    slow.result(20)
+    eventually(gone(store, "the-text"), "deleted text on the disk", patience=PROMISED)
+
+
+def test_closing_leaves_nothing_behind(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice, "the-text")
+    store.append(delete(alice, seq))
+    store.store.close()
+    assert gone(store, "the-text")()
+    assert sorted(path.name for path in store.folder.iterdir()) == ["chat.db", "chat.db.lock"]
+
+
+def test_opening_truncates_what_a_crash_left(
+    store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
+) -> None:
+    seq = store.send(alice, "the-text")
+    store.append(delete(alice, seq))
+    copies = {path.name: path.read_bytes() for path in store.folder.iterdir()}
+    store.store.close()
+    # As a crash would leave it: the text still in the log beside the database.
+    copies["chat.db-wal"] = copies.get("chat.db-wal") or b""
+    for name, content in copies.items():
+        (store.folder / name).write_bytes(content)
+    (store.folder / "chat.db-shm").unlink(missing_ok=True)
+    assert found(store, ["the-text"])
+    again = open_store()
+    eventually(gone(again, "the-text"), "deleted text on the disk", patience=PROMISED)
+    assert again.item(alice, seq).erased
+
+
+@pytest.mark.promise(
+    7,
+    fault="deletions among thousands of edits, looked for byte by byte",
+    result="no copy is left on the disk",
+)
+def test_no_copy_survives_a_long_life(store: OpenStore, alice: User) -> None:
+    """SQLite moves rows between pages as tables grow; what is erased leaves no copy behind."""
+    chance = random.Random(7)
+    channels = [f"#c{number}" for number in range(8)]
+    heads = {channel: store.join(alice, channel).channel.head for channel in channels}
+    living: dict[tuple[str, int], str] = {}
+    erased: list[str] = []
+
+    def text() -> str:
+        return secrets.token_hex(8) + "é" * chance.choice([0, 20, 100, 700, 3_000])
+
+    def step() -> Operation:
+        channel = chance.choice(channels)
+        heads[channel] += 1
+        if not living or chance.random() < 0.7:
+            written = text()
+            living[channel, heads[channel]] = written
+            return message(alice, written, channel)
+        heads[channel] -= 1
+        at, seq = chance.choice(list(living))
+        heads[at] += 1
+        erased.append(living.pop((at, seq)))
+        if chance.random() < 0.5:
+            return delete(alice, seq, at)
+        living[at, seq] = text()
+        return edit(alice, seq, living[at, seq], at)
+
+    for _ in range(4):
+        done = store.together([step() for _ in range(400)])
+        assert not [each for each in done if isinstance(each, Exception)]
+    store.store.close()
+    assert len(erased) > 400
+    # Without its beginning: the index writes only what a word does not share with its neighbour.
+    assert not found(store, [each[4:16] for each in erased])
+    living_texts = [each[:16] for each in living.values()]
+    assert len(found(store, living_texts)) == len(living_texts)
+
+
+def test_a_body_is_overwritten_where_it_lies(store: OpenStore, alice: User) -> None:
+    """A row that changed its size might move, and leave a copy of a neighbour behind."""
+
+    def sizes() -> list[tuple[int, int]]:
+        with closing(sqlite3.connect(store.file)) as connection:
+            return connection.execute(
+                "SELECT id, length(CAST(text AS BLOB)) FROM bodies ORDER BY id"
+            ).fetchall()
+
+    seq = store.send(alice, "ünïcode 👋🏽")
+    store.append(react(alice, seq, "👍"))
+    before = sizes()
+    store.append(delete(alice, seq))
+    assert sizes() == before
+    assert [size for _id, size in before] == [len("ünïcode 👋🏽".encode()), len("👍".encode())]
+
+
+def test_the_pragmas_are_set(store: OpenStore) -> None:
+    expected = {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "secure_delete": 1,
+        "foreign_keys": 1,
+        "query_only": 0,
+    }
+    writer = engine.writer_engine(store.file)
+    with writer.connect() as connection:
+        for pragma, value in expected.items():
+            assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value, pragma
+    writer.dispose()
+    with store.store._database.readers.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA query_only").scalar() == 1
+
+
+def test_a_body_is_erased_with_its_reactions_of_many(
+    store: OpenStore, alice: User, bob: User
+) -> None:
+    seq = store.send(alice)
+    reactions: list[Append] = []
+    for number in range(10):
+        reactions.append(react(alice, seq, f"emoji-{number}"))
+        reactions.append(react(alice, seq, f"emoji-{number}", remove=True))
+    store.together(reactions)
+    store.append(delete(alice, seq))
+    store.store.close()
+    assert not found(store, ["emoji-"])

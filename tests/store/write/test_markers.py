@@ -1,0 +1,78 @@
+"""Read markers move forward only; unread are others' undeleted messages above them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chat.errors import CommandError, ErrorCode
+from chat.protocol.values import Limits
+from chat.store.operations import MarkRead, User
+from chat.store.read import unread
+from tests.store.opened import OpenStore, delete, edit, message, react, topic
+
+
+def counts(store: OpenStore, user: User) -> tuple[int, int, int]:
+    """Return marker, unread and mentions, which all readers must agree on."""
+    seat = store.seat(user)
+    (membership,) = store.read(lambda reader: reader.memberships(user))
+    seen = (seat.read, seat.unread, seat.mentions)
+    assert seen == (membership.read, membership.unread, membership.mentions)
+    return seen
+
+
+def test_unread_are_messages_of_others(store: OpenStore, alice: User, bob: User) -> None:
+    theirs = store.send(alice, "hello @bob")
+    store.send(bob, "hello myself, @bob")
+    store.append(react(alice, theirs, "x"))
+    store.append(edit(alice, theirs, "hello again, @bob"))
+    store.append(topic(alice, "t"))
+    assert counts(store, bob) == (2, 1, 1)
+    store.append(delete(alice, theirs))
+    assert counts(store, bob) == (2, 0, 0)
+
+
+def test_the_marker_moves_forward_only(store: OpenStore, alice: User, bob: User) -> None:
+    seqs = [store.send(alice, "@bob") for _ in range(3)]
+    done = store.mark(bob, seqs[1])
+    assert (done.read, done.unread, done.mentions, done.moved) == (seqs[1], 1, 1, True)
+    for seq in seqs[:2]:
+        again = store.mark(bob, seq)
+        assert (again.read, again.unread, again.moved) == (seqs[1], 1, False)
+    assert counts(store, bob) == (seqs[1], 1, 1)
+    assert counts(store, alice)[1:] == (0, 0)
+
+
+def test_a_message_of_the_same_commit_counts(store: OpenStore, alice: User, bob: User) -> None:
+    *_sent, marked = store.together(
+        [message(alice), message(alice, "@bob"), MarkRead(bob, "#general", 3)]
+    )
+    assert (getattr(marked, "unread", None), getattr(marked, "mentions", None)) == (1, 1)
+
+
+def test_beyond_the_head_is_an_error(store: OpenStore, alice: User) -> None:
+    outcome = store.outcome(MarkRead(alice, "#general", 2))
+    assert isinstance(outcome, CommandError)
+    assert (outcome.code, outcome.field) == (ErrorCode.INVALID, "seq")
+
+
+def test_only_members_mark(store: OpenStore, alice: User, bob: User) -> None:
+    store.join(alice, "#dev")
+    assert store.refused(MarkRead(bob, "#dev", 1)) is ErrorCode.NOT_A_MEMBER
+    assert store.refused(MarkRead(bob, "#none", 1)) is ErrorCode.NO_SUCH_CHANNEL
+    assert store.refused(MarkRead(bob, "@alice,carol", 1)) is ErrorCode.NO_SUCH_CHANNEL
+
+
+def test_counting_stops_at_the_limit(open_store: Callable[..., OpenStore]) -> None:
+    store = open_store(Limits(unread=3))
+    alice, bob = store.sign_in("alice"), store.sign_in("bob")
+    store.together([message(alice, "@bob") for _ in range(5)])
+    assert counts(store, bob)[1:] == (3, 3)
+
+
+def test_only_the_newest_events_are_looked_at(store: OpenStore, alice: User, bob: User) -> None:
+    store.send(alice, "long ago, @bob")
+    for _ in range(unread.WINDOW // 1_000):
+        store.together([message(bob)] * 1_000)
+    assert counts(store, bob) == (2, 0, 0)
+    store.send(alice, "@bob")
+    assert counts(store, bob) == (2, 1, 1)

@@ -1,0 +1,336 @@
+"""Messages, edits, deletions, topics: what they do, who may, and that a cid is stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from chat.errors import CommandError, ErrorCode
+from chat.store.operations import Append, Appended, User
+from tests.store.opened import OpenStore, delete, edit, message, react, topic
+
+
+def test_numbers_rise_by_one_and_the_event_is_what_the_log_holds(
+    store: OpenStore, alice: User
+) -> None:
+    first = store.append(message(alice, "one", cid="c1"))
+    second = store.append(Append(alice, "#General", "message", body={"text": "two", "me": True}))
+    assert (first.seq, second.seq) == (2, 3)
+    assert second.channel.head == 3
+    for done in (first, second):
+        assert done.event is not None
+        assert (done.seq, done.mid, done.ts) == (done.event.seq, done.event.mid, done.event.ts)
+        item = store.item(alice, done.event.seq)
+        assert item.model_dump(exclude={"rev", "edited", "reactions"}) == done.event.model_dump(
+            exclude={"type", "channel"}
+        )
+        assert item.rev == item.seq
+    assert first.mid != second.mid
+    assert second.event is not None
+    assert second.event.channel == "#general"
+    assert second.event.me
+
+
+def test_only_members_append(store: OpenStore, alice: User, bob: User) -> None:
+    store.join(alice, "#dev")
+    assert store.refused(message(bob, channel="#dev")) is ErrorCode.NOT_A_MEMBER
+    assert store.refused(topic(bob, "mine", "#dev")) is ErrorCode.NOT_A_MEMBER
+    assert store.refused(message(bob, channel="#nowhere")) is ErrorCode.NO_SUCH_CHANNEL
+    store.leave(bob, "#general")
+    assert store.refused(message(bob)) is ErrorCode.NOT_A_MEMBER
+
+
+@pytest.mark.parametrize("channel", ["#counter", "#ECHO"])
+def test_the_built_in_channels_store_nothing(store: OpenStore, alice: User, channel: str) -> None:
+    assert store.refused(message(alice, channel=channel)) is ErrorCode.FORBIDDEN
+
+
+def test_a_name_that_cannot_be_a_channels_is_invalid(store: OpenStore, alice: User) -> None:
+    for channel in ("general", "@alice", "#a b", ""):
+        assert store.refused(message(alice, channel=channel)) is ErrorCode.INVALID
+
+
+class TestReplies:
+    def test_a_reply_names_a_message(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice)
+        reply = store.send(alice, reply_to=seq)
+        assert store.item(alice, reply).reply_to == seq
+
+    def test_in_the_same_commit_too(self, store: OpenStore, alice: User) -> None:
+        done = store.together([message(alice), message(alice, reply_to=2)])
+        assert [getattr(each, "seq", None) for each in done] == [2, 3]
+
+    def test_to_what_is_no_message_it_is_refused(self, store: OpenStore, alice: User) -> None:
+        join, absent = 1, 3
+        store.append(topic(alice, "t"))
+        for seq in (join, 2, absent):
+            assert store.refused(message(alice, reply_to=seq)) is ErrorCode.NO_SUCH_MESSAGE
+
+    def test_it_names_the_first_message_of_its_thread(self, store: OpenStore, alice: User) -> None:
+        first = store.send(alice)
+        second = store.send(alice, reply_to=first)
+        third, fourth = store.together(
+            [message(alice, reply_to=second), message(alice, reply_to=second + 1)]
+        )
+        assert store.item(alice, first).thread is None
+        for seq in (second, second + 1, second + 2):
+            assert store.item(alice, seq).thread == first
+        for done in (third, fourth):
+            assert isinstance(done, Appended)
+            assert done.event is not None
+            assert done.event.thread == first
+
+    def test_to_a_deleted_message_it_stands(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice)
+        store.append(delete(alice, seq))
+        assert store.item(alice, store.send(alice, reply_to=seq)).reply_to == seq
+
+
+class TestMentions:
+    def test_members_are_mentioned_as_they_are_spelled(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        done = store.append(message(alice, "hey @BOB, @nobody. and @alice. and @bob"))
+        assert done.event is not None
+        assert done.event.mentions == ("Bob", "alice")
+        assert store.item(bob, done.event.seq).mentions == ("Bob", "alice")
+
+    def test_others_are_not(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.join(alice, "#dev")
+        assert store.item(alice, store.send(alice, "@bob", "#dev"), "#dev").mentions == ()
+        store.join(bob, "#dev")
+        assert store.item(alice, store.send(alice, "@bob", "#dev"), "#dev").mentions == ("Bob",)
+        store.leave(bob, "#dev")
+        assert store.item(alice, store.send(alice, "@bob", "#dev"), "#dev").mentions == ()
+
+    def test_an_edit_mentions_anew(self, store: OpenStore, alice: User, bob: User) -> None:
+        seq = store.send(alice, "@bob")
+        store.append(edit(alice, seq, "@alice"))
+        assert store.item(alice, seq).mentions == ("alice",)
+        assert store.item(alice, seq + 1).mentions == ("alice",)
+        assert store.mark(bob, seq - 1).mentions == 0
+
+    def test_an_answer_is_for_whom_it_answers(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        asked = store.send(alice, "tea?")
+        store.mark(alice, asked)
+        answer = store.send(bob, "@bob says yes", reply_to=asked)
+        assert store.item(bob, answer).mentions == ("Bob", "alice")
+        assert store.seat(alice).mentions == 1
+        store.append(edit(bob, answer, "no"))
+        assert store.item(bob, answer).mentions == ("alice",)
+        assert store.item(bob, store.send(bob, "@alice", reply_to=asked)).mentions == ("alice",)
+        assert store.item(alice, store.send(alice, reply_to=asked)).mentions == ()
+
+    def test_whom_it_answers_may_have_left(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.join(alice, "#dev")
+        store.join(bob, "#dev")
+        asked = store.send(alice, "tea?", "#dev")
+        store.leave(alice, "#dev")
+        answer = store.send(bob, "yes", "#dev", reply_to=asked)
+        assert store.item(bob, answer, "#dev").mentions == ()
+
+    def test_only_the_first_hundred_names_of_a_text_are_looked_at(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        names = [f"@n{number}" for number in range(2_000)]
+        within, beyond = [*names[:99], "@alice"], [*names[:100], "@alice", *names[100:]]
+        assert store.item(alice, store.send(alice, " ".join(within))).mentions == ("alice",)
+        assert store.item(alice, store.send(alice, " ".join(beyond))).mentions == ()
+        edited = store.append(edit(alice, 2, " ".join(beyond)))
+        assert store.item(alice, edited.seq or 0).mentions == ()
+
+
+class TestCids:
+    def test_the_same_send_is_stored_once(self, store: OpenStore, alice: User) -> None:
+        first = store.append(message(alice, "one", cid="c"))
+        again = store.append(message(alice, "not even the text counts", cid="c", reply_to=99))
+        assert again.duplicate
+        assert again.event is None
+        assert (again.seq, again.mid, again.ts) == (first.seq, first.mid, first.ts)
+        assert again.channel.head == 2
+
+    def test_in_one_commit_too(self, store: OpenStore, alice: User) -> None:
+        first, again = store.together([message(alice, cid="c"), message(alice, cid="c")])
+        assert isinstance(first, Appended)
+        assert isinstance(again, Appended)
+        assert first.event is not None
+        assert again.duplicate
+        assert (first.seq, first.mid) == (again.seq, again.mid)
+
+    def test_and_after_the_store_was_closed(
+        self, store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
+    ) -> None:
+        store.send(alice, cid="c")
+        store.store.close()
+        assert open_store().append(message(alice, cid="c")).duplicate
+
+    def test_a_cid_belongs_to_its_author(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.send(alice, cid="c")
+        assert not store.append(message(bob, cid="c")).duplicate
+
+    def test_a_cid_with_a_slash_is_nobody_elses(self, store: OpenStore, alice: User) -> None:
+        crowd = [store.sign_in(f"n{number}") for number in range(10)]
+        eleventh = crowd[-1]
+        assert f"{eleventh.id}".startswith(f"{alice.id}")
+        store.send(alice, cid="1/c")
+        assert not store.append(message(eleventh, cid="c")).duplicate
+        assert store.log(alice)[-2].cid == "1/c"
+
+    def test_with_another_meaning_it_is_refused(self, store: OpenStore, alice: User) -> None:
+        store.join(alice, "#dev")
+        seq = store.send(alice, cid="c")
+        other = store.send(alice)
+        for operation in (
+            message(alice, channel="#dev", cid="c"),
+            message(alice, channel="#nowhere", cid="c"),
+            edit(alice, seq, "new", cid="c"),
+            topic(alice, "new", cid="c"),
+        ):
+            assert store.refused(operation) is ErrorCode.CID_REUSED
+        store.append(edit(alice, seq, "new", cid="e"))
+        assert store.append(edit(alice, seq, "newer", cid="e")).duplicate
+        assert store.refused(edit(alice, other, "new", cid="e")) is ErrorCode.CID_REUSED
+
+    def test_it_is_answered_before_rights(self, store: OpenStore, alice: User, bob: User) -> None:
+        seq = store.send(bob, cid="c")
+        store.append(delete(bob, seq, cid="d"))
+        store.leave(bob, "#general")
+        assert store.append(message(bob, cid="c")).seq == seq
+        assert store.append(delete(bob, seq, cid="d")).duplicate
+        assert store.refused(message(bob, cid="new")) is ErrorCode.NOT_A_MEMBER
+
+    def test_a_refused_send_leaves_its_cid_free(self, store: OpenStore, alice: User) -> None:
+        assert store.refused(message(alice, channel="#dev", cid="c"))
+        store.join(alice, "#dev")
+        assert not store.append(message(alice, channel="#dev", cid="c")).duplicate
+
+
+class TestEdits:
+    def test_the_message_has_the_new_text(self, store: OpenStore, alice: User, bob: User) -> None:
+        seq = store.send(alice, "old")
+        done = store.append(edit(alice, seq, "new"))
+        assert done.event is not None
+        assert (done.event.target, done.event.text) == (seq, "new")
+        item = store.item(bob, seq)
+        assert (item.text, item.edited, item.rev) == ("new", True, done.seq)
+        assert store.item(bob, done.event.seq).text == "new"
+
+    def test_an_earlier_edit_loses_its_text(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice, "old")
+        for text in ("first @alice", "second", "third"):
+            store.append(edit(alice, seq, text))
+        first, second, third = store.log(alice)[-3:]
+        assert (first.text, first.erased, first.mentions) == (None, True, ())
+        assert (second.text, second.erased) == (None, True)
+        assert (third.text, third.erased) == ("third", False)
+        assert store.item(alice, seq).text == "third"
+
+    def test_only_by_the_author(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.join(alice, "#dev")
+        store.join(bob, "#dev")
+        seq = store.send(bob, "mine", "#dev")
+        assert store.refused(edit(alice, seq, "yours", "#dev")) is ErrorCode.FORBIDDEN
+        assert store.item(bob, seq, "#dev").text == "mine"
+
+    def test_only_of_a_message(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice)
+        store.append(edit(alice, seq, "new"))
+        for target in (1, seq + 1, 99, None):
+            refused = store.refused(Append(alice, "#general", "edit", target, {"text": "x"}))
+            assert refused is ErrorCode.NO_SUCH_MESSAGE
+
+    def test_all_in_one_commit(self, store: OpenStore, alice: User) -> None:
+        store.together([message(alice, "a"), edit(alice, 2, "b"), edit(alice, 2, "c")])
+        assert [item.text for item in store.log(alice)[1:]] == ["c", None, "c"]
+
+
+class TestDeletions:
+    def test_everything_about_the_message_goes(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        seq = store.send(alice, "text @bob")
+        store.append(edit(alice, seq, "edited @bob"))
+        store.append(react(bob, seq, "+1"))
+        done = store.append(delete(alice, seq))
+        _join, _join, target, an_edit, reaction, deletion = store.log(bob)
+        assert target.erased
+        assert (target.text, target.mentions, target.reactions) == (None, (), {})
+        assert (target.rev, target.edited) == (done.seq, True)
+        assert an_edit.erased
+        assert (an_edit.text, an_edit.mentions) == (None, ())
+        assert reaction.erased
+        assert reaction.emoji is None
+        assert (deletion.kind, deletion.target, deletion.erased) == ("delete", seq, False)
+
+    def test_its_number_stays(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice)
+        store.append(delete(alice, seq))
+        newest = store.read(lambda reader: reader.page(alice, "#general", limit=10)).items
+        assert [item.seq for item in newest] == [1, seq]
+
+    def test_by_an_owner_too(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.join(alice, "#dev")
+        store.join(bob, "#dev")
+        mine, yours = store.send(alice, channel="#dev"), store.send(bob, channel="#dev")
+        assert store.refused(delete(bob, mine, "#dev")) is ErrorCode.FORBIDDEN
+        assert store.append(delete(alice, yours, "#dev")).event
+
+    def test_nobody_owns_general(self, store: OpenStore, alice: User, bob: User) -> None:
+        seq = store.send(bob)
+        assert store.refused(delete(alice, seq)) is ErrorCode.FORBIDDEN
+
+    def test_what_is_deleted_is_no_message(self, store: OpenStore, alice: User) -> None:
+        seq = store.send(alice)
+        store.append(delete(alice, seq))
+        for operation in (delete(alice, seq), edit(alice, seq, "x"), react(alice, seq, "x")):
+            assert store.refused(operation) is ErrorCode.NO_SUCH_MESSAGE
+
+
+class TestTopics:
+    def test_any_member_sets_it(self, store: OpenStore, alice: User, bob: User) -> None:
+        done = store.append(topic(bob, "news"))
+        assert done.event is not None
+        assert (done.event.topic, done.channel.topic) == ("news", "news")
+        assert store.item(alice, done.event.seq).topic == "news"
+        store.append(topic(alice, ""))
+        seat = store.seat(bob)
+        assert seat.channel.topic == ""
+        assert store.log(bob)[-1].topic == ""
+
+
+class TestDirectChannels:
+    def test_the_first_message_opens_it(self, store: OpenStore, alice: User, bob: User) -> None:
+        done = store.append(message(alice, "psst @bob", "@BOB,alice"))
+        assert done.event is not None
+        assert (done.event.channel, done.event.seq) == ("@alice,Bob", 1)
+        assert done.event.mentions == ("Bob",)
+        store.append(message(bob, "yes?", "@bob,alice"))
+        assert [item.seq for item in store.log(bob, "@alice,bob")] == [1, 2]
+
+    def test_nothing_else_does(self, store: OpenStore, alice: User, bob: User) -> None:
+        for operation in (topic(alice, "t", "@alice,bob"), react(alice, 1, "x", "@alice,bob")):
+            assert store.refused(operation) is ErrorCode.NO_SUCH_CHANNEL
+        reply = message(alice, channel="@alice,bob", reply_to=1)
+        assert store.refused(reply) is ErrorCode.NO_SUCH_MESSAGE
+        assert len(store.read(lambda reader: reader.memberships(alice))) == 1
+
+    def test_an_outsider_cannot_tell_whether_it_exists(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        carol = store.sign_in("carol")
+        before = store.outcome(message(carol, channel="@alice,bob"))
+        store.send(alice, channel="@alice,bob")
+        after = store.outcome(message(carol, channel="@alice,bob"))
+        assert isinstance(before, CommandError)
+        assert isinstance(after, CommandError)
+        assert (before.code, before.message) == (after.code, after.message)
+        assert before.code is ErrorCode.NO_SUCH_CHANNEL
+
+    def test_all_must_exist(self, store: OpenStore, alice: User) -> None:
+        outcome = store.outcome(message(alice, channel="@alice,ghost"))
+        assert isinstance(outcome, CommandError)
+        assert outcome.code is ErrorCode.NO_SUCH_USER
+        assert "ghost" in outcome.message

@@ -1,0 +1,143 @@
+"""Reactions: once per person and emoji, in the order of first use, up to a limit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from chat.errors import ErrorCode
+from chat.protocol.items import Item
+from chat.protocol.values import Limits
+from chat.store.operations import SignedIn, SignIn, User
+from tests.store.opened import OpenStore, delete, react
+
+
+def test_reactions_are_listed_with_who_has_them(store: OpenStore, alice: User, bob: User) -> None:
+    seq = store.send(alice)
+    for user, emoji in ((bob, "+1"), (alice, "heart"), (alice, "+1")):
+        done = store.append(react(user, seq, emoji))
+        assert done.event is not None
+        assert (done.event.kind, done.event.target, done.event.emoji) == ("react", seq, emoji)
+    item = store.item(alice, seq)
+    assert list(item.reactions.items()) == [("+1", ("Bob", "alice")), ("heart", ("alice",))]
+    assert item.rev == done.seq
+
+
+def test_what_is_there_is_not_added_again(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice)
+    store.append(react(alice, seq, "+1"))
+    again = store.append(react(alice, seq, "+1", cid="c"))
+    assert again.duplicate
+    assert (again.event, again.seq, again.mid, again.ts) == (None, None, None, None)
+    assert again.channel.head == seq + 1
+
+
+def test_removing(store: OpenStore, alice: User, bob: User) -> None:
+    seq = store.send(alice)
+    store.append(react(alice, seq, "+1"))
+    assert store.append(react(bob, seq, "+1", remove=True)).duplicate
+    done = store.append(react(alice, seq, "+1", remove=True))
+    assert done.event is not None
+    assert (done.event.remove, done.event.emoji) == (True, "+1")
+    item = store.item(alice, seq)
+    assert (item.reactions, item.rev) == ({}, done.seq)
+    assert store.append(react(alice, seq, "+1")).event
+
+
+def test_an_emoji_keeps_its_place_while_anybody_has_it(
+    store: OpenStore, alice: User, bob: User
+) -> None:
+    seq = store.send(alice)
+    for user, emoji in ((alice, "a"), (alice, "b"), (bob, "a")):
+        store.append(react(user, seq, emoji))
+    store.append(react(alice, seq, "a", remove=True))
+    assert list(store.item(bob, seq).reactions) == ["a", "b"]
+    store.append(react(bob, seq, "a", remove=True))
+    store.append(react(alice, seq, "a"))
+    assert list(store.item(bob, seq).reactions) == ["b", "a"]
+
+
+def test_different_emoji_are_limited(open_store: Callable[..., OpenStore]) -> None:
+    store = open_store(Limits(reactions=2))
+    alice, bob = store.sign_in("alice"), store.sign_in("bob")
+    seq = store.send(alice)
+    for emoji in ("a", "b"):
+        store.append(react(alice, seq, emoji))
+    assert store.refused(react(bob, seq, "c")) is ErrorCode.LIMIT_REACHED
+    assert store.append(react(bob, seq, "a")).event
+
+
+def test_only_to_messages_and_by_members(store: OpenStore, alice: User, bob: User) -> None:
+    assert store.refused(react(alice, 1, "x")) is ErrorCode.NO_SUCH_MESSAGE
+    seq = store.send(alice)
+    store.leave(bob, "#general")
+    assert store.refused(react(bob, seq, "x")) is ErrorCode.NOT_A_MEMBER
+
+
+def crowd(store: OpenStore, size: int) -> list[User]:
+    outcomes = store.together([SignIn(f"user{number}", None, b"x") for number in range(size)])
+    return [outcome.user for outcome in outcomes if isinstance(outcome, SignedIn)]
+
+
+def resumed_item(store: OpenStore, user: User, seq: int) -> Item:
+    resumed = store.read(
+        lambda reader: reader.resume(user, "#general", None, limit=200, window=1_000)
+    )
+    return next(item for item in resumed.items if item.seq == seq)
+
+
+def test_of_many_the_first_are_named_and_oneself_and_the_others_counted(
+    store: OpenStore, alice: User
+) -> None:
+    seq = store.send(alice)
+    people = crowd(store, 30)
+    store.together([react(user, seq, "+1") for user in people])
+    store.together([react(user, seq, "heart") for user in people[:3]])
+    first = tuple(user.name for user in people[:20])
+    seen = store.item(alice, seq)
+    assert seen.reactions == {"+1": first, "heart": first[:3]}
+    assert seen.reaction_counts == {"+1": 30}
+    for own, names in ((people[2], first), (people[25], (*first, "user25"))):
+        assert store.item(own, seq).reactions == {"+1": names, "heart": first[:3]}
+        assert resumed_item(store, own, seq).reactions["+1"] == names
+    for user in (people[0], people[25]):
+        store.append(react(user, seq, "+1", remove=True))
+    seen = store.item(people[25], seq)
+    assert seen.reactions["+1"] == tuple(user.name for user in people[1:21])
+    assert seen.reaction_counts == {"+1": 28}
+    store.together([react(user, seq, "+1", remove=True) for user in people[5:]])
+    seen = store.item(alice, seq)
+    assert seen.reactions["+1"] == tuple(user.name for user in people[1:5])
+    assert seen.reaction_counts == {}
+    store.append(delete(alice, seq))
+    assert not store.item(alice, seq).reactions
+    with sqlite3.connect(store.file) as connection:
+        assert connection.execute("SELECT count(*) FROM reaction_counts").fetchone() == (0,)
+
+
+def test_one_person_cannot_use_up_the_emoji_of_a_message(
+    open_store: Callable[..., OpenStore],
+) -> None:
+    store = open_store(Limits(own_reactions=2))
+    alice, bob = store.sign_in("alice"), store.sign_in("bob")
+    seq = store.send(alice)
+    for emoji in ("a", "b"):
+        store.append(react(alice, seq, emoji))
+    assert store.refused(react(alice, seq, "c")) is ErrorCode.LIMIT_REACHED
+    store.append(react(bob, seq, "c"))
+    assert store.refused(react(alice, seq, "c")) is ErrorCode.LIMIT_REACHED
+    store.append(react(alice, seq, "a", remove=True))
+    assert store.append(react(alice, seq, "c")).event
+
+
+def test_the_reactions_to_one_message_are_limited_in_all(
+    open_store: Callable[..., OpenStore],
+) -> None:
+    store = open_store(Limits(reactors=3))
+    alice, bob = store.sign_in("alice"), store.sign_in("bob")
+    seq = store.send(alice)
+    for user, emoji in ((alice, "a"), (bob, "a"), (bob, "b")):
+        store.append(react(user, seq, emoji))
+    assert store.refused(react(alice, seq, "b")) is ErrorCode.LIMIT_REACHED
+    store.append(react(bob, seq, "b", remove=True))
+    assert store.append(react(alice, seq, "b")).event

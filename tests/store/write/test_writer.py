@@ -1,0 +1,248 @@
+"""The writer's thread: order, group commit, and what one bad operation or a bad disk may do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from chat.errors import CommandError, ErrorCode, StoreUnavailable
+from chat.protocol.values import Limits
+from chat.store.operations import Append, Appended, MarkRead, Outcome, Pending, User
+from chat.store.store import Store
+from chat.store.write import messages, writer
+from chat.store.write.append_request import Request
+from chat.store.write.transaction import Transaction
+from tests.serving import eventually
+from tests.store.opened import OpenStore, message, topic
+
+
+def seqs(outcomes: Sequence[Outcome]) -> list[int | None]:
+    return [each.seq if isinstance(each, Appended) else None for each in outcomes]
+
+
+def test_what_waits_goes_into_one_commit_in_order(store: OpenStore, alice: User) -> None:
+    store.commits.clear()
+    operations = [message(alice, f"{number}") for number in range(50)]
+    assert seqs(store.together(operations)) == list(range(2, 52))
+    held, batch = store.commits
+    assert len(held) == 1
+    assert [pending.operation for pending, _outcome in batch] == operations
+
+
+def test_a_refusal_stands_at_its_place(store: OpenStore, alice: User) -> None:
+    done = store.together(
+        [message(alice), message(alice, channel="#none"), topic(alice, "t"), message(alice)]
+    )
+    assert seqs(done) == [2, None, 3, 4]
+    assert isinstance(done[1], CommandError)
+    assert done[1].__traceback__ is None
+    assert [item.seq for item in store.log(alice)] == [1, 2, 3, 4]
+
+
+def test_nothing_is_told_before_it_can_be_read(store: OpenStore, alice: User) -> None:
+    for number in range(20):
+        seq = store.send(alice, f"{number}")
+        assert store.log(alice)[-1].seq == seq
+
+
+def test_any_thread_may_submit(store: OpenStore, alice: User) -> None:
+    def submit() -> None:
+        for _ in range(50):
+            store.store.submit(Pending(message(alice), None))
+
+    threads = [threading.Thread(target=submit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.outcomes(200)
+    assert [item.seq for item in store.log(alice)] == list(range(1, 202))
+
+
+def test_tokens_come_back_untouched(store: OpenStore, alice: User) -> None:
+    token = object()
+    store.commits.clear()
+    store.store.submit(Pending(message(alice), token))
+    eventually(lambda: bool(store.commits), "the commit")
+    assert store.commits[0][0][0].token is token
+
+
+class TestBadOperations:
+    @pytest.fixture(autouse=True)
+    def _bad_messages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Make messages that say `bad` fail, after they have written something."""
+        rule = messages._RULES["message"]
+
+        def explode(request: Request) -> Appended:
+            done = rule(request)
+            if request.body["text"] == "bad":
+                raise ZeroDivisionError
+            if request.body["text"] == "worse":
+                request.ledger.flush()
+                raise IntegrityError("INSERT", None, Exception("UNIQUE"))
+            return done
+
+        monkeypatch.setitem(messages._RULES, "message", explode)
+
+    @pytest.mark.parametrize("text", ["bad", "worse"])
+    def test_neighbours_survive(
+        self, store: OpenStore, alice: User, text: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.CRITICAL, logger="chat.store.write.writer")
+        done = store.together(
+            [message(alice, "one", cid="c"), message(alice, text), message(alice, "two", cid="c")]
+        )
+        assert seqs(done) == [2, None, 2]
+        assert isinstance(done[1], StoreUnavailable)
+        assert store.send(alice) == 3
+        assert [item.text for item in store.log(alice)[1:]] == ["one", "hello"]
+        assert store.store.healthy() is None
+
+    def test_the_log_names_it_but_not_what_it_says(
+        self, store: OpenStore, alice: User, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store.outcome(Append(alice, "#general", "message", body={"text": "bad", "me": True}))
+        assert "an operation failed: Append" in caplog.text
+        assert "'bad'" not in caplog.text
+
+
+class TestBadDisks:
+    @pytest.fixture
+    def fail(self, store: OpenStore) -> threading.Event:
+        """Return an event: while it is set, every COMMIT fails."""
+        failing = threading.Event()
+
+        def commit(_connection: object) -> None:
+            if failing.is_set():
+                raise OperationalError("COMMIT", None, Exception("database or disk is full"))
+
+        event.listen(store.store._database.writer, "commit", commit)
+        return failing
+
+    def test_what_would_have_written_is_unavailable(
+        self, store: OpenStore, alice: User, bob: User, fail: threading.Event
+    ) -> None:
+        store.send(alice, cid="c")
+        fail.set()
+        refused, repeated, sent, marked = store.together(
+            [
+                message(alice, channel="#none"),
+                message(alice, cid="c"),
+                message(alice),
+                MarkRead(bob, "#general", 1),
+            ]
+        )
+        assert isinstance(refused, CommandError)
+        assert isinstance(repeated, Appended)
+        for outcome in (sent, marked):
+            assert isinstance(outcome, StoreUnavailable)
+        assert "disk is full" in (store.store.healthy() or "")
+        fail.clear()
+        assert store.send(alice) == 4
+        assert store.store.healthy() is None
+        assert [item.seq for item in store.log(alice)] == [1, 2, 3, 4]
+
+    def test_what_was_decided_by_what_is_gone_is_not_told(
+        self, store: OpenStore, alice: User, fail: threading.Event
+    ) -> None:
+        fail.set()
+        done = store.together([message(alice, cid="c"), topic(alice, "t", cid="c")])
+        assert all(isinstance(outcome, StoreUnavailable) for outcome in done)
+        fail.clear()
+        assert store.append(topic(alice, "t", cid="c")).event
+
+    def test_it_recovers_by_itself(
+        self,
+        store: OpenStore,
+        alice: User,
+        fail: threading.Event,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(writer, "PROBE_EVERY", 0.05)
+        fail.set()
+        assert isinstance(store.outcome(message(alice)), StoreUnavailable)
+        assert store.store.healthy()
+        fail.clear()
+        eventually(lambda: store.store.healthy() is None, "recovery without a command")
+
+
+FULL_DISK = """
+    import resource, signal, sys
+    from pathlib import Path
+    from chat.errors import StoreUnavailable
+    from chat.store.operations import Appended
+    from tests.store.opened import OpenStore, message
+
+    with OpenStore(Path(sys.argv[1])) as store:
+        alice = store.sign_in("alice")
+        before = [store.send(alice, "x" * 1000) for _ in range(3)]
+        size = store.file.with_name("chat.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        # Longer than all that may be written, should the log begin anew just now.
+        refused = store.together([message(alice, "y" * size) for _ in range(4)])
+        assert all(isinstance(each, StoreUnavailable) for each in refused), refused
+        assert store.store.healthy()
+        assert len(store.log(alice)) == 4
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
+        assert store.send(alice) == before[-1] + 1
+        assert store.store.healthy() is None
+        assert [item.seq for item in store.log(alice)] == [1, 2, 3, 4, 5]
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_full_disk_refuses_and_a_free_one_takes_writes_again(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_callback_that_fails_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[Sequence[tuple[Pending, Outcome]]] = []
+
+    def committed(batch: Sequence[tuple[Pending, Outcome]]) -> None:
+        calls.append(batch)
+        raise ZeroDivisionError
+
+    store = Store.open(f"sqlite:///{tmp_path}/chat.db", limits=Limits(), committed=committed)
+    for _ in range(2):
+        store.submit(Pending(MarkRead(User(1, "a"), "#general", 1), None))
+    eventually(lambda: sum(map(len, calls)) == 2, "both operations")
+    store.close()
+    assert "could not be told" in caplog.text
+
+
+def test_a_ledger_that_was_rolled_back_knows_nothing(
+    store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A channel of a transaction that failed does not exist for the next one."""
+    flush = Transaction.flush
+    monkeypatch.setattr(Transaction, "flush", lambda _ledger: 1 / 0)
+    logging.getLogger("chat.store.write.writer").disabled = True
+    try:
+        assert isinstance(store.outcome(message(alice)), StoreUnavailable)
+    finally:
+        logging.getLogger("chat.store.write.writer").disabled = False
+        monkeypatch.setattr(Transaction, "flush", flush)
+    assert store.refused(message(alice, channel="#none")) is ErrorCode.NO_SUCH_CHANNEL
+    assert store.send(alice) == 2

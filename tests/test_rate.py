@@ -1,0 +1,199 @@
+"""Token buckets and budgets: how much passes, how long a refusal lasts, who pays for whom."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.rate import BUCKETS_MAX, OVERRUNS_MAX, PIECE, Budget, Budgets, TokenBucket, TokenBuckets
+
+
+def test_a_full_bucket_passes_its_burst_and_then_refuses() -> None:
+    bucket = TokenBucket(rate=2.0, burst=3, now=100.0)
+    assert [bucket.take(100.0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    assert bucket.take(100.0) == 0.5
+
+
+def test_after_the_told_wait_the_next_one_passes() -> None:
+    bucket = TokenBucket(rate=4.0, burst=1, now=0.0)
+    assert bucket.take(0.0) == 0.0
+    wait = bucket.take(0.0)
+    assert bucket.take(wait) == 0.0
+
+
+def test_overruns_count_refusals_in_a_row() -> None:
+    bucket = TokenBucket(rate=1.0, burst=1, now=0.0)
+    bucket.take(0.0)
+    bucket.take(0.0)
+    bucket.take(0.0)
+    assert bucket.overruns == 2
+    bucket.take(10.0)
+    assert bucket.overruns == 0
+
+
+@given(
+    rate=st.floats(0.5, 100),
+    burst=st.integers(1, 50),
+    steps=st.lists(st.floats(0, 2), max_size=100),
+)
+def test_never_more_than_the_burst_plus_what_came_back(
+    rate: float, burst: int, steps: list[float]
+) -> None:
+    bucket = TokenBucket(rate, burst, now=0.0)
+    now, passed = 0.0, 0
+    for step in steps:
+        now += step
+        passed += bucket.take(now) == 0.0
+    assert passed <= burst + now * rate + 1e-6
+
+
+def test_a_frame_that_costs_more_than_is_there_passes_and_leaves_a_debt() -> None:
+    bucket = TokenBucket(rate=2.0, burst=10, now=0.0)
+    for _ in range(9):
+        bucket.take(0.0)
+    assert bucket.take(0.0, cost=5) == 0.0
+    assert bucket.take(0.0) == 2.5
+
+
+def test_a_frame_never_costs_more_than_a_full_bucket() -> None:
+    bucket = TokenBucket(rate=1.0, burst=4, now=0.0)
+    assert bucket.take(0.0, cost=4_000) == 0.0
+    assert bucket.take(0.0) == 1.0
+    bucket.pay(4_000)
+    assert bucket.take(0.0) == 5.0
+
+
+def test_a_long_pause_fills_the_bucket_and_no_more() -> None:
+    bucket = TokenBucket(rate=1.0, burst=2, now=0.0)
+    assert [bucket.take(1_000.0) for _ in range(3)] == [0.0, 0.0, 1.0]
+
+
+def test_buckets_are_found_again_by_their_key() -> None:
+    buckets = TokenBuckets(rate=1.0, burst=1)
+    assert buckets.of("alice", 0.0).take(0.0) == 0.0
+    assert buckets.of("bob", 0.0).take(0.0) == 0.0
+    assert buckets.of("alice", 0.5).take(0.5) == 0.5
+
+
+def test_buckets_forget_the_key_that_was_used_longest_ago() -> None:
+    buckets = TokenBuckets(rate=1.0, burst=1)
+    for number in range(BUCKETS_MAX):
+        buckets.of(number, 0.0).take(0.0)
+    buckets.of(0, 0.0)
+    buckets.of("new", 0.0)
+    assert len(buckets) == BUCKETS_MAX
+    assert buckets.of(0, 0.0).take(0.0) > 0, "it was used, and is remembered"
+    assert buckets.of(1, 0.0).take(0.0) == 0.0, "it was forgotten, and is full"
+
+
+class TestBudgets:
+    def stranger(self, source: str | None = None, *, people: int = 100) -> Budget:
+        return Budgets(rate=10, burst=20, people=people).of_connection(source, 0.0)
+
+    def passing(self, budget: Budget, now: float = 0.0, size: int = 1) -> int:
+        passed = 0
+        while not budget.spend(size, now):
+            passed += 1
+        return passed
+
+    @pytest.mark.parametrize(
+        ("size", "passing"), [(0, 20), (PIECE - 1, 20), (PIECE, 10), (10 * PIECE, 2), (1 << 24, 1)]
+    )
+    def test_large_frames_cost_more(self, size: int, passing: int) -> None:
+        assert self.passing(self.stranger(), size=size) == passing
+
+    def test_a_bare_endpoint_is_given_more(self) -> None:
+        budget = Budgets(rate=10, burst=20, people=1).of_connection(None, 0.0, times=10)
+        assert self.passing(budget) == 200
+
+    def test_one_persons_sessions_share_a_budget_and_other_people_have_their_own(self) -> None:
+        budgets = Budgets(rate=10, burst=20, people=100)
+        sessions = [budgets.of_person("alice", None, 0.0) for _ in range(50)]
+        assert sum(map(self.passing, sessions)) == 20
+        assert self.passing(budgets.of_person("bob", None, 0.0)) == 20
+
+    def test_a_session_that_comes_back_has_the_budget_it_left(self) -> None:
+        budgets = Budgets(rate=10, burst=20, people=100)
+        self.passing(budgets.of_person("alice", None, 0.0))
+        assert self.passing(budgets.of_person("alice", None, 1.0), now=1.0) == 10
+
+    def test_an_address_has_the_budget_of_so_many_people(self) -> None:
+        budgets = Budgets(rate=10, burst=20, people=3)
+        people = [budgets.of_person(f"user{number}", "192.0.2.7", 0.0) for number in range(10)]
+        assert sum(map(self.passing, people)) == 60
+        assert self.passing(budgets.of_person("elsewhere", "192.0.2.8", 0.0)) == 20
+        assert self.passing(budgets.of_person("exempt", None, 0.0)) == 20
+
+    def test_a_frame_that_one_bucket_refuses_is_paid_from_none(self) -> None:
+        budgets = Budgets(rate=10, burst=20, people=1)
+        alice = budgets.of_person("alice", "192.0.2.7", 0.0)
+        bob = budgets.of_person("bob", "192.0.2.7", 0.0)
+        assert self.passing(alice) == 20
+        assert self.passing(bob) == 0
+        assert self.passing(budgets.of_person("bob", None, 0.0)) == 20
+
+    def test_those_who_are_refused_in_a_row_are_told_to_come_back_one_after_the_other(self) -> None:
+        budget = self.stranger()
+        self.passing(budget)  # the last of these was refused as well
+        waits = [budget.spend(1, 0.0) for _ in range(4)]
+        assert waits == pytest.approx([0.2, 0.3, 0.4, 0.5])
+
+    def test_what_is_charged_is_paid_whether_it_is_there_or_not(self) -> None:
+        budget = self.stranger()
+        assert [budget.charge(1, 0.0) for _ in range(19)] == [0.0] * 19
+        assert budget.charge(1, 0.0) == pytest.approx(0.1)
+        assert budget.charge(1, 0.0) == pytest.approx(0.2)
+        assert budget.spend(1, 0.0) == pytest.approx(0.2)
+
+    @given(
+        steps=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([1, PIECE, 5 * PIECE]))),
+        people=st.integers(1, 3),
+    )
+    def test_no_peer_sends_more_than_its_own_or_its_addresss_budget_has(
+        self, steps: list[tuple[float, int]], people: int
+    ) -> None:
+        budgets = Budgets(rate=10, burst=20, people=people)
+        peers = [budgets.of_person(f"user{number}", "192.0.2.7", 0.0) for number in range(4)]
+        paid = [0] * len(peers)
+        debt = 6  # what the last and largest frame may cost beyond what is there
+        now = 0.0
+        for step, size in steps:
+            now += step
+            for number, peer in enumerate(peers):
+                while not peer.spend(size, now):
+                    paid[number] += 1 + size // PIECE
+            assert max(paid) < 20 + 10 * now + debt
+            assert sum(paid) < people * (20 + 10 * now) + debt
+
+    def refused_until_closed(self, pace: float, seconds: float) -> int | None:
+        """Send `pace` frames a second; return how many were refused until the end, if it came."""
+        budget, refused = self.stranger(), 0
+        for number in range(int(pace * seconds)):
+            now = number / pace
+            if budget.spend(1, now):
+                refused += 1
+                if budget.is_overrun(1, now):
+                    return refused
+        return None
+
+    @pytest.mark.parametrize("pace", [30.0, 100.0, 3_000.0])
+    def test_a_peer_that_goes_on_is_closed_although_frames_pass_in_between(
+        self, pace: float
+    ) -> None:
+        refused = self.refused_until_closed(pace, seconds=60)
+        assert refused is not None
+        assert refused < 4 * OVERRUNS_MAX * 20
+
+    def test_a_peer_that_waits_as_it_is_told_is_never_closed(self) -> None:
+        budget, now = self.stranger(), 0.0
+        for _ in range(10_000):
+            if wait := budget.spend(1, now):
+                assert not budget.is_overrun(1, now)
+                now += wait + 0.001
+
+    def test_a_moment_of_haste_is_forgiven_with_time(self) -> None:
+        budget, now = self.stranger(), 0.0
+        for _ in range(50):
+            for _ in range(40):
+                if budget.spend(1, now):
+                    assert not budget.is_overrun(1, now)
+            now += 60
