@@ -70,7 +70,7 @@ class CopyModeScreen(Screen[None]):
     """
 
     DEFAULT_CSS = """
-    Bare { background: ansi_default; }
+    CopyModeScreen { background: ansi_default; }
     """
 
     def __init__(

@@ -57,7 +57,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
     """
 
     DEFAULT_CSS = """
-    ResultsScreen {
+    SearchScreen {
         align: center middle;
         background: $background 60%;
 

@@ -47,7 +47,7 @@ class ThreadPane(Vertical):
     """
 
     DEFAULT_CSS = """
-    ThreadSide {
+    ThreadPane {
         display: none;
         width: 45%;
         max-width: 72;
