@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 from chat import __version__
 from chat.errors import StartupError
 from chat.program import abandon_output, run_program, tell
-from chat.protocol.codec import json_schema
 from chat.server.admin import commands
 from chat.server.config import ServerSettings, load
 from chat.text import printable_line
@@ -69,6 +68,8 @@ def _schema(rest: list[str]) -> int:
         return 0
     if rest:
         raise StartupError(f"schema takes no arguments, not {rest[0]!r}")
+    from chat.protocol.codec import json_schema
+
     sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
     return 0
 
