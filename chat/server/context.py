@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from chat.broker.port import Broker
-from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
+from chat.errors import CommandError, StoreUnavailable
 from chat.protocol.items import Event
 from chat.rate import Budgets, TokenBuckets
 from chat.server.channels.live import LiveChannel, LiveChannels
@@ -25,10 +25,11 @@ from chat.server.transport.connection import Connection
 from chat.server.transport.limits import AdmissionQueue, KeyedSerializer
 from chat.store.operations import (
     Appended,
+    Batch,
+    Failure,
     JoinedChannel,
     LeftChannel,
     Operation,
-    Outcome,
     Pending,
     Quota,
     SignedIn,
@@ -36,20 +37,16 @@ from chat.store.operations import (
 from chat.store.read.reader import Reader
 from chat.store.store import Store
 
-__all__ = ["Continuation", "ServerContext", "as_refusal"]
+__all__ = ["ServerContext"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 A = TypeVar("A")
 
-Continuation = Callable[[Outcome], None]
-"""Takes the outcome of a write, on the event loop, after its events were sent."""
-
 SIGN_INS = 64
 """Sign-ins under way at once: enough to fill group commits, too few to hold up other reads."""
 NAMES_WITHIN = 600.0
 """Seconds after which an address may again claim as many names as at once."""
-UNAVAILABLE = "the server cannot write to its disk now; nothing was stored, try again"
 
 
 class ReadingSession(Protocol):
@@ -97,7 +94,7 @@ class ServerContext:
         self.connections: set[Connection] = set()
         self.store: Store
         """Set by `app` before the first connection: the store needs `committed` to open."""
-        self._written: list[tuple[Operation, Continuation]] = []
+        self._written: list[Pending[Any]] = []
         self._readings = ReadBatcher(loop, lambda query: self.store.read(query))
         self._welcomes = ReadBatcher(loop, lambda query: self.store.welcome(query))
         self._searches = KeyedSerializer()
@@ -119,11 +116,19 @@ class ServerContext:
 
     # The store
 
-    def write(self, operation: Operation, then: Continuation) -> None:
-        """Hand an operation to the writer; `then` gets its outcome after the commit."""
+    def write(
+        self,
+        operation: Operation[T],
+        done: Callable[[T], None],
+        failed: Callable[[Failure], None],
+    ) -> None:
+        """Hand an operation to the writer.
+
+        `done` or `failed` is called on the event loop, after the events of the commit were sent.
+        """
         if not self._written:
             self.loop.call_soon(self._submit)
-        self._written.append((operation, then))
+        self._written.append(Pending(operation, done, failed))
 
     def _submit(self) -> None:
         """Submit what the turn brought.
@@ -132,13 +137,13 @@ class ServerContext:
         callback): commits of two or three operations, four times as many as are needed.
         """
         written, self._written = self._written, []
-        for operation, then in written:
-            try:
-                self.store.submit(Pending(operation, then))
-            except StoreUnavailable as closed:  # the server is stopping
-                then(closed)
+        try:
+            self.store.submit(written)
+        except StoreUnavailable as closed:  # the server is stopping
+            for pending in written:
+                pending.failed(closed)
 
-    def committed(self, batch: Sequence[tuple[Pending, Outcome]]) -> None:
+    def committed(self, batch: Batch) -> None:
         """Take a group commit over to the event loop (called in the writer's thread)."""
         self.loop.call_soon_threadsafe(self._deliver, batch)
 
@@ -241,7 +246,7 @@ class ServerContext:
 
         self._searches.take(who, begin)
 
-    def _deliver(self, batch: Sequence[tuple[Pending, Outcome]]) -> None:
+    def _deliver(self, batch: Batch) -> None:
         """Send a commit's events, then tell those who asked for it.
 
         A membership that ends within the batch ends there: what follows it is not for its former
@@ -249,36 +254,26 @@ class ServerContext:
         """
         events: list[Event] = []
         begin = 0
-        for end, (_pending, outcome) in enumerate(batch, 1):
-            if isinstance(outcome, Appended):
-                if outcome.event is not None:
-                    events.append(outcome.event)
-            elif isinstance(outcome, (SignedIn, JoinedChannel, LeftChannel)):
-                events.extend(outcome.events)
-                if isinstance(outcome, LeftChannel):
+        for end, pending in enumerate(batch, 1):
+            if pending.failure is not None:
+                continue
+            result = pending.result
+            if isinstance(result, Appended):
+                if result.event is not None:
+                    events.append(result.event)
+            elif isinstance(result, (SignedIn, JoinedChannel, LeftChannel)):
+                events.extend(result.events)
+                if isinstance(result, LeftChannel):
                     self._finish(events, batch[begin:end])
                     events, begin = [], end
         self._finish(events, batch[begin:] if begin else batch)
 
-    def _finish(self, events: list[Event], done: Sequence[tuple[Pending, Outcome]]) -> None:
+    def _finish(self, events: list[Event], batch: Batch) -> None:
         if events:
             self._broker.publish(events)
-        for pending, outcome in done:
-            # The store gives back untouched what `write` put there.
-            then = cast("Continuation", pending.token)
+        for pending in batch:
             try:
-                then(outcome)
+                pending.settle()
             # An internal error in one answer must not keep the commit's other answers back.
             except Exception:
                 log.exception("an answer could not be given")
-
-
-def as_refusal(outcome: Outcome) -> CommandError | None:
-    """Return the refusal that an outcome is, in the words of an `error` frame."""
-    if isinstance(outcome, CommandError):
-        return outcome
-    if isinstance(outcome, StoreFault):
-        return CommandError(ErrorCode.INTERNAL, str(outcome))
-    if isinstance(outcome, StoreUnavailable):
-        return CommandError(ErrorCode.UNAVAILABLE, UNAVAILABLE, retry_after=1.0)
-    return None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from chat.errors import CommandError
+from chat.errors import CommandError, ErrorCode, StoreFault
 from chat.protocol.frames import ErrorFrame, Ok, ServerFrame
+from chat.store.operations import Failure
 
-__all__ = ["Reply", "Requester", "error_frame"]
+__all__ = ["Reply", "Requester", "as_refusal", "error_frame"]
+
+UNAVAILABLE = "the server cannot write to its disk now; nothing was stored, try again"
 
 
 class Requester(Protocol):
@@ -36,6 +39,15 @@ def error_frame(
     )
 
 
+def as_refusal(failure: Failure) -> CommandError:
+    """Return a failure of the store in the words of an `error` frame."""
+    if isinstance(failure, CommandError):
+        return failure
+    if isinstance(failure, StoreFault):
+        return CommandError(ErrorCode.INTERNAL, str(failure))
+    return CommandError(ErrorCode.UNAVAILABLE, UNAVAILABLE, retry_after=1.0)
+
+
 class Reply:
     """Answers one command of one session; the second answer is a mistake of the server's."""
 
@@ -50,9 +62,9 @@ class Reply:
         """Answer that the command is done."""
         self.frame(Ok.known(id=self.id, **fields))
 
-    def error(self, error: CommandError) -> None:
+    def error(self, failure: Failure) -> None:
         """Answer that the command is refused."""
-        self.frame(error_frame(error, self.id))
+        self.frame(error_frame(as_refusal(failure), self.id))
 
     def frame(self, frame: ServerFrame) -> None:
         """Answer with a typed result; the caller has put `id` into it."""

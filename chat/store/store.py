@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store.database import READERS, SEARCHERS, WELCOMERS, Database, open_database, open_shared
-from chat.store.operations import Pending
+from chat.store.operations import Batch
 from chat.store.read.reader import Reader
 from chat.store.schema import metadata, tokens, users
 from chat.store.search.search import index_unavailable
 from chat.store.sqlite import engine as sqlite
-from chat.store.write.writer import CLOSED, Batch, Writer
+from chat.store.write.writer import CLOSED, Writer
 from chat.text import fold
 
 __all__ = ["Store", "issue_token"]
@@ -46,13 +46,13 @@ class Store:
     Order: operations are carried out in the order of `submit`; within a channel, seq order is
     commit order, without a hole.
 
-    Durability: an outcome is told after its transaction is on disk (`COMMIT` with
-    `synchronous=FULL`); it survives `kill -9` and a power cut. What is told as refused or
-    unavailable has changed nothing.
+    Durability: `committed` gets an operation after its transaction is on disk (`COMMIT` with
+    `synchronous=FULL`); it survives `kill -9` and a power cut. An operation that failed has changed
+    nothing.
 
-    Errors: a refused operation's outcome is its `CommandError`; while the database takes no writes
-    (disk full, read-only, locked) what would have written gets `StoreUnavailable`, and the store
-    goes on trying. No operation fails its neighbours.
+    Errors: the failure of a refused operation is its `CommandError`. While the database takes no
+    writes (disk full, read-only, locked) operations that would have written fail with
+    `StoreUnavailable`, and the store goes on trying. No operation fails its neighbors.
 
     Threads: `submit`, `read`, `welcome` and `search` may be called from any thread and do not
     block. `committed` is called in the writer's thread, one commit at a time, and should hand over
@@ -87,8 +87,7 @@ class Store:
         Args:
             url: `sqlite:////path/chat.db`.
             limits: bounds on channels, reactions and unread counts.
-            committed: gets every commit's operations with their outcomes, in order, once the
-                commit is on disk.
+            committed: gets the operations of every commit, in order, once it is on disk.
             clock_ms: milliseconds since 1970, for timestamps.
 
         Raises:
@@ -99,13 +98,13 @@ class Store:
         database = open_database(url, clock_ms)
         return cls(database, Writer(database.writer, limits, committed, clock_ms), limits)
 
-    def submit(self, pending: Pending) -> None:
-        """Queue an operation; `committed` will get it with its outcome.
+    def submit(self, batch: Batch) -> None:
+        """Queue operations; `committed` gets each with its result or its failure.
 
         Raises:
-            StoreUnavailable: the store is closed.
+            StoreUnavailable: the store is closed; nothing was queued.
         """
-        self._writer.submit(pending)
+        self._writer.submit(batch)
 
     def read(self, query: Callable[[Reader], T]) -> Future[T]:
         """Run `query` on a snapshot, in a thread of its own.

@@ -6,16 +6,18 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
 from chat.protocol.values import Limits
 from chat.server.handlers.signin import hash_token
-from chat.store.operations import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
+from chat.store.operations import Append, Batch, JoinChannel, Operation, Pending, SignIn, User
 from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running
@@ -107,25 +109,29 @@ def read_log(server: Peer, folder: Path) -> dict[str, float]:
 def fill(folder: Path, length: int) -> None:
     """Make a database whose `#log` has so many messages, through the store itself."""
     (folder / "length").write_text(str(length))
-    outcomes: list[Outcome] = []
-    arrived = threading.Event()
+    users: SimpleQueue[User] = SimpleQueue()
+    room = threading.Semaphore(FILL)
 
-    def committed(batch: Sequence[tuple[Pending, Outcome]]) -> None:
-        outcomes.extend(outcome for _pending, outcome in batch)
-        arrived.set()
+    def committed(batch: Batch) -> None:
+        for pending in batch:
+            pending.settle()
+        room.release(len(batch))
+
+    def ignore(_outcome: object) -> None:
+        pass
+
+    def submit(operation: Operation[Any]) -> None:
+        room.acquire()
+        store.submit([Pending(operation, ignore, ignore)])
 
     store = Store.open(f"sqlite:///{folder}/chat.db", limits=Limits(), committed=committed)
     try:
-        store.submit(Pending(SignIn("reader", None, hash_token(TOKEN)), None))
-        arrived.wait()
-        signed_in = outcomes[0]
-        assert isinstance(signed_in, SignedIn)
-        store.submit(Pending(JoinChannel(signed_in.user, "#log"), None))
+        sign_in = SignIn("reader", None, hash_token(TOKEN))
+        store.submit([Pending(sign_in, lambda signed_in: users.put(signed_in.user), ignore)])
+        reader = users.get()
+        submit(JoinChannel(reader, "#log"))
         for number in range(length):
-            if number % FILL == 0:
-                while len(outcomes) < number:
-                    time.sleep(0.001)
-            store.submit(Pending(_message(signed_in.user, number), None))
+            submit(_message(reader, number))
     finally:
         store.close()
 

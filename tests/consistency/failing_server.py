@@ -27,9 +27,9 @@ from chat.server.channels import live
 from chat.server.cli import main
 from chat.server.context import ServerContext
 from chat.server.session import Session
-from chat.store.operations import ChannelState, Outcome, Pending
+from chat.store.operations import Batch, ChannelState
 from chat.store.write import transaction as ledger
-from chat.store.write.writer import Batch, Writer
+from chat.store.write.writer import Writer
 
 __all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
 
@@ -75,13 +75,14 @@ def _add_faults(control: _Control) -> None:
 def _acknowledge_without_commit() -> None:
     transact, turns = Writer._transact, count(1)
 
-    def sometimes(self: Writer, batch: Sequence[Pending], decided: list[Outcome]) -> None:
+    def sometimes(self: Writer, batch: Batch) -> None:
         if next(turns) % 40:
-            transact(self, batch, decided)
+            transact(self, batch)
             return
         with self._connect().begin() as transaction:
             self._ledger.begin(self._connect(), [pending.operation for pending in batch])
-            decided.extend(self._decide(pending.operation) for pending in batch)
+            for pending in batch:
+                self._decide(pending)
             transaction.rollback()
         self._ledger.forget()
 
@@ -137,8 +138,8 @@ def _attach_without_the_missed() -> None:
 def _change_the_order() -> None:
     commit = Writer._commit
 
-    def reversed_batch(self: Writer, batch: Sequence[Pending]) -> Batch:
-        return commit(self, batch[::-1])
+    def reversed_batch(self: Writer, batch: Batch) -> None:
+        commit(self, batch[::-1])
 
     Writer._commit = reversed_batch  # type: ignore[method-assign]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -18,7 +18,7 @@ from chat.protocol.commands import History, Join, Ping, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Joined, Page
 from chat.protocol.items import Event
 from chat.server.channels.live import RING
-from chat.store.operations import Outcome, Pending, Resumed, User
+from chat.store.operations import Batch, Resumed, User
 from chat.store.read.reader import Reader
 from tests.client.screen import Screen
 from tests.model.world import LIMITS, World
@@ -188,7 +188,7 @@ async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
     async with two_in_a_room(world) as (alice, bob):
         services = world.app.services
         deliver = services._deliver
-        batches: list[Sequence[tuple[Pending, Outcome]]] = []
+        batches: list[Batch] = []
         held = HeldReads(world)
         with monkeypatch.context() as patch:
             patch.setattr(services, "_deliver", batches.append)

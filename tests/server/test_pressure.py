@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -334,18 +335,17 @@ async def test_commands_under_way_are_bounded_and_none_is_lost(
             Peer.signed_in(app.addresses[0], "bob") as bob,
         ):
             await alice.join("#room")
-            held: list[Pending] = []
+            held: list[Pending[Any]] = []
             store = app.services.store
             with monkeypatch.context() as patch:
-                patch.setattr(store, "submit", held.append)
+                patch.setattr(store, "submit", held.extend)
                 for number in range(2_000):
                     await alice.post(Send(channel="#room", text=str(number)))
                 for _ in range(100):
                     await bob.settle()  # the server has its turns
                 a_part = PART // len(encode(Send(channel="#room", text="0", id="c9")))
                 assert UNDER_WAY_MAX <= len(held) <= UNDER_WAY_MAX + a_part
-            for pending in held:
-                store.submit(pending)
+            store.submit(held)
             await alice.say("last", "#room")
             texts = [event.text for event in alice.kept(Event) if event.kind == "message"]
             assert texts == [*map(str, range(2_000)), "last"]

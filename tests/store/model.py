@@ -65,7 +65,7 @@ class Model:
         self.logs: dict[str, Log] = {}
         self.cids: dict[tuple[str, str], tuple[str, str, int | None, int]] = {}
 
-    def apply(self, operation: Operation) -> Prediction:
+    def apply(self, operation: Operation[Any]) -> Prediction:
         if isinstance(operation, Append):
             return self._append(operation)
         assert isinstance(operation, JoinChannel | LeaveChannel | MarkRead | Prefer)

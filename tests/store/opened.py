@@ -7,14 +7,16 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from chat.errors import CommandError, ErrorCode
+from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.items import Item
 from chat.protocol.values import Limits
 from chat.store.operations import (
     Append,
     Appended,
+    Batch,
+    Failure,
     JoinChannel,
     JoinedChannel,
     LeaveChannel,
@@ -22,11 +24,9 @@ from chat.store.operations import (
     Marked,
     MarkRead,
     Operation,
-    Outcome,
     PageRead,
     Pending,
     Seat,
-    SignedIn,
     SignIn,
     User,
 )
@@ -40,24 +40,30 @@ PATIENCE = 20.0
 class OpenStore:
     """A store in `folder`, and what it committed.
 
-    The clock ticks one second per event. `gate` holds the writer's thread in `committed` while it
-    is closed, so that what is submitted meanwhile goes into one commit.
+    The clock ticks one second per event, unless `clock_ms` is given. `gate` holds the writer's
+    thread in `committed` while it is closed, so that what is submitted meanwhile goes into one
+    commit.
     """
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits | None = None,
+        *,
+        clock_ms: Callable[[], int] | None = None,
+    ) -> None:
         self.folder = folder
         self.file = folder / "chat.db"
         self.url = f"sqlite:///{self.file}"
-        self.commits: list[Sequence[tuple[Pending, Outcome]]] = []
+        self.commits: list[Batch] = []
         self.gate = threading.Event()
         self.gate.set()
-        self._told: SimpleQueue[Outcome] = SimpleQueue()
         self._seconds = itertools.count(1_000)
         self.store = Store.open(
             self.url,
             limits=limits or Limits(),
             committed=self._committed,
-            clock_ms=lambda: next(self._seconds) * 1_000,
+            clock_ms=clock_ms or (lambda: next(self._seconds) * 1_000),
         )
 
     def __enter__(self) -> Self:
@@ -67,10 +73,10 @@ class OpenStore:
         self.gate.set()
         self.store.close()
 
-    def _committed(self, batch: Sequence[tuple[Pending, Outcome]]) -> None:
+    def _committed(self, batch: Batch) -> None:
         self.commits.append(batch)
-        for _pending, outcome in batch:
-            self._told.put(outcome)
+        for pending in batch:
+            pending.settle()
         self.gate.wait(PATIENCE)
 
     def set_clock(self, seconds: int) -> None:
@@ -79,25 +85,32 @@ class OpenStore:
 
     # Writing
 
-    def outcome(self, operation: Operation) -> Outcome:
-        """Carry out one operation."""
-        self.store.submit(Pending(operation, None))
-        return self._told.get(timeout=PATIENCE)
+    def submit(self, operations: Sequence[Operation[T]]) -> Callable[[], list[T | Failure]]:
+        """Submit operations; return what waits for their outcomes, each a result or a failure."""
+        told: SimpleQueue[T | Failure] = SimpleQueue()
+        self.store.submit([Pending(operation, told.put, told.put) for operation in operations])
+        return lambda: [told.get(timeout=PATIENCE) for _ in operations]
 
-    def together(self, operations: Sequence[Operation]) -> list[Outcome]:
+    def outcome(self, operation: Operation[T]) -> T | Failure:
+        """Carry out one operation; return its result, or why it failed."""
+        return self.submit([operation])()[0]
+
+    def do(self, operation: Operation[T]) -> T:
+        """Carry out one operation that must succeed; return its result."""
+        outcome = self.outcome(operation)
+        if isinstance(outcome, CommandError | StoreUnavailable):
+            raise AssertionError(f"{operation} failed") from outcome
+        return outcome
+
+    def together(self, operations: Sequence[Operation[T]]) -> list[T | Failure]:
         """Carry out several operations in one commit."""
         self.gate.clear()
         self.outcome(MarkRead(User(0, "nobody"), "#general", 1))  # holds the writer at the gate
-        for operation in operations:
-            self.store.submit(Pending(operation, None))
+        outcomes = self.submit(operations)
         self.gate.set()
-        return self.outcomes(len(operations))
+        return outcomes()
 
-    def outcomes(self, count: int) -> list[Outcome]:
-        """Wait for the outcomes of operations that were submitted directly."""
-        return [self._told.get(timeout=PATIENCE) for _ in range(count)]
-
-    def refused(self, operation: Operation) -> ErrorCode:
+    def refused(self, operation: Operation[Any]) -> ErrorCode:
         """Carry out an operation that must be refused; return why."""
         outcome = self.outcome(operation)
         assert isinstance(outcome, CommandError), outcome
@@ -106,27 +119,19 @@ class OpenStore:
 
     def sign_in(self, name: str) -> User:
         """Claim a new name."""
-        outcome = self.outcome(SignIn(name, None, name.encode() * 8))
-        assert isinstance(outcome, SignedIn), outcome
-        return outcome.user
+        return self.do(SignIn(name, None, name.encode() * 8)).user
 
     def join(self, user: User, channel: str) -> JoinedChannel:
         """Join, creating the channel if need be."""
-        outcome = self.outcome(JoinChannel(user, channel))
-        assert isinstance(outcome, JoinedChannel), outcome
-        return outcome
+        return self.do(JoinChannel(user, channel))
 
     def leave(self, user: User, channel: str) -> LeftChannel:
         """Leave."""
-        outcome = self.outcome(LeaveChannel(user, channel))
-        assert isinstance(outcome, LeftChannel), outcome
-        return outcome
+        return self.do(LeaveChannel(user, channel))
 
     def append(self, operation: Append) -> Appended:
         """Append, or repeat."""
-        outcome = self.outcome(operation)
-        assert isinstance(outcome, Appended), outcome
-        return outcome
+        return self.do(operation)
 
     def send(
         self,
@@ -144,9 +149,7 @@ class OpenStore:
 
     def mark(self, user: User, seq: int, channel: str = "#general") -> Marked:
         """Move the read marker."""
-        outcome = self.outcome(MarkRead(user, channel, seq))
-        assert isinstance(outcome, Marked), outcome
-        return outcome
+        return self.do(MarkRead(user, channel, seq))
 
     # Reading
 

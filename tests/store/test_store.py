@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chat.errors import CommandError, ErrorCode, StartupError, StoreFault, StoreUnavailable
-from chat.store.operations import Pending, SignedIn, SignIn, User
+from chat.store.operations import SignedIn, SignIn, User
 from chat.store.read.reader import Reader
 from chat.store.sqlite.purge import PURGE_AFTER
 from chat.store.store import issue_token
@@ -65,10 +65,9 @@ class TestReading:
 
 class TestClosing:
     def test_what_was_submitted_is_committed(self, store: OpenStore, alice: User) -> None:
-        for _ in range(2_500):
-            store.store.submit(Pending(message(alice), None))
+        outcomes = store.submit([message(alice)] * 2_500)
         store.store.close()
-        store.outcomes(2_500)
+        outcomes()
         with OpenStore(store.folder) as again:
             assert [item.seq for item in again.log(alice)] == list(range(1, 2_502))
 
@@ -76,7 +75,7 @@ class TestClosing:
         store.store.close()
         store.store.close()
         with pytest.raises(StoreUnavailable):
-            store.store.submit(Pending(message(alice), None))
+            store.submit([message(alice)])
         with pytest.raises(StoreUnavailable):
             store.log(alice)
 

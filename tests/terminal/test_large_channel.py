@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
@@ -17,39 +15,29 @@ from textual.pilot import Pilot
 from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
 from chat.client.tui.timeline import Timeline
-from chat.protocol.values import Limits
-from chat.store.operations import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn
-from chat.store.store import Store
 from tests.serving import PATIENCE, ChatServer
+from tests.store.opened import OpenStore, message
 
 MESSAGES = 50_000
 
 
 def fill(folder: Path) -> None:
     """Write `#small` and `#large` into a fresh database, as the server would."""
-    outcomes: list[Outcome] = []
-    arrived = threading.Semaphore(0)
-
-    def committed(batch: Sequence[tuple[Pending, Outcome]]) -> None:
-        outcomes.extend(outcome for _, outcome in batch)
-        arrived.release(len(batch))
-
-    store = Store.open(f"sqlite:///{folder / 'chat.db'}", limits=Limits(), committed=committed)
-    token = hashlib.sha256(b"nobody knows it").digest()
-    store.submit(Pending(SignIn("writer", token, token), None))
-    arrived.acquire()
-    signed_in = outcomes[-1]
-    assert isinstance(signed_in, SignedIn)
-    writer = signed_in.user
-    for channel, count in (("#small", 50), ("#large", MESSAGES)):
-        store.submit(Pending(JoinChannel(writer, channel), None))
-        for number in range(count):
-            text = f"{channel} message {number} " + "with some words " * (number % 9)
-            body = {"text": text, "me": False, "reply_to": None}
-            store.submit(Pending(Append(writer, channel, "message", body=body), None))
-        for _ in range(count + 1):
-            assert arrived.acquire(timeout=PATIENCE)
-    store.close()
+    with OpenStore(folder, clock_ms=lambda: time.time_ns() // 1_000_000) as store:
+        writer = store.sign_in("writer")
+        for channel, count in (("#small", 50), ("#large", MESSAGES)):
+            store.join(writer, channel)
+            outcomes = store.submit(
+                [
+                    message(
+                        writer,
+                        f"{channel} message {number} " + "with some words " * (number % 9),
+                        channel,
+                    )
+                    for number in range(count)
+                ]
+            )
+            assert len(outcomes()) == count
 
 
 @asynccontextmanager

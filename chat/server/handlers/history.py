@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import History, Mark
 from chat.protocol.frames import Page, Read
-from chat.server.context import as_refusal
 from chat.server.handlers import builtin
 from chat.server.subscriptions import attach
-from chat.store.operations import Marked, MarkRead, Outcome, PageRead
+from chat.store.operations import Marked, MarkRead, PageRead
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -73,15 +72,12 @@ def mark(session: Session, command: Mark, reply: Reply) -> None:
     user = session.user
     assert user is not None
 
-    def done(outcome: Outcome) -> None:
-        if refusal := as_refusal(outcome):
-            reply.error(refusal)
-        elif isinstance(outcome, Marked):
-            if outcome.moved:
-                _tell_devices(session, user.name, outcome)
-            reply.ok(seq=outcome.read or None)
+    def done(marked: Marked) -> None:
+        if marked.moved:
+            _tell_devices(session, user.name, marked)
+        reply.ok(seq=marked.read or None)
 
-    session.services.write(MarkRead(user, command.channel, command.seq), done)
+    session.services.write(MarkRead(user, command.channel, command.seq), done, reply.error)
 
 
 def _tell_devices(session: Session, name: str, marked: Marked) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Channels, Join, Leave, Who
 from chat.protocol.frames import ChannelList, ChannelListing, Members
-from chat.server.context import as_refusal
 from chat.server.handlers import builtin
 from chat.server.subscriptions import announce, follow, present
 from chat.store.operations import (
@@ -15,7 +14,6 @@ from chat.store.operations import (
     LeaveChannel,
     LeftChannel,
     MemberRow,
-    Outcome,
 )
 from chat.text import is_builtin
 
@@ -34,18 +32,15 @@ def join(session: Session, command: Join, reply: Reply) -> None:
     user = session.user
     assert user is not None
 
-    def done(outcome: Outcome) -> None:
-        if refusal := as_refusal(outcome):
-            reply.error(refusal)
-        elif isinstance(outcome, JoinedChannel):
-            if not session.is_closed:
-                state = outcome.channel
-                # Before it is read: what is said meanwhile is kept at hand by a room that is there.
-                session.enter(state.name, state.epoch, state.head)
-                follow(session, state.name, command.resume, reply)
-            announce(session, outcome.channel, (user.name,))
+    def done(joined: JoinedChannel) -> None:
+        state = joined.channel
+        if not session.is_closed:
+            # Before it is read: what is said meanwhile is kept at hand by a room that is there.
+            session.enter(state.name, state.epoch, state.head)
+            follow(session, state.name, command.resume, reply)
+        announce(session, state, (user.name,))
 
-    session.services.write(JoinChannel(user, command.channel), done)
+    session.services.write(JoinChannel(user, command.channel), done, reply.error)
 
 
 def leave(session: Session, command: Leave, reply: Reply) -> None:
@@ -56,15 +51,12 @@ def leave(session: Session, command: Leave, reply: Reply) -> None:
     user = session.user
     assert user is not None
 
-    def done(outcome: Outcome) -> None:
-        if refusal := as_refusal(outcome):
-            reply.error(refusal)
-        elif isinstance(outcome, LeftChannel):
-            for device in session.devices(user.name):
-                device.leave(outcome.channel.name, outcome.channel.head)
-            reply.ok()
+    def done(left: LeftChannel) -> None:
+        for device in session.devices(user.name):
+            device.leave(left.channel.name, left.channel.head)
+        reply.ok()
 
-    session.services.write(LeaveChannel(user, command.channel), done)
+    session.services.write(LeaveChannel(user, command.channel), done, reply.error)
 
 
 def channels(session: Session, command: Channels, reply: Reply) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Delete, Edit, Pin, React, Send, SetTopic
-from chat.server.context import as_refusal
 from chat.server.handlers import builtin
 from chat.server.subscriptions import announce
-from chat.store.operations import Append, Appended, Outcome, User
+from chat.store.operations import Append, Appended, User
 from chat.text import channel_names, is_builtin, is_direct
 
 if TYPE_CHECKING:
@@ -93,22 +92,19 @@ def topic(session: Session, command: SetTopic, reply: Reply) -> None:
 
 
 def _append(session: Session, reply: Reply, operation: Append) -> None:
-    def done(outcome: Outcome) -> None:
-        if isinstance(outcome, Appended):
-            reply.ok(
-                seq=outcome.seq,
-                mid=outcome.mid,
-                ts=outcome.ts,
-                cid=operation.cid,
-                duplicate=outcome.duplicate,
-            )
-            if outcome.event and operation.kind == "message" and is_direct(outcome.channel.name):
-                # It shows the channel to those who did not have it in their lists.
-                announce(session, outcome.channel, channel_names(outcome.channel.name))
-        elif refusal := as_refusal(outcome):
-            reply.error(refusal)
+    def done(appended: Appended) -> None:
+        reply.ok(
+            seq=appended.seq,
+            mid=appended.mid,
+            ts=appended.ts,
+            cid=operation.cid,
+            duplicate=appended.duplicate,
+        )
+        if appended.event and operation.kind == "message" and is_direct(appended.channel.name):
+            # It shows the channel to those who did not have it in their lists.
+            announce(session, appended.channel, channel_names(appended.channel.name))
 
-    session.services.write(operation, done)
+    session.services.write(operation, done, reply.error)
 
 
 def _user(session: Session) -> User:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Prefer
 from chat.protocol.frames import Preferences
-from chat.server.context import as_refusal
 from chat.server.handlers import builtin
 from chat.server.subscriptions import announce
 from chat.store import operations
-from chat.store.operations import Outcome, Preferred
+from chat.store.operations import Preferred
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -26,22 +25,19 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
     user = session.user
     assert user is not None
 
-    def done(outcome: Outcome) -> None:
-        if refusal := as_refusal(outcome):
-            reply.error(refusal)
-        elif isinstance(outcome, Preferred):
-            if outcome.changed:
-                state = outcome.channel
-                frame = Preferences(
-                    channel=state.name, hidden=outcome.hidden, **asdict(outcome.preference)
-                )
-                for device in session.devices(user.name):
-                    device.send(frame)
-                    if outcome.hidden:
-                        device.leave(state.name, state.head, hidden=True)
-            if command.hidden is False:
-                announce(session, outcome.channel, (user.name,))
-            reply.ok()
+    def done(preferred: Preferred) -> None:
+        state = preferred.channel
+        if preferred.changed:
+            frame = Preferences(
+                channel=state.name, hidden=preferred.hidden, **asdict(preferred.preference)
+            )
+            for device in session.devices(user.name):
+                device.send(frame)
+                if preferred.hidden:
+                    device.leave(state.name, state.head, hidden=True)
+        if command.hidden is False:
+            announce(session, state, (user.name,))
+        reply.ok()
 
     operation = operations.Prefer(
         user,
@@ -51,4 +47,4 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
         level=command.level,
         hidden=command.hidden,
     )
-    session.services.write(operation, done)
+    session.services.write(operation, done, reply.error)

@@ -11,9 +11,9 @@ from chat.errors import CloseCode, CommandError, ErrorCode
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Hello
 from chat.protocol.frames import Membership, ServerInfo, Welcome
-from chat.server.context import as_refusal
+from chat.server.reply import as_refusal
 from chat.server.subscriptions import follow_all
-from chat.store.operations import Outcome, SignedIn, SignIn
+from chat.store.operations import Failure, SignedIn, SignIn
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -64,14 +64,14 @@ def _begin(session: Session, command: Hello, reply: Reply) -> None:
     given = hash_token(command.token) if command.token else None
     claim = given or hash_token(issued or "")
 
-    def done(outcome: Outcome) -> None:
-        if refusal := as_refusal(outcome):
-            _refuse(session, reply, refusal)
-        elif isinstance(outcome, SignedIn):
-            _welcome(session, command, reply, outcome, issued if outcome.claimed else None)
+    def done(signed_in: SignedIn) -> None:
+        _welcome(session, command, reply, signed_in, issued if signed_in.claimed else None)
+
+    def failed(failure: Failure) -> None:
+        _refuse(session, reply, as_refusal(failure))
 
     quota = session.services.name_quota(session.connection.source)
-    session.services.write(SignIn(command.name, given, claim, quota), done)
+    session.services.write(SignIn(command.name, given, claim, quota), done, failed)
 
 
 def _let_the_next_in(session: Session) -> None:

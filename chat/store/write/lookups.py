@@ -13,12 +13,20 @@ from collections.abc import Collection, Iterable, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, func, not_, select, true
 
 from chat.errors import CommandError
-from chat.store.operations import Append, ChannelState, JoinChannel, Operation, SignIn, User
+from chat.store.operations import (
+    Append,
+    ChannelOperation,
+    ChannelState,
+    JoinChannel,
+    Operation,
+    SignIn,
+    User,
+)
 from chat.store.rights import channel_key
 from chat.store.schema import channels, events, members, tokens, users
 from chat.store.sql import Among, Prepared
@@ -103,7 +111,7 @@ class Roster:
         self._hashes: dict[int, list[bytes]] = {}
         """Tokens of those who sign in; another process may add one, so they are read each time."""
 
-    def begin(self, connection: Connection, operations: Sequence[Operation]) -> None:
+    def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction: read in few statements what its operations will ask for."""
         self.connection = connection
         self._hashes.clear()
@@ -121,7 +129,7 @@ class Roster:
             self._load_seats(unknown_people)
         people_in: dict[str, set[int]] = {}
         for operation in operations:
-            if not isinstance(operation, SignIn):
+            if isinstance(operation, ChannelOperation):
                 with suppress(CommandError):  # the rule refuses it in its turn
                     people_in.setdefault(_key(operation.channel), set()).add(operation.user.id)
         if unknown := [key for key in people_in if key not in self._channels]:

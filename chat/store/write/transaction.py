@@ -201,7 +201,7 @@ class Transaction:
         self._insert_mentions = BulkInsert(mentions)
         self._clear()
 
-    def begin(self, connection: Connection, operations: Sequence[Operation]) -> None:
+    def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction, and read at once what its operations will ask for."""
         self.connection = connection
         self.has_written = self.has_erased = False

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError
@@ -23,11 +23,11 @@ from chat.errors import CommandError, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store.operations import (
     Append,
+    Batch,
     JoinChannel,
     LeaveChannel,
     MarkRead,
     Operation,
-    Outcome,
     Pending,
     Prefer,
     SignIn,
@@ -41,11 +41,10 @@ from chat.store.write.membership import join, leave, sign_in
 from chat.store.write.messages import append
 from chat.store.write.transaction import Transaction
 
-__all__ = ["Batch", "Writer"]
+__all__ = ["Writer"]
 
 log = logging.getLogger(__name__)
-
-Batch = Sequence[tuple[Pending, Outcome]]
+Result = TypeVar("Result")
 
 BATCH_MAX = 1_000
 """Operations of one commit."""
@@ -61,7 +60,7 @@ NO_WRITES = (
     "server then goes on by itself."
 )
 
-_RULES: dict[type, Callable[[Transaction, Any], Outcome]] = {
+_RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     Append: append,
     MarkRead: mark_read,
     Prefer: prefer,
@@ -69,6 +68,7 @@ _RULES: dict[type, Callable[[Transaction, Any], Outcome]] = {
     LeaveChannel: leave,
     SignIn: sign_in,
 }
+"""The rule of each operation: takes it, and returns its result or raises a `CommandError`."""
 _PROBE = "probe"
 _INTERNAL = "the server made a mistake here and wrote it to its log; nothing was stored"
 
@@ -97,7 +97,7 @@ class Writer:
         self._ledger = Transaction(limits, clock_ms)
         self._committed = committed
         self._connection: Connection | None = None
-        self._waiting: list[Pending] = []
+        self._waiting: list[Pending[Any]] = []
         self._bell: SimpleQueue[None] = SimpleQueue()
         """Rung when there is something to do after nothing was: a queue of the operations
         themselves took 1.5 µs for each."""
@@ -111,8 +111,8 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, pending: Pending) -> None:
-        """Queue an operation.
+    def submit(self, batch: Batch) -> None:
+        """Queue operations.
 
         Raises:
             StoreUnavailable: the store is closed.
@@ -120,9 +120,9 @@ class Writer:
         with self._gate:
             if self._is_closed:
                 raise StoreUnavailable(CLOSED)
-            self._waiting.append(pending)
-            if len(self._waiting) == 1:
+            if not self._waiting:
                 self._bell.put(None)
+            self._waiting += batch
 
     def doubt_index(self, error: DBAPIError, since: float) -> None:
         """Have the full-text index mended if need be: a reading failed that began at `since`.
@@ -149,10 +149,11 @@ class Writer:
             self._keep_house()
             batch, is_last = self._take()
             if batch:
-                self._tell(self._commit(batch))
+                self._commit(batch)
+                self._tell(batch)
         self._finish()
 
-    def _take(self) -> tuple[list[Pending], bool]:
+    def _take(self) -> tuple[Batch, bool]:
         """Wait for operations, or until there is housework; return them, and whether to end."""
         due = (self._purge.at, self._mending.at, self._probe_at)
         moments = [at for at in due if at is not None]
@@ -175,31 +176,34 @@ class Writer:
         except Exception:
             log.exception("what was committed could not be told")
 
-    def _commit(self, batch: Sequence[Pending]) -> Batch:
+    def _commit(self, batch: Batch) -> None:
         """Carry out a batch in one transaction, or, if one operation spoils it, in one each."""
-        decided: list[Outcome] = []
         try:
-            self._transact(batch, decided)
-            return list(zip(batch, decided, strict=True))
+            self._transact(batch)
+            return
         except Exception as exc:
             self._ledger.forget()
             self._drop_connection()
             if isinstance(exc, DBAPIError) and self._mending.forsake(exc):
-                return self._commit(batch)
+                self._commit(batch)
+                return
             if _meets_all(exc):
-                return self._unavailable(batch, decided, exc)
+                self._refuse(batch[self._untainted :], exc)
+                return
             if len(batch) == 1:
                 log.exception("an operation failed: %s", type(batch[0].operation).__name__)
-                return [(batch[0], StoreFault(_INTERNAL))]
-        return [done for pending in batch for done in self._commit([pending])]
+                batch[0].failure = StoreFault(_INTERNAL)
+                return
+        for pending in batch:
+            self._commit([pending])
 
-    def _transact(self, batch: Sequence[Pending], decided: list[Outcome]) -> None:
+    def _transact(self, batch: Batch) -> None:
         ledger, connection = self._ledger, self._connect()
         self._untainted = 0
         with connection.begin():
             ledger.begin(connection, [pending.operation for pending in batch])
             for pending in batch:
-                decided.append(self._decide(pending.operation))
+                self._decide(pending)
                 if not ledger.has_written:
                     self._untainted += 1
             ledger.finish()
@@ -208,24 +212,24 @@ class Writer:
         if ledger.has_erased:
             self._purge.erased()
 
-    def _decide(self, operation: Operation) -> Outcome:
+    def _decide(self, pending: Pending[Result]) -> None:
+        rule: Callable[[Transaction, Operation[Result]], Result] = _RULES[type(pending.operation)]
         try:
-            return _RULES[type(operation)](self._ledger, operation)
+            pending.result = rule(self._ledger, pending.operation)
+            pending.failure = None
         except CommandError as exc:
-            return exc.with_traceback(None)  # it outlives these frames, and need not keep them
+            # It outlives these frames, and need not keep them.
+            pending.failure = exc.with_traceback(None)
 
-    def _unavailable(
-        self, batch: Sequence[Pending], decided: Sequence[Outcome], error: Exception
-    ) -> Batch:
-        """Refuse what was, or might have been, decided by what is rolled back now."""
+    def _refuse(self, batch: Batch, error: Exception) -> None:
+        """Refuse operations that were, or might have been, decided by what is rolled back now."""
         reason = _reason(error)
         if self.fault is None:  # once: the reason may change with every message
             log.error(NO_WRITES, self._engine.url.database, reason)
         self.fault = reason
         self._probe_at = time.monotonic() + PROBE_EVERY
-        kept = decided[: self._untainted]
-        refused = [StoreUnavailable(f"the database is not accepting writes: {reason}")]
-        return list(zip(batch, [*kept, *refused * (len(batch) - len(kept))], strict=True))
+        for pending in batch:
+            pending.failure = StoreUnavailable(f"the database is not accepting writes: {reason}")
 
     def _recovered(self) -> None:
         if self.fault is not None:

@@ -7,13 +7,22 @@ import hashlib
 import random
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from chat.protocol.commands import Send
 from chat.protocol.values import Limits
-from chat.store.operations import Append, JoinChannel, Outcome, Pending, SignedIn, SignIn, User
+from chat.store.operations import (
+    Append,
+    Batch,
+    JoinChannel,
+    Operation,
+    Pending,
+    Result,
+    SignIn,
+    User,
+)
 from chat.store.store import Store
 from tests.serving import Peer
 
@@ -40,26 +49,30 @@ def fill(data: Path, messages: int) -> None:
     writers: list[User] = []
     room = threading.Semaphore(_UNDER_WAY)
 
-    def committed(batch: Sequence[tuple[Pending, Outcome]]) -> None:
-        writers.extend(outcome.user for _, outcome in batch if isinstance(outcome, SignedIn))
+    def committed(batch: Batch) -> None:
+        for pending in batch:
+            pending.settle()
         room.release(len(batch))
+
+    def ignore(_outcome: object) -> None:
+        pass
 
     store = Store.open(f"sqlite:///{data / 'chat.db'}", limits=Limits(), committed=committed)
 
-    def submit(*operations: Pending) -> None:
-        for operation in operations:
-            room.acquire()
-            store.submit(operation)
+    def submit(operation: Operation[Result], done: Callable[[Result], None] = ignore) -> None:
+        room.acquire()
+        store.submit([Pending(operation, done, ignore)])
 
     for name in AUTHORS:
         secret = hashlib.sha256(name.encode()).digest()
-        submit(Pending(SignIn(name, secret, secret), None))
+        submit(SignIn(name, secret, secret), lambda signed_in: writers.append(signed_in.user))
     _all_of(room)
-    submit(*(Pending(JoinChannel(writer, CHANNEL), None) for writer in writers))
+    for writer in writers:
+        submit(JoinChannel(writer, CHANNEL))
     for number in range(messages):
         writer = writers[number // 3 % len(writers)]
         body = {"text": words(number), "me": False, "reply_to": None}
-        submit(Pending(Append(writer, CHANNEL, "message", body=body), None))
+        submit(Append(writer, CHANNEL, "message", body=body))
     _all_of(room)
     store.close()
 

@@ -24,24 +24,22 @@ WRITE = """
     import threading
 
     def committed(batch):
-        for pending, outcome in batch:
-            if pending.token is None:
-                signed_in.append(outcome.user)
-            else:
-                print(pending.token, outcome.seq, flush=True)
+        for pending in batch:
+            pending.settle()
         room.release(len(batch))
 
     signed_in = []
     room = threading.Semaphore(200)
     store = Store.open(sys.argv[1], limits=Limits(), committed=committed)
-    store.submit(Pending(SignIn("alice", b"t", b"t"), None))
+    store.submit([Pending(SignIn("alice", b"t", b"t"), signed_in.append, print)])
     while not signed_in:
         pass
     for number in itertools.count(int(sys.argv[2])):
         room.acquire()
         body = {"text": f"message {number} " + "x" * (number % 700)}
-        send = Append(signed_in[0], "#general", "message", body=body, cid=str(number))
-        store.submit(Pending(send, number))
+        send = Append(signed_in[0].user, "#general", "message", body=body, cid=str(number))
+        tell = lambda appended, number=number: print(number, appended.seq, flush=True)
+        store.submit([Pending(send, tell, print)])
 """
 
 

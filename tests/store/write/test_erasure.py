@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from chat.store.operations import Append, Operation, User
+from chat.store.operations import Append, User
 from chat.store.read.reader import Reader
 from chat.store.sqlite import engine, fts5, rebuild
 from tests.serving import eventually
@@ -66,9 +66,9 @@ def test_a_deletion_costs_the_same_in_a_long_channel(open_store: Callable[..., O
     event.listen(Pool, "connect", trace)
     try:
         store = open_store()
+        alice = store.sign_in("alice")  # the writer has its connection now
     finally:
         event.remove(Pool, "connect", trace)
-    alice = store.sign_in("alice")
     seq = store.send(alice, "one")
     store.append(edit(alice, seq, "two"))
     asked.clear()
@@ -200,7 +200,7 @@ def test_no_copy_survives_a_long_life(store: OpenStore, alice: User) -> None:
     def text() -> str:
         return secrets.token_hex(8) + "é" * chance.choice([0, 20, 100, 700, 3_000])
 
-    def step() -> Operation:
+    def step() -> Append:
         channel = chance.choice(channels)
         heads[channel] += 1
         if not living or chance.random() < 0.7:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.operations import Append, Appended, MarkRead, Outcome, Pending, User
+from chat.store.operations import Append, Appended, Batch, MarkRead, Pending, User
 from chat.store.store import Store
 from chat.store.write import messages, writer
 from chat.store.write.append_request import Request
@@ -26,7 +26,7 @@ from tests.serving import eventually
 from tests.store.opened import OpenStore, message, topic
 
 
-def seqs(outcomes: Sequence[Outcome]) -> list[int | None]:
+def seqs(outcomes: Sequence[object]) -> list[int | None]:
     return [each.seq if isinstance(each, Appended) else None for each in outcomes]
 
 
@@ -36,7 +36,7 @@ def test_what_waits_goes_into_one_commit_in_order(store: OpenStore, alice: User)
     assert seqs(store.together(operations)) == list(range(2, 52))
     held, batch = store.commits
     assert len(held) == 1
-    assert [pending.operation for pending, _outcome in batch] == operations
+    assert [pending.operation for pending in batch] == operations
 
 
 def test_a_refusal_stands_at_its_place(store: OpenStore, alice: User) -> None:
@@ -57,24 +57,15 @@ def test_nothing_is_told_before_it_can_be_read(store: OpenStore, alice: User) ->
 
 def test_any_thread_may_submit(store: OpenStore, alice: User) -> None:
     def submit() -> None:
-        for _ in range(50):
-            store.store.submit(Pending(message(alice), None))
+        for outcomes in [store.submit([message(alice)]) for _ in range(50)]:
+            outcomes()
 
     threads = [threading.Thread(target=submit) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    store.outcomes(200)
     assert [item.seq for item in store.log(alice)] == list(range(1, 202))
-
-
-def test_tokens_come_back_untouched(store: OpenStore, alice: User) -> None:
-    token = object()
-    store.commits.clear()
-    store.store.submit(Pending(message(alice), token))
-    eventually(lambda: bool(store.commits), "the commit")
-    assert store.commits[0][0][0].token is token
 
 
 class TestBadOperations:
@@ -218,15 +209,15 @@ def test_a_full_disk_refuses_and_a_free_one_takes_writes_again(tmp_path: Path) -
 def test_a_callback_that_fails_ends_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    calls: list[Sequence[tuple[Pending, Outcome]]] = []
+    calls: list[Batch] = []
 
-    def committed(batch: Sequence[tuple[Pending, Outcome]]) -> None:
+    def committed(batch: Batch) -> None:
         calls.append(batch)
         raise ZeroDivisionError
 
     store = Store.open(f"sqlite:///{tmp_path}/chat.db", limits=Limits(), committed=committed)
     for _ in range(2):
-        store.submit(Pending(MarkRead(User(1, "a"), "#general", 1), None))
+        store.submit([Pending(MarkRead(User(1, "a"), "#general", 1), print, print)])
     eventually(lambda: sum(map(len, calls)) == 2, "both operations")
     store.close()
     assert "could not be told" in caplog.text
