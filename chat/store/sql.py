@@ -41,15 +41,20 @@ there are few different statements to prepare."""
 
 
 class BulkInsert:
-    """Inserts rows that give all columns of `table`, in the table's order."""
+    """Rows of `table` that are inserted together: each has all columns, in the table's order."""
 
     def __init__(self, table: Table) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        """Rows that wait for `flush`."""
         self._columns = [column.name for column in table.columns]
         self._insert = insert(table)
         self._compiled: tuple[object, str] = (None, "")
 
-    def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert `rows`, of which there must be at least one."""
+    def flush(self, connection: Connection) -> None:
+        """Insert the rows that wait."""
+        rows = self.rows
+        if not rows:
+            return
         dialect, statement = self._compiled
         if dialect is not connection.dialect:
             statement = str(
@@ -64,6 +69,7 @@ class BulkInsert:
             sql = f"{head} VALUES {', '.join([places] * size)}"
             run_driver(connection, sql, values).close()
             at += size
+        rows.clear()
 
 
 Statement = Select[Any] | Insert | Update | Delete | TextClause
@@ -100,9 +106,11 @@ class Prepared:
         columns: that an `insert` gives; it gives all of the table's otherwise.
     """
 
-    __slots__ = ("_columns", "_plans", "_statement")
+    __slots__ = ("_columns", "_plans", "_statement", "is_read")
 
     def __init__(self, statement: Statement, columns: Sequence[str] | None = None) -> None:
+        self.is_read = isinstance(statement, Select)
+        """Whether it changes nothing."""
         self._statement = statement
         self._columns = columns
         self._plans: dict[str, _Plan] = {}

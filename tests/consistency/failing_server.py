@@ -28,7 +28,7 @@ from chat.server.cli import main
 from chat.server.context import ServerContext
 from chat.server.session import Session
 from chat.store.operations import Batch, ChannelState
-from chat.store.write import transaction as ledger
+from chat.store.write import transaction
 from chat.store.write.writer import Writer
 
 __all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
@@ -79,12 +79,12 @@ def _acknowledge_without_commit() -> None:
         if next(turns) % 40:
             transact(self, batch)
             return
-        with self._connect().begin() as transaction:
-            self._ledger.begin(self._connect(), [pending.operation for pending in batch])
+        with self._connect().begin() as opened:
+            self._transaction.begin(self._connect(), [pending.operation for pending in batch])
             for pending in batch:
                 self._decide(pending)
-            transaction.rollback()
-        self._ledger.forget()
+            opened.rollback()
+        self._transaction.forget()
 
     Writer._transact = sometimes  # type: ignore[method-assign]
 
@@ -93,8 +93,8 @@ def _forget_cids() -> None:
     def nothing(*_: object) -> None:
         return None
 
-    ledger.Transaction.sent = nothing  # type: ignore[assignment, method-assign]
-    ledger._send_key = lambda user, cid: secrets.token_hex(16)
+    transaction.Transaction.sent = nothing  # type: ignore[assignment, method-assign]
+    transaction._send_key = lambda user, cid: secrets.token_hex(16)
 
 
 def _leave_holes() -> None:

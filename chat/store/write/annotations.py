@@ -51,29 +51,29 @@ _REMOVE_COUNT = Prepared(delete(reaction_counts).where(*_is_emoji))
 
 def react(request: Request) -> Appended:
     """Add a reaction or remove it; nothing is appended if that is so already."""
-    ledger, channel, user = request.ledger, request.channel, request.user
+    transaction, channel, user = request.transaction, request.channel, request.user
     target = request.target()
     emoji: str = request.body["emoji"]
     remove: bool = request.body.get("remove", False)
     where = {"channel": channel.id, "number": target.seq}
-    counts = _COUNTS.all(ledger.connection, **where)
+    counts = transaction.execute(_COUNTS, **where)
     alike = next((row for row in counts if row.text == emoji), None)
-    own = {row.since: row.seq for row in _OWN.all(ledger.connection, **where, user=user.id)}
+    own = {row.since: row.seq for row in transaction.execute(_OWN, **where, user=user.id)}
     mine = own.get(alike.since) if alike is not None else None
     if remove == (mine is None):
         return Appended(channel.state(), None, None, None, duplicate=True)
     if not remove:
-        _check_reactions(counts, len(own), ledger.limits, is_new=alike is None)
+        _check_reactions(counts, len(own), transaction.limits, is_new=alike is None)
     event = request.append(body=emoji, remove=remove)
-    body_id = ledger.last_body
+    body_id = transaction.last_body
     request.fold(event)
     since = alike.since if alike is not None else event.seq
     count = (alike.count if alike is not None else 0) + (-1 if remove else 1)
     if remove:
-        _REMOVE_REACTION.run(ledger.connection, **where, first=since, at=mine)
+        transaction.execute(_REMOVE_REACTION, **where, first=since, at=mine)
     else:
-        _ADD_REACTION.run(
-            ledger.connection,
+        transaction.execute(
+            _ADD_REACTION,
             channel_id=channel.id,
             target=target.seq,
             seq=event.seq,
@@ -82,8 +82,8 @@ def react(request: Request) -> Appended:
             body_id=body_id,
         )
     if alike is None:
-        _ADD_COUNT.run(
-            ledger.connection,
+        transaction.execute(
+            _ADD_COUNT,
             channel_id=channel.id,
             target=target.seq,
             since=since,
@@ -91,9 +91,9 @@ def react(request: Request) -> Appended:
             count=count,
         )
     elif count:
-        _SET_COUNT.run(ledger.connection, **where, first=since, new_count=count)
+        transaction.execute(_SET_COUNT, **where, first=since, new_count=count)
     else:
-        _REMOVE_COUNT.run(ledger.connection, **where, first=since)
+        transaction.execute(_REMOVE_COUNT, **where, first=since)
     return request.appended(event)
 
 
@@ -123,30 +123,30 @@ _REMOVE_PIN = Prepared(delete(pins).where(*_is_pin))
 
 def pin(request: Request) -> Appended:
     """Pin a message or take its pin away; nothing is appended if that is so already."""
-    ledger, channel = request.ledger, request.channel
+    transaction, channel = request.transaction, request.channel
     target = request.target()
     remove: bool = request.body.get("remove", False)
     where = {"channel": channel.id, "number": target.seq}
-    if remove != bool(_IS_PINNED.scalar(ledger.connection, **where)):
+    if remove != bool(transaction.scalar(_IS_PINNED, **where)):
         return Appended(channel.state(), None, None, None, duplicate=True)
     if not remove:
         _check_pins(request)
     event = request.append(remove=remove)
     request.fold(event)
     if remove:
-        _REMOVE_PIN.run(ledger.connection, **where)
+        transaction.execute(_REMOVE_PIN, **where)
     else:
-        _ADD_PIN.run(
-            ledger.connection, channel_id=channel.id, target=target.seq, user_id=request.user.id
+        transaction.execute(
+            _ADD_PIN, channel_id=channel.id, target=target.seq, user_id=request.user.id
         )
     return request.appended(event)
 
 
 def _check_pins(request: Request) -> None:
-    ledger, channel = request.ledger, request.channel
-    count = _COUNT.scalar(ledger.connection, channel=channel.id) or 0
-    own = _COUNT_OWN.scalar(ledger.connection, channel=channel.id, user=request.user.id) or 0
-    most, most_own = ledger.limits.pins, ledger.limits.own_pins
+    transaction, channel = request.transaction, request.channel
+    count = transaction.scalar(_COUNT, channel=channel.id) or 0
+    own = transaction.scalar(_COUNT_OWN, channel=channel.id, user=request.user.id) or 0
+    most, most_own = transaction.limits.pins, transaction.limits.own_pins
     if count >= most:
         refusal = f"{count} messages are pinned in {channel.name}, and {most} are the most"
     elif own >= most_own and request.role != OWNER:

@@ -54,7 +54,7 @@ class Target:
 class Request:
     """Who wants to append what, where; `role` is theirs in the channel. Not changed once made."""
 
-    ledger: Transaction
+    transaction: Transaction
     operation: Append
     channel: Channel
     role: str
@@ -75,43 +75,41 @@ class Request:
         Raises:
             CommandError: it is no message, or deleted.
         """
-        self.ledger.flush()
-        row = _TARGET.first(
-            self.ledger.connection, channel=self.channel.id, number=self.operation.target
-        )
+        row = self.transaction.first(_TARGET, channel=self.channel.id, number=self.operation.target)
         if row is None or row.kind != "message" or row.erased:
             raise no_such_message()
         return Target(row.seq, row.author_id, row.body_id, row.last_edit, row.reply_to)
 
     def answered(self, reply_to: int | None) -> ReplyTarget | None:
         """Return the message that a reply answers; None if it is none, or answers nothing."""
-        return None if reply_to is None else self.ledger.answering.find(self.channel, reply_to)
+        return (
+            None
+            if reply_to is None
+            else self.transaction.lookups.reply_target(self.channel, reply_to)
+        )
 
     def mentioned(self, answered: ReplyTarget | None) -> tuple[User, ...]:
         """Return the members whom the text is for: those it names, then whom it answers."""
         text: str = self.body["text"]
-        roster = self.ledger.roster
+        lookups = self.transaction.lookups
         named: tuple[User, ...] = ()
         if "@" in text:
-            named = roster.named_members(self.channel, mentioned_names(text)[:MENTIONS_MAX])
+            named = lookups.named_members(self.channel, mentioned_names(text)[:MENTIONS_MAX])
         if answered is None or answered.author in (self.user, *named):
             return named
-        is_member = roster.role(self.channel, answered.author) is not None
+        is_member = lookups.role(self.channel, answered.author) is not None
         return (*named, answered.author) if is_member else named
 
     def append(self, **fields: Any) -> Event:
         """Append the event of this request; `fields` as in `Transaction.append`."""
         asked = self.operation
-        return self.ledger.append(
+        return self.transaction.append(
             self.channel, asked.user, asked.kind, target=asked.target, cid=asked.cid, **fields
         )
 
     def fold(self, event: Event) -> None:
         """Note in the target that `event` is folded into it."""
-        self.ledger.flush()
-        _FOLD.run(
-            self.ledger.connection, channel=self.channel.id, number=event.target, at=event.seq
-        )
+        self.transaction.execute(_FOLD, channel=self.channel.id, number=event.target, at=event.seq)
 
     def appended(self, event: Event) -> Appended:
         """Return the outcome of a new event."""

@@ -75,40 +75,39 @@ _DELETE_PIN = Prepared(
 )
 
 
-def erase_text(ledger: Transaction, channel: Channel, target: Target) -> None:
+def erase_text(transaction: Transaction, channel: Channel, target: Target) -> None:
     """Erase the text a message has now, and the edit it came from; a new text is to follow."""
-    _erase_body(ledger, channel, target)
-    _delete_mentions(ledger, channel, target)
+    _erase_body(transaction, channel, target)
+    _delete_mentions(transaction, channel, target)
     if target.last_edit is not None:
-        _ERASE.run(ledger.connection, channel=channel.id, number=target.last_edit)
+        transaction.execute(_ERASE, channel=channel.id, number=target.last_edit)
 
 
-def erase_message(ledger: Transaction, channel: Channel, target: Target) -> None:
+def erase_message(transaction: Transaction, channel: Channel, target: Target) -> None:
     """Erase a message's text, mentions, reactions and pin, and the bodies of events about it."""
-    connection = ledger.connection
     where = {"channel": channel.id, "number": target.seq}
-    _erase_body(ledger, channel, target)
-    _blank(ledger, _BODIES_ABOUT.all(connection, **where))
-    _delete_mentions(ledger, channel, target)
+    _erase_body(transaction, channel, target)
+    _blank(transaction, transaction.execute(_BODIES_ABOUT, **where))
+    _delete_mentions(transaction, channel, target)
     for statement in (_DELETE_REACTIONS, _DELETE_COUNTS, _DELETE_PIN, _ERASE_ABOUT, _ERASE):
-        statement.run(connection, **where)
+        transaction.execute(statement, **where)
 
 
-def _erase_body(ledger: Transaction, channel: Channel, target: Target) -> None:
-    rows = _BODY.all(ledger.connection, body=target.body_id)
+def _erase_body(transaction: Transaction, channel: Channel, target: Target) -> None:
+    rows = transaction.execute(_BODY, body=target.body_id)
     for row in rows:
-        ledger.index.remove(channel.id, target.seq, target.author_id, row.text)
-    _blank(ledger, rows)
+        transaction.index.remove(channel.id, target.seq, target.author_id, row.text)
+    _blank(transaction, rows)
 
 
-def _blank(ledger: Transaction, rows: Sequence[Any]) -> None:
+def _blank(transaction: Transaction, rows: Sequence[Any]) -> None:
     blanks = [{"body": row.id, "blank": " " * len(row.text.encode())} for row in rows]
     if blanks:
-        ledger.has_written = ledger.has_erased = True
-        _BLANK.run_many(ledger.connection, blanks)
+        transaction.has_erased = True
+        transaction.execute_many(_BLANK, blanks)
 
 
-def _delete_mentions(ledger: Transaction, channel: Channel, target: Target) -> None:
+def _delete_mentions(transaction: Transaction, channel: Channel, target: Target) -> None:
     for seq in (target.seq, target.last_edit):
         if seq is not None:
-            _DELETE_MENTIONS.run(ledger.connection, channel=channel.id, number=seq)
+            transaction.execute(_DELETE_MENTIONS, channel=channel.id, number=seq)

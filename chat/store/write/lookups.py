@@ -1,7 +1,7 @@
 """What the writer looks up before it decides: channels, names, members, reply targets.
 
 One process owns the database, so what was read stays true from one transaction to the next, as long
-as the ledger notes here what it changes, and drops everything after a rollback.
+as the transaction notes here what it changes, and drops everything after a rollback.
 
 A thread is a root and everything that answers it, directly or by answering an answer. It is found
 once, when a message is appended: whatever becomes of the messages later, they stay in it.
@@ -32,7 +32,7 @@ from chat.store.schema import channels, events, members, tokens, users
 from chat.store.sql import Among, Prepared
 from chat.text import fold, is_direct
 
-__all__ = ["Channel", "ReplyLookup", "ReplyTarget", "Roster"]
+__all__ = ["Channel", "Lookups", "ReplyTarget"]
 
 
 CACHED_MAX = 50_000
@@ -74,6 +74,17 @@ _HIDDEN_FROM = Prepared(
     .join_from(members, users, members.c.user_id == users.c.id)
     .where(_is_here, members.c.hidden == true())
 )
+_ANSWERABLE = Among(
+    select(
+        events.c.seq,
+        func.coalesce(events.c.thread, events.c.seq),
+        events.c.author_id,
+        users.c.name,
+    )
+    .join_from(events, users, events.c.author_id == users.c.id)
+    .where(events.c.channel_id == bindparam("channel"), events.c.kind == "message"),
+    events.c.seq,
+)
 _key = lru_cache(maxsize=4_096)(channel_key)
 
 
@@ -94,7 +105,14 @@ class Channel:
         return ChannelState(self.id, self.name, self.epoch, self.head, self.topic)
 
 
-class Roster:
+class ReplyTarget(NamedTuple):
+    """A message, deleted or not: who answers it comes into the thread of `root`."""
+
+    root: int
+    author: User
+
+
+class Lookups:
     """See the module."""
 
     connection: Connection
@@ -110,23 +128,33 @@ class Roster:
         """From whose lists a direct channel is hidden."""
         self._hashes: dict[int, list[bytes]] = {}
         """Tokens of those who sign in; another process may add one, so they are read each time."""
+        self._reply_targets: dict[tuple[int, int], ReplyTarget | None] = {}
+        """Messages that the running transaction appended, or that its sends answer."""
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction: read in few statements what its operations will ask for."""
         self.connection = connection
         self._hashes.clear()
+        self._reply_targets.clear()
         caches: tuple[Sized, ...] = (
             *(self._channels, self._roles, self._named),
             *(self._people, self._counts, self._hidden),
         )
         if max(map(len, caches)) > CACHED_MAX:
             self.forget()
+        self._begin_people(operations)
+        self._begin_members(operations)
+        self._begin_replies(operations)
+
+    def _begin_people(self, operations: Sequence[Operation[Any]]) -> None:
         names = [operation.name for operation in operations if isinstance(operation, SignIn)]
         if names:
             self._load_hashes(self.people(names).values())
         joiners = {each.user.id for each in operations if isinstance(each, JoinChannel)}
-        if unknown_people := joiners.difference(self._counts):
-            self._load_seats(unknown_people)
+        if unknown := joiners.difference(self._counts):
+            self._load_seats(unknown)
+
+    def _begin_members(self, operations: Sequence[Operation[Any]]) -> None:
         people_in: dict[str, set[int]] = {}
         for operation in operations:
             if isinstance(operation, ChannelOperation):
@@ -137,6 +165,16 @@ class Roster:
         for key, ids in people_in.items():
             if channel := self._channels[key]:
                 self._load_roles(channel, ids)
+
+    def _begin_replies(self, operations: Sequence[Operation[Any]]) -> None:
+        answered: dict[str, set[int]] = {}
+        for operation in operations:
+            if isinstance(operation, Append) and (seq := operation.body.get("reply_to")):
+                answered.setdefault(operation.channel, set()).add(seq)
+        for name, numbers in answered.items():
+            with suppress(CommandError):
+                if channel := self.channel(name):
+                    self._load_reply_targets(channel, numbers)
 
     def forget(self) -> None:
         """Drop everything: a transaction was rolled back."""
@@ -205,6 +243,16 @@ class Roster:
                 known[channel.id, key] = User(user_id, name)
         return tuple(user for name in folds if (user := known[channel.id, name]) is not None)
 
+    def reply_target(self, channel: Channel, seq: int) -> ReplyTarget | None:
+        """Return the message `seq` as the target of a reply; None if it is no message."""
+        if (channel.id, seq) not in self._reply_targets:
+            self._load_reply_targets(channel, {seq})
+        return self._reply_targets[channel.id, seq]
+
+    def note_message(self, channel: Channel, seq: int, message: ReplyTarget) -> None:
+        """Learn that the running transaction appended a message."""
+        self._reply_targets[channel.id, seq] = message
+
     def note_channel(self, channel: Channel) -> None:
         """Learn that the running transaction created a channel."""
         self._channels[channel.fold] = channel
@@ -266,60 +314,8 @@ class Roster:
                 found[user_id].append(token_hash)
         self._hashes.update(found)
 
-
-_ANSWERABLE = Among(
-    select(
-        events.c.seq,
-        func.coalesce(events.c.thread, events.c.seq),
-        events.c.author_id,
-        users.c.name,
-    )
-    .join_from(events, users, events.c.author_id == users.c.id)
-    .where(events.c.channel_id == bindparam("channel"), events.c.kind == "message"),
-    events.c.seq,
-)
-
-
-class ReplyTarget(NamedTuple):
-    """A message, deleted or not: who answers it comes into the thread of `root`."""
-
-    root: int
-    author: User
-
-
-class ReplyLookup:
-    """The messages that the running transaction appended, or that its appends answer."""
-
-    connection: Connection
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, int], ReplyTarget | None] = {}
-
-    def begin(self, connection: Connection, roster: Roster, appends: Iterable[Append]) -> None:
-        """Start a transaction: read in one statement per channel what its appends answer."""
-        self.connection = connection
-        self._known.clear()
-        wanted: dict[str, set[int]] = {}
-        for operation in appends:
-            if (seq := operation.body.get("reply_to")) is not None:
-                wanted.setdefault(operation.channel, set()).add(seq)
-        for name, numbers in wanted.items():
-            with suppress(CommandError):  # the rule refuses it in its turn
-                if channel := roster.channel(name):
-                    self._load(channel, numbers)
-
-    def note(self, channel: Channel, seq: int, message: ReplyTarget) -> None:
-        """Learn that the running transaction appended a message."""
-        self._known[channel.id, seq] = message
-
-    def find(self, channel: Channel, seq: int) -> ReplyTarget | None:
-        """Return the message `seq`; None if there is none of that number."""
-        if (channel.id, seq) not in self._known:
-            self._load(channel, {seq})
-        return self._known[channel.id, seq]
-
-    def _load(self, channel: Channel, numbers: set[int]) -> None:
-        self._known.update(((channel.id, seq), None) for seq in numbers)
+    def _load_reply_targets(self, channel: Channel, numbers: set[int]) -> None:
+        self._reply_targets.update(((channel.id, seq), None) for seq in numbers)
         found = _ANSWERABLE.rows(self.connection, numbers, channel=channel.id)
         for seq, root, author_id, name in found:
-            self._known[channel.id, seq] = ReplyTarget(root, User(author_id, name))
+            self._reply_targets[channel.id, seq] = ReplyTarget(root, User(author_id, name))

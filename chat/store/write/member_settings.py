@@ -26,12 +26,12 @@ _COUNTS = Prepared(COUNTS_OF_ONE)
 _MOVE = Prepared(update(members).where(*_is_seat).values(read_seq=bindparam("to")))
 
 
-def mark_read(ledger: Transaction, operation: MarkRead) -> Marked:
+def mark_read(transaction: Transaction, operation: MarkRead) -> Marked:
     """Move the marker to `operation.seq`, unless it is further already."""
-    channel = ledger.roster.channel(operation.channel)
+    channel = transaction.lookups.channel(operation.channel)
     if channel is None:
         raise no_such_channel(operation.channel)
-    check_is_member(operation.channel, ledger.roster.role(channel, operation.user))
+    check_is_member(operation.channel, transaction.lookups.role(channel, operation.user))
     if operation.seq > channel.head:
         raise CommandError(
             ErrorCode.INVALID,
@@ -39,14 +39,12 @@ def mark_read(ledger: Transaction, operation: MarkRead) -> Marked:
             field="seq",
         )
     seat = {"channel": channel.id, "user": operation.user.id}
-    ledger.flush()
-    before = _READ.scalar(ledger.connection, **seat) or 0
+    before = transaction.scalar(_READ, **seat) or 0
     moved = operation.seq > before
     if moved:
-        ledger.has_written = True
-        _MOVE.run(ledger.connection, **seat, to=operation.seq)
-    read, unread, mentions = _COUNTS.first(
-        ledger.connection, **seat, unread_limit=ledger.limits.unread
+        transaction.execute(_MOVE, **seat, to=operation.seq)
+    read, unread, mentions = transaction.first(
+        _COUNTS, **seat, unread_limit=transaction.limits.unread
     )
     return Marked(channel.state(), read, unread, mentions, moved)
 
@@ -65,30 +63,28 @@ _CHANGE = Prepared(
 )
 
 
-def prefer(ledger: Transaction, operation: Prefer) -> Preferred:
+def prefer(transaction: Transaction, operation: Prefer) -> Preferred:
     """Change what is asked for, and nothing else."""
-    channel = ledger.roster.channel(operation.channel)
+    channel = transaction.lookups.channel(operation.channel)
     if channel is None:
         raise no_such_channel(operation.channel)
-    check_is_member(operation.channel, ledger.roster.role(channel, operation.user))
+    check_is_member(operation.channel, transaction.lookups.role(channel, operation.user))
     if operation.hidden:
         check_can_hide(channel.name)
     seat = {"channel": channel.id, "user": operation.user.id}
-    ledger.flush()
-    before = Preference(*_PREFERENCE.first(ledger.connection, **seat))
+    before = Preference(*transaction.first(_PREFERENCE, **seat))
     after = Preference(
         _chosen(operation.pinned, before.pinned),
         _chosen(operation.muted, before.muted),
         _chosen(operation.level, before.level),
     )
     if after != before:
-        ledger.has_written = True
         new = {"new_pinned": after.pinned, "new_muted": after.muted, "new_level": after.level}
-        _CHANGE.run(ledger.connection, **seat, **new)
-    was_hidden = operation.user in ledger.roster.hidden_from(channel)
+        transaction.execute(_CHANGE, **seat, **new)
+    was_hidden = operation.user in transaction.lookups.hidden_from(channel)
     hidden = _chosen(operation.hidden, was_hidden)
     if hidden != was_hidden:
-        ledger.set_hidden(channel, [operation.user], is_hidden=hidden)
+        transaction.set_hidden(channel, [operation.user], is_hidden=hidden)
     changed = after != before or hidden != was_hidden
     return Preferred(channel.state(), after, changed, hidden)
 

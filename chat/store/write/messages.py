@@ -43,20 +43,22 @@ _FOLD_EDIT = Prepared(
 )
 
 
-def append(ledger: Transaction, operation: Append) -> Appended:
+def append(transaction: Transaction, operation: Append) -> Appended:
     """Append one event, or find out that it is there already."""
-    channel = ledger.roster.channel(operation.channel)
-    if repeated := _repeated(ledger, operation, channel):
+    channel = transaction.lookups.channel(operation.channel)
+    if repeated := _repeated(transaction, operation, channel):
         return repeated
     if channel is None:
-        return _append_first(ledger, operation)
-    role = check_is_member(operation.channel, ledger.roster.role(channel, operation.user))
-    return _RULES[operation.kind](Request(ledger, operation, channel, role))
+        return _append_first(transaction, operation)
+    role = check_is_member(operation.channel, transaction.lookups.role(channel, operation.user))
+    return _RULES[operation.kind](Request(transaction, operation, channel, role))
 
 
-def _repeated(ledger: Transaction, operation: Append, channel: Channel | None) -> Appended | None:
+def _repeated(
+    transaction: Transaction, operation: Append, channel: Channel | None
+) -> Appended | None:
     """Return the answer to a send that was stored before; refuse a `cid` that meant another."""
-    if operation.cid is None or (sent := ledger.sent(operation.user, operation.cid)) is None:
+    if operation.cid is None or (sent := transaction.sent(operation.user, operation.cid)) is None:
         return None
     is_same = (sent.kind, sent.target) == (operation.kind, operation.target)
     if channel is None or sent.channel_id != channel.id or not is_same:
@@ -68,7 +70,7 @@ def _repeated(ledger: Transaction, operation: Append, channel: Channel | None) -
     return Appended(channel.state(), sent.seq, sent.mid, sent.ts, duplicate=True)
 
 
-def _append_first(ledger: Transaction, operation: Append) -> Appended:
+def _append_first(transaction: Transaction, operation: Append) -> Appended:
     """Open the direct channel that a first message is sent to."""
     if operation.kind != "message" or not is_direct(operation.channel):
         raise no_such_channel(operation.channel)
@@ -76,8 +78,8 @@ def _append_first(ledger: Transaction, operation: Append) -> Appended:
     check_may_open_direct(operation.channel, operation.user.name)
     if operation.body.get("reply_to") is not None:
         raise no_such_message("reply_to")
-    channel = open_direct(ledger, operation.user, operation.channel, is_hidden=False)
-    return _message(Request(ledger, operation, channel, MEMBER))
+    channel = open_direct(transaction, operation.user, operation.channel, is_hidden=False)
+    return _message(Request(transaction, operation, channel, MEMBER))
 
 
 def _message(request: Request) -> Appended:
@@ -93,24 +95,23 @@ def _message(request: Request) -> Appended:
         reply_to=reply_to,
         thread=answered.root if answered is not None else None,
     )
-    if hidden := request.ledger.roster.hidden_from(request.channel):
-        request.ledger.set_hidden(request.channel, hidden, is_hidden=False)
+    if hidden := request.transaction.lookups.hidden_from(request.channel):
+        request.transaction.set_hidden(request.channel, hidden, is_hidden=False)
     return request.appended(event)
 
 
 def _edit(request: Request) -> Appended:
-    ledger, channel = request.ledger, request.channel
+    transaction, channel = request.transaction, request.channel
     target = request.target()
     check_can_edit(request.user.id, target.author_id)
     mentioned = request.mentioned(request.answered(target.reply_to))
-    erase_text(ledger, channel, target)
+    erase_text(transaction, channel, target)
     event = request.append(body=request.body["text"], mentioned=mentioned)
-    ledger.add_mentions(channel, target.seq, mentioned)
-    ledger.index.add(channel.id, target.seq, target.author_id, request.body["text"])
-    body_id = ledger.last_body
-    ledger.flush()
-    _FOLD_EDIT.run(
-        ledger.connection, channel=channel.id, number=target.seq, body=body_id, at=event.seq
+    transaction.add_mentions(channel, target.seq, mentioned)
+    transaction.index.add(channel.id, target.seq, target.author_id, request.body["text"])
+    body_id = transaction.last_body
+    transaction.execute(
+        _FOLD_EDIT, channel=channel.id, number=target.seq, body=body_id, at=event.seq
     )
     return request.appended(event)
 
@@ -118,7 +119,7 @@ def _edit(request: Request) -> Appended:
 def _delete(request: Request) -> Appended:
     target = request.target()
     check_can_delete(request.user.id, target.author_id, request.role)
-    erase_message(request.ledger, request.channel, target)
+    erase_message(request.transaction, request.channel, target)
     event = request.append()
     request.fold(event)
     return request.appended(event)
@@ -127,7 +128,7 @@ def _delete(request: Request) -> Appended:
 def _topic(request: Request) -> Appended:
     topic = request.body["topic"]
     event = request.append(body=topic)
-    request.ledger.set_topic(request.channel, topic)
+    request.transaction.set_topic(request.channel, topic)
     return request.appended(event)
 
 

@@ -1,17 +1,14 @@
-"""The writer's open transaction: numbers, buffered rows, and what the batch has changed so far.
+"""The writer's open transaction: numbers, rows that wait, and statements.
 
-They gather as rows and are inserted together, as events are: when everybody arrives at once, a
-commit holds many, and a statement for each row took 60 µs, twenty times the row itself.
-
-Rules (the other modules of this package) change the logs through a `Transaction`. New events gather
-in lists, and so do people, channels, and members (`RowBuffer`); all are inserted together
-by `flush`, which a rule calls before it reads or changes any of them by SQL.
+Rules (the other modules of this package) change the logs through a `Transaction` alone. New rows
+wait and are inserted together, because a statement for each takes twenty times as long as the row
+(60 µs), and a commit may hold many. `execute` inserts them first, so every statement sees them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
@@ -33,97 +30,16 @@ from chat.store.schema import (
     tokens,
     users,
 )
-from chat.store.sql import Among, BulkInsert, Prepared
+from chat.store.sql import Among, BulkInsert, Prepared, Rows
 from chat.store.sqlite.fts5 import Changes
-from chat.store.write.lookups import Channel, ReplyLookup, ReplyTarget, Roster
+from chat.store.write.lookups import Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
 
-__all__ = ["RowBuffer", "Sent", "Transaction"]
+__all__ = ["Sent", "Transaction"]
 
 
-_NEWEST_USER = select(func.max(users.c.id))
-_NEWEST_CHANNEL = select(func.max(channels.c.id))
-
-
-class RowBuffer:
-    """Rows that the running transaction adds; `flush` inserts them, in the tables' order."""
-
-    connection: Connection
-
-    def __init__(self) -> None:
-        self._next_user = self._next_channel = 0
-        self._insert_users = BulkInsert(users)
-        self._insert_tokens = BulkInsert(tokens)
-        self._insert_channels = BulkInsert(channels)
-        self._insert_members = BulkInsert(members)
-        self.clear()
-
-    def begin(self, connection: Connection) -> None:
-        """Start a transaction; the first one reads which ids are free."""
-        self.connection = connection
-        self.clear()
-        if not self._next_user:
-            self._next_user = (connection.scalar(_NEWEST_USER) or 0) + 1
-            self._next_channel = (connection.scalar(_NEWEST_CHANNEL) or 0) + 1
-
-    def forget(self) -> None:
-        """Drop everything: the transaction was rolled back."""
-        self._next_user = 0
-        self.clear()
-
-    def clear(self) -> None:
-        """Drop what waits."""
-        # Rows in the order of their tables' columns.
-        self._users: list[tuple[int, str, str, int]] = []
-        self._tokens: list[tuple[int, bytes]] = []
-        self._channels: list[tuple[Channel, int]] = []
-        self._members: list[tuple[Any, ...]] = []
-
-    def add_user(self, name: str, token_hash: bytes, now: int) -> User:
-        """Add a person with the token that is theirs from now on."""
-        user = User(self._next_user, name)
-        self._next_user += 1
-        self._users.append((user.id, name, fold(name), now))
-        self._tokens.append((user.id, token_hash))
-        return user
-
-    def add_channel(self, channel: Channel, now: int) -> None:
-        """Add a channel, which gets its id; it is inserted as it is when `flush` is called."""
-        channel.id = self._next_channel
-        self._next_channel += 1
-        self._channels.append((channel, now))
-
-    def add_member(
-        self, channel: Channel, user: User, role: str, read: int, *, counted: bool, hidden: bool
-    ) -> None:
-        """Add a member who has read up to `read`, with no wishes of their own."""
-        wishes = (0, False, USUAL_LEVEL)
-        self._members.append(
-            (channel.id, user.id, fold(user.name), role, read, read, *wishes, counted, hidden)
-        )
-
-    def flush(self) -> list[Channel]:
-        """Insert what waits; return the channels that need no more be saved."""
-        created = [channel for channel, _ in self._channels]
-        channel_rows = [_row(channel, now) for channel, now in self._channels]
-        for insert_rows, rows in (
-            (self._insert_users, self._users),
-            (self._insert_tokens, self._tokens),
-            (self._insert_channels, channel_rows),
-            (self._insert_members, self._members),
-        ):
-            if rows:
-                insert_rows(self.connection, rows)
-        self.clear()
-        return created
-
-
-def _row(channel: Channel, now: int) -> tuple[Any, ...]:
-    name, key = channel.name, channel.fold
-    state = (channel.epoch, channel.head, channel.topic, channel.member_count)
-    return (channel.id, name, key, is_direct(name), *state, now)
-
-
+_NEWEST_USER = Prepared(select(func.max(users.c.id)))
+_NEWEST_CHANNEL = Prepared(select(func.max(channels.c.id)))
 _SENT = Among(
     select(
         events.c.send_key,
@@ -185,53 +101,112 @@ class Transaction:
         self._monotonic = monotonic
         self._openings = TokenBuckets(limits.openings / 3_600, limits.openings)
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
-        self.roster = Roster()
-        self.answering = ReplyLookup()
+        self.lookups = Lookups()
         self.index = Changes()
         """What the full-text index is to find, and what not any more."""
-        self.has_written = False
-        """Whether anything was changed since `begin`."""
         self.has_erased = False
         """Whether a body was erased since `begin`: the write-ahead log still holds it."""
-        self._arrivals = RowBuffer()
-        self._next_body = 0
+        self._has_executed = False
+        self._next_user = self._next_channel = self._next_body = 0
         self._ids = Ids()
-        self._insert_bodies = BulkInsert(bodies)
-        self._insert_events = BulkInsert(events)
-        self._insert_mentions = BulkInsert(mentions)
-        self._clear()
+        self._users = BulkInsert(users)
+        self._tokens = BulkInsert(tokens)
+        self._channels = BulkInsert(channels)
+        self._members = BulkInsert(members)
+        self._bodies = BulkInsert(bodies)
+        self._events = BulkInsert(events)
+        self._mentions = BulkInsert(mentions)
+        self._inserts = (
+            *(self._users, self._tokens, self._channels, self._members),
+            *(self._bodies, self._events, self._mentions),
+        )
+        """In an order in which each row finds the rows that it refers to."""
+        self._changed: dict[int, Channel] = {}
+        """Channels whose rows are to be updated."""
+        self._sent: dict[str, Sent] = {}
+
+    @property
+    def has_written(self) -> bool:
+        """Whether anything was changed since `begin`, be it that it waits for `flush`."""
+        return self._has_executed or bool(self._changed) or any(each.rows for each in self._inserts)
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction, and read at once what its operations will ask for."""
         self.connection = connection
-        self.has_written = self.has_erased = False
+        self.has_erased = self._has_executed = False
         self._clear()
-        appends = [operation for operation in operations if isinstance(operation, Append)]
-        self.roster.begin(connection, operations)
-        self._arrivals.begin(connection)
-        self.answering.begin(connection, self.roster, appends)
-        if not self._next_body:
+        self.lookups.begin(connection, operations)
+        if not self._next_user:
+            self._next_user = (_NEWEST_USER.scalar(connection) or 0) + 1
+            self._next_channel = (_NEWEST_CHANNEL.scalar(connection) or 0) + 1
             self._next_body = (_NEWEST_BODY.scalar(connection) or 0) + 1
-        keys = {_send_key(each.user, each.cid) for each in appends if each.cid is not None}
+        keys = {
+            _send_key(each.user, each.cid)
+            for each in operations
+            if isinstance(each, Append) and each.cid is not None
+        }
         if keys:
             rows = _SENT.rows(connection, keys)
             self._sent.update((key, Sent(*rest)) for key, *rest in rows)
 
     def forget(self) -> None:
         """Drop everything that is known: the transaction was rolled back."""
-        self.roster.forget()
-        self._arrivals.forget()
-        self._next_body = 0
+        self.lookups.forget()
+        self._next_user = 0
         self._clear()
         self.index.forget()
+
+    # Statements
+
+    def execute(self, statement: Prepared, **values: object) -> Rows:
+        """Run a statement on everything that was changed so far; return its rows."""
+        self.flush()
+        if not statement.is_read:
+            self._has_executed = True
+        return statement.all(self.connection, **values)
+
+    def execute_many(self, statement: Prepared, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run a statement that changes something once with each of `rows`, its parameters."""
+        self.flush()
+        self._has_executed = True
+        statement.run_many(self.connection, rows)
+
+    def first(self, statement: Prepared, **values: object) -> Any:
+        """Do as `execute` does; return the first row, None if there is none."""
+        rows = self.execute(statement, **values)
+        return rows[0] if rows else None
+
+    def scalar(self, statement: Prepared, **values: object) -> Any:
+        """Do as `execute` does; return the first column of the first row, None if none."""
+        row = self.first(statement, **values)
+        return None if row is None else row[0]
+
+    def flush(self) -> None:
+        """Insert the rows that wait, and update the channels that changed."""
+        for each in self._inserts:
+            if each.rows:
+                self._has_executed = True
+                each.flush(self.connection)
+        if self._changed:
+            self._has_executed = True
+            changed = [_saved(channel) for channel in self._changed.values()]
+            _SAVE_CHANNELS.run_many(self.connection, changed)
+            self._changed.clear()
+
+    def finish(self) -> None:
+        """Write what is left, and the index, before the transaction is committed."""
+        self.flush()
+        self.index.write(self.connection)
 
     # People, channels and members
 
     def add_user(self, name: str, token_hash: bytes) -> User:
         """Let a person have `name`, who is known by a token from now on."""
-        self.has_written = True
-        user = self._arrivals.add_user(name, token_hash, self.now())
-        self.roster.note_user(user, token_hash)
+        user = User(self._next_user, name)
+        self._next_user += 1
+        self._users.rows.append((user.id, name, fold(name), self.now()))
+        self._tokens.rows.append((user.id, token_hash))
+        self.lookups.note_user(user, token_hash)
         return user
 
     def pause_before_opening(self, user: User) -> float:
@@ -244,10 +219,13 @@ class Transaction:
 
     def add_channel(self, name: str) -> Channel:
         """Create a channel with an empty log."""
-        channel = Channel(0, name, channel_key(name), self._ids.new(), 0, "", 0)
-        self.has_written = True
-        self._arrivals.add_channel(channel, self.now())
-        self.roster.note_channel(channel)
+        channel = Channel(self._next_channel, name, channel_key(name), self._ids.new(), 0, "", 0)
+        self._next_channel += 1
+        state = (channel.epoch, channel.head, channel.topic, channel.member_count)
+        self._channels.rows.append(
+            (channel.id, name, channel.fold, is_direct(name), *state, self.now())
+        )
+        self.lookups.note_channel(channel)
         return channel
 
     def add_member(
@@ -270,35 +248,32 @@ class Transaction:
             counted: whether the channel counts against their limit of channels.
             hidden: whether the channel is left out of their list until its next message.
         """
-        self.has_written = True
-        self._arrivals.add_member(channel, user, role, read, counted=counted, hidden=hidden)
+        preference = (0, False, USUAL_LEVEL)
+        self._members.rows.append(
+            (channel.id, user.id, fold(user.name), role, read, read, *preference, counted, hidden)
+        )
         channel.member_count += 1
         self._changed[channel.id] = channel
-        self.roster.note_role(channel, user, role, counted=counted and not hidden)
+        self.lookups.note_role(channel, user, role, counted=counted and not hidden)
         if hidden:
-            self.roster.note_hidden(channel, user, is_hidden=True)
+            self.lookups.note_hidden(channel, user, is_hidden=True)
 
     def set_hidden(self, channel: Channel, people: Sequence[User], *, is_hidden: bool) -> None:
         """Hide the channel from the lists of `people`, or show it there again."""
-        self.has_written = True
-        self.flush()
         for user in people:
-            _SET_HIDDEN.run(self.connection, channel=channel.id, user=user.id, is_hidden=is_hidden)
-            self.roster.note_hidden(channel, user, is_hidden=is_hidden)
-            self.roster.forget_count(user)  # a hidden channel does not count
+            self.execute(_SET_HIDDEN, channel=channel.id, user=user.id, is_hidden=is_hidden)
+            self.lookups.note_hidden(channel, user, is_hidden=is_hidden)
+            self.lookups.forget_count(user)  # a hidden channel does not count
 
     def remove_member(self, channel: Channel, user: User) -> None:
         """End a membership, and drop the read marker with it."""
-        self.has_written = True
-        self.flush()
-        _REMOVE_MEMBER.run(self.connection, channel=channel.id, user=user.id)
+        self.execute(_REMOVE_MEMBER, channel=channel.id, user=user.id)
         channel.member_count -= 1
         self._changed[channel.id] = channel
-        self.roster.note_role(channel, user, None)
+        self.lookups.note_role(channel, user, None)
 
     def set_topic(self, channel: Channel, topic: str) -> None:
         """Change the topic that newcomers see."""
-        self.has_written = True
         channel.topic = topic
         self._changed[channel.id] = channel
 
@@ -328,7 +303,6 @@ class Transaction:
         `body` is the string of the kind's field in `BODY_FIELDS`, `mentioned` are the members whom
         the text mentions; the others are fields of `protocol.items.Event`.
         """
-        self.has_written = True
         seq = channel.head = channel.head + 1
         self._changed[channel.id] = channel
         strings: dict[str, Any] = {} if body is None else {BODY_FIELDS[kind]: body}
@@ -357,14 +331,14 @@ class Transaction:
         """Gather the event's row, and what is to be known of it in this transaction."""
         seq, kind, mid, ts, target = event.seq, event.kind, event.mid, event.ts, event.target
         if kind == "message":
-            self.answering.note(channel, seq, ReplyTarget(event.thread or seq, author))
+            self.lookups.note_message(channel, seq, ReplyTarget(event.thread or seq, author))
             if body is not None:
                 self.index.add(channel.id, seq, author.id, body)
         send_key = None
         if event.cid is not None:
             send_key = _send_key(author, event.cid)
             self._sent[send_key] = Sent(channel.id, kind, target, seq, mid, ts)
-        self._events.append(
+        self._events.rows.append(
             (
                 *(channel.id, seq, mid, ts, author.id, kind),
                 kind not in FOLDED_KINDS,  # is_line
@@ -384,47 +358,23 @@ class Transaction:
 
     def add_mentions(self, channel: Channel, seq: int, mentioned: Sequence[User]) -> None:
         """Note whom the text of an event mentions."""
-        self._mentions.extend(
+        self._mentions.rows.extend(
             (channel.id, seq, place, user.id) for place, user in enumerate(mentioned)
         )
 
-    def flush(self) -> None:
-        """Insert what was gathered; afterwards SQL sees it too."""
-        for channel in self._arrivals.flush():
-            self._changed.pop(channel.id, None)
-        for insert_rows, rows in (
-            (self._insert_bodies, self._bodies),
-            (self._insert_events, self._events),
-            (self._insert_mentions, self._mentions),
-        ):
-            if rows:
-                insert_rows(self.connection, rows)
-                rows.clear()
-        if self._changed:
-            changed = [_saved(channel) for channel in self._changed.values()]
-            _SAVE_CHANNELS.run_many(self.connection, changed)
-            self._changed.clear()
-
-    def finish(self) -> None:
-        """Write what is left, and the index, before the transaction is committed."""
-        self.flush()
-        self.index.write(self.connection)
-
     def _clear(self) -> None:
         self.index.clear()
-        self._sent: dict[str, Sent] = {}
-        self._changed: dict[int, Channel] = {}
-        # Rows in the order of their tables' columns.
-        self._bodies: list[tuple[int, str]] = []
-        self._events: list[tuple[Any, ...]] = []
-        self._mentions: list[tuple[int, int, int, int]] = []
+        self._sent.clear()
+        self._changed.clear()
+        for each in self._inserts:
+            each.rows.clear()
 
     def _add_body(self, body: str | None) -> int | None:
         if body is None:
             return None
         body_id = self._next_body
         self._next_body += 1
-        self._bodies.append((body_id, body))
+        self._bodies.rows.append((body_id, body))
         return body_id
 
 

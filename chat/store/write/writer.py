@@ -94,7 +94,7 @@ class Writer:
         self.fault: str | None = None
         """Why the last commit failed, in one line; None if it did not."""
         self._engine = engine
-        self._ledger = Transaction(limits, clock_ms)
+        self._transaction = Transaction(limits, clock_ms)
         self._committed = committed
         self._connection: Connection | None = None
         self._waiting: list[Pending[Any]] = []
@@ -105,7 +105,7 @@ class Writer:
         self._gate = threading.Lock()
         self._is_closed = False
         self._untainted = 0
-        self._mending = IndexRebuild(self._connect, self._ledger.index)
+        self._mending = IndexRebuild(self._connect, self._transaction.index)
         self._purge = Purge(self._connect, self._mending.forsake)
         self._probe_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -182,7 +182,7 @@ class Writer:
             self._transact(batch)
             return
         except Exception as exc:
-            self._ledger.forget()
+            self._transaction.forget()
             self._drop_connection()
             if isinstance(exc, DBAPIError) and self._mending.forsake(exc):
                 self._commit(batch)
@@ -198,24 +198,24 @@ class Writer:
             self._commit([pending])
 
     def _transact(self, batch: Batch) -> None:
-        ledger, connection = self._ledger, self._connect()
+        transaction, connection = self._transaction, self._connect()
         self._untainted = 0
         with connection.begin():
-            ledger.begin(connection, [pending.operation for pending in batch])
+            transaction.begin(connection, [pending.operation for pending in batch])
             for pending in batch:
                 self._decide(pending)
-                if not ledger.has_written:
+                if not transaction.has_written:
                     self._untainted += 1
-            ledger.finish()
-        if ledger.has_written:
+            transaction.finish()
+        if transaction.has_written:
             self._recovered()
-        if ledger.has_erased:
+        if transaction.has_erased:
             self._purge.erased()
 
     def _decide(self, pending: Pending[Result]) -> None:
         rule: Callable[[Transaction, Operation[Result]], Result] = _RULES[type(pending.operation)]
         try:
-            pending.result = rule(self._ledger, pending.operation)
+            pending.result = rule(self._transaction, pending.operation)
             pending.failure = None
         except CommandError as exc:
             # It outlives these frames, and need not keep them.

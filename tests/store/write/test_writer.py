@@ -79,7 +79,7 @@ class TestBadOperations:
             if request.body["text"] == "bad":
                 raise ZeroDivisionError
             if request.body["text"] == "worse":
-                request.ledger.flush()
+                request.transaction.flush()
                 raise IntegrityError("INSERT", None, Exception("UNIQUE"))
             return done
 
@@ -223,12 +223,12 @@ def test_a_callback_that_fails_ends_nothing(
     assert "could not be told" in caplog.text
 
 
-def test_a_ledger_that_was_rolled_back_knows_nothing(
+def test_nothing_is_known_of_a_transaction_that_was_rolled_back(
     store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A channel of a transaction that failed does not exist for the next one."""
     flush = Transaction.flush
-    monkeypatch.setattr(Transaction, "flush", lambda _ledger: 1 / 0)
+    monkeypatch.setattr(Transaction, "flush", lambda _transaction: 1 / 0)
     logging.getLogger("chat.store.write.writer").disabled = True
     try:
         assert isinstance(store.outcome(message(alice)), StoreUnavailable)
