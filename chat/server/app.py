@@ -27,7 +27,7 @@ from chat.server.channels.builtin import Counter, RawCounter, RawEcho
 from chat.server.config import ServerSettings
 from chat.server.context import ServerContext
 from chat.server.handlers.table import TABLE
-from chat.server.session import Register, Session
+from chat.server.session import Session
 from chat.server.transport import tls
 from chat.server.transport.connection import Connection, ConnectionContext, Endpoint
 from chat.server.transport.limits import ConnectionLimiter
@@ -122,7 +122,6 @@ class App:
         self.settings = settings
         self.loop = loop
         self.services = ServerContext(settings, loop, MemoryBroker())
-        self.sessions: Register = {}
         self.addresses: list[str] = []
         self._session_ids = Ids()
         self._terms: ConnectionContext
@@ -221,7 +220,7 @@ class App:
                 connection.source, self.loop.time(), times=BARE
             )
             return RawCounter(connection) if path == COUNTER_PATH else RawEcho(connection)
-        return Session(connection, self.services, self._session_ids.new(), TABLE, self.sessions)
+        return Session(connection, self.services, self._session_ids.new(), TABLE)
 
     def _found_proxy(self, address: str) -> None:
         if not self._has_found_proxy:

@@ -53,7 +53,10 @@ class ReadingSession(Protocol):
     """A signed-in session, as readings see it."""
 
     connection: Connection
-    id: str
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
 
     @property
     def name(self) -> str:
@@ -67,7 +70,7 @@ class ReadingSession(Protocol):
 class Present(Protocol):
     """A signed-in session, as those who learn of its presence see it."""
 
-    rooms: dict[str, LiveChannel]
+    channels: dict[str, LiveChannel]
 
     @property
     def name(self) -> str:
@@ -111,8 +114,8 @@ class ServerContext:
 
     def tell_presence(self, session: Present) -> None:
         """Have everybody who shares a channel with a person learn their presence."""
-        hidden = self.hub.direct_rooms(session.name)
-        self.news.of_person(session.name, {*session.rooms.values(), *hidden})
+        hidden = self.hub.direct_channels(session.name)
+        self.news.of_person(session.name, {*session.channels.values(), *hidden})
 
     # The store
 
@@ -206,9 +209,9 @@ class ServerContext:
 
         self._reads_of_sessions.take(session.id, await_peer)
 
-    def forget_reads(self, session: ReadingSession) -> None:
+    def forget_reads(self, session_id: str) -> None:
         """Drop what a session that is over waits to read."""
-        self._reads_of_sessions.forget(session.id)
+        self._reads_of_sessions.forget(session_id)
 
     def search(
         self,
@@ -247,14 +250,9 @@ class ServerContext:
         self._searches.take(who, begin)
 
     def _deliver(self, batch: Batch) -> None:
-        """Send a commit's events, then tell those who asked for it.
-
-        A membership that ends within the batch ends there: what follows it is not for its former
-        member, so events are sent up to it first.
-        """
+        """Send a commit's events, then tell those who asked for it."""
         events: list[Event] = []
-        begin = 0
-        for end, pending in enumerate(batch, 1):
+        for pending in batch:
             if pending.failure is not None:
                 continue
             result = pending.result
@@ -263,12 +261,6 @@ class ServerContext:
                     events.append(result.event)
             elif isinstance(result, (SignedIn, JoinedChannel, LeftChannel)):
                 events.extend(result.events)
-                if isinstance(result, LeftChannel):
-                    self._finish(events, batch[begin:end])
-                    events, begin = [], end
-        self._finish(events, batch[begin:] if begin else batch)
-
-    def _finish(self, events: list[Event], batch: Batch) -> None:
         if events:
             self._broker.publish(events)
         for pending in batch:

@@ -13,15 +13,14 @@ from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
 from chat.protocol.frames import Heads, ServerFrame
 from chat.server.channels.builtin import Counter
-from chat.server.channels.live import LiveChannel
 from chat.server.context import ServerContext
 from chat.server.reply import Reply, error_frame
+from chat.server.subscriptions import Subscriptions
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import text_frame
-from chat.store.operations import ChannelState, User
-from chat.text import fold
+from chat.store.operations import User
 
-__all__ = ["Handler", "Register", "Session", "Table"]
+__all__ = ["Handler", "Session", "Table"]
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +28,6 @@ Handler = Callable[["Session", Any, Reply], None]
 """Answers a command through the reply, at once or later, or raises a `CommandError` at once."""
 Table = Mapping[str, Handler]
 """Which handler answers which command, by the command's type."""
-Register = dict[str, set["Session"]]
-"""Live sessions by the person's name."""
 
 UNDER_WAY_MAX = 64
 """Commands of one session that may await their answers before reading from it is paused."""
@@ -43,7 +40,7 @@ class Session:
     """The protocol's state on one connection.
 
     Commands are handled in the order in which they arrive; those that come while `hello` is on its
-    way wait for it. `user` is None until then.
+    way wait for it.
     """
 
     def __init__(
@@ -52,20 +49,14 @@ class Session:
         services: ServerContext,
         session_id: str,
         table: Table,
-        register: Register,
     ) -> None:
         self.connection = connection
         self._table = table
-        self._register = register
         self.services = services
         self.id = session_id
-        self.user: User | None = None
-        self.rooms: dict[str, LiveChannel] = {}
-        """The live side of the channels one is a member of, by the folded name."""
+        self._subscriptions: Subscriptions | None = None
         self.builtins: dict[str, Counter | None] = {}
         """Membership of `#counter` and `#echo` is the session's own."""
-        self._left: dict[str, int] = {}
-        """Where memberships ended, by the folded name: what was read before is over."""
         self.is_closed = False
         self.is_signing_in = False
         self.is_stopping = False
@@ -76,14 +67,20 @@ class Session:
         self.await_hello()
 
     @property
-    def name(self) -> str:
-        """The person's name; only for sessions that are signed in."""
-        assert self.user is not None
-        return self.user.name
+    def is_signed_in(self) -> bool:
+        """Whether a `hello` was answered with `welcome`."""
+        return self._subscriptions is not None
 
-    def devices(self, name: str) -> tuple[Session, ...]:
-        """Return the sessions in which a person is signed in now."""
-        return tuple(self._register.get(name, ()))
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """The channels of the session; only if it is signed in."""
+        assert self._subscriptions is not None
+        return self._subscriptions
+
+    @property
+    def user(self) -> User:
+        """The person; only if the session is signed in."""
+        return self.subscriptions.user
 
     # In
 
@@ -144,7 +141,7 @@ class Session:
     def _handle(self, command: Command) -> None:
         reply = Reply(self, command.id)
         try:
-            if self.user is None and not isinstance(command, Hello):
+            if self._subscriptions is None and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "say hello first")
             self._table[command.type](self, command, reply)
         except CommandError as error:
@@ -174,8 +171,9 @@ class Session:
 
     def heartbeat(self) -> None:
         """Tell the heads of one's channels: that reveals a lost last event."""
-        if self.user is not None:
-            self.send(Heads(heads={room.name: room.head for room in self.rooms.values()}))
+        if self._subscriptions is not None:
+            channels = self._subscriptions.channels.values()
+            self.send(Heads(heads={each.name: each.head for each in channels}))
 
     # Life
 
@@ -194,13 +192,13 @@ class Session:
 
     def signed_in(self, user: User) -> None:
         """Become `user`'s session."""
-        self.connection.limit_messages(self.services.limits.frame)
-        self.user = user
         services, connection = self.services, self.connection
+        connection.limit_messages(services.limits.frame)
         connection.budget = services.budgets.of_person(
             user.name, connection.source, services.loop.time()
         )
-        self._register.setdefault(user.name, set()).add(self)
+        self._subscriptions = Subscriptions(self, user, services)
+        services.hub.signed_in(self._subscriptions)
 
     def hello_is_answered(self) -> None:
         """Handle what came while `hello` was on its way."""
@@ -208,60 +206,19 @@ class Session:
         while self._waiting and not self.is_closed and not self.is_signing_in:
             self._handle(self._waiting.popleft())
 
-    def room(self, name: str) -> LiveChannel | None:
-        """Return the live side of a channel one is a member of; the name as it was typed."""
-        return self.rooms.get(fold(name))
-
-    def enter(self, name: str, epoch: str, head: int) -> LiveChannel:
-        """Note the membership of a channel; what the head is, the room knows better."""
-        room = self.room(name)
-        if room is None:
-            room = self.services.hub.enter(self, name, epoch, head)
-            self.rooms[fold(name)] = room
-            room.presence_news[self.name] = self.services.presence.of(self.name)
-            self.services.news.of_room(room)
-        return room
-
-    def leave(self, name: str, seq: int, *, hidden: bool = False) -> None:
-        """Note that a membership ended, with the event `seq`, or that its channel was hidden."""
-        self._left[fold(name)] = seq
-        if room := self.rooms.pop(fold(name), None):
-            self.services.hub.leave(self, room)
-            presence = self.services.presence.of(self.name)
-            room.presence_news[self.name] = presence if hidden else "offline"
-            if room.typing.stop(self.name):
-                self.services.news.of_room(room)
-            self.services.news.of_room(room)
-
-    def has_left(self, channel: ChannelState) -> bool:
-        """Whether one's membership of `channel`, as it was read, has ended since."""
-        return self._left.get(fold(channel.name), 0) > channel.head
-
     def closed(self) -> None:
         """Let go of everything (the connection is over)."""
         self.is_closed = True
         self.hello_has_come()
-        self.services.forget_reads(self)
+        self.services.forget_reads(self.id)
         self.services.gate.leave(self, self.services.loop.time())
         self._waiting.clear()
         for counter in self.builtins.values():
             if counter is not None:
                 counter.stop()
         self.builtins.clear()
-        if self.user is None:
-            return
-        services = self.services
-        others = self._register[self.name]
-        others.discard(self)
-        if not others:
-            del self._register[self.name]
-        if services.presence.drop(self.name, self) is not None:
-            services.tell_presence(self)
-        for room in self.rooms.values():
-            if not others and room.typing.stop(self.name):
-                services.news.of_room(room)
-            services.hub.leave(self, room)
-        self.rooms.clear()
+        if self._subscriptions is not None:
+            self._subscriptions.end()
 
     def _hello_is_late(self) -> None:
         self.connection.end(CloseCode.HELLO_TIMEOUT, "no hello came in time")

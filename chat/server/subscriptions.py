@@ -1,32 +1,33 @@
-"""Subscribe a session to a channel: read up to a head, then take live events.
+"""The subscriptions of one session: the channels it is in, and how it comes to follow them.
 
-The read happens in a thread while events go on being delivered. So the session attaches when the
-room has delivered at least what was read, and gets what was delivered beyond it from the room's
-recent frames: no hole, no duplicate. If those no longer reach back, `complete` is false and the
-client reads on with `history after`.
+A log is read in a thread while events go on being delivered. So the session attaches when the live
+channel has delivered at least what was read, and gets the events delivered beyond it from the live
+channel's recent frames: no hole, no duplicate. If those no longer reach back, `complete` is false
+and the client reads on with `history after`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
-from chat.protocol.frames import Joined, Member
+from chat.protocol.frames import Joined, Member, ServerFrame
+from chat.protocol.values import Presence
 from chat.server.channels.live import LiveChannel
 from chat.server.channels.presence import is_crowded, typing_frame
+from chat.server.context import ServerContext
 from chat.server.reply import Reply, error_frame
-from chat.store.operations import ChannelState, MemberRow, Resumed
+from chat.server.transport.connection import Connection
+from chat.store.operations import ChannelState, MemberRow, Resumed, User
 from chat.store.read.reader import Reader
 from chat.store.rights import not_a_member
+from chat.text import fold
 
-if TYPE_CHECKING:
-    from chat.server.session import Session
-
-__all__ = ["announce", "attach", "detach", "follow", "follow_all", "present"]
+__all__ = ["Recipient", "Subscriptions"]
 
 JOIN_PAGE = 100
 """Items in one `joined` frame."""
@@ -37,214 +38,311 @@ that return to 5 channels each, the switches and transactions were a fifth of th
 _View = tuple[Resumed, tuple[tuple[MemberRow, ...], str | None, int]]
 
 
-def follow(
-    session: Session,
-    channel: str,
-    position: ResumeFrom | None = None,
-    reply: Reply | None = None,
-) -> None:
-    """Answer with `joined`, and deliver from there on; without `reply` it comes unasked.
+class Recipient(Protocol):
+    """The session that subscriptions belong to."""
+
+    connection: Connection
+    id: str
+    is_closed: bool
+
+    def send(self, frame: ServerFrame) -> None:
+        """Send a frame; do nothing if the connection is over."""
+
+
+class Subscriptions:
+    """See the module.
 
     Args:
-        session: of a member of the channel; checked again when reading.
-        channel: as stored or as typed.
-        position: where the client stopped reading.
-        reply: the command's, for `join`.
+        session: where frames are sent.
+        user: the person who is signed in there.
+        services: what the server shares.
     """
-    _follow(session, [(channel, position)], reply)
 
+    def __init__(self, session: Recipient, user: User, services: ServerContext) -> None:
+        self.session = session
+        self.user = user
+        self.connection = session.connection
+        self.channels: dict[str, LiveChannel] = {}
+        """Those of the person's list, by the folded name."""
+        self._services = services
+        self._left: dict[str, int] = {}
+        """Where memberships ended, by the folded name: what was read before is over."""
+        self._joining: list[str] = []
+        """Channels, folded, whose `joined` will be the answer to a `join` of this session."""
 
-def follow_all(
-    session: Session, positions: Mapping[str, ResumeFrom], then: Callable[[], None]
-) -> None:
-    """Follow several channels, each as `follow` does; a `joined` comes for each.
+    @property
+    def name(self) -> str:
+        """The person's name."""
+        return self.user.name
 
-    They come as fast as the peer takes them. `then` is called when all were read, or as soon as
-    the peer has to be waited for.
-    """
-    remaining = iter(positions.items())
-    outlet = session.connection.outlet
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.session.id
 
-    def go_on() -> None:
-        some = list(islice(remaining, TOGETHER))
-        if some and not session.is_closed:
-            _follow(session, some, None, wait)
-        else:
-            then()
+    @property
+    def is_closed(self) -> bool:
+        """Whether the session is over."""
+        return self.session.is_closed
 
-    def wait() -> None:
-        outlet.when_taken(go_on)
-        if outlet.is_waiting:
-            then()
+    def send(self, frame: ServerFrame) -> None:
+        """Send a frame to this session alone; do nothing if it is over."""
+        self.session.send(frame)
 
-    go_on()
+    # Memberships
 
+    def channel(self, name: str) -> LiveChannel | None:
+        """Return the live side of a channel one is in; the name as it was typed."""
+        return self.channels.get(fold(name))
 
-def _follow(
-    session: Session,
-    wanted: Sequence[tuple[str, ResumeFrom | None]],
-    reply: Reply | None,
-    then: Callable[[], None] = lambda: None,
-) -> None:
-    services = session.services
-    user = session.user
-    assert user is not None
-    for channel, _position in wanted:
-        detach(session, channel)
-    limits = services.limits
+    def enter(self, name: str, head: int) -> LiveChannel:
+        """Enter a channel of the person's list, whose head was read or delivered as `head`."""
+        channel = self.channel(name)
+        if channel is None:
+            channel = self._services.hub.enter(self, name, head)
+            self.channels[fold(name)] = channel
+            channel.presence_news[self.name] = self._services.presence.of(self.name)
+            self._services.news.of_room(channel)
+        return channel
 
-    def view(reader: Reader, channel: str, position: ResumeFrom | None) -> _View | CommandError:
-        try:
-            resumed = reader.resume(
-                user,
-                channel,
-                position,
-                limit=min(JOIN_PAGE, limits.page),
-                window=services.settings.resume_window,
-            )
-            return resumed, reader.members(user, channel, cursor=None, limit=limits.members)
-        except CommandError as refusal:  # of this channel; the others are followed all the same
-            return refusal
+    def listed(self, channel: str, head: int) -> None:
+        """Enter a channel that came into the person's list, and follow it, unless one is in it.
 
-    def done(views: Sequence[_View | CommandError]) -> None:
-        for (channel, position), each in zip(wanted, views, strict=True):
-            telling = partial(_tell, session, channel, position, each, reply)
-            if reply is None:
-                session.connection.outlet.when_taken(telling)
+        The `joined` comes unasked, but to the session whose `join` this is.
+        """
+        if self.channel(channel) is None:
+            self.enter(channel, head)
+            if fold(channel) not in self._joining:
+                self.follow(channel)
+
+    def left(self, channel: str, seq: int) -> None:
+        """Leave a channel: the membership ended with the event `seq`."""
+        live = self.channel(channel)
+        if live is None or live.members[self] < seq:
+            self._drop(channel, seq, "offline")
+
+    def hid(self, channel: str, head: int) -> None:
+        """Leave a channel that the person has hidden as of its `head`, as a member still."""
+        self._drop(channel, head, self._services.presence.of(self.name))
+
+    def _drop(self, name: str, seq: int, presence: Presence) -> None:
+        self._left[fold(name)] = seq
+        if channel := self.channels.pop(fold(name), None):
+            self._services.hub.leave(self, channel)
+            channel.presence_news[self.name] = presence
+            channel.typing.stop(self.name)
+            self._services.news.of_room(channel)
+
+    def has_left(self, channel: ChannelState) -> bool:
+        """Whether one's membership of `channel`, as it was read, has ended since."""
+        return self._left.get(fold(channel.name), 0) > channel.head
+
+    def end(self) -> None:
+        """Leave every channel: the session is over."""
+        is_last = len(self._services.hub.sessions_of(self.name)) == 1
+        self._services.hub.signed_out(self)
+        if self._services.presence.drop(self.name, self) is not None:
+            self._services.tell_presence(self)
+        for channel in self.channels.values():
+            if is_last and channel.typing.stop(self.name):
+                self._services.news.of_room(channel)
+            self._services.hub.leave(self, channel)
+        self.channels.clear()
+
+    # Following
+
+    def expect_join(self, channel: str) -> None:
+        """Note that a `join` of this session is under way, until `join_done`."""
+        self._joining.append(fold(channel))
+
+    def join_done(self, channel: str) -> None:
+        """Note that a `join` was committed or refused."""
+        self._joining.remove(fold(channel))
+
+    def follow(
+        self, channel: str, position: ResumeFrom | None = None, reply: Reply | None = None
+    ) -> None:
+        """Answer with `joined`, and deliver from there on; without `reply` it comes unasked.
+
+        Args:
+            channel: as stored or as typed; membership is checked again when reading.
+            position: where the client stopped reading.
+            reply: the command's, for `join`.
+        """
+        self._follow([(channel, position)], reply)
+
+    def follow_all(self, positions: Mapping[str, ResumeFrom], then: Callable[[], None]) -> None:
+        """Follow several channels, each as `follow` does; a `joined` comes for each.
+
+        They come as fast as the peer takes them. `then` is called when all were read, or as soon as
+        the peer has to be waited for.
+        """
+        remaining = iter(positions.items())
+        outlet = self.connection.outlet
+
+        def go_on() -> None:
+            some = list(islice(remaining, TOGETHER))
+            if some and not self.is_closed:
+                self._follow(some, None, wait)
             else:
-                telling()
-        then()
+                then()
 
-    services.read_in_turn(
-        session,
-        lambda reader: [view(reader, *each) for each in wanted],
-        done,
-        lambda error: done([error] * len(wanted)),
-    )
+        def wait() -> None:
+            outlet.when_taken(go_on)
+            if outlet.is_waiting:
+                then()
 
+        go_on()
 
-def _tell(
-    session: Session,
-    channel: str,
-    position: ResumeFrom | None,
-    view: _View | CommandError,
-    reply: Reply | None,
-) -> None:
-    if isinstance(view, CommandError):
-        _refused(session, channel, view, reply)
-    elif reply is None and session.room(channel) is None:
-        pass  # hidden, so `welcome` did not list it
-    elif session.has_left(view[0].seat.channel):  # while it was read
-        _refused(session, channel, not_a_member(channel), reply)
-    else:
-        _joined(session, view, reply, partial(_follow, session, [(channel, position)], reply))
+    def _follow(
+        self,
+        wanted: Sequence[tuple[str, ResumeFrom | None]],
+        reply: Reply | None,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        services = self._services
+        for channel, _position in wanted:
+            self._detach(channel)
+        limits = services.limits
 
+        def view(reader: Reader, channel: str, position: ResumeFrom | None) -> _View | CommandError:
+            try:
+                resumed = reader.resume(
+                    self.user,
+                    channel,
+                    position,
+                    limit=min(JOIN_PAGE, limits.page),
+                    window=services.settings.resume_window,
+                )
+                return resumed, reader.members(
+                    self.user, channel, cursor=None, limit=limits.members
+                )
+            except CommandError as refusal:  # of this channel; the others are followed all the same
+                return refusal
 
-def _refused(session: Session, channel: str, error: CommandError, reply: Reply | None) -> None:
-    if reply is not None:
-        reply.error(error)
-    elif error.code is not ErrorCode.NO_SUCH_CHANNEL:
-        session.send(error_frame(error, None, channel))
+        def done(views: Sequence[_View | CommandError]) -> None:
+            for (channel, position), each in zip(wanted, views, strict=True):
+                telling = partial(self._tell, channel, position, each, reply)
+                if reply is None:
+                    self.connection.outlet.when_taken(telling)
+                else:
+                    telling()
+            then()
 
-
-def _joined(session: Session, view: _View, reply: Reply | None, again: Callable[[], None]) -> None:
-    resumed, (rows, _cursor, total) = view
-    if session.is_closed:
-        return
-    seat = resumed.seat
-
-    def send(complete: bool) -> None:
-        frame = Joined.known(
-            id=reply.id if reply else None,
-            channel=seat.channel.name,
-            epoch=seat.channel.epoch,
-            head=seat.channel.head,
-            topic=seat.channel.topic,
-            role=seat.role,
-            read=seat.read,
-            unread=seat.unread,
-            mentions=seat.mentions,
-            pinned=seat.preference.pinned,
-            muted=seat.preference.muted,
-            level=seat.preference.level,
-            pins=seat.pins,
-            members=present(session, rows),
-            member_count=total,
-            recovered=resumed.recovered,
-            items=resumed.items,
-            complete=complete,
+        services.read_in_turn(
+            self,
+            lambda reader: [view(reader, *each) for each in wanted],
+            done,
+            lambda error: done([error] * len(wanted)),
         )
-        if reply is not None:
-            reply.frame(frame)
+
+    def _tell(
+        self,
+        channel: str,
+        position: ResumeFrom | None,
+        view: _View | CommandError,
+        reply: Reply | None,
+    ) -> None:
+        if isinstance(view, CommandError):
+            self._refused(channel, view, reply)
+        elif reply is None and self.channel(channel) is None:
+            pass  # hidden, so `welcome` did not list it
+        elif self.has_left(view[0].seat.channel):  # while it was read
+            self._refused(channel, not_a_member(channel), reply)
         else:
-            session.send(frame)
+            self._joined(view, reply, partial(self._follow, [(channel, position)], reply))
 
-    attach(session, seat.channel, resumed.complete, send, None if resumed.items else again)
+    def _refused(self, channel: str, error: CommandError, reply: Reply | None) -> None:
+        if reply is not None:
+            reply.error(error)
+        elif error.code is not ErrorCode.NO_SUCH_CHANNEL:
+            self.send(error_frame(error, None, channel))
 
-
-def attach(
-    session: Session,
-    channel: ChannelState,
-    is_read: bool,
-    send: Callable[[bool], None],
-    again: Callable[[], None] | None,
-) -> None:
-    """Send what was read up to `channel.head`, and go over to live events if that was all.
-
-    Args:
-        session: of a member.
-        channel: as of the snapshot that was read.
-        is_read: whether everything up to its head was read.
-        send: sends the answer; takes its `complete`.
-        again: for an empty page: reads anew, when so much has come since that not all of it is at
-            hand. An empty page is never incomplete.
-    """
-    room = session.enter(channel.name, channel.epoch, channel.head)
-
-    def ready() -> None:
-        if session.is_closed or session.room(room.name) is not room:
+    def _joined(self, view: _View, reply: Reply | None, again: Callable[[], None]) -> None:
+        resumed, (rows, _cursor, total) = view
+        if self.is_closed:
             return
-        missed = room.since(channel.head) if is_read else None
-        if is_read and missed is None and again is not None:
-            again()
+        seat = resumed.seat
+
+        def send(complete: bool) -> None:
+            frame = Joined.known(
+                id=reply.id if reply else None,
+                channel=seat.channel.name,
+                epoch=seat.channel.epoch,
+                head=seat.channel.head,
+                topic=seat.channel.topic,
+                role=seat.role,
+                read=seat.read,
+                unread=seat.unread,
+                mentions=seat.mentions,
+                pinned=seat.preference.pinned,
+                muted=seat.preference.muted,
+                level=seat.preference.level,
+                pins=seat.pins,
+                members=self.present(rows),
+                member_count=total,
+                recovered=resumed.recovered,
+                items=resumed.items,
+                complete=complete,
+            )
+            if reply is not None:
+                reply.frame(frame)
+            else:
+                self.send(frame)
+
+        self.attach(seat.channel, resumed.complete, send, None if resumed.items else again)
+
+    def attach(
+        self,
+        channel: ChannelState,
+        is_read: bool,
+        send: Callable[[bool], None],
+        again: Callable[[], None] | None,
+    ) -> None:
+        """Send what was read up to `channel.head`, and go over to live events if that was all.
+
+        Args:
+            channel: as of the snapshot that was read.
+            is_read: whether everything up to its head was read.
+            send: sends the answer; takes its `complete`.
+            again: for an empty page: reads anew, when so much has come since that not all is at
+                hand. An empty page is never incomplete.
+        """
+        room = self.enter(channel.name, channel.head)
+
+        def ready() -> None:
+            if self.is_closed or self.channel(room.name) is not room:
+                return
+            missed = room.replay_after(channel.head) if is_read else None
+            if is_read and missed is None and again is not None:
+                again()
+                return
+            send(missed is not None)
+            if missed is not None:
+                for frame in missed:
+                    self.connection.outlet.send(frame)
+                self._take_over(room)
+
+        room.on_reached(channel.head, ready)
+
+    def _take_over(self, room: LiveChannel) -> None:
+        if self.is_closed:  # it read too slowly for what was missed
             return
-        send(missed is not None)
-        if missed is not None:
-            for frame in missed:
-                session.connection.outlet.send(frame)
-            _take_over(session, room)
+        room.followers[self.connection] = self.connection.outlet
+        if not is_crowded(room):
+            self.send(self._services.news.snapshot(room))
+        if room.typing:
+            self.send(typing_frame(room))
 
-    room.when_at(channel.head, ready)
+    def _detach(self, channel: str) -> None:
+        """Stop live events of a channel until its log has been read up to the head again."""
+        if live := self.channel(channel):
+            live.followers.pop(self.connection, None)
 
-
-def _take_over(session: Session, room: LiveChannel) -> None:
-    if session.is_closed:  # it read too slowly for what was missed
-        return
-    room.followers[session.connection] = session.connection.outlet
-    if not is_crowded(room):
-        session.send(session.services.news.snapshot(room))
-    if room.typing:
-        session.send(typing_frame(room))
-
-
-def announce(session: Session, channel: ChannelState, names: Iterable[str]) -> None:
-    """Have every device of these members follow a channel that is not in its list yet."""
-    for name in names:
-        for device in session.devices(name):
-            if device.room(channel.name) is None:
-                device.enter(channel.name, channel.epoch, channel.head)
-                follow(device, channel.name)
-
-
-def detach(session: Session, channel: str) -> None:
-    """Stop live events of a channel until the session has read up to its head again."""
-    if room := session.room(channel):
-        room.followers.pop(session.connection, None)
-
-
-def present(session: Session, rows: tuple[MemberRow, ...]) -> tuple[Member, ...]:
-    """Return members with their presence now."""
-    presence = session.services.presence
-    return tuple(
-        Member.known(name=row.name, role=row.role, presence=presence.of(row.name)) for row in rows
-    )
+    def present(self, rows: tuple[MemberRow, ...]) -> tuple[Member, ...]:
+        """Return members with their presence now."""
+        presence = self._services.presence
+        return tuple(
+            Member.known(name=row.name, role=row.role, presence=presence.of(row.name))
+            for row in rows
+        )

@@ -22,11 +22,10 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from chat.server import subscriptions
 from chat.server.channels import live
 from chat.server.cli import main
 from chat.server.context import ServerContext
-from chat.server.session import Session
+from chat.server.subscriptions import Subscriptions
 from chat.store.operations import Batch, ChannelState
 from chat.store.write import transaction
 from chat.store.write.writer import Writer
@@ -119,20 +118,20 @@ def _deliver_twice() -> None:
 
 
 def _attach_without_the_missed() -> None:
-    attach = subscriptions.attach
+    attach = Subscriptions.attach
 
     def late(
-        session: Session,
+        self: Subscriptions,
         channel: ChannelState,
         is_read: bool,
         send: Callable[[bool], None],
         again: Callable[[], None] | None,
     ) -> None:
         # Others talk between the reading of the log and the attaching.
-        session.services.loop.call_later(0.05, attach, session, channel, is_read, send, again)
+        self.connection.loop.call_later(0.05, attach, self, channel, is_read, send, again)
 
-    subscriptions.attach = late
-    live.LiveChannel.since = lambda *_: []  # type: ignore[method-assign]
+    Subscriptions.attach = late  # type: ignore[method-assign]
+    live.LiveChannel.replay_after = lambda *_: []  # type: ignore[method-assign]
 
 
 def _change_the_order() -> None:

@@ -71,8 +71,9 @@ class World:
 
     @property
     def sessions(self) -> list[Session]:
-        """The server's sessions."""
-        return [each for mine in self.app.sessions.values() for each in mine]
+        """The server's sessions that are signed in."""
+        endpoints = (each.endpoint for each in self.app.services.connections)
+        return [each for each in endpoints if isinstance(each, Session) and each.is_signed_in]
 
     async def start(self) -> None:
         """Start; its heart beats when a test says so."""

@@ -226,7 +226,7 @@ async def test_who_leaves_while_their_join_is_read_follows_nothing(
             answer()
             refusal = await bob.next(ErrorFrame)
             assert (refusal.id, refusal.code) == ("join", "not_a_member")
-            assert services.hub.room("#room") is None
+            assert services.hub.channel("#room") is None
     finally:
         await app.stop()
 

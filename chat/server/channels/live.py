@@ -1,42 +1,55 @@
-"""Live channels: followers on this server, replay, and fan-out.
+"""Live channels: members and followers on this server, replay, and fan-out.
 
-A `Room` is the live side of a channel. It exists while somebody who is signed in is a member. Each
-event is encoded once, with its WebSocket header; what one group commit holds for a room is joined
-once, and the same bytes go to every follower.
+A `LiveChannel` exists while a session of a member is signed in. Each event is encoded once, with
+its WebSocket header; the events of one group commit in a channel are joined once, and the same
+bytes go to every follower.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from pydantic import BaseModel
 
 from chat.protocol.codec import encode
+from chat.protocol.frames import ServerFrame
 from chat.protocol.items import Event
 from chat.protocol.values import Presence
 from chat.server.channels.typing import TypingTracker
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import Outlet, text_frame
-from chat.text import channel_names
+from chat.text import channel_names, is_direct
 
-__all__ = ["Follower", "LiveChannel", "LiveChannels"]
+__all__ = ["LiveChannel", "LiveChannels", "Member"]
 
 MISSED_BYTES = 65_536
 """Bytes of missed events that a session gets at once when it attaches; more is read in pages."""
 RING = 256
-"""Recent events a room keeps encoded, for those who attach while others are delivered."""
+"""Recent events that a channel keeps encoded, for sessions that attach during a delivery."""
 
 
-class Follower(Protocol):
-    """A signed-in session, as a room sees it."""
+class Member(Protocol):
+    """A signed-in session, as the channels that it is in see it."""
 
     connection: Connection
 
     @property
     def name(self) -> str:
         """The person's name."""
+
+    def listed(self, channel: str, head: int) -> None:
+        """Enter a channel that came into the person's list; `head` was delivered already."""
+
+    def left(self, channel: str, seq: int) -> None:
+        """Leave a channel: the person's membership ended with the event `seq`."""
+
+    def hid(self, channel: str, head: int) -> None:
+        """Leave a channel that the person has hidden as of its `head`, as a member still."""
+
+    def send(self, frame: ServerFrame) -> None:
+        """Send a frame to this session alone."""
 
 
 class LiveChannel:
@@ -46,18 +59,18 @@ class LiveChannel:
     every event above the head at which they attached, in order, without a hole.
     """
 
-    def __init__(self, name: str, epoch: str, head: int) -> None:
+    def __init__(self, name: str, head: int) -> None:
         self.name = name
-        self.epoch = epoch
         self.head = head
-        self.members: dict[Follower, None] = {}
-        """Sessions of members, whether they follow or not."""
+        self.members: dict[Member, int] = {}
+        """Sessions of members, whether they follow or not, each with the head of the channel as of
+        which the membership is known."""
         self.followers: dict[Connection, Outlet] = {}
         self.typing = TypingTracker()
         self.presence_news: dict[str, Presence] = {}
         self.presence_version = 0
         self.is_presence_stale = False
-        """Whether changes were kept from the followers while the room was crowded."""
+        """Whether changes were kept from the followers while the channel was crowded."""
         self.typing_told = 0
         """Version of `typing` that the followers were told last."""
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
@@ -66,7 +79,7 @@ class LiveChannel:
     def deliver(self, events: Sequence[Event], *, is_all: bool = False) -> None:
         """Send committed events to the followers; those delivered before are passed over.
 
-        `is_all`: the commit holds nothing for other rooms, so there is nothing to wait for.
+        `is_all`: the commit holds nothing for other channels, so there is nothing to wait for.
         """
         frames = []
         for event in events:
@@ -89,14 +102,14 @@ class LiveChannel:
         if self._ready:
             self._call_ready()
 
-    def when_at(self, head: int, action: Callable[[], None]) -> None:
+    def on_reached(self, head: int, action: Callable[[], None]) -> None:
         """Call `action` as soon as everything up to `head` is delivered; now, if it is."""
         if self.head >= head:
             action()
         else:
             self._ready.append((head, action))
 
-    def since(self, head: int) -> list[bytes] | None:
+    def replay_after(self, head: int) -> list[bytes] | None:
         """Return the frames of all events above `head`.
 
         None: some are no longer at hand, or they are too many bytes to be sent at once.
@@ -116,58 +129,109 @@ class LiveChannel:
     def _call_ready(self) -> None:
         waiting, self._ready = self._ready, []
         for head, action in waiting:
-            self.when_at(head, action)
+            self.on_reached(head, action)
 
 
 class LiveChannels:
-    """All rooms of this server, by the channel's name as it is stored."""
+    """The sessions that are signed in here, and the live channels that they are in.
+
+    Memberships follow the `join` and `leave` events as they are delivered, whoever caused them. A
+    direct channel has no such events: its first message lists it for its participants.
+    """
 
     def __init__(self) -> None:
-        self._rooms: dict[str, LiveChannel] = {}
-        # Outlives the rooms: a snapshot read before a commit must not take a room's head back.
+        self._channels: dict[str, LiveChannel] = {}
+        self._sessions: dict[str, dict[Member, None]] = {}
+        # Outlives the live channels: a snapshot read before a commit must not take a head back.
         self._delivered: dict[str, int] = {}
         self._direct: dict[str, set[LiveChannel]] = {}
-        """Rooms of direct channels by each participant, be it in their list or not."""
+        """Direct channels by each participant, be it in their list or not."""
 
-    def room(self, name: str) -> LiveChannel | None:
-        """Return the room, if anybody who is signed in is a member."""
-        return self._rooms.get(name)
+    def channel(self, name: str) -> LiveChannel | None:
+        """Return the live channel with this stored name, if a session of a member is here."""
+        return self._channels.get(name)
 
-    def enter(self, session: Follower, name: str, epoch: str, head: int) -> LiveChannel:
-        """Note that a member is signed in; `head` is the channel's as just read."""
-        room = self._rooms.get(name)
-        if room is None:
-            room = LiveChannel(name, epoch, self._delivered.get(name, head))
-            self._rooms[name] = room
+    # Sessions
+
+    def signed_in(self, session: Member) -> None:
+        """Tell a session of its person's memberships from now on."""
+        self._sessions.setdefault(session.name, {})[session] = None
+
+    def signed_out(self, session: Member) -> None:
+        """Forget a session; it has left its channels."""
+        sessions = self._sessions[session.name]
+        del sessions[session]
+        if not sessions:
+            del self._sessions[session.name]
+
+    def sessions_of(self, name: str) -> tuple[Member, ...]:
+        """Return the sessions in which a person is signed in here."""
+        return tuple(self._sessions.get(name, ()))
+
+    # Memberships
+
+    def enter(self, session: Member, name: str, head: int) -> LiveChannel:
+        """Note that a session is in a channel, whose head was read or delivered as `head`."""
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = LiveChannel(name, self._delivered.get(name, head))
+            self._channels[name] = channel
             for participant in channel_names(name):
-                self._direct.setdefault(participant, set()).add(room)
-        room.members[session] = None
-        return room
+                self._direct.setdefault(participant, set()).add(channel)
+        channel.members[session] = head
+        return channel
 
-    def leave(self, session: Follower, room: LiveChannel) -> None:
+    def leave(self, session: Member, channel: LiveChannel) -> None:
         """Note that the session ended, or its membership."""
-        room.members.pop(session, None)
-        room.followers.pop(session.connection, None)
-        if not room.members:
-            self._rooms.pop(room.name, None)
-            for participant in channel_names(room.name):
-                rooms = self._direct.get(participant, set())
-                rooms.discard(room)
-                if not rooms:
+        channel.members.pop(session, None)
+        channel.followers.pop(session.connection, None)
+        if not channel.members:
+            self._channels.pop(channel.name, None)
+            for participant in channel_names(channel.name):
+                channels = self._direct.get(participant, set())
+                channels.discard(channel)
+                if not channels:
                     self._direct.pop(participant, None)
 
-    def direct_rooms(self, name: str) -> frozenset[LiveChannel]:
-        """Return the rooms of the direct channels that a person is in, hidden ones included."""
+    def direct_channels(self, name: str) -> frozenset[LiveChannel]:
+        """Return the direct channels that a person is in, hidden ones included."""
         return frozenset(self._direct.get(name, ()))
+
+    def list_for(self, names: Iterable[str], channel: str, head: int) -> None:
+        """Have all sessions of these people enter a channel that is in their list now."""
+        for name in names:
+            for session in self.sessions_of(name):
+                session.listed(channel, head)
+
+    # Events
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Take committed events of any channels, in the order of their commits."""
         by_channel: dict[str, list[Event]] = {}
         for event in events:
             by_channel.setdefault(event.channel, []).append(event)
+            if event.kind == "leave":  # what follows is not for the former member
+                self._deliver(event.channel, by_channel.pop(event.channel), is_all=False)
         for name, channel_events in by_channel.items():
-            last = channel_events[-1].seq
-            if last > self._delivered.get(name, 0):
-                self._delivered[name] = last
-            if room := self._rooms.get(name):
-                room.deliver(channel_events, is_all=len(by_channel) == 1)
+            self._deliver(name, channel_events, is_all=len(by_channel) == 1)
+
+    def _deliver(self, name: str, events: Sequence[Event], *, is_all: bool) -> None:
+        before, last = self._delivered.get(name, 0), events[-1].seq
+        if last > before:
+            self._delivered[name] = last
+        if channel := self._channels.get(name):
+            channel.deliver(events, is_all=is_all)
+        has_message = False
+        for event in events:
+            kind = event.kind
+            if kind == "message":
+                has_message = True
+            elif event.seq <= before:  # a repetition: later events may have changed it again
+                continue
+            elif kind == "join":
+                self.list_for((event.author,), name, event.seq)
+            elif kind == "leave":
+                for session in self.sessions_of(event.author):
+                    session.left(name, event.seq)
+        if has_message and is_direct(name):
+            self.list_for(channel_names(name), name, last)

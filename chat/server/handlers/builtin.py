@@ -30,7 +30,7 @@ def join(session: Session, channel: str, reply: Reply) -> None:
     """Become a member; `#counter` starts at 0, again with every join."""
     name = fold(channel)
     _part(session, name)
-    me = Member(name=session.name, role="member", presence="online")
+    me = Member(name=session.user.name, role="member", presence="online")
     topic = TOPICS[name]
     reply.frame(
         Joined(

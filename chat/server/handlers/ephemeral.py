@@ -17,27 +17,27 @@ __all__ = ["ping", "status", "typing"]
 
 
 def typing(session: Session, command: Typing, reply: Reply) -> None:
-    """Tell the room that one types; it is told with the next pulse, and expires."""
+    """Tell the channel that one types; it is told with the next pulse, and expires."""
     builtin.refuse(command.channel)
-    room = session.room(command.channel)
-    if room is None:
+    live = session.subscriptions.channel(command.channel)
+    if live is None:
         code = ErrorCode.NO_SUCH_CHANNEL if is_direct(command.channel) else ErrorCode.NOT_A_MEMBER
         raise CommandError(code, f"you are not in {command.channel}", field="channel")
     now = session.services.loop.time()
     if command.state == "start":
-        is_news = room.typing.start(session.name, now)
+        is_news = live.typing.start(session.user.name, now)
     else:
-        is_news = room.typing.stop(session.name)
+        is_news = live.typing.stop(session.user.name)
     if is_news:
-        session.services.news.of_room(room)
+        session.services.news.of_room(live)
     reply.ok()
 
 
 def status(session: Session, command: SetStatus, reply: Reply) -> None:
     """Set the status of this session; others see what follows from all of one's sessions."""
     services = session.services
-    if services.presence.set(session.name, session, command.status) is not None:
-        services.tell_presence(session)
+    if services.presence.set(session.user.name, session.subscriptions, command.status) is not None:
+        services.tell_presence(session.subscriptions)
     reply.ok()
 
 

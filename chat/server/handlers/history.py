@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from chat.protocol.commands import History, Mark
 from chat.protocol.frames import Page, Read
 from chat.server.handlers import builtin
-from chat.server.subscriptions import attach
 from chat.store.operations import Marked, MarkRead, PageRead
 
 if TYPE_CHECKING:
@@ -20,8 +19,7 @@ __all__ = ["history", "mark"]
 def history(session: Session, command: History, reply: Reply) -> None:
     """Read a page; one that reaches the log's head with `after` goes over to live events."""
     builtin.refuse(command.channel)
-    user = session.user
-    assert user is not None
+    user, subscriptions = session.user, session.subscriptions
     limit = min(command.limit, session.services.limits.page)
 
     def done(page: PageRead) -> None:
@@ -37,18 +35,18 @@ def history(session: Session, command: History, reply: Reply) -> None:
                 )
             )
 
-        room = session.room(page.channel.name)
-        is_following = room is not None and session.connection in room.followers
+        live = subscriptions.channel(page.channel.name)
+        is_following = live is not None and session.connection in live.followers
         is_log = command.after is not None and command.thread is None
-        is_over = session.is_closed or session.has_left(page.channel)
-        if not is_log or is_following or is_over or room is None:  # None: hidden
+        is_over = session.is_closed or subscriptions.has_left(page.channel)
+        if not is_log or is_following or is_over or live is None:  # None: hidden
             send(page.complete)
         else:
-            attach(session, page.channel, page.complete, send, None if page.items else read)
+            subscriptions.attach(page.channel, page.complete, send, None if page.items else read)
 
     def read() -> None:
         session.services.read_in_turn(
-            session,
+            subscriptions,
             lambda reader: reader.page(
                 user,
                 command.channel,
@@ -70,7 +68,6 @@ def mark(session: Session, command: Mark, reply: Reply) -> None:
     """Move the read marker, and tell one's other devices."""
     builtin.refuse(command.channel)
     user = session.user
-    assert user is not None
 
     def done(marked: Marked) -> None:
         if marked.moved:
@@ -89,5 +86,5 @@ def _tell_devices(session: Session, name: str, marked: Marked) -> None:
         mentions=marked.mentions,
         head=marked.channel.head,
     )
-    for device in session.devices(name):
+    for device in session.services.hub.sessions_of(name):
         device.send(frame)

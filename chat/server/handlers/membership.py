@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from chat.protocol.commands import Channels, Join, Leave, Who
 from chat.protocol.frames import ChannelList, ChannelListing, Members
 from chat.server.handlers import builtin
-from chat.server.subscriptions import announce, follow, present
 from chat.store.operations import (
+    Failure,
     JoinChannel,
     JoinedChannel,
     LeaveChannel,
@@ -29,18 +29,22 @@ def join(session: Session, command: Join, reply: Reply) -> None:
     if is_builtin(command.channel):
         builtin.join(session, command.channel, reply)
         return
-    user = session.user
-    assert user is not None
+    subscriptions, live = session.subscriptions, session.services.hub
+    subscriptions.expect_join(command.channel)
 
     def done(joined: JoinedChannel) -> None:
         state = joined.channel
+        # A direct channel has no event that lists it.
+        live.list_for((session.user.name,), state.name, state.head)
+        subscriptions.join_done(command.channel)
         if not session.is_closed:
-            # Before it is read: what is said meanwhile is kept at hand by a room that is there.
-            session.enter(state.name, state.epoch, state.head)
-            follow(session, state.name, command.resume, reply)
-        announce(session, state, (user.name,))
+            subscriptions.follow(state.name, command.resume, reply)
 
-    session.services.write(JoinChannel(user, command.channel), done, reply.error)
+    def failed(failure: Failure) -> None:
+        subscriptions.join_done(command.channel)
+        reply.error(failure)
+
+    session.services.write(JoinChannel(session.user, command.channel), done, failed)
 
 
 def leave(session: Session, command: Leave, reply: Reply) -> None:
@@ -48,15 +52,11 @@ def leave(session: Session, command: Leave, reply: Reply) -> None:
     if is_builtin(command.channel):
         builtin.leave(session, command.channel, reply)
         return
-    user = session.user
-    assert user is not None
 
-    def done(left: LeftChannel) -> None:
-        for device in session.devices(user.name):
-            device.leave(left.channel.name, left.channel.head)
+    def done(_left: LeftChannel) -> None:
         reply.ok()
 
-    session.services.write(LeaveChannel(user, command.channel), done, reply.error)
+    session.services.write(LeaveChannel(session.user, command.channel), done, reply.error)
 
 
 def channels(session: Session, command: Channels, reply: Reply) -> None:
@@ -68,7 +68,7 @@ def channels(session: Session, command: Channels, reply: Reply) -> None:
         reply.frame(ChannelList(id=reply.id, channels=listings, cursor=cursor))
 
     session.services.read_in_turn(
-        session,
+        session.subscriptions,
         lambda reader: reader.directory(cursor=command.cursor, limit=limit),
         done,
         reply.error,
@@ -78,25 +78,25 @@ def channels(session: Session, command: Channels, reply: Reply) -> None:
 def who(session: Session, command: Who, reply: Reply) -> None:
     """List the members of a channel."""
     builtin.refuse(command.channel)
-    user = session.user
-    assert user is not None
     limit = session.services.limits.members
 
     def done(page: tuple[tuple[MemberRow, ...], str | None, int]) -> None:
         rows, cursor, _total = page
-        room = session.room(command.channel)
+        live = session.subscriptions.channel(command.channel)
         reply.frame(
             Members(
                 id=reply.id,
-                channel=room.name if room else command.channel,
-                members=present(session, rows),
+                channel=live.name if live else command.channel,
+                members=session.subscriptions.present(rows),
                 cursor=cursor,
             )
         )
 
     session.services.read_in_turn(
-        session,
-        lambda reader: reader.members(user, command.channel, cursor=command.cursor, limit=limit),
+        session.subscriptions,
+        lambda reader: reader.members(
+            session.user, command.channel, cursor=command.cursor, limit=limit
+        ),
         done,
         reply.error,
     )

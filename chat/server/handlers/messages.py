@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Delete, Edit, Pin, React, Send, SetTopic
 from chat.server.handlers import builtin
-from chat.server.subscriptions import announce
-from chat.store.operations import Append, Appended, User
-from chat.text import channel_names, is_builtin, is_direct
+from chat.store.operations import Append, Appended
+from chat.text import is_builtin
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -26,18 +25,18 @@ def send(session: Session, command: Send, reply: Reply) -> None:
     _append(
         session,
         reply,
-        Append(_user(session), command.channel, "message", body=body, cid=command.cid),
+        Append(session.user, command.channel, "message", body=body, cid=command.cid),
     )
-    room = session.room(command.channel)
-    if room is not None and room.typing.stop(session.name):
-        session.services.news.of_room(room)
+    live = session.subscriptions.channel(command.channel)
+    if live is not None and live.typing.stop(session.user.name):
+        session.services.news.of_room(live)
 
 
 def edit(session: Session, command: Edit, reply: Reply) -> None:
     """Append a new text for one's own message."""
     builtin.refuse(command.channel)
     operation = Append(
-        _user(session),
+        session.user,
         command.channel,
         "edit",
         target=command.seq,
@@ -50,9 +49,7 @@ def edit(session: Session, command: Edit, reply: Reply) -> None:
 def delete(session: Session, command: Delete, reply: Reply) -> None:
     """Append a deletion: the text goes, the number stays."""
     builtin.refuse(command.channel)
-    operation = Append(
-        _user(session), command.channel, "delete", target=command.seq, cid=command.cid
-    )
+    operation = Append(session.user, command.channel, "delete", target=command.seq, cid=command.cid)
     _append(session, reply, operation)
 
 
@@ -60,7 +57,7 @@ def react(session: Session, command: React, reply: Reply) -> None:
     """Append a reaction, or its removal."""
     builtin.refuse(command.channel)
     operation = Append(
-        _user(session),
+        session.user,
         command.channel,
         "react",
         target=command.seq,
@@ -74,7 +71,7 @@ def pin(session: Session, command: Pin, reply: Reply) -> None:
     """Append a pin, or its removal."""
     builtin.refuse(command.channel)
     operation = Append(
-        _user(session),
+        session.user,
         command.channel,
         "pin",
         target=command.seq,
@@ -88,7 +85,7 @@ def topic(session: Session, command: SetTopic, reply: Reply) -> None:
     """Append a new topic."""
     builtin.refuse(command.channel)
     body = {"topic": command.topic}
-    _append(session, reply, Append(_user(session), command.channel, "topic", body=body))
+    _append(session, reply, Append(session.user, command.channel, "topic", body=body))
 
 
 def _append(session: Session, reply: Reply, operation: Append) -> None:
@@ -100,13 +97,5 @@ def _append(session: Session, reply: Reply, operation: Append) -> None:
             cid=operation.cid,
             duplicate=appended.duplicate,
         )
-        if appended.event and operation.kind == "message" and is_direct(appended.channel.name):
-            # It shows the channel to those who did not have it in their lists.
-            announce(session, appended.channel, channel_names(appended.channel.name))
 
     session.services.write(operation, done, reply.error)
-
-
-def _user(session: Session) -> User:
-    assert session.user is not None
-    return session.user

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from chat.protocol.commands import Prefer
 from chat.protocol.frames import Preferences
 from chat.server.handlers import builtin
-from chat.server.subscriptions import announce
 from chat.store import operations
 from chat.store.operations import Preferred
 
@@ -22,8 +21,7 @@ __all__ = ["prefer"]
 def prefer(session: Session, command: Prefer, reply: Reply) -> None:
     """Keep what one prefers, and tell one's devices."""
     builtin.refuse(command.channel)
-    user = session.user
-    assert user is not None
+    user, live = session.user, session.services.hub
 
     def done(preferred: Preferred) -> None:
         state = preferred.channel
@@ -31,12 +29,12 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
             frame = Preferences(
                 channel=state.name, hidden=preferred.hidden, **asdict(preferred.preference)
             )
-            for device in session.devices(user.name):
+            for device in live.sessions_of(user.name):
                 device.send(frame)
                 if preferred.hidden:
-                    device.leave(state.name, state.head, hidden=True)
+                    device.hid(state.name, state.head)
         if command.hidden is False:
-            announce(session, state, (user.name,))
+            live.list_for((user.name,), state.name, state.head)
         reply.ok()
 
     operation = operations.Prefer(

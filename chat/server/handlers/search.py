@@ -24,7 +24,6 @@ def search(session: Session, command: Search, reply: Reply) -> None:
     if command.channel is not None:
         builtin.refuse(command.channel)
     user = session.user
-    assert user is not None
     wanted = Wanted(
         parse_query(command.query),
         author=command.author,
@@ -54,5 +53,8 @@ def search(session: Session, command: Search, reply: Reply) -> None:
         reply.frame(Results(id=reply.id, hits=hits, complete=cursor is None, cursor=cursor))
 
     session.services.search(
-        session, lambda reader: reader.search(user, command.channel, wanted), done, reply.error
+        session.subscriptions,
+        lambda reader: reader.search(user, command.channel, wanted),
+        done,
+        reply.error,
     )

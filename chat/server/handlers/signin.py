@@ -12,7 +12,6 @@ from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Hello
 from chat.protocol.frames import Membership, ServerInfo, Welcome
 from chat.server.reply import as_refusal
-from chat.server.subscriptions import follow_all
 from chat.store.operations import Failure, SignedIn, SignIn
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ def hash_token(token: str) -> bytes:
 
 def hello(session: Session, command: Hello, reply: Reply) -> None:
     """Sign in: claim the name, or prove that it is one's own."""
-    if session.user is not None:
-        raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"you are {session.name} already")
+    if session.is_signed_in:
+        raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"you are {session.user.name} already")
     if command.v != PROTOCOL_VERSION:
         reply.error(
             CommandError(
@@ -99,7 +98,7 @@ def _welcome(
     def welcome(memberships: tuple[Membership, ...]) -> None:
         if session.is_closed:
             return
-        held = len(session.devices(outcome.user.name))
+        held = len(services.hub.sessions_of(outcome.user.name))
         if held >= services.settings.person_connections:
             _let_the_next_in(session)
             session.connection.end(
@@ -108,17 +107,18 @@ def _welcome(
             )
             return
         session.signed_in(outcome.user)
-        news = services.presence.set(session.name, session, "online")
+        subscriptions = session.subscriptions
+        news = services.presence.set(session.user.name, subscriptions, "online")
         for membership in memberships:
-            session.enter(membership.channel, membership.epoch, membership.head)
+            subscriptions.enter(membership.channel, membership.head)
         if news is not None:
-            services.tell_presence(session)
+            services.tell_presence(subscriptions)
         settings = services.settings
         reply.frame(
             Welcome.known(
                 id=reply.id,
                 v=PROTOCOL_VERSION,
-                user=session.name,
+                user=session.user.name,
                 token=token,
                 session=session.id,
                 server=ServerInfo.known(
@@ -130,7 +130,7 @@ def _welcome(
                 features=FEATURES,
             )
         )
-        follow_all(session, command.resume or {}, lambda: _let_the_next_in(session))
+        subscriptions.follow_all(command.resume or {}, lambda: _let_the_next_in(session))
         session.hello_is_answered()
 
     if outcome.memberships is not None:

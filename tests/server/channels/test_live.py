@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from chat.protocol.items import Event
 from chat.server.channels.live import RING, LiveChannel, LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster, PresenceTracker
-from chat.server.subscriptions import attach
-from chat.store.operations import ChannelState
+from chat.server.subscriptions import Subscriptions
+from chat.store.operations import ChannelState, User
 
 
 class Sink:
@@ -42,26 +42,21 @@ def event(seq: int, channel: str = "#room") -> Event:
 
 
 class Member:
-    """A session, as `attach` sees it; `pages` are the heads and `complete` of what it was sent."""
+    """A session of alice's; `pages` are the heads and `complete` of what it was sent."""
 
+    id = "session"
     is_closed = False
-    name = "a"
 
     def __init__(self, hub: LiveChannels) -> None:
-        self._hub = hub
         self.sink = Sink()
         self.connection = cast("Any", self.sink)
-        self.services = SimpleNamespace(
-            news=PresenceBroadcaster(cast("Any", None), PresenceTracker())
+        services = SimpleNamespace(
+            hub=hub, presence=PresenceTracker(), news=SimpleNamespace(of_room=lambda _channel: None)
         )
-        self.rooms: dict[str, LiveChannel] = {}
+        services.news.snapshot = PresenceBroadcaster(cast("Any", None), services.presence).snapshot
+        self.subscriptions = Subscriptions(self, User(1, "alice"), cast("Any", services))
+        hub.signed_in(self.subscriptions)
         self.pages: list[tuple[int, bool]] = []
-
-    def enter(self, name: str, epoch: str, head: int) -> LiveChannel:
-        return self.rooms.setdefault(name, self._hub.enter(self, name, epoch, head))
-
-    def room(self, name: str) -> LiveChannel | None:
-        return self.rooms.get(name)
 
     def send(self, _frame: object) -> None:
         """Take what is not of the log."""
@@ -70,10 +65,8 @@ class Member:
         self, head: int, again: Callable[[], None] | None = None, *, is_read: bool = True
     ) -> None:
         """Attach with what was read up to `head`."""
-        state = ChannelState(1, "#room", "e", head, "")
-        attach(
-            cast("Any", self),
-            state,
+        self.subscriptions.attach(
+            ChannelState(1, "#room", "e", head, ""),
             is_read,
             lambda complete: self.pages.append((head, complete)),
             again,
@@ -155,20 +148,40 @@ def test_an_empty_page_that_is_too_far_behind_is_read_again() -> None:
 
 
 def test_beyond_the_recent_frames_one_must_read_on() -> None:
-    room = LiveChannel("#room", "e", 0)
+    room = LiveChannel("#room", 0)
     room.deliver([event(seq) for seq in range(1, RING + 10)])
-    assert room.since(0) is None
-    assert room.since(9) is not None
+    assert room.replay_after(0) is None
+    assert room.replay_after(9) is not None
 
 
 def test_a_room_made_from_an_old_snapshot_knows_what_was_delivered_since() -> None:
     hub = LiveChannels()
     hub.deliver([event(7)])
-    session = cast("Any", type("Member", (), {"connection": Sink(), "name": "a"})())
-    room = hub.enter(session, "#room", "e", head=6)
+    member = Member(hub).subscriptions
+    room = hub.enter(member, "#room", head=6)
     assert room.head == 7
-    hub.leave(session, room)
-    assert hub.room("#room") is None
+    hub.leave(member, room)
+    assert hub.channel("#room") is None
+
+
+def membership(seq: int, kind: str, channel: str = "#room") -> Event:
+    """Return alice's join or leave."""
+    return Event(channel=channel, seq=seq, mid=f"m{seq}", ts=0, author="alice", kind=kind)
+
+
+def test_a_delivered_leave_ends_what_every_device_gets() -> None:
+    hub = LiveChannels()
+    devices = [follow(hub, 0), follow(hub, 0)]
+    hub.deliver([event(1), membership(2, "leave"), event(3)])
+    assert [device.sink.seqs() for device in devices] == [[1, 2], [1, 2]]
+    assert hub.channel("#room") is None
+
+
+def test_a_leave_that_is_older_than_what_was_read_is_passed_over() -> None:
+    hub = LiveChannels()
+    member = follow(hub, 5)  # after leaving and joining again
+    hub.deliver([membership(4, "leave"), membership(5, "join"), event(6)])
+    assert member.sink.seqs() == [6]
 
 
 @given(st.data())
