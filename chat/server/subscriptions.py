@@ -247,7 +247,7 @@ class Subscriptions:
             self._refused(channel, view, reply)
         elif reply is None and self.channel(channel) is None:
             pass  # hidden, so `welcome` did not list it
-        elif self.has_left(view[0].seat.channel):  # while it was read
+        elif self.has_left(view[0].membership.channel):  # while it was read
             self._refused(channel, not_a_member(channel), reply)
         else:
             self._joined(view, reply, partial(self._follow, [(channel, position)], reply))
@@ -262,23 +262,24 @@ class Subscriptions:
         resumed, (rows, _cursor, total) = view
         if self.is_closed:
             return
-        seat = resumed.seat
+        membership = resumed.membership
+        state, preference = membership.channel, membership.preference
 
         def send(complete: bool) -> None:
             frame = Joined.known(
                 id=reply.id if reply else None,
-                channel=seat.channel.name,
-                epoch=seat.channel.epoch,
-                head=seat.channel.head,
-                topic=seat.channel.topic,
-                role=seat.role,
-                read=seat.read,
-                unread=seat.unread,
-                mentions=seat.mentions,
-                pinned=seat.preference.pinned,
-                muted=seat.preference.muted,
-                level=seat.preference.level,
-                pins=seat.pins,
+                channel=state.name,
+                epoch=state.epoch,
+                head=state.head,
+                topic=state.topic,
+                role=membership.role,
+                read=membership.read,
+                unread=membership.unread,
+                mentions=membership.mentions,
+                pinned=preference.pinned,
+                muted=preference.muted,
+                level=preference.level,
+                pins=resumed.pins,
                 members=self.present(rows),
                 member_count=total,
                 recovered=resumed.recovered,
@@ -290,7 +291,7 @@ class Subscriptions:
             else:
                 self.send(frame)
 
-        self.attach(seat.channel, resumed.complete, send, None if resumed.items else again)
+        self.attach(state, resumed.complete, send, None if resumed.items else again)
 
     def attach(
         self,

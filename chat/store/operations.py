@@ -2,6 +2,9 @@
 
 An operation carries names as a person gave them. The store resolves them, checks the person's right
 inside the transaction, and answers with the operation's result or with the reason why it failed.
+The store makes no frames; the server does, of these values. `Event` and `Item` alone are the
+protocol's: they are what a log holds, and a copy of their fifteen fields would say nothing more.
+
 Operations and results are never changed after they are made. Those that each message needs are not
 `frozen` all the same: a frozen one takes four times as long to make, 5 % of the cost of a message.
 """
@@ -13,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from chat.errors import CommandError, StoreUnavailable
-from chat.protocol.frames import Membership
 from chat.protocol.items import Event, Item
 
 __all__ = [
@@ -30,16 +32,17 @@ __all__ = [
     "MarkRead",
     "Marked",
     "MemberRow",
+    "Membership",
     "Operation",
     "PageRead",
     "Pending",
     "Prefer",
     "Preference",
     "Preferred",
+    "PublicChannel",
     "Quota",
     "Result",
     "Resumed",
-    "Seat",
     "SignIn",
     "SignedIn",
     "User",
@@ -122,9 +125,9 @@ class Preference:
     level: str
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A person's place in a channel: its state, their role, and what they have not read."""
+@dataclass(slots=True)
+class Membership:
+    """A person in a channel: its state, their role, and what they have not read."""
 
     channel: ChannelState
     role: str
@@ -132,7 +135,6 @@ class Seat:
     unread: int
     mentions: int
     preference: Preference
-    pins: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ class PageRead:
 class Resumed:
     """What a returning follower gets; see `protocol.frames.Joined`."""
 
-    seat: Seat
+    membership: Membership
+    pins: tuple[int, ...]
     recovered: bool
     items: tuple[Item, ...]
     complete: bool
@@ -159,6 +162,14 @@ class MemberRow(NamedTuple):
 
     name: str
     role: str
+
+
+class PublicChannel(NamedTuple):
+    """A channel as the directory lists it; `members` are counted."""
+
+    name: str
+    topic: str
+    members: int
 
 
 Quota = Callable[[], float]

@@ -23,10 +23,10 @@ from chat.store.operations import (
     LeftChannel,
     Marked,
     MarkRead,
+    Membership,
     Operation,
     PageRead,
     Pending,
-    Seat,
     SignIn,
     User,
 )
@@ -170,9 +170,9 @@ class OpenStore:
         items.extend(page.items)
         return tuple(items)
 
-    def seat(self, user: User, channel: str = "#general") -> Seat:
-        """Return somebody's place in a channel."""
-        return self.read(lambda reader: reader.channel(user, channel))
+    def membership(self, user: User, channel: str = "#general") -> Membership:
+        """Return somebody's membership of a channel."""
+        return self.read(lambda reader: reader.membership(user, channel))
 
     def item(self, user: User, seq: int, channel: str = "#general") -> Item:
         """Return one event as it is now."""

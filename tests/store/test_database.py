@@ -63,7 +63,7 @@ class TestCreating:
         with OpenStore(tmp_path / "one") as one, OpenStore(tmp_path / "two") as two:
             assert one.store.server_id != two.store.server_id
             listings, _cursor = one.read(lambda reader: reader.directory(cursor=None, limit=9))
-            assert [(each.channel, each.members) for each in listings] == [("#general", 0)]
+            assert [(each.name, each.members) for each in listings] == [("#general", 0)]
 
     def test_the_identity_stays(
         self, store: OpenStore, open_store: Callable[[], OpenStore]

@@ -117,10 +117,15 @@ def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -
     for person in PEOPLE:
         if person.name in log.roles:
             assert list(store.log(person, channel)) == folded
-            seat = store.seat(person, channel)
-            assert (seat.role, seat.read) == (log.roles[person.name], log.markers[person.name])
-            assert seat.preference == log.preferences[person.name]
-            assert (seat.unread, seat.mentions) == unread(folded, person, seat.read)
+            membership = store.membership(person, channel)
+            assert (membership.role, membership.read) == (
+                log.roles[person.name],
+                log.markers[person.name],
+            )
+            assert membership.preference == log.preferences[person.name]
+            assert (membership.unread, membership.mentions) == unread(
+                folded, person, membership.read
+            )
     for item in folded:
         answered = folded[item.reply_to - 1] if item.reply_to is not None else None
         assert item.thread == (answered and (answered.thread or answered.seq))

@@ -14,6 +14,7 @@ from chat.store.operations import (
     LeaveChannel,
     LeftChannel,
     MemberRow,
+    PublicChannel,
 )
 from chat.text import is_builtin
 
@@ -63,8 +64,11 @@ def channels(session: Session, command: Channels, reply: Reply) -> None:
     """List the public channels."""
     limit = session.services.limits.page
 
-    def done(page: tuple[tuple[ChannelListing, ...], str | None]) -> None:
-        listings, cursor = page
+    def done(page: tuple[tuple[PublicChannel, ...], str | None]) -> None:
+        rows, cursor = page
+        listings = tuple(
+            ChannelListing(channel=row.name, topic=row.topic, members=row.members) for row in rows
+        )
         reply.frame(ChannelList(id=reply.id, channels=listings, cursor=cursor))
 
     session.services.read_in_turn(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from chat import __version__
 from chat.errors import CloseCode, CommandError, ErrorCode
-from chat.protocol import PROTOCOL_VERSION
+from chat.protocol import PROTOCOL_VERSION, frames
 from chat.protocol.commands import Hello
-from chat.protocol.frames import Membership, ServerInfo, Welcome
+from chat.protocol.frames import ServerInfo, Welcome
 from chat.server.reply import as_refusal
-from chat.store.operations import Failure, SignedIn, SignIn
+from chat.store.operations import Failure, Membership, SignedIn, SignIn
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -110,7 +110,7 @@ def _welcome(
         subscriptions = session.subscriptions
         news = services.presence.set(session.user.name, subscriptions, "online")
         for membership in memberships:
-            subscriptions.enter(membership.channel, membership.head)
+            subscriptions.enter(membership.channel.name, membership.channel.head)
         if news is not None:
             services.tell_presence(subscriptions)
         settings = services.settings
@@ -126,7 +126,7 @@ def _welcome(
                 ),
                 limits=services.limits,
                 heartbeat=settings.heartbeat,
-                channels=memberships,
+                channels=tuple(map(_listed, memberships)),
                 features=FEATURES,
             )
         )
@@ -141,3 +141,20 @@ def _welcome(
             welcome,
             lambda error: _refuse(session, reply, error),
         )
+
+
+def _listed(membership: Membership) -> frames.Membership:
+    state, preference = membership.channel, membership.preference
+    return frames.Membership.known(
+        channel=state.name,
+        epoch=state.epoch,
+        head=state.head,
+        role=membership.role,
+        topic=state.topic,
+        read=membership.read,
+        unread=membership.unread,
+        mentions=membership.mentions,
+        pinned=preference.pinned,
+        muted=preference.muted,
+        level=preference.level,
+    )

@@ -12,11 +12,19 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, false, or_, select, true
 
 from chat.protocol.commands import ResumeFrom
-from chat.protocol.frames import ChannelListing, Membership
 from chat.protocol.items import Item
 from chat.protocol.values import Limits
 from chat.store import schema
-from chat.store.operations import ChannelState, MemberRow, PageRead, Preference, Resumed, Seat, User
+from chat.store.operations import (
+    ChannelState,
+    MemberRow,
+    Membership,
+    PageRead,
+    Preference,
+    PublicChannel,
+    Resumed,
+    User,
+)
 from chat.store.read.timeline import (
     PAGE_BYTES,
     PINS_BYTES,
@@ -50,20 +58,20 @@ _STATE = (
     channels.c.topic,
 )
 _PREFERENCE = (members.c.pinned, members.c.muted, members.c.level)
-_SEAT = Prepared(COUNTS_OF_ONE.add_columns(*_PREFERENCE))
+_COUNTS = Prepared(COUNTS_OF_ONE.add_columns(*_PREFERENCE))
 # Others can make a person a member of any number of direct channels, so the list is bounded: first
 # those they opened, then those they have read in, then those with the newest events.
-_seat, _direct = members.alias("seat"), channels.alias("direct")
+_membership, _direct = members.alias("membership"), channels.alias("direct")
 _listed_direct = (
-    select(_seat.c.channel_id)
-    .join_from(_seat, _direct, _seat.c.channel_id == _direct.c.id)
+    select(_membership.c.channel_id)
+    .join_from(_membership, _direct, _membership.c.channel_id == _direct.c.id)
     .outerjoin(events, (events.c.channel_id == _direct.c.id) & (events.c.seq == _direct.c.head))
     .where(
-        _seat.c.user_id == bindparam("user"),
-        _seat.c.hidden == false(),
+        _membership.c.user_id == bindparam("user"),
+        _membership.c.hidden == false(),
         _direct.c.is_direct == true(),
     )
-    .order_by(_seat.c.counted.desc(), (_seat.c.read_seq > 0).desc(), events.c.ts.desc())
+    .order_by(_membership.c.counted.desc(), (_membership.c.read_seq > 0).desc(), events.c.ts.desc())
     .limit(bindparam("direct_limit", type_=members.c.read_seq.type))
 )
 _MEMBERSHIPS = Prepared(
@@ -155,34 +163,28 @@ class Reader:
             direct_limit=self._limits.channels,
         )
         return tuple(
-            Membership.known(
-                channel=row.name,
-                epoch=row.epoch,
-                head=row.head,
-                role=row.role,
-                topic=row.topic,
-                read=row.read_seq,
-                unread=row.unread,
-                mentions=row.mentions,
-                pinned=row.pinned,
-                muted=row.muted,
-                level=row.level,
+            Membership(
+                ChannelState(row.id, row.name, row.epoch, row.head, row.topic),
+                row.role,
+                row.read_seq,
+                row.unread,
+                row.mentions,
+                Preference(row.pinned, row.muted, row.level),
             )
             for row in rows
         )
 
-    def channel(self, user: User, name: str) -> Seat:
-        """Return the place of `user` in a channel.
+    def membership(self, user: User, channel: str) -> Membership:
+        """Return the membership of `user` in a channel.
 
         Raises:
             CommandError: no_such_channel, not_a_member.
         """
-        state, role, _members = self._enter(user, name)
-        read, unread, mentions, *preference = _SEAT.first(
+        state, role, _members = self._enter(user, channel)
+        read, unread, mentions, *preference = _COUNTS.first(
             self._connection, channel=state.id, user=user.id, unread_limit=self._limits.unread
         )
-        pinned = tuple(_PINS.column(self._connection, channel=state.id))
-        return Seat(state, role, read, unread, mentions, Preference(*preference), pinned)
+        return Membership(state, role, read, unread, mentions, Preference(*preference))
 
     def page(
         self,
@@ -265,13 +267,18 @@ class Reader:
         Raises:
             CommandError: no_such_channel, not_a_member.
         """
-        seat = self.channel(user, channel)
-        if position is not None and self._is_within(seat.channel, position, window):
-            page = self._shared_page(seat.channel, position.after, limit)
-            items = self._seen_by(user, page)
-            return Resumed(seat, recovered=True, items=items, complete=page.complete)
-        page = self._shared_page(seat.channel, None, limit)
-        return Resumed(seat, recovered=False, items=self._seen_by(user, page), complete=True)
+        membership = self.membership(user, channel)
+        state = membership.channel
+        pins = tuple(_PINS.column(self._connection, channel=state.id))
+        is_within = position is not None and self._is_within(state, position, window)
+        page = self._shared_page(state, position.after if position and is_within else None, limit)
+        return Resumed(
+            membership,
+            pins,
+            recovered=is_within,
+            items=self._seen_by(user, page),
+            complete=page.complete if is_within else True,
+        )
 
     def members(
         self, user: User, channel: str, *, cursor: str | None, limit: int
@@ -307,14 +314,10 @@ class Reader:
 
     def directory(
         self, *, cursor: str | None, limit: int
-    ) -> tuple[tuple[ChannelListing, ...], str | None]:
+    ) -> tuple[tuple[PublicChannel, ...], str | None]:
         """Return a page of the public channels by name, and the cursor of the next page."""
         rows, following = self._paged(_DIRECTORY, cursor, limit)
-        listings = tuple(
-            ChannelListing(channel=row.name, topic=row.topic, members=row.member_count)
-            for row in rows
-        )
-        return listings, following
+        return tuple(PublicChannel(*rest) for _fold, *rest in rows), following
 
     def _enter(self, user: User, name: str) -> tuple[ChannelState, str, int]:
         """Return the channel, the role of `user` in it, and how many members it has."""

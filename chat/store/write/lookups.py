@@ -60,7 +60,7 @@ _NAMED_MEMBERS = Among(
     members.c.user_fold,
 )
 _HASHES = Among(select(tokens.c.user_id, tokens.c.hash), tokens.c.user_id)
-_SEATS = Among(
+_MEMBERSHIPS = Among(
     select(
         members.c.user_id,
         members.c.channel_id,
@@ -152,7 +152,7 @@ class Lookups:
             self._load_hashes(self.people(names).values())
         joiners = {each.user.id for each in operations if isinstance(each, JoinChannel)}
         if unknown := joiners.difference(self._counts):
-            self._load_seats(unknown)
+            self._load_memberships(unknown)
 
     def _begin_members(self, operations: Sequence[Operation[Any]]) -> None:
         people_in: dict[str, set[int]] = {}
@@ -214,15 +214,14 @@ class Lookups:
     def counted_channels(self, user: User) -> int:
         """Return how many channels count against the limit of `user`: joined or opened by them."""
         if user.id not in self._counts:
-            self._load_seats((user.id,))
+            self._load_memberships((user.id,))
         return self._counts[user.id]
 
     def role(self, channel: Channel, user: User) -> str | None:
         """Return what `user` is in `channel`; None: not a member."""
-        seat = (channel.id, user.id)
-        if seat not in self._roles:
+        if (channel.id, user.id) not in self._roles:
             self._load_roles(channel, (user.id,))
-        return self._roles[seat]
+        return self._roles[channel.id, user.id]
 
     def hidden_from(self, channel: Channel) -> tuple[User, ...]:
         """Return the members from whose lists `channel` is hidden; only a direct one can be."""
@@ -301,9 +300,9 @@ class Lookups:
             for user_id, role in _ROLES.rows(self.connection, unknown, channel=channel.id):
                 known[channel.id, user_id] = role
 
-    def _load_seats(self, user_ids: Collection[int]) -> None:
+    def _load_memberships(self, user_ids: Collection[int]) -> None:
         self._counts.update(dict.fromkeys(user_ids, 0))
-        for user_id, channel_id, role, counts in _SEATS.rows(self.connection, user_ids):
+        for user_id, channel_id, role, counts in _MEMBERSHIPS.rows(self.connection, user_ids):
             self._roles[channel_id, user_id] = role
             self._counts[user_id] += bool(counts)
 

@@ -17,13 +17,13 @@ from chat.store.write.transaction import Transaction
 __all__ = ["mark_read", "prefer"]
 
 
-_is_seat = (
+_is_membership = (
     members.c.channel_id == bindparam("channel"),
     members.c.user_id == bindparam("user"),
 )
-_READ = Prepared(select(members.c.read_seq).where(*_is_seat))
+_READ = Prepared(select(members.c.read_seq).where(*_is_membership))
 _COUNTS = Prepared(COUNTS_OF_ONE)
-_MOVE = Prepared(update(members).where(*_is_seat).values(read_seq=bindparam("to")))
+_MOVE = Prepared(update(members).where(*_is_membership).values(read_seq=bindparam("to")))
 
 
 def mark_read(transaction: Transaction, operation: MarkRead) -> Marked:
@@ -38,25 +38,23 @@ def mark_read(transaction: Transaction, operation: MarkRead) -> Marked:
             f"seq: the last event of {channel.name} is {channel.head}",
             field="seq",
         )
-    seat = {"channel": channel.id, "user": operation.user.id}
-    before = transaction.scalar(_READ, **seat) or 0
+    membership = {"channel": channel.id, "user": operation.user.id}
+    before = transaction.scalar(_READ, **membership) or 0
     moved = operation.seq > before
     if moved:
-        transaction.execute(_MOVE, **seat, to=operation.seq)
+        transaction.execute(_MOVE, **membership, to=operation.seq)
     read, unread, mentions = transaction.first(
-        _COUNTS, **seat, unread_limit=transaction.limits.unread
+        _COUNTS, **membership, unread_limit=transaction.limits.unread
     )
     return Marked(channel.state(), read, unread, mentions, moved)
 
 
-_is_seat = (
-    members.c.channel_id == bindparam("channel"),
-    members.c.user_id == bindparam("user"),
+_PREFERENCE = Prepared(
+    select(members.c.pinned, members.c.muted, members.c.level).where(*_is_membership)
 )
-_PREFERENCE = Prepared(select(members.c.pinned, members.c.muted, members.c.level).where(*_is_seat))
 _CHANGE = Prepared(
     update(members)
-    .where(*_is_seat)
+    .where(*_is_membership)
     .values(
         pinned=bindparam("new_pinned"), muted=bindparam("new_muted"), level=bindparam("new_level")
     )
@@ -71,8 +69,8 @@ def prefer(transaction: Transaction, operation: Prefer) -> Preferred:
     check_is_member(operation.channel, transaction.lookups.role(channel, operation.user))
     if operation.hidden:
         check_can_hide(channel.name)
-    seat = {"channel": channel.id, "user": operation.user.id}
-    before = Preference(*transaction.first(_PREFERENCE, **seat))
+    membership = {"channel": channel.id, "user": operation.user.id}
+    before = Preference(*transaction.first(_PREFERENCE, **membership))
     after = Preference(
         _chosen(operation.pinned, before.pinned),
         _chosen(operation.muted, before.muted),
@@ -80,7 +78,7 @@ def prefer(transaction: Transaction, operation: Prefer) -> Preferred:
     )
     if after != before:
         new = {"new_pinned": after.pinned, "new_muted": after.muted, "new_level": after.level}
-        transaction.execute(_CHANGE, **seat, **new)
+        transaction.execute(_CHANGE, **membership, **new)
     was_hidden = operation.user in transaction.lookups.hidden_from(channel)
     hidden = _chosen(operation.hidden, was_hidden)
     if hidden != was_hidden:

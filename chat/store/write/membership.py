@@ -5,13 +5,15 @@ from __future__ import annotations
 import hmac
 
 from chat.errors import CommandError, ErrorCode
-from chat.protocol.frames import Membership
 from chat.protocol.items import Event
+from chat.protocol.limits import USUAL_LEVEL
 from chat.store.operations import (
     JoinChannel,
     JoinedChannel,
     LeaveChannel,
     LeftChannel,
+    Membership,
+    Preference,
     SignedIn,
     SignIn,
     User,
@@ -60,15 +62,9 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     general = transaction.lookups.channel(GENERAL)
     assert general is not None, "#general is there from the start"
     event = _enter(transaction, general, user, MEMBER)
-    membership = Membership.known(
-        channel=general.name,
-        epoch=general.epoch,
-        head=general.head,
-        role=MEMBER,
-        topic=general.topic,
-        read=event.seq,
-        unread=0,
-        mentions=0,
+    preference = Preference(pinned=0, muted=False, level=USUAL_LEVEL)
+    membership = Membership(
+        general.state(), MEMBER, read=event.seq, unread=0, mentions=0, preference=preference
     )
     return SignedIn(user, claimed=True, events=(event,), memberships=(membership,))
 

@@ -151,7 +151,7 @@ class TestResuming:
             resumed = self.resume(busy, alice, self.position(busy, alice, after))
             assert (seqs(resumed), resumed.recovered) == (expected, True)
             assert resumed.complete == (after > 10)
-            assert (resumed.seat.channel.head, resumed.seat.unread) == (16, 0)
+            assert (resumed.membership.channel.head, resumed.membership.unread) == (16, 0)
 
     def test_the_mid_may_be_missing(self, busy: OpenStore, alice: User) -> None:
         position = self.position(busy, alice, 13).model_copy(update={"mid": None})
@@ -185,7 +185,7 @@ class TestRights:
     @staticmethod
     def everything(reader: Reader, user: User, channel: str) -> list[Callable[[], object]]:
         return [
-            lambda: reader.channel(user, channel),
+            lambda: reader.membership(user, channel),
             lambda: reader.page(user, channel, limit=5),
             lambda: reader.resume(user, channel, None, limit=5, window=5),
             lambda: reader.members(user, channel, cursor=None, limit=5),
@@ -245,7 +245,7 @@ class TestLists:
         store.append(topic(bob, "bees", "#b"))
         first, cursor = store.read(lambda reader: reader.directory(cursor=None, limit=2))
         rest, end = store.read(lambda reader: reader.directory(cursor=cursor, limit=2))
-        listed = [(each.channel, each.topic, each.members) for each in (*first, *rest)]
+        listed = [(each.name, each.topic, each.members) for each in (*first, *rest)]
         assert listed == [("#A", "", 1), ("#b", "bees", 2), ("#general", "", 2)]
         assert end is None
 
@@ -253,7 +253,7 @@ class TestLists:
         for channel in ("#z", "#B", "@alice,bob"):
             store.join(alice, channel)
         listed = store.read(lambda reader: reader.memberships(alice))
-        assert [each.channel for each in listed] == ["#B", "#general", "#z", "@alice,Bob"]
+        assert [each.channel.name for each in listed] == ["#B", "#general", "#z", "@alice,Bob"]
         assert [each.role for each in listed] == ["owner", "member", "owner", "member"]
 
     def test_people_by_name(self, store: OpenStore, bob: User) -> None:
@@ -266,7 +266,7 @@ def test_a_reader_sees_one_snapshot(store: OpenStore, alice: User) -> None:
     looked, written = threading.Event(), threading.Event()
 
     def query(reader: Reader) -> tuple[int, int, int]:
-        before = reader.channel(alice, "#general").channel.head
+        before = reader.membership(alice, "#general").channel.head
         looked.set()
         assert written.wait(20)
         after = reader.page(alice, "#general", after=0, limit=100)
@@ -277,7 +277,7 @@ def test_a_reader_sees_one_snapshot(store: OpenStore, alice: User) -> None:
     store.send(alice)
     written.set()
     assert reading.result(20) == (2, 2, 2)
-    assert store.read(lambda reader: reader.channel(alice, "#general")).channel.head == 3
+    assert store.read(lambda reader: reader.membership(alice, "#general")).channel.head == 3
 
 
 def test_no_query_walks_a_whole_table(busy: OpenStore, alice: User) -> None:
@@ -336,7 +336,7 @@ def test_who_comes_to_one_channel_together_shares_what_was_read(
     (first, members), (second, same) = busy.read(lambda r: [come(r, alice), come(r, bob)])
     assert first.items is second.items
     assert members is same
-    assert (first.seat.unread, second.seat.unread) == (0, 9)
+    assert (first.membership.unread, second.membership.unread) == (0, 9)
 
 
 def test_a_page_is_bounded_in_bytes(store: OpenStore, alice: User) -> None:

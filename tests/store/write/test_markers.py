@@ -13,9 +13,9 @@ from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
 def counts(store: OpenStore, user: User) -> tuple[int, int, int]:
     """Return marker, unread and mentions, which all readers must agree on."""
-    seat = store.seat(user)
+    membership = store.membership(user)
     (membership,) = store.read(lambda reader: reader.memberships(user))
-    seen = (seat.read, seat.unread, seat.mentions)
+    seen = (membership.read, membership.unread, membership.mentions)
     assert seen == (membership.read, membership.unread, membership.mentions)
     return seen
 

@@ -33,7 +33,8 @@ class TestSigningIn:
         (event,) = outcome.events
         assert (event.channel, event.kind, event.author) == ("#general", "join", "Alice")
         (membership,) = store.read(lambda reader: reader.memberships(outcome.user))
-        assert (membership.channel, membership.role, membership.unread) == ("#general", "member", 0)
+        assert membership.channel.name == "#general"
+        assert (membership.role, membership.unread) == ("member", 0)
         assert outcome.memberships == (membership,)
 
     def test_of_those_who_want_a_name_in_one_commit_the_first_has_it(
@@ -119,8 +120,8 @@ class TestJoining:
         store.send(alice, channel="#dev")
         store.join(bob, "#dev")
         assert len(store.log(bob, "#dev")) == 3
-        seat = store.seat(bob, "#dev")
-        assert (seat.read, seat.unread) == (3, 0)
+        membership = store.membership(bob, "#dev")
+        assert (membership.read, membership.unread) == (3, 0)
 
     def test_memberships_are_limited(self, open_store: Callable[..., OpenStore]) -> None:
         store = open_store(Limits(channels=2))
@@ -177,8 +178,8 @@ class TestLeaving:
         store.leave(alice, "#general")
         store.send(bob)
         joined = store.join(alice, "#general")
-        seat = store.seat(alice)
-        assert (seat.read, seat.unread) == (joined.channel.head, 0)
+        membership = store.membership(alice)
+        assert (membership.read, membership.unread) == (joined.channel.head, 0)
 
     def test_the_last_owner_may_and_does_not_get_it_back(
         self, store: OpenStore, alice: User
@@ -241,5 +242,5 @@ def test_a_membership_that_is_new_in_a_commit_can_be_used_and_ended_in_it(
     assert isinstance(preferred, Preferred)
     assert isinstance(left, LeftChannel)
     assert isinstance(again, JoinedChannel)
-    seat = store.read(lambda reader: reader.channel(alice, "#new"))
-    assert (seat.channel.head, seat.read, seat.preference.pinned) == (3, 3, 0)
+    membership = store.read(lambda reader: reader.membership(alice, "#new"))
+    assert (membership.channel.head, membership.read, membership.preference.pinned) == (3, 3, 0)

@@ -118,7 +118,7 @@ class TestMentions:
         store.mark(alice, asked)
         answer = store.send(bob, "@bob says yes", reply_to=asked)
         assert store.item(bob, answer).mentions == ("Bob", "alice")
-        assert store.seat(alice).mentions == 1
+        assert store.membership(alice).mentions == 1
         store.append(edit(bob, answer, "no"))
         assert store.item(bob, answer).mentions == ("alice",)
         assert store.item(bob, store.send(bob, "@alice", reply_to=asked)).mentions == ("alice",)
@@ -296,8 +296,8 @@ class TestTopics:
         assert (done.event.topic, done.channel.topic) == ("news", "news")
         assert store.item(alice, done.event.seq).topic == "news"
         store.append(topic(alice, ""))
-        seat = store.seat(bob)
-        assert seat.channel.topic == ""
+        membership = store.membership(bob)
+        assert membership.channel.topic == ""
         assert store.log(bob)[-1].topic == ""
 
 

@@ -28,7 +28,8 @@ def test_any_member_pins_and_unpins_for_everybody(store: OpenStore, alice: User,
     store.append(pin(alice, seqs[0]))
     assert pinned(store, alice) == [seqs[0], seqs[2]]
     assert pinned(store, alice, before=seqs[2]) == [seqs[0]]
-    assert store.seat(bob).pins == (seqs[0], seqs[2])
+    resumed = store.read(lambda reader: reader.resume(bob, "#general", None, limit=9, window=9))
+    assert resumed.pins == (seqs[0], seqs[2])
     item = store.item(alice, seqs[2])
     assert (item.pinned, item.rev) == (True, done.seq)
     store.append(pin(alice, seqs[2], remove=True))
