@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeVar
 
 from chat.broker.port import Broker
 from chat.errors import CommandError, StoreUnavailable
-from chat.protocol.items import Event
 from chat.rate import Budgets, TokenBuckets
 from chat.server.channels.live import LiveChannel, LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster, PresenceTracker
@@ -24,15 +23,11 @@ from chat.server.reads import ReadBatcher, error_of, tell
 from chat.server.transport.connection import Connection
 from chat.server.transport.limits import AdmissionQueue, KeyedSerializer
 from chat.store.operations import (
-    Appended,
-    Batch,
+    Commit,
     Failure,
-    JoinedChannel,
-    LeftChannel,
     Operation,
     Pending,
     Quota,
-    SignedIn,
 )
 from chat.store.read.reader import Reader
 from chat.store.store import Store
@@ -146,9 +141,9 @@ class ServerContext:
             for pending in written:
                 pending.failed(closed)
 
-    def committed(self, batch: Batch) -> None:
+    def committed(self, commit: Commit) -> None:
         """Take a group commit over to the event loop (called in the writer's thread)."""
-        self.loop.call_soon_threadsafe(self._deliver, batch)
+        self.loop.call_soon_threadsafe(self._deliver, commit)
 
     def read(
         self,
@@ -249,21 +244,11 @@ class ServerContext:
 
         self._searches.take(who, begin)
 
-    def _deliver(self, batch: Batch) -> None:
+    def _deliver(self, commit: Commit) -> None:
         """Send a commit's events, then tell those who asked for it."""
-        events: list[Event] = []
-        for pending in batch:
-            if pending.failure is not None:
-                continue
-            result = pending.result
-            if isinstance(result, Appended):
-                if result.event is not None:
-                    events.append(result.event)
-            elif isinstance(result, (SignedIn, JoinedChannel, LeftChannel)):
-                events.extend(result.events)
-        if events:
-            self._broker.publish(events)
-        for pending in batch:
+        if commit.events:
+            self._broker.publish(commit.events)
+        for pending in commit.operations:
             try:
                 pending.settle()
             # An internal error in one answer must not keep the commit's other answers back.

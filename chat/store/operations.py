@@ -24,11 +24,10 @@ __all__ = [
     "Batch",
     "ChannelOperation",
     "ChannelState",
+    "Commit",
     "Failure",
     "JoinChannel",
-    "JoinedChannel",
     "LeaveChannel",
-    "LeftChannel",
     "MarkRead",
     "Marked",
     "MemberRow",
@@ -94,7 +93,15 @@ class Pending(Generic[Result]):
 
 
 Batch = Sequence[Pending[Any]]
-"""The operations of one commit, in order."""
+"""Operations of one commit, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one commit put on disk: its events, and the operations that it decided, in order."""
+
+    events: Sequence[Event]
+    operations: Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +185,13 @@ Quota = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """`claimed`: the name is new; `events` are what was appended for it (join of `#general`).
+    """`claimed`: the name is new.
 
     `memberships` are a new person's; None: those of a known one are to be read.
     """
 
     user: User
     claimed: bool
-    events: tuple[Event, ...] = ()
     memberships: tuple[Membership, ...] | None = None
 
 
@@ -205,19 +211,7 @@ class SignIn(Operation[SignedIn]):
 
 
 @dataclass(frozen=True, slots=True)
-class JoinedChannel:
-    """The state after the commit.
-
-    `events` are what was appended (nothing if one was a member before).
-    """
-
-    channel: ChannelState
-    role: str
-    events: tuple[Event, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class JoinChannel(ChannelOperation[JoinedChannel]):
+class JoinChannel(ChannelOperation[ChannelState]):
     """Become a member of `channel`; it is created if it does not exist. Idempotent."""
 
     user: User
@@ -225,15 +219,7 @@ class JoinChannel(ChannelOperation[JoinedChannel]):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftChannel:
-    """The state after the commit."""
-
-    channel: ChannelState
-    events: tuple[Event, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveChannel(ChannelOperation[LeftChannel]):
+class LeaveChannel(ChannelOperation[None]):
     """End the membership of `channel`."""
 
     user: User
@@ -242,18 +228,16 @@ class LeaveChannel(ChannelOperation[LeftChannel]):
 
 @dataclass(slots=True)
 class Appended:
-    """Where the event is: `event` for a new one.
+    """Where the event is.
 
-    `event` is None when nothing was appended: the same `(user, cid)` was stored before, or the
-    reaction or pin was there (or, with `remove`, was not there) already; `duplicate` is then true,
-    and `seq`, `mid` and `ts` are the original's (None where there is none).
+    `duplicate`: nothing was appended. The same `(user, cid)` was stored before, and the fields are
+    those of the original; or the reaction or pin was there already (or, with `remove`, was not
+    there), and they are None.
     """
 
-    channel: ChannelState
     seq: int | None
     mid: str | None
     ts: int | None
-    event: Event | None = None
     duplicate: bool = False
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store.database import READERS, SEARCHERS, WELCOMERS, Database, open_database, open_shared
-from chat.store.operations import Batch
+from chat.store.operations import Batch, Commit
 from chat.store.read.reader import Reader
 from chat.store.schema import metadata, tokens, users
 from chat.store.search.search import index_unavailable
@@ -79,7 +79,7 @@ class Store:
         url: str,
         *,
         limits: Limits,
-        committed: Callable[[Batch], None],
+        committed: Callable[[Commit], None],
         clock_ms: Callable[[], int] = _wall_clock_ms,
     ) -> Store:
         """Open the database, creating or migrating it if need be.
@@ -87,7 +87,7 @@ class Store:
         Args:
             url: `sqlite:////path/chat.db`.
             limits: bounds on channels, reactions and unread counts.
-            committed: gets the operations of every commit, in order, once it is on disk.
+            committed: gets every commit once it is on disk.
             clock_ms: milliseconds since 1970, for timestamps.
 
         Raises:

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from chat.protocol.values import Limits
 from chat.server.handlers.signin import hash_token
-from chat.store.operations import Append, Batch, JoinChannel, Operation, Pending, SignIn, User
+from chat.store.operations import Append, Commit, JoinChannel, Operation, Pending, SignIn, User
 from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running
@@ -112,10 +112,10 @@ def fill(folder: Path, length: int) -> None:
     users: SimpleQueue[User] = SimpleQueue()
     room = threading.Semaphore(FILL)
 
-    def committed(batch: Batch) -> None:
-        for pending in batch:
+    def committed(commit: Commit) -> None:
+        for pending in commit.operations:
             pending.settle()
-        room.release(len(batch))
+        room.release(len(commit.operations))
 
     def ignore(_outcome: object) -> None:
         pass

@@ -22,11 +22,12 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+from chat.protocol.items import Event
 from chat.server.channels import live
 from chat.server.cli import main
 from chat.server.context import ServerContext
 from chat.server.subscriptions import Subscriptions
-from chat.store.operations import Batch, ChannelState
+from chat.store.operations import Batch, ChannelState, Commit
 from chat.store.write import transaction
 from chat.store.write.writer import Writer
 
@@ -63,9 +64,9 @@ def _add_faults(control: _Control) -> None:
         if threading.current_thread().name == "store-writer":
             control.reached(BEFORE_COMMIT)
 
-    def after(self: ServerContext, batch: Batch) -> None:
+    def after(self: ServerContext, commit: Commit) -> None:
         control.reached(AFTER_COMMIT)
-        committed(self, batch)
+        committed(self, commit)
 
     event.listen(Engine, "commit", before)
     ServerContext.committed = after  # type: ignore[method-assign]
@@ -74,16 +75,16 @@ def _add_faults(control: _Control) -> None:
 def _acknowledge_without_commit() -> None:
     transact, turns = Writer._transact, count(1)
 
-    def sometimes(self: Writer, batch: Batch) -> None:
+    def sometimes(self: Writer, batch: Batch) -> list[Event]:
         if next(turns) % 40:
-            transact(self, batch)
-            return
+            return transact(self, batch)
         with self._connect().begin() as opened:
             self._transaction.begin(self._connect(), [pending.operation for pending in batch])
             for pending in batch:
                 self._decide(pending)
             opened.rollback()
         self._transaction.forget()
+        return self._transaction.events
 
     Writer._transact = sometimes  # type: ignore[method-assign]
 
@@ -137,8 +138,8 @@ def _attach_without_the_missed() -> None:
 def _change_the_order() -> None:
     commit = Writer._commit
 
-    def reversed_batch(self: Writer, batch: Batch) -> None:
-        commit(self, batch[::-1])
+    def reversed_batch(self: Writer, batch: Batch) -> list[Event]:
+        return commit(self, batch[::-1])
 
     Writer._commit = reversed_batch  # type: ignore[method-assign]
 

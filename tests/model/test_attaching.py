@@ -18,7 +18,7 @@ from chat.protocol.commands import History, Join, Ping, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Joined, Page
 from chat.protocol.items import Event
 from chat.server.channels.live import RING
-from chat.store.operations import Batch, Resumed, User
+from chat.store.operations import Commit, Resumed, User
 from chat.store.read.reader import Reader
 from tests.client.screen import Screen
 from tests.model.world import LIMITS, World
@@ -188,20 +188,20 @@ async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
     async with two_in_a_room(world) as (alice, bob):
         services = world.app.services
         deliver = services._deliver
-        batches: list[Batch] = []
+        commits: list[Commit] = []
         held = HeldReads(world)
         with monkeypatch.context() as patch:
-            patch.setattr(services, "_deliver", batches.append)
+            patch.setattr(services, "_deliver", commits.append)
             patch.setattr(services.store, "read", held.read)
             await alice.post(Send(channel="#room", text="committed"))
-            await until(lambda: bool(batches))
+            await until(lambda: bool(commits))
             await bob.post(History(channel="#room", after=0))
             await until(lambda: held.are_done)
         held.let_go()
         await bob.call(Ping())
         assert not bob.kept(Page)  # what it holds is not delivered yet
-        for batch in batches:
-            deliver(batch)
+        for commit in commits:
+            deliver(commit)
         page = await bob.next(Page)
         assert (page.items[-1].text, page.complete) == ("committed", True)
         live = await alice.say("live", "#room")

@@ -10,17 +10,15 @@ from queue import SimpleQueue
 from typing import Any, Self, TypeVar
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
-from chat.protocol.items import Item
+from chat.protocol.items import Event, Item
 from chat.protocol.values import Limits
 from chat.store.operations import (
     Append,
     Appended,
-    Batch,
+    Commit,
     Failure,
     JoinChannel,
-    JoinedChannel,
     LeaveChannel,
-    LeftChannel,
     Marked,
     MarkRead,
     Membership,
@@ -55,7 +53,7 @@ class OpenStore:
         self.folder = folder
         self.file = folder / "chat.db"
         self.url = f"sqlite:///{self.file}"
-        self.commits: list[Batch] = []
+        self.commits: list[Commit] = []
         self.gate = threading.Event()
         self.gate.set()
         self._seconds = itertools.count(1_000)
@@ -73,9 +71,9 @@ class OpenStore:
         self.gate.set()
         self.store.close()
 
-    def _committed(self, batch: Batch) -> None:
-        self.commits.append(batch)
-        for pending in batch:
+    def _committed(self, commit: Commit) -> None:
+        self.commits.append(commit)
+        for pending in commit.operations:
             pending.settle()
         self.gate.wait(PATIENCE)
 
@@ -121,13 +119,20 @@ class OpenStore:
         """Claim a new name."""
         return self.do(SignIn(name, None, name.encode() * 8)).user
 
-    def join(self, user: User, channel: str) -> JoinedChannel:
-        """Join, creating the channel if need be."""
-        return self.do(JoinChannel(user, channel))
+    @property
+    def last_event(self) -> Event | None:
+        """The last event of the last commit; None if that appended none."""
+        events = self.commits[-1].events
+        return events[-1] if events else None
 
-    def leave(self, user: User, channel: str) -> LeftChannel:
+    def join(self, user: User, channel: str) -> Membership:
+        """Join, creating the channel if need be; return what holds then."""
+        self.do(JoinChannel(user, channel))
+        return self.membership(user, channel)
+
+    def leave(self, user: User, channel: str) -> None:
         """Leave."""
-        return self.do(LeaveChannel(user, channel))
+        self.do(LeaveChannel(user, channel))
 
     def append(self, operation: Append) -> Appended:
         """Append, or repeat."""

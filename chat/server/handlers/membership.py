@@ -8,11 +8,10 @@ from chat.protocol.commands import Channels, Join, Leave, Who
 from chat.protocol.frames import ChannelList, ChannelListing, Members
 from chat.server.handlers import builtin
 from chat.store.operations import (
+    ChannelState,
     Failure,
     JoinChannel,
-    JoinedChannel,
     LeaveChannel,
-    LeftChannel,
     MemberRow,
     PublicChannel,
 )
@@ -33,8 +32,7 @@ def join(session: Session, command: Join, reply: Reply) -> None:
     subscriptions, live = session.subscriptions, session.services.hub
     subscriptions.expect_join(command.channel)
 
-    def done(joined: JoinedChannel) -> None:
-        state = joined.channel
+    def done(state: ChannelState) -> None:
         # A direct channel has no event that lists it.
         live.list_for((session.user.name,), state.name, state.head)
         subscriptions.join_done(command.channel)
@@ -54,7 +52,7 @@ def leave(session: Session, command: Leave, reply: Reply) -> None:
         builtin.leave(session, command.channel, reply)
         return
 
-    def done(_left: LeftChannel) -> None:
+    def done(_result: None) -> None:
         reply.ok()
 
     session.services.write(LeaveChannel(session.user, command.channel), done, reply.error)

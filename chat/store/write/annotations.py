@@ -61,7 +61,7 @@ def react(request: Request) -> Appended:
     own = {row.since: row.seq for row in transaction.execute(_OWN, **where, user=user.id)}
     mine = own.get(alike.since) if alike is not None else None
     if remove == (mine is None):
-        return Appended(channel.state(), None, None, None, duplicate=True)
+        return Appended(None, None, None, duplicate=True)
     if not remove:
         _check_reactions(counts, len(own), transaction.limits, is_new=alike is None)
     event = request.append(body=emoji, remove=remove)
@@ -128,7 +128,7 @@ def pin(request: Request) -> Appended:
     remove: bool = request.body.get("remove", False)
     where = {"channel": channel.id, "number": target.seq}
     if remove != bool(transaction.scalar(_IS_PINNED, **where)):
-        return Appended(channel.state(), None, None, None, duplicate=True)
+        return Appended(None, None, None, duplicate=True)
     if not remove:
         _check_pins(request)
     event = request.append(remove=remove)

@@ -113,4 +113,4 @@ class Request:
 
     def appended(self, event: Event) -> Appended:
         """Return the outcome of a new event."""
-        return Appended(self.channel.state(), event.seq, event.mid, event.ts, event)
+        return Appended(event.seq, event.mid, event.ts)

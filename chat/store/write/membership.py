@@ -8,10 +8,9 @@ from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import Event
 from chat.protocol.limits import USUAL_LEVEL
 from chat.store.operations import (
+    ChannelState,
     JoinChannel,
-    JoinedChannel,
     LeaveChannel,
-    LeftChannel,
     Membership,
     Preference,
     SignedIn,
@@ -66,21 +65,21 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     membership = Membership(
         general.state(), MEMBER, read=event.seq, unread=0, mentions=0, preference=preference
     )
-    return SignedIn(user, claimed=True, events=(event,), memberships=(membership,))
+    return SignedIn(user, claimed=True, memberships=(membership,))
 
 
-def join(transaction: Transaction, operation: JoinChannel) -> JoinedChannel:
+def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
     """Make a member of `operation.user`; create the channel if need be."""
     user = operation.user
     channel = transaction.lookups.channel(operation.channel)
     if channel is None and is_direct(operation.channel):
         channel = open_direct(transaction, user, operation.channel, is_hidden=True)
-        return JoinedChannel(channel.state(), MEMBER)
+        return channel.state()
     role = transaction.lookups.role(channel, user) if channel else None
     if channel is not None and role is not None:
         if user in transaction.lookups.hidden_from(channel):
             transaction.set_hidden(channel, [user], is_hidden=False)
-        return JoinedChannel(channel.state(), role)
+        return channel.state()
     if channel is not None and is_direct(channel.name):
         raise no_such_channel(operation.channel)
     limits = transaction.limits
@@ -95,19 +94,18 @@ def join(transaction: Transaction, operation: JoinChannel) -> JoinedChannel:
             )
         channel = transaction.add_channel(operation.channel)
         role = OWNER
-    event = _enter(transaction, channel, user, role)
-    return JoinedChannel(channel.state(), role, (event,))
+    _enter(transaction, channel, user, role)
+    return channel.state()
 
 
-def leave(transaction: Transaction, operation: LeaveChannel) -> LeftChannel:
+def leave(transaction: Transaction, operation: LeaveChannel) -> None:
     """End the membership of `operation.user`."""
     channel = transaction.lookups.channel(operation.channel)
     if channel is None:
         raise no_such_channel(operation.channel)
     check_can_leave(operation.channel, transaction.lookups.role(channel, operation.user))
     transaction.remove_member(channel, operation.user)
-    event = transaction.append(channel, operation.user, "leave")
-    return LeftChannel(channel.state(), (event,))
+    transaction.append(channel, operation.user, "leave")
 
 
 def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: bool) -> Channel:

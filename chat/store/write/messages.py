@@ -67,7 +67,7 @@ def _repeated(
             "this cid was used for something else: take a new one",
             field="cid",
         )
-    return Appended(channel.state(), sent.seq, sent.mid, sent.ts, duplicate=True)
+    return Appended(sent.seq, sent.mid, sent.ts, duplicate=True)
 
 
 def _append_first(transaction: Transaction, operation: Append) -> Appended:

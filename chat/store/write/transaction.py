@@ -104,6 +104,8 @@ class Transaction:
         self.lookups = Lookups()
         self.index = Changes()
         """What the full-text index is to find, and what not any more."""
+        self.events: list[Event] = []
+        """What was appended since `begin`, in order."""
         self.has_erased = False
         """Whether a body was erased since `begin`: the write-ahead log still holds it."""
         self._has_executed = False
@@ -133,6 +135,7 @@ class Transaction:
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction, and read at once what its operations will ask for."""
         self.connection = connection
+        self.events = []
         self.has_erased = self._has_executed = False
         self._clear()
         self.lookups.begin(connection, operations)
@@ -324,6 +327,7 @@ class Transaction:
             cid=cid,
             **strings,
         )
+        self.events.append(event)
         self._keep(channel, author, event, body)
         return event
 

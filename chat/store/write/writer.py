@@ -20,10 +20,12 @@ from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StoreFault, StoreUnavailable
+from chat.protocol.items import Event
 from chat.protocol.values import Limits
 from chat.store.operations import (
     Append,
     Batch,
+    Commit,
     JoinChannel,
     LeaveChannel,
     MarkRead,
@@ -88,7 +90,7 @@ class Writer:
         self,
         engine: Engine,
         limits: Limits,
-        committed: Callable[[Batch], None],
+        committed: Callable[[Commit], None],
         clock_ms: Callable[[], int],
     ) -> None:
         self.fault: str | None = None
@@ -149,8 +151,7 @@ class Writer:
             self._keep_house()
             batch, is_last = self._take()
             if batch:
-                self._commit(batch)
-                self._tell(batch)
+                self._tell(Commit(self._commit(batch), batch))
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
@@ -170,34 +171,34 @@ class Writer:
             self._mending.doubted(doubt.error, doubt.since)
         return batch, is_last
 
-    def _tell(self, batch: Batch) -> None:
+    def _tell(self, commit: Commit) -> None:
         try:
-            self._committed(batch)
+            self._committed(commit)
         except Exception:
             log.exception("what was committed could not be told")
 
-    def _commit(self, batch: Batch) -> None:
-        """Carry out a batch in one transaction, or, if one operation spoils it, in one each."""
+    def _commit(self, batch: Batch) -> list[Event]:
+        """Carry out a batch in one transaction, or, if one operation spoils it, in one each.
+
+        Returns the events that were appended.
+        """
         try:
-            self._transact(batch)
-            return
+            return self._transact(batch)
         except Exception as exc:
             self._transaction.forget()
             self._drop_connection()
             if isinstance(exc, DBAPIError) and self._mending.forsake(exc):
-                self._commit(batch)
-                return
+                return self._commit(batch)
             if _meets_all(exc):
                 self._refuse(batch[self._untainted :], exc)
-                return
+                return []
             if len(batch) == 1:
                 log.exception("an operation failed: %s", type(batch[0].operation).__name__)
                 batch[0].failure = StoreFault(_INTERNAL)
-                return
-        for pending in batch:
-            self._commit([pending])
+                return []
+        return [event for pending in batch for event in self._commit([pending])]
 
-    def _transact(self, batch: Batch) -> None:
+    def _transact(self, batch: Batch) -> list[Event]:
         transaction, connection = self._transaction, self._connect()
         self._untainted = 0
         with connection.begin():
@@ -211,6 +212,7 @@ class Writer:
             self._recovered()
         if transaction.has_erased:
             self._purge.erased()
+        return transaction.events
 
     def _decide(self, pending: Pending[Result]) -> None:
         rule: Callable[[Transaction, Operation[Result]], Result] = _RULES[type(pending.operation)]

@@ -15,7 +15,7 @@ from chat.protocol.commands import Send
 from chat.protocol.values import Limits
 from chat.store.operations import (
     Append,
-    Batch,
+    Commit,
     JoinChannel,
     Operation,
     Pending,
@@ -49,10 +49,10 @@ def fill(data: Path, messages: int) -> None:
     writers: list[User] = []
     room = threading.Semaphore(_UNDER_WAY)
 
-    def committed(batch: Batch) -> None:
-        for pending in batch:
+    def committed(commit: Commit) -> None:
+        for pending in commit.operations:
             pending.settle()
-        room.release(len(batch))
+        room.release(len(commit.operations))
 
     def ignore(_outcome: object) -> None:
         pass

@@ -23,10 +23,10 @@ WRITE = """
     from chat.store.store import Store
     import threading
 
-    def committed(batch):
-        for pending in batch:
+    def committed(commit):
+        for pending in commit.operations:
             pending.settle()
-        room.release(len(batch))
+        room.release(len(commit.operations))
 
     signed_in = []
     room = threading.Semaphore(200)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.operations import Append, Appended, Batch, MarkRead, Pending, User
+from chat.store.operations import Append, Appended, Commit, MarkRead, Pending, User
 from chat.store.store import Store
 from chat.store.write import messages, writer
 from chat.store.write.append_request import Request
@@ -34,9 +34,9 @@ def test_what_waits_goes_into_one_commit_in_order(store: OpenStore, alice: User)
     store.commits.clear()
     operations = [message(alice, f"{number}") for number in range(50)]
     assert seqs(store.together(operations)) == list(range(2, 52))
-    held, batch = store.commits
-    assert len(held) == 1
-    assert [pending.operation for pending in batch] == operations
+    held, commit = store.commits
+    assert len(held.operations) == 1
+    assert [pending.operation for pending in commit.operations] == operations
 
 
 def test_a_refusal_stands_at_its_place(store: OpenStore, alice: User) -> None:
@@ -150,7 +150,7 @@ class TestBadDisks:
         done = store.together([message(alice, cid="c"), topic(alice, "t", cid="c")])
         assert all(isinstance(outcome, StoreUnavailable) for outcome in done)
         fail.clear()
-        assert store.append(topic(alice, "t", cid="c")).event
+        assert not store.append(topic(alice, "t", cid="c")).duplicate
 
     def test_it_recovers_by_itself(
         self,
@@ -209,16 +209,16 @@ def test_a_full_disk_refuses_and_a_free_one_takes_writes_again(tmp_path: Path) -
 def test_a_callback_that_fails_ends_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    calls: list[Batch] = []
+    calls: list[Commit] = []
 
-    def committed(batch: Batch) -> None:
-        calls.append(batch)
+    def committed(commit: Commit) -> None:
+        calls.append(commit)
         raise ZeroDivisionError
 
     store = Store.open(f"sqlite:///{tmp_path}/chat.db", limits=Limits(), committed=committed)
     for _ in range(2):
         store.submit([Pending(MarkRead(User(1, "a"), "#general", 1), print, print)])
-    eventually(lambda: sum(map(len, calls)) == 2, "both operations")
+    eventually(lambda: sum(len(each.operations) for each in calls) == 2, "both operations")
     store.close()
     assert "could not be told" in caplog.text
 
