@@ -7,14 +7,14 @@ import sys
 
 HELD = """
 import gc
-from chat.client.tui import garbage
+from chat.client.tui.terminal import tuning
 
-garbage.settle()
+tuning.settle()
 assert gc.get_freeze_count() == 0, "who does not hold changes nothing"
-garbage.hold()
+tuning.hold()
 assert not gc.isenabled()
 stays = [[] for _ in range(1000)]
-garbage.settle()
+tuning.settle()
 assert gc.isenabled()
 assert gc.get_freeze_count() > 1000
 assert gc.collect() == 0
