@@ -6,11 +6,12 @@ short to type by hand.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results, Welcome
 from chat.protocol.values import (
     Channel,
     Cid,
@@ -34,6 +35,8 @@ from chat.protocol.values import (
 )
 
 __all__ = [
+    "AnsweredBy",
+    "BaseCommand",
     "Channels",
     "Command",
     "Delete",
@@ -102,15 +105,34 @@ Numbers = Annotated[dict[Channel, Seq], BeforeValidator(_few)]
 """A number in each of some channels; not more of them than `welcome` lists."""
 
 
+_T = TypeVar("_T")
+ClassOf: TypeAlias = type[_T]
+"""`type[...]`, where a field is called `type`."""
+Answer = TypeVar("Answer", covariant=True)
+
+
+class AnsweredBy(Protocol[Answer]):
+    """The type of the commands that a frame of type `Answer` answers, if they are not refused."""
+
+    @property
+    def answer(self) -> type[Answer]:
+        """The class of that frame."""
+
+
 class BaseCommand(Wire):
     """What all commands share."""
 
     id: Id | None = None
 
 
+class _OkCommand(BaseCommand):
+    answer: ClassVar[ClassOf[Ok]] = Ok
+
+
 class Hello(BaseCommand):
     """Sign in; the first command, within 10 seconds. Claims `name` if nobody has it yet."""
 
+    answer: ClassVar[ClassOf[Welcome]] = Welcome
     type: Literal["hello"] = "hello"
     v: int
     name: Name
@@ -123,19 +145,20 @@ class Hello(BaseCommand):
 class Join(BaseCommand):
     """Become a member, create the channel if need be, and follow its log from `resume` on."""
 
+    answer: ClassVar[ClassOf[Joined]] = Joined
     type: Literal["join"] = "join"
     channel: Channel
     resume: ResumeFrom | None = None
 
 
-class Leave(BaseCommand):
+class Leave(_OkCommand):
     """End the membership."""
 
     type: Literal["leave"] = "leave"
     channel: Channel
 
 
-class Send(BaseCommand):
+class Send(_OkCommand):
     """Append a message; with `me` it is an action (`/me waves`)."""
 
     type: Literal["send"] = "send"
@@ -146,7 +169,7 @@ class Send(BaseCommand):
     me: Flag = False
 
 
-class Edit(BaseCommand):
+class Edit(_OkCommand):
     """Replace the text of one's own message `seq`."""
 
     type: Literal["edit"] = "edit"
@@ -156,7 +179,7 @@ class Edit(BaseCommand):
     cid: Cid | None = None
 
 
-class Delete(BaseCommand):
+class Delete(_OkCommand):
     """Erase a message: its author may, and an owner of the channel."""
 
     type: Literal["delete"] = "delete"
@@ -165,7 +188,7 @@ class Delete(BaseCommand):
     cid: Cid | None = None
 
 
-class React(BaseCommand):
+class React(_OkCommand):
     """Add one's reaction to message `seq`, or `remove` it."""
 
     type: Literal["react"] = "react"
@@ -176,7 +199,7 @@ class React(BaseCommand):
     cid: Cid | None = None
 
 
-class Pin(BaseCommand):
+class Pin(_OkCommand):
     """Pin message `seq` in its channel for everybody, or `remove` its pin."""
 
     type: Literal["pin"] = "pin"
@@ -197,6 +220,7 @@ class History(BaseCommand):
     messages that are pinned now are read: the newest of them, or those `before` a seq.
     """
 
+    answer: ClassVar[ClassOf[Page]] = Page
     type: Literal["history"] = "history"
     channel: Channel
     before: Seq | None = None
@@ -225,6 +249,7 @@ class Search(BaseCommand):
     page before.
     """
 
+    answer: ClassVar[ClassOf[Results]] = Results
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     type: Literal["search"] = "search"
@@ -238,7 +263,7 @@ class Search(BaseCommand):
     cursor: Numbers | None = None
 
 
-class Mark(BaseCommand):
+class Mark(_OkCommand):
     """Move one's read marker forward to `seq`; a smaller one changes nothing."""
 
     type: Literal["mark"] = "mark"
@@ -246,7 +271,7 @@ class Mark(BaseCommand):
     seq: Seq
 
 
-class Prefer(BaseCommand):
+class Prefer(_OkCommand):
     """Say how one wants a channel listed and told of; what is left out stays as it is.
 
     `pinned` orders the channels that stand first in one's list: smaller numbers come first, equal
@@ -263,7 +288,7 @@ class Prefer(BaseCommand):
     hidden: bool | None = None
 
 
-class Typing(BaseCommand):
+class Typing(_OkCommand):
     """Tell the others that one is typing; it expires by itself."""
 
     type: Literal["typing"] = "typing"
@@ -271,7 +296,7 @@ class Typing(BaseCommand):
     state: Literal["start", "stop"] = "start"
 
 
-class SetStatus(BaseCommand):
+class SetStatus(_OkCommand):
     """Say of oneself: online, away or busy."""
 
     type: Literal["status"] = "status"
@@ -281,6 +306,7 @@ class SetStatus(BaseCommand):
 class Channels(BaseCommand):
     """List the public channels by name, a page at a time: those after `cursor`."""
 
+    answer: ClassVar[ClassOf[ChannelList]] = ChannelList
     type: Literal["channels"] = "channels"
     cursor: Line | None = None
 
@@ -288,12 +314,13 @@ class Channels(BaseCommand):
 class Who(BaseCommand):
     """List a channel's members by name, a page at a time: those after `cursor`."""
 
+    answer: ClassVar[ClassOf[Members]] = Members
     type: Literal["who"] = "who"
     channel: Channel
     cursor: Line | None = None
 
 
-class SetTopic(BaseCommand):
+class SetTopic(_OkCommand):
     """Set the channel's topic; an empty one removes it."""
 
     type: Literal["topic"] = "topic"
@@ -301,7 +328,7 @@ class SetTopic(BaseCommand):
     topic: Topic
 
 
-class Ping(BaseCommand):
+class Ping(_OkCommand):
     """Ask for an `ok`."""
 
     type: Literal["ping"] = "ping"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chat.client.model.state import Delivery, Link
-from chat.protocol.commands import Search
+from chat.protocol.commands import Join, Search
 from tests.client.screen import Screen
 from tests.serving import PATIENCE, ChatServer
 
@@ -116,7 +116,7 @@ def test_counter_ticks_and_comes_back_after_a_restart(
 ) -> None:
     alice = open_client(server.url)
     alice.open()
-    alice.core.join("#counter").result(5)
+    alice.core.ask(Join(channel="#counter")).result(5)
     alice.core.open_channel("#counter")
     alice.wait(lambda: [m.text for m in alice.lines("#counter")][:2] == ["0", "1"])
     server.restart(kill=True)

@@ -1,4 +1,4 @@
-"""Small rules, each by itself: coverage, back-off, pauses, what is told of typing and lines."""
+"""Small rules, each by itself: coverage, back-off, pauses, what is told of lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from chat.client.network.backoff import Backoff
 from chat.client.network.session import pause_after
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import Publisher
-from chat.client.sync.status import Ephemeral
 from chat.errors import CommandError, ErrorCode
 
 SPANS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=8)
@@ -84,38 +83,3 @@ def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path)
     (update,) = told
     assert isinstance(update, TimelineChanged)
     assert [line.delivery for line in update.upserts] == [Delivery.SENT]
-
-
-class Telling:
-    """Notes what is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def tell_status(self, status: str) -> None:
-        self.told.append(status)
-
-    def tell_typing(self, channel: str, state: str) -> None:
-        self.told.append(f"{channel} {state}")
-
-
-def test_typing_is_told_every_few_seconds_and_its_end_once() -> None:
-    teller = Telling()
-    times = iter((0.0, 1.0, 2.9, 3.1, 4.0, 4.0))
-    ephemeral = Ephemeral(teller, lambda: next(times))
-    for _ in range(4):
-        ephemeral.typing("#c", "start")
-    assert len(teller.told) == 2
-    for _ in range(2):
-        ephemeral.typing("#c", "stop")
-    assert teller.told[2:] == ["#c stop"]
-
-
-def test_a_status_is_said_again_on_a_new_connection() -> None:
-    teller = Telling()
-    ephemeral = Ephemeral(teller, lambda: 0.0)
-    ephemeral.connected()
-    assert teller.told == []
-    ephemeral.status("away")
-    ephemeral.connected()
-    assert teller.told == ["away"] * 2

@@ -14,7 +14,7 @@ from pathlib import Path
 from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
 from chat.client.tui.themes import by_name
-from chat.protocol.commands import Edit, React, Send, SetStatus, SetTopic, Typing
+from chat.protocol.commands import Edit, Join, React, Send, SetStatus, SetTopic, Typing
 from tests.serving import ChatServer, Peer
 
 WIDTH, HEIGHT = 120, 32
@@ -76,7 +76,7 @@ async def make(width: int, height: int, theme: str, file: Path) -> None:
             app.theme = by_name(theme)
             await _until(pilot, lambda: "postmortem" in app.export_screenshot())
             for channel in ("#ops", "#tea"):
-                await asyncio.wrap_future(app.cores.first.join(channel))
+                await asyncio.wrap_future(app.cores.first.ask(Join(channel=channel)))
             await say_directly(server, stack)
             await _until(pilot, lambda: "frank" in app.export_screenshot())
             await pilot.pause(1)

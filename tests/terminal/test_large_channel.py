@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
 from chat.client.tui.timeline import Timeline
+from chat.protocol.commands import Join
 from tests.serving import PATIENCE, ChatServer
 from tests.store.opened import OpenStore, message
 
@@ -51,7 +52,7 @@ async def client(folder: Path) -> AsyncIterator[tuple[ChatApp, Pilot[None]]]:
             async with app.run_test(size=(120, 40)) as pilot:
                 await until(pilot, lambda: "online" in app.export_screenshot())
                 for channel in ("#small", "#large"):
-                    await asyncio.wrap_future(app.cores.first.join(channel))
+                    await asyncio.wrap_future(app.cores.first.ask(Join(channel=channel)))
                 yield app, pilot
         finally:
             app.cores.first.stop(PATIENCE)

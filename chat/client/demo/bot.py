@@ -9,8 +9,8 @@ from chat.client.config.settings import ClientSettings
 from chat.client.demo.script import COMPANIONS, Act, answer_to
 from chat.client.scripting.client import ScriptClient
 from chat.errors import CommandError
-from chat.protocol.commands import BaseCommand, Delete, Edit, Join, React, Send, SetTopic, Typing
-from chat.protocol.frames import Joined, Ok, ServerFrame
+from chat.protocol.commands import AnsweredBy, Delete, Edit, Join, React, Send, SetTopic, Typing
+from chat.protocol.frames import Ok, ServerFrame
 from chat.protocol.items import Event
 from chat.text import GENERAL, fold, is_direct
 
@@ -43,7 +43,7 @@ class Bot:
     async def run(self) -> None:
         """Be there until cancelled."""
         async with ScriptClient.open(self._settings, _PATIENCE, self._take) as visit:
-            await visit.ask(Join(channel=GENERAL), Joined)
+            await visit.ask(Join(channel=GENERAL))
             visit.wait_for_ever()
             await asyncio.gather(self._perform_all(visit), self._answer_all(visit))
 
@@ -54,7 +54,7 @@ class Bot:
     async def _perform_all(self, visit: ScriptClient) -> None:
         while True:
             act, seq, done = await self._asked.get()
-            answer = await visit.ask(_command(act, seq), Ok)
+            answer = await visit.ask(_command(act, seq))
             visit.wait_for_ever()
             done.set_result(answer.seq or 0)
 
@@ -69,13 +69,13 @@ class Bot:
             self._turns += 1
             if answer:
                 with suppress(CommandError):
-                    await visit.ask(Typing(channel=event.channel), Ok)
+                    await visit.ask(Typing(channel=event.channel))
                     await asyncio.sleep(_THINKS)
-                    await visit.ask(Send(channel=event.channel, text=answer), Ok)
+                    await visit.ask(Send(channel=event.channel, text=answer))
                 visit.wait_for_ever()
 
 
-def _command(act: Act, seq: int) -> BaseCommand:
+def _command(act: Act, seq: int) -> AnsweredBy[Ok]:
     match act.kind:
         case "say":
             return Send(channel=GENERAL, text=act.text)

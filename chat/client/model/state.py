@@ -153,7 +153,7 @@ class ConnectionChanged:
 
     `detail` is for a person, `retry_in` is in seconds, `text_limit` is the most characters of one
     message that the server takes (0: no server has said yet). With `is_name_taken` the server
-    refuses `user`, which belongs to somebody else: `CorePort.rename` signs in with another name.
+    refuses `user`, which belongs to somebody else: `Core.rename` signs in with another name.
     """
 
     link: Link

@@ -9,24 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from chat.client.network.backoff import Backoff
 from chat.client.network.connection import Connection, ConnectionLost
 from chat.client.network.errors import Offline, Unanswered
 from chat.errors import CommandError, ErrorCode, FrameError
 from chat.protocol.codec import decode_frame, encode
-from chat.protocol.commands import BaseCommand, Channels, Hello, History, Join, Search, Who
-from chat.protocol.frames import (
-    ChannelList,
-    ErrorFrame,
-    Joined,
-    Members,
-    Ok,
-    Page,
-    Results,
-    ServerFrame,
-    Welcome,
-)
+from chat.protocol.commands import AnsweredBy, BaseCommand, Hello
+from chat.protocol.frames import ErrorFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
@@ -41,14 +32,7 @@ SILENCE_MAX = 900.0
 PAUSE_MAX = 60.0
 """No server may hold up a message for longer, whatever it says."""
 
-_ANSWERS: dict[type[BaseCommand], type[ServerFrame]] = {
-    Channels: ChannelList,
-    History: Page,
-    Join: Joined,
-    Search: Results,
-    Who: Members,
-}
-"""The frames that answer commands; `ok` answers all others."""
+_Answer = TypeVar("_Answer")
 
 
 class Session:
@@ -70,7 +54,8 @@ class Session:
         self._connection = connection
         self._patience = patience
         self._take = take
-        self._answers: dict[str, tuple[type[BaseCommand], asyncio.Future[ServerFrame]]] = {}
+        self._answers: dict[str, tuple[type[Any], asyncio.Future[Any]]] = {}
+        """By the ids of commands: the class of the answer, and who waits for it."""
         self._ids = 0
         self._silence = HELLO_TIMEOUT
         self._heard = 0.0
@@ -124,7 +109,7 @@ class Session:
         finally:
             watch.cancel()
 
-    async def request(self, command: BaseCommand) -> ServerFrame:
+    async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
         """Send a command; return its answer.
 
         Raises:
@@ -133,6 +118,7 @@ class Session:
             Unanswered: no answer came in time; the session lasts, and a late answer is a frame
                 like any other.
         """
+        assert isinstance(command, BaseCommand)
         self._ids += 1
         key = str(self._ids)
         data = encode(command.model_copy(update={"id": key}))
@@ -143,8 +129,8 @@ class Session:
             )
         if self.is_over:
             raise Offline("not connected")
-        answer: asyncio.Future[ServerFrame] = asyncio.get_running_loop().create_future()
-        self._answers[key] = type(command), answer
+        answer: asyncio.Future[_Answer | ErrorFrame] = asyncio.get_running_loop().create_future()
+        self._answers[key] = command.answer, answer
         try:
             async with asyncio.timeout(self._patience):
                 await self._connection.send(data)
@@ -171,9 +157,9 @@ class Session:
 
     def _receive(self, frame: ServerFrame) -> None:
         key = getattr(frame, "id", None)
-        command, answer = self._answers.get(key or "", (None, None))
-        if command is not None and not isinstance(frame, (_ANSWERS.get(command, Ok), ErrorFrame)):
-            raise FrameError(ErrorCode.INVALID, f"{frame.type} is no answer to {command.__name__}")
+        kind, answer = self._answers.get(key or "", (None, None))
+        if kind is not None and not isinstance(frame, (kind, ErrorFrame)):
+            raise FrameError(ErrorCode.INVALID, f"{frame.type} came where {kind.__name__} was due")
         if isinstance(frame, ErrorFrame) and answer is None:
             _log.warning("an error that no command asked for: %s", printable_line(frame.code))
         if answer is None or not isinstance(frame, ErrorFrame):
@@ -193,8 +179,8 @@ class Session:
         await self._connection.close()
 
 
-async def insist(session: Session, command: BaseCommand) -> ServerFrame:
-    """Send a command; wait and send it again while the server says that it may succeed.
+async def insist(session: Session, command: AnsweredBy[_Answer]) -> _Answer:
+    """Ask; wait and send it again while the server says that it may succeed.
 
     Raises:
         CommandError: it is refused for good.
@@ -204,7 +190,7 @@ async def insist(session: Session, command: BaseCommand) -> ServerFrame:
     backoff = Backoff(0.5)
     while True:
         try:
-            return await session.request(command)
+            return await session.ask(command)
         except CommandError as error:
             if not error.code.retryable:
                 raise

@@ -17,10 +17,9 @@ from chat.client.platform.desktop import run_command
 from chat.client.platform.stdio import accept_any_text, tell_unsent
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.core_port import CorePort, answer
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.workspace import Cores, Workspace, WorkspaceServer
-from chat.client.sync.core import Core
+from chat.client.sync.core import Core, answer
 from chat.errors import StartupError
 
 __all__ = ["LineNotifier", "run"]
@@ -137,7 +136,7 @@ class Plain:
         self._lines.drafted = self._save_draft
         self._lines.dismissed = self._dismiss
 
-    def _converse(self, seat: int, settings: ClientSettings, core: CorePort) -> Conversation:
+    def _converse(self, seat: int, settings: ClientSettings, core: Core) -> Conversation:
         voice = PlainView(seat, self._seats, core, self._lines, self._beside, self._end)
         self._voices[seat] = voice
         return Conversation(

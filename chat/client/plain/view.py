@@ -26,13 +26,13 @@ from chat.client.platform import desktop
 from chat.client.platform.desktop import can_open
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.core_port import CorePort
 from chat.client.presenter.draft import Aim, Draft
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of, why_refused
 from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
 from chat.client.presenter.workspace import Workspace
+from chat.client.sync.core import Core
 from chat.client.sync.inbox import Unread
 from chat.links import is_web_link
 from chat.text import is_direct, printable, printable_line
@@ -260,7 +260,7 @@ class PlainView:
         self,
         seat: int,
         seats: Workspace,
-        core: CorePort,
+        core: Core,
         lines: Lines,
         beside: Callable[[Coroutine[None, None, None]], None],
         end: Callable[[], None],

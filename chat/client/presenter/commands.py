@@ -6,8 +6,7 @@ cannot do what was asked, and the text then goes back to where it was written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.client.model.emoji import resolve
@@ -19,15 +18,16 @@ from chat.client.platform.local_time import local_time
 from chat.client.presenter import conversation as catching_up
 from chat.client.presenter import targets
 from chat.client.presenter.conversation import Conversation, Handler
-from chat.client.presenter.core_port import answer
 from chat.client.presenter.draft import check_length
 from chat.client.presenter.markdown import gist, links_of
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice, Refused
+from chat.client.sync.core import Core, answer
 from chat.protocol.limits import PLACE_MAX
 from chat.text import check_channel, direct_channel, is_direct
 
 if TYPE_CHECKING:
+    from chat.protocol.commands import AnsweredBy
     from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
     from chat.protocol.items import Item
 
@@ -46,21 +46,26 @@ __all__ = [
 
 T = TypeVar("T")
 _PAGES_MAX = 50
+_PINS_PAGE = 1_000
 
 
 def list_channels(conversation: Conversation) -> None:
     """Show all channels there are; choosing one enters it."""
+    from chat.protocol.commands import Channels
+
     add = conversation.view.list_rows("All channels", conversation.join, "/join NAME enters one")
 
     def take(page: ChannelList) -> str | None:
         add(_channel(listing) for listing in page.channels)
         return page.cursor
 
-    _list(conversation, _pages(conversation.core.channels, take))
+    _list(conversation, _pages(conversation, lambda cursor: Channels(cursor=cursor), take))
 
 
 def list_members(conversation: Conversation, channel: str) -> None:
     """Show who is in a channel; choosing somebody opens the direct channel."""
+    from chat.protocol.commands import Who
+
     add = conversation.view.list_rows(
         f"Members of {channel}", conversation.write_to, "/msg NAME TEXT writes to one"
     )
@@ -69,7 +74,10 @@ def list_members(conversation: Conversation, channel: str) -> None:
         add(_member(each) for each in page.members)
         return page.cursor
 
-    _list(conversation, _pages(lambda cursor: conversation.core.who(channel, cursor), take))
+    _list(
+        conversation,
+        _pages(conversation, lambda cursor: Who(channel=channel, cursor=cursor), take),
+    )
 
 
 def list_pins(conversation: Conversation, channel: str) -> None:
@@ -79,14 +87,31 @@ def list_pins(conversation: Conversation, channel: str) -> None:
         catching_up.jump(conversation, channel, int(key))
 
     async def work() -> None:
-        page = await answer(conversation.core.pins(channel))
-        if page.items:
+        pins = [item async for item in _pins_of(conversation.core, channel)]
+        if pins:
             add = conversation.view.list_rows("Pinned", go, "/unpin NUMBER takes a pin away")
-            add(map(_pin_choice, reversed(page.items)))
+            add(map(_pin_choice, pins))
         else:
             conversation.view.say("Nothing is pinned here.")
 
     _list(conversation, work())
+
+
+async def _pins_of(core: Core, channel: str) -> AsyncIterator[Item]:
+    """Read what is pinned in a channel, the newest first, page by page."""
+    from chat.protocol.commands import History
+
+    before: int | None = None
+    for _ in range(_PAGES_MAX):
+        page = await answer(
+            core.ask(History(channel=channel, pins=True, before=before, limit=_PINS_PAGE))
+        )
+        items = [item for item in reversed(page.items) if before is None or item.seq < before]
+        for item in items:
+            yield item
+        if page.complete or not items:
+            return
+        before = items[-1].seq
 
 
 def _list(conversation: Conversation, work: Coroutine[None, None, None]) -> None:
@@ -97,10 +122,14 @@ def _list(conversation: Conversation, work: Coroutine[None, None, None]) -> None
     conversation.view.run_beside(told())
 
 
-async def _pages(ask: Callable[[str | None], Future[T]], take: Callable[[T], str | None]) -> None:
+async def _pages(
+    conversation: Conversation,
+    page_after: Callable[[str | None], AnsweredBy[T]],
+    take: Callable[[T], str | None],
+) -> None:
     cursor: str | None = None
     for _ in range(_PAGES_MAX):
-        cursor = take(await answer(ask(cursor)))
+        cursor = take(await answer(conversation.core.ask(page_after(cursor))))
         if cursor is None:
             return
 
@@ -203,7 +232,9 @@ def _leave(conversation: Conversation, asked: Invocation) -> None:
         raise Refused("A direct channel cannot be left. /hide hides it until its next message.")
     if channel not in conversation.desk.channels:
         raise Refused(f"You are not in {channel}.")
-    conversation.follow(conversation.core.leave(channel))
+    from chat.protocol.commands import Leave
+
+    conversation.ask(Leave(channel=channel))
 
 
 @_handles("hide")
@@ -211,7 +242,9 @@ def _hide(conversation: Conversation, asked: Invocation) -> None:
     info = targets.mine(conversation, asked)
     if not info.direct:
         raise Refused(f"Only a direct channel can be hidden. /leave leaves {info.name}.")
-    conversation.follow(conversation.core.hide(info.name))
+    from chat.protocol.commands import Prefer
+
+    conversation.ask(Prefer(channel=info.name, hidden=True))
 
 
 @_handles("msg")
@@ -236,9 +269,10 @@ def _topic(conversation: Conversation, asked: Invocation) -> None:
     info = targets.here(conversation)
     text = " ".join(asked.get("text").split())
     if text:
-        conversation.follow(
-            conversation.core.topic(info.name, "" if text == "-" else text), asked.text
-        )
+        from chat.protocol.commands import SetTopic
+
+        topic = "" if text == "-" else text
+        conversation.ask(SetTopic(channel=info.name, topic=topic), asked.text)
     else:
         conversation.view.say(info.topic or f"{info.name} has no topic. /topic TEXT sets one.")
 

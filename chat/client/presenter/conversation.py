@@ -30,7 +30,6 @@ from chat.client.model.state import (
 )
 from chat.client.presenter.composer.drafts import Drafts
 from chat.client.presenter.composer.name_lookup import NameLookup
-from chat.client.presenter.core_port import CorePort, answer
 from chat.client.presenter.draft import DraftStore, check_length, together
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.notifier import Notifier
@@ -38,11 +37,12 @@ from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of
 from chat.client.presenter.thread import ThreadController
 from chat.client.presenter.view import Seats, View, severity_of
+from chat.client.sync.core import Core, answer
 from chat.errors import ChatError
 from chat.text import GENERAL, channel_names, is_blank
 
 if TYPE_CHECKING:
-    from chat.protocol.frames import Ok
+    from chat.protocol.commands import AnsweredBy
     from chat.protocol.values import Status
 
 __all__ = [
@@ -62,7 +62,7 @@ __all__ = [
 class ReadTracker:
     """The read marker of the channel that is shown; moved through `core`."""
 
-    def __init__(self, core: CorePort) -> None:
+    def __init__(self, core: Core) -> None:
         self.is_watched = True
         """Whether the person looks at this terminal."""
         self.is_peeking = False
@@ -196,7 +196,7 @@ class Conversation:
 
     def __init__(
         self,
-        core: CorePort,
+        core: Core,
         view: View,
         user: str = "",
         *,
@@ -430,8 +430,10 @@ class Conversation:
         self.view.run_beside(self._join(channel, first_words))
 
     async def _join(self, channel: str, first_words: str) -> None:
+        from chat.protocol.commands import Join
+
         try:
-            joined = await answer(self.core.join(channel))
+            joined = await answer(self.core.ask(Join(channel=channel)))
         except ChatError as exc:
             self._turn_back(channel)
             self._settle()
@@ -468,14 +470,13 @@ class Conversation:
             self.drafts.lay_open(self.desk.current or "")
         self.drafts.give_back(together(text, written), asked_in)
 
-    def follow(self, future: Future[Ok], text: str = "") -> None:
-        """Tell the person if it fails, and give `text` back."""
+    def ask(self, command: AnsweredBy[object], text: str = "") -> None:
+        """Ask the server; tell the person if it fails, and give `text` back."""
+        self.view.run_beside(self._ask(self.core.ask(command), text))
 
-        async def wait() -> None:
-            with self.telling(text):
-                await answer(future)
-
-        self.view.run_beside(wait())
+    async def _ask(self, future: Future[object], text: str) -> None:
+        with self.telling(text):
+            await answer(future)
 
     @contextmanager
     def telling(self, text: str = "") -> Iterator[None]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from chat.client.model.state import Message
-from chat.client.presenter.core_port import CorePort
 from chat.client.storage.codec import line_from, line_json
 from chat.client.storage.json_values import Misshapen
+from chat.client.sync.core import Core
 from chat.errors import ChatError
 
 __all__ = [
@@ -71,7 +71,7 @@ class DraftStore:
     """Drafts on disk, by key: a channel, or a thread as `#channel/root`.
 
     A draft that did not change is not written, so that a second client on the same file keeps its
-    own. `CorePort.save_draft` holds the message text (while another message is edited: the text
+    own. `Core.save_draft` holds the message text (while another message is edited: the text
     that was put aside), which every version of this client reads; a preference beside it holds
     what the draft is for.
 
@@ -80,7 +80,7 @@ class DraftStore:
             or saved.
     """
 
-    def __init__(self, core: CorePort, *, is_used: bool = True) -> None:
+    def __init__(self, core: Core, *, is_used: bool = True) -> None:
         self._core = core
         self._is_used = is_used
         self._known: dict[str, Draft] = {}

@@ -14,7 +14,7 @@ from chat.client.model.search_query import SearchError, parse_search
 from chat.client.model.state import Message
 from chat.client.network.errors import Offline
 from chat.client.platform.local_time import local_zone
-from chat.client.presenter.core_port import CorePort, answer
+from chat.client.sync.core import Core, answer
 
 if TYPE_CHECKING:
     from chat.protocol.commands import Search
@@ -44,7 +44,7 @@ class SearchSession:
         patience: seconds that one search, or one more page of it, may take.
     """
 
-    def __init__(self, core: CorePort, patience: float = _PATIENCE) -> None:
+    def __init__(self, core: Core, patience: float = _PATIENCE) -> None:
         self.query = ""
         self.hits: list[Hit] = []
         self.chosen = 0
@@ -125,7 +125,7 @@ class SearchSession:
         try:
             async with asyncio.timeout(self._patience):
                 while True:
-                    found = await answer(self._core.search(search))
+                    found = await answer(self._core.ask(search))
                     if found.complete or not found.cursor:
                         return found, None
                     search = search.model_copy(update={"cursor": found.cursor})

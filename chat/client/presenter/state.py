@@ -152,6 +152,11 @@ class ConversationState:
         """Most characters of a message, as the server told; 0 before it did."""
         return self.connection.text_limit
 
+    @property
+    def is_online(self) -> bool:
+        """Whether there is a connection."""
+        return self.connection.link is Link.ONLINE
+
     def apply(self, update: Update) -> None:
         """Take in one update."""
         if isinstance(update, ConnectionChanged):

@@ -16,10 +16,10 @@ from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import Message, ThreadChanged
 from chat.client.presenter import draft as substitution
 from chat.client.presenter.composer.drafts import Drafts
-from chat.client.presenter.core_port import CorePort
 from chat.client.presenter.draft import Aim, Draft, DraftStore, check_length, together
 from chat.client.presenter.state import ConversationState, Recent
 from chat.client.presenter.view import Refused, ThreadView, View
+from chat.client.sync.core import Core
 from chat.errors import ChatError
 
 __all__ = ["ThreadController"]
@@ -38,7 +38,7 @@ class ThreadController:
 
     def __init__(
         self,
-        core: CorePort,
+        core: Core,
         store: DraftStore,
         desk: ConversationState,
         view: View,

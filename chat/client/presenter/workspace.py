@@ -18,7 +18,6 @@ from chat.client.model.state import Link
 from chat.client.presenter import conversation as catching_up
 from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.core_port import CorePort, answer
 from chat.client.presenter.navigation import (
     Entry,
     Group,
@@ -32,6 +31,7 @@ from chat.client.presenter.navigation import (
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice, Refused
 from chat.client.storage.known_servers import urls_of
+from chat.client.sync.core import Core, answer
 from chat.client.sync.inbox import Unread, urgency
 from chat.errors import StartupError
 from chat.text import check_name, fold, is_direct
@@ -47,21 +47,19 @@ class Cores:
         make: makes the core of one server.
     """
 
-    def __init__(
-        self, settings: ClientSettings, make: Callable[[ClientSettings], CorePort]
-    ) -> None:
+    def __init__(self, settings: ClientSettings, make: Callable[[ClientSettings], Core]) -> None:
         self.faults: list[str] = []
         """Why some did not start, for a person."""
         self._settings = settings
         self._make = make
         self._cores = [(each, make(each)) for each in settings.for_each_server()]
-        self._leaving: list[CorePort] = []
+        self._leaving: list[Core] = []
 
-    def __iter__(self) -> Iterator[tuple[ClientSettings, CorePort]]:
+    def __iter__(self) -> Iterator[tuple[ClientSettings, Core]]:
         return iter(list(self._cores))
 
     @property
-    def first(self) -> CorePort:
+    def first(self) -> Core:
         """The one that keeps what belongs to no server."""
         return self._cores[0][1]
 
@@ -111,7 +109,7 @@ class Cores:
         """Return how much waits in the outboxes on disk; to be asked after `stop`."""
         return sum(core.unsent() for _, core in self._cores)
 
-    def add(self, url: str, name: str) -> tuple[ClientSettings, CorePort]:
+    def add(self, url: str, name: str) -> tuple[ClientSettings, Core]:
         """Start one more, and remember it for the next time.
 
         Raises:
@@ -184,7 +182,7 @@ class WorkspaceServer:
         return self.conversation.server or self.address
 
 
-Converse = Callable[[int, ClientSettings, CorePort], Conversation]
+Converse = Callable[[int, ClientSettings, Core], Conversation]
 """Makes the conversation of the seat with that key."""
 
 
@@ -250,7 +248,7 @@ class Workspace:
         for settings, core in self._cores:
             self._add(settings, core)
 
-    def _add(self, settings: ClientSettings, core: CorePort) -> WorkspaceServer:
+    def _add(self, settings: ClientSettings, core: Core) -> WorkspaceServer:
         key = next(self._keys)
         seat = self._seats[key] = WorkspaceServer(
             key, settings, self._converse(key, settings, core)

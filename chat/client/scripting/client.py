@@ -21,15 +21,15 @@ from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session, insist
 from chat.errors import ChatError, CommandError
 from chat.protocol import PROTOCOL_VERSION
-from chat.protocol.commands import BaseCommand, Hello
+from chat.protocol.commands import AnsweredBy, Hello
 from chat.protocol.frames import ServerFrame, Welcome
-from chat.protocol.values import Limits, Wire
+from chat.protocol.values import Limits
 from chat.text import check_channel, direct_channel
 
 __all__ = ["ScriptClient"]
 
 _GOODBYE = 3.0
-_Answer = TypeVar("_Answer", bound=Wire)
+_Answer = TypeVar("_Answer")
 
 
 class ScriptClient:
@@ -106,7 +106,7 @@ class ScriptClient:
             return check_channel(direct_channel([self.user, *word[1:].split(",")]))
         return check_channel(word)
 
-    async def ask(self, command: BaseCommand, kind: type[_Answer]) -> _Answer:
+    async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
         """Send a command until there is an answer.
 
         Raises:
@@ -125,7 +125,6 @@ class ScriptClient:
                 self._detail = str(exc)
                 continue
             self.achieved()
-            assert isinstance(answer, kind)
             return answer
 
     async def session(self) -> Session:

@@ -15,7 +15,7 @@ from chat.client.model.search_query import Since
 from chat.client.scripting.client import ScriptClient
 from chat.errors import ChatError, CommandError, ErrorCode
 from chat.protocol.commands import Channels, History, Join
-from chat.protocol.frames import ChannelList, Heads, Joined, Page, ServerFrame
+from chat.protocol.frames import Heads, Joined, ServerFrame
 from chat.protocol.items import Event, Item
 from chat.text import fold, is_direct
 
@@ -39,13 +39,13 @@ async def enter(visit: ScriptClient, channel: str) -> Joined:
     is_member = fold(channel) in map(fold, visit.channels)
     if not is_member and not is_direct(channel) and not await _is_listed(visit, channel):
         raise CommandError(ErrorCode.NO_SUCH_CHANNEL, f"there is no channel {channel}")
-    return await visit.ask(Join(channel=channel), Joined)
+    return await visit.ask(Join(channel=channel))
 
 
 async def _is_listed(visit: ScriptClient, channel: str) -> bool:
     cursor: str | None = None
     for _ in range(_PAGES_MAX):
-        listed = await visit.ask(Channels(cursor=cursor), ChannelList)
+        listed = await visit.ask(Channels(cursor=cursor))
         if any(fold(each.channel) == fold(channel) for each in listed.channels):
             return True
         if listed.cursor is None or listed.cursor == cursor:
@@ -123,7 +123,7 @@ class LogReader:
 
     async def _attach(self, visit: ScriptClient) -> None:
         view = self._view
-        joined = await visit.ask(Join(channel=view.channel, resume=view.resume), Joined)
+        joined = await visit.ask(Join(channel=view.channel, resume=view.resume))
         if joined.epoch != view.epoch or joined.head < view.position:
             raise self._another()
         if joined.recovered:
@@ -138,9 +138,7 @@ class LogReader:
         view = self._view
         if view.mid is None or view.position < 1:
             return
-        page = await visit.ask(
-            History(channel=view.channel, after=view.position - 1, limit=1), Page
-        )
+        page = await visit.ask(History(channel=view.channel, after=view.position - 1, limit=1))
         if not page.items or page.items[0].mid != view.mid:
             raise self._another()
 
@@ -154,9 +152,7 @@ class LogReader:
 
     async def _read_page(self, visit: ScriptClient, limit: int) -> bool:
         view = self._view
-        page = await visit.ask(
-            History(channel=view.channel, after=view.position, limit=limit), Page
-        )
+        page = await visit.ask(History(channel=view.channel, after=view.position, limit=limit))
         if page.epoch != view.epoch:
             raise self._another()
         before = view.position
@@ -171,7 +167,7 @@ class LogReader:
         before: int | None = None
         while True:
             page = await visit.ask(
-                History(channel=joined.channel, before=before, limit=visit.limits.page), Page
+                History(channel=joined.channel, before=before, limit=visit.limits.page)
             )
             older = [item.seq for item in page.items if item.ts < ts]
             if older:

@@ -10,7 +10,6 @@ from chat.client.storage.outbox import new_row
 from chat.client.sync.sender import command_of
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Join
-from chat.protocol.frames import Joined, Ok
 
 __all__ = ["Outgoing", "deliver"]
 
@@ -42,10 +41,10 @@ async def deliver(visit: ScriptClient, row: OutboxRow) -> int:
     except ValueError as exc:
         raise CommandError(ErrorCode.INVALID, str(exc)) from None
     try:
-        answer = await visit.ask(command, Ok)
+        answer = await visit.ask(command)
     except CommandError as error:
         if error.code not in _MUST_JOIN:
             raise
-        await visit.ask(Join(channel=row.channel), Joined)
-        answer = await visit.ask(command, Ok)
+        await visit.ask(Join(channel=row.channel))
+        answer = await visit.ask(command)
     return answer.seq or 0

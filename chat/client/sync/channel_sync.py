@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TypeVar
 
 from chat.client.model.channel import Channel
 from chat.client.model.fold import message_of
@@ -24,7 +25,7 @@ from chat.client.sync.publisher import PAGE, Publisher
 from chat.client.sync.server_prefs import MarkerSync, PreferenceSync
 from chat.client.sync.tasks import Tasks
 from chat.errors import CommandError, ErrorCode, FrameError
-from chat.protocol.commands import BaseCommand, History, Join
+from chat.protocol.commands import AnsweredBy, History, Join
 from chat.protocol.frames import (
     ErrorFrame,
     Heads,
@@ -49,6 +50,7 @@ _log = logging.getLogger(__name__)
 AT_ONCE = 4
 RESUME_AFTER = 0.5
 _BELOW = 50
+_Answer = TypeVar("_Answer")
 
 
 class ChannelSync:
@@ -292,7 +294,7 @@ class ChannelSync:
         try:
             is_complete = False
             while not is_complete or channel.view.needs_repair:
-                page = await self._page(
+                page = await self.ask(
                     History(
                         channel=channel.name,
                         after=channel.view.position,
@@ -334,14 +336,14 @@ class ChannelSync:
 
     async def read_near(self, channel: Channel, seq: int) -> list[Message]:
         """Read some lines before and after a message, and itself; nothing is kept of them."""
-        page = await self._page(History(channel=channel.name, around=seq, limit=2 * NEAR))
+        page = await self.ask(History(channel=channel.name, around=seq, limit=2 * NEAR))
         return [message_of(channel.name, item) for item in page.items]
 
     async def _read_back(self, channel: Channel, before: int) -> None:
         view = channel.view
         view.asked()
         try:
-            page = await self._page(History(channel=channel.name, before=before, limit=PAGE))
+            page = await self.ask(History(channel=channel.name, before=before, limit=PAGE))
             if page.epoch == view.epoch:
                 change = view.apply_before(page, before)
                 if channel.shown_from is not None and before == channel.shown_from:
@@ -363,12 +365,12 @@ class ChannelSync:
             self._tasks.start(threads.load(channel, partial(self._thread_page, channel.name)))
 
     async def _thread_page(self, name: str, root: int, before: int | None) -> Page:
-        return await self._page(History(channel=name, thread=root, before=before, limit=PAGE))
+        return await self.ask(History(channel=name, thread=root, before=before, limit=PAGE))
 
     # Asking
 
-    async def ask(self, command: BaseCommand) -> ServerFrame:
-        """Send a command; wait and send it again while the server says that it may succeed.
+    async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
+        """Ask; wait and send it again while the server says that it may succeed.
 
         Raises:
             CommandError: it is refused for good.
@@ -376,8 +378,3 @@ class ChannelSync:
         """
         async with self._room:
             return await insist(self._session, command)
-
-    async def _page(self, history: History) -> Page:
-        frame = await self.ask(history)
-        assert isinstance(frame, Page)
-        return frame

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.emoji import with_emoji
@@ -27,18 +27,17 @@ from chat.client.sync.inbox import Unread, unread_of
 from chat.client.sync.publisher import UpdateQueue
 
 if TYPE_CHECKING:
-    from chat.client.sync.online import Asking
-    from chat.protocol.commands import Search
-    from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
+    from chat.protocol.commands import AnsweredBy, Search
+    from chat.protocol.frames import Results
     from chat.protocol.values import Status
 
-__all__ = ["Core", "Offline"]
+__all__ = ["Core", "answer"]
 
 START_PATIENCE = 5.0
 """Seconds that the program's start waits for what is on disk."""
 ADD_PATIENCE = 0.3
 """Seconds that the screens wait for it when a server is added."""
-_T = TypeVar("_T")
+T = TypeVar("T")
 
 
 class Core:
@@ -238,49 +237,26 @@ class Core:
         """Change how one wants a channel listed and told of; offline, the server hears later."""
         self._post(lambda engine: engine.viewing.prefer(channel, wish))
 
-    # Only while connected
+    # What needs a connection
 
-    def join(self, channel: str) -> Future[Joined]:
-        """Become a member, and follow the channel; it is created if need be."""
-        return self._work_out(
-            lambda engine: engine.ask(lambda ask: ask.join(channel, engine.position_of(channel)))
-        )
+    def ask(self, command: AnsweredBy[T]) -> Future[T]:
+        """Send a command to the server; the future holds the answer, or why there is none.
 
-    def leave(self, channel: str) -> Future[Ok]:
-        """End the membership."""
-        return self._ask(lambda ask: ask.leave(channel))
+        This is the way of everything that makes sense only while connected and of which nothing
+        is kept here: lists, searches, pins, joining, leaving, hiding, the topic, typing. What
+        must outlast the connection has a method of its own: what is typed and read markers, which
+        go to disk first; views, which read the cache first; the status, which each new connection
+        is told.
 
-    def hide(self, channel: str) -> Future[Ok]:
-        """Leave a direct channel out of the list until its next message."""
-        return self._ask(lambda ask: ask.hide(channel))
-
-    def topic(self, channel: str, text: str) -> Future[Ok]:
-        """Set the topic; an empty one removes it."""
-        return self._ask(lambda ask: ask.topic(channel, text))
-
-    def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
-        """List a channel's members, a page at a time."""
-        return self._ask(lambda ask: ask.who(channel, cursor))
-
-    def pins(self, channel: str) -> Future[Page]:
-        """List the messages that are pinned in a channel."""
-        return self._ask(lambda ask: ask.pins(channel))
-
-    def channels(self, cursor: str | None = None) -> Future[ChannelList]:
-        """List the public channels, a page at a time."""
-        return self._ask(lambda ask: ask.channels(cursor))
-
-    def search(self, search: Search) -> Future[Results]:
-        """Find messages in one's channels, a page at a time."""
-        return self._ask(lambda ask: ask.search(search))
-
-    def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
-        """Tell the others that one is typing, or is no more; dropped while offline."""
-        self._post(lambda engine: engine.ephemeral.typing(channel, state))
+        The future fails with one of three errors, each with a text for a person:
+        `Offline` (no connection, or it was lost before the answer came), `Unanswered` (nothing
+        came in time), `CommandError` (the server refused).
+        """
+        return self._work_out(lambda engine: engine.ask(command))
 
     def status(self, status: Status) -> None:
         """Say of oneself: online, away or busy; said again after a reconnect."""
-        self._post(lambda engine: engine.ephemeral.status(status))
+        self._post(lambda engine: engine.set_status(status))
 
     def reconnect_now(self) -> None:
         """Do not wait for the next attempt."""
@@ -313,12 +289,9 @@ class Core:
         self._post(lambda engine: engine.typed.write(row))
         return row.cid
 
-    def _ask(self, question: Callable[[Asking], Coroutine[Any, Any, _T]]) -> Future[_T]:
-        return self._work_out(lambda engine: engine.ask(question))
-
-    def _work_out(self, work: Callable[[Engine], Coroutine[Any, Any, _T]]) -> Future[_T]:
+    def _work_out(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
         """Have something done in the core's thread that may wait for the server."""
-        future: Future[_T] = Future()
+        future: Future[T] = Future()
         if self._failure:
             future.set_exception(Offline(self._failure))
             return future
@@ -337,9 +310,9 @@ class Core:
         self._post(lambda engine: engine.start(run(engine)))
         return future
 
-    def _look_up(self, query: Callable[[Engine], _T]) -> Future[_T]:
+    def _look_up(self, query: Callable[[Engine], T]) -> Future[T]:
         """Have something found out in the core's thread."""
-        future: Future[_T] = Future()
+        future: Future[T] = Future()
         if self._failure:
             future.set_exception(Offline(self._failure))
             return future
@@ -400,3 +373,8 @@ class Core:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         self._engine.close()
+
+
+async def answer(future: Future[T]) -> T:
+    """Wait for an answer of the core; giving up here leaves the core's future alone."""
+    return await asyncio.shield(asyncio.wrap_future(future))

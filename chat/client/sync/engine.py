@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
@@ -21,20 +21,19 @@ from chat.client.model.preferences import Wish
 from chat.client.model.records import Damaged, DiskTrouble, OutboxRow
 from chat.client.model.state import LAST_CHANNEL, ConnectionChanged, Link, Message, Notice, Update
 from chat.client.network.backoff import Backoff
-from chat.client.network.errors import Offline, Unanswered
+from chat.client.network.errors import Offline
 from chat.client.storage.account import Account
 from chat.client.storage.database import Cache
 from chat.client.sync.cached_lines import lines_down_to, lines_near
 from chat.client.sync.publisher import PAGE, Publisher
-from chat.client.sync.status import Ephemeral
 from chat.client.sync.tasks import Tasks
-from chat.errors import ChatError, CommandError, StartupError
+from chat.errors import ChatError, StartupError
 
 if TYPE_CHECKING:
     from chat.client.sync.channel_sync import ChannelSync
-    from chat.client.sync.online import Asking, Online
+    from chat.client.sync.online import Online
     from chat.client.sync.sender import Sender
-    from chat.protocol.commands import ResumeFrom
+    from chat.protocol.commands import AnsweredBy
     from chat.protocol.values import Status
 
 __all__ = ["Engine", "OutboxWriter", "ShownChannels"]
@@ -298,7 +297,7 @@ class ShownChannels:
 
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
+_Answer = TypeVar("_Answer")
 
 FLUSH_DELAY = 0.2
 OTHERS_EVERY = 1.0
@@ -337,7 +336,7 @@ class Engine:
         self._user = settings.name
         self._connection = ConnectionChanged(Link.CONNECTING, user=settings.name)
         self._online: Online | None = None
-        self.ephemeral = Ephemeral(self, self._loop.time)
+        self.status: Status = "online"
         self._when_idle: list[Callable[[], None]] = []
         self.tasks = Tasks(self._task_failed, self._task_ended)
         self.account = self._open(self._places.servers.key_at(settings.url))
@@ -647,40 +646,16 @@ class Engine:
         """Tell a person that the server does something it must not."""
         self.put(Notice(text, "warning"))
 
-    # Only while connected
+    # What needs a connection
 
-    async def ask(self, question: Callable[[Asking], Awaitable[_T]]) -> _T:
-        """Ask the server; return its answer.
-
-        Raises:
-            Offline: there is no connection.
-            CommandError: it is refused.
-        """
+    async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
+        """Ask the server; see `Online.ask`."""
         if self._online is None:
             raise Offline("not connected yet")
-        return await question(self._online.asking)
+        return await self._online.ask(command)
 
-    def position_of(self, name: str) -> ResumeFrom | None:
-        """Return the position in a channel, to join it from."""
-        channel = self.account.channels.get(name)
-        return channel.view.resume if channel is not None and channel.is_kept else None
-
-    def tell_status(self, status: Status) -> None:
-        """Say how one is; dropped while offline."""
-        self._tell(lambda asking: asking.status(status))
-
-    def tell_typing(self, channel: str, state: Literal["start", "stop"]) -> None:
-        """Say that one types, or not any more; dropped while offline."""
-        self._tell(lambda asking: asking.typing(channel, state))
-
-    def _tell(self, what: Callable[[Asking], Awaitable[None]]) -> None:
-        async def tell() -> None:
-            try:
-                await self.ask(what)
-            except CommandError as error:
-                _log.info("what nobody waits for was refused: %s", error.code)
-            except Unanswered:
-                _log.info("what nobody waits for got no answer")
-
-        if self._following is not None:
-            self.tasks.start(tell())
+    def set_status(self, status: Status) -> None:
+        """Tell the server the person's status, now and after each reconnect."""
+        self.status = status
+        if self._online is not None:
+            self._online.tell_status()

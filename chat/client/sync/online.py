@@ -6,8 +6,8 @@ when it connects, after the first page was shown.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, TypeVar
+import logging
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from chat import __version__
 from chat.client.config.settings import ClientSettings
@@ -16,7 +16,7 @@ from chat.client.model.state import Link
 from chat.client.network.auth import Identity
 from chat.client.network.backoff import Backoff
 from chat.client.network.connector import Connector, Refused
-from chat.client.network.errors import Offline
+from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session
 from chat.client.sync.channel_sync import ChannelSync
 from chat.client.sync.sender import Sender
@@ -24,107 +24,26 @@ from chat.errors import CommandError, ErrorCode, StartupError
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.codec import encode
 from chat.protocol.commands import (
-    BaseCommand,
-    Channels,
+    AnsweredBy,
     Hello,
-    History,
     Join,
     Leave,
     Prefer,
     ResumeFrom,
-    Search,
     SetStatus,
-    SetTopic,
-    Typing,
-    Who,
 )
-from chat.protocol.frames import (
-    ChannelList,
-    Joined,
-    Members,
-    Ok,
-    Page,
-    Results,
-    ServerFrame,
-    Welcome,
-)
-from chat.protocol.values import Status, Wire
+from chat.protocol.frames import ServerFrame, Welcome
 from chat.text import is_builtin
 
 if TYPE_CHECKING:
     from chat.client.sync.engine import Engine
 
-__all__ = ["Asking", "Online"]
+__all__ = ["Online"]
 
 
-_PINS_MAX = 1_000
-_Answer = TypeVar("_Answer", bound=Wire)
-
-
-class Asking:
-    """Asks through one connection.
-
-    Args:
-        request: sends a command, and returns its answer; raises `CommandError` or `Offline`.
-    """
-
-    def __init__(self, request: Callable[[BaseCommand], Awaitable[ServerFrame]]) -> None:
-        self._request = request
-
-    async def join(self, channel: str, position: ResumeFrom | None) -> Joined:
-        """Become a member, and follow the channel from a position."""
-        return await self._ask(Join(channel=channel, resume=position), Joined)
-
-    async def leave(self, channel: str) -> Ok:
-        """End the membership."""
-        return await self._ask(Leave(channel=channel), Ok)
-
-    async def hide(self, channel: str) -> Ok:
-        """Leave a direct channel out of the list until its next message."""
-        return await self._ask(Prefer(channel=channel, hidden=True), Ok)
-
-    async def topic(self, channel: str, text: str) -> Ok:
-        """Set the topic."""
-        return await self._ask(SetTopic(channel=channel, topic=text), Ok)
-
-    async def who(self, channel: str, cursor: str | None) -> Members:
-        """List members."""
-        return await self._ask(Who(channel=channel, cursor=cursor), Members)
-
-    async def pins(self, channel: str) -> Page:
-        """List what is pinned."""
-        page = await self._ask(History(channel=channel, pins=True, limit=_PINS_MAX), Page)
-        while not page.complete and page.items:
-            before = page.items[0].seq
-            older = await self._ask(
-                History(channel=channel, pins=True, before=before, limit=_PINS_MAX), Page
-            )
-            items = tuple(item for item in older.items if item.seq < before)
-            complete = older.complete or not items or len(page.items) >= _PINS_MAX
-            page = page.model_copy(update={"items": items + page.items, "complete": complete})
-        return page
-
-    async def channels(self, cursor: str | None) -> ChannelList:
-        """List the public channels."""
-        return await self._ask(Channels(cursor=cursor), ChannelList)
-
-    async def search(self, search: Search) -> Results:
-        """Find messages."""
-        return await self._ask(search, Results)
-
-    async def status(self, status: Status) -> None:
-        """Say how one is."""
-        await self._request(SetStatus(status=status))
-
-    async def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
-        """Say that one types, or not any more."""
-        await self._request(Typing(channel=channel, state=state))
-
-    async def _ask(self, command: BaseCommand, kind: type[_Answer]) -> _Answer:
-        answer = await self._request(command)
-        assert isinstance(answer, kind)
-        return answer
-
+_log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+_Command = TypeVar("_Command")
 
 SHORT_HELLO = 4_096
 """Bytes of a `hello` that every server takes: no `limits.frame` is lower."""
@@ -154,7 +73,6 @@ class Online:
         """Follows the channels, while there is a connection."""
         self._identity = Identity(settings)
         self.connector = Connector(settings.url, self, backoff)
-        self.asking = Asking(self._request)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -213,7 +131,8 @@ class Online:
         engine.typed.sending = sending
         self.following.welcomed(welcome, self._resumed, again)
         sending.all()
-        engine.ephemeral.connected()
+        if engine.status != "online":
+            self.tell_status()
         engine.signed_in(welcome.user, welcome.server.name, welcome.limits.text)
 
     def _open_account(self) -> None:
@@ -246,22 +165,49 @@ class Online:
         """Tell a person that the server does something it must not."""
         self._engine.complain(text)
 
-    async def _request(self, command: BaseCommand) -> ServerFrame:
-        """Send a command; return its answer.
+    # What the interface asks
+
+    async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
+        """Ask the server; return its answer.
 
         Raises:
-            Offline: there is no connection.
+            Offline: there is no connection, or it ended before the answer came.
+            Unanswered: no answer came in time.
             CommandError: it is refused.
         """
-        if self._session is None:
+        if self._session is None or self.following is None:
             raise Offline("not connected; this works again once the connection is back")
-        is_hiding = isinstance(command, Prefer) and bool(command.hidden)
-        if is_hiding and "hidden" not in self._features:
+        following = self.following
+        asked: object = command
+        if _hides(asked) and "hidden" not in self._features:
             raise CommandError(ErrorCode.FORBIDDEN, "this server is too old to hide channels")
-        answer = await self._session.request(command)
-        if isinstance(command, Leave | Prefer) and self.following is not None:
-            self.following.left(command.channel)
+        answer = await self._session.ask(self._with_position(command))
+        if isinstance(asked, Leave) or _hides(asked):
+            following.left(asked.channel)
         return answer
+
+    def _with_position(self, command: _Command) -> _Command:
+        """Let `Join` read on from the position that is known here."""
+        if not isinstance(command, Join):
+            return command
+        channel = self._engine.account.channels.get(command.channel)
+        position = channel.view.resume if channel is not None and channel.is_kept else None
+        return command.model_copy(update={"resume": position})
+
+    def tell_status(self) -> None:
+        """Tell the server the person's status, if there is a connection."""
+        if self.following is not None:
+            self._engine.tasks.start(self._tell_status())
+
+    async def _tell_status(self) -> None:
+        try:
+            await self.ask(SetStatus(status=self._engine.status))
+        except (CommandError, Unanswered) as exc:
+            _log.info("the status was not taken: %s", exc)
+
+
+def _hides(command: object) -> TypeGuard[Prefer]:
+    return isinstance(command, Prefer) and bool(command.hidden)
 
 
 _ENVELOPE = 64

@@ -21,7 +21,7 @@ from chat.client.sync.publisher import Publisher
 from chat.client.sync.tasks import Tasks
 from chat.errors import CommandError
 from chat.protocol.commands import Delete, Edit, Join, Pin, React, Send
-from chat.protocol.frames import Joined, Ok
+from chat.protocol.frames import Ok
 from chat.protocol.values import Limits
 from chat.text import is_builtin, is_direct
 
@@ -110,7 +110,7 @@ class Sender:
         try:
             command = command_of(row, self._session.limits)
             await self._enter(row.channel)
-            answer = await self._session.request(command)
+            answer = await self._session.ask(command)
         except ValueError as error:
             self._refused(row, str(error))
         except CommandError as error:
@@ -118,15 +118,14 @@ class Sender:
                 return pause_after(error, backoff)
             self._refused(row, error.message)
         else:
-            if isinstance(answer, Ok):
-                self._confirmed(row, answer)
+            self._confirmed(row, answer)
         return 0.0
 
     async def _enter(self, name: str) -> None:
         """Follow a direct channel that does not exist yet, so that nothing in it is missed."""
         if is_direct(name) and not self._account.followed(name).is_member:
             answer = await self._following.ask(Join(channel=name))
-            if isinstance(answer, Joined) and answer.channel != name:
+            if answer.channel != name:
                 self._account.followed(name).is_member = True  # known by another spelling
 
     def _confirmed(self, row: OutboxRow, ok: Ok) -> None:

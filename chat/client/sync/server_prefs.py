@@ -13,8 +13,8 @@ from chat.client.storage.account import Account
 from chat.client.sync.publisher import Publisher
 from chat.client.sync.tasks import Tasks
 from chat.errors import CommandError
-from chat.protocol.commands import BaseCommand, Mark, Prefer
-from chat.protocol.frames import Joined, Membership, Preferences
+from chat.protocol.commands import AnsweredBy, Mark, Prefer
+from chat.protocol.frames import Joined, Membership, Ok, Preferences
 
 __all__ = ["MarkerSync", "PreferenceSync"]
 
@@ -36,7 +36,7 @@ class MarkerSync:
     def __init__(
         self,
         account: Account,
-        ask: Callable[[BaseCommand], Awaitable[object]],
+        ask: Callable[[AnsweredBy[Ok]], Awaitable[Ok]],
         tasks: Tasks,
     ) -> None:
         self._account = account
@@ -87,7 +87,7 @@ class PreferenceSync:
     def __init__(
         self,
         account: Account,
-        ask: Callable[[BaseCommand], Awaitable[object]],
+        ask: Callable[[AnsweredBy[Ok]], Awaitable[Ok]],
         screens: Publisher,
         put: Callable[[Update], None],
         tasks: Tasks,

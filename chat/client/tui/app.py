@@ -25,7 +25,6 @@ from chat.client.config.settings import ClientSettings
 from chat.client.model.emoji import spelled
 from chat.client.platform import desktop
 from chat.client.platform.stdio import tell_unsent
-from chat.client.presenter.core_port import CorePort
 from chat.client.presenter.workspace import Cores
 from chat.client.sync.core import Core
 from chat.client.tui.composer.widget import Composer
@@ -111,7 +110,7 @@ class ChatApp(App[None]):
         self,
         settings: ClientSettings,
         *,
-        make_core: Callable[[ClientSettings, Callable[[], None]], CorePort] | None = None,
+        make_core: Callable[[ClientSettings, Callable[[], None]], Core] | None = None,
         keymap: Mapping[str, str] | None = None,
     ) -> None:
         own = [made_by_hand(*each) for each in settings.themes.items()]

@@ -29,11 +29,11 @@ async def test_a_command_without_an_answer_fails_alone(fake: FakeServer) -> None
     try:
         for command in (Search(query="x"), Channels()):
             with pytest.raises(Unanswered, match="has not answered within"):
-                await session.request(command)
-        assert isinstance(await session.request(Who(channel="#general")), Members)
+                await session.ask(command)
+        assert isinstance(await session.ask(Who(channel="#general")), Members)
         late = Ok(id="1")
         fake.tell(late)
-        assert isinstance(await session.request(Who(channel="#general")), Members)
+        assert isinstance(await session.ask(Who(channel="#general")), Members)
         assert late in taken
         assert not session.is_over
         assert fake.connections == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import count
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.notifications import Notification
@@ -27,14 +27,16 @@ from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
 from chat.client.presenter.view import AddRows, Choice, Pane, Severity
+from chat.client.sync.core import Core
 from chat.client.sync.inbox import Unread
-from chat.protocol.commands import Search
-from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results
-from chat.protocol.values import Status
+from chat.protocol.commands import AnsweredBy, BaseCommand, Search
+from chat.protocol.frames import Joined, Results
+from chat.protocol.values import Status, Wire
 from chat.text import channel_names
 
 __all__ = ["NOON", "FakeCore", "FakeSeats", "FakeView", "info", "said"]
 
+T = TypeVar("T")
 NOON = 1_780_000_000_000
 
 
@@ -50,8 +52,11 @@ def said(seq: int | None, author: str, text: str, channel: str = "#general", **f
     return Message(channel, seq, cid, author, NOON + (seq or 0) * 60_000, text=text, **f)
 
 
-class FakeCore:
-    """What the screens take for the core; `calls` holds (method, arguments) in order."""
+class FakeCore(Core):
+    """What the screens take for the core.
+
+    `calls` holds (method, arguments) in order; of what the server is asked (type, command).
+    """
 
     def __init__(
         self, settings: ClientSettings | None = None, wake: Callable[[], None] = lambda: None
@@ -62,9 +67,12 @@ class FakeCore:
         self.prefs: dict[str, str] = {}
         self.pages: dict[str, tuple[Message, ...]] = {}
         self.futures: dict[str, Future[Any]] = {}
+        """What was asked last, by method or command type: to be answered by the test."""
+        self.answers: list[tuple[BaseCommand, Wire]] = []
+        """What the server answers at once."""
         self.unread: tuple[Unread, ...] = ()
         self.wake = wake
-        self._updates: list[Update] = []
+        self._waiting: list[Update] = []
         self._cids = count(1)
 
     # For the test.
@@ -74,7 +82,7 @@ class FakeCore:
         for update in updates:
             if isinstance(update, ConnectionChanged) and update.link is Link.ONLINE:
                 self.prefs[SERVER_NAME] = update.server
-        self._updates.extend(updates)
+        self._waiting.extend(updates)
         self.wake()
 
     def go_online(self, *channels: ChannelInfo, user: str = "me") -> None:
@@ -107,7 +115,7 @@ class FakeCore:
         return 0
 
     def drain(self) -> list[Update]:
-        updates, self._updates = self._updates, []
+        updates, self._waiting = self._waiting, []
         return updates
 
     def open_thread(self, channel: str, seq: int) -> None:
@@ -150,35 +158,19 @@ class FakeCore:
     def discard(self, cid: str) -> None:
         self._note("discard", cid)
 
-    def join(self, channel: str) -> Future[Joined]:
-        return self._ask("join", channel)
-
-    def leave(self, channel: str) -> Future[Ok]:
-        return self._ask("leave", channel)
-
-    def hide(self, channel: str) -> Future[Ok]:
-        return self._ask("hide", channel)
-
-    def topic(self, channel: str, text: str) -> Future[Ok]:
-        return self._ask("topic", channel, text)
-
-    def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
-        return self._ask("who", channel, cursor)
-
-    def pins(self, channel: str) -> Future[Page]:
-        return self._ask("pins", channel)
-
-    def search(self, search: Search) -> Future[Results]:
-        return self._ask("search", search)
+    def ask(self, command: AnsweredBy[T]) -> Future[T]:
+        assert isinstance(command, BaseCommand)
+        future = self._ask(getattr(command, "type", ""), command)
+        for known, frame in self.answers:
+            if known == command:
+                future.set_result(frame)
+        return future
 
     def search_here(self, search: Search) -> Future[Results]:
         return self._ask("search_here", search)
 
     def near(self, channel: str, seq: int) -> Future[list[Message]]:
         return self._ask("near", channel, seq)
-
-    def channels(self, cursor: str | None = None) -> Future[ChannelList]:
-        return self._ask("channels", cursor)
 
     def _ask(self, method: str, *arguments: Any) -> Future[Any]:
         self._note(method, *arguments)
@@ -190,9 +182,6 @@ class FakeCore:
 
     def prefer(self, channel: str, wish: Wish) -> None:
         self._note("prefer", channel, wish)
-
-    def typing(self, channel: str, state: Literal["start", "stop"]) -> None:
-        self._note("typing", channel, state)
 
     def status(self, status: Status) -> None:
         self._note("status", status)

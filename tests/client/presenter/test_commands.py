@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -14,7 +13,9 @@ from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.notifier import Notifier
 from chat.errors import ChatError
-from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
+from chat.protocol.commands import Channels, History, Join, Leave, Prefer, SetTopic, Who
+from chat.protocol.frames import ChannelList, ChannelListing, Member, Members, Page
+from chat.protocol.items import Item
 from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info, said
 
 
@@ -74,9 +75,9 @@ def test_every_command_has_a_handler_and_no_handler_is_left_over() -> None:
     ("text", "call"),
     [
         ("/me waves", ("send", "#general", "waves", True, None)),
-        ("/hide @alice,me", ("hide", "@alice,me")),
-        ("/topic green  tea", ("topic", "#general", "green tea")),
-        ("/topic -", ("topic", "#general", "")),
+        ("/hide @alice,me", ("prefer", Prefer(channel="@alice,me", hidden=True))),
+        ("/topic green  tea", ("topic", SetTopic(channel="#general", topic="green tea"))),
+        ("/topic -", ("topic", SetTopic(channel="#general", topic=""))),
         ("/edit better", ("edit", "#general", 6, "better")),
         ("/delete", ("delete", "#general", 6)),
         ("/delete 2", ("delete", "#general", 2)),
@@ -93,12 +94,12 @@ def test_every_command_has_a_handler_and_no_handler_is_left_over() -> None:
         ("/busy", ("status", "busy")),
         ("/back", ("status", "online")),
         ("/status Away", ("status", "away")),
-        ("/who", ("who", "#general", None)),
-        ("/who tea", ("who", "#tea", None)),
-        ("/channels", ("channels", None)),
-        ("/leave #tea", ("leave", "#tea")),
+        ("/who", ("who", Who(channel="#general"))),
+        ("/who tea", ("who", Who(channel="#tea"))),
+        ("/channels", ("channels", Channels())),
+        ("/leave #tea", ("leave", Leave(channel="#tea"))),
         ("/reconnect", ("reconnect_now",)),
-        ("/msg bob,carol", ("join", "@bob,carol,me")),
+        ("/msg bob,carol", ("join", Join(channel="@bob,carol,me"))),
     ],
 )
 async def test_a_command_asks_the_core(bench: Bench, text: str, call: tuple[Any, ...]) -> None:
@@ -253,13 +254,8 @@ async def test_lists_come_page_by_page(bench: Bench) -> None:
     def listing(name: str) -> ChannelListing:
         return ChannelListing(channel=name, topic="green", members=2)
 
-    def page(cursor: str | None = None) -> Future[ChannelList]:
-        answer: Future[ChannelList] = Future()
-        name, more = ("#b", None) if cursor else ("#a", "next")
-        answer.set_result(ChannelList(channels=(listing(name),), cursor=more))
-        return answer
-
-    bench.core.channels = page  # type: ignore[method-assign]  # two pages
+    bench.core.answers.append((Channels(), ChannelList(channels=(listing("#a"),), cursor="next")))
+    bench.core.answers.append((Channels(cursor="next"), ChannelList(channels=(listing("#b"),))))
     bench.run("/channels")
     await bench.finish()
     assert [row.key for row in bench.view.rows] == ["#a", "#b"]
@@ -267,16 +263,40 @@ async def test_lists_come_page_by_page(bench: Bench) -> None:
 
 
 async def test_members_are_listed_with_what_they_are(bench: Bench) -> None:
-    def page(channel: str, cursor: str | None = None) -> Future[Members]:
-        answer: Future[Members] = Future()
-        people = (Member(name="zed", role="owner", presence="away"),)
-        answer.set_result(Members(channel=channel, members=people))
-        return answer
-
-    bench.core.who = page  # type: ignore[method-assign]  # one page
+    people = (Member(name="zed", role="owner", presence="away"),)
+    bench.core.answers.append(
+        (Who(channel="#general"), Members(channel="#general", members=people))
+    )
     bench.run("/who")
     await bench.finish()
     assert [(row.label, row.note) for row in bench.view.rows] == [("zed", "away · owner")]
+
+
+async def test_pins_come_page_by_page_the_newest_first(bench: Bench) -> None:
+    def page(*seqs: int, complete: bool) -> Page:
+        items = tuple(
+            Item(
+                seq=seq,
+                mid=f"m{seq}",
+                author="bob",
+                ts=1,
+                kind="message",
+                text=f"pin {seq}",
+                rev=seq,
+                pinned=True,
+            )
+            for seq in seqs
+        )
+        return Page(channel="#general", epoch="e", items=items, complete=complete, head=9)
+
+    def asked(before: int | None) -> History:
+        return History(channel="#general", pins=True, before=before, limit=1_000)
+
+    bench.core.answers.append((asked(None), page(7, 9, complete=False)))
+    bench.core.answers.append((asked(7), page(2, 7, complete=True)))
+    bench.run("/pins")
+    await bench.finish()
+    assert [row.key for row in bench.view.rows] == ["9", "7", "2"]
 
 
 @pytest.mark.parametrize("command", ["/join #tea", "/msg alice", "/msg alice psst"])

@@ -16,6 +16,7 @@ from chat.client.config.settings import ClientSettings
 from chat.client.model.preferences import Wish
 from chat.client.model.state import Delivery, Link
 from chat.client.network.backoff import Backoff
+from chat.protocol.commands import Leave
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
 from tests.serving import free_port
@@ -99,7 +100,7 @@ def test_general_is_not_listed_for_somebody_who_left_it(
 ) -> None:
     screen = open_client(fake.url)
     screen.open()
-    screen.core.leave("#general").result(10)
+    screen.core.ask(Leave(channel="#general")).result(10)
     screen.wait(lambda: not screen.channels)
     screen.core.stop()
     fake.stop()

@@ -10,10 +10,21 @@ import pytest
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
 from chat.client.model.state import Delivery, Link, TimelineChanged, Update
+from chat.client.network.errors import Offline
 from chat.client.storage.database import Cache
-from chat.client.sync.core import Core, Offline
+from chat.client.sync.core import Core
 from chat.errors import CommandError, ErrorCode
-from chat.protocol.commands import Command, History, Join, Mark, Send, Typing
+from chat.protocol.commands import (
+    Command,
+    History,
+    Join,
+    Leave,
+    Mark,
+    Send,
+    SetStatus,
+    SetTopic,
+    Typing,
+)
 from chat.protocol.frames import Bye, ErrorFrame, Heads, PresenceFrame, Read, TypingFrame
 from chat.protocol.values import Limits, Wire
 from tests.client.fake_log import FakeLog
@@ -459,7 +470,7 @@ def test_a_marker_of_a_log_that_is_replaced_meanwhile_is_not_told(
 ) -> None:
     fake.say("bob", "one")
     screen = opened(open_client, fake)
-    screen.core.join("#cats").result(5)
+    screen.core.ask(Join(channel="#cats")).result(5)
     fake.say("bob", "two", "#cats")
     screen.wait_texts("one")
     screen.core.mark("#general", 1)
@@ -475,16 +486,16 @@ def test_a_marker_of_a_log_that_is_replaced_meanwhile_is_not_told(
 
 def test_joining_and_leaving_a_channel(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
-    joined = screen.core.join("#cats").result(5)
+    joined = screen.core.ask(Join(channel="#cats")).result(5)
     assert joined.channel == "#cats"
     screen.wait(lambda: list(screen.channels) == ["#general", "#cats"])
-    screen.core.leave("#cats").result(5)
+    screen.core.ask(Leave(channel="#cats")).result(5)
     screen.wait(lambda: list(screen.channels) == ["#general"])
 
 
 def test_a_channel_left_on_another_device_goes_away(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
-    screen.core.join("#cats").result(5)
+    screen.core.ask(Join(channel="#cats")).result(5)
     screen.open("#cats")
     fake.say("bob", "meow", "#cats")
     screen.wait_texts("meow", channel="#cats")
@@ -495,7 +506,7 @@ def test_a_channel_left_on_another_device_goes_away(open_client: Open, fake: Fak
 
 def test_a_left_channel_is_listed_while_it_has_a_draft(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
-    screen.core.join("#cats").result(5)
+    screen.core.ask(Join(channel="#cats")).result(5)
     screen.core.save_draft("#cats/7", "half a reply")
     screen.wait(lambda: screen.channels["#cats"].has_draft)
     fake.tell(Heads(heads={"#general": 0}))
@@ -533,13 +544,13 @@ def test_a_refused_request_fails_with_the_servers_words(
         else None
     )
     with pytest.raises(CommandError, match="not today"):
-        screen.core.join("#cats").result(5)
+        screen.core.ask(Join(channel="#cats")).result(5)
 
 
 def test_a_request_while_offline_fails_with_words_for_a_person(open_client: Open) -> None:
     screen = open_client("ws://127.0.0.1:9")
     with pytest.raises(Offline, match="not connected"):
-        screen.core.topic("#general", "x").result(5)
+        screen.core.ask(SetTopic(channel="#general", topic="x")).result(5)
 
 
 def test_a_request_under_way_fails_when_the_connection_breaks(
@@ -547,7 +558,7 @@ def test_a_request_under_way_fails_when_the_connection_breaks(
 ) -> None:
     screen = opened(open_client, fake)
     fake.intercept = lambda command: fake.SILENCE if isinstance(command, Join) else None
-    future = screen.core.join("#cats")
+    future = screen.core.ask(Join(channel="#cats"))
     screen.wait(lambda: fake.count(Join) == 2)
     fake.cut()
     with pytest.raises(Offline, match="lost"):
@@ -568,23 +579,33 @@ def test_members_presence_and_typing(open_client: Open, fake: FakeServer) -> Non
     screen.wait(lambda: screen.members["#general"].total == 1)
 
 
-def test_typing_is_told_once_in_a_while(open_client: Open, fake: FakeServer) -> None:
+def test_commands_are_asked_in_order(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
-    for _ in range(10):
-        screen.core.typing("#general", "start")
-    screen.core.typing("#general", "stop")
-    screen.core.typing("#general", "stop")
-    screen.core.topic("#general", "a fence").result(5)
+    screen.core.ask(Typing(channel="#general"))
+    screen.core.ask(Typing(channel="#general", state="stop"))
+    screen.core.ask(SetTopic(channel="#general", topic="a fence")).result(5)
     states = [c.state for c in list(fake.commands) if isinstance(c, Typing)]
     assert states == ["start", "stop"]
     screen.wait(lambda: screen.channels["#general"].topic == "a fence")
+
+
+def test_the_status_is_told_again_on_a_new_connection(open_client: Open, fake: FakeServer) -> None:
+    def told() -> list[str]:
+        return [c.status for c in list(fake.commands) if isinstance(c, SetStatus)]
+
+    screen = opened(open_client, fake)
+    assert told() == []
+    screen.core.status("away")
+    screen.wait(lambda: told() == ["away"])
+    fake.cut()
+    screen.wait(lambda: told() == ["away", "away"])
 
 
 def test_an_echo_shows_what_was_said_and_what_came_back(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
-    screen.core.join("#echo").result(5)
+    screen.core.ask(Join(channel="#echo")).result(5)
     screen.core.open_channel("#echo")
     screen.core.send("#echo", "Hello")
     screen.wait(lambda: len(screen.lines("#echo")) == 2 and not screen.pending("#echo"))

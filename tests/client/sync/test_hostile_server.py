@@ -156,7 +156,7 @@ def test_a_log_that_never_ends_does_not_make_the_client_spin(
 def test_of_ticks_only_the_newest_are_kept(open_client: Open, fake: FakeServer) -> None:
     screen = open_client(fake.url)
     screen.open("#general")
-    screen.core.join("#counter").result(5)
+    screen.core.ask(Join(channel="#counter")).result(5)
     screen.open("#counter")
     for number in range(5_000):
         fake.tell(Tick(channel="#counter", text=str(number)))

@@ -12,7 +12,7 @@ import pytest
 from chat.client.model.preferences import NOTHING, Preference, Wish
 from chat.client.model.state import Link
 from chat.errors import CommandError, ErrorCode
-from chat.protocol.commands import Command, Prefer
+from chat.protocol.commands import Command, Join, Prefer
 from chat.protocol.frames import ErrorFrame
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
@@ -66,7 +66,7 @@ def test_all_devices_list_channels_as_one_of_them_wants(
     laptop = open_client(server.url, "alice")
     laptop.open()
     for name in ("#aa", "#bb"):
-        laptop.core.join(name).result(20)
+        laptop.core.ask(Join(channel=name)).result(20)
     shutil.copytree(tmp_path / "data-alice" / "tokens", tmp_path / "phone" / "tokens")
     phone = open_client(server.url, "alice", data=tmp_path / "phone")
     phone.wait(lambda: list(phone.channels) == ["#general", "#aa", "#bb"])
@@ -161,13 +161,13 @@ def test_a_hidden_direct_channel_is_gone_on_all_devices_until_its_next_message(
     shutil.copytree(tmp_path / "data-bob" / "tokens", other_device / "tokens")
     phone = open_client(server.url, "bob", data=other_device)
     phone.wait_online()
-    alice.core.join("@alice,bob").result(10)
+    alice.core.ask(Join(channel="@alice,bob")).result(10)
     alice.core.send("@alice,bob", "psst")
     for device in (bob, phone):
         device.wait(lambda device=device: "@alice,bob" in device.channels)  # type: ignore[misc]
         device.wait(lambda device=device: bool(device.called))  # type: ignore[misc]
         assert [call.text for call in device.called] == ["psst"]
-    bob.core.hide("@alice,bob").result(10)
+    bob.core.ask(Prefer(channel="@alice,bob", hidden=True)).result(10)
     for device in (bob, phone):
         device.wait(lambda device=device: "@alice,bob" not in device.channels)  # type: ignore[misc]
     alice.core.send("@alice,bob", "hello?")
@@ -181,5 +181,5 @@ def test_an_older_server_is_not_asked_to_hide(open_client: Open, fake: FakeServe
     screen = open_client(fake.url)
     screen.wait_online()
     with pytest.raises(CommandError, match="too old to hide"):
-        screen.core.hide("@alice,me").result(10)
+        screen.core.ask(Prefer(channel="@alice,me", hidden=True)).result(10)
     assert asked(fake) == []

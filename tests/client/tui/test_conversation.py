@@ -18,6 +18,7 @@ from chat.client.presenter.conversation import Typing
 from chat.client.presenter.draft import Aim
 from chat.client.tui.widgets.members import MemberList
 from chat.errors import ChatError
+from chat.protocol.commands import Join, Leave
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open, at_once
 
@@ -124,7 +125,8 @@ async def test_a_draft_is_kept_when_one_leaves(open_desktop: Open) -> None:
 async def test_typing_is_told_to_the_channel_it_happens_in(desktop: Desktop) -> None:
     await desktop.type("a", "alt+down")
     await desktop.until(lambda: len(desktop.core.asked("typing")) == 2)
-    assert desktop.core.asked("typing") == [("#general", "start"), ("#general", "stop")]
+    told = [(each.channel, each.state) for (each,) in desktop.core.asked("typing")]
+    assert told == [("#general", "start"), ("#general", "stop")]
 
 
 @pytest.mark.feature("around.reactions")
@@ -225,7 +227,7 @@ class TestJoining:
     ) -> None:
         await desktop.type("/join coffee", "enter")
         await desktop.until(lambda: desktop.core.asked("join"))
-        assert desktop.core.asked("join") == [("#coffee",)]
+        assert desktop.core.asked("join") == [(Join(channel="#coffee"),)]
         desktop.core.answer_join("#coffee")
         await desktop.pilot.pause()
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
@@ -346,7 +348,7 @@ class TestJoining:
     ) -> None:
         await desktop.type("/msg zoe lunch?", "enter")
         await desktop.until(lambda: desktop.core.asked("join"))
-        assert desktop.core.asked("join") == [("@me,zoe",)]
+        assert desktop.core.asked("join") == [(Join(channel="@me,zoe"),)]
         desktop.core.futures["join"].set_exception(ChatError("nobody is called zoe"))
         await desktop.until(lambda: desktop.told)
         assert desktop.told == ["nobody is called zoe"]
@@ -366,7 +368,7 @@ class TestJoining:
     ) -> None:
         await desktop.press("alt+down")
         await desktop.type("/leave", "enter")
-        await desktop.until(lambda: desktop.core.asked("leave") == [("#tea",)])
+        await desktop.until(lambda: desktop.core.asked("leave") == [(Leave(channel="#tea"),)])
         desktop.core.tell(ChannelsChanged((info("#a"), info("#general"))))
         await desktop.until(lambda: desktop.conversation.desk.current == "#general")
         desktop.core.tell(ChannelsChanged(()))

@@ -54,10 +54,10 @@ async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
     desktop.core.pages["#general"] = (said(3, "bob", "the rules"), said(9, "bob", "later"))
     desktop.core.open_channel("#general")
     desktop.main.run_command("/pins")
-    await desktop.until(lambda: "pins" in desktop.core.futures)
+    await desktop.until(lambda: "history" in desktop.core.futures)
     items = (pinned(3, "the [rules]"), pinned(9, "the plan\nof Friday"))
     page = Page(channel="#general", epoch="e", items=items, complete=True, head=90)
-    desktop.core.futures["pins"].set_result(page)
+    desktop.core.futures["history"].set_result(page)
     await desktop.until(lambda: "the plan of Friday" in desktop.screen())
     assert f"9. bob, {local_time(NOON):%d %b %Y}" in desktop.screen()
     await desktop.press("down", "enter")
@@ -66,10 +66,10 @@ async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
 
 async def test_a_pin_in_the_list_reads_as_it_is_shown_elsewhere(desktop: Desktop) -> None:
     desktop.main.run_command("/pins")
-    await desktop.until(lambda: "pins" in desktop.core.futures)
+    await desktop.until(lambda: "history" in desktop.core.futures)
     items = (pinned(3, "> was it so?\n**No** parking, see `lot`"), pinned(9, "```\nmake all\n```"))
     page = Page(channel="#general", epoch="e", items=items, complete=True, head=90)
-    desktop.core.futures["pins"].set_result(page)
+    desktop.core.futures["history"].set_result(page)
     await desktop.until(lambda: "No parking, see lot" in desktop.screen())
     assert "make all" in desktop.screen()
     assert not [mark for mark in ("```", "**", "> was") if mark in desktop.screen()]
@@ -77,7 +77,7 @@ async def test_a_pin_in_the_list_reads_as_it_is_shown_elsewhere(desktop: Desktop
 
 async def test_where_nothing_is_pinned_it_says_so(desktop: Desktop) -> None:
     desktop.main.run_command("/pins")
-    await desktop.until(lambda: "pins" in desktop.core.futures)
+    await desktop.until(lambda: "history" in desktop.core.futures)
     page = Page(channel="#general", epoch="e", items=(), complete=True, head=1)
-    desktop.core.futures["pins"].set_result(page)
+    desktop.core.futures["history"].set_result(page)
     await desktop.until(lambda: "Nothing is pinned here." in desktop.told)

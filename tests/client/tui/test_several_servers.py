@@ -133,7 +133,8 @@ async def test_channels_of_one_name_do_not_mix(both: Both) -> None:
     assert "hidden" not in desktop.screen()
     assert both.tea.drafts == {"#general": "for tea"}
     assert both.tea.asked("send") == []
-    assert [each[0] for each in both.tea.asked("typing")] == ["#general"] * 2, "begun, and left"
+    told = [each.channel for (each,) in both.tea.asked("typing")]
+    assert told == ["#general"] * 2, "begun, and left"
 
 
 async def test_only_what_is_in_front_is_read(both: Both) -> None:

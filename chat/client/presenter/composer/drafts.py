@@ -14,10 +14,10 @@ from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import Message
 from chat.client.presenter import draft as substitution
-from chat.client.presenter.core_port import CorePort
 from chat.client.presenter.draft import Aim, Draft, DraftStore, check_length, together
 from chat.client.presenter.state import ConversationState
 from chat.client.presenter.view import Refused, View
+from chat.client.sync.core import Core
 from chat.errors import ChatError
 
 __all__ = ["Drafts"]
@@ -33,7 +33,7 @@ class Drafts:
 
     def __init__(
         self,
-        core: CorePort,
+        core: Core,
         store: DraftStore,
         desk: ConversationState,
         view: View,
@@ -229,8 +229,10 @@ class Drafts:
     def typing(self, active: bool, channel: str) -> None:
         """Tell the others that one is writing to them."""
         is_told = self._tells_typing and self._of(channel).aim is not Aim.EDIT
-        if channel in self._desk.channels and is_told:
-            self._core.typing(channel, "start" if active else "stop")
+        if channel in self._desk.channels and is_told and self._desk.is_online:
+            from chat.protocol.commands import Typing
+
+            self._core.ask(Typing(channel=channel, state="start" if active else "stop"))
 
     def _of(self, channel: str) -> Draft:
         return self._drafts.get(channel, Draft())

@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 
 from chat.client.presenter.composer.completion import asked_for
-from chat.client.presenter.core_port import CorePort, answer
 from chat.client.presenter.state import ConversationState
+from chat.client.sync.core import Core, answer
 from chat.errors import ChatError
 from chat.text import GENERAL, fold, is_direct
 
@@ -31,7 +31,7 @@ class NameLookup:
     def __init__(
         self,
         desk: ConversationState,
-        core: CorePort,
+        core: Core,
         run: Callable[[Coroutine[None, None, None]], None],
     ) -> None:
         self._desk = desk
@@ -76,13 +76,15 @@ class NameLookup:
         return False
 
     async def _look_up(self, where: str, word: str, then: Callable[[], None]) -> None:
+        from chat.protocol.commands import Channels, Who
+
         try:
             if where == "#":
-                listing = await answer(self._core.channels(_before(f"#{word}")))
+                listing = await answer(self._core.ask(Channels(cursor=_before(f"#{word}"))))
                 names = [each.channel for each in listing.channels]
                 cursor = listing.cursor
             else:
-                page = await answer(self._core.who(where, _before(word)))
+                page = await answer(self._core.ask(Who(channel=where, cursor=_before(word))))
                 names, cursor = [each.name for each in page.members], page.cursor
         except ChatError:
             self._answered[where, word] = monotonic() + _AGAIN_AFTER, False

@@ -22,11 +22,11 @@ from chat.client.config.settings import ClientSettings
 from chat.client.presenter import commands, conversation
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.core_port import CorePort
 from chat.client.presenter.draft import Aim
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Cores, Workspace
+from chat.client.sync.core import Core
 from chat.client.tui.composer.completion import CompletionPopup
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.keymap import MAIN_KEYS, KeyRow
@@ -194,7 +194,7 @@ class MainScreen(Screen[None]):
         self._writing = Writing(self, self.seats)
         self._ways = Navigation(self, self.seats)
 
-    def _converse(self, seat: int, settings: ClientSettings, core: CorePort) -> Conversation:
+    def _converse(self, seat: int, settings: ClientSettings, core: Core) -> Conversation:
         return Conversation(
             core,
             ScreenView(self, seat, self.seats, self._panes, self._keys),

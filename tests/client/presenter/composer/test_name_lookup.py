@@ -14,6 +14,7 @@ from chat.client.presenter.composer.completion import Sources, complete
 from chat.client.presenter.composer.name_lookup import NameLookup
 from chat.client.presenter.state import ConversationState
 from chat.errors import CommandError, ErrorCode
+from chat.protocol.commands import AnsweredBy, Channels, Who
 from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
 from tests.client.presenter.fakes import FakeCore
 
@@ -27,15 +28,21 @@ class Server(FakeCore):
     rooms = tuple(f"#room{number:03}" for number in range(300))
     refuses = False
 
-    def who(self, channel: str, cursor: str | None = None) -> Future[Members]:
+    def ask(self, command: AnsweredBy[Any]) -> Future[Any]:
+        if isinstance(command, Who):
+            return self._answered(self._who(command.channel, command.cursor))
+        assert isinstance(command, Channels)
+        return self._answered(self._channels(command.cursor))
+
+    def _who(self, channel: str, cursor: str | None) -> Members:
         names, last = self._page(self.people, cursor)
         members = tuple(Member(name=each, role="member", presence="online") for each in names)
-        return self._answered(Members(channel=channel, members=members, cursor=last))
+        return Members(channel=channel, members=members, cursor=last)
 
-    def channels(self, cursor: str | None = None) -> Future[ChannelList]:
+    def _channels(self, cursor: str | None) -> ChannelList:
         names, last = self._page(self.rooms, cursor)
         listed = tuple(ChannelListing(channel=each, topic="", members=1) for each in names)
-        return self._answered(ChannelList(channels=listed, cursor=last))
+        return ChannelList(channels=listed, cursor=last)
 
     def _page(self, names: Sequence[str], cursor: str | None) -> tuple[list[str], str | None]:
         after = [name for name in names if name > (cursor or "")]

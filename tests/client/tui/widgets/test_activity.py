@@ -9,6 +9,7 @@ from textual.widgets import OptionList
 
 from chat.client.model.state import ChannelsChanged
 from chat.client.tui.widgets.bars import ActivityBar
+from chat.protocol.commands import Join
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
 
@@ -58,7 +59,7 @@ class TestSwitcher:
         await desktop.press("ctrl+k", *"caro")
         await desktop.until(lambda: "@carol" in desktop.screen())
         await desktop.press("enter")
-        await desktop.until(lambda: desktop.core.asked("join") == [("@carol,me",)])
+        await desktop.until(lambda: desktop.core.asked("join") == [(Join(channel="@carol,me"),)])
 
     async def test_a_command_is_run_or_begun(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k", *"/away", "enter")
@@ -82,7 +83,7 @@ class TestSwitcher:
         await desktop.press("home", "#")
         await desktop.until(lambda: "#nowhere  enter it, or create it" in desktop.screen())
         await desktop.press("enter")
-        await desktop.until(lambda: desktop.core.asked("join") == [("#nowhere",)])
+        await desktop.until(lambda: desktop.core.asked("join") == [(Join(channel="#nowhere"),)])
 
     async def test_what_waits_is_listed_first(self, desktop: Desktop) -> None:
         desktop.core.tell(
