@@ -17,6 +17,7 @@ from chat.client.platform.desktop import run_command
 from chat.client.platform.stdio import accept_any_text, tell_unsent
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.workspace import Cores, Workspace, WorkspaceServer
 from chat.client.sync.core import Core, answer
@@ -196,6 +197,11 @@ class Plain:
         return self._seats.front.conversation
 
     @property
+    def _key(self) -> DraftKey:
+        """What is typed is for this channel."""
+        return DraftKey(self._conversation.drafts.channel)
+
+    @property
     def _has_somewhere_to_write(self) -> bool:
         """Whether a channel is there, and it is known whether others can be asked for."""
         return self._seats.have_tried and self._conversation.desk.current is not None
@@ -209,15 +215,14 @@ class Plain:
     def _submit(self, text: str) -> None:
         if self._ending is not None:
             return  # what follows `/quit` is for the shell
-        self._conversation.submit(text, self._conversation.drafts.channel)
+        self._conversation.submit(text, self._key)
         self.take_in()
 
     def _save_draft(self, text: str) -> None:
-        drafts = self._conversation.drafts
-        drafts.keep(text, drafts.channel)
+        self._conversation.drafts.keep(text, self._key)
 
     def _dismiss(self) -> None:
-        self._conversation.drafts.give_up()
+        self._conversation.drafts.give_up(self._key)
 
     def _end(self) -> None:
         if self._ending is None:

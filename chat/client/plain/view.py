@@ -26,7 +26,7 @@ from chat.client.platform import desktop
 from chat.client.platform.desktop import can_open
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import Aim, Draft
+from chat.client.presenter.draft import Aim, DraftKey
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of, why_refused
@@ -37,52 +37,7 @@ from chat.client.sync.inbox import Unread
 from chat.links import is_web_link
 from chat.text import is_direct, printable, printable_line
 
-__all__ = ["Announcer", "PlainThreadView", "PlainView"]
-
-
-class PlainThreadView:
-    """The `ThreadView` of a conversation, in lines; see there for what each method promises.
-
-    Args:
-        say: prints lines.
-        head: returns the number of the last event in a channel.
-    """
-
-    def __init__(self, say: Callable[[Iterable[str]], None], head: Callable[[str], int]) -> None:
-        self._say = say
-        self._head = head
-        self._last = 0
-        self._said: set[int] = set()
-        self._text = ""
-
-    def open(self, channel: str, root: int, user: str, read: int) -> None:
-        """Say which thread comes."""
-        self._last, self._said = self._head(channel), set()
-        self._say([f"The thread of message {root} in {printable_line(channel)}:"])
-
-    def update(self, change: TimelineChanged) -> None:
-        """Say what was not said yet."""
-        new = {
-            line.seq: line
-            for line in change.upserts
-            if line.seq is not None and line.seq <= self._last and line.seq not in self._said
-        }
-        self._said |= new.keys()
-        self._say(f"{seq}. {describe(line)}" for seq, line in new.items())
-
-    def close(self) -> None:
-        """Do nothing: what was said stays."""
-
-    def composed(self) -> str:
-        """Return the draft: here one writes with /reply, and leaves it as it is."""
-        return self._text
-
-    def compose_with(self, draft: Draft) -> None:
-        """Keep the draft."""
-        self._text = draft.text
-
-    def give_back(self, text: str) -> None:
-        """Do nothing: nothing is written here."""
+__all__ = ["Announcer", "PlainView"]
 
 
 _KEPT_MAX = 500
@@ -279,7 +234,11 @@ class PlainView:
         self._aside: str | None = ""
         self._is_peeking = False
         self._told_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
-        self.thread = PlainThreadView(self._say, self._head)
+        self._thread_draft = ""
+        """Here one writes in a thread with /reply; its draft is left as it is."""
+        self._thread_head = 0
+        """The number of the channel's last event when a thread was asked for."""
+        self._thread_said: set[int] = set()
 
     def tell(self, update: Update) -> None:
         """Say what the core told."""
@@ -373,23 +332,26 @@ class PlainView:
 
     # What the conversation asks for
 
-    def composed(self) -> str:
-        """Return what is typed."""
+    def composed(self, key: DraftKey) -> str:
+        """Return what is typed; of a thread, its draft."""
+        if key.thread is not None:
+            return self._thread_draft
         return self._lines.text if self._aside is None else self._aside
 
-    def compose_with(self, text: str, channel: str) -> None:
+    def compose_with(self, key: DraftKey, text: str) -> None:
         """Let a text be what is typed."""
-        if self._aside is None:
-            self._lines.prompt = printable_line(channel)
+        if key.thread is not None:
+            self._thread_draft = text
+        elif self._aside is None:
+            self._lines.prompt = printable_line(key.channel)
             self._lines.load(text)
         else:
             self._aside = text
 
-    def give_back(self, text: str) -> None:
+    def give_back(self, key: DraftKey, text: str) -> None:
         """Put a text that was not sent before what is typed; a command was not much work."""
         if not is_command(text):
-            together = " ".join(filter(None, (text, self.composed())))
-            self.compose_with(together, self._conversation.drafts.channel)
+            self.compose_with(key, " ".join(filter(None, (text, self.composed(key)))))
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
         """Say where one is now, and what was said there last."""
@@ -406,6 +368,26 @@ class PlainView:
 
     def update_timeline(self, change: TimelineChanged) -> None:
         """Do nothing: it was said."""
+
+    def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
+        """Say which thread comes."""
+        self._thread_head, self._thread_said = self._head(channel), set()
+        self._say([f"The thread of message {root} in {printable_line(channel)}:"])
+
+    def update_thread(self, change: TimelineChanged) -> None:
+        """Say what was in the thread when one asked, and was not said yet."""
+        new = {
+            line.seq: line
+            for line in change.upserts
+            if line.seq is not None
+            and line.seq <= self._thread_head
+            and line.seq not in self._thread_said
+        }
+        self._thread_said |= new.keys()
+        self._say(f"{seq}. {describe(line)}" for seq, line in new.items())
+
+    def close_thread(self) -> None:
+        """Do nothing: what was said stays."""
 
     def step_back(self) -> None:
         """Let another conversation be shown."""

@@ -261,7 +261,8 @@ def _msg(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("me")
 def _me(conversation: Conversation, asked: Invocation) -> None:
-    conversation.drafts.post(asked.get("text"), me=True)
+    key = targets.written_in(conversation, asked)
+    conversation.drafts.send(asked.get("text"), key, me=True)
 
 
 @_handles("topic")
@@ -284,7 +285,7 @@ def _edit(conversation: Conversation, asked: Invocation) -> None:
         check_length(text, conversation.desk.text_limit)
         conversation.core.edit(message.channel, targets.seq_of(message), text)
     else:
-        conversation.drafts.begin_edit(message)
+        conversation.drafts.begin_edit(message, asked.thread)
 
 
 @_handles("delete")
@@ -300,7 +301,8 @@ def _delete(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("reply")
 def _reply(conversation: Conversation, asked: Invocation) -> None:
-    conversation.drafts.post(asked.get("text"), reply_to=targets.target(conversation, asked))
+    key, number = targets.written_in(conversation, asked), targets.target(conversation, asked)
+    conversation.drafts.send(asked.get("text"), key, reply_to=number)
 
 
 @_handles("thread")

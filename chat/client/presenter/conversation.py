@@ -30,7 +30,7 @@ from chat.client.model.state import (
 )
 from chat.client.presenter.composer.drafts import Drafts
 from chat.client.presenter.composer.name_lookup import NameLookup
-from chat.client.presenter.draft import DraftStore, check_length, together
+from chat.client.presenter.draft import Aim, DraftKey, DraftStore, check_length, together
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.search import SearchSession
@@ -222,7 +222,7 @@ class Conversation:
         tells_typing = typing in ("both", "tell")
         store = DraftStore(core, is_used=saves_drafts)
         self.drafts = Drafts(core, store, self.desk, view, self.run, tells_typing=tells_typing)
-        self.threads = ThreadController(core, store, self.desk, view, self.drafts, self.run)
+        self.threads = ThreadController(core, self.desk, view, self.drafts)
         self._asked: dict[str, tuple[str, str]] = {}
         """Channels that the server has yet to open: where each was asked for, by which text."""
         self._wanted: str | None = None
@@ -301,15 +301,14 @@ class Conversation:
 
     def _is_written(self) -> bool:
         """Whether a composer of the current channel holds a text."""
-        return not (is_blank(self.view.composed()) and is_blank(self.view.thread.composed()))
+        return not all(is_blank(self.view.composed(key)) for key in self.drafts.open)
 
     def _stay(self, channel: str) -> None:
         """Keep showing a channel that was left on another device while text is written in it.
 
         The text would go to another channel otherwise. The saved draft keeps the channel listed.
         """
-        self.threads.put_away()
-        self.drafts.keep(self.view.composed(), channel)
+        self.drafts.keep_open()
         if channel != self._stayed:
             self._stayed = channel
             self.core.open_channel(channel)
@@ -335,7 +334,7 @@ class Conversation:
         self.core.save_pref(LAST_CHANNEL, self.drafts.channel)
         self._show_channel()
         for text in self.drafts.release():
-            self.submit(text, self.drafts.channel)  # one of them may lead further
+            self.submit(text, DraftKey(self.drafts.channel))  # one of them may lead further
 
     def _move_to(self, channel: str) -> None:
         self._put_away()
@@ -388,12 +387,20 @@ class Conversation:
 
     # What one asks for.
 
-    def submit(self, text: str, channel: str) -> None:
+    def submit(self, text: str, key: DraftKey) -> None:
         """Do what was written for a channel; on the way there, as soon as one is there."""
-        if self.drafts.is_on_the_way and channel == self.drafts.channel:
+        if self.drafts.is_on_the_way and key == DraftKey(self.drafts.channel):
             self.drafts.hold(text)
         else:
-            self.drafts.submit(text, channel)
+            self.drafts.submit(text, key)
+
+    def dismiss(self, key: DraftKey) -> None:
+        """Give up a reply or a change; where there is none, close the thread, but for its text."""
+        draft = self.drafts.at(key)
+        if draft.aim is not Aim.MESSAGE:
+            self.drafts.give_up(key)
+        elif key.thread is None or is_blank(draft.text):
+            self.threads.close()
 
     def run(self, asked: Invocation) -> None:
         """Do what a slash command says.
@@ -441,8 +448,8 @@ class Conversation:
             self.view.turned_back(channel, str(exc))
         else:
             self._asked.pop(channel, None)
-            if channel == self.drafts.channel != joined.channel:
-                self.drafts.readdress(joined.channel)  # it is spelled otherwise
+            if channel == self.drafts.channel != joined.channel:  # it is spelled otherwise
+                self.drafts.readdress(DraftKey(channel), DraftKey(joined.channel))
             self._say_there(joined.channel, first_words)
             self._arrive(joined.channel)
 
@@ -468,7 +475,7 @@ class Conversation:
         written = self.drafts.withdraw(channel)
         if channel == self.drafts.channel:
             self.drafts.lay_open(self.desk.current or "")
-        self.drafts.give_back(together(text, written), asked_in)
+        self.drafts.give_back(together(text, written), DraftKey(asked_in))
 
     def ask(self, command: AnsweredBy[object], text: str = "") -> None:
         """Ask the server; tell the person if it fails, and give `text` back."""
@@ -486,7 +493,7 @@ class Conversation:
             yield
         except ChatError as exc:
             self.view.say(str(exc), "warning")
-            self.drafts.give_back(text, written_in)
+            self.drafts.give_back(text, DraftKey(written_in))
 
     def set_status(self, status: Status) -> None:
         """Say of oneself: online, away or busy."""

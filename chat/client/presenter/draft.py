@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from chat.client.model.state import Message
 from chat.client.storage.codec import line_from, line_json
@@ -19,6 +20,7 @@ from chat.errors import ChatError
 __all__ = [
     "Aim",
     "Draft",
+    "DraftKey",
     "DraftStore",
     "Substitution",
     "check_length",
@@ -30,6 +32,20 @@ __all__ = [
 
 _AIM = "draft-aim:"
 """How the preferences begin that say what drafts are for; the draft's key follows."""
+
+
+class DraftKey(NamedTuple):
+    """Where a text is written: in a channel (empty: in none yet), or in a thread of it.
+
+    As text it is the name under which the draft is saved: no channel is called as a thread is.
+    """
+
+    channel: str
+    thread: int | None = None
+    """The number of the thread's root; None: in the channel itself."""
+
+    def __str__(self) -> str:
+        return self.channel if self.thread is None else f"{self.channel}/{self.thread}"
 
 
 class Aim(StrEnum):
@@ -66,9 +82,15 @@ class Draft:
             return Draft(self.aside)
         return Draft(together(self.text, self.aside))
 
+    def followed_by(self, other: Draft) -> Draft:
+        """Return both texts as one draft: for what this one is for, or else for the other's aim."""
+        if self.aim is Aim.MESSAGE:
+            return replace(other, text=together(self.text, other.text))
+        return replace(self, text=together(self.text, other.cancelled().text))
+
 
 class DraftStore:
-    """Drafts on disk, by key: a channel, or a thread as `#channel/root`.
+    """Drafts on disk.
 
     A draft that did not change is not written, so that a second client on the same file keeps its
     own. `Core.save_draft` holds the message text (while another message is edited: the text
@@ -83,21 +105,24 @@ class DraftStore:
     def __init__(self, core: Core, *, is_used: bool = True) -> None:
         self._core = core
         self._is_used = is_used
-        self._known: dict[str, Draft] = {}
+        self._known: dict[DraftKey, Draft] = {}
 
-    def load(self, key: str) -> Draft:
+    def load(self, key: DraftKey) -> Draft:
         """Return the draft that was saved last, by any client."""
         if not self._is_used:
             return Draft()
-        draft = self._known[key] = _draft_from(self._core.draft(key), self._core.pref(_AIM + key))
+        name = str(key)
+        draft = _draft_from(self._core.draft(name), self._core.pref(_AIM + name))
+        self._known[key] = draft
         return draft
 
-    def save(self, key: str, draft: Draft) -> None:
+    def save(self, key: DraftKey, draft: Draft) -> None:
         """Save a draft; an empty one is forgotten."""
         if self._is_used and draft != self._known.get(key, Draft()):
             self._known[key] = draft
-            self._core.save_draft(key, draft.aside if draft.aim is Aim.EDIT else draft.text)
-            self._core.save_pref(_AIM + key, _aim_json(draft))
+            name, is_edit = str(key), draft.aim is Aim.EDIT
+            self._core.save_draft(name, draft.aside if is_edit else draft.text)
+            self._core.save_pref(_AIM + name, _aim_json(draft))
 
 
 def _aim_json(draft: Draft) -> str:

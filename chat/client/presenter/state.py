@@ -6,7 +6,7 @@ No widget, no core.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from time import monotonic
 
@@ -25,7 +25,7 @@ from chat.client.model.state import (
 )
 from chat.text import is_direct
 
-__all__ = ["ConversationState", "Recent", "title_of", "why_refused"]
+__all__ = ["ConversationState", "OpenThread", "Recent", "title_of", "why_refused"]
 
 _RECENT_MAX = 400
 _NUMBERED = 200
@@ -115,6 +115,16 @@ class Recent:
         return list(dict.fromkeys(newest))
 
 
+@dataclass(slots=True)
+class OpenThread:
+    """The thread that is shown: asked for by one of its messages, `root` is the first of them."""
+
+    channel: str
+    asked: int
+    root: int
+    recent: Recent = field(default_factory=Recent)
+
+
 def _newest(lines: dict[int, Message]) -> dict[int, Message]:
     """Return the newest lines, if there are too many of them."""
     if len(lines) <= 2 * _RECENT_MAX:
@@ -141,6 +151,7 @@ class ConversationState:
         self.channels: dict[str, ChannelInfo] = {}
         self.current: str | None = None
         self.previous: str | None = None
+        self.thread: OpenThread | None = None
         self.members: dict[str, MembersChanged] = {}
         self._shows_typing = shows_typing
         self._typing: dict[str, tuple[str, ...]] = {}
@@ -187,9 +198,19 @@ class ConversationState:
         """Seconds until the next attempt to connect."""
         return max(self._retry_at - self._clock(), 0.0)
 
-    def recent(self, channel: str) -> Recent:
-        """Return the newest messages of a channel."""
-        return self._recent.setdefault(channel, Recent())
+    def recent(self, channel: str, thread: int | None = None) -> Recent:
+        """Return the newest messages of a channel, or those of its thread that is open."""
+        if thread is None:
+            return self._recent.setdefault(channel, Recent())
+        shown = self.thread
+        is_shown = shown is not None and (shown.channel, shown.root) == (channel, thread)
+        return shown.recent if shown is not None and is_shown else Recent()
+
+    def find(self, channel: str, seq: int) -> Message | None:
+        """Return the message of that number, if it is in the channel or the open thread here."""
+        thread = self.thread
+        found = self.recent(channel).find(seq)
+        return found or (thread.recent.find(seq) if thread is not None else None)
 
     @property
     def info(self) -> ChannelInfo | None:

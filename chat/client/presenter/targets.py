@@ -9,10 +9,11 @@ from __future__ import annotations
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo, Delivery, Message
 from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.view import Refused
 from chat.text import check_channel
 
-__all__ = ["channel", "here", "message", "mine", "own_message", "seq_of", "target"]
+__all__ = ["channel", "here", "message", "mine", "own_message", "seq_of", "target", "written_in"]
 
 
 def here(conversation: Conversation) -> ChannelInfo:
@@ -20,6 +21,11 @@ def here(conversation: Conversation) -> ChannelInfo:
     if conversation.desk.current is None:
         raise Refused("You are in no channel. /join #general enters one.")
     return conversation.desk.info or ChannelInfo(conversation.desk.current)
+
+
+def written_in(conversation: Conversation, asked: Invocation) -> DraftKey:
+    """Return the channel or the thread in which the command was written."""
+    return DraftKey(conversation.desk.current or "", asked.thread)
 
 
 def channel(conversation: Conversation, asked: Invocation) -> str:
@@ -45,7 +51,8 @@ def own_message(conversation: Conversation, asked: Invocation) -> Message:
     """Return the message of one's own that is meant: that of the number, or the last one."""
     number = asked.get("number")
     if not number.isdigit():
-        last = conversation.desk.recent(here(conversation).name).latest(conversation.desk.user)
+        recent = conversation.desk.recent(here(conversation).name, asked.thread)
+        last = recent.latest(conversation.desk.user)
         if last is None:
             raise Refused("There is no message of yours here that the server has confirmed.")
         return last
@@ -60,9 +67,7 @@ def own_message(conversation: Conversation, asked: Invocation) -> Message:
 def message(conversation: Conversation, asked: Invocation) -> Message:
     """Return the message that is meant, which must be loaded: the given one, or the latest."""
     number = target(conversation, asked)
-    found = conversation.desk.recent(here(conversation).name).find(
-        number
-    ) or conversation.threads.find(number)
+    found = conversation.desk.find(here(conversation).name, number)
     if found is None:
         raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
     if found.erased:
@@ -75,7 +80,7 @@ def target(conversation: Conversation, asked: Invocation) -> int:
     number = asked.get("number")
     if number.isdigit():
         return _number(conversation, int(number))
-    latest = conversation.desk.recent(here(conversation).name).latest()
+    latest = conversation.desk.recent(here(conversation).name, asked.thread).latest()
     if latest is None:
         raise Refused("There is no message here yet.")
     return seq_of(latest)

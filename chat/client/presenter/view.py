@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from chat.client.model.state import TimelineChanged, Update
-from chat.client.presenter.draft import Draft
+from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
@@ -21,7 +21,6 @@ __all__ = [
     "Refused",
     "Seats",
     "Severity",
-    "ThreadView",
     "View",
     "severity_of",
 ]
@@ -87,17 +86,13 @@ class View(Protocol):
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open; what was written for it was given back."""
 
-    @property
-    def thread(self) -> ThreadView:
-        """Where a thread is shown."""
+    def composed(self, key: DraftKey) -> str:
+        """Return the text in the composer: the channel's, or the open thread's."""
 
-    def composed(self) -> str:
-        """Return the text in the composer."""
+    def compose_with(self, key: DraftKey, text: str) -> None:
+        """Put a text into the composer; what is typed there from now on is for `key`."""
 
-    def compose_with(self, text: str, channel: str) -> None:
-        """Put a text into the composer, for that channel."""
-
-    def give_back(self, text: str) -> None:
+    def give_back(self, key: DraftKey, text: str) -> None:
         """Put a text that was not sent back, before what has been typed since."""
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
@@ -105,6 +100,15 @@ class View(Protocol):
 
     def update_timeline(self, change: TimelineChanged) -> None:
         """Bring the timeline that is shown up to date."""
+
+    def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
+        """Show a thread, empty until `update_thread` brings lines; `read` is the read marker."""
+
+    def update_thread(self, change: TimelineChanged) -> None:
+        """Bring the thread that is shown up to date."""
+
+    def close_thread(self) -> None:
+        """Show no thread any more."""
 
     def choose(self, seq: int) -> bool:
         """Show a message here, with the cursor on it; False: it is not there."""
@@ -134,7 +138,7 @@ class View(Protocol):
         """Show what was found, to go there, or where to write what to look for."""
 
     def redraw(self) -> None:
-        """Show what lies on the desk."""
+        """Show what lies on the desk, and what the texts in the composers are for."""
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
@@ -144,28 +148,6 @@ class View(Protocol):
 
         `command` says how a row is chosen where there are only lines.
         """
-
-
-class ThreadView(Protocol):
-    """Where a thread is shown."""
-
-    def open(self, channel: str, root: int, user: str, read: int) -> None:
-        """Show another thread, empty until `update` brings lines; `read` is the read marker."""
-
-    def update(self, change: TimelineChanged) -> None:
-        """Take in lines that are new or changed."""
-
-    def close(self) -> None:
-        """Show no thread any more."""
-
-    def composed(self) -> str:
-        """Return the text in its composer."""
-
-    def compose_with(self, draft: Draft) -> None:
-        """Put a text into its composer, and say what it is for."""
-
-    def give_back(self, text: str) -> None:
-        """Put a text that was not sent back, before what has been typed since."""
 
 
 class Seats(Protocol):

@@ -22,7 +22,7 @@ from chat.client.model.state import (
     TimelineChanged,
     Update,
 )
-from chat.client.presenter.draft import Draft
+from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
@@ -255,39 +255,12 @@ class FakeCore(Core):
         self.futures["join"].set_result(joined)
 
 
-class FakeThread:
-    """The side of a screen that shows a thread, and only remembers."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.done: list[tuple[Any, ...]] = []
-
-    def open(self, channel: str, root: int, user: str, read: int) -> None:
-        self.done.append(("open", channel, root, user, read))
-
-    def update(self, change: TimelineChanged) -> None:
-        self.done.append(("update", *(line.text for line in change.upserts)))
-
-    def close(self) -> None:
-        self.done.append(("close",))
-
-    def composed(self) -> str:
-        return self.text
-
-    def compose_with(self, draft: Draft) -> None:
-        self.text = draft.text
-
-    def give_back(self, text: str) -> None:
-        self.text = "\n".join(filter(None, (text, self.text)))
-
-
 class FakeView:
     """A screen that only remembers; what waits is kept in `beside` for the test to run."""
 
     def __init__(self) -> None:
-        self.thread = FakeThread()
         self.text = ""
-        self.channel = ""
+        self.thread_text = ""
         self.shows: int | None = None
         self.told: list[Update] = []
         self.said: list[tuple[str, str]] = []
@@ -295,14 +268,26 @@ class FakeView:
         self.rows: list[Choice] = []
         self.beside: list[Coroutine[None, None, None]] = []
 
-    def composed(self) -> str:
-        return self.text
+    def composed(self, key: DraftKey) -> str:
+        return self.text if key.thread is None else self.thread_text
 
-    def compose_with(self, text: str, channel: str) -> None:
-        self.text, self.channel = text, channel
+    def compose_with(self, key: DraftKey, text: str) -> None:
+        if key.thread is None:
+            self.text = text
+        else:
+            self.thread_text = text
 
-    def give_back(self, text: str) -> None:
-        self.text = "\n".join(filter(None, (text, self.text)))
+    def give_back(self, key: DraftKey, text: str) -> None:
+        self.compose_with(key, "\n".join(filter(None, (text, self.composed(key)))))
+
+    def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
+        self.done.append(("show_thread", channel, root, user, read))
+
+    def update_thread(self, change: TimelineChanged) -> None:
+        self.done.append(("update_thread", *(line.text for line in change.upserts)))
+
+    def close_thread(self) -> None:
+        self.done.append(("close_thread",))
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
         self.done.append(("show_timeline", channel, user, read))

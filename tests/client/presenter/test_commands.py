@@ -11,6 +11,7 @@ from chat.client.model.slash.commands import COMMANDS, Command, Kind
 from chat.client.model.state import ConnectionChanged, Link, TimelineChanged
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.notifier import Notifier
 from chat.errors import ChatError
 from chat.protocol.commands import Channels, History, Join, Leave, Prefer, SetTopic, Who
@@ -50,7 +51,7 @@ class Bench:
 
     def run(self, text: str) -> None:
         """Submit a text from the current channel."""
-        self.conversation.drafts.submit(text, self.conversation.desk.current or "")
+        self.conversation.drafts.submit(text, DraftKey(self.conversation.desk.current or ""))
 
     async def finish(self) -> None:
         """Let what waits come to its end."""

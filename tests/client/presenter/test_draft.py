@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.presenter.draft import Aim, Draft, DraftStore, check_length
+from chat.client.presenter.draft import Aim, Draft, DraftKey, DraftStore, check_length
 from chat.errors import ChatError
 from tests.client.presenter.fakes import FakeCore, said
 
+GENERAL = DraftKey("#general")
 THEIRS, MINE = said(1, "alice", "tea?", rev=1), said(2, "me", "yes plaese", rev=2)
 
 
@@ -39,19 +40,19 @@ def test_a_changed_change_stays_before_the_draft_when_it_is_given_up() -> None:
 )
 def test_a_saved_draft_is_loaded_with_what_it_is_for(draft: Draft) -> None:
     core = FakeCore()
-    DraftStore(core).save("#general", draft)
-    assert DraftStore(core).load("#general") == draft
-    DraftStore(core).load("#general")
+    DraftStore(core).save(GENERAL, draft)
+    assert DraftStore(core).load(GENERAL) == draft
+    DraftStore(core).load(GENERAL)
     store = DraftStore(core)
-    store.load("#general")
-    store.save("#general", Draft())
+    store.load(GENERAL)
+    store.save(GENERAL, Draft())
     assert not any(core.drafts.values())
     assert not any(core.prefs.values())
 
 
 def test_older_clients_find_the_message_text_and_never_the_edit() -> None:
     core = FakeCore()
-    DraftStore(core).save("#general", Draft("changed", Aim.EDIT, MINE, aside="a draft"))
+    DraftStore(core).save(GENERAL, Draft("changed", Aim.EDIT, MINE, aside="a draft"))
     assert core.drafts["#general"] == "a draft"
 
 
@@ -60,25 +61,25 @@ def test_an_aim_that_cannot_be_read_leaves_the_text_alone(aim: str) -> None:
     core = FakeCore()
     core.save_draft("#general", "a draft")
     core.save_pref("draft-aim:#general", aim)
-    assert DraftStore(core).load("#general") == Draft("a draft")
+    assert DraftStore(core).load(GENERAL) == Draft("a draft")
 
 
 def test_an_unchanged_draft_does_not_replace_that_of_a_second_client() -> None:
     core = FakeCore()
     first, second = DraftStore(core), DraftStore(core)
-    assert first.load("#general") == second.load("#general") == Draft()
-    second.save("#general", Draft("from the second"))
-    first.save("#general", Draft())
+    assert first.load(GENERAL) == second.load(GENERAL) == Draft()
+    second.save(GENERAL, Draft("from the second"))
+    first.save(GENERAL, Draft())
     assert core.drafts["#general"] == "from the second"
 
 
 def test_lines_from_a_pipe_neither_load_nor_save_a_draft() -> None:
     core = FakeCore()
-    DraftStore(core).save("#general", Draft("typed"))
+    DraftStore(core).save(GENERAL, Draft("typed"))
     piped = DraftStore(core, is_used=False)
-    assert piped.load("#general") == Draft()
-    piped.save("#general", Draft("piped"))
-    assert DraftStore(core).load("#general") == Draft("typed")
+    assert piped.load(GENERAL) == Draft()
+    piped.save(GENERAL, Draft("piped"))
+    assert DraftStore(core).load(GENERAL) == Draft("typed")
 
 
 def test_one_aim_takes_the_place_of_another_without_loss() -> None:

@@ -8,6 +8,7 @@ from chat.client.model.notifications import SPACING, Notification
 from chat.client.model.state import NotificationDue
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.notifier import Notifier
 from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info
 
@@ -46,7 +47,7 @@ class Desk:
         return [done[1] for done in self.view.done if done[0] == "ring"]
 
     def run(self, text: str) -> None:
-        self.conversation.drafts.submit(text, "#general")
+        self.conversation.drafts.submit(text, DraftKey("#general"))
 
     def close(self) -> None:
         for work in self.view.beside:

@@ -8,6 +8,7 @@ from chat.client.model.preferences import Wish
 from chat.client.model.state import ChannelInfo, ChannelsChanged, Link
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.navigation import Group, Location, Tour, entries
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.state import ConversationState
@@ -36,7 +37,7 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
 
 def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse() -> None:
     made, core, _view = conversation(info("#ops", pinned=PLACE_MAX), info("#general"))
-    made.drafts.submit("/star", "#general")
+    made.drafts.submit("/star", DraftKey("#general"))
     assert core.asked("prefer") == [("#general", Wish(pinned=PLACE_MAX))]
 
 
@@ -56,7 +57,7 @@ def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse(
 )
 def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]]) -> None:
     made, core, view = conversation(*STARRED)
-    made.drafts.submit(text, "#general")
+    made.drafts.submit(text, DraftKey("#general"))
     assert core.asked("prefer") == asked
     assert all(severity == "information" for _, severity in view.said)
 
@@ -72,14 +73,14 @@ def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]
 )
 def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
     made, core, view = conversation(*STARRED)
-    made.drafts.submit(text, "#general")
+    made.drafts.submit(text, DraftKey("#general"))
     assert view.said[0][0].startswith(why)
     assert not core.asked("prefer")
 
 
 def test_only_starred_channels_have_a_place() -> None:
     made, core, view = conversation(info("#general"))
-    made.drafts.submit("/move up", "#general")
+    made.drafts.submit("/move up", DraftKey("#general"))
     assert "/star puts it first" in view.said[0][0]
     assert not core.asked("prefer")
 

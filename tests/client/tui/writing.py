@@ -23,7 +23,7 @@ class Harness(App[None]):
         return self.query_one(Composer)
 
     def on_composer_submitted(self, event: Composer.Submitted) -> None:
-        self.seen.append(("sent", event.text, event.subject.channel))
+        self.seen.append(("sent", event.text, event.subject.key.channel))
 
     def on_composer_typing(self, event: Composer.Typing) -> None:
         self.seen.append(("typing", event.active))

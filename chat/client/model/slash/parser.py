@@ -30,6 +30,8 @@ class Invocation:
     command: Command
     values: Mapping[str, str]
     text: str = ""
+    thread: int | None = None
+    """The root of the thread in which it was written; None: in a channel."""
 
     def get(self, key: str) -> str:
         """Return an argument's value; empty if it was left out."""

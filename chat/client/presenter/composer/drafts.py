@@ -1,4 +1,4 @@
-"""Drafts of all channels and threads, saved while typing.
+"""Drafts of all channels and threads: saved while one types, and sent, run or applied on Enter.
 
 On the way into a channel, which the server has to open, the composer has that channel's draft
 already: what one writes next, however soon, is meant for there. What is sent on the way is held.
@@ -14,7 +14,14 @@ from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import Message
 from chat.client.presenter import draft as substitution
-from chat.client.presenter.draft import Aim, Draft, DraftStore, check_length, together
+from chat.client.presenter.draft import (
+    Aim,
+    Draft,
+    DraftKey,
+    DraftStore,
+    check_length,
+    together,
+)
 from chat.client.presenter.state import ConversationState
 from chat.client.presenter.view import Refused, View
 from chat.client.sync.core import Core
@@ -24,10 +31,12 @@ __all__ = ["Drafts"]
 
 
 class Drafts:
-    """One draft for each channel; one of them is in the composer.
+    """One draft for each channel and each thread.
+
+    Two of them may lie in composers: that of a channel, and that of the thread that is open.
 
     Args:
-        run: does what a slash command says.
+        run: runs a slash command; the `Invocation` names the thread in which it was written.
         tells_typing: whether others are told that one writes.
     """
 
@@ -47,58 +56,89 @@ class Drafts:
         self._view = view
         self._run = run
         self._tells_typing = tells_typing
-        self._drafts: dict[str, Draft] = {}
+        self._drafts: dict[DraftKey, Draft] = {}
         self._older: dict[str, Draft] = {}
         """Each channel's draft as it was before the channel was opened last."""
         self._held: list[str] = []
         self.channel = ""
-        """Whose draft lies in the composer; empty: that of no channel."""
+        """Whose draft lies in the channel's composer; empty: that of no channel."""
+
+    @property
+    def open(self) -> list[DraftKey]:
+        """The drafts that lie in composers."""
+        thread = self._desk.thread
+        threads = [] if thread is None else [DraftKey(thread.channel, thread.root)]
+        return [DraftKey(self.channel), *threads]
 
     @property
     def here(self) -> Draft:
-        """What lies in the composer now."""
-        return replace(self._of(self.channel), text=self._view.composed())
+        """The draft that lies in the channel's composer, with its text as it is now."""
+        return self.at(DraftKey(self.channel))
+
+    def at(self, key: DraftKey) -> Draft:
+        """Return a draft, with its text as it is now."""
+        draft = self._of(key)
+        return replace(draft, text=self._view.composed(key)) if key in self.open else draft
 
     @property
     def is_on_the_way(self) -> bool:
         """Whether the composer is for a channel that is not shown yet."""
         return self.channel != (self._desk.current or "")
 
-    # Where one is
+    # Which drafts lie in composers
 
     def take_out(self, channel: str) -> None:
         """Have a channel's draft at hand, with what was kept of it.
 
         What was written while there was no channel is meant for the first one.
         """
-        draft = self._older[channel] = self._store.load(channel)
-        written = (self._drafts.pop("", None) or self._store.load("")).text
-        self._store.save("", Draft())
-        self._drafts[channel] = replace(draft, text=together(draft.text, written))
+        key, nowhere = DraftKey(channel), DraftKey("")
+        draft = self._older[channel] = self._store.load(key)
+        written = (self._drafts.pop(nowhere, None) or self._store.load(nowhere)).text
+        self._store.save(nowhere, Draft())
+        self._drafts[key] = replace(draft, text=together(draft.text, written))
         if written:
-            self._save(channel)
+            self._save(key)
 
     def lay_open(self, channel: str) -> None:
         """Put a channel's draft into the composer."""
         self.channel = channel
-        self._view.compose_with(self._of(channel).text, channel)
+        key = DraftKey(channel)
+        self._view.compose_with(key, self._of(key).text)
+
+    def open_thread(self, key: DraftKey) -> None:
+        """Put the draft of a thread into the thread's composer, as it was saved."""
+        draft = self._drafts[key] = self._store.load(key)
+        self._view.compose_with(key, draft.text)
 
     def put_away(self) -> None:
-        """Keep what lies in the composer; what was held is a part of the draft then."""
-        here, held = self.here, self.release()
-        self._drafts[self.channel] = replace(here, text=together(*held, here.text))
-        self._save(self.channel)
+        """Keep what lies in composers; what was held is a part of the channel's draft then."""
+        self.keep_open()
+        key, held = DraftKey(self.channel), self.release()
+        draft = self._of(key)
+        self._drafts[key] = replace(draft, text=together(*held, draft.text))
 
-    def readdress(self, channel: str) -> None:
-        """Let what lies in the composer, and what is held, be for `channel` instead."""
-        old, written = self.channel, self.here
-        self.take_out(channel)
-        before = self._of(channel).text
-        self._drafts[channel] = replace(written, text=together(before, written.text))
-        self.lay_open(channel)
-        self._save(channel)
-        self._drafts.pop(old, None)
+    def keep_open(self) -> None:
+        """Keep what lies in composers."""
+        for key in self.open:
+            self.keep(self._view.composed(key), key)
+
+    def readdress(self, old: DraftKey, new: DraftKey) -> None:
+        """Let what was written for `old`, and what is held, be for `new`: that is its right name.
+
+        A draft that was saved for `new` comes before it.
+        """
+        written = self.at(old)
         self._store.save(old, Draft())
+        del self._drafts[old]
+        if new.thread is None:
+            self.take_out(new.channel)
+            self.channel = new.channel
+        else:
+            self._drafts[new] = self._store.load(new)
+        draft = self._drafts[new] = self._of(new).followed_by(written)
+        self._view.compose_with(new, draft.text)
+        self._save(new)
 
     @contextmanager
     def carried(self) -> Iterator[None]:
@@ -107,158 +147,167 @@ class Drafts:
         A draft that the other account has for the same channel comes before it.
         """
         self.put_away()
-        kept = self._store.load(self.channel)
+        key = DraftKey(self.channel)
+        kept = self._store.load(key)
         yield
-        before = self._store.load(self.channel)
+        key = DraftKey(self.channel)
+        before = self._store.load(key)
         if before != kept:
             here = self.here
-            self._drafts[self.channel] = replace(here, text=together(before.text, here.text))
-            self._save(self.channel)
+            self._drafts[key] = replace(here, text=together(before.text, here.text))
+            self._save(key)
             self.lay_open(self.channel)
 
     def withdraw(self, channel: str) -> str:
         """Return what was written for a channel since `take_out`; its older draft stays."""
         if channel == self.channel:
             self.put_away()
-        written = self._drafts.pop(channel, Draft()).text
+        key = DraftKey(channel)
+        written = self._drafts.pop(key, Draft()).text
         older = self._older.get(channel, Draft())
         if not written.startswith(older.text):
             older = Draft()  # it was changed: what there is now is the text
-        self._store.save(channel, older)
+        self._store.save(key, older)
         return written.removeprefix(older.text).lstrip("\n")
 
     def hold(self, text: str) -> None:
         """Keep what was sent on the way into a channel, until `release`."""
         self._held.append(text)
-        self._drafts[self.channel] = replace(self._of(self.channel), text="")
-        self._save(self.channel)
+        self.keep("", DraftKey(self.channel))
 
     def release(self) -> list[str]:
         """Return what was held, in its order, to be sent now."""
         held, self._held = self._held, []
         return held
 
-    def _save(self, channel: str) -> None:
+    def _save(self, key: DraftKey) -> None:
         """Save a draft, with the texts that are held for the channel."""
-        draft = self._of(channel)
-        held = self._held if channel == self.channel else ()
-        self._store.save(channel, replace(draft, text=together(*held, draft.text)))
+        draft = self._of(key)
+        held = self._held if key == DraftKey(self.channel) else ()
+        self._store.save(key, replace(draft, text=together(*held, draft.text)))
 
     # What one writes
 
-    def submit(self, text: str, channel: str) -> None:
+    def submit(self, text: str, key: DraftKey) -> None:
         """Send a text, run it as a command, or change a message: what its draft is for."""
-        self._drafts[channel] = replace(self._of(channel), text="")
+        self._drafts[key] = replace(self._of(key), text="")
         try:
-            self._submit(text, channel)
+            self._submit(text, key)
         except ChatError as exc:
             self._view.say(str(exc), "warning")
-            self.give_back(text, channel)
+            self.give_back(text, key)
+        else:
+            self._save(key)
 
-    def _submit(self, text: str, channel: str) -> None:
-        draft = self._of(channel)
+    def _submit(self, text: str, key: DraftKey) -> None:
+        draft = self._of(key)
         if draft.aim is Aim.EDIT:
-            self.change(draft.message, text)
-            self._drafts[channel] = Draft()
-            self.give_back(draft.aside, channel)
+            self._change(draft.message, text)
+            self._drafts[key] = Draft()
+            self.give_back(draft.aside, key)
             self._view.redraw()
         elif parser.is_command(text):
-            self._run(parser.parse(text))
+            self._run(replace(parser.parse(text), thread=key.thread))
         elif correction := substitution.read(text):
-            last = self._desk.recent(channel).latest(self._desk.user) if channel else None
-            self.change(last, substitution.corrected(correction, last))
+            last = self._latest_of_mine(key)
+            self._change(last, substitution.corrected(correction, last))
         else:
-            self._send(parser.literal(text), channel)
-        self._save(channel)
+            self.send(parser.literal(text), key)
 
-    def change(self, message: Message | None, text: str) -> None:
-        """Give a message of one's own another text."""
+    def _change(self, message: Message | None, text: str) -> None:
         check_length(text, self._desk.text_limit)
         if message is not None and message.seq is not None and text != message.text:
             self._core.edit(message.channel, message.seq, text)
 
-    def post(self, text: str, *, me: bool = False, reply_to: int | None = None) -> None:
-        """Send a message to the current channel, as an answer if one was begun."""
-        self._send(text, self._desk.current or "", me=me, reply_to=reply_to)
-
-    def _send(
-        self, text: str, channel: str, *, me: bool = False, reply_to: int | None = None
+    def send(
+        self, text: str, key: DraftKey, *, me: bool = False, reply_to: int | None = None
     ) -> None:
-        if not channel:
+        """Send a message to a channel or a thread, as an answer if one was begun.
+
+        Raises:
+            ChatError: there is no channel, or the text is too long; nothing was sent.
+        """
+        if not key.channel:
             raise Refused("You are in no channel yet. /join #general enters one.")
         check_length(text, self._desk.text_limit)
-        draft = self._of(channel)
-        if reply_to is None and draft.message is not None:
-            reply_to = draft.message.seq
-        self._core.send(channel, text, me=me, reply_to=reply_to)
+        draft = self._of(key)
+        if reply_to is None:
+            replied = draft.message if draft.aim is Aim.REPLY else None
+            reply_to = replied.seq if replied is not None else key.thread
+        self._core.send(key.channel, text, me=me, reply_to=reply_to)
         if draft.aim is Aim.REPLY:
-            self._drafts[channel] = Draft()
-            self._view.redraw()
+            self._lay_out(self.at(key).cancelled(), key)
 
-    def begin_reply(self, message: Message) -> None:
-        """Let the composer's text answer `message`."""
+    def begin_reply(self, message: Message, thread: int | None = None) -> None:
+        """Let the text of the channel's or the thread's composer answer `message`."""
         if message.seq is None:
             self._view.say("The server has not confirmed that message yet.", "warning")
             return
-        self._come_back(message.channel)
-        self._lay_out(self.here.replying(message), message.channel)
+        key = self._come_back(DraftKey(message.channel, thread))
+        self._lay_out(self.at(key).replying(message), key)
 
-    def begin_edit(self, message: Message) -> None:
-        """Put one's own message into the composer, to change it."""
+    def begin_edit(self, message: Message, thread: int | None = None) -> None:
+        """Put one's own message into the channel's or the thread's composer, to change it."""
         if message.seq is None or message.erased or message.author != self._desk.user:
             self._view.say("Only your own messages can be changed, once confirmed.", "warning")
             return
-        self._come_back(message.channel)
-        self._lay_out(self.here.editing(message), message.channel)
+        key = self._come_back(DraftKey(message.channel, thread))
+        self._lay_out(self.at(key).editing(message), key)
 
-    def edit_last(self) -> None:
-        """Change the last message of one's own."""
-        if message := self._desk.recent(self.channel).latest(self._desk.user):
-            self.begin_edit(message)
+    def edit_last(self, key: DraftKey) -> None:
+        """Change the last message of one's own in a channel or a thread."""
+        if message := self._latest_of_mine(key):
+            self.begin_edit(message, key.thread)
 
-    def give_up(self) -> None:
+    def give_up(self, key: DraftKey) -> None:
         """Answer or change nothing any more; the text stays."""
-        if self.here.aim is not Aim.MESSAGE:
-            self._lay_out(self.here.cancelled(), self.channel)
+        if self.at(key).aim is not Aim.MESSAGE:
+            self._lay_out(self.at(key).cancelled(), key)
 
-    def keep(self, text: str, channel: str) -> None:
+    def keep(self, text: str, key: DraftKey) -> None:
         """Keep what was typed, for the case that the program ends here."""
-        self._drafts[channel] = replace(self._of(channel), text=text)
-        self._save(channel)
+        self._drafts[key] = replace(self._of(key), text=text)
+        self._save(key)
 
-    def typing(self, active: bool, channel: str) -> None:
+    def typing(self, active: bool, key: DraftKey) -> None:
         """Tell the others that one is writing to them."""
-        is_told = self._tells_typing and self._of(channel).aim is not Aim.EDIT
-        if channel in self._desk.channels and is_told and self._desk.is_online:
+        is_told = self._tells_typing and self._of(key).aim is not Aim.EDIT
+        if key.channel in self._desk.channels and is_told and self._desk.is_online:
             from chat.protocol.commands import Typing
 
-            self._core.ask(Typing(channel=channel, state="start" if active else "stop"))
+            self._core.ask(Typing(channel=key.channel, state="start" if active else "stop"))
 
-    def _of(self, channel: str) -> Draft:
-        return self._drafts.get(channel, Draft())
-
-    def _come_back(self, channel: str) -> None:
-        """Leave off from the way into another channel."""
-        if channel != self.channel:
-            self.put_away()
-            self.lay_open(channel)
-
-    def _lay_out(self, draft: Draft, channel: str) -> None:
-        self._drafts[channel] = draft
-        self._save(channel)
-        if channel == self.channel:
-            if draft.text != self._view.composed():
-                self._view.compose_with(draft.text, channel)
-            self._view.redraw()
-
-    def give_back(self, text: str, channel: str) -> None:
+    def give_back(self, text: str, key: DraftKey) -> None:
         """Give a text back to where it was written."""
         if not text:
             return
-        if channel == self.channel:
-            self._view.give_back(text)
-            self._drafts[channel] = self.here
+        if key in self.open:
+            self._view.give_back(key, text)
+            self._drafts[key] = self.at(key)
         else:
-            draft = self._of(channel)
-            self._drafts[channel] = replace(draft, text=together(text, draft.text))
-        self._save(channel)
+            draft = self._of(key)
+            self._drafts[key] = replace(draft, text=together(text, draft.text))
+        self._save(key)
+
+    def _of(self, key: DraftKey) -> Draft:
+        if key not in self._drafts:
+            self._drafts[key] = self._store.load(key)
+        return self._drafts[key]
+
+    def _latest_of_mine(self, key: DraftKey) -> Message | None:
+        return self._desk.recent(key.channel, key.thread).latest(self._desk.user)
+
+    def _come_back(self, key: DraftKey) -> DraftKey:
+        """Leave off from the way into another channel."""
+        if key.channel != self.channel:
+            self.put_away()
+            self.lay_open(key.channel)
+        return key
+
+    def _lay_out(self, draft: Draft, key: DraftKey) -> None:
+        self._drafts[key] = draft
+        self._save(key)
+        if key in self.open:
+            if draft.text != self._view.composed(key):
+                self._view.compose_with(key, draft.text)
+            self._view.redraw()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from textual.message import Message
 
 from chat.client.presenter.composer.completion import Completion
-from chat.client.presenter.navigation import Location
+from chat.client.presenter.draft import DraftKey
 
 __all__ = [
     "Dismissed",
@@ -21,10 +22,18 @@ __all__ = [
     "PreviewToggled",
     "Rewritten",
     "ScrollWanted",
+    "Subject",
     "Submitted",
     "Typing",
     "TypingPulse",
 ]
+
+
+class Subject(NamedTuple):
+    """What a text is for: a channel or a thread of the server that sits at `seat`."""
+
+    seat: int
+    key: DraftKey
 
 
 @dataclass
@@ -32,7 +41,7 @@ class Submitted(Message, namespace="composer"):
     """Enter was pressed: `text` is for `subject`, and has been taken out of the composer."""
 
     text: str
-    subject: Location
+    subject: Subject
 
 
 @dataclass
@@ -40,7 +49,7 @@ class Drafted(Message, namespace="composer"):
     """The text has changed and should be saved; told at most twice a second."""
 
     text: str
-    subject: Location
+    subject: Subject
 
 
 @dataclass
@@ -48,7 +57,7 @@ class Typing(Message, namespace="composer"):
     """A message is being written here, or is no more."""
 
     active: bool
-    subject: Location
+    subject: Subject
 
 
 @dataclass

@@ -19,12 +19,12 @@ from textual.widgets import TextArea
 
 from chat.client.model.slash import parser
 from chat.client.presenter.composer.completion import Sources, complete
-from chat.client.presenter.navigation import NOWHERE, Location
+from chat.client.presenter.draft import DraftKey
 from chat.client.tui.composer import messages
 from chat.client.tui.composer.area import Area
 from chat.client.tui.composer.completion import CompletionOffers
 from chat.client.tui.composer.history import History
-from chat.client.tui.composer.messages import TypingPulse
+from chat.client.tui.composer.messages import Subject, TypingPulse
 from chat.client.tui.keymap import COMPOSER_KEYS
 from chat.client.tui.safe_text import sendable
 from chat.text import is_blank
@@ -81,7 +81,7 @@ class Composer(Area, inherit_bindings=False):
         super().__init__(id=id)
         self.sources: Callable[[], Sources] = Sources
         self.look_up: Callable[[str, Callable[[], None]], bool] = lambda _line, _then: False
-        self.subject = NOWHERE
+        self.subject = Subject(0, DraftKey(""))
         self._offers = CompletionOffers()
         self._awaited: str | None = None
         """The line for which the server was asked for names."""
@@ -101,7 +101,7 @@ class Composer(Area, inherit_bindings=False):
         self._modal = Modal(self)
         self._tell_mode()
 
-    def load(self, text: str, subject: Location | None = None) -> None:
+    def load(self, text: str, subject: Subject | None = None) -> None:
         """Put `text`, and what it is for, here instead of what was; the cursor goes to its end."""
         text = sendable(text)
         self._quiet_text = text

@@ -62,7 +62,8 @@ def draw(screen: Screen[Any], seats: Workspace) -> None:
         empty.show(desk.connection)
     screen.query_one(TypingLine).names = desk.typing
     screen.query_one(MemberList).show(desk.members.get(desk.current or ""))
-    draw_context(screen.query_one(ContextBar), conversation.drafts.here)
+    for bar, key in zip(screen.query(ContextBar), conversation.drafts.open, strict=False):
+        draw_context(bar, conversation.drafts.at(key))
     status = screen.query_one(StatusBar)
     status.connection, status.user = desk.connection, desk.user
     online = desk.connection.server if desk.connection.link is Link.ONLINE else ""

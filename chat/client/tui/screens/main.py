@@ -22,12 +22,13 @@ from chat.client.config.settings import ClientSettings
 from chat.client.presenter import commands, conversation
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import Aim
+from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Cores, Workspace
 from chat.client.sync.core import Core
 from chat.client.tui.composer.completion import CompletionPopup
+from chat.client.tui.composer.messages import Subject
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.keymap import MAIN_KEYS, KeyRow
 from chat.client.tui.safe_text import sendable
@@ -218,7 +219,7 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin with the composer; before a channel is open its text is for who is in front."""
-        self._composer.load("", self.seats.here)
+        self._composer.load("", Subject(self.seats.here.seat, DraftKey("")))
         self._composer.focus()
         self._timeline.joins = self._joins
         if self._has_vi:
@@ -374,17 +375,17 @@ class MainScreen(Screen[None]):
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.submit(event.text, event.subject.channel)
+            seat.conversation.submit(event.text, event.subject.key)
 
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.drafts.keep(event.text, event.subject.channel)
+            seat.conversation.drafts.keep(event.text, event.subject.key)
 
     @on(Composer.Typing)
     def _typing(self, event: Composer.Typing) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.drafts.typing(event.active, event.subject.channel)
+            seat.conversation.drafts.typing(event.active, event.subject.key)
 
     @on(Composer.Offered)
     def _offered(self, event: Composer.Offered) -> None:
@@ -397,14 +398,11 @@ class MainScreen(Screen[None]):
     @on(Composer.Dismissed)
     @on(ContextBar.Dismissed)
     def _dismissed(self) -> None:
-        """Give up the reply or the change; if there is none, close the thread."""
-        if self.conversation.drafts.here.aim is Aim.MESSAGE:
-            self.conversation.threads.close()
-        self.conversation.drafts.give_up()
+        self.conversation.dismiss(self._composer.subject.key)
 
     @on(Composer.EditLastWanted)
     def _edit_last(self) -> None:
-        self.conversation.drafts.edit_last()
+        self.conversation.drafts.edit_last(self._composer.subject.key)
 
     @on(Composer.Pasted)
     def _pasted(self, event: Composer.Pasted) -> None:

@@ -19,12 +19,14 @@ from textual.screen import Screen
 from chat.client.model.notifications import Notification, Way
 from chat.client.model.state import TimelineChanged, Update
 from chat.client.platform.desktop import can_open, notification_sequence, run_command
+from chat.client.presenter.draft import DraftKey, together
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of
-from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity, ThreadView
+from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
 from chat.client.presenter.workspace import Workspace
 from chat.client.sync.inbox import Unread
+from chat.client.tui.composer.messages import Subject
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens.drawing import draw, draw_lists, window_title
@@ -143,7 +145,7 @@ class ScreenView:
 
     def step_back(self) -> None:
         """Let another conversation be shown; remember where the timeline was."""
-        self._aside = self.composed()
+        self._aside = self._screen.query_one(Composer).text
         if self._opened is not None:
             self._places[self._opened] = self._screen.query_one(Timeline).place
             self._opened = None
@@ -152,28 +154,42 @@ class ScreenView:
         """Show this conversation from now on."""
         self._aside = None
 
-    @property
-    def thread(self) -> ThreadView:
-        """The side that shows a thread."""
-        return self._screen.query_one(ThreadPane)
+    def composed(self, key: DraftKey) -> str:
+        """Return the text in the composer: the channel's, or the thread's."""
+        return self._composer(key).text if self._aside is None else self._aside
 
-    def composed(self) -> str:
-        """Return the text in the composer."""
-        return self._screen.query_one(Composer).text if self._aside is None else self._aside
-
-    def compose_with(self, text: str, channel: str) -> None:
-        """Put a text into the composer, for that channel."""
+    def compose_with(self, key: DraftKey, text: str) -> None:
+        """Put a text into the composer; what is typed there from now on is for `key`."""
         if self._aside is None:
-            self._screen.query_one(Composer).load(text, Location(self._seat, channel))
+            self._composer(key).load(text, Subject(self._seat, key))
         else:
             self._aside = text
 
-    def give_back(self, text: str) -> None:
+    def give_back(self, key: DraftKey, text: str) -> None:
         """Put a text that was not sent back into the composer."""
         if self._aside is None:
-            self._screen.query_one(Composer).give_back(text)
+            self._composer(key).give_back(text)
         else:
-            self._aside = "\n".join(filter(None, (text, self._aside)))
+            self._aside = together(text, self._aside)
+
+    def _composer(self, key: DraftKey) -> Composer:
+        return self._screen.query_one(Composer) if key.thread is None else self._thread.composer
+
+    def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
+        """Show a thread, and write in it."""
+        self._thread.open(channel, root, user, read)
+
+    def update_thread(self, change: TimelineChanged) -> None:
+        """Bring the thread up to date."""
+        self._thread.update(change)
+
+    def close_thread(self) -> None:
+        """Show no thread any more."""
+        self._thread.close()
+
+    @property
+    def _thread(self) -> ThreadPane:
+        return self._screen.query_one(ThreadPane)
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
         """Show a channel's timeline; its lines come later."""

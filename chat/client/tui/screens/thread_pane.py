@@ -14,13 +14,11 @@ from textual.widgets import Static
 
 from chat.client.model.state import Message as ChatMessage
 from chat.client.model.state import TimelineChanged
-from chat.client.presenter.draft import Draft
-from chat.client.presenter.thread import ThreadController
+from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.workspace import Workspace
 from chat.client.tui.composer.completion import CompletionPopup
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.safe_text import line, sendable
-from chat.client.tui.screens.drawing import draw_context
 from chat.client.tui.screens.message_actions import MessageActions
 from chat.client.tui.screens.writing import Writing
 from chat.client.tui.timeline import Timeline
@@ -113,8 +111,6 @@ class ThreadPane(Vertical):
         if self._has_vi:
             composer.edit_as_in_vi()
 
-    # The thread's view; see `ThreadView` for what each method promises.
-
     def open(self, channel: str, root: int, user: str, read: int) -> None:
         """Show another thread, and write in it."""
         self.query_one("#thread-title", Static).update(
@@ -144,20 +140,6 @@ class ThreadPane(Vertical):
             self.screen.set_focus(self.screen.query_one("#composer", Composer))
         self.display = False
         self.post_message(self.Toggled())
-
-    def composed(self) -> str:
-        """Return the text in the composer."""
-        return self.composer.text
-
-    def compose_with(self, draft: Draft) -> None:
-        """Put a text into the composer, and say what it is for."""
-        if draft.text != self.composer.text:
-            self.composer.load(draft.text)
-        draw_context(self.query_one(ContextBar), draft)
-
-    def give_back(self, text: str) -> None:
-        """Put a text that was not sent back into the composer."""
-        self.composer.give_back(text)
 
     # What is done with keys and clicks
 
@@ -204,17 +186,17 @@ class ThreadPane(Vertical):
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
         event.stop()
-        self._threads.submit(event.text)
+        self._conversation.submit(event.text, event.subject.key)
 
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:
         event.stop()
-        self._threads.keep(event.text)
+        self._conversation.drafts.keep(event.text, event.subject.key)
 
     @on(Composer.Typing)
     def _typing(self, event: Composer.Typing) -> None:
         event.stop()
-        self._threads.typing(event.active)
+        self._conversation.drafts.typing(event.active, event.subject.key)
 
     @on(Composer.Offered)
     def _offered(self, event: Composer.Offered) -> None:
@@ -230,12 +212,12 @@ class ThreadPane(Vertical):
     @on(ContextBar.Dismissed)
     def _dismissed(self, event: Composer.Dismissed | ContextBar.Dismissed) -> None:
         event.stop()
-        self._threads.give_up()
+        self._conversation.dismiss(self.composer.subject.key)
 
     @on(Composer.EditLastWanted)
     def _edit_last(self, event: Composer.EditLastWanted) -> None:
         event.stop()
-        self._threads.edit_last()
+        self._conversation.drafts.edit_last(self.composer.subject.key)
 
     @on(Composer.Pasted)
     def _pasted(self, event: Composer.Pasted) -> None:
@@ -287,11 +269,12 @@ class ThreadPane(Vertical):
     def act(self, name: str, message: ChatMessage) -> None:
         """Do something with a message of the thread."""
         self._write()
+        thread = self.composer.subject.key.thread
         match name:
             case "reply":
-                self._threads.begin_reply(message)
+                self._conversation.drafts.begin_reply(message, thread)
             case "edit":
-                self._threads.begin_edit(message)
+                self._conversation.drafts.begin_edit(message, thread)
             case "thread":
                 pass  # it is the one that is shown
             case _:
@@ -303,8 +286,8 @@ class ThreadPane(Vertical):
         return self._timeline.cursor if self.display else None
 
     @property
-    def _threads(self) -> ThreadController:
-        return self._seats.front.conversation.threads
+    def _conversation(self) -> Conversation:
+        return self._seats.front.conversation
 
     @property
     def composer(self) -> Composer:
