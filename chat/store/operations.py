@@ -13,18 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from chat.errors import CommandError, StoreUnavailable
 from chat.protocol.items import Event, Item
 
 __all__ = [
     "Append",
+    "AppendAbout",
     "Appended",
     "Batch",
     "ChannelOperation",
     "ChannelState",
     "Commit",
+    "DeleteMessage",
+    "EditMessage",
     "Failure",
     "JoinChannel",
     "LeaveChannel",
@@ -35,13 +38,17 @@ __all__ = [
     "Operation",
     "PageRead",
     "Pending",
+    "PinMessage",
     "Prefer",
     "Preference",
     "Preferred",
     "PublicChannel",
     "Quota",
+    "ReactToMessage",
     "Result",
     "Resumed",
+    "SendMessage",
+    "SetTopic",
     "SignIn",
     "SignedIn",
     "User",
@@ -241,23 +248,112 @@ class Appended:
     duplicate: bool = False
 
 
-@dataclass(slots=True)
 class Append(ChannelOperation[Appended]):
-    """Append one event of `kind` to `channel`, as `user`.
+    """An operation that appends one event to the log; its texts have passed the protocol's models.
 
-    Args:
-        kind: message, edit, delete, react, pin or topic.
-        target: seq of the message that an edit, a deletion, a reaction or a pin is about.
-        body: the fields of the event that the kind has (`text`, `me`, `reply_to`, `emoji`,
-            `remove`, `topic`), already validated by the protocol's models.
-        cid: the client's id of the send; `(user, cid)` is stored once, for ever.
+    `cid` is the client's id of the send: `(user, cid)` is stored once, for ever.
     """
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    """Of the event."""
+    cid: str | None
+
+    @property
+    def target(self) -> int | None:
+        """The seq of the message that the event is about."""
+        return None
+
+
+class AppendAbout(Append):
+    """An append about the message `seq`."""
+
+    __slots__ = ()
+
+    seq: int
+
+    @property
+    def target(self) -> int:
+        """See `Append`."""
+        return self.seq
+
+
+@dataclass(slots=True)
+class SendMessage(Append):
+    """Append a message; the first one in a direct channel opens it."""
+
+    kind: ClassVar[str] = "message"
 
     user: User
     channel: str
-    kind: Literal["message", "edit", "delete", "react", "pin", "topic"]
-    target: int | None = None
-    body: dict[str, Any] = field(default_factory=dict)
+    text: str
+    me: bool = False
+    reply_to: int | None = None
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class EditMessage(AppendAbout):
+    """Replace the text of one's own message."""
+
+    kind: ClassVar[str] = "edit"
+
+    user: User
+    channel: str
+    seq: int
+    text: str
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class DeleteMessage(AppendAbout):
+    """Erase a message: the text goes, the number stays."""
+
+    kind: ClassVar[str] = "delete"
+
+    user: User
+    channel: str
+    seq: int
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class ReactToMessage(AppendAbout):
+    """Add a reaction to a message, or remove one's own."""
+
+    kind: ClassVar[str] = "react"
+
+    user: User
+    channel: str
+    seq: int
+    emoji: str
+    remove: bool = False
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class PinMessage(AppendAbout):
+    """Pin a message, or unpin it."""
+
+    kind: ClassVar[str] = "pin"
+
+    user: User
+    channel: str
+    seq: int
+    remove: bool = False
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class SetTopic(Append):
+    """Change the topic of the channel."""
+
+    kind: ClassVar[str] = "topic"
+
+    user: User
+    channel: str
+    topic: str
     cid: str | None = None
 
 

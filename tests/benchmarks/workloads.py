@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from chat.protocol.values import Limits
 from chat.server.handlers.signin import hash_token
-from chat.store.operations import Append, Commit, JoinChannel, Operation, Pending, SignIn, User
+from chat.store.operations import Commit, JoinChannel, Operation, Pending, SendMessage, SignIn, User
 from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running
@@ -136,10 +136,9 @@ def fill(folder: Path, length: int) -> None:
         store.close()
 
 
-def _message(user: User, number: int) -> Append:
+def _message(user: User, number: int) -> SendMessage:
     words = " ".join(WORDS[(number // 10**place) % 10] for place in range(7))
-    body = {"text": f"{words} {number}", "me": False, "reply_to": None}
-    return Append(user, "#log", "message", body=body, cid=str(number))
+    return SendMessage(user, "#log", f"{words} {number}", cid=str(number))
 
 
 class _Asker:

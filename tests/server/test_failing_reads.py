@@ -52,7 +52,7 @@ async def test_a_mistake_in_a_write_is_logged_and_told_as_internal(server: ChatS
         change(server, "ALTER TABLE bodies RENAME TO away")
         refused = await alice.call(Send(channel="#tea", text="one"), ErrorFrame)
         assert (refused.code, refused.retryable) == ("internal", False)
-        server.wait_for_line("an operation failed: Append")
+        server.wait_for_line("an operation failed: SendMessage")
         server.wait_for_line("no such table: ")
         assert "takes no writes" not in server.text
         change(server, "ALTER TABLE away RENAME TO bodies")

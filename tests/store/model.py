@@ -12,12 +12,17 @@ from chat.errors import ErrorCode
 from chat.protocol.items import Event, Item
 from chat.store.operations import (
     Append,
+    EditMessage,
     JoinChannel,
     LeaveChannel,
     MarkRead,
     Operation,
+    PinMessage,
     Prefer,
     Preference,
+    ReactToMessage,
+    SendMessage,
+    SetTopic,
     User,
 )
 from chat.text import mentioned_names
@@ -124,39 +129,40 @@ class Model:
         return done
 
     def _carry_out(self, log: Log, operation: Append) -> Prediction:
-        user, body, target = operation.user, operation.body, operation.target
-        if operation.kind == "message":
-            reply_to = body.get("reply_to")
+        user, target = operation.user, operation.target
+        if isinstance(operation, SendMessage):
+            reply_to = operation.reply_to
             if reply_to is not None and (
                 reply_to > len(log.events) or log.events[reply_to - 1].kind != "message"
             ):
                 return ErrorCode.NO_SUCH_MESSAGE
             return log.add("message", user)
-        if operation.kind == "topic":
+        if isinstance(operation, SetTopic):
             return log.add("topic", user)
         message = log.message(target)
         if message is None or target is None:
             return ErrorCode.NO_SUCH_MESSAGE
-        if operation.kind == "react":
-            return self._react(log, user, target, body)
-        if operation.kind == "pin":
-            if body["remove"] != message.is_pinned:
+        if isinstance(operation, ReactToMessage):
+            return self._react(log, operation)
+        if isinstance(operation, PinMessage):
+            if operation.remove != message.is_pinned:
                 return "nothing", None
-            message.is_pinned = not body["remove"]
+            message.is_pinned = not operation.remove
             return log.add("pin", user, target)
         is_mine = message.author == user.name
-        if not is_mine and (operation.kind == "edit" or log.roles[user.name] != "owner"):
+        is_edit = isinstance(operation, EditMessage)
+        if not is_mine and (is_edit or log.roles[user.name] != "owner"):
             return ErrorCode.FORBIDDEN
-        if operation.kind == "delete":
+        if not is_edit:
             message.is_erased = True
         return log.add(operation.kind, user, target)
 
-    def _react(self, log: Log, user: User, target: int, body: dict[str, Any]) -> Prediction:
-        reaction = (target, user.name, body["emoji"])
-        if body["remove"] == (reaction not in log.reactions):
+    def _react(self, log: Log, operation: ReactToMessage) -> Prediction:
+        reaction = (operation.seq, operation.user.name, operation.emoji)
+        if operation.remove == (reaction not in log.reactions):
             return "nothing", None
         log.reactions ^= {reaction}
-        return log.add("react", user, target)
+        return log.add("react", operation.user, operation.seq)
 
 
 def fold(events: list[Event]) -> list[Item]:

@@ -16,6 +16,8 @@ from chat.store.operations import (
     Append,
     Appended,
     Commit,
+    DeleteMessage,
+    EditMessage,
     Failure,
     JoinChannel,
     LeaveChannel,
@@ -25,6 +27,10 @@ from chat.store.operations import (
     Operation,
     PageRead,
     Pending,
+    PinMessage,
+    ReactToMessage,
+    SendMessage,
+    SetTopic,
     SignIn,
     User,
 )
@@ -193,19 +199,19 @@ def message(
     reply_to: int | None = None,
 ) -> Append:
     """Return the sending of a message."""
-    return Append(user, channel, "message", body={"text": text, "reply_to": reply_to}, cid=cid)
+    return SendMessage(user, channel, text, reply_to=reply_to, cid=cid)
 
 
 def edit(
     user: User, target: int, text: str, channel: str = "#general", *, cid: str | None = None
 ) -> Append:
     """Return the edit of a message."""
-    return Append(user, channel, "edit", target, {"text": text}, cid)
+    return EditMessage(user, channel, target, text, cid)
 
 
 def delete(user: User, target: int, channel: str = "#general", *, cid: str | None = None) -> Append:
     """Return the deletion of a message."""
-    return Append(user, channel, "delete", target, {}, cid)
+    return DeleteMessage(user, channel, target, cid)
 
 
 def react(
@@ -218,7 +224,7 @@ def react(
     cid: str | None = None,
 ) -> Append:
     """Return a reaction to a message."""
-    return Append(user, channel, "react", target, {"emoji": emoji, "remove": remove}, cid)
+    return ReactToMessage(user, channel, target, emoji, remove, cid)
 
 
 def pin(
@@ -230,9 +236,9 @@ def pin(
     cid: str | None = None,
 ) -> Append:
     """Return the pinning of a message."""
-    return Append(user, channel, "pin", target, {"remove": remove}, cid)
+    return PinMessage(user, channel, target, remove, cid)
 
 
 def topic(user: User, text: str, channel: str = "#general", *, cid: str | None = None) -> Append:
     """Return the setting of a topic."""
-    return Append(user, channel, "topic", None, {"topic": text}, cid)
+    return SetTopic(user, channel, text, cid)

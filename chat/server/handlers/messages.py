@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Delete, Edit, Pin, React, Send, SetTopic
 from chat.server.handlers import builtin
-from chat.store.operations import Append, Appended
+from chat.store import operations
+from chat.store.operations import (
+    Append,
+    Appended,
+    DeleteMessage,
+    EditMessage,
+    PinMessage,
+    ReactToMessage,
+    SendMessage,
+)
 from chat.text import is_builtin
 
 if TYPE_CHECKING:
@@ -21,12 +30,15 @@ def send(session: Session, command: Send, reply: Reply) -> None:
     if is_builtin(command.channel):
         builtin.send(session, command.channel, command.text, reply)
         return
-    body = {"text": command.text, "me": command.me, "reply_to": command.reply_to}
-    _append(
-        session,
-        reply,
-        Append(session.user, command.channel, "message", body=body, cid=command.cid),
+    operation = SendMessage(
+        session.user,
+        command.channel,
+        command.text,
+        me=command.me,
+        reply_to=command.reply_to,
+        cid=command.cid,
     )
+    _append(session, reply, operation)
     live = session.subscriptions.channel(command.channel)
     if live is not None and live.typing.stop(session.user.name):
         session.services.news.of_room(live)
@@ -35,13 +47,8 @@ def send(session: Session, command: Send, reply: Reply) -> None:
 def edit(session: Session, command: Edit, reply: Reply) -> None:
     """Append a new text for one's own message."""
     builtin.refuse(command.channel)
-    operation = Append(
-        session.user,
-        command.channel,
-        "edit",
-        target=command.seq,
-        body={"text": command.text},
-        cid=command.cid,
+    operation = EditMessage(
+        session.user, command.channel, command.seq, command.text, cid=command.cid
     )
     _append(session, reply, operation)
 
@@ -49,19 +56,19 @@ def edit(session: Session, command: Edit, reply: Reply) -> None:
 def delete(session: Session, command: Delete, reply: Reply) -> None:
     """Append a deletion: the text goes, the number stays."""
     builtin.refuse(command.channel)
-    operation = Append(session.user, command.channel, "delete", target=command.seq, cid=command.cid)
+    operation = DeleteMessage(session.user, command.channel, command.seq, cid=command.cid)
     _append(session, reply, operation)
 
 
 def react(session: Session, command: React, reply: Reply) -> None:
     """Append a reaction, or its removal."""
     builtin.refuse(command.channel)
-    operation = Append(
+    operation = ReactToMessage(
         session.user,
         command.channel,
-        "react",
-        target=command.seq,
-        body={"emoji": command.emoji, "remove": command.remove},
+        command.seq,
+        command.emoji,
+        remove=command.remove,
         cid=command.cid,
     )
     _append(session, reply, operation)
@@ -70,13 +77,8 @@ def react(session: Session, command: React, reply: Reply) -> None:
 def pin(session: Session, command: Pin, reply: Reply) -> None:
     """Append a pin, or its removal."""
     builtin.refuse(command.channel)
-    operation = Append(
-        session.user,
-        command.channel,
-        "pin",
-        target=command.seq,
-        body={"remove": command.remove},
-        cid=command.cid,
+    operation = PinMessage(
+        session.user, command.channel, command.seq, remove=command.remove, cid=command.cid
     )
     _append(session, reply, operation)
 
@@ -84,8 +86,8 @@ def pin(session: Session, command: Pin, reply: Reply) -> None:
 def topic(session: Session, command: SetTopic, reply: Reply) -> None:
     """Append a new topic."""
     builtin.refuse(command.channel)
-    body = {"topic": command.topic}
-    _append(session, reply, Append(session.user, command.channel, "topic", body=body))
+    operation = operations.SetTopic(session.user, command.channel, command.topic)
+    _append(session, reply, operation)
 
 
 def _append(session: Session, reply: Reply, operation: Append) -> None:

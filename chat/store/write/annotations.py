@@ -7,12 +7,15 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from chat.errors import CommandError, ErrorCode
+from chat.protocol.items import Event
 from chat.protocol.values import Limits
-from chat.store.operations import Appended
+from chat.store.operations import PinMessage, ReactToMessage, User
 from chat.store.rights import OWNER
 from chat.store.schema import bodies, pins, reaction_counts, reactions
 from chat.store.sql import Prepared
-from chat.store.write.append_request import Request
+from chat.store.write.lookups import Channel
+from chat.store.write.target import find_target, fold_into_target
+from chat.store.write.transaction import Transaction
 
 __all__ = ["pin", "react"]
 
@@ -49,24 +52,24 @@ _SET_COUNT = Prepared(
 _REMOVE_COUNT = Prepared(delete(reaction_counts).where(*_is_emoji))
 
 
-def react(request: Request) -> Appended:
+def react(
+    transaction: Transaction, channel: Channel, _role: str, operation: ReactToMessage
+) -> Event | None:
     """Add a reaction or remove it; nothing is appended if that is so already."""
-    transaction, channel, user = request.transaction, request.channel, request.user
-    target = request.target()
-    emoji: str = request.body["emoji"]
-    remove: bool = request.body.get("remove", False)
+    user, emoji, remove = operation.user, operation.emoji, operation.remove
+    target = find_target(transaction, channel, operation.seq)
     where = {"channel": channel.id, "number": target.seq}
     counts = transaction.execute(_COUNTS, **where)
     alike = next((row for row in counts if row.text == emoji), None)
     own = {row.since: row.seq for row in transaction.execute(_OWN, **where, user=user.id)}
     mine = own.get(alike.since) if alike is not None else None
     if remove == (mine is None):
-        return Appended(None, None, None, duplicate=True)
+        return None
     if not remove:
         _check_reactions(counts, len(own), transaction.limits, is_new=alike is None)
-    event = request.append(body=emoji, remove=remove)
+    event = transaction.append_about(operation, channel, body=emoji, remove=remove)
     body_id = transaction.last_body
-    request.fold(event)
+    fold_into_target(transaction, channel, event)
     since = alike.since if alike is not None else event.seq
     count = (alike.count if alike is not None else 0) + (-1 if remove else 1)
     if remove:
@@ -94,7 +97,7 @@ def react(request: Request) -> Appended:
         transaction.execute(_SET_COUNT, **where, first=since, new_count=count)
     else:
         transaction.execute(_REMOVE_COUNT, **where, first=since)
-    return request.appended(event)
+    return event
 
 
 def _check_reactions(counts: Any, own: int, limits: Limits, *, is_new: bool) -> None:
@@ -121,35 +124,33 @@ _ADD_PIN = Prepared(insert(pins))
 _REMOVE_PIN = Prepared(delete(pins).where(*_is_pin))
 
 
-def pin(request: Request) -> Appended:
+def pin(
+    transaction: Transaction, channel: Channel, role: str, operation: PinMessage
+) -> Event | None:
     """Pin a message or take its pin away; nothing is appended if that is so already."""
-    transaction, channel = request.transaction, request.channel
-    target = request.target()
-    remove: bool = request.body.get("remove", False)
+    user, remove = operation.user, operation.remove
+    target = find_target(transaction, channel, operation.seq)
     where = {"channel": channel.id, "number": target.seq}
     if remove != bool(transaction.scalar(_IS_PINNED, **where)):
-        return Appended(None, None, None, duplicate=True)
+        return None
     if not remove:
-        _check_pins(request)
-    event = request.append(remove=remove)
-    request.fold(event)
+        _check_pins(transaction, channel, user, role)
+    event = transaction.append_about(operation, channel, remove=remove)
+    fold_into_target(transaction, channel, event)
     if remove:
         transaction.execute(_REMOVE_PIN, **where)
     else:
-        transaction.execute(
-            _ADD_PIN, channel_id=channel.id, target=target.seq, user_id=request.user.id
-        )
-    return request.appended(event)
+        transaction.execute(_ADD_PIN, channel_id=channel.id, target=target.seq, user_id=user.id)
+    return event
 
 
-def _check_pins(request: Request) -> None:
-    transaction, channel = request.transaction, request.channel
+def _check_pins(transaction: Transaction, channel: Channel, user: User, role: str) -> None:
     count = transaction.scalar(_COUNT, channel=channel.id) or 0
-    own = transaction.scalar(_COUNT_OWN, channel=channel.id, user=request.user.id) or 0
+    own = transaction.scalar(_COUNT_OWN, channel=channel.id, user=user.id) or 0
     most, most_own = transaction.limits.pins, transaction.limits.own_pins
     if count >= most:
         refusal = f"{count} messages are pinned in {channel.name}, and {most} are the most"
-    elif own >= most_own and request.role != OWNER:
+    elif own >= most_own and role != OWNER:
         refusal = f"you have pinned {own} messages in {channel.name}, and {most_own} are the most"
     else:
         return

@@ -14,8 +14,8 @@ from sqlalchemy import bindparam, delete, or_, select, update
 
 from chat.store.schema import bodies, events, mentions, pins, reaction_counts, reactions
 from chat.store.sql import Prepared
-from chat.store.write.append_request import Target
 from chat.store.write.lookups import Channel
+from chat.store.write.target import Target
 from chat.store.write.transaction import Transaction
 
 __all__ = ["erase_message", "erase_text"]

@@ -19,11 +19,11 @@ from sqlalchemy import Connection, and_, bindparam, func, not_, select, true
 
 from chat.errors import CommandError
 from chat.store.operations import (
-    Append,
     ChannelOperation,
     ChannelState,
     JoinChannel,
     Operation,
+    SendMessage,
     SignIn,
     User,
 )
@@ -169,8 +169,8 @@ class Lookups:
     def _begin_replies(self, operations: Sequence[Operation[Any]]) -> None:
         answered: dict[str, set[int]] = {}
         for operation in operations:
-            if isinstance(operation, Append) and (seq := operation.body.get("reply_to")):
-                answered.setdefault(operation.channel, set()).add(seq)
+            if isinstance(operation, SendMessage) and operation.reply_to is not None:
+                answered.setdefault(operation.channel, set()).add(operation.reply_to)
         for name, numbers in answered.items():
             with suppress(CommandError):
                 if channel := self.channel(name):

@@ -6,14 +6,25 @@ nothing is changed before the last check has passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlalchemy import bindparam, update
 
 from chat.errors import CommandError, ErrorCode
-from chat.store.operations import Append, Appended
+from chat.protocol.items import Event
+from chat.store.operations import (
+    Append,
+    Appended,
+    DeleteMessage,
+    EditMessage,
+    PinMessage,
+    ReactToMessage,
+    SendMessage,
+    SetTopic,
+    User,
+)
 from chat.store.rights import (
-    MEMBER,
     check_can_delete,
     check_can_edit,
     check_is_member,
@@ -24,14 +35,17 @@ from chat.store.rights import (
 from chat.store.schema import events
 from chat.store.sql import Prepared
 from chat.store.write.annotations import pin, react
-from chat.store.write.append_request import Request
 from chat.store.write.erasure import erase_message, erase_text
-from chat.store.write.lookups import Channel
+from chat.store.write.lookups import Channel, ReplyTarget
 from chat.store.write.membership import open_direct
+from chat.store.write.target import find_target, fold_into_target
 from chat.store.write.transaction import Transaction
-from chat.text import is_direct
+from chat.text import is_direct, mentioned_names
 
 __all__ = ["append"]
+
+MENTIONS_MAX = 100
+"""Names in one text that are looked at; a text with more mentions the first of them."""
 
 _FOLD_EDIT = Prepared(
     update(events)
@@ -49,9 +63,12 @@ def append(transaction: Transaction, operation: Append) -> Appended:
     if repeated := _repeated(transaction, operation, channel):
         return repeated
     if channel is None:
-        return _append_first(transaction, operation)
+        channel = _open_for(transaction, operation)
     role = check_is_member(operation.channel, transaction.lookups.role(channel, operation.user))
-    return _RULES[operation.kind](Request(transaction, operation, channel, role))
+    event = _RULES[type(operation)](transaction, channel, role, operation)
+    if event is None:
+        return Appended(None, None, None, duplicate=True)
+    return Appended(event.seq, event.mid, event.ts)
 
 
 def _repeated(
@@ -70,73 +87,106 @@ def _repeated(
     return Appended(sent.seq, sent.mid, sent.ts, duplicate=True)
 
 
-def _append_first(transaction: Transaction, operation: Append) -> Appended:
+def _open_for(transaction: Transaction, operation: Append) -> Channel:
     """Open the direct channel that a first message is sent to."""
-    if operation.kind != "message" or not is_direct(operation.channel):
+    if not isinstance(operation, SendMessage) or not is_direct(operation.channel):
         raise no_such_channel(operation.channel)
     # First of all: no other refusal may tell an outsider that the channel does not exist.
     check_may_open_direct(operation.channel, operation.user.name)
-    if operation.body.get("reply_to") is not None:
+    if operation.reply_to is not None:
         raise no_such_message("reply_to")
-    channel = open_direct(transaction, operation.user, operation.channel, is_hidden=False)
-    return _message(Request(transaction, operation, channel, MEMBER))
+    return open_direct(transaction, operation.user, operation.channel, is_hidden=False)
 
 
-def _message(request: Request) -> Appended:
-    body = request.body
-    reply_to = body.get("reply_to")
-    answered = request.answered(reply_to)
-    if reply_to is not None and answered is None:
-        raise no_such_message("reply_to")
-    event = request.append(
-        body=body["text"],
-        mentioned=request.mentioned(answered),
-        me=body.get("me", False),
+def _send(transaction: Transaction, channel: Channel, _role: str, operation: SendMessage) -> Event:
+    lookups, user, reply_to = transaction.lookups, operation.user, operation.reply_to
+    answered = None
+    if reply_to is not None:
+        answered = lookups.reply_target(channel, reply_to)
+        if answered is None:
+            raise no_such_message("reply_to")
+    event = transaction.append(
+        channel,
+        user,
+        "message",
+        body=operation.text,
+        mentioned=_mentioned(transaction, channel, user, operation.text, answered),
+        me=operation.me,
         reply_to=reply_to,
         thread=answered.root if answered is not None else None,
+        cid=operation.cid,
     )
-    if hidden := request.transaction.lookups.hidden_from(request.channel):
-        request.transaction.set_hidden(request.channel, hidden, is_hidden=False)
-    return request.appended(event)
+    if hidden := lookups.hidden_from(channel):
+        transaction.set_hidden(channel, hidden, is_hidden=False)
+    return event
 
 
-def _edit(request: Request) -> Appended:
-    transaction, channel = request.transaction, request.channel
-    target = request.target()
-    check_can_edit(request.user.id, target.author_id)
-    mentioned = request.mentioned(request.answered(target.reply_to))
+def _edit(transaction: Transaction, channel: Channel, _role: str, operation: EditMessage) -> Event:
+    user, text = operation.user, operation.text
+    target = find_target(transaction, channel, operation.seq)
+    check_can_edit(user.id, target.author_id)
+    answered = None
+    if target.reply_to is not None:
+        answered = transaction.lookups.reply_target(channel, target.reply_to)
+    mentioned = _mentioned(transaction, channel, user, text, answered)
     erase_text(transaction, channel, target)
-    event = request.append(body=request.body["text"], mentioned=mentioned)
+    event = transaction.append_about(operation, channel, body=text, mentioned=mentioned)
     transaction.add_mentions(channel, target.seq, mentioned)
-    transaction.index.add(channel.id, target.seq, target.author_id, request.body["text"])
+    transaction.index.add(channel.id, target.seq, target.author_id, text)
     body_id = transaction.last_body
     transaction.execute(
         _FOLD_EDIT, channel=channel.id, number=target.seq, body=body_id, at=event.seq
     )
-    return request.appended(event)
+    return event
 
 
-def _delete(request: Request) -> Appended:
-    target = request.target()
-    check_can_delete(request.user.id, target.author_id, request.role)
-    erase_message(request.transaction, request.channel, target)
-    event = request.append()
-    request.fold(event)
-    return request.appended(event)
+def _delete(
+    transaction: Transaction, channel: Channel, role: str, operation: DeleteMessage
+) -> Event:
+    target = find_target(transaction, channel, operation.seq)
+    check_can_delete(operation.user.id, target.author_id, role)
+    erase_message(transaction, channel, target)
+    event = transaction.append_about(operation, channel)
+    fold_into_target(transaction, channel, event)
+    return event
 
 
-def _topic(request: Request) -> Appended:
-    topic = request.body["topic"]
-    event = request.append(body=topic)
-    request.transaction.set_topic(request.channel, topic)
-    return request.appended(event)
+def _set_topic(
+    transaction: Transaction, channel: Channel, _role: str, operation: SetTopic
+) -> Event:
+    topic = operation.topic
+    event = transaction.append(channel, operation.user, "topic", body=topic, cid=operation.cid)
+    transaction.set_topic(channel, topic)
+    return event
 
 
-_RULES: dict[str, Callable[[Request], Appended]] = {
-    "message": _message,
-    "edit": _edit,
-    "delete": _delete,
-    "react": react,
-    "pin": pin,
-    "topic": _topic,
+def _mentioned(
+    transaction: Transaction,
+    channel: Channel,
+    author: User,
+    text: str,
+    answered: ReplyTarget | None,
+) -> tuple[User, ...]:
+    """Return the members whom a text is for: those it names, then the author it answers."""
+    named: tuple[User, ...] = ()
+    if "@" in text:
+        names = mentioned_names(text)[:MENTIONS_MAX]
+        named = transaction.lookups.named_members(channel, names)
+    if answered is None or answered.author in (author, *named):
+        return named
+    is_member = transaction.lookups.role(channel, answered.author) is not None
+    return (*named, answered.author) if is_member else named
+
+
+_RULES: Mapping[type[Append], Callable[[Transaction, Channel, str, Any], Event | None]] = {
+    SendMessage: _send,
+    EditMessage: _edit,
+    DeleteMessage: _delete,
+    ReactToMessage: react,
+    PinMessage: pin,
+    SetTopic: _set_topic,
 }
+"""The rule of each kind: takes the channel, the person's role in it, and the operation.
+
+It returns the event that it appended; None if the log says so already.
+"""

@@ -18,7 +18,7 @@ from chat.protocol.limits import FOLDED_KINDS, USUAL_LEVEL
 from chat.protocol.values import Limits
 from chat.rate import TokenBuckets
 from chat.store.ids import Ids
-from chat.store.operations import Append, Operation, User
+from chat.store.operations import Append, AppendAbout, Operation, User
 from chat.store.rights import channel_key
 from chat.store.schema import (
     BODY_FIELDS,
@@ -330,6 +330,17 @@ class Transaction:
         self.events.append(event)
         self._keep(channel, author, event, body)
         return event
+
+    def append_about(self, operation: AppendAbout, channel: Channel, **fields: Any) -> Event:
+        """Append the event of an operation about a message; `fields` as in `append`."""
+        return self.append(
+            channel,
+            operation.user,
+            operation.kind,
+            target=operation.seq,
+            cid=operation.cid,
+            **fields,
+        )
 
     def _keep(self, channel: Channel, author: User, event: Event, body: str | None) -> None:
         """Gather the event's row, and what is to be known of it in this transaction."""

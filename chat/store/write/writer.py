@@ -23,15 +23,20 @@ from chat.errors import CommandError, StoreFault, StoreUnavailable
 from chat.protocol.items import Event
 from chat.protocol.values import Limits
 from chat.store.operations import (
-    Append,
     Batch,
     Commit,
+    DeleteMessage,
+    EditMessage,
     JoinChannel,
     LeaveChannel,
     MarkRead,
     Operation,
     Pending,
+    PinMessage,
     Prefer,
+    ReactToMessage,
+    SendMessage,
+    SetTopic,
     SignIn,
 )
 from chat.store.schema import meta
@@ -63,7 +68,12 @@ NO_WRITES = (
 )
 
 _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
-    Append: append,
+    SendMessage: append,
+    EditMessage: append,
+    DeleteMessage: append,
+    ReactToMessage: append,
+    PinMessage: append,
+    SetTopic: append,
     MarkRead: mark_read,
     Prefer: prefer,
     JoinChannel: join,

@@ -14,12 +14,12 @@ from pathlib import Path
 from chat.protocol.commands import Send
 from chat.protocol.values import Limits
 from chat.store.operations import (
-    Append,
     Commit,
     JoinChannel,
     Operation,
     Pending,
     Result,
+    SendMessage,
     SignIn,
     User,
 )
@@ -71,8 +71,7 @@ def fill(data: Path, messages: int) -> None:
         submit(JoinChannel(writer, CHANNEL))
     for number in range(messages):
         writer = writers[number // 3 % len(writers)]
-        body = {"text": words(number), "me": False, "reply_to": None}
-        submit(Append(writer, CHANNEL, "message", body=body))
+        submit(SendMessage(writer, CHANNEL, words(number)))
     _all_of(room)
     store.close()
 

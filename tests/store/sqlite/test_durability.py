@@ -19,7 +19,7 @@ PATIENCE = 30.0
 WRITE = """
     import itertools, sys
     from chat.protocol.values import Limits
-    from chat.store.operations import Append, Pending, SignIn
+    from chat.store.operations import Pending, SendMessage, SignIn
     from chat.store.store import Store
     import threading
 
@@ -36,8 +36,8 @@ WRITE = """
         pass
     for number in itertools.count(int(sys.argv[2])):
         room.acquire()
-        body = {"text": f"message {number} " + "x" * (number % 700)}
-        send = Append(signed_in[0].user, "#general", "message", body=body, cid=str(number))
+        text = f"message {number} " + "x" * (number % 700)
+        send = SendMessage(signed_in[0].user, "#general", text, cid=str(number))
         tell = lambda appended, number=number: print(number, appended.seq, flush=True)
         store.submit([Pending(send, tell, print)])
 """

@@ -13,15 +13,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.operations import Append, Appended, Commit, MarkRead, Pending, User
+from chat.store.operations import Appended, Commit, JoinChannel, MarkRead, Pending, User
 from chat.store.store import Store
-from chat.store.write import messages, writer
-from chat.store.write.append_request import Request
-from chat.store.write.transaction import Transaction
+from chat.store.write import writer
 from tests.serving import eventually
 from tests.store.opened import OpenStore, message, topic
 
@@ -68,43 +66,33 @@ def test_any_thread_may_submit(store: OpenStore, alice: User) -> None:
     assert [item.seq for item in store.log(alice)] == list(range(1, 202))
 
 
+NOT_UTF_8 = "\ud800"
+"""The protocol lets no such text through; the database cannot store it."""
+
+
 class TestBadOperations:
-    @pytest.fixture(autouse=True)
-    def _bad_messages(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Make messages that say `bad` fail, after they have written something."""
-        rule = messages._RULES["message"]
-
-        def explode(request: Request) -> Appended:
-            done = rule(request)
-            if request.body["text"] == "bad":
-                raise ZeroDivisionError
-            if request.body["text"] == "worse":
-                request.transaction.flush()
-                raise IntegrityError("INSERT", None, Exception("UNIQUE"))
-            return done
-
-        monkeypatch.setitem(messages._RULES, "message", explode)
-
-    @pytest.mark.parametrize("text", ["bad", "worse"])
-    def test_neighbours_survive(
-        self, store: OpenStore, alice: User, text: str, caplog: pytest.LogCaptureFixture
+    def test_neighbors_survive(
+        self, store: OpenStore, alice: User, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.CRITICAL, logger="chat.store.write.writer")
-        done = store.together(
-            [message(alice, "one", cid="c"), message(alice, text), message(alice, "two", cid="c")]
-        )
-        assert seqs(done) == [2, None, 2]
-        assert isinstance(done[1], StoreUnavailable)
-        assert store.send(alice) == 3
-        assert [item.text for item in store.log(alice)[1:]] == ["one", "hello"]
-        assert store.store.healthy() is None
+        for bad in (message(alice, NOT_UTF_8), topic(alice, None)):  # type: ignore[arg-type]
+            cid = bad.kind
+            head = store.membership(alice).channel.head
+            done = store.together(
+                [message(alice, "one", cid=cid), bad, message(alice, "two", cid=cid)]
+            )
+            assert seqs(done) == [head + 1, None, head + 1]
+            assert isinstance(done[1], StoreUnavailable)
+            assert store.send(alice) == head + 2
+            assert [item.text for item in store.log(alice)[head:]] == ["one", "hello"]
+            assert store.store.healthy() is None
 
     def test_the_log_names_it_but_not_what_it_says(
         self, store: OpenStore, alice: User, caplog: pytest.LogCaptureFixture
     ) -> None:
-        store.outcome(Append(alice, "#general", "message", body={"text": "bad", "me": True}))
-        assert "an operation failed: Append" in caplog.text
-        assert "'bad'" not in caplog.text
+        store.outcome(message(alice, f"secret {NOT_UTF_8}"))
+        assert "an operation failed: SendMessage" in caplog.text
+        assert "secret" not in caplog.text
 
 
 class TestBadDisks:
@@ -151,6 +139,15 @@ class TestBadDisks:
         assert all(isinstance(outcome, StoreUnavailable) for outcome in done)
         fail.clear()
         assert not store.append(topic(alice, "t", cid="c")).duplicate
+
+    def test_nothing_is_known_of_a_transaction_that_was_rolled_back(
+        self, store: OpenStore, alice: User, fail: threading.Event
+    ) -> None:
+        fail.set()
+        assert isinstance(store.outcome(JoinChannel(alice, "#none")), StoreUnavailable)
+        fail.clear()
+        assert store.refused(message(alice, channel="#none")) is ErrorCode.NO_SUCH_CHANNEL
+        assert store.send(alice) == 2
 
     def test_it_recovers_by_itself(
         self,
@@ -221,19 +218,3 @@ def test_a_callback_that_fails_ends_nothing(
     eventually(lambda: sum(len(each.operations) for each in calls) == 2, "both operations")
     store.close()
     assert "could not be told" in caplog.text
-
-
-def test_nothing_is_known_of_a_transaction_that_was_rolled_back(
-    store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A channel of a transaction that failed does not exist for the next one."""
-    flush = Transaction.flush
-    monkeypatch.setattr(Transaction, "flush", lambda _transaction: 1 / 0)
-    logging.getLogger("chat.store.write.writer").disabled = True
-    try:
-        assert isinstance(store.outcome(message(alice)), StoreUnavailable)
-    finally:
-        logging.getLogger("chat.store.write.writer").disabled = False
-        monkeypatch.setattr(Transaction, "flush", flush)
-    assert store.refused(message(alice, channel="#none")) is ErrorCode.NO_SUCH_CHANNEL
-    assert store.send(alice) == 2
