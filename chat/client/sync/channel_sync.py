@@ -20,7 +20,6 @@ from chat.client.model.state import Message, Notice, NotificationDue, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.session import PAUSE_MAX, Session, insist, pause_after, refusal_of
 from chat.client.storage.account import Account
-from chat.client.sync.cached_lines import NEAR
 from chat.client.sync.publisher import PAGE, Publisher
 from chat.client.sync.server_prefs import MarkerSync, PreferenceSync
 from chat.client.sync.tasks import Tasks
@@ -334,9 +333,9 @@ class ChannelSync:
         channel.is_loading = True
         await self._read_back(channel, min(seq + _BELOW, channel.view.position + 1))
 
-    async def read_near(self, channel: Channel, seq: int) -> list[Message]:
+    async def read_near(self, channel: Channel, seq: int, limit: int) -> list[Message]:
         """Read some lines before and after a message, and itself; nothing is kept of them."""
-        page = await self.ask(History(channel=channel.name, around=seq, limit=2 * NEAR))
+        page = await self.ask(History(channel=channel.name, around=seq, limit=limit))
         return [message_of(channel.name, item) for item in page.items]
 
     async def _read_back(self, channel: Channel, before: int) -> None:

@@ -156,18 +156,18 @@ class Core:
 
     def retry(self, cid: str) -> None:
         """Send a refused message again."""
-        self._post(lambda engine: engine.typed.retry(cid))
+        self._post(lambda engine: engine.retry(cid))
 
     def discard(self, cid: str) -> None:
         """Throw away a message that was not sent."""
-        self._post(lambda engine: engine.typed.discard(cid))
+        self._post(lambda engine: engine.discard(cid))
 
     def save_draft(self, channel: str, text: str) -> None:
         """Keep what is typed but not sent, on disk; empty text forgets it."""
         kept = text.encode("utf-8", "replace").decode()
         if self._engine is not None:
             self._engine.account.drafts[channel] = kept
-        self._post(lambda engine: engine.viewing.save_draft(channel, kept))
+        self._post(lambda engine: engine.save_draft(channel, kept))
 
     def draft(self, channel: str) -> str:
         """Return what `save_draft` kept."""
@@ -187,23 +187,23 @@ class Core:
 
     def open_channel(self, channel: str) -> None:
         """Show a channel: its newest page from the cache at once, then what happens in it."""
-        self._post(lambda engine: engine.viewing.open_channel(channel))
+        self._post(lambda engine: engine.open_channel(channel))
 
     def load_before(self, channel: str) -> None:
         """Load an older page; a `TimelineChanged` follows in any case."""
-        self._post(lambda engine: engine.viewing.load_before(channel))
+        self._post(lambda engine: engine.load_before(channel))
 
     def load_gap(self, channel: str, seq: int) -> None:
         """Load what is missing before `seq`."""
-        self._post(lambda engine: engine.viewing.load_gap(channel, seq))
+        self._post(lambda engine: engine.load_gap(channel, seq))
 
     def reach(self, channel: str, seq: int) -> Future[bool]:
         """Load a message and what is around it, from the server if need be; whether it is there."""
-        return self._work_out(lambda engine: engine.viewing.reach(channel, seq))
+        return self._work_out(lambda engine: engine.reach(channel, seq))
 
     def near(self, channel: str, seq: int) -> Future[list[Message]]:
         """Find some lines before and after one, and itself, in order, without showing them."""
-        return self._work_out(lambda engine: engine.viewing.near(channel, seq))
+        return self._work_out(lambda engine: engine.near(channel, seq))
 
     def search_here(self, search: Search) -> Future[Results]:
         """Find messages among the lines on this computer, the newest of them, in one page."""
@@ -215,15 +215,15 @@ class Core:
 
     def open_thread(self, channel: str, seq: int) -> None:
         """Show the thread of a message, from the cache at once, then what happens in it."""
-        self._post(lambda engine: engine.viewing.open_thread(channel, seq))
+        self._post(lambda engine: engine.open_thread(channel, seq))
 
     def load_thread(self) -> None:
         """Load an older page of the thread that is shown; a `ThreadChanged` follows."""
-        self._post(lambda engine: engine.viewing.load_thread())
+        self._post(lambda engine: engine.load_thread())
 
     def close_thread(self) -> None:
         """Show no thread any more."""
-        self._post(lambda engine: engine.viewing.close_thread())
+        self._post(lambda engine: engine.close_thread())
 
     def inbox(self) -> Future[tuple[Unread, ...]]:
         """Find what is unread in all channels, and on this computer."""
@@ -231,11 +231,11 @@ class Core:
 
     def mark(self, channel: str, seq: int) -> None:
         """Move the read marker forward to `seq`; offline, the server hears of it later."""
-        self._post(lambda engine: engine.viewing.mark(channel, seq))
+        self._post(lambda engine: engine.mark(channel, seq))
 
     def prefer(self, channel: str, wish: Wish) -> None:
         """Change how one wants a channel listed and told of; offline, the server hears later."""
-        self._post(lambda engine: engine.viewing.prefer(channel, wish))
+        self._post(lambda engine: engine.prefer(channel, wish))
 
     # What needs a connection
 
@@ -277,7 +277,7 @@ class Core:
 
     def settled(self) -> Future[None]:
         """Wait until what was typed before is on disk, and `drain` has what came of it."""
-        return self._look_up(lambda engine: engine.screens.tell())
+        return self._look_up(lambda engine: engine.tell())
 
     # Within
 
@@ -286,7 +286,7 @@ class Core:
         if self._failure and "text" in given:
             raise Offline(self._failure)
         row = new_row({"type": kind, "channel": channel, **given})
-        self._post(lambda engine: engine.typed.write(row))
+        self._post(lambda engine: engine.write(row))
         return row.cid
 
     def _work_out(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:

@@ -7,20 +7,22 @@ when it connects, after the first page was shown.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from dataclasses import dataclass
+from typing import TypeGuard, TypeVar, cast
 
 from chat import __version__
-from chat.client.config.settings import ClientSettings
 from chat.client.model.notifications import NotificationRules
-from chat.client.model.state import Link
+from chat.client.model.state import Link, Notice
 from chat.client.network.auth import Identity
 from chat.client.network.backoff import Backoff
 from chat.client.network.connector import Connector, Refused
 from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session
 from chat.client.sync.channel_sync import ChannelSync
+from chat.client.sync.local_state import LocalState
 from chat.client.sync.sender import Sender
-from chat.errors import CommandError, ErrorCode, StartupError
+from chat.client.sync.tasks import Tasks
+from chat.errors import ChatError, CommandError, ErrorCode, StartupError
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.codec import encode
 from chat.protocol.commands import (
@@ -35,9 +37,6 @@ from chat.protocol.commands import (
 from chat.protocol.frames import ServerFrame, Welcome
 from chat.text import is_builtin
 
-if TYPE_CHECKING:
-    from chat.client.sync.engine import Engine
-
 __all__ = ["Online"]
 
 
@@ -49,44 +48,58 @@ SHORT_HELLO = 4_096
 """Bytes of a `hello` that every server takes: no `limits.frame` is lower."""
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """What exists from `welcome` until the connection ends."""
+
+    session: Session
+    following: ChannelSync
+    sender: Sender
+    can_hide: bool
+    """Whether the server hides channels."""
+
+
 class Online:
     """One account's connection, whenever there is one; the connector's `Follower`.
 
     Args:
-        engine: whose account it is.
-        settings: a name and an address among them.
+        local: whose account it is, and what its screens are told.
+        tasks: run what ends with the connection.
         backoff: how long to wait between attempts.
     """
 
-    def __init__(
-        self, engine: Engine, settings: ClientSettings, backoff: Backoff | None = None
-    ) -> None:
-        self._engine = engine
-        self._settings = settings
-        self._rules = NotificationRules(settings.notify_for, settings.keywords)
+    def __init__(self, local: LocalState, tasks: Tasks, backoff: Backoff | None = None) -> None:
+        self._local = local
+        self._tasks = tasks
+        self._rules = NotificationRules(local.settings.notify_for, local.settings.keywords)
         self._resumed: tuple[str, ...] = ()
-        self._session: Session | None = None
-        self._features: frozenset[str] = frozenset()
         self._is_unanswered = False
         """Whether the last `hello` brought no `welcome`: it may have been too long."""
-        self.following: ChannelSync | None = None
-        """Follows the channels, while there is a connection."""
-        self._identity = Identity(settings)
-        self.connector = Connector(settings.url, self, backoff)
+        self.live: LiveSession | None = None
+        """What follows and sends, while there is a connection."""
+        self._identity = Identity(local.settings)
+        self._connector = Connector(local.settings.url, self, backoff)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        await self.connector.run()
+        await self._connector.run()
 
-    def renamed(self, settings: ClientSettings) -> None:
-        """Sign in with the name of other settings, at once; only while there is no session."""
-        self._settings = settings
-        self._identity = Identity(settings)
-        self.connector.retry_now()
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt."""
+        self._connector.retry_now()
+
+    def renamed(self) -> None:
+        """Sign in with the name of the account that is open now; only without a session."""
+        self._identity = Identity(self._local.settings)
+        self._connector.retry_now()
+
+    def come_back(self, why: ChatError) -> None:
+        """End the connection, and make another."""
+        self._connector.fault(why)
 
     def let_go(self) -> None:
-        """Let go of everything that belonged to the connection."""
-        self._session = self.following = None
+        """Follow and send no more: the account is about to be replaced."""
+        self.live = None
 
     # What the connector tells
 
@@ -96,10 +109,10 @@ class Online:
         is_known = self._identity.account.exists()
         if is_known:
             self._open_account()
-        account = self._engine.account
+        account = self._local.account
         hello = Hello(
             v=PROTOCOL_VERSION,
-            name=self._settings.name,
+            name=self._local.settings.name,
             token=token,
             client=f"chat-client {__version__}",
         )
@@ -113,43 +126,44 @@ class Online:
 
     def welcomed(self, session: Session, welcome: Welcome) -> None:
         """Go to work: follow every channel, send what waits."""
-        engine = self._engine
         self._is_unanswered = False
-        self._features = frozenset(welcome.features)
         warning = self._identity.welcomed(welcome)
         self._open_account()
+        local, tasks = self._local, self._tasks
         if warning:
             self.complain(warning)
-        account, screens, put, tasks = engine.account, engine.screens, engine.put, engine.tasks
+        account, screens, put = local.account, local.screens, local.put
         account.renamed(welcome.user)
         account.note_hello_limits(welcome.limits.frame, welcome.limits.channels)
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
-        self._session = session
-        self.following = ChannelSync(account, session, screens, put, tasks, self._rules)
-        is_waiting = engine.typed.is_waiting
-        sending = Sender(account, session, self.following, screens, put, tasks, is_waiting)
-        engine.typed.sending = sending
-        self.following.welcomed(welcome, self._resumed, again)
-        sending.all()
-        if engine.status != "online":
+        following = ChannelSync(account, session, screens, put, tasks, self._rules)
+        sender = Sender(account, session, following, screens, put, tasks)
+        self.live = LiveSession(session, following, sender, "hidden" in welcome.features)
+        following.welcomed(welcome, self._resumed, again)
+        sender.all()
+        if local.status != "online":
             self.tell_status()
-        engine.signed_in(welcome.user, welcome.server.name, welcome.limits.text)
+        local.signed_in(welcome.user, welcome.server.name, welcome.limits.text)
 
     def _open_account(self) -> None:
         try:
-            self._engine.belong_to(self._identity.key)
+            self._local.belong_to(self._identity.key)
         except StartupError as exc:
             raise Refused(str(exc)) from exc
 
     def take(self, frame: ServerFrame) -> None:
         """Pass a frame on."""
-        if self.following is not None:
-            self.following.take(frame)
+        if self.live is not None:
+            self.live.following.take(frame)
 
     async def lost(self) -> None:
         """Let go of everything that belonged to the connection."""
-        self.let_go()
-        await self._engine.disconnected()
+        self.live = None
+        await self._tasks.cancel()
+        for channel in self._local.account.channels.values():
+            channel.detach()
+            self._local.screens.typing(channel)
+            self._local.screens.edges(channel)
 
     def refused(self, error: CommandError) -> str | None:
         """Say what to do about a refused hello; None: come back with another."""
@@ -159,11 +173,11 @@ class Online:
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Tell the screens how the connection is."""
         is_name_taken = link is Link.REFUSED and self._identity.is_name_taken
-        self._engine.link_changed(link, detail, retry_in, is_name_taken=is_name_taken)
+        self._local.link_changed(link, detail, retry_in, is_name_taken=is_name_taken)
 
     def complain(self, text: str) -> None:
         """Tell a person that the server does something it must not."""
-        self._engine.complain(text)
+        self._local.put(Notice(text, "warning"))
 
     # What the interface asks
 
@@ -175,33 +189,32 @@ class Online:
             Unanswered: no answer came in time.
             CommandError: it is refused.
         """
-        if self._session is None or self.following is None:
+        if self.live is None:
             raise Offline("not connected; this works again once the connection is back")
-        following = self.following
-        asked: object = command
-        if _hides(asked) and "hidden" not in self._features:
+        live, asked = self.live, cast("object", command)
+        if _hides(asked) and not live.can_hide:
             raise CommandError(ErrorCode.FORBIDDEN, "this server is too old to hide channels")
-        answer = await self._session.ask(self._with_position(command))
+        answer = await live.session.ask(self._with_position(command))
         if isinstance(asked, Leave) or _hides(asked):
-            following.left(asked.channel)
+            live.following.left(asked.channel)
         return answer
 
     def _with_position(self, command: _Command) -> _Command:
         """Let `Join` read on from the position that is known here."""
         if not isinstance(command, Join):
             return command
-        channel = self._engine.account.channels.get(command.channel)
+        channel = self._local.account.channels.get(command.channel)
         position = channel.view.resume if channel is not None and channel.is_kept else None
         return command.model_copy(update={"resume": position})
 
     def tell_status(self) -> None:
         """Tell the server the person's status, if there is a connection."""
-        if self.following is not None:
-            self._engine.tasks.start(self._tell_status())
+        if self.live is not None:
+            self._tasks.start(self._tell_status())
 
     async def _tell_status(self) -> None:
         try:
-            await self.ask(SetStatus(status=self._engine.status))
+            await self.ask(SetStatus(status=self._local.status))
         except (CommandError, Unanswered) as exc:
             _log.info("the status was not taken: %s", exc)
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 from chat.client.model.channel import Channel
+from chat.client.model.records import OutboxRow
 from chat.client.model.state import (
     ChannelsChanged,
     Message,
@@ -308,6 +309,20 @@ class Publisher:
         line = channel.view.line(seq) if seq is not None else None
         if line is not None:
             self.lines(channel, [line])
+
+    def row(self, row: OutboxRow) -> None:
+        """A row of the outbox is new or changed."""
+        channel, outbox = self._account.followed(row.channel), self._account.outbox
+        if line := outbox.line_of(row, self._account.me):
+            self.lines(channel, [line])
+        self.line_at(channel, outbox.target_of(row))
+
+    def row_gone(self, row: OutboxRow) -> None:
+        """A row of the outbox was discarded."""
+        channel = self._account.followed(row.channel)
+        self.removed(channel, row.cid)
+        self.line_at(channel, self._account.outbox.target_of(row))
+        self.channel_list()
 
     def removed(self, channel: Channel, cid: str) -> None:
         """A pending line is gone."""

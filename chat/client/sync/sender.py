@@ -58,7 +58,6 @@ class Sender:
         screens: told what becomes of the lines.
         put: takes notices.
         tasks: run one task for each channel with something to send; end with the session.
-        is_waiting: says whether a row is still to be sent, right before it is.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class Sender:
         screens: Publisher,
         put: Callable[[Update], None],
         tasks: Tasks,
-        is_waiting: Callable[[OutboxRow], bool],
     ) -> None:
         self._account = account
         self._session = session
@@ -77,15 +75,14 @@ class Sender:
         self._screens = screens
         self._put = put
         self._tasks = tasks
-        self._is_waiting = is_waiting
         self._busy: set[str] = set()
 
     def all(self) -> None:
         """Send what waits in every channel."""
         for name in self._account.outbox.channels():
-            self.channel(name)
+            self.send(name)
 
-    def channel(self, name: str) -> None:
+    def send(self, name: str) -> None:
         """Send what waits in one channel."""
         if name not in self._busy:
             self._busy.add(name)
@@ -120,6 +117,14 @@ class Sender:
         else:
             self._confirmed(row, answer)
         return 0.0
+
+    def _is_waiting(self, row: OutboxRow) -> bool:
+        """Whether a row is still to be sent; if another client discarded it, it goes."""
+        if row.cid in self._account.outbox.held or self._account.still_has(row):
+            return True
+        if self._account.outbox.drop(row.cid) is not None:
+            self._screens.row_gone(row)
+        return False
 
     async def _enter(self, name: str) -> None:
         """Follow a direct channel that does not exist yet, so that nothing in it is missed."""

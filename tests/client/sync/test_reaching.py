@@ -8,7 +8,7 @@ from chat.client.model.channel import Channel
 from chat.client.model.coverage import Coverage
 from chat.client.model.state import Message
 from chat.client.storage.account import Account
-from chat.client.sync.cached_lines import ABOVE, lines_down_to
+from chat.client.sync.engine import ABOVE, lines_down_to
 
 
 @pytest.fixture
