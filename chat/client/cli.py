@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chat import __version__
 from chat.client.config.flags import Parser, add_settings, flags_of
@@ -22,30 +22,39 @@ __all__ = ["main"]
 
 USAGE_ERROR = 2
 PIPES = ("send", "tail", "export")
-"""Commands that need no screen; see `chat.client.pipes`."""
+"""Commands that need no screen, see `chat.client.scripting.cli`."""
 _VALUES_OF_COMMANDS = ("--timeout", "--since", "--count", "--cid", "-n")
 """Their own flags that take a value."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the client; return the exit code."""
+def main(
+    argv: Sequence[str] | None = None, *, show: Callable[[ClientSettings], int] | None = None
+) -> int:
+    """Run the client; return the exit code.
+
+    Args:
+        argv: the arguments; None: those of the process.
+        show: runs the interface and returns the exit code; None: the screens, or lines.
+    """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    return run_program("chat-client", lambda: _main(arguments))
+    return run_program("chat-client", lambda: _main(arguments, show or show_interface))
 
 
-def _main(arguments: Sequence[str]) -> int:
-    if (at := _place_of_command(arguments)) is not None:
+def _main(arguments: Sequence[str], show: Callable[[ClientSettings], int]) -> int:
+    if command := command_first(arguments):
         from chat.client.scripting.cli import main as run_pipe
 
-        return run_pipe([arguments[at], *arguments[:at], *arguments[at + 1 :]])
+        return run_pipe(command)
     try:
         settings = _settings(arguments)
         if not settings.plain:
             check_terminal()
         if settings.demo:
-            return _play(settings)
-        settings = prepare(settings)
-        return _show(settings)
+            from chat.client.demo.launcher import demo
+
+            with demo(settings) as demo_settings:
+                return show(prepare(demo_settings))
+        return show(prepare(settings))
     except StartupError as exc:
         tell(f"chat-client: {exc}")
         return USAGE_ERROR
@@ -53,8 +62,11 @@ def _main(arguments: Sequence[str]) -> int:
         return 130
 
 
-def _place_of_command(arguments: Sequence[str]) -> int | None:
-    """Return where `send`, `tail` or `export` stands; flags may stand before it."""
+def command_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with `send`, `tail` or `export` first, as flags may precede it.
+
+    Empty: there is no such command.
+    """
     known = options(ClientSettings)
     is_value = False
     for place, word in enumerate(arguments):
@@ -65,8 +77,8 @@ def _place_of_command(arguments: Sequence[str]) -> int | None:
             has_value = not setting[0].is_switch if setting else word in _VALUES_OF_COMMANDS
             is_value = has_value and "=" not in word
         else:
-            return place if word in PIPES else None
-    return None
+            return [word, *arguments[:place], *arguments[place + 1 :]] if word in PIPES else []
+    return []
 
 
 def _settings(arguments: Sequence[str]) -> ClientSettings:
@@ -127,16 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _play(settings: ClientSettings) -> int:
-    """Show the demo; return the exit code."""
-    from chat.client.demo.launcher import demo
-
-    with demo(settings) as house:
-        return _show(prepare(house))
-
-
-def _show(settings: ClientSettings) -> int:
-    """Run the screens, or the lines, imported late; return the exit code."""
+def show_interface(settings: ClientSettings) -> int:
+    """Run the screens, or the lines of plain mode, imported late; return the exit code."""
     if settings.plain:
         from chat.client.plain.app import run
 

@@ -81,6 +81,7 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, stop)
     await app.start()
+    app.start_heartbeats()
     _collect_seldom()
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
@@ -161,7 +162,6 @@ class App:
             if isinstance(exc, OSError):
                 raise StartupError(f"cannot listen: {exc.strerror or exc}") from None
             raise
-        self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
 
     async def _listen(self, listening: socket.socket) -> None:
         port = listening.getsockname()[1]
@@ -241,8 +241,12 @@ class App:
     def _slot_time(self) -> float:
         return self.settings.heartbeat / self._slots
 
-    def _heartbeat(self) -> None:
+    def start_heartbeats(self) -> None:
+        """Begin the heartbeats of all connections, those to come included."""
         self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
+
+    def _heartbeat(self) -> None:
+        self.start_heartbeats()
         self._beat_slot = (self._beat_slot + 1) % self._slots
         self.services.store.look()
         for connection in tuple(self.services.connections):

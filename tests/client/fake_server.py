@@ -62,6 +62,7 @@ class FakeServer:
     """Listens on a free port of 127.0.0.1; `stop` and `start` keep port and logs.
 
     `intercept` sees every command first: what it returns is the answer; `SILENCE` is none at all.
+    It may call `store`, `append` and `cut`, as a test may.
     """
 
     SILENCE = Ok(id="silence")
@@ -126,6 +127,11 @@ class FakeServer:
         event: Event = self._call(lambda: self._append(author, channel, kind, **body))
         return event
 
+    def store(self, author: str, command: Send) -> Event:
+        """Store a message and its `cid`, as a server does whose answer is lost."""
+        event: Event = self._call(lambda: self._stored_once(author, command)[0])
+        return event
+
     def tell(self, frame: Wire | bytes) -> None:
         """Send something to everybody."""
         data = frame if isinstance(frame, bytes) else encode(frame)
@@ -159,6 +165,8 @@ class FakeServer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     def _call(self, work: Callable[[], Any]) -> Any:
+        if threading.current_thread() is self._thread:
+            return work()
         done: Future[Any] = Future()
 
         def call() -> None:
@@ -341,17 +349,20 @@ class FakeServer:
             tick = Tick(channel=command.channel, text=getattr(command, "text", ""))
             self._write(socket, encode(tick))
             return Ok()
-        event = self._stored.get((name, command.cid or ""))
-        is_new = event is None
-        if event is None:
-            body = command.model_dump(
-                exclude={"id", "type", "channel", "seq"}, exclude_defaults=True
-            )
-            kind = "message" if command.type == "send" else command.type
-            target = None if isinstance(command, Send) else command.seq
-            event = self._append(name, command.channel, kind, target=target, **body)
-            self._stored[name, command.cid or ""] = event
+        event, is_new = self._stored_once(name, command)
         return Ok(seq=event.seq, mid=event.mid, ts=event.ts, cid=command.cid, duplicate=not is_new)
+
+    def _stored_once(self, name: str, command: Send | Edit | Delete | React) -> tuple[Event, bool]:
+        """Return the event of a command, and whether it is new; a known `cid` has one already."""
+        known = self._stored.get((name, command.cid or ""))
+        if known is not None:
+            return known, False
+        body = command.model_dump(exclude={"id", "type", "channel", "seq"}, exclude_defaults=True)
+        kind = "message" if command.type == "send" else command.type
+        target = None if isinstance(command, Send) else command.seq
+        event = self._append(name, command.channel, kind, target=target, **body)
+        self._stored[name, command.cid or ""] = event
+        return event, True
 
     def _append(self, author: str, channel: str, kind: str, **body: Any) -> Event:
         event = self.logs[channel].append(author, kind, **body)

@@ -36,18 +36,24 @@ def log_as_before() -> Iterator[None]:
                 handler.stream.close()
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[ClientSettings]:
-    """Return the settings the screens were started with, instead of starting them."""
-    seen: list[ClientSettings] = []
+class Interface:
+    """Stands in for plain mode, which needs no terminal to be tested on."""
 
-    def show(settings: ClientSettings) -> int:
-        seen.append(settings)
+    def __init__(self) -> None:
+        self.shown: list[ClientSettings] = []
+
+    def run(self, *arguments: str) -> int:
+        """Run `chat-client` with these arguments up to its interface."""
+        return cli.main(["--plain", *arguments], show=self._show)
+
+    def _show(self, settings: ClientSettings) -> int:
+        self.shown.append(settings)
         return 0
 
-    monkeypatch.setattr(cli, "_show", show)
-    monkeypatch.setattr(cli, "check_terminal", lambda: None)
-    return seen
+
+@pytest.fixture
+def client() -> Interface:
+    return Interface()
 
 
 @pytest.fixture
@@ -98,52 +104,52 @@ def test_help_does_not_load_the_screens() -> None:
 )
 def test_a_wrong_flag_is_one_line_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
-    shown: list[ClientSettings],
+    client: Interface,
     tmp_path: Path,
     wrong: list[str],
 ) -> None:
-    assert cli.main(["--data", str(tmp_path / "data"), "--name", "alice", *wrong]) == 2
-    assert shown == []
+    assert client.run("--data", str(tmp_path / "data"), "--name", "alice", *wrong) == 2
+    assert client.shown == []
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("chat-client: ")
     assert printed.err.count("\n") == 1
 
 
-def test_the_last_name_is_used_again(shown: list[ClientSettings], flags: list[str]) -> None:
-    assert cli.main([*flags, "--name", "alice"]) == 0
-    assert cli.main(flags) == 0
-    assert [settings.name for settings in shown] == ["alice", "alice"]
+def test_the_last_name_is_used_again(client: Interface, flags: list[str]) -> None:
+    assert client.run(*flags, "--name", "alice") == 0
+    assert client.run(*flags) == 0
+    assert [settings.name for settings in client.shown] == ["alice", "alice"]
 
 
 def test_a_name_is_asked_for_until_it_is_one(
-    shown: list[ClientSettings],
+    client: Interface,
     flags: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("two words\n\nalice\n"))
-    assert cli.main(flags) == 0
-    assert shown[0].name == "alice"
+    assert client.run(*flags) == 0
+    assert client.shown[0].name == "alice"
     assert capsys.readouterr().err.count("A name must be") == 2
 
 
 def test_nobody_to_ask_is_exit_code_2(
-    shown: list[ClientSettings],
+    client: Interface,
     flags: list[str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    assert cli.main(flags) == 2
+    assert client.run(*flags) == 2
     assert "--name NAME" in capsys.readouterr().err
 
 
 def test_nothing_in_the_log_can_drive_a_terminal(
-    shown: list[ClientSettings], flags: list[str], tmp_path: Path
+    client: Interface, flags: list[str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    assert cli.main([*flags, "--name", "alice", "--log-file", str(log)]) == 0
+    assert client.run(*flags, "--name", "alice", "--log-file", str(log)) == 0
     logger = logging.getLogger("chat")
     logger.warning("evil %s", "\x1b]0;title\x07")
     assert "evil ␛]0;title␇" in log.read_text()
@@ -151,22 +157,22 @@ def test_nothing_in_the_log_can_drive_a_terminal(
 
 
 def test_a_data_folder_that_is_a_file_is_exit_code_2(
-    shown: list[ClientSettings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    client: Interface, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "data").write_text("")
-    assert cli.main(["--data", str(tmp_path / "data"), "--name", "alice"]) == 2
+    assert client.run("--data", str(tmp_path / "data"), "--name", "alice") == 2
     assert "--data" in capsys.readouterr().err
 
 
-def test_servers_named_by_flags_are_all(shown: list[ClientSettings], tmp_path: Path) -> None:
+def test_servers_named_by_flags_are_all(client: Interface, tmp_path: Path) -> None:
     data = tmp_path / "data"
     ClientPaths(data).servers.add("ws://kept:3", "carol")
     flags = ["--data", str(data), "--name", "me"]
-    assert cli.main([*flags, "--url", DEAD, "--url", "ws://b:2"]) == 0
-    assert cli.main([*flags, "--url", DEAD]) == 0
-    assert cli.main(flags) == 0
-    assert cli.main([*flags, "--url", f"{DEAD} ws://b:2,ws://c:3"]) == 0
-    urls = [[each.url for each in settings.for_each_server()] for settings in shown]
+    assert client.run(*flags, "--url", DEAD, "--url", "ws://b:2") == 0
+    assert client.run(*flags, "--url", DEAD) == 0
+    assert client.run(*flags) == 0
+    assert client.run(*flags, "--url", f"{DEAD} ws://b:2,ws://c:3") == 0
+    urls = [[each.url for each in settings.for_each_server()] for settings in client.shown]
     assert urls == [
         [DEAD, "ws://b:2"],
         [DEAD],
@@ -176,9 +182,9 @@ def test_servers_named_by_flags_are_all(shown: list[ClientSettings], tmp_path: P
 
 
 def test_a_wrong_further_address_is_told_as_the_flag(
-    capsys: pytest.CaptureFixture[str], flags: list[str]
+    client: Interface, capsys: pytest.CaptureFixture[str], flags: list[str]
 ) -> None:
-    assert cli.main([*flags, "--url", "tea"]) == 2
+    assert client.run(*flags, "--url", "tea") == 2
     assert "--url 'tea': must begin with ws://" in capsys.readouterr().err
 
 
@@ -192,17 +198,12 @@ def test_a_wrong_further_address_is_told_as_the_flag(
         ["export", "#x"],
     ],
 )
-def test_flags_may_stand_before_a_command(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[list[str]] = []
+def test_flags_may_stand_before_a_command(arguments: list[str]) -> None:
+    ordered = cli.command_first(arguments)
+    assert ordered[0] == next(word for word in reversed(arguments) if word in cli.PIPES)
+    assert sorted(ordered) == sorted(arguments)
 
-    def run(given: list[str]) -> int:
-        seen.append(given)
-        return 0
 
-    monkeypatch.setattr("chat.client.scripting.cli.main", run)
-    assert cli.main(arguments) == 0
-    command = next(word for word in reversed(arguments) if word in cli.PIPES)
-    assert seen[0][0] == command
-    assert sorted(seen[0]) == sorted(arguments)
+@pytest.mark.parametrize("arguments", [[], ["--name", "send"], ["--plain", "hello", "send"]])
+def test_the_value_of_a_flag_is_no_command(arguments: list[str]) -> None:
+    assert cli.command_first(arguments) == []

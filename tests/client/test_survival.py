@@ -114,8 +114,7 @@ def test_a_crash_between_the_servers_ok_and_the_clients_note_sends_nothing_twice
     type_and_die(fake.url, tmp_path / "data")
     sent = [command for command in fake.commands if isinstance(command, Send)]
     for command in sent:
-        event = fake.append("alice", "#general", "message", text=command.text, cid=command.cid)
-        fake._stored["alice", command.cid or ""] = event
+        fake.store("alice", command)
     fake.intercept = lambda _: None
     fake.sends_events = True
     again = open_client(fake.url, data=tmp_path / "data")

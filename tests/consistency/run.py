@@ -213,8 +213,7 @@ async def _last_words(folder: Path, url: str, names: Sequence[str]) -> dict[str,
 
         def unsent(screen: Screen = screen) -> int | None:
             screen.catch_up()
-            engine = screen.core._engine
-            return None if engine is None else len(engine.account.outbox)
+            return len(screen.pending(CHANNELS[0])) if screen.texts(CHANNELS[0]) else None
 
         await _until(lambda: unsent() == 0, f"the outbox of {name} is empty", unsent)
     return screens

@@ -76,11 +76,9 @@ class World:
         return [each for each in endpoints if isinstance(each, Session) and each.is_signed_in]
 
     async def start(self) -> None:
-        """Start; its heart beats when a test says so."""
+        """Start, without heartbeats: `Session.heartbeat` is called by a test."""
         self.app = App(self.settings, asyncio.get_running_loop())
         await self.app.start()
-        assert self.app._beat is not None
-        self.app._beat.cancel()
 
     async def stop(self) -> None:
         """Stop."""

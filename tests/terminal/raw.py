@@ -116,6 +116,11 @@ class RawTerminal:
             assert time.monotonic() < deadline, f"{what}\n{self.output[-2000:]!r}"
             self._read(0.05)
 
+    def line_modes(self) -> int:
+        """Return the terminal's local modes, such as `termios.ECHO`."""
+        modes: int = termios.tcgetattr(self._master)[3]
+        return modes
+
     def hears(self, number: signal.Signals) -> bool:
         """Send a signal to the program; return whether it has ended."""
         self.process.send_signal(number)

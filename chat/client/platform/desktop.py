@@ -108,8 +108,8 @@ def _gives(program: Program, text: str) -> bool:
 _log = logging.getLogger(__name__)
 
 BELL = "\x07"
-_PATIENCE = 10.0
-"""Seconds that a program gets."""
+COMMAND_TIMEOUT = 10.0
+"""Seconds that `notify_command` may take before it is ended."""
 
 
 def notification_sequence(way: Way, call: Notification) -> str:
@@ -132,7 +132,9 @@ def notification_sequence(way: Way, call: Notification) -> str:
             return ""
 
 
-async def run_command(command: Sequence[str], call: Notification) -> str:
+async def run_command(
+    command: Sequence[str], call: Notification, patience: float = COMMAND_TIMEOUT
+) -> str:
     """Call with a program: it gets `NOTIFY_TITLE` and `NOTIFY_TEXT`, and both on its input.
 
     No shell is between, and no text of others among its arguments.
@@ -153,11 +155,11 @@ async def run_command(command: Sequence[str], call: Notification) -> str:
         reason = getattr(exc, "strerror", None) or exc
         return _failed(f"cannot run notify_command {command[0]}: {reason}")
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(patience):
             with suppress(OSError):
                 await process.communicate(f"{call.title}\n{call.text}\n".encode())
     except TimeoutError:
-        return _failed(f"notify_command {command[0]} took over {_PATIENCE:g} s and was ended")
+        return _failed(f"notify_command {command[0]} took over {patience:g} s and was ended")
     finally:
         if process.returncode is None:
             process.kill()

@@ -17,11 +17,11 @@ from chat.protocol.frames import Hit, Results
 from chat.text import fold
 from chat.tokenizer import Term, find, terms_of
 
-__all__ = ["MOST", "OfflineSearch", "raw_of", "search_offline"]
+__all__ = ["HITS_MAX", "OfflineSearch", "raw_of", "search_offline"]
 
-MOST = 200
+HITS_MAX = 200
 """Hits that are found at most: the newest."""
-_PAGE = 500
+PAGE = 500
 """Numbers of lines that are looked at without a pause."""
 
 _ESCAPE = "\\u"
@@ -29,27 +29,38 @@ _ESCAPE = "\\u"
 _SNIPPET, _BEFORE = 240, 60
 
 
-async def search_offline(account: Account, search: Search) -> Results:
-    """Find messages in what is at hand of one's channels, newest first, `MOST` of them."""
+async def search_offline(
+    account: Account, search: Search, *, most: int = HITS_MAX, page: int = PAGE
+) -> Results:
+    """Find messages in the cached lines of the channels one is in, newest first.
+
+    Args:
+        account: whose cache is searched.
+        search: what is looked for.
+        most: hits that are returned at most.
+        page: numbers of lines that are looked at without a pause for the event loop.
+    """
     looking = OfflineSearch(search)
     hits: list[Hit] = []
     for channel in list(account.channels.values()):
         if channel.is_member and looking.wants(channel.name):
-            hits += await _look_through(account, channel, looking)
-    newest = sorted(hits, key=lambda hit: hit.ts, reverse=True)[:MOST]
+            hits += await _look_through(account, channel, looking, most, page)
+    newest = sorted(hits, key=lambda hit: hit.ts, reverse=True)[:most]
     return Results(hits=tuple(newest), complete=True)
 
 
-async def _look_through(account: Account, channel: Channel, looking: OfflineSearch) -> list[Hit]:
+async def _look_through(
+    account: Account, channel: Channel, looking: OfflineSearch, most: int, page: int
+) -> list[Hit]:
     hits: list[Hit] = []
     for first, last in reversed(channel.view.coverage.spans):
         before = last + 1
-        while before > first and len(hits) < MOST:
-            start = max(first, before - _PAGE)
+        while before > first and len(hits) < most:
+            start = max(first, before - page)
             lines = account.lines_with(channel, range(start, before), looking.raw)
             hits += filter(None, map(looking.hit, reversed(lines)))
             before = start
-            await asyncio.sleep(0)  # who types, and the heartbeat, come first
+            await asyncio.sleep(0)  # typing and the heartbeat come first
     return hits
 
 

@@ -150,13 +150,13 @@ async def test_every_byte_is_text(plain: RawTerminal, server: ChatServer) -> Non
 def test_the_terminal_is_left_as_it_was(plain: RawTerminal) -> None:
     import termios
 
-    during = termios.tcgetattr(plain._master)
+    during = plain.line_modes()
     plain.process.send_signal(signal.SIGINT)
     plain.wait(lambda: plain.process.poll() is not None, "Ctrl+C ends it")
-    after = termios.tcgetattr(plain._master)
-    assert not during[3] & termios.ICANON
-    assert after[3] & termios.ICANON
-    assert after[3] & termios.ECHO
+    after = plain.line_modes()
+    assert not during & termios.ICANON
+    assert after & termios.ICANON
+    assert after & termios.ECHO
 
 
 async def test_piped_lines_are_messages_and_arrive_before_it_ends(

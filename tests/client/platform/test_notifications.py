@@ -48,9 +48,8 @@ async def test_a_program_gets_the_words_and_no_shell_does(tmp_path: Path) -> Non
 
 
 async def test_a_program_that_is_not_there_or_never_ends_harms_nobody(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("chat.client.platform.desktop._PATIENCE", 0.2)
     assert "No such file or directory" in await run_command((str(tmp_path / "none"),), CALL)
     async with asyncio.timeout(20):
-        assert "was ended" in await run_command(("sleep", "60"), CALL)
+        assert "was ended" in await run_command(("sleep", "60"), CALL, patience=0.2)

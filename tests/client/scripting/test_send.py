@@ -68,9 +68,8 @@ def test_a_lost_ok_is_asked_for_again(fake: FakeServer, make_client: MakeClient)
         if isinstance(command, Send):
             sent.append(command)
             if len(sent) == 1:
-                event = fake._append("bot", "#general", "message", text="hi", cid=command.cid)
-                fake._stored["bot", command.cid or ""] = event
-                fake._abort()
+                fake.store("bot", command)
+                fake.cut()
 
     fake.intercept = store_and_die
     assert make_client(fake.url).run("send", "#general", "hi").returncode == 0

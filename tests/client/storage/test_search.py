@@ -6,7 +6,6 @@ import pytest
 
 from chat.client.model.coverage import Coverage
 from chat.client.model.state import Message
-from chat.client.storage import search as looking
 from chat.client.storage.account import Account
 from chat.client.storage.search import OfflineSearch, search_offline
 from chat.protocol.commands import Search
@@ -91,19 +90,15 @@ def places(hits: tuple[Hit, ...]) -> list[tuple[str, int]]:
     return [(hit.channel, hit.seq) for hit in hits]
 
 
-async def test_all_channels_are_looked_through_newest_first(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(looking, "_PAGE", 2)
+async def test_all_channels_are_looked_through_newest_first(account: Account) -> None:
     add(account, "#tea", [(1, 3), (7, 9)], *(line(n, "tea") for n in (1, 2, 3, 7, 8, 9)))
     add(account, "#ops", [(1, 9)], line(4, "tea?", "#ops"), line(5, "no", "#ops"))
-    result = await search_offline(account, Search(query="tea"))
+    result = await search_offline(account, Search(query="tea"), page=2)
     expected = [9, 8, 7, 4, 3, 2, 1]
     assert places(result.hits) == [("#ops" if n == 4 else "#tea", n) for n in expected]
     result = await search_offline(account, Search(query="tea", channel="#OPS"))
     assert places(result.hits) == [("#ops", 4)]
-    monkeypatch.setattr(looking, "MOST", 3)
-    result = await search_offline(account, Search(query="tea"))
+    result = await search_offline(account, Search(query="tea"), most=3)
     assert [hit.seq for hit in result.hits] == [9, 8, 7]
 
 

@@ -188,11 +188,11 @@ def test_ones_own_changes_show_at_once_and_wait_offline(
 
 
 def test_the_event_alone_proves_that_a_message_is_stored(
-    open_client: Open, fake: FakeServer
+    open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     def store_without_answer(command: Command) -> Wire | None:
         if isinstance(command, Send):
-            fake._append("alice", "#general", "message", text=command.text, cid=command.cid)
+            fake.store("alice", command)
             return fake.SILENCE
         return None
 
@@ -201,8 +201,8 @@ def test_the_event_alone_proves_that_a_message_is_stored(
     screen.core.send("#general", "stored")
     screen.wait_texts("stored")
     screen.core.stop()
-    data = screen.core._settings.data
-    assert not list(Cache(ClientPaths(data).current(fake.url, "alice")).outbox())
+    paths = ClientPaths(tmp_path / "data-alice")
+    assert not list(Cache(paths.current(fake.url, "alice")).outbox())
 
 
 def test_the_ok_alone_proves_that_a_message_is_stored(open_client: Open, fake: FakeServer) -> None:
@@ -293,10 +293,8 @@ def test_a_send_whose_answer_was_lost_is_stored_once(open_client: Open, fake: Fa
     def store_and_break(command: Command) -> Wire | None:
         if isinstance(command, Send):
             fake.intercept = lambda _: None
-            event = fake._append("alice", "#general", "message", text=command.text, cid=command.cid)
-            fake._stored["alice", command.cid or ""] = event
-            for socket in list(fake._sockets):
-                socket.transport.abort()
+            fake.store("alice", command)
+            fake.cut()
             return fake.SILENCE
         return None
 

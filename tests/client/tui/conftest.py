@@ -10,6 +10,8 @@ from typing import Any, cast
 import pytest
 from rich.cells import cell_len
 from textual import events
+from textual.geometry import Offset
+from textual.notifications import Notification
 from textual.pilot import Pilot
 
 from chat.client.config.settings import ClientSettings
@@ -19,8 +21,14 @@ from chat.client.tui.composer.widget import Composer
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.main import MainScreen
 from tests.client.presenter.fakes import FakeCore, info, said
+from tests.client.tui.pictures.picture import strips
 
 PATIENCE = 20.0
+
+
+def mouse(kind: type[events.MouseEvent], at: Offset) -> events.MouseEvent:
+    """Return what the mouse does at a place of the screen."""
+    return kind(None, *at, 0, 0, 0, False, False, False, *at)
 
 
 class Screens:
@@ -45,7 +53,12 @@ class Screens:
     @property
     def told(self) -> list[str]:
         """The notifications so far."""
-        return [each.message for each in self.app._notifications]
+        return [each.message for each in self.notifications]
+
+    @property
+    def notifications(self) -> list[Notification]:
+        """The same, with their titles."""
+        return [*self.app._notifications]  # noqa: SLF001 - Textual offers no other way to read them
 
     async def until(self, condition: Callable[[], Any], what: str = "") -> None:
         """Let the app work until `condition` holds."""
@@ -83,9 +96,7 @@ class Screens:
 
     def screen(self) -> str:
         """Return the text of the topmost screen as a terminal would show it."""
-        screen = self.app.screen
-        strips = screen._compositor.render_strips()
-        return "\n".join(strip.text for strip in strips)
+        return "\n".join(strip.text for strip in strips(self.app))
 
 
 class Desktop(Screens):

@@ -21,6 +21,7 @@ from chat.client.tui.safe_text import elide, line, lines, sendable
 from chat.client.tui.screens.picker import confirm_deletion, pick
 from tests.client.presenter.fakes import said
 from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.pictures.picture import strips
 
 EVIL = "[/b][@click=app.quit]x[/]\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202e\r\n\x00\x7f[red]"
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -32,7 +33,7 @@ FIELDS = ["channel", "topic", "direct", "member", "typing", "banner", "server", 
 
 def painted(desktop: Desktop) -> str:
     """Return the screen's text, after a look at what it would write and do."""
-    for strip in desktop.app.screen._compositor.render_strips():
+    for strip in strips(desktop.app):
         for segment in strip:
             assert not CONTROL.search(segment.text), repr(segment.text)
             meta = segment.style.meta if segment.style else {}

@@ -10,6 +10,15 @@ from tests.client.presenter.fakes import said
 from tests.client.tui.conftest import Desktop
 
 
+@pytest.fixture
+def written(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what the app writes to the terminal, from now on."""
+    found: list[str] = []
+    driver = desktop.app._driver  # noqa: SLF001 - Textual's own without a terminal keeps nothing
+    monkeypatch.setattr(driver, "write", found.append)
+    return found
+
+
 async def test_the_status_bar_says_that_one_is_not_disturbed(desktop: Desktop) -> None:
     desktop.main.run_command("/dnd")
     await desktop.until(lambda: "do not disturb" in desktop.screen().splitlines()[-1])
@@ -18,10 +27,8 @@ async def test_the_status_bar_says_that_one_is_not_disturbed(desktop: Desktop) -
 
 
 async def test_a_terminal_without_the_focus_is_not_looked_at(
-    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+    desktop: Desktop, written: list[str]
 ) -> None:
-    written: list[str] = []
-    monkeypatch.setattr(desktop.app._driver, "write", written.append)
     here = NotificationDue("#general", "bob", "hi @me")
     desktop.core.tell(here)
     await desktop.pilot.pause()
@@ -32,11 +39,7 @@ async def test_a_terminal_without_the_focus_is_not_looked_at(
     await desktop.until(lambda: "\x07" in written)
 
 
-async def test_a_message_below_what_shows_is_notified(
-    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[str] = []
-    monkeypatch.setattr(desktop.app._driver, "write", written.append)
+async def test_a_message_below_what_shows_is_notified(desktop: Desktop, written: list[str]) -> None:
     page = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 80))
     desktop.core.tell(TimelineChanged("#general", upserts=page, reset=True, complete=True))
     await desktop.until(lambda: "line 79" in desktop.screen())
@@ -46,11 +49,7 @@ async def test_a_message_below_what_shows_is_notified(
     await desktop.until(lambda: "\x07" in written)
 
 
-async def test_a_message_that_shows_is_not_notified(
-    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[str] = []
-    monkeypatch.setattr(desktop.app._driver, "write", written.append)
+async def test_a_message_that_shows_is_not_notified(desktop: Desktop, written: list[str]) -> None:
     hello = said(7, "bob", "hi @me", mentions=("me",))
     desktop.core.tell(
         TimelineChanged("#general", upserts=(hello,)), NotificationDue("#general", "bob", "")

@@ -25,7 +25,7 @@ from chat.client.tui.widgets.bars import Banner
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.errors import StartupError
 from tests.client.presenter.fakes import FakeCore, info, said
-from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.conftest import Desktop, Open, Screens
 
 TEA, WORK = "ws://tea:1", "ws://work:2"
 
@@ -192,7 +192,7 @@ async def test_the_inbox_spans_all_and_each_marks_its_own(both: Both) -> None:
 async def test_what_a_server_behind_tells_bears_its_name(both: Both) -> None:
     both.work.tell(Notice("The file was set aside."))
     await both.desktop.until(lambda: both.desktop.told)
-    (told,) = both.desktop.app._notifications
+    (told,) = both.desktop.notifications
     assert (told.title, told.message) == ("work", "The file was set aside.")
 
 
@@ -291,7 +291,7 @@ async def test_a_server_that_cannot_start_costs_the_others_nothing(tmp_path: Pat
     app = ChatApp(settings, make_core=make_core)
     async with app.run_test(notifications=True) as pilot:
         await pilot.pause()
-        assert [each.message for each in app._notifications] == [f"{WORK}: the disk says no"]
+        assert Screens(app, pilot).told == [f"{WORK}: the disk says no"]
         assert [each.url for each, _ in app.cores] == [TEA]
     with pytest.raises(StartupError, match="the disk says no"):
         ChatApp(ClientSettings(name="me", url=WORK, data=tmp_path), make_core=make_core).run()

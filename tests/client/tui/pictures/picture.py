@@ -17,8 +17,9 @@ from zlib import crc32
 from rich.cells import cell_len
 from rich.style import Style
 from textual.app import App
+from textual.strip import Strip
 
-__all__ = ["assert_looks", "picture"]
+__all__ = ["assert_looks", "picture", "strips"]
 
 # Read now: no test of the client sees such variables.
 _IS_UPDATING = os.environ.get("CHAT_UPDATE_PICTURES") == "1"
@@ -43,18 +44,23 @@ def assert_looks(app: App[Any], name: str) -> None:
     )
 
 
+def strips(app: App[Any]) -> list[Strip]:
+    """Return the rows of the screen on top, as they are written to the terminal."""
+    return app.screen._compositor.render_strips()  # noqa: SLF001 - Textual offers no other way
+
+
 def picture(app: App[Any]) -> str:
     """Return the screen on top as text."""
-    strips = app.screen._compositor.render_strips()
-    styles = {_told(style) for strip in strips for _, style, _ in strip if style is not None}
+    rows = strips(app)
+    styles = {_told(style) for strip in rows for _, style, _ in strip if style is not None}
     letters = _lettered(styles)
-    rows = (
+    marks = (
         "".join(letters[_told(style or Style.null())] * cell_len(text) for text, style, _ in strip)
-        for strip in strips
+        for strip in rows
     )
     parts = (
-        (strip.text.rstrip() for strip in strips),
-        rows,
+        (strip.text.rstrip() for strip in rows),
+        marks,
         (f"{letter}  {told}" for told, letter in sorted(letters.items(), key=lambda each: each[1])),
     )
     return "\n".join("\n".join([*part, ""]) for part in parts)

@@ -12,16 +12,12 @@ from chat.client.model.state import TimelineChanged
 from chat.client.tui.screens.picker import Picker
 from chat.client.tui.timeline import Timeline
 from tests.client.presenter.fakes import said
-from tests.client.tui.conftest import Desktop
+from tests.client.tui.conftest import Desktop, mouse
 
 
 def turn(desktop: Desktop, kind: type[events.MouseEvent], at: Offset, times: int = 1) -> None:
     for _ in range(times):
         desktop.app.post_message(mouse(kind, at))
-
-
-def mouse(kind: type[events.MouseEvent], at: Offset) -> events.MouseEvent:
-    return kind(None, *at, 0, 0, 0, False, False, False, *at)
 
 
 def middle(widget: Widget) -> Offset:

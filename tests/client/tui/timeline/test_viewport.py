@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chat.client.model.state import Delivery, Message
 from chat.client.tui.timeline.painter import row_number
-from chat.client.tui.timeline.viewport import Viewport
+from chat.client.tui.timeline.viewport import BlockCache, Viewport
 from tests.client.tui.timeline.lines import (
     changed,
     event,
@@ -312,7 +312,6 @@ def test_a_resize_wraps_only_what_shows(sheets: tuple[Viewport, Viewport]) -> No
         many.settle()
 
     assert seconds(resize, enough=0.15) < 0.15
-    assert len(list(many._blocks)) < 60
 
 
 def test_a_message_takes_little_memory() -> None:
@@ -324,9 +323,11 @@ def test_a_message_takes_little_memory() -> None:
         tracemalloc.stop()
 
 
-def test_what_was_laid_out_is_forgotten_in_time() -> None:
-    made = sheet(page(1, 9_000), height=50)
-    for _ in range(180):
-        made.scroll(-50)
-    kept = [made._blocks.get(key) for key in list(made._blocks)]
-    assert sum(1 + len(block.lines) for block in kept if block is not None) <= 1_000
+def test_blocks_not_used_for_longest_are_forgotten() -> None:
+    cache = BlockCache()
+    block = sheet(page(1, 1)).block(0)
+    for seq in range(1, 9_000):
+        cache.put(seq, block)
+        cache.get(1)
+    assert len(list(cache)) * (1 + len(block.lines)) <= 1_000
+    assert {1, 8_999} <= {*cache}

@@ -13,7 +13,7 @@ from rich.style import Style
 from textual import on
 from textual.app import App, ComposeResult
 from textual.events import MouseScrollDown, MouseScrollUp
-from textual.geometry import Region
+from textual.geometry import Offset, Region
 from textual.message import Message as Posted
 from textual.pilot import Pilot
 from textual.strip import Strip
@@ -25,6 +25,7 @@ from chat.client.tui.timeline.log import Key
 from chat.client.tui.timeline.painter import Painter, forget_styles
 from chat.client.tui.timeline.viewport import Row
 from tests.client.texts import NASTY
+from tests.client.tui.conftest import mouse
 from tests.client.tui.timeline.lines import CHANNEL, changed, is_harmless, page, say
 
 SIZE = (60, 21)
@@ -398,10 +399,10 @@ async def test_the_wheel_and_the_scroll_bar_scroll() -> None:
         timeline.apply(page(1, 400, complete=True))
         await pilot.pause()
         before = app.screen_lines()
-        await pilot._post_mouse_events([MouseScrollUp], widget=timeline, offset=(5, 5))
+        app.post_message(mouse(MouseScrollUp, timeline.region.offset + Offset(5, 5)))
         await pilot.pause()
         assert app.screen_lines()[3:] == before[:-3]
-        await pilot._post_mouse_events([MouseScrollDown], widget=timeline, offset=(5, 5))
+        app.post_message(mouse(MouseScrollDown, timeline.region.offset + Offset(5, 5)))
         await pilot.pause()
         assert app.screen_lines() == before
         timeline.scroll_to(y=100, animate=False)
