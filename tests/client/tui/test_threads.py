@@ -6,8 +6,8 @@ import pytest
 
 from chat.client.model.state import ChannelsChanged, ThreadChanged, TimelineChanged
 from chat.client.tui.composer.widget import Composer
-from chat.client.tui.screens.thread_pane import ThreadPane
 from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.conversation_pane import ConversationPane
 from chat.client.tui.widgets.members import MemberList
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
@@ -35,12 +35,12 @@ async def tell(desktop: Desktop, *lines: object, reset: bool = False) -> None:
     await desktop.pilot.pause()
 
 
-def side(desktop: Desktop) -> ThreadPane:
-    return desktop.main.query_one(ThreadPane)
+def side(desktop: Desktop) -> ConversationPane:
+    return desktop.main.thread
 
 
 def composer(desktop: Desktop) -> Composer:
-    return side(desktop).query_one(Composer)
+    return side(desktop).composer
 
 
 async def write(desktop: Desktop, text: str, *keys: str) -> None:
@@ -116,7 +116,7 @@ async def test_a_click_in_the_thread_chooses_there_and_letters_are_typed_there(
     await open_thread.click_on("Thread in")
     await open_thread.until(lambda: composer(open_thread).has_focus)
     timelines = list(open_thread.main.query(Timeline))
-    thread = side(open_thread).query_one(Timeline)
+    thread = side(open_thread).timeline
     rows = open_thread.screen().splitlines()
     y = max(at for at, row in enumerate(rows) if "mine" in row[thread.region.x :])
     await open_thread.pilot.click(offset=(rows[y].rindex("mine"), y))
@@ -131,7 +131,7 @@ async def test_a_click_in_the_thread_chooses_there_and_letters_are_typed_there(
 async def test_a_word_of_the_bar_acts_in_the_thread_whose_message_was_clicked(
     open_thread: Desktop,
 ) -> None:
-    thread = side(open_thread).query_one(Timeline)
+    thread = side(open_thread).timeline
     rows = open_thread.screen().splitlines()
     y = max(at for at, row in enumerate(rows) if "mine" in row[thread.region.x :])
     await open_thread.pilot.click(offset=(rows[y].rindex("mine"), y))
@@ -142,7 +142,7 @@ async def test_a_word_of_the_bar_acts_in_the_thread_whose_message_was_clicked(
 
 async def test_the_prompt_tells_where_one_writes(open_thread: Desktop) -> None:
     def lit() -> list[bool]:
-        prompts = (open_thread.main.query_one(f"#{name}prompt") for name in ("", "thread-"))
+        prompts = open_thread.main.query(".prompt")
         return [each.styles.color.a == 1 for each in prompts]
 
     await open_thread.until(lambda: lit() == [False, True], "in the thread")
@@ -239,7 +239,7 @@ async def test_its_draft_waits_for_its_return(open_thread: Desktop) -> None:
 
 @pytest.mark.feature("reading.threads")
 async def test_escape_gives_up_first_and_then_closes(open_thread: Desktop) -> None:
-    side(open_thread).query_one(Timeline).focus()
+    side(open_thread).timeline.focus()
     await open_thread.press("up", "r", "escape")
     assert "Replying to" not in open_thread.screen()
     await write(open_thread, "words", "escape")
@@ -287,7 +287,7 @@ async def test_it_stands_below_where_it_is_narrow_and_beside_where_it_is_wide(
         assert members.display is not is_stacked
         await desktop.type("/thread 3", "enter")
         await tell(desktop, ROOT, reset=True)
-        channel, thread = desktop.main.query_one("#middle").region, side(desktop).region
+        channel, thread = desktop.main.channel.region, side(desktop).region
         assert (thread.y >= channel.bottom, thread.x >= channel.right) == (
             is_stacked,
             not is_stacked,
@@ -295,9 +295,3 @@ async def test_it_stands_below_where_it_is_narrow_and_beside_where_it_is_wide(
         assert not members.display
         await desktop.press("escape")
         assert members.display is not is_stacked
-
-
-async def test_who_leaves_at_once_leaves_before_it_is_laid_out(desktop: Desktop) -> None:
-    gone = ThreadPane(desktop.main.seats, desktop.main._actions, has_vi=False)
-    await gone._furnish()
-    assert not gone.children

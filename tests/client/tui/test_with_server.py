@@ -11,7 +11,6 @@ import pytest
 from chat.client.config.settings import ClientSettings, Server
 from chat.client.model.state import Link
 from chat.client.tui.app import ChatApp
-from chat.client.tui.composer.widget import Composer
 from chat.protocol.commands import Delete, React, Send, SetTopic
 from chat.protocol.frames import Joined
 from tests.client.tui.conftest import Screens
@@ -77,7 +76,7 @@ async def test_a_thread(server: ChatServer, alice: Screens) -> None:
         await alice.until(lambda: "and something else" in alice.screen())
         await alice.press("ctrl+up", "up", "t")
         await alice.until(lambda: "Thread in #general" in alice.screen(), "the thread is shown")
-        composer = alice.main.query_one("#thread-composer", Composer)
+        composer = alice.main.thread.composer
         composer.insert("green, please")
         await alice.press("enter")
         reply = await bob.next_event(kind="message")

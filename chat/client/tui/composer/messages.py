@@ -68,12 +68,18 @@ class Offered(Message, namespace="composer"):
     index: int
 
 
+@dataclass
 class Dismissed(Message, namespace="composer"):
     """Escape was pressed, and there was nothing to close here."""
 
+    subject: Subject
 
+
+@dataclass
 class EditLastWanted(Message, namespace="composer"):
     """Up was pressed in an empty composer."""
+
+    subject: Subject
 
 
 class EditorWanted(Message, namespace="composer"):

@@ -234,7 +234,7 @@ class Composer(Area, inherit_bindings=False):
             self._offers.wave_away()
             self._close()
         else:
-            self.post_message(self.Dismissed())
+            self.post_message(self.Dismissed(self.subject))
 
     def action_edit_outside(self) -> None:
         """Ask for the person's own editor."""
@@ -265,7 +265,7 @@ class Composer(Area, inherit_bindings=False):
         """Choose the offer above, edit the last message, or move up."""
         if not self._choose(-1):
             if not self.text and not select:
-                self.post_message(self.EditLastWanted())
+                self.post_message(self.EditLastWanted(self.subject))
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:

@@ -6,39 +6,37 @@ It turns its widgets' messages into calls of the `Conversation`, and shows that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Horizontal, Vertical
 from textual.geometry import Size
 from textual.screen import Screen
-from textual.widgets import Static
 
 from chat.client.config.settings import ClientSettings
 from chat.client.presenter import commands, conversation
 from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Cores, Workspace
 from chat.client.sync.core import Core
-from chat.client.tui.composer.completion import CompletionPopup
 from chat.client.tui.composer.messages import Subject
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.keymap import MAIN_KEYS, KeyRow
 from chat.client.tui.safe_text import sendable
 from chat.client.tui.screens.copy_mode import copy_lines
-from chat.client.tui.screens.main_view import Panes, ScreenNotifier, ScreenView
+from chat.client.tui.screens.layout import Layout
+from chat.client.tui.screens.main_view import ScreenNotifier, ScreenView
 from chat.client.tui.screens.message_actions import MessageActions
-from chat.client.tui.screens.picker import pick_anything
-from chat.client.tui.screens.thread_pane import ThreadPane
-from chat.client.tui.screens.writing import Writing
-from chat.client.tui.timeline import Timeline
+from chat.client.tui.screens.picker import confirm_paste, pick_anything
+from chat.client.tui.timeline import LANGUAGES, Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,
     GapWanted,
@@ -48,77 +46,18 @@ from chat.client.tui.timeline.messages import (
     Seen,
     Selected,
 )
-from chat.client.tui.widgets.bars import (
-    ActivityBar,
-    Banner,
-    ChannelHeader,
-    ContextBar,
-    MessageBar,
-    StatusBar,
-    TypingLine,
-    actions_of,
-)
-from chat.client.tui.widgets.empty_state import EmptyState
+from chat.client.tui.widgets.conversation_pane import ConversationPane
 from chat.client.tui.widgets.members import MemberList
-from chat.client.tui.widgets.preview import Preview
 from chat.client.tui.widgets.sidebar import Sidebar
 
-__all__ = ["CSS", "MainScreen", "Navigation", "lay_out"]
-
-
-CSS = """
-MainScreen {
-    & #body { height: 1fr; }
-    & #work { width: 1fr; layout: horizontal; }
-    & #work.-stacked { layout: vertical; }
-    & #middle { width: 1fr; height: 1fr; }
-    & #stage { height: 1fr; layers: base popup; layout: vertical; }
-    & #writing { height: auto; background: $surface; }
-    & #prompt {
-        width: 2;
-        padding-left: 1;
-        color: $foreground 40%;
-        text-style: bold;
-    }
-    /* Textual only looks after what has a rule of its own for this. */
-    & #writing:focus-within { background: $surface; }
-    & #writing:focus-within #prompt { color: $text-primary; }
-    & #writing Composer { width: 1fr; }
-    & Timeline { height: 1fr; }
-}
-"""
-
-
-def lay_out(thread: ThreadPane, keys: Sequence[KeyRow]) -> ComposeResult:
-    """Lay out the widgets, with the side that shows a thread."""
-    with Horizontal(id="body"):
-        yield Sidebar(id="sidebar")
-        with Container(id="work"):
-            with Vertical(id="middle"):
-                yield ChannelHeader(id="header")
-                yield Banner(id="banner")
-                with Container(id="stage"):
-                    yield EmptyState(id="empty")
-                    yield Timeline(id="timeline")
-                    yield TypingLine(id="typing")
-                    yield CompletionPopup(id="popup")
-                yield Preview(id="preview")
-                yield ContextBar(id="context")
-                with Horizontal(id="writing"):
-                    yield Static("›", id="prompt", markup=False)
-                    yield Composer(id="composer")
-            yield thread
-        yield MemberList(id="members")
-    yield ActivityBar(id="activity")
-    yield MessageBar(actions_of(keys), id="actions")
-    yield StatusBar(id="status")
+__all__ = ["MainScreen", "Navigation"]
 
 
 class Navigation:
-    """Finds what is called `name` in the conversations on `screen`, and goes there."""
+    """Finds what is called `name` in the conversations, and goes there."""
 
-    def __init__(self, screen: Screen[Any], seats: Workspace) -> None:
-        self._screen = screen
+    def __init__(self, layout: Layout, seats: Workspace) -> None:
+        self._layout = layout
         self._seats = seats
         self._by_name: dict[str, Callable[[], None]] = {
             "back": partial(seats.go_along, -1),
@@ -154,11 +93,11 @@ class Navigation:
 
     def _thread(self) -> None:
         """Go between the open thread and its channel; open that of the chosen message."""
-        side, timeline = self._screen.query_one(ThreadPane), self._screen.query_one(Timeline)
-        chosen = timeline.cursor
-        if side.display:
-            beyond = not side.has_focus_within
-            self._screen.set_focus(side.composer if beyond else self._screen.query_one(Composer))
+        channel, thread = self._layout.channel, self._layout.thread
+        chosen = channel.timeline.cursor
+        if thread.display:
+            pane = channel if thread.has_focus_within else thread
+            pane.screen.set_focus(pane.composer)
         elif chosen is not None and chosen.seq is not None:
             self._conversation.threads.show(chosen.channel, chosen.seq)
         else:
@@ -166,7 +105,7 @@ class Navigation:
 
     def _mention(self, step: int) -> None:
         """Go to the nearest mention here, then to those that are loaded of other channels."""
-        seq = self._screen.query_one(Timeline).mention(step)
+        seq = self._layout.channel.timeline.mention(step)
         if seq is not None:
             self._conversation.view.choose(seq)
         else:
@@ -176,29 +115,31 @@ class Navigation:
 class MainScreen(Screen[None]):
     """The conversation."""
 
-    DEFAULT_CSS = CSS
+    DEFAULT_CSS = Layout.CSS
 
     BINDINGS: ClassVar[list[BindingType]] = MAIN_KEYS
 
     def __init__(self, cores: Cores, settings: ClientSettings, keys: Sequence[KeyRow]) -> None:
         super().__init__()
         self._is_styled = False
-        self._panes = Panes(self)
+        self._layout = Layout(keys, has_vi=settings.editing == "vi")
+        self.channel = self._layout.channel
+        """The pane of the channel."""
+        self.thread = self._layout.thread
+        """The pane of the thread; it is not displayed while no thread is open."""
         self._keys = tuple(keys)
         self._joins = settings.joins
-        self._has_vi = settings.editing == "vi"
         caller = ScreenNotifier(self, settings.notify, settings.notify_command)
         self._calling = Notifier(caller, cores)
         self.seats = Workspace(cores, self._converse)
         self.seats.take()
         self._actions = MessageActions(self, self.seats)
-        self._writing = Writing(self, self.seats)
-        self._ways = Navigation(self, self.seats)
+        self._ways = Navigation(self._layout, self.seats)
 
     def _converse(self, seat: int, settings: ClientSettings, core: Core) -> Conversation:
         return Conversation(
             core,
-            ScreenView(self, seat, self.seats, self._panes, self._keys),
+            ScreenView(self, self._layout, seat, self.seats, self._keys),
             settings.name,
             typing=settings.typing,
             seat=seat,
@@ -212,24 +153,34 @@ class MainScreen(Screen[None]):
         """The conversation in front."""
         return self.seats.front.conversation
 
+    @property
+    def pane(self) -> ConversationPane:
+        """The pane in which one writes: the thread's while that has the focus."""
+        return self.thread if self.thread.has_focus_within else self.channel
+
     def compose(self) -> ComposeResult:
         """Lay out the widgets."""
-        thread = ThreadPane(self.seats, self._actions, has_vi=self._has_vi, id="thread")
-        yield from lay_out(thread, self._keys)
+        yield from self._layout.compose()
 
     def on_mount(self) -> None:
         """Begin with the composer; before a channel is open its text is for who is in front."""
-        self._composer.load("", Subject(self.seats.here.seat, DraftKey("")))
-        self._composer.focus()
-        self._timeline.joins = self._joins
-        if self._has_vi:
-            self._composer.edit_as_in_vi()
-        self.watch(self._timeline, "below", self._show_below)
+        for pane in (self.channel, self.thread):
+            pane.composer.sources, pane.composer.look_up = self._sources, self.seats.look_up
+        self.channel.composer.load("", Subject(self.seats.here.seat, DraftKey("")))
+        self.channel.composer.focus()
+        self.channel.timeline.joins = self._joins
+        self.watch(self.channel.timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)
         self._calling.resume(lambda: self.conversation.redraw())
         self.conversation.redraw()
         self.take_in()  # what is on disk: the first paint shows it
+        self.call_after_refresh(self._layout.add_thread)
+
+    def _sources(self) -> Sources:
+        """Return what there is to complete from; asked for only while somebody writes."""
+        themes = ("dark", "light", *sorted(self.app.available_themes))
+        return replace(self.seats.sources(), themes=themes, languages=LANGUAGES)
 
     def update_node_styles(self, animate: bool = True) -> None:
         """Style all widgets anew; but not when the screen comes up, just after they were mounted.
@@ -252,11 +203,9 @@ class MainScreen(Screen[None]):
         """Show what the cores told."""
         self.seats.take_in()
 
-    @on(events.Resize)
-    @on(ThreadPane.Toggled)
-    def _fit(self) -> None:
+    def on_resize(self) -> None:
         """Let the lists at the sides step aside where it is narrow."""
-        self._panes.fit()
+        self._layout.fit(self.size.width)
 
     @on(events.DescendantFocus)
     def _focus_moved(self) -> None:
@@ -280,14 +229,7 @@ class MainScreen(Screen[None]):
     def on_mouse_down(self) -> None:
         """Let no letter act on a message once the mouse is used: it may be meant as text."""
         if isinstance(self.focused, Timeline):
-            side = self.query_one(ThreadPane)
-            self.set_focus(side.composer if side.has_focus_within else self._composer)
-
-    def on_click(self, event: events.Click) -> None:
-        """Write in the channel after a click on its messages."""
-        clicked, _ = self.get_widget_at(*event.screen_offset)
-        if clicked is self._timeline:
-            self.set_focus(self._composer)
+            self.set_focus(self.pane.composer)
 
     def on_key(self, event: events.Key) -> None:
         """Write on, with a letter that nothing here has a use for.
@@ -296,20 +238,22 @@ class MainScreen(Screen[None]):
         """
         if event.is_printable and event.key not in self.active_bindings:
             event.stop()
-            self._write()
-            self._composer.type(event)
+            pane = self.pane
+            pane.write()
+            pane.composer.type(event)
 
     def on_paste(self, event: events.Paste) -> None:
         """Write what was pasted where nothing had a use for it."""
         event.stop()
-        self._write()
-        self._composer.take_paste(sendable(event.text))
+        pane = self.pane
+        pane.write()
+        pane.composer.take_paste(sendable(event.text))
 
     def _show_below(self, below: int) -> None:
-        self.query_one(TypingLine).below = below
+        self._layout.typing.below = below
 
     def _count_down(self) -> None:
-        self.query_one(StatusBar).remaining = self.conversation.desk.retry_in
+        self._layout.status.remaining = self.conversation.desk.retry_in
 
     # What is done with keys, and in the command palette.
 
@@ -319,7 +263,7 @@ class MainScreen(Screen[None]):
 
     def begin_command(self, text: str) -> None:
         """Let the person write what a slash command still needs."""
-        self._composer.give_back(text)
+        self.pane.composer.give_back(text)
 
     def action_switch(self) -> None:
         """Choose a channel, a person or a command by a few letters."""
@@ -343,32 +287,26 @@ class MainScreen(Screen[None]):
 
     def action_toggle_pane(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""
-        self._panes.toggle(pane)
+        self._layout.toggle(pane)
 
     def action_focus_timeline(self) -> None:
         """Choose a message."""
-        self._timeline.focus()
-        if self._timeline.cursor is None:
-            self._timeline.action_cursor(-1)
+        self.pane.choose_message()
 
     def action_write(self) -> None:
         """Leave the timeline for the composer, which knows its own way with Escape."""
-        is_writing = self._composer.has_focus and self._timeline.cursor is None
-        if is_writing or self.query_one(ThreadPane).has_focus_within:
+        pane = self.pane
+        if pane.composer.has_focus and pane.timeline.cursor is None:
             raise SkipAction
-        self._write()
-
-    def _write(self) -> None:
-        self._timeline.action_leave()
-        self.set_focus(self._composer)  # now: `focus()` would come after keys that wait already
+        pane.write()
 
     def action_bottom(self) -> None:
         """Show the newest message."""
-        self._timeline.jump_to_bottom()
+        self.pane.timeline.jump_to_bottom()
 
     def bare_lines(self, width: int, height: int) -> list[str]:
         """Return what shows as bare text, and what stands before it as far as there is room."""
-        return copy_lines(self._timeline.back_from_here(), width, height)
+        return copy_lines(self.channel.timeline.back_from_here(), width, height)
 
     # What the widgets tell.
 
@@ -387,48 +325,25 @@ class MainScreen(Screen[None]):
         if seat := self.seats.at(event.subject.seat):
             seat.conversation.drafts.typing(event.active, event.subject.key)
 
-    @on(Composer.Offered)
-    def _offered(self, event: Composer.Offered) -> None:
-        self.query_one(CompletionPopup).show(event.completion, event.index)
-
-    @on(CompletionPopup.OfferChosen)
-    def _offer_chosen(self, event: CompletionPopup.OfferChosen) -> None:
-        self._composer.accept(event.index)
-
     @on(Composer.Dismissed)
-    @on(ContextBar.Dismissed)
-    def _dismissed(self) -> None:
-        self.conversation.dismiss(self._composer.subject.key)
+    def _dismissed(self, event: Composer.Dismissed) -> None:
+        if seat := self.seats.at(event.subject.seat):
+            seat.conversation.dismiss(event.subject.key)
 
     @on(Composer.EditLastWanted)
-    def _edit_last(self) -> None:
-        self.conversation.drafts.edit_last(self._composer.subject.key)
+    def _edit_last(self, event: Composer.EditLastWanted) -> None:
+        if seat := self.seats.at(event.subject.seat):
+            seat.conversation.drafts.edit_last(event.subject.key)
 
     @on(Composer.Pasted)
     def _pasted(self, event: Composer.Pasted) -> None:
-        self._writing.ask_paste(event.text)
-
-    @on(Composer.EditorWanted)
-    def _edit_outside(self) -> None:
-        self._writing.edit_outside()
-
-    @on(Composer.PreviewToggled)
-    def _toggle_preview(self) -> None:
-        self._writing.toggle_preview()
+        """Ask before a lot of text is inserted."""
+        composer, text = self.pane.composer, event.text
+        confirm_paste(self, text, lambda: composer.take_paste(text, is_meant=True))
 
     @on(Composer.ModeChanged)
     def _mode_changed(self, event: Composer.ModeChanged) -> None:
-        self.query_one(StatusBar).mode = event.mode
-
-    @on(Composer.Rewritten)
-    def _rewritten(self, event: Composer.Rewritten) -> None:
-        if event.is_typed:
-            self._timeline.action_leave()
-        self._writing.show_preview()
-
-    @on(Composer.ScrollWanted)
-    def _scroll(self, event: Composer.ScrollWanted) -> None:
-        self._timeline.action_page(event.pages)
+        self._layout.status.mode = event.mode
 
     @on(Sidebar.ChannelChosen)
     def _channel_chosen(self, event: Sidebar.ChannelChosen) -> None:
@@ -439,20 +354,23 @@ class MainScreen(Screen[None]):
         self.conversation.write_to(event.name)
 
     @on(OlderWanted)
-    def _older(self) -> None:
-        if channel := self.conversation.desk.current:
-            self.conversation.core.load_before(channel)
-
     @on(GapWanted)
-    def _gap(self, event: GapWanted) -> None:
-        if channel := self.conversation.desk.current:
-            self.conversation.core.load_gap(channel, event.seq)
+    def _load(self, event: OlderWanted | GapWanted) -> None:
+        """Load what is missing above; a thread is loaded from its end."""
+        core, channel = self.conversation.core, self.conversation.desk.current
+        if event.thread is not None:
+            core.load_thread()
+        elif channel and isinstance(event, GapWanted):
+            core.load_gap(channel, event.seq)
+        elif channel:
+            core.load_before(channel)
 
     @on(Seen)
-    def _seen(self) -> None:
+    def _seen(self, event: Seen) -> None:
+        """Mark what shows as read; not what shows in a thread: see `ThreadController`."""
         # What shows now, not what did when this was sent: that may have been another channel.
-        seq, channel = self._timeline.seen, self.conversation.desk.current
-        if seq is not None and channel is not None:
+        seq, channel = self.channel.timeline.seen, self.conversation.desk.current
+        if event.thread is None and seq is not None and channel is not None:
             self.conversation.seen(channel, seq)
 
     @on(LinkClicked)
@@ -466,17 +384,5 @@ class MainScreen(Screen[None]):
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:
         """Do what a key, a word of a message or one of the bar asks for."""
-        side = self.query_one(ThreadPane)
-        if side.chosen is not None and event.message == side.chosen:  # it came from the bar
-            side.act(event.name, event.message)
-            return
-        self._write()
-        self._actions.run(event.name, event.message)
-
-    @property
-    def _composer(self) -> Composer:
-        return self.query_one(Composer)
-
-    @property
-    def _timeline(self) -> Timeline:
-        return self.query_one(Timeline)
+        (self.channel if event.thread is None else self.thread).write()
+        self._actions.run(event.name, event.message, event.thread)

@@ -1,6 +1,4 @@
-"""The main screen as the presenter's view.
-
-A thread takes the place of the members; where it is narrow it stands below its channel.
+"""The main screen as the presenter's view, and how it notifies.
 
 Screens that lie over it are imported when they are opened.
 """
@@ -29,18 +27,14 @@ from chat.client.sync.inbox import Unread
 from chat.client.tui.composer.messages import Subject
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.keymap import KeyRow
-from chat.client.tui.screens.drawing import draw, draw_lists, window_title
+from chat.client.tui.screens.layout import Layout
 from chat.client.tui.screens.picker import pick, pick_link, pick_name
-from chat.client.tui.screens.thread_pane import ThreadPane
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import Place, Timeline
-from chat.client.tui.widgets.bars import ActivityBar, MessageBar, StatusBar
-from chat.client.tui.widgets.members import MemberList
-from chat.client.tui.widgets.sidebar import Sidebar
 from chat.links import is_web_link
 from chat.text import is_direct
 
-__all__ = ["Panes", "Rang", "ScreenNotifier", "ScreenView"]
+__all__ = ["Rang", "ScreenNotifier", "ScreenView"]
 
 
 @dataclass
@@ -78,49 +72,9 @@ class ScreenNotifier:
         self._screen.run_worker(work)
 
 
-_WIDE = 100
-"""Columns from which there is room for both lists beside what is read."""
-
-
-class Panes:
-    """Which of the lists of `screen` are shown; None in `_wanted`: as the width has it."""
-
-    def __init__(self, screen: Screen[Any]) -> None:
-        self._screen = screen
-        self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
-
-    def toggle(self, pane: Pane) -> None:
-        """Show a list, or hide it; where it is narrow, it takes the other one's place."""
-        wanted = not self._screen.query_one(Sidebar if pane == "sidebar" else MemberList).display
-        other: Pane = "members" if pane == "sidebar" else "sidebar"
-        self._wanted[pane] = None if wanted == self._is_wide else wanted
-        if wanted and not self._is_wide and self._wanted[other]:
-            self._wanted[other] = None
-        self.fit()
-
-    def fit(self) -> None:
-        """Fit the lists to the screen's width."""
-        sidebar, members = self._is_shown("sidebar"), self._is_shown("members")
-        self._screen.query_one(Sidebar).display = sidebar
-        self._screen.query_one(ActivityBar).display = not sidebar
-        thread = self._screen.query_one(ThreadPane)
-        for part in (self._screen.query_one("#work"), thread):
-            part.set_class(not self._is_wide, "-stacked")
-        self._screen.query_one(MemberList).display = members and not thread.display
-
-    def _is_shown(self, pane: Pane) -> bool:
-        wanted = self._wanted[pane]
-        return self._is_wide if wanted is None else wanted
-
-    @property
-    def _is_wide(self) -> bool:
-        return self._screen.size.width >= _WIDE
-
-
 _PAUSE = 0.8
 """Seconds without a key after which a question may come up that nobody asked for."""
 _LOOK_EVERY = 0.1
-_HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
 
 
 class ScreenView:
@@ -130,13 +84,18 @@ class ScreenView:
     """
 
     def __init__(
-        self, screen: Screen[Any], seat: int, seats: Workspace, panes: Panes, keys: Sequence[KeyRow]
+        self,
+        screen: Screen[Any],
+        layout: Layout,
+        seat: int,
+        seats: Workspace,
+        keys: Sequence[KeyRow],
     ) -> None:
         self._screen = screen
         self._seat = seat
         self._seats = seats
         self._aside: str | None = ""
-        self._panes = panes
+        self._layout = layout
         self._keys = tuple(keys)
         self._places: dict[str, Place | None] = {}
         self._opened: str | None = None
@@ -145,9 +104,9 @@ class ScreenView:
 
     def step_back(self) -> None:
         """Let another conversation be shown; remember where the timeline was."""
-        self._aside = self._screen.query_one(Composer).text
+        self._aside = self._layout.channel.composer.text
         if self._opened is not None:
-            self._places[self._opened] = self._screen.query_one(Timeline).place
+            self._places[self._opened] = self._timeline.place
             self._opened = None
 
     def come_forward(self) -> None:
@@ -173,68 +132,68 @@ class ScreenView:
             self._aside = together(text, self._aside)
 
     def _composer(self, key: DraftKey) -> Composer:
-        return self._screen.query_one(Composer) if key.thread is None else self._thread.composer
+        pane = self._layout.channel if key.thread is None else self._layout.thread
+        return pane.composer
+
+    @property
+    def _timeline(self) -> Timeline:
+        return self._layout.channel.timeline
 
     def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
         """Show a thread, and write in it."""
-        self._thread.open(channel, root, user, read)
+        self._layout.show_thread(channel)
+        self._layout.thread.timeline.show(channel, user, read=read, thread=root)
+        self._layout.thread.write()
 
     def update_thread(self, change: TimelineChanged) -> None:
         """Bring the thread up to date."""
-        self._thread.update(change)
+        self._layout.thread.timeline.apply(change)
 
     def close_thread(self) -> None:
         """Show no thread any more."""
-        self._thread.close()
-
-    @property
-    def _thread(self) -> ThreadPane:
-        return self._screen.query_one(ThreadPane)
+        self._layout.close_thread()
 
     def show_timeline(self, channel: str, user: str, read: int) -> None:
         """Show a channel's timeline; its lines come later."""
         if self._aside is not None:
             return
-        timeline = self._screen.query_one(Timeline)
         if self._opened is not None:
-            self._places[self._opened] = timeline.place
+            self._places[self._opened] = self._timeline.place
         self._opened = channel
-        timeline.show(channel, user, read=read)
+        self._timeline.show(channel, user, read=read)
 
     def update_timeline(self, change: TimelineChanged) -> None:
         """Bring the timeline up to date; the first page of a channel puts it where it was left."""
         if self._aside is not None:
             return
-        timeline = self._screen.query_one(Timeline)
-        timeline.apply(change)
+        self._timeline.apply(change)
         if change.reset and change.channel in self._places:
-            timeline.restore(self._places.pop(change.channel))
+            self._timeline.restore(self._places.pop(change.channel))
 
     def choose(self, seq: int) -> bool:
         """Show a message of the timeline, with the cursor on it.
 
         The focus stays: a message may be reached late, while a person types.
         """
-        return self._aside is None and self._screen.query_one(Timeline).choose(seq)
+        return self._aside is None and self._timeline.choose(seq)
 
     def showing(self) -> int | None:
         """Return the highest number that shows now."""
-        return self._screen.query_one(Timeline).seen if self._aside is None else None
+        return self._timeline.seen if self._aside is None else None
 
     def shows_newest(self) -> bool:
         """Return whether the newest message of the channel shows, not only older ones."""
-        return self._screen.query_one(Timeline).at_bottom
+        return self._timeline.at_bottom
 
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""
-        return self._screen.query_one(Timeline).unread_from
+        return self._timeline.unread_from
 
     def show_unread(self) -> None:
         """Show the first message that was unread."""
-        timeline = self._screen.query_one(Timeline)
-        if timeline.unread_seq is None:
+        if self._timeline.unread_seq is None:
             raise Refused("Nothing here is unread.")
-        timeline.scroll_to_seq(timeline.unread_seq)
+        self._timeline.scroll_to_seq(self._timeline.unread_seq)
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
         """Show the inbox."""
@@ -268,22 +227,10 @@ class ScreenView:
         """Show what lies on the desk."""
         if not self._screen.is_mounted:
             return
-        draw_lists(self._screen, self._seats)
+        self._layout.draw_lists(self._seats)
         self._screen.app.title = window_title(self._seats)
-        if self._aside is not None:
-            return
-        draw(self._screen, self._seats)
-        bar, status = self._screen.query_one(MessageBar), self._screen.query_one(StatusBar)
-        chosen = (each for each in self._screen.query(Timeline) if each.cursor is not None)
-        timeline = next(chosen, None)
-        desk = self._seats.front.conversation.desk
-        bar.user, bar.is_owner = desk.user, desk.info is not None and desk.info.role == "owner"
-        bar.chosen = timeline.cursor if timeline is not None else None
-        bar.has_keys = timeline is not None and timeline.has_focus
-        status.display = not bar.display
-        status.hints = tuple(
-            (row.keys[0], _HINTS[row.id]) for row in self._keys if row.id in _HINTS
-        )
+        if self._aside is None:
+            self._layout.draw(self._seats)
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
@@ -307,7 +254,7 @@ class ScreenView:
 
     def toggle(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""
-        self._panes.toggle(pane)
+        self._layout.toggle(pane)
 
     def show_bare(self) -> None:
         """Show the texts alone."""
@@ -354,7 +301,7 @@ class ScreenView:
             self._is_asking = False
             return
         is_covered = self._screen.app.screen is not self._screen
-        if is_covered or monotonic() - self._screen.query_one(Composer).typed_at < _PAUSE:
+        if is_covered or monotonic() - self._layout.channel.composer.typed_at < _PAUSE:
             self._screen.set_timer(_LOOK_EVERY, partial(self._ask_name_soon, taken))
             return
         self._is_asking = False
@@ -382,3 +329,12 @@ class ScreenView:
         """Tell the person something, briefly."""
         title = "" if self._aside is None else self._seats.title_beside(self._seat)
         self._screen.app.notify(text, title=title, severity=severity, markup=False)
+
+
+def window_title(seats: Workspace) -> str:
+    """Return what the terminal's window should be called; foreign text, not yet harmless."""
+    info = seats.front.conversation.desk.info
+    if info is None:
+        return "chat"
+    waiting = seats.to_answer()
+    return f"({waiting}) {title_of(info)} – chat" if waiting else f"{title_of(info)} – chat"

@@ -1,4 +1,4 @@
-"""Actions on one message of the timeline."""
+"""Actions on one message of a timeline."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ class MessageActions:
         self._screen = screen
         self._seats = seats
         self._by_name: dict[str, Callable[[Message], None]] = {
-            "reply": lambda message: self._conversation.drafts.begin_reply(message),
             "thread": self._show_thread,
             "react": self._react,
-            "edit": lambda message: self._conversation.drafts.begin_edit(message),
             "delete": self._delete,
             "pin": self._pin,
             "copy": self._copy,
@@ -37,10 +35,14 @@ class MessageActions:
             "discard": self._discard,
         }
 
-    def run(self, name: str, message: Message) -> None:
-        """Do what is called `name`."""
-        if act := self._by_name.get(name):
-            act(message)
+    def run(self, name: str, message: Message, thread: int | None) -> None:
+        """Do what is called `name` with a message, chosen in the channel or in that thread."""
+        if name == "reply":
+            self._conversation.drafts.begin_reply(message, thread)
+        elif name == "edit":
+            self._conversation.drafts.begin_edit(message, thread)
+        elif name != "thread" or thread is None:  # else it is the one that is shown
+            self._by_name[name](message)
 
     @property
     def _conversation(self) -> Conversation:

@@ -1,4 +1,7 @@
-"""Messages that the timeline posts."""
+"""Messages that the timeline posts.
+
+`thread` is the root of the thread that the timeline shows; None: it shows a channel.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +28,27 @@ __all__ = [
 class OlderWanted(TextualMessage, namespace="timeline"):
     """The beginning of what is loaded comes near, and there is more."""
 
+    def __init__(self, thread: int | None) -> None:
+        super().__init__()
+        self.thread = thread
+
 
 class GapWanted(TextualMessage, namespace="timeline"):
     """A place shows where messages are missing, before `seq`."""
 
-    def __init__(self, seq: int) -> None:
+    def __init__(self, seq: int, thread: int | None) -> None:
         super().__init__()
         self.seq = seq
+        self.thread = thread
 
 
 class Seen(TextualMessage, namespace="timeline"):
     """`seq` is the highest that shows now."""
 
-    def __init__(self, seq: int) -> None:
+    def __init__(self, seq: int, thread: int | None) -> None:
         super().__init__()
         self.seq = seq
+        self.thread = thread
 
 
 class Selected(TextualMessage, namespace="timeline"):
@@ -57,10 +66,11 @@ class ActionRequested(TextualMessage, namespace="timeline"):
     `name` is `reply`, `thread`, `react`, `edit`, `delete`, `copy`, `open`, `retry` or `discard`.
     """
 
-    def __init__(self, name: str, message: Message) -> None:
+    def __init__(self, name: str, message: Message, thread: int | None = None) -> None:
         super().__init__()
         self.name = name
         self.message = message
+        self.thread = thread
 
 
 class LinkClicked(TextualMessage, namespace="timeline"):
@@ -99,19 +109,19 @@ class News:
 
     def of(self, sheet: Viewport) -> Iterator[TextualMessage]:
         """Return what there is to tell of the sheet's window."""
-        rows, log = sheet.window.rows, sheet.log
+        rows, log, thread = sheet.window.rows, sheet.log, sheet.renderer.thread
         seq = next((row.message.seq for row in reversed(rows) if row.message.seq), None)
         if seq is not None and seq != self.seen:
             self.seen = seq
-            yield Seen(seq)
+            yield Seen(seq, thread)
         near_top = sheet.window.top < 2 * sheet.height
         if near_top and log.first_seq is not None and not log.complete and not self._older_asked:
             self._older_asked = True
-            yield OlderWanted()
+            yield OlderWanted(thread)
         for row in rows if log.gaps else ():
             gap = row.message.seq
             if gap is None or gap not in log.gaps or gap in self._gaps_asked:
                 continue
             if row.number < row.block.lead:
                 self._gaps_asked.add(gap)
-                yield GapWanted(gap)
+                yield GapWanted(gap, thread)

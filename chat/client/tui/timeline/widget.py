@@ -35,7 +35,9 @@ from chat.text import fold
 __all__ = ["Canvas", "Place", "Timeline", "asked_by", "may", "nearest", "next_mention", "stands_on"]
 
 
-def asked_by(style: Style, message: Message | None) -> TextualMessage | None:
+def asked_by(
+    style: Style, message: Message | None, thread: int | None = None
+) -> TextualMessage | None:
     """Return what something of this style in the line of `message` leads to: a link, an action."""
     url = style.meta.get("url")
     if isinstance(url, str):
@@ -45,9 +47,9 @@ def asked_by(style: Style, message: Message | None) -> TextualMessage | None:
         return ReactionClicked(emoji, message)
     action = style.meta.get("action")
     if message is not None and isinstance(action, str):
-        return ActionRequested(action, message)
+        return ActionRequested(action, message, thread)
     if message is not None and "thread" in style.meta:
-        return ActionRequested("thread", message)
+        return ActionRequested("thread", message, thread)
     return None
 
 
@@ -155,6 +157,16 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._sheet = Viewport(self._make_renderer(), self.size.height, joins)
         self._news = News()
         self._update_soon()
+
+    @property
+    def user(self) -> str:
+        """The reader."""
+        return self._user
+
+    @property
+    def thread(self) -> int | None:
+        """The root of the thread that is shown alone; None: a whole channel is shown."""
+        return self._thread
 
     # Where the window is
 
@@ -477,7 +489,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         if message is None or action is None:
             self.app.bell()
         else:
-            self.post_message(self.ActionRequested(action, message))
+            self.post_message(self.ActionRequested(action, message, self._thread))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave the letters to others while there is no cursor."""
@@ -500,7 +512,8 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         """
         event.prevent_default()
         row = self._frame.row(event.y)
-        asked = asked_by(event.style, row.message if row is not None else None)
+        message = row.message if row is not None else None
+        asked = asked_by(event.style, message, self._thread)
         if event.chain == 2 and row is not None:
             self._select_message(row)
         elif self.text_selection is not None:

@@ -18,6 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from chat.client.model.state import ChannelInfo, ConnectionChanged, Link, Message
+from chat.client.presenter.draft import Aim, Draft
 from chat.client.presenter.markdown import gist, links_of
 from chat.client.presenter.navigation import NOWHERE, Group, Location, entries, waits, weight
 from chat.client.presenter.state import title_of
@@ -142,15 +143,17 @@ class ContextBar(Widget):
         super().__init__(id=id)
         self._text = Content("")
 
-    def show(self, verb: str, name: str, quoted: str) -> None:
-        """Say what the text is for: a verb of ours, a name and a text of others."""
-        self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", line(gist(quoted)))
-        self.add_class("-shown")
+    def show(self, draft: Draft) -> None:
+        """Say what the text of a draft is for; hide where it is a new message."""
+        message = draft.message if draft.aim is not Aim.MESSAGE else None
+        self.set_class(message is not None, "-shown")
+        if message is None:
+            return
+        is_reply = draft.aim is Aim.REPLY
+        verb, name = ("Replying to ", message.author) if is_reply else ("Changing your message", "")
+        quoted = line(gist(message.text))
+        self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", quoted)
         self.refresh()
-
-    def hide(self) -> None:
-        """Step aside."""
-        self.remove_class("-shown")
 
     def render(self) -> Content:
         """Draw the line, and how to get rid of it."""
@@ -361,6 +364,8 @@ class MessageBar(Widget):
     """
 
     chosen: reactive[Message | None] = reactive(None)
+    thread: int | None = None
+    """The root of the thread in which it was chosen; None: in the channel."""
     user: reactive[str] = reactive("")
     is_owner: reactive[bool] = reactive(False)
     """Whether one owns the channel, and may delete what others wrote."""
@@ -408,7 +413,7 @@ class MessageBar(Widget):
         event.stop()
         action = event.style.meta.get("action")
         if self.chosen is not None and isinstance(action, str):
-            self.post_message(ActionRequested(action, self.chosen))
+            self.post_message(ActionRequested(action, self.chosen, self.thread))
 
 
 def actions_of(keys: Iterable[KeyRow]) -> dict[str, str]:

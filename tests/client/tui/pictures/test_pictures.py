@@ -25,7 +25,6 @@ from chat.client.sync.inbox import Unread, Waiting
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens import inbox, search
 from chat.client.tui.screens.help import HelpScreen
-from chat.client.tui.screens.thread_pane import ThreadPane
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import renderer
 from chat.protocol.frames import Hit, Results
@@ -229,7 +228,7 @@ async def test_a_thread(open_desktop: Open, size: tuple[int, int]) -> None:
         lines = (PAGE[2], replace(PAGE[3], thread=3))
         change = TimelineChanged("#general", lines, reset=True, complete=True)
         desktop.core.tell(ThreadChanged("#general", 3, 3, change))
-        composer = desktop.main.query_one(ThreadPane).composer
+        composer = desktop.main.thread.composer
         composer.cursor_blink = False
         composer.insert("It was not")
         await desktop.until(lambda: "It was not" in desktop.screen(), "it is written in")

@@ -6,8 +6,6 @@ import pytest
 from textual import events
 
 from chat.client.model.state import ThreadChanged, TimelineChanged
-from chat.client.tui.composer.widget import Composer
-from chat.client.tui.screens.thread_pane import ThreadPane
 from chat.client.tui.terminal.key_queue import KeyQueue, Passed, Stage
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open, at_once
@@ -40,7 +38,7 @@ async def test_what_is_typed_after_a_thread_was_asked_for_is_written_in_it(
     at_once(desktop, "ctrl+up", "k", "t", "hello", "enter", "more")
     await desktop.until(lambda: desktop.core.asked("send"), "it was sent")
     assert desktop.core.asked("send") == [("#general", "hello", False, 5)]
-    composer = desktop.main.query_one(ThreadPane).query_one(Composer)
+    composer = desktop.main.thread.composer
     await desktop.until(lambda: composer.text == "more", "it is written in the thread")
     assert desktop.composer.text == ""
 
@@ -60,7 +58,7 @@ async def test_what_is_pasted_while_a_message_is_chosen_is_written(desktop: Desk
     desktop.app.post_message(events.Paste("two\r\nlines"))
     await desktop.until(lambda: desktop.composer.text == "two\nlines")
     desktop.main.run_command("/thread 5")
-    composer = desktop.main.query_one(ThreadPane).query_one(Composer)
+    composer = desktop.main.thread.composer
     await desktop.press("ctrl+up")
     desktop.app.post_message(events.Paste("tea"))
     await desktop.until(lambda: composer.text == "tea")
@@ -70,7 +68,7 @@ async def test_what_was_written_stays_when_the_thread_turns_out_to_begin_elsewhe
     desktop: Desktop,
 ) -> None:
     await desktop.type("/thread 5", "enter")
-    composer = desktop.main.query_one(ThreadPane).query_one(Composer)
+    composer = desktop.main.thread.composer
     composer.insert("half a")
     whole = (said(1, "alice", "good morning"), said(5, "carol", "no", reply_to=1, thread=1))
     change = TimelineChanged("#general", whole, reset=True, complete=True)
@@ -84,7 +82,7 @@ async def test_what_was_written_stays_when_the_thread_turns_out_to_begin_elsewhe
 
 async def test_lines_of_a_thread_that_was_left_do_not_come_into_another(desktop: Desktop) -> None:
     await desktop.type("/thread 1", "enter")
-    desktop.main.query_one(ThreadPane).query_one(Composer).insert("/thread 5")
+    desktop.main.thread.composer.insert("/thread 5")
     await desktop.press("enter")
     late = TimelineChanged("#general", (said(2, "bob", "late", thread=1),), reset=True)
     desktop.core.tell(ThreadChanged("#general", 1, 1, late))

@@ -1,0 +1,213 @@
+"""Layout of the main screen: its widgets, which of them show, and what they draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+from chat.client.model.state import ChannelInfo, Link
+from chat.client.presenter.navigation import as_listed
+from chat.client.presenter.state import title_of
+from chat.client.presenter.view import Pane
+from chat.client.presenter.workspace import Workspace
+from chat.client.tui.keymap import KeyRow
+from chat.client.tui.safe_text import line
+from chat.client.tui.widgets.bars import (
+    ActivityBar,
+    Banner,
+    ChannelHeader,
+    MessageBar,
+    StatusBar,
+    TypingLine,
+    actions_of,
+)
+from chat.client.tui.widgets.conversation_pane import ConversationPane
+from chat.client.tui.widgets.empty_state import EmptyState
+from chat.client.tui.widgets.members import MemberList
+from chat.client.tui.widgets.sidebar import Sidebar
+
+__all__ = ["Layout"]
+
+_WIDE = 100
+"""Columns from which there is room for both lists beside what is read."""
+_HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
+
+
+class Layout:
+    """The widgets of the main screen, by name.
+
+    A thread takes the place of the members; where it is narrow it stands below its channel.
+
+    Args:
+        keys: all keys, as they are bound.
+        has_vi: whether text is edited as in vi.
+    """
+
+    CSS = """
+    MainScreen {
+        & #body { height: 1fr; }
+        & #work { width: 1fr; layout: horizontal; }
+        & #work.-stacked { layout: vertical; }
+        & #channel { width: 1fr; height: 1fr; }
+        & #thread {
+            width: 45%;
+            max-width: 72;
+            border-left: solid $foreground 20%;
+        }
+        & #thread-title { height: 1; padding: 0 1; background: $surface; }
+        & #thread.-stacked { width: 100%; max-width: 100%; height: 1fr; border-left: none; }
+        & #thread.-stacked #thread-title { background: $primary 20%; }
+    }
+    """
+
+    def __init__(self, keys: Sequence[KeyRow], *, has_vi: bool) -> None:
+        self.sidebar = Sidebar()
+        self.members = MemberList()
+        self.activity = ActivityBar()
+        self.actions = MessageBar(actions_of(keys))
+        self.status = StatusBar()
+        self.status.hints = tuple((row.keys[0], _HINTS[row.id]) for row in keys if row.id in _HINTS)
+        self.header, self.banner = ChannelHeader(), Banner()
+        self.empty, self.typing = EmptyState(), TypingLine()
+        self.channel = ConversationPane(
+            (self.header, self.banner), (self.empty, self.typing), has_vi=has_vi, id="channel"
+        )
+        self._title = Static(id="thread-title", markup=False)
+        self.thread = ConversationPane((self._title,), has_vi=has_vi, id="thread")
+        self.thread.display = False
+        self._work = Container(self.channel, id="work")
+        self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
+        """Which lists are to show; None: as the width has it."""
+        self._is_wide = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out the widgets, but for the thread."""
+        with Horizontal(id="body"):
+            yield self.sidebar
+            yield self._work
+            yield self.members
+        yield self.activity
+        yield self.actions
+        yield self.status
+
+    def add_thread(self) -> None:
+        """Lay out the thread's pane: without it the first paint of the screen is 10 ms quicker."""
+        if self._work.is_attached:  # else the program has ended before it came to that
+            self._work.mount(self.thread)
+
+    # Which of them show
+
+    def show_thread(self, channel: str) -> None:
+        """Show the thread's pane."""
+        self._title.update(
+            Content.assemble(
+                ("Thread", "bold $text-primary"),
+                (" in ", "$foreground 60%"),
+                line(channel, "$foreground 60%"),
+                ("  Esc closes", "$foreground 40%"),
+            )
+        )
+        self.thread.composer.placeholder = "Reply in the thread"
+        self.thread.display = True
+        self._fit()
+
+    def close_thread(self) -> None:
+        """Hide the thread's pane; text goes on being typed in the channel."""
+        self.thread.timeline.action_leave()
+        if self.thread.has_focus_within:
+            self.channel.screen.set_focus(self.channel.composer)
+        self.thread.display = False
+        self._fit()
+
+    def toggle(self, pane: Pane) -> None:
+        """Show a list, or hide it; where it is narrow, it takes the other one's place."""
+        wanted = not (self.sidebar if pane == "sidebar" else self.members).display
+        other: Pane = "members" if pane == "sidebar" else "sidebar"
+        self._wanted[pane] = None if wanted == self._is_wide else wanted
+        if wanted and not self._is_wide and self._wanted[other]:
+            self._wanted[other] = None
+        self._fit()
+
+    def fit(self, width: int) -> None:
+        """Fit the lists to the screen's width."""
+        self._is_wide = width >= _WIDE
+        self._fit()
+
+    def _fit(self) -> None:
+        sidebar, members = (
+            self._is_wide if wanted is None else wanted for wanted in self._wanted.values()
+        )
+        self.sidebar.display, self.activity.display = sidebar, not sidebar
+        for part in (self._work, self.thread):
+            part.set_class(not self._is_wide, "-stacked")
+        self.members.display = members and not self.thread.display
+
+    # What they draw; each draws only what is new to it
+
+    def draw_lists(self, seats: Workspace) -> None:
+        """Show the channels of all servers."""
+        reading = seats.front.conversation.reading
+        is_reading = reading.is_watched and not reading.is_peeking
+        here = seats.here
+        is_read = is_reading and self.channel.timeline.at_bottom
+        groups = as_listed(seats.groups(), here if is_read else None)
+        self.sidebar.show(groups, here)
+        self.activity.groups, self.activity.here = groups, here
+
+    def draw(self, seats: Workspace) -> None:
+        """Show the conversation in front."""
+        conversation = seats.front.conversation
+        desk, drafts = conversation.desk, conversation.drafts
+        self.banner.show(desk.trouble)
+        self.header.channel, self.header.server = _headed(desk.info), desk.connection.server
+        self.header.is_peeking = conversation.reading.is_peeking
+        self.channel.timeline.display = desk.current is not None
+        self.empty.display = desk.current is None
+        if self.empty.display:
+            self.empty.show(desk.connection)
+        self.typing.names = desk.typing
+        self.members.show(desk.members.get(desk.current or ""))
+        for pane, key in zip((self.channel, self.thread), drafts.open, strict=False):
+            pane.context.show(drafts.at(key))
+        opening = drafts.channel if drafts.is_on_the_way else ""
+        self.channel.composer.placeholder = line(_placeholder(desk.info, opening))
+        self._draw_status(seats)
+        self._draw_actions(seats)
+
+    def _draw_status(self, seats: Workspace) -> None:
+        conversation, status = seats.front.conversation, self.status
+        desk = conversation.desk
+        status.connection, status.user = desk.connection, desk.user
+        online = desk.connection.server if desk.connection.link is Link.ONLINE else ""
+        status.server = seats.title_beside(seats.front.key) or online
+        status.status, status.remaining = conversation.status, desk.retry_in
+        status.calls = conversation.calling.note
+
+    def _draw_actions(self, seats: Workspace) -> None:
+        """Show what can be done with the chosen message, in the place of the status."""
+        desk, bar = seats.front.conversation.desk, self.actions
+        bar.user, bar.is_owner = desk.user, desk.info is not None and desk.info.role == "owner"
+        timeline = self.channel.timeline
+        if timeline.cursor is None:
+            timeline = self.thread.timeline
+        bar.thread, bar.chosen = timeline.thread, timeline.cursor
+        bar.has_keys = bar.chosen is not None and timeline.has_focus
+        self.status.display = not bar.display
+
+
+def _headed(info: ChannelInfo | None) -> ChannelInfo | None:
+    """Return what the header shows of a channel: the same, whatever arrives in it."""
+    return info and replace(info, head=0, read=0, unread=0, mentions=0)
+
+
+def _placeholder(info: ChannelInfo | None, opening: str) -> str:
+    if opening:
+        return f"Opening {opening}: what you send goes there"
+    if info is None:
+        return "Write /join #general to enter a channel"
+    return f"Write to {title_of(info)}"

@@ -1,0 +1,155 @@
+"""The conversation pane: a timeline and the composer under it, for a channel and for a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import on
+from textual.app import ComposeResult, SuspendNotSupported
+from textual.containers import Container, Horizontal, Vertical
+from textual.events import Click
+from textual.widget import Widget
+from textual.widgets import Static
+
+from chat.client.tui.composer import editor
+from chat.client.tui.composer.completion import CompletionPopup
+from chat.client.tui.composer.widget import Composer
+from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.bars import ContextBar
+from chat.client.tui.widgets.preview import Preview
+from chat.errors import ChatError
+
+__all__ = ["ConversationPane"]
+
+
+class ConversationPane(Vertical):
+    """A timeline, and the composer with its offers, its preview and what the text is for.
+
+    What the composer and the timeline tell goes up, but for what concerns this pane alone. The
+    composer's `subject` says which channel or thread a text is for.
+
+    Args:
+        head: stands above the timeline.
+        stage: shares the place of the timeline, below it.
+        has_vi: whether text is edited as in vi.
+    """
+
+    DEFAULT_CSS = """
+    ConversationPane {
+        & > .stage { height: 1fr; layers: base popup; layout: vertical; }
+        & Timeline { height: 1fr; }
+        & > .writing { height: auto; background: $surface; }
+        & .prompt {
+            width: 2;
+            padding-left: 1;
+            color: $foreground 40%;
+            text-style: bold;
+        }
+        /* Textual only looks after what has a rule of its own for this. */
+        & > .writing:focus-within { background: $surface; }
+        & > .writing:focus-within .prompt { color: $text-primary; }
+        & Composer { width: 1fr; }
+    }
+    """
+
+    def __init__(
+        self,
+        head: Sequence[Widget],
+        stage: Sequence[Widget] = (),
+        *,
+        has_vi: bool,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self.timeline = Timeline()
+        self.composer = Composer()
+        self.context = ContextBar()
+        self._preview = Preview()
+        self._popup = CompletionPopup()
+        self._head = head
+        self._stage = stage
+        self._has_vi = has_vi
+
+    def compose(self) -> ComposeResult:
+        """Lay out the widgets."""
+        yield from self._head
+        with Container(classes="stage"):
+            yield self.timeline
+            yield from self._stage
+            yield self._popup
+        yield self._preview
+        yield self.context
+        with Horizontal(classes="writing"):
+            yield Static("›", classes="prompt", markup=False)
+            yield self.composer
+
+    def on_mount(self) -> None:
+        """Take vi's keys, where they are wanted."""
+        if self._has_vi:
+            self.composer.edit_as_in_vi()
+
+    def write(self) -> None:
+        """Leave the messages for the composer."""
+        self.timeline.action_leave()
+        self.screen.set_focus(self.composer)  # `focus()` would come after keys that wait already
+
+    def choose_message(self) -> None:
+        """Let keys act on a message: the chosen one, or the last that shows."""
+        self.timeline.focus()
+        if self.timeline.cursor is None:
+            self.timeline.action_cursor(-1)
+
+    def on_click(self, event: Click) -> None:
+        """Write here after a click; letters never act on the message that was clicked."""
+        event.stop()
+        self.screen.set_focus(self.composer)
+
+    @on(ContextBar.Dismissed)
+    def _dismissed(self) -> None:
+        """Treat a click on the bar as Escape."""
+        self.post_message(Composer.Dismissed(self.composer.subject))
+
+    @on(Composer.Offered)
+    def _offered(self, event: Composer.Offered) -> None:
+        self._popup.show(event.completion, event.index)
+
+    @on(CompletionPopup.OfferChosen)
+    def _offer_chosen(self, event: CompletionPopup.OfferChosen) -> None:
+        self.composer.accept(event.index)
+
+    @on(Composer.ScrollWanted)
+    def _scroll(self, event: Composer.ScrollWanted) -> None:
+        self.timeline.action_page(event.pages)
+
+    @on(Composer.Rewritten)
+    def _rewritten(self, event: Composer.Rewritten) -> None:
+        if event.is_typed:
+            self.timeline.action_leave()
+        self._show_preview()
+
+    @on(Composer.PreviewToggled)
+    def _toggle_preview(self) -> None:
+        self._preview.display = not self._preview.display
+        self._show_preview()
+
+    def _show_preview(self) -> None:
+        if self._preview.display:
+            self._preview.show(self.composer.text, self.timeline.user)
+
+    @on(Composer.EditorWanted)
+    def _edit_outside(self) -> None:
+        """Give the terminal to the person's editor, and take what they saved."""
+        before = self.composer.text
+        after, failure = before, ""
+        try:
+            with self.app.suspend():
+                try:
+                    after = editor.edit(before)
+                except ChatError as exc:  # here: Textual does not resume after an exception
+                    failure = str(exc)
+        except SuspendNotSupported:
+            failure = "An editor cannot be started from here."
+        if failure:
+            self.app.notify(failure, severity="warning")
+        elif after != before:
+            self.composer.rewrite(after)
