@@ -319,7 +319,7 @@ class CheckSettings(DataSettings):
 
 
 class ReindexSettings(DataSettings):
-    """Make the full-text index anew from the logs; the server must not run."""
+    """Rebuild the full-text index from the logs; the server must not run."""
 
 
 COMMANDS: dict[str, type[DataSettings]] = {

@@ -16,6 +16,7 @@ million messages.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 import struct
@@ -33,7 +34,7 @@ from chat import text
 from chat.errors import StartupError
 from chat.store import files
 from chat.store.schema import REVISION, channels, meta
-from chat.store.sqlite import engine, rebuild
+from chat.store.sqlite import engine, fts5
 
 __all__ = [
     "Database",
@@ -45,6 +46,8 @@ __all__ = [
     "open_shared",
 ]
 
+
+log = logging.getLogger(__name__)
 
 _NOTE_MAX = 1_000
 """Bytes of a note."""
@@ -261,7 +264,6 @@ def bring_up_to_date(writer: Engine, path: Path) -> None:
     with writer.begin() as connection:
         if revision != REVISION:
             _migrate(connection)
-        rebuild.prepare(connection)
 
 
 def _create(path: Path) -> None:
@@ -285,13 +287,19 @@ def _make_current(
                 _migrate(connection)
             if revision is None:
                 _fill(connection, clock_ms())
-            rebuild.prepare(connection)
+            _check_index(connection)
             found = connection.scalar(select(meta.c.value).where(meta.c.key == SERVER_ID))
         if found is None:
             raise StartupError(f"{path} is damaged: it does not know its server's id")
         return str(found)
     except DBAPIError as exc:
         raise StartupError(f"{path} cannot be opened: {engine.reason_of(exc)}") from None
+
+
+def _check_index(connection: Connection) -> None:
+    """Have the full-text index built again if it is not as this version makes it."""
+    if not fts5.is_current(connection) and fts5.give_up(connection):
+        log.warning("the full-text index is of another version; it is rebuilt from the logs")
 
 
 def _fill(connection: Connection, now: int) -> None:

@@ -51,7 +51,7 @@ __all__ = [
     "users",
 ]
 
-REVISION = "0009"
+REVISION = "0010"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.
@@ -176,6 +176,8 @@ Index(
     events.c.seq,
     sqlite_where=_has_thread,
 )
+# The full-text index takes up messages in the order of their texts.
+Index("ix_events_body_id", events.c.body_id, sqlite_where=events.c.kind == "message")
 
 mentions = Table(
     "mentions",

@@ -21,6 +21,7 @@ from chat.store.read.reader import Reader
 from chat.store.schema import metadata, tokens, users
 from chat.store.search.search import index_unavailable
 from chat.store.sqlite import engine as sqlite
+from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.write.writer import CLOSED, Writer
 from chat.text import fold
 
@@ -81,6 +82,7 @@ class Store:
         limits: Limits,
         committed: Callable[[Commit], None],
         clock_ms: Callable[[], int] = _wall_clock_ms,
+        index_after: float = INDEX_AFTER,
     ) -> Store:
         """Open the database, creating or migrating it if need be.
 
@@ -89,6 +91,8 @@ class Store:
             limits: bounds on channels, reactions and unread counts.
             committed: gets every commit once it is on disk.
             clock_ms: milliseconds since 1970, for timestamps.
+            index_after: seconds from a commit to the indexing of its messages for `search`, which
+                finds them before that too.
 
         Raises:
             StartupError: the address is wrong, the file or folder cannot be written, is damaged, no
@@ -96,7 +100,8 @@ class Store:
                 unharmed.
         """
         database = open_database(url, clock_ms)
-        return cls(database, Writer(database.writer, limits, committed, clock_ms), limits)
+        writer = Writer(database.writer, limits, committed, clock_ms, index_after)
+        return cls(database, writer, limits)
 
     def submit(self, batch: Batch) -> None:
         """Queue operations; `committed` gets each with its result or its failure.
@@ -111,7 +116,7 @@ class Store:
 
         The future's errors are those of `query`, `StoreFault` for a mistake in our own SQL, and
         `StoreUnavailable` if the database cannot be read, or the store is closed. A future that had
-        not begun when the store was closed is cancelled. A damaged full-text index is mended.
+        not begun when the store was closed is cancelled. A damaged full-text index is rebuilt.
         """
         return self._submit(self._readers, self._read, query)
 
@@ -188,7 +193,7 @@ class Store:
                 return query(connection)
         except DBAPIError as exc:
             if sqlite.is_of_index(exc.orig):
-                self._writer.doubt_index(exc, since)
+                self._writer.rebuild_index(exc, since)
                 raise index_unavailable() from exc
             reason = sqlite.reason_of(exc)
             if not sqlite.is_unavailability(exc):

@@ -10,6 +10,7 @@ import pytest
 
 from chat.protocol.values import Limits
 from chat.store.operations import User
+from chat.store.sqlite.housekeeping import INDEX_AFTER
 from tests.store.opened import OpenStore
 
 
@@ -28,8 +29,8 @@ def open_store(template: Path, tmp_path: Path) -> Iterator[Callable[..., OpenSto
     folder.mkdir()
     shutil.copy(template, folder / template.name)
 
-    def start(limits: Limits | None = None) -> OpenStore:
-        store = OpenStore(folder, limits)
+    def start(limits: Limits | None = None, *, index_after: float = INDEX_AFTER) -> OpenStore:
+        store = OpenStore(folder, limits, index_after=index_after)
         opened.append(store)
         return store
 

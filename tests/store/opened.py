@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar
@@ -12,6 +14,7 @@ from typing import Any, Self, TypeVar
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.items import Event, Item
 from chat.protocol.values import Limits
+from chat.store.maintenance.check import check_database
 from chat.store.operations import (
     Append,
     Appended,
@@ -35,7 +38,9 @@ from chat.store.operations import (
     User,
 )
 from chat.store.read.reader import Reader
+from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.store import Store
+from tests.serving import eventually
 
 T = TypeVar("T")
 PATIENCE = 20.0
@@ -55,6 +60,7 @@ class OpenStore:
         limits: Limits | None = None,
         *,
         clock_ms: Callable[[], int] | None = None,
+        index_after: float = INDEX_AFTER,
     ) -> None:
         self.folder = folder
         self.file = folder / "chat.db"
@@ -62,12 +68,14 @@ class OpenStore:
         self.commits: list[Commit] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.index_after = index_after
         self._seconds = itertools.count(1_000)
         self.store = Store.open(
             self.url,
             limits=limits or Limits(),
             committed=self._committed,
             clock_ms=clock_ms or (lambda: next(self._seconds) * 1_000),
+            index_after=index_after,
         )
 
     def __enter__(self) -> Self:
@@ -161,6 +169,21 @@ class OpenStore:
     def mark(self, user: User, seq: int, channel: str = "#general") -> Marked:
         """Move the read marker."""
         return self.do(MarkRead(user, channel, seq))
+
+    def wait_until_indexed(self) -> None:
+        """Wait until the full-text index has every message."""
+
+        def is_indexed() -> bool:
+            with closing(sqlite3.connect(self.file)) as other:
+                place = other.execute("SELECT value FROM meta WHERE key = 'search_place'")
+                newest = other.execute("SELECT coalesce(max(id), 0) FROM bodies")
+                return place.fetchall() == [(str(newest.fetchone()[0]),)]
+
+        eventually(is_indexed, "the index has every message")
+
+    def problems(self) -> list[str]:
+        """Return what `chat-server check` finds."""
+        return [each for each in check_database(self.url) if isinstance(each, str)]
 
     # Reading
 

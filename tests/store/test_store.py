@@ -14,7 +14,7 @@ import pytest
 from chat.errors import CommandError, ErrorCode, StartupError, StoreFault, StoreUnavailable
 from chat.store.operations import SignedIn, SignIn, User
 from chat.store.read.reader import Reader
-from chat.store.sqlite.purge import PURGE_AFTER
+from chat.store.sqlite.housekeeping import PURGE_AFTER
 from chat.store.store import issue_token
 from tests.serving import eventually
 from tests.store.opened import PATIENCE, OpenStore, delete, message

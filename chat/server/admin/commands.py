@@ -80,12 +80,12 @@ def check(arguments: list[str]) -> int:
 
 
 def reindex(arguments: list[str]) -> int:
-    """Make the full-text index anew."""
-    from chat.store.maintenance.reindex import reindex as index_anew
+    """Rebuild the full-text index."""
+    from chat.store.maintenance.check import reindex as rebuild_index
 
     settings = load(ReindexSettings, "chat-server reindex", arguments)
-    held = index_anew(settings.store_url)
-    tell(f"{settings.database}: {held}; the full-text index is made anew")
+    held = rebuild_index(settings.store_url)
+    tell(f"{settings.database}: {held}; the full-text index is rebuilt")
     return 0
 
 

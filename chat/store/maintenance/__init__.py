@@ -1,1 +1,1 @@
-"""What an operator does with a closed database: check, back up, restore, reindex."""
+"""What an operator does with a closed database: check, reindex, back up, restore."""

@@ -24,7 +24,7 @@ from chat.store.database import FileLock, bring_up_to_date, check_is_current, ch
 from chat.store.maintenance.check import Holdings, holdings, problems
 from chat.store.schema import channels
 from chat.store.sqlite import engine as sqlite
-from chat.store.sqlite import rebuild
+from chat.store.sqlite import fts5
 
 __all__ = ["Restored", "back_up", "restore"]
 
@@ -140,7 +140,7 @@ def _prepare(source: Path, part: Path) -> Holdings:
     try:
         bring_up_to_date(writer, part)
         with writer.begin() as connection:
-            rebuild.rebuild(connection)
+            fts5.reset(connection)  # the server fills it
             for channel in connection.scalars(select(channels.c.id)).all():
                 fresh = update(channels).where(channels.c.id == channel)
                 connection.execute(fresh.values(epoch=secrets.token_hex(8)))

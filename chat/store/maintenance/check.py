@@ -1,4 +1,4 @@
-"""Check that all logs are whole.
+"""Check that all logs are whole, and rebuild a full-text index that is not.
 
 Everything is read in one snapshot, so that a running server may go on. Each rule is one statement
 that finds what breaks it; what has to be sorted for that lies on the disk, so memory stays small
@@ -7,19 +7,23 @@ however long the logs are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
-from chat.store.database import check_is_current
+from chat.store.database import FileLock, check_is_current
 from chat.store.schema import channels
 from chat.store.sqlite import engine as sqlite
-from chat.store.sqlite import rebuild
+from chat.store.sqlite import fts5
 
-__all__ = ["Holdings", "check_database", "holdings", "problems"]
+__all__ = ["Holdings", "check_database", "holdings", "problems", "reindex", "wrongly_indexed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,8 @@ _RULES = {
     "a pin is missing that its events lead to": _without(_PINS_TOLD, _PINS),
 }
 _REINDEX = "stop the server and run chat-server reindex"
+_WORDS = "SELECT term, doc, col, offset FROM search_words"
+_SUM = (1 << 63) - 1
 
 
 def check_database(url: str) -> Iterator[str | Holdings]:
@@ -176,12 +182,12 @@ def problems(connection: Connection) -> Iterator[str]:
         if (first := rows.fetchone()) is not None:
             more = sum(len(part) for part in rows.partitions(1_000))
             yield _told(rule, first[0], first[1], more)
-    yield from _wrongly_indexed(connection)
+    yield from _index_problems(connection)
 
 
-def _wrongly_indexed(connection: Connection) -> Iterator[str]:
+def _index_problems(connection: Connection) -> Iterator[str]:
     try:
-        wrong = rebuild.wrong_channels(connection)
+        wrong = wrongly_indexed(connection)
     except DBAPIError as exc:
         yield f"the full-text index cannot be read ({sqlite.reason_of(exc)}); {_REINDEX}"
         return
@@ -189,6 +195,59 @@ def _wrongly_indexed(connection: Connection) -> Iterator[str]:
     for channel in sorted(wrong):
         name = names.get(channel, "a channel that does not exist")
         yield f"{name}: the full-text index does not agree with the log; {_REINDEX}"
+
+
+def wrongly_indexed(connection: Connection) -> set[int]:
+    """Return the ids of channels whose messages are indexed otherwise than they are written.
+
+    As far as the index reaches; an index that is to be built again is not wrong.
+    """
+    if fts5.place(connection) is None or not fts5.is_current(connection):
+        return set()
+    indexed: Counter[int] = Counter()
+    _sum_up(indexed, connection.exec_driver_sql(_WORDS))
+    written: Counter[int] = Counter()
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        for statement in fts5.CREATE:
+            memory.execute(statement).close()
+        for entries in fts5.entries(connection):
+            memory.executemany(fts5.ADD, sorted(entries)).close()
+            _sum_up(written, memory.execute(_WORDS))
+            memory.execute("INSERT INTO search (search) VALUES ('delete-all')").close()
+    return {each for each in indexed | written if indexed[each] != written[each]}
+
+
+def _sum_up(sums: Counter[int], words: Iterable[Sequence[Any]]) -> None:
+    """Add a number for each word at its place; few sums stand for any number of words."""
+    for word in words:
+        sums[word[1] >> fts5.SEQ_BITS] += hash(tuple(word)) & _SUM
+
+
+def reindex(url: str) -> Holdings:
+    """Rebuild the full-text index from the logs, in one transaction; no server may run meanwhile.
+
+    Raises:
+        StartupError: a server uses the database, or it cannot be written; then nothing was changed.
+    """
+    path = sqlite.path_of(url)
+    check_is_current(path)
+    sqlite.check_is_writable(path)
+    lock = FileLock.take(path)
+    writer = sqlite.writer_engine(path)
+    try:
+        with writer.begin() as connection:
+            fts5.reset(connection)
+            while not fts5.index_next(connection):
+                pass
+            held = holdings(connection)
+        with writer.connect() as connection:
+            sqlite.truncate_wal(connection)  # what was in the former index leaves the disk
+    except DBAPIError as exc:
+        raise StartupError(f"{path} was not indexed: {sqlite.reason_of(exc)}") from None
+    finally:
+        writer.dispose()
+        lock.release()
+    return held
 
 
 def holdings(connection: Connection) -> Holdings:

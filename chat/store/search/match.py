@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chat.links import has_link
 from chat.store.sqlite.fts5 import PREFIXES, window_trait
 from chat.tokenizer import Term, find
 
@@ -48,6 +49,8 @@ class Matcher:
 
     def __init__(self, terms: Sequence[Term], author_id: int | None, with_link: bool) -> None:
         self._terms = terms
+        self._author_id = author_id
+        self._with_link = with_link
         traits = [f"a{author_id}"] if author_id is not None else []
         if with_link:
             traits.append("link")
@@ -71,8 +74,12 @@ class Matcher:
         # First: the lists of the others are entered where the window's begins, and left at its end.
         return " AND ".join([f'traits : "{window_trait(channel_id, seq)}"', *self._parts])
 
-    def marks(self, body: str) -> Marks | None:
-        """Return where the terms stand in a text, in characters; None: not all of them do."""
+    def marks(self, author_id: int, body: str) -> Marks | None:
+        """Return where the terms stand in a text, in characters; None: it is no hit."""
+        if self._author_id is not None and author_id != self._author_id:
+            return None
+        if self._with_link and not has_link(body):
+            return None
         return find(self._terms, body) if self._terms else ()
 
 

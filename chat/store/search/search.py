@@ -38,7 +38,7 @@ __all__ = [
 
 BUDGET = 0.1
 """Seconds of a processor that one page may take; whoever asks for the next one goes on."""
-MENDING = "the server is making what it searches anew; nothing is lost, search again in a moment"
+REBUILDING = "the server is rebuilding its search index; nothing is lost, search again in a moment"
 CURSOR_SHARE = 0.75
 """Most of a client's frame that the cursor of a search may take."""
 _POSITION_BYTES = 16
@@ -72,6 +72,7 @@ _HITS = Among(
         events.c.seq,
         events.c.ts,
         events.c.me,
+        events.c.author_id,
         users.c.name.label("author"),
         bodies.c.text,
     )
@@ -157,7 +158,7 @@ class _Hit:
 
 def index_unavailable() -> CommandError:
     """Return the refusal of a search that the index cannot answer now."""
-    return CommandError(ErrorCode.UNAVAILABLE, MENDING, retry_after=1.0)
+    return CommandError(ErrorCode.UNAVAILABLE, REBUILDING, retry_after=1.0)
 
 
 def searched_channels(connection: Connection, user: User, limits: Limits) -> list[SearchedChannel]:
@@ -184,14 +185,15 @@ def search(
     Fewer than wanted, or none, if it takes longer than `BUDGET`; then there are `positions`.
 
     Raises:
-        CommandError: unavailable, while the index is made anew.
+        CommandError: unavailable, while the index is rebuilt.
     """
-    if not fts5.is_whole(connection):
+    lookup = fts5.Lookup(connection)
+    if lookup.is_behind:
         raise index_unavailable()
     matcher = Matcher(wanted.terms, author_id, wanted.with_link)
     if matcher.is_empty:
         return Found((), None)
-    streams = [_Stream(connection, room, matcher, wanted) for room in rooms]
+    streams = [_Stream(connection, lookup, room, matcher, wanted) for room in rooms]
     hits, has_more = _newest(streams, wanted.limit)
     positions = {
         **wanted.positions,
@@ -233,7 +235,12 @@ class _Stream:
     """The hits in one channel, newest first, read step by step."""
 
     def __init__(
-        self, connection: Connection, room: SearchedChannel, matcher: Matcher, wanted: Wanted
+        self,
+        connection: Connection,
+        lookup: fts5.Lookup,
+        room: SearchedChannel,
+        matcher: Matcher,
+        wanted: Wanted,
     ) -> None:
         self.name = room.channel.name
         self.hits: deque[_Hit] = deque()
@@ -241,6 +248,7 @@ class _Stream:
         self.is_open = False
         """Whether anything was read."""
         self._connection = connection
+        self._lookup = lookup
         self._channel = room.channel
         self._matcher = matcher
         self._wanted = wanted
@@ -302,8 +310,8 @@ class _Stream:
                 return
         expression = self._matcher.expression(channel, high)
         first = max(low, self._first)
-        found = fts5.seqs(self._connection, expression, channel, first, high, _NUMBERS)
-        self._high = (found[-1] if len(found) == _NUMBERS else low) - 1
+        found, lowest = self._lookup.look(expression, channel, first, high, _NUMBERS)
+        self._high = (low if lowest == first else lowest) - 1
         self._numbers.extend(found)
 
     def _moment(self) -> int:
@@ -334,7 +342,7 @@ class _Stream:
             for row in _HITS.rows(self._connection, found, channel=self._channel.id)
             if _is_within(row.ts, self._wanted)
         ]
-        pairs = ((row, self._matcher.marks(row.text)) for row in rows)
+        pairs = ((row, self._matcher.marks(row.author_id, row.text)) for row in rows)
         self.hits.extend(_Hit(row, marks) for row, marks in pairs if marks is not None)
 
 

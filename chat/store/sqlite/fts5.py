@@ -1,30 +1,30 @@
-"""The full-text index on SQLite's FTS5.
+"""The full-text index on SQLite's FTS5: how it is written, and what it finds.
 
-Only a merge of the whole index writes them no more. It is done a part at a time. Each such merge
-leaves two levels more in the index, most of them empty, and an index of 2,000 levels FTS5 takes for
-malformed; so the empty ones are dropped in time. How levels are written down is told in SQLite's
-`fts5_index.c`, under "Structure record".
-
-- A message's *place* in the index is its channel's id and its seq in one number. So the places of
-  one channel lie together in the list of each word, and a search walks only the lists of channels
-  that its reader is in: others' messages cost it nothing and show in nothing, not even in its time.
-- The index holds words and places, no texts. The words are those of `chat.tokenizer`: FTS5 is given
-  them folded, and parts them at blanks only. It is written at the end of the transaction that
-  changes a message, and so is true whenever anything is committed.
-- A second column holds who wrote a message, whether it has a link, and which window of its channel
-  it is in, as words of their own. A search for several words asks for a window's word as well, so
-  that it looks at no message outside of it.
-- What is taken out leaves the disk: at once where SQLite can do that (3.42), otherwise when `purge`
-  has written the index anew, a part at a time. Until then a row of `meta` remembers that it must.
-- All of it can be had from the logs (`rebuild`). Until an index that is made anew is whole, a row
-  of `meta` says how far it reaches; changes of places beyond that are left to who makes it.
+- The id of a message's row in the index is its channel's id and its seq in one number. So the rows
+  of one channel lie together in the list of each word, and a search walks only the lists of
+  channels that its reader is in: others' messages cost it nothing and show in nothing, not even in
+  its time.
+- The index holds words and row ids, no texts. The words are those of `chat.tokenizer`: FTS5 is
+  given them folded, and parts them at blanks only.
+- A second column holds the author, whether there is a link, and the window of the channel, as words
+  of their own. A search for several words asks for a window's word as well, so that it looks at no
+  message outside of it.
+- The *place* of the index is a row of `meta`: the id of a body. Messages whose text has this id or
+  a lower one are indexed; later ones are indexed by `housekeeping`, in batches behind the commits,
+  and until then a search reads their texts (`Lookup`). An edit gives its message a new body, so the
+  index comes to it again.
+- An erased text leaves the index in the transaction that erases it. SQLite 3.42 and later takes its
+  words off the disk at once, an older one when `merge` has written the whole index anew; a row of
+  `meta` remembers that it must.
+- An index without a place is damaged, or another version of the program made it: it is not looked
+  at, and `index_next` builds it again from the logs.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 from sqlalchemy import Connection, bindparam, delete, event, insert, select, text
 
@@ -35,90 +35,29 @@ from chat.tokenizer import FORMAT, folded
 
 __all__ = [
     "ADD",
+    "BATCH",
     "CREATE",
-    "LEVELS_MAX",
+    "MERGES_MAX",
     "PREFIXES",
-    "SECURE",
     "SEQ_BITS",
-    "WHOLE",
-    "Changes",
+    "Erased",
+    "Lookup",
     "create",
-    "drop_levels",
-    "entry_of",
+    "entries",
+    "give_up",
+    "index_next",
     "is_current",
     "is_purged",
-    "is_secure",
-    "is_whole",
+    "is_worn",
     "merge",
+    "place",
     "purged",
-    "reach_of",
+    "remove",
+    "reset",
     "seqs",
-    "set_reach",
     "window_start",
     "window_trait",
 ]
-
-
-LEVELS_MAX = 1_000
-"""Levels above which the empty ones are dropped, before the next merge."""
-_PAGES = 64
-"""Pages of the index that one step of a merge writes anew: sends wait no longer than that takes."""
-_MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
-_STRUCTURE = "SELECT CAST(block AS BLOB) FROM search_data WHERE id = 10"
-_SET_STRUCTURE = "UPDATE search_data SET block = ? WHERE id = 10"
-
-
-def merge(connection: Connection, *, is_first: bool) -> bool:
-    """Write a part of the index anew, without what was taken out; return whether that was all.
-
-    Each step is to be a transaction of its own. `is_first`: of the steps that end with True; what
-    is taken out between them needs another round.
-    """
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    before = driver.total_changes
-    connection.exec_driver_sql(_MERGE, (-_PAGES if is_first else _PAGES,))
-    return driver.total_changes - before < 2
-
-
-def drop_levels(connection: Connection) -> bool:
-    """Drop the empty levels of the index if they are many; return whether they were.
-
-    The others' order says which part of the index is newer, and stays. FTS5 keeps the levels in
-    memory: after the commit this connection must not be used any more.
-    """
-    structure: bytes = connection.exec_driver_sql(_STRUCTURE).scalar() or b""
-    cookie, numbers = structure[:4], _numbers(structure[4:])
-    count, segments, writes = (next(numbers, 0) for _ in range(3))
-    levels: list[list[int]] = []
-    while (merging := next(numbers, None)) is not None:
-        size = next(numbers, 0)
-        levels.append([merging, size, *islice(numbers, 3 * size)])
-    is_sound = len(levels) == count and sum(size for _, size, *_ in levels) == segments
-    if count <= LEVELS_MAX or not is_sound:  # FTS5 is to find out what is wrong with it
-        return False
-    kept = [level for level in levels if level[1]]
-    record = [len(kept), segments, writes, *chain.from_iterable(kept)]
-    connection.exec_driver_sql(_SET_STRUCTURE, (cookie + b"".join(map(_varint, record)),))
-    return True
-
-
-def _numbers(data: bytes) -> Iterator[int]:
-    """Yield numbers as SQLite writes them: seven bits in a byte, high ones first."""
-    number = 0
-    for byte in data:
-        number = number << 7 | byte & 0x7F
-        if byte < 0x80:
-            yield number
-            number = 0
-
-
-def _varint(number: int) -> bytes:
-    written = [number & 0x7F]
-    while number := number >> 7:
-        written.append(number & 0x7F | 0x80)
-    return bytes(reversed(written))
-
 
 SEQ_BITS = 36
 _SEQ = (1 << SEQ_BITS) - 1
@@ -127,6 +66,17 @@ PREFIXES = (3, 5)
 """Letters of a word's beginning that have a list of their own."""
 WINDOW = 1 << 14
 """Messages of a channel that are searched at once for several words."""
+BATCH = 1_000
+"""Messages that are indexed in one transaction."""
+UNINDEXED_MAX = 5_000
+"""Unindexed messages that a search looks through; with more of them it is refused."""
+_PAGES_DROPPED = 500
+"""Pages of an index without a place that one transaction deletes."""
+_PAGES_MERGED = 64
+"""Pages of the index that one step of a merge writes anew: sends wait no longer than that takes."""
+MERGES_MAX = 900
+"""Merges of one index: each leaves two empty levels in it, and FTS5 opens none with 2,000."""
+
 _OPTIONS = f"tokenize='ascii', prefix='{' '.join(map(str, PREFIXES))}', content='', columnsize=0"
 CREATE = (
     f"CREATE VIRTUAL TABLE search USING fts5(text, traits, {_OPTIONS})",
@@ -134,20 +84,44 @@ CREATE = (
 )
 ADD = "INSERT INTO search (rowid, text, traits) VALUES (?, ?, ?)"
 _REMOVE = "INSERT INTO search (search, rowid, text, traits) VALUES ('delete', ?, ?, ?)"
-SECURE = "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)"
+_SECURE = "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)"
+_MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
+_EXISTS = "SELECT 1 FROM sqlite_schema WHERE name = 'search_data'"
+_TABLES = ("search_data", "search_idx", "search_config")
+"""Tables in which FTS5 keeps the index."""
+_DROP_PAGES = "DELETE FROM search_data WHERE id IN (SELECT id FROM search_data LIMIT ?)"
+_NEXT = Prepared(
+    text(
+        "SELECT e.body_id, e.channel_id, e.seq, e.author_id, b.text"
+        " FROM events e JOIN bodies b ON b.id = e.body_id"
+        " WHERE e.kind = 'message' AND e.body_id > :place ORDER BY e.body_id LIMIT :count"
+    )
+)
+_UNINDEXED = Prepared(
+    text(
+        "SELECT channel_id, seq FROM events"
+        " WHERE kind = 'message' AND body_id > :place ORDER BY body_id LIMIT :count"
+    )
+)
+_NEWEST_BODY = Prepared(text("SELECT coalesce(max(id), 0) FROM bodies"))
 _SEQS = Prepared(
     text(
         "SELECT rowid & :mask FROM search WHERE search MATCH :query"
         " AND rowid BETWEEN :first AND :last ORDER BY rowid DESC LIMIT :count"
     )
 )
-_UNPURGED = "search_unpurged"
-_REACH = "search_reach"
-_FORMAT = "search_format"
-WHOLE = (1 << 63) - 1
-"""How far an index reaches that has everything."""
 _VALUE = Prepared(select(meta.c.value).where(meta.c.key == bindparam("name")))
-_REMOVE_VALUE = delete(meta).where(meta.c.key == bindparam("name"))
+_REMOVE_VALUE = Prepared(delete(meta).where(meta.c.key == bindparam("name")))
+_ADD_VALUE = Prepared(insert(meta))
+_PLACE = "search_place"
+_FORMAT = "search_format"
+_UNPURGED = "search_unpurged"
+_MERGES = "search_merges"
+
+Entry = tuple[int, str, str]
+"""What `ADD` takes for a message: its row id, its words, its traits."""
+Erased = tuple[int, int, int, int, str]
+"""An erased text: the body's id, the channel's id, the seq, the author's id, the text it was."""
 
 
 def is_secure() -> bool:
@@ -163,8 +137,9 @@ def create(connection: Connection) -> None:
     for statement in CREATE:
         connection.exec_driver_sql(statement)
     if is_secure():
-        connection.exec_driver_sql(SECURE)
-    _remember(connection, _FORMAT, FORMAT)
+        connection.exec_driver_sql(_SECURE)
+    _remember(connection, _FORMAT, _format())
+    _remember(connection, _PLACE, 0)
 
 
 @event.listens_for(metadata, "after_create")
@@ -172,72 +147,107 @@ def _create_with_tables(_metadata: object, connection: Connection, **_options: o
     create(connection)
 
 
+def reset(connection: Connection) -> None:
+    """Put an empty index in the place of one that may be damaged."""
+    if connection.exec_driver_sql(_EXISTS).scalar():
+        # FTS5 cannot drop what it cannot open.
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+            memory.execute(CREATE[0]).close()
+            for name in _TABLES:
+                # The names are those of the constant above; a parameter cannot stand for one.
+                rows = memory.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608
+                connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608
+                if rows:
+                    connection.exec_driver_sql(f"INSERT INTO {name} VALUES (?, ?)", rows)  # noqa: S608
+    for name in ("search_words", "search"):
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+    create(connection)
+    purged(connection)
+    _forget(connection, _MERGES)
+
+
+# Its place
+
+
+def place(connection: Connection) -> int | None:
+    """Return the id of the last body that is indexed; None: the index is not to be looked at."""
+    found = _VALUE.scalar(connection, name=_PLACE)
+    return None if found is None else int(found)
+
+
+def give_up(connection: Connection) -> bool:
+    """Have the index built again, and not looked at before; return whether it was not so yet."""
+    if place(connection) is None:
+        return False
+    _forget(connection, _PLACE)
+    return True
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether the index is as this version of the program, with this SQLite, makes it."""
+    return bool(_VALUE.scalar(connection, name=_FORMAT) == _format())
+
+
+def _format() -> str:
+    return f"{FORMAT} secure-delete" if is_secure() else FORMAT
+
+
 # Writing
 
 
-def _place(channel_id: int, seq: int) -> int:
-    return channel_id << SEQ_BITS | seq
+def index_next(connection: Connection) -> bool:
+    """Index the next `BATCH` messages; return whether there are no more.
+
+    Of an index that was given up, a part is deleted instead. Each call should be a transaction of
+    its own, which others then do not wait for long.
+    """
+    reached = place(connection)
+    if reached is None:
+        dropped = connection.exec_driver_sql(_DROP_PAGES, (_PAGES_DROPPED,)).rowcount
+        if dropped == _PAGES_DROPPED:
+            return False
+        reset(connection)
+        reached = 0
+    rows = _NEXT.all(connection, place=reached, count=BATCH)
+    if rows:
+        # FTS5 wants row ids that rise within one transaction.
+        run_many(connection, ADD, sorted(_entry(*row[1:]) for row in rows))
+    is_all = len(rows) < BATCH
+    _remember(connection, _PLACE, _NEWEST_BODY.scalar(connection) if is_all else rows[-1][0])
+    return is_all
 
 
-def entry_of(channel_id: int, seq: int, author_id: int, body: str) -> tuple[int, str, str]:
-    """Return what `ADD` takes for a message: its place, its words, its traits."""
+def remove(connection: Connection, erased: Sequence[Erased]) -> None:
+    """Take out messages as far as they are indexed, in the transaction that erases their texts."""
+    reached = place(connection) or 0
+    removed = sorted(_entry(*row[1:]) for row in erased if row[0] <= reached)
+    if not removed:
+        return
+    run_many(connection, _REMOVE, removed)
+    if not is_secure():
+        _remember(connection, _UNPURGED, 1)
+
+
+def entries(connection: Connection) -> Iterator[list[Entry]]:
+    """Yield in batches what the index should hold up to its place."""
+    reached, after = place(connection) or 0, 0
+    while rows := _NEXT.all(connection, place=after, count=BATCH):
+        yield [_entry(*row[1:]) for row in rows if row[0] <= reached]
+        after = rows[-1][0]
+
+
+def _entry(channel_id: int, seq: int, author_id: int, body: str) -> Entry:
     traits = f"a{author_id} {window_trait(channel_id, seq)}"
     if has_link(body):
         traits += " link"
-    return _place(channel_id, seq), folded(body), traits
+    return _row_id(channel_id, seq), folded(body), traits
 
 
-class Changes:
-    """What one transaction changes in the index: gathered, then written at its end.
-
-    At the end, for within one transaction FTS5 wants places that rise, and what comes and goes in
-    it need not be written at all.
-    """
-
-    def __init__(self) -> None:
-        self._added: dict[int, tuple[int, str, str]] = {}
-        self._removed: list[tuple[int, str, str]] = []
-        self._reach: int | None = None
-
-    def add(self, channel_id: int, seq: int, author_id: int, body: str) -> None:
-        """Have a message found by its text."""
-        entry = entry_of(channel_id, seq, author_id, body)
-        self._added[entry[0]] = entry
-
-    def remove(self, channel_id: int, seq: int, author_id: int, body: str) -> None:
-        """Have a message not found any more by `body`, the text it was added with."""
-        entry = entry_of(channel_id, seq, author_id, body)
-        if self._added.pop(entry[0], None) is None:
-            self._removed.append(entry)
-
-    def write(self, connection: Connection) -> None:
-        """Change the index, as far as it reaches, in the transaction of `connection`."""
-        if self._reach is None:
-            self._reach = reach_of(connection)
-        added, removed = sorted(self._added.values()), sorted(self._removed)
-        if self._reach != WHOLE:
-            added = [each for each in added if each[0] <= self._reach]
-            removed = [each for each in removed if each[0] <= self._reach]
-        if removed:
-            run_many(connection, _REMOVE, removed)
-            if not is_secure():
-                _remember(connection, _UNPURGED, 1)
-        if added:
-            run_many(connection, ADD, added)
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget what was gathered."""
-        self._added.clear()
-        self._removed.clear()
-
-    def forget(self) -> None:
-        """Forget also how far the index reaches: it was forsaken or mended, or that undone."""
-        self.clear()
-        self._reach = None
+def _row_id(channel_id: int, seq: int) -> int:
+    return channel_id << SEQ_BITS | seq
 
 
-# Taking off the disk
+# Taking words off the disk, before SQLite 3.42
 
 
 def is_purged(connection: Connection) -> bool:
@@ -250,48 +260,74 @@ def purged(connection: Connection) -> None:
     _forget(connection, _UNPURGED)
 
 
-# What is remembered
+def is_worn(connection: Connection) -> bool:
+    """Whether the index was merged as often as FTS5 can bear: it is to be built again instead."""
+    return int(_VALUE.scalar(connection, name=_MERGES) or 0) >= MERGES_MAX
 
 
-def reach_of(connection: Connection) -> int:
-    """Return the last place that is indexed; 0: what is in the index is not to be looked at."""
-    found = _VALUE.scalar(connection, name=_REACH)
-    return WHOLE if found is None else int(found)
+def merge(connection: Connection, *, is_first: bool) -> bool:
+    """Write a part of the index anew, without what was taken out; return whether that was all.
 
-
-def set_reach(connection: Connection, place: int) -> None:
-    """Note up to which place the index holds what it should; `WHOLE`: all of it."""
-    if place == WHOLE:
-        _forget(connection, _REACH)
-    else:
-        _remember(connection, _REACH, place)
-
-
-def is_current(connection: Connection) -> bool:
-    """Whether the index was made as this version of the program makes it."""
-    return bool(_VALUE.scalar(connection, name=_FORMAT) == FORMAT)
-
-
-def is_whole(connection: Connection) -> bool:
-    """Whether all messages can be found."""
-    return reach_of(connection) == WHOLE
+    Each step is to be a transaction of its own. `is_first`: of the steps that end with True; what
+    is taken out between them needs another round.
+    """
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    if is_first:
+        _remember(connection, _MERGES, int(_VALUE.scalar(connection, name=_MERGES) or 0) + 1)
+    before = driver.total_changes
+    connection.exec_driver_sql(_MERGE, (-_PAGES_MERGED if is_first else _PAGES_MERGED,))
+    return driver.total_changes - before < 2
 
 
 def _remember(connection: Connection, name: str, value: int | str) -> None:
     _forget(connection, name)
-    connection.execute(insert(meta), {"key": name, "value": str(value)})
+    _ADD_VALUE.run(connection, key=name, value=str(value))
 
 
 def _forget(connection: Connection, name: str) -> None:
-    connection.execute(_REMOVE_VALUE, {"name": name})
+    _REMOVE_VALUE.run(connection, name=name)
 
 
 # Finding
 
 
+class Lookup:
+    """What one snapshot can find: by the index up to its place, and the messages beyond it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        reached = place(connection)
+        self._has_index = reached is not None
+        rows = _UNINDEXED.all(connection, place=reached or 0, count=UNINDEXED_MAX + 1)
+        self.is_behind = len(rows) > UNINDEXED_MAX
+        """Whether more messages are unindexed than a search can look through."""
+        self._unindexed: dict[int, list[int]] = {}
+        for channel_id, seq in rows:
+            self._unindexed.setdefault(channel_id, []).append(seq)
+
+    def look(
+        self, expression: str, channel_id: int, low: int, high: int, count: int
+    ) -> tuple[list[int], int]:
+        """Return the newest messages of a channel that may match, and the lowest seq looked at.
+
+        Of the messages from `low` to `high`, and about `count` of them at most. Those that are not
+        indexed yet are all among them: their texts are still to be compared.
+        """
+        found: list[int] = []
+        if self._has_index:
+            found = seqs(self._connection, expression, channel_id, low, high, count)
+            if len(found) == count:
+                low = found[-1]
+        if unindexed := self._unindexed.get(channel_id):
+            found += [seq for seq in unindexed if low <= seq <= high]
+            found.sort(reverse=True)
+        return found, low
+
+
 def window_trait(channel_id: int, seq: int) -> str:
     """Return the word that a message has in common with those near it in its channel."""
-    return f"w{_place(channel_id, seq) // WINDOW}"
+    return f"w{_row_id(channel_id, seq) // WINDOW}"
 
 
 def window_start(seq: int) -> int:
@@ -307,7 +343,7 @@ def seqs(
         connection,
         query=expression,
         mask=_SEQ,
-        first=_place(channel_id, low),
-        last=_place(channel_id, high),
+        first=_row_id(channel_id, low),
+        last=_row_id(channel_id, high),
         count=count,
     )

@@ -96,7 +96,7 @@ def erase_message(transaction: Transaction, channel: Channel, target: Target) ->
 def _erase_body(transaction: Transaction, channel: Channel, target: Target) -> None:
     rows = transaction.execute(_BODY, body=target.body_id)
     for row in rows:
-        transaction.index.remove(channel.id, target.seq, target.author_id, row.text)
+        transaction.unindex(row.id, channel, target.seq, target.author_id, row.text)
     _blank(transaction, rows)
 
 

@@ -132,7 +132,6 @@ def _edit(transaction: Transaction, channel: Channel, _role: str, operation: Edi
     erase_text(transaction, channel, target)
     event = transaction.append_about(operation, channel, body=text, mentioned=mentioned)
     transaction.add_mentions(channel, target.seq, mentioned)
-    transaction.index.add(channel.id, target.seq, target.author_id, text)
     body_id = transaction.last_body
     transaction.execute(
         _FOLD_EDIT, channel=channel.id, number=target.seq, body=body_id, at=event.seq

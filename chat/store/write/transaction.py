@@ -31,7 +31,7 @@ from chat.store.schema import (
     users,
 )
 from chat.store.sql import Among, BulkInsert, Prepared, Rows
-from chat.store.sqlite.fts5 import Changes
+from chat.store.sqlite import fts5
 from chat.store.write.lookups import Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
 
@@ -102,8 +102,6 @@ class Transaction:
         self._openings = TokenBuckets(limits.openings / 3_600, limits.openings)
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
         self.lookups = Lookups()
-        self.index = Changes()
-        """What the full-text index is to find, and what not any more."""
         self.events: list[Event] = []
         """What was appended since `begin`, in order."""
         self.has_erased = False
@@ -126,6 +124,7 @@ class Transaction:
         self._changed: dict[int, Channel] = {}
         """Channels whose rows are to be updated."""
         self._sent: dict[str, Sent] = {}
+        self._unindexed: list[fts5.Erased] = []
 
     @property
     def has_written(self) -> bool:
@@ -157,7 +156,6 @@ class Transaction:
         self.lookups.forget()
         self._next_user = 0
         self._clear()
-        self.index.forget()
 
     # Statements
 
@@ -197,9 +195,10 @@ class Transaction:
             self._changed.clear()
 
     def finish(self) -> None:
-        """Write what is left, and the index, before the transaction is committed."""
+        """Write what is left before the transaction is committed."""
         self.flush()
-        self.index.write(self.connection)
+        if self._unindexed:
+            fts5.remove(self.connection, self._unindexed)
 
     # People, channels and members
 
@@ -347,8 +346,6 @@ class Transaction:
         seq, kind, mid, ts, target = event.seq, event.kind, event.mid, event.ts, event.target
         if kind == "message":
             self.lookups.note_message(channel, seq, ReplyTarget(event.thread or seq, author))
-            if body is not None:
-                self.index.add(channel.id, seq, author.id, body)
         send_key = None
         if event.cid is not None:
             send_key = _send_key(author, event.cid)
@@ -377,10 +374,14 @@ class Transaction:
             (channel.id, seq, place, user.id) for place, user in enumerate(mentioned)
         )
 
+    def unindex(self, body_id: int, channel: Channel, seq: int, author_id: int, body: str) -> None:
+        """Take a message out of the full-text index, by the text that is erased now."""
+        self._unindexed.append((body_id, channel.id, seq, author_id, body))
+
     def _clear(self) -> None:
-        self.index.clear()
         self._sent.clear()
         self._changed.clear()
+        self._unindexed.clear()
         for each in self._inserts:
             each.rows.clear()
 

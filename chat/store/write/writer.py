@@ -1,8 +1,7 @@
 """The writer thread: a queue, group commit, and write-ahead log upkeep.
 
-What arrives while a commit runs goes into the next one. Between commits the thread takes what was
-erased off the disk (`sqlite.purge`), rebuilds a damaged index (`sqlite.rebuild`), and after
-a failure tries by itself whether the disk is back.
+What arrives while a commit runs goes into the next one. Between commits the thread indexes and
+purges (`sqlite.housekeeping`), and after a failure tries by itself whether the disk is back.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -41,8 +39,7 @@ from chat.store.operations import (
 )
 from chat.store.schema import meta
 from chat.store.sqlite import engine as sqlite
-from chat.store.sqlite.purge import Purge
-from chat.store.sqlite.rebuild import IndexRebuild
+from chat.store.sqlite.housekeeping import Housekeeping
 from chat.store.write.member_settings import mark_read, prefer
 from chat.store.write.membership import join, leave, sign_in
 from chat.store.write.messages import append
@@ -57,9 +54,6 @@ BATCH_MAX = 1_000
 """Operations of one commit."""
 PROBE_EVERY = 2.0
 """Seconds between two attempts to write while the last one failed."""
-CLOSE_PATIENCE = 1.0
-CLOSE_RETRY = 0.05
-"""Seconds that closing waits for the last readers, and between its attempts."""
 CLOSED = "the store is closed"
 NO_WRITES = (
     "%s takes no writes: %s. All that was acknowledged is kept and can be read; what is sent now "
@@ -85,14 +79,6 @@ _PROBE = "probe"
 _INTERNAL = "the server made a mistake here and wrote it to its log; nothing was stored"
 
 
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """See `Writer.doubt_index`."""
-
-    error: DBAPIError
-    since: float
-
-
 class Writer:
     """See the module, and `Store` for the contract of `submit` and `committed`."""
 
@@ -102,6 +88,7 @@ class Writer:
         limits: Limits,
         committed: Callable[[Commit], None],
         clock_ms: Callable[[], int],
+        index_after: float,
     ) -> None:
         self.fault: str | None = None
         """Why the last commit failed, in one line; None if it did not."""
@@ -113,12 +100,11 @@ class Writer:
         self._bell: SimpleQueue[None] = SimpleQueue()
         """Rung when there is something to do after nothing was: a queue of the operations
         themselves took 1.5 µs for each."""
-        self._doubts: list[_Doubt] = []
+        self._index_error: tuple[DBAPIError, float] | None = None
         self._gate = threading.Lock()
         self._is_closed = False
         self._untainted = 0
-        self._mending = IndexRebuild(self._connect, self._transaction.index)
-        self._purge = Purge(self._connect, self._mending.forsake)
+        self._house = Housekeeping(self._connect, index_after)
         self._probe_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -136,13 +122,10 @@ class Writer:
                 self._bell.put(None)
             self._waiting += batch
 
-    def doubt_index(self, error: DBAPIError, since: float) -> None:
-        """Have the full-text index mended if need be: a reading failed that began at `since`.
-
-        By the monotonic clock.
-        """
+    def rebuild_index(self, error: DBAPIError, since: float) -> None:
+        """Have the full-text index rebuilt: a reading that began at `since` found it damaged."""
         with self._gate:
-            self._doubts.append(_Doubt(error, since))
+            self._index_error = error, since
             self._bell.put(None)
 
     def close(self) -> None:
@@ -166,19 +149,19 @@ class Writer:
 
     def _take(self) -> tuple[Batch, bool]:
         """Wait for operations, or until there is housework; return them, and whether to end."""
-        due = (self._purge.at, self._mending.at, self._probe_at)
+        due = (self._house.at, self._probe_at)
         moments = [at for at in due if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         with suppress(Empty):
             self._bell.get(timeout=timeout)
         with self._gate:
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
-            doubts, self._doubts = self._doubts, []
+            index_error, self._index_error = self._index_error, None
             if self._waiting:
                 self._bell.put(None)
             is_last = self._is_closed and not self._waiting
-        for doubt in doubts:
-            self._mending.doubted(doubt.error, doubt.since)
+        if index_error is not None:
+            self._house.rebuild_index(*index_error)
         return batch, is_last
 
     def _tell(self, commit: Commit) -> None:
@@ -197,7 +180,7 @@ class Writer:
         except Exception as exc:
             self._transaction.forget()
             self._drop_connection()
-            if isinstance(exc, DBAPIError) and self._mending.forsake(exc):
+            if isinstance(exc, DBAPIError) and self._house.rebuild_index(exc, time.monotonic()):
                 return self._commit(batch)
             if _meets_all(exc):
                 self._refuse(batch[self._untainted :], exc)
@@ -220,8 +203,7 @@ class Writer:
             transaction.finish()
         if transaction.has_written:
             self._recovered()
-        if transaction.has_erased:
-            self._purge.erased()
+        self._house.committed(transaction.last_body, has_erased=transaction.has_erased)
         return transaction.events
 
     def _decide(self, pending: Pending[Result]) -> None:
@@ -251,11 +233,8 @@ class Writer:
     # Housework
 
     def _keep_house(self) -> None:
+        self._house.step()
         now = time.monotonic()
-        if self._purge.at is not None and now >= self._purge.at:
-            self._purge.step()
-        if self._mending.at is not None and now >= self._mending.at:
-            self._mending.step()
         if self._probe_at is not None and now >= self._probe_at:
             self._probe_at = now + PROBE_EVERY
             self._probe()
@@ -288,13 +267,7 @@ class Writer:
 
     def _finish(self) -> None:
         """Leave one file behind, with nothing of a deleted message beside it."""
-        deadline = time.monotonic() + CLOSE_PATIENCE
-        self._purge.step()
-        while (at := self._purge.at) is not None and (now := time.monotonic()) < deadline:
-            if self._mending.at is not None:
-                break  # the index cannot be purged before it is whole, and that the next start does
-            time.sleep(max(0.0, min(at - now, CLOSE_RETRY)))
-            self._purge.step()
+        self._house.finish()
         self._drop_connection()
 
 

@@ -1,0 +1,172 @@
+"""Housekeeping between commits: index new messages, purge erased text.
+
+The writer's thread does it, a short step at a time, so commits wait for one step at most. What was
+erased is in the write-ahead log until that is truncated, and below SQLite 3.42 in the full-text
+index until that is merged.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from chat.store.sqlite import engine, fts5
+
+__all__ = ["INDEX_AFTER", "PURGE_AFTER", "Housekeeping"]
+
+log = logging.getLogger(__name__)
+
+INDEX_AFTER = 0.2
+"""Seconds from a commit to the indexing of its messages; less if a whole batch waits."""
+INDEX_RETRY = 2.0
+REBUILD_EVERY = 60.0
+"""Seconds between two rebuilds: an index that is damaged again at once is not the cause."""
+PURGE_AFTER = 1.0
+"""Seconds from a deletion to the removal of its traces; five are promised."""
+PURGE_RETRY = 0.25
+CLOSE_PATIENCE = 1.0
+CLOSE_RETRY = 0.05
+"""Seconds that closing waits for the last readers, and between its attempts."""
+DAMAGED = (
+    "the full-text index is damaged (%s). It is rebuilt from the logs, which hold all it held; "
+    "messages are stored meanwhile, and in a large database searches are asked to wait."
+)
+
+
+class Housekeeping:
+    """Decides when a step is due, and takes it.
+
+    Args:
+        connect: returns the writer's connection, outside of a transaction.
+        index_after: seconds from a commit to the indexing of its messages.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], index_after: float = INDEX_AFTER) -> None:
+        self._connect = connect
+        self._index_after = index_after
+        # By the monotonic clock. What a crash left is done at once; None: there is nothing to do.
+        self._index_at: float | None = 0.0
+        self._purge_at: float | None = 0.0
+        self._index_pause = 0.0  # until then nothing is indexed
+        self._place = 0
+        self._given_up_at = float("-inf")
+        self._is_rebuilding = self._is_index_failing = False
+        self._is_merging = self._is_late = self._is_purge_failing = False
+
+    @property
+    def at(self) -> float | None:
+        """When a step is due, by the monotonic clock; None: there is nothing to do."""
+        moments = [] if self._purge_at is None else [self._purge_at]
+        if self._index_at is not None:
+            moments.append(max(self._index_at, self._index_pause))
+        return min(moments, default=None)
+
+    def committed(self, newest_body: int, *, has_erased: bool) -> None:
+        """Note what was committed: the newest body there is, and whether one was erased."""
+        now = time.monotonic()
+        waiting = newest_body - self._place
+        if waiting > 0:
+            due = now if waiting >= fts5.BATCH else now + self._index_after
+            self._index_at = due if self._index_at is None else min(due, self._index_at)
+        if has_erased:
+            self._is_late = self._is_merging  # the merge under way may have passed its words
+            if self._purge_at is None:
+                self._purge_at = now + PURGE_AFTER
+
+    def step(self) -> None:
+        """Take the steps that are due."""
+        now = time.monotonic()
+        if self._index_at is not None and now >= max(self._index_at, self._index_pause):
+            self._index()
+        if self._purge_at is not None and now >= self._purge_at:
+            self._purge()
+
+    def finish(self) -> None:
+        """Purge what was erased, now and for a second at most: the store is closed."""
+        deadline = time.monotonic() + CLOSE_PATIENCE
+        self._purge()
+        while (at := self._purge_at) is not None and (now := time.monotonic()) < deadline:
+            time.sleep(max(0.0, min(at - now, CLOSE_RETRY)))
+            self._purge()
+
+    def rebuild_index(self, error: DBAPIError, since: float) -> bool:
+        """Rebuild the index if `error` says that it is damaged; return whether that was begun.
+
+        `since`: when the statement that failed began. An index that was given up later may be whole
+        by now.
+        """
+        if since < self._given_up_at or not engine.is_of_index(error.orig):
+            return False
+        try:
+            connection = self._connect()
+            with connection.begin():
+                if not fts5.give_up(connection):
+                    return False
+        except DBAPIError:
+            return False
+        log.error(DAMAGED, engine.reason_of(error))
+        now = time.monotonic()
+        self._index_at, self._place = now, 0
+        self._index_pause = self._given_up_at + REBUILD_EVERY
+        self._given_up_at = now
+        return True
+
+    def _index(self) -> None:
+        now = time.monotonic()
+        try:
+            connection = self._connect()
+            with connection.begin():
+                self._is_rebuilding |= fts5.place(connection) is None
+                is_all = fts5.index_next(connection)
+                self._place = fts5.place(connection) or 0
+        except DBAPIError as exc:
+            if not self.rebuild_index(exc, now):
+                self._index_pause = now + INDEX_RETRY
+                if not self._is_index_failing:  # once: it is tried again and again
+                    log.error("messages cannot be indexed: %s", engine.reason_of(exc))
+                self._is_index_failing = True
+            return
+        self._is_index_failing = False
+        self._index_at = None if is_all else now
+        if is_all and self._is_rebuilding:
+            log.warning("the full-text index is whole")
+            self._is_rebuilding = False
+
+    def _purge(self) -> None:
+        try:
+            connection = self._connect()
+            is_done = self._purge_index(connection) and engine.truncate_wal(connection)
+        except DBAPIError as exc:
+            is_done = self._is_merging = False
+            is_known = self.rebuild_index(exc, time.monotonic()) or engine.is_unavailability(exc)
+            if not is_known and not self._is_purge_failing:
+                log.error("erased text is still on the disk; trying again", exc_info=exc)
+                self._is_purge_failing = True
+        wait = 0.0 if self._is_merging else PURGE_RETRY
+        self._purge_at = None if is_done else time.monotonic() + wait
+
+    def _purge_index(self, connection: Connection) -> bool:
+        """Take a step of a merge if need be; return whether the index holds nothing erased."""
+        is_first = not self._is_merging
+        if is_first:
+            engine.truncate_wal(connection)  # the texts need not wait for their words
+        with connection.begin():
+            if fts5.is_purged(connection):
+                self._is_merging = False
+                return True
+            if fts5.place(connection) is None or fts5.is_worn(connection):
+                fts5.give_up(connection)
+                self._is_merging = False
+                self._index_at = self._index_at or 0.0
+                return False  # the index is rebuilt first, and holds nothing erased then
+            if is_first:
+                self._is_late = False
+            self._is_merging = not fts5.merge(connection, is_first=is_first)
+            if self._is_merging or self._is_late:
+                return False
+            fts5.purged(connection)
+            return True
