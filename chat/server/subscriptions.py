@@ -22,7 +22,7 @@ from chat.server.channels.presence import is_crowded, typing_frame
 from chat.server.context import ServerContext
 from chat.server.reply import Reply, error_frame
 from chat.server.transport.connection import Connection
-from chat.store.operations import ChannelState, MemberRow, Resumed, User
+from chat.store.operations import ChannelState, MemberPage, MemberRow, Resumed, User
 from chat.store.read.reader import Reader
 from chat.store.rights import not_a_member
 from chat.text import fold
@@ -35,7 +35,7 @@ TOGETHER = 8
 """Channels of one `hello` that are read in one snapshot, with one thread switch: of 2,000 clients
 that return to 5 channels each, the switches and transactions were a fifth of the work."""
 
-_View = tuple[Resumed, tuple[tuple[MemberRow, ...], str | None, int]]
+_View = tuple[Resumed, MemberPage]
 
 
 class Recipient(Protocol):
@@ -259,7 +259,7 @@ class Subscriptions:
             self.send(error_frame(error, None, channel))
 
     def _joined(self, view: _View, reply: Reply | None, again: Callable[[], None]) -> None:
-        resumed, (rows, _cursor, total) = view
+        resumed, members = view
         if self.is_closed:
             return
         membership = resumed.membership
@@ -280,8 +280,8 @@ class Subscriptions:
                 muted=preference.muted,
                 level=preference.level,
                 pins=resumed.pins,
-                members=self.present(rows),
-                member_count=total,
+                members=self.present(members.rows),
+                member_count=members.total,
                 recovered=resumed.recovered,
                 items=resumed.items,
                 complete=complete,

@@ -33,6 +33,7 @@ __all__ = [
     "LeaveChannel",
     "MarkRead",
     "Marked",
+    "MemberPage",
     "MemberRow",
     "Membership",
     "Operation",
@@ -176,6 +177,16 @@ class MemberRow(NamedTuple):
 
     name: str
     role: str
+
+
+class MemberPage(NamedTuple):
+    """Members by name, the cursor of the next page, and how many there are in all."""
+
+    channel: str
+    """The channel's name as it is stored, however it was asked for."""
+    rows: tuple[MemberRow, ...]
+    cursor: str | None
+    total: int
 
 
 class PublicChannel(NamedTuple):

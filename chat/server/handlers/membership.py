@@ -12,7 +12,7 @@ from chat.store.operations import (
     Failure,
     JoinChannel,
     LeaveChannel,
-    MemberRow,
+    MemberPage,
     PublicChannel,
 )
 from chat.text import is_builtin
@@ -82,15 +82,13 @@ def who(session: Session, command: Who, reply: Reply) -> None:
     builtin.refuse(command.channel)
     limit = session.services.limits.members
 
-    def done(page: tuple[tuple[MemberRow, ...], str | None, int]) -> None:
-        rows, cursor, _total = page
-        live = session.subscriptions.channel(command.channel)
+    def done(page: MemberPage) -> None:
         reply.frame(
             Members(
                 id=reply.id,
-                channel=live.name if live else command.channel,
-                members=session.subscriptions.present(rows),
-                cursor=cursor,
+                channel=page.channel,
+                members=session.subscriptions.present(page.rows),
+                cursor=page.cursor,
             )
         )
 

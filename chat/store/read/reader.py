@@ -17,6 +17,7 @@ from chat.protocol.values import Limits
 from chat.store import schema
 from chat.store.operations import (
     ChannelState,
+    MemberPage,
     MemberRow,
     Membership,
     PageRead,
@@ -280,10 +281,8 @@ class Reader:
             complete=page.complete if is_within else True,
         )
 
-    def members(
-        self, user: User, channel: str, *, cursor: str | None, limit: int
-    ) -> tuple[tuple[MemberRow, ...], str | None, int]:
-        """Return a page of members by name, the cursor of the next page, and how many they are.
+    def members(self, user: User, channel: str, *, cursor: str | None, limit: int) -> MemberPage:
+        """Return a page of members by name.
 
         Raises:
             CommandError: no_such_channel, not_a_member.
@@ -293,7 +292,7 @@ class Reader:
         if key not in self._members:
             rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
             self._members[key] = tuple(MemberRow(*rest) for _fold, *rest in rows), following
-        return *self._members[key], total
+        return MemberPage(state.name, *self._members[key], total)
 
     def search(self, user: User, channel: str | None, wanted: Wanted) -> Found:
         """Return a page of what `user` may read and looks for, in one channel or in all of theirs.

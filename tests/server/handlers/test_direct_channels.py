@@ -24,6 +24,7 @@ from chat.protocol.frames import (
     ErrorFrame,
     Heads,
     Joined,
+    Members,
     Preferences,
     PresenceFrame,
     Welcome,
@@ -116,6 +117,18 @@ async def _welcome_again(server: ChatServer, name: str, token: str) -> Welcome:
     async with Peer.signed_in(server.url, name, token) as peer:
         assert peer.welcome is not None
         return peer.welcome
+
+
+async def test_members_of_a_hidden_one_are_listed_under_its_stored_name(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    a, b = fresh("Alice"), fresh("bob")
+    channel = f"@{a},{b}"
+    async with Peer.signed_in(shared.url, a) as alice, Peer.signed_in(shared.url, b):
+        await alice.say("psst", channel)
+        await alice.call(Prefer(channel=channel, hidden=True))
+        listed = await alice.call(Who(channel=f"@{b.upper()},{a.lower()}"), Members)
+        assert listed.channel == channel
 
 
 async def test_only_a_direct_channel_can_be_hidden(shared: ChatServer, fresh: Fresh) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import event
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.limits import FOLDED_KINDS
-from chat.store.operations import MemberRow, PageRead, Resumed, User
+from chat.store.operations import MemberPage, MemberRow, PageRead, Resumed, User
 from chat.store.read.reader import Reader
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
@@ -225,16 +225,16 @@ class TestLists:
             store.sign_in(name)
         store.join(alice, "#dev")
 
-        def rows(cursor: str | None) -> tuple[tuple[MemberRow, ...], str | None, int]:
+        def page(cursor: str | None) -> MemberPage:
             return store.read(
                 lambda reader: reader.members(alice, "#general", cursor=cursor, limit=2)
             )
 
-        first, cursor, total = rows(None)
-        assert [row.name for row in first] == ["alice", "bob"]
-        second, end, _total = rows(cursor)
-        assert [row.name for row in second] == ["Carol", "dave"]
-        assert (end, total) == (None, 4)
+        first = page(None)
+        assert [row.name for row in first.rows] == ["alice", "bob"]
+        second = page(first.cursor)
+        assert [row.name for row in second.rows] == ["Carol", "dave"]
+        assert (second.cursor, first.total) == (None, 4)
 
     def test_the_directory_lists_public_channels(
         self, store: OpenStore, alice: User, bob: User
@@ -331,7 +331,7 @@ def test_who_comes_to_one_channel_together_shares_what_was_read(
 ) -> None:
     def come(reader: Reader, user: User) -> tuple[Resumed, tuple[MemberRow, ...]]:
         resumed = reader.resume(user, "#general", None, limit=5, window=5)
-        return resumed, reader.members(user, "#general", cursor=None, limit=5)[0]
+        return resumed, reader.members(user, "#general", cursor=None, limit=5).rows
 
     (first, members), (second, same) = busy.read(lambda r: [come(r, alice), come(r, bob)])
     assert first.items is second.items

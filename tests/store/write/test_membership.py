@@ -169,7 +169,7 @@ class TestLeaving:
         assert (event.kind, event.author, event.seq) == ("leave", "alice", 3)
         assert store.refused(LeaveChannel(alice, "#general")) is ErrorCode.NOT_A_MEMBER
         assert store.read(lambda reader: reader.memberships(alice)) == ()
-        rows, _, total = store.read(
+        _channel, rows, _, total = store.read(
             lambda reader: reader.members(bob, "#general", cursor=None, limit=9)
         )
         assert ([row.name for row in rows], total) == ([bob.name], 1)
@@ -203,10 +203,11 @@ class TestDirectChannels:
         assert (opened.role, store.last_event) == ("member", None)
         again = store.join(bob, "@alice,bob")
         assert (again.channel, again.role) == (opened.channel, "member")
-        rows, _cursor, total = store.read(
+        channel, rows, _cursor, total = store.read(
             lambda reader: reader.members(bob, "@bob,alice", cursor=None, limit=10)
         )
         assert ([row.name for row in rows], total) == (["alice", "Bob"], 2)
+        assert channel == "@alice,Bob"
 
     def test_outsiders_get_no_such_channel_whether_it_exists_or_not(
         self, store: OpenStore, alice: User, bob: User
