@@ -22,7 +22,7 @@ from chat.store.schema import metadata, tokens, users
 from chat.store.search.search import index_unavailable
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import INDEX_AFTER
-from chat.store.write.writer import CLOSED, Writer
+from chat.store.write.writer import CLOSED, PROBE_EVERY, Writer
 from chat.text import fold
 
 __all__ = ["Store", "issue_token"]
@@ -83,6 +83,7 @@ class Store:
         committed: Callable[[Commit], None],
         clock_ms: Callable[[], int] = _wall_clock_ms,
         index_after: float = INDEX_AFTER,
+        probe_every: float = PROBE_EVERY,
     ) -> Store:
         """Open the database, creating or migrating it if need be.
 
@@ -93,6 +94,7 @@ class Store:
             clock_ms: milliseconds since 1970, for timestamps.
             index_after: seconds from a commit to the indexing of its messages for `search`, which
                 finds them before that too.
+            probe_every: seconds between two attempts to write while the last one failed.
 
         Raises:
             StartupError: the address is wrong, the file or folder cannot be written, is damaged, no
@@ -100,7 +102,7 @@ class Store:
                 unharmed.
         """
         database = open_database(url, clock_ms)
-        writer = Writer(database.writer, limits, committed, clock_ms, index_after)
+        writer = Writer(database.writer, limits, committed, clock_ms, index_after, probe_every)
         return cls(database, writer, limits)
 
     def submit(self, batch: Batch) -> None:

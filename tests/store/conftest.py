@@ -1,36 +1,62 @@
-"""Fixtures of the store's tests: a fresh store on a real file."""
+"""Fixtures of the store's tests: stores with fresh data, on each backend.
+
+The tests in this folder and in `read`, `search` and `write` state the contract of `Store` and run
+once for each backend. Tests of one backend's files, threads and statements are in a folder of their
+own (`sqlite`).
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
 from chat.protocol.values import Limits
 from chat.store.operations import User
-from chat.store.sqlite.housekeeping import INDEX_AFTER
-from tests.store.opened import OpenStore
+from tests.store.opened import OpenStore, sqlite_url
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a new database's file: to copy it is faster than to create one per test."""
-    with OpenStore(tmp_path_factory.mktemp("template")) as store:
-        return store.file
+class Backend(Protocol):
+    """Makes databases of one kind."""
+
+    def fresh(self, folder: Path) -> str:
+        """Return the URL of a new database; `folder` is empty and belongs to it."""
+
+
+class SqliteBackend:
+    """Makes SQLite files: copies of one that is new, which is faster than creating each."""
+
+    def __init__(self, template: Path) -> None:
+        self._template = template
+        with OpenStore(sqlite_url(template)):
+            pass
+
+    def fresh(self, folder: Path) -> str:
+        """See `Backend`."""
+        shutil.copytree(self._template, folder, dirs_exist_ok=True)
+        return sqlite_url(folder)
+
+
+BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": SqliteBackend}
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    """Each kind of database that a store opens."""
+    return BACKENDS[request.param](tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture
-def open_store(template: Path, tmp_path: Path) -> Iterator[Callable[..., OpenStore]]:
-    """Open stores: `open_store(limits)`; the same file each time; they close with the test."""
+def open_store(backend: Backend, tmp_path: Path) -> Iterator[Callable[..., OpenStore]]:
+    """Open stores: `open_store(limits)`; the same data each time; they close with the test."""
     opened: list[OpenStore] = []
-    folder = tmp_path / "data"
-    folder.mkdir()
-    shutil.copy(template, folder / template.name)
+    url = backend.fresh(tmp_path / "data")
 
-    def start(limits: Limits | None = None, *, index_after: float = INDEX_AFTER) -> OpenStore:
-        store = OpenStore(folder, limits, index_after=index_after)
+    def start(limits: Limits | None = None, **tunables: Any) -> OpenStore:
+        store = OpenStore(url, limits, **tunables)
         opened.append(store)
         return store
 

@@ -40,14 +40,20 @@ from chat.store.operations import (
 from chat.store.read.reader import Reader
 from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.store import Store
+from chat.store.write.writer import PROBE_EVERY
 from tests.serving import eventually
 
 T = TypeVar("T")
 PATIENCE = 20.0
 
 
+def sqlite_url(folder: Path) -> str:
+    """Return the URL of the SQLite database in a folder."""
+    return f"sqlite:///{folder / 'chat.db'}"
+
+
 class OpenStore:
-    """A store in `folder`, and what it committed.
+    """A store on the database at `url`, and what it committed.
 
     The clock ticks one second per event, unless `clock_ms` is given. `gate` holds the writer's
     thread in `committed` while it is closed, so that what is submitted meanwhile goes into one
@@ -56,15 +62,14 @@ class OpenStore:
 
     def __init__(
         self,
-        folder: Path,
+        url: str,
         limits: Limits | None = None,
         *,
         clock_ms: Callable[[], int] | None = None,
         index_after: float = INDEX_AFTER,
+        probe_every: float = PROBE_EVERY,
     ) -> None:
-        self.folder = folder
-        self.file = folder / "chat.db"
-        self.url = f"sqlite:///{self.file}"
+        self.url = url
         self.commits: list[Commit] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -76,7 +81,18 @@ class OpenStore:
             committed=self._committed,
             clock_ms=clock_ms or (lambda: next(self._seconds) * 1_000),
             index_after=index_after,
+            probe_every=probe_every,
         )
+
+    @property
+    def file(self) -> Path:
+        """The file of an SQLite database."""
+        return Path(self.url.removeprefix("sqlite:///"))
+
+    @property
+    def folder(self) -> Path:
+        """The folder of an SQLite database."""
+        return self.file.parent
 
     def __enter__(self) -> Self:
         return self

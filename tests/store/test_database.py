@@ -21,8 +21,8 @@ from chat.errors import StartupError
 from chat.protocol.values import Limits
 from chat.store import database as opening
 from chat.store.operations import User
-from chat.store.store import Store
-from tests.store.opened import OpenStore, message
+from chat.store.store import Store, issue_token
+from tests.store.opened import OpenStore, message, sqlite_url
 
 
 def refuse(path: Path | str) -> str:
@@ -60,7 +60,10 @@ def change(database: Path, statement: str) -> None:
 
 class TestCreating:
     def test_a_new_store_has_general_and_an_identity(self, tmp_path: Path) -> None:
-        with OpenStore(tmp_path / "one") as one, OpenStore(tmp_path / "two") as two:
+        with (
+            OpenStore(sqlite_url(tmp_path / "one")) as one,
+            OpenStore(sqlite_url(tmp_path / "two")) as two,
+        ):
             assert one.store.server_id != two.store.server_id
             listings, _cursor = one.read(lambda reader: reader.directory(cursor=None, limit=9))
             assert [(each.name, each.members) for each in listings] == [("#general", 0)]
@@ -73,7 +76,7 @@ class TestCreating:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
     def test_only_the_owner_can_look(self, tmp_path: Path) -> None:
-        with OpenStore(tmp_path / "new" / "folder") as store:
+        with OpenStore(sqlite_url(tmp_path / "new" / "folder")) as store:
             store.sign_in("alice")
             modes = {
                 path.name: stat.S_IMODE(path.stat().st_mode) for path in store.folder.iterdir()
@@ -84,11 +87,11 @@ class TestCreating:
 
     def test_an_empty_file_is_filled(self, tmp_path: Path) -> None:
         (tmp_path / "chat.db").touch()
-        with OpenStore(tmp_path) as store:
+        with OpenStore(sqlite_url(tmp_path)) as store:
             assert store.sign_in("alice").id == 1
 
     def test_odd_folders_serve(self, tmp_path: Path) -> None:
-        with OpenStore(tmp_path / "100% ünïcode #1") as store:
+        with OpenStore(sqlite_url(tmp_path / "100% ünïcode #1")) as store:
             assert store.file.exists()
 
 
@@ -133,7 +136,7 @@ class TestRefusing:
         content[-4096:] = b"\xaa" * 4096
         database.write_bytes(content)
         os.utime(database, ns=(left.st_atime_ns, left.st_mtime_ns))
-        with OpenStore(database.parent):
+        with OpenStore(sqlite_url(database.parent)):
             pass
         os.utime(database, ns=(left.st_atime_ns, left.st_mtime_ns + 1))
         assert "restore it from a backup" in refuse(database)
@@ -219,8 +222,8 @@ def as_nobody(program: str, *arguments: str) -> subprocess.CompletedProcess[str]
 HOLD = """
     import sys, time
     from pathlib import Path
-    from tests.store.opened import OpenStore, message
-    store = OpenStore(Path(sys.argv[1]))
+    from tests.store.opened import OpenStore, message, sqlite_url
+    store = OpenStore(sqlite_url(Path(sys.argv[1])))
     store.sign_in("alice")  # its files are there and at rest
     print(store.store.server_id, flush=True)
     time.sleep(60)
@@ -246,14 +249,14 @@ class TestLocking:
                 assert "in use" in refuse(tmp_path / "chat.db")
             finally:
                 holder.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-        with OpenStore(tmp_path) as store:
+        with OpenStore(sqlite_url(tmp_path)) as store:
             assert store.store.server_id == server_id
 
     def test_a_refused_file_is_not_kept_locked(self, tmp_path: Path) -> None:
         (tmp_path / "chat.db").write_text("my novel, chapter one\n" * 100)
         refuse(tmp_path / "chat.db")
         (tmp_path / "chat.db").unlink()
-        with OpenStore(tmp_path):
+        with OpenStore(sqlite_url(tmp_path)):
             pass
 
 
@@ -263,15 +266,15 @@ def test_a_failed_creation_leaves_an_empty_file_that_serves_again(
     with monkeypatch.context() as patch:
         patch.setattr(opening, "_fill", lambda _connection, _now: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            OpenStore(tmp_path)
-    with OpenStore(tmp_path) as store:
+            OpenStore(sqlite_url(tmp_path))
+    with OpenStore(sqlite_url(tmp_path)) as store:
         assert store.sign_in("alice").id == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 class TestOfOthers:
     def test_missing_parents_are_made_for_the_owner_only(self, tmp_path: Path) -> None:
-        with OpenStore(tmp_path / "a" / "b" / "c"):
+        with OpenStore(sqlite_url(tmp_path / "a" / "b" / "c")):
             for folder in ("a", "a/b", "a/b/c"):
                 assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700, folder
 
@@ -281,7 +284,7 @@ class TestOfOthers:
         lock = database.with_name("chat.db.lock")
         for file in (database, lock):
             file.chmod(0o644)
-        with OpenStore(database.parent) as store:
+        with OpenStore(sqlite_url(database.parent)) as store:
             store.sign_in("bob")
             for file in store.folder.iterdir():
                 assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
@@ -290,21 +293,21 @@ class TestOfOthers:
             for file in (database, lock)
         ]
         caplog.clear()
-        with OpenStore(database.parent):
+        with OpenStore(sqlite_url(database.parent)):
             assert not caplog.records
 
     def test_a_folder_that_everybody_can_change_is_told(
         self, database: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         database.parent.chmod(0o777)
-        with OpenStore(database.parent):
+        with OpenStore(sqlite_url(database.parent)):
             (told,) = caplog.records
             assert told.getMessage().startswith(f"{database.parent} can be changed by everybody")
             assert stat.S_IMODE(database.parent.stat().st_mode) == 0o777
 
     def test_a_mode_that_somebody_chose_is_kept(self, database: Path) -> None:
         database.chmod(0o640)
-        with OpenStore(database.parent):
+        with OpenStore(sqlite_url(database.parent)):
             assert stat.S_IMODE(database.stat().st_mode) == 0o640
 
     @pytest.mark.parametrize("kind", ["symlink", "hard link", "pipe", "dangling"])
@@ -339,7 +342,7 @@ class TestOfOthers:
         assert "in use by another running chat-server" in refuse(other / "chat.db")
         assert [file.name for file in other.iterdir()] == ["chat.db"]
         store.store.close()
-        with OpenStore(other) as again:
+        with OpenStore(sqlite_url(other)) as again:
             again.sign_in("bob")
             assert [file.name for file in other.iterdir()] == ["chat.db"]
             assert "in use" in refuse(store.file)
@@ -361,3 +364,9 @@ class TestOfOthers:
                 assert "in use by another running chat-server" in refuse(other / "chat.db")
             finally:
                 holder.kill()
+
+
+def test_a_token_is_issued_only_where_there_is_a_database(tmp_path: Path) -> None:
+    with pytest.raises(StartupError):
+        issue_token(f"sqlite:///{tmp_path}/chat.db", "alice", b"x")
+    assert not list(tmp_path.iterdir())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from chat.store.operations import (
     SignedIn,
     User,
 )
+from tests.store.conftest import Backend
 from tests.store.model import Log, Model, Prediction, fold, mentioned, unread
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
 
@@ -75,16 +76,10 @@ histories = st.lists(st.lists(operations, min_size=1, max_size=20), min_size=1, 
 
 
 @pytest.fixture
-def new_store(template: Path, tmp_path: Path) -> Callable[[], OpenStore]:
-    """Return what opens a store with fresh data, again and again."""
-
-    def start() -> OpenStore:
-        shutil.rmtree(tmp_path / "data", ignore_errors=True)
-        (tmp_path / "data").mkdir()
-        shutil.copy(template, tmp_path / "data" / template.name)
-        return OpenStore(tmp_path / "data")
-
-    return start
+def new_store(backend: Backend, tmp_path: Path) -> Callable[[], OpenStore]:
+    """Return a function that opens a store with fresh data each time."""
+    numbers = itertools.count()
+    return lambda: OpenStore(backend.fresh(tmp_path / str(next(numbers))))
 
 
 @settings(

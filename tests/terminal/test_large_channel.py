@@ -17,14 +17,14 @@ from chat.client.tui.app import ChatApp
 from chat.client.tui.timeline import Timeline
 from chat.protocol.commands import Join
 from tests.serving import PATIENCE, ChatServer
-from tests.store.opened import OpenStore, message
+from tests.store.opened import OpenStore, message, sqlite_url
 
 MESSAGES = 50_000
 
 
 def fill(folder: Path) -> None:
     """Write `#small` and `#large` into a fresh database, as the server would."""
-    with OpenStore(folder, clock_ms=lambda: time.time_ns() // 1_000_000) as store:
+    with OpenStore(sqlite_url(folder), clock_ms=lambda: time.time_ns() // 1_000_000) as store:
         writer = store.sign_in("writer")
         for channel, count in (("#small", 50), ("#large", MESSAGES)):
             store.join(writer, channel)

@@ -45,7 +45,7 @@ from chat.store.write.membership import join, leave, sign_in
 from chat.store.write.messages import append
 from chat.store.write.transaction import Transaction
 
-__all__ = ["Writer"]
+__all__ = ["CLOSED", "PROBE_EVERY", "Writer"]
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -89,6 +89,7 @@ class Writer:
         committed: Callable[[Commit], None],
         clock_ms: Callable[[], int],
         index_after: float,
+        probe_every: float,
     ) -> None:
         self.fault: str | None = None
         """Why the last commit failed, in one line; None if it did not."""
@@ -105,6 +106,7 @@ class Writer:
         self._is_closed = False
         self._untainted = 0
         self._house = Housekeeping(self._connect, index_after)
+        self._probe_every = probe_every
         self._probe_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -221,7 +223,7 @@ class Writer:
         if self.fault is None:  # once: the reason may change with every message
             log.error(NO_WRITES, self._engine.url.database, reason)
         self.fault = reason
-        self._probe_at = time.monotonic() + PROBE_EVERY
+        self._probe_at = time.monotonic() + self._probe_every
         for pending in batch:
             pending.failure = StoreUnavailable(f"the database is not accepting writes: {reason}")
 
@@ -236,7 +238,7 @@ class Writer:
         self._house.step()
         now = time.monotonic()
         if self._probe_at is not None and now >= self._probe_at:
-            self._probe_at = now + PROBE_EVERY
+            self._probe_at = now + self._probe_every
             self._probe()
 
     def _probe(self) -> None:

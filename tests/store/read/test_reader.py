@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
@@ -278,52 +276,6 @@ def test_a_reader_sees_one_snapshot(store: OpenStore, alice: User) -> None:
     written.set()
     assert reading.result(20) == (2, 2, 2)
     assert store.read(lambda reader: reader.membership(alice, "#general")).channel.head == 3
-
-
-def test_no_query_walks_a_whole_table(busy: OpenStore, alice: User) -> None:
-    """What a reader asks costs the same in a log of a million messages as in one of a thousand."""
-    asked: list[str] = []
-    engine = busy.store._database.readers
-    event.listen(
-        engine,
-        "checkout",
-        lambda connection, _record, _proxy: connection.set_trace_callback(asked.append),
-    )
-    busy.join(alice, "#dev")
-
-    def everything(reader: Reader) -> None:
-        reader.memberships(alice)
-        reader.user("alice")
-        reader.page(alice, "#general", limit=5)
-        reader.page(alice, "#general", before=9, limit=5)
-        reader.page(alice, "#general", after=3, limit=5)
-        reader.page(alice, "#general", around=7, limit=5)
-        reader.page(alice, "#general", thread=3, limit=5)
-        reader.page(alice, "#general", thread=3, after=3, limit=5)
-        reader.page(alice, "#general", pins=True, limit=5)
-        reader.page(alice, "#general", pins=True, before=9, limit=5)
-        reader.resume(alice, "#general", None, limit=5, window=5)
-        reader.members(alice, "#general", cursor=None, limit=5)
-        reader.directory(cursor=None, limit=5)
-
-    busy.read(everything)
-    queries = [each for each in asked if each.startswith("SELECT")]
-    assert len(queries) > 10
-    with engine.connect() as connection:
-        for statement in queries:
-            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
-            steps = [row[3] for row in plan]
-            last = statement.splitlines()[-1]
-            is_page = (
-                "LIMIT" in last and "ORDER BY" not in last
-            )  # must come in order, not be sorted
-            if re.search(r"is_line|\.thread = |JOIN pins|FROM pins", statement):
-                # It must not walk the log, past all that is not asked for.
-                walk = re.compile(r"PRIMARY KEY \(channel_id=\? AND seq[<>]")
-                assert not any(map(walk.search, steps)), steps
-            for step in steps:
-                assert not step.startswith("SCAN") or "anon" in step, (statement, steps)
-                assert not (is_page and "TEMP B-TREE" in step), (statement, steps)
 
 
 def test_who_comes_to_one_channel_together_shares_what_was_read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.opened import OpenStore
+from tests.store.opened import OpenStore, sqlite_url
 
 PATIENCE = 30.0
 """Seconds a writer may take for some hundred commits."""
@@ -77,7 +78,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             finally:
                 stalled.cancel()
                 writer.kill()
-    with OpenStore(tmp_path) as store:
+    with OpenStore(sqlite_url(tmp_path)) as store:
         alice = store.read(lambda reader: reader.user("alice"))
         assert alice is not None
         log = store.log(alice)
@@ -85,3 +86,42 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     stored = {int(item.cid): item.seq for item in log if item.cid is not None}
     assert len(stored) == len(log) - 1
     assert acknowledged.items() <= stored.items()
+
+
+FULL_DISK = """
+    import resource, signal, sys
+    from pathlib import Path
+    from chat.errors import StoreUnavailable
+    from chat.store.operations import Appended
+    from tests.store.opened import OpenStore, message, sqlite_url
+
+    with OpenStore(sqlite_url(Path(sys.argv[1]))) as store:
+        alice = store.sign_in("alice")
+        before = [store.send(alice, "x" * 1000) for _ in range(3)]
+        size = store.file.with_name("chat.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        # Longer than all that may be written, should the log begin anew just now.
+        refused = store.together([message(alice, "y" * size) for _ in range(4)])
+        assert all(isinstance(each, StoreUnavailable) for each in refused), refused
+        assert store.store.healthy()
+        assert len(store.log(alice)) == 4
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
+        assert store.send(alice) == before[-1] + 1
+        assert store.store.healthy() is None
+        assert [item.seq for item in store.log(alice)] == [1, 2, 3, 4, 5]
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_full_disk_refuses_and_a_free_one_takes_writes_again(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert done.returncode == 0, done.stderr

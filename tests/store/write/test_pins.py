@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from chat.errors import ErrorCode
 from chat.protocol.values import Limits
-from chat.store.maintenance import check
 from chat.store.operations import User
 from chat.store.read.reader import Reader
 from tests.store.opened import OpenStore, delete, message, pin
@@ -56,8 +55,7 @@ def test_a_deleted_message_loses_its_pin(store: OpenStore, alice: User) -> None:
     assert pinned(store, alice) == []
     assert not store.item(alice, seq).pinned
     assert store.refused(pin(alice, seq)) is ErrorCode.NO_SUCH_MESSAGE
-    with store.store._database.readers.begin() as connection:
-        assert list(check.problems(connection)) == []
+    assert not store.problems()
 
 
 def test_a_channel_has_only_so_many(open_store: Callable[..., OpenStore]) -> None:
@@ -77,23 +75,6 @@ def test_only_members_pin_and_only_messages(store: OpenStore, alice: User, bob: 
     assert outcomes
     assert store.refused(pin(bob, 2, "#dev")) is ErrorCode.NOT_A_MEMBER
     assert store.refused(pin(alice, 1, "#dev")) is ErrorCode.NO_SUCH_MESSAGE
-
-
-def test_the_check_finds_a_pin_that_no_event_led_to(store: OpenStore, alice: User) -> None:
-    seq = store.send(alice)
-    store.append(pin(alice, seq))
-    engine = store.store._database.writer
-    for change, found in (
-        ("DELETE FROM pins", "missing"),
-        (
-            f"INSERT INTO pins (channel_id, target) SELECT id, {seq + 1} FROM channels",
-            "do not lead to",
-        ),
-    ):
-        with engine.begin() as connection:
-            connection.exec_driver_sql(change)
-        with engine.begin() as connection:
-            assert any(found in problem for problem in check.problems(connection))
 
 
 def test_one_member_cannot_use_up_the_pins_of_a_channel(

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
-import textwrap
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store.operations import Appended, Commit, JoinChannel, MarkRead, Pending, User
 from chat.store.store import Store
-from chat.store.write import writer
 from tests.serving import eventually
+from tests.store.conftest import Backend
 from tests.store.opened import OpenStore, message, topic
 
 
@@ -97,7 +93,11 @@ class TestBadOperations:
 
 class TestBadDisks:
     @pytest.fixture
-    def fail(self, store: OpenStore) -> threading.Event:
+    def store(self, open_store: Callable[..., OpenStore]) -> OpenStore:
+        return open_store(probe_every=0.05)
+
+    @pytest.fixture
+    def fail(self) -> Iterator[threading.Event]:
         """Return an event: while it is set, every COMMIT fails."""
         failing = threading.Event()
 
@@ -105,8 +105,9 @@ class TestBadDisks:
             if failing.is_set():
                 raise OperationalError("COMMIT", None, Exception("database or disk is full"))
 
-        event.listen(store.store._database.writer, "commit", commit)
-        return failing
+        event.listen(Engine, "commit", commit)
+        yield failing
+        event.remove(Engine, "commit", commit)
 
     def test_what_would_have_written_is_unavailable(
         self, store: OpenStore, alice: User, bob: User, fail: threading.Event
@@ -154,9 +155,7 @@ class TestBadDisks:
         store: OpenStore,
         alice: User,
         fail: threading.Event,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(writer, "PROBE_EVERY", 0.05)
         fail.set()
         assert isinstance(store.outcome(message(alice)), StoreUnavailable)
         assert store.store.healthy()
@@ -164,47 +163,8 @@ class TestBadDisks:
         eventually(lambda: store.store.healthy() is None, "recovery without a command")
 
 
-FULL_DISK = """
-    import resource, signal, sys
-    from pathlib import Path
-    from chat.errors import StoreUnavailable
-    from chat.store.operations import Appended
-    from tests.store.opened import OpenStore, message
-
-    with OpenStore(Path(sys.argv[1])) as store:
-        alice = store.sign_in("alice")
-        before = [store.send(alice, "x" * 1000) for _ in range(3)]
-        size = store.file.with_name("chat.db-wal").stat().st_size
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        # Longer than all that may be written, should the log begin anew just now.
-        refused = store.together([message(alice, "y" * size) for _ in range(4)])
-        assert all(isinstance(each, StoreUnavailable) for each in refused), refused
-        assert store.store.healthy()
-        assert len(store.log(alice)) == 4
-        resource.setrlimit(
-            resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-        )
-        assert store.send(alice) == before[-1] + 1
-        assert store.store.healthy() is None
-        assert [item.seq for item in store.log(alice)] == [1, 2, 3, 4, 5]
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
-def test_a_full_disk_refuses_and_a_free_one_takes_writes_again(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path / "data")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-    )
-    assert done.returncode == 0, done.stderr
-
-
 def test_a_callback_that_fails_ends_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    backend: Backend, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[Commit] = []
 
@@ -212,7 +172,7 @@ def test_a_callback_that_fails_ends_nothing(
         calls.append(commit)
         raise ZeroDivisionError
 
-    store = Store.open(f"sqlite:///{tmp_path}/chat.db", limits=Limits(), committed=committed)
+    store = Store.open(backend.fresh(tmp_path), limits=Limits(), committed=committed)
     for _ in range(2):
         store.submit([Pending(MarkRead(User(1, "a"), "#general", 1), print, print)])
     eventually(lambda: sum(len(each.operations) for each in calls) == 2, "both operations")

@@ -6,6 +6,7 @@ import random
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 
@@ -16,6 +17,7 @@ from sqlalchemy.pool import Pool
 from chat.store.operations import Append, User
 from chat.store.read.reader import Reader
 from chat.store.sqlite import engine, fts5
+from chat.store.sqlite.housekeeping import PURGE_AFTER
 from tests.serving import eventually
 from tests.store.opened import OpenStore, delete, edit, message, react
 
@@ -260,8 +262,10 @@ def test_the_pragmas_are_set(store: OpenStore) -> None:
         for pragma, value in expected.items():
             assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value, pragma
     writer.dispose()
-    with store.store._database.readers.connect() as connection:
+    readers = engine.readers_engine(store.file, 1)
+    with readers.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA query_only").scalar() == 1
+    readers.dispose()
 
 
 def test_a_body_is_erased_with_its_reactions_of_many(
@@ -276,3 +280,30 @@ def test_a_body_is_erased_with_its_reactions_of_many(
     store.append(delete(alice, seq))
     store.store.close()
     assert not found(store, ["emoji-"])
+
+
+def test_a_deletion_does_not_stall_sends_while_a_long_reading_goes_on(
+    store: OpenStore, alice: User
+) -> None:
+    def seconds_of_sends(store: OpenStore, alice: User) -> float:
+        """Send for a while; return how long the sends took in sum."""
+        taken = 0.0
+        for _ in range(50):
+            began = time.monotonic()
+            store.send(alice, "meanwhile")
+            taken += time.monotonic() - began
+            time.sleep(0.02)
+        return taken
+
+    with store:
+        usual = seconds_of_sends(store, alice)
+        with closing(sqlite3.connect(store.file, isolation_level=None)) as backup:
+            backup.execute("BEGIN")
+            backup.execute("SELECT count(*) FROM events").fetchall()
+            store.append(delete(alice, store.send(alice, "secret")))
+            time.sleep(PURGE_AFTER)
+            during = seconds_of_sends(store, alice)
+            assert during < 3 * usual + 2.0, "the store waits for the reading, again and again"
+            log = store.file.with_name("chat.db-wal")
+            assert b"secret" in log.read_bytes()
+        eventually(lambda: b"secret" not in log.read_bytes(), "the log is truncated then")

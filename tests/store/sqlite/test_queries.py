@@ -1,0 +1,101 @@
+"""Statements on SQLite: their cost, their errors, and what the check finds."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import Pool
+
+from chat.errors import StoreFault
+from chat.store.operations import User
+from chat.store.read.reader import Reader
+from chat.store.sqlite.engine import readers_engine
+from tests.store.opened import OpenStore, message, pin
+
+
+def test_no_query_walks_a_whole_table(store: OpenStore, alice: User) -> None:
+    """What a reader asks costs the same in a log of a million messages as in one of a thousand."""
+    asked: list[str] = []
+    store.join(alice, "#dev")
+    store.together([message(alice, f"m{number}") for number in range(3, 13)])
+
+    def everything(reader: Reader) -> None:
+        reader.memberships(alice)
+        reader.user("alice")
+        reader.page(alice, "#general", limit=5)
+        reader.page(alice, "#general", before=9, limit=5)
+        reader.page(alice, "#general", after=3, limit=5)
+        reader.page(alice, "#general", around=7, limit=5)
+        reader.page(alice, "#general", thread=3, limit=5)
+        reader.page(alice, "#general", thread=3, after=3, limit=5)
+        reader.page(alice, "#general", pins=True, limit=5)
+        reader.page(alice, "#general", pins=True, before=9, limit=5)
+        reader.resume(alice, "#general", None, limit=5, window=5)
+        reader.members(alice, "#general", cursor=None, limit=5)
+        reader.directory(cursor=None, limit=5)
+
+    def trace(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
+        connection.set_trace_callback(asked.append)
+
+    event.listen(Pool, "checkout", trace)
+    try:
+        store.read(everything)
+    finally:
+        event.remove(Pool, "checkout", trace)
+    queries = [each for each in asked if each.startswith("SELECT")]
+    assert len(queries) > 10
+    with closing(sqlite3.connect(store.file)) as connection:
+        for statement in queries:
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            steps = [row[3] for row in plan]
+            last = statement.splitlines()[-1]
+            is_page = (
+                "LIMIT" in last and "ORDER BY" not in last
+            )  # must come in order, not be sorted
+            if re.search(r"is_line|\.thread = |JOIN pins|FROM pins", statement):
+                # It must not walk the log, past all that is not asked for.
+                walk = re.compile(r"PRIMARY KEY \(channel_id=\? AND seq[<>]")
+                assert not any(map(walk.search, steps)), steps
+            for step in steps:
+                assert not step.startswith("SCAN") or "anon" in step, (statement, steps)
+                assert not (is_page and "TEMP B-TREE" in step), (statement, steps)
+
+
+def test_a_mistake_in_our_sql_is_an_internal_error(store: OpenStore, alice: User) -> None:
+    change(store, "ALTER TABLE members RENAME TO away")
+    with pytest.raises(StoreFault, match="no such table: members"):
+        store.read(lambda reader: reader.memberships(alice))
+    assert store.store.healthy() is None
+
+
+def test_readers_cannot_write(store: OpenStore) -> None:
+    engine = readers_engine(store.file, 1)
+    with engine.connect() as connection, pytest.raises(OperationalError, match="readonly"):
+        connection.exec_driver_sql("DELETE FROM users")
+    engine.dispose()
+
+
+def test_the_check_finds_a_pin_that_no_event_led_to(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice)
+    store.append(pin(alice, seq))
+    for statement, found in (
+        ("DELETE FROM pins", "missing"),
+        (
+            f"INSERT INTO pins (channel_id, target) SELECT id, {seq + 1} FROM channels",
+            "do not lead to",
+        ),
+    ):
+        change(store, statement)
+        assert any(found in problem for problem in store.problems())
+
+
+def change(store: OpenStore, statement: str) -> None:
+    """Change the database from outside of the store."""
+    with closing(sqlite3.connect(store.file)) as connection:
+        connection.execute(statement)
+        connection.commit()
