@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +24,7 @@ __all__ = [
     "Message",
     "Notice",
     "NotificationDue",
+    "SavedChanged",
     "ThreadChanged",
     "TimelineChanged",
     "TypingChanged",
@@ -245,8 +247,21 @@ class NotificationDue:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class SavedChanged:
+    """All drafts and preferences that are kept; `Core` takes it, and passes it on to nobody.
+
+    `saves` is the number of the last save of the interface that it includes.
+    """
+
+    drafts: Mapping[str, str]
+    prefs: Mapping[str, str]
+    saves: int = 0
+
+
 Update = (
     NotificationDue
+    | SavedChanged
     | ConnectionChanged
     | ChannelsChanged
     | TimelineChanged

@@ -405,8 +405,7 @@ class Account:
 
     def drafted(self) -> set[str]:
         """Return the channels that have a draft, in their own composer or in a thread."""
-        drafts = list(self.drafts.items())  # at once: the screens' thread writes into it
-        return {key.partition("/")[0] for key, text in drafts if text} - {""}
+        return {key.partition("/")[0] for key, text in self.drafts.items() if text} - {""}
 
     def set_pref(self, key: str, value: str) -> None:
         """Keep something that the screens want to find again."""

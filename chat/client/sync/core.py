@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.emoji import with_emoji
 from chat.client.model.preferences import Wish
-from chat.client.model.state import ConnectionChanged, Link, Message, Update
+from chat.client.model.state import ConnectionChanged, Link, Message, SavedChanged, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.errors import Offline
 from chat.client.platform import event_loop
@@ -38,6 +38,7 @@ START_PATIENCE = 5.0
 ADD_PATIENCE = 0.3
 """Seconds that the screens wait for it when a server is added."""
 T = TypeVar("T")
+Kind = Literal["draft", "pref"]
 
 
 class Core:
@@ -71,8 +72,17 @@ class Core:
         self._ready: Future[None] = Future()
         self._connect = asyncio.Event()
         self._stop = asyncio.Event()
-        self._failure = ""
+        self._waiting: list[Update] = []
+        """Taken from the core's thread, to be drained by the screens."""
+        self._saved = _Saved()
+
+    @property
+    def _failure(self) -> str:
         """Why the core has ended by itself: it takes nothing any more."""
+        if not self._ready.done():
+            return ""
+        failure = self._ready.exception()
+        return "" if failure is None else str(failure)
 
     # Life
 
@@ -124,10 +134,19 @@ class Core:
 
     def drain(self) -> list[Update]:
         """Return what changed since the last call, oldest first."""
+        self._take_updates()
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def _take_updates(self) -> None:
         waiting, overflowed = self._updates.drain()
+        for update in waiting:
+            if isinstance(update, SavedChanged):
+                self._saved.take(update)
+            else:
+                self._waiting.append(update)
         if overflowed:
             self._post(Engine.repaint)
-        return waiting
 
     # What a person types
 
@@ -165,23 +184,23 @@ class Core:
     def save_draft(self, channel: str, text: str) -> None:
         """Keep what is typed but not sent, on disk; empty text forgets it."""
         kept = text.encode("utf-8", "replace").decode()
-        if self._engine is not None:
-            self._engine.account.drafts[channel] = kept
-        self._post(lambda engine: engine.save_draft(channel, kept))
+        number = self._saved.save("draft", channel, kept)
+        self._post(lambda engine: engine.save_draft(channel, kept, number))
 
     def draft(self, channel: str) -> str:
         """Return what `save_draft` kept."""
-        return self._engine.account.drafts.get(channel, "") if self._engine else ""
+        self._take_updates()
+        return self._saved.get("draft", channel)
 
     def save_pref(self, key: str, value: str) -> None:
         """Keep something the screens want to find again next time; empty forgets it."""
-        if self._engine is not None:
-            self._engine.account.prefs[key] = value
-        self._post(lambda engine: engine.account.set_pref(key, value))
+        number = self._saved.save("pref", key, value)
+        self._post(lambda engine: engine.save_pref(key, value, number))
 
     def pref(self, key: str) -> str:
         """Return what `save_pref` kept."""
-        return self._engine.account.prefs.get(key, "") if self._engine else ""
+        self._take_updates()
+        return self._saved.get("pref", key)
 
     # What a person looks at
 
@@ -349,8 +368,7 @@ class Core:
         try:
             self._engine = engine = Engine(self._settings, self._updates.put, self._backoff)
         except BaseException as exc:
-            self._failure = str(exc)
-            self._updates.put(ConnectionChanged(Link.STOPPED, self._failure))
+            self._updates.put(ConnectionChanged(Link.STOPPED, str(exc)))
             self._ready.set_exception(exc)
             return
         engine.begin()
@@ -373,6 +391,37 @@ class Core:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         self._engine.close()
+
+
+class _Saved:
+    """Drafts and preferences as the interface's thread knows them.
+
+    What it saves is there at once, over what the core's thread told; what that thread tells does
+    not know of the saves that are still on their way to it.
+    """
+
+    def __init__(self) -> None:
+        self._told = SavedChanged({}, {})
+        self._saves = 0
+        self._mine: dict[tuple[Kind, str], tuple[int, str]] = {}
+
+    def save(self, kind: Kind, key: str, text: str) -> int:
+        """Keep a text; return the number of this save."""
+        self._saves += 1
+        self._mine[kind, key] = (self._saves, text)
+        return self._saves
+
+    def get(self, kind: Kind, key: str) -> str:
+        """Return a text that is kept; empty if there is none."""
+        if (kind, key) in self._mine:
+            return self._mine[kind, key][1]
+        told = self._told.drafts if kind == "draft" else self._told.prefs
+        return told.get(key, "")
+
+    def take(self, told: SavedChanged) -> None:
+        """Take what the core's thread tells."""
+        self._told = told
+        self._mine = {key: mine for key, mine in self._mine.items() if mine[0] > told.saves}
 
 
 async def answer(future: Future[T]) -> T:

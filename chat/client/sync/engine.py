@@ -166,6 +166,7 @@ class Engine:
     def repaint(self) -> None:
         """Tell the screens everything anew."""
         self._put(replace(self._local.connection, retry_in=None))
+        self._local.tell_saved()
         self._screens.everything()
         self._screens.tell()
 
@@ -219,8 +220,14 @@ class Engine:
         else:
             self._screens.row_gone(row)
 
-    def save_draft(self, channel: str, text: str) -> None:
-        """Keep what is typed and not sent."""
+    def save_pref(self, key: str, value: str, number: int) -> None:
+        """Keep something that the screens want to find again; `number` counts such saves."""
+        self._local.saves = number
+        self.account.set_pref(key, value)
+
+    def save_draft(self, channel: str, text: str, number: int) -> None:
+        """Keep what is typed and not sent; `number` counts such saves."""
+        self._local.saves = number
         self.account.set_draft(channel, text)
         if (channel in self._local.drafted) != bool(text):  # the list shows that there is one
             self._local.drafted ^= {channel}
@@ -387,7 +394,7 @@ class Engine:
         for row in changed:
             self._changed(row)
         if has_more:
-            self._local.drafted = {name for name, text in self.account.drafts.items() if text}
+            self._local.tell_saved()
             self._screens.channel_list()
         self._channels_changed()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
 from chat.client.model.records import DiskTrouble, OutboxRow
-from chat.client.model.state import ConnectionChanged, Link, Notice, Update
+from chat.client.model.state import ConnectionChanged, Link, Notice, SavedChanged, Update
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import Publisher
 from chat.errors import StartupError
@@ -55,6 +55,10 @@ class LocalState:
         """The person's status; each new connection is told."""
         self.connection = ConnectionChanged(Link.CONNECTING, user=settings.name)
         """The connection as the screens know it."""
+        self.drafted: set[str] = set()
+        """The channels and threads that the list shows with a draft."""
+        self.saves = 0
+        """The number of the last save of drafts and preferences that came from the interface."""
         self._changed = changed
         self._damaged = damaged
         self._places = ClientPaths(settings.data)
@@ -75,8 +79,13 @@ class LocalState:
             damaged=self._damaged,
         )
         self.screens = Publisher(self.account, self.put, asyncio.get_running_loop().call_soon)
-        self.drafted = {channel for channel, text in self.account.drafts.items() if text}
-        """The channels and threads that the list was told of as having a draft."""
+        self.tell_saved()
+
+    def tell_saved(self) -> None:
+        """Tell the interface's thread all drafts and preferences."""
+        drafts, prefs = dict(self.account.drafts), dict(self.account.prefs)
+        self.drafted = {key for key, text in drafts.items() if text}
+        self.put(SavedChanged(drafts, prefs, self.saves))
 
     @property
     def shown(self) -> set[str]:
@@ -166,6 +175,7 @@ class LocalState:
         """Take who the person is there, and tell that there is a connection."""
         self.connection = replace(self.connection, user=user, server=server, text_limit=text_limit)
         self.account.signed_in(server)
+        self.tell_saved()
         self.link_changed(Link.ONLINE)
 
     def link_changed(
