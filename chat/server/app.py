@@ -21,20 +21,27 @@ from websockets.server import ServerProtocol
 
 from chat import __version__
 from chat.broker.memory import MemoryBroker
+from chat.broker.port import Broker
 from chat.errors import CloseCode, StartupError
 from chat.protocol.frames import Bye
+from chat.rate import Budgets, TokenBuckets
 from chat.server.channels.builtin import Counter, RawCounter, RawEcho
+from chat.server.channels.live import LiveChannels
+from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.config import ServerSettings
-from chat.server.context import ServerContext
+from chat.server.context import ServerContext, Tuning
 from chat.server.handlers.table import TABLE
+from chat.server.reads import Reads
 from chat.server.session import Session
 from chat.server.transport import tls
 from chat.server.transport.connection import Connection, ConnectionContext, Endpoint
-from chat.server.transport.limits import ConnectionLimiter
+from chat.server.transport.limits import AdmissionQueue, ConnectionLimiter
 from chat.server.transport.listening import BACKLOG, bind, hosts_of, open_files
 from chat.server.transport.origins import Origins
 from chat.server.transport.outbound import WriteCoalescer
+from chat.server.writes import Writes, deliver
 from chat.store.ids import Ids
+from chat.store.operations import Commit
 from chat.store.store import Store
 from chat.text import printable_line
 
@@ -52,6 +59,9 @@ SWITCH_INTERVAL = 0.001
 Python's default is 5 ms."""
 GARBAGE = 20_000
 """Objects between two collections of cyclic garbage; Python's default is 700."""
+NAMES_WITHIN = 600.0
+"""Seconds after which an address may again claim as many names as at once."""
+TUNING = Tuning()
 BARE = 10
 """How many times as many frames as a person may send come on an endpoint without commands."""
 COUNTER_PATH = "/counter"
@@ -76,7 +86,7 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
     Raises:
         StartupError: the port, the certificate or the database cannot be used.
     """
-    app = App(settings, asyncio.get_running_loop())
+    app = App(settings, asyncio.get_running_loop(), MemoryBroker())
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, stop)
@@ -117,12 +127,31 @@ def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
 
 
 class App:
-    """A running server."""
+    """A running server.
 
-    def __init__(self, settings: ServerSettings, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        settings: checked settings.
+        loop: what it runs on.
+        broker: what carries its events; nobody has subscribed to it yet.
+        tuning: constants that tests change.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        loop: asyncio.AbstractEventLoop,
+        broker: Broker,
+        tuning: Tuning = TUNING,
+    ) -> None:
         self.settings = settings
         self.loop = loop
-        self.services = ServerContext(settings, loop, MemoryBroker())
+        self.context: ServerContext
+        self._broker = broker
+        self._tuning = tuning
+        self._budgets = Budgets(
+            settings.limits.rate, settings.limits.burst, settings.address_people
+        )
+        self.connections: set[Connection] = set()
         self.addresses: list[str] = []
         self._session_ids = Ids()
         self._terms: ConnectionContext
@@ -142,16 +171,17 @@ class App:
         self._terms = self._agree(tls.context(settings.tls_cert, settings.tls_key))
         sockets = bind(settings.host, settings.port)
         try:
-            self.services.store = await asyncio.to_thread(
+            self.store = await asyncio.to_thread(
                 Store.open,
                 settings.store_url,
                 limits=settings.limits,
-                committed=self.services.committed,
+                committed=self._committed,
             )
         except BaseException:
             for listening in sockets:
                 listening.close()
             raise
+        self.context = self._assemble()
         try:
             for listening in sockets:
                 await self._listen(listening)
@@ -162,6 +192,30 @@ class App:
             if isinstance(exc, OSError):
                 raise StartupError(f"cannot listen: {exc.strerror or exc}") from None
             raise
+
+    def _committed(self, commit: Commit) -> None:
+        """Take a commit over to the event loop (called in the store's writer thread)."""
+        self.loop.call_soon_threadsafe(deliver, commit, self._broker)
+
+    def _assemble(self) -> ServerContext:
+        settings, tuning, store = self.settings, self._tuning, self.store
+        channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
+        self._broker.subscribe(channels.deliver)
+        return ServerContext(
+            settings=settings,
+            tuning=tuning,
+            loop=self.loop,
+            server_id=store.server_id,
+            channels=channels,
+            presence=PresenceBroadcaster(
+                self.loop, channels, pulse=tuning.pulse, crowd=tuning.crowd
+            ),
+            reads=Reads(store),
+            writes=Writes(self.loop, store),
+            sign_ins=AdmissionQueue(tuning.sign_ins, settings.sign_in_patience),
+            budgets=self._budgets,
+            new_names=TokenBuckets(settings.sign_ups / NAMES_WITHIN, settings.sign_ups),
+        )
 
     async def _listen(self, listening: socket.socket) -> None:
         port = listening.getsockname()[1]
@@ -180,18 +234,17 @@ class App:
         self._is_stopping = True
         for server in self._servers:
             server.close()
-        services = self.services
         bye = Bye(reason="the server is stopping", reconnect=self.settings.reconnect_window)
-        for connection in tuple(services.connections):
+        for connection in tuple(self.connections):
             if isinstance(connection.endpoint, Session):
                 connection.endpoint.send(bye)
                 connection.endpoint.stop_taking_commands()
         await asyncio.sleep(0)  # what was taken is on its way to the store
-        await asyncio.to_thread(services.store.close)
+        await asyncio.to_thread(self.store.close)
         await asyncio.sleep(0)  # the last commits' events and answers leave
-        for connection in tuple(services.connections):
+        for connection in tuple(self.connections):
             connection.end(CloseCode.GOING_AWAY, "the server is stopping")
-        await asyncio.gather(*(connection.lost() for connection in services.connections))
+        await asyncio.gather(*(connection.lost() for connection in self.connections))
 
     # Connections
 
@@ -205,22 +258,22 @@ class App:
             deadline=settings.close_timeout,
             write_timeout=settings.write_timeout,
             door=_door(settings),
-            budgets=self.services.budgets,
+            budgets=self._budgets,
             answer=self._answer,
             opened=self._endpoint,
             found_proxy=self._found_proxy,
-            registry=self.services.connections,
+            registry=self.connections,
             tls=made,
         )
 
     def _endpoint(self, connection: Connection, request: Request) -> Endpoint:
         path = _path(request)
         if path in (COUNTER_PATH, ECHO_PATH):
-            connection.budget = self.services.budgets.of_connection(
+            connection.budget = self._budgets.of_connection(
                 connection.source, self.loop.time(), times=BARE
             )
             return RawCounter(connection) if path == COUNTER_PATH else RawEcho(connection)
-        return Session(connection, self.services, self._session_ids.new(), TABLE)
+        return Session(connection, self.context, self._session_ids.new(), TABLE)
 
     def _found_proxy(self, address: str) -> None:
         if not self._has_found_proxy:
@@ -248,8 +301,8 @@ class App:
     def _heartbeat(self) -> None:
         self.start_heartbeats()
         self._beat_slot = (self._beat_slot + 1) % self._slots
-        self.services.store.look()
-        for connection in tuple(self.services.connections):
+        self.store.look()
+        for connection in tuple(self.connections):
             if connection.beat_slot % self._slots == self._beat_slot:
                 connection.beat()
 
@@ -266,7 +319,7 @@ class App:
         if request.method == "HEAD":
             response.body = b""  # its length is told all the same (RFC 9110, 9.3.2)
         # A client keeps its token by the server's id, so it must know the id before `hello`.
-        response.headers["Chat-Server-Id"] = self.services.store.server_id
+        response.headers["Chat-Server-Id"] = self.store.server_id
         return response
 
     def _refusal(self, connection: Connection, request: Request) -> Response | None:
@@ -322,11 +375,11 @@ class App:
         return advice
 
     def _health(self) -> Response:
-        store = self.services.store
+        store = self.store
         fault = store.healthy()
         body = {
             "status": "ok" if fault is None else "unavailable",
-            "connections": sum(c.endpoint is not None for c in self.services.connections),
+            "connections": sum(c.endpoint is not None for c in self.connections),
             "tasks": len(asyncio.all_tasks(self.loop)),
             "timers": Counter.running,
             "server": {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-from chat.errors import CloseCode, CommandError, ErrorCode, FrameError
+from chat.errors import CloseCode, CommandError, ErrorCode, FrameError, StoreUnavailable
 from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
 from chat.protocol.frames import Heads, ServerFrame
@@ -24,13 +24,15 @@ __all__ = ["Handler", "Session", "Table"]
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[["Session", Any, Reply], None]
-"""Answers a command through the reply, at once or later, or raises a `CommandError` at once."""
+Handler = Callable[["Session", Any, Reply], Awaitable[None] | None]
+"""Answers a command through the reply, or raises a `CommandError`.
+
+A handler that reads is a coroutine function. One that writes hands an operation to the store and
+returns: there is no task for each message.
+"""
 Table = Mapping[str, Handler]
 """Which handler answers which command, by the command's type."""
 
-UNDER_WAY_MAX = 64
-"""Commands of one session that may await their answers before reading from it is paused."""
 HELLO_BYTES = 393_216
 """Bytes that a `hello` may have where `limits.frame` is lower: older clients put 500 positions into
 it, whatever their number of bytes, and others can name them in channels with long names."""
@@ -46,13 +48,13 @@ class Session:
     def __init__(
         self,
         connection: Connection,
-        services: ServerContext,
+        context: ServerContext,
         session_id: str,
         table: Table,
     ) -> None:
         self.connection = connection
         self._table = table
-        self.services = services
+        self.context = context
         self.id = session_id
         self._subscriptions: Subscriptions | None = None
         self.builtins: dict[str, Counter | None] = {}
@@ -61,14 +63,15 @@ class Session:
         self.is_signing_in = False
         self.is_stopping = False
         self._waiting: deque[Command] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._is_held = False
-        connection.limit_messages(max(services.limits.frame, HELLO_BYTES))
+        connection.limit_messages(max(context.settings.limits.frame, HELLO_BYTES))
         self._hello_timer: asyncio.TimerHandle | None = None
         self.await_hello()
 
     @property
     def is_signed_in(self) -> bool:
-        """Whether a `hello` was answered with `welcome`."""
+        """Whether a person is known to be there; `welcome` may be on its way still."""
         return self._subscriptions is not None
 
     @property
@@ -89,20 +92,20 @@ class Session:
         if self.is_stopping:  # not stored, not answered: the client sends it again elsewhere
             return
         try:
-            command = decode_command(text, self.services.limits)
+            command = decode_command(text, self.context.settings.limits)
         except FrameError as error:
-            if len(text) > self.services.limits.frame:
+            if len(text) > self.context.settings.limits.frame:
                 self._end_too_big()
             else:
                 self.send(error_frame(error, error.id))
             return
         # Length first: for pydantic's models, `isinstance` of another class takes 0.5 µs.
-        if len(text) > self.services.limits.frame and not isinstance(command, Hello):
+        if len(text) > self.context.settings.limits.frame and not isinstance(command, Hello):
             self._end_too_big()
             return
         outlet = self.connection.outlet
         outlet.answers_due += 1
-        if outlet.answers_due >= UNDER_WAY_MAX and not self._is_held:
+        if outlet.answers_due >= self.context.tuning.under_way and not self._is_held:
             self._is_held = True
             self.connection.hold()
         if self.is_signing_in:
@@ -124,13 +127,13 @@ class Session:
         if self.is_stopping:
             return
         connection = self.connection
-        if connection.budget.is_overrun(len(data), self.services.loop.time()):
+        if connection.budget.is_overrun(len(data), self.context.loop.time()):
             connection.end_flood()
             return
         command_id: str | None = None
         if is_text:
             try:
-                command_id = decode_command(data, self.services.limits).id
+                command_id = decode_command(data, self.context.settings.limits).id
             except FrameError as error:
                 command_id = error.id
         refusal = CommandError(
@@ -143,13 +146,38 @@ class Session:
         try:
             if self._subscriptions is None and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "say hello first")
-            self._table[command.type](self, command, reply)
+            work = self._table[command.type](self, command, reply)
+            if work is not None:
+                self.answer(work, reply)
         except CommandError as error:
             reply.error(error)
         except Exception:  # the connection's affair; here only the count of commands must be right
             if not reply.is_given:
                 self.answered()
             raise
+
+    def answer(self, work: Awaitable[None], reply: Reply) -> None:
+        """Run `work`, which answers a command, as a task; an error that it raises is the answer."""
+
+        async def answered() -> None:
+            try:
+                await work
+            except (CommandError, StoreUnavailable) as error:
+                reply.error(error)
+
+        self.run(answered())
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` as a task that ends with the session."""
+        task = self.context.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ran)
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a command could not be handled; its connection is closed", exc_info=error)
+            self.connection.end(CloseCode.INTERNAL, "the server made a mistake; it is in its log")
 
     # Out
 
@@ -161,7 +189,10 @@ class Session:
     def answered(self) -> None:
         """Note that a command has its answer, and read on if that was what was waited for."""
         self.connection.outlet.answers_due -= 1
-        if self._is_held and self.connection.outlet.answers_due <= UNDER_WAY_MAX // 4:
+        if (
+            self._is_held
+            and self.connection.outlet.answers_due <= self.context.tuning.under_way // 4
+        ):
             self._is_held = False
             self.connection.release()
 
@@ -171,7 +202,7 @@ class Session:
 
     def heartbeat(self) -> None:
         """Tell the heads of one's channels: that reveals a lost last event."""
-        if self._subscriptions is not None:
+        if self._subscriptions is not None and self._subscriptions.is_welcomed:
             channels = self._subscriptions.channels.values()
             self.send(Heads(heads={each.name: each.head for each in channels}))
 
@@ -179,26 +210,36 @@ class Session:
 
     def await_hello(self) -> None:
         """End the connection unless a `hello` comes in time."""
-        services = self.services
-        self._hello_timer = services.loop.call_later(
-            services.settings.hello_timeout, self._hello_is_late
+        context = self.context
+        self._hello_timer = context.loop.call_later(
+            context.settings.hello_timeout, self._hello_is_late
         )
 
-    def hello_has_come(self) -> None:
-        """Wait for `hello` no more: how long it takes to answer it is not the peer's fault."""
-        if self._hello_timer is not None:
-            self._hello_timer.cancel()
-            self._hello_timer = None
+    def begin_sign_in(self) -> None:
+        """Keep commands until `hello_is_answered`: a `hello` has come.
+
+        How long it takes to answer it is not the peer's fault.
+        """
+        self.is_signing_in = True
+        self._stop_hello_timer()
 
     def signed_in(self, user: User) -> None:
-        """Become `user`'s session."""
-        services, connection = self.services, self.connection
-        connection.limit_messages(services.limits.frame)
-        connection.budget = services.budgets.of_person(
-            user.name, connection.source, services.loop.time()
+        """Become `user`'s session; what happens to the person's channels is kept for `welcome`."""
+        context, connection = self.context, self.connection
+        connection.limit_messages(context.settings.limits.frame)
+        connection.budget = context.budgets.of_person(
+            user.name, connection.source, context.loop.time()
         )
-        self._subscriptions = Subscriptions(self, user, services)
-        services.hub.signed_in(self._subscriptions)
+        self._subscriptions = Subscriptions(self, user, context)
+
+    def sign_in_again(self) -> None:
+        """Wait for another `hello`: this one is refused."""
+        if self._subscriptions is not None:
+            self._subscriptions.end()
+            self._subscriptions = None
+            self.connection.limit_messages(max(self.context.settings.limits.frame, HELLO_BYTES))
+        self.await_hello()
+        self.hello_is_answered()
 
     def hello_is_answered(self) -> None:
         """Handle what came while `hello` was on its way."""
@@ -209,9 +250,9 @@ class Session:
     def closed(self) -> None:
         """Let go of everything (the connection is over)."""
         self.is_closed = True
-        self.hello_has_come()
-        self.services.forget_reads(self.id)
-        self.services.gate.leave(self, self.services.loop.time())
+        self._stop_hello_timer()
+        for task in self._tasks:
+            task.cancel()
         self._waiting.clear()
         for counter in self.builtins.values():
             if counter is not None:
@@ -219,6 +260,11 @@ class Session:
         self.builtins.clear()
         if self._subscriptions is not None:
             self._subscriptions.end()
+
+    def _stop_hello_timer(self) -> None:
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+            self._hello_timer = None
 
     def _hello_is_late(self) -> None:
         self.connection.end(CloseCode.HELLO_TIMEOUT, "no hello came in time")

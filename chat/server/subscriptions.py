@@ -8,21 +8,28 @@ and the client reads on with `history after`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import Joined, Member, ServerFrame
 from chat.protocol.values import Presence
 from chat.server.channels.live import LiveChannel
-from chat.server.channels.presence import is_crowded, typing_frame
+from chat.server.channels.presence import typing_frame
 from chat.server.context import ServerContext
 from chat.server.reply import Reply, error_frame
 from chat.server.transport.connection import Connection
-from chat.store.operations import ChannelState, MemberPage, MemberRow, Resumed, User
+from chat.store.operations import (
+    ChannelState,
+    MemberPage,
+    MemberRow,
+    Membership,
+    Resumed,
+    User,
+)
 from chat.store.read.reader import Reader
 from chat.store.rights import not_a_member
 from chat.text import fold
@@ -43,32 +50,38 @@ class Recipient(Protocol):
 
     connection: Connection
     id: str
-    is_closed: bool
 
     def send(self, frame: ServerFrame) -> None:
-        """Send a frame; do nothing if the connection is over."""
+        """Send a frame; do nothing if the session is over."""
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` as a task that ends with the session."""
 
 
 class Subscriptions:
-    """See the module.
+    """See the module. Before `welcomed`, events and frames are kept back.
 
     Args:
         session: where frames are sent.
         user: the person who is signed in there.
-        services: what the server shares.
+        context: the parts of the server.
     """
 
-    def __init__(self, session: Recipient, user: User, services: ServerContext) -> None:
-        self.session = session
+    def __init__(self, session: Recipient, user: User, context: ServerContext) -> None:
+        self.id = session.id
         self.user = user
         self.connection = session.connection
         self.channels: dict[str, LiveChannel] = {}
         """Those of the person's list, by the folded name."""
-        self._services = services
+        self._session = session
+        self._context = context
         self._left: dict[str, int] = {}
         """Where memberships ended, by the folded name: what was read before is over."""
         self._joining: list[str] = []
         """Channels, folded, whose `joined` will be the answer to a `join` of this session."""
+        self._kept_back: list[Callable[[], None]] | None = []
+        """What came while the memberships were read for `welcome`; None after it."""
+        context.channels.signed_in(self)
 
     @property
     def name(self) -> str:
@@ -76,18 +89,38 @@ class Subscriptions:
         return self.user.name
 
     @property
-    def id(self) -> str:
-        """The session's id."""
-        return self.session.id
+    def is_welcomed(self) -> bool:
+        """Whether `welcome` was sent."""
+        return self._kept_back is None
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the session is over."""
-        return self.session.is_closed
+    def welcomed(self, memberships: Sequence[Membership], welcome: Callable[[], None]) -> None:
+        """Enter the channels that the person is in, send `welcome`, and what was kept back."""
+        kept_back, self._kept_back = self._kept_back or [], None
+        for membership in memberships:
+            self.enter(membership.channel.name, membership.channel.head)
+        self._context.presence.set(self, "online")
+        welcome()
+        for action in kept_back:
+            action()
 
     def send(self, frame: ServerFrame) -> None:
-        """Send a frame to this session alone; do nothing if it is over."""
-        self.session.send(frame)
+        """Send a frame to this session alone."""
+        if self._kept_back is not None:
+            self._kept_back.append(partial(self._session.send, frame))
+        else:
+            self._session.send(frame)
+
+    def end(self) -> None:
+        """Leave every channel: the session is over."""
+        channels, presence = self._context.channels, self._context.presence
+        channels.signed_out(self)
+        is_last = not channels.sessions_of(self.name)
+        presence.drop(self)
+        for channel in self.channels.values():
+            if is_last and channel.typing.stop(self.name):
+                presence.typing_changed(channel)
+            channels.leave(self, channel)
+        self.channels.clear()
 
     # Memberships
 
@@ -99,10 +132,10 @@ class Subscriptions:
         """Enter a channel of the person's list, whose head was read or delivered as `head`."""
         channel = self.channel(name)
         if channel is None:
-            channel = self._services.hub.enter(self, name, head)
+            channel = self._context.channels.enter(self, name, head)
             self.channels[fold(name)] = channel
-            channel.presence_news[self.name] = self._services.presence.of(self.name)
-            self._services.news.of_room(channel)
+            presence = self._context.presence
+            presence.changed(channel, self.name, presence.of(self.name))
         return channel
 
     def listed(self, channel: str, head: int) -> None:
@@ -110,44 +143,47 @@ class Subscriptions:
 
         The `joined` comes unasked, but to the session whose `join` this is.
         """
-        if self.channel(channel) is None:
+        if self._kept_back is not None:
+            self._kept_back.append(partial(self.listed, channel, head))
+        elif self.channel(channel) is None:
             self.enter(channel, head)
             if fold(channel) not in self._joining:
-                self.follow(channel)
+                self._session.run(self._follow_unasked([(channel, None)]))
 
     def left(self, channel: str, seq: int) -> None:
         """Leave a channel: the membership ended with the event `seq`."""
+        if self._kept_back is not None:
+            self._kept_back.append(partial(self.left, channel, seq))
+            return
         live = self.channel(channel)
         if live is None or live.members[self] < seq:
             self._drop(channel, seq, "offline")
 
     def hid(self, channel: str, head: int) -> None:
         """Leave a channel that the person has hidden as of its `head`, as a member still."""
-        self._drop(channel, head, self._services.presence.of(self.name))
+        if self._kept_back is not None:
+            self._kept_back.append(partial(self.hid, channel, head))
+        else:
+            self._drop(channel, head, self._context.presence.of(self.name))
 
     def _drop(self, name: str, seq: int, presence: Presence) -> None:
         self._left[fold(name)] = seq
         if channel := self.channels.pop(fold(name), None):
-            self._services.hub.leave(self, channel)
-            channel.presence_news[self.name] = presence
+            self._context.channels.leave(self, channel)
             channel.typing.stop(self.name)
-            self._services.news.of_room(channel)
+            self._context.presence.changed(channel, self.name, presence)
 
     def has_left(self, channel: ChannelState) -> bool:
         """Whether one's membership of `channel`, as it was read, has ended since."""
         return self._left.get(fold(channel.name), 0) > channel.head
 
-    def end(self) -> None:
-        """Leave every channel: the session is over."""
-        is_last = len(self._services.hub.sessions_of(self.name)) == 1
-        self._services.hub.signed_out(self)
-        if self._services.presence.drop(self.name, self) is not None:
-            self._services.tell_presence(self)
-        for channel in self.channels.values():
-            if is_last and channel.typing.stop(self.name):
-                self._services.news.of_room(channel)
-            self._services.hub.leave(self, channel)
-        self.channels.clear()
+    def present(self, rows: tuple[MemberRow, ...]) -> tuple[Member, ...]:
+        """Return members with their presence now."""
+        presence = self._context.presence
+        return tuple(
+            Member.known(name=row.name, role=row.role, presence=presence.of(row.name))
+            for row in rows
+        )
 
     # Following
 
@@ -159,51 +195,60 @@ class Subscriptions:
         """Note that a `join` was committed or refused."""
         self._joining.remove(fold(channel))
 
-    def follow(
-        self, channel: str, position: ResumeFrom | None = None, reply: Reply | None = None
-    ) -> None:
-        """Answer with `joined`, and deliver from there on; without `reply` it comes unasked.
+    async def follow(self, channel: str, position: ResumeFrom | None, reply: Reply) -> None:
+        """Answer a `join` with `joined`, and deliver from there on.
 
         Args:
-            channel: as stored or as typed; membership is checked again when reading.
+            channel: as stored; membership is checked again when reading.
             position: where the client stopped reading.
-            reply: the command's, for `join`.
+            reply: the command's.
+
+        Raises:
+            CommandError: the channel cannot be read, or the membership has ended.
         """
-        self._follow([(channel, position)], reply)
+        is_sent = False
+        while not is_sent:
+            (view,) = await self._read([(channel, position)])
+            is_sent = await self._join(view, reply.id, reply.frame)
 
-    def follow_all(self, positions: Mapping[str, ResumeFrom], then: Callable[[], None]) -> None:
-        """Follow several channels, each as `follow` does; a `joined` comes for each.
-
-        They come as fast as the peer takes them. `then` is called when all were read, or as soon as
-        the peer has to be waited for.
-        """
-        remaining = iter(positions.items())
-        outlet = self.connection.outlet
-
-        def go_on() -> None:
-            some = list(islice(remaining, TOGETHER))
-            if some and not self.is_closed:
-                self._follow(some, None, wait)
-            else:
-                then()
-
-        def wait() -> None:
-            outlet.when_taken(go_on)
-            if outlet.is_waiting:
-                then()
-
-        go_on()
-
-    def _follow(
-        self,
-        wanted: Sequence[tuple[str, ResumeFrom | None]],
-        reply: Reply | None,
-        then: Callable[[], None] = lambda: None,
+    async def follow_all(
+        self, positions: Mapping[str, ResumeFrom], backed_up: Callable[[], None]
     ) -> None:
-        services = self._services
+        """Follow several channels; a `joined`, or an error, comes for each without being asked for.
+
+        They come as fast as the peer takes them. `backed_up` is called whenever the peer has to be
+        waited for.
+        """
+        wanted = list(positions.items())
+        for at in range(0, len(wanted), TOGETHER):
+            if self.connection.outlet.is_backed_up:
+                backed_up()
+            await self._follow_unasked(wanted[at : at + TOGETHER])
+
+    async def _follow_unasked(self, wanted: Sequence[tuple[str, ResumeFrom | None]]) -> None:
+        try:
+            views = await self._read(wanted)
+        except CommandError as error:
+            views = [error] * len(wanted)
+        for (channel, position), view in zip(wanted, views, strict=True):
+            await self.connection.outlet.taken()
+            if self.channel(channel) is None and not isinstance(view, CommandError):
+                continue  # hidden, so `welcome` did not list it
+            try:
+                while not await self._join(view, None, self._session.send):
+                    (view,) = await self._read([(channel, position)])
+            except CommandError as error:
+                if error.code is not ErrorCode.NO_SUCH_CHANNEL:
+                    self._session.send(error_frame(error, None, channel))
+
+    async def _read(
+        self, wanted: Sequence[tuple[str, ResumeFrom | None]]
+    ) -> Sequence[_View | CommandError]:
         for channel, _position in wanted:
-            self._detach(channel)
-        limits = services.limits
+            if live := self.channel(channel):
+                live.followers.pop(self.connection, None)  # until its log is read to the head again
+        settings = self._context.settings
+        limits = settings.limits
 
         def view(reader: Reader, channel: str, position: ResumeFrom | None) -> _View | CommandError:
             try:
@@ -212,7 +257,7 @@ class Subscriptions:
                     channel,
                     position,
                     limit=min(JOIN_PAGE, limits.page),
-                    window=services.settings.resume_window,
+                    window=settings.resume_window,
                 )
                 return resumed, reader.members(
                     self.user, channel, cursor=None, limit=limits.members
@@ -220,130 +265,127 @@ class Subscriptions:
             except CommandError as refusal:  # of this channel; the others are followed all the same
                 return refusal
 
-        def done(views: Sequence[_View | CommandError]) -> None:
-            for (channel, position), each in zip(wanted, views, strict=True):
-                telling = partial(self._tell, channel, position, each, reply)
-                if reply is None:
-                    self.connection.outlet.when_taken(telling)
-                else:
-                    telling()
-            then()
-
-        services.read_in_turn(
-            self,
-            lambda reader: [view(reader, *each) for each in wanted],
-            done,
-            lambda error: done([error] * len(wanted)),
+        return await self._context.reads.in_turn(
+            self, lambda reader: [view(reader, *each) for each in wanted]
         )
 
-    def _tell(
-        self,
-        channel: str,
-        position: ResumeFrom | None,
-        view: _View | CommandError,
-        reply: Reply | None,
-    ) -> None:
+    async def _join(
+        self, view: _View | CommandError, command_id: str | None, send: Callable[[Joined], None]
+    ) -> bool:
+        """Send `joined`, and go over to live events if that was all.
+
+        Returns:
+            Whether it was sent; if not, so much has come since that the log must be read again.
+        """
         if isinstance(view, CommandError):
-            self._refused(channel, view, reply)
-        elif reply is None and self.channel(channel) is None:
-            pass  # hidden, so `welcome` did not list it
-        elif self.has_left(view[0].membership.channel):  # while it was read
-            self._refused(channel, not_a_member(channel), reply)
-        else:
-            self._joined(view, reply, partial(self._follow, [(channel, position)], reply))
-
-    def _refused(self, channel: str, error: CommandError, reply: Reply | None) -> None:
-        if reply is not None:
-            reply.error(error)
-        elif error.code is not ErrorCode.NO_SUCH_CHANNEL:
-            self.send(error_frame(error, None, channel))
-
-    def _joined(self, view: _View, reply: Reply | None, again: Callable[[], None]) -> None:
+            raise view
         resumed, members = view
-        if self.is_closed:
-            return
         membership = resumed.membership
         state, preference = membership.channel, membership.preference
+        if self.has_left(state):  # while it was read
+            raise not_a_member(state.name)
+        self.enter(state.name, state.head)
 
-        def send(complete: bool) -> None:
-            frame = Joined.known(
-                id=reply.id if reply else None,
-                channel=state.name,
-                epoch=state.epoch,
-                head=state.head,
-                topic=state.topic,
-                role=membership.role,
-                read=membership.read,
-                unread=membership.unread,
-                mentions=membership.mentions,
-                pinned=preference.pinned,
-                muted=preference.muted,
-                level=preference.level,
-                pins=resumed.pins,
-                members=self.present(members.rows),
-                member_count=members.total,
-                recovered=resumed.recovered,
-                items=resumed.items,
-                complete=complete,
+        def send_joined(is_complete: bool) -> None:
+            send(
+                Joined.known(
+                    id=command_id,
+                    channel=state.name,
+                    epoch=state.epoch,
+                    head=state.head,
+                    topic=state.topic,
+                    role=membership.role,
+                    read=membership.read,
+                    unread=membership.unread,
+                    mentions=membership.mentions,
+                    pinned=preference.pinned,
+                    muted=preference.muted,
+                    level=preference.level,
+                    pins=resumed.pins,
+                    members=self.present(members.rows),
+                    member_count=members.total,
+                    recovered=resumed.recovered,
+                    items=resumed.items,
+                    complete=is_complete,
+                )
             )
-            if reply is not None:
-                reply.frame(frame)
-            else:
-                self.send(frame)
 
-        self.attach(state, resumed.complete, send, None if resumed.items else again)
+        return await self.attach(
+            state, send_joined, is_read=resumed.complete, is_empty=not resumed.items
+        )
 
-    def attach(
+    async def attach(
         self,
         channel: ChannelState,
-        is_read: bool,
         send: Callable[[bool], None],
-        again: Callable[[], None] | None,
-    ) -> None:
-        """Send what was read up to `channel.head`, and go over to live events if that was all.
+        *,
+        is_read: bool,
+        is_empty: bool,
+    ) -> bool:
+        """Send what was read, and go over to live events if that was all.
+
+        That is done within the delivery of `channel.head`, if it is still to come: an event that
+        was read leaves before the `ok` of its sender.
 
         Args:
             channel: as of the snapshot that was read.
-            is_read: whether everything up to its head was read.
             send: sends the answer; takes its `complete`.
-            again: for an empty page: reads anew, when so much has come since that not all is at
-                hand. An empty page is never incomplete.
+            is_read: whether everything up to the head of `channel` was read.
+            is_empty: whether the answer holds no items; such a one is never incomplete.
+
+        Returns:
+            Whether it was sent; if not, so much has come since that the log must be read again.
+
+        Raises:
+            CommandError: the membership has ended.
         """
-        room = self.enter(channel.name, channel.head)
+        live = self.channel(channel.name)
+        if live is None:
+            raise not_a_member(channel.name)
+        attached: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def ready() -> None:
-            if self.is_closed or self.channel(room.name) is not room:
+        def reached() -> None:
+            if attached.cancelled():
                 return
-            missed = room.replay_after(channel.head) if is_read else None
-            if is_read and missed is None and again is not None:
-                again()
-                return
-            send(missed is not None)
-            if missed is not None:
-                for frame in missed:
-                    self.connection.outlet.send(frame)
-                self._take_over(room)
+            try:
+                is_sent = self._attach_now(live, channel.head, send, is_read, is_empty)
+            except Exception as error:  # a delivery goes on, whatever becomes of one session
+                if not attached.done():
+                    attached.set_exception(error)
+            else:
+                if not attached.done():  # what was sent may have ended the session
+                    attached.set_result(is_sent)
 
-        room.on_reached(channel.head, ready)
+        live.on_reached(channel.head, reached)
+        return await attached
 
-    def _take_over(self, room: LiveChannel) -> None:
-        if self.is_closed:  # it read too slowly for what was missed
+    def _attach_now(
+        self,
+        live: LiveChannel,
+        head: int,
+        send: Callable[[bool], None],
+        is_read: bool,
+        is_empty: bool,
+    ) -> bool:
+        if self.channel(live.name) is not live:
+            raise not_a_member(live.name)
+        missed = live.replay_after(head) if is_read else None
+        if is_read and missed is None and is_empty:
+            return False
+        send(missed is not None)
+        if missed is not None:
+            self._go_live(live, missed)
+        return True
+
+    def _go_live(self, live: LiveChannel, missed: Sequence[bytes]) -> None:
+        """Send what was missed, and from there on every event as it is delivered."""
+        outlet = self.connection.outlet
+        for frame in missed:
+            outlet.send(frame)
+        if self.channel(live.name) is not live:  # it read too slowly for what was missed
             return
-        room.followers[self.connection] = self.connection.outlet
-        if not is_crowded(room):
-            self.send(self._services.news.snapshot(room))
-        if room.typing:
-            self.send(typing_frame(room))
-
-    def _detach(self, channel: str) -> None:
-        """Stop live events of a channel until its log has been read up to the head again."""
-        if live := self.channel(channel):
-            live.followers.pop(self.connection, None)
-
-    def present(self, rows: tuple[MemberRow, ...]) -> tuple[Member, ...]:
-        """Return members with their presence now."""
-        presence = self._services.presence
-        return tuple(
-            Member.known(name=row.name, role=row.role, presence=presence.of(row.name))
-            for row in rows
-        )
+        live.followers[self.connection] = outlet
+        if not self._context.presence.is_crowded(live):
+            self._session.send(self._context.presence.snapshot(live))
+        if live.typing:
+            self._session.send(typing_frame(live))

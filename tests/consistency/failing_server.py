@@ -8,6 +8,7 @@ show that the verdict notices.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -25,9 +26,9 @@ from sqlalchemy import Engine, event
 from chat.protocol.items import Event
 from chat.server.channels import live
 from chat.server.cli import main
-from chat.server.context import ServerContext
 from chat.server.subscriptions import Subscriptions
-from chat.store.operations import Batch, ChannelState, Commit
+from chat.store.operations import Batch, Commit
+from chat.store.store import Store
 from chat.store.write import transaction
 from chat.store.write.writer import Writer
 
@@ -57,19 +58,22 @@ class _Control:
 
 
 def _add_faults(control: _Control) -> None:
-    real_time_ns, committed = time.time_ns, ServerContext.committed
+    real_time_ns, open_store = time.time_ns, Store.open
     time.time_ns = lambda: real_time_ns() + int(control.clock * 1e9)
 
     def before(_connection: object) -> None:
         if threading.current_thread().name == "store-writer":
             control.reached(BEFORE_COMMIT)
 
-    def after(self: ServerContext, commit: Commit) -> None:
-        control.reached(AFTER_COMMIT)
-        committed(self, commit)
+    def opened(url: str, *, committed: Callable[[Commit], None], **options: Any) -> Store:
+        def after(commit: Commit) -> None:
+            control.reached(AFTER_COMMIT)
+            committed(commit)
+
+        return open_store(url, committed=after, **options)
 
     event.listen(Engine, "commit", before)
-    ServerContext.committed = after  # type: ignore[method-assign]
+    Store.open = staticmethod(opened)  # type: ignore[method-assign]
 
 
 def _acknowledge_without_commit() -> None:
@@ -121,15 +125,9 @@ def _deliver_twice() -> None:
 def _attach_without_the_missed() -> None:
     attach = Subscriptions.attach
 
-    def late(
-        self: Subscriptions,
-        channel: ChannelState,
-        is_read: bool,
-        send: Callable[[bool], None],
-        again: Callable[[], None] | None,
-    ) -> None:
-        # Others talk between the reading of the log and the attaching.
-        self.connection.loop.call_later(0.05, attach, self, channel, is_read, send, again)
+    async def late(self: Subscriptions, *arguments: Any, **options: Any) -> bool:
+        await asyncio.sleep(0.05)  # others talk between the reading of the log and the attaching
+        return await attach(self, *arguments, **options)
 
     Subscriptions.attach = late  # type: ignore[method-assign]
     live.LiveChannel.replay_after = lambda *_: []  # type: ignore[method-assign]

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from chat.server.channels import presence, typing
 from tests.model.world import World
 
 
 @pytest.fixture
-def new_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], World]:
+def new_world(tmp_path: Path) -> Callable[[], World]:
     """Return what prepares a server with fresh data, again and again."""
-    monkeypatch.setattr(presence, "PULSE", 0.002)
-    monkeypatch.setattr(typing, "EXPIRY", 3_600.0)  # nobody stops typing because of a slow machine
     numbers = itertools.count()
     template = tmp_path / "template"
     template.mkdir()

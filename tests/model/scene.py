@@ -11,12 +11,11 @@ from chat.client.model.channel import Channel
 from chat.client.model.fold import message_of
 from chat.protocol.commands import BaseCommand, Command, History, Join, Leave, Ping, ResumeFrom
 from chat.protocol.frames import Heads, Page, ServerFrame
-from chat.server.channels import presence as news
 from chat.text import fold
 from tests.model.chat import Chat, Told, key_of
 from tests.model.log import LINES, Log
 from tests.model.rules import USUAL, perform
-from tests.model.world import LIMITS, WINDOW, Device, World, plain
+from tests.model.world import LIMITS, TUNING, WINDOW, Device, World, plain
 
 __all__ = ["Scene"]
 
@@ -173,7 +172,7 @@ class Scene:
 
     async def quiet(self) -> None:
         """Wait until presence and typing are told, and nothing is under way."""
-        await asyncio.sleep(3 * news.PULSE)
+        await asyncio.sleep(3 * TUNING.pulse)
         for number in self.online:
             await self.step(number, Ping())
 

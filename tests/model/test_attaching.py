@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
+from chat.broker.memory import MemoryBroker
 from chat.client.config.settings import ClientSettings
 from chat.client.network.backoff import Backoff
 from chat.errors import StoreUnavailable
-from chat.protocol.commands import History, Join, Ping, ResumeFrom, Send
-from chat.protocol.frames import ErrorFrame, Joined, Page
+from chat.protocol import PROTOCOL_VERSION
+from chat.protocol.commands import Hello, History, Join, Leave, Ping, ResumeFrom, Send
+from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Welcome
 from chat.protocol.items import Event
-from chat.server.channels.live import RING
-from chat.store.operations import Commit, Resumed, User
+from chat.server.channels.live import RECENT
+from chat.store.operations import Resumed, User
 from chat.store.read.reader import Reader
 from tests.client.screen import Screen
 from tests.model.world import LIMITS, World
@@ -30,8 +32,8 @@ NewWorld = Callable[[], World]
 class HeldReads:
     """Reads of a server that are done at once, but told only when they are let go."""
 
-    def __init__(self, world: World) -> None:
-        self._read = world.app.services.store.read
+    def __init__(self, read: Callable[[Any], Future[Any]]) -> None:
+        self._read = read
         self._done: list[tuple[Future[Any], Future[Any]]] = []
 
     @property
@@ -40,7 +42,7 @@ class HeldReads:
         return any(found.done() for found, _told in self._done)
 
     def read(self, query: Any) -> Future[Any]:
-        """Stand in for the store's `read`."""
+        """Stand in for a method of the store."""
         told: Future[Any] = Future()
         self._done.append((self._read(query), told))
         return told
@@ -49,6 +51,28 @@ class HeldReads:
         """Tell what was read."""
         for found, told in self._done:
             told.set_result(found.result())
+
+
+class HeldBroker(MemoryBroker):
+    """Keeps events back while it is held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_held = False
+        self.held: list[Sequence[Event]] = []
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Keep or deliver them."""
+        if self.is_held:
+            self.held.append(events)
+        else:
+            super().publish(events)
+
+    def let_go(self) -> None:
+        """Deliver what was held, and all that comes."""
+        self.is_held = False
+        for events in self.held:
+            super().publish(events)
 
 
 @asynccontextmanager
@@ -111,9 +135,9 @@ async def test_what_is_said_between_reading_and_following_comes_after_it(
     async with two_in_a_room(world) as (alice, bob):
         joined = await alice.join("#room")
         position = ResumeFrom(epoch=joined.epoch, after=1) if is_resumed else None
-        held = HeldReads(world)
+        held = HeldReads(world.app.store.read)
         with monkeypatch.context() as patch:
-            patch.setattr(world.app.services.store, "read", held.read)
+            patch.setattr(world.app.store, "read", held.read)
             await bob.post(Join(channel="#room", resume=position))
             await until(lambda: held.are_done)
         await talk(alice, 20)
@@ -136,12 +160,12 @@ async def test_who_falls_too_far_behind_while_reading_reads_on(
 ) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, bob):
-        held = HeldReads(world)
+        held = HeldReads(world.app.store.read)
         with monkeypatch.context() as patch:
-            patch.setattr(world.app.services.store, "read", held.read)
+            patch.setattr(world.app.store, "read", held.read)
             await bob.post(Join(channel="#room"))
             await until(lambda: held.are_done)
-        await talk(alice, RING + 1)
+        await talk(alice, RECENT + 1)
         held.let_go()
         joined = await bob.next(Joined)
         assert not joined.complete
@@ -153,7 +177,7 @@ async def test_who_falls_too_far_behind_while_reading_reads_on(
                 last + n + 1 for n in range(len(page.items))
             ]
             last, is_complete = page.items[-1].seq, page.complete
-        assert last == joined.head + RING + 1
+        assert last == joined.head + RECENT + 1
         live = await alice.say("live", "#room")
         assert (await bob.next_event("#room")).seq == live.seq == last + 1
 
@@ -163,9 +187,9 @@ async def test_who_joins_first_follows_though_others_join_meanwhile(
 ) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, bob):
-        held = HeldReads(world)
+        held = HeldReads(world.app.store.read)
         with monkeypatch.context() as patch:
-            patch.setattr(world.app.services.store, "read", held.read)
+            patch.setattr(world.app.store, "read", held.read)
             await alice.post(Join(channel="#new"))
             await until(lambda: held.are_done)
             await bob.post(Join(channel="#new"))
@@ -185,27 +209,52 @@ async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = new_world()
+    broker = world.broker = HeldBroker()
     async with two_in_a_room(world) as (alice, bob):
-        services = world.app.services
-        deliver = services._deliver
-        commits: list[Commit] = []
-        held = HeldReads(world)
+        held = HeldReads(world.app.store.read)
         with monkeypatch.context() as patch:
-            patch.setattr(services, "_deliver", commits.append)
-            patch.setattr(services.store, "read", held.read)
+            patch.setattr(world.app.store, "read", held.read)
+            broker.is_held = True
             await alice.post(Send(channel="#room", text="committed"))
-            await until(lambda: bool(commits))
+            await until(lambda: bool(broker.held))
             await bob.post(History(channel="#room", after=0))
             await until(lambda: held.are_done)
         held.let_go()
         await bob.call(Ping())
         assert not bob.kept(Page)  # what it holds is not delivered yet
-        for commit in commits:
-            deliver(commit)
+        broker.let_go()
         page = await bob.next(Page)
         assert (page.items[-1].text, page.complete) == ("committed", True)
         live = await alice.say("live", "#room")
         assert (await bob.next_event("#room")).seq == live.seq == page.head + 1
+
+
+async def test_what_a_person_joins_and_leaves_during_a_sign_in_is_not_missed(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    async with (
+        two_in_a_room(world) as (alice, _bob),
+        Peer.signed_in(world.url, "carol") as phone,
+    ):
+        await phone.join("#room")
+        held = HeldReads(world.app.store.welcome)
+        async with Peer.connect(world.url) as laptop:
+            with monkeypatch.context() as patch:
+                patch.setattr(world.app.store, "welcome", held.read)
+                await laptop.post(Hello(v=PROTOCOL_VERSION, name="carol", token=phone.token))
+                await until(lambda: held.are_done)
+            await phone.call(Leave(channel="#room"))
+            await phone.join("#new")
+            held.let_go()
+            welcome = await laptop.next(Welcome)
+            assert {each.channel for each in welcome.channels} == {"#general", "#room"}
+            assert (await laptop.next(Joined)).channel == "#new"
+            assert laptop.received[0] == welcome
+            await alice.say("for members", "#room")
+            for session in world.sessions:
+                session.heartbeat()
+            assert "#room" not in (await laptop.next(Heads)).heads
 
 
 async def test_a_resume_that_cannot_be_read_names_its_channel(

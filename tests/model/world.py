@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from chat.broker.memory import MemoryBroker
+from chat.broker.port import Broker
 from chat.client.model.channel import Channel
 from chat.client.model.log_view import LogView
 from chat.client.model.preferences import Preference
@@ -28,14 +30,17 @@ from chat.protocol.frames import (
 from chat.protocol.items import Event, Item
 from chat.server.app import App
 from chat.server.config import LimitSettings, ServerSettings
+from chat.server.context import Tuning
 from chat.server.session import Session
 from chat.text import fold
 from tests.serving import Peer
 
-__all__ = ["LIMITS", "WINDOW", "Device", "World", "plain"]
+__all__ = ["LIMITS", "TUNING", "WINDOW", "Device", "World", "plain"]
 
 LIMITS = LimitSettings(rate=1e9, burst=10**9, page=10, unread=12, reactions=2, pins=2)
 """Small, so that a few commands meet them."""
+TUNING = Tuning(pulse=0.002, typing_expiry=3_600.0)
+"""Nobody stops typing because of a slow machine."""
 WINDOW = 25
 """Missed events beyond which a position is not continued."""
 EPHEMERAL = (PresenceFrame, TypingFrame)
@@ -61,6 +66,7 @@ class World:
             resume_window=WINDOW,
             limits=LIMITS,
         )
+        self.broker: Broker = MemoryBroker()
         self.tokens: dict[str, str] = {}
         self._ids: dict[tuple[Any, ...], Any] = {}
 
@@ -72,12 +78,12 @@ class World:
     @property
     def sessions(self) -> list[Session]:
         """The server's sessions that are signed in."""
-        endpoints = (each.endpoint for each in self.app.services.connections)
+        endpoints = (each.endpoint for each in self.app.connections)
         return [each for each in endpoints if isinstance(each, Session) and each.is_signed_in]
 
     async def start(self) -> None:
         """Start, without heartbeats: `Session.heartbeat` is called by a test."""
-        self.app = App(self.settings, asyncio.get_running_loop())
+        self.app = App(self.settings, asyncio.get_running_loop(), self.broker, TUNING)
         await self.app.start()
 
     async def stop(self) -> None:

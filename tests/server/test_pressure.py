@@ -17,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from chat.broker.memory import MemoryBroker
 from chat.errors import CloseCode
 from chat.protocol.codec import encode
 from chat.protocol.commands import History, Ping, ResumeFrom, Send
@@ -25,7 +26,7 @@ from chat.protocol.items import Event
 from chat.protocol.values import Wire
 from chat.server.app import App
 from chat.server.config import LimitSettings, ServerSettings
-from chat.server.session import UNDER_WAY_MAX
+from chat.server.context import Tuning
 from chat.server.transport.connection import PART
 from chat.store.operations import Pending
 from tests.proxy import Proxy
@@ -325,9 +326,9 @@ async def test_a_close_that_the_client_never_finishes_is_finished_for_it(
 async def test_commands_under_way_are_bounded_and_none_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = LimitSettings(rate=1e9, burst=10**9)
+    limits, tuning = LimitSettings(rate=1e9, burst=10**9), Tuning()
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0, limits=limits)
-    app = App(settings, asyncio.get_running_loop())
+    app = App(settings, asyncio.get_running_loop(), MemoryBroker(), tuning)
     await app.start()
     try:
         async with (
@@ -336,7 +337,7 @@ async def test_commands_under_way_are_bounded_and_none_is_lost(
         ):
             await alice.join("#room")
             held: list[Pending[Any]] = []
-            store = app.services.store
+            store = app.store
             with monkeypatch.context() as patch:
                 patch.setattr(store, "submit", held.extend)
                 for number in range(2_000):
@@ -344,7 +345,7 @@ async def test_commands_under_way_are_bounded_and_none_is_lost(
                 for _ in range(100):
                     await bob.settle()  # the server has its turns
                 a_part = PART // len(encode(Send(channel="#room", text="0", id="c9")))
-                assert UNDER_WAY_MAX <= len(held) <= UNDER_WAY_MAX + a_part
+                assert tuning.under_way <= len(held) <= tuning.under_way + a_part
             store.submit(held)
             await alice.say("last", "#room")
             texts = [event.text for event in alice.kept(Event) if event.kind == "message"]

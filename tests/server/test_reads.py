@@ -1,4 +1,4 @@
-"""What one turn of the loop asks for is read together, and each asker gets their own answer."""
+"""Reads: those of one turn of the loop share a snapshot, and people take turns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any, cast
 
 from chat.errors import CommandError, ErrorCode
-from chat.server.reads import ReadBatcher
+from chat.server.reads import ReadBatcher, Turns
 from chat.store.read.reader import Reader
 
 SNAPSHOT = cast("Reader", object())
@@ -19,10 +19,9 @@ class Shelf:
 
     def __init__(self) -> None:
         self.snapshots = 0
-        self.told: list[object] = []
-        self.readings = ReadBatcher(asyncio.get_running_loop(), self._read)
+        self._batcher = ReadBatcher(self.run)
 
-    def _read(self, query: Callable[[Reader], Any]) -> Future[Any]:
+    def run(self, query: Callable[[Reader], Any]) -> Future[Any]:
         self.snapshots += 1
         future: Future[Any] = Future()
         try:
@@ -31,51 +30,81 @@ class Shelf:
             future.set_exception(exc)
         return future
 
-    def ask(self, answer: object) -> None:
-        def query(_reader: Reader) -> object:
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
+    async def ask(self, *answers: object) -> list[object]:
+        """Read so many things in one turn; return what came of each, an error as its code."""
 
-        self.readings.ask(query, self.told.append, lambda error: self.told.append(error.code))
+        def query_for(answer: object) -> Callable[[Reader], object]:
+            def query(_reader: Reader) -> object:
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
 
-    async def turns(self) -> None:
-        for _ in range(5):
-            await asyncio.sleep(0)
+            return query
+
+        reads = [self._batcher.read(query_for(answer)) for answer in answers]
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        return [each.code if isinstance(each, CommandError) else each for each in found]
 
 
-async def test_what_a_turn_asks_for_is_read_in_one_snapshot() -> None:
+async def test_the_reads_of_a_turn_share_one_snapshot() -> None:
     shelf = Shelf()
-    for number in range(10):
-        shelf.ask(number)
-    await shelf.turns()
-    assert shelf.told == list(range(10))
+    assert await shelf.ask(*range(10)) == list(range(10))
     assert shelf.snapshots == 1
 
 
-async def test_a_refusal_is_its_askers_alone() -> None:
+async def test_a_refused_read_leaves_the_others_alone() -> None:
     shelf = Shelf()
-    for answer in (1, CommandError(ErrorCode.NOT_A_MEMBER, "no"), 2):
-        shelf.ask(answer)
-    await shelf.turns()
-    assert shelf.told == [1, ErrorCode.NOT_A_MEMBER, 2]
+    refusal = CommandError(ErrorCode.NOT_A_MEMBER, "no")
+    assert await shelf.ask(1, refusal, 2) == [1, ErrorCode.NOT_A_MEMBER, 2]
     assert shelf.snapshots == 1
 
 
-async def test_a_reading_that_fails_does_not_fail_its_neighbours() -> None:
-    shelf = Shelf()
-    for answer in (1, RuntimeError("broken"), 2):
-        shelf.ask(answer)
-    await shelf.turns()
-    assert shelf.told == [1, ErrorCode.INTERNAL, 2]
+async def test_a_read_that_fails_leaves_the_others_alone() -> None:
+    assert await Shelf().ask(1, RuntimeError("broken"), 2) == [1, ErrorCode.INTERNAL, 2]
 
 
-async def test_an_answer_that_cannot_be_given_costs_the_others_nothing() -> None:
-    def stumble(_answer: int) -> None:
-        raise RuntimeError("the answer cannot be given")
+async def test_a_cancelled_read_leaves_the_others_alone() -> None:
+    batcher = ReadBatcher(Shelf().run)
+    reads = [batcher.read(lambda _reader, n=n: n) for n in range(3)]  # type: ignore[misc]
+    reads[1].cancel()
+    assert [await reads[0], await reads[2]] == [0, 2]
 
-    shelf = Shelf()
-    shelf.readings.ask(lambda _reader: 0, stumble, lambda _error: None)
-    shelf.ask(1)
-    await shelf.turns()
-    assert shelf.told == [1]
+
+async def test_one_turn_of_each_at_a_time_in_their_order() -> None:
+    turns, begun = Turns(), list[str]()
+
+    async def take(name: str) -> None:
+        await turns.take(name[0])
+        begun.append(name)
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in ("a1", "a2", "b1", "a3"):
+            tasks.create_task(take(name))
+        await settled()
+        assert begun == ["a1", "b1"]
+        turns.end("a")
+        await settled()
+        assert begun == ["a1", "b1", "a2"]
+        turns.end("b")
+        tasks.create_task(take("b2"))
+        turns.end("a")
+    assert sorted(begun[3:]) == ["a3", "b2"]
+
+
+async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
+    turns = Turns()
+    await turns.take("a")
+    waiting = [asyncio.create_task(turns.take("a")) for _ in range(3)]
+    await settled()
+    waiting[0].cancel()
+    turns.end("a")
+    waiting[1].cancel()  # in the moment in which it is given the turn
+    await asyncio.wait_for(waiting[2], 1)
+    turns.end("a")
+    await asyncio.wait_for(turns.take("a"), 1)
+
+
+async def settled() -> None:
+    """Let every task do what it can."""
+    for _ in range(5):
+        await asyncio.sleep(0)

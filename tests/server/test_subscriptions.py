@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chat.broker.memory import MemoryBroker
 from chat.protocol.commands import History, Join, Leave, Mark, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read
 from chat.protocol.items import Event
@@ -209,24 +211,25 @@ async def test_who_leaves_while_their_join_is_read_follows_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0)
-    app = App(settings, asyncio.get_running_loop())
+    app = App(settings, asyncio.get_running_loop(), MemoryBroker())
     await app.start()
-    services, held = app.services, asyncio.Queue[Callable[[], None]]()
-    read = services.read
+    read, held = app.store.read, asyncio.Queue[Callable[[], None]]()
 
-    def late(query: Any, then: Callable[[Any], None], refused: Any) -> None:
-        read(query, lambda answer: held.put_nowait(lambda: then(answer)), refused)
+    def late(query: Any) -> Future[Any]:
+        found, told = read(query), Future[Any]()
+        held.put_nowait(lambda: told.set_result(found.result(PATIENCE)))
+        return told
 
     try:
         async with asyncio.timeout(PATIENCE), Peer.signed_in(app.addresses[0], "bob") as bob:
-            monkeypatch.setattr(services, "read", late)
+            monkeypatch.setattr(app.store, "read", late)
             await bob.post(Join(channel="#room", id="join"))
             answer = await held.get()
             await bob.call(Leave(channel="#room"))
             answer()
             refusal = await bob.next(ErrorFrame)
             assert (refusal.id, refusal.code) == ("join", "not_a_member")
-            assert services.hub.channel("#room") is None
+            assert app.context.channels.channel("#room") is None
     finally:
         await app.stop()
 

@@ -17,7 +17,7 @@ from chat.protocol.codec import encode
 from chat.protocol.frames import ServerFrame
 from chat.protocol.items import Event
 from chat.protocol.values import Presence
-from chat.server.channels.typing import TypingTracker
+from chat.server.channels.typing import EXPIRY, TypingTracker
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import Outlet, text_frame
 from chat.text import channel_names, is_direct
@@ -26,7 +26,7 @@ __all__ = ["LiveChannel", "LiveChannels", "Member"]
 
 MISSED_BYTES = 65_536
 """Bytes of missed events that a session gets at once when it attaches; more is read in pages."""
-RING = 256
+RECENT = 256
 """Recent events that a channel keeps encoded, for sessions that attach during a delivery."""
 
 
@@ -59,22 +59,24 @@ class LiveChannel:
     every event above the head at which they attached, in order, without a hole.
     """
 
-    def __init__(self, name: str, head: int) -> None:
+    def __init__(
+        self, name: str, head: int, *, recent: int = RECENT, typing_expiry: float = EXPIRY
+    ) -> None:
         self.name = name
         self.head = head
         self.members: dict[Member, int] = {}
         """Sessions of members, whether they follow or not, each with the head of the channel as of
         which the membership is known."""
         self.followers: dict[Connection, Outlet] = {}
-        self.typing = TypingTracker()
+        self.typing = TypingTracker(typing_expiry)
         self.presence_news: dict[str, Presence] = {}
         self.presence_version = 0
         self.is_presence_stale = False
         """Whether changes were kept from the followers while the channel was crowded."""
         self.typing_told = 0
         """Version of `typing` that the followers were told last."""
-        self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
-        self._ready: list[tuple[int, Callable[[], None]]] = []
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=recent)
+        self._waiting: list[tuple[int, Callable[[], None]]] = []
 
     def deliver(self, events: Sequence[Event], *, is_all: bool = False) -> None:
         """Send committed events to the followers; those delivered before are passed over.
@@ -87,7 +89,7 @@ class LiveChannel:
                 continue
             frame = text_frame(encode(event))
             self.head = event.seq
-            self._ring.append((event.seq, frame))
+            self._recent.append((event.seq, frame))
             frames.append(frame)
         if frames and self.followers:
             data = frames[0] if len(frames) == 1 else b"".join(frames)
@@ -99,15 +101,19 @@ class LiveChannel:
             else:
                 for outlet in outlets:
                     outlet.send(data)
-        if self._ready:
-            self._call_ready()
+        if self._waiting:
+            self._call_waiting()
 
     def on_reached(self, head: int, action: Callable[[], None]) -> None:
-        """Call `action` as soon as everything up to `head` is delivered; now, if it is."""
-        if self.head >= head:
+        """Call `action` once everything up to `head` is delivered; now, if it is.
+
+        It is called within the delivery, so what it sends leaves before the answers of the same
+        commit; and also when nobody is in the channel any more.
+        """
+        if self.head >= head or not self.members:
             action()
         else:
-            self._ready.append((head, action))
+            self._waiting.append((head, action))
 
     def replay_after(self, head: int) -> list[bytes] | None:
         """Return the frames of all events above `head`.
@@ -115,9 +121,9 @@ class LiveChannel:
         None: some are no longer at hand, or they are too many bytes to be sent at once.
         """
         missed = self.head - head
-        if missed > len(self._ring):
+        if missed > len(self._recent):
             return None
-        frames = [frame for seq, frame in self._ring if seq > head]
+        frames = [frame for seq, frame in self._recent if seq > head]
         return frames if sum(map(len, frames)) <= MISSED_BYTES else None
 
     def send_ephemeral(self, frame: BaseModel) -> None:
@@ -126,8 +132,12 @@ class LiveChannel:
         for outlet in tuple(self.followers.values()):
             outlet.send_ephemeral(data)
 
-    def _call_ready(self) -> None:
-        waiting, self._ready = self._ready, []
+    def close(self) -> None:
+        """Call those who wait: nobody is in the channel any more."""
+        self._call_waiting()
+
+    def _call_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
         for head, action in waiting:
             self.on_reached(head, action)
 
@@ -137,9 +147,15 @@ class LiveChannels:
 
     Memberships follow the `join` and `leave` events as they are delivered, whoever caused them. A
     direct channel has no such events: its first message lists it for its participants.
+
+    Args:
+        recent: events that each channel keeps encoded.
+        typing_expiry: seconds after which a `typing` that is not repeated is over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, recent: int = RECENT, typing_expiry: float = EXPIRY) -> None:
+        self._recent = recent
+        self._typing_expiry = typing_expiry
         self._channels: dict[str, LiveChannel] = {}
         self._sessions: dict[str, dict[Member, None]] = {}
         # Outlives the live channels: a snapshot read before a commit must not take a head back.
@@ -174,7 +190,12 @@ class LiveChannels:
         """Note that a session is in a channel, whose head was read or delivered as `head`."""
         channel = self._channels.get(name)
         if channel is None:
-            channel = LiveChannel(name, self._delivered.get(name, head))
+            channel = LiveChannel(
+                name,
+                self._delivered.get(name, head),
+                recent=self._recent,
+                typing_expiry=self._typing_expiry,
+            )
             self._channels[name] = channel
             for participant in channel_names(name):
                 self._direct.setdefault(participant, set()).add(channel)
@@ -186,6 +207,7 @@ class LiveChannels:
         channel.members.pop(session, None)
         channel.followers.pop(session.connection, None)
         if not channel.members:
+            channel.close()
             self._channels.pop(channel.name, None)
             for participant in channel_names(channel.name):
                 channels = self._direct.get(participant, set())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Protocol
 
 from chat.protocol.frames import PresenceFrame, TypingFrame
 from chat.protocol.values import Presence, Status
-from chat.server.channels.live import LiveChannel
+from chat.server.channels.live import LiveChannel, LiveChannels
 from chat.text import channel_names
 
-__all__ = ["PresenceBroadcaster", "PresenceTracker", "combined", "is_crowded", "typing_frame"]
+__all__ = ["PresenceBroadcaster", "PresenceTracker", "combined", "typing_frame"]
 
 
 _ORDER: tuple[Literal["busy", "online", "away"], ...] = ("busy", "online", "away")
@@ -63,78 +63,124 @@ class PresenceTracker:
 
 
 PULSE = 0.25
-"""Seconds between two rounds of presence and typing: storms leave in one frame per room."""
+"""Seconds between two rounds of presence and typing: a storm leaves in one frame per channel."""
 CROWD = 250
-"""Sessions in a room above which presence and typing are no longer told there; `who` answers."""
+"""Sessions in a channel above which presence and typing are not sent there; `who` answers."""
 TYPING_NAMES = 5
 """Names in one `typing` frame."""
 
 
+class PresentSession(Protocol):
+    """A signed-in session, as presence sees it."""
+
+    channels: dict[str, LiveChannel]
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+
+
 class PresenceBroadcaster:
-    """What is to be told with the next pulse, on the event loop."""
+    """Sends presence and typing to the channels in rounds, on the event loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, presence: PresenceTracker) -> None:
+    Args:
+        loop: for the rounds.
+        channels: where the people are.
+        pulse: seconds between two rounds.
+        crowd: sessions in a channel above which nothing is sent there.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        channels: LiveChannels,
+        *,
+        pulse: float = PULSE,
+        crowd: int = CROWD,
+    ) -> None:
         self._loop = loop
-        self._presence = presence
-        self._rooms: set[LiveChannel] = set()
-        self._pulse: asyncio.TimerHandle | None = None
+        self._channels = channels
+        self._pulse = pulse
+        self._crowd = crowd
+        self._tracker = PresenceTracker()
+        self._changed: set[LiveChannel] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
-    def of_person(self, name: str, rooms: Iterable[LiveChannel]) -> None:
-        """Have everybody in a person's rooms learn their presence."""
-        presence = self._presence.of(name)
-        for room in rooms:
-            room.presence_news[name] = presence
-            self.of_room(room)
+    def of(self, name: str) -> Presence:
+        """Return what others see of this person now."""
+        return self._tracker.of(name)
 
-    def of_room(self, room: LiveChannel) -> None:
-        """Have the room's presence and typing told with the next pulse."""
-        self._rooms.add(room)
-        if self._pulse is None:
-            self._pulse = self._loop.call_later(PULSE, self._tell)
+    def set(self, session: PresentSession, status: Status) -> None:
+        """Note a session's status; everybody who shares a channel with the person learns it."""
+        self._tell(session, self._tracker.set(session.name, session, status))
 
-    def snapshot(self, room: LiveChannel) -> PresenceFrame:
-        """Return everybody in the room who is not offline."""
+    def drop(self, session: PresentSession) -> None:
+        """Forget a session that is over."""
+        self._tell(session, self._tracker.drop(session.name, session))
+
+    def _tell(self, session: PresentSession, presence: Presence | None) -> None:
+        if presence is None:
+            return
+        # A direct channel may be hidden from the person, who is there all the same.
+        hidden = self._channels.direct_channels(session.name)
+        for channel in {*session.channels.values(), *hidden}:
+            self.changed(channel, session.name, presence)
+
+    def changed(self, channel: LiveChannel, name: str, presence: Presence) -> None:
+        """Send a person's presence in this channel with the next round."""
+        channel.presence_news[name] = presence
+        self.typing_changed(channel)
+
+    def typing_changed(self, channel: LiveChannel) -> None:
+        """Send who types in this channel with the next round."""
+        self._changed.add(channel)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._pulse, self._round)
+
+    def is_crowded(self, channel: LiveChannel) -> bool:
+        """Whether nothing is sent in this channel, since it would be the main load there."""
+        return len(channel.members) > self._crowd
+
+    def snapshot(self, channel: LiveChannel) -> PresenceFrame:
+        """Return everybody in the channel who is not offline."""
         # A direct channel may be hidden from some of its participants, who are no less there.
-        names = {member.name for member in room.members} | {*channel_names(room.name)}
-        presences = {name: self._presence.of(name) for name in sorted(names)}
+        names = {member.name for member in channel.members} | {*channel_names(channel.name)}
+        presences = {name: self.of(name) for name in sorted(names)}
         users = {name: each for name, each in presences.items() if each != "offline"}
         return PresenceFrame.known(
-            channel=room.name, version=room.presence_version, snapshot=True, users=users
+            channel=channel.name, version=channel.presence_version, snapshot=True, users=users
         )
 
-    def _tell(self) -> None:
-        self._pulse = None
-        rooms, self._rooms = self._rooms, set()
-        for room in rooms:
-            room.typing.expire(self._loop.time())
-            if room.presence_news:
-                self._tell_presence(room)
-            if not is_crowded(room) and room.typing.version != room.typing_told:
-                room.typing_told = room.typing.version
-                room.send_ephemeral(typing_frame(room))
-            if room.typing:
-                self.of_room(room)
+    def _round(self) -> None:
+        self._timer = None
+        channels, self._changed = self._changed, set()
+        for channel in channels:
+            channel.typing.expire(self._loop.time())
+            if channel.presence_news:
+                self._send_presence(channel)
+            if not self.is_crowded(channel) and channel.typing.version != channel.typing_told:
+                channel.typing_told = channel.typing.version
+                channel.send_ephemeral(typing_frame(channel))
+            if channel.typing:
+                self.typing_changed(channel)
 
-    def _tell_presence(self, room: LiveChannel) -> None:
-        users, room.presence_news = room.presence_news, {}
-        if is_crowded(room):
-            room.is_presence_stale = True
-        elif room.is_presence_stale:
-            room.is_presence_stale = False
-            room.send_ephemeral(self.snapshot(room))
+    def _send_presence(self, channel: LiveChannel) -> None:
+        users, channel.presence_news = channel.presence_news, {}
+        if self.is_crowded(channel):
+            channel.is_presence_stale = True
+        elif channel.is_presence_stale:
+            channel.is_presence_stale = False
+            channel.send_ephemeral(self.snapshot(channel))
         else:
-            room.presence_version += 1
-            room.send_ephemeral(
-                PresenceFrame.known(channel=room.name, version=room.presence_version, users=users)
+            channel.presence_version += 1
+            channel.send_ephemeral(
+                PresenceFrame.known(
+                    channel=channel.name, version=channel.presence_version, users=users
+                )
             )
 
 
-def is_crowded(room: LiveChannel) -> bool:
-    """Whether presence and typing are not told in this room: they would be its main load."""
-    return len(room.members) > CROWD
-
-
-def typing_frame(room: LiveChannel) -> TypingFrame:
-    """Return who types in the room now."""
-    names = room.typing.names(TYPING_NAMES)
-    return TypingFrame(channel=room.name, version=room.typing.version, users=names)
+def typing_frame(channel: LiveChannel) -> TypingFrame:
+    """Return who types in the channel now."""
+    names = channel.typing.names(TYPING_NAMES)
+    return TypingFrame(channel=channel.name, version=channel.typing.version, users=names)

@@ -12,11 +12,15 @@ class TypingTracker:
     """The people who type in one channel, and until when that counts.
 
     Times are seconds of any monotonic clock. `version` grows with every change others can see.
+
+    Args:
+        expiry: seconds after which a `start` that is not repeated is over.
     """
 
-    __slots__ = ("_until", "version")
+    __slots__ = ("_expiry", "_until", "version")
 
-    def __init__(self) -> None:
+    def __init__(self, expiry: float = EXPIRY) -> None:
+        self._expiry = expiry
         self._until: dict[str, float] = {}
         self.version = 0
 
@@ -27,7 +31,7 @@ class TypingTracker:
     def start(self, name: str, now: float) -> bool:
         """Note that `name` types; whether that is news."""
         news = name not in self._until
-        self._until[name] = now + EXPIRY
+        self._until[name] = now + self._expiry
         self.version += news
         return news
 

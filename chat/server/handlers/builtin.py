@@ -50,7 +50,7 @@ def join(session: Session, channel: str, reply: Reply) -> None:
             complete=True,
         )
     )
-    loop = session.services.loop
+    loop = session.context.loop
     session.builtins[name] = (
         Counter(loop, lambda number: _tell(session, COUNTER, str(number)))
         if name == COUNTER

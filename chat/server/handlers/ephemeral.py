@@ -23,21 +23,19 @@ def typing(session: Session, command: Typing, reply: Reply) -> None:
     if live is None:
         code = ErrorCode.NO_SUCH_CHANNEL if is_direct(command.channel) else ErrorCode.NOT_A_MEMBER
         raise CommandError(code, f"you are not in {command.channel}", field="channel")
-    now = session.services.loop.time()
+    now = session.context.loop.time()
     if command.state == "start":
         is_news = live.typing.start(session.user.name, now)
     else:
         is_news = live.typing.stop(session.user.name)
     if is_news:
-        session.services.news.of_room(live)
+        session.context.presence.typing_changed(live)
     reply.ok()
 
 
 def status(session: Session, command: SetStatus, reply: Reply) -> None:
     """Set the status of this session; others see what follows from all of one's sessions."""
-    services = session.services
-    if services.presence.set(session.user.name, session.subscriptions, command.status) is not None:
-        services.tell_presence(session.subscriptions)
+    session.context.presence.set(session.subscriptions, command.status)
     reply.ok()
 
 

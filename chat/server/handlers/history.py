@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chat.protocol.commands import History, Mark
 from chat.protocol.frames import Page, Read
 from chat.server.handlers import builtin
 from chat.store.operations import Marked, MarkRead, PageRead
+from chat.store.read.reader import Reader
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -16,52 +18,51 @@ if TYPE_CHECKING:
 __all__ = ["history", "mark"]
 
 
-def history(session: Session, command: History, reply: Reply) -> None:
+async def history(session: Session, command: History, reply: Reply) -> None:
     """Read a page; one that reaches the log's head with `after` goes over to live events."""
     builtin.refuse(command.channel)
     user, subscriptions = session.user, session.subscriptions
-    limit = min(command.limit, session.services.limits.page)
+    limit = min(command.limit, session.context.settings.limits.page)
+    is_log = command.after is not None and command.thread is None
 
-    def done(page: PageRead) -> None:
-        def send(complete: bool) -> None:
-            reply.frame(
-                Page(
-                    id=reply.id,
-                    channel=page.channel.name,
-                    epoch=page.channel.epoch,
-                    items=page.items,
-                    complete=complete,
-                    head=page.channel.head,
-                )
-            )
-
-        live = subscriptions.channel(page.channel.name)
-        is_following = live is not None and session.connection in live.followers
-        is_log = command.after is not None and command.thread is None
-        is_over = session.is_closed or subscriptions.has_left(page.channel)
-        if not is_log or is_following or is_over or live is None:  # None: hidden
-            send(page.complete)
-        else:
-            subscriptions.attach(page.channel, page.complete, send, None if page.items else read)
-
-    def read() -> None:
-        session.services.read_in_turn(
-            subscriptions,
-            lambda reader: reader.page(
-                user,
-                command.channel,
-                before=command.before,
-                after=command.after,
-                around=command.around,
-                thread=command.thread,
-                pins=command.pins,
-                limit=limit,
-            ),
-            done,
-            reply.error,
+    def query(reader: Reader) -> PageRead:
+        return reader.page(
+            user,
+            command.channel,
+            before=command.before,
+            after=command.after,
+            around=command.around,
+            thread=command.thread,
+            pins=command.pins,
+            limit=limit,
         )
 
-    read()
+    is_sent = False
+    while not is_sent:
+        page = await session.context.reads.in_turn(session, query)
+        state = page.channel
+        send = partial(_send, page, reply)
+        live = subscriptions.channel(state.name)
+        is_following = live is not None and session.connection in live.followers
+        if not is_log or is_following or live is None or subscriptions.has_left(state):
+            send(page.complete)  # `live` is None: the channel is hidden
+            return
+        is_sent = await subscriptions.attach(
+            state, send, is_read=page.complete, is_empty=not page.items
+        )
+
+
+def _send(page: PageRead, reply: Reply, is_complete: bool) -> None:
+    reply.frame(
+        Page(
+            id=reply.id,
+            channel=page.channel.name,
+            epoch=page.channel.epoch,
+            items=page.items,
+            complete=is_complete,
+            head=page.channel.head,
+        )
+    )
 
 
 def mark(session: Session, command: Mark, reply: Reply) -> None:
@@ -74,7 +75,7 @@ def mark(session: Session, command: Mark, reply: Reply) -> None:
             _tell_devices(session, user.name, marked)
         reply.ok(seq=marked.read or None)
 
-    session.services.write(MarkRead(user, command.channel, command.seq), done, reply.error)
+    session.context.writes.submit(MarkRead(user, command.channel, command.seq), done, reply.error)
 
 
 def _tell_devices(session: Session, name: str, marked: Marked) -> None:
@@ -86,5 +87,5 @@ def _tell_devices(session: Session, name: str, marked: Marked) -> None:
         mentions=marked.mentions,
         head=marked.channel.head,
     )
-    for device in session.services.hub.sessions_of(name):
+    for device in session.context.channels.sessions_of(name):
         device.send(frame)

@@ -12,8 +12,6 @@ from chat.store.operations import (
     Failure,
     JoinChannel,
     LeaveChannel,
-    MemberPage,
-    PublicChannel,
 )
 from chat.text import is_builtin
 
@@ -29,21 +27,21 @@ def join(session: Session, command: Join, reply: Reply) -> None:
     if is_builtin(command.channel):
         builtin.join(session, command.channel, reply)
         return
-    subscriptions, live = session.subscriptions, session.services.hub
+    context, subscriptions = session.context, session.subscriptions
     subscriptions.expect_join(command.channel)
 
     def done(state: ChannelState) -> None:
         # A direct channel has no event that lists it.
-        live.list_for((session.user.name,), state.name, state.head)
+        context.channels.list_for((session.user.name,), state.name, state.head)
         subscriptions.join_done(command.channel)
         if not session.is_closed:
-            subscriptions.follow(state.name, command.resume, reply)
+            session.answer(subscriptions.follow(state.name, command.resume, reply), reply)
 
     def failed(failure: Failure) -> None:
         subscriptions.join_done(command.channel)
         reply.error(failure)
 
-    session.services.write(JoinChannel(session.user, command.channel), done, failed)
+    context.writes.submit(JoinChannel(session.user, command.channel), done, failed)
 
 
 def leave(session: Session, command: Leave, reply: Reply) -> None:
@@ -55,48 +53,34 @@ def leave(session: Session, command: Leave, reply: Reply) -> None:
     def done(_result: None) -> None:
         reply.ok()
 
-    session.services.write(LeaveChannel(session.user, command.channel), done, reply.error)
+    session.context.writes.submit(LeaveChannel(session.user, command.channel), done, reply.error)
 
 
-def channels(session: Session, command: Channels, reply: Reply) -> None:
+async def channels(session: Session, command: Channels, reply: Reply) -> None:
     """List the public channels."""
-    limit = session.services.limits.page
-
-    def done(page: tuple[tuple[PublicChannel, ...], str | None]) -> None:
-        rows, cursor = page
-        listings = tuple(
-            ChannelListing(channel=row.name, topic=row.topic, members=row.members) for row in rows
-        )
-        reply.frame(ChannelList(id=reply.id, channels=listings, cursor=cursor))
-
-    session.services.read_in_turn(
-        session.subscriptions,
-        lambda reader: reader.directory(cursor=command.cursor, limit=limit),
-        done,
-        reply.error,
+    limit = session.context.settings.limits.page
+    rows, cursor = await session.context.reads.in_turn(
+        session, lambda reader: reader.directory(cursor=command.cursor, limit=limit)
     )
+    listings = tuple(
+        ChannelListing(channel=row.name, topic=row.topic, members=row.members) for row in rows
+    )
+    reply.frame(ChannelList(id=reply.id, channels=listings, cursor=cursor))
 
 
-def who(session: Session, command: Who, reply: Reply) -> None:
+async def who(session: Session, command: Who, reply: Reply) -> None:
     """List the members of a channel."""
     builtin.refuse(command.channel)
-    limit = session.services.limits.members
-
-    def done(page: MemberPage) -> None:
-        reply.frame(
-            Members(
-                id=reply.id,
-                channel=page.channel,
-                members=session.subscriptions.present(page.rows),
-                cursor=page.cursor,
-            )
+    user, limit = session.user, session.context.settings.limits.members
+    page = await session.context.reads.in_turn(
+        session,
+        lambda reader: reader.members(user, command.channel, cursor=command.cursor, limit=limit),
+    )
+    reply.frame(
+        Members(
+            id=reply.id,
+            channel=page.channel,
+            members=session.subscriptions.present(page.rows),
+            cursor=page.cursor,
         )
-
-    session.services.read_in_turn(
-        session.subscriptions,
-        lambda reader: reader.members(
-            session.user, command.channel, cursor=command.cursor, limit=limit
-        ),
-        done,
-        reply.error,
     )

@@ -41,7 +41,7 @@ def send(session: Session, command: Send, reply: Reply) -> None:
     _append(session, reply, operation)
     live = session.subscriptions.channel(command.channel)
     if live is not None and live.typing.stop(session.user.name):
-        session.services.news.of_room(live)
+        session.context.presence.typing_changed(live)
 
 
 def edit(session: Session, command: Edit, reply: Reply) -> None:
@@ -100,4 +100,4 @@ def _append(session: Session, reply: Reply, operation: Append) -> None:
             duplicate=appended.duplicate,
         )
 
-    session.services.write(operation, done, reply.error)
+    session.context.writes.submit(operation, done, reply.error)

@@ -21,7 +21,7 @@ __all__ = ["prefer"]
 def prefer(session: Session, command: Prefer, reply: Reply) -> None:
     """Keep what one prefers, and tell one's devices."""
     builtin.refuse(command.channel)
-    user, live = session.user, session.services.hub
+    user, channels = session.user, session.context.channels
 
     def done(preferred: Preferred) -> None:
         state = preferred.channel
@@ -29,12 +29,12 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
             frame = Preferences(
                 channel=state.name, hidden=preferred.hidden, **asdict(preferred.preference)
             )
-            for device in live.sessions_of(user.name):
+            for device in channels.sessions_of(user.name):
                 device.send(frame)
                 if preferred.hidden:
                     device.hid(state.name, state.head)
         if command.hidden is False:
-            live.list_for((user.name,), state.name, state.head)
+            channels.list_for((user.name,), state.name, state.head)
         reply.ok()
 
     operation = operations.Prefer(
@@ -45,4 +45,4 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
         level=command.level,
         hidden=command.hidden,
     )
-    session.services.write(operation, done, reply.error)
+    session.context.writes.submit(operation, done, reply.error)

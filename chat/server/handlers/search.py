@@ -10,7 +10,7 @@ from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
 from chat.server.handlers import builtin
 from chat.store.search.query import parse_query
-from chat.store.search.search import Found, Wanted
+from chat.store.search.search import Wanted
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 
-def search(session: Session, command: Search, reply: Reply) -> None:
+async def search(session: Session, command: Search, reply: Reply) -> None:
     """Find messages, in one channel or in all of one's own."""
     if command.channel is not None:
         builtin.refuse(command.channel)
@@ -31,30 +31,25 @@ def search(session: Session, command: Search, reply: Reply) -> None:
         after=command.after,
         with_link=command.has == "link",
         positions=command.cursor or {},
-        limit=min(command.limit, session.services.limits.page),
+        limit=min(command.limit, session.context.settings.limits.page),
     )
     if not wanted.terms and wanted.author is None and not wanted.with_link:
         raise CommandError(ErrorCode.INVALID, "query: write a word to look for", field="query")
 
-    def done(found: Found) -> None:
-        hits = tuple(
-            Hit(
-                channel=each.channel,
-                seq=each.seq,
-                ts=each.ts,
-                author=each.author,
-                me=each.me,
-                snippet=each.snippet,
-                marks=tuple(chain.from_iterable(each.marks)),
-            )
-            for each in found.hits
-        )
-        cursor = None if found.positions is None else dict(found.positions)
-        reply.frame(Results(id=reply.id, hits=hits, complete=cursor is None, cursor=cursor))
-
-    session.services.search(
-        session.subscriptions,
-        lambda reader: reader.search(user, command.channel, wanted),
-        done,
-        reply.error,
+    found = await session.context.reads.search(
+        session, lambda reader: reader.search(user, command.channel, wanted)
     )
+    hits = tuple(
+        Hit(
+            channel=each.channel,
+            seq=each.seq,
+            ts=each.ts,
+            author=each.author,
+            me=each.me,
+            snippet=each.snippet,
+            marks=tuple(chain.from_iterable(each.marks)),
+        )
+        for each in found.hits
+    )
+    cursor = None if found.positions is None else dict(found.positions)
+    reply.frame(Results(id=reply.id, hits=hits, complete=cursor is None, cursor=cursor))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
+import time
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from chat import __version__
-from chat.errors import CloseCode, CommandError, ErrorCode
+from chat.errors import CloseCode, CommandError, ErrorCode, StoreUnavailable
 from chat.protocol import PROTOCOL_VERSION, frames
 from chat.protocol.commands import Hello
 from chat.protocol.frames import ServerInfo, Welcome
 from chat.server.reply import as_refusal
-from chat.store.operations import Failure, Membership, SignedIn, SignIn
+from chat.store.operations import Membership, Quota, SignIn
 
 if TYPE_CHECKING:
     from chat.server.reply import Reply
@@ -33,7 +36,7 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def hello(session: Session, command: Hello, reply: Reply) -> None:
+def hello(session: Session, command: Hello, reply: Reply) -> Awaitable[None] | None:
     """Sign in: claim the name, or prove that it is one's own."""
     if session.is_signed_in:
         raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"you are {session.user.name} already")
@@ -46,39 +49,66 @@ def hello(session: Session, command: Hello, reply: Reply) -> None:
             )
         )
         session.connection.end(CloseCode.UNSUPPORTED_VERSION, "unsupported protocol version")
-        return
-    session.is_signing_in = True
-    session.hello_has_come()
-    services = session.services
-    wait = services.gate.enter(
-        session, lambda: _begin(session, command, reply), services.loop.time()
-    )
-    if wait:
-        reply.error(CommandError(ErrorCode.UNAVAILABLE, BUSY, retry_after=wait))
-        session.connection.end(CloseCode.OVERLOADED, "too many sign in at once; come back")
+        return None
+    session.begin_sign_in()
+    return _sign_in(session, command, reply)
 
 
-def _begin(session: Session, command: Hello, reply: Reply) -> None:
-    issued = None if command.token else secrets.token_urlsafe(32)
-    given = hash_token(command.token) if command.token else None
-    claim = given or hash_token(issued or "")
+async def _sign_in(session: Session, command: Hello, reply: Reply) -> None:
+    context = session.context
+    admitted: asyncio.Future[None] = context.loop.create_future()
 
-    def done(signed_in: SignedIn) -> None:
-        _welcome(session, command, reply, signed_in, issued if signed_in.claimed else None)
+    def admit() -> None:
+        if not admitted.cancelled():
+            admitted.set_result(None)
 
-    def failed(failure: Failure) -> None:
-        _refuse(session, reply, as_refusal(failure))
+    def admit_next() -> None:
+        context.sign_ins.leave(session, context.loop.time())
 
-    quota = session.services.name_quota(session.connection.source)
-    session.services.write(SignIn(command.name, given, claim, quota), done, failed)
+    try:
+        if wait := context.sign_ins.enter(session, admit, context.loop.time()):
+            reply.error(CommandError(ErrorCode.UNAVAILABLE, BUSY, retry_after=wait))
+            session.connection.end(CloseCode.OVERLOADED, "too many sign in at once; come back")
+            return
+        await admitted
+        issued = None if command.token else secrets.token_urlsafe(32)
+        given = hash_token(command.token) if command.token else None
+        claim = given or hash_token(issued or "")
+        signed_in = await context.writes.commit(
+            SignIn(command.name, given, claim, _name_quota(session))
+        )
+        held = len(context.channels.sessions_of(signed_in.user.name))
+        if held >= context.settings.person_connections:
+            session.connection.end(
+                CloseCode.TOO_MANY_CONNECTIONS,
+                f"{signed_in.user.name} has {held} connections, as many as a person may; close one",
+            )
+            return
+        session.signed_in(signed_in.user)
+        memberships = signed_in.memberships
+        if memberships is None:
+            memberships = await context.reads.welcome(
+                lambda reader: reader.memberships(signed_in.user)
+            )
+        token = issued if signed_in.claimed else None
+        session.subscriptions.welcomed(
+            memberships, lambda: reply.frame(_welcome(session, reply.id, token, memberships))
+        )
+        session.hello_is_answered()
+        await session.subscriptions.follow_all(command.resume or {}, backed_up=admit_next)
+    except (CommandError, StoreUnavailable) as error:
+        _refuse(session, reply, as_refusal(error))
+    finally:
+        admit_next()
 
 
-def _let_the_next_in(session: Session) -> None:
-    session.services.gate.leave(session, session.services.loop.time())
+def _name_quota(session: Session) -> Quota | None:
+    """Return what counts the names that an address claims; None: it is not limited."""
+    source, new_names = session.connection.source, session.context.new_names
+    return None if source is None else lambda: new_names.take(source, time.monotonic())
 
 
 def _refuse(session: Session, reply: Reply, error: CommandError) -> None:
-    _let_the_next_in(session)
     if error.code is ErrorCode.INTERNAL:  # an `error` would keep the client from coming back
         session.connection.end(CloseCode.INTERNAL, error.message)
         return
@@ -86,61 +116,31 @@ def _refuse(session: Session, reply: Reply, error: CommandError) -> None:
     if error.code is ErrorCode.BAD_TOKEN:
         session.connection.end(CloseCode.BAD_TOKEN, "wrong token for this name")
     else:
-        session.await_hello()
-        session.hello_is_answered()
+        session.sign_in_again()
 
 
 def _welcome(
-    session: Session, command: Hello, reply: Reply, outcome: SignedIn, token: str | None
-) -> None:
-    services = session.services
-
-    def welcome(memberships: tuple[Membership, ...]) -> None:
-        if session.is_closed:
-            return
-        held = len(services.hub.sessions_of(outcome.user.name))
-        if held >= services.settings.person_connections:
-            _let_the_next_in(session)
-            session.connection.end(
-                CloseCode.TOO_MANY_CONNECTIONS,
-                f"{outcome.user.name} has {held} connections, as many as a person may; close one",
-            )
-            return
-        session.signed_in(outcome.user)
-        subscriptions = session.subscriptions
-        news = services.presence.set(session.user.name, subscriptions, "online")
-        for membership in memberships:
-            subscriptions.enter(membership.channel.name, membership.channel.head)
-        if news is not None:
-            services.tell_presence(subscriptions)
-        settings = services.settings
-        reply.frame(
-            Welcome.known(
-                id=reply.id,
-                v=PROTOCOL_VERSION,
-                user=session.user.name,
-                token=token,
-                session=session.id,
-                server=ServerInfo.known(
-                    id=services.store.server_id, name=settings.server_name, version=__version__
-                ),
-                limits=services.limits,
-                heartbeat=settings.heartbeat,
-                channels=tuple(map(_listed, memberships)),
-                features=FEATURES,
-            )
-        )
-        subscriptions.follow_all(command.resume or {}, lambda: _let_the_next_in(session))
-        session.hello_is_answered()
-
-    if outcome.memberships is not None:
-        welcome(outcome.memberships)
-    else:
-        services.read_to_welcome(
-            lambda reader: reader.memberships(outcome.user),
-            welcome,
-            lambda error: _refuse(session, reply, error),
-        )
+    session: Session,
+    command_id: str | None,
+    token: str | None,
+    memberships: tuple[Membership, ...],
+) -> Welcome:
+    context = session.context
+    settings = context.settings
+    return Welcome.known(
+        id=command_id,
+        v=PROTOCOL_VERSION,
+        user=session.user.name,
+        token=token,
+        session=session.id,
+        server=ServerInfo.known(
+            id=context.server_id, name=settings.server_name, version=__version__
+        ),
+        limits=settings.limits,
+        heartbeat=settings.heartbeat,
+        channels=tuple(map(_listed, memberships)),
+        features=FEATURES,
+    )
 
 
 def _listed(membership: Membership) -> frames.Membership:

@@ -1,4 +1,4 @@
-"""Limits on peers: connections per address, sign-ins under way, turns per person.
+"""Limits on peers: connections per address, and sign-ins under way.
 
 What is refused costs next to nothing: no handshake, no task. The first few of a refused address are
 told why, so that a person learns it; the rest are cut. Behind a declared proxy the address is the
@@ -12,7 +12,6 @@ back, instead of letting their patience run out one by one while the work is don
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +29,6 @@ from chat.rate import TokenBuckets
 __all__ = [
     "AdmissionQueue",
     "ConnectionLimiter",
-    "KeyedSerializer",
     "Network",
     "Refusal",
     "network",
@@ -287,33 +285,3 @@ class AdmissionQueue:
             begin = self._waiting.pop(following)
             self._inside[following] = now
             begin()
-
-
-Begin = Callable[[], bool]
-"""Begins something; returns False if it is not wanted any more, and nothing was begun."""
-
-
-class KeyedSerializer:
-    """What each person has begun, and what of theirs waits for that to end."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[Hashable, deque[Begin]] = {}
-
-    def take(self, who: Hashable, begin: Begin) -> None:
-        """Call `begin` now, or when all that `who` asked for before is over."""
-        if (waiting := self._waiting.get(who)) is not None:
-            waiting.append(begin)
-        elif begin():
-            self._waiting[who] = deque()
-
-    def end(self, who: Hashable) -> None:
-        """Note that what `who` has begun is over, and begin what is next of theirs."""
-        waiting = self._waiting.get(who)
-        while waiting:
-            if waiting.popleft()():
-                return
-        self.forget(who)
-
-    def forget(self, who: Hashable) -> None:
-        """Drop what waits of `who`, and do not wait for the end of what they have begun."""
-        self._waiting.pop(who, None)

@@ -87,7 +87,7 @@ class OutboundBuffer:
 log = logging.getLogger(__name__)
 
 BACKLOG_MAX = 32_768
-"""Bytes that may wait while more of what can wait is sent; see `Outlet.when_taken`."""
+"""Bytes that may wait while more of what can wait is sent; see `Outlet.taken`."""
 TEXT, BINARY = 0x81, 0x82
 """The first byte of a whole, unfragmented message (RFC 6455 section 5.2)."""
 
@@ -164,7 +164,7 @@ class Outlet:
         self._piece: bytes | None = None
         """What this turn brought, while that is one piece; more of it waits in the queue."""
         self._queue = OutboundBuffer(limit)
-        self._awaiting: deque[Callable[[], None]] = deque()
+        self._awaiting: deque[asyncio.Future[None]] = deque()
         self._flusher = flusher
         self._overflowed = overflowed
 
@@ -177,26 +177,37 @@ class Outlet:
         """Forget what waits, and take nothing more."""
         self._transport = self._direct = self._piece = None
         self._queue.clear()
+        for taken in self._awaiting:
+            taken.cancel()
         self._awaiting.clear()
 
-    def when_taken(self, action: Callable[[], None]) -> None:
-        """Call `action`, which sends, once the peer has taken most of what it was sent.
+    async def taken(self) -> None:
+        """Wait until the peer has taken most of what it was sent; one caller after the other.
 
-        At once if it has, after the actions that wait already, and never after the end.
+        Cancelled when the connection is over.
         """
-        self._awaiting.append(action)
-        self._go_on()
+        if self.is_backed_up:
+            taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._awaiting.append(taken)
+            await taken
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether something is to be sent once the peer has taken what it was sent."""
-        return bool(self._awaiting)
+    def is_backed_up(self) -> bool:
+        """Whether the peer must first take what it was sent, or others wait for that."""
+        return bool(self._awaiting) or not self._has_room()
+
+    def _has_room(self) -> bool:
+        return not self.is_paused and self._queue.size + len(self._piece or b"") <= BACKLOG_MAX
 
     def _go_on(self) -> None:
-        while self._awaiting and not self.is_paused:
-            if self._queue.size + len(self._piece or b"") > BACKLOG_MAX:
-                break  # the flush that ends this turn goes on
-            self._awaiting.popleft()()
+        """Let the next one go on who waits; the others follow when it has sent, or not."""
+        while self._awaiting and self._has_room():
+            taken = self._awaiting.popleft()
+            if not taken.done():
+                taken.set_result(None)
+                if self._awaiting:
+                    self._flusher.mark(self)
+                return
 
     def pause(self) -> None:
         """Keep what comes: the peer does not read."""

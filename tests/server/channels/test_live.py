@@ -1,23 +1,29 @@
-"""The room: one encoding for all, no hole and no duplicate for whoever attaches when."""
+"""Live channels: one encoding for all, no hole and no duplicate for a session that attaches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.protocol.frames import ErrorFrame, Joined
 from chat.protocol.items import Event
-from chat.server.channels.live import RING, LiveChannel, LiveChannels
-from chat.server.channels.presence import PresenceBroadcaster, PresenceTracker
+from chat.server.channels.live import LiveChannel, LiveChannels
+from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.subscriptions import Subscriptions
-from chat.store.operations import ChannelState, User
+from chat.store.operations import ChannelState, Membership, Preference, Resumed, User
+
+RECENT = 20
 
 
 class Sink:
     """Takes frames, as a connection and its outlet do."""
+
+    is_backed_up = False
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -29,179 +35,250 @@ class Sink:
     def send_now(self, frame: bytes) -> None:
         self.frames.append(frame)
 
+    async def taken(self) -> None:
+        """Wait for nothing."""
+
     def seqs(self) -> list[int]:
         """Return the numbers of all events it got."""
         return [int(part.split(b",")[0]) for part in b"".join(self.frames).split(b'"seq":')[1:]]
 
 
-def event(seq: int, channel: str = "#room") -> Event:
-    """Return an event."""
-    return Event(
-        channel=channel, seq=seq, mid=f"m{seq}", ts=0, author="a", kind="message", text="x"
-    )
+def event(seq: int, kind: str = "message") -> Event:
+    """Return an event of alice's in #room."""
+    return Event(channel="#room", seq=seq, mid=f"m{seq}", ts=0, author="alice", kind=kind)
 
 
-class Member:
+class Session:
     """A session of alice's; `pages` are the heads and `complete` of what it was sent."""
 
     id = "session"
-    is_closed = False
 
-    def __init__(self, hub: LiveChannels) -> None:
+    def __init__(self, channels: LiveChannels) -> None:
         self.sink = Sink()
         self.connection = cast("Any", self.sink)
-        services = SimpleNamespace(
-            hub=hub, presence=PresenceTracker(), news=SimpleNamespace(of_room=lambda _channel: None)
-        )
-        services.news.snapshot = PresenceBroadcaster(cast("Any", None), services.presence).snapshot
-        self.subscriptions = Subscriptions(self, User(1, "alice"), cast("Any", services))
-        hub.signed_in(self.subscriptions)
         self.pages: list[tuple[int, bool]] = []
-
-    def send(self, _frame: object) -> None:
-        """Take what is not of the log."""
-
-    def attach(
-        self, head: int, again: Callable[[], None] | None = None, *, is_read: bool = True
-    ) -> None:
-        """Attach with what was read up to `head`."""
-        self.subscriptions.attach(
-            ChannelState(1, "#room", "e", head, ""),
-            is_read,
-            lambda complete: self.pages.append((head, complete)),
-            again,
+        self.refused: list[str] = []
+        self.heads: list[int] = []
+        """Heads as of which the log will be read, without items; the last one again and again."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        context = SimpleNamespace(
+            channels=channels,
+            presence=PresenceBroadcaster(asyncio.get_running_loop(), channels),
+            reads=self,
+            settings=SimpleNamespace(limits=None, resume_window=0),
         )
+        self.subscriptions = Subscriptions(self, User(1, "alice"), cast("Any", context))
+        self.subscriptions.welcomed([], lambda: None)
+
+    def send(self, frame: object) -> None:
+        """Take a `joined` or an error."""
+        if isinstance(frame, Joined):
+            self.pages.append((frame.head, frame.complete))
+        elif isinstance(frame, ErrorFrame):
+            self.refused.append(frame.code)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+
+    async def in_turn(self, _session: object, _query: object) -> list[Any]:
+        """Read the log."""
+        head = self.heads.pop(0) if len(self.heads) > 1 else self.heads[0]
+        state, preference = ChannelState(1, "#room", "e", head, ""), Preference(0, False, "")
+        membership = Membership(state, "member", 0, 0, 0, preference)
+        return [(Resumed(membership, (), True, (), True), ((), None, 0))]
+
+    def attach(self, head: int, *, is_read: bool = True) -> None:
+        """Begin to attach with what was read up to `head`."""
+        state = ChannelState(1, "#room", "e", head, "")
+        self.subscriptions.enter("#room", head)
+
+        async def attach() -> None:
+            await self.subscriptions.attach(
+                state,
+                lambda is_complete: self.pages.append((head, is_complete)),
+                is_read=is_read,
+                is_empty=False,
+            )
+
+        self.run(attach())
 
 
-def follow(hub: LiveChannels, head: int, again: Callable[[], None] | None = None) -> Member:
-    """Have a member attach who has read up to `head`."""
-    member = Member(hub)
-    member.attach(head, again)
-    return member
+async def attached(channels: LiveChannels, head: int) -> Session:
+    """Have a session attach that has read up to `head`."""
+    session = Session(channels)
+    session.attach(head)
+    await settled()
+    return session
 
 
-def deliver(hub: LiveChannels, first: int, last: int) -> None:
+async def settled() -> None:
+    """Let every task do what it can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def deliver(channels: LiveChannels, first: int, last: int) -> None:
     """Deliver one commit's events."""
-    hub.deliver([event(seq) for seq in range(first, last + 1)])
+    channels.deliver([event(seq) for seq in range(first, last + 1)])
+    await settled()
 
 
-def test_all_followers_get_the_same_bytes_object() -> None:
-    hub = LiveChannels()
-    sinks = [follow(hub, 0).sink for _ in range(3)]
-    deliver(hub, 1, 2)
+async def test_all_followers_get_the_same_bytes_object() -> None:
+    channels = LiveChannels()
+    sinks = [(await attached(channels, 0)).sink for _ in range(3)]
+    await deliver(channels, 1, 2)
     assert sinks[0].seqs() == [1, 2]
     assert all(sink.frames[0] is sinks[0].frames[0] for sink in sinks)
     assert len(sinks[0].frames) == 1  # one piece for a whole commit
 
 
-def test_what_was_delivered_before_is_passed_over() -> None:
-    hub = LiveChannels()
-    member = follow(hub, 5)  # a snapshot read the commit before it was delivered
-    deliver(hub, 4, 6)
-    assert member.sink.seqs() == [6]
+async def test_what_was_delivered_before_is_passed_over() -> None:
+    channels = LiveChannels()
+    session = await attached(channels, 5)  # a snapshot read the commit before it was delivered
+    await deliver(channels, 4, 6)
+    assert session.sink.seqs() == [6]
 
 
-def test_a_reader_that_is_ahead_waits_for_the_delivery() -> None:
-    hub = LiveChannels()
-    follow(hub, 3)
-    member = follow(hub, 5)
-    assert not member.pages
-    deliver(hub, 4, 4)
-    assert not member.pages
-    deliver(hub, 5, 6)
-    assert member.pages == [(5, True)]
-    deliver(hub, 7, 7)
-    assert member.sink.seqs() == [6, 7]
+async def test_a_reader_that_is_ahead_waits_for_the_delivery() -> None:
+    channels = LiveChannels()
+    await attached(channels, 3)
+    session = await attached(channels, 5)
+    assert not session.pages
+    await deliver(channels, 4, 4)
+    assert not session.pages
+    await deliver(channels, 5, 6)
+    assert session.pages == [(5, True)]
+    await deliver(channels, 7, 7)
+    assert session.sink.seqs() == [6, 7]
 
 
-def test_a_reader_of_a_part_follows_only_when_it_has_read_the_rest() -> None:
-    hub = LiveChannels()
-    follow(hub, 0)
-    member = Member(hub)
-    member.attach(0, is_read=False)
-    deliver(hub, 1, 2)
-    assert member.pages == [(0, False)]
-    assert member.sink.seqs() == []
-    member.attach(2)
-    deliver(hub, 3, 3)
-    assert member.sink.seqs() == [3]
+async def test_a_reader_of_a_part_follows_only_when_it_has_read_the_rest() -> None:
+    channels = LiveChannels()
+    await attached(channels, 0)
+    session = Session(channels)
+    session.attach(0, is_read=False)
+    await settled()
+    await deliver(channels, 1, 2)
+    assert session.pages == [(0, False)]
+    assert session.sink.seqs() == []
+    session.attach(2)
+    await settled()
+    await deliver(channels, 3, 3)
+    assert session.sink.seqs() == [3]
 
 
-def test_a_reader_that_is_too_far_behind_reads_on() -> None:
-    hub = LiveChannels()
-    follow(hub, 0)
-    deliver(hub, 1, RING + 10)
-    member = follow(hub, 5)
-    assert member.pages == [(5, False)]
-    deliver(hub, RING + 11, RING + 11)
-    assert member.sink.seqs() == []
+async def test_a_reader_that_is_too_far_behind_reads_on() -> None:
+    channels = LiveChannels(recent=RECENT)
+    await attached(channels, 0)
+    await deliver(channels, 1, RECENT + 10)
+    session = await attached(channels, 5)
+    assert session.pages == [(5, False)]
+    await deliver(channels, RECENT + 11, RECENT + 11)
+    assert session.sink.seqs() == []
 
 
-def test_an_empty_page_that_is_too_far_behind_is_read_again() -> None:
-    hub, again = LiveChannels(), []
-    follow(hub, 0)
-    deliver(hub, 1, RING + 10)
-    member = follow(hub, 5, lambda: again.append(True))
-    assert again
-    assert not member.pages
-    assert member.sink.seqs() == []
+async def test_an_empty_page_that_is_too_far_behind_is_read_again() -> None:
+    channels = LiveChannels(recent=RECENT)
+    await attached(channels, 0)
+    await deliver(channels, 1, RECENT + 10)
+    session = Session(channels)
+    session.heads = [5, RECENT + 10]
+    session.subscriptions.listed("#room", RECENT + 10)
+    await settled()
+    assert session.pages == [(RECENT + 10, True)]
+
+
+async def test_a_reader_whose_membership_ends_meanwhile_gets_nothing_after_it() -> None:
+    channels = LiveChannels()
+    session = Session(channels)
+    session.heads = [3]
+    session.subscriptions.listed("#room", 1)
+    await settled()
+    assert not session.pages
+    channels.deliver([event(2), event(3), event(4, "leave"), event(5)])
+    await settled()
+    assert session.pages == [(3, True)]
+    assert session.sink.seqs() == [4]
+
+
+async def test_a_reader_whose_channel_is_dropped_meanwhile_is_refused() -> None:
+    channels = LiveChannels()
+    session = Session(channels)
+    session.heads = [3]
+    session.subscriptions.listed("#room", 1)
+    await settled()
+    channels.deliver([event(2, "leave")])
+    await settled()
+    assert session.refused == ["not_a_member"]
 
 
 def test_beyond_the_recent_frames_one_must_read_on() -> None:
-    room = LiveChannel("#room", 0)
-    room.deliver([event(seq) for seq in range(1, RING + 10)])
-    assert room.replay_after(0) is None
-    assert room.replay_after(9) is not None
+    channel = LiveChannel("#room", 0, recent=RECENT)
+    channel.deliver([event(seq) for seq in range(1, RECENT + 10)])
+    assert channel.replay_after(0) is None
+    assert channel.replay_after(9) is not None
 
 
-def test_a_room_made_from_an_old_snapshot_knows_what_was_delivered_since() -> None:
-    hub = LiveChannels()
-    hub.deliver([event(7)])
-    member = Member(hub).subscriptions
-    room = hub.enter(member, "#room", head=6)
-    assert room.head == 7
-    hub.leave(member, room)
-    assert hub.channel("#room") is None
+async def test_a_channel_entered_with_an_old_snapshot_knows_what_was_delivered_since() -> None:
+    channels = LiveChannels()
+    channels.deliver([event(7)])
+    session = Session(channels).subscriptions
+    channel = channels.enter(session, "#room", head=6)
+    assert channel.head == 7
+    channels.leave(session, channel)
+    assert channels.channel("#room") is None
 
 
-def membership(seq: int, kind: str, channel: str = "#room") -> Event:
-    """Return alice's join or leave."""
-    return Event(channel=channel, seq=seq, mid=f"m{seq}", ts=0, author="alice", kind=kind)
-
-
-def test_a_delivered_leave_ends_what_every_device_gets() -> None:
-    hub = LiveChannels()
-    devices = [follow(hub, 0), follow(hub, 0)]
-    hub.deliver([event(1), membership(2, "leave"), event(3)])
+async def test_a_delivered_leave_ends_what_every_device_gets() -> None:
+    channels = LiveChannels()
+    devices = [await attached(channels, 0) for _ in range(2)]
+    channels.deliver([event(1), event(2, "leave"), event(3)])
     assert [device.sink.seqs() for device in devices] == [[1, 2], [1, 2]]
-    assert hub.channel("#room") is None
+    assert channels.channel("#room") is None
 
 
-def test_a_leave_that_is_older_than_what_was_read_is_passed_over() -> None:
-    hub = LiveChannels()
-    member = follow(hub, 5)  # after leaving and joining again
-    hub.deliver([membership(4, "leave"), membership(5, "join"), event(6)])
-    assert member.sink.seqs() == [6]
+async def test_a_leave_that_is_older_than_what_was_read_is_passed_over() -> None:
+    channels = LiveChannels()
+    session = await attached(channels, 5)  # after leaving and joining again
+    channels.deliver([event(4, "leave"), event(5, "join"), event(6)])
+    assert session.sink.seqs() == [6]
+
+
+async def test_a_repeated_leave_is_passed_over() -> None:
+    channels = LiveChannels()
+    session = Session(channels)
+    session.heads = [3]
+    channels.deliver([event(1, "join"), event(2, "leave"), event(3, "join")])
+    await settled()
+    channels.deliver([event(2, "leave")])
+    await deliver(channels, 4, 4)
+    assert session.sink.seqs() == [4]
 
 
 @given(st.data())
 def test_whoever_attaches_whenever_gets_each_number_once(data: st.DataObject) -> None:
-    hub = LiveChannels()
-    follow(hub, 0)
+    asyncio.run(_attach_whenever(data))
+
+
+async def _attach_whenever(data: st.DataObject) -> None:
+    channels = LiveChannels()
+    await attached(channels, 0)
     committed = delivered = 0
-    members: list[Member] = []
+    sessions: list[Session] = []
     for _ in range(data.draw(st.integers(1, 20))):
         match data.draw(st.sampled_from(["commit", "deliver", "attach"])):
             case "commit":
                 committed += data.draw(st.integers(1, 4))
             case "deliver" if delivered < committed:
                 upto = data.draw(st.integers(delivered + 1, committed))
-                deliver(hub, delivered + 1, upto)
+                await deliver(channels, delivered + 1, upto)
                 delivered = upto
             case "attach":
-                members.append(follow(hub, data.draw(st.integers(0, committed))))
-    deliver(hub, delivered + 1, committed)
-    for member in members:
-        ((head, complete),) = member.pages
+                sessions.append(await attached(channels, data.draw(st.integers(0, committed))))
+    await deliver(channels, delivered + 1, committed)
+    for session in sessions:
+        ((head, complete),) = session.pages
         assert complete
-        assert member.sink.seqs() == list(range(head + 1, committed + 1))
+        assert session.sink.seqs() == list(range(head + 1, committed + 1))

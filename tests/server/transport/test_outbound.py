@@ -166,23 +166,29 @@ async def test_nothing_overtakes_what_waits(bench: Bench) -> None:
 async def test_what_may_wait_is_sent_as_fast_as_the_peer_takes_it() -> None:
     bench = Bench(100_000)
     outlet, piece = bench.outlet, b"x" * 20_000
-    for _ in range(4):
-        outlet.when_taken(lambda: outlet.send(piece))
-    assert outlet.is_waiting
+
+    async def send() -> None:
+        await outlet.taken()
+        outlet.send(piece)
+
+    sending = [asyncio.create_task(send()) for _ in range(4)]
     bench.pipe.pauses = outlet.pause
-    assert [len(data) for data in await bench.turn()] == [40_000]
+    for _ in range(5):
+        await bench.turn()
+    assert [len(data) for data in bench.pipe.writes] == [40_000]
+    assert outlet.is_backed_up
+    while not all(each.done() for each in sending):
+        outlet.resume()
+        await bench.turn()
     await bench.turn()
-    assert outlet.is_waiting
-    outlet.resume()
-    await bench.turn()
-    assert [len(data) for data in bench.pipe.writes] == [40_000, 40_000]
-    assert bench.outlet.is_waiting is False
+    assert sum(map(len, bench.pipe.writes)) == 80_000
     assert not bench.overflows
 
 
 async def test_what_waits_is_forgotten_with_the_connection(bench: Bench) -> None:
     bench.outlet.pause()
-    bench.outlet.when_taken(lambda: bench.outlet.send(b"late"))
+    waiting = asyncio.create_task(bench.outlet.taken())
+    await bench.turn()
     bench.outlet.close()
-    bench.outlet.resume()
-    assert await bench.turn() == []
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()

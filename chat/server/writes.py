@@ -1,0 +1,86 @@
+"""Writes: submitted to the store once for each event-loop turn, delivered after their commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from chat.broker.port import Broker
+from chat.errors import StoreUnavailable
+from chat.store.operations import Commit, Failure, Operation, Pending
+from chat.store.store import Store
+
+__all__ = ["Writes", "deliver"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Writes:
+    """The operations of this event-loop turn, on their way to the store."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store) -> None:
+        self._loop = loop
+        self._store = store
+        self._written: list[Pending[Any]] = []
+
+    def submit(
+        self,
+        operation: Operation[T],
+        done: Callable[[T], None],
+        failed: Callable[[Failure], None],
+    ) -> None:
+        """Hand an operation to the writer.
+
+        `done` or `failed` is called on the event loop, after the events of the commit were sent.
+        """
+        if not self._written:
+            self._loop.call_soon(self._submit)
+        self._written.append(Pending(operation, done, failed))
+
+    async def commit(self, operation: Operation[T]) -> T:
+        """Do as `submit` does, and wait for the result; where a task for it is not too much.
+
+        Raises:
+            CommandError: the operation is refused.
+            StoreUnavailable: the database is not accepting writes.
+        """
+        committed: asyncio.Future[T] = self._loop.create_future()
+
+        def done(result: T) -> None:
+            if not committed.cancelled():
+                committed.set_result(result)
+
+        def failed(failure: Failure) -> None:
+            if not committed.cancelled():
+                committed.set_exception(failure)
+
+        self.submit(operation, done, failed)
+        return await committed
+
+    def _submit(self) -> None:
+        """Submit the operations of the turn at once.
+
+        One by one, the writer began with the first (uvloop lets other threads run before each
+        callback): commits of two or three operations, four times as many as are needed.
+        """
+        written, self._written = self._written, []
+        try:
+            self._store.submit(written)
+        except StoreUnavailable as closed:  # the server is stopping
+            for pending in written:
+                pending.failed(closed)
+
+
+def deliver(commit: Commit, broker: Broker) -> None:
+    """Send the events of a commit, then answer those who asked for it; on the event loop."""
+    if commit.events:
+        broker.publish(commit.events)
+    for pending in commit.operations:
+        try:
+            pending.settle()
+        # An internal error in one answer must not keep the commit's other answers back.
+        except Exception:
+            log.exception("an answer could not be given")
