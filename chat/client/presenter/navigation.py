@@ -151,6 +151,10 @@ class Trail:
         self._stops = [*self._stops[: self._at + 1], spot][-_MOST:]
         self._at = len(self._stops) - 1
 
+    def recent(self) -> list[Location]:
+        """Return where one was, the last stop first, each once."""
+        return list(dict.fromkeys(reversed(self._stops)))
+
     def step(self, step: int, known: Container[Location]) -> Location | None:
         """Go back (-1) or forward (1) to the next stop that is still there; None: there is none."""
         here, at = self._stops[self._at] if self._stops else None, self._at + step

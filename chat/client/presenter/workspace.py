@@ -217,10 +217,9 @@ class Workspace:
         """The channel that is shown."""
         return Location(self._front, self.front.conversation.desk.current or "")
 
-    @property
-    def before(self) -> Location | None:
-        """The channel that was shown before."""
-        return self._before
+    def recent(self) -> list[Location]:
+        """Return the channels that were shown, the latest first."""
+        return self._trail.recent()
 
     def at(self, key: int) -> WorkspaceServer | None:
         """Return the seat of that key; None: it is gone."""

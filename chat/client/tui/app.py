@@ -29,7 +29,6 @@ from chat.client.presenter.workspace import Cores
 from chat.client.sync.core import Core
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.keymap import KeyRow, key_label, markdown, problems, rows
-from chat.client.tui.palette import ChatCommands
 from chat.client.tui.safe_text import sendable, show_emoji
 from chat.client.tui.screens.copy_mode import CopyModeScreen
 from chat.client.tui.screens.main import MainScreen
@@ -75,8 +74,6 @@ class ChatApp(App[None]):
         scrollbar-corner-color: $surface;
     }
     App:ansi * { scrollbar-color: ansi_bright_black; scrollbar-color-hover: ansi_bright_black; }
-    CommandPalette > Vertical { width: 72; max-width: 94%; margin-top: 1; }
-    CommandPalette SearchIcon { display: none; }
     /* Not over the composer: one goes on writing while something is told. */
     ToastRack {
         dock: top;
@@ -87,7 +84,7 @@ class ChatApp(App[None]):
     }
     Toast { padding: 0 1; margin-top: 0; background: $panel; max-width: 70%; }
     """
-    COMMANDS: ClassVar[set[Any]] = {ChatCommands}
+    ENABLE_COMMAND_PALETTE = False  # the switcher has the commands
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "help: keys and commands", show=False, id="help"),
         Binding(
@@ -97,7 +94,6 @@ class ChatApp(App[None]):
             show=False,
             id="pane.bare",
         ),
-        Binding("ctrl+p", "command_palette", "command palette", show=False, id="palette"),
         Binding("ctrl+q", "quit", "leave the program", show=False, priority=True, id="quit"),
     ]
 

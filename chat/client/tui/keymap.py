@@ -20,6 +20,7 @@ __all__ = [
     "KeyRow",
     "key_label",
     "keys_of",
+    "keys_of_commands",
     "markdown",
     "problems",
     "rows",
@@ -118,6 +119,7 @@ MAIN_KEYS: list[BindingType] = [
     _main_key(
         "ctrl+k", "switch", "go to a channel or a person, or run a command", "channel.switch"
     ),
+    _main_key("ctrl+p", "switch", "go to a channel or a person, or run a command", "palette"),
     _main_key("alt+a,ctrl+n", "unread", "go where somebody waits, and back", "channel.unread"),
     _main_key("alt+down", "go(1)", "next channel", "channel.next"),
     _main_key("alt+up", "go(-1)", "previous channel", "channel.previous"),
@@ -271,6 +273,26 @@ def rows(
                 what = binding.description[0].lower() + binding.description[1:]
                 found.append(KeyRow(group, labels, what, binding.id))
     return found
+
+
+_COMMANDS = {
+    "help": "help",
+    "bare": "pane.bare",
+    "quit": "quit",
+    "inbox": "reading.inbox",
+    "search": "reading.search",
+    "peek": "reading.peek",
+    "unread": "reading.first_unread",
+    "sidebar": "pane.sidebar",
+    "members": "pane.members",
+}
+"""Which binding does the same as a slash command, by the command's name."""
+
+
+def keys_of_commands(rows: Iterable[KeyRow]) -> dict[str, str]:
+    """Return the keys of slash commands that have one as well, by the command's name."""
+    keys = {row.id: row.keys[0] for row in rows}
+    return {name: keys[row] for name, row in _COMMANDS.items() if row in keys}
 
 
 def together(rows: Sequence[KeyRow]) -> list[KeyRow]:

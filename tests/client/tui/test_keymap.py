@@ -123,7 +123,7 @@ async def test_ctrl_c_says_how_to_leave(desktop: Desktop) -> None:
 
 
 class TestChoosing:
-    """The switcher and the palette."""
+    """The switcher, by both of its keys."""
 
     @pytest.mark.feature("around.switcher")
     async def test_the_switcher_finds_a_channel_by_a_few_letters(self, desktop: Desktop) -> None:
@@ -140,17 +140,25 @@ class TestChoosing:
         assert desktop.conversation.desk.current == "#general"
         assert desktop.composer.text == "draft"
 
-    async def test_the_palette_runs_a_command(self, desktop: Desktop) -> None:
+    async def test_its_other_key_opens_the_same_list(self, desktop: Desktop) -> None:
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: "Go to" in desktop.screen())
+        first = desktop.screen()
+        await desktop.press("escape", "ctrl+p")
+        await desktop.until(lambda: desktop.screen() == first, "the same list")
+
+    @pytest.mark.feature("around.switcher")
+    async def test_words_of_its_help_find_a_command(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+p")
         await desktop.press(*"are away", "enter")
         await desktop.until(lambda: desktop.core.asked("status") == [("away",)])
 
-    async def test_the_palette_shows_how_a_command_is_written(self, desktop: Desktop) -> None:
+    async def test_it_shows_how_a_command_is_written(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+p")
         await desktop.press(*"set it")
         await desktop.until(lambda: "/topic [TEXT]" in desktop.screen())
 
-    async def test_the_palette_lets_one_write_what_a_command_needs(self, desktop: Desktop) -> None:
+    async def test_a_command_that_needs_more_words_is_written_first(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+p")
         await desktop.press(*"say what you do", "enter")
         await desktop.until(lambda: desktop.composer.text == "/me ")

@@ -12,14 +12,13 @@ from tests.client.tui.conftest import Desktop
     [
         ("f1",),
         ("ctrl+k",),
-        ("ctrl+p",),
         ("alt+i",),
         ("alt+s",),
         ("ctrl+up", "t"),
         ("ctrl+up", "+"),
         ("ctrl+up", "d"),
     ],
-    ids=["help", "switcher", "palette", "inbox", "search", "thread", "reactions", "deletion"],
+    ids=["help", "switcher", "inbox", "search", "thread", "reactions", "deletion"],
 )
 async def test_every_screen_opens_in_a_few_cells(desktop: Desktop, keys: tuple[str, ...]) -> None:
     for size in ((1, 1), (12, 4), (30, 2)):

@@ -24,18 +24,19 @@ from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.notifier import Notifier
+from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Cores, Workspace
 from chat.client.sync.core import Core
 from chat.client.tui.composer.messages import Subject
 from chat.client.tui.composer.widget import Composer
-from chat.client.tui.keymap import MAIN_KEYS, KeyRow
+from chat.client.tui.keymap import MAIN_KEYS, KeyRow, keys_of_commands
 from chat.client.tui.safe_text import sendable
 from chat.client.tui.screens.copy_mode import copy_lines
 from chat.client.tui.screens.layout import Layout
 from chat.client.tui.screens.main_view import ScreenNotifier, ScreenView
 from chat.client.tui.screens.message_actions import MessageActions
-from chat.client.tui.screens.picker import confirm_paste, pick_anything
+from chat.client.tui.screens.picker import confirm_paste, switch
 from chat.client.tui.timeline import LANGUAGES, Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,
@@ -255,7 +256,7 @@ class MainScreen(Screen[None]):
     def _count_down(self) -> None:
         self._layout.status.remaining = self.conversation.desk.retry_in
 
-    # What is done with keys, and in the command palette.
+    # What is done with keys, and in the switcher.
 
     def run_command(self, text: str) -> None:
         """Run a slash command."""
@@ -267,7 +268,7 @@ class MainScreen(Screen[None]):
 
     def action_switch(self) -> None:
         """Choose a channel, a person or a command by a few letters."""
-        pick_anything(self, self.seats, self.begin_command)
+        switch(self, Switcher(self.seats, self.begin_command, keys_of_commands(self._keys)))
 
     def action_unread(self) -> None:
         """Go where somebody waits."""

@@ -1,9 +1,8 @@
-"""Pickers: a list filtered by a few letters, its uses, and the switcher."""
+"""Pickers: a list filtered by a few letters, and its uses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from textual import events, on
@@ -17,16 +16,12 @@ from textual.widgets.option_list import Option
 
 from chat.client.model.emoji import OFTEN, all_names
 from chat.client.model.fuzzy import rank
-from chat.client.model.slash.commands import COMMANDS, Command
-from chat.client.model.state import ChannelInfo, Message
-from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.navigation import Entry, waits, weight
-from chat.client.presenter.state import title_of
+from chat.client.model.state import Message
+from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
-from chat.client.presenter.workspace import Workspace
 from chat.client.tui.safe_text import elide, line
 from chat.client.tui.screens.confirm import Confirm
-from chat.text import check_channel, check_name, fold, is_direct
+from chat.text import check_name, fold
 
 __all__ = [
     "Picker",
@@ -35,15 +30,15 @@ __all__ = [
     "confirm_discard",
     "confirm_paste",
     "pick",
-    "pick_anything",
     "pick_emoji",
     "pick_link",
     "pick_name",
+    "switch",
 ]
 
 
 _MOST_SHOWN = 200
-_SIGNS = "#@/"
+_SIGNS = "#@/:"
 _LOW = 20
 """Rows of the terminal below which nothing is set apart by blank lines."""
 _MOST_ROWS = 20
@@ -54,7 +49,9 @@ _AROUND, _AROUND_LOW = 8, 3
 class Picker(ModalScreen[str | None]):
     """Returns the key of the row that was chosen, or None.
 
-    A sign at the beginning (`#`, `@`, `/`) asks for channels, people or commands alone.
+    Args:
+        find: returns the rows for what is written; by default letters find `choices`.
+        hint: stands in the field while nothing is written there.
     """
 
     DEFAULT_CSS = """
@@ -112,12 +109,12 @@ class Picker(ModalScreen[str | None]):
         self,
         title: str,
         choices: Iterable[Choice],
-        otherwise: Callable[[str], Choice | None] | None = None,
+        find: Callable[[str], list[Choice]] | None = None,
         hint: str = "Type a few letters",
     ) -> None:
         super().__init__()
         self._title = title
-        self._otherwise = otherwise
+        self._find = find or self._by_letters
         self._hint = hint
         self._choices = {choice.key: choice for choice in choices}
 
@@ -178,13 +175,7 @@ class Picker(ModalScreen[str | None]):
         title = self.query_one("#title", Static)
         title.update(elide(line(self._title), title.content_size.width))
         written = self.query_one(Input).value.strip()
-        word = written.lstrip(_SIGNS + ":")
-        kind = written[:1] if written[:1] in tuple(_SIGNS) else ""
-        choices = [each for each in self._choices.values() if each.label.startswith(kind)]
-        names = [choice.label.lstrip(_SIGNS + ":") for choice in choices]
-        found = [choices[place] for place in rank(word, names)[:_MOST_SHOWN]]
-        if not found and word and self._otherwise and (offer := self._otherwise(written)):
-            found = [offer]
+        found = self._find(written)[:_MOST_SHOWN]
         width = max(self.query_one(Vertical).content_size.width - 3, 10)
         column = min(max((line(each.label).cell_length for each in found), default=0), width // 2)
         rows.set_options(
@@ -193,8 +184,13 @@ class Picker(ModalScreen[str | None]):
         )
         if found:
             rows.highlighted = 0
-        elif word:
+        elif written:
             rows.add_option(Option("Nothing matches", disabled=True))
+
+    def _by_letters(self, written: str) -> list[Choice]:
+        choices = list(self._choices.values())
+        names = [choice.label.lstrip(_SIGNS) for choice in choices]
+        return [choices[place] for place in rank(written.lstrip(_SIGNS), names)]
 
 
 def _row(choice: Choice, column: int, width: int) -> Content:
@@ -209,15 +205,11 @@ def pick(
     title: str,
     choices: list[Choice],
     then: Callable[[str], object],
-    otherwise: Callable[[str], Choice | None] | None = None,
+    find: Callable[[str], list[Choice]] | None = None,
     hint: str = "Type a few letters",
 ) -> Picker:
-    """Open a list; what is chosen goes to `then`, nothing if it is closed.
-
-    `otherwise` says what is offered for what was written where nothing of the list fits. `hint`
-    stands in the field while nothing is written there.
-    """
-    picker = Picker(title, choices, otherwise, hint)
+    """Open a list; what is chosen goes to `then`, nothing if it is closed. See `Picker`."""
+    picker = Picker(title, choices, find, hint)
 
     def chosen(key: str | None) -> None:
         if key is not None:
@@ -243,14 +235,16 @@ def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], ob
 def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str], object]) -> None:
     """Ask for another name in the place of one that is taken; `server` tells where, if needed."""
 
-    def offer(written: str) -> Choice:
+    def offer(written: str) -> list[Choice]:
+        if not written:
+            return []
         try:
             check_name(written)
         except ValueError as exc:
-            return Choice("", "A name", str(exc))
+            return [Choice("", "A name", str(exc))]
         if fold(written) == fold(taken):
-            return Choice("", written, "is the name that is taken")
-        return Choice(written, f"Sign in as {written}")
+            return [Choice("", written, "is the name that is taken")]
+        return [Choice(written, f"Sign in as {written}")]
 
     where = f" on {server}" if server else ""
     title = f"{taken} is taken{where}. Another name:"
@@ -286,76 +280,7 @@ def ask(screen: Screen[Any], question: str, what: str, then: Callable[[], object
     screen.app.push_screen(Confirm(question, what), answered)
 
 
-Act = Callable[[], object]
-
-
-def pick_anything(screen: Screen[Any], seats: Workspace, begin: Callable[[str], None]) -> None:
-    """Choose where to go or what to do; `begin` lets the person write what a command needs."""
-    conversation = seats.front.conversation
-    offers: dict[str, tuple[Choice, Act]] = {}
-    for entry, server in _entries(seats):
-        sign = "@" if is_direct(entry.info.name) else ""
-        label = f"{sign}{title_of(entry.info)}"
-        key = f"{entry.spot.seat} {label}"
-        offers[key] = (
-            Choice(key, label, _note(entry.info, server)),
-            partial(seats.open, entry.spot),
-        )
-    for name in conversation.desk.names:
-        label = f"@{name}"
-        if f"{seats.here.seat} {label}" not in offers:
-            write = partial(conversation.write_to, name)
-            offers[label] = (Choice(label, label, "write to them directly"), write)
-    for command in COMMANDS:
-        label = f"/{command.name}"
-        offers[label] = (Choice(label, label, command.help), _run(conversation, begin, command))
-
-    def go(key: str) -> None:
-        if key in offers:
-            offers[key][1]()
-        else:
-            conversation.join(key)
-
-    choices = [choice for choice, _ in offers.values()]
-    pick(screen, "Go to a channel or a person, or run a command", choices, go, _new)
-
-
-def _new(written: str) -> Choice | None:
-    """Offer a channel that one is not in, or that is not there yet; a mere slip makes none."""
-    if not written.startswith("#"):
-        return None
-    try:
-        name = check_channel(written)
-    except ValueError:
-        return None
-    return Choice(name, name, "enter it, or create it")
-
-
-def _entries(seats: Workspace) -> Iterator[tuple[Entry, str]]:
-    """Return what waits, where one was last, the others, and here; each with its server."""
-    titles = {group.seat: group.title for group in seats.groups()}
-
-    def order(entry: Entry) -> tuple[bool, int, bool]:
-        return (entry.spot == seats.here, _urgency(entry.info), entry.spot != seats.before)
-
-    for entry in sorted(seats.entries(), key=order):
-        yield entry, titles[entry.spot.seat] if len(titles) > 1 else ""
-
-
-def _urgency(info: ChannelInfo) -> int:
-    return -weight(info) if waits(info) else 1
-
-
-def _run(conversation: Conversation, begin: Callable[[str], None], command: Command) -> Act:
-    if command.runs_at_once:
-        return partial(conversation.run_command, f"/{command.name}")
-    return partial(begin, f"/{command.name} ")
-
-
-def _note(info: ChannelInfo, server: str) -> str:
-    counts = []
-    if info.mentions:
-        counts.append(f"@{info.mentions}")
-    if info.unread:
-        counts.append(f"{info.unread} unread")
-    return " · ".join(filter(None, [server, *counts, info.topic]))
+def switch(screen: Screen[Any], switcher: Switcher) -> None:
+    """Choose a channel, a person or a command."""
+    title = "Go to a channel or a person, or run a command"
+    pick(screen, title, [], switcher.choose, switcher.find)

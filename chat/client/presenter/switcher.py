@@ -1,0 +1,152 @@
+"""The switcher: channels, people and commands in one list, found by a few letters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from chat.client.model.fuzzy import spread
+from chat.client.model.slash.commands import COMMANDS
+from chat.client.model.state import ChannelInfo
+from chat.client.presenter.navigation import Entry, waits, weight
+from chat.client.presenter.state import title_of
+from chat.client.presenter.view import Choice
+from chat.client.presenter.workspace import Workspace
+from chat.text import check_channel, is_direct
+
+__all__ = ["Switcher"]
+
+_SIGNS = "#@/"
+_WORD = re.compile(r"\w+")
+_WORDS_FROM = 3
+"""Letters from which on the words of a command's help are looked at: fewer fit nearly all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A row, and what choosing it does; letters find it by `name`, a command by `words` too."""
+
+    choice: Choice
+    run: Callable[[], object]
+    name: str
+    words: tuple[str, ...] = ()
+
+    def rank(self, word: str) -> tuple[int, int] | None:
+        """Return the place among what is found for a word, the smaller the better; None: nowhere.
+
+        Channels and people that hold the letters together come first, then commands, then channels
+        and people that merely hold them in order.
+        """
+        far = spread(word, self.name)
+        is_close = far is not None and far <= len(word)
+        if not self.words:
+            return None if far is None else (0 if is_close else 2, self._exact_first(word, far))
+        if far is not None and is_close:
+            return 1, self._exact_first(word, far)
+        if len(word) < _WORDS_FROM:
+            return None
+        begins = all(any(each.startswith(w) for each in self.words) for w in word.split())
+        return (1, len(word) + 1) if begins else None
+
+    def _exact_first(self, word: str, far: int) -> int:
+        return -1 if self.name.lower() == word else far
+
+
+class Switcher:
+    """What there is to go to and to do, as it is when this is made.
+
+    With nothing written, unread channels come first, then those that were shown last, then the
+    other channels, people and commands.
+
+    Args:
+        begin: puts a command that needs more words into the composer.
+        keys: the keys of commands that have one, by the command's name.
+    """
+
+    def __init__(
+        self, workspace: Workspace, begin: Callable[[str], None], keys: Mapping[str, str]
+    ) -> None:
+        self._workspace = workspace
+        self._conversation = workspace.front.conversation
+        offers = (*self._channels(), *self._people(), *self._commands(begin, keys))
+        self._offers = {offer.choice.key: offer for offer in offers}
+
+    def find(self, written: str) -> list[Choice]:
+        """Return the rows for what is written, the best first.
+
+        A sign at the beginning (`#`, `@`, `/`) asks for channels, people or commands alone. For a
+        channel's name that is not listed there is a row that joins it.
+        """
+        sign = written[:1] if written[:1] in tuple(_SIGNS) else ""
+        word = written.strip().lstrip(_SIGNS).lower()
+        listed = [each for each in self._offers.values() if each.choice.label.startswith(sign)]
+        if not word:
+            return [offer.choice for offer in listed]
+        ranks = ((offer.rank(word), place) for place, offer in enumerate(listed))
+        found = sorted((rank, place) for rank, place in ranks if rank is not None)
+        return [listed[place].choice for _, place in found] or _new(written)
+
+    def choose(self, key: str) -> None:
+        """Go where a row leads, or do what it says."""
+        if key in self._offers:
+            self._offers[key].run()
+        else:
+            self._conversation.join(key)
+
+    def _channels(self) -> Iterator[_Offer]:
+        workspace = self._workspace
+        titles = {group.seat: group.title for group in workspace.groups()}
+        shown = {spot: place for place, spot in enumerate(workspace.recent())}
+
+        def order(entry: Entry) -> tuple[bool, int, int]:
+            urgency = -weight(entry.info) if waits(entry.info) else 1
+            return entry.spot == workspace.here, urgency, shown.get(entry.spot, len(shown))
+
+        for entry in sorted(workspace.entries(), key=order):
+            sign = "@" if is_direct(entry.info.name) else ""
+            name = title_of(entry.info)
+            label = f"{sign}{name}"
+            server = titles[entry.spot.seat] if len(titles) > 1 else ""
+            choice = Choice(f"{entry.spot.seat} {label}", label, _note(entry.info, server))
+            yield _Offer(choice, partial(workspace.open, entry.spot), name.lstrip("#"))
+
+    def _people(self) -> Iterator[_Offer]:
+        """Return those with whom there is no direct channel yet."""
+        conversation = self._conversation
+        known = {title_of(each) for each in conversation.desk.channels.values() if each.direct}
+        for name in conversation.desk.names:
+            if name not in known:
+                choice = Choice(f"@{name}", f"@{name}", "write to them directly")
+                yield _Offer(choice, partial(conversation.write_to, name), name)
+
+    def _commands(self, begin: Callable[[str], None], keys: Mapping[str, str]) -> Iterator[_Offer]:
+        for command in COMMANDS:
+            text = f"/{command.name}"
+            note = "  ".join(filter(None, (keys.get(command.name), command.help)))
+            words = _WORD.findall(f"{' '.join(command.aliases)} {command.help}".lower())
+            act = self._conversation.run_command if command.runs_at_once else begin
+            written = text if command.runs_at_once else f"{text} "
+            choice = Choice(text, command.usage, note)
+            yield _Offer(choice, partial(act, written), command.name, tuple(words))
+
+
+def _new(written: str) -> list[Choice]:
+    """Offer a channel that one is not in, or that is not there yet; a mere slip makes none."""
+    if not written.startswith("#"):
+        return []
+    try:
+        name = check_channel(written.strip())
+    except ValueError:
+        return []
+    return [Choice(name, name, "enter it, or create it")]
+
+
+def _note(info: ChannelInfo, server: str) -> str:
+    counts = []
+    if info.mentions:
+        counts.append(f"@{info.mentions}")
+    if info.unread:
+        counts.append(f"{info.unread} unread")
+    return " · ".join(filter(None, [server, *counts, info.topic]))
