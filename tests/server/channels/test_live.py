@@ -15,7 +15,7 @@ from chat.protocol.items import Event
 from chat.server.channels.live import LiveChannel, LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.subscriptions import Subscriptions
-from chat.store.operations import ChannelState, Membership, Preference, Resumed, User
+from chat.store.operations import ChannelState, MemberPage, Membership, Preference, Resumed, User
 
 RECENT = 20
 
@@ -87,7 +87,7 @@ class Session:
         head = self.heads.pop(0) if len(self.heads) > 1 else self.heads[0]
         state, preference = ChannelState(1, "#room", "e", head, ""), Preference(0, False, "")
         membership = Membership(state, "member", 0, 0, 0, preference)
-        return [(Resumed(membership, (), True, (), True), ((), None, 0))]
+        return [(Resumed(membership, (), True, (), True), MemberPage("#room", (), None, 0))]
 
     def attach(self, head: int, *, is_read: bool = True) -> None:
         """Begin to attach with what was read up to `head`."""
