@@ -128,7 +128,7 @@ class Transaction:
 
     @property
     def has_written(self) -> bool:
-        """Whether anything was changed since `begin`, be it that it waits for `flush`."""
+        """Whether anything was changed since `begin`; rows that wait for `flush` count."""
         return self._has_executed or bool(self._changed) or any(each.rows for each in self._inserts)
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
@@ -152,7 +152,7 @@ class Transaction:
             self._sent.update((key, Sent(*rest)) for key, *rest in rows)
 
     def forget(self) -> None:
-        """Drop everything that is known: the transaction was rolled back."""
+        """Drop all state: the transaction was rolled back."""
         self.lookups.forget()
         self._next_user = 0
         self._clear()
@@ -203,7 +203,7 @@ class Transaction:
     # People, channels and members
 
     def add_user(self, name: str, token_hash: bytes) -> User:
-        """Let a person have `name`, who is known by a token from now on."""
+        """Add a person called `name`, with the token that proves it."""
         user = User(self._next_user, name)
         self._next_user += 1
         self._users.rows.append((user.id, name, fold(name), self.now()))
@@ -300,7 +300,7 @@ class Transaction:
         remove: bool = False,
         cid: str | None = None,
     ) -> Event:
-        """Put an event at the channel's end, with the next number; return it as a frame.
+        """Append an event to the log of `channel`, with the next number; return it.
 
         `body` is the string of the kind's field in `BODY_FIELDS`, `mentioned` are the members whom
         the text mentions; the others are fields of `protocol.items.Event`.
@@ -342,7 +342,7 @@ class Transaction:
         )
 
     def _keep(self, channel: Channel, author: User, event: Event, body: str | None) -> None:
-        """Gather the event's row, and what is to be known of it in this transaction."""
+        """Add the event's row, and note what later operations of the transaction may ask for."""
         seq, kind, mid, ts, target = event.seq, event.kind, event.mid, event.ts, event.target
         if kind == "message":
             self.lookups.note_message(channel, seq, ReplyTarget(event.thread or seq, author))
@@ -369,7 +369,7 @@ class Transaction:
         return self._next_body - 1
 
     def add_mentions(self, channel: Channel, seq: int, mentioned: Sequence[User]) -> None:
-        """Note whom the text of an event mentions."""
+        """Add the members whom the text of an event mentions."""
         self._mentions.rows.extend(
             (channel.id, seq, place, user.id) for place, user in enumerate(mentioned)
         )

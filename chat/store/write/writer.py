@@ -98,13 +98,14 @@ class Writer:
         self._committed = committed
         self._connection: Connection | None = None
         self._waiting: list[Pending[Any]] = []
-        self._bell: SimpleQueue[None] = SimpleQueue()
-        """Rung when there is something to do after nothing was: a queue of the operations
-        themselves took 1.5 µs for each."""
+        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        """Wakes the thread when the first operation waits: a queue of the operations themselves
+        took 1.5 µs for each."""
         self._index_error: tuple[DBAPIError, float] | None = None
-        self._gate = threading.Lock()
+        self._lock = threading.Lock()
         self._is_closed = False
-        self._untainted = 0
+        self._unwritten = 0
+        """Operations of the batch that were decided before the transaction wrote anything."""
         self._house = Housekeeping(self._connect, index_after)
         self._probe_every = probe_every
         self._probe_at: float | None = None
@@ -117,25 +118,25 @@ class Writer:
         Raises:
             StoreUnavailable: the store is closed.
         """
-        with self._gate:
+        with self._lock:
             if self._is_closed:
                 raise StoreUnavailable(CLOSED)
             if not self._waiting:
-                self._bell.put(None)
+                self._wakeups.put(None)
             self._waiting += batch
 
     def rebuild_index(self, error: DBAPIError, since: float) -> None:
         """Have the full-text index rebuilt: a reading that began at `since` found it damaged."""
-        with self._gate:
+        with self._lock:
             self._index_error = error, since
-            self._bell.put(None)
+            self._wakeups.put(None)
 
     def close(self) -> None:
         """Commit what is queued, and end the thread; idempotent."""
-        with self._gate:
+        with self._lock:
             if not self._is_closed:
                 self._is_closed = True
-                self._bell.put(None)
+                self._wakeups.put(None)
         self._thread.join()
 
     # The thread
@@ -146,7 +147,7 @@ class Writer:
             self._keep_house()
             batch, is_last = self._take()
             if batch:
-                self._tell(Commit(self._commit(batch), batch))
+                self._hand_over(Commit(self._commit(batch), batch))
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
@@ -155,22 +156,22 @@ class Writer:
         moments = [at for at in due if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         with suppress(Empty):
-            self._bell.get(timeout=timeout)
-        with self._gate:
+            self._wakeups.get(timeout=timeout)
+        with self._lock:
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
             index_error, self._index_error = self._index_error, None
             if self._waiting:
-                self._bell.put(None)
+                self._wakeups.put(None)
             is_last = self._is_closed and not self._waiting
         if index_error is not None:
             self._house.rebuild_index(*index_error)
         return batch, is_last
 
-    def _tell(self, commit: Commit) -> None:
+    def _hand_over(self, commit: Commit) -> None:
         try:
             self._committed(commit)
         except Exception:
-            log.exception("what was committed could not be told")
+            log.exception("a commit could not be handed over")
 
     def _commit(self, batch: Batch) -> list[Event]:
         """Carry out a batch in one transaction, or, if one operation spoils it, in one each.
@@ -184,8 +185,8 @@ class Writer:
             self._drop_connection()
             if isinstance(exc, DBAPIError) and self._house.rebuild_index(exc, time.monotonic()):
                 return self._commit(batch)
-            if _meets_all(exc):
-                self._refuse(batch[self._untainted :], exc)
+            if _is_of_database(exc):
+                self._refuse(batch[self._unwritten :], exc)
                 return []
             if len(batch) == 1:
                 log.exception("an operation failed: %s", type(batch[0].operation).__name__)
@@ -195,13 +196,13 @@ class Writer:
 
     def _transact(self, batch: Batch) -> list[Event]:
         transaction, connection = self._transaction, self._connect()
-        self._untainted = 0
+        self._unwritten = 0
         with connection.begin():
             transaction.begin(connection, [pending.operation for pending in batch])
             for pending in batch:
                 self._decide(pending)
                 if not transaction.has_written:
-                    self._untainted += 1
+                    self._unwritten += 1
             transaction.finish()
         if transaction.has_written:
             self._recovered()
@@ -214,11 +215,11 @@ class Writer:
             pending.result = rule(self._transaction, pending.operation)
             pending.failure = None
         except CommandError as exc:
-            # It outlives these frames, and need not keep them.
+            # The failure outlives these frames: without a traceback it does not keep them.
             pending.failure = exc.with_traceback(None)
 
     def _refuse(self, batch: Batch, error: Exception) -> None:
-        """Refuse operations that were, or might have been, decided by what is rolled back now."""
+        """Refuse operations whose decisions may rest on what is rolled back now."""
         reason = _reason(error)
         if self.fault is None:  # once: the reason may change with every message
             log.error(NO_WRITES, self._engine.url.database, reason)
@@ -273,8 +274,8 @@ class Writer:
         self._drop_connection()
 
 
-def _meets_all(error: Exception) -> bool:
-    """Whether an error is the database's, and not that of one operation."""
+def _is_of_database(error: Exception) -> bool:
+    """Whether the database caused an error, and not one operation."""
     return isinstance(error, DBAPIError) and sqlite.is_unavailability(error)
 
 

@@ -177,4 +177,4 @@ def test_a_callback_that_fails_ends_nothing(
         store.submit([Pending(MarkRead(User(1, "a"), "#general", 1), print, print)])
     eventually(lambda: sum(len(each.operations) for each in calls) == 2, "both operations")
     store.close()
-    assert "could not be told" in caplog.text
+    assert "could not be handed over" in caplog.text
