@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.serving import PATIENCE, ChatServer, free_port
+from tests.serving import PATIENCE, ChatServer, Peer, free_port
 
 SCRIPTS = sysconfig.get_path("scripts")
 SERVER, CLIENT = f"{SCRIPTS}/chat-server", f"{SCRIPTS}/chat-client"
@@ -18,11 +19,17 @@ Shell = Callable[[str], subprocess.CompletedProcess[str]]
 CLOSINGS = ("<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-")
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home folder of all tests here, so that `bot` keeps its token."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(home: Path) -> Shell:
     """Return what runs a line of the shell."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
-    places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path))
+    places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(home))
 
     def run(line: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -36,6 +43,19 @@ def shell(tmp_path: Path) -> Shell:
         )
 
     return run
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
+    """Return a running server for all tests here; it knows `ada`."""
+    with ChatServer(tmp_path_factory.mktemp("server") / "data") as running:
+
+        async def sign_in() -> None:
+            async with Peer.signed_in(running.url, "ada"):
+                pass
+
+        asyncio.run(sign_in())
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -62,7 +82,7 @@ def test_without_a_terminal_the_screens_name_what_works_there(shell: Shell, line
         f"{SERVER} schema",
         f"{SERVER} --version",
         f"{SERVER} --help",
-        f"{SERVER} token bot --data {{data}}",
+        f"{SERVER} token ada --data {{data}}",
         f"{CLIENT} --version",
         f"{CLIENT} --help",
         f"{CLIENT} send --help",
@@ -77,7 +97,6 @@ def test_output_that_cannot_be_written_is_one_line_and_1(
     command: str,
     output: str,
 ) -> None:
-    assert shell(f"{CLIENT} send '#general' hi --name bot --url {server.url}").returncode == 0
     done = shell(f"{command.format(url=server.url, data=server.data)} {output}")
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("cannot write to standard output: ") == 1
@@ -86,7 +105,7 @@ def test_output_that_cannot_be_written_is_one_line_and_1(
 
 @pytest.mark.parametrize("closing", CLOSINGS)
 def test_commands_with_closed_streams_end_without_a_traceback(
-    shell: Shell, server: ChatServer, closing: str
+    shell: Shell, server: ChatServer, tmp_path: Path, closing: str
 ) -> None:
     send = f"{CLIENT} send '#general' hi --name bot --url {server.url}"
     assert shell(f"{send} {closing}").returncode == 0
@@ -95,7 +114,7 @@ def test_commands_with_closed_streams_end_without_a_traceback(
         assert done.returncode in (1, 2, 4), done
         assert "Traceback" not in done.stderr
     assert (
-        shell(f"{SERVER} backup {server.data}/copy.db --data {server.data} {closing}").returncode
+        shell(f"{SERVER} backup {tmp_path}/copy.db --data {server.data} {closing}").returncode
         == 0
     )
 
@@ -109,7 +128,7 @@ def test_a_server_whose_streams_are_closed_or_full_serves(
     running = subprocess.Popen(["sh", "-c", line], stderr=subprocess.PIPE, encoding="utf-8")
     try:
         url = f"ws://127.0.0.1:{port}"
-        for number in range(3):
+        for number in range(2):
             send = f"{CLIENT} send '#general' {number} --name bot --url {url} --timeout 30"
             assert shell(send).returncode == 0
     finally:
