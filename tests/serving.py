@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import io
 import json
 import os
 import random
@@ -23,9 +24,10 @@ import sysconfig
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
+from unittest.mock import patch
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -36,6 +38,7 @@ from chat.protocol.commands import Command, Hello, History, Join, Ping, ResumeFr
 from chat.protocol.frames import Joined, Ok, Page, ServerFrame, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
+from chat.server.cli import main
 
 __all__ = ["ChatServer", "ConnectionOver", "Peer", "eventually", "free_port"]
 
@@ -126,6 +129,18 @@ class ChatServer:
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of the installed `chat-server` with `arguments`."""
         return [str(Path(sysconfig.get_path("scripts")) / "chat-server"), *arguments]
+
+    def administer(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run an operator's command on the server's data, in this process."""
+        output, errors = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self.environment(), clear=True),
+            redirect_stdout(output),
+            redirect_stderr(errors),
+        ):
+            code = main([*arguments, "--data", str(self.data)])
+        told = output.getvalue(), errors.getvalue()
+        return subprocess.CompletedProcess(arguments, code, *told)
 
     def environment(self) -> dict[str, str]:
         """Return an environment in which no setting of this machine's user has a say."""

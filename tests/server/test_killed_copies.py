@@ -120,7 +120,7 @@ async def test_a_killed_restore_leaves_the_old_or_the_new_one(
         await alice.join("#room")
         for copy in copies:
             await alice.say(copy.name, "#room")
-            traced(server, trace, "backup", copy)
+            assert server.administer("backup", str(copy)).returncode == 0
     server.stop()
     traced(server, trace, "restore", copies[0])
     texts = [contents(copy)[0] for copy in copies]

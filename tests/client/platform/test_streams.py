@@ -114,8 +114,7 @@ def test_commands_with_closed_streams_end_without_a_traceback(
         assert done.returncode in (1, 2, 4), done
         assert "Traceback" not in done.stderr
     assert (
-        shell(f"{SERVER} backup {tmp_path}/copy.db --data {server.data} {closing}").returncode
-        == 0
+        shell(f"{SERVER} backup {tmp_path}/copy.db --data {server.data} {closing}").returncode == 0
     )
 
 

@@ -123,21 +123,11 @@ async def test_a_restored_backup_ends_follow_with_3(
 ) -> None:
     await fill(server.url, 3)
     backup = server.data.parent / "copy.db"
-    subprocess.run(
-        server.command("backup", str(backup), "--data", str(server.data)),
-        env=server.environment(),
-        check=True,
-        capture_output=True,
-    )
+    assert server.administer("backup", str(backup)).returncode == 0
     tail = make_client(server.url).start("tail", "#ops", "-f")
     tail.wait_for("bot joined")
     server.stop()
-    subprocess.run(
-        server.command("restore", str(backup), "--data", str(server.data)),
-        env=server.environment(),
-        check=True,
-        capture_output=True,
-    )
+    assert server.administer("restore", str(backup)).returncode == 0
     server.start()
     assert tail.process.wait(30) == ExitCode.REFUSED
 
