@@ -26,11 +26,11 @@ _WORDS_FROM = 3
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """A row, and what choosing it does; letters find it by `name`, a command by `words` too."""
+    """A row, and what choosing it does; letters find it by `names`, a command by `words` too."""
 
     choice: Choice
     run: Callable[[], object]
-    name: str
+    names: tuple[str, ...]
     words: tuple[str, ...] = ()
 
     def rank(self, word: str) -> tuple[int, int] | None:
@@ -39,19 +39,22 @@ class _Offer:
         Channels and people that hold the letters together come first, then commands, then channels
         and people that merely hold them in order.
         """
-        far = spread(word, self.name)
+        distances = [_distance(word, name) for name in self.names]
+        far = min((each for each in distances if each is not None), default=None)
         is_close = far is not None and far <= len(word)
         if not self.words:
-            return None if far is None else (0 if is_close else 2, self._exact_first(word, far))
+            return None if far is None else (0 if is_close else 2, far)
         if far is not None and is_close:
-            return 1, self._exact_first(word, far)
+            return 1, far
         if len(word) < _WORDS_FROM:
             return None
         begins = all(any(each.startswith(w) for each in self.words) for w in word.split())
         return (1, len(word) + 1) if begins else None
 
-    def _exact_first(self, word: str, far: int) -> int:
-        return -1 if self.name.lower() == word else far
+
+def _distance(word: str, name: str) -> int | None:
+    """Return how far apart a word's letters lie in a name, as `spread` does; -1: it is the name."""
+    return -1 if word == name.lower() else spread(word, name)
 
 
 class Switcher:
@@ -110,7 +113,7 @@ class Switcher:
             label = f"{sign}{name}"
             server = titles[entry.spot.seat] if len(titles) > 1 else ""
             choice = Choice(f"{entry.spot.seat} {label}", label, _note(entry.info, server))
-            yield _Offer(choice, partial(workspace.open, entry.spot), name.lstrip("#"))
+            yield _Offer(choice, partial(workspace.open, entry.spot), (name.lstrip("#"),))
 
     def _people(self) -> Iterator[_Offer]:
         """Return those with whom there is no direct channel yet."""
@@ -119,17 +122,17 @@ class Switcher:
         for name in conversation.desk.names:
             if name not in known:
                 choice = Choice(f"@{name}", f"@{name}", "write to them directly")
-                yield _Offer(choice, partial(conversation.write_to, name), name)
+                yield _Offer(choice, partial(conversation.write_to, name), (name,))
 
     def _commands(self, begin: Callable[[str], None], keys: Mapping[str, str]) -> Iterator[_Offer]:
         for command in COMMANDS:
             text = f"/{command.name}"
             note = "  ".join(filter(None, (keys.get(command.name), command.help)))
-            words = _WORD.findall(f"{' '.join(command.aliases)} {command.help}".lower())
+            names, words = (command.name, *command.aliases), _WORD.findall(command.help.lower())
             act = self._conversation.run_command if command.runs_at_once else begin
             written = text if command.runs_at_once else f"{text} "
             choice = Choice(text, command.usage, note)
-            yield _Offer(choice, partial(act, written), command.name, tuple(words))
+            yield _Offer(choice, partial(act, written), names, tuple(words))
 
 
 def _new(written: str) -> list[Choice]:

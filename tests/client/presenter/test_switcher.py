@@ -81,7 +81,7 @@ def test_words_of_its_help_or_another_name_find_a_command() -> None:
     assert labels(found, "/dm")[0] == "/msg NAMES [TEXT]"
 
 
-@pytest.mark.parametrize(("sign", "rest"), [("#", "al"), ("@", "al"), ("/", "al")])
+@pytest.mark.parametrize(("sign", "rest"), [("#", "al"), ("@", "al"), ("/", "le")])
 def test_a_sign_asks_for_one_kind(sign: str, rest: str) -> None:
     found = labels(switcher(*CHANNELS), sign + rest)
     assert found
