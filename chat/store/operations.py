@@ -133,7 +133,7 @@ class ChannelState:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """How a member wants a channel listed and told of; see `protocol.commands.Prefer`."""
+    """A member's preferences for a channel; see `protocol.commands.Prefer`."""
 
     pinned: int
     muted: bool
@@ -163,7 +163,7 @@ class PageRead:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a returning follower gets; see `protocol.frames.Joined`."""
+    """What a returning follower missed; see `protocol.frames.Joined`."""
 
     membership: Membership
     pins: tuple[int, ...]
@@ -390,7 +390,7 @@ class MarkRead(ChannelOperation[Marked]):
 
 @dataclass(frozen=True, slots=True)
 class Preferred:
-    """What holds after the commit; `changed` is false when it held before."""
+    """The preferences after the commit; `changed` is false when they held before."""
 
     channel: ChannelState
     preference: Preference
@@ -400,7 +400,7 @@ class Preferred:
 
 @dataclass(frozen=True, slots=True)
 class Prefer(ChannelOperation[Preferred]):
-    """Change how the person wants `channel`; None leaves something as it is.
+    """Change the person's preferences for `channel`; None leaves a field as it is.
 
     `hidden` leaves a direct channel out of their list until its next message (False: shows it).
     """

@@ -44,7 +44,7 @@ Most pages of 200 items have fewer."""
 PINS_BYTES = 8 * PAGE_BYTES
 """The same for a page of pins: older clients read only one, and 50 of the longest texts fit."""
 NAMES_MAX = 20
-"""Most people of one emoji on one message who are named; of the others, there is their number."""
+"""Names that an item gives for one emoji; with more people it gives their number too."""
 _ITEM_BYTES = 200
 """Bytes of an item on the wire without its text and names, most of them field names."""
 
@@ -71,7 +71,7 @@ ROWS: Select[Any] = (
     .join(bodies, events.c.body_id == bodies.c.id, isouter=True)
     .where(events.c.channel_id == bindparam("channel"))
 )
-"""The events of `channel`; whoever reads a page adds where it begins, its order, and its length."""
+"""The events of `channel`; a page adds its first seq, its order, and its length."""
 
 _MENTIONS = Among(
     select(mentions.c.seq, users.c.name)
@@ -147,7 +147,7 @@ def items_of(connection: Connection, channel_id: int, rows: Sequence[Any]) -> tu
 def with_own(
     connection: Connection, channel_id: int, user: User, items: tuple[Item, ...]
 ) -> tuple[Item, ...]:
-    """Return `items` as `user` sees them: named among those who reacted, however many these are."""
+    """Return `items` with `user` named among the people who reacted, however many these are."""
     crowded = [item.seq for item in items if item.reaction_counts]
     if not crowded:
         return items
@@ -216,7 +216,7 @@ def _mentions(connection: Connection, channel_id: int, rows: Sequence[Any]) -> d
 
 
 class _Reacted(NamedTuple):
-    """The reactions to one message: who are named, and how many there are where not all are."""
+    """The reactions to one message: names by emoji, and counts of emoji with more than those."""
 
     names: dict[str, list[str]]
     counts: dict[str, int]

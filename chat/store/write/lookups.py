@@ -106,7 +106,7 @@ class Channel:
 
 
 class ReplyTarget(NamedTuple):
-    """A message, deleted or not: who answers it comes into the thread of `root`."""
+    """A message, deleted or not; a reply to it is in the thread of `root`."""
 
     root: int
     author: User
@@ -125,7 +125,7 @@ class Lookups:
         self._counts: dict[int, int] = {}
         """Channels that count against a person; all of their memberships are in `_roles` then."""
         self._hidden: dict[int, dict[int, User]] = {}
-        """From whose lists a direct channel is hidden."""
+        """Members from whose lists a direct channel is hidden, by channel and person."""
         self._hashes: dict[int, list[bytes]] = {}
         """Tokens of those who sign in; another process may add one, so they are read each time."""
         self._reply_targets: dict[tuple[int, int], ReplyTarget | None] = {}
@@ -218,7 +218,7 @@ class Lookups:
         return self._counts[user.id]
 
     def role(self, channel: Channel, user: User) -> str | None:
-        """Return what `user` is in `channel`; None: not a member."""
+        """Return the role of `user` in `channel`; None: not a member."""
         if (channel.id, user.id) not in self._roles:
             self._load_roles(channel, (user.id,))
         return self._roles[channel.id, user.id]
@@ -258,7 +258,7 @@ class Lookups:
         self._hidden[channel.id] = {}
 
     def note_user(self, user: User, token_hash: bytes) -> None:
-        """Learn that the running transaction let somebody in who was not known."""
+        """Learn that the running transaction added a person."""
         self._people[fold(user.name)] = user
         self._hashes[user.id] = [token_hash]
         self._counts[user.id] = 0
@@ -273,7 +273,7 @@ class Lookups:
             hidden.pop(user.id, None)
 
     def forget_count(self, user: User) -> None:
-        """Learn that some of the channels of `user` count now that did not, or the reverse."""
+        """Learn that other channels of `user` count against the limit now."""
         self._counts.pop(user.id, None)
 
     def note_role(
