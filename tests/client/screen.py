@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.state import (
+    ChannelChanged,
     ChannelInfo,
+    ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
     Delivery,
@@ -21,6 +23,7 @@ from chat.client.model.state import (
     TimelineChanged,
     TypingChanged,
     Update,
+    listing_order,
 )
 from chat.client.network.backoff import Backoff
 from chat.client.sync.core import Core
@@ -80,6 +83,9 @@ class Screen:
         self.connection = ConnectionChanged(Link.CONNECTING)
         self.history: list[ConnectionChanged] = []
         self.channels: dict[str, ChannelInfo] = {}
+        """The listed channels, in their order."""
+        self.whole_lists = 0
+        """How often the list came whole."""
         self.timelines: dict[str, Timeline] = {}
         self.thread = Timeline()
         self.thread_root = 0
@@ -140,13 +146,26 @@ class Screen:
         timeline = self.timelines.get(channel)
         return timeline.lines if timeline else []
 
+    def _list(self, update: ChannelsChanged | ChannelChanged | ChannelRemoved) -> None:
+        match update:
+            case ChannelsChanged():
+                self.channels = {info.name: info for info in update.channels}
+                self.whole_lists += 1
+            case ChannelChanged():
+                self.channels[update.info.name] = update.info
+            case ChannelRemoved():
+                del self.channels[update.channel]
+        listed = self.channels.values()
+        ordered = sorted(listed, key=lambda info: listing_order(info.name, info.pinned))
+        self.channels = {info.name: info for info in ordered}
+
     def _apply(self, update: Update) -> None:
         match update:
             case ConnectionChanged():
                 self.connection = update
                 self.history.append(update)
-            case ChannelsChanged():
-                self.channels = {channel.name: channel for channel in update.channels}
+            case ChannelsChanged() | ChannelChanged() | ChannelRemoved():
+                self._list(update)
             case TimelineChanged():
                 self.timelines.setdefault(update.channel, Timeline()).apply(update)
             case ThreadChanged():

@@ -14,7 +14,7 @@ from chat.client.model.preferences import NOTHING, USUAL, Preference, Wish
 from chat.client.model.records import ChannelRecord
 from chat.client.model.state import ChannelInfo, MembersChanged, Message
 from chat.protocol.limits import LIST_MAX
-from chat.text import GENERAL, channel_names, fold, is_builtin, is_direct
+from chat.text import channel_names, fold, is_builtin
 
 if TYPE_CHECKING:
     from chat.protocol.frames import Joined, PresenceFrame, Tick, TypingFrame
@@ -94,13 +94,6 @@ class Channel:
     def wanted(self) -> Preference:
         """How one wants the channel, whether the server knows it yet or not."""
         return self.wish.granted(self.preference) if self.wish else self.preference
-
-    @property
-    def order(self) -> tuple[bool, int, bool, bool, str]:
-        """The key to list channels by: those one has put first, #general, the others, direct."""
-        pinned = self.wanted.pinned
-        in_group = is_direct(self.name), self.name != GENERAL, fold(self.name)
-        return not pinned, pinned, *in_group
 
     def info(self, has_draft: bool, failed: int) -> ChannelInfo:
         """Return the channel as the sidebar shows it."""

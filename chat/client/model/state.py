@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chat.protocol.limits import USUAL_LEVEL
-from chat.text import fold
+from chat.text import GENERAL, fold, is_direct
 
 __all__ = [
     "LAST_CHANNEL",
     "SERVER_NAME",
+    "ChannelChanged",
     "ChannelInfo",
+    "ChannelRemoved",
     "ChannelsChanged",
     "ConnectionChanged",
     "Delivery",
@@ -31,6 +33,7 @@ __all__ = [
     "Update",
     "counted_reactions",
     "is_for",
+    "listing_order",
 ]
 
 
@@ -149,6 +152,11 @@ class ChannelInfo:
     is_member: bool = True
 
 
+def listing_order(name: str, pinned: int) -> tuple[bool, int, bool, bool, str]:
+    """Return the sort key of a channel: starred ones, #general, other channels, direct ones."""
+    return not pinned, pinned, is_direct(name), name != GENERAL, fold(name)
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionChanged:
     """The connection's state changed.
@@ -169,9 +177,23 @@ class ConnectionChanged:
 
 @dataclass(frozen=True, slots=True)
 class ChannelsChanged:
-    """All channels, in the order in which to list them; replaces what was known."""
+    """All listed channels, in no order; this list replaces the known one."""
 
     channels: tuple[ChannelInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChanged:
+    """One channel is listed for the first time, or it changed."""
+
+    info: ChannelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRemoved:
+    """A channel is not listed any more."""
+
+    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +286,8 @@ Update = (
     | SavedChanged
     | ConnectionChanged
     | ChannelsChanged
+    | ChannelChanged
+    | ChannelRemoved
     | TimelineChanged
     | ThreadChanged
     | MembersChanged

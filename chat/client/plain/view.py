@@ -11,6 +11,9 @@ from chat.client.model.describe import describe, people
 from chat.client.model.slash.commands import COMMANDS
 from chat.client.model.slash.parser import is_command
 from chat.client.model.state import (
+    ChannelChanged,
+    ChannelInfo,
+    ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
     Delivery,
@@ -284,14 +287,22 @@ class PlainView:
             case ConnectionChanged():
                 return self._link(update)
             case ChannelsChanged():
-                for info in update.channels:  # what is said anywhere is to be heard
-                    if info.name not in self._opened:
-                        self._opened.add(info.name)
-                        self._core.open_channel(info.name)
                 self._opened &= {info.name for info in update.channels}
+                for info in update.channels:
+                    self._follow(info)
+            case ChannelChanged():
+                self._follow(update.info)
+            case ChannelRemoved():
+                self._opened.discard(update.channel)
             case TimelineChanged():
                 return self._timeline(update)
         return []
+
+    def _follow(self, info: ChannelInfo) -> None:
+        """Open a listed channel: the lines of all of them are printed."""
+        if info.name not in self._opened:
+            self._opened.add(info.name)
+            self._core.open_channel(info.name)
 
     def _timeline(self, change: TimelineChanged) -> list[str]:
         is_new = not self._announcer.last(change.channel)

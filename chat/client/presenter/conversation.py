@@ -20,6 +20,8 @@ from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import (
     LAST_CHANNEL,
     SERVER_NAME,
+    ChannelChanged,
+    ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
     Notice,
@@ -252,7 +254,7 @@ class Conversation:
                 self.view.update_timeline(update)
             elif isinstance(update, ThreadChanged):
                 self.threads.take_in(update)
-            elif isinstance(update, ChannelsChanged):
+            elif isinstance(update, ChannelsChanged | ChannelChanged | ChannelRemoved):
                 self._settle()
                 if self.desk.info is not None and self.desk.info.read < read:
                     self._show_channel()  # the marker only falls where the log is another one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from chat.client.model.state import ChannelInfo, Link
@@ -17,7 +17,6 @@ __all__ = [
     "Tour",
     "Trail",
     "after",
-    "as_listed",
     "entries",
     "neighbour",
     "waits",
@@ -58,27 +57,6 @@ def entries(groups: Iterable[Group]) -> list[Entry]:
     return [
         Entry(Location(group.seat, info.name), info) for group in groups for info in group.channels
     ]
-
-
-def as_listed(groups: Iterable[Group], reading: Location | None) -> tuple[Group, ...]:
-    """Return groups as lists show them: the same as before, if nothing in a list looks different.
-
-    Args:
-        groups: as they are.
-        reading: the channel whose newest line is being looked at: what arrives there is read.
-    """
-    return tuple(
-        replace(
-            group,
-            channels=tuple(
-                replace(info, head=0, read=0, unread=0, mentions=0)
-                if reading == (group.seat, info.name)
-                else replace(info, head=0, read=0)
-                for info in group.channels
-            ),
-        )
-        for group in groups
-    )
 
 
 def neighbour(listed: Sequence[Entry], here: Location, step: int) -> Location | None:

@@ -11,7 +11,9 @@ from heapq import nlargest
 from time import monotonic
 
 from chat.client.model.state import (
+    ChannelChanged,
     ChannelInfo,
+    ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
     Delivery,
@@ -22,6 +24,7 @@ from chat.client.model.state import (
     TypingChanged,
     Update,
     is_for,
+    listing_order,
 )
 from chat.text import is_direct
 
@@ -149,6 +152,7 @@ class ConversationState:
         self._retry_at = 0.0
         self.user = user
         self.channels: dict[str, ChannelInfo] = {}
+        """The listed channels, in their order."""
         self.current: str | None = None
         self.previous: str | None = None
         self.thread: OpenThread | None = None
@@ -173,13 +177,27 @@ class ConversationState:
         if isinstance(update, ConnectionChanged):
             self._connect(update)
         elif isinstance(update, ChannelsChanged):
-            self.channels = {info.name: info for info in update.channels}
+            self._list(update.channels)
+        elif isinstance(update, ChannelChanged):
+            self._list_one(update.info)
+        elif isinstance(update, ChannelRemoved):
+            self.channels.pop(update.channel, None)
         elif isinstance(update, TimelineChanged):
             self.recent(update.channel).apply(update)
         elif isinstance(update, MembersChanged):
             self.members[update.channel] = update
         elif isinstance(update, TypingChanged) and self._shows_typing:
             self._typing[update.channel] = update.names
+
+    def _list(self, infos: Iterable[ChannelInfo]) -> None:
+        ordered = sorted(infos, key=lambda info: listing_order(info.name, info.pinned))
+        self.channels = {info.name: info for info in ordered}
+
+    def _list_one(self, info: ChannelInfo) -> None:
+        before = self.channels.get(info.name)
+        self.channels[info.name] = info
+        if before is None or before.pinned != info.pinned:
+            self._list(self.channels.values())
 
     def _connect(self, update: ConnectionChanged) -> None:
         self.connection = update

@@ -115,7 +115,7 @@ class ChannelSync:
                 self._to_join[channel.name] = None
             self.marking.soon(channel)
         self._to_join.update(dict.fromkeys(again))
-        self._screens.channel_list()
+        self._screens.list_anew()
         if self._to_join:
             self._tasks.start(self._join_all())
 
@@ -189,7 +189,7 @@ class ChannelSync:
                 channel.view.apply_counts(frame.seq, frame.unread, frame.mentions, head)
                 self._account.count_again(channel)
                 self._account.touch(channel)
-                self._screens.channel_list()
+                self._screens.listing(channel.name)
             case Preferences(hidden=True):
                 self._forget(channel)
             case Preferences():
@@ -231,7 +231,7 @@ class ChannelSync:
             self._screens.open(channel)
         self._screens.members(channel)
         self._screens.typing(channel)
-        self._screens.channel_list()
+        self._screens.listing(channel.name)
         self.marking.soon(channel)
         self.load_thread(channel)
         if not frame.complete:
@@ -251,6 +251,7 @@ class ChannelSync:
                 self._screens.line_at(channel, self._account.outbox.target_of(row))
                 if row.channel != channel.name:  # a direct channel, typed in another spelling
                     self._screens.removed(self._account.followed(row.channel), row.cid)
+                    self._screens.listing(row.channel)
             if entry.kind == "leave" and isinstance(entry, Event):
                 self._forget(channel)
                 return
@@ -258,7 +259,7 @@ class ChannelSync:
         if change.entries or change.lines:
             self._account.count_again(channel)
             self._account.touch(channel)
-            self._screens.channel_list()
+            self._screens.listing(channel.name)
 
     def _call_for(self, channel: Channel, entry: Item | Event) -> None:
         is_new = entry.kind == "message" and entry.seq > channel.view.read

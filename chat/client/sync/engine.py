@@ -201,7 +201,6 @@ class Engine:
 
     def _show_and_send(self, row: OutboxRow) -> None:
         self._screens.row(row)
-        self._screens.channel_list()
         self._send(row)
 
     def _send(self, row: OutboxRow) -> None:
@@ -225,13 +224,14 @@ class Engine:
         self._local.saves = number
         self.account.set_pref(key, value)
 
-    def save_draft(self, channel: str, text: str, number: int) -> None:
-        """Keep what is typed and not sent; `number` counts such saves."""
+    def save_draft(self, key: str, text: str, number: int) -> None:
+        """Keep what is typed and not sent in a channel (`#a`) or a thread (`#a/7`).
+
+        `number` counts such saves.
+        """
         self._local.saves = number
-        self.account.set_draft(channel, text)
-        if (channel in self._local.drafted) != bool(text):  # the list shows that there is one
-            self._local.drafted ^= {channel}
-            self._screens.channel_list()
+        self.account.set_draft(key, text)
+        self._screens.listing(key.partition("/")[0])
 
     # What a person looks at
 
@@ -311,7 +311,7 @@ class Engine:
         if channel is None or min(seq, channel.view.position) <= channel.view.read:
             return
         self.account.mark(channel, min(seq, channel.view.position))
-        self._screens.channel_list()
+        self._screens.listing(name)
         if self._live is not None:
             self._live.following.marking.soon(channel)
 
@@ -322,7 +322,7 @@ class Engine:
             return
         channel.wish = channel.wish.and_then(wish)
         self.account.touch(channel)
-        self._screens.channel_list()
+        self._screens.listing(name)
         if self._live is not None:
             self._live.following.preferring.soon(channel)
 
@@ -395,14 +395,14 @@ class Engine:
             self._changed(row)
         if has_more:
             self._local.tell_saved()
-            self._screens.channel_list()
+            self._screens.list_anew()
         self._channels_changed()
 
     def _channels_changed(self) -> None:
         """Show what another client changed of channels, and tell the server if it has not."""
         names = self.account.take_changed_elsewhere()
-        if names:
-            self._screens.channel_list()
+        for name in names:
+            self._screens.listing(name)
         for channel in filter(None, map(self.account.channels.get, names)):
             if self._live is not None:
                 self._live.following.preferring.soon(channel)

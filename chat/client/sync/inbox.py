@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chat.client.model.channel import Channel
-from chat.client.model.state import Message, is_for
+from chat.client.model.state import Message, is_for, listing_order
 from chat.client.storage.account import Account
 from chat.text import fold, is_direct
 
@@ -37,7 +37,7 @@ class Unread:
 def unread_of(account: Account) -> tuple[Unread, ...]:
     """Return what waits, channel by channel: mentions and answers, direct messages, the others."""
     mine = [each for each in account.channels.values() if each.is_member and _calls(each)]
-    found = [_of(account, channel) for channel in sorted(mine, key=lambda each: each.order)]
+    found = [_of(account, channel) for channel in sorted(mine, key=_order)]
     waiting = [each for each in found if each.waiting]
     return tuple(sorted(waiting, key=urgency))
 
@@ -45,6 +45,10 @@ def unread_of(account: Account) -> tuple[Unread, ...]:
 def urgency(unread: Unread) -> int:
     """Return the place of a channel's most urgent message among all reasons; 0 comes first."""
     return min(_WEIGHT[each.why] for each in unread.waiting)
+
+
+def _order(channel: Channel) -> tuple[bool, int, bool, bool, str]:
+    return listing_order(channel.name, channel.wanted.pinned)
 
 
 def _calls(channel: Channel) -> bool:

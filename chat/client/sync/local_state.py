@@ -55,8 +55,6 @@ class LocalState:
         """The person's status; each new connection is told."""
         self.connection = ConnectionChanged(Link.CONNECTING, user=settings.name)
         """The connection as the screens know it."""
-        self.drafted: set[str] = set()
-        """The channels and threads that the list shows with a draft."""
         self.saves = 0
         """The number of the last save of drafts and preferences that came from the interface."""
         self._changed = changed
@@ -84,7 +82,6 @@ class LocalState:
     def tell_saved(self) -> None:
         """Tell the interface's thread all drafts and preferences."""
         drafts, prefs = dict(self.account.drafts), dict(self.account.prefs)
-        self.drafted = {key for key, text in drafts.items() if text}
         self.put(SavedChanged(drafts, prefs, self.saves))
 
     @property
@@ -167,7 +164,7 @@ class LocalState:
         """Show channels anew, and the list of all."""
         for name in channels:
             self.screens.open(self.account.followed(name))
-        self.screens.channel_list()
+        self.screens.list_anew()
 
     # The connection, as the screens are told of it
 

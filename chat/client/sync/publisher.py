@@ -1,6 +1,6 @@
 """Publish updates to the interface, many changes at a time.
 
-What it holds comes the way of all lines: what is said live, and what the server is asked for.
+Updates are frozen values that hold frozen values: nothing in them is shared with the core.
 """
 
 from __future__ import annotations
@@ -8,11 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chat.client.model.channel import Channel
 from chat.client.model.records import OutboxRow
 from chat.client.model.state import (
+    ChannelChanged,
+    ChannelInfo,
+    ChannelRemoved,
     ChannelsChanged,
     Message,
     Notice,
@@ -77,8 +81,35 @@ class UpdateQueue:
             return waiting, overflowed
 
 
+@dataclass(slots=True)
+class _Changes:
+    """Changes of one channel or thread that are not published yet."""
+
+    lines: dict[int | str, Message] = field(default_factory=dict)
+    """By number, or by cid where there is none."""
+    removed: list[str] = field(default_factory=list)
+    is_missed: bool = False
+    has_edges: bool = False
+    has_members: bool = False
+
+    def put(self, line: Message) -> None:
+        """Add a line that is new or changed."""
+        if line.seq is not None:
+            self.lines.pop(line.cid or "", None)
+        self.lines[line.seq or line.cid or ""] = line
+
+    def remove(self, cid: str) -> None:
+        """Note that a pending line is gone."""
+        self.lines.pop(cid, None)
+        self.removed.append(cid)
+
+    def in_order(self) -> list[Message]:
+        """Return the lines by number; those without one come last, in the order of arrival."""
+        return sorted(self.lines.values(), key=lambda line: (line.seq is None, line.seq or 0))
+
+
 class ThreadPublisher:
-    """Gathers what changes in one thread at most; `tell` hands it over.
+    """Publishes the thread that is open, if any; `tell` hands over what has changed.
 
     Args:
         account: what is known.
@@ -93,9 +124,7 @@ class ThreadPublisher:
         self._whole_from: int | None = None
         """The lowest number from which on nothing is missing; None: that is not known."""
         self._is_loading = False
-        self._lines: dict[int | str, Message] = {}
-        self._removed: list[str] = []
-        self._is_edge_due = False
+        self._changes = _Changes()
 
     @property
     def shown(self) -> tuple[str, int] | None:
@@ -118,7 +147,7 @@ class ThreadPublisher:
         line = view.line(seq)
         self._channel, self._root = channel.name, (line and line.thread) or seq
         self._whole_from = None
-        self._forget()
+        self._changes = _Changes()
         span = view.coverage.around(self._root)
         if span is not None and span[1] >= view.position:
             self._whole_from = self._root
@@ -138,7 +167,7 @@ class ThreadPublisher:
     def close(self) -> None:
         """Show no thread any more."""
         self._channel = ""
-        self._forget()
+        self._changes = _Changes()
 
     def lines(self, channel: Channel, lines: Iterable[Message]) -> None:
         """Lines of a channel are new or changed."""
@@ -146,28 +175,20 @@ class ThreadPublisher:
             return
         for line in lines:
             if self._holds(channel, line):
-                if line.seq is not None:
-                    self._lines.pop(line.cid or "", None)
-                self._lines[line.seq or line.cid or ""] = line
+                self._changes.put(line)
 
     def removed(self, channel: Channel, cid: str) -> None:
         """A pending line is gone."""
         if self.shows(channel):
-            self._lines.pop(cid, None)
-            self._removed.append(cid)
+            self._changes.remove(cid)
 
     def tell(self) -> None:
         """Hand over what has gathered."""
         channel = self._account.channels.get(self._channel)
-        if channel is None or not (self._lines or self._removed or self._is_edge_due):
-            return
-        numbered = sorted(
-            (line for line in self._lines.values() if line.seq), key=lambda line: line.seq or 0
-        )
-        others = [line for line in self._lines.values() if not line.seq]
-        removed = tuple(self._removed)
-        self._forget()
-        self._tell(channel, TimelineChanged(channel.name, (*numbered, *others), removed))
+        changes, self._changes = self._changes, _Changes()
+        if channel is not None and changes != _Changes():
+            removed = tuple(changes.removed)
+            self._tell(channel, TimelineChanged(channel.name, tuple(changes.in_order()), removed))
 
     # What the server has
 
@@ -201,7 +222,7 @@ class ThreadPublisher:
         finally:
             view.answered()
             self._is_loading = False
-            self._is_edge_due = True
+            self._changes.has_edges = True
             self.tell()
 
     def _loaded(self, channel: Channel, page: Page) -> None:
@@ -237,18 +258,16 @@ class ThreadPublisher:
         )
         self._put(ThreadChanged(channel.name, self._asked, self._root, told))
 
-    def _forget(self) -> None:
-        self._lines.clear()
-        self._removed.clear()
-        self._is_edge_due = False
-
 
 PAGE = 100
 """Lines that a channel opens with, and that one more page has."""
 
 
 class Publisher:
-    """Gathers changes of an account, and tells them once the event loop comes round.
+    """Gathers changes of an account, and publishes them once the event loop comes round.
+
+    The first list of channels, and any that `list_anew` asks for, is whole; after it each channel
+    that changes is published alone.
 
     Args:
         account: what is shown.
@@ -266,12 +285,11 @@ class Publisher:
         self._put = put
         self._soon = soon
         self._is_due = False
-        self._lines: dict[str, dict[int | str, Message]] = {}
-        self._removed: dict[str, list[str]] = {}
-        self._missed: set[str] = set()
-        self._edges: set[str] = set()
-        self._members: set[str] = set()
-        self._list_changed = False
+        self._changes: dict[str, _Changes] = {}
+        self._relisted: set[str] = set()
+        """Channels whose entry in the list may have changed."""
+        self._listed: dict[str, ChannelInfo] | None = None
+        """The list as it was published; None: it has to be published whole."""
         self.threads = ThreadPublisher(account, put)
 
     # What has changed
@@ -284,17 +302,14 @@ class Publisher:
         if channel.shown_from is None:
             return
         lines = tuple(lines)
-        if missed and lines:
-            self._missed.add(channel.name)
         self.threads.lines(channel, lines)
-        gathered = self._lines.setdefault(channel.name, {})
+        changes = self._changes_of(channel)
+        changes.is_missed |= missed and bool(lines)
         for line in lines:
-            if line.seq is None:
-                gathered[line.cid or ""] = line
-            elif line.seq >= channel.shown_from and channel.view.is_in_place(line.seq):
-                gathered.pop(line.cid or "", None)
-                gathered[line.seq] = line
-        self._tell_soon()
+            if line.seq is None or (
+                line.seq >= channel.shown_from and channel.view.is_in_place(line.seq)
+            ):
+                changes.put(line)
 
     def tick(self, channel: Channel, line: Message) -> None:
         """A built-in channel has one more line, and the oldest may go."""
@@ -316,42 +331,44 @@ class Publisher:
         if line := outbox.line_of(row, self._account.me):
             self.lines(channel, [line])
         self.line_at(channel, outbox.target_of(row))
+        self.listing(row.channel)
 
     def row_gone(self, row: OutboxRow) -> None:
         """A row of the outbox was discarded."""
         channel = self._account.followed(row.channel)
         self.removed(channel, row.cid)
         self.line_at(channel, self._account.outbox.target_of(row))
-        self.channel_list()
+        self.listing(row.channel)
 
     def removed(self, channel: Channel, cid: str) -> None:
         """A pending line is gone."""
-        self._lines.get(channel.name, {}).pop(cid, None)
         self.threads.removed(channel, cid)
-        self._removed.setdefault(channel.name, []).append(cid)
-        self._tell_soon()
+        self._changes_of(channel).remove(cid)
 
     def edges(self, channel: Channel) -> None:
         """Gaps may have changed, or a page that was asked for will not come."""
         if channel.shown_from is not None:
             channel.told = None
-            self._edges.add(channel.name)
-            self._tell_soon()
+            self._changes_of(channel).has_edges = True
 
     def members(self, channel: Channel) -> None:
         """Members or their presence have changed."""
         if channel.shown_from is not None:
-            self._members.add(channel.name)
-            self._tell_soon()
+            self._changes_of(channel).has_members = True
 
     def typing(self, channel: Channel) -> None:
         """Who types has changed."""
         if channel.shown_from is not None:
             self._put(TypingChanged(channel.name, channel.typing))
 
-    def channel_list(self) -> None:
-        """A channel, its counts or its topic have changed."""
-        self._list_changed = True
+    def listing(self, name: str) -> None:
+        """A channel, its counts, its topic, its drafts or its unsent messages have changed."""
+        self._relisted.add(name)
+        self._tell_soon()
+
+    def list_anew(self) -> None:
+        """Much of the list may have changed: publish all of it."""
+        self._listed = None
         self._tell_soon()
 
     # Whole views
@@ -363,7 +380,7 @@ class Publisher:
         channel.shown_from = max(1, lowest)
         rows = self._account.outbox.rows(channel.name)
         waiting = [self._account.outbox.line_of(row, view.me) for row in rows]
-        self._forget(channel.name)
+        self._changes.pop(channel.name, None)
         channel.told = (self._gaps(channel), channel.is_complete)
         shown = [*lines, *channel.ticks, *(line for line in waiting if line is not None)]
         self._put(
@@ -381,23 +398,22 @@ class Publisher:
 
     def closed(self, name: str) -> None:
         """A channel is gone: nothing of it is shown any more."""
-        self._forget(name)
+        self._changes.pop(name, None)
         self._put(TimelineChanged(name, reset=True, gap_before=(), complete=False))
-        self.channel_list()
+        self.listing(name)
 
     def everything(self) -> None:
         """Tell all there is anew."""
         for channel in self._account.channels.values():
             if channel.shown_from is not None:
                 self.open(channel)
-        self.channel_list()
+        self.list_anew()
 
     # Within
 
-    def _forget(self, name: str) -> None:
-        self._lines.pop(name, None)
-        self._removed.pop(name, None)
-        self._edges.discard(name)
+    def _changes_of(self, channel: Channel) -> _Changes:
+        self._tell_soon()
+        return self._changes.setdefault(channel.name, _Changes())
 
     def _tell_soon(self) -> None:
         if not self._is_due:
@@ -407,35 +423,25 @@ class Publisher:
     def tell(self) -> None:
         """Hand over what has gathered."""
         self._is_due = False
-        names = [*self._lines, *(name for name in self._removed if name not in self._lines)]
-        for name in dict.fromkeys([*names, *self._edges]):
+        changes, self._changes = self._changes, {}
+        for name, changed in changes.items():
             if channel := self._account.channels.get(name):
-                self._tell_timeline(channel)
+                self._tell_timeline(channel, changed)
         self.threads.tell()
-        for name in self._members:
-            if channel := self._account.channels.get(name):
+        for name, changed in changes.items():
+            if changed.has_members and (channel := self._account.channels.get(name)):
                 self._put(channel.members())
-        self._lines.clear()
-        self._removed.clear()
-        self._missed.clear()
-        self._edges.clear()
-        self._members.clear()
-        if self._list_changed:
-            self._list_changed = False
-            self._put(self._channels())
+        self._tell_list()
 
-    def _tell_timeline(self, channel: Channel) -> None:
-        gathered = self._lines.get(channel.name, {}).values()
-        numbered = sorted((line for line in gathered if line.seq), key=lambda line: line.seq or 0)
-        others = [line for line in gathered if not line.seq]
+    def _tell_timeline(self, channel: Channel, changes: _Changes) -> None:
         edges = (self._gaps(channel), channel.is_complete)
         update = TimelineChanged(
             channel.name,
-            upserts=tuple(self._decorated([*numbered, *others])),
-            removed=tuple(self._removed.get(channel.name, ())),
+            upserts=tuple(self._decorated(changes.in_order())),
+            removed=tuple(changes.removed),
             gap_before=None if edges == channel.told else edges[0],
             complete=None if edges == channel.told else edges[1],
-            missed=bool(gathered) and channel.name in self._missed,
+            missed=bool(changes.lines) and changes.is_missed,
         )
         channel.told = edges
         if update != TimelineChanged(channel.name):
@@ -450,15 +456,31 @@ class Publisher:
             return ()
         return channel.view.coverage.gaps_from(channel.shown_from)
 
-    def _channels(self) -> ChannelsChanged:
-        account = self._account
+    def _tell_list(self) -> None:
+        account, relisted = self._account, self._relisted
+        self._relisted = set()
+        if not relisted and self._listed is not None:
+            return
         drafted = account.drafted()
         unsent = drafted.union(account.outbox.channels())
         if not account.has_signed_in:
             unsent.add(account.followed(GENERAL).name)  # to write in before a server is met
-        mine = (c for c in account.channels.values() if c.is_member or c.name in unsent)
-        shown = sorted(mine, key=lambda channel: channel.order)
         failed = account.outbox.failed()
-        return ChannelsChanged(
-            tuple(each.info(each.name in drafted, failed[each.name]) for each in shown)
-        )
+
+        def info(channel: Channel | None) -> ChannelInfo | None:
+            if channel is None or not (channel.is_member or channel.name in unsent):
+                return None
+            return channel.info(channel.name in drafted, failed[channel.name])
+
+        if self._listed is None:
+            infos = filter(None, map(info, account.channels.values()))
+            self._listed = {each.name: each for each in infos}
+            self._put(ChannelsChanged(tuple(self._listed.values())))
+            return
+        for name in relisted:
+            found = info(account.channels.get(name))
+            if found is not None and found != self._listed.get(name):
+                self._listed[name] = found
+                self._put(ChannelChanged(found))
+            elif found is None and self._listed.pop(name, None) is not None:
+                self._put(ChannelRemoved(name))

@@ -140,6 +140,7 @@ class Sender:
         if outbox.confirm(row.cid) is None:
             return  # its event came first, and did all this
         self._account.touch(channel)
+        self._screens.listing(row.channel)
         known = channel.view.line(ok.seq) if ok.seq else None
         if target is not None:
             self._screens.line_at(channel, target)
@@ -168,7 +169,7 @@ class Sender:
         self._account.touch(channel)
         self._screens.line_at(channel, target)
         line = outbox.line_of(failed, self._account.me) if failed and keeps_text else None
-        self._screens.channel_list()
+        self._screens.listing(row.channel)
         if line is not None:
             self._screens.lines(channel, [line])
         else:

@@ -103,7 +103,7 @@ class PreferenceSync:
         """Take what the server keeps; what is wished for here and not told yet stays wished."""
         channel.preference = Preference.told_in(frame)
         self._account.touch(channel)
-        self._screens.channel_list()
+        self._screens.listing(channel.name)
         self.soon(channel)
 
     def soon(self, channel: Channel) -> None:
@@ -124,7 +124,7 @@ class PreferenceSync:
                 channel.wish = channel.wish.without(wish)
                 self._account.touch(channel)
                 self._account.flush()  # at once: another client on the file would tell it again
-                self._screens.channel_list()
+                self._screens.listing(channel.name)
         finally:
             self._busy.discard(channel.name)
 

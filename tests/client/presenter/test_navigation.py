@@ -11,7 +11,6 @@ from chat.client.presenter.navigation import (
     Location,
     Tour,
     Trail,
-    as_listed,
     entries,
     neighbour,
 )
@@ -63,17 +62,3 @@ def test_a_trail_goes_back_and_forward_and_forgets_what_lay_ahead() -> None:
     trail.came_to(d)
     assert trail.step(1, known) is None
     assert trail.step(-1, known - {b}) == a
-
-
-def test_a_list_looks_the_same_while_one_reads_what_arrives() -> None:
-    def groups(head: int, unread: int) -> tuple[Group, ...]:
-        tea = info("#tea", head=head, read=head - unread, unread=unread, mentions=unread)
-        return (Group(1, "home", Link.ONLINE, (tea,)),)
-
-    here = Location(1, "#tea")
-    assert as_listed(groups(7, 1), here) == as_listed(groups(8, 0), here)
-    assert as_listed(groups(7, 1), None) == as_listed(groups(9, 1), None)
-    assert as_listed(groups(7, 1), None) != as_listed(groups(8, 2), None)
-    assert as_listed(groups(7, 1), Location(1, "#ops")) != as_listed(
-        groups(8, 0), Location(1, "#ops")
-    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from chat.client.model.state import (
+    ChannelChanged,
+    ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
     Delivery,
@@ -103,3 +105,20 @@ def test_mentions_and_direct_messages_want_an_answer_others_do_not() -> None:
         info("#a", unread=5), info("#b", unread=4, mentions=2), info("@alice,me", unread=3)
     )
     assert desk.to_answer() == 5
+
+
+def test_channels_are_listed_starred_first_then_general_then_others_then_direct_ones() -> None:
+    desk = desk_with(
+        info("@alice,me"), info("#Zoo"), info("#b", pinned=2), info("#general"), info("#tea")
+    )
+    assert list(desk.channels) == ["#b", "#general", "#tea", "#Zoo", "@alice,me"]
+    desk.apply(ChannelChanged(info("#tea", pinned=1)))
+    desk.apply(ChannelChanged(info("#apple")))
+    assert list(desk.channels) == ["#tea", "#b", "#general", "#apple", "#Zoo", "@alice,me"]
+
+
+def test_one_changed_or_removed_channel_leaves_the_others_as_they_are() -> None:
+    desk = desk_with(info("#general", unread=1), info("#tea"), info("#zoo"))
+    desk.apply(ChannelChanged(info("#tea", unread=3)))
+    desk.apply(ChannelRemoved("#zoo"))
+    assert {each.name: each.unread for each in desk.channels.values()} == {"#general": 1, "#tea": 3}

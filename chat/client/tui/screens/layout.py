@@ -11,7 +11,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from chat.client.model.state import ChannelInfo, Link
-from chat.client.presenter.navigation import as_listed
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Workspace
@@ -153,10 +152,9 @@ class Layout:
         """Show the channels of all servers."""
         reading = seats.front.conversation.reading
         is_reading = reading.is_watched and not reading.is_peeking
-        here = seats.here
         is_read = is_reading and self.channel.timeline.at_bottom
-        groups = as_listed(seats.groups(), here if is_read else None)
-        self.sidebar.show(groups, here)
+        groups, here = seats.groups(), seats.here
+        self.sidebar.show(groups, here, is_read=is_read)
         self.activity.groups, self.activity.here = groups, here
 
     def draw(self, seats: Workspace) -> None:

@@ -26,7 +26,7 @@ from chat.client.tui.keymap import MESSAGE_ACTIONS, KeyRow
 from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.timeline.messages import ActionRequested
 from chat.client.tui.timeline.widget import may
-from chat.client.tui.widgets.sidebar import LINKS, Sidebar, badge
+from chat.client.tui.widgets.sidebar import LINKS, Sidebar, badge, has_badge
 from chat.text import fold, is_direct
 
 __all__ = [
@@ -303,28 +303,29 @@ class ActivityBar(Widget):
         active = [
             (number, entry)
             for number, entry in enumerate(entries(self.groups), 1)
-            if entry.spot != self.here and badge(entry.info)
+            if entry.spot != self.here and has_badge(entry.info)
         ]
         active.sort(key=lambda each: -_severity(each[1].info))
+        room = self.content_size.width
         parts = [
             (Location(each.seat, ""), _server(each))
             for each in behind.values()
             if each.link is not Link.ONLINE
         ]
+        count = len(parts) + len(active)
         parts += [
             (entry.spot, _part(number, entry.info, behind.get(entry.spot.seat)))
-            for number, entry in active
+            for number, entry in active[: room // len(_GAP) + 1]  # more cannot fit
         ]
-        room = self.content_size.width
         if sum(part.cell_length + len(_GAP) for _, part in parts) - len(_GAP) > room:
-            room -= len(f"{_GAP}and {len(parts)} more")
+            room -= len(f"{_GAP}and {count} more")
         fitting: list[tuple[Location, Content]] = []
         for spot, part in parts:
             room -= part.cell_length + len(_GAP) * bool(fitting)
             if room < 0:
                 break
             fitting.append((spot, part))
-        return fitting, len(parts) - len(fitting)
+        return fitting, count - len(fitting)
 
 
 def _severity(info: ChannelInfo) -> int:

@@ -5,14 +5,18 @@ With several servers each is a group: its heading tells how it is connected.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
-from textual import on
+from textual import events
 from textual.content import Content
-from textual.events import Resize
+from textual.geometry import Region, Size
 from textual.message import Message
-from textual.widgets import OptionList
-from textual.widgets.option_list import Option
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
 
 from chat.client.model.state import ChannelInfo, Link
 from chat.client.presenter.navigation import NOWHERE, Group, Location, waits
@@ -20,7 +24,7 @@ from chat.client.presenter.state import title_of
 from chat.client.tui.safe_text import elide, line
 from chat.text import is_direct
 
-__all__ = ["LINKS", "Sidebar", "badge"]
+__all__ = ["LINKS", "Sidebar", "badge", "has_badge"]
 
 
 _MOST = 999
@@ -32,6 +36,11 @@ LINKS: dict[Link, tuple[str, str, str]] = {
     Link.STOPPED: ("○", "$foreground 50%", "stopped"),
 }
 """The sign of a connection, its colour, and its state in a word."""
+
+
+def has_badge(info: ChannelInfo) -> bool:
+    """Whether `badge` shows anything."""
+    return bool(info.failed or info.has_draft or waits(info))
 
 
 def badge(info: ChannelInfo) -> Content:
@@ -53,29 +62,58 @@ def _count(number: int) -> str:
     return str(number) if number <= _MOST else f"{_MOST}+"
 
 
-class Sidebar(OptionList, can_focus=False):
-    """Starred channels, channels and direct channels, the current one highlighted."""
+class _Heading(NamedTuple):
+    """The heading of a section; one with a `link` names a server, and a click on it leads there."""
 
+    title: str
+    link: Link | None = None
+
+
+class _Section(NamedTuple):
+    """Channels of one server below their heading, which stands in the row `top`."""
+
+    heading: _Heading
+    seat: int
+    channels: Sequence[ChannelInfo]
+    top: int = 0
+
+
+class _Look(NamedTuple):
+    """What a row shows, and the component class that styles it."""
+
+    shown: ChannelInfo | _Heading
+    component: str
+
+
+_BLANK = _Look(_Heading(""), "sidebar--row")
+
+
+class Sidebar(ScrollView, can_focus=False):
+    """Starred channels, channels and direct channels, the current one highlighted.
+
+    Only rows that show cost anything, and only those that look different are painted again: there
+    may be thousands of channels, and each message changes one.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "sidebar--row",
+        "sidebar--title",
+        "sidebar--here",
+        "sidebar--hover",
+    }
     DEFAULT_CSS = """
     Sidebar {
         width: 24;
         height: 1fr;
-        border: none;
-        padding: 0;
         background: $surface;
+        overflow-x: hidden;
         scrollbar-size-vertical: 1;
 
-        & > .option-list--option {
-            padding: 0 1;
-        }
-        & > .option-list--option-highlighted {
-            background: $primary 25%;
-            color: $foreground;
-            text-style: none;
-        }
-        & > .option-list--option-disabled {
-            color: $foreground 55%;
-        }
+        & > .sidebar--row { color: $foreground; }
+        & > .sidebar--title { color: $foreground 55%; }
+        & > .sidebar--here { background: $primary 25%; }
+        & > .sidebar--hover { background: $block-hover-background; }
     }
     """
 
@@ -86,83 +124,162 @@ class Sidebar(OptionList, can_focus=False):
         spot: Location
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, markup=False)
+        super().__init__(id=id)
         self._groups: tuple[Group, ...] = ()
         self._here = NOWHERE
+        self._is_read = False
+        self._sections: list[_Section] = []
+        self._hovered: int | None = None
+        """The row under the mouse."""
+        self._painted: dict[int, _Look] = {}
+        """What each line of the screen shows."""
 
-    def show(self, groups: tuple[Group, ...], here: Location) -> None:
-        """Show the channels of `groups` in their order; `here` is highlighted."""
-        if (groups, here) != (self._groups, self._here):
-            self._groups, self._here = groups, here
-            self._fill()
+    def show(self, groups: tuple[Group, ...], here: Location, *, is_read: bool) -> None:
+        """Show the channels of `groups` in their order.
 
-    def _fill(self) -> None:
-        width = self.scrollable_content_region.width - 2
-        if width <= 0:
-            return
-        top = self.scroll_y
-        options = self._options_for(width)
-        with self.prevent(OptionList.OptionHighlighted):
-            self.set_options(options)
-            self.scroll_to(y=top, animate=False, immediate=True)
-            at = (i for i, option in enumerate(options) if option.id == _key(self._here))
-            self.highlighted = next(at, None)
+        Args:
+            groups: what there is to list.
+            here: the channel to highlight.
+            is_read: whether its newest message is on the screen: then nothing waits in it.
+        """
+        has_moved, self._here, self._is_read = here != self._here, here, is_read
+        if groups != self._groups:
+            self._groups = groups
+            self._lay_out()
+        self._repaint()
+        if has_moved:
+            self._scroll_to_here()
 
-    def _options_for(self, width: int) -> list[Option]:
-        if len(self._groups) == 1:
-            return _sections(self._groups[0], width)
-        options: list[Option] = []
-        for group in self._groups:
-            if options:
-                options.append(Option("", disabled=True))
-            options.append(Option(_heading(group, width), id=_key(Location(group.seat, ""))))
-            for infos in _sorted(group).values():
-                options += _rows(group.seat, infos, width)
-        return options
+    def on_resize(self) -> None:
+        """Fit the rows to the new width."""
+        self._lay_out()
+        self._repaint()
+        self._scroll_to_here()
 
-    @on(Resize)
-    def _fit(self) -> None:
-        self._fill()
+    def _lay_out(self) -> None:
+        self._sections = _sections(self._groups)
+        rows = 0
+        if self._sections:
+            rows = self._sections[-1].top + 1 + len(self._sections[-1].channels)
+        size = Size(self.scrollable_content_region.width, rows)
+        if self.virtual_size != size:
+            self.virtual_size = size
 
-    @on(OptionList.OptionSelected)
-    def _choose(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        if event.option_id is not None:
-            seat, _, channel = event.option_id.partition(" ")
-            self.post_message(self.ChannelChosen(Location(int(seat), channel)))
+    def _repaint(self) -> None:
+        """Paint the lines that look different."""
+        width = self.size.width
+        for y in range(self.size.height):
+            if self._painted.get(y) != self._look(y):
+                self.refresh(Region(0, y, width, 1))
+
+    def _scroll_to_here(self) -> None:
+        for section in self._sections:
+            if section.seat != self._here.seat:
+                continue
+            names = ["", *(info.name for info in section.channels)]
+            if self._here.channel in names:
+                row = Region(0, section.top + names.index(self._here.channel), 1, 1)
+                self.scroll_to_region(row, animate=False, force=True, immediate=True)
+
+    # What a row holds
+
+    def _place(self, row: int) -> tuple[_Section, int] | None:
+        """Return the section of a row, and the row's number in it; None below and between them."""
+        index = bisect_right(self._sections, row, key=lambda section: section.top) - 1
+        if index < 0:
+            return None
+        section = self._sections[index]
+        number = row - section.top
+        return (section, number) if number <= len(section.channels) else None
+
+    def _spot(self, row: int) -> Location | None:
+        """Return where a click on a row leads."""
+        if (place := self._place(row)) is None:
+            return None
+        section, number = place
+        if number:
+            return Location(section.seat, section.channels[number - 1].name)
+        return Location(section.seat, "") if section.heading.link else None
+
+    def _look(self, y: int) -> _Look:
+        row = y + self.scroll_offset.y
+        if (place := self._place(row)) is None:
+            return _BLANK
+        section, number = place
+        spot = self._spot(row)
+        if spot is None:
+            return _Look(section.heading, "sidebar--title")
+        is_here = spot == self._here
+        hovered = "sidebar--hover" if row == self._hovered else "sidebar--row"
+        component = "sidebar--here" if is_here else hovered
+        if not number:
+            return _Look(section.heading, component)
+        info = section.channels[number - 1]
+        is_read = is_here and self._is_read
+        unread, mentions = (0, 0) if is_read else (info.unread, info.mentions)
+        shown = replace(info, topic="", head=0, read=0, unread=unread, mentions=mentions)
+        return _Look(shown, component)
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one row."""
+        look = self._painted[y] = self._look(y)
+        width = self.scrollable_content_region.width
+        style = self.get_visual_style("sidebar--row", look.component)
+        shown, room = look.shown, width - 2
+        row = _row(shown, room) if isinstance(shown, ChannelInfo) else _heading(shown, room)
+        strips = Visual.to_strips(self, Content.assemble(" ", row), width, 1, style)
+        strip = strips[0] if strips else Strip.blank(0)
+        return strip.extend_cell_length(width, style.rich_style)
+
+    # The mouse
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the channel or the server that was clicked."""
+        if spot := self._spot(event.y + self.scroll_offset.y):
+            self.post_message(self.ChannelChosen(spot))
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Highlight the row under the mouse."""
+        self._hover(event.y + self.scroll_offset.y)
+
+    def on_leave(self) -> None:
+        """Highlight no row."""
+        self._hover(None)
+
+    def _hover(self, row: int | None) -> None:
+        if row != self._hovered:
+            self._hovered = row
+            self._repaint()
 
 
-def _key(spot: Location) -> str:
-    return f"{spot.seat} {spot.channel}"
+def _sections(groups: tuple[Group, ...]) -> list[_Section]:
+    """Return the channels of the only server in sections; of several, a section for each."""
+    if len(groups) == 1:
+        seat, listed = groups[0].seat, groups[0].channels
+        starred = bisect_left(listed, True, key=lambda info: not info.pinned)
+        direct = bisect_left(listed, True, lo=starred, key=lambda info: is_direct(info.name))
+        parts = {
+            "Starred": listed[:starred],
+            "Channels": listed[starred:direct],
+            "Direct": listed[direct:],
+        }
+        found = [_Section(_Heading(title), seat, infos) for title, infos in parts.items() if infos]
+    else:
+        found = [
+            _Section(_Heading(each.title, each.link), each.seat, each.channels) for each in groups
+        ]
+    top, placed = 0, []
+    for section in found:
+        placed.append(section._replace(top=top))
+        top += len(section.channels) + 2  # the heading, and a blank row below the section
+    return placed
 
 
-def _sorted(group: Group) -> dict[str, list[ChannelInfo]]:
-    """Return the channels by section: what a person has put first, channels, direct ones."""
-    sections: dict[str, list[ChannelInfo]] = {"Starred": [], "Channels": [], "Direct": []}
-    for info in group.channels:
-        direct = "Direct" if is_direct(info.name) else "Channels"
-        sections["Starred" if info.pinned else direct].append(info)
-    return sections
-
-
-def _sections(group: Group, width: int) -> list[Option]:
-    """Return the list of the only server, in sections."""
-    options: list[Option] = []
-    for title, infos in _sorted(group).items():
-        if infos:
-            options += [Option("", disabled=True)] if options else []
-            options.append(Option(Content.styled(title, "bold"), disabled=True))
-            options += _rows(group.seat, infos, width)
-    return options
-
-
-def _rows(seat: int, infos: list[ChannelInfo], width: int) -> list[Option]:
-    return [Option(_row(info, width), id=_key(Location(seat, info.name))) for info in infos]
-
-
-def _heading(group: Group, width: int) -> Content:
-    sign, colour, _ = LINKS[group.link]
-    name = elide(line(group.title, "bold"), width - 2)
+def _heading(heading: _Heading, width: int) -> Content:
+    if heading.link is None:
+        return Content.styled(heading.title, "bold")
+    sign, colour, _ = LINKS[heading.link]
+    name = elide(line(heading.title, "bold"), width - 2)
     return Content.assemble(name, " " * (width - 1 - name.cell_length), (sign, colour))
 
 

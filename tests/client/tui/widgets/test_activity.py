@@ -31,7 +31,7 @@ def last_lines(desktop: Desktop) -> list[str]:
 @pytest.mark.feature("reading.activity")
 async def test_without_the_list_one_line_shows_where_something_happened(open_desktop: Open) -> None:
     async with open_desktop(*BUSY, size=(66, 20)) as desktop:
-        row = " 4 #ops @2   7 @alice 1   2 #dev 12   5 #tea ✎   6 #lost ✗"
+        row = " 4 #ops @2   7 @alice 1   2 #dev 12   3 #lost ✗   6 #tea ✎"
         await desktop.until(lambda: last_lines(desktop)[-2] == row)
         await desktop.press("f2")
         await desktop.until(lambda: not desktop.main.query_one(ActivityBar).display)
