@@ -11,6 +11,7 @@ import pytest
 from chat.client.config.settings import ClientSettings
 from chat.client.network.backoff import Backoff
 from chat.client.storage.account import Account
+from chat.client.sync.publisher import WAITING_MAX
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
 from tests.client.screen import Screen
@@ -72,11 +73,17 @@ def open_client(
     """
     screens: list[Screen] = []
 
-    def start(url: str, name: str = "alice", data: Path | None = None, **more: Any) -> Screen:
+    def start(
+        url: str,
+        name: str = "alice",
+        data: Path | None = None,
+        updates_max: int = WAITING_MAX,
+        **more: Any,
+    ) -> Screen:
         settings = ClientSettings(
             name=name, url=url, data=data or tmp_path / f"data-{name}", **more
         )
-        screen = Screen(settings, Backoff(0.02, 0.05))
+        screen = Screen(settings, Backoff(0.02, 0.05), updates_max=updates_max)
         screens.append(screen)
         screen.core.start()
         return screen

@@ -27,6 +27,7 @@ from chat.client.model.state import (
 )
 from chat.client.network.backoff import Backoff
 from chat.client.sync.core import Core
+from chat.client.sync.publisher import WAITING_MAX
 
 PATIENCE = 15.0
 
@@ -77,9 +78,11 @@ class Timeline:
 class Screen:
     """A core, and everything it has told."""
 
-    def __init__(self, settings: ClientSettings, backoff: Backoff) -> None:
+    def __init__(
+        self, settings: ClientSettings, backoff: Backoff, *, updates_max: int = WAITING_MAX
+    ) -> None:
         self._woken = threading.Event()
-        self.core = Core(settings, wake=self._woken.set, backoff=backoff)
+        self.core = Core(settings, wake=self._woken.set, backoff=backoff, updates_max=updates_max)
         self.connection = ConnectionChanged(Link.CONNECTING)
         self.history: list[ConnectionChanged] = []
         self.channels: dict[str, ChannelInfo] = {}
@@ -154,7 +157,7 @@ class Screen:
             case ChannelChanged():
                 self.channels[update.info.name] = update.info
             case ChannelRemoved():
-                del self.channels[update.channel]
+                self.channels.pop(update.channel, None)
         listed = self.channels.values()
         ordered = sorted(listed, key=lambda info: listing_order(info.name, info.pinned))
         self.channels = {info.name: info for info in ordered}

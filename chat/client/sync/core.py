@@ -24,7 +24,7 @@ from chat.client.platform import event_loop
 from chat.client.storage.outbox import new_row
 from chat.client.sync.engine import Engine
 from chat.client.sync.inbox import Unread, unread_of
-from chat.client.sync.publisher import UpdateQueue
+from chat.client.sync.publisher import WAITING_MAX, UpdateQueue
 
 if TYPE_CHECKING:
     from chat.protocol.commands import AnsweredBy, Search
@@ -52,6 +52,7 @@ class Core:
         settings: with a name.
         wake: called from the core's thread when updates wait; once, until they are drained.
         backoff: how long to wait between attempts to connect.
+        updates_max: updates that wait to be drained; beyond it they are dropped and told anew.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class Core:
         *,
         wake: Callable[[], None],
         backoff: Backoff | None = None,
+        updates_max: int = WAITING_MAX,
     ) -> None:
         self._settings = settings
         self._backoff = backoff
-        self._updates = UpdateQueue(wake)
+        self._updates = UpdateQueue(wake, updates_max)
         self._thread = threading.Thread(target=self._run, name="chat-core", daemon=True)
         self._lock = threading.Lock()
         self._posted: deque[Callable[[Engine], object]] = deque()
@@ -146,7 +148,7 @@ class Core:
             else:
                 self._waiting.append(update)
         if overflowed:
-            self._post(Engine.repaint)
+            self._post(lambda engine: self._updates.put_whole(engine.repaint))
 
     # What a person types
 

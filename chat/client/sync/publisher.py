@@ -6,6 +6,7 @@ Updates are frozen values that hold frozen values: nothing in them is shared wit
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -32,53 +33,68 @@ from chat.text import GENERAL
 if TYPE_CHECKING:
     from chat.protocol.frames import Page
 
-__all__ = ["PAGE", "Publisher", "ThreadPublisher", "UpdateQueue"]
+__all__ = ["PAGE", "WAITING_MAX", "Publisher", "ThreadPublisher", "UpdateQueue"]
 
 
 _log = logging.getLogger(__name__)
 
 WAITING_MAX = 5_000
+"""Updates that wait for the interface at most."""
 
 
 class UpdateQueue:
     """Updates that wait to be drained.
 
-    A stopped terminal drains nothing for hours while the core goes on: beyond `WAITING_MAX`
-    everything waiting is dropped, and `drain` says that all must be told anew.
+    A stopped terminal drains nothing for hours while the core goes on: beyond `most` updates
+    everything waiting is dropped, and all that comes until `put_whole`. `drain` says so once.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], most: int = WAITING_MAX) -> None:
         self._wake = wake
+        self._most = most
         self._lock = threading.Lock()
         self._waiting: list[Update] = []
-        self._is_told = False
-        self._has_overflowed = False
+        self._room = most
+        self._is_woken = False
+        self._is_dropping = False
+        self._has_dropped = False
+        """Whether something was dropped, and `drain` has not said so."""
 
     def put(self, update: Update) -> None:
         """Add an update; wake the screens if they do not know yet that something waits."""
         with self._lock:
-            if self._has_overflowed:
+            if self._is_dropping:
                 return
-            if len(self._waiting) >= WAITING_MAX:
+            if len(self._waiting) >= self._room:
                 self._waiting.clear()
-                self._has_overflowed = True
+                self._is_dropping = self._has_dropped = True
             else:
                 self._waiting.append(update)
-            if self._is_told:
+            if self._is_woken:
                 return
-            self._is_told = True
+            self._is_woken = True
         try:
             self._wake()
         except Exception:  # the screens may be gone already; the core has work left
             _log.exception("waking the screens failed")
 
+    def put_whole(self, tell: Callable[[], None]) -> None:
+        """Let `tell` put everything that there is to show, however much it is."""
+        with self._lock:
+            self._is_dropping, self._room = False, sys.maxsize
+        tell()
+        with self._lock:
+            self._room = len(self._waiting) + self._most
+
     def drain(self) -> tuple[list[Update], bool]:
         """Return what waits, oldest first, and whether something was dropped."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
-            overflowed, self._has_overflowed = self._has_overflowed, False
-            self._is_told = False
-            return waiting, overflowed
+            self._is_woken = False
+            if self._room != sys.maxsize:
+                self._room = self._most
+            asks, self._has_dropped = self._has_dropped, False
+            return waiting, asks
 
 
 @dataclass(slots=True)

@@ -685,11 +685,8 @@ def test_silence_ends_the_connection(
     screen.wait(lambda: any("silent" in change.detail for change in screen.history))
 
 
-def test_many_updates_that_nobody_takes_are_told_anew(
-    open_client: Open, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chat.client.sync.publisher.WAITING_MAX", 5)
-    screen = opened(open_client, fake)
+def test_many_updates_that_nobody_takes_are_told_anew(open_client: Open, fake: FakeServer) -> None:
+    screen = opened(open_client, fake, updates_max=5)
     for number in range(40):
         fake.say("bob", f"m{number}")
         fake.tell(TypingFrame(channel="#general", version=number, users=("bob",)))
