@@ -154,7 +154,7 @@ class App:
         self.connections: set[Connection] = set()
         self.addresses: list[str] = []
         self._session_ids = Ids()
-        self._terms: ConnectionContext
+        self._connection_context: ConnectionContext
         self._servers: list[asyncio.Server] = []
         self._is_stopping = False
         self._origins = Origins(
@@ -168,7 +168,9 @@ class App:
     async def start(self) -> None:
         """Open the store, then listen; what was opened is closed again if a step fails."""
         settings = self.settings
-        self._terms = self._agree(tls.context(settings.tls_cert, settings.tls_key))
+        self._connection_context = self._make_connection_context(
+            tls.context(settings.tls_cert, settings.tls_key)
+        )
         sockets = bind(settings.host, settings.port)
         try:
             self.store = await asyncio.to_thread(
@@ -221,7 +223,7 @@ class App:
         port = listening.getsockname()[1]
         self._servers.append(
             await self.loop.create_server(
-                lambda: Connection(self._terms), sock=listening, backlog=BACKLOG
+                lambda: Connection(self._connection_context), sock=listening, backlog=BACKLOG
             )
         )
         scheme = "wss" if self.settings.is_tls else "ws"
@@ -248,25 +250,25 @@ class App:
 
     # Connections
 
-    def _agree(self, made: ssl.SSLContext | None) -> ConnectionContext:
+    def _make_connection_context(self, tls_context: ssl.SSLContext | None) -> ConnectionContext:
         settings = self.settings
         return ConnectionContext(
             loop=self.loop,
-            flusher=WriteCoalescer(self.loop),
+            coalescer=WriteCoalescer(self.loop),
+            limiter=_connection_limiter(settings),
+            budgets=self._budgets,
+            connections=self.connections,
             queue_bytes=settings.queue_bytes,
             frame_bytes=settings.limits.frame,
-            deadline=settings.close_timeout,
+            close_timeout=settings.close_timeout,
             write_timeout=settings.write_timeout,
-            door=_door(settings),
-            budgets=self._budgets,
-            answer=self._answer,
-            opened=self._endpoint,
-            found_proxy=self._found_proxy,
-            registry=self.connections,
-            tls=made,
+            tls=tls_context,
+            respond=self._respond,
+            open_endpoint=self._open_endpoint,
+            proxy_found=self._proxy_found,
         )
 
-    def _endpoint(self, connection: Connection, request: Request) -> Endpoint:
+    def _open_endpoint(self, connection: Connection, request: Request) -> Endpoint:
         path = _path(request)
         if path in (COUNTER_PATH, ECHO_PATH):
             connection.budget = self._budgets.of_connection(
@@ -275,7 +277,7 @@ class App:
             return RawCounter(connection) if path == COUNTER_PATH else RawEcho(connection)
         return Session(connection, self.context, self._session_ids.new(), TABLE)
 
-    def _found_proxy(self, address: str) -> None:
+    def _proxy_found(self, address: str) -> None:
         if not self._has_found_proxy:
             self._has_found_proxy = True
             log.warning(
@@ -308,7 +310,7 @@ class App:
 
     # HTTP
 
-    def _answer(self, connection: Connection, request: Request) -> Response:
+    def _respond(self, connection: Connection, request: Request) -> Response:
         """Answer plain HTTP, refuse foreign pages, accept WebSocket handshakes."""
         try:
             response = self._refusal(connection, request) or _accept(connection.protocol, request)
@@ -403,7 +405,7 @@ class App:
         return Response(status.value, status.phrase, headers, payload)
 
 
-def _door(settings: ServerSettings) -> ConnectionLimiter:
+def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
     return ConnectionLimiter(
         total=settings.connections or max(FILES_MIN, open_files() - OWN_FILES),
         each=settings.address_connections,

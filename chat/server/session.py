@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from chat.errors import CloseCode, CommandError, ErrorCode, FrameError, StoreUnavailable
@@ -24,7 +25,7 @@ __all__ = ["Handler", "Session", "Table"]
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[["Session", Any, Reply], Awaitable[None] | None]
+Handler = Callable[["Session", Any, Reply], Coroutine[Any, Any, None] | None]
 """Answers a command through the reply, or raises a `CommandError`.
 
 A handler that reads is a coroutine function. One that writes hands an operation to the store and
@@ -56,6 +57,8 @@ class Session:
         self._table = table
         self.context = context
         self.id = session_id
+        self._limits = context.settings.limits
+        self._under_way_max = context.tuning.under_way
         self._subscriptions: Subscriptions | None = None
         self.builtins: dict[str, Counter | None] = {}
         """Membership of `#counter` and `#echo` is the session's own."""
@@ -92,20 +95,20 @@ class Session:
         if self.is_stopping:  # not stored, not answered: the client sends it again elsewhere
             return
         try:
-            command = decode_command(text, self.context.settings.limits)
+            command = decode_command(text, self._limits)
         except FrameError as error:
-            if len(text) > self.context.settings.limits.frame:
+            if len(text) > self._limits.frame:
                 self._end_too_big()
             else:
                 self.send(error_frame(error, error.id))
             return
         # Length first: for pydantic's models, `isinstance` of another class takes 0.5 µs.
-        if len(text) > self.context.settings.limits.frame and not isinstance(command, Hello):
+        if len(text) > self._limits.frame and not isinstance(command, Hello):
             self._end_too_big()
             return
         outlet = self.connection.outlet
         outlet.answers_due += 1
-        if outlet.answers_due >= self.context.tuning.under_way and not self._is_held:
+        if outlet.answers_due >= self._under_way_max and not self._is_held:
             self._is_held = True
             self.connection.hold()
         if self.is_signing_in:
@@ -133,7 +136,7 @@ class Session:
         command_id: str | None = None
         if is_text:
             try:
-                command_id = decode_command(data, self.context.settings.limits).id
+                command_id = decode_command(data, self._limits).id
             except FrameError as error:
                 command_id = error.id
         refusal = CommandError(
@@ -148,7 +151,7 @@ class Session:
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "say hello first")
             work = self._table[command.type](self, command, reply)
             if work is not None:
-                self.answer(work, reply)
+                self.run(work, reply)
         except CommandError as error:
             reply.error(error)
         except Exception:  # the connection's affair; here only the count of commands must be right
@@ -156,26 +159,23 @@ class Session:
                 self.answered()
             raise
 
-    def answer(self, work: Awaitable[None], reply: Reply) -> None:
-        """Run `work`, which answers a command, as a task; an error that it raises is the answer."""
+    def run(self, work: Coroutine[Any, Any, None], reply: Reply | None = None) -> None:
+        """Run `work` as a task that ends with the session.
 
-        async def answered() -> None:
-            try:
-                await work
-            except (CommandError, StoreUnavailable) as error:
-                reply.error(error)
-
-        self.run(answered())
-
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` as a task that ends with the session."""
+        A refusal that it raises is the answer of its command.
+        """
         task = self.context.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ran)
+        task.add_done_callback(partial(self._ran, reply))
 
-    def _ran(self, task: asyncio.Task[None]) -> None:
+    def _ran(self, reply: Reply | None, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if isinstance(error, (CommandError, StoreUnavailable)) and reply and not reply.is_given:
+            reply.error(error)
+        else:  # an internal error costs one connection, not the server
             log.error("a command could not be handled; its connection is closed", exc_info=error)
             self.connection.end(CloseCode.INTERNAL, "the server made a mistake; it is in its log")
 
@@ -189,10 +189,7 @@ class Session:
     def answered(self) -> None:
         """Note that a command has its answer, and read on if that was what was waited for."""
         self.connection.outlet.answers_due -= 1
-        if (
-            self._is_held
-            and self.connection.outlet.answers_due <= self.context.tuning.under_way // 4
-        ):
+        if self._is_held and self.connection.outlet.answers_due <= self._under_way_max // 4:
             self._is_held = False
             self.connection.release()
 
@@ -226,7 +223,7 @@ class Session:
     def signed_in(self, user: User) -> None:
         """Become `user`'s session; what happens to the person's channels is kept for `welcome`."""
         context, connection = self.context, self.connection
-        connection.limit_messages(context.settings.limits.frame)
+        connection.limit_messages(self._limits.frame)
         connection.budget = context.budgets.of_person(
             user.name, connection.source, context.loop.time()
         )
@@ -237,7 +234,7 @@ class Session:
         if self._subscriptions is not None:
             self._subscriptions.end()
             self._subscriptions = None
-            self.connection.limit_messages(max(self.context.settings.limits.frame, HELLO_BYTES))
+            self.connection.limit_messages(max(self._limits.frame, HELLO_BYTES))
         self.await_hello()
         self.hello_is_answered()
 

@@ -28,14 +28,23 @@ class Counter:
     """Tells 0, 1, 2, … once a second, from now until `stop`.
 
     Args:
+        loop: for its timer.
         tell: takes each number; when it fails, that is logged and the counter stops.
+        interval: seconds between two numbers.
     """
 
     running = 0
     """How many count at this moment (told by `/healthz`)."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tell: Callable[[int], None],
+        *,
+        interval: float = INTERVAL,
+    ) -> None:
         self._loop = loop
+        self._interval = interval
         self._tell = tell
         self._start = loop.time()
         self._number = 0
@@ -61,7 +70,7 @@ class Counter:
             return
         # Counted from the start, so that delays do not add up.
         self._number += 1
-        self._timer = self._loop.call_at(self._start + self._number * INTERVAL, self._tick)
+        self._timer = self._loop.call_at(self._start + self._number * self._interval, self._tick)
 
 
 class RawCounter:

@@ -35,7 +35,7 @@ def join(session: Session, command: Join, reply: Reply) -> None:
         context.channels.list_for((session.user.name,), state.name, state.head)
         subscriptions.join_done(command.channel)
         if not session.is_closed:
-            session.answer(subscriptions.follow(state.name, command.resume, reply), reply)
+            session.run(subscriptions.follow(state.name, command.resume, reply), reply)
 
     def failed(failure: Failure) -> None:
         subscriptions.join_done(command.channel)

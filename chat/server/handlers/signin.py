@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from chat import __version__
 from chat.errors import CloseCode, CommandError, ErrorCode, StoreUnavailable
@@ -36,7 +36,7 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def hello(session: Session, command: Hello, reply: Reply) -> Awaitable[None] | None:
+def hello(session: Session, command: Hello, reply: Reply) -> Coroutine[Any, Any, None] | None:
     """Sign in: claim the name, or prove that it is one's own."""
     if session.is_signed_in:
         raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"you are {session.user.name} already")

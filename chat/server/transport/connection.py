@@ -64,30 +64,30 @@ class ConnectionContext:
     """What all connections of a server have in common."""
 
     loop: asyncio.AbstractEventLoop
-    flusher: WriteCoalescer
+    coalescer: WriteCoalescer
     """Shared by all connections of the loop."""
+    limiter: ConnectionLimiter
+    """Counts a connection from its first byte to its last, and may refuse it."""
+    budgets: Budgets
+    """What peers may send."""
+    connections: set[Connection]
+    """Holds a connection as long as the limiter counts it."""
     queue_bytes: int
     """Bytes that may wait for the peer; more, and it is closed as a slow reader."""
     frame_bytes: int
     """Bytes of one message."""
-    deadline: float
+    close_timeout: float
     """Seconds from the start of a close to the cut."""
     write_timeout: float
     """Seconds the peer may leave what was written to it unread."""
-    door: ConnectionLimiter
-    """Counts a connection from its first byte to its last, and may refuse it."""
-    budgets: Budgets
-    """What peers may send."""
-    answer: Callable[[Connection, Request], Response]
-    """Answers the handshake's request; 101 lets the peer in."""
-    opened: Callable[[Connection, Request], Endpoint]
-    """Called when the handshake is done; returns who speaks on the connection."""
-    found_proxy: Callable[[str], None]
-    """Called with the address of a proxy that was not declared."""
-    registry: set[Connection]
-    """Holds a connection as long as the door counts it."""
     tls: ssl.SSLContext | None
     """Makes connections `wss://`."""
+    respond: Callable[[Connection, Request], Response]
+    """Answers the handshake's request; 101 lets the peer in."""
+    open_endpoint: Callable[[Connection, Request], Endpoint]
+    """Called when the handshake is done; returns who speaks on the connection."""
+    proxy_found: Callable[[str], None]
+    """Called with the address of a proxy that was not declared."""
 
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_address",
+        "_context",
         "_first",
         "_fragments",
         "_held",
@@ -132,7 +133,6 @@ class Connection(asyncio.Protocol):
         "_resting",
         "_securing",
         "_stalled_since",
-        "_terms",
         "_timer",
         "_unread",
         "beat_slot",
@@ -145,9 +145,9 @@ class Connection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, terms: ConnectionContext) -> None:
-        self._terms = terms
-        self.protocol = ServerProtocol(max_size=terms.frame_bytes, logger=_LIBRARY_LOG)
+    def __init__(self, context: ConnectionContext) -> None:
+        self._context = context
+        self.protocol = ServerProtocol(max_size=context.frame_bytes, logger=_LIBRARY_LOG)
         self.transport: asyncio.Transport
         self._address = ""
         self._first = b""
@@ -175,7 +175,7 @@ class Connection(asyncio.Protocol):
         """The address that frames and new names are counted for; None: they are not limited."""
         self.budget: Budget
         """What the peer may send, from the handshake on."""
-        self.outlet = Outlet(terms.flusher, terms.queue_bytes, self._reads_slowly)
+        self.outlet = Outlet(context.coalescer, context.queue_bytes, self._reads_slowly)
         self.beat_slot = next(_SLOTS)
         """Which of the heartbeat's ticks is this connection's, modulo their number."""
         self.is_heard = True
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that the connection lives on."""
-        return self._terms.loop
+        return self._context.loop
 
     # Out
 
@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
             self.end(CloseCode.HEARTBEAT_LOST, "nothing was heard from you for a heartbeat")
             return
         stalled = self._stalled_since
-        if stalled is not None and self.loop.time() - stalled > self._terms.write_timeout:
+        if stalled is not None and self.loop.time() - stalled > self._context.write_timeout:
             self.end(CloseCode.SLOW_READER, "you have read nothing for too long; come back")
             return
         self.is_heard = False
@@ -346,7 +346,7 @@ class Connection(asyncio.Protocol):
         if self._unread > UNREAD_MAX:
             self._reads_slowly()
             self.hold()  # for good: each ping that is read is answered
-        now = self._terms.loop.time()
+        now = self._context.loop.time()
         for event in events:
             self._process_event(event, now)
         if protocol.state is not OPEN and protocol.close_expected():
@@ -461,29 +461,29 @@ class Connection(asyncio.Protocol):
     # Life
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, unless the door refuses it; with TLS, once that is made (called by transports)."""
+        """Begin, unless the limiter refuses it; with TLS, after that (called by transports)."""
         made = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
-        terms = self._terms
+        context = self._context
         if not self._is_counted:
             peer = made.get_extra_info("peername")
             if peer is None:  # it came and went
                 made.abort()
                 return
             self._address = peer[0]
-            self._refusal = terms.door.arrive(self._address, terms.loop.time())
+            self._refusal = context.limiter.arrive(self._address, context.loop.time())
             if self._refusal is not None and not self._refusal.is_told:
                 made.abort()
                 return
             self._is_counted = True
-            terms.registry.add(self)
-            if terms.tls is not None:
-                securing = self._secure(take_over(made), terms.tls)
-                self._securing = terms.loop.create_task(securing)
+            context.connections.add(self)
+            if context.tls is not None:
+                securing = self._secure(take_over(made), context.tls)
+                self._securing = context.loop.create_task(securing)
                 return
         self._is_begun = True
         self.transport = made
         made.set_write_buffer_limits(WRITTEN_MAX)
-        self._timer = terms.loop.call_later(OPEN_TIMEOUT, made.abort)
+        self._timer = context.loop.call_later(OPEN_TIMEOUT, made.abort)
 
     async def _secure(self, plain: socket.socket, tls: ssl.SSLContext) -> None:
         try:
@@ -501,7 +501,7 @@ class Connection(asyncio.Protocol):
         ):  # what came with its last byte was no frame, or a close
             self.transport.abort()
             return
-        response = self._terms.answer(self, request)
+        response = self._context.respond(self, request)
         self.protocol.send_response(response)
         self._write_out()
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
@@ -511,22 +511,22 @@ class Connection(asyncio.Protocol):
             self.end(CloseCode.TOO_MANY_CONNECTIONS, self._refusal.reason)
             return
         self.outlet.open(self.transport)
-        self.budget = self._terms.budgets.of_connection(self.source, self.loop.time())
-        self.endpoint = self._terms.opened(self, request)
+        self.budget = self._context.budgets.of_connection(self.source, self.loop.time())
+        self.endpoint = self._context.open_endpoint(self, request)
 
     def _recognize(self, headers: Headers) -> None:
         """Find out whose connection this is: a proxy's headers say whose it passes on."""
-        door, address = self._terms.door, self._address
+        limiter, address = self._context.limiter, self._address
         is_passed_on = any(name in headers for name in PASSED_ON)
-        if door.is_proxy(address):
-            found = door.behind(address, headers.get_all(PASSED_ON[0]))
+        if limiter.is_proxy(address):
+            found = limiter.behind(address, headers.get_all(PASSED_ON[0]))
             if found != address:
                 is_passed_on = False
-                self._refusal = door.move(address, found, self.loop.time())
+                self._refusal = limiter.move(address, found, self.loop.time())
                 self._address = found
-        elif is_passed_on and door.source(address, is_passed_on=False) is None:
-            self._terms.found_proxy(address)
-        self.source = door.source(self._address, is_passed_on=is_passed_on)
+        elif is_passed_on and limiter.source(address, is_passed_on=False) is None:
+            self._context.proxy_found(address)
+        self.source = limiter.source(self._address, is_passed_on=is_passed_on)
 
     def respond(self, status: HTTPStatus, text: str) -> Response:
         """Return a response in plain text, after which the connection closes."""
@@ -537,7 +537,7 @@ class Connection(asyncio.Protocol):
             return
         self._stop_timer()
         self._is_cutting = True
-        self._timer = self.loop.call_later(self._terms.deadline, self.transport.abort)
+        self._timer = self.loop.call_later(self._context.close_timeout, self.transport.abort)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -567,8 +567,8 @@ class Connection(asyncio.Protocol):
     def _uncount(self) -> None:
         if self._is_counted:
             self._is_counted = False
-            self._terms.registry.discard(self)
-            self._terms.door.depart(self._address)
+            self._context.connections.discard(self)
+            self._context.limiter.depart(self._address)
             if self._is_lost is not None:
                 self._is_lost.set_result(None)
 
