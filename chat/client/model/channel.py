@@ -64,8 +64,6 @@ class Channel:
     typing: tuple[str, ...] = ()
     ticks: deque[Message] = field(default_factory=deque)
     """The newest lines of a built-in channel; nothing else keeps them."""
-    told: tuple[tuple[int, ...], bool] | None = None
-    """The gaps and the completeness that the screens know."""
     _members: dict[str, _Member] = field(default_factory=dict)
     _told_at: int = 0
     _tick_chars: int = 0

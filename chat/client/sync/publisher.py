@@ -302,6 +302,8 @@ class Publisher:
         self._soon = soon
         self._is_due = False
         self._changes: dict[str, _Changes] = {}
+        self._edges: dict[str, tuple[tuple[int, ...], bool]] = {}
+        """The gaps and the completeness of each channel as they were published."""
         self._relisted: set[str] = set()
         """Channels whose entry in the list may have changed."""
         self._listed: dict[str, ChannelInfo] | None = None
@@ -364,8 +366,8 @@ class Publisher:
     def edges(self, channel: Channel) -> None:
         """Gaps may have changed, or a page that was asked for will not come."""
         if channel.shown_from is not None:
-            channel.told = None
-            self._changes_of(channel).has_edges = True
+            self._edges.pop(channel.name, None)
+            self._changes_of(channel)
 
     def members(self, channel: Channel) -> None:
         """Members or their presence have changed."""
@@ -397,15 +399,15 @@ class Publisher:
         rows = self._account.outbox.rows(channel.name)
         waiting = [self._account.outbox.line_of(row, view.me) for row in rows]
         self._changes.pop(channel.name, None)
-        channel.told = (self._gaps(channel), channel.is_complete)
+        gaps, is_complete = self._edges[channel.name] = self._edges_of(channel)
         shown = [*lines, *channel.ticks, *(line for line in waiting if line is not None)]
         self._put(
             TimelineChanged(
                 channel.name,
                 upserts=tuple(self._decorated(shown)),
                 reset=True,
-                gap_before=channel.told[0],
-                complete=channel.told[1],
+                gap_before=gaps,
+                complete=is_complete,
             )
         )
         self._put(channel.members())
@@ -415,6 +417,7 @@ class Publisher:
     def closed(self, name: str) -> None:
         """A channel is gone: nothing of it is shown any more."""
         self._changes.pop(name, None)
+        self._edges.pop(name, None)
         self._put(TimelineChanged(name, reset=True, gap_before=(), complete=False))
         self.listing(name)
 
@@ -450,16 +453,16 @@ class Publisher:
         self._tell_list()
 
     def _tell_timeline(self, channel: Channel, changes: _Changes) -> None:
-        edges = (self._gaps(channel), channel.is_complete)
+        edges, known = self._edges_of(channel), self._edges.get(channel.name)
         update = TimelineChanged(
             channel.name,
             upserts=tuple(self._decorated(changes.in_order())),
             removed=tuple(changes.removed),
-            gap_before=None if edges == channel.told else edges[0],
-            complete=None if edges == channel.told else edges[1],
+            gap_before=None if edges == known else edges[0],
+            complete=None if edges == known else edges[1],
             missed=bool(changes.lines) and changes.is_missed,
         )
-        channel.told = edges
+        self._edges[channel.name] = edges
         if update != TimelineChanged(channel.name):
             self._put(update)
 
@@ -467,10 +470,11 @@ class Publisher:
         outbox, me = self._account.outbox, self._account.me
         return [outbox.decorate(line, me) for line in lines]
 
-    def _gaps(self, channel: Channel) -> tuple[int, ...]:
+    def _edges_of(self, channel: Channel) -> tuple[tuple[int, ...], bool]:
+        """Return the gaps in what is shown of a channel, and whether its first line is shown."""
         if channel.shown_from is None:
-            return ()
-        return channel.view.coverage.gaps_from(channel.shown_from)
+            return (), channel.is_complete
+        return channel.view.coverage.gaps_from(channel.shown_from), channel.is_complete
 
     def _tell_list(self) -> None:
         account, relisted = self._account, self._relisted
