@@ -149,7 +149,9 @@ FEATURES: tuple[Feature, ...] = (
         "`r`, `x`, `/retry`, `/discard`",
     ),
     Feature("writing.outbox", "what is typed without a network is sent later, once", "by itself"),
-    Feature("around.switcher", "fuzzy switcher over channels, people and commands", "`Ctrl+K`"),
+    Feature(
+        "around.switcher", "fuzzy switcher over channels, people and commands", "`Ctrl+K`, `Ctrl+P`"
+    ),
     Feature("around.ways", "last channel, back and forward", "`Alt+L`, `Alt+←`, `Alt+→`"),
     Feature(
         "around.servers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -89,12 +90,18 @@ async def test_after_escape_the_banner_names_the_command_that_asks_again(
         await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
 
 
+@pytest.mark.parametrize("is_in_thread", [False, True], ids=["channel", "thread"])
 async def test_the_question_takes_no_letters_of_a_message_being_typed(
-    open_desktop: Open, tmp_path: Path
+    open_desktop: Open, tmp_path: Path, is_in_thread: bool
 ) -> None:
     async with open_desktop(settings=settings(tmp_path)) as desktop:
         desktop.core.tell(ChannelsChanged(FIRST))
         await desktop.until(lambda: desktop.conversation.desk.current)
+        if is_in_thread:
+            desktop.main.run_command("/thread 1")
+            composer = desktop.main.channel.composer
+            await desktop.until(lambda: monotonic() - composer.typed_at > 1, "it rests")
+            assert desktop.main.thread.composer.has_focus
         at_once(desktop, "good")
         refuse(desktop.core)
         await desktop.until(lambda: "belongs to somebody else" in desktop.screen())
@@ -102,7 +109,8 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
         at_once(desktop, "bye")
         await asked(desktop, "me")
         await desktop.press("escape")
-        assert desktop.composer.text == "goodbye"
+        pane = desktop.main.thread if is_in_thread else desktop.main.channel
+        assert pane.composer.text == "goodbye"
 
 
 @pytest.mark.parametrize(

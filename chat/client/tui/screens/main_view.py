@@ -301,7 +301,8 @@ class ScreenView:
             self._is_asking = False
             return
         is_covered = self._screen.app.screen is not self._screen
-        if is_covered or monotonic() - self._layout.channel.composer.typed_at < _PAUSE:
+        panes = self._layout.channel, self._layout.thread
+        if is_covered or monotonic() - max(pane.composer.typed_at for pane in panes) < _PAUSE:
             self._screen.set_timer(_LOOK_EVERY, partial(self._ask_name_soon, taken))
             return
         self._is_asking = False

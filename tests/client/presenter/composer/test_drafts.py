@@ -1,0 +1,123 @@
+"""Drafts by channel and thread: text is sent, saved, and given back where it belongs."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.client.model.state import ThreadChanged, TimelineChanged
+from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.draft import Aim, DraftKey
+from chat.client.presenter.notifier import Notifier
+from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info, said
+
+GENERAL, THREAD = DraftKey("#general"), DraftKey("#general", 3)
+LINES = (
+    said(3, "alice", "tea?"),
+    said(4, "bob", "yes", reply_to=3, thread=3),
+    said(6, "me", "mine", reply_to=4, thread=3),
+)
+
+
+class Writer:
+    """A person in `#general` who has opened the thread of message 3."""
+
+    def __init__(self) -> None:
+        self.core, self.view = FakeCore(), FakeView()
+        self.conversation = Conversation(
+            self.core,
+            self.view,
+            "me",
+            seat=1,
+            seats=FakeSeats(),
+            calling=Notifier(self.view, self.core),
+            commands=HANDLERS,
+        )
+        self.drafts = self.conversation.drafts
+        self.core.go_online(info("#general", head=6), info("#tea"))
+        self.take_in()
+        self.core.tell(TimelineChanged("#general", upserts=LINES))
+        self.open_thread(3, 3)
+
+    def take_in(self) -> None:
+        while updates := self.core.drain():
+            self.conversation.take_in(updates)
+
+    def open_thread(self, asked: int, root: int) -> None:
+        self.take_in()
+        self.conversation.threads.show("#general", asked)
+        change = TimelineChanged("#general", LINES, reset=True, complete=True)
+        self.core.tell(ThreadChanged("#general", asked, root, change))
+        self.take_in()
+
+
+@pytest.fixture
+def writer() -> Writer:
+    return Writer()
+
+
+def test_channel_and_thread_have_each_their_own_draft(writer: Writer) -> None:
+    writer.view.text, writer.view.thread_text = "for all", "for few"
+    writer.drafts.keep_open()
+    assert writer.core.drafts == {"#general": "for all", "#general/3": "for few"}
+    writer.conversation.open_channel("#tea")
+    writer.conversation.open_channel("#general")
+    writer.open_thread(3, 3)
+    assert (writer.view.text, writer.view.thread_text) == ("for all", "for few")
+
+
+def test_text_sent_in_a_thread_answers_it_even_after_another_one_was_opened(
+    writer: Writer,
+) -> None:
+    writer.open_thread(5, 5)
+    writer.conversation.submit("indeed", THREAD)
+    assert writer.core.asked("send") == [("#general", "indeed", False, 3)]
+
+
+def test_text_typed_while_an_edit_is_applied_stays_after_the_draft_that_waited(
+    writer: Writer,
+) -> None:
+    writer.view.thread_text = "a draft"
+    writer.drafts.edit_last(THREAD)
+    assert writer.view.thread_text == "mine"
+    writer.view.thread_text = "typed since"
+    writer.conversation.submit("mine!", THREAD)
+    assert writer.view.thread_text == "a draft\ntyped since"
+    assert writer.drafts.at(THREAD).aim is Aim.MESSAGE
+
+
+def test_a_draft_saved_for_the_real_root_comes_before_what_was_written(writer: Writer) -> None:
+    writer.conversation.threads.close()
+    writer.core.drafts["#general/1"] = "an older draft"
+    writer.conversation.threads.show("#general", 5)
+    writer.view.thread_text = "written meanwhile"
+    change = TimelineChanged("#general", LINES, reset=True, complete=True)
+    writer.core.tell(ThreadChanged("#general", 5, 1, change))
+    writer.take_in()
+    assert writer.view.thread_text == "an older draft\nwritten meanwhile"
+    assert writer.core.drafts["#general/1"] == "an older draft\nwritten meanwhile"
+    assert writer.core.drafts["#general/5"] == ""
+
+
+@pytest.mark.parametrize("key", [GENERAL, THREAD])
+def test_what_cannot_be_sent_is_given_back_where_it_was_written(
+    writer: Writer, key: DraftKey
+) -> None:
+    writer.conversation.submit("x" * 8_001, key)
+    texts = {GENERAL: writer.view.text, THREAD: writer.view.thread_text}
+    assert texts.pop(key) == "x" * 8_001
+    assert set(texts.values()) == {""}
+
+
+def test_escape_gives_up_first_and_closes_the_thread_then_unless_text_is_there(
+    writer: Writer,
+) -> None:
+    writer.drafts.begin_reply(LINES[1], 3)
+    writer.view.thread_text = "words"
+    writer.conversation.dismiss(THREAD)
+    assert writer.drafts.at(THREAD).aim is Aim.MESSAGE
+    writer.conversation.dismiss(THREAD)
+    assert writer.conversation.desk.thread is not None
+    writer.view.thread_text = ""
+    writer.conversation.dismiss(THREAD)
+    assert writer.conversation.desk.thread is None
