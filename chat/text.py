@@ -1,4 +1,4 @@
-"""Which text is allowed, and how foreign text is shown.
+"""Which text is allowed, and how foreign text is shown without its control characters.
 
 Two doors, for two directions:
 

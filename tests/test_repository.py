@@ -89,6 +89,50 @@ def test_links_inside_the_repository_lead_somewhere() -> None:
     assert lost == []
 
 
+def test_files_named_in_documents_exist() -> None:
+    lost = [
+        (path, named)
+        for path, text in texts("*.md").items()
+        for named in re.findall(r"`((?:chat|tests)/[\w/.]+)`", text)
+        if not (ROOT / named).exists()
+    ]
+    assert lost == []
+
+
+PATCHED = {
+    "tests/store/search/test_search.py",  # a window of the index holds 16,384 messages
+    "tests/store/sqlite/test_erasure.py",  # plays an SQLite of another version
+    "tests/store/sqlite/test_housekeeping.py",  # the same
+}
+"""Tests that replace constants of `chat`, each with its reason."""
+
+
+def replaced_constants(code: str) -> list[str]:
+    """Return the names that a test replaces in a module of `chat`, as `module.NAME`."""
+    tree = ast.parse(code)
+    modules = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "chat"
+        for alias in node.names
+        if alias.name.islower()
+    }
+    found = []
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "monkeypatch.setattr"):
+            continue
+        target, *name = (ast.unparse(each).strip("'") for each in node.args[:-1])
+        if target in modules or target.startswith("chat."):
+            found.append(".".join([target, *name]))
+    return found
+
+
+def test_tests_pass_parameters_instead_of_replacing_constants() -> None:
+    replaced = {path: replaced_constants(code) for path, code in texts("test*.py").items()}
+    replaced |= {path: replaced_constants(code) for path, code in texts("conftest.py").items()}
+    assert {path: names for path, names in replaced.items() if names and path not in PATCHED} == {}
+
+
 @pytest.mark.parametrize("name", ["run", "test"])
 def test_ci_runs_the_readmes_commands_and_not_its_own(name: str) -> None:
     script = (ROOT / ".ci" / "run").read_text("utf-8")

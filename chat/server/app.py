@@ -1,4 +1,4 @@
-"""The composition root: builds everything, listens, and shuts down. Reads top-down."""
+"""The composition root: builds everything, listens, answers `/healthz`, and shuts down."""
 
 from __future__ import annotations
 

@@ -124,9 +124,9 @@ class Plain:
         self._ending: asyncio.Task[None] | None = None
         self._voices: dict[int, PlainView] = {}
         self._lines: Lines = (
-            Typed(self._submit, self._end)
+            Typed(self.submit, self._end)
             if os.isatty(_STDIN)
-            else Piped(self._submit, self._end, self._answered)
+            else Piped(self.submit, self._end, self._answered)
         )
         caller = LineNotifier(self._lines, self._beside, settings.notify, settings.notify_command)
         self._calling = Notifier(caller, cores)
@@ -212,7 +212,8 @@ class Plain:
         is_piped = isinstance(self._lines, Piped)
         return self._voices[self._seats.front.key].refusal if is_piped else ""
 
-    def _submit(self, text: str) -> None:
+    def submit(self, text: str) -> None:
+        """Take a line as it was typed: a message or a command."""
         if self._ending is not None:
             return  # what follows `/quit` is for the shell
         self._conversation.submit(text, self._key)

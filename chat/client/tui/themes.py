@@ -1,4 +1,4 @@
-"""Themes: ours and the person's own; the others are Textual's."""
+"""Themes and their colors: ours and the person's own; the others are Textual's."""
 
 from __future__ import annotations
 

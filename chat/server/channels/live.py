@@ -1,4 +1,4 @@
-"""Live channels: members and followers on this server, replay, and fan-out.
+"""Live channels: members and followers on this server, replay, and fan-out of encoded frames.
 
 A `LiveChannel` exists while a session of a member is signed in. Each event is encoded once, with
 its WebSocket header; the events of one group commit in a channel are joined once, and the same

@@ -1,4 +1,4 @@
-"""One WebSocket connection: whole messages in, bounded writes out, and a deadline for every close.
+"""One WebSocket connection: messages in, bounded writes out, heartbeat, and deadline of a close.
 
 The library decides what the bytes of a peer mean, without I/O (`websockets.server.ServerProtocol`);
 this module moves them. There is no task, queue or future for each connection: a handshake is

@@ -1,4 +1,4 @@
-"""TLS, started on connections that already count.
+"""TLS: certificate, versions, and the handshake on connections that already count.
 
 Left to the listening socket, a connection would come to light only after this handshake, which a
 peer can drag out: nobody would count those that do.

@@ -1,4 +1,4 @@
-"""Matching: which index terms a query needs, and which part of a text a result shows.
+"""Matching: the index terms a query needs, and the snippet and marks that a result shows.
 
 The index is asked for single words, all of which a message must have: what stands together in a
 phrase, and how a long beginning goes on, each text is asked itself. For FTS5 looks for a phrase in

@@ -1,4 +1,4 @@
-"""Rules of messages, edits, deletions, and topics.
+"""Rules of messages (stored once per `cid`), edits, deletions, and topics.
 
 The order of the checks is a promise: a repeated `cid` is answered before rights are looked at, and
 nothing is changed before the last check has passed.

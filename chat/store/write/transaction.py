@@ -1,4 +1,4 @@
-"""The writer's open transaction: numbers, rows that wait, and statements.
+"""The writer's open transaction: sequence numbers, pending rows, and statements.
 
 Rules (the other modules of this package) change the logs through a `Transaction` alone. New rows
 wait and are inserted together, because a statement for each takes twenty times as long as the row

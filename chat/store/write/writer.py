@@ -1,4 +1,4 @@
-"""The writer thread: a queue, group commit, and write-ahead log upkeep.
+"""The writer thread: a queue, group commit, write-ahead log upkeep, and retries on a full disk.
 
 What arrives while a commit runs goes into the next one. Between commits the thread indexes and
 purges (`sqlite.housekeeping`), and after a failure tries by itself whether the disk is back.

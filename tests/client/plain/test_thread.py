@@ -23,7 +23,7 @@ def test_what_was_said_before_the_channels_new_head_is_told_belongs_to_it(
     core.tell(TimelineChanged("#general", (root,), reset=True))
     core.tell(TimelineChanged("#general", (reply,)))
     plain.take_in()
-    plain._submit("/thread 1")
+    plain.submit("/thread 1")
     thread = TimelineChanged("#general", (root, reply), reset=True, complete=True)
     core.tell(ThreadChanged("#general", 1, 1, thread))
     plain.take_in()

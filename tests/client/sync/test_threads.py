@@ -6,12 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from chat.client.model.coverage import Coverage
 from chat.client.model.state import Delivery, Message, ThreadChanged, TimelineChanged, Update
 from chat.client.storage.account import Account
-from chat.client.sync import channel_sync
 from chat.client.sync.publisher import Publisher
 from tests.client.screen import Screen
 from tests.serving import ChatServer
@@ -86,9 +83,7 @@ def test_it_is_shown_offline_from_the_cache(server: ChatServer, open_client: Ope
 def test_what_the_cache_lacks_is_read_from_the_server(
     start_server: Callable[..., ChatServer],
     open_client: Open,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(channel_sync, "PAGE", 10)
     server = start_server("--limits.burst", "1000", "--limits.page", "10")
     alice = open_client(server.url, "alice")
     alice.open()
