@@ -14,6 +14,7 @@ from chat.client.model.state import Delivery, Message, TimelineChanged, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.session import pause_after
 from chat.client.storage.account import Account
+from chat.client.storage.outbox import new_row
 from chat.client.sync.publisher import Publisher
 from chat.errors import CommandError, ErrorCode
 
@@ -80,6 +81,21 @@ def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path)
     screens.lines(channel, [replace(waiting, seq=1, delivery=Delivery.SENT)])
     screens.tell()
     account.close()
-    (update,) = told
-    assert isinstance(update, TimelineChanged)
+    (update,) = (each for each in told if isinstance(each, TimelineChanged))
     assert [line.delivery for line in update.upserts] == [Delivery.SENT]
+
+
+def test_a_row_that_another_client_on_the_file_has_sent_is_not_shown_as_waiting(
+    account: Account,
+) -> None:
+    told: list[Update] = []
+    channel = account.followed("#c")
+    row = new_row({"type": "send", "channel": "#c", "text": "tea"})
+    account.outbox.add(row)
+    channel.view.coverage.add(1, 1)
+    channel.view.position = 1
+    channel.view.changed[1] = Message("#c", 1, row.cid, "Me", 1, text="tea")
+    Publisher(account, told.append, lambda tell: None).open(channel)
+    assert isinstance(told[0], TimelineChanged)
+    assert [(line.seq, line.text) for line in told[0].upserts] == [(1, "tea")]
+    assert not account.outbox.waits

@@ -332,7 +332,11 @@ class LogView:
         if entry.kind not in SHOWN_KINDS:
             return ()
         new, old = message_of(self.channel, entry), self.line(entry.seq)
-        if old is not None and old.rev >= new.rev:
+        if old is not None and entry.seq > self.position:
+            # Read with a thread, or stored by another client on this file: new in this place.
+            self.is_doubtful |= entry.seq > self._counted
+            new = max(new, old, key=lambda line: line.rev)
+        elif old is not None and old.rev >= new.rev:
             return ()
         self._put(entry.seq, old, new, counts=entry.seq > self._counted)
         return (new,)

@@ -28,7 +28,7 @@ from chat.client.model.state import (
 )
 from chat.client.storage.account import Account
 from chat.errors import CommandError, ErrorCode
-from chat.text import GENERAL
+from chat.text import GENERAL, fold
 
 if TYPE_CHECKING:
     from chat.protocol.frames import Page
@@ -396,6 +396,9 @@ class Publisher:
         view = channel.view
         lines, lowest = self._account.lines_before(channel, view.position + 1, PAGE)
         channel.shown_from = max(1, lowest)
+        for line in lines:  # another client on this file may have sent it
+            if fold(line.author) == fold(view.me):
+                self._account.outbox.confirm(line.cid)
         rows = self._account.outbox.rows(channel.name)
         waiting = [self._account.outbox.line_of(row, view.me) for row in rows]
         self._changes.pop(channel.name, None)

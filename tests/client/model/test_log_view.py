@@ -287,6 +287,19 @@ def test_what_came_while_the_own_marker_was_ahead_is_counted() -> None:
     assert follower.view.unread == 1
 
 
+def test_a_line_that_another_client_stored_first_is_new_here() -> None:
+    log = log_of("one")
+    follower, other = follower_at(log), follower_at(log)
+    other.stored = follower.stored
+    other.view = LogView("#c", ME, other.stored.get, other.stored.clear)
+    log.append("bob", text="two")
+    other.read_on(log)
+    other.flush()
+    change = follower.view.apply_after(log.page_after(1))
+    assert [line.text for line in change.lines] == ["two"]
+    assert follower.view.is_doubtful, "whether it was counted is not known"
+
+
 def test_events_that_wait_for_a_hole_are_bounded() -> None:
     log = log_of("one")
     follower = follower_at(log)
