@@ -128,6 +128,8 @@ class Sidebar(ScrollView, can_focus=False):
         self._groups: tuple[Group, ...] = ()
         self._here = NOWHERE
         self._is_read = False
+        self._here_row = -1
+        """The row of the current channel as it was scrolled to."""
         self._sections: list[_Section] = []
         self._hovered: int | None = None
         """The row under the mouse."""
@@ -142,12 +144,12 @@ class Sidebar(ScrollView, can_focus=False):
             here: the channel to highlight.
             is_read: whether its newest message is on the screen: then nothing waits in it.
         """
-        has_moved, self._here, self._is_read = here != self._here, here, is_read
+        self._here, self._is_read = here, is_read
         if groups != self._groups:
             self._groups = groups
             self._lay_out()
         self._repaint()
-        if has_moved:
+        if self._spot(self._here_row) != here:
             self._scroll_to_here()
 
     def on_resize(self) -> None:
@@ -173,13 +175,18 @@ class Sidebar(ScrollView, can_focus=False):
                 self.refresh(Region(0, y, width, 1))
 
     def _scroll_to_here(self) -> None:
+        """Bring the current channel into view; the first of a section with its heading."""
         for section in self._sections:
             if section.seat != self._here.seat:
                 continue
-            names = ["", *(info.name for info in section.channels)]
+            top_name = "" if section.heading.link else None
+            names = [top_name, *(info.name for info in section.channels)]
             if self._here.channel in names:
-                row = Region(0, section.top + names.index(self._here.channel), 1, 1)
-                self.scroll_to_region(row, animate=False, force=True, immediate=True)
+                number = names.index(self._here.channel)
+                self._here_row = section.top + number
+                top = section.top if number == 1 else self._here_row
+                rows = Region(0, top, 1, self._here_row - top + 1)
+                self.scroll_to_region(rows, animate=False, force=True, immediate=True)
 
     # What a row holds
 

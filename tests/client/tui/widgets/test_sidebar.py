@@ -51,3 +51,16 @@ async def test_the_list_scrolls_to_the_current_channel_among_thousands(
         sidebar = desktop.main.query_one(Sidebar)
         await desktop.pilot.click(Sidebar, offset=(3, at - sidebar.region.y))
         await desktop.until(lambda: desktop.conversation.desk.current == "#c1999")
+
+
+async def test_the_current_channel_stays_in_view_where_it_moves_in_the_list(
+    open_desktop: Open,
+) -> None:
+    many = [info(f"#c{number:02}") for number in range(60)]
+    async with open_desktop(info("#general"), size=(120, 24)) as desktop:
+        desktop.core.tell(ChannelsChanged((info("#general"), *many)))
+        desktop.conversation.open_channel("#c50")
+        await desktop.until(lambda: "# c50" in desktop.screen())
+        assert "Channels" not in desktop.screen()
+        desktop.core.tell(ChannelChanged(info("#c50", pinned=1)))
+        await desktop.until(lambda: re.search(r"Starred\s.*\n.*# c50", desktop.screen()))
