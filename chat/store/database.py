@@ -1,16 +1,14 @@
 """Opening a database: lock, examine, create, migrate, or refuse.
 
 The operating system drops it with the process, however that ends. `chat-server token` does not take
-it: it shares the database with a running server through SQLite's own locks. Who holds it may leave
-a note in its file for the next.
+it: it shares the database with a running server through SQLite's own locks.
 
 A database may have names in several folders (hard links), each with a lock beside it; SQLite's log,
 too, goes by the name, so two servers would destroy it. Where the system can (Linux), the database
 file itself is locked as well.
 
-A file that is refused is left as it was found, byte for byte. It is read through, to see whether it
-is damaged, unless it is as a server left it that ended in good order: that takes 0.4 s for a
-million messages.
+A file that is refused is left as it was found, byte for byte. It is read through first, to see
+whether it is damaged: that takes a second for a million messages.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ import secrets
 import struct
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -48,9 +45,6 @@ __all__ = [
 
 
 log = logging.getLogger(__name__)
-
-_NOTE_MAX = 1_000
-"""Bytes of a note."""
 
 
 class FileLock:
@@ -100,21 +94,6 @@ class FileLock:
             _lock_whole(self._guard)
         except OSError:
             raise _in_use(database) from None
-
-    def take_note(self) -> str:
-        """Return the note that the last holder left, and tear it up; empty: none."""
-        assert self._descriptor is not None
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        note = os.read(self._descriptor, _NOTE_MAX)
-        os.ftruncate(self._descriptor, 0)
-        return note.decode(errors="replace")
-
-    def leave_note(self, note: str) -> None:
-        """Leave a note for the next holder, if the lock is still held and the disk takes it."""
-        if self._descriptor is not None:
-            with suppress(OSError):
-                os.lseek(self._descriptor, 0, os.SEEK_SET)
-                os.write(self._descriptor, note.encode())
 
     def release(self) -> None:
         """Let others have it; idempotent. The file stays: removing it would race with them."""
@@ -182,16 +161,10 @@ class Database:
     readers: Engine
     lock: FileLock
 
-    def close(self, *, is_in_order: bool) -> None:
-        """Close all connections, then let others in; idempotent.
-
-        Args:
-            is_in_order: nothing failed, so the file need not be read through by who opens it next.
-        """
+    def close(self) -> None:
+        """Close all connections, then let others in; idempotent."""
         self.readers.dispose()
         self.writer.dispose()
-        if is_in_order:
-            self.lock.leave_note(engine.stamp(self.path))
         self.lock.release()
 
 
@@ -209,9 +182,7 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
     engine.check_is_writable(path)
     lock = FileLock.take(path)
     try:
-        note = lock.take_note()
-        is_as_left = bool(note) and note == engine.stamp(path)
-        revision = engine.examine(path, is_known_whole=is_as_left)
+        revision = engine.examine(path)
         _create(path)
         files.warn_of_folder(path.parent)
         for each in engine.files_of(path):
@@ -297,8 +268,8 @@ def _make_current(
 
 
 def _check_index(connection: Connection) -> None:
-    """Have the full-text index built again if it is not as this version makes it."""
-    if not fts5.is_current(connection) and fts5.give_up(connection):
+    """Have the full-text index rebuilt if it is not as this version makes it."""
+    if not fts5.is_current(connection) and fts5.invalidate(connection):
         log.warning("the full-text index is of another version; it is rebuilt from the logs")
 
 

@@ -170,7 +170,7 @@ class Store:
         for threads in every:
             threads.shutdown()
         self._writer.close()
-        self._database.close(is_in_order=self.healthy() is None)
+        self._database.close()
 
     def _read(self, query: Callable[[Reader], T]) -> T:
         return self._run(lambda connection: query(Reader(connection, self._limits)))

@@ -129,24 +129,6 @@ class TestRefusing:
         database.write_bytes(content[: len(content) // 2])
         assert "restore it from a backup" in refuse(database)
 
-    def test_a_file_that_was_left_in_good_order_is_not_read_through(self, database: Path) -> None:
-        """Who damages it and hides that it was written to is not found out; anybody else is."""
-        left = database.stat()
-        content = bytearray(database.read_bytes())
-        content[-4096:] = b"\xaa" * 4096
-        database.write_bytes(content)
-        os.utime(database, ns=(left.st_atime_ns, left.st_mtime_ns))
-        with OpenStore(sqlite_url(database.parent)):
-            pass
-        os.utime(database, ns=(left.st_atime_ns, left.st_mtime_ns + 1))
-        assert "restore it from a backup" in refuse(database)
-
-    def test_a_file_whose_server_was_killed_is_read_through(self, store: OpenStore) -> None:
-        note = store.file.with_name("chat.db.lock")
-        assert note.read_bytes() == b""
-        store.store.close()
-        assert note.read_bytes() != b""
-
     def test_a_newer_schema(self, database: Path) -> None:
         change(database, "UPDATE alembic_version SET version_num = '9999'")
         assert "newer version" in refuse(database)

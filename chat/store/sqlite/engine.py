@@ -38,7 +38,6 @@ __all__ = [
     "readers_engine",
     "reason_of",
     "settle",
-    "stamp",
     "truncate_wal",
     "writer_engine",
 ]
@@ -88,6 +87,8 @@ _UNAVAILABLE = {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_NOTADB,
 }
+# Not the virtual ones: newer versions of SQLite would read through the whole full-text index.
+_BTREES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"
 DAMAGES_MAX = 100
 """Faults of a file that are told; one broken page can cause thousands."""
 
@@ -257,21 +258,10 @@ def damages(connection: Connection) -> list[str]:
     ]
 
 
-def stamp(path: Path) -> str:
-    """Return what tells a database file, as it is now, from any other; empty: it is none, or open.
-
-    A log beside it holds what is to go into it: somebody has it open, or did not close it.
-    """
-    if not path.exists() or _log_of(path).exists():
-        return ""
-    found = path.stat()
-    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
-
-
-def examine(path: Path, *, is_known_whole: bool = False) -> str | None:
+def examine(path: Path) -> str | None:
     """Look at a database file without touching it; return its schema's revision.
 
-    None: it is absent or empty, and may be filled. What is known to be whole is not read through.
+    None: it is absent or empty, and may be filled.
 
     Raises:
         StartupError: it is not a chat database, or `Damaged`.
@@ -285,7 +275,7 @@ def examine(path: Path, *, is_known_whole: bool = False) -> str | None:
             if file.read(16) != b"SQLite format 3\0":
                 raise _not_ours(path)
         with closing(_look_at(path)) as connection:
-            return _revision(path, connection, is_known_whole=is_known_whole)
+            return _revision(path, connection)
     except (sqlite3.Error, OSError) as exc:
         raise _unreadable(path, exc) from None
 
@@ -301,7 +291,7 @@ def _look_at(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(address, uri=True, isolation_level=None)
 
 
-def _revision(path: Path, connection: sqlite3.Connection, *, is_known_whole: bool) -> str | None:
+def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
     connection.execute("BEGIN").close()
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     ((application_id,),) = connection.execute("PRAGMA application_id").fetchall()
@@ -309,23 +299,14 @@ def _revision(path: Path, connection: sqlite3.Connection, *, is_known_whole: boo
         return None
     if application_id != APPLICATION_ID or "alembic_version" not in tables:
         raise _not_ours(path)
-    if not is_known_whole and (verdict := _verdict(connection)):
-        raise _unreadable(path, verdict)
+    for (table,) in connection.execute(_BTREES).fetchall():
+        verdict = connection.execute(f'PRAGMA quick_check("{table}")').fetchone()[0]
+        if verdict != "ok":
+            raise _unreadable(path, verdict)
     revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     if len(revisions) != 1:
         raise _unreadable(path, "its schema's version is missing")
     return str(revisions[0][0])
-
-
-def _verdict(connection: sqlite3.Connection) -> str | None:
-    """Return what is wrong with the file; the full-text index, which comes last, can be mended."""
-    try:
-        ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
-    except sqlite3.Error as exc:
-        if is_of_index(exc):
-            return None
-        raise
-    return None if verdict == "ok" or _OF_INDEX.search(verdict) else verdict
 
 
 def _not_ours(path: Path) -> StartupError:

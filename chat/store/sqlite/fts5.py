@@ -16,8 +16,8 @@
 - An erased text leaves the index in the transaction that erases it. SQLite 3.42 and later takes its
   words off the disk at once, an older one when `merge` has written the whole index anew; a row of
   `meta` remembers that it must.
-- An index without a place is damaged, or another version of the program made it: it is not looked
-  at, and `index_next` builds it again from the logs.
+- An index without a place is damaged, or another version of the program made it: it is not read,
+  and `index_next` rebuilds it from the logs.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ __all__ = [
     "Lookup",
     "create",
     "entries",
-    "give_up",
     "index_next",
+    "invalidate",
     "is_current",
     "is_purged",
-    "is_worn",
     "merge",
+    "needs_rebuild",
     "place",
     "purged",
     "remove",
@@ -86,7 +86,6 @@ ADD = "INSERT INTO search (rowid, text, traits) VALUES (?, ?, ?)"
 _REMOVE = "INSERT INTO search (search, rowid, text, traits) VALUES ('delete', ?, ?, ?)"
 _SECURE = "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)"
 _MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
-_EXISTS = "SELECT 1 FROM sqlite_schema WHERE name = 'search_data'"
 _TABLES = ("search_data", "search_idx", "search_config")
 """Tables in which FTS5 keeps the index."""
 _DROP_PAGES = "DELETE FROM search_data WHERE id IN (SELECT id FROM search_data LIMIT ?)"
@@ -149,18 +148,17 @@ def _create_with_tables(_metadata: object, connection: Connection, **_options: o
 
 def reset(connection: Connection) -> None:
     """Put an empty index in the place of one that may be damaged."""
-    if connection.exec_driver_sql(_EXISTS).scalar():
-        # FTS5 cannot drop what it cannot open.
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
-            memory.execute(CREATE[0]).close()
-            for name in _TABLES:
-                # The names are those of the constant above; a parameter cannot stand for one.
-                rows = memory.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608
-                connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608
-                if rows:
-                    connection.exec_driver_sql(f"INSERT INTO {name} VALUES (?, ?)", rows)  # noqa: S608
+    # FTS5 cannot drop what it cannot open, so its tables get the rows of an empty index first.
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        memory.execute(CREATE[0]).close()
+        for name in _TABLES:
+            # The names are those of the constant above; a parameter cannot stand for one.
+            rows = memory.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608
+            connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608
+            if rows:
+                run_many(connection, f"INSERT INTO {name} VALUES (?, ?)", rows)  # noqa: S608
     for name in ("search_words", "search"):
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+        connection.exec_driver_sql(f"DROP TABLE {name}")
     create(connection)
     purged(connection)
     _forget(connection, _MERGES)
@@ -170,13 +168,13 @@ def reset(connection: Connection) -> None:
 
 
 def place(connection: Connection) -> int | None:
-    """Return the id of the last body that is indexed; None: the index is not to be looked at."""
+    """Return the id of the last body that is indexed; None: the index is to be rebuilt."""
     found = _VALUE.scalar(connection, name=_PLACE)
     return None if found is None else int(found)
 
 
-def give_up(connection: Connection) -> bool:
-    """Have the index built again, and not looked at before; return whether it was not so yet."""
+def invalidate(connection: Connection) -> bool:
+    """Have the index rebuilt, and not read before; return False if that was so already."""
     if place(connection) is None:
         return False
     _forget(connection, _PLACE)
@@ -198,8 +196,8 @@ def _format() -> str:
 def index_next(connection: Connection) -> bool:
     """Index the next `BATCH` messages; return whether there are no more.
 
-    Of an index that was given up, a part is deleted instead. Each call should be a transaction of
-    its own, which others then do not wait for long.
+    Of an index without a place, some pages are deleted instead, until it is empty. Each call should
+    be a transaction of its own: a short one, for commits wait meanwhile.
     """
     reached = place(connection)
     if reached is None:
@@ -260,8 +258,8 @@ def purged(connection: Connection) -> None:
     _forget(connection, _UNPURGED)
 
 
-def is_worn(connection: Connection) -> bool:
-    """Whether the index was merged as often as FTS5 can bear: it is to be built again instead."""
+def needs_rebuild(connection: Connection) -> bool:
+    """Whether the index was merged so often that FTS5 would soon refuse to open it."""
     return int(_VALUE.scalar(connection, name=_MERGES) or 0) >= MERGES_MAX
 
 

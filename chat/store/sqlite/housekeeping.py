@@ -53,7 +53,7 @@ class Housekeeping:
         self._purge_at: float | None = 0.0
         self._index_pause = 0.0  # until then nothing is indexed
         self._place = 0
-        self._given_up_at = float("-inf")
+        self._invalidated_at = float("-inf")
         self._is_rebuilding = self._is_index_failing = False
         self._is_merging = self._is_late = self._is_purge_failing = False
 
@@ -96,23 +96,23 @@ class Housekeeping:
     def rebuild_index(self, error: DBAPIError, since: float) -> bool:
         """Rebuild the index if `error` says that it is damaged; return whether that was begun.
 
-        `since`: when the statement that failed began. An index that was given up later may be whole
-        by now.
+        `since`: when the statement that failed began. If a rebuild was begun later, the index may
+        be whole by now.
         """
-        if since < self._given_up_at or not engine.is_of_index(error.orig):
+        if since < self._invalidated_at or not engine.is_of_index(error.orig):
             return False
         try:
             connection = self._connect()
             with connection.begin():
-                if not fts5.give_up(connection):
+                if not fts5.invalidate(connection):
                     return False
         except DBAPIError:
             return False
         log.error(DAMAGED, engine.reason_of(error))
         now = time.monotonic()
         self._index_at, self._place = now, 0
-        self._index_pause = self._given_up_at + REBUILD_EVERY
-        self._given_up_at = now
+        self._index_pause = self._invalidated_at + REBUILD_EVERY
+        self._invalidated_at = now
         return True
 
     def _index(self) -> None:
@@ -158,8 +158,8 @@ class Housekeeping:
             if fts5.is_purged(connection):
                 self._is_merging = False
                 return True
-            if fts5.place(connection) is None or fts5.is_worn(connection):
-                fts5.give_up(connection)
+            if fts5.place(connection) is None or fts5.needs_rebuild(connection):
+                fts5.invalidate(connection)
                 self._is_merging = False
                 self._index_at = self._index_at or 0.0
                 return False  # the index is rebuilt first, and holds nothing erased then

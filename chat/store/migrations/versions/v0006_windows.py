@@ -13,5 +13,5 @@ def upgrade() -> None:
     """Leave it to the running server, unless there is nothing to index."""
     connection = op.get_bind()
     if connection.scalar(sa.text("SELECT 1 FROM bodies LIMIT 1")):
-        fts5.give_up(connection)
+        fts5.invalidate(connection)
         connection.execute(sa.text("INSERT INTO meta VALUES ('search_reach', '0')"))
