@@ -94,7 +94,7 @@ _UNLIMITED = TokenBucket(math.inf, math.inf, 0.0)
 
 
 class Budget:
-    """What one connection may send: each frame is paid from every bucket that it counts against.
+    """The budget of one connection: each frame is paid from every bucket that it counts against.
 
     Args:
         own: the person's, or the connection's own.

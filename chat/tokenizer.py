@@ -27,7 +27,7 @@ from chat.text import UNSPACED
 __all__ = ["FORMAT", "Term", "find", "folded", "is_unspaced", "terms_of", "words_in"]
 
 FORMAT = f"2/{unidata_version}"
-"""Identifies what `folded` returns: an index that was made with another is to be made anew."""
+"""Version of `folded`: an index that another version built is rebuilt."""
 
 _PIECE = re.compile(r'"(?P<phrase>[^"]*)(?:"|$)(?P<star>\*?)|(?P<word>[^\s"]+)')
 _UNSPACED = re.compile(f"[{UNSPACED}]")
@@ -150,7 +150,7 @@ def _is_composing(char: str) -> bool:
 
 
 class _Folding(dict[int, str]):
-    """What each character of a composed text is folded to, for `str.translate`."""
+    """The folded form of each character of a composed text, for `str.translate`."""
 
     def __missing__(self, code: int) -> str:
         found = _folded(chr(code))

@@ -36,7 +36,7 @@ _COMMA = re.compile(r"\s*,\s*")
 FAULTS_MAX = 100
 """Most faults of one frame that are looked into: a hostile one has thousands, and costs time."""
 FIELD_MAX = 120
-"""Longest name of a field at fault that is told; unknown fields may be as long as a frame."""
+"""Longest field name that an error repeats; unknown fields may be as long as a frame."""
 
 
 def decode_command(data: bytes | str, limits: Limits) -> Command:
@@ -47,7 +47,7 @@ def decode_command(data: bytes | str, limits: Limits) -> Command:
         limits: the bounds in force.
 
     Raises:
-        FrameError: with the field at fault and the command's id, where they can be told.
+        FrameError: with the field at fault and the command's id, where they are known.
     """
     try:
         return _COMMANDS.validate_json(data, context=limits)

@@ -62,7 +62,7 @@ __all__ = [
 
 
 class ResumeFrom(Wire):
-    """Where a client stopped reading a log: all events up to `after` are applied.
+    """A client's position in a log: all events up to `after` are applied.
 
     `mid` is that of the event at `after`: it finds out a database that was copied back by hand.
     """
@@ -98,7 +98,7 @@ def _few(value: object, info: ValidationInfo) -> object:
 
 
 Positions = Annotated[dict[Channel, ResumeFrom], BeforeValidator(_few)]
-"""Where a client stopped reading each of its logs; not more of them than `welcome` lists."""
+"""The positions in the logs that a client reads: at most as many as `welcome` lists."""
 
 
 Numbers = Annotated[dict[Channel, Seq], BeforeValidator(_few)]
@@ -120,7 +120,7 @@ class AnsweredBy(Protocol[Answer]):
 
 
 class BaseCommand(Wire):
-    """What all commands share."""
+    """Fields of every command."""
 
     id: Id | None = None
 
@@ -272,7 +272,7 @@ class Mark(_OkCommand):
 
 
 class Prefer(_OkCommand):
-    """Say how one wants a channel listed and told of; what is left out stays as it is.
+    """Set how a channel is listed and notified for this person; omitted fields stay as they are.
 
     `pinned` orders the channels that stand first in one's list: smaller numbers come first, equal
     ones by name; 0 takes it from there. `muted`: only mentions are brought to one's notice.

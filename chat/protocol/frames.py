@@ -69,13 +69,13 @@ def _is_empty(value: object) -> bool:
 
 
 class _Frame(Wire):
-    """What all frames of a server share: unknown fields are ignored."""
+    """Fields of every frame of a server; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
 class ServerInfo(_Frame):
-    """Who the server is; a client's tokens, cache and outbox belong to `id`, never to a URL."""
+    """The server: a client keeps tokens, cache and outbox by its `id`, never by a URL."""
 
     id: Line
     name: Line
@@ -83,7 +83,7 @@ class ServerInfo(_Frame):
 
 
 class Membership(_Frame):
-    """One of one's own channels, as `welcome` lists it."""
+    """A channel that the person is a member of, as `welcome` lists it."""
 
     channel: Channel
     epoch: Epoch
@@ -125,7 +125,7 @@ class Welcome(_Frame):
     features: Annotated[tuple[Line, ...], Field(max_length=100), FailFast()] = Field(
         default=(), exclude_if=_is_empty
     )
-    """What this server can do beyond the first version 1: `hidden` (a field of `prefer`)."""
+    """Features beyond the first version 1: `hidden` (a field of `prefer`)."""
 
 
 class Ok(_Frame):
@@ -223,7 +223,7 @@ class Hit(_Frame):
 class Results(_Frame):
     """The answer to `search`, newest first; unless it is `complete`, `cursor` asks for more.
 
-    What takes long is answered in parts: a page may hold less than was asked for, even nothing.
+    A long search is answered in parts: a page may hold fewer hits than asked for, even none.
     """
 
     type: Literal["results"] = "results"
@@ -271,7 +271,7 @@ class Tick(_Frame):
 
 
 class PresenceFrame(_Frame):
-    """Who is there: with `snapshot` everybody who is not offline, then what changed."""
+    """Presence in a channel: with `snapshot` everybody who is not offline, else the changes."""
 
     type: Literal["presence"] = "presence"
     channel: Channel
@@ -305,7 +305,7 @@ class Read(_Frame):
 
 
 class Preferences(_Frame):
-    """How one wants a channel listed and told of, changed by any of one's devices: all of it.
+    """A person's preferences of a channel, changed by any of their devices: all fields.
 
     `hidden`: the direct channel is not followed any more; a `joined` comes with its next message.
     """

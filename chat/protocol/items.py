@@ -36,7 +36,7 @@ Kind = Annotated[
     Literal["message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role"] | Word,
     Field(union_mode="left_to_right"),
 ]
-"""What happened; open, so that an older client still counts an event it does not know."""
+"""The kind of an event; open, so that an older client still counts an event it does not know."""
 
 
 def _is_empty(value: object) -> bool:
@@ -82,7 +82,7 @@ class _Body(Wire):
 
 
 class Item(_Body):
-    """One entry of a page."""
+    """An entry of a page."""
 
     rev: Seq
     """Events up to this seq are already in the item."""
@@ -95,7 +95,7 @@ class Item(_Body):
 
 
 class _EventHead(Wire):
-    """What an event frame starts with (a base listed last gives its fields first)."""
+    """The first fields of an event frame (a base listed last gives its fields first)."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -104,4 +104,4 @@ class _EventHead(Wire):
 
 
 class Event(_Body, _EventHead):
-    """One thing that happened, live: the same bytes for every recipient."""
+    """An event as it is delivered live: the same bytes for every recipient."""

@@ -1,7 +1,7 @@
 """Generate the protocol's tables: error codes, close codes, limits.
 
 They stand in `README.md` beside this module, between `<!-- errors -->` and `<!-- /errors -->` and
-so on. A test compares them and, run with `CHAT_UPDATE_DOCS=1`, writes them anew.
+so on. A test compares them and, run with `CHAT_UPDATE_DOCS=1`, writes them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ERRORS: dict[ErrorCode, str] = {
     ErrorCode.TOO_LONG: "a text or a list is over its limit; nothing was cut, nothing was done",
     ErrorCode.NOT_SIGNED_IN: "`hello` comes first",
     ErrorCode.ALREADY_SIGNED_IN: "one connection is one person's: `hello` comes once",
-    ErrorCode.UNSUPPORTED_VERSION: "`v` is not spoken here; the connection ends with 4500",
+    ErrorCode.UNSUPPORTED_VERSION: "this `v` is not supported; the connection ends with 4500",
     ErrorCode.NAME_TAKEN: "the name is somebody's, and no token was given",
     ErrorCode.BAD_TOKEN: "the token is not this name's; the connection ends with 4502",
     ErrorCode.NO_SUCH_CHANNEL: "it does not exist, or it is other people's direct channel",
@@ -34,7 +34,7 @@ ERRORS: dict[ErrorCode, str] = {
     ErrorCode.UNAVAILABLE: "the disk or the database cannot be used now; nothing was stored",
     ErrorCode.INTERNAL: "a mistake of the server's, which is in its log; nothing was stored",
 }
-"""What each error code means to the client that gets it."""
+"""The meaning of each error code to the client that gets it."""
 
 CLOSES: dict[CloseCode, str] = {
     CloseCode.NORMAL: "done; `/counter` ends so after `close`",
@@ -52,7 +52,7 @@ CLOSES: dict[CloseCode, str] = {
     CloseCode.BANNED: "this person may not come here",
     CloseCode.BAD_TOKEN: "the token is not this name's; the operator can issue another",
 }
-"""What each close code means to the client that gets it."""
+"""The meaning of each close code to the client that gets it."""
 
 
 def tables() -> dict[str, str]:

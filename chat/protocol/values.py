@@ -111,7 +111,7 @@ def _template(model: type[BaseModel]) -> dict[str, Any]:
 
 
 class Limits(Wire):
-    """What the server accepts; every bound is a setting and is told in `welcome`.
+    """Limits of the server; each is a setting, and `welcome` states it.
 
     The defaults are generous for people and tight for floods.
     """
@@ -265,7 +265,7 @@ Token = Annotated[str, _checked(rules.check_name, lambda _: 128, 128, least=32)]
 Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
 """A bool that is left out of the JSON while it is false."""
 Place = Annotated[int, Field(ge=0, le=PLACE_MAX)]
-"""Where a channel stands among those that a person has pinned; 0: nowhere."""
+"""Position of a channel among those that a person has pinned; 0: not pinned."""
 Pinned = Annotated[Place, Field(exclude_if=_is_falsy)]
 """A place that is left out of the JSON while it is 0."""
 Word = Annotated[str, Field(max_length=64)]
@@ -300,10 +300,10 @@ Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
 Position = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """A seq, or 0: before the first event."""
 Status = Literal["online", "away", "busy"]
-"""What a person says of themselves."""
+"""The status that a person sets."""
 Presence = Annotated[
     Literal["online", "away", "busy", "offline"] | Word, Field(union_mode="left_to_right")
 ]
-"""What others see; open, so that an older client reads what a newer server says."""
+"""The presence that others see; open, so that an older client reads a newer server's."""
 Role = Annotated[Literal["owner", "member"] | Word, Field(union_mode="left_to_right")]
-"""What a member may do in a channel; open for the same reason."""
+"""A member's role in a channel; open for the same reason."""

@@ -138,7 +138,7 @@ _Networks = Annotated[list[Annotated[Network, PlainValidator(_network)]], Before
 
 
 class DataSettings(BaseModel):
-    """Where the logs are kept."""
+    """The file of the channel logs."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -165,7 +165,7 @@ class DataSettings(BaseModel):
 
 
 class LimitSettings(Limits):
-    """Bounds of what clients may send; told in `welcome`."""
+    """Limits on what clients may send; `welcome` states them."""
 
     model_config = ConfigDict(
         strict=False,

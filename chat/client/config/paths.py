@@ -25,7 +25,7 @@ class ClientPaths:
 
     @property
     def servers(self) -> KnownServers:
-        """What is known of servers."""
+        """The known servers."""
         return KnownServers(self.data)
 
     @property

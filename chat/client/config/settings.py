@@ -122,7 +122,7 @@ def _reasons(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One of further servers; an empty name: the same as on the first one."""
+    """A further server; an empty name: the same name as on the first server."""
 
     url: str
     name: str = ""
@@ -175,7 +175,7 @@ def _themes(value: object) -> dict[str, dict[str, str | bool]]:
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """Everything one may set; what is made here directly is taken as it is."""
+    """All settings of the client; values passed to the constructor are not checked."""
 
     name: str = option(
         "", _name, "Your name on the server: letters, digits, '_', '-' and '.' "
@@ -228,7 +228,7 @@ class ClientSettings:
     joins: Joins = option(
         "spoken",
         one_of(Joins),
-        "Whose coming and going is told: of people who spoke in what is loaded, all, or none.",
+        "Joins and leaves to show: of people who wrote a loaded message, of everybody, or none.",
         choices=Joins,
     )
     typing: Typing = option(
@@ -250,9 +250,7 @@ class ClientSettings:
         "What you are called for: some of mention, direct, keyword, with commas; /notify says more "
         "of one channel.",
     )
-    keywords: tuple[str, ...] = option(
-        (), words, "Words that concern you, with commas; who writes one of them calls you."
-    )
+    keywords: tuple[str, ...] = option((), words, "Words to be notified of, separated by commas.")
     notify_command: tuple[str, ...] = option(
         (),
         command,

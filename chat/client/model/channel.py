@@ -151,7 +151,7 @@ class Channel:
             coverage = Coverage(record.spans)
             self.view.restore(record.epoch, record.position, record.mid, coverage)
 
-    # Who is there
+    # Members
 
     def joined(self, frame: Joined) -> None:
         """Take who is in the channel, and what it is about."""
@@ -212,7 +212,7 @@ class Channel:
             self._members[who] = member._replace(role=role)
 
     def apply_presence(self, frame: PresenceFrame) -> bool:
-        """Take who is there; return whether that is news."""
+        """Take the presence of members; return whether it changed."""
         if frame.version <= self._presence_version and not frame.snapshot:
             return False
         self._presence_version = frame.version
@@ -225,7 +225,7 @@ class Channel:
         return True
 
     def apply_typing(self, frame: TypingFrame) -> bool:
-        """Take who types; return whether that is news."""
+        """Take the names of people who type; return whether they changed."""
         if frame.version <= self._typing_version:
             return False
         self._typing_version = frame.version

@@ -39,7 +39,7 @@ def describe(message: Message) -> str:
 
 
 def describe_entry(channel: str, entry: Item | Event) -> str:
-    """Return an entry of a log as a line; a change is told as such."""
+    """Return an entry of a log as a line; edits and reactions are described as changes."""
     if entry.kind in SHOWN_KINDS:
         return describe(message_of(channel, entry))
     author = printable_line(entry.author)

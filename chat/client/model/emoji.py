@@ -14,7 +14,7 @@ from functools import cache
 __all__ = ["EMOJI", "OFTEN", "all_names", "resolve", "spelled", "with_emoji"]
 
 OFTEN = ("+1", "heart", "joy", "tada", "eyes", "white_check_mark", "thinking", "cry", "pray", "-1")
-"""What people react with most."""
+"""The most common reactions."""
 
 _TABLE = """
 +1 👍|-1 👎|100 💯|alarm_clock ⏰|alien 👽|angry 😠|apple 🍎|arrow_down ⬇️|arrow_left ⬅️

@@ -42,7 +42,7 @@ class Wanted:
 def message_of(channel: str, entry: Item | Event) -> Message:
     """Return the line that `entry` of `channel` shows; its kind must be one of `SHOWN_KINDS`.
 
-    What has become of it since, an item of a page tells; an event is as it was when it happened.
+    An item of a page holds later changes; an event is as it was when it happened.
     """
     rev: int = getattr(entry, "rev", entry.seq)
     common = Message(

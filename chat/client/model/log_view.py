@@ -48,7 +48,7 @@ class BrokenLog(ChatError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What came of something received.
+    """The effect of a received frame.
 
     Args:
         lines: lines that are new or changed, in timeline order.
@@ -62,7 +62,7 @@ class Change:
 
 
 class LogView:
-    """One channel's log as far as this client knows it.
+    """A channel's log as far as this client knows it.
 
     Lines live elsewhere (on disk). Changed ones gather in `changed` until somebody has stored them
     and takes them out.
@@ -193,7 +193,7 @@ class LogView:
     def apply_thread(self, page: Page) -> tuple[Message, ...]:
         """Take a page of a thread, out of the log's order; return its lines as they are now.
 
-        What lies beyond the position is left out: it comes as events.
+        Entries beyond the position are left out: they arrive as events.
         """
         items = [item for item in page.items if item.seq <= self.position]
         for item in items:

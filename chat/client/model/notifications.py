@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["REASONS", "SPACING", "Burst", "Notification", "NotificationRules", "Way"]
 
 REASONS = ("mention", "direct", "keyword")
-"""What a person may be called for in any channel."""
+"""Notification settings of a person in any channel."""
 Way = Literal["bell", "osc9", "osc777", "command", "none"]
 """How a person is called."""
 
@@ -34,7 +34,7 @@ _NAMED_MAX = 3
 
 
 class NotificationRules:
-    """What a person is called for.
+    """The rules of what notifies a person.
 
     Args:
         reasons: some of `REASONS`.
@@ -47,7 +47,7 @@ class NotificationRules:
         self._keywords = re.compile(words) if words else None
 
     def calls(self, channel: str, entry: Item | Event, me: str, wanted: Preference) -> bool:
-        """Whether `me`, who wants `channel` as `wanted`, is called for an entry of its log."""
+        """Whether an entry of `channel` notifies `me`, whose preference of it is `wanted`."""
         is_text = entry.kind == "message" and entry.text is not None
         if not is_text or fold(entry.author) == fold(me) or wanted.level == "none":
             return False
@@ -76,14 +76,14 @@ def _alone(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a person is told: two short lines of text that is harmless for a terminal."""
+    """A notification: two short lines of text that is safe for a terminal."""
 
     title: str
     text: str
 
 
 class Burst:
-    """Calls that come close together, told in one; times are seconds of any clock."""
+    """Merges notifications that come close together; times are seconds of any clock."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[NotificationDue, Callable[[], bool]]] = []

@@ -15,7 +15,7 @@ __all__ = ["NOTHING", "USUAL", "Preference", "Wish"]
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """What the server keeps for all of one's devices; see `protocol.commands.Prefer`."""
+    """Preferences that the server keeps for all devices; see `protocol.commands.Prefer`."""
 
     pinned: int = 0
     muted: bool = False
@@ -29,7 +29,7 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person changed and the server has not confirmed; None: nothing."""
+    """Changes that the server has not confirmed; None: unchanged."""
 
     pinned: int | None = None
     muted: bool | None = None

@@ -15,12 +15,12 @@ class DiskTrouble(ChatError):
 
 
 class Damaged(DiskTrouble):
-    """The file is broken, or it is not there any more: begin it anew."""
+    """The file is damaged or missing: start a new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """What a person typed and the server has not confirmed.
+    """A command that the server has not confirmed.
 
     `command` is the command's JSON without its id; `state` is `pending` or `failed`.
     """

@@ -46,7 +46,7 @@ SERVER_NAME = "server"
 
 
 class Delivery(StrEnum):
-    """Where one's own message is on its way."""
+    """Delivery state of an own message."""
 
     SENT = "sent"  # the server has confirmed it: it is in the log
     PENDING = "pending"  # in the outbox on disk, not confirmed yet
@@ -65,7 +65,7 @@ class Link(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One line of a timeline: a message, or another event that shows (topic, join, leave, role).
+    """A line of a timeline: a message, or another event that shows (topic, join, leave, role).
 
     Args:
         channel: the log it belongs to.
@@ -184,7 +184,7 @@ class ChannelsChanged:
 
 @dataclass(frozen=True, slots=True)
 class ChannelChanged:
-    """One channel is listed for the first time, or it changed."""
+    """A channel was listed for the first time, or it changed."""
 
     info: ChannelInfo
 

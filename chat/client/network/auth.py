@@ -31,7 +31,7 @@ class _Met(NamedTuple):
 
 
 class Identity:
-    """Who we are to whatever answers at the addresses of `settings`."""
+    """The name and tokens that are shown to the server at the addresses of `settings`."""
 
     def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings

@@ -64,7 +64,7 @@ class ConnectionLost(ChatError):
 
 
 class Connection:
-    """An open connection; `server_id` is what the server told before anything was sent."""
+    """An open connection; `server_id` is from the handshake's response, before anything is sent."""
 
     def __init__(self, opened: ClientConnection, server_id: str) -> None:
         self._socket = opened

@@ -24,7 +24,7 @@ __all__ = ["Connector", "Follower", "NotNow", "Refused"]
 _log = logging.getLogger(__name__)
 
 STABLE_AFTER = 10.0
-"""Seconds after which a connection counts as good, and back-off begins anew."""
+"""Seconds after which a connection counts as good, and back-off starts over."""
 
 
 class Refused(ChatError):
@@ -39,7 +39,7 @@ class NotNow(ConnectionLost):
 
 
 class Follower(Protocol):
-    """What the connector works for."""
+    """Takes what the connector reports."""
 
     def met(self, url: str, server_id: str) -> Hello:
         """Prepare for the server that answers at `url`, and return the hello for it.
@@ -73,7 +73,7 @@ class Connector:
 
     Args:
         urls: where the server is; after an address that cannot be reached comes the next one.
-        follower: told of everything.
+        follower: takes every report.
         backoff: how long to wait.
         connect: opens a connection.
     """

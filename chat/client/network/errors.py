@@ -12,4 +12,4 @@ class Offline(ChatError):
 
 
 class Unanswered(ChatError):
-    """The connection is there, and an answer has not come in time; it may be late, or lost."""
+    """No answer in time on a connection that is open; it may be late, or lost."""

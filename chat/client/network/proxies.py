@@ -21,7 +21,7 @@ _SCHEMES = {
     "socks5": "socks5",
     "socks5h": "socks5h",
 }
-"""What may stand before `://`, and the scheme that the WebSocket library has for it."""
+"""Schemes of a proxy, and those that the WebSocket library has for them."""
 _SOCKS_PORT = 1080
 
 

@@ -55,7 +55,7 @@ class Session:
         self._patience = patience
         self._take = take
         self._answers: dict[str, tuple[type[Any], asyncio.Future[Any]]] = {}
-        """By the ids of commands: the class of the answer, and who waits for it."""
+        """By the id of a command: the class of its answer, and the future that waits for it."""
         self._ids = 0
         self._silence = HELLO_TIMEOUT
         self._heard = 0.0
@@ -148,7 +148,7 @@ class Session:
         return frame
 
     async def close(self) -> None:
-        """End the session; who waits for an answer gets `Offline`."""
+        """End the session; every future that waits for an answer fails with `Offline`."""
         self.is_over = True
         for _, answer in self._answers.values():
             if not answer.done():

@@ -39,7 +39,7 @@ _CLIPBOARD_PATIENCE = 3.0
 
 
 class Program(NamedTuple):
-    """What takes a text on its standard input, where a variable says that it can."""
+    """A program that puts its standard input into the clipboard, where its variable is set."""
 
     words: tuple[str, ...]
     variable: str = ""
@@ -61,7 +61,7 @@ def programs(
     variables: Mapping[str, str] = os.environ,
     find: Callable[[str], str | None] = shutil.which,
 ) -> list[Program]:
-    """Return what may keep a copy here, in the order in which it is to be tried; tmux is last."""
+    """Return the clipboard programs of this system, in the order to try; tmux is last."""
 
     def is_there(program: Program) -> bool:
         wanted = not program.variable or bool(variables.get(program.variable))
@@ -72,15 +72,15 @@ def programs(
 
 
 def clipboard_sequence(text: str) -> str:
-    """Return what asks a terminal to keep a copy (OSC 52)."""
+    """Return the sequence that puts a text into a terminal's clipboard (OSC 52)."""
     return f"\x1b]52;c;{b64encode(text.encode(errors='replace')).decode()}\x07"
 
 
 def keep(text: str) -> bool:
     """Put a text into the clipboard; it may take a moment. False: no program did.
 
-    One that is there may fail, as `wl-copy` does where no compositor answers: then it is the next
-    one's turn. What tmux keeps is its own, and is kept in any case.
+    An installed program may fail, as `wl-copy` does without a compositor: then the next one is
+    tried. What tmux keeps is its own, and is kept in any case.
     """
     done = False
     for program in programs():
@@ -113,7 +113,7 @@ COMMAND_TIMEOUT = 10.0
 
 
 def notification_sequence(way: Way, call: Notification) -> str:
-    """Return what calls on the terminal; within tmux it is handed through to the terminal outside.
+    """Return the bytes that notify on the terminal; tmux passes them to the terminal outside.
 
     tmux hands nothing on from a window that does not show, or where it was not allowed to: there
     the bell marks the window.
@@ -135,7 +135,7 @@ def notification_sequence(way: Way, call: Notification) -> str:
 async def run_command(
     command: Sequence[str], call: Notification, patience: float = COMMAND_TIMEOUT
 ) -> str:
-    """Call with a program: it gets `NOTIFY_TITLE` and `NOTIFY_TEXT`, and both on its input.
+    """Notify with a program: it gets `NOTIFY_TITLE` and `NOTIFY_TEXT`, and both on its input.
 
     No shell is between, and no text of others among its arguments.
 

@@ -87,7 +87,7 @@ class ScriptClient:
             await asyncio.wait([connecting], timeout=_GOODBYE)
 
     def achieved(self) -> None:
-        """Begin to count anew: something was achieved."""
+        """Restart the timeout: something was achieved."""
         if self._limit is not None:
             self._limit.reschedule(asyncio.get_running_loop().time() + self._patience)
 
@@ -158,7 +158,7 @@ class ScriptClient:
         """End the wait of `changed`."""
         self._changed.set()
 
-    # What the connector tells
+    # Reports of the connector
 
     def met(self, url: str, server_id: str) -> Hello:
         """Say who we are."""

@@ -55,7 +55,7 @@ async def _is_listed(visit: ScriptClient, channel: str) -> bool:
 
 
 class LogReader:
-    """One log, read from a position on.
+    """A log, read from a position on.
 
     Args:
         show: prints what was applied, in order.
@@ -79,7 +79,7 @@ class LogReader:
             self._visit.wake()
 
     async def begin(self, visit: ScriptClient, joined: Joined, start: Since | int) -> None:
-        """Print everything from `start` up to the head that `joined` told.
+        """Print everything from `start` up to the head in `joined`.
 
         Args:
             visit: asks.

@@ -18,7 +18,7 @@ _MUST_JOIN = (ErrorCode.NOT_A_MEMBER, ErrorCode.NO_SUCH_CHANNEL)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What is to be sent to one channel, one row a message."""
+    """Messages to send to one channel, one row each."""
 
     channel: str
     cid: str = ""

@@ -32,7 +32,7 @@ def _seconds(value: object) -> float:
 
 @dataclass(frozen=True)
 class PipeSettings(ClientSettings):
-    """What every command without a screen may be told."""
+    """Settings of every scripting command."""
 
     timeout: float = option(
         30.0, _seconds, "Seconds to wait without anything being achieved, before giving up."

@@ -38,7 +38,7 @@ __all__ = ["Connection", "ConnectionContext", "Endpoint"]
 
 
 class Endpoint(Protocol):
-    """Who speaks on a connection. Its methods are called on the event loop and must not block."""
+    """Takes the messages of a connection, on the event loop; its methods must not block."""
 
     def text_received(self, text: str) -> None:
         """Take one text message."""
@@ -61,7 +61,7 @@ class Endpoint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionContext:
-    """What all connections of a server have in common."""
+    """Settings and state that all connections of a server share."""
 
     loop: asyncio.AbstractEventLoop
     coalescer: WriteCoalescer
@@ -69,7 +69,7 @@ class ConnectionContext:
     limiter: ConnectionLimiter
     """Counts a connection from its first byte to its last, and may refuse it."""
     budgets: Budgets
-    """What peers may send."""
+    """Budgets of what peers may send."""
     connections: set[Connection]
     """Holds a connection as long as the limiter counts it."""
     queue_bytes: int
@@ -107,7 +107,7 @@ UNREAD_MAX = 65_536
 PASSED_ON = ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP")
 """Headers that only proxies send; the first one names the address that they pass on."""
 HEAD_END = b"\r\n\r\n"
-"""What a handshake's request ends with."""
+"""The end of a handshake's request."""
 TLS_HANDSHAKE = b"\x16"
 """The first byte of a peer that begins with TLS (RFC 8446, 5.1); no HTTP request begins so."""
 FIRST = 16
@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         self._fragments: list[Frame] | None = None
         self._held = 0
         self._left: tuple[bytes, int] | None = None
-        """What has come and was not read yet, and from where on."""
+        """Received bytes that were not parsed yet, and the offset of the first of them."""
         self._is_reading_on = False
         self._resting: asyncio.TimerHandle | None = None
         """Ends the pause of a peer that has sent too much."""
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
         self.source: str | None = None
         """The address that frames and new names are counted for; None: they are not limited."""
         self.budget: Budget
-        """What the peer may send, from the handshake on."""
+        """The peer's budget, from the handshake on."""
         self.outlet = Outlet(context.coalescer, context.queue_bytes, self._reads_slowly)
         self.beat_slot = next(_SLOTS)
         """Which of the heartbeat's ticks is this connection's, modulo their number."""

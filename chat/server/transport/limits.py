@@ -41,12 +41,12 @@ Network = IPv4Network | IPv6Network
 ADDRESSES_CACHED = 4_096
 """Addresses that are known without parsing them."""
 TOLD_MAX = 8
-"""Refused connections of one source, and above the total, that are told why before they are cut."""
+"""Refused connections of one source, and above the total, that get a reason before the cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A connection is not let in; whether it is told why, in at most 123 bytes, or cut at once."""
+    """A refused connection: whether it is closed with a reason of at most 123 bytes, or cut."""
 
     reason: str
     is_told: bool
@@ -232,7 +232,7 @@ class AdmissionQueue:
 
     Args:
         places: how many may be inside at once.
-        patience: seconds that anybody may be expected to wait; who would wait longer is sent away.
+        patience: seconds that anybody may be expected to wait; longer waits are refused.
         chance: returns a number between its two arguments; spreads those who are sent away.
     """
 

@@ -1,7 +1,7 @@
 """Which web pages may connect (cross-site WebSocket hijacking, RFC 6455, 10.2).
 
-A browser tells a page's origin; other programs tell none, and are let in. A page of this server's
-own address is let in as well, but only under a name that is known to be this server's: by DNS
+A browser sends a page's origin; other programs send none, and are accepted. A page of this server's
+own address is accepted too, but only under a name that is known to be this server's: by DNS
 rebinding a foreign page can make its own name lead here. Addresses and `localhost` cannot be
 rebound, nor can a name that a certificate stands for.
 """
@@ -63,7 +63,7 @@ class Origins:
     """Decides about the origins of pages.
 
     Args:
-        allowed: origins that are let in, as `check_origin` returns them.
+        allowed: accepted origins, as `check_origin` returns them.
         public: addresses of this server, as `check_public_url` returns them.
         names: further names of this server.
         is_tls: whether the server has a certificate: browsers have checked its name then.

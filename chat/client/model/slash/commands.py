@@ -13,7 +13,7 @@ __all__ = ["COMMANDS", "Argument", "Command", "Kind", "find", "markdown_table", 
 
 
 class Kind(StrEnum):
-    """What may stand in an argument's place; decides what completion offers."""
+    """The kind of an argument; decides what completion offers."""
 
     TEXT = "text"  # the rest, line breaks included
     CHANNEL = "channel"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument; `label` is how help spells it, in lower case it is its key."""
+    """An argument; `label` is how help spells it, in lower case it is its key."""
 
     label: str
     kind: Kind
@@ -48,7 +48,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row of the table; `name` and `aliases` are written without the slash."""
+    """A row of the table; `name` and `aliases` are written without the slash."""
 
     name: str
     arguments: tuple[Argument, ...]
@@ -254,7 +254,7 @@ COMMANDS: tuple[Command, ...] = (
         "/help msg",
         ("h", "?"),
     ),
-    Command("quit", (), "leave the program; what is unsent stays on disk", "/quit", ("q", "exit")),
+    Command("quit", (), "leave the program; unsent messages stay on disk", "/quit", ("q", "exit")),
 )
 
 _SHORT, _LONG = 3, 8
