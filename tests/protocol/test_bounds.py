@@ -153,9 +153,9 @@ def test_a_name_is_never_empty(field: str) -> None:
 
 
 MANY = {
-    "a list of faults": {"type": "page", "items": [1] * 2_000_000},
-    "a list of faults within": {"type": "page", "items": [{"mentions": [1] * 2_000_000}]},
-    "an object of faults": {"type": "heads", "heads": {f"#{n}": -1 for n in range(300_000)}},
+    "a list of faults": {"type": "page", "items": [1] * 300_000},
+    "a list of faults within": {"type": "page", "items": [{"mentions": [1] * 300_000}]},
+    "an object of faults": {"type": "heads", "heads": {f"#{n}": -1 for n in range(60_000)}},
 }
 
 
