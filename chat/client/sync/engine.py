@@ -111,7 +111,7 @@ class Engine:
             )
 
             self._online = Online(self._local, self._tasks, self._backoff)
-            await self._online.run()
+            await self._online.connector.run()
         except Exception as exc:
             _log.exception("the client's core failed")
             self._put(Notice(f"The connection has stopped: internal error {exc!r}.", "error"))
@@ -147,8 +147,9 @@ class Engine:
             return
         if not isinstance(exc, ChatError):
             self.fault(exc)
+            exc = ChatError(repr(exc))
         if self._online is not None:
-            self._online.come_back(exc if isinstance(exc, ChatError) else ChatError(repr(exc)))
+            self._online.connector.fault(exc)
 
     def fault(self, exc: Exception) -> None:
         """Tell of something that must not happen."""
@@ -343,7 +344,7 @@ class Engine:
     def reconnect_now(self) -> None:
         """Try again at once."""
         if self._online is not None:
-            self._online.retry_now()
+            self._online.connector.retry_now()
 
     async def rename(self, name: str) -> None:
         """Sign in with another name, in the place of one that belongs to somebody else.
@@ -453,7 +454,7 @@ class Engine:
         if self._online is not None:
             from chat.client.network.connection import ConnectionLost  # loaded by now
 
-            self._online.come_back(ConnectionLost(None, "the local file was opened again"))
+            self._online.connector.fault(ConnectionLost(None, "the local file was opened again"))
 
 
 def lines_down_to(account: Account, channel: Channel, seq: int) -> tuple[list[Message], int]:

@@ -22,7 +22,7 @@ from chat.client.sync.channel_sync import ChannelSync
 from chat.client.sync.local_state import LocalState
 from chat.client.sync.sender import Sender
 from chat.client.sync.tasks import Tasks
-from chat.errors import ChatError, CommandError, ErrorCode, StartupError
+from chat.errors import CommandError, ErrorCode, StartupError
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.codec import encode
 from chat.protocol.commands import (
@@ -78,24 +78,12 @@ class Online:
         self.live: LiveSession | None = None
         """What follows and sends, while there is a connection."""
         self._identity = Identity(local.settings)
-        self._connector = Connector(local.settings.url, self, backoff)
-
-    async def run(self) -> None:
-        """Stay connected until cancelled."""
-        await self._connector.run()
-
-    def retry_now(self) -> None:
-        """Do not wait for the next attempt."""
-        self._connector.retry_now()
+        self.connector = Connector(local.settings.url, self, backoff)
 
     def renamed(self) -> None:
         """Sign in with the name of the account that is open now; only without a session."""
         self._identity = Identity(self._local.settings)
-        self._connector.retry_now()
-
-    def come_back(self, why: ChatError) -> None:
-        """End the connection, and make another."""
-        self._connector.fault(why)
+        self.connector.retry_now()
 
     def let_go(self) -> None:
         """Follow and send no more: the account is about to be replaced."""
