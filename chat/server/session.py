@@ -59,7 +59,12 @@ class Session:
         self.id = session_id
         self._limits = context.settings.limits
         self._under_way_max = context.tuning.under_way
-        self._subscriptions: Subscriptions | None = None
+        self.is_signed_in = False
+        """Whether the person is known; `welcome` may be on its way still."""
+        self.user: User
+        """The person; set while the session is signed in."""
+        self.subscriptions: Subscriptions
+        """The channels of the session; set while it is signed in."""
         self.builtins: dict[str, Counter | None] = {}
         """Membership of `#counter` and `#echo` is the session's own."""
         self.is_closed = False
@@ -71,22 +76,6 @@ class Session:
         connection.limit_messages(max(context.settings.limits.frame, HELLO_BYTES))
         self._hello_timer: asyncio.TimerHandle | None = None
         self.await_hello()
-
-    @property
-    def is_signed_in(self) -> bool:
-        """Whether a person is known to be there; `welcome` may be on its way still."""
-        return self._subscriptions is not None
-
-    @property
-    def subscriptions(self) -> Subscriptions:
-        """The channels of the session; only if it is signed in."""
-        assert self._subscriptions is not None
-        return self._subscriptions
-
-    @property
-    def user(self) -> User:
-        """The person; only if the session is signed in."""
-        return self.subscriptions.user
 
     # In
 
@@ -147,7 +136,7 @@ class Session:
     def _handle(self, command: Command) -> None:
         reply = Reply(self, command.id)
         try:
-            if self._subscriptions is None and not isinstance(command, Hello):
+            if not self.is_signed_in and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "say hello first")
             work = self._table[command.type](self, command, reply)
             if work is not None:
@@ -199,8 +188,8 @@ class Session:
 
     def heartbeat(self) -> None:
         """Tell the heads of one's channels: that reveals a lost last event."""
-        if self._subscriptions is not None and self._subscriptions.is_welcomed:
-            channels = self._subscriptions.channels.values()
+        if self.is_signed_in and self.subscriptions.is_welcomed:
+            channels = self.subscriptions.channels.values()
             self.send(Heads(heads={each.name: each.head for each in channels}))
 
     # Life
@@ -227,13 +216,15 @@ class Session:
         connection.budget = context.budgets.of_person(
             user.name, connection.source, context.loop.time()
         )
-        self._subscriptions = Subscriptions(self, user, context)
+        self.user = user
+        self.subscriptions = Subscriptions(self, user, context)
+        self.is_signed_in = True
 
     def sign_in_again(self) -> None:
         """Wait for another `hello`: this one is refused."""
-        if self._subscriptions is not None:
-            self._subscriptions.end()
-            self._subscriptions = None
+        if self.is_signed_in:
+            self.is_signed_in = False
+            self.subscriptions.end()
             self.connection.limit_messages(max(self._limits.frame, HELLO_BYTES))
         self.await_hello()
         self.hello_is_answered()
@@ -255,8 +246,8 @@ class Session:
             if counter is not None:
                 counter.stop()
         self.builtins.clear()
-        if self._subscriptions is not None:
-            self._subscriptions.end()
+        if self.is_signed_in:
+            self.subscriptions.end()
 
     def _stop_hello_timer(self) -> None:
         if self._hello_timer is not None:

@@ -230,30 +230,37 @@ class LiveChannels:
     def deliver(self, events: Sequence[Event]) -> None:
         """Take committed events of any channels, in the order of their commits."""
         by_channel: dict[str, list[Event]] = {}
+        moved: set[str] = set()  # channels that somebody joined
         for event in events:
-            by_channel.setdefault(event.channel, []).append(event)
-            if event.kind == "leave":  # what follows is not for the former member
-                self._deliver(event.channel, by_channel.pop(event.channel), is_all=False)
+            name, kind = event.channel, event.kind
+            by_channel.setdefault(name, []).append(event)
+            if kind == "join":
+                moved.add(name)
+            elif kind == "leave":  # what follows is not for the former member
+                self._deliver(name, by_channel.pop(name), is_all=False, has_moved=True)
+        is_all = len(by_channel) == 1
         for name, channel_events in by_channel.items():
-            self._deliver(name, channel_events, is_all=len(by_channel) == 1)
+            self._deliver(name, channel_events, is_all=is_all, has_moved=name in moved)
 
-    def _deliver(self, name: str, events: Sequence[Event], *, is_all: bool) -> None:
+    def _deliver(
+        self, name: str, events: Sequence[Event], *, is_all: bool, has_moved: bool
+    ) -> None:
         before, last = self._delivered.get(name, 0), events[-1].seq
         if last > before:
             self._delivered[name] = last
         if channel := self._channels.get(name):
             channel.deliver(events, is_all=is_all)
-        has_message = False
-        for event in events:
-            kind = event.kind
-            if kind == "message":
-                has_message = True
-            elif event.seq <= before:  # a repetition: later events may have changed it again
-                continue
-            elif kind == "join":
-                self.list_for((event.author,), name, event.seq)
-            elif kind == "leave":
-                for session in self.sessions_of(event.author):
-                    session.left(name, event.seq)
-        if has_message and is_direct(name):
+        if has_moved:
+            for event in events:
+                if event.seq > before:  # not a repetition, which later events may have undone
+                    self._move(event)
+        if is_direct(name) and any(event.kind == "message" for event in events):
             self.list_for(channel_names(name), name, last)
+
+    def _move(self, event: Event) -> None:
+        """Have the sessions of a person enter or leave a channel, if that is what happened."""
+        if event.kind == "join":
+            self.list_for((event.author,), event.channel, event.seq)
+        elif event.kind == "leave":
+            for session in self.sessions_of(event.author):
+                session.left(event.channel, event.seq)
