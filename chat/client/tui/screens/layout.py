@@ -155,7 +155,7 @@ class Layout:
         is_read = is_reading and self.channel.timeline.at_bottom
         groups, here = seats.groups(), seats.here
         self.sidebar.show(groups, here, is_read=is_read)
-        self.activity.groups, self.activity.here = groups, here
+        self.activity.show(groups, here)
 
     def draw(self, seats: Workspace) -> None:
         """Show the conversation in front."""

@@ -277,12 +277,25 @@ class ActivityBar(Widget):
     }
     """
 
-    groups: reactive[tuple[Group, ...]] = reactive(())
-    """The channels of all servers, in their order."""
-    here: reactive[Location] = reactive(NOWHERE)
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._groups: tuple[Group, ...] = ()
+        self._here = NOWHERE
+        self._drawn = Content("")
+
+    def show(self, groups: tuple[Group, ...], here: Location) -> None:
+        """Show where something waits in the channels of all servers; draw only what is new."""
+        self._groups, self._here = groups, here
+        if self.display and self._draw() != self._drawn:
+            self.refresh()
 
     def render(self) -> Content:
-        """Draw the line; what does not fit is counted at its end."""
+        """Draw the line."""
+        self._drawn = self._draw()
+        return self._drawn
+
+    def _draw(self) -> Content:
+        """Return the line; what does not fit is counted at its end."""
         shown, left = self._fitting()
         parts = [part for _, part in shown]
         if left:
@@ -299,11 +312,11 @@ class ActivityBar(Widget):
 
     def _fitting(self) -> tuple[list[tuple[Location, Content]], int]:
         """Return the channels that fit, and how many are left out."""
-        behind = {each.seat: each for each in self.groups if each.seat != self.here.seat}
+        behind = {each.seat: each for each in self._groups if each.seat != self._here.seat}
         active = [
             (number, entry)
-            for number, entry in enumerate(entries(self.groups), 1)
-            if entry.spot != self.here and has_badge(entry.info)
+            for number, entry in enumerate(entries(self._groups), 1)
+            if entry.spot != self._here and has_badge(entry.info)
         ]
         active.sort(key=lambda each: -_severity(each[1].info))
         room = self.content_size.width
