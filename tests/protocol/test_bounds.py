@@ -168,7 +168,7 @@ def test_a_frame_with_many_faults_is_refused_at_the_first(frame: dict[str, Any])
             decode_frame(data)
 
     parsed = seconds(lambda: json.loads(data), enough=0, rounds=3)
-    bound = 40 * parsed
+    bound = 20 * parsed
     assert seconds(refuse, enough=bound, rounds=3) < bound, "naming each fault takes seconds"
 
 
