@@ -53,11 +53,10 @@ def fake(start_fake: Callable[..., FakeServer]) -> FakeServer:
 def account(tmp_path: Path) -> Iterator[Account]:
     """Open the account of `me`, with no connection and nothing known."""
     account = Account(
-        tmp_path / "a.db",
+        tmp_path / "a",
         "me",
         changed=lambda: None,
         trouble=lambda _: None,
-        damaged=lambda: None,
     )
     yield account
     account.close()

@@ -69,9 +69,7 @@ def test_no_server_holds_up_a_message_for_longer_than_a_minute() -> None:
 
 def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path) -> None:
     told: list[Update] = []
-    account = Account(
-        tmp_path / "a.db", "alice", changed=lambda: None, trouble=print, damaged=print
-    )
+    account = Account(tmp_path / "a", "alice", changed=lambda: None, trouble=print)
     screens = Publisher(account, told.append, lambda tell: None)
     channel = account.followed("#c")
     screens.open(channel)

@@ -1,4 +1,4 @@
-"""Where the client's files live: one data folder, a file for each server and name."""
+"""Where the client's files live: one data folder, a folder for each server and name."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class ClientPaths:
         return TokenStore(self.data / "tokens")
 
     def account(self, key: str, name: str) -> Path:
-        """Return the file of `name` on the server with this key; see `known_servers`."""
-        return self.data / "servers" / file_name(key) / f"{file_name(fold(name))}.db"
+        """Return the folder of `name` on the server with this key; see `known_servers`."""
+        return self.data / "servers" / file_name(key) / file_name(fold(name))
 
     def provisional(self, urls: str, name: str) -> Path:
-        """Return the file of `name` on the server at `urls`, whose id nobody knows yet."""
+        """Return the folder of `name` on the server at `urls`, whose id nobody knows yet."""
         digest = sha256(urls_of(urls)[0].encode()).hexdigest()[:16]
-        return self.data / "unknown" / digest / f"{file_name(fold(name))}.db"
+        return self.data / "unknown" / digest / file_name(fold(name))
 
     def current(self, urls: str, name: str) -> Path:
-        """Return the file to begin with, before there is a connection."""
+        """Return the folder to begin with, before there is a connection."""
         key = self.servers.key_at(urls)
         return self.account(key, name) if key else self.provisional(urls, name)

@@ -45,7 +45,6 @@ class Channel:
         preference: how one wants the channel, as the server knows it.
         pins: the messages that are pinned.
         wish: what one has changed of that, and the server does not know yet.
-        generation: of the cached lines; see `storage.database`.
     """
 
     view: LogView
@@ -59,7 +58,6 @@ class Channel:
     preference: Preference = USUAL
     wish: Wish = NOTHING
     pins: frozenset[int] = frozenset()
-    generation: int = 0
     member_total: int = 0
     typing: tuple[str, ...] = ()
     ticks: deque[Message] = field(default_factory=deque)
@@ -134,19 +132,20 @@ class Channel:
             unread=view.unread,
             mentions=view.mentions,
             marked=self.marked,
-            generation=self.generation,
             preference=self.preference,
-            wish=self.wish,
             pins=tuple(sorted(self.pins)),
         )
 
     def restore(self, record: ChannelRecord) -> None:
         """Start from a record."""
         self.topic, self.role, self.marked = record.topic, record.role, record.marked
-        self.generation, self.is_member = record.generation, True
-        self.preference, self.wish = record.preference, record.wish
+        self.preference, self.is_member = record.preference, True
         self.pins = frozenset(record.pins)
         self.view.apply_mark(record.read, record.unread, record.mentions)
+        self.restore_log(record)
+
+    def restore_log(self, record: ChannelRecord) -> None:
+        """Start from a record's position and coverage."""
         if record.epoch:
             coverage = Coverage(record.spans)
             self.view.restore(record.epoch, record.position, record.mid, coverage)

@@ -91,7 +91,8 @@ class LogView:
         self.position = 0
         self.mid: str | None = None
         self.head = 0
-        self._marked_in = ""  # the epoch of the log that the marker is in
+        self.marked_in = ""
+        """The epoch of the log that the marker is in."""
         self.read = 0
         self.unread = 0
         self.mentions = 0
@@ -215,8 +216,8 @@ class LogView:
 
         A database that was copied back by hand keeps its epoch, but its head may be behind.
         """
-        is_other = self._marked_in not in ("", epoch) or max(self.read, self.position) > head
-        self._marked_in = epoch
+        is_other = self.marked_in not in ("", epoch) or max(self.read, self.position) > head
+        self.marked_in = epoch
         if is_other:
             self.forget()
             self.apply_mark(0, 0, 0)
@@ -238,11 +239,11 @@ class LogView:
         self.read, self.unread, self.mentions = read, unread, mentions
         self.is_doubtful = False
 
-    def take_marker(self, other: LogView) -> None:
-        """Take the marker of another view of the log if it is further; `meet` verifies the log."""
-        if other.read > self.read and (not self.epoch or self.epoch == other._marked_in):
-            self._marked_in = other._marked_in
-            self.apply_mark(other.read, other.unread, other.mentions)
+    def take_marker(self, epoch: str, read: int, unread: int, mentions: int) -> None:
+        """Take a marker in the log `epoch` if it is further; `meet` verifies the log."""
+        if read > self.read and self.epoch in ("", epoch):
+            self.marked_in = epoch
+            self.apply_mark(read, unread, mentions)
 
     @property
     def is_countable(self) -> bool:
@@ -253,7 +254,7 @@ class LogView:
     def restore(self, epoch: str, position: int, mid: str | None, coverage: Coverage) -> None:
         """Start from what was left on disk."""
         self.epoch, self.position, self.mid = epoch, position, mid
-        self._marked_in = epoch
+        self.marked_in = epoch
         self.coverage = coverage
         self.head = self._counted = self.position
 

@@ -53,13 +53,6 @@ class Wish:
         kept = {name: value for name, value in self.fields().items() if fields.get(name) != value}
         return Wish(**kept)
 
-    def merged(self, base: Wish, other: Wish) -> Wish:
-        """Return this wish and another client's in one; both began with `base`.
-
-        What differs from `base` here was wished for here, or done. The rest is as the other has it.
-        """
-        return other.without(base.without(self)).and_then(self.without(base))
-
     def granted(self, preference: Preference) -> Preference:
         """Return `preference` as it is wished for."""
         return replace(preference, **self.fields())

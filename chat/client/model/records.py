@@ -1,10 +1,10 @@
-"""Values stored in the client's file, and the errors of reading them."""
+"""Values stored in the client's files, and the errors of reading them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from chat.client.model.preferences import NOTHING, USUAL, Preference, Wish
+from chat.client.model.preferences import USUAL, Preference
 from chat.errors import ChatError
 
 __all__ = ["ChannelRecord", "Damaged", "DiskTrouble", "OutboxRow"]
@@ -48,34 +48,5 @@ class ChannelRecord:
     unread: int
     mentions: int
     marked: int
-    generation: int = 0
     preference: Preference = USUAL
-    wish: Wish = NOTHING
     pins: tuple[int, ...] = ()
-    is_merged: bool = field(default=False, compare=False)
-    """Whether the client that wrote it kept other clients' wishes; older ones write over them."""
-
-    def merged(self, base: ChannelRecord | None, stored: ChannelRecord) -> ChannelRecord:
-        """Return this record with what another client on the file did since `base`.
-
-        Wishes of both stand. Within one log the further read marker stands, with its counts. A log
-        that the other client has begun anew, or knows and this one does not, stays as stored.
-
-        Args:
-            base: as this client last read or wrote it; None: it never did.
-            stored: as the other client wrote it.
-        """
-        if stored.is_merged:
-            before = (base.wish, base.preference) if base is not None else (NOTHING, USUAL)
-            wish = self.wish.merged(before[0], stored.wish)
-            is_told = self.preference != before[1]  # by the server, since
-            preference = self.preference if is_told else stored.preference
-        else:
-            wish, preference = stored.wish.and_then(self.wish), self.preference
-        if stored.generation != self.generation or (stored.epoch and not self.epoch):
-            return replace(stored, wish=wish, preference=preference)
-        mine = replace(self, wish=wish, preference=preference)
-        if stored.epoch == self.epoch and stored.read > self.read:
-            counts = stored.unread, stored.mentions
-            mine = replace(mine, read=stored.read, unread=counts[0], mentions=counts[1])
-        return mine

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
 from chat.client.network.connector import NotNow, Refused
-from chat.client.storage.database import was_signed_in
+from chat.client.storage.account import was_signed_in
 from chat.client.storage.tokens import read_token_file
 from chat.errors import ChatError, CommandError, ErrorCode, StartupError
 from chat.protocol.frames import Welcome
@@ -47,7 +47,7 @@ class Identity:
 
     @property
     def account(self) -> Path:
-        """The file of one's account on that server; there is none before the first welcome."""
+        """The folder of one's account on that server; there is none before the first welcome."""
         return self._places.account(self.key, self._settings.name)
 
     def met(self, url: str, server: str) -> str:

@@ -24,7 +24,7 @@ from chat.client.scripting.output import as_json, as_text, write
 from chat.client.scripting.read import AnotherLog, LogReader, enter
 from chat.client.scripting.send import Outgoing, deliver
 from chat.client.scripting.settings import PipeSettings, pipe_flags
-from chat.client.storage.database import Cache
+from chat.client.storage.account import put_into_outbox
 from chat.client.storage.private_files import make_private_directory
 from chat.client.storage.tokens import read_token_file
 from chat.errors import ChatError, CommandError, StartupError
@@ -119,9 +119,8 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
     except NotConfirmed as exc:
         if not asked.queue or not waiting:
             raise
-        cache = Cache(ClientPaths(settings.data).current(settings.url, settings.name))
-        cache.put_outbox(waiting[0])
-        cache.close()
+        folder = ClientPaths(settings.data).current(settings.url, settings.name)
+        put_into_outbox(folder, waiting[0])
         return _told(ChatError(f"{exc}; it waits in the outbox"), ExitCode.QUEUED)
     return ExitCode.DONE
 

@@ -1,44 +1,46 @@
-"""One account, a name on one server: its channels, outbox, drafts, and file.
+"""One account, a name on one server: its channels, outbox, drafts, and its two files.
 
 Changes gather in memory and go to disk together, a moment later; only what a person typed goes
-there at once.
+there at once. The cache is written first: when an outbox row goes, its line is stored.
 """
 
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import replace
-from functools import partial
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.client.model.channel import Channel
 from chat.client.model.log_view import LogView
-from chat.client.model.preferences import NOTHING, Wish
+from chat.client.model.preferences import Wish
 from chat.client.model.records import ChannelRecord, Damaged, DiskTrouble, OutboxRow
 from chat.client.model.state import LAST_CHANNEL, SERVER_NAME, Message
-from chat.client.storage.database import Cache
+from chat.client.storage.cache_db import CacheDb
+from chat.client.storage.database import delete_database
 from chat.client.storage.outbox import Outbox
-from chat.client.storage.recovery import adopt as adopt_file
-from chat.client.storage.recovery import open_cache, set_aside
+from chat.client.storage.outbox_db import Kept, Mark, OutboxDb, Typed, wish_from, wish_values
+from chat.client.storage.recovery import adopt, read_damaged, set_aside, unsent
+from chat.errors import StartupError
 from chat.text import is_direct
 
 if TYPE_CHECKING:
     from chat.protocol.commands import ResumeFrom
 
-__all__ = ["Account"]
+__all__ = ["Account", "is_known", "put_into_outbox", "was_signed_in"]
 
 FILE_MAX = 2 * 1024**3
-"""Bytes of an account's file beyond which lines are thrown away: millions of messages."""
+"""Bytes of an account's cache beyond which lines are thrown away: millions of messages."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 OPENING = 2.0
-"""Seconds to wait, at the start, for another program that has locked the file."""
+"""Seconds to wait, at the start, for another program that has locked a file."""
+_OUTBOX, _CACHE = "outbox.db", "cache.db"
 _IN_MEMORY = "What you type is kept in memory, and sent once the file can be written."
 _ADOPT_AFTER = 5_000
 """Milliseconds after which a row that another client typed, and did not get sent, is sent here."""
@@ -53,15 +55,16 @@ class Account:
     """What is known of one name on one server.
 
     Args:
-        path: its file.
+        path: the directory of its files.
         me: the name.
-        adopt: files to take over: what was typed before the server was known, or with a name
-            that it refused.
+        adopt: other accounts' directories; what was typed there is taken over, before the server
+            was known, or with a name that it refused.
         changed: called when there is something to flush.
-        trouble: told once when the disk takes no writes, with a line for a person.
-        damaged: called once when the file turns out to be damaged or gone; the account then only
-            remembers, and `rows` and drafts are to be taken to a new one.
-        file_max: bytes of the file beyond which lines are thrown away.
+        trouble: told, with a line for a person, when a file was damaged or takes no writes.
+        file_max: bytes of the cache beyond which lines are thrown away.
+
+    Raises:
+        StartupError: a file was written by a newer version.
     """
 
     def __init__(
@@ -72,117 +75,196 @@ class Account:
         adopt: Iterable[Path] = (),
         changed: Callable[[], None],
         trouble: Callable[[str], None],
-        damaged: Callable[[], object],
         file_max: int = FILE_MAX,
     ) -> None:
         self._file_max = file_max
         self.me = me
         self.path = path
-        self.has_file = True
-        """Whether the file could be opened for writing; a copy in memory stands in for it."""
-        try:
-            self._cache, salvage = open_cache(path, OPENING)
-        except DiskTrouble as exc:
-            self.has_file = False
-            self._cache, salvage = Cache(path, unwritable=str(exc)), None
-            _log.error("%s", exc)
-            trouble(f"{exc}. {_IN_MEMORY}")
-        if salvage is not None:
-            _log.error("%s", salvage)
-            trouble(str(salvage))
+        self._adopt = tuple(adopt)
         self._tell_changed = changed
         self._tell_trouble = trouble
-        self._tell_damaged = damaged
-        self._is_damaged = False
-        self._dirty: set[str] = set()
+        self.is_troubled = False
+        """Whether a file takes no writes; what it should have is still in memory."""
         self._has_young = False
         """Whether another client has typed something that it may be sending now."""
-        self._stale: set[str] = set()  # channels whose stored lines are those of another log
-        self._begun_elsewhere: set[str] = set()
+        self._cache_damage: Damaged | None = None
+        self._begun_anew: set[str] = set()
         self._changed_elsewhere: set[str] = set()
-        self._dirty_drafts: set[str] = set()
-        self._dirty_prefs: set[str] = set()
-        self.is_troubled = not self.has_file
-        """Whether the last write failed; what it should have written is still in memory."""
+        self._dirty: set[str] = set()
         self.outbox = Outbox(self._keep)
         self.channels: dict[str, Channel] = {}
-        self.drafts: dict[str, str] = {}
-        self.prefs: dict[str, str] = {}
-        for other in adopt:
-            self._guard(partial(adopt_file, self._cache, other))
+        self.drafts, self.prefs, self._wishes = Kept("draft"), Kept("pref"), Kept("wish")
+        self._kept = self.drafts, self.prefs, self._wishes
+        self._marks: dict[str, Mark] = {}
+        """The read markers in the outbox's file."""
+        self._file = self._open_outbox(OPENING)
+        self._cache, records = self._open_cache(0.0 if self.is_troubled else OPENING)
         self.has_signed_in = False
         """Whether this name was ever signed in; until then only `#general` can be meant."""
-        self._load()
+        self._load(records)
 
-    def _load(self) -> None:
-        self._read(self._cache.has_changed_elsewhere, False)  # from now on
-        records = self._cache.channels()
+    # Opening
+
+    def _open_outbox(self, patience: float) -> OutboxDb:
+        path = self.path / _OUTBOX
+        try:
+            file = OutboxDb(path, patience=patience)
+            try:
+                file.outbox()
+                file.marks()
+                for kept in self._kept:
+                    file.kept(kept.kind)
+            except Damaged:
+                file.close()
+                raise
+        except Damaged as exc:
+            file = self._replaced_outbox(exc, patience, is_there=True)
+        except DiskTrouble as exc:
+            self._troubled(exc)
+            return OutboxDb(path, unwritable=str(exc))
+        self._adopt_others(file)
+        return file
+
+    def _adopt_others(self, outbox: OutboxDb) -> None:
+        """Take over older clients' files, and those of the accounts that are to be adopted."""
+        old: list[tuple[Path, Path | None]] = [(_one_file(self.path), self.path / _CACHE)]
+        for other in self._adopt:
+            old += [(other / _OUTBOX, None), (_one_file(other), None)]
+        for path, cache in old:
+            try:
+                wrong = adopt(outbox, path, cache)
+            except DiskTrouble as exc:
+                self._troubled(exc)
+            else:
+                if wrong:
+                    _log.error("%s", wrong)
+                    self._tell_trouble(wrong)
+        for other in self._adopt:
+            if other.is_dir() and not (other / _OUTBOX).exists():
+                with suppress(OSError):
+                    delete_database(other / _CACHE)
+                    other.rmdir()
+
+    def _replaced_outbox(self, damage: Damaged, patience: float, *, is_there: bool) -> OutboxDb:
+        """Go on with another file; one that is there is damaged, and is set aside.
+
+        It takes what this client has in memory, and what can be read of the damaged file.
+        """
+        path = self.path / _OUTBOX
+        found, told = Typed(), f"{damage}; it is begun anew, and what is unsent was kept"
+        if is_there:
+            try:
+                aside = set_aside(path)
+            except OSError as exc:
+                raise DiskTrouble(
+                    f"{path} is damaged and cannot be renamed: {exc.strerror}"
+                ) from exc
+            found, is_whole = read_damaged(aside)
+            rest = "" if is_whole else "; it may hold more that could not be read"
+            told = f"{damage}; {unsent(found)} of it saved; it is kept as {aside}{rest}"
+        file = OutboxDb(path, patience=patience)
+        held, confirmed = self.outbox.held, self.outbox.confirmed
+        known = [row for row in self.outbox.all() if row.cid not in held]
+        kept = {each.kind: each.all() for each in self._kept}
+        file.add(Typed(known, kept, self._marks))
+        found.rows = [row for row in found.rows if row.cid not in confirmed]
+        file.add(found)
+        self._has_young = True
+        _log.error("%s", told)
+        self._tell_trouble(told)
+        return file
+
+    def _open_cache(self, patience: float) -> tuple[CacheDb, list[ChannelRecord]]:
+        path = self.path / _CACHE
+        try:
+            try:
+                cache = CacheDb(path, patience=patience)
+                return cache, cache.channels()
+            except Damaged as exc:
+                self._tell_anew(exc)
+                delete_database(path)
+                return CacheDb(path, patience=patience), []
+        except (DiskTrouble, OSError) as exc:
+            self._troubled(exc)
+            cache = CacheDb(path, unwritable=str(exc))
+            with suppress(DiskTrouble):
+                return cache, cache.channels()
+            return cache, []
+
+    def _load(self, records: list[ChannelRecord]) -> None:
+        self._read_outbox(lambda: self._file.has_changed_elsewhere(), False)  # from now on
+        for kept in self._kept:
+            kept.stored = self._stored(kept)
         for record in records:
-            self.followed(record.name).restore(record)
-        self.outbox.load(self._cache.outbox())
-        for channel in self.outbox.channels():
+            self._restore(record)
+        self.outbox.load(self._read_outbox(lambda: self._file.outbox(), []))
+        for channel in (*self.outbox.channels(), *self.drafted()):
             self.followed(channel)
-        self.drafts = self._cache.drafts()
-        for channel in self.drafted():
-            self.followed(channel)
-        self.prefs = self._cache.prefs()
+        self.follow_channels()
+        self._changed_elsewhere.clear()
         self.has_signed_in = bool(records) or bool(self.prefs.get(SERVER_NAME))
 
+    def _restore(self, record: ChannelRecord) -> None:
+        self.followed(record.name).restore(record)
+        self._take_mark(self.channels[record.name])
+
+    def _stored(self, kept: Kept) -> dict[str, str]:
+        return self._read_outbox(lambda: self._file.kept(kept.kind), kept.stored)
+
     def _keep(self, row: OutboxRow) -> None:
+        self._with_outbox(lambda: self._file.put_row(row))
+
+    def _with_outbox(self, write: Callable[[], T]) -> T:
+        """Do something with the outbox's file; if it is damaged or gone, with a new one.
+
+        Raises:
+            DiskTrouble: the disk does not take it.
+        """
         try:
-            self._cache.put_outbox(row)
-        except Damaged:
-            self._found_damaged()
-            raise
+            return write()
+        except Damaged as exc:
+            is_there = self._file.is_there
+            self._file.close()
+            try:
+                self._file = self._replaced_outbox(exc, OPENING, is_there=is_there)
+            except (DiskTrouble, StartupError) as trouble:
+                self._only_in_memory(str(trouble))
+                raise DiskTrouble(str(trouble)) from trouble
+            return write()
+
+    def _only_in_memory(self, why: str) -> None:
+        """Go on without a file, with nothing of what is in memory saved."""
+        self._file = OutboxDb(self._file.path, unwritable=why)
+        for row in self.outbox.all():
+            self.outbox.hold(row, why)
+        for kept in self._kept:
+            kept.changed = kept.all() | kept.changed
+        self._marks = {}
 
     def take_over(self, before: Account) -> None:
-        """Write what another account had in memory: all of it, if its file is damaged or gone.
-
-        Of a copy of this file that stood in for it, only what could not be written. Of a file
-        with another name, what this one has not taken from it.
-        """
-        is_other = before.path != self.path
-        is_all = before.has_file and not is_other
+        """Take what another account has in memory, and this one has not taken from its file."""
         for cid in before.outbox.confirmed:
             self.outbox.confirm(cid)
         for row in before.outbox.all():
             if row.cid in before.outbox.held:
                 self.outbox.hold(row, row.reason)
-            elif is_all or (is_other and self.outbox.get(row.cid) is None):
+            elif self.outbox.get(row.cid) is None:
                 self._take_over_row(row)
-        for name, text in before.drafts.items():
-            if is_all or name in before._dirty_drafts or (is_other and name not in self.drafts):
-                self.set_draft(name, text)
-        for key, value in before.prefs.items():
-            if is_all or key in before._dirty_prefs or (is_other and key not in self.prefs):
-                self.set_pref(key, value)
+        for mine, other in zip(self._kept, before._kept, strict=True):
+            mine.take_over(other)
+        self._take_wishes()
         for channel in before.channels.values():
-            known = None if is_all or is_other else before._cache.known(channel.name)
-            self._take_over_channel(channel, known.wish if known else NOTHING)
-
-    def _take_over_channel(self, before: Channel, known: Wish) -> None:
-        """Take over how far a channel is read, and all wishes but those that were `known`."""
-        is_untold = before.wish or before.view.read > before.marked
-        if before.is_kept and (is_untold or before.name in self.channels):
-            channel = self.followed(before.name)
-            channel.wish = before.wish.merged(known, channel.wish)
-            channel.view.take_marker(before.view)
-            self.touch(channel)
+            view = channel.view
+            if channel.is_kept and (channel.wish or view.read > channel.marked):
+                known = self.followed(channel.name)
+                known.view.take_marker(view.marked_in, view.read, view.unread, view.mentions)
+                self.touch(known)
 
     def _take_over_row(self, row: OutboxRow) -> None:
         try:
             self.outbox.add(row)
         except DiskTrouble as exc:
             self.outbox.hold(row, str(exc))
-
-    def abandon(self) -> None:
-        """Let go of a file that is damaged, and set it aside unless it is another one by now."""
-        is_there = self._cache.is_there
-        self._is_damaged = True
-        self._cache.close()
-        if is_there:
-            with suppress(OSError):
-                set_aside(self.path)
 
     def signed_in(self, server: str) -> None:
         """Note that there was a connection, and how the server calls itself."""
@@ -197,25 +279,35 @@ class Account:
             channel.view.me = me
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Write what is left, and close the files."""
         self.flush()
+        self._file.close()
         self._cache.close()
 
     # Channels
-
-    def _line(self, name: str, seq: int) -> Message | None:
-        if name in self._stale:
-            return None
-        return self._read(lambda: self._cache.line(name, seq), None)
 
     def followed(self, name: str) -> Channel:
         """Return the channel; it is made if it is not known."""
         found = self.channels.get(name)
         if found is None:
-            view = LogView(name, self.me, partial(self._line, name), partial(self._stale.add, name))
-            found = Channel(view, generation=self._read(lambda: self._cache.generation(name), 0))
-            self.channels[name] = found
+            view = LogView(
+                name,
+                self.me,
+                lambda seq: self._read(lambda: self._cache.line(name, seq), None),
+                lambda: self._cache.discard(name),
+            )
+            found = self.channels[name] = Channel(view)
+            found.wish = wish_from(name, self._wishes.all())
+            self._take_mark(found)
         return found
+
+    def _take_mark(self, channel: Channel) -> bool:
+        """Take the read marker of the outbox's file if it is further."""
+        view, mark = channel.view, self._marks.get(channel.name)
+        if mark is None or mark.seq <= view.read or view.epoch not in ("", mark.epoch):
+            return False
+        view.take_marker(*mark, *self._count_above(channel, mark.seq))
+        return True
 
     def touch(self, channel: Channel) -> None:
         """Note that the channel has something to be written."""
@@ -227,8 +319,12 @@ class Account:
         """Forget a channel that one is no member of; what is unsent in it stays."""
         self.channels.pop(channel.name, None)
         self._dirty.discard(channel.name)
-        self._stale.discard(channel.name)
-        self._guard(lambda: self._cache.forget_channel(channel.name))
+        self._cache.discard(channel.name)
+        self._forget_wish(channel.name, channel.wish)
+        if mark := self._marks.pop(channel.name, None):
+            forgotten = {channel.name: mark}
+            self._read_outbox(lambda: self._file.save_marks({}, forgotten), None)
+        self._tell_changed()
         if channel.name in self.outbox.channels() or channel.name in self.drafted():
             self.followed(channel.name)
 
@@ -242,11 +338,9 @@ class Account:
         span = view.coverage.around(before - 1)
         if span is None:
             return [], before
-        stored: list[Message] = []
-        if channel.name not in self._stale:
-            stored = self._read(
-                lambda: self._cache.lines_before(channel.name, before, span[0], limit), []
-            )
+        stored: list[Message] = self._read(
+            lambda: self._cache.lines_before(channel.name, before, span[0], limit), []
+        )
         found = {line.seq or 0: line for line in stored}
         found |= {seq: line for seq, line in view.changed.items() if span[0] <= seq < before}
         chosen = sorted(found)[-limit:]
@@ -256,20 +350,20 @@ class Account:
     def lines_with(self, channel: Channel, seqs: range, raw: tuple[str, str]) -> list[Message]:
         """Return the lines of `seqs` that hold one of `raw`, and some that may not; in order.
 
-        `raw` is as `Cache.lines_with` takes it; nothing is left out that is not on disk yet.
+        `raw` is as `CacheDb.lines_with` takes it; nothing is left out that is not on disk yet.
         """
-        stored: list[Message] = []
-        if channel.name not in self._stale:
-            stored = self._read(lambda: self._cache.lines_with(channel.name, seqs, raw), [])
+        stored: list[Message] = self._read(
+            lambda: self._cache.lines_with(channel.name, seqs, raw), []
+        )
         found = {line.seq or 0: line for line in stored}
         found |= {seq: line for seq, line in channel.view.changed.items() if seq in seqs}
         return [found[seq] for seq in sorted(found)]
 
     def thread(self, channel: Channel, root: int) -> list[Message]:
         """Return the root and the newest replies of a thread that are at hand, in order."""
-        stored: list[Message] = []
-        if channel.name not in self._stale:
-            stored = self._read(lambda: self._cache.thread(channel.name, root, _THREAD_MAX), [])
+        stored: list[Message] = self._read(
+            lambda: self._cache.thread(channel.name, root, _THREAD_MAX), []
+        )
         found = {line.seq or 0: line for line in stored}
         changed = channel.view.changed
         found |= {seq: line for seq, line in changed.items() if root in (seq, line.thread)}
@@ -279,6 +373,7 @@ class Account:
         """Move the read marker to `seq`, and count what is left above it."""
         if seq < channel.view.position:
             self.flush()
+            self.follow_channels()
             seq = max(seq, channel.view.read)  # another client may have read further
         channel.view.apply_mark(seq, *self._count_above(channel, seq))
         self.touch(channel)
@@ -312,7 +407,7 @@ class Account:
     @property
     def hello_limits(self) -> tuple[int, int]:
         """Bytes of a frame, and positions in `hello`, that the server takes as far as is known."""
-        words = self.prefs.get(_HELLO_LIMITS, "").split()
+        words = self.prefs.get(_HELLO_LIMITS).split()
         if len(words) != 2 or not all(word.isdecimal() for word in words):
             return _HELLO_USUAL
         return int(words[0]), int(words[1])
@@ -323,11 +418,32 @@ class Account:
         if self.prefs.get(_HELLO_LIMITS) != limits:
             self.set_pref(_HELLO_LIMITS, limits)
 
+    # How channels are wanted
+
+    def wish(self, channel: Channel, wish: Wish) -> None:
+        """Keep how the person wants a channel, until the server knows it."""
+        channel.wish = channel.wish.and_then(wish)
+        for key, value in wish_values(channel.name, wish).items():
+            self._wishes.set(key, value)
+        self._tell_changed()
+
+    def wish_done(self, channel: Channel, done: Wish) -> None:
+        """Forget a wish that the server granted or refused."""
+        self._forget_wish(channel.name, done)
+        channel.wish = wish_from(channel.name, self._wishes.all())
+        self.touch(channel)
+        self.flush()  # at once: another client on the file would tell it again
+
+    def _forget_wish(self, channel: str, done: Wish) -> None:
+        for key, value in wish_values(channel, done).items():
+            if self._wishes.get(key) == value:
+                self._wishes.set(key, "")
+
     # What another client on this computer did
 
     def still_has(self, row: OutboxRow) -> bool:
         """Whether a row is still to be sent: another client may have discarded it."""
-        return self._read(lambda: self._cache.has_outbox(row.cid), True)
+        return self._read_outbox(lambda: self._file.has_row(row.cid), True)
 
     def discard(self, row: OutboxRow) -> None:
         """Forget a row, here and for other clients on this file.
@@ -336,11 +452,7 @@ class Account:
             DiskTrouble: the disk still has it, and it would come back.
         """
         if row.cid not in self.outbox.held:
-            try:
-                self._cache.drop_outbox(row.cid)
-            except Damaged:
-                self._found_damaged()
-                raise
+            self._with_outbox(lambda: self._file.drop_rows([row.cid]))
         self.outbox.drop(row.cid)
 
     def follow_others(self) -> tuple[list[OutboxRow], list[OutboxRow], bool]:
@@ -349,44 +461,41 @@ class Account:
         Returns:
             Rows that are gone; rows that are new or changed; whether drafts or preferences differ.
         """
-        if not self._read(self._cache.has_changed_elsewhere, False) and not self._has_young:
+        if (
+            not self._read_outbox(lambda: self._file.has_changed_elsewhere(), False)
+            and not self._has_young
+        ):
             return [], [], False
         old = time.time_ns() // 1_000_000 - _ADOPT_AFTER
-        stored = self._read(self._cache.outbox, list(self.outbox.all()))
+        stored = self._read_outbox(lambda: self._file.outbox(), list(self.outbox.all()))
         gone, changed = self.outbox.follow(stored, old)
         known = {row.cid for row in self.outbox.all()} | self.outbox.confirmed
         self._has_young = any(row.cid not in known for row in stored)
-        before = self.drafts
-        unsaved = {name: before[name] for name in self._dirty_drafts}
-        self.drafts = self._read(self._cache.drafts, before) | unsaved
-        prefs = self.prefs
-        unsaved = {key: prefs[key] for key in self._dirty_prefs}
-        self.prefs = self._read(self._cache.prefs, prefs) | unsaved
+        texts = self.drafts, self.prefs
+        before = [kept.stored for kept in texts]
+        for kept in texts:
+            kept.stored = self._stored(kept)
         self.follow_channels()
-        return gone, changed, self.drafts != before or self.prefs != prefs
+        return gone, changed, [kept.stored for kept in texts] != before
 
     def follow_channels(self) -> None:
         """Take up how another client wants channels, and how far it has read them."""
-        self.flush()  # so that the lines that are counted are all in the file
-        records = {name: channel.record for name, channel in self.channels.items()}
-        found: list[tuple[ChannelRecord, ChannelRecord]] = []
-        for merged, stored in self._read(lambda: self._cache.merge_others(records), found):
-            channel = self.channels[stored.name]
-            self._take_up(channel, merged)
-            is_behind = stored.epoch == merged.epoch and stored.read < merged.read
-            if is_behind or stored.wish != merged.wish:  # an older client has written over them
-                self.touch(channel)
-
-    def _take_up(self, channel: Channel, merged: ChannelRecord) -> None:
-        """Take a record that was merged with what another client stored."""
-        view, before = channel.view, channel.record()
-        channel.wish, channel.preference = merged.wish, merged.preference
-        is_in_log = (merged.generation, merged.epoch) == (channel.generation, view.epoch)
-        if is_in_log and merged.read > view.read:
-            view.apply_mark(merged.read, *self._count_above(channel, merged.read))
-        if channel.record() != before:
-            self._changed_elsewhere.add(channel.name)
+        self._wishes.stored = self._stored(self._wishes)
+        self._take_wishes()
+        self._marks = self._read_outbox(lambda: self._file.marks(), self._marks)
+        for name in self._marks.keys() & self.channels.keys():
+            if self._take_mark(self.channels[name]):
+                self._changed_elsewhere.add(name)
+        if self._changed_elsewhere:
             self._tell_changed()
+
+    def _take_wishes(self) -> None:
+        wishes = self._wishes.all()
+        for channel in self.channels.values():
+            wish = wish_from(channel.name, wishes)
+            if wish != channel.wish:
+                channel.wish = wish
+                self._changed_elsewhere.add(channel.name)
 
     def take_changed_elsewhere(self) -> set[str]:
         """Return, once, the channels in which another client changed something for this one."""
@@ -397,121 +506,209 @@ class Account:
 
     def set_draft(self, channel: str, text: str) -> None:
         """Keep what is typed and not sent."""
-        self.drafts[channel] = text
+        self.drafts.set(channel, text)
         for name in self.drafted() - self.channels.keys():
             self.followed(name)
-        self._dirty_drafts.add(channel)
         self._tell_changed()
 
     def drafted(self) -> set[str]:
         """Return the channels that have a draft, in their own composer or in a thread."""
-        return {key.partition("/")[0] for key, text in self.drafts.items() if text} - {""}
+        return {key.partition("/")[0] for key in self.drafts.all()} - {""}
 
     def set_pref(self, key: str, value: str) -> None:
         """Keep something that the screens want to find again."""
-        self.prefs[key] = value
-        self._dirty_prefs.add(key)
+        self.prefs.set(key, value)
         self._tell_changed()
 
     def unsaved(self) -> list[str]:
         """Return messages and drafts that only memory has: they end with the program."""
-        drafts = [self.drafts[name] for name in self._dirty_drafts]
-        return [*self.outbox.held_texts(), *filter(None, drafts)]
+        return [*self.outbox.held_texts(), *filter(None, self.drafts.changed.values())]
 
     # To disk
 
     def flush(self) -> None:
         """Write what has changed; what cannot be written stays in memory, for the next time."""
-        self._guard(self._write)
-        if self._begun_elsewhere:
-            self._tell_changed()
+        parts = self._reopen_outbox, self._flush_cache, self._flush_outbox
+        self.is_troubled = False in [self._is_done(write) for write in parts]
 
-    def take_begun_elsewhere(self) -> set[str]:
-        """Return, once, the channels that another client on this computer has begun anew.
+    def _is_done(self, write: Callable[[], None]) -> bool:
+        try:
+            write()
+        except (DiskTrouble, StartupError) as exc:
+            self._troubled(exc)
+            return False
+        return True
 
-        Nothing of them was written: so must this client.
+    def _troubled(self, trouble: Exception) -> None:
+        _log.error("%s", trouble)
+        if not self.is_troubled:
+            self.is_troubled = True
+            self._tell_trouble(f"{trouble}. {_IN_MEMORY}")
+
+    def _reopen_outbox(self) -> None:
+        """Try to open the file if it could not be written before.
+
+        Raises:
+            DiskTrouble: it still cannot.
         """
-        found, self._begun_elsewhere = self._begun_elsewhere, set()
+        if self._file.unwritable:
+            file = self._open_outbox(0.0)
+            if file.unwritable:
+                file.close()
+                raise DiskTrouble(file.unwritable)
+            self._file.close()
+            self._file = file
+            self._has_young = True  # rows that could not be read before
+
+    def _reopen_cache(self) -> None:
+        if self._cache.unwritable:
+            cache, records = self._open_cache(0.0)
+            if cache.unwritable:
+                cache.close()
+                raise DiskTrouble(cache.unwritable)
+            self._begin_cache(cache, records)
+
+    def _begin_cache(self, cache: CacheDb, records: list[ChannelRecord]) -> None:
+        """Go on with another cache: each channel as it is there, or from nothing."""
+        for channel in self.channels.values():
+            if channel.is_kept:
+                self._begin_anew(channel)
+        self._cache.close()
+        self._cache = cache
+        for record in records:
+            known = self.channels.get(record.name)
+            if known is None or not known.is_member:
+                self._restore(record)
+                self._begun_anew.add(record.name)
+            else:
+                known.restore_log(record)
+
+    def _begin_anew(self, channel: Channel) -> None:
+        """Forget the lines of a channel, here and on disk; they are read from the server again."""
+        self._cache.discard(channel.name)
+        channel.view.forget()
+        self._begun_anew.add(channel.name)
+        self.touch(channel)
+
+    def take_begun_anew(self) -> set[str]:
+        """Return, once, the channels whose lines are to be shown and read anew."""
+        found, self._begun_anew = self._begun_anew, set()
         return found
 
+    def _flush_cache(self) -> None:
+        self._reopen_cache()
+        if self._cache_damage is not None:
+            self._replace_cache(self._cache_damage)
+        dirty = [self.channels[name] for name in self._dirty if name in self.channels]
+        mine = [channel for channel in dirty if channel.is_member]
+        try:
+            if mine or self._cache.has_discarded:
+                lines = [line for channel in mine for line in channel.view.changed.values()]
+                lost = self._cache.save(lines, [channel.record() for channel in mine])
+                self._dirty.clear()
+                for channel in mine:
+                    channel.view.changed.clear()
+                for name in lost:  # another client has begun it anew
+                    self._begin_anew(self.channels[name])
+                self._make_room()
+        except Damaged as exc:
+            self._replace_cache(exc)
+
+    def _replace_cache(self, damage: Damaged) -> None:
+        """Delete a damaged cache, and begin another."""
+        self._cache_damage = None
+        if self._cache.is_there:
+            delete_database(self._cache.path)
+        self._tell_anew(damage)
+        self._begin_cache(*self._open_cache(OPENING))
+
+    def _tell_anew(self, damage: Damaged) -> None:
+        told = f"{damage}; messages are begun anew from the server"
+        _log.error("%s", told)
+        self._tell_trouble(told)
+
     def _make_room(self) -> None:
-        """Throw away the lines of the largest channel if the file is too large.
+        """Throw away the lines of the largest channel if the cache is too large.
 
         The server has them still, and they come back when they are looked at.
         """
         if self._cache.size() > self._file_max and (name := self._cache.largest_channel()):
-            channel = self.followed(name)
-            self._save([], [channel], ())  # the other client may have read further
-            empty = replace(channel.record(), epoch="", position=0, mid=None, spans=())
-            self._take_up(channel, self._cache.discard_lines(name, empty))
-            self._begun_elsewhere |= {name}
+            self._begin_anew(self.followed(name))
 
-    def _write(self) -> None:
-        for name in tuple(self._stale):
-            if channel := self.channels.get(name):
-                started = self._cache.discard_lines(name, channel.record())
-                channel.generation = started.generation
-                self._take_up(channel, started)
-            self._stale.discard(name)
-        dirty = [self.channels[name] for name in self._dirty if name in self.channels]
-        if dirty or self.outbox.confirmed:
-            lines = [line for channel in dirty for line in channel.view.changed.values()]
-            mine = [channel for channel in dirty if channel.is_member]
-            self._save(lines, mine, tuple(self.outbox.confirmed))
-            self._make_room()
+    def _flush_outbox(self) -> None:
+        self._with_outbox(self._save_outbox)
+
+    def _save_outbox(self) -> None:
+        if confirmed := tuple(self.outbox.confirmed):
+            self._file.drop_rows(confirmed)
             self.outbox.confirmed.clear()
-            for channel in dirty:
-                channel.view.changed.clear()
-            self._dirty.clear()
-        if self._dirty_drafts:
-            self._cache.put_drafts({name: self.drafts[name] for name in self._dirty_drafts})
-            self._dirty_drafts.clear()
-        if self._dirty_prefs:
-            self._cache.put_prefs({key: self.prefs[key] for key in self._dirty_prefs})
-            self._dirty_prefs.clear()
-
-    def _save(
-        self, lines: list[Message], channels: list[Channel], confirmed: tuple[str, ...]
-    ) -> None:
-        """Write to the file, and take up what another client changed there."""
-        records = [channel.record() for channel in channels]
-        for merged in self._cache.save(lines, records, confirmed):
-            channel = self.channels[merged.name]
-            if merged.generation != channel.generation:
-                self._begun_elsewhere.add(merged.name)
-            self._take_up(channel, merged)
-
-    def refresh(self, channel: Channel) -> None:
-        """Take up generation and marker of a log that another client began anew; no lines yet."""
-        channel.view.forget()
-        self._stale.discard(channel.name)  # what is stored now is the other client's
-        channel.generation = self._read(lambda: self._cache.generation(channel.name), 0)
-        if stored := self._read(lambda: self._cache.channel(channel.name), None):
-            channel.view.apply_mark(stored.read, stored.unread, stored.mentions)
-
-    def _guard(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except Damaged:
-            self._found_damaged()
-        except DiskTrouble as exc:
-            _log.error("%s", exc)
-            if not self.is_troubled:
-                self.is_troubled = True
-                self._tell_trouble(f"{exc}. {_IN_MEMORY}")
-        else:
-            self.is_troubled = not self.has_file
+        for kept in self._kept:
+            if kept.changed:
+                self._file.save_kept(kept)
+        wanted = {
+            channel.name: Mark(channel.view.marked_in, channel.view.read)
+            for channel in self.channels.values()
+            if channel.view.read > channel.marked and channel.view.marked_in and channel.is_kept
+        }
+        known = self._marks.keys() & self.channels.keys()
+        moved = {name: mark for name, mark in wanted.items() if self._marks.get(name) != mark}
+        confirmed_marks = {name: self._marks[name] for name in known - wanted.keys()}
+        if moved or confirmed_marks:
+            self._file.save_marks(moved, confirmed_marks)
+            self._marks = {
+                name: mark for name, mark in self._marks.items() if name not in confirmed_marks
+            } | moved
 
     def _read(self, query: Callable[[], T], otherwise: T) -> T:
+        """Read from the cache; what is damaged is replaced when it is written next."""
         try:
             return query()
         except DiskTrouble as exc:
             _log.error("%s", exc)
             if isinstance(exc, Damaged):
-                self._found_damaged()
+                self._cache_damage = exc
+                self._tell_changed()
             return otherwise
 
-    def _found_damaged(self) -> None:
-        if not self._is_damaged:
-            self._is_damaged = True
-            self._tell_damaged()
+    def _read_outbox(self, query: Callable[[], T], otherwise: T) -> T:
+        try:
+            return self._with_outbox(query)
+        except DiskTrouble as exc:
+            _log.error("%s", exc)
+            return otherwise
+
+
+def is_known(path: Path) -> bool:
+    """Whether there is anything of the account in the directory `path`."""
+    return (path / _OUTBOX).exists() or _one_file(path).exists()
+
+
+def put_into_outbox(path: Path, row: OutboxRow) -> None:
+    """Put a row into the outbox of the account in the directory `path`.
+
+    Raises:
+        DiskTrouble: the disk does not take it.
+    """
+    file = OutboxDb(path / _OUTBOX)
+    file.put_row(row)
+    file.close()
+
+
+def was_signed_in(path: Path) -> bool:
+    """Whether a server has accepted the name that the account in the directory `path` is of."""
+    signs = (
+        (path / _OUTBOX, "SELECT 1 FROM kept WHERE kind = 'pref' AND key = 'server'"),
+        (path / _CACHE, "SELECT 1 FROM channels"),
+        (_one_file(path), "SELECT 1 FROM channels"),
+    )
+    for file, query in signs:
+        if file.is_file():
+            with suppress(sqlite3.Error), closing(sqlite3.connect(file)) as db:
+                if db.execute(query).fetchone() is not None:
+                    return True
+    return False
+
+
+def _one_file(path: Path) -> Path:
+    """Return the file in which an older client kept everything."""
+    return path.with_name(f"{path.name}.db")

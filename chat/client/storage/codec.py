@@ -1,4 +1,4 @@
-"""Encode messages and channels as JSON for the client's file, and decode them.
+"""Encode messages and channels as JSON for the cache, and decode them.
 
 What a line has by default is left out: files are half as large, and pages read twice as fast.
 """
@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from chat.client.model.fold import Reactions, merged
-from chat.client.model.preferences import Preference, Wish
+from chat.client.model.preferences import Preference
 from chat.client.model.records import ChannelRecord
 from chat.client.model.state import Delivery, Message
 from chat.client.storage.json_values import (
@@ -118,11 +118,8 @@ _RECORD = record(
     unread=_told,
     mentions=_told,
     marked=_told,
-    generation=_told,
     preference=record(Preference, pinned=_told, muted=flag, level=text),
-    wish=record(Wish, pinned=optional(number), muted=optional(flag), level=optional(text)),
     pins=tuple_of(number),
-    is_merged=flag,
 )
 
 
@@ -158,18 +155,14 @@ def line_from(body: str | bytes) -> Message:
 
 
 def channel_json(channel: ChannelRecord) -> str:
-    """Write a channel; its generation stands beside it."""
-    values = asdict(channel)
-    del values["generation"]
-    values["is_merged"] = True  # as `Cache` does with all that it writes
-    return _encode(values)
+    """Write a channel."""
+    return _encode(asdict(channel))
 
 
-def channel_from(body: str | bytes, generation: int) -> ChannelRecord:
+def channel_from(body: str | bytes) -> ChannelRecord:
     """Make a channel of what was written.
 
     Raises:
         Misshapen: it is no channel.
     """
-    values = _decoded(body)
-    return _RECORD({**values, "generation": generation} if type(values) is dict else values)
+    return _RECORD(_decoded(body))

@@ -50,7 +50,8 @@ class Outbox:
         self._rows: dict[str, OutboxRow] = {}
         self._about: dict[tuple[str, int], dict[str, None]] = {}
         """The rows about a message, in order: thousands may wait, and each line asks."""
-        self._held: set[str] = set()
+        self._held: dict[str, None] = {}
+        """Rows that only memory has, in the order they were typed: so they go to disk."""
         self.confirmed: set[str] = set()
         """Rows that are done, and still on disk."""
 
@@ -78,7 +79,7 @@ class Outbox:
 
     def hold(self, row: OutboxRow, reason: str) -> OutboxRow:
         """Keep a row that the disk did not take in memory, and do not send it."""
-        self._held.add(row.cid)
+        self._held[row.cid] = None
         held = self._rows[row.cid] = replace(row, state=_FAILED, reason=reason)
         self._note(held)
         return held
@@ -129,7 +130,7 @@ class Outbox:
         """Forget a row that is not on disk any more; return it if it was waiting."""
         row = self._rows.pop(cid, None)
         if row is not None:
-            self._held.discard(row.cid)
+            self._held.pop(row.cid, None)
             if (seq := self.target_of(row)) is not None:
                 self._about.get((row.channel, seq), {}).pop(row.cid, None)
         return row
@@ -148,7 +149,9 @@ class Outbox:
             The rows that are gone, and those that are new or changed.
         """
         on_disk = {row.cid: row for row in stored}
-        gone = [row for row in self._rows.values() if row.cid not in on_disk.keys() | self._held]
+        gone = [
+            row for row in self._rows.values() if row.cid not in on_disk.keys() | self._held.keys()
+        ]
         for row in gone:
             self.drop(row.cid)
         changed = []
@@ -178,7 +181,7 @@ class Outbox:
             self._rows[cid] = changed
         self._keep(changed)
         self._rows[cid] = changed  # what the disk has never had is not sent before it has it
-        self._held.discard(cid)
+        self._held.pop(cid, None)
         return changed
 
     # How it looks

@@ -1,97 +1,34 @@
-"""Recover the outbox and drafts from a damaged or provisional file.
+"""Take over what a person typed from a damaged file, or one of another place or version.
 
-A damaged file is set aside, never deleted. What a person typed is read from it row by row, from
-both ends if there is a hole; where its tables cannot be read, its bytes are searched for outbox
-rows. Those found by searching may have been sent or discarded before, so they wait as failed until
-the person says what to do; a `cid` that the server has is stored no second time.
+Versions 1 and 2 of the client kept everything in one file, `NAME.db`: what the outbox holds now,
+and the lines of the cache. What was typed moves to the outbox first; when that is on disk, the old
+file becomes the cache, or goes if there is one. A crash in between does it again, the cids make
+that harmless. While an older client has the file open, it stays.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from chat.client.model.records import Damaged, DiskTrouble, OutboxRow
-from chat.client.storage.database import BUSY, Cache
+from chat.client.model.records import DiskTrouble, OutboxRow
+from chat.client.storage.cache_db import CACHE_TABLES, CHANNELS
+from chat.client.storage.database import PARTS, delete_database, version_of
+from chat.client.storage.outbox_db import Mark, OutboxDb, Typed
+from chat.client.storage.private_files import open_private
+from chat.errors import StartupError
 
-__all__ = ["Salvage", "adopt", "open_cache", "set_aside"]
+__all__ = ["adopt", "read_damaged", "set_aside", "unsent"]
 
-_PARTS = ("", "-wal", "-shm")
-_ROW = re.compile(rb'\{"type": "(?:send|edit)", [^\x00-\x1f]*?"cid": "[0-9a-f]{32}"\}')
-_FORWARD = "SELECT cid, channel, command, ts, state, reason FROM outbox ORDER BY place"
-_BACKWARD = _FORWARD + " DESC"
-_FOUND = "found in a damaged file: send it again, or discard it"
-
-
-@dataclass(slots=True)
-class Salvage:
-    """What was read from a damaged file, which now lies at `aside`."""
-
-    aside: Path
-    is_whole: bool = True
-    """Whether everything that a person typed could be read."""
-    rows: dict[str, OutboxRow] = field(default_factory=dict)
-    drafts: dict[str, str] = field(default_factory=dict)
-    prefs: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        unsent = "1 unsent message" if len(self.rows) == 1 else f"{len(self.rows)} unsent messages"
-        rest = "" if self.is_whole else "; it may hold more that could not be read"
-        return (
-            f"the local copy was damaged and is begun anew from the server; {unsent} of it "
-            f"saved; the damaged file is kept as {self.aside}{rest}"
-        )
-
-
-def open_cache(path: Path, patience: float = BUSY) -> tuple[Cache, Salvage | None]:
-    """Open the file; if it is damaged, set it aside and take over what can be read of it.
-
-    Raises:
-        StartupError: the file was written by a newer version.
-        DiskTrouble: the file cannot be written now.
-    """
-    cache = None
-    try:
-        cache = Cache(path, patience=patience)
-        for read in (cache.outbox, cache.channels, cache.drafts, cache.prefs):
-            read()
-    except Damaged:
-        if cache is not None:
-            cache.close()
-        try:
-            found = _salvage(set_aside(path))
-        except OSError as exc:
-            raise DiskTrouble(f"{path} is damaged and cannot be renamed: {exc.strerror}") from exc
-        cache = Cache(path, patience=patience)
-        _put(cache, found)
-        return cache, found
-    return cache, None
-
-
-def adopt(cache: Cache, path: Path) -> None:
-    """Take over what was typed into `path` while the server's id was not known, and remove it.
-
-    A crash in between does it again; the cids make that harmless.
-    """
-    if not path.exists():
-        return
-    other, _ = open_cache(path)
-    try:
-        for row in other.outbox():
-            cache.put_outbox(row)
-        cache.put_drafts({**other.drafts(), **cache.drafts()})
-        cache.put_prefs({**other.prefs(), **cache.prefs()})
-    finally:
-        other.close()
-    for part in _PARTS:
-        Path(f"{path}{part}").unlink(missing_ok=True)
+_ONE_FILE = 2
+"""The last version that kept everything in one file."""
+_ROWS = "SELECT cid, channel, command, ts, state, reason FROM outbox ORDER BY place"
 
 
 def set_aside(path: Path) -> Path:
@@ -102,46 +39,184 @@ def set_aside(path: Path) -> Path:
     while aside.exists():
         number += 1
         aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    for part in _PARTS:
-        with contextlib.suppress(FileNotFoundError):
+    for part in PARTS:
+        with suppress(FileNotFoundError):
             Path(f"{path}{part}").rename(f"{aside}{part}")
     return aside
 
 
-def _put(cache: Cache, found: Salvage) -> None:
-    with contextlib.suppress(DiskTrouble):  # it lies in the damaged file still
-        for row in found.rows.values():
-            cache.put_outbox(row)
-        cache.put_drafts(found.drafts)
-        cache.put_prefs(found.prefs)
+def read_damaged(path: Path) -> tuple[Typed, bool]:
+    """Return what SQLite can read of a file, and whether that is all of it."""
+    with closing(_connected(path)) as db:
+        reading = _Reading(db)
+        return reading.typed(), reading.is_whole
 
 
-def _salvage(aside: Path) -> Salvage:
-    found = Salvage(aside)
-    searched = list(_search(aside))  # before SQLite tidies up the log beside it
-    with contextlib.closing(sqlite3.connect(aside)) as db:
-        for statement in (_FORWARD, _BACKWARD):
-            for row in _rows(db, found, statement):
-                if _is_row(row):
-                    found.rows.setdefault(row[0], OutboxRow(*row))
-        for kept, statement in (
-            (found.drafts, "SELECT channel, text FROM drafts"),
-            (found.prefs, "SELECT key, value FROM prefs"),
-        ):
-            pairs = _rows(db, found, statement)
-            kept.update({k: v for k, v in pairs if isinstance(k, str) and isinstance(v, str)})
-    if not found.is_whole:
-        for loose in searched:
-            found.rows.setdefault(loose.cid, loose)
-    return found
+def adopt(outbox: OutboxDb, old: Path, cache: Path | None = None) -> str:
+    """Take over what was typed into the file `old`, if there is one, and remove it.
 
+    Args:
+        outbox: takes it; other clients that adopt the same file wait for that.
+        old: an outbox, or the one file of an older client.
+        cache: where the lines of `old` go, if there is no cache yet; None if `old` is of another
+            account.
 
-def _rows(db: sqlite3.Connection, found: Salvage, statement: str) -> Iterator[tuple[Any, ...]]:
-    """Return rows up to the first that cannot be read."""
+    Returns:
+        What was wrong with `old`, for a person.
+
+    Raises:
+        StartupError: `old` was written by a newer version.
+        DiskTrouble: it cannot be read now, or the outbox cannot be written.
+    """
+    if not old.exists():
+        return ""
     try:
-        yield from db.execute(statement)
-    except sqlite3.Error:
-        found.is_whole = False
+        with outbox.writing() as db:
+            found, is_whole = _read(old)
+            if cache is not None:  # both drafts are of this account
+                outbox.join_drafts(db, found.kept.get("draft", {}))
+            outbox.add_within(db, found)
+        with outbox.writing():
+            if is_whole:
+                _retire(old, found, cache)
+                return ""
+            aside = set_aside(old) if old.exists() else "another client says where"
+    except OSError as exc:
+        raise DiskTrouble(f"cannot take over {old}: {exc.strerror or exc}") from exc
+    return f"{old} was damaged; {unsent(found)} of it saved; it is kept as {aside}"
+
+
+def unsent(found: Typed) -> str:
+    """Return how many messages were found, for a person."""
+    return "1 unsent message" if len(found.rows) == 1 else f"{len(found.rows)} unsent messages"
+
+
+def _read(old: Path) -> tuple[Typed, bool]:
+    """Return what was typed into `old`, nothing if it is gone, and whether that is all of it."""
+    try:
+        os.close(open_private(old, os.O_RDWR))
+        with closing(_connected(old)) as db:
+            if version_of(db) > CACHE_TABLES.version:
+                raise StartupError(f"{old} was written by a newer chat-client; update this one")
+            reading = _Reading(db)
+            return reading.typed(), reading.is_whole
+    except FileNotFoundError:
+        return Typed(), True
+    except sqlite3.OperationalError as exc:
+        raise DiskTrouble(f"cannot read {old}: {exc}") from exc
+    except sqlite3.DatabaseError:
+        return Typed(), False
+
+
+def _retire(old: Path, found: Typed, cache: Path | None) -> None:
+    """Make the cache of `old`, whose typed texts are safe, or remove it.
+
+    It stays while another client has it open, or has written to it since it was read: it is taken
+    over again at the next start.
+    """
+    if not old.exists():
+        return
+    try:
+        with closing(_connected(old)) as db:
+            db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
+            db.execute("PRAGMA journal_mode=DELETE").fetchall()  # refused if somebody has it open
+            db.execute("BEGIN EXCLUSIVE")
+            if _Reading(db).typed() != found:
+                return
+            is_cache = cache is not None and not cache.exists() and version_of(db) >= _ONE_FILE
+            if is_cache and version_of(db) == _ONE_FILE:
+                _make_cache(db)
+            db.execute("COMMIT")
+    except sqlite3.DatabaseError:
+        return
+    if is_cache and cache is not None:
+        cache.parent.mkdir(mode=0o700, exist_ok=True)
+        old.rename(cache)
+    else:
+        delete_database(old)
+
+
+def _make_cache(db: sqlite3.Connection) -> None:
+    """Make the tables of the cache out of those of version 2, within a transaction."""
+    records = [text for (text,) in db.execute("SELECT record FROM channels WHERE record <> ''")]
+    for table in ("outbox", "drafts", "prefs", "channels"):
+        db.execute(f"DROP TABLE {table}")
+    db.execute(CHANNELS)
+    for text in records:
+        values = json.loads(text)
+        row = values["name"], values["epoch"], text
+        db.execute("INSERT INTO channels (name, epoch, record) VALUES (?, ?, ?)", row)
+    db.execute(f"PRAGMA user_version={CACHE_TABLES.version}")
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=rw"  # a file that is gone is not made again
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=1.0)
+
+
+class _Reading:
+    """Reads what was typed, row by row, up to what cannot be read, and from the other end."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.is_whole = True
+
+    def typed(self) -> Typed:
+        """Return all that can be read."""
+        tables = {name for (name,) in self._rows("SELECT name FROM sqlite_master")}
+        found = Typed()
+        if "outbox" in tables:
+            rows = {row[0]: OutboxRow(*row) for row in self._rows(_ROWS) if _is_row(row)}
+            if not self.is_whole:
+                last = list(filter(_is_row, self._rows(f"{_ROWS} DESC")))
+                back = {row[0]: OutboxRow(*row) for row in last}
+                rows |= {cid: back[cid] for cid in reversed(back) if cid not in rows}
+            found.rows = list(rows.values())
+        elif tables and "lines" not in tables:
+            self.is_whole = False
+        if "kept" in tables:
+            for kind, key, value in self._rows("SELECT kind, key, value FROM kept"):
+                found.kept.setdefault(kind, {})[key] = value
+            marks = self._rows("SELECT channel, epoch, seq FROM marks")
+            found.marks = {channel: Mark(epoch, seq) for channel, epoch, seq in marks}
+        if "drafts" in tables:
+            found.kept["draft"] = dict(self._rows("SELECT channel, text FROM drafts"))
+            found.kept["pref"] = dict(self._rows("SELECT key, value FROM prefs"))
+            self._read_records(found)
+        return found
+
+    def _read_records(self, found: Typed) -> None:
+        """Read wishes and markers of an older client's channels."""
+        wishes = found.kept["wish"] = {}
+        for (text,) in self._rows("SELECT record FROM channels WHERE record <> ''"):
+            try:
+                record = json.loads(text)
+                name, wish = record["name"], record.get("wish") or {}
+                wishes |= {
+                    f"{name} {key}": json.dumps(value)
+                    for key, value in wish.items()
+                    if value is not None
+                }
+                if record["epoch"] and record["read"] > record["marked"]:
+                    found.marks[name] = Mark(record["epoch"], record["read"])
+            except (ValueError, TypeError, KeyError, AttributeError):
+                self.is_whole = False
+
+    def _rows(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Return rows up to the first that cannot be read."""
+        try:
+            yield from self._db.execute(statement)
+        except sqlite3.OperationalError as exc:
+            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in (
+                sqlite3.SQLITE_BUSY,
+                sqlite3.SQLITE_LOCKED,
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_IOERR,
+            ):
+                raise
+            self.is_whole = False
+        except sqlite3.DatabaseError:
+            self.is_whole = False
 
 
 def _is_row(row: tuple[Any, ...]) -> bool:
@@ -149,19 +224,3 @@ def _is_row(row: tuple[Any, ...]) -> bool:
         return isinstance(json.loads(str(row[2])), dict)
     except ValueError:
         return False
-
-
-def _search(aside: Path) -> Iterator[OutboxRow]:
-    """Return rows whose bytes lie anywhere in the file or its log."""
-    for part in ("", "-wal"):
-        try:
-            data = Path(f"{aside}{part}").read_bytes()
-        except OSError:
-            continue
-        for match in _ROW.finditer(data):
-            with contextlib.suppress(ValueError, KeyError):
-                command = json.loads(match[0])
-                now = time.time_ns() // 1_000_000
-                yield OutboxRow(
-                    command["cid"], command["channel"], match[0].decode(), now, "failed", _FOUND
-                )

@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from chat.client.config.settings import ClientSettings
 from chat.client.model.channel import Channel
 from chat.client.model.preferences import Wish
-from chat.client.model.records import Damaged, DiskTrouble, OutboxRow
+from chat.client.model.records import DiskTrouble, OutboxRow
 from chat.client.model.state import LAST_CHANNEL, Link, Message, Notice, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.errors import Offline
 from chat.client.storage.account import Account
-from chat.client.storage.database import Cache
 from chat.client.sync.local_state import LocalState
 from chat.client.sync.publisher import PAGE, Publisher
 from chat.client.sync.tasks import Tasks
-from chat.errors import ChatError, StartupError
+from chat.errors import ChatError
 
 if TYPE_CHECKING:
     from chat.client.sync.online import LiveSession, Online
@@ -77,12 +76,7 @@ class Engine:
         self._online: Online | None = None
         self._when_idle: list[Callable[[], None]] = []
         self._tasks = Tasks(self._task_failed, self._task_ended)
-        self._local = LocalState(
-            settings,
-            put,
-            changed=self._flush_soon,
-            damaged=lambda: self._loop.call_soon(self._begin_file_anew),
-        )
+        self._local = LocalState(settings, put, changed=self._flush_soon)
 
     @property
     def account(self) -> Account:
@@ -321,8 +315,7 @@ class Engine:
         channel = self.account.channels.get(name)
         if channel is None or not channel.is_kept:
             return
-        channel.wish = channel.wish.and_then(wish)
-        self.account.touch(channel)
+        self.account.wish(channel, wish)
         self._screens.listing(name)
         if self._live is not None:
             self._live.following.preferring.soon(channel)
@@ -370,23 +363,34 @@ class Engine:
 
     def _flush(self) -> None:
         self._flush_timer = None
+        was_troubled = self.account.is_troubled
         self.account.flush()
-        if self.account.is_troubled and self.account.has_file:
+        if self.account.is_troubled:
             self._flush_timer = self._loop.call_later(FILE_RETRY, self._flush)
-        for name in self.account.take_begun_elsewhere():
-            channel = self.account.channels.get(name)
-            if channel is None:
-                continue  # it was left meanwhile
-            self.account.refresh(channel)
-            if self._live is not None:
-                self._tasks.start(self._live.following.begin_anew(channel))
+        elif was_troubled:
+            told = f"{self.account.path} can be written again; everything is saved."
+            self._put(Notice(told, "warning"))
+        self._show_begun_anew()
         self._channels_changed()
+
+    def _show_begun_anew(self) -> None:
+        """Show and read again the channels whose lines had to be forgotten."""
+        names = self.account.take_begun_anew()
+        if not names:
+            return
+        self._local.show(names & self._local.shown)
+        thread = self._screens.threads.shown
+        if thread is not None and thread[0] in names:
+            self.open_thread(*thread)
+        if self._online is not None:
+            from chat.client.network.connection import ConnectionLost  # loaded by now
+
+            self._online.let_go()
+            self._online.connector.fault(ConnectionLost(None, "the local copy was begun anew"))
 
     def _look_at_file(self) -> None:
         """Take up, from time to time, what another client did, and offer the disk what waits."""
         self._look_timer = self._loop.call_later(LOOK_EVERY, self._look_at_file)
-        if not self.account.has_file:
-            self._try_file()
         for row in self._local.offer_again():
             self._send(row)
         gone, changed, has_more = self.account.follow_others()
@@ -408,53 +412,6 @@ class Engine:
             if self._live is not None:
                 self._live.following.preferring.soon(channel)
                 self._live.following.marking.soon(channel)
-
-    def _try_file(self) -> None:
-        """Go on with the account's file, if it can be written by now."""
-        account = self.account
-        try:
-            Cache(account.path, patience=0.0).close()
-        except Damaged:
-            pass  # opening it again sets it aside
-        except (DiskTrouble, StartupError):
-            return
-        self._reopen(account.close, f"{account.path} can be written again; everything is saved.")
-
-    def _begin_file_anew(self) -> None:
-        """Go on with a new file: the one that was open is damaged, or gone."""
-        before = self.account
-        self._reopen(
-            before.abandon,
-            f"the local copy {before.path} was damaged or gone and is begun anew from the "
-            "server; what is unsent was kept",
-        )
-
-    def _reopen(self, let_go: Callable[[], None], told: str) -> None:
-        """Open the account's file again, and take over what was in memory.
-
-        Args:
-            let_go: closes the present account.
-            told: what has happened, for a person.
-        """
-        before, thread, shown = self.account, self._screens.threads.shown, self._local.shown
-        if self._online is not None:
-            self._online.let_go()
-        let_go()
-        try:
-            self._local.open()
-        except StartupError as exc:
-            self._put(Notice(f"nothing can be kept on this computer now: {exc}", "error"))
-            self._loop.call_later(FILE_RETRY, self._reopen, lambda: None, told)
-            return
-        self._local.take_over(before)
-        self._put(Notice(told, "warning"))
-        self._local.show(shown)
-        if thread is not None:
-            self.open_thread(*thread)
-        if self._online is not None:
-            from chat.client.network.connection import ConnectionLost  # loaded by now
-
-            self._online.connector.fault(ConnectionLost(None, "the local file was opened again"))
 
 
 def lines_down_to(account: Account, channel: Channel, seq: int) -> tuple[list[Message], int]:

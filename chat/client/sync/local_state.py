@@ -35,7 +35,6 @@ class LocalState:
         settings: a name and an address among them.
         put: hands updates to the screens.
         changed: called when the account has something to write.
-        damaged: called once when the account's file turns out to be damaged or gone.
 
     Raises:
         StartupError: the account's file cannot be used.
@@ -47,7 +46,6 @@ class LocalState:
         put: Callable[[Update], None],
         *,
         changed: Callable[[], None],
-        damaged: Callable[[], object],
     ) -> None:
         self.settings = settings
         self.put = put
@@ -58,14 +56,13 @@ class LocalState:
         self.saves = 0
         """The number of the last save of drafts and preferences that came from the interface."""
         self._changed = changed
-        self._damaged = damaged
         self._places = ClientPaths(settings.data)
         self.key = self._places.servers.key_at(settings.url)
         """The key of the account's server; None if no server has ever answered at the address."""
         self.open()
 
     def open(self, *adopted: Path) -> None:
-        """Open the account of `settings` and `key`; take over what lies in the `adopted` files."""
+        """Open the account of `settings` and `key`; take over those in the `adopted` folders."""
         url, name = self.settings.url, self.settings.name
         provisional = self._places.provisional(url, name)
         self.account = Account(
@@ -74,15 +71,15 @@ class LocalState:
             adopt=(*adopted, provisional) if self.key else adopted,
             changed=self._changed,
             trouble=lambda text: self.put(Notice(text, "error")),
-            damaged=self._damaged,
         )
         self.screens = Publisher(self.account, self.put, asyncio.get_running_loop().call_soon)
         self.tell_saved()
+        if self.account.is_troubled:
+            self._changed()  # to try again
 
     def tell_saved(self) -> None:
         """Tell the interface's thread all drafts and preferences."""
-        drafts, prefs = dict(self.account.drafts), dict(self.account.prefs)
-        self.put(SavedChanged(drafts, prefs, self.saves))
+        self.put(SavedChanged(self.account.drafts.all(), self.account.prefs.all(), self.saves))
 
     @property
     def shown(self) -> set[str]:

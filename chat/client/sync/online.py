@@ -18,6 +18,7 @@ from chat.client.network.backoff import Backoff
 from chat.client.network.connector import Connector, Refused
 from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session
+from chat.client.storage.account import is_known
 from chat.client.sync.channel_sync import ChannelSync
 from chat.client.sync.local_state import LocalState
 from chat.client.sync.sender import Sender
@@ -86,7 +87,7 @@ class Online:
         self.connector.retry_now()
 
     def let_go(self) -> None:
-        """Follow and send no more: the account is about to be replaced."""
+        """Follow and send no more: what comes was asked for with positions that are gone."""
         self.live = None
 
     # What the connector tells
@@ -94,8 +95,8 @@ class Online:
     def met(self, url: str, server_id: str) -> Hello:
         """Open the account of the server that answers, if there is one, and say who we are."""
         token = self._identity.met(url, server_id)
-        is_known = self._identity.account.exists()
-        if is_known:
+        is_kept = is_known(self._identity.account)
+        if is_kept:
             self._open_account()
         account = self._local.account
         hello = Hello(
@@ -107,7 +108,7 @@ class Online:
         frame, count = account.hello_limits
         room = SHORT_HELLO if self._is_unanswered else frame
         self._is_unanswered = True
-        kept = account.positions() if is_known else {}
+        kept = account.positions() if is_kept else {}
         positions = _fitting(kept, room - len(encode(hello)) - _ENVELOPE, count)
         self._resumed = tuple(positions)
         return hello.model_copy(update={"resume": positions or None})

@@ -121,9 +121,7 @@ class PreferenceSync:
                     self._put(Notice(f"{channel.name}: {error.message}", "warning"))
                 else:
                     channel.preference = wish.granted(channel.preference)
-                channel.wish = channel.wish.without(wish)
-                self._account.touch(channel)
-                self._account.flush()  # at once: another client on the file would tell it again
+                self._account.wish_done(channel, wish)
                 self._screens.listing(channel.name)
         finally:
             self._busy.discard(channel.name)

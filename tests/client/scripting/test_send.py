@@ -7,12 +7,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chat.client.config.paths import ClientPaths
-from chat.client.storage.database import Cache
+from chat.client.storage.outbox_db import OutboxDb
 from chat.protocol.commands import Command, Send
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
@@ -122,9 +123,8 @@ async def test_queued_is_5_and_the_same_cid_is_stored_once(
     server.stop()
     queue = ("send", "#ops", "later", "--queue", "--cid", "job-7")
     assert client.run(*queue, "--timeout", "0.5").returncode == 5
-    cache = Cache(ClientPaths(client.data).current(server.url, "bot"))
-    assert [row.cid for row in cache.outbox()] == ["job-7"]
-    cache.close()
+    with closing(OutboxDb(ClientPaths(client.data).current(server.url, "bot") / "outbox.db")) as db:
+        assert [row.cid for row in db.outbox()] == ["job-7"]
     server.start()
     for _ in range(2):
         assert client.run(*queue).returncode == 0

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from chat.client.model.records import DiskTrouble
 from chat.client.storage.account import Account
 from chat.client.storage.outbox import new_row
+from chat.client.storage.outbox_db import OutboxDb
 from tests.client.fake_log import FakeLog
 
 
-def test_a_file_that_grows_too_large_loses_lines_and_nothing_typed(tmp_path: Path) -> None:
+def test_a_cache_that_grows_too_large_loses_lines_and_nothing_typed(tmp_path: Path) -> None:
     account = Account(
-        tmp_path / "a.db",
+        tmp_path / "a",
         "me",
         changed=lambda: None,
         trouble=lambda _: None,
-        damaged=lambda: None,
         file_max=500_000,
     )
     account.outbox.add(new_row({"type": "send", "channel": "#small", "text": "unsent"}))
@@ -31,17 +36,56 @@ def test_a_file_that_grows_too_large_loses_lines_and_nothing_typed(tmp_path: Pat
         channel.view.apply_event(large.append("bob", text="x" * 8_000))
         account.touch(channel)
         account.flush()
-        if "#large" in account.take_begun_elsewhere():
+        if "#large" in account.take_begun_anew():
             break
     else:
         raise AssertionError("the file grows without bound")
-    account.refresh(channel)
     assert channel.view.resume is None, "it is read anew"
     account.close()
-    again = Account(
-        tmp_path / "a.db", "me", changed=lambda: None, trouble=print, damaged=lambda: None
-    )
+    again = Account(tmp_path / "a", "me", changed=lambda: None, trouble=print)
     assert [row.channel for row in again.outbox.all()] == ["#small"]
     assert [line.text for line in again.lines_before(again.followed("#small"), 2, 5)[0]] == ["kept"]
     assert again.followed("#large").view.resume is None
     again.close()
+
+
+def test_texts_survive_a_folder_that_is_gone_and_cannot_be_made_again(account: Account) -> None:
+    typed = [new_row({"type": "send", "channel": "#c", "text": str(n)}) for n in range(3)]
+    account.outbox.add(typed[0])
+    account.set_draft("#c", "half a thought")
+    account.flush()
+    shutil.rmtree(account.path)
+    account.path.write_text("in the way")
+    with pytest.raises(DiskTrouble):
+        account.outbox.add(typed[1])
+    account.outbox.hold(typed[1], "")
+    account.flush()
+    account.follow_others()
+    assert account.is_troubled
+    assert set(account.unsaved()) == {"0", "1", "half a thought"}
+    account.path.unlink()
+    account.flush()
+    account.follow_others()
+    for cid in account.outbox.held:
+        account.outbox.retry(cid)
+    assert account.unsaved() == []
+    with closing(OutboxDb(account.path / "outbox.db")) as outbox:
+        assert [row.cid for row in outbox.outbox()] == [row.cid for row in typed[:2]]
+        assert outbox.kept("draft") == {"#c": "half a thought"}
+
+
+def test_two_clients_whose_files_were_deleted_share_the_new_ones(account: Account) -> None:
+    told: list[str] = []
+    other = Account(account.path, "me", changed=lambda: None, trouble=told.append)
+    typed = [new_row({"type": "send", "channel": "#c", "text": str(n)}) for n in range(4)]
+    for each, row in zip((account, other), typed, strict=False):
+        each.outbox.add(row)
+    for path in account.path.iterdir():
+        path.unlink()
+    for each, row in zip((account, other), typed[2:], strict=True):
+        each.outbox.add(row)
+    with closing(OutboxDb(account.path / "outbox.db")) as outbox:
+        assert {row.cid for row in outbox.outbox()} == {row.cid for row in typed}
+    assert not list(account.path.glob("*damaged*"))
+    assert "not there any more" in told[0]
+    other.close()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.client.model.fold import merged
-from chat.client.model.preferences import Preference, Wish
+from chat.client.model.preferences import Preference
 from chat.client.model.records import ChannelRecord
 from chat.client.model.state import Delivery, Message
 from chat.client.storage.codec import channel_from, channel_json, line_from, line_json
@@ -38,9 +38,7 @@ LINES = st.builds(
 )
 CHANNEL = ChannelRecord(
     *("#c", "e1", 9, "m9", ((1, 3), (5, 9)), "topic", "owner", 4, 2, 1, 3),
-    generation=7,
     preference=Preference(1, True, "all"),
-    wish=Wish(muted=False),
     pins=(2, 3),
 )
 
@@ -62,7 +60,7 @@ def test_lines_share_what_comes_again_and_again() -> None:
 
 
 def test_a_channel_comes_back_as_it_was() -> None:
-    assert channel_from(channel_json(CHANNEL), CHANNEL.generation) == CHANNEL
+    assert channel_from(channel_json(CHANNEL)) == CHANNEL
 
 
 @pytest.mark.parametrize(
@@ -85,7 +83,7 @@ def test_what_is_no_line_is_found_out(body: str) -> None:
 @pytest.mark.parametrize("body", ["7", "{}", "nonsense"])
 def test_what_is_no_channel_is_found_out(body: str) -> None:
     with pytest.raises(Misshapen):
-        channel_from(body, 1)
+        channel_from(body)
 
 
 def test_what_an_older_client_kept_without_bounds_is_cut() -> None:
@@ -99,5 +97,5 @@ def test_what_an_older_client_kept_without_bounds_is_cut() -> None:
         assert len(read.mentions) <= 10_000
         assert len(read.text) == 1_000_000
         datetime.fromtimestamp(read.ts / 1_000, UTC)
-    counted = channel_from(channel_json(replace(CHANNEL, unread=10**4_000, mentions=-1)), 7)
+    counted = channel_from(channel_json(replace(CHANNEL, unread=10**4_000, mentions=-1)))
     assert (counted.unread, counted.mentions) == (2**53 - 1, 0)

@@ -30,6 +30,14 @@ def test_a_line_shows_what_is_on_its_way_until_that_is_done() -> None:
     assert outbox.decorate(line(3), "me") == line(3)
 
 
+def test_rows_that_the_disk_refused_are_offered_in_the_order_they_were_typed() -> None:
+    outbox = Outbox(lambda row: None)
+    rows = [edit(number, "x") for number in range(50)]
+    for row in rows:
+        outbox.hold(row, "the disk is full")
+    assert outbox.held == tuple(row.cid for row in rows)
+
+
 def test_lines_take_as_long_with_thousands_of_waiting_commands_as_with_ten() -> None:
     def waiting(count: int) -> Outbox:
         outbox = Outbox(lambda row: None)

@@ -12,7 +12,7 @@ import pytest
 from chat.client.config.logging import start_log
 from chat.client.config.settings import ClientSettings
 from chat.client.model.records import DiskTrouble
-from chat.client.storage.database import Cache
+from chat.client.storage.outbox_db import OutboxDb
 from chat.client.storage.tokens import TokenStore
 from chat.errors import StartupError
 
@@ -59,18 +59,18 @@ def log_to(path: Path) -> None:
 
 @LINKS
 def test_an_account_is_not_opened_through_a_link(tmp_path: Path, kind: str) -> None:
-    victim = link(tmp_path / "alice.db", kind)
+    victim = link(tmp_path / "outbox.db", kind)
     with pytest.raises(DiskTrouble, match="is a symbolic link; remove it") as refused:
-        Cache(tmp_path / "alice.db")
-    Cache(tmp_path / "alice.db", unwritable=str(refused.value)).close()
+        OutboxDb(tmp_path / "outbox.db")
+    OutboxDb(tmp_path / "outbox.db", unwritable=str(refused.value)).close()
     assert unharmed(victim, kind)
 
 
 def test_an_account_that_is_a_pipe_does_not_block_the_start(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "alice.db")
+    os.mkfifo(tmp_path / "outbox.db")
     with pytest.raises(DiskTrouble) as refused:
-        Cache(tmp_path / "alice.db")
-    Cache(tmp_path / "alice.db", unwritable=str(refused.value)).close()
+        OutboxDb(tmp_path / "outbox.db")
+    OutboxDb(tmp_path / "outbox.db", unwritable=str(refused.value)).close()
 
 
 @LINKS
@@ -104,13 +104,13 @@ def test_a_token_is_not_read_from_a_pipe(tmp_path: Path) -> None:
 def test_what_others_could_read_is_taken_from_them(tmp_path: Path) -> None:
     tokens = TokenStore(tmp_path)
     tokens.put("s1", "alice", "t" * 40)
-    token, account, log = tmp_path / "s1" / "alice", tmp_path / "alice.db", tmp_path / "log"
-    Cache(account).close()
+    token, account, log = tmp_path / "s1" / "alice", tmp_path / "outbox.db", tmp_path / "log"
+    OutboxDb(account).close()
     log.write_text("earlier\n")
     for file in (token, account, log):
         file.chmod(0o644)
     tokens.get("s1", "alice")
-    Cache(account).close()
+    OutboxDb(account).close()
     log_to(log)
     assert [mode(file) for file in (token, account, log)] == [0o600] * 3
     assert log.read_text().startswith("earlier\n")

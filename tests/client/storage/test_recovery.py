@@ -1,26 +1,33 @@
-"""Taking over another file: one for an unknown server, and a damaged one."""
+"""Taking over what was typed into an older client's, a provisional, or a damaged file."""
 
 from __future__ import annotations
 
 import random
+import signal
 import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from chat.client.model.records import Damaged, OutboxRow
-from chat.client.model.state import Message
-from chat.client.storage.database import Cache
+from chat.client.model.preferences import Wish
+from chat.client.model.records import OutboxRow
+from chat.client.storage.account import Account
 from chat.client.storage.outbox import new_row
-from chat.client.storage.recovery import adopt, open_cache
+from chat.client.storage.outbox_db import OutboxDb, Typed
+from chat.client.storage.recovery import adopt
+from chat.errors import StartupError
+from tests.client.storage.one_file import write_one_file
 
 PAGE = 4_096
+TEXTS = [f"precious {number}" for number in range(3)]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "private" / "alice.db"
+def opened(folder: Path, *adopted: Path) -> Account:
+    return Account(folder, "me", adopt=adopted, changed=lambda: None, trouble=print)
 
 
 def typed(number: int, size: int = 0) -> OutboxRow:
@@ -29,104 +36,220 @@ def typed(number: int, size: int = 0) -> OutboxRow:
     )
 
 
-def filled(path: Path, count: int, size: int = 0, lines: int = 0) -> list[OutboxRow]:
-    """Write an outbox, lines, and a draft; return the outbox."""
+def filled(path: Path, count: int, size: int = 0) -> list[OutboxRow]:
+    """Write an outbox and a draft; return the rows."""
     rows = [typed(number, size) for number in range(count)]
-    cache = Cache(path)
-    for row in rows:
-        cache.put_outbox(row)
-    cache.put_drafts({"#general": "half a thought"})
-    cache.save(
-        [Message("#general", seq, None, "bob", 1, text="y" * 500) for seq in range(1, lines + 1)],
-        [],
-    )
-    cache.close()
+    with closing(OutboxDb(path)) as outbox:
+        outbox.add(Typed(rows, {"draft": {"#general": "half a thought"}}))
     return rows
 
 
-def aside_of(path: Path) -> Path:
-    (aside,) = [
-        other
-        for other in path.parent.glob(f"{path.name}.damaged-*")
-        if not other.name.endswith(("-wal", "-shm"))
-    ]
-    return aside
+def assert_has_all(account: Account, cids: list[str]) -> None:
+    """Check that an account has what `write_one_file` wrote."""
+    assert [row.cid for row in account.outbox.all()] == cids
+    assert account.drafts.all() == {"#general": "half a thought"}
+    assert account.prefs.get("theme") == "dark"
+    channel = account.channels["#general"]
+    assert (channel.wish, channel.view.read, channel.marked) == (Wish(pinned=4), 2, 1)
+    lines, _ = account.lines_before(channel, 4, 10)
+    assert [line.text for line in lines] == ["old 1", "old 2", "old 3"]
 
 
-def test_a_provisional_file_moves_in_and_goes_away(path: Path, tmp_path: Path) -> None:
-    rows = filled(tmp_path / "unknown.db", 1)
-    cache = Cache(path)
-    adopt(cache, tmp_path / "unknown.db")
-    adopt(cache, tmp_path / "unknown.db")
-    assert cache.outbox() == rows
-    assert cache.drafts() == {"#general": "half a thought"}
-    cache.close()
-    assert list(tmp_path.glob("unknown.db*")) == []
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "servers" / "s1" / "me"
 
 
-def test_a_whole_file_is_just_opened(path: Path) -> None:
-    rows = filled(path, 3)
-    cache, salvage = open_cache(path)
-    assert (cache.outbox(), salvage) == (rows, None)
-    cache.close()
+def files_of(folder: Path) -> set[str]:
+    found = {path.name for path in folder.iterdir()}
+    return {name for name in found if not name.endswith(("-wal", "-shm"))}
 
 
-def test_a_file_without_its_first_page_is_set_aside_and_searched(path: Path) -> None:
-    rows = filled(path, 20)
-    with path.open("r+b") as file:
-        file.write(random.Random(1).randbytes(100))
-    cache, salvage = open_cache(path)
-    assert salvage is not None
-    assert not salvage.is_whole
-    assert {row.command for row in cache.outbox()} == {row.command for row in rows}
-    assert {row.state for row in cache.outbox()} == {"failed"}  # a person decides
-    assert str(aside_of(path)) in str(salvage)
-    cache.close()
+def test_the_one_file_of_an_older_client_becomes_outbox_and_cache(folder: Path) -> None:
+    cids = write_one_file(folder.parent / "me.db", TEXTS)
+    for _ in range(2):
+        account = opened(folder)
+        assert_has_all(account, cids)
+        account.close()
+    assert files_of(folder) == {"outbox.db", "cache.db"}
+    assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_what_lies_around_a_broken_page_is_saved(path: Path) -> None:
-    rows = filled(path, 60, size=600)
+def test_what_an_older_client_typed_afterwards_is_added(folder: Path) -> None:
+    first = write_one_file(folder.parent / "me.db", ["first"])
+    account = opened(folder)
+    account.set_draft("#general", "a newer thought")
+    account.close()
+    second = write_one_file(folder.parent / "me.db", ["second"])
+    account = opened(folder)
+    assert [row.cid for row in account.outbox.all()] == first + second
+    assert account.drafts.all() == {"#general": "a newer thought\nhalf a thought"}
+    account.close()
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_file_that_an_older_client_has_open_is_read_and_left(folder: Path) -> None:
+    old = folder.parent / "me.db"
+    cids = write_one_file(old, TEXTS)
+    with closing(sqlite3.connect(old, isolation_level=None)) as older:
+        older.execute("SELECT count(*) FROM outbox").fetchall()
+        account = opened(folder)
+        assert [row.cid for row in account.outbox.all()] == cids
+        account.close()
+        (count,) = older.execute("SELECT count(*) FROM outbox").fetchone()
+        assert count == len(TEXTS)
+        late = typed(9)
+        older.execute(
+            "INSERT INTO outbox (cid, channel, command, ts, state, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (late.cid, late.channel, late.command, late.ts, late.state, late.reason),
+        )
+    account = opened(folder)
+    assert [row.cid for row in account.outbox.all()] == [*cids, late.cid]
+    account.close()
+    assert not old.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from chat.client.storage.account import Account
+
+left = int(sys.argv[2])
+
+def count(frame, event, arg):
+    global left
+    if event == "c_call" and "storage" in frame.f_code.co_filename:
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.setprofile(count)
+account = Account(Path(sys.argv[1]), "me", changed=lambda: None, trouble=print)
+sys.setprofile(None)
+account.close()
+"""
+
+
+@pytest.mark.promise(
+    4,
+    fault="`kill -9` at any moment while an older client's file is taken over",
+    result="the next start has all that was typed, the settings and the lines, once",
+)
+def test_taking_over_survives_kill_9_at_every_step(tmp_path: Path) -> None:
+    steps, killed = range(3, 1_000, 7), 0
+    for step in steps:
+        folder = tmp_path / str(step) / "me"
+        cids = write_one_file(folder.parent / "me.db", TEXTS)
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED, folder, str(step)], timeout=60, check=False
+        )
+        account = opened(folder)
+        assert_has_all(account, cids)
+        account.close()
+        assert files_of(folder) == {"outbox.db", "cache.db"}
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        killed += 1
+    assert killed > 5
+
+
+def test_two_clients_that_take_over_one_file_at_once_have_all_of_it(tmp_path: Path) -> None:
+    for number in range(10):
+        folder = tmp_path / str(number) / "me"
+        cids = write_one_file(folder.parent / "me.db", TEXTS, lines=300)
+
+        def ids(folder: Path = folder) -> list[str]:
+            account = opened(folder)
+            found = [row.cid for row in account.outbox.all()]
+            account.close()
+            return found
+
+        with ThreadPoolExecutor() as pool:
+            both = [pool.submit(ids) for _ in range(2)]
+        assert [each.result() for each in both] == [cids, cids]
+        assert files_of(folder) == {"outbox.db", "cache.db"}
+        assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("is_old", [True, False], ids=["one file", "outbox"])
+def test_what_was_typed_before_the_server_was_known_moves_in(
+    folder: Path, tmp_path: Path, is_old: bool
+) -> None:
+    unknown = tmp_path / "unknown" / "d" / "me"
+    if is_old:
+        write_one_file(unknown.parent / "me.db", TEXTS)
+    else:
+        filled(unknown / "outbox.db", 3)
+    account = opened(folder, unknown)
+    assert len(account.outbox.all()) == 3
+    assert account.drafts.all() == {"#general": "half a thought"}
+    account.close()
+    assert list(unknown.parent.iterdir()) == []
+
+
+def test_a_newer_clients_file_is_left_alone(folder: Path) -> None:
+    old = folder.parent / "me.db"
+    write_one_file(old, TEXTS)
+    with closing(sqlite3.connect(old)) as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(StartupError, match="newer"):
+        opened(folder)
+    assert old.exists()
+
+
+def test_a_damaged_file_is_set_aside_and_read_as_far_as_it_can_be(folder: Path) -> None:
+    rows = filled(folder / "outbox.db", 60, size=600)
+    path = folder / "outbox.db"
     data = bytearray(path.read_bytes())
     broken = data.index(rows[30].command.encode()) // PAGE * PAGE
-    data[broken : broken + 64] = b"\xff" * 64  # the page's header: its rows can only be searched
+    data[broken : broken + 64] = b"\xff" * 64
     path.write_bytes(data)
-    cache, salvage = open_cache(path)
-    assert salvage is not None
-    saved = {row.cid: row.state for row in cache.outbox()}
-    assert len(rows) - len(saved) <= 1, "only a row that the damage hit itself may be missing"
-    assert list(saved.values()).count("pending") > 40
-    assert cache.drafts() == {"#general": "half a thought"}
-    cache.close()
+    told: list[str] = []
+    account = Account(folder, "me", changed=lambda: None, trouble=told.append)
+    saved = [row.cid for row in account.outbox.all()]
+    assert len(rows) - len(saved) <= PAGE // 500, "only what was on the damaged page"
+    assert saved == [row.cid for row in rows if row.cid in saved], "in order"
+    assert account.drafts.all() == {"#general": "half a thought"}
+    account.close()
+    aside = [path for path in folder.iterdir() if "damaged" in path.name]
+    assert str(aside[0]) in told[0]
 
 
+@pytest.mark.parametrize("name", ["outbox.db", "../me.db"])
 @pytest.mark.parametrize("damage", ["empty", "garbage", "other tables"])
-def test_a_file_with_nothing_to_save_is_begun_anew(path: Path, damage: str) -> None:
-    filled(path, 0)
+def test_a_file_with_nothing_to_read_is_begun_anew(folder: Path, damage: str, name: str) -> None:
+    folder.mkdir(parents=True)
+    path = folder / name
     if damage == "other tables":
-        path.unlink()
         with closing(sqlite3.connect(path)) as db:
             db.execute("CREATE TABLE outbox (something)")
-            db.execute("PRAGMA user_version = 1")
+            db.execute("PRAGMA user_version = 2")
             db.commit()
     else:
         path.write_bytes(b"" if damage == "empty" else b"not a database" * 400)
-    cache, salvage = open_cache(path)
-    assert (salvage is None) == (damage == "empty")
-    cache.put_outbox(typed(1))
-    cache.close()
+    told: list[str] = []
+    account = Account(folder, "me", changed=lambda: None, trouble=told.append)
+    assert bool(told) == (damage != "empty")
+    account.outbox.add(typed(1))
+    account.close()
+    again = opened(folder)
+    assert len(again.outbox.all()) == 1
+    again.close()
+    aside = [path for path in (*folder.iterdir(), *folder.parent.iterdir()) if "dam" in path.name]
+    assert bool(aside) == (damage != "empty")
 
 
-def test_a_broken_log_beside_the_file_costs_only_what_it_holds(path: Path) -> None:
-    rows = filled(path, 5)
-    path.with_name(path.name + "-wal").write_bytes(random.Random(2).randbytes(10_000))
-    cache, salvage = open_cache(path)
-    assert (cache.outbox(), salvage) == (rows, None)
-    cache.close()
+def test_a_broken_log_beside_the_file_costs_only_what_it_holds(folder: Path) -> None:
+    rows = filled(folder / "outbox.db", 5)
+    (folder / "outbox.db-wal").write_bytes(random.Random(2).randbytes(10_000))
+    account = opened(folder)
+    assert list(account.outbox.all()) == rows
+    account.close()
 
 
-def test_a_file_that_loses_its_name_takes_no_more_writes(path: Path) -> None:
-    cache = Cache(path)
-    path.unlink()
-    with pytest.raises(Damaged, match="not there any more"):
-        cache.put_outbox(typed(1))
-    cache.close()
+def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with closing(OutboxDb(tmp_path / "outbox.db")) as outbox:
+        adopt(outbox, tmp_path / "me.db")
+    assert not (tmp_path / "me.db").exists()

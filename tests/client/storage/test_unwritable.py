@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,14 +26,17 @@ Open = Callable[..., Screen]
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Lock the file as another program may: neither readable nor writable."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("PRAGMA locking_mode=EXCLUSIVE")
-        other.execute("BEGIN EXCLUSIVE")
-        other.execute("CREATE TABLE IF NOT EXISTS foreign_to_us (x)")
+def locked(folder: Path) -> Iterator[None]:
+    """Lock both files as another program may: neither readable nor writable."""
+    with ExitStack() as stack:
+        for name in ("outbox.db", "cache.db"):
+            opened = sqlite3.connect(folder / name, isolation_level=None)
+            other = stack.enter_context(closing(opened))
+            other.execute("PRAGMA locking_mode=EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+            other.execute("CREATE TABLE IF NOT EXISTS foreign_to_us (x)")
+            stack.callback(other.execute, "ROLLBACK")
         yield
-        other.execute("ROLLBACK")
 
 
 def is_held(screen: Screen, text: str) -> bool:
@@ -43,7 +46,7 @@ def is_held(screen: Screen, text: str) -> bool:
 
 def saved(url: str, data: Path) -> list[str]:
     """Return the texts of the outbox on disk."""
-    with closing(sqlite3.connect(ClientPaths(data).current(url, "alice"))) as db:
+    with closing(sqlite3.connect(ClientPaths(data).current(url, "alice") / "outbox.db")) as db:
         return [command for (command,) in db.execute("SELECT command FROM outbox")]
 
 
@@ -168,19 +171,25 @@ def test_history_shows_while_another_program_writes(
 ) -> None:
     data = tmp_path / "data"
     leave_history(open_client, fake, data)
-    with closing(sqlite3.connect(ClientPaths(data).current(fake.url, "alice"))) as other:
-        other.execute("BEGIN IMMEDIATE")
-        other.execute("CREATE TABLE foreign_to_us (x)")
+    folder = ClientPaths(data).current(fake.url, "alice")
+    with (
+        closing(sqlite3.connect(folder / "outbox.db", isolation_level=None)) as outbox,
+        closing(sqlite3.connect(folder / "cache.db", isolation_level=None)) as cache,
+    ):
+        for other in (outbox, cache):
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("CREATE TABLE foreign_to_us (x)")
         screen = open_client(fake.url, data=data)
         screen.core.open_channel("#general")
         screen.wait_texts("old")
-        other.rollback()
+        for other in (outbox, cache):
+            other.rollback()
 
 
 def test_adding_a_server_does_not_wait_for_a_locked_file(tmp_path: Path) -> None:
     url = f"ws://127.0.0.1:{free_port()}"
     path = ClientPaths(tmp_path).current(url, "alice")
-    path.parent.mkdir(parents=True)
+    path.mkdir(parents=True)
     screen = Screen(ClientSettings(name="alice", url=url, data=tmp_path), Backoff(0.02, 0.05))
     with locked(path):
         began = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
 from chat.client.model.state import Delivery, Link, TimelineChanged, Update
 from chat.client.network.errors import Offline
-from chat.client.storage.database import Cache
+from chat.client.storage.outbox_db import OutboxDb
 from chat.client.sync.core import Core
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import (
@@ -202,7 +203,8 @@ def test_the_event_alone_proves_that_a_message_is_stored(
     screen.wait_texts("stored")
     screen.core.stop()
     paths = ClientPaths(tmp_path / "data-alice")
-    assert not list(Cache(paths.current(fake.url, "alice")).outbox())
+    with closing(OutboxDb(paths.current(fake.url, "alice") / "outbox.db")) as outbox:
+        assert not outbox.outbox()
 
 
 def test_the_ok_alone_proves_that_a_message_is_stored(open_client: Open, fake: FakeServer) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from chat.client.model.preferences import NOTHING, Preference, Wish
 from chat.client.model.state import Link
+from chat.client.storage.account import Account
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Command, Join, Prefer
 from chat.protocol.frames import ErrorFrame
@@ -86,46 +87,49 @@ def test_wishes_add_up_and_are_taken_back_one_by_one() -> None:
     assert not wish.without(wish)
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_wishes_of_two_clients_on_one_file_lose_nothing(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(10))
+def test_wishes_of_two_clients_on_one_file_lose_nothing(seed: int, tmp_path: Path) -> None:
     """Two clients wish, are confirmed, and write to one file in any order.
 
     Each field is changed by one client only, so that its last wish is known.
     """
     chance = random.Random(seed)
-    stored, server = NOTHING, Preference()
-    mine, base = [NOTHING, NOTHING], [NOTHING, NOTHING]
+    server = Preference()
     last = [NOTHING, NOTHING]
-
-    def write(client: int) -> None:
-        nonlocal stored
-        mine[client] = base[client] = stored = mine[client].merged(base[client], stored)
+    clients = [
+        Account(tmp_path / "me", "me", changed=lambda: None, trouble=print) for _ in range(2)
+    ]
+    channels = [client.followed("#general") for client in clients]
 
     def confirm(client: int) -> None:
         nonlocal server
-        mine[client] = mine[client].merged(base[client], stored)  # as before each command
-        base[client] = stored
-        server = mine[client].granted(server)
-        mine[client] = NOTHING
-        write(client)
+        clients[client].follow_channels()  # as before each command
+        told = channels[client].wish
+        server = told.granted(server)
+        clients[client].wish_done(channels[client], told)
 
     for _ in range(40):
         client = chance.randrange(2)
         if chance.random() < 0.4:
             wish = Wish(muted=chance.random() < 0.5) if client else Wish(pinned=chance.randrange(4))
-            mine[client] = mine[client].and_then(wish)
+            clients[client].wish(channels[client], wish)
             last[client] = wish
         elif chance.random() < 0.7:
-            write(client)
+            clients[client].flush()
         else:
             confirm(client)
-    write(0)
-    write(1)
-    wanted = stored.granted(server)
-    assert wanted == last[1].granted(last[0].granted(Preference())), "what was wished last stands"
+    for each in clients:
+        each.flush()
+    for each in clients:
+        each.follow_channels()
+    wanted = last[1].granted(last[0].granted(Preference()))
+    for channel in channels:
+        assert channel.wish.granted(server) == wanted, "what was wished last stands"
     confirm(0)
-    write(1)
-    assert (server, stored, mine[1]) == (wanted, NOTHING, NOTHING)
+    clients[1].follow_channels()
+    assert (server, channels[1].wish) == (wanted, NOTHING)
+    for each in clients:
+        each.close()
 
 
 def test_the_core_calls_by_the_rules_and_not_for_what_was_read(

@@ -1,0 +1,224 @@
+"""`outbox.db`: what a person did and the server may not know. Small, and precious.
+
+Outbox rows, drafts, the person's settings on this computer, wishes for channels and read markers
+that the server has not confirmed. A commit is on disk when it returns.
+
+Two clients of one person may share the file, and follow what the other writes. A value that is
+taken away goes only if it is the one that this client knew; of two read markers the further stands.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from chat.client.model.preferences import Wish
+from chat.client.model.records import OutboxRow
+from chat.client.storage.database import BUSY, Database, Tables
+
+__all__ = ["Kept", "Mark", "OutboxDb", "Typed", "wish_from", "wish_values"]
+
+OUTBOX_TABLES = Tables(
+    3,  # the first two versions held everything in one file, see `old_files`
+    """
+CREATE TABLE outbox (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    cid TEXT NOT NULL UNIQUE,
+    channel TEXT NOT NULL,
+    command TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE kept (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE marks (
+    channel TEXT PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL
+) WITHOUT ROWID""",
+    "FULL",
+)
+
+
+class Mark(NamedTuple):
+    """How far a channel's log was read."""
+
+    epoch: str
+    seq: int
+
+
+class Kept:
+    """Texts of one kind by key, as the file has them, with what was changed here and not saved.
+
+    The screens' thread may read and set them as well.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.stored: dict[str, str] = {}
+        self.changed: dict[str, str] = {}
+
+    def get(self, key: str) -> str:
+        """Return a text; empty if there is none."""
+        return self.changed.get(key, self.stored.get(key, ""))
+
+    def set(self, key: str, value: str) -> None:
+        """Keep a text; an empty one is forgotten."""
+        self.changed[key] = value
+
+    def all(self) -> dict[str, str]:
+        """Return what is kept."""
+        return {key: text for key, text in (self.stored | self.changed).items() if text}
+
+    def take_over(self, other: Kept) -> None:
+        """Take what another account keeps: what it could not save, and what is lacking here."""
+        for key, value in other.all().items():
+            if key in other.changed or not self.get(key):
+                self.set(key, value)
+
+    def saved(self, changed: dict[str, str]) -> None:
+        """Note that the file has these changes."""
+        self.stored |= changed
+        for key, value in changed.items():
+            if self.changed.get(key) == value:
+                del self.changed[key]
+
+
+@dataclass(slots=True)
+class Typed:
+    """What a file like this holds: rows in order, and the rest by kind or channel."""
+
+    rows: list[OutboxRow] = field(default_factory=list)
+    kept: dict[str, dict[str, str]] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
+
+
+class OutboxDb(Database):
+    """The file of one account.
+
+    Args and errors are those of `Database`.
+    """
+
+    def __init__(self, path: Path, *, patience: float = BUSY, unwritable: str = "") -> None:
+        super().__init__(path, OUTBOX_TABLES, patience=patience, unwritable=unwritable)
+
+    def outbox(self) -> list[OutboxRow]:
+        """Return the rows in the order they were typed."""
+        rows = self.rows(
+            "SELECT cid, channel, command, ts, state, reason FROM outbox ORDER BY place"
+        )
+        return [OutboxRow(*row) for row in rows]
+
+    def has_row(self, cid: str) -> bool:
+        """Whether the row of `cid` is still there; another client may have discarded it."""
+        return bool(self.rows("SELECT 1 FROM outbox WHERE cid = ?", cid))
+
+    def put_row(self, row: OutboxRow) -> None:
+        """Add a row, or change its state and reason; it is on disk when this returns."""
+        with self.writing() as db:
+            db.execute(
+                f"{_ADD_ROW} DO UPDATE SET state = excluded.state, reason = excluded.reason",
+                _fields_of(row),
+            )
+
+    def drop_rows(self, cids: Iterable[str]) -> None:
+        """Remove rows; they are gone from the disk when this returns."""
+        with self.writing() as db:
+            db.executemany("DELETE FROM outbox WHERE cid = ?", [(cid,) for cid in cids])
+
+    def kept(self, kind: str) -> dict[str, str]:
+        """Return the texts of one kind."""
+        return dict(self.rows("SELECT key, value FROM kept WHERE kind = ?", kind))
+
+    def save_kept(self, kept: Kept) -> None:
+        """Write what was changed."""
+        changed = dict(kept.changed)
+        with self.writing() as db:
+            for key, value in changed.items():
+                if value:
+                    row = kept.kind, key, value
+                    db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", row)
+                else:
+                    row = kept.kind, key, kept.stored.get(key, "")
+                    db.execute("DELETE FROM kept WHERE kind = ? AND key = ? AND value = ?", row)
+        kept.saved(changed)
+
+    def marks(self) -> dict[str, Mark]:
+        """Return the read markers that the server may not know, by channel."""
+        rows = self.rows("SELECT channel, epoch, seq FROM marks")
+        return {channel: Mark(epoch, seq) for channel, epoch, seq in rows}
+
+    def save_marks(self, moved: dict[str, Mark], confirmed: dict[str, Mark]) -> None:
+        """Write markers, and forget those that the server knows."""
+        with self.writing() as db:
+            for channel, mark in confirmed.items():
+                row = channel, mark.epoch, mark.seq
+                db.execute("DELETE FROM marks WHERE channel = ? AND epoch = ? AND seq <= ?", row)
+            _put_marks(db, moved)
+
+    def add(self, typed: Typed) -> None:
+        """Add what another file holds, and this one lacks."""
+        with self.writing() as db:
+            self.add_within(db, typed)
+
+    @staticmethod
+    def add_within(db: sqlite3.Connection, typed: Typed) -> None:
+        """Add what another file holds, and this one lacks, in the open transaction."""
+        db.executemany(f"{_ADD_ROW} DO NOTHING", map(_fields_of, typed.rows))
+        for kind, texts in typed.kept.items():
+            rows = [(kind, key, value) for key, value in texts.items() if value]
+            db.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?)", rows)
+        _put_marks(db, typed.marks)
+
+    @staticmethod
+    def join_drafts(db: sqlite3.Connection, drafts: dict[str, str]) -> None:
+        """Add drafts to those that are there, within a transaction; what is in them stays."""
+        db.executemany(
+            "UPDATE kept SET value = value || char(10) || ?"
+            " WHERE kind = 'draft' AND key = ? AND instr(value, ?) = 0",
+            [(text, key, text) for key, text in drafts.items()],
+        )
+
+
+_ADD_ROW = (
+    "INSERT INTO outbox (cid, channel, command, ts, state, reason)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (cid)"
+)
+
+
+def _fields_of(row: OutboxRow) -> tuple[object, ...]:
+    return row.cid, row.channel, row.command, row.ts, row.state, row.reason
+
+
+def _put_marks(db: sqlite3.Connection, marks: dict[str, Mark]) -> None:
+    db.executemany(
+        "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE"
+        " SET epoch = excluded.epoch, seq = excluded.seq"
+        " WHERE epoch <> excluded.epoch OR seq < excluded.seq",
+        [(channel, *mark) for channel, mark in marks.items()],
+    )
+
+
+def wish_values(channel: str, wish: Wish) -> dict[str, str]:
+    """Return a wish as it is kept: a text for each field, by channel and field."""
+    return {f"{channel} {name}": json.dumps(value) for name, value in wish.fields().items()}
+
+
+def wish_from(channel: str, values: dict[str, str]) -> Wish:
+    """Return a channel's wish of what is kept; values of a newer client are left out."""
+    found: dict[str, Any] = {}
+    for name, kind in (("pinned", int), ("muted", bool), ("level", str)):
+        try:
+            value = json.loads(values.get(f"{channel} {name}", "null"))
+        except ValueError:
+            continue
+        if type(value) is kind:
+            found[name] = value
+    return Wish(**found)

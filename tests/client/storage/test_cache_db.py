@@ -1,0 +1,154 @@
+"""The cache: what is written together, what is found again, and who may throw it away."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chat.client.model.records import ChannelRecord, Damaged
+from chat.client.model.state import Message
+from chat.client.storage.cache_db import CacheDb
+
+RECORD = ChannelRecord("#c", "e1", 3, "mid", ((1, 3),), "topic", "owner", 2, 1, 0, 2)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[CacheDb]:
+    opened = CacheDb(tmp_path / "private" / "cache.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def other(cache: CacheDb) -> Iterator[CacheDb]:
+    """Open the file for a second client, which knows what the first one has saved."""
+    cache.save([line(1)], [RECORD])
+    opened = CacheDb(cache.path)
+    assert opened.channels() == [RECORD]
+    yield opened
+    opened.close()
+
+
+def line(seq: int, text: str = "x", rev: int = 0, **more: object) -> Message:
+    fields = {"author": "bob", "ts": 1, "cid": None, **more}
+    return Message(channel="#c", seq=seq, text=text, rev=rev or seq, **fields)  # type: ignore[arg-type]
+
+
+def test_everything_is_found_again(cache: CacheDb) -> None:
+    full = line(
+        2, "wörld", rev=9, me=True, reply_to=1, mentions=("a",), reactions=(("👍", ("a", "b")),)
+    )
+    assert cache.save([line(1), full], [RECORD]) == set()
+    again = CacheDb(cache.path)
+    assert again.channels() == [RECORD]
+    assert again.line("#c", 2) == full
+    again.close()
+
+
+def test_no_file_is_made_before_there_is_something_to_write(cache: CacheDb) -> None:
+    assert cache.channels() == []
+    assert cache.line("#c", 1) is None
+    assert not cache.path.exists()
+
+
+def test_an_older_line_never_replaces_a_newer_one(cache: CacheDb) -> None:
+    cache.save([line(1, "edited", rev=5)], [RECORD])
+    cache.save([line(1, "original", rev=1)], [RECORD])
+    found = cache.line("#c", 1)
+    assert found is not None
+    assert found.text == "edited"
+
+
+def test_lines_come_a_page_at_a_time_and_not_below_the_gap(cache: CacheDb) -> None:
+    cache.save([line(seq) for seq in (1, 2, 5, 6, 7)], [RECORD])
+    assert [m.seq for m in cache.lines_before("#c", 8, 1, 2)] == [6, 7]
+    assert [m.seq for m in cache.lines_before("#c", 7, 5, 9)] == [5, 6]
+
+
+def test_lines_are_found_by_what_their_json_holds(cache: CacheDb) -> None:
+    texts = {1: "Tea", 2: "milk", 3: "é", 4: "tea"}
+    cache.save([replace(line(seq), text=text) for seq, text in texts.items()], [RECORD])
+    found = cache.lines_with("#c", range(1, 4), ("tea", "\\u"))
+    assert [m.text for m in found] == ["Tea", "é"]
+
+
+def test_unread_lines_are_counted(cache: CacheDb) -> None:
+    cache.save(
+        [
+            line(1, mentions=("Alice",)),
+            line(2, author="ALICE"),
+            line(3, erased=True),
+            line(4, kind="join"),
+            line(5),
+        ],
+        [RECORD],
+    )
+    assert cache.count_above("#c", 0, "alice", 100) == (2, 1)
+    assert cache.count_above("#c", 1, "alice", 100) == (1, 0)
+
+
+def test_a_write_that_fails_changes_nothing(cache: CacheDb) -> None:
+    broken = replace(line(2), rev=2**63)
+    with pytest.raises(OverflowError):
+        cache.save([line(1), broken], [RECORD])
+    assert cache.line("#c", 1) is None
+    assert cache.channels() == []
+
+
+def test_lines_of_both_clients_stand_and_the_later_record(cache: CacheDb, other: CacheDb) -> None:
+    assert other.save([line(4)], [replace(RECORD, position=4, spans=((1, 4),))]) == set()
+    assert cache.save([line(2)], [RECORD]) == set()
+    assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [1, 2, 4]
+    assert CacheDb(cache.path).channels() == [RECORD]
+
+
+def test_a_client_whose_channel_was_begun_anew_is_told_and_writes_nothing(
+    cache: CacheDb, other: CacheDb
+) -> None:
+    other.discard("#c")
+    assert other.line("#c", 1) is None, "at once"
+    assert other.save([line(5)], [replace(RECORD, position=5, spans=((5, 5),))]) == set()
+    assert cache.save([line(2)], [RECORD]) == {"#c"}
+    assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [5]
+    cache.discard("#c")  # a client that begins anew takes nothing away from the other one
+    assert cache.save([line(6)], [replace(RECORD, position=6, spans=((6, 6),))]) == set()
+    assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [5, 6]
+
+
+def test_a_log_of_another_epoch_takes_the_place_of_the_stored_one(
+    cache: CacheDb, other: CacheDb
+) -> None:
+    other.discard("#c")
+    assert other.save([line(2)], [replace(RECORD, epoch="e2", spans=((2, 2),))]) == set()
+    assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [2]
+    assert cache.save([], [RECORD]) == {"#c"}
+
+
+def test_a_client_that_knows_nothing_of_a_channel_writes_over_nothing(
+    cache: CacheDb, other: CacheDb
+) -> None:
+    third = CacheDb(cache.path)
+    empty = ChannelRecord("#c", "", 0, None, (), "", "member", 0, 0, 0, 0)
+    assert third.save([], [empty]) == set()
+    assert third.channels() == [RECORD]
+    third.close()
+
+
+def test_a_channel_that_was_left_is_forgotten(cache: CacheDb, other: CacheDb) -> None:
+    cache.discard("#c")
+    cache.save([], [])
+    assert CacheDb(cache.path).channels() == []
+    assert other.line("#c", 1) is None
+    assert other.save([], [RECORD]) == {"#c"}
+
+
+def test_what_another_version_wrote_is_no_cache(cache: CacheDb, other: CacheDb) -> None:
+    with closing(sqlite3.connect(cache.path)) as newer:
+        newer.execute("PRAGMA user_version=99")
+    with pytest.raises(Damaged):
+        CacheDb(cache.path)

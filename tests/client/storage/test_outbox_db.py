@@ -1,0 +1,120 @@
+"""The outbox's file: what a person did, for two clients on one file."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chat.client.model.preferences import NOTHING, Wish
+from chat.client.model.records import Damaged, DiskTrouble, OutboxRow
+from chat.client.storage.outbox_db import Kept, Mark, OutboxDb, Typed, wish_from, wish_values
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[OutboxDb]:
+    with closing(OutboxDb(tmp_path / "private" / "outbox.db")) as opened:
+        yield opened
+
+
+def row(cid: str, text: str = "x") -> OutboxRow:
+    return OutboxRow(cid, "#c", f'{{"text":"{text}"}}', 1)
+
+
+def kept(outbox: OutboxDb, **changed: str) -> Kept:
+    """Return a client's drafts, as the file has them, with changes."""
+    found = Kept("draft")
+    found.stored = outbox.kept("draft")
+    for key, value in changed.items():
+        found.set(key, value)
+    return found
+
+
+def test_everything_is_found_again(outbox: OutboxDb) -> None:
+    outbox.put_row(row("c1"))
+    outbox.put_row(row("c2"))
+    outbox.drop_rows(["c1"])
+    outbox.save_kept(kept(outbox, tea="draft", milk=""))
+    outbox.save_marks({"#c": Mark("e1", 3)}, {})
+    with closing(OutboxDb(outbox.path)) as again:
+        assert again.outbox() == [row("c2")]
+        assert again.kept("draft") == {"tea": "draft"}
+        assert again.marks() == {"#c": Mark("e1", 3)}
+
+
+def test_only_the_owner_may_read_it(outbox: OutboxDb) -> None:
+    outbox.put_row(row("c1"))
+    for path in outbox.path.parent.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE(outbox.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_text_that_another_client_has_changed_is_not_taken_away(outbox: OutboxDb) -> None:
+    outbox.save_kept(kept(outbox, tea="first"))
+    cleared = kept(outbox, tea="")
+    outbox.save_kept(kept(outbox, tea="second"))
+    outbox.save_kept(cleared)
+    assert outbox.kept("draft") == {"tea": "second"}
+    outbox.save_kept(kept(outbox, tea=""))
+    assert outbox.kept("draft") == {}
+
+
+def test_what_the_screens_set_while_it_is_saved_is_saved_next(outbox: OutboxDb) -> None:
+    drafts = kept(outbox, tea="first")
+    drafts.saved({"tea": "older"})
+    assert drafts.get("tea") == "first"
+    outbox.save_kept(drafts)
+    assert (drafts.changed, drafts.all()) == ({}, {"tea": "first"})
+
+
+def test_of_two_markers_the_further_stands(outbox: OutboxDb) -> None:
+    for seq in (2, 7, 5):
+        outbox.save_marks({"#c": Mark("e1", seq)}, {})
+    assert outbox.marks() == {"#c": Mark("e1", 7)}
+    outbox.save_marks({}, {"#c": Mark("e1", 5)})
+    assert outbox.marks() == {"#c": Mark("e1", 7)}, "the server knows no more than 5"
+    outbox.save_marks({"#c": Mark("e2", 1)}, {})
+    assert outbox.marks() == {"#c": Mark("e2", 1)}, "of another log"
+    outbox.save_marks({}, {"#c": Mark("e2", 1)})
+    assert outbox.marks() == {}
+
+
+def test_what_is_there_is_not_replaced_by_another_file(outbox: OutboxDb) -> None:
+    outbox.put_row(row("c1", "here"))
+    outbox.save_kept(kept(outbox, tea="here"))
+    other = {"draft": {"tea": "other", "a": "b"}, "pref": {"theme": "dark"}}
+    outbox.add(Typed([], {"pref": {"theme": "light"}}))
+    for _ in range(2):
+        outbox.add(Typed([row("c1", "other"), row("c2")], other))
+    assert outbox.outbox() == [row("c1", "here"), row("c2")]
+    assert outbox.kept("draft") == {"tea": "here", "a": "b"}
+    assert outbox.kept("pref") == {"theme": "light"}
+
+
+def test_wishes_are_kept_by_field() -> None:
+    wish = Wish(pinned=0, muted=False, level="none")
+    values = wish_values("#c", wish) | wish_values("#d", Wish(muted=True))
+    assert wish_from("#c", values) == wish
+    assert wish_from("#d", values) == Wish(muted=True)
+    assert wish_from("#e", {"#e muted": "7", "#e pinned": "no json"}) == NOTHING
+
+
+def test_a_locked_file_is_trouble_not_a_crash(outbox: OutboxDb) -> None:
+    outbox.db.execute("PRAGMA busy_timeout = 0")
+    other = sqlite3.connect(outbox.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DiskTrouble, match="locked"):
+        outbox.put_row(row("c1"))
+    other.execute("ROLLBACK")
+    other.close()
+    outbox.put_row(row("c1"))
+
+
+def test_a_file_that_loses_its_name_takes_no_more_writes(outbox: OutboxDb) -> None:
+    outbox.path.unlink()
+    with pytest.raises(Damaged, match="not there any more"):
+        outbox.put_row(row("c1"))
