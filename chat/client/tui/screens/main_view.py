@@ -293,7 +293,8 @@ class ScreenView:
         if self._aside is not None or self._is_asking:
             return
         self._is_asking = True
-        self._ask_name_soon(taken)
+        # Keys that were pressed before this moment may still be on their way to the composer.
+        self._screen.set_timer(_PAUSE, partial(self._ask_name_soon, taken))
 
     def _ask_name_soon(self, taken: str) -> None:
         seat = self._seats.at(self._seat)
