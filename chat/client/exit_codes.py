@@ -1,4 +1,6 @@
-"""Exit codes of the client's commands, and the errors that lead to them.
+"""Exit codes of the client's commands, and what each means.
+
+Which error leads to which code: `scripting/cli.py`, `main`.
 
 Codes are fixed: add, never rename.
 """

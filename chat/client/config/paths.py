@@ -1,4 +1,8 @@
-"""Where the client's files live: one data folder, a folder for each server and name."""
+"""Where the client's files live: one data folder, a folder for each server and name.
+
+The data folder is the setting `data` (`settings.py`). In the folder of a name lie `outbox.db` and
+`cache.db` (`storage/account.py`).
+"""
 
 from __future__ import annotations
 

@@ -109,13 +109,13 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
     text = None if asked.lines else " ".join(asked.text) if asked.text else text_of(_STDIN)
     waiting: list[OutboxRow] = []
     try:
-        async with ScriptClient.open(settings, settings.timeout) as visit:
-            mail = Outgoing(_channel(visit, asked.channel), asked.cid)
+        async with ScriptClient.open(settings, settings.timeout) as client:
+            outgoing = Outgoing(_channel(client, asked.channel), asked.cid)
             if text is not None:
-                waiting.append(mail.row(text, 1))
-                await deliver(visit, waiting[0])
+                waiting.append(outgoing.row(text, 1))
+                await deliver(client, waiting[0])
             else:
-                await _send_lines(visit, mail)
+                await _send_lines(client, outgoing)
     except NotConfirmed as exc:
         if not asked.queue or not waiting:
             raise
@@ -125,15 +125,15 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-async def _send_lines(visit: ScriptClient, mail: Outgoing) -> None:
+async def _send_lines(client: ScriptClient, outgoing: Outgoing) -> None:
     """Send each line as it comes; the time allowed counts while one is on its way."""
-    visit.wait_for_ever()
+    client.wait_for_ever()
     number = 0
     async for line in lines_of(_STDIN):
         number += 1
-        visit.achieved()
-        await deliver(visit, mail.row(line, number))
-        visit.wait_for_ever()
+        client.achieved()
+        await deliver(client, outgoing.row(line, number))
+        client.wait_for_ever()
 
 
 # tail and export
@@ -163,11 +163,11 @@ async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
         except ValueError as exc:
             raise StartupError(f"--since {exc}") from None
     reading = LogReader(_printer(asked.json, _everything))
-    async with ScriptClient.open(settings, settings.timeout, reading.take) as visit:
-        joined = await enter(visit, _with_log(visit, asked.channel))
-        await reading.begin(visit, joined, start)
+    async with ScriptClient.open(settings, settings.timeout, reading.take) as client:
+        joined = await enter(client, _with_log(client, asked.channel))
+        await reading.begin(client, joined, start)
         if asked.follow:
-            await reading.follow(visit)
+            await reading.follow(client)
     return ExitCode.DONE
 
 
@@ -179,22 +179,22 @@ def _export_parser() -> Parser:
 
 async def _export(settings: PipeSettings, asked: argparse.Namespace) -> int:
     reading = LogReader(_printer(asked.json, _everything if asked.json else _shown))
-    async with ScriptClient.open(settings, settings.timeout) as visit:
-        joined = await enter(visit, _with_log(visit, asked.channel))
-        await reading.begin(visit, joined, Since(seq=0))
+    async with ScriptClient.open(settings, settings.timeout) as client:
+        joined = await enter(client, _with_log(client, asked.channel))
+        await reading.begin(client, joined, Since(seq=0))
     return ExitCode.DONE
 
 
-def _with_log(visit: ScriptClient, word: str) -> str:
-    channel = _channel(visit, word)
+def _with_log(client: ScriptClient, word: str) -> str:
+    channel = _channel(client, word)
     if is_builtin(channel):
         raise StartupError(f"{channel} has no log: nothing in it is stored")
     return channel
 
 
-def _channel(visit: ScriptClient, word: str) -> str:
+def _channel(client: ScriptClient, word: str) -> str:
     try:
-        return visit.channel(word)
+        return client.channel(word)
     except ValueError as exc:
         reason = f"{exc}" if is_direct(word) else f"a channel {exc}"
         raise StartupError(f"{word!r}: {reason}") from None

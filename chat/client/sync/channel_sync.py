@@ -278,7 +278,7 @@ class ChannelSync:
         if channel := self._account.channels.get(name):
             self._forget(channel)
 
-    # Holes
+    # Gaps
 
     def _repair_if_needed(self, channel: Channel) -> None:
         if channel.is_attached and channel.view.needs_repair:
@@ -290,7 +290,7 @@ class ChannelSync:
             self._tasks.start(self._read_on(channel))
 
     async def _read_on(self, channel: Channel) -> None:
-        """Read what is missing after the position, until there is nothing more."""
+        """Repair a gap: read what is missing after the position, until nothing is."""
         try:
             is_complete = False
             while not is_complete or channel.view.needs_repair:

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-# Nobody wants to read of these, or to have them otherwise.
+# Textual's own bindings, neither listed in the help nor rebindable.
 _INHERITED = frozenset(
     {
         *("up", "down", "left", "right", "shift+up", "shift+down", "shift+left", "shift+right"),

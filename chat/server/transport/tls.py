@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """Return what makes connections `wss://`; None without a certificate.
+    """Return the TLS settings (1.2 and later) for `wss://`; None without a certificate.
 
     Raises:
         StartupError: the certificate or its key cannot be used.
@@ -28,6 +28,7 @@ def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None
     if certificate is None:
         return None
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2  # whatever OpenSSL was built to accept
     try:
         made.load_cert_chain(certificate, key)
     except OSError as exc:  # an `ssl.SSLError` is one, too

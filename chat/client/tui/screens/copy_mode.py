@@ -49,7 +49,7 @@ def copy_lines(messages: Iterable[Message], width: int, height: int) -> list[str
 def _told(message: Message) -> list[str]:
     time, author = f"{local_time(message.ts):%H:%M}", shown(printable_line(message.author))
     if message.kind != "message":
-        return [f"{time} {shown(printable_line(renderer.tell(message)))}"]
+        return [f"{time} {shown(printable_line(renderer.event_sentence(message)))}"]
     if message.erased:
         return [f"{time} {author}", "message deleted"]
     text = shown(message.text).expandtabs(_TAB).split("\n")

@@ -1,7 +1,9 @@
 """Graphemes and their cell widths: what may be shown, and where to cut.
 
 This is the choke point of the timeline: every foreign text passes `tame` before it is laid out. A
-*cluster* is what a reader sees as one character, however many code points it is made of.
+*cluster* is what a reader sees as one character, however many code points it is made of. Widths are
+Rich's, corrected for flags and emoji; where terminals disagree, `tui/terminal/output.py` keeps what
+follows in its place.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.syntax import highlight
 from chat.text import fold
 
-__all__ = ["Block", "Renderer", "tell", "told"]
+__all__ = ["Block", "Renderer", "event_sentence", "joins_line"]
 
 
 _MOST = 8
@@ -33,7 +33,7 @@ _COURSES = {
 }
 
 
-def tell(message: Message) -> str:
+def event_sentence(message: Message) -> str:
     """Return one event as a sentence."""
     who, text = crop(message.author, _NAME), message.text.replace("\n", " ")
     if message.kind == "topic":
@@ -41,11 +41,11 @@ def tell(message: Message) -> str:
     if message.kind == "role":
         return f"{who} made {crop(message.user or '?', _NAME)} {text}"
     if message.kind in ("join", "leave"):
-        return told([message])
+        return joins_line([message])
     return " ".join(part for part in (who, crop(message.kind, _NAME), text) if part)
 
 
-def told(messages: Sequence[Message]) -> str:
+def joins_line(messages: Sequence[Message]) -> str:
     """Return joins and leaves as one line: `alice, bob joined · carol left`."""
     courses: dict[str, tuple[str, str]] = {}
     for message in messages:
@@ -184,7 +184,7 @@ class Renderer:
         if message.kind == "tick":
             lines = flow([Piece(message.text[:SHOWN_MAX], self.palette["tick"])], self.column)
         else:
-            text = told(near.folded) if near.folded else tell(message)
+            text = joins_line(near.folded) if near.folded else event_sentence(message)
             lines = flow([Piece(text, self.palette["event"])], self.column)
         lines[0] = self._timed(lines[0], time)
         return lines
