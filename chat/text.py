@@ -5,7 +5,9 @@ Two doors, for two directions:
 - *in*: `check_text`, `check_line`, `check_name` and others refuse what the protocol forbids.
   The protocol's models call them for every string, on both sides of the wire.
 - *out*: `printable` and `printable_line` make any string harmless for a terminal. The client
-  passes everything through them that it did not write itself: it trusts no server.
+  passes everything through them that it did not write itself: it trusts no server. Widgets do it in
+  `tui/safe_text.py`, the timeline in `tui/timeline/graphemes.py` (`tame`), plain mode in
+  `plain/terminal.py`, scripts in `model/describe.py`.
 """
 
 from __future__ import annotations

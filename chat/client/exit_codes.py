@@ -1,6 +1,4 @@
-"""Exit codes of the client's commands, and what each means.
-
-Which error leads to which code: `scripting/cli.py`, `main`.
+"""Exit codes of the client's commands; `scripting/cli.py` chooses among them.
 
 Codes are fixed: add, never rename.
 """

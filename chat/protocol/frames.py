@@ -161,6 +161,8 @@ class Joined(_Frame):
     `recovered`: `items` continue the position that was given, without a hole. Otherwise they are
     the newest page. `complete: false`: more is to be read with `history after`; until an answer
     says `complete: true` the session gets no events of this channel, only `heads`.
+
+    Made in `server/subscriptions.py`, and for built-in channels in `server/handlers/builtin.py`.
     """
 
     type: Literal["joined"] = "joined"

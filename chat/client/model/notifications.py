@@ -1,5 +1,7 @@
 """Notification rules: which message notifies, and the notification's text. Pure.
 
+`sync/channel_sync.py` asks it for each new message; `presenter/notifier.py` decides whether now.
+
 What a message is to them decides (`reason`), then how they want its channel. Bursts are told in
 one: after a call there is none for a while, and what comes meanwhile is counted (`Burst`).
 """

@@ -200,7 +200,10 @@ class Connection(asyncio.Protocol):
         self.outlet.resume()
 
     def beat(self) -> None:
-        """Heartbeat: cut a peer from which nothing came since the last one, ping the others."""
+        """Heartbeat: cut a peer from which nothing came since the last one, ping the others.
+
+        `App` calls it every `settings.heartbeat` seconds, so a silent peer lives for one to two.
+        """
         if self.protocol.state is not OPEN or self.endpoint is None:
             return
         is_reading = not self._held and self._left is None

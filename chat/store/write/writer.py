@@ -219,7 +219,10 @@ class Writer:
             pending.failure = exc.with_traceback(None)
 
     def _refuse(self, batch: Batch, error: Exception) -> None:
-        """Refuse operations whose decisions may rest on what is rolled back now."""
+        """Refuse operations whose decisions may rest on what is rolled back now.
+
+        The server answers each with `unavailable` and `retry_after` (`server/reply.py`).
+        """
         reason = _reason(error)
         if self.fault is None:  # once: the reason may change with every message
             log.error(NO_WRITES, self._engine.url.database, reason)

@@ -1,7 +1,7 @@
 """The table of slash commands: names, arguments, help.
 
 `/help`, completion and the table in the README all come from here. What a command does when it is
-run is decided elsewhere, under the same name.
+run is a function of `presenter/commands.py`, marked with its name.
 """
 
 from __future__ import annotations

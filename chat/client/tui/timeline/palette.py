@@ -1,4 +1,4 @@
-"""Colors of the timeline, resolved once per theme; one color per author."""
+"""Which theme color each part of the timeline takes, and one color per author."""
 
 from __future__ import annotations
 
