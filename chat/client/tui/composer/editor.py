@@ -62,5 +62,5 @@ def _edit_in(folder: Path, words: list[str], text: str) -> str:
     except OSError as exc:
         raise ChatError(f"{words[0]} cannot be started: {exc.strerror or exc}.") from exc
     if code > 0:
-        raise ChatError(f"{words[0]} ended with code {code}; the text is as it was.")
+        raise ChatError(f"{Path(words[0]).name} ended with code {code}; the text is as it was.")
     return file.read_text("utf-8", errors="replace").removesuffix("\n")

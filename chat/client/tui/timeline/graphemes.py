@@ -1,4 +1,4 @@
-"""Foreign text of the timeline: made harmless, measured in cells, cut by graphemes.
+"""Text of the timeline: made harmless, measured (widths of emoji too), cut by graphemes.
 
 This is the choke point of the timeline: every foreign text passes `tame` before it is laid out. A
 *cluster* is what a reader sees as one character, however many code points it is made of. Widths are

@@ -1,4 +1,4 @@
-"""Rendering: one message becomes a block of styled lines."""
+"""Rendering: one message, also a deleted one, becomes a block of styled lines."""
 
 from __future__ import annotations
 
