@@ -162,7 +162,8 @@ class Joined(_Frame):
     the newest page. `complete: false`: more is to be read with `history after`; until an answer
     says `complete: true` the session gets no events of this channel, only `heads`.
 
-    Made in `Subscriptions._join` (`server/subscriptions.py`), and for built-in channels in `server/handlers/builtin.py`.
+    Made in `Subscriptions._join` (`server/subscriptions.py`), and for built-in channels in
+    `server/handlers/builtin.py`.
     """
 
     type: Literal["joined"] = "joined"
