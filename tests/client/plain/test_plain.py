@@ -50,11 +50,12 @@ def pasted(text: str) -> bytes:
 async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
     plain: RawTerminal, server: ChatServer
 ) -> None:
-    plain.send(b"/who\n")  # answered after it follows the channel; who joins before is no news
-    plain.wait(lambda: b"me, online" in plain.output, "it follows the channel")
+    plain.wait(lambda: b"Connected to chat" in plain.output, "it is connected")
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
-        plain.wait(lambda: b"alice joined" in plain.output, "alice is announced")
+        await alice.say("first")
+        assert (await alice.next_event("#general", "message")).text == "first"
+        plain.wait(lambda: b"alice in #general: first" in plain.output, "it follows the channel")
         plain.send(b"hel")
         plain.wait(lambda: b"#general> hel" in plain.output, "the prompt")
         await alice.say("text")
