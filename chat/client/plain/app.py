@@ -198,7 +198,7 @@ class Plain:
 
     @property
     def _key(self) -> DraftKey:
-        """What is typed is for this channel."""
+        """Make this the channel that typed text goes to."""
         return DraftKey(self._conversation.drafts.channel)
 
     @property

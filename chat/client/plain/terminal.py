@@ -6,7 +6,7 @@ the line. Keys that move or recall do nothing here.
 A paste is marked by the terminal (bracketed paste): its line breaks are part of the text, and it
 never submits anything.
 
-Pure; it is told of the same offers as the composer.
+Pure. It gets the same completions as the composer.
 
 Nothing here moves the cursor. On a terminal a line that comes while one types begins a new one,
 and what was typed is printed again below it; without a terminal lines just follow each other.

@@ -52,7 +52,7 @@ _NAMED_MAX = 5
 
 @dataclass(slots=True)
 class _Heard:
-    """What was said of one channel: the last number, and the latest lines for later changes."""
+    """Printed messages of one channel: the last seq, and the latest ones for later changes."""
 
     last: int = 0
     lines: dict[int, Message] = field(default_factory=dict)

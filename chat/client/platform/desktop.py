@@ -1,6 +1,6 @@
 """The desktop around the terminal: its clipboard, notifications, and browser.
 
-A terminal that knows OSC 52 is told of a copy as well, near or far; many do not know it, or were
+A copy is also sent to a terminal that knows OSC 52, near or far; many do not know it, or were
 told not to listen. tmux listens to its own program whatever it was told about OSC 52.
 
 The bytes are made here: what comes from others passed `chat.text` before, is short, and can

@@ -65,7 +65,7 @@ class Notifier:
         self._is_waiting = False
         self._quiet_until = 0.0
         self._known = ""
-        """What is kept, as it was last read or written here."""
+        """The stored settings, as last read or written by this client."""
         self._changed: Callable[[], None] = lambda: None
 
     @property

@@ -125,7 +125,8 @@ class CacheDb:
     def _lines(self, channel: str, clause: str, *values: object) -> list[Message]:
         if self._file is None or channel not in self._rows:
             return []
-        query = f"SELECT body FROM lines WHERE channel = ? AND {clause}"  # noqa: S608 (ours)
+        # `clause` is a constant of this class; every value from outside is a parameter.
+        query = f"SELECT body FROM lines WHERE channel = ? AND {clause}"  # noqa: S608
         with self._file.reading():
             return [line_from(body) for (body,) in self._file.rows(query, channel, *values)]
 

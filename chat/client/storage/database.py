@@ -156,6 +156,7 @@ class Database:
                 busy = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > deadline:
                     raise
+                # A change of the journal mode ignores the busy timeout; `deadline` bounds this.
                 time.sleep(BUSY_RETRY)
             else:
                 return

@@ -37,7 +37,7 @@ class Drafts:
 
     Args:
         run: runs a slash command; the `Invocation` names the thread in which it was written.
-        tells_typing: whether others are told that one writes.
+        tells_typing: whether typing is sent to the server.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class Drafts:
         held = self._held if key == DraftKey(self.channel) else ()
         self._store.save(key, replace(draft, text=together(*held, draft.text)))
 
-    # What one writes
+    # Text in the composers
 
     def submit(self, text: str, key: DraftKey) -> None:
         """Send a text, run it as a command, or change a message: what its draft is for."""
