@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Hashable
 
 __all__ = ["Budget", "Budgets", "TokenBucket", "TokenBuckets"]
@@ -13,6 +14,10 @@ BUCKETS_MAX = 65_536
 """Buckets that are kept by key; the one that was used longest ago goes first."""
 OVERRUNS_MAX = 5
 """Bursts that may be refused before the connection is closed."""
+PROMISES_MAX = 1_000
+"""Promises that are kept for one connection; the earliest goes first."""
+ROUNDING = 1e-6
+"""Seconds that the sum of a time and a wait may be off."""
 FORGIVEN = 0.1
 """Refusals that are forgiven again, for each frame that the rate allows."""
 
@@ -45,10 +50,10 @@ class TokenBucket:
         self.tokens = tokens if tokens < self._burst else self._burst
         self.when = now
 
-    def wait(self, now: float, ahead: int = 0) -> float:
-        """Return 0 if there is a token, else the seconds until there is one after `ahead` more."""
+    def wait(self, now: float) -> float:
+        """Return 0 if there is a token, else the seconds until there is one."""
         self.fill(now)
-        return 0.0 if self.tokens >= 1.0 else (1.0 + ahead - self.tokens) / self._rate
+        return 0.0 if self.tokens >= 1.0 else (1.0 - self.tokens) / self._rate
 
     def pay(self, cost: float) -> None:
         """Take tokens, also those that are not there; nothing costs more than a full bucket."""
@@ -96,26 +101,45 @@ _UNLIMITED = TokenBucket(math.inf, math.inf, 0.0)
 class Budget:
     """The budget of one connection: each frame is paid from every bucket that it counts against.
 
+    Each refused frame is promised a time to come back, one token after the last promise. A refusal
+    is free if a promise has fallen due, and costs patience otherwise. So a peer that waits as it is
+    told is never closed, however late and bunched its frames arrive: it pays for each of its frames
+    once. A flood gains nothing: promises fall due no faster than tokens come back.
+
     Args:
         own: the person's, or the connection's own.
         shared: the address's; None: that is not limited.
         patience: what pays for refusals.
+        interval: seconds between two promised times.
     """
 
-    __slots__ = ("_in_a_row", "_own", "_patience", "_shared")
+    __slots__ = (
+        "_interval",
+        "_own",
+        "_patience",
+        "_promised",
+        "_shared",
+        "_was_due",
+    )
 
-    def __init__(self, own: TokenBucket, shared: TokenBucket | None, patience: TokenBucket) -> None:
+    def __init__(
+        self,
+        own: TokenBucket,
+        shared: TokenBucket | None,
+        patience: TokenBucket,
+        interval: float,
+    ) -> None:
         self._own = own
         self._shared = _UNLIMITED if shared is None else shared
         self._patience = patience
-        self._in_a_row = 0
+        self._interval = interval
+        self._promised: deque[float] | None = None
+        """Promised times that paid for no refusal yet, the earliest first."""
+        self._was_due = False
+        """Whether a promise had fallen due for the last refusal."""
 
     def spend(self, size: int, now: float) -> float:
-        """Pay for a frame of `size` bytes and return 0; else return the seconds to wait.
-
-        Each one that is refused in a row is told to wait longer, so that a peer which obeys does
-        not come back with all of them at once.
-        """
+        """Pay for a frame of `size` bytes and return 0; else return the seconds to wait."""
         # Every frame comes through here, many of them at the same `now`: with a call to each
         # bucket, an echo took 0.3 of its 3.4 µs longer.
         own, shared = self._own, self._shared
@@ -124,15 +148,12 @@ class Budget:
         if shared.when != now:
             shared.fill(now)
         if own.tokens < 1.0 or shared.tokens < 1.0:
-            ahead = self._in_a_row
-            self._in_a_row += 1
-            return max(own.wait(now, ahead), shared.wait(now, ahead))
+            return self._refuse(now)
         if size < PIECE:
             own.tokens -= 1.0
             shared.tokens -= 1.0
         else:
             self._pay(size)
-        self._in_a_row = 0
         return 0.0
 
     def charge(self, size: int, now: float) -> float:
@@ -146,12 +167,22 @@ class Budget:
         self._shared.pay(cost)
 
     def is_overrun(self, size: int, now: float) -> bool:
-        """Note that a frame was refused; return whether the peer went on for too long.
+        """Note that a frame was refused; return whether the peer has gone on for too long."""
+        return not self._was_due and self._patience.take(now, 1 + size // PIECE) > 0
 
-        The first refusal after a frame that passed is free: a peer that waits as it is told can
-        have as many of these as of frames that pass.
-        """
-        return self._in_a_row > 1 and self._patience.take(now, 1 + size // PIECE) > 0
+    def _refuse(self, now: float) -> float:
+        """Use up a promise that has fallen due, if there is one, and give a new one."""
+        if self._promised is None:  # most connections never need it
+            self._promised = deque(maxlen=PROMISES_MAX)
+        promised = self._promised
+        self._was_due = bool(promised) and promised[0] <= now + ROUNDING
+        if self._was_due:
+            promised.popleft()
+        when = now + max(self._own.wait(now), self._shared.wait(now))
+        if promised:
+            when = max(when, promised[-1] + self._interval)
+        promised.append(when)
+        return when - now
 
 
 class Budgets:
@@ -186,4 +217,4 @@ class Budgets:
     def _budget(self, own: TokenBucket, source: str | None, now: float) -> Budget:
         shared = None if source is None else self._addresses.of(source, now)
         patience = TokenBucket(self._rate * FORGIVEN, OVERRUNS_MAX * self._burst, now)
-        return Budget(own, shared, patience)
+        return Budget(own, shared, patience, 1 / self._rate)

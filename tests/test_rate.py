@@ -131,11 +131,13 @@ class TestBudgets:
         assert self.passing(bob) == 0
         assert self.passing(budgets.of_person("bob", None, 0.0)) == 20
 
-    def test_those_who_are_refused_in_a_row_are_told_to_come_back_one_after_the_other(self) -> None:
+    def test_each_refused_frame_is_promised_a_time_of_its_own(self) -> None:
         budget = self.stranger()
         self.passing(budget)  # the last of these was refused as well
         waits = [budget.spend(1, 0.0) for _ in range(4)]
         assert waits == pytest.approx([0.2, 0.3, 0.4, 0.5])
+        assert not budget.spend(1, 0.15), "its time had come"
+        assert budget.spend(1, 0.15) == pytest.approx(0.45), "the others keep theirs"
 
     def test_what_is_charged_is_paid_whether_it_is_there_or_not(self) -> None:
         budget = self.stranger()
@@ -188,7 +190,37 @@ class TestBudgets:
         for _ in range(10_000):
             if wait := budget.spend(1, now):
                 assert not budget.is_overrun(1, now)
-                now += wait + 0.001
+                now += wait
+
+    @given(
+        stalls=st.lists(st.floats(0, 20), max_size=200),
+        crowd=st.sampled_from([(100, 1), (50, PIECE), (16, 5 * PIECE)]),
+    )
+    def test_a_peer_that_waits_as_it_is_told_may_come_late_and_with_many_frames_at_once(
+        self, stalls: list[float], crowd: tuple[int, int]
+    ) -> None:
+        (frames, size), budget, now = crowd, self.stranger(), 0.0
+        due = [0.0] * frames
+        for stall in stalls:
+            now = max(now, min(due)) + stall
+            come, due = [at for at in due if at <= now], [at for at in due if at > now]
+            for _ in come:
+                wait = budget.spend(size, now)
+                assert not (wait and budget.is_overrun(size, now))
+                due.append(now + wait)  # after one that passed, the next one follows at once
+
+    @given(paces=st.lists(st.sampled_from([0, 1, 5, 10, 50, 500]), max_size=60))
+    def test_few_refusals_cost_a_flood_nothing(self, paces: list[int]) -> None:
+        """Promises fall due no faster than tokens come back, whatever came before."""
+        budget, refused = self.stranger(), 0
+        for second, pace in enumerate(paces):
+            for number in range(pace):
+                now = second + number / 500
+                if budget.spend(1, now):
+                    refused += 1
+                    if budget.is_overrun(1, now):
+                        return
+            assert refused <= OVERRUNS_MAX * 20 + (10 + 1) * (second + 1)
 
     def test_a_moment_of_haste_is_forgiven_with_time(self) -> None:
         budget, now = self.stranger(), 0.0

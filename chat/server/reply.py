@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 from chat.errors import CommandError, ErrorCode, StoreFault
@@ -33,7 +34,8 @@ def error_frame(
         code=error.code.value,
         message=error.message,
         retryable=error.code.retryable,
-        retry_after=None if retry_after is None else round(retry_after, 3),
+        # Rounded up: a client that waits exactly so long must not be early.
+        retry_after=None if retry_after is None else math.ceil(retry_after * 1_000) / 1_000,
         field=error.field,
         channel=channel,
     )
