@@ -1,6 +1,6 @@
 """What the terminal client can do, by which key, command or setting, and which tests hold it.
 
-The tables in the README are made of this list and of the marks that tests carry:
+The tables in `chat/docs/features.md` are made of this list. Tests carry its ids as marks:
 `@pytest.mark.feature("reading.activity")`. Whatever a row names in back-quotes exists, or the walk
 through the table (`test_features.py`) fails.
 """
@@ -245,18 +245,11 @@ def held_by() -> Mapping[str, list[str]]:
 
 def features_table() -> str:
     """Return what the client can do as a Markdown table, a heading row for each section."""
-    tests = held_by()
-    lines = ["| | what | how | held by |", "|---|---|---|---|"]
+    lines = ["| | what | how |", "|---|---|---|"]
     told = ""
     for each in FEATURES:
         section = SECTIONS[each.id.partition(".")[0]]
-        links = ", ".join(
-            f"[{number}](tests/{test.partition('::')[0]})"
-            for number, test in enumerate(tests.get(each.id, ()), 1)
-        )
-        lines.append(
-            f"| {section if section != told else ''} | {each.what} | {each.how} | {links} |"
-        )
+        lines.append(f"| {section if section != told else ''} | {each.what} | {each.how} |")
         told = section
     return "\n".join(lines)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-__all__ = ["first_line", "modules_table"]
+__all__ = ["CHAT", "first_line", "modules_table"]
 
 CHAT = Path(__file__).parents[1] / "chat"
 

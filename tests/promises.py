@@ -1,7 +1,7 @@
 """Which tests try to break which promise, as the tests themselves say.
 
 A test that tries to break a promise carries a mark: the promise's number, the fault it makes, and
-what must be seen then. The table in `chat/README.md` is made of these marks.
+what must be seen then. The table in `tests/README.md` is made of these marks.
 """
 
 from __future__ import annotations
@@ -52,6 +52,6 @@ def promises_table() -> str:
     for proof in proofs():
         promise = "" if proof.number in told else f"{proof.number}. {PROMISES[proof.number]}"
         told.add(proof.number)
-        link = f"[`{proof.test}`](../tests/{proof.path})"
+        link = f"[`{proof.test}`]({proof.path})"
         lines.append(f"| {promise} | {proof.fault} | {link} | {proof.result} |")
     return "\n".join(lines)

@@ -1,9 +1,8 @@
-"""The newcomers' page lists every module, and every module says what it holds."""
+"""Every module says what it holds."""
 
 from __future__ import annotations
 
-from tests.documents import assert_generated
-from tests.modules import CHAT, first_line, modules_table
+from tests.modules import CHAT, first_line
 
 
 def test_every_module_says_what_it_holds_in_one_line() -> None:
@@ -13,7 +12,3 @@ def test_every_module_says_what_it_holds_in_one_line() -> None:
         if not first_line(module).endswith((".", "?"))
     ]
     assert wrong == []
-
-
-def test_the_page_lists_every_module() -> None:
-    assert_generated(CHAT / "README.md", {"modules": modules_table()})

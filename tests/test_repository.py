@@ -79,26 +79,6 @@ def test_every_module_says_what_it_is() -> None:
     assert silent == []
 
 
-def test_links_inside_the_repository_lead_somewhere() -> None:
-    lost = [
-        (path, target)
-        for path, text in texts("*.md").items()
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
-        if "://" not in target and not (ROOT / path).parent.joinpath(target).exists()
-    ]
-    assert lost == []
-
-
-def test_files_named_in_documents_exist() -> None:
-    lost = [
-        (path, named)
-        for path, text in texts("*.md").items()
-        for named in re.findall(r"`((?:chat|tests)/[\w/.]+)`", text)
-        if not (ROOT / named).exists()
-    ]
-    assert lost == []
-
-
 PATCHED = {
     "tests/store/search/test_search.py",  # a window of the index holds 16,384 messages
     "tests/store/sqlite/test_erasure.py",  # plays an SQLite of another version

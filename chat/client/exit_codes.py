@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from chat.errors import ChatError
 
-__all__ = ["ExitCode", "NotConfirmed", "codes_table"]
+__all__ = ["MEANINGS", "ExitCode", "NotConfirmed"]
 
 
 class ExitCode(IntEnum):
@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
-_MEANING = {
+MEANINGS = {
     ExitCode.DONE: "done; from `send`: the server has every message on its disk",
     ExitCode.FAULT: "internal error, protocol violation by the server, or "
     "standard output that cannot be written",
@@ -43,9 +43,3 @@ _MEANING = {
 
 class NotConfirmed(ChatError):
     """Nothing came of it within the time allowed; the message says what was in the way."""
-
-
-def codes_table() -> str:
-    """Return the exit codes as a Markdown table, for the README."""
-    rows = (f"| {code.value} | {_MEANING[code]} |" for code in ExitCode)
-    return "\n".join(("| code | what it means |", "|---|---|", *rows))

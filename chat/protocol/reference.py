@@ -1,17 +1,10 @@
-"""Generate the protocol's tables: error codes, close codes, limits.
-
-They stand in `README.md` beside this module, between `<!-- errors -->` and `<!-- /errors -->` and
-so on. A test compares them and, run with `CHAT_UPDATE_DOCS=1`, writes them.
-"""
+"""Meanings of error and close codes, for the protocol's manual."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from chat.errors import CloseCode, ErrorCode
-from chat.protocol.values import Limits
 
-__all__ = ["CLOSES", "ERRORS", "tables"]
+__all__ = ["CLOSES", "ERRORS"]
 
 ERRORS: dict[ErrorCode, str] = {
     ErrorCode.MALFORMED: "not one JSON object in one text frame",
@@ -53,35 +46,3 @@ CLOSES: dict[CloseCode, str] = {
     CloseCode.BAD_TOKEN: "the token is not this name's; the operator can issue another",
 }
 """The meaning of each close code to the client that gets it."""
-
-
-def tables() -> dict[str, str]:
-    """Return the tables by the names of their places."""
-    return {"errors": _errors(), "closes": _closes(), "limits": _limits()}
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    lines = (head, ("---",) * len(head), *rows)
-    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
-
-
-def _errors() -> str:
-    rows = ((f"`{code}`", _yes(code.retryable), meaning) for code, meaning in ERRORS.items())
-    return _table(("`code`", "retry", "meaning"), rows)
-
-
-def _closes() -> str:
-    rows = ((code.value, _yes(code.may_return), meaning) for code, meaning in CLOSES.items())
-    return _table(("code", "come back", "meaning"), rows)
-
-
-def _limits() -> str:
-    rows = (
-        (f"`{name}`", f"{field.default:,}", (field.description or "").rstrip("."))
-        for name, field in Limits.model_fields.items()
-    )
-    return _table(("limit", "default", "meaning"), rows)
-
-
-def _yes(fact: bool) -> str:
-    return "yes" if fact else ""

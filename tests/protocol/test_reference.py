@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
-import chat.protocol
+import chat
 from chat.errors import CloseCode, ErrorCode
 from chat.protocol.codec import decode_command, decode_frame, encode
-from chat.protocol.reference import CLOSES, ERRORS, tables
+from chat.protocol.reference import CLOSES, ERRORS
 from chat.protocol.values import Limits
-from tests.documents import assert_generated
 from tests.protocol.strategies import COMMANDS, FRAMES
+from tests.serving import ChatServer
 
-PAGE = Path(chat.protocol.__file__).with_name("README.md")
+PAGE = Path(chat.__file__).parent / "docs" / "protocol.md"
 
 
 def examples(section: str) -> list[tuple[str, str]]:
@@ -71,5 +72,20 @@ def test_every_code_has_its_meaning() -> None:
     assert set(CLOSES) == set(CloseCode)
 
 
-def test_the_tables_are_those_of_the_code() -> None:
-    assert_generated(PAGE, tables())
+async def test_the_typed_session_goes_as_printed(server: ChatServer) -> None:
+    """Each `> ` line is sent; what is printed below it is in the answers, in that order."""
+    block = PAGE.read_text("utf-8").split("<!-- session -->\n")[1].split("<!-- /session -->")[0]
+    lines = [line for line in block.splitlines() if line[:2] in ("> ", "< ")]
+    async with connect(server.url, proxy=None) as socket:
+        for line in lines:
+            if line.startswith("> "):
+                await socket.send(line[2:])
+                continue
+            expected = json.loads(line[2:].replace("…", ""))
+            while True:  # presence and the like may come between
+                frame = json.loads(await socket.recv())
+                if frame["type"] == expected["type"]:
+                    break
+            for key, value in expected.items():
+                if value not in ("", [], {}, 0):
+                    assert frame[key] == value, line

@@ -9,9 +9,8 @@ from typing import Any
 
 from chat.client.config.flags import Parser, add_settings
 from chat.client.config.logging import start_log
-from chat.client.config.options import options
 from chat.client.config.paths import ClientPaths
-from chat.client.config.settings import ClientSettings, load_as, misspelled, remembered
+from chat.client.config.settings import load_as, misspelled, remembered
 from chat.client.exit_codes import ExitCode, NotConfirmed
 from chat.client.model.records import OutboxRow
 from chat.client.model.search_query import Since, parse_since
@@ -33,7 +32,7 @@ from chat.protocol.items import Event, Item
 from chat.protocol.limits import FOLDED_KINDS
 from chat.text import is_builtin, is_direct, printable
 
-__all__ = ["COMMANDS", "commands_table", "main"]
+__all__ = ["COMMANDS", "main"]
 
 _STDIN = 0
 _NEWEST = 10
@@ -238,18 +237,3 @@ COMMANDS: dict[str, tuple[Callable[[], Parser], _Work]] = {
     "export": (_export_parser, _export),
 }
 """Every command: what it takes, and what it does."""
-
-
-def commands_table() -> str:
-    """Return the commands, with their own flags, as a Markdown table for the README."""
-    lines = ["| command | flag | what it does |", "|---|---|---|"]
-    for name, (make, _work) in COMMANDS.items():
-        parser = make()
-        lines.append(f"| `chat-client {name} CHANNEL` | | {parser.description} |")
-        for action in parser.arguments:
-            if action.dest in ("help", "channel") or action.dest in options(ClientSettings):
-                continue
-            flag = ", ".join(action.option_strings) or f"{action.dest.upper()}"
-            value = f" {action.metavar}" if action.metavar and action.option_strings else ""
-            lines.append(f"| | `{flag}{value}` | {action.help} |")
-    return "\n".join(lines)

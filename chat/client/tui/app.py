@@ -28,7 +28,7 @@ from chat.client.platform.stdio import tell_unsent
 from chat.client.presenter.workspace import Cores
 from chat.client.sync.core import Core
 from chat.client.tui.composer.widget import Composer
-from chat.client.tui.keymap import KeyRow, key_label, markdown, problems, rows
+from chat.client.tui.keymap import KeyRow, key_label, problems, rows
 from chat.client.tui.safe_text import sendable, show_emoji
 from chat.client.tui.screens.copy_mode import CopyModeScreen
 from chat.client.tui.screens.main import MainScreen
@@ -42,7 +42,7 @@ from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.painter import FORGET_EVERY, forget_styles
 from chat.text import printable, printable_line
 
-__all__ = ["ChatApp", "key_rows", "keys_table"]
+__all__ = ["ChatApp", "key_rows"]
 
 _STOP_WITHIN = 3.0
 _THEME = "theme"
@@ -376,8 +376,3 @@ def _groups() -> dict[str, list[BindingType]]:
         "Writing": Composer.BINDINGS,
         "Timeline": Timeline.BINDINGS,
     }
-
-
-def keys_table() -> str:
-    """Return all keys as a Markdown table, for the README."""
-    return markdown(key_rows())

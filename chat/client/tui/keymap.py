@@ -21,7 +21,6 @@ __all__ = [
     "key_label",
     "keys_of",
     "keys_of_commands",
-    "markdown",
     "problems",
     "rows",
     "together",
@@ -309,12 +308,3 @@ def together(rows: Sequence[KeyRow]) -> list[KeyRow]:
         else:
             found += [first, *others]
     return found
-
-
-def markdown(found: Sequence[KeyRow]) -> str:
-    """Return the actions as a Markdown table."""
-    lines = ["| where | key | what it does | name |", "|---|---|---|---|"]
-    for row in together(found):
-        keys = ", ".join(f"`{key}`" for key in row.keys)
-        lines.append(f"| {row.group} | {keys} | {row.help} | `{row.id}` |")
-    return "\n".join(lines)

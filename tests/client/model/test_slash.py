@@ -108,15 +108,6 @@ def test_every_example_is_a_valid_use_of_its_own_command() -> None:
         assert parser.parse(row.example).command is row
 
 
-def test_the_table_has_every_command_with_its_usage() -> None:
-    lines = commands.markdown_table().splitlines()
-    assert len(lines) == len(COMMANDS) + 2
-    for row, line in zip(COMMANDS, lines[2:], strict=True):
-        assert row.usage in line
-        assert row.help in line
-        assert line.count("|") == 4
-
-
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(SlashError):

@@ -1,6 +1,6 @@
 """The table of slash commands: names, arguments, help.
 
-`/help`, completion and the table in the README all come from here. What a command does when it is
+`/help`, completion and the table in the manual all come from here. What a command does when it is
 run is a function of `presenter/commands.py`, marked with its name.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["COMMANDS", "Argument", "Command", "Kind", "find", "markdown_table", "near"]
+__all__ = ["COMMANDS", "Argument", "Command", "Kind", "find", "near"]
 
 
 class Kind(StrEnum):
@@ -288,9 +288,3 @@ def slips(word: str, name: str) -> int:
                 cost = min(cost, last[place - 2] + 1)
             row.append(cost)
     return row[-1]
-
-
-def markdown_table() -> str:
-    """Return the commands as a Markdown table, for the README."""
-    rows = [f"| `{row.usage}` | {row.help} | `{row.example}` |" for row in COMMANDS]
-    return "\n".join(("| command | what it does | example |", "|---|---|---|", *rows))
