@@ -23,7 +23,7 @@ FORGIVEN = 0.1
 
 
 class TokenBucket:
-    """A token bucket (RFC 2697's single rate, without colours) that can go into debt.
+    """A token bucket (RFC 2697's single rate, without colors) that can go into debt.
 
     Whatever passes needs one token, and may cost more: the bucket then owes the rest.
 

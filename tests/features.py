@@ -62,7 +62,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "reading.search",
         "full-text search over all one may read, by words, phrases, prefixes, people, places and "
-        "times, each hit between its neighbours; there and back; offline, what is on this computer",
+        "times, each hit between its neighbors; there and back; offline, what is on this computer",
         "`Alt+S`, `/search`",
     ),
     Feature("reading.mark", "mark one channel read, or all", "`/mark`, `/mark all`"),
@@ -161,7 +161,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("around.keys", "every key another one; conflicts are told", "`[keys]`, `F1`"),
     Feature(
         "around.themes",
-        "themes: Textual's, contrast, grey, 16 colours, one's own",
+        "themes: Textual's, contrast, gray, 16 colors, one's own",
         "`/theme`, `[themes]`, `NO_COLOR`",
     ),
     Feature(

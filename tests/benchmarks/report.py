@@ -80,11 +80,11 @@ def plot(cells: Iterable[Cell]) -> str:
     for number, (workload, peer, ratio) in enumerate(bars):
         y = 28 + step * number
         end = middle + scale * log10(ratio)
-        colour = "#2a7f62" if ratio >= 1 else "#b5533c"
+        color = "#2a7f62" if ratio >= 1 else "#b5533c"
         parts += [
             f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{workload}: {peer}</text>',
             f'<rect x="{min(middle, end):.1f}" y="{y}" width="{abs(end - middle):.1f}" '
-            f'height="13" fill="{colour}"/>',
+            f'height="13" fill="{color}"/>',
             f'<text x="{max(middle, end) + 5:.1f}" y="{y + 12}">{ratio:.2f}</text>',
         ]
     parts += [

@@ -27,7 +27,7 @@ PATIENCE = 20.0
 _OWN = re.compile(
     r" {1,2}\x1b\[\d+G|"  # blanks under what terminals draw in different widths
     r"\x1b\[(?:"
-    r"[\d;]*m|\d*;?\d*H|\d+G|"  # colours, the cursor's place
+    r"[\d;]*m|\d*;?\d*H|\d+G|"  # colors, the cursor's place
     r"\?(?:7|25|1000|1003|1004|1006|1015|1016|1049|2004|2026|2048)[hl]|"  # modes
     r"\?(?:2026|2048)\$p|>\d+u|<u|2[23];2t)"  # questions about modes, kitty's keys, titles
     r"|\x1b\]8;(?:id=[\d-]+;(?:https?://|mailto:)[\x21-\x7e]+|;)\x1b\\"  # links

@@ -166,7 +166,7 @@ def _keys(value: object) -> dict[str, str]:
 
 def _themes(value: object) -> dict[str, dict[str, str | bool]]:
     if not isinstance(value, Mapping) or not all(isinstance(t, Mapping) for t in value.values()):
-        raise ValueError("must be tables of colours")
+        raise ValueError("must be tables of colors")
     return {
         name: {key: one if isinstance(one, bool) else text(one) for key, one in table.items()}
         for name, table in value.items()
@@ -273,7 +273,7 @@ class ClientSettings:
     themes: dict[str, dict[str, str | bool]] = option(
         dict,
         _themes,
-        "Your own colours: a table for each theme, see /theme (in the file only).",
+        "Your own colors: a table for each theme, see /theme (in the file only).",
         in_file_only=True,
     )
     given: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)

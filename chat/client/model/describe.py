@@ -22,7 +22,7 @@ def describe(message: Message) -> str:
     author = printable_line(message.author)
     text = _set_in(message.text)
     match message.kind:
-        case "message" if message.erased:
+        case "message" if message.deleted:
             return f"{author}: (deleted)"
         case "message":
             said = f"* {author} {text}" if message.me else f"{author}: {text}"

@@ -58,7 +58,7 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         rev=entry.seq if rev == entry.seq else rev,
     )
     if entry.kind == "message" and entry.text is None:
-        return replace(common, erased=True)
+        return replace(common, deleted=True)
     if entry.kind != "message":
         return replace(common, text=entry.topic or entry.role or "")
     reactions = merged(getattr(entry, "reactions", {}).items())
@@ -118,10 +118,10 @@ def fold(message: Message, change: Item | Event | Wanted, me: str) -> Message:
             reaction_counts=(),
             edited=False,
             pinned=False,
-            erased=True,
+            deleted=True,
             rev=change.seq,
         )
-    if message.erased or change.erased:
+    if message.deleted or change.erased:
         # Of a deleted message nothing changes any more; a change without its body was overtaken by
         # an edit or a deletion further on in the log.
         return replace(message, rev=change.seq)

@@ -364,7 +364,7 @@ class LogView:
 
     def _weight(self, line: Message | None) -> tuple[int, int]:
         """Return what `line` adds to unread and mentions."""
-        if line is None or line.kind != "message" or line.erased or (line.seq or 0) <= self.read:
+        if line is None or line.kind != "message" or line.deleted or (line.seq or 0) <= self.read:
             return 0, 0
         me = fold_name(self.me)
         if fold_name(line.author) == me:

@@ -96,7 +96,7 @@ class Message:
     user: str | None = None
     edited: bool = False
     pinned: bool = False
-    erased: bool = False
+    deleted: bool = False
     reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     reaction_counts: tuple[tuple[str, int], ...] = ()
     rev: int = 0
@@ -117,7 +117,7 @@ def is_for(message: Message, user: str) -> bool:
     me = fold(user)
     return (
         message.kind == "message"
-        and not message.erased
+        and not message.deleted
         and fold(message.author) != me
         and any(fold(name) == me for name in message.mentions)
     )

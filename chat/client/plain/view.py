@@ -187,7 +187,7 @@ def _changes(channel: str, heard: _Heard, lines: list[Message]) -> list[str]:
         old = heard.lines.get(line.seq or 0)
         if old is None or line.delivery is Delivery.PENDING or old.rev >= line.rev:
             continue
-        if line.erased and not old.erased:
+        if line.deleted and not old.deleted:
             said.append(f"Message {line.seq} {_place(channel)} was deleted.")
         elif line.text != old.text:
             said.append(f"Message {line.seq} was changed. {_said(channel, line)}")
@@ -493,8 +493,8 @@ class PlainView:
         return add
 
     def set_theme(self, name: str) -> None:
-        """Say that there are no colours."""
-        raise Refused("There are no colours here: the lines are the terminal's own.")
+        """Say that there are no colors."""
+        raise Refused("There are no colors here: the lines are the terminal's own.")
 
     def toggle(self, pane: Pane) -> None:
         """Say a list that stands at the side of the screens."""

@@ -1,7 +1,7 @@
 """The chat's Markdown: blocks, inline spans, and links.
 
 Emphasis, strike, code, links, quotes and fences; no headings, tables, images or HTML, no entities:
-whatever is not recognised stays as it was typed. Every pass is linear in the length of the text,
+whatever is not recognized stays as it was typed. Every pass is linear in the length of the text,
 however it is made up.
 """
 
@@ -323,7 +323,7 @@ def _join(opener: _Part, closer: _Part) -> None:
 
 
 def _sweep(parts: list[_Part]) -> list[Span]:
-    """Give each span the marks that are open around it, and join neighbours that are alike."""
+    """Give each span the marks that are open around it, and join neighbors that are alike."""
     spans = enumerate(_marked(parts))
     alike = groupby(spans, lambda each: (each[1].marks, each[0] if each[1].url else -1))
     found: list[Span] = []

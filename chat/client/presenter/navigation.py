@@ -18,7 +18,7 @@ __all__ = [
     "Trail",
     "after",
     "entries",
-    "neighbour",
+    "neighbor",
     "waits",
     "weight",
 ]
@@ -59,7 +59,7 @@ def entries(groups: Iterable[Group]) -> list[Entry]:
     ]
 
 
-def neighbour(listed: Sequence[Entry], here: Location, step: int) -> Location | None:
+def neighbor(listed: Sequence[Entry], here: Location, step: int) -> Location | None:
     """Return the spot `step` places further in the list, round its end."""
     spots = [entry.spot for entry in listed]
     if not spots:

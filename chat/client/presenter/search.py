@@ -107,7 +107,7 @@ class SearchSession:
             ChatError: not now.
         """
         lines = await answer(self._core.near(hit.channel, hit.seq))
-        said = [line for line in lines if line.kind == "message" and not line.erased]
+        said = [line for line in lines if line.kind == "message" and not line.deleted]
         before = [line for line in said if (line.seq or 0) < hit.seq]
         after = [line for line in said if (line.seq or 0) > hit.seq]
         found = SearchContext(before[-1] if before else None, after[0] if after else None)

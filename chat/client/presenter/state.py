@@ -91,7 +91,7 @@ class Recent:
         """Return the newest message that is not deleted, of `author` if given."""
         for seq in sorted(self._sent, reverse=True):
             message = self._sent[seq]
-            if not message.erased and author in (None, message.author):
+            if not message.deleted and author in (None, message.author):
                 return message
         return None
 
@@ -101,7 +101,7 @@ class Recent:
         return tuple(
             (each.seq, f"{each.author}: {each.text}")
             for each in newest
-            if each.seq is not None and not each.erased
+            if each.seq is not None and not each.deleted
         )
 
     def failed(self) -> list[Message]:

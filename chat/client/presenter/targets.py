@@ -70,7 +70,7 @@ def message(conversation: Conversation, asked: Invocation) -> Message:
     found = conversation.desk.find(here(conversation).name, number)
     if found is None:
         raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
-    if found.erased:
+    if found.deleted:
         raise Refused(f"Message {number} was deleted.")
     return found
 

@@ -54,7 +54,7 @@ class View(Protocol):
     """What a conversation asks of the face it is looked at, or heard, through."""
 
     def set_theme(self, name: str) -> None:
-        """Change the colours; without a name, let the person choose."""
+        """Change the colors; without a name, let the person choose."""
 
     def toggle(self, pane: Pane) -> None:
         """Show or hide a list at the side."""

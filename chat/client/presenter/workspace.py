@@ -26,7 +26,7 @@ from chat.client.presenter.navigation import (
     Trail,
     after,
     entries,
-    neighbour,
+    neighbor,
 )
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice, Refused
@@ -449,7 +449,7 @@ class Workspace:
 
     def go(self, step: int) -> None:
         """Show the next or the previous channel of the list."""
-        if spot := neighbour(self.entries(), self.here, step):
+        if spot := neighbor(self.entries(), self.here, step):
             self.open(spot)
 
     def go_to(self, number: int) -> None:

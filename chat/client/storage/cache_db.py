@@ -139,7 +139,7 @@ class CacheDb:
         """
         unread = mentions = 0
         for line in self.lines_before(channel, last + 1, seq + 1, limit):
-            if line.kind == "message" and not line.erased and fold(line.author) != fold(me):
+            if line.kind == "message" and not line.deleted and fold(line.author) != fold(me):
                 unread += 1
                 mentions += any(fold(name) == fold(me) for name in line.mentions)
         return unread, mentions

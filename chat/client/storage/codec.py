@@ -28,6 +28,8 @@ from chat.protocol.limits import LIST_MAX, REACTIONS_MAX, REACTORS_MAX, TEXT_MAX
 
 __all__ = ["channel_from", "channel_json", "line_from", "line_json"]
 
+_DELETED = "erased"
+"""The key of `Message.deleted` on disk, which is the protocol's."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _DEFAULTS = {each.name: each.default for each in fields(Message) if each.default is not MISSING}
 _NEEDED = [each.name for each in fields(Message) if each.default is MISSING]
@@ -98,7 +100,7 @@ _MESSAGE = record(
     user=optional(word),
     edited=flag,
     pinned=flag,
-    erased=flag,
+    deleted=flag,
     reactions=_reactions,
     reaction_counts=_counts,
     rev=number,
@@ -137,6 +139,8 @@ def line_json(line: Message) -> str:
         value = getattr(line, name)
         if value != default:
             values[name] = value
+    if line.deleted:
+        values[_DELETED] = values.pop("deleted")
     if line.rev == line.seq:
         values.pop("rev", None)
     return _encode(values)
@@ -149,8 +153,11 @@ def line_from(body: str | bytes) -> Message:
         Misshapen: it is no line.
     """
     values = _decoded(body)
-    if type(values) is dict and values.get("rev", values.get("seq")) == values.get("seq"):
-        values["rev"] = values.get("seq") or 0  # the same object: 3 MB of 100,000 lines
+    if type(values) is dict:
+        if values.get("rev", values.get("seq")) == values.get("seq"):
+            values["rev"] = values.get("seq") or 0  # the same object: 3 MB of 100,000 lines
+        if _DELETED in values:
+            values["deleted"] = values.pop(_DELETED)
     return _MESSAGE(values)
 
 

@@ -82,7 +82,7 @@ class OfflineSearch:
 
     def hit(self, line: Message) -> Hit | None:
         """Return what is found of a line, if anything."""
-        if line.seq is None or line.kind != "message" or line.erased or not self._is_meant(line):
+        if line.seq is None or line.kind != "message" or line.deleted or not self._is_meant(line):
             return None
         marks = find(self._terms, line.text) if self._terms else ()
         if marks is None:

@@ -44,7 +44,7 @@ FILE_RETRY = 2.0
 ABOVE = 50
 """Lines shown above the one that was asked for."""
 NEAR = 8
-"""Lines before and after one that are enough to find its neighbours among them."""
+"""Lines before and after one that are enough to find its neighbors among them."""
 _AT_ONCE = 1_000
 
 

@@ -63,7 +63,7 @@ def _of(account: Account, channel: Channel) -> Unread:
         line
         for line in lines
         if line.kind == "message"
-        and not line.erased
+        and not line.deleted
         and (line.seq or 0) > view.read
         and fold(line.author) != me
     ]

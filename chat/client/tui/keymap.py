@@ -295,7 +295,7 @@ def keys_of_commands(rows: Iterable[KeyRow]) -> dict[str, str]:
 
 
 def together(rows: Sequence[KeyRow]) -> list[KeyRow]:
-    """Return rows with one for all neighbours that differ in a digit only, from first to last."""
+    """Return rows with one for all neighbors that differ in a digit only, from first to last."""
     found: list[KeyRow] = []
     for _, run in groupby(rows, lambda row: _DIGIT.sub("0", f"{row.keys} {row.help} {row.id}")):
         first, *others = run

@@ -1,8 +1,8 @@
 """Make foreign text safe for widgets: no control characters, no markup.
 
-Names, topics, channels, errors, the server's name: whatever this program did not write itself is
-turned into `Content` here; only the timeline has a gate of its own, `graphemes.tame`. Textual would
-read square brackets as markup, and would let escape sequences through to the terminal.
+Names, topics, channels, errors, the server's name: all text from outside this program is turned
+into `Content` here; only the timeline has a function of its own, `graphemes.sanitize`. Textual
+would read square brackets as markup, and would let escape sequences through to the terminal.
 """
 
 from __future__ import annotations

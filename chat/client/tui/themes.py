@@ -72,7 +72,7 @@ MONO = Theme(
     dark=True,
 )
 OWN = (DARK, LIGHT, CONTRAST, MONO)
-"""The themes of this program; `ansi-dark` and `ansi-light` are Textual's, of 16 colours."""
+"""The themes of this program; `ansi-dark` and `ansi-light` are Textual's, of 16 colors."""
 _SHORT = {
     "dark": DARK.name,
     "light": LIGHT.name,
@@ -93,10 +93,10 @@ def made_by_hand(name: str, values: Mapping[str, str | bool]) -> Theme:
 
     Args:
         name: under which it can be chosen.
-        values: colours by their names (`primary = "#4f9ee8"`), and `dark`.
+        values: colors by their names (`primary = "#4f9ee8"`), and `dark`.
 
     Raises:
-        StartupError: a name or a colour is none; the message says which.
+        StartupError: a name or a color is none; the message says which.
     """
     for key, value in values.items():
         if key == "dark" and isinstance(value, bool):
@@ -108,7 +108,7 @@ def made_by_hand(name: str, values: Mapping[str, str | bool]) -> Theme:
             Color.parse(value)
         except ColorParseError:
             raise StartupError(
-                f"themes.{name}: {key} = “{printable_line(value)}” is no colour; write it as "
+                f"themes.{name}: {key} = “{printable_line(value)}” is no color; write it as "
                 "#4f9ee8, or as ansi_blue"
             ) from None
     dark = LIGHT if values.get("dark") is False else DARK

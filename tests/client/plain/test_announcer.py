@@ -61,7 +61,7 @@ def test_changes_of_what_was_said_are_said() -> None:
     ]
     reacted = replace(edited, rev=3, reactions=(("👍", ("bob",)),))
     assert announcer.announce(told(reacted)) == ["Reactions to 1 in #ops: 👍 bob."]
-    assert announcer.announce(told(line(1, "", rev=4, erased=True))) == [
+    assert announcer.announce(told(line(1, "", rev=4, deleted=True))) == [
         "Message 1 in #ops was deleted."
     ]
 

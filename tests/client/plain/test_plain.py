@@ -132,7 +132,7 @@ async def test_a_message_is_copied_and_its_links_are_said(
 
 
 async def test_every_byte_is_text(plain: RawTerminal, server: ChatServer) -> None:
-    """No cursor is moved, no colour is set; only pastes are asked to be marked."""
+    """No cursor is moved, no color is set; only pastes are asked to be marked."""
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         await alice.say("a\u202eb\nc")

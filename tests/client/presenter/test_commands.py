@@ -138,7 +138,7 @@ def test_a_message_is_copied_and_its_links_are_opened(
 
 def test_a_deleted_message_is_not_copied(bench: Bench) -> None:
     bench.core.tell(
-        TimelineChanged("#general", upserts=(said(5, "alice", "", erased=True, rev=9),))
+        TimelineChanged("#general", upserts=(said(5, "alice", "", deleted=True, rev=9),))
     )
     bench.take_in()
     bench.run("/copy 5")

@@ -12,7 +12,7 @@ from chat.client.presenter.navigation import (
     Tour,
     Trail,
     entries,
-    neighbour,
+    neighbor,
 )
 from tests.client.presenter.fakes import info
 
@@ -23,11 +23,11 @@ def listed(*channels: ChannelInfo, seat: int = 1) -> list[Entry]:
 
 def test_the_channels_of_all_servers_are_one_list() -> None:
     both = listed(info("#a"), info("#general")) + listed(info("#general"), seat=2)
-    assert neighbour(both, Location(1, "#general"), 1) == (2, "#general")
-    assert neighbour(both, Location(2, "#general"), 1) == (1, "#a")
-    assert neighbour(both, Location(1, "#a"), -1) == (2, "#general")
-    assert neighbour(both, Location(2, "#gone"), -1) == (1, "#a")
-    assert neighbour([], Location(1, "#a"), 1) is None
+    assert neighbor(both, Location(1, "#general"), 1) == (2, "#general")
+    assert neighbor(both, Location(2, "#general"), 1) == (1, "#a")
+    assert neighbor(both, Location(1, "#a"), -1) == (2, "#general")
+    assert neighbor(both, Location(2, "#gone"), -1) == (1, "#a")
+    assert neighbor([], Location(1, "#a"), 1) is None
 
 
 @pytest.mark.feature("reading.tour")

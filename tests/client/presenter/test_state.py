@@ -54,7 +54,7 @@ def test_the_latest_message_is_neither_deleted_nor_an_event() -> None:
     recent = Recent()
     lines = (
         said(1, "bob", "one"),
-        said(2, "bob", "", erased=True),
+        said(2, "bob", "", deleted=True),
         said(3, "carol", "", kind="join"),
     )
     recent.apply(TimelineChanged("#general", upserts=lines))

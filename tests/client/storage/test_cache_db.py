@@ -82,7 +82,7 @@ def test_unread_lines_are_counted(cache: CacheDb) -> None:
         [
             line(1, mentions=("Alice",)),
             line(2, author="ALICE"),
-            line(3, erased=True),
+            line(3, deleted=True),
             line(4, kind="join"),
             line(5),
         ],

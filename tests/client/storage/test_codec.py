@@ -53,6 +53,13 @@ def test_a_line_with_every_field_spelled_out_is_read_too() -> None:
     assert line_from(json.dumps(asdict(line))) == line
 
 
+def test_the_key_of_a_deleted_message_is_that_of_earlier_versions() -> None:
+    line = Message("#c", 1, None, "bob", 5, rev=4, deleted=True)
+    stored = json.loads(line_json(line))
+    assert (stored.get("erased"), "deleted" in stored) == (True, False)
+    assert line_from(json.dumps(stored)) == line
+
+
 def test_lines_share_what_comes_again_and_again() -> None:
     one, other = (line_from(line_json(Message("#c", n, None, "bob", 5, rev=n))) for n in (700, 701))
     assert one.author is other.author

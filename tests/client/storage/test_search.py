@@ -74,7 +74,7 @@ def test_operators(search: Search, seqs: list[int]) -> None:
 
 def test_what_was_deleted_or_is_no_message_is_not_found() -> None:
     looked = OfflineSearch(Search(author="bob"))
-    assert looked.hit(Message("#tea", 1, None, "bob", 1, erased=True)) is None
+    assert looked.hit(Message("#tea", 1, None, "bob", 1, deleted=True)) is None
     assert looked.hit(Message("#tea", 1, None, "bob", 1, kind="join")) is None
 
 

@@ -169,7 +169,7 @@ def test_edits_deletions_and_reactions_change_their_line(
     screen.wait(lambda: bool(screen.lines()[2].reactions) and not screen.pending())
     one, two, three = screen.lines()
     assert (one.text, one.edited) == ("1", True)
-    assert (two.text, two.erased) == ("", True)
+    assert (two.text, two.deleted) == ("", True)
     assert three.reactions == (("👍", ("alice",)),)
 
 

@@ -47,7 +47,7 @@ def test_what_is_ones_own_erased_or_no_message_does_not_wait(account: Account) -
         "#a",
         0,
         Message("#a", 1, None, "ME", 1),
-        Message("#a", 2, None, "bob", 2, erased=True),
+        Message("#a", 2, None, "bob", 2, deleted=True),
         Message("#a", 3, None, "bob", 3, kind="join"),
         Message("#a", 4, None, "bob", 4),
         unread=1,

@@ -1,4 +1,4 @@
-"""Colours: every theme can be chosen, and a person's own are checked before the screen is taken."""
+"""Colors: every theme can be chosen, and a person's own are checked before the screen is taken."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ async def test_a_theme_is_chosen_by_a_short_name(open_desktop: Open, word: str) 
 
 
 @pytest.mark.parametrize("word", ["dark", "light", "contrast", "mono", "16", "ansi-light"])
-async def test_nothing_is_written_in_the_colour_of_its_ground(
-    open_desktop: Open, word: str
-) -> None:
+async def test_nothing_is_written_in_the_color_of_its_ground(open_desktop: Open, word: str) -> None:
     async with open_desktop(info("#general", head=1)) as desktop:
         desktop.app.theme = by_name(word)
         await desktop.pilot.pause()
@@ -77,12 +75,12 @@ def test_what_a_theme_leaves_out_is_as_in_the_dark_or_the_light_one() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"primary": "bluish"}, "themes.mine: primary = “bluish” is no colour"),
+        ({"primary": "bluish"}, "themes.mine: primary = “bluish” is no color"),
         ({"primry": "#ffffff"}, "themes.mine: “primry” cannot be set"),
         ({"dark": "yes"}, "themes.mine: “dark” cannot be set"),
     ],
 )
-def test_a_wrong_colour_is_told_before_anything_is_drawn(
+def test_a_wrong_color_is_told_before_anything_is_drawn(
     values: dict[str, str | bool], said: str
 ) -> None:
     settings = ClientSettings(name="me", themes={"mine": values})

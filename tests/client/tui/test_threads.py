@@ -63,7 +63,7 @@ async def test_a_thread_stands_beside_its_channel(open_thread: Desktop) -> None:
 async def test_a_message_tells_how_many_replies_it_has_and_t_opens_them(desktop: Desktop) -> None:
     desktop.core.tell(TimelineChanged("#general", upserts=REPLIES))
     await desktop.until(lambda: "↳ 2 replies" in desktop.screen(), "the count")
-    gone = said(4, "bob", "", thread=3, erased=True, rev=9)
+    gone = said(4, "bob", "", thread=3, deleted=True, rev=9)
     desktop.core.tell(TimelineChanged("#general", upserts=(gone,)))
     await desktop.until(lambda: "↳ 1 reply" in desktop.screen(), "the smaller count")
     await desktop.press("ctrl+up", "k", "t")

@@ -98,7 +98,7 @@ def words(count: int) -> list[str]:
 
 
 def ends(of: Iterable[str]) -> list[str]:
-    """Return words without their beginnings, which the index may share between neighbours."""
+    """Return words without their beginnings, which the index may share between neighbors."""
     return [word[4:] for word in of]
 
 
@@ -226,14 +226,14 @@ def test_no_copy_survives_a_long_life(store: OpenStore, alice: User) -> None:
         store.wait_until_indexed()
     store.store.close()
     assert len(erased) > 400
-    # Without its beginning: the index writes only what a word does not share with its neighbour.
+    # Without its beginning: the index writes only what a word does not share with its neighbor.
     assert not found(store, [each[4:16] for each in erased])
     living_texts = [each[:16] for each in living.values()]
     assert len(found(store, living_texts)) == len(living_texts)
 
 
 def test_a_body_is_overwritten_where_it_lies(store: OpenStore, alice: User) -> None:
-    """A row that changed its size might move, and leave a copy of a neighbour behind."""
+    """A row that changed its size might move, and leave a copy of a neighbor behind."""
 
     def sizes() -> list[tuple[int, int]]:
         with closing(sqlite3.connect(store.file)) as connection:

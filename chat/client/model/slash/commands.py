@@ -241,7 +241,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "theme",
         (Argument("THEME", Kind.THEME, optional=True),),
-        "change the colours: dark, light, or any theme by name",
+        "change the colors: dark, light, or any theme by name",
         "/theme light",
     ),
     Command("members", (), "show or hide the member list", "/members"),

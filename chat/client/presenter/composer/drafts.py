@@ -248,7 +248,7 @@ class Drafts:
 
     def begin_edit(self, message: Message, thread: int | None = None) -> None:
         """Put one's own message into the channel's or the thread's composer, to change it."""
-        if message.seq is None or message.erased or message.author != self._desk.user:
+        if message.seq is None or message.deleted or message.author != self._desk.user:
             self._view.say("Only your own messages can be changed, once confirmed.", "warning")
             return
         key = self._come_back(DraftKey(message.channel, thread))

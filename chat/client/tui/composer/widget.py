@@ -1,7 +1,7 @@
 """The composer widget: grows with its text, completes words, keeps drafts.
 
 Keys are handled here, in the order in which they arrived. Textual runs bindings only after a key
-has travelled up to the app; by then letters typed after it may be in the text already.
+has traveled up to the app; by then letters typed after it may be in the text already.
 """
 
 from __future__ import annotations

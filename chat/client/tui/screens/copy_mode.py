@@ -50,7 +50,7 @@ def _told(message: Message) -> list[str]:
     time, author = f"{local_time(message.ts):%H:%M}", shown(printable_line(message.author))
     if message.kind != "message":
         return [f"{time} {shown(printable_line(renderer.event_sentence(message)))}"]
-    if message.erased:
+    if message.deleted:
         return [f"{time} {author}", "message deleted"]
     text = shown(message.text).expandtabs(_TAB).split("\n")
     if message.me:

@@ -241,12 +241,12 @@ class ScreenView:
         return pick(self._screen, title, [], then).add
 
     def set_theme(self, name: str) -> None:
-        """Change the colours; without a name, let the person choose."""
+        """Change the colors; without a name, let the person choose."""
         app = self._screen.app
         themes = sorted(app.available_themes)
         if not name:
             choices = [Choice(theme, theme) for theme in themes]
-            pick(self._screen, "Colours", choices, self.set_theme)
+            pick(self._screen, "Colors", choices, self.set_theme)
         elif (wanted := by_name(name)) in themes:
             app.theme = wanted
         else:

@@ -53,7 +53,7 @@ class MessageActions:
             self._conversation.threads.show(message.channel, message.seq)
 
     def _react(self, message: Message) -> None:
-        if message.seq is None or message.erased:
+        if message.seq is None or message.deleted:
             return
         pick_emoji(self._screen, lambda emoji: self.toggle_reaction(message, emoji))
 
@@ -69,13 +69,13 @@ class MessageActions:
 
     def _delete(self, message: Message) -> None:
         seq = message.seq
-        if seq is None or message.erased:
+        if seq is None or message.deleted:
             return
         core, channel = self._conversation.core, message.channel
         confirm_deletion(self._screen, message, lambda: core.delete(channel, seq))
 
     def _pin(self, message: Message) -> None:
-        if message.seq is not None and not message.erased:
+        if message.seq is not None and not message.deleted:
             core = self._conversation.core
             core.pin(message.channel, message.seq, remove=message.pinned)
 

@@ -11,7 +11,7 @@ import re
 
 from rich.cells import cell_len
 
-from chat.client.tui.timeline.graphemes import apart
+from chat.client.tui.timeline.graphemes import isolate_clusters
 
 __all__ = ["anchored"]
 
@@ -19,7 +19,7 @@ __all__ = ["anchored"]
 _DISPUTED = re.compile("[\u200d\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
 _TOKEN = re.compile(
     r"\x1b\[\d+;(?P<column>\d+)H"
-    r"|(?P<still>\x1b\[[\d;]*m|\x1b\]8;[^\x07\x1b]*\x1b\\)"  # colours, hyperlinks
+    r"|(?P<still>\x1b\[[\d;]*m|\x1b\]8;[^\x07\x1b]*\x1b\\)"  # colors, hyperlinks
     r"|(?P<moves>\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[^@-~]*[@-~]|\x1b.|[\r\n])"
     r"|(?P<text>[^\x1b\r\n]+)",
     re.DOTALL,
@@ -50,7 +50,7 @@ def _held(text: str, column: int) -> str:
     if not _DISPUTED.search(text):
         return text
     parts: list[str] = []
-    for part in apart(text):
+    for part in isolate_clusters(text):
         width = cell_len(part)
         if _DISPUTED.search(part):
             blank, back, on = " " * width, f"\x1b[{column}G", f"\x1b[{column + width}G"

@@ -1,9 +1,9 @@
-"""Text of the timeline: made harmless, measured (widths of emoji too), cut by graphemes.
+"""Grapheme clusters (Unicode, UAX 29): sanitize, measure, split and truncate foreign text.
 
-This is the choke point of the timeline: every foreign text passes `tame` before it is laid out. A
-*cluster* is what a reader sees as one character, however many code points it is made of. Widths are
-Rich's, corrected for flags and emoji; where terminals disagree, `tui/terminal/output.py` keeps what
-follows in its place.
+All foreign text of the timeline passes `sanitize` before it is laid out. A grapheme cluster is
+what a reader sees as one character, however many code points it has. Widths are Rich's, corrected
+for flags and emoji; where terminals disagree, `tui/terminal/output.py` keeps the text that follows
+in its place.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from rich.cells import cell_len, get_character_cell_size
 
 from chat.client.tui.safe_text import shown
 
-__all__ = ["apart", "clusters", "crop", "snap", "tame"]
+__all__ = ["cluster_boundary", "grapheme_clusters", "isolate_clusters", "sanitize", "truncate"]
 
 TAB = 4
 
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
 
 
-def tame(text: str) -> str:
+def sanitize(text: str) -> str:
     r"""Return `text` as it may be shown: printable, tabs expanded; `\n` stays."""
     text = shown(text)
     return text.expandtabs(TAB) if "\t" in text else text
 
 
-def crop(text: str, width: int) -> str:
-    """Return the first line of `text`, cut with an ellipsis if it is wider than `width`."""
-    text = " ".join(tame(text).split())
+def truncate(text: str, width: int) -> str:
+    """Return `text` on one line, truncated with an ellipsis if it is wider than `width`."""
+    text = " ".join(sanitize(text).split())
     if cell_len(text) <= width:
         return text
-    starts, ends = clusters(text)
+    starts, ends = grapheme_clusters(text)
     fitting = bisect_right(ends, width - 1)
     return text[: starts[fitting]].rstrip() + "…"
 
 
-def snap(text: str, position: int, *, up: bool = False) -> int:
-    """Move a position that lies within a cluster to its start, or to its end."""
+def cluster_boundary(text: str, position: int, *, up: bool = False) -> int:
+    """Return the boundary of the cluster around `position`: its start, or with `up` its end."""
     if text.isascii() or not 0 < position < len(text):
         return min(max(position, 0), len(text))
-    starts, _ = clusters(text)
+    starts, _ = grapheme_clusters(text)
     at = bisect_right(starts, position) - 1
     return starts[at + 1] if up and starts[at] < position else starts[at]
 
 
-def clusters(text: str) -> tuple[Sequence[int], Sequence[int]]:
-    """Return where each character that a reader sees begins, and the width up to its end."""
+def grapheme_clusters(text: str) -> tuple[Sequence[int], Sequence[int]]:
+    """Return where each cluster begins (and the end of the text), and the width up to its end."""
     if text.isascii():
         return range(len(text) + 1), range(1, len(text) + 1)
     starts: list[int] = []
@@ -76,11 +76,11 @@ def clusters(text: str) -> tuple[Sequence[int], Sequence[int]]:
     return starts, list(accumulate(widths))
 
 
-def apart(text: str) -> Iterable[str]:
-    """Cut text so that each character of several code points stands alone."""
+def isolate_clusters(text: str) -> Iterable[str]:
+    """Split text so that each cluster of several code points is a part of its own."""
     if text.isascii() or _is_simple(text):
         return (text,)
-    starts, _ = clusters(text)
+    starts, _ = grapheme_clusters(text)
     parts: list[str] = []
     plain = 0
     for begin, end in pairwise(starts):

@@ -1,7 +1,7 @@
 """Lay styled text out into lines of cells.
 
-Every text passes `tame` on its way in, so whatever lines hold is harmless. Wrapping counts cells
-and never splits what a reader sees as one character.
+Every text passes `sanitize` first, so lines hold nothing that controls a terminal. Wrapping counts
+cells and never splits a grapheme cluster.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
-from chat.client.tui.timeline.graphemes import apart, clusters, crop, snap, tame
+from chat.client.tui.timeline.graphemes import (
+    cluster_boundary,
+    grapheme_clusters,
+    isolate_clusters,
+    sanitize,
+    truncate,
+)
 
 __all__ = ["Line", "Piece", "flow", "highlighted", "rule", "segments"]
 
@@ -62,7 +68,7 @@ class Line(NamedTuple):
 
 def rule(label: str, width: int, style: Style, char: str = "─") -> Line:
     """Return a rule across `width`, `── label ─────`, of which nothing is ever copied."""
-    label = crop(label, width - 6)
+    label = truncate(label, width - 6)
     text = f"{char * 2} {label} "
     text += char * (width - cell_len(text))
     return Line(indent=(Segment(text, style),), indent_width=cell_len(text))
@@ -121,7 +127,7 @@ def _paragraphs(pieces: Iterable[Piece]) -> list[tuple[str, _Styles]]:
     length = 0
     found: list[tuple[str, _Styles]] = []
     for piece in pieces:
-        for number, part in enumerate(tame(piece.text).split("\n")):
+        for number, part in enumerate(sanitize(piece.text).split("\n")):
             if number:
                 found.append(("".join(parts), styles))
                 parts, styles, length = [], [], 0
@@ -148,7 +154,7 @@ def _wrap(text: str, width: int, hanging: int) -> list[tuple[int, int, str]]:
     """Break one line of text: (start, end, join) of each row."""
     if cell_len(text) <= width:
         return [(0, len(text), "\n")]
-    starts, ends = clusters(text)
+    starts, ends = grapheme_clusters(text)
     rows: list[tuple[int, int, str]] = []
     first, join, room = 0, "\n", width
     while first < len(ends):
@@ -203,7 +209,7 @@ def _inked(text: str, start: int, end: int, styles: _Styles) -> tuple[tuple[Segm
         begin, stop = max(begin, start), min(stop, end)
         if begin >= stop:
             continue
-        for part in apart(text[begin:stop]):
+        for part in isolate_clusters(text[begin:stop]):
             found.append(Segment(part, style))
             total += cell_len(part)
     return tuple(found), total
@@ -212,8 +218,8 @@ def _inked(text: str, start: int, end: int, styles: _Styles) -> tuple[tuple[Segm
 def highlighted(line: Line, selected: tuple[int, int], style: Style) -> Iterator[Segment]:
     """Return a line's segments, highlighted from one character up to another (-1: the end)."""
     text = line.text
-    start = snap(text, selected[0])
-    end = len(text) if selected[1] < 0 else snap(text, selected[1], up=True)
+    start = cluster_boundary(text, selected[0])
+    end = len(text) if selected[1] < 0 else cluster_boundary(text, selected[1], up=True)
     position = 0
     for part, own, _ in line.ink:
         first = min(max(0, start - position), len(part))

@@ -44,7 +44,7 @@ def _counts(message: Message, user: str) -> bool:
     return (
         message.seq is not None
         and message.kind == "message"
-        and not message.erased
+        and not message.deleted
         and fold(message.author) != fold(user)
     )
 
@@ -163,12 +163,12 @@ class Log:
             if message.thread is not None and message.seq is not None:
                 thread = self._threads.setdefault(message.thread, set())
                 before = len(thread)
-                (thread.discard if message.erased else thread.add)(message.seq)
+                (thread.discard if message.deleted else thread.add)(message.seq)
                 if len(thread) != before:
                     done.touched.add(message.thread)
 
     def _take(self, upserts: tuple[Message, ...], done: Splices) -> None:
-        """Put in new lines, runs of neighbours at once, and replace those that are known."""
+        """Put in new lines, runs of neighbors at once, and replace those that are known."""
         run: list[Message] = []
         for message in upserts:
             if run and not self._continues(run, message):

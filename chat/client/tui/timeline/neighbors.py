@@ -56,7 +56,7 @@ class Neighbors:
 
 
 def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Neighbors:
-    """Look at the neighbours of the line at `index`.
+    """Look at the neighbors of the line at `index`.
 
     Args:
         log: the lines.
@@ -131,9 +131,9 @@ def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> Message | 
 
 
 def _folds(log: Log, upper: int, lower: int, unread: Key | None) -> bool:
-    """Whether two neighbours are told in one line.
+    """Whether two neighbors are told in one line.
 
-    A run ends at round numbers, so that however many join, a line looks at few neighbours.
+    A run ends at round numbers, so that however many join, a line looks at few neighbors.
     """
     above, below = log[upper], log[lower]
     return (

@@ -18,7 +18,7 @@ from textual.geometry import Offset
 from textual.selection import Selection
 from textual.strip import Strip
 
-from chat.client.tui.timeline.graphemes import snap
+from chat.client.tui.timeline.graphemes import cluster_boundary
 from chat.client.tui.timeline.layout import highlighted
 from chat.client.tui.timeline.log import Key
 from chat.client.tui.timeline.palette import Palette
@@ -59,8 +59,8 @@ def selected_text(sheet: Viewport, selection: Selection) -> str:
             row, text = _number(sheet.log[at].seq, at, number - block.lead), line.text
             if not start.y <= row <= end.y or (number < block.lead and not text):
                 continue
-            first = snap(text, start.x) if row == start.y else 0
-            last = snap(text, end.x, up=True) if row == end.y else len(text)
+            first = cluster_boundary(text, start.x) if row == start.y else 0
+            last = cluster_boundary(text, end.x, up=True) if row == end.y else len(text)
             if copied:
                 copied.append(line.join)
             if line.gutter and not first:

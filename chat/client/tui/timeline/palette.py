@@ -23,7 +23,7 @@ __all__ = ["INKS", "Names", "Palette", "author_rgb"]
 
 
 class Ink(NamedTuple):
-    """How a part of the timeline looks, in colours of the theme: `text-muted`, `foreground 8%`."""
+    """How a part of the timeline looks, in colors of the theme: `text-muted`, `foreground 8%`."""
 
     color: str = ""
     ground: str = ""
@@ -72,8 +72,8 @@ class Names(Enum):
 
     ON_DARK = "on dark"
     ON_LIGHT = "on light"
-    GREY = "grey"  # in a theme without colours: not at all
-    TERMINAL = "terminal"  # by the colours of the terminal's own palette
+    GRAY = "gray"  # in a theme without colors: not at all
+    TERMINAL = "terminal"  # by the colors of the terminal's own palette
 
 
 _TERMINAL = tuple(
@@ -121,7 +121,7 @@ class Palette:
         theme, ground = widget.app.theme_variables, widget.background_colors[1]
         styles = {name: _style_of(ink, theme, ground) for name, ink in INKS.items()}
         if widget.app.native_ansi_color:
-            # Of 16 colours, the muted one and the one written on it are the same.
+            # Of 16 colors, the muted one and the one written on it are the same.
             styles["mention-own"] = styles["chip-own"] = Style(bold=True, reverse=True)
         return cls(styles, _names_on(widget))
 
@@ -129,7 +129,7 @@ class Palette:
         return self.styles.get(name, _PLAIN)
 
     def author(self, name: str) -> Style:
-        """Return the colour of a name: always the same for the same name."""
+        """Return the color of a name: always the same for the same name."""
         return _author_style(fold(name), self.names)
 
     def marked(self, marks: Mark, url: str = "") -> Style:
@@ -175,7 +175,7 @@ def _style_of(ink: Ink, theme: Mapping[str, str], ground: TextualColor) -> Style
 
 
 def _color_of(text: str, theme: Mapping[str, str]) -> TextualColor:
-    """Return a colour as themes write it: by a name of theirs, as such, or what contrasts."""
+    """Return a color as themes write it: by a name of theirs, as such, or what contrasts."""
     name, _, share = text.partition(" ")
     opacity = float(share.removesuffix("%")) if share else 100.0
     if name in theme:
@@ -187,7 +187,7 @@ def _color_of(text: str, theme: Mapping[str, str]) -> TextualColor:
 
 @lru_cache(4096)
 def _author_style(name: str, names: Names) -> Style:
-    if names is Names.GREY:
+    if names is Names.GRAY:
         return Style(bold=True)
     if names is Names.TERMINAL:
         return Style(color=_TERMINAL[_checksum(name) % len(_TERMINAL)], bold=True)
@@ -198,7 +198,7 @@ def _names_on(widget: Widget) -> Names:
     if widget.app.native_ansi_color:
         return Names.TERMINAL
     if TextualColor.parse(widget.app.current_theme.primary).hsl.s < _COLOURLESS:
-        return Names.GREY
+        return Names.GRAY
     return Names.ON_DARK if widget.background_colors[1].brightness < 0.5 else Names.ON_LIGHT
 
 
@@ -207,7 +207,7 @@ def _checksum(name: str) -> int:
 
 
 def author_rgb(name: str, *, dark: bool) -> tuple[int, int, int]:
-    """Return a colour for a folded name: its hue from the name, its lightness from the theme.
+    """Return a color for a folded name: its hue from the name, its lightness from the theme.
 
     The hues are taken in OKLCH, where equal lightness looks equally light: every one of them can be
     read on the background, and none is louder than the others.

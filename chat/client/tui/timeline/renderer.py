@@ -13,7 +13,7 @@ from chat.client.model.state import Delivery, Message, counted_reactions
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.markdown import SHOWN_MAX, blocks, gist, inline
 from chat.client.presenter.markdown import Block as Markup
-from chat.client.tui.timeline.graphemes import TAB, crop, tame
+from chat.client.tui.timeline.graphemes import TAB, sanitize, truncate
 from chat.client.tui.timeline.layout import Line, Piece, flow, rule, segments
 from chat.client.tui.timeline.neighbors import Neighbors
 from chat.client.tui.timeline.palette import Palette
@@ -35,14 +35,14 @@ _COURSES = {
 
 def event_sentence(message: Message) -> str:
     """Return one event as a sentence."""
-    who, text = crop(message.author, _NAME), message.text.replace("\n", " ")
+    who, text = truncate(message.author, _NAME), message.text.replace("\n", " ")
     if message.kind == "topic":
         return f"{who} set the topic: {text}" if text else f"{who} cleared the topic"
     if message.kind == "role":
-        return f"{who} made {crop(message.user or '?', _NAME)} {text}"
+        return f"{who} made {truncate(message.user or '?', _NAME)} {text}"
     if message.kind in ("join", "leave"):
         return joins_line([message])
-    return " ".join(part for part in (who, crop(message.kind, _NAME), text) if part)
+    return " ".join(part for part in (who, truncate(message.kind, _NAME), text) if part)
 
 
 def joins_line(messages: Sequence[Message]) -> str:
@@ -53,7 +53,7 @@ def joins_line(messages: Sequence[Message]) -> str:
         courses[message.author] = (first, message.kind)
     parts: list[str] = []
     for course, verb in _COURSES.items():
-        names = [crop(name, _NAME) for name, found in courses.items() if found == course]
+        names = [truncate(name, _NAME) for name, found in courses.items() if found == course]
         if names:
             parts.append(f"{_listed(names)} {verb}")
     return " · ".join(parts)
@@ -84,7 +84,7 @@ class Block:
     Args:
         lines: from top to bottom; none if the message is told by another line.
         lead: how many of them stand above the message itself: rules, a blank, the header. They come
-            and go with the neighbours; positions count from below them.
+            and go with the neighbors; positions count from below them.
         time: when it was, for the gutter.
         accent: whether a bar marks it: it mentions the reader.
     """
@@ -147,7 +147,7 @@ class Renderer:
     def _is_for_me(self, message: Message) -> bool:
         me = fold(self.user)
         return (
-            bool(me) and not message.erased and any(fold(name) == me for name in message.mentions)
+            bool(me) and not message.deleted and any(fold(name) == me for name in message.mentions)
         )
 
     def _lead(self, message: Message, near: Neighbors, when: datetime) -> list[Line]:
@@ -157,7 +157,7 @@ class Renderer:
         if near.older:
             lines.append(rule("loading older messages…", width, palette["gap"], "┄"))
         if near.beginning and self.thread is None:
-            text = f"This is the beginning of {crop(message.channel, width)}."
+            text = f"This is the beginning of {truncate(message.channel, width)}."
             lines += flow([Piece(text, palette["muted"])], width)
         if self.airy and near.spaced:
             lines.append(Line())
@@ -172,7 +172,7 @@ class Renderer:
 
     def _header(self, message: Message, time: str) -> Line:
         behind = f"  {time}" if self.gutter == _NARROW_GUTTER else ""
-        name = crop(message.author, max(1, self.column - len(behind)))
+        name = truncate(message.author, max(1, self.column - len(behind)))
         style = self.palette.author(message.author)
         pieces = [Piece(name, style), Piece(behind, self.palette["time"])]
         return self._timed(Line(*segments(pieces)), time)
@@ -194,13 +194,13 @@ class Renderer:
         lines: list[Line] = []
         if message.reply_to not in (None, self.thread) and message.reply_to is not None:
             lines.append(self._quoted(message.reply_to, near.target))
-        if message.erased:
+        if message.deleted:
             lines += flow([Piece("message deleted", self.palette["muted"])], self.column)
         else:
             lines += self._body(message)
         if message.delivery is Delivery.FAILED:
             lines += self._failure(message)
-        if message.reactions and not message.erased:
+        if message.reactions and not message.deleted:
             lines += self._reactions(message)
         if near.replies and self.thread is None:
             lines.append(self._replies(near.replies))
@@ -217,11 +217,11 @@ class Renderer:
         palette, room = self.palette, self.column - 2
         bar = Piece("┌ ", palette["quote-bar"])
         if target is None:
-            return Line(*segments([bar, Piece(crop(f"message {seq}", room), palette["quote"])]))
-        text = "message deleted" if target.erased else gist(target.text)
-        name = crop(target.author, room - 3)
-        between = " " if target.me and not target.erased else ": "
-        words = crop(text, room - cell_len(name + between))
+            return Line(*segments([bar, Piece(truncate(f"message {seq}", room), palette["quote"])]))
+        text = "message deleted" if target.deleted else gist(target.text)
+        name = truncate(target.author, room - 3)
+        between = " " if target.me and not target.deleted else ": "
+        words = truncate(text, room - cell_len(name + between))
         author = Piece(name, palette.author(target.author))
         return Line(*segments([bar, author, Piece(between + words, palette["quote"])]))
 
@@ -234,7 +234,7 @@ class Renderer:
         if message.me:
             before = [
                 Piece("* ", self.palette["muted"]),
-                Piece(tame(message.author), self.palette.author(message.author)),
+                Piece(sanitize(message.author), self.palette.author(message.author)),
                 Piece(" "),
             ]
         lines: list[Line] = []
@@ -279,7 +279,7 @@ class Renderer:
         ground = self.palette["code-block"]
         pieces = [
             Piece(text, ground + self.palette[f"code-{role}"] if role else ground)
-            for text, role in highlight(tame(markup.text), markup.info)
+            for text, role in highlight(sanitize(markup.text), markup.info)
         ]
         return flow(pieces, self.column, indent=[Piece(" ", ground)], fill=ground)
 
@@ -306,7 +306,7 @@ class Renderer:
             own = any(fold(name) == me for name in names)
             count = f"\xa0{number:,}\xa0"
             most = max(1, min(32, self.column - 1 - len(count)))
-            label = crop(emoji, most).replace(" ", "\xa0") or "?"
+            label = truncate(emoji, most).replace(" ", "\xa0") or "?"
             style = self.palette["chip-own" if own else "chip"] + Style.from_meta({"emoji": emoji})
             chip = Piece(f"\xa0{label}{count}", style)
             width = cell_len(chip.text)

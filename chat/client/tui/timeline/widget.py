@@ -87,14 +87,14 @@ def may(name: str, message: Message, user: str) -> str | None:
     owner may delete what others wrote is for the server to say.
     """
     if name == "copy":
-        return None if message.erased else name
+        return None if message.deleted else name
     if name == "thread" and message.seq is not None:
         return name if message.kind == "message" else None
     if message.delivery is not Delivery.SENT:
         if name == "reply":
             return "retry" if message.delivery is Delivery.FAILED else None
         return name if name == "discard" else None
-    if message.seq is None or message.erased or message.kind != "message" or name == "discard":
+    if message.seq is None or message.deleted or message.kind != "message" or name == "discard":
         return None
     if name == "edit":
         return name if fold(message.author) == fold(user) else None

@@ -239,15 +239,15 @@ class StatusBar(Widget):
         return Content("   ").join(hints)
 
     def _left(self) -> Content:
-        sign, colour, text = LINKS[self.connection.link]
+        sign, color, text = LINKS[self.connection.link]
         if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
             seconds = math.ceil(self.remaining)
             text = f"offline, next try in {seconds:2} s" if seconds > 0 else "offline, trying now"
         said = [self.status] if self.status != "online" else []
         said += [self.calls] if self.calls else []
         if self.connection.link is Link.ONLINE and said:
-            sign, colour, text = "◐", "$text-warning", ", ".join(said)
-        parts = [Content.assemble((sign, colour), " ", text)]
+            sign, color, text = "◐", "$text-warning", ", ".join(said)
+        parts = [Content.assemble((sign, color), " ", text)]
         if self.user:
             parts.append(line(self.user, "bold"))
         if self.server:
@@ -346,8 +346,8 @@ def _severity(info: ChannelInfo) -> int:
 
 
 def _server(group: Group) -> Content:
-    sign, colour, _ = LINKS[group.link]
-    return Content.assemble((sign, colour), " ", elide(line(group.title), _SERVER_LONGEST))
+    sign, color, _ = LINKS[group.link]
+    return Content.assemble((sign, color), " ", elide(line(group.title), _SERVER_LONGEST))
 
 
 def _part(number: int, info: ChannelInfo, behind: Group | None) -> Content:

@@ -23,7 +23,7 @@ PRESENCE: dict[str, tuple[str, str]] = {
     "busy": ("⊖", "$text-error"),
     "offline": ("○", "$foreground 40%"),
 }
-"""The sign and the colour of each presence; a name that is not here is shown as offline."""
+"""The sign and the color of each presence; a name that is not here is shown as offline."""
 
 _ORDER = {presence: place for place, presence in enumerate(PRESENCE)}
 
@@ -112,11 +112,11 @@ def _counts(known: MembersChanged) -> Content:
 
 
 def _row(name: str, role: str, presence: str, width: int) -> Content:
-    sign, colour = PRESENCE.get(presence, PRESENCE["offline"])
+    sign, color = PRESENCE.get(presence, PRESENCE["offline"])
     here = presence in ("online", "busy", "away")
     right = Content.styled(" owner", "$foreground 45%") if role == "owner" else Content("")
     label = Content.assemble(
-        (sign, colour), " ", line(name, "$foreground" if here else "$foreground 55%")
+        (sign, color), " ", line(name, "$foreground" if here else "$foreground 55%")
     )
     label = elide(label, width - right.cell_length)
     gap = " " * (width - label.cell_length - right.cell_length)

@@ -35,7 +35,7 @@ LINKS: dict[Link, tuple[str, str, str]] = {
     Link.REFUSED: ("×", "$text-error", "refused"),
     Link.STOPPED: ("○", "$foreground 50%", "stopped"),
 }
-"""The sign of a connection, its colour, and its state in a word."""
+"""The sign of a connection, its color, and its state in a word."""
 
 
 def has_badge(info: ChannelInfo) -> bool:
@@ -285,9 +285,9 @@ def _sections(groups: tuple[Group, ...]) -> list[_Section]:
 def _heading(heading: _Heading, width: int) -> Content:
     if heading.link is None:
         return Content.styled(heading.title, "bold")
-    sign, colour, _ = LINKS[heading.link]
+    sign, color, _ = LINKS[heading.link]
     name = elide(line(heading.title, "bold"), width - 2)
-    return Content.assemble(name, " " * (width - 1 - name.cell_length), (sign, colour))
+    return Content.assemble(name, " " * (width - 1 - name.cell_length), (sign, color))
 
 
 def _row(info: ChannelInfo, width: int) -> Content:

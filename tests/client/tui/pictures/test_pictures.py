@@ -1,4 +1,4 @@
-"""How whole screens look, by feature: the conversation in all sizes and colours; the others."""
+"""How whole screens look, by feature: the conversation in all sizes and colors; the others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ PAGE: tuple[Message, ...] = (
     said(7, "me", "I unplugged the router in the middle of a sentence", edited=True),
     said(8, "me", "and here it is, sent by itself when the cable was back"),
     said(9, "carol", WIDE),
-    said(10, "carol", "", erased=True),
+    said(10, "carol", "", deleted=True),
     said(11, "carol", "@me see https://example.org/postmortem when you are up", mentions=("me",)),
     said(12, "dave", "pours tea for everybody", me=True),
     replace(said(13, "me", "on its way", cid="a", delivery=Delivery.PENDING), seq=None),

@@ -41,14 +41,14 @@ def test_no_more_than_there_is_room_for_wrapped_lines_counted() -> None:
 
 def test_nothing_that_could_drive_the_terminal_gets_through() -> None:
     hostile = message(4, "a\x1b]52;c;AAAA\x07b\x9b31m\u202ec", me=True)
-    erased = message(1, "gone", erased=True)
+    deleted = message(1, "gone", deleted=True)
     lines = "two\nlines\tand\rmore"
-    named = [replace(each, author=lines) for each in (hostile, erased)]
+    named = [replace(each, author=lines) for each in (hostile, deleted)]
     told = [
         Message("#tea", 5, None, lines, 0, kind=kind, text=lines, user=lines)
         for kind in ("topic", "role", "join", lines)
     ]
-    shown = "".join(copy_lines([hostile, erased, *named, *told], 80, 99))
+    shown = "".join(copy_lines([hostile, deleted, *named, *told], 80, 99))
     assert shown.isprintable()
     assert "message deleted" in shown
 

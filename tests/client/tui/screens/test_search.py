@@ -126,14 +126,14 @@ async def test_offline_this_computer_is_searched_and_it_says_so(desktop: Desktop
 @pytest.mark.feature("reading.search")
 async def test_a_hit_stands_between_what_was_said_before_and_after_it(desktop: Desktop) -> None:
     await find(desktop, hit(20), hit(7))
-    await desktop.until(lambda: desktop.core.asked("near"), "its neighbours are looked up")
+    await desktop.until(lambda: desktop.core.asked("near"), "its neighbors are looked up")
     assert desktop.core.asked("near") == [("#tea", 20)]
     lines = [
         said(17, "ann", "long before", "#tea"),
         said(18, "ann", "*Earl Grey* or green?", "#tea"),
         said(19, "dan", "", "#tea", kind="join"),
         said(20, "bob", "a cup of tea", "#tea"),
-        said(21, "ann", "", "#tea", erased=True),
+        said(21, "ann", "", "#tea", deleted=True),
         said(23, "eve", "with milk", "#tea"),
     ]
     desktop.core.futures["near"].set_result(lines)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from chat.client.tui.terminal.output import anchored
-from chat.client.tui.timeline.graphemes import apart
+from chat.client.tui.timeline.graphemes import isolate_clusters
 
 HAND, FLAG, FAMILY, HEART = "👍🏽", "🇩🇪", "👩‍👩‍👧", "❤️"
 DISPUTED = (HAND, FLAG, FAMILY, HEART)
@@ -24,7 +24,7 @@ def drawn(output: str, width: Callable[[str], int]) -> dict[int, str]:
     column = 1
     for to, on, text in _PIECE.findall(output):
         column = int(to or on or column)
-        for cluster in apart(text):
+        for cluster in isolate_clusters(text):
             for part in [cluster] if cluster in DISPUTED else cluster:
                 cells[column] = part
                 column += width(part)

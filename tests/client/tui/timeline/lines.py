@@ -43,7 +43,7 @@ def page(first: int, last: int, **fields: Any) -> TimelineChanged:
 
 
 def renderer(width: int = 80, *, user: str = "dave", airy: bool = False) -> Renderer:
-    """Make a renderer without colours."""
+    """Make a renderer without colors."""
     return Renderer(Palette(), user, width, airy=airy)
 
 

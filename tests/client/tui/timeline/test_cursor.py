@@ -13,7 +13,7 @@ MINE = say(1, "mine", "Dave")
 OTHERS = say(2, "hello", "alice")
 FAILED = say(None, "oops", "dave", cid="c", delivery=Delivery.FAILED)
 SENDING = say(None, "soon", "dave", cid="c", delivery=Delivery.PENDING)
-GONE = say(3, "", "dave", erased=True)
+GONE = say(3, "", "dave", deleted=True)
 TICK = say(None, "41", kind="tick")
 
 

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.style import Style
 
-from chat.client.tui.timeline.graphemes import apart, clusters, crop, snap, tame
+from chat.client.tui.timeline.graphemes import (
+    cluster_boundary,
+    grapheme_clusters,
+    isolate_clusters,
+    sanitize,
+    truncate,
+)
 from chat.client.tui.timeline.layout import Piece, flow, highlighted, rule, segments
 from tests.client.texts import any_text
 from tests.client.tui.timeline.lines import is_harmless, plains
@@ -24,10 +30,10 @@ def wrapped(text: str, width: int, *, hang: bool = False) -> list[str]:
 
 @given(any_text)
 def test_tame_text_is_harmless_and_taming_is_done_once(text: str) -> None:
-    tamed = tame(text)
-    assert is_harmless(tamed.replace("\n", ""))
-    assert "\t" not in tamed
-    assert tame(tamed) == tamed
+    sanitized = sanitize(text)
+    assert is_harmless(sanitized.replace("\n", ""))
+    assert "\t" not in sanitized
+    assert sanitize(sanitized) == sanitized
 
 
 @given(any_text, st.integers(2, 40), st.booleans())
@@ -37,7 +43,7 @@ def test_every_line_fits_its_column_and_together_they_are_the_text(
 ) -> None:
     half = len(text) // 2
     pieces = [Piece(text[:half], Style(bold=True)), Piece(f"-{text[half:]}")]
-    whole = "".join(tame(piece.text) for piece in pieces)
+    whole = "".join(sanitize(piece.text) for piece in pieces)
     lines = flow(pieces, width, hang=hang)
     for line in lines:
         shown = "".join(segment.text for segment in (*line.indent, *line.ink))
@@ -52,14 +58,14 @@ def test_every_line_fits_its_column_and_together_they_are_the_text(
 
 @given(any_text)
 def test_clusters_cover_the_text_and_measure_as_it_measures(text: str) -> None:
-    text = tame(text).replace("\n", "")
-    starts, ends = clusters(text)
+    text = sanitize(text).replace("\n", "")
+    starts, ends = grapheme_clusters(text)
     assert list(starts) == sorted({*starts, len(text)} if text else {0})
     assert len(starts) == len(ends) + 1
     if text:
         assert starts[0] == 0
         assert ends[-1] == sum(cell_len(text[a:b]) for a, b in pairwise(starts))
-    assert "".join(apart(text)) == text
+    assert "".join(isolate_clusters(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -70,8 +76,8 @@ def test_what_a_reader_sees_as_one_character_is_never_cut(cluster: str) -> None:
         lines = wrapped(cluster * 7, width)
         assert all(line == cluster * (len(line) // len(cluster)) for line in lines)
         assert "".join(lines) == cluster * 7
-    assert snap(cluster * 2, 1) == 0
-    assert snap(cluster * 2, 1, up=True) == len(cluster)
+    assert cluster_boundary(cluster * 2, 1) == 0
+    assert cluster_boundary(cluster * 2, 1, up=True) == len(cluster)
 
 
 def test_a_character_of_several_code_points_has_a_segment_of_its_own() -> None:
@@ -81,10 +87,10 @@ def test_a_character_of_several_code_points_has_a_segment_of_its_own() -> None:
 
 
 def test_joiners_and_skin_tones_that_would_hide_width_are_dropped() -> None:
-    assert tame("a\u200db\u200dc") == "abc"
-    assert tame("a🏽") == "a"
-    assert tame(f"{FAMILY}{SKIN}") == FAMILY + SKIN
-    many = tame("\u200d".join("😀" * 40))
+    assert sanitize("a\u200db\u200dc") == "abc"
+    assert sanitize("a🏽") == "a"
+    assert sanitize(f"{FAMILY}{SKIN}") == FAMILY + SKIN
+    many = sanitize("\u200d".join("😀" * 40))
     assert cell_len(many) >= 2 * 40 / 5
 
 
@@ -123,7 +129,7 @@ def test_an_indent_stands_before_every_line_and_is_not_copied() -> None:
 
 @given(any_text, st.integers(1, 30))
 def test_cropped_text_is_one_line_that_fits(text: str, width: int) -> None:
-    cropped = crop(text, width)
+    cropped = truncate(text, width)
     assert cell_len(cropped) <= width
     assert is_harmless(cropped)
 
@@ -143,7 +149,7 @@ def test_highlighting_changes_no_text_and_cuts_no_character(
     marked = Style(reverse=True)
     found = list(highlighted(line, (start, end), marked))
     assert "".join(segment.text for segment in found) == line.text
-    starts, _ = clusters(line.text)
+    starts, _ = grapheme_clusters(line.text)
     position = 0
     for segment in found:
         assert position in starts

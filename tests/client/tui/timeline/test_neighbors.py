@@ -1,4 +1,4 @@
-"""Neighbours: days, groups, the unread rule, gaps, and joins told together."""
+"""Neighbors: days, groups, the unread rule, gaps, and joins told together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def near(
         (say(2, me=True), False),
         (event(2, "join"), False),
         (say(2, ts=NOON + DAY), False),
-        (say(2, erased=True), True),
+        (say(2, deleted=True), True),
     ],
 )
 def test_who_goes_on_talking_needs_no_header(second: Message, grouped: bool) -> None:
@@ -103,7 +103,7 @@ def test_the_unread_rule_stands_before_the_first_message_of_somebody_else(
     log = Log()
     log.apply(
         changed(
-            say(1), event(2, "join"), say(3), say(4, author="Dave"), say(5), say(6, erased=True)
+            say(1), event(2, "join"), say(3), say(4, author="Dave"), say(5), say(6, deleted=True)
         )
     )
     assert first_unread(log, seq, "dave") == expected

@@ -1,4 +1,4 @@
-"""Author colours: stable, and readable on dark and on light."""
+"""Author colors: stable, and readable on dark and on light."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def contrast(one: Color, other: Color) -> float:
 )
 def test_every_name_can_be_read(dark: bool, ground: str) -> None:
     background = Color.parse(ground)
-    colours = {author_rgb(f"name{number}", dark=dark) for number in range(500)}
-    assert len(colours) >= 16
-    assert min(contrast(Color(*rgb), background) for rgb in colours) >= 4.5
+    colors = {author_rgb(f"name{number}", dark=dark) for number in range(500)}
+    assert len(colors) >= 16
+    assert min(contrast(Color(*rgb), background) for rgb in colors) >= 4.5
 
 
-def test_a_name_keeps_its_colour_however_it_is_spelled() -> None:
+def test_a_name_keeps_its_color_however_it_is_spelled() -> None:
     assert author_rgb("alice", dark=True) == (217, 187, 102)
     assert Palette().author("Alice") == Palette().author("alice")
     assert Palette(names=Names.ON_LIGHT).author("alice") != Palette().author("alice")
 
 
-def test_names_wear_what_the_terminal_has_and_no_colour_where_there_is_none() -> None:
-    assert Palette(names=Names.GREY).author("alice") == Style(bold=True)
+def test_names_wear_what_the_terminal_has_and_no_color_where_there_is_none() -> None:
+    assert Palette(names=Names.GRAY).author("alice") == Style(bold=True)
     ansi = {str(Palette(names=Names.TERMINAL).author(f"name{n}").color) for n in range(200)}
     assert len(ansi) == 12
-    assert all("STANDARD" in colour for colour in ansi)
+    assert all("STANDARD" in color for color in ansi)

@@ -63,7 +63,7 @@ def test_replies_quote_what_they_answer() -> None:
         (say(3, "> no\nyes", "bob"), "┌ bob: yes"),
         (say(3, "*really* `ok`, [see](https://a.b)", "bob"), "┌ bob: really ok, see"),
         (say(3, "```sh\nls\n```", "bob"), "┌ bob: ls"),
-        (say(3, "", "bob", erased=True), "┌ bob: message deleted"),
+        (say(3, "", "bob", deleted=True), "┌ bob: message deleted"),
         (say(3, "waves", "bob", me=True), "┌ bob waves"),
     ]:
         assert look(answer, Neighbors(grouped=True, target=target)) == [quote, "yes"]
@@ -75,7 +75,7 @@ def test_replies_quote_what_they_answer() -> None:
 @pytest.mark.feature("writing.delivery")
 def test_states_of_a_message() -> None:
     assert look(say(1, "x", edited=True)) == ["x (edited)"]
-    assert look(say(1, "x", erased=True, reactions=(("👍", ("bob",)),))) == ["message deleted"]
+    assert look(say(1, "x", deleted=True, reactions=(("👍", ("bob",)),))) == ["message deleted"]
     assert look(say(None, "x", delivery=Delivery.PENDING)) == ["x …"]
     failed = say(None, "x", delivery=Delivery.FAILED, reason="you are muted")
     assert look(failed) == ["x", "✗ not sent: you are muted   r\xa0retry\xa0·\xa0x\xa0discard"]
@@ -197,7 +197,7 @@ messages = st.builds(
     mentions=st.tuples(any_text),
     user=st.none() | any_text,
     edited=st.booleans(),
-    erased=st.booleans(),
+    deleted=st.booleans(),
     reactions=st.lists(st.tuples(any_text, st.tuples(any_text)), max_size=3).map(tuple),
     delivery=st.sampled_from(Delivery),
     reason=any_text,

@@ -217,7 +217,7 @@ def test_a_quote_appears_when_what_it_quotes_is_loaded_and_follows_it() -> None:
     assert "┌ message 10" in screen(made)
     made.apply(page(1, 49))
     assert "┌ bob: message 10" in screen(made)
-    made.apply(changed(say(10, "", "bob", erased=True)))
+    made.apply(changed(say(10, "", "bob", deleted=True)))
     assert "┌ bob: message deleted" in screen(made)
 
 
@@ -238,7 +238,7 @@ def test_joins_that_were_missing_take_their_place_in_the_line() -> None:
     assert screen(made)[-1] == "n4, n5, n6, n7, n8 joined"
 
 
-def test_a_line_that_is_gone_leaves_its_neighbours_whole() -> None:
+def test_a_line_that_is_gone_leaves_its_neighbors_whole() -> None:
     mine = say(None, "mine", "bob", cid="c", ts=say(2).ts, delivery=Delivery.FAILED)
     other = say(None, "other", "bob", cid="d", ts=say(2).ts, delivery=Delivery.PENDING)
     made = sheet(changed(say(1), mine, other))

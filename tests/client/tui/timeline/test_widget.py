@@ -420,19 +420,19 @@ async def test_the_wheel_and_the_scroll_bar_scroll() -> None:
         assert not timeline.at_bottom
 
 
-async def test_a_new_theme_recolours_what_shows() -> None:
+async def test_a_new_theme_recolors_what_shows() -> None:
     async with opened() as (app, timeline, pilot):
         timeline.apply(changed(say(1, "hello", "alice")))
         await pilot.pause()
 
-        def colour() -> object:
+        def color() -> object:
             strip = timeline.render_line(app.line_of("alice"))
             return next(segment.style for segment in strip if segment.text == "alice")
 
-        dark = colour()
+        dark = color()
         app.theme = "textual-light"
         await pilot.pause()
-        assert colour() != dark
+        assert color() != dark
 
 
 @pytest.fixture

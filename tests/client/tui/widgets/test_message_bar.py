@@ -79,7 +79,7 @@ async def test_of_several_links_one_is_chosen(
 async def test_the_bar_follows_the_message(desktop: Desktop) -> None:
     await desktop.press("ctrl+up")
     await desktop.until(lambda: "e edit" in words(desktop))
-    gone = Message("#general", 6, None, "me", 0, erased=True)
+    gone = Message("#general", 6, None, "me", 0, deleted=True)
     desktop.core.tell(TimelineChanged("#general", upserts=(gone,)))
     await desktop.until(lambda: not {"e edit", "c copy"} & set(words(desktop).split("  ")))
     assert desktop.main.query_one(Timeline).cursor is not None
