@@ -42,14 +42,18 @@ from chat.server.cli import main
 
 __all__ = ["ChatServer", "ConnectionOver", "Peer", "eventually", "free_port"]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that anything may take on a busy machine before a test gives up."""
 
-START_PATIENCE = 60.0
+START_PATIENCE = 120.0
 """Seconds that a start may take there: it is mostly imports, the first thing to be slow."""
 
 _ADDRESS = re.compile(r"\b(wss?)://(\[[^\]]+\]|[^\s:/]+):(\d+)")
 _Frame = TypeVar("_Frame", bound=Wire)
+_chance = random.SystemRandom()
+"""Unlike the shared generator, which Hypothesis seeds alike in each process."""
+_held: list[socket.socket] = []
+"""Hold the ports that this process has chosen."""
 
 
 def eventually(condition: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:
@@ -63,12 +67,20 @@ def eventually(condition: Callable[[], bool], what: str, *, patience: float = PA
 def free_port() -> int:
     """Return a port nobody listens on, outside the range that systems give to clients.
 
-    A server that is started again gets the same port back: no client can have taken it meanwhile.
+    A server that is started again gets the same port back: no client can have taken it meanwhile,
+    and no other test of this machine, for a UDP socket holds the number until this process ends.
     """
     while True:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        port = _chance.randrange(10_000, 32_000)
+        held = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            held.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+        else:
+            _held.append(held)
             return port
 
 
@@ -289,7 +301,13 @@ class Peer:
     @asynccontextmanager
     async def connect(cls, url: str, **options: Any) -> AsyncIterator[Self]:
         """Connect; `options` go to `websockets.connect`."""
-        options = {"compression": None, "max_size": None, "ping_interval": None, **options}
+        options = {
+            "compression": None,
+            "max_size": None,
+            "ping_interval": None,
+            "open_timeout": PATIENCE,
+            **options,
+        }
         async with connect(url, proxy=None, close_timeout=2, **options) as socket:
             peer = cls(socket)
             reading = asyncio.create_task(peer._read())
@@ -396,7 +414,10 @@ class Peer:
         return [frame for frame in self.frames if isinstance(frame, kind)]
 
     async def settle(self) -> None:
-        """Wait until the server has answered everything sent so far."""
+        """Wait until the server has read everything sent so far.
+
+        What it had to tell this peer has come then, except what waits for a commit.
+        """
         await self.call(Ping())
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:

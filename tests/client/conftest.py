@@ -89,7 +89,7 @@ def open_client(
 
     yield start
     for screen in screens:
-        screen.core.stop()
+        screen.stop()
 
 
 @pytest.fixture

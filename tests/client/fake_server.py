@@ -54,6 +54,7 @@ from chat.protocol.items import Event
 from chat.protocol.values import Limits, Wire
 from chat.text import is_builtin
 from tests.client.fake_log import FakeLog
+from tests.serving import PATIENCE
 
 Answer = Wire | None
 
@@ -162,7 +163,7 @@ class FakeServer:
     # Within the thread
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     def _call(self, work: Callable[[], Any]) -> Any:
         if threading.current_thread() is self._thread:
@@ -176,7 +177,7 @@ class FakeServer:
                 done.set_exception(exc)
 
         self._loop.call_soon_threadsafe(call)
-        return done.result(10)
+        return done.result(PATIENCE)
 
     def _abort(self) -> None:
         for socket in list(self._sockets):

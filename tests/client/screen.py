@@ -28,8 +28,7 @@ from chat.client.model.state import (
 from chat.client.network.backoff import Backoff
 from chat.client.sync.core import Core
 from chat.client.sync.publisher import WAITING_MAX
-
-PATIENCE = 15.0
+from tests.serving import PATIENCE
 
 
 class Timeline:
@@ -112,6 +111,10 @@ class Screen:
                 return
             assert time.monotonic() < deadline, f"{what or condition}: {self}"
             self._woken.wait(0.05)
+
+    def stop(self) -> None:
+        """Leave the server, and write what is left to disk."""
+        self.core.stop(PATIENCE)
 
     def wait_online(self) -> None:
         self.wait(lambda: self.connection.link is Link.ONLINE, "online")

@@ -99,7 +99,7 @@ def test_a_direct_message_opens_its_channel_for_both(server: ChatServer, open_cl
 def test_a_long_absence_is_made_up_for(server: ChatServer, open_client: Open) -> None:
     alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
     bob.open()
-    bob.core.stop()
+    bob.stop()
     alice.open()
     texts = [f"while away {number}" for number in range(75)]
     for text in texts:
@@ -116,7 +116,7 @@ def test_counter_ticks_and_comes_back_after_a_restart(
 ) -> None:
     alice = open_client(server.url)
     alice.open()
-    alice.core.ask(Join(channel="#counter")).result(5)
+    alice.core.ask(Join(channel="#counter")).result(PATIENCE)
     alice.core.open_channel("#counter")
     alice.wait(lambda: [m.text for m in alice.lines("#counter")][:2] == ["0", "1"])
     server.restart(kill=True)

@@ -22,7 +22,7 @@ from chat.protocol.frames import ErrorFrame
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
-from tests.serving import ChatServer, free_port
+from tests.serving import PATIENCE, ChatServer, free_port
 
 Open = Callable[..., Screen]
 
@@ -90,7 +90,7 @@ def test_what_was_typed_offline_later_survives_kill_9(
 ) -> None:
     screen = open_client(fake.url, data=tmp_path / "data")
     screen.wait_online()
-    screen.core.stop()
+    screen.stop()
     fake.stop()
     type_and_die(fake.url, tmp_path / "data")
     fake.start()
@@ -162,7 +162,7 @@ def test_each_server_gets_its_own_token_and_the_same_one_every_time(
     for server in (one, two, one):
         screen = open_client(server.url)
         screen.wait_online()
-        screen.core.stop()
+        screen.stop()
     assert len(tokens_of(one)) == len(tokens_of(two)) == 1
     assert tokens_of(one).isdisjoint(tokens_of(two))
 
@@ -176,7 +176,7 @@ def test_a_name_of_somebody_else_is_refused_with_what_to_do(
     assert "--name" in screen.connection.detail
     assert "chat-server token alice" in screen.connection.detail
     assert "--token-file" in screen.connection.detail
-    screen.core.stop()
+    screen.stop()
     issued = tmp_path / "issued"
     issued.write_text("t" * 43 + "\n")
     helped = open_client(fake.url, token_file=issued)
@@ -185,7 +185,7 @@ def test_a_name_of_somebody_else_is_refused_with_what_to_do(
     fake.cut()
     helped.wait(lambda: fake.count(Hello) == 3)
     helped.wait_online()
-    helped.core.stop()
+    helped.stop()
     open_client(fake.url).wait_online()
 
 
@@ -232,7 +232,7 @@ def test_two_clients_of_one_person_share_the_file(
         screen.wait(lambda screen=screen: len(screen.texts()) == 20 and not screen.pending())  # type: ignore[misc]
     assert fake.logs["#general"].head == 20
     for screen in (*screens, third):
-        screen.core.stop()
+        screen.stop()
     fake.stop()
     alone = open_client(fake.url, data=tmp_path / "shared")
     alone.core.open_channel("#general")
@@ -274,17 +274,17 @@ def test_a_message_that_was_just_discarded_elsewhere_is_not_sent(
     data = tmp_path / "shared"
     first = open_client(fake.url, data=data)
     first.open()
-    first.core.stop()
+    first.stop()
     fake.stop()
     first, second = (open_client(fake.url, data=data) for _ in range(2))
     cid = first.core.send("#general", "hush")
-    first.core.settled().result(10)
-    second.core.stop()
+    first.core.settled().result(PATIENCE)
+    second.stop()
     second = open_client(fake.url, data=data)  # knows it as pending
     second.core.open_channel("#general")
     second.wait(lambda: second.pending() == ["hush"])
     first.core.discard(cid)
-    first.core.settled().result(10)
+    first.core.settled().result(PATIENCE)
     fake.start()
     second.open()
     second.core.send("#general", "something else")
@@ -328,7 +328,7 @@ def two_offline(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen
     for number in range(9):
         fake.say("bob", f"m{number}")
     first.wait(lambda: first.channels["#general"].unread == 9)
-    first.core.stop()
+    first.stop()
     fake.stop()
     screens = open_client(fake.url, data=data), open_client(fake.url, data=data)
     for screen in screens:
@@ -359,16 +359,16 @@ def test_channel_preferences_changed_offline_in_two_clients_are_all_kept(
             ),
             "each client shows the changes of both",
         )
-        screen.core.stop()
+        screen.stop()
     fake.start()
     third = open_client(fake.url, data=tmp_path / "shared")
     third.wait(lambda: preferred(fake) != [])
     assert preferred(fake) == [{"muted": True, "pinned": 1, "level": "none"}]
     third.open()
-    third.core.stop()
+    third.stop()
     fourth = open_client(fake.url, data=tmp_path / "shared")
     fourth.open()
-    fourth.core.idle().result(10)
+    fourth.core.idle().result(PATIENCE)
     assert len(preferred(fake)) == 1, "the server was told once"
 
 
@@ -383,7 +383,7 @@ def test_a_later_change_of_the_same_preference_replaces_the_earlier_one_in_both_
     first.core.prefer("#general", Wish(pinned=2))
     second.wait(lambda: second.channels["#general"].pinned == 2)
     assert not second.channels["#general"].muted
-    first.core.stop()
+    first.stop()
     fake.start()
     second.wait(lambda: preferred(fake) == [{"muted": False, "pinned": 2}])
 
@@ -398,8 +398,8 @@ def test_the_further_read_marker_of_two_offline_clients_is_kept_and_told(
     second.core.prefer("#general", Wish(pinned=1))
     second.wait(lambda: second.channels["#general"].read == 7, "the further marker reaches it")
     assert second.channels["#general"].unread == 2
-    first.core.stop()
-    second.core.stop()
+    first.stop()
+    second.stop()
     third = open_client(fake.url, data=tmp_path / "shared")
     third.wait(lambda: bool(third.channels))
     assert (third.channels["#general"].read, third.channels["#general"].unread) == (7, 2)
@@ -435,7 +435,7 @@ def test_channel_preferences_of_a_killed_client_are_shown_and_sent_by_the_other(
 ) -> None:
     data = tmp_path / "shared"
     first, second = two_offline(open_client, fake, data)
-    second.core.stop()
+    second.stop()
     first.core.prefer("#general", Wish(pinned=3))
     with subprocess.Popen(
         [sys.executable, "-c", CHANGER, fake.url, str(data)], stdout=subprocess.PIPE, text=True
@@ -449,7 +449,7 @@ def test_channel_preferences_of_a_killed_client_are_shown_and_sent_by_the_other(
     first.wait(lambda: first.channels["#general"].read == 5)
     fake.start()
     first.wait(lambda: fake.count(Mark) == 1)
-    first.core.idle().result(10)
+    first.core.idle().result(PATIENCE)
     assert preferred(fake) == [{"muted": True, "pinned": 3}]
     assert fake.logs["#general"].read["alice"] == 5
 
@@ -476,7 +476,7 @@ def test_a_real_server_gets_what_two_offline_clients_on_one_file_changed(
     server.start()
     for screen in (first, second):
         screen.wait_online()
-        screen.core.idle().result(20)
+        screen.core.idle().result(PATIENCE)
     shutil.copytree(data / "tokens", tmp_path / "phone" / "tokens")
     phone = open_client(server.url, data=tmp_path / "phone")
     for screen in (phone, first, second):
@@ -501,7 +501,7 @@ def test_what_one_client_could_not_send_the_other_sends(
     fake.stop()
     first.core.send("#general", "typed in the first")
     first.wait(lambda: first.pending() == ["typed in the first"])
-    first.core.stop()
+    first.stop()
     second.wait(lambda: second.pending() == ["typed in the first"])
     fake.start()
     second.wait_texts("typed in the first")
@@ -514,7 +514,7 @@ def test_a_channel_that_another_client_began_anew_is_begun_anew_here_too(
     first.open()
     fake.say("bob", "old")
     first.wait_texts("old")
-    first.core.stop()
+    first.stop()
     second, third = (open_client(fake.url, data=tmp_path / "shared") for _ in range(2))
     for screen in (second, third):
         screen.open()
@@ -526,7 +526,7 @@ def test_a_channel_that_another_client_began_anew_is_begun_anew_here_too(
     fake.say("bob", "newer")
     for screen in (second, third):
         screen.wait_texts("new", "newer")
-        screen.core.stop()
+        screen.stop()
     fake.stop()
     last = open_client(fake.url, data=tmp_path / "shared")
     last.core.open_channel("#general")
@@ -587,7 +587,7 @@ def test_a_file_that_turns_out_to_be_broken_is_begun_anew(
         for path in folder.iterdir():
             path.unlink()
     else:
-        screen.core.stop()
+        screen.stop()
         path = folder / "cache.db"
         content = bytearray(path.read_bytes())
         page = content.index(b"old 199 ") // 4_096 * 4_096
@@ -600,7 +600,7 @@ def test_a_file_that_turns_out_to_be_broken_is_begun_anew(
     screen.wait(lambda: screen.texts()[-1:] == ["precious"] and not screen.pending())
     screen.wait(lambda: "old 199" in "".join(screen.texts()[-2:-1]))
     assert [e.text for e in fake.logs["#general"].events].count("precious") == 1
-    screen.core.stop()
+    screen.stop()
     fake.stop()
     again = open_client(fake.url)
     again.core.open_channel("#general")
@@ -618,7 +618,7 @@ def test_the_outbox_of_a_damaged_file_is_rescued_and_sent(
     data = tmp_path / "data-alice"
     first = open_client(fake.url)
     first.open()
-    first.core.stop()
+    first.stop()
     fake.stop()
     offline = open_client(fake.url)
     offline.core.open_channel("#general")
@@ -627,7 +627,7 @@ def test_the_outbox_of_a_damaged_file_is_rescued_and_sent(
     offline.wait(lambda: len(offline.pending()) == 40)
     assert offline.core._engine is not None
     path = offline.core._engine.account.path / "outbox.db"
-    offline.core.stop()
+    offline.stop()
     content = bytearray(path.read_bytes())
     page = content.index(b"typed 20 ") // 4_096 * 4_096
     content[page : page + 8] = b"\xff" * 8
@@ -668,7 +668,7 @@ def test_a_crash_between_the_commits_of_the_two_files_costs_a_retry(
     done = subprocess.run(
         [sys.executable, "-c", KILLED_BETWEEN + TYPIST, fake.url, str(tmp_path / "data")],
         stdout=subprocess.PIPE,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == -signal.SIGKILL
     before = fake.logs["#general"].head
@@ -677,5 +677,5 @@ def test_a_crash_between_the_commits_of_the_two_files_costs_a_retry(
     again.core.open_channel("#general")
     again.wait_texts(*(f"typed {number}" for number in range(5)))
     again.wait(lambda: not again.pending())
-    again.core.idle().result(10)
+    again.core.idle().result(PATIENCE)
     assert fake.logs["#general"].head == 5

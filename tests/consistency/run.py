@@ -299,7 +299,7 @@ def _wrong_states(
                     wrong.append(f"{worker.name} sees {line}, not {truth[channel].get(seq)}")
     for name, screen in screens.items():
         screen.catch_up()
-        screen.core.stop()
+        screen.stop()
         wrong += [
             f"{name}'s screen shows {line}, not {truth[CHANNELS[0]].get(line.seq)}"
             for line in screen.lines(CHANNELS[0])

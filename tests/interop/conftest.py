@@ -11,6 +11,7 @@ import pytest
 
 from tests.interop.browser import Browser
 from tests.interop.outside import find, unavailable
+from tests.serving import PATIENCE
 
 SCRIPTS = Path(__file__).parent
 StartNode = Callable[..., "subprocess.Popen[str]"]
@@ -24,7 +25,9 @@ def node_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     npm = find("npm")
     folder = tmp_path_factory.mktemp("node")
     command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "ws@8"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
+    )
     if done.returncode:
         unavailable(f"npm could not install ws: {done.stderr.strip()[-300:]}")
     return folder / "node_modules"

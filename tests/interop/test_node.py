@@ -6,14 +6,14 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from tests.serving import ChatServer, eventually
+from tests.serving import PATIENCE, ChatServer, eventually
 
 StartNode = Callable[..., "subprocess.Popen[str]"]
 
 
 def output(process: subprocess.Popen[str]) -> list[str]:
     """Wait for the end of `process`, which must be a good one; return its lines."""
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
     return text.splitlines()
 

@@ -16,6 +16,7 @@ from tests.model.chat import Chat, Told, key_of
 from tests.model.log import LINES, Log
 from tests.model.rules import USUAL, perform
 from tests.model.world import LIMITS, TUNING, WINDOW, Device, World, plain
+from tests.serving import PATIENCE
 
 __all__ = ["Scene"]
 
@@ -105,7 +106,7 @@ class Scene:
         """Disconnect a device, and wait until the server knows."""
         await self.devices[number].disconnect()
         self.chat.gone(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(self.world.sessions) != len(self.chat.sessions):
                 await asyncio.sleep(0.001)
 

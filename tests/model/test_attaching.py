@@ -24,7 +24,7 @@ from chat.store.operations import Resumed, User
 from chat.store.read.reader import Reader
 from tests.client.screen import Screen
 from tests.model.world import LIMITS, World
-from tests.serving import Peer
+from tests.serving import PATIENCE, Peer
 
 NewWorld = Callable[[], World]
 
@@ -102,7 +102,7 @@ async def talk(peer: Peer, count: int) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait in this event loop, which is the server's too."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -307,4 +307,4 @@ def started(screen: Screen) -> Iterator[None]:
     try:
         yield
     finally:
-        screen.core.stop()
+        screen.stop()

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tests.serving import ChatServer
+from tests.serving import PATIENCE, ChatServer
 
 # Its second address turns out to be dead when it is to be served.
 START_BADLY = """
@@ -35,7 +35,7 @@ def test_an_address_that_cannot_be_served_is_one_line_and_lets_go_of_everything(
         [sys.executable, "-c", textwrap.dedent(START_BADLY), *place],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
         env=server.environment(),
     )

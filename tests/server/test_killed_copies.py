@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 CALLS = "pwrite64,fsync,fdatasync,ftruncate,rename,link,linkat,unlink"
 MOMENTS = [2, pytest.param(80, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
@@ -43,7 +43,7 @@ def traced(
         capture_output=True,
         text=True,
         env=server.environment(),
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == (0 if kill_at is None else -signal.SIGKILL), done.stderr

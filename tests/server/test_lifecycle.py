@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from chat.errors import CloseCode
 from chat.protocol.commands import History, Send
 from chat.protocol.frames import Bye, Ok, Page
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 
 def run(server: ChatServer, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +28,7 @@ def run(server: ChatServer, *arguments: str) -> subprocess.CompletedProcess[str]
         server.command(*arguments),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
         check=False,
         env=server.environment(),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ from chat.server.context import Tuning
 from chat.server.transport.connection import PART
 from chat.store.operations import Pending
 from tests.proxy import Proxy
-from tests.server.byhand import BINARY, CONTINUE, PING, PONG, TEXT, ByHand, frame, unharmed
+from tests.server.byhand import BINARY, CONTINUE, PING, PONG, TEXT, ByHand, frame, request, unharmed
 from tests.serving import ChatServer, Peer, eventually
 
 _numbers = itertools.count()
@@ -50,8 +49,11 @@ async def test_too_many_commands_are_refused_with_the_time_to_wait(
 ) -> None:
     server = start_server("--limits.rate", "5", "--limits.burst", "10")
     async with Peer.signed_in(server.url, "alice") as alice:
-        ids = [await alice.post(Ping()) for _ in range(15)]
-        error = await alice.next(ErrorFrame)
+        ids: list[str] = []
+        while not alice.kept(ErrorFrame):  # all of them pass if a busy machine sends them slowly
+            ids += [await alice.post(Ping()) for _ in range(15)]
+            await alice.until(partial(has_answers, alice, len(ids)), "an answer to each")
+        error = alice.kept(ErrorFrame)[0]
         assert error.code == "rate_limited"
         assert error.retryable
         assert error.id in ids
@@ -285,30 +287,37 @@ async def test_a_half_open_connection_is_found_by_the_heartbeat(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--heartbeat", "0.5", "--close-timeout", "0.5")
-    request = (
-        f"GET /echo HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\n"
-        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        "Sec-WebSocket-Version: 13\r\n\r\n"
-    )
     before = server.burden()
-    with socket.create_connection(("127.0.0.1", server.port)) as silent:
-        silent.sendall(request.encode())
-        eventually(lambda: server.burden()[0] == before[0] + 1, "the silent client is there")
+    with ByHand.connected(server, "/echo") as silent:
+        assert silent.everything().code == CloseCode.HEARTBEAT_LOST
         eventually(lambda: server.burden() == before, "the silent client was cut")
 
 
-async def test_a_message_that_takes_longer_than_a_heartbeat_is_heard(
-    start_server: Callable[..., ChatServer],
-) -> None:
-    beat = 1.5
-    server = start_server("--heartbeat", str(beat), "--close-timeout", "0.5")
-    text = b"x" * 50
-    with ByHand.connected(server, "/echo") as slow:
-        slow.send(frame(TEXT, b"", told=len(text)))
-        for at in range(len(text)):
-            await asyncio.sleep(2.5 * beat / len(text))  # the very thing that is tested
-            assert slow.send(text[at : at + 1])
-        assert slow.echo() == text
+async def test_a_message_that_takes_longer_than_a_heartbeat_is_heard(tmp_path: Path) -> None:
+    app = App(
+        ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0),
+        asyncio.get_running_loop(),
+        MemoryBroker(),
+        Tuning(),
+    )
+    await app.start()
+    try:
+        host, port = app.addresses[0].removeprefix("ws://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request("/echo"))
+        await reader.readuntil(b"\r\n\r\n")
+        (connection,) = app.connections
+        text = b"xyz"
+        for piece in (frame(TEXT, b"", told=len(text)), b"x", b"y", b"z"):
+            connection.beat()
+            assert not connection.is_heard
+            writer.write(piece)
+            while not connection.is_heard:
+                await asyncio.sleep(0)
+        assert await reader.readuntil(text) == 4 * b"\x89\x00" + b"\x81\x03" + text
+        writer.close()
+    finally:
+        await app.stop()
 
 
 async def test_a_close_that_the_client_never_finishes_is_finished_for_it(

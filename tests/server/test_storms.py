@@ -92,7 +92,7 @@ async def test_two_hundred_stalled_readers_cost_the_others_nothing(
 async def test_a_reader_that_stalls_during_its_joins_page_is_cut(
     start_server: StartServer,
 ) -> None:
-    server = start_server(*FAST, "--heartbeat", "1", "--close-timeout", "0.5")
+    server = start_server(*FAST, "--heartbeat", "5", "--close-timeout", "0.5")
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#room")
         await asyncio.gather(*(alice.say("x" * 8_000, "#room") for _ in range(100)))
@@ -111,7 +111,7 @@ async def test_a_reader_that_stalls_during_its_joins_page_is_cut(
     result="cut within the deadline of a handshake, of a sign-in; others are served",
 )
 async def test_who_comes_in_one_byte_at_a_time_is_cut(start_server: StartServer) -> None:
-    server = start_server("--hello-timeout", "2")
+    server = start_server("--hello-timeout", "8")
     handshake = (
         b"GET / HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -279,7 +279,7 @@ async def test_markers_move_forward_only_and_on_all_devices(
 
 
 async def test_the_heartbeat_tells_the_heads(start_server: Callable[..., ChatServer]) -> None:
-    server = start_server("--heartbeat", "0.5")
+    server = start_server("--heartbeat", "3")
     async with Peer.signed_in(server.url, "alice") as alice:
         ok = await alice.say("hello")
         heads = await alice.next(Heads, lambda frame: frame.heads.get("#general") == ok.seq)

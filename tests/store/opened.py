@@ -41,10 +41,9 @@ from chat.store.read.reader import Reader
 from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.store import Store
 from chat.store.write.writer import PROBE_EVERY
-from tests.serving import eventually
+from tests.serving import PATIENCE, eventually
 
 T = TypeVar("T")
-PATIENCE = 20.0
 
 
 def sqlite_url(folder: Path) -> str:

@@ -22,6 +22,7 @@ from chat.protocol.values import Limits
 from chat.store import database as opening
 from chat.store.operations import User
 from chat.store.store import Store, issue_token
+from tests.serving import PATIENCE
 from tests.store.opened import OpenStore, message, sqlite_url
 
 
@@ -196,7 +197,7 @@ def as_nobody(program: str, *arguments: str) -> subprocess.CompletedProcess[str]
         [sys.executable, "-c", textwrap.dedent(program), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

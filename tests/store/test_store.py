@@ -12,7 +12,8 @@ from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.store.operations import SignedIn, SignIn, User
 from chat.store.read.reader import Reader
 from chat.store.store import issue_token
-from tests.store.opened import PATIENCE, OpenStore, message
+from tests.serving import PATIENCE
+from tests.store.opened import OpenStore, message
 
 
 class TestTokens:

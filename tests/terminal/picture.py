@@ -15,7 +15,7 @@ from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
 from chat.client.tui.themes import by_name
 from chat.protocol.commands import Edit, Join, React, Send, SetStatus, SetTopic, Typing
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 WIDTH, HEIGHT = 120, 32
 FILE = Path(__file__).parents[2] / ".github" / "client.svg"
@@ -81,11 +81,11 @@ async def make(width: int, height: int, theme: str, file: Path) -> None:
             await _until(pilot, lambda: "frank" in app.export_screenshot())
             await pilot.pause(1)
             file.write_text(app.export_screenshot(title="chat-client"))
-        app.cores.first.stop(2)
+        app.cores.first.stop(PATIENCE)
 
 
 async def _until(pilot, condition) -> None:  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await pilot.pause(0.1)
 

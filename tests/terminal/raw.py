@@ -19,9 +19,9 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["PATIENCE", "RawTerminal", "plain"]
+from tests.serving import PATIENCE
 
-PATIENCE = 20.0
+__all__ = ["RawTerminal", "plain"]
 
 # Everything that the client makes itself; whatever else a terminal may act on came from outside.
 _OWN = re.compile(

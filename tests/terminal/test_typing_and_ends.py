@@ -12,7 +12,7 @@ import pytest
 
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
-from tests.serving import eventually
+from tests.serving import PATIENCE, eventually
 from tests.terminal.raw import RawTerminal
 
 START, END = b"\x1b[200~", b"\x1b[201~"
@@ -141,7 +141,7 @@ def test_whatever_ends_it_the_draft_is_kept(
         terminal.process.send_signal(signal.SIGCONT)
     if "again" in how:
         eventually(lambda: terminal.hears(signal.SIGHUP), "it ends")
-    assert terminal.process.wait(20) == 0
+    assert terminal.process.wait(PATIENCE) == 0
     assert b"Traceback" not in terminal.output
     again = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
     try:
@@ -248,7 +248,7 @@ def test_lines_from_a_pipe_neither_use_nor_lose_a_draft(tmp_path: Path, server: 
     typing.send(b"/edit\r")
     typing.wait(lambda: b"Editing message 1" in typing.output, "the edit")
     typing.process.send_signal(signal.SIGINT)
-    typing.process.wait(20)
+    typing.process.wait(PATIENCE)
     typing.close()
     piped = Client(tmp_path / "unused", server.url, "me")
     piped.flags = ("--name", "me", "--url", server.url)

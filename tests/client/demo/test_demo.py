@@ -12,7 +12,7 @@ import pytest
 
 from chat.client.demo.script import COMPANIONS, OPENING, answer_to
 from tests.client.piped import Client, Piped
-from tests.serving import eventually
+from tests.serving import PATIENCE, eventually
 
 MakeClient = Callable[..., Client]
 
@@ -62,7 +62,7 @@ def test_there_is_company_that_answers(demo: tuple[Piped, Path]) -> None:
     running.wait_for("grace in #general: You called?")
     running.process.stdin.write("/quit\n")
     running.process.stdin.flush()
-    assert running.process.wait(20) == 0
+    assert running.process.wait(PATIENCE) == 0
     assert_nothing_is_left(folder)
 
 

@@ -16,6 +16,7 @@ from chat.protocol.frames import ErrorFrame
 from chat.protocol.values import Wire
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
+from tests.serving import PATIENCE
 
 Open = Callable[..., Screen]
 Start = Callable[..., FakeServer]
@@ -33,7 +34,7 @@ def visit(open_client: Open, url: str, **more: object) -> Screen:
     """Open `#general` at `url`, and leave again; return what was shown."""
     screen = open_client(url, **more)
     screen.open()
-    screen.core.stop()
+    screen.stop()
     return screen
 
 
@@ -44,7 +45,7 @@ def leave_unsent(open_client: Open, server: FakeServer, text: str) -> None:
     screen.core.open_channel("#general")
     screen.core.send("#general", text)
     screen.wait(lambda: screen.pending() == [text])
-    screen.core.stop()
+    screen.stop()
 
 
 def test_an_impostor_elsewhere_gets_nothing_that_belongs_to_the_real_server(
@@ -59,7 +60,7 @@ def test_an_impostor_elsewhere_gets_nothing_that_belongs_to_the_real_server(
     screen.wait(lambda: any("impostor" in notice.text for notice in screen.notices))
     assert any(real.url.rpartition(":")[2] in notice.text for notice in screen.notices)
     screen.wait_texts()
-    screen.core.stop()
+    screen.stop()
     assert not impostor.count(Send)
     assert not any(hello.resume for hello in hellos(impostor))
     assert tokens_of(impostor).isdisjoint(tokens_of(real))
@@ -108,7 +109,7 @@ def test_a_server_that_has_moved_gets_all_once_the_person_says_so(
     asked.wait(lambda: asked.connection.link is Link.REFUSED)
     assert "--same-server" in asked.connection.detail
     assert before.url.rpartition(":")[2] in asked.connection.detail
-    asked.core.stop()
+    asked.stop()
     assert token not in tokens_of(after)
     if how == "list":
         told = open_client(f"{before.url},{after.url}")
@@ -116,7 +117,7 @@ def test_a_server_that_has_moved_gets_all_once_the_person_says_so(
         told = open_client(after.url, same_server=True)
     told.open()
     told.wait_texts("said before", "unsent")
-    told.core.stop()
+    told.stop()
     seen = len(hellos(after))
     visit(open_client, after.url)
     assert [hello.token for hello in hellos(after)[seen:]] == [token]
@@ -142,7 +143,7 @@ def test_text_typed_before_any_server_was_known_waits_for_one_that_lets_the_pers
     server.start()
     screen = open_client(server.url)
     screen.wait(lambda: screen.connection.link is Link.REFUSED)
-    screen.core.stop()
+    screen.stop()
     server.stop()
     server.server_id, server.intercept = "real", lambda _: None
     server.start()
@@ -167,7 +168,7 @@ def test_a_refused_token_of_ones_own_name_is_no_name_of_somebody_else(
     assert "chat-server token alice" in screen.connection.detail
     assert not screen.connection.is_name_taken
     with pytest.raises(ChatError, match="another name can be chosen where alice belongs"):
-        screen.core.rename("bob").result(5)
+        screen.core.rename("bob").result(PATIENCE)
 
 
 def test_another_name_takes_the_outbox_and_leaves_its_own_drafts(
@@ -177,19 +178,19 @@ def test_another_name_takes_the_outbox_and_leaves_its_own_drafts(
     earlier = open_client(fake.url, name="bob", data=tmp_path / "data-alice")
     earlier.open()
     earlier.core.save_draft("#general", "bob's draft")
-    earlier.core.stop()
+    earlier.stop()
     fake.intercept = refuse
     screen = open_client(fake.url)
     screen.wait(lambda: screen.connection.is_name_taken)
     screen.core.send("#general", "words of alice")
-    screen.core.settled().result(5)
+    screen.core.settled().result(PATIENCE)
     fake.intercept = lambda _: None
-    screen.core.rename("bob").result(5)
+    screen.core.rename("bob").result(PATIENCE)
     screen.open()
     screen.wait_texts("words of alice")
     assert screen.connection.user == "bob"
     assert screen.core.draft("#general") == "bob's draft"
-    screen.core.stop()
+    screen.stop()
     assert screen.core.unsent() == 0
 
 
@@ -215,7 +216,7 @@ def test_an_id_that_changes_at_each_connection_leaves_few_files(
                 or any("another id" in notice.text for notice in screen.notices)
             )
         )
-    screen.core.stop()
+    screen.stop()
     files = [path for path in (tmp_path / "data-alice").rglob("*") if path.is_file()]
     assert fake.count(Hello) <= 20
     assert len(files) <= 45, "an account and a token for each of twenty ids"
@@ -231,5 +232,5 @@ def test_an_operators_token_is_not_shown_to_another_server_at_the_same_address(
     screen = open_client(fake.url, token_file=issued)
     screen.wait(lambda: screen.connection.link is Link.REFUSED)
     assert "another server than last time" in screen.connection.detail
-    screen.core.stop()
+    screen.stop()
     assert "t" * 43 not in tokens_of(fake)

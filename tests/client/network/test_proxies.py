@@ -151,7 +151,7 @@ def test_a_proxy_that_is_away_is_tried_again(
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
     with ForwardProxy(port):
         screen.wait_online()
-        screen.core.stop()
+        screen.stop()
 
 
 def test_a_server_on_this_machine_needs_no_proxy(make_client: MakeClient, fake: FakeServer) -> None:

@@ -17,7 +17,7 @@ from chat.protocol.commands import Send
 from chat.protocol.frames import Joined
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
-from tests.serving import ChatServer, Peer, free_port
+from tests.serving import PATIENCE, ChatServer, Peer, free_port
 from tests.terminal.raw import RawTerminal
 
 
@@ -229,7 +229,7 @@ async def test_bytes_that_are_no_text_end_a_pipe_and_what_came_before_is_sent(
             input=b"one\nb\xffd\ntwo\n",
             capture_output=True,
             env=client.environment(),
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 2

@@ -9,6 +9,7 @@ import pytest
 
 from chat.client.model.notifications import Notification, Way
 from chat.client.platform.desktop import notification_sequence, run_command
+from tests.serving import PATIENCE
 
 CALL = Notification("bob in #ops", "it burns; 4;1;50")
 
@@ -51,5 +52,5 @@ async def test_a_program_that_is_not_there_or_never_ends_harms_nobody(
     tmp_path: Path,
 ) -> None:
     assert "No such file or directory" in await run_command((str(tmp_path / "none"),), CALL)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         assert "was ended" in await run_command(("sleep", "60"), CALL, patience=0.2)

@@ -14,7 +14,7 @@ import pytest
 from chat.client.exit_codes import ExitCode
 from chat.protocol.commands import Delete, Edit, React
 from tests.client.piped import Client
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 MakeClient = Callable[..., Client]
 NO_RATE = ("--limits.rate", "100000", "--limits.burst", "100000")
@@ -129,7 +129,7 @@ async def test_a_restored_backup_ends_follow_with_3(
     server.stop()
     assert server.administer("restore", str(backup)).returncode == 0
     server.start()
-    assert tail.process.wait(30) == ExitCode.REFUSED
+    assert tail.process.wait(PATIENCE) == ExitCode.REFUSED
 
 
 @pytest.mark.feature("around.pipes")
@@ -180,7 +180,7 @@ async def test_export_has_only_what_was_there_when_it_began(
         first = exporting.stdout.readline()  # the pipe is full now, and it waits
         await alice.say("too late", "#ops")
         rest = exporting.stdout.read()
-    assert exporting.wait(20) == 0
+    assert exporting.wait(PATIENCE) == 0
     entries = objects((first + rest).decode())
     assert entries[-1]["kind"] == "join"
     assert [entry["seq"] for entry in entries] == list(range(1, 403))
@@ -212,7 +212,7 @@ async def test_a_reader_that_goes_away_is_no_accident(
         tail.stdout.readline()
         tail.stdout.close()
         assert client.run("send", "#ops", "anybody there?").returncode == 0
-        assert tail.wait(20) == 141
+        assert tail.wait(PATIENCE) == 141
     finally:
         tail.kill()
         tail.wait()

@@ -17,7 +17,7 @@ from chat.client.storage.outbox_db import OutboxDb
 from chat.protocol.commands import Command, Send
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
-from tests.serving import ChatServer, Peer, eventually, free_port
+from tests.serving import PATIENCE, ChatServer, Peer, eventually, free_port
 
 MakeClient = Callable[..., Client]
 
@@ -52,7 +52,7 @@ async def test_with_lines_each_line_is_a_message_as_soon_as_it_is_there(
             if text:
                 assert (await alice.next_event("#ops", "message")).text == text
         sending.process.stdin.close()
-        assert sending.process.wait(20) == 0
+        assert sending.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.promise(

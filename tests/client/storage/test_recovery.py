@@ -21,6 +21,7 @@ from chat.client.storage.outbox_db import OutboxDb, Typed
 from chat.client.storage.recovery import adopt
 from chat.errors import StartupError
 from tests.client.storage.one_file import write_one_file
+from tests.serving import PATIENCE
 
 PAGE = 4_096
 TEXTS = [f"precious {number}" for number in range(3)]
@@ -142,7 +143,7 @@ def test_taking_over_survives_kill_9_at_every_step(tmp_path: Path) -> None:
         folder = tmp_path / str(step) / "me"
         cids = write_one_file(folder.parent / "me.db", TEXTS)
         done = subprocess.run(
-            [sys.executable, "-c", KILLED, folder, str(step)], timeout=60, check=False
+            [sys.executable, "-c", KILLED, folder, str(step)], timeout=PATIENCE, check=False
         )
         account = opened(folder)
         assert_has_all(account, cids)

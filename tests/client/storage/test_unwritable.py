@@ -19,7 +19,7 @@ from chat.client.network.backoff import Backoff
 from chat.protocol.commands import Leave
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
-from tests.serving import free_port
+from tests.serving import PATIENCE, free_port
 from tests.terminal.raw import RawTerminal
 
 Open = Callable[..., Screen]
@@ -56,7 +56,7 @@ def leave_history(open_client: Open, fake: FakeServer, data: Path) -> None:
     screen.open()
     fake.say("bob", "old")
     screen.wait_texts("old")
-    screen.core.stop()
+    screen.stop()
     fake.stop()
 
 
@@ -74,7 +74,7 @@ def test_channel_preferences_changed_while_the_file_is_locked_are_saved_afterwar
         screen.wait(lambda: screen.channels["#general"].read == 1)
     screen.wait(lambda: any("can be written again" in notice.text for notice in screen.notices))
     screen.wait(lambda: screen.channels["#general"].muted)
-    screen.core.stop()
+    screen.stop()
     again = open_client(fake.url, data=data)
     again.wait(lambda: "#general" in again.channels)
     assert again.channels["#general"].muted
@@ -103,9 +103,9 @@ def test_general_is_not_listed_for_somebody_who_left_it(
 ) -> None:
     screen = open_client(fake.url)
     screen.open()
-    screen.core.ask(Leave(channel="#general")).result(10)
+    screen.core.ask(Leave(channel="#general")).result(PATIENCE)
     screen.wait(lambda: not screen.channels)
-    screen.core.stop()
+    screen.stop()
     fake.stop()
     again = open_client(fake.url)
     again.wait(lambda: again.connection.link is Link.WAITING)
@@ -139,7 +139,7 @@ def test_what_only_memory_holds_survives_meeting_the_server(
         (data / name).unlink()
     screen.wait_texts("precious")
     assert screen.core.draft("#general") == "half a thought"
-    screen.core.stop()
+    screen.stop()
     again = open_client(server.url, data=data)
     assert again.core.draft("#general") == "half a thought"
 
@@ -197,7 +197,7 @@ def test_adding_a_server_does_not_wait_for_a_locked_file(tmp_path: Path) -> None
         assert time.monotonic() - began < 1.5
         screen.wait(lambda: any("locked" in notice.text for notice in screen.notices))
     screen.wait(lambda: any("can be written again" in notice.text for notice in screen.notices))
-    screen.core.stop()
+    screen.stop()
 
 
 @pytest.mark.parametrize("face", [(), ("--plain",)], ids=["screens", "plain"])
@@ -244,7 +244,7 @@ def test_after_an_internal_error_the_outbox_takes_what_is_typed(
     screen.core.send("#general", "precious")
     screen.core.save_draft("#general", "half a thought")
     screen.wait(lambda: screen.pending() == ["precious"])
-    screen.core.stop()
+    screen.stop()
     fake.start()
     again = open_client(fake.url, data=data)
     again.core.open_channel("#general")

@@ -30,7 +30,8 @@ from chat.protocol.frames import Bye, ErrorFrame, Heads, PresenceFrame, Read, Ty
 from chat.protocol.values import Limits, Wire
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
-from tests.client.screen import PATIENCE, Screen
+from tests.client.screen import Screen
+from tests.serving import PATIENCE
 
 Open = Callable[..., Screen]
 
@@ -201,7 +202,7 @@ def test_the_event_alone_proves_that_a_message_is_stored(
     screen = opened(open_client, fake)
     screen.core.send("#general", "stored")
     screen.wait_texts("stored")
-    screen.core.stop()
+    screen.stop()
     paths = ClientPaths(tmp_path / "data-alice")
     with closing(OutboxDb(paths.current(fake.url, "alice") / "outbox.db")) as outbox:
         assert not outbox.outbox()
@@ -321,7 +322,7 @@ def test_older_lines_come_from_the_server_then_from_the_cache(
     assert screen.texts() == [f"m{number}" for number in range(180)]
     timeline = screen.timelines["#general"]
     assert (timeline.gaps, timeline.is_complete) == ((), True)
-    screen.core.stop()
+    screen.stop()
     fake.stop()
     again = open_client(fake.url)
     again.core.open_channel("#general")
@@ -348,7 +349,7 @@ def test_the_cache_is_shown_before_there_is_a_connection(
     screen = opened(open_client, fake)
     fake.say("bob", "cached")
     screen.wait_texts("cached")
-    screen.core.stop()
+    screen.stop()
     fake.stop()
     again = open_client(fake.url)
     again.core.open_channel("#general")
@@ -368,7 +369,7 @@ def test_another_log_under_the_same_name_replaces_what_was_cached(
     fake.logs["#general"].append("bob", text="new")
     fake.start()
     screen.wait_texts("new")
-    screen.core.stop()
+    screen.stop()
     fake.stop()
     again = open_client(fake.url)
     again.core.open_channel("#general")
@@ -431,7 +432,7 @@ def test_a_marker_moved_offline_is_told_later_and_never_moves_back(
     screen.core.mark("#general", 2)
     screen.core.mark("#general", 1)
     screen.wait(lambda: screen.channels["#general"].unread == 0)
-    screen.core.stop()
+    screen.stop()
     fake.start()
     again = open_client(fake.url)
     again.wait(lambda: fake.logs["#general"].read.get("alice") == 2)
@@ -447,7 +448,7 @@ def test_a_restored_log_begins_with_the_servers_marker_and_counts(
     screen = opened(open_client, fake)
     screen.core.mark("#general", 100)
     screen.wait(lambda: fake.count(Mark) == 1)
-    screen.core.stop()
+    screen.stop()
     fake.stop()
     log = fake.logs["#general"] = FakeLog("#general", epoch=epoch)
     for number in range(60):
@@ -470,7 +471,7 @@ def test_a_marker_of_a_log_that_is_replaced_meanwhile_is_not_told(
 ) -> None:
     fake.say("bob", "one")
     screen = opened(open_client, fake)
-    screen.core.ask(Join(channel="#cats")).result(5)
+    screen.core.ask(Join(channel="#cats")).result(PATIENCE)
     fake.say("bob", "two", "#cats")
     screen.wait_texts("one")
     screen.core.mark("#general", 1)
@@ -486,16 +487,16 @@ def test_a_marker_of_a_log_that_is_replaced_meanwhile_is_not_told(
 
 def test_joining_and_leaving_a_channel(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
-    joined = screen.core.ask(Join(channel="#cats")).result(5)
+    joined = screen.core.ask(Join(channel="#cats")).result(PATIENCE)
     assert joined.channel == "#cats"
     screen.wait(lambda: list(screen.channels) == ["#general", "#cats"])
-    screen.core.ask(Leave(channel="#cats")).result(5)
+    screen.core.ask(Leave(channel="#cats")).result(PATIENCE)
     screen.wait(lambda: list(screen.channels) == ["#general"])
 
 
 def test_a_channel_left_on_another_device_goes_away(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
-    screen.core.ask(Join(channel="#cats")).result(5)
+    screen.core.ask(Join(channel="#cats")).result(PATIENCE)
     screen.open("#cats")
     fake.say("bob", "meow", "#cats")
     screen.wait_texts("meow", channel="#cats")
@@ -506,12 +507,12 @@ def test_a_channel_left_on_another_device_goes_away(open_client: Open, fake: Fak
 
 def test_a_left_channel_is_listed_while_it_has_a_draft(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
-    screen.core.ask(Join(channel="#cats")).result(5)
+    screen.core.ask(Join(channel="#cats")).result(PATIENCE)
     screen.core.save_draft("#cats/7", "half a reply")
     screen.wait(lambda: screen.channels["#cats"].has_draft)
     fake.tell(Heads(heads={"#general": 0}))
     screen.wait(lambda: not screen.channels["#cats"].is_member)
-    screen.core.stop()
+    screen.stop()
     again = open_client(fake.url)
     again.wait(lambda: "#cats" in again.channels and again.channels["#cats"].has_draft)
     again.core.save_draft("#cats/7", "")
@@ -544,13 +545,13 @@ def test_a_refused_request_fails_with_the_servers_words(
         else None
     )
     with pytest.raises(CommandError, match="not today"):
-        screen.core.ask(Join(channel="#cats")).result(5)
+        screen.core.ask(Join(channel="#cats")).result(PATIENCE)
 
 
 def test_a_request_while_offline_fails_with_words_for_a_person(open_client: Open) -> None:
     screen = open_client("ws://127.0.0.1:9")
     with pytest.raises(Offline, match="not connected"):
-        screen.core.ask(SetTopic(channel="#general", topic="x")).result(5)
+        screen.core.ask(SetTopic(channel="#general", topic="x")).result(PATIENCE)
 
 
 def test_a_request_under_way_fails_when_the_connection_breaks(
@@ -562,7 +563,7 @@ def test_a_request_under_way_fails_when_the_connection_breaks(
     screen.wait(lambda: fake.count(Join) == 2)
     fake.cut()
     with pytest.raises(Offline, match="lost"):
-        future.result(5)
+        future.result(PATIENCE)
 
 
 def test_members_presence_and_typing(open_client: Open, fake: FakeServer) -> None:
@@ -583,7 +584,7 @@ def test_commands_are_asked_in_order(open_client: Open, fake: FakeServer) -> Non
     screen = opened(open_client, fake)
     screen.core.ask(Typing(channel="#general"))
     screen.core.ask(Typing(channel="#general", state="stop"))
-    screen.core.ask(SetTopic(channel="#general", topic="a fence")).result(5)
+    screen.core.ask(SetTopic(channel="#general", topic="a fence")).result(PATIENCE)
     states = [c.state for c in list(fake.commands) if isinstance(c, Typing)]
     assert states == ["start", "stop"]
     screen.wait(lambda: screen.channels["#general"].topic == "a fence")
@@ -605,7 +606,7 @@ def test_an_echo_shows_what_was_said_and_what_came_back(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
-    screen.core.ask(Join(channel="#echo")).result(5)
+    screen.core.ask(Join(channel="#echo")).result(PATIENCE)
     screen.core.open_channel("#echo")
     screen.core.send("#echo", "Hello")
     screen.wait(lambda: len(screen.lines("#echo")) == 2 and not screen.pending("#echo"))
@@ -625,7 +626,7 @@ def test_drafts_survive_a_restart(open_client: Open, fake: FakeServer) -> None:
     assert screen.core.draft("#general") == "half a thou"
     screen.wait(lambda: screen.channels["#general"].has_draft)
     screen.core.save_pref("last", "#general")
-    screen.core.stop()
+    screen.stop()
     again = open_client(fake.url)
     assert again.core.draft("#general") == "half a thou"
     assert again.core.pref("last") == "#general"

@@ -17,6 +17,7 @@ from chat.protocol.items import Event, Item
 from chat.protocol.values import Wire
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
+from tests.serving import PATIENCE
 
 Open = Callable[..., Screen]
 
@@ -95,7 +96,7 @@ def test_bye_without_a_window_does_not_make_the_client_spin(
             screen.wait(lambda: screen.connection.link is not Link.ONLINE)
         assert fake.count(Hello) <= 6  # after 0.1, 0.2, 0.4, 0.8, 1.6 s
     finally:
-        screen.core.stop()
+        screen.stop()
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -155,7 +156,7 @@ def test_a_log_that_never_ends_does_not_make_the_client_spin(
 def test_of_ticks_only_the_newest_are_kept(open_client: Open, fake: FakeServer) -> None:
     screen = open_client(fake.url)
     screen.open("#general")
-    screen.core.ask(Join(channel="#counter")).result(5)
+    screen.core.ask(Join(channel="#counter")).result(PATIENCE)
     screen.open("#counter")
     for number in range(5_000):
         fake.tell(Tick(channel="#counter", text=str(number)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from chat.protocol.commands import History
 from tests.client.screen import Screen
-from tests.serving import ChatServer
+from tests.serving import PATIENCE, ChatServer
 
 
 def test_pins_are_shown_counted_and_lost_with_the_message(
@@ -26,7 +26,7 @@ def test_pins_are_shown_counted_and_lost_with_the_message(
         screen.wait(lambda screen=screen: all(m.pinned for m in screen.lines()[-2:]))  # type: ignore[misc]
     alice.core.delete("#general", one)
     bob.wait(lambda: bob.channels["#general"].pins == 1)
-    page = bob.core.ask(History(channel="#general", pins=True)).result(20)
+    page = bob.core.ask(History(channel="#general", pins=True)).result(PATIENCE)
     assert [(item.seq, item.text, item.pinned) for item in page.items] == [(two, "two", True)]
     carol = open_client(server.url, "carol")  # knows of what she has not read
     carol.open()

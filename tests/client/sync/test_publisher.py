@@ -8,7 +8,7 @@ from chat.client.model.state import Notice
 from chat.client.sync.publisher import UpdateQueue
 from chat.protocol.commands import Join, Leave
 from tests.client.screen import Screen
-from tests.serving import ChatServer
+from tests.serving import PATIENCE, ChatServer
 
 
 def test_a_message_publishes_its_channel_and_not_the_whole_list(
@@ -17,7 +17,7 @@ def test_a_message_publishes_its_channel_and_not_the_whole_list(
     alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
     for screen in (alice, bob):
         screen.open()
-        screen.core.ask(Join(channel="#tea")).result(20)
+        screen.core.ask(Join(channel="#tea")).result(PATIENCE)
         screen.wait(lambda screen=screen: "#tea" in screen.channels)  # type: ignore[misc]
     lists = bob.whole_lists
     alice.core.send("#tea", "hello")
@@ -27,7 +27,7 @@ def test_a_message_publishes_its_channel_and_not_the_whole_list(
     bob.core.save_draft("#tea", "not yet")
     bob.wait(lambda: bob.channels["#tea"].has_draft)
     bob.core.save_draft("#tea", "")
-    bob.core.ask(Leave(channel="#tea")).result(20)
+    bob.core.ask(Leave(channel="#tea")).result(PATIENCE)
     bob.wait(lambda: "#tea" not in bob.channels)
     assert bob.whole_lists == lists
 

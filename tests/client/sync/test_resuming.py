@@ -47,7 +47,7 @@ def test_hello_fits_into_a_frame_and_the_other_channels_are_joined(
     screen.wait(lambda: fake.count(Join) == len(CHANNELS) + 1)
     screen.wait(lambda: unread(screen) == {1})
     screen.open(CHANNELS[77])
-    screen.core.stop()
+    screen.stop()
     for channel in CHANNELS:
         fake.say("bob", "are you there?", channel)
     fake.commands.clear()
@@ -72,7 +72,7 @@ def test_a_hello_that_was_not_answered_is_followed_by_a_short_one(
     screen = open_client(fake.url)
     screen.wait(lambda: all(name in screen.channels for name in CHANNELS))
     screen.wait(lambda: fake.count(Join) == len(CHANNELS) + 1)
-    screen.core.stop()
+    screen.stop()
     fake.stop()
     fake.frame_bytes = 8_192  # its operator has lowered the limit meanwhile
     fake.limits = Limits(frame=8_192)

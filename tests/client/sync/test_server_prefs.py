@@ -17,7 +17,7 @@ from chat.protocol.commands import Command, Join, Prefer
 from chat.protocol.frames import ErrorFrame
 from tests.client.fake_server import FakeServer
 from tests.client.screen import Screen
-from tests.serving import ChatServer
+from tests.serving import PATIENCE, ChatServer
 
 Open = Callable[..., Screen]
 
@@ -36,7 +36,7 @@ def test_what_is_wished_offline_is_told_after_a_restart_in_one(
     for wish in (Wish(pinned=3), Wish(muted=True), Wish(pinned=1)):
         screen.core.prefer("#general", wish)
     screen.wait(lambda: screen.channels["#general"].pinned == 1)
-    screen.core.stop()
+    screen.stop()
     offline = open_client(fake.url)
     offline.wait(lambda: offline.channels["#general"].muted)
     fake.start()
@@ -67,7 +67,7 @@ def test_all_devices_list_channels_as_one_of_them_wants(
     laptop = open_client(server.url, "alice")
     laptop.open()
     for name in ("#aa", "#bb"):
-        laptop.core.ask(Join(channel=name)).result(20)
+        laptop.core.ask(Join(channel=name)).result(PATIENCE)
     shutil.copytree(tmp_path / "data-alice" / "tokens", tmp_path / "phone" / "tokens")
     phone = open_client(server.url, "alice", data=tmp_path / "phone")
     phone.wait(lambda: list(phone.channels) == ["#general", "#aa", "#bb"])
@@ -165,13 +165,13 @@ def test_a_hidden_direct_channel_is_gone_on_all_devices_until_its_next_message(
     shutil.copytree(tmp_path / "data-bob" / "tokens", other_device / "tokens")
     phone = open_client(server.url, "bob", data=other_device)
     phone.wait_online()
-    alice.core.ask(Join(channel="@alice,bob")).result(10)
+    alice.core.ask(Join(channel="@alice,bob")).result(PATIENCE)
     alice.core.send("@alice,bob", "psst")
     for device in (bob, phone):
         device.wait(lambda device=device: "@alice,bob" in device.channels)  # type: ignore[misc]
         device.wait(lambda device=device: bool(device.called))  # type: ignore[misc]
         assert [call.text for call in device.called] == ["psst"]
-    bob.core.ask(Prefer(channel="@alice,bob", hidden=True)).result(10)
+    bob.core.ask(Prefer(channel="@alice,bob", hidden=True)).result(PATIENCE)
     for device in (bob, phone):
         device.wait(lambda device=device: "@alice,bob" not in device.channels)  # type: ignore[misc]
     alice.core.send("@alice,bob", "hello?")
@@ -185,5 +185,5 @@ def test_an_older_server_is_not_asked_to_hide(open_client: Open, fake: FakeServe
     screen = open_client(fake.url)
     screen.wait_online()
     with pytest.raises(CommandError, match="too old to hide"):
-        screen.core.ask(Prefer(channel="@alice,me", hidden=True)).result(10)
+        screen.core.ask(Prefer(channel="@alice,me", hidden=True)).result(PATIENCE)
     assert asked(fake) == []

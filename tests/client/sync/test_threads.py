@@ -71,7 +71,7 @@ def test_it_is_shown_offline_from_the_cache(server: ChatServer, open_client: Ope
     alice.open()
     root = talk(alice, "first")
     talk(alice, "second", "third", reply_to=root)
-    alice.core.stop()
+    alice.stop()
     server.stop()
     again = open_client(server.url, "alice")
     again.core.open_channel("#general")

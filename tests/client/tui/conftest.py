@@ -22,8 +22,7 @@ from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.main import MainScreen
 from tests.client.presenter.fakes import FakeCore, info, said
 from tests.client.tui.pictures.picture import strips
-
-PATIENCE = 20.0
+from tests.serving import PATIENCE
 
 
 def mouse(kind: type[events.MouseEvent], at: Offset) -> events.MouseEvent:

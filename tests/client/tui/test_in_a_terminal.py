@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import eventually, free_port
-from tests.terminal.raw import PATIENCE, RawTerminal
+from tests.serving import PATIENCE, eventually, free_port
+from tests.terminal.raw import RawTerminal
 from tests.terminal.tmux import Terminal
 
 

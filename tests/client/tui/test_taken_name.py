@@ -15,7 +15,7 @@ from chat.client.tui.screens.picker import Picker
 from chat.errors import StartupError
 from tests.client.presenter.fakes import FakeCore, info
 from tests.client.tui.conftest import Open, Screens, at_once
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 TEA, WORK = "ws://tea:1", "ws://work:2"
 FIRST = (info("#general", is_member=False),)
@@ -231,7 +231,7 @@ async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
                 event = await alice.next_event(kind="message")
                 assert (event.author, event.text) == ("bob", "half a sentence")
         finally:
-            app.cores.stop(5.0)
+            app.cores.stop(PATIENCE)
     assert app.cores.unsent() == 0
     assert not list((data / "unknown").rglob("*.db"))
     assert ClientPaths(data).servers.last_name == "bob"
@@ -252,7 +252,7 @@ async def test_drafts_of_both_names_come_together(server: ChatServer, tmp_path: 
                 await screens.until(lambda: screens.composer.text == shows)
                 await screens.until(lambda: app.cores.first.draft("#general") == shows)
         finally:
-            app.cores.stop(5.0)
+            app.cores.stop(PATIENCE)
 
     async with Peer.signed_in(server.url, "alice"):
         await write_as("bob", "words of bob", shows="words of bob")

@@ -14,7 +14,7 @@ from chat.client.tui.app import ChatApp
 from chat.protocol.commands import Delete, React, Send, SetTopic
 from chat.protocol.frames import Joined
 from tests.client.tui.conftest import Screens
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def alice(server: ChatServer, tmp_path: Path) -> AsyncIterator[Screens]:
             await screens.until(lambda: desk.current == "#general", "in #general")
             yield screens
     finally:
-        app.cores.first.stop(5.0)
+        app.cores.first.stop(PATIENCE)
 
 
 async def test_a_conversation(server: ChatServer, alice: Screens) -> None:
@@ -242,7 +242,7 @@ async def both_in(app: ChatApp) -> AsyncIterator[Screens]:
             )
             yield screens
     finally:
-        app.cores.stop(5.0)
+        app.cores.stop(PATIENCE)
 
 
 def here(screens: Screens) -> tuple[str, str | None]:

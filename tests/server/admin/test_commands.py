@@ -20,7 +20,7 @@ from chat.client.network.backoff import Backoff
 from chat.protocol.commands import Delete, Edit, History, Mark, React, ResumeFrom, Send
 from chat.protocol.frames import Ok, Page
 from tests.client.screen import Screen
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 
 def administer(
@@ -38,7 +38,7 @@ def administer(
         capture_output=True,
         text=True,
         env=server.environment(),
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
     )
@@ -119,7 +119,7 @@ async def test_a_backup_made_while_people_talk_comes_back_whole(
         newest = [item.text for item in page.items if item.text]
         assert screen.texts()[-len(newest) :] == newest
         assert newest.count("typed while the server was away") == 1
-    screen.core.stop()
+    screen.stop()
 
 
 async def test_check_finds_a_whole_log_whole(server: ChatServer) -> None:
@@ -328,7 +328,7 @@ class TestByAnAdministrator:
             capture_output=True,
             text=True,
             env=stopped.environment(),
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stderr

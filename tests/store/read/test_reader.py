@@ -13,6 +13,7 @@ from chat.protocol.commands import ResumeFrom
 from chat.protocol.limits import FOLDED_KINDS
 from chat.store.operations import MemberPage, MemberRow, PageRead, Resumed, User
 from chat.store.read.reader import Reader
+from tests.serving import PATIENCE
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
 
@@ -266,15 +267,15 @@ def test_a_reader_sees_one_snapshot(store: OpenStore, alice: User) -> None:
     def query(reader: Reader) -> tuple[int, int, int]:
         before = reader.membership(alice, "#general").channel.head
         looked.set()
-        assert written.wait(20)
+        assert written.wait(PATIENCE)
         after = reader.page(alice, "#general", after=0, limit=100)
         return before, after.channel.head, len(after.items)
 
     reading = store.store.read(query)
-    assert looked.wait(20)
+    assert looked.wait(PATIENCE)
     store.send(alice)
     written.set()
-    assert reading.result(20) == (2, 2, 2)
+    assert reading.result(PATIENCE) == (2, 2, 2)
     assert store.read(lambda reader: reader.membership(alice, "#general")).channel.head == 3
 
 

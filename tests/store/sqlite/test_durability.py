@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving import PATIENCE
 from tests.store.opened import OpenStore, sqlite_url
 
-PATIENCE = 30.0
-"""Seconds a writer may take for some hundred commits."""
 # Prints the seq of every message once its commit was told; each has its number as its cid.
 WRITE = """
     import itertools, sys
@@ -120,7 +119,7 @@ def test_a_full_disk_refuses_and_a_free_one_takes_writes_again(tmp_path: Path) -
         [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path / "data")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
         env={**os.environ, "PYTHONWARNINGS": "error"},
     )

@@ -18,7 +18,7 @@ from chat.store.operations import Append, User
 from chat.store.read.reader import Reader
 from chat.store.sqlite import engine, fts5
 from chat.store.sqlite.housekeeping import PURGE_AFTER
-from tests.serving import eventually
+from tests.serving import PATIENCE, eventually
 from tests.store.opened import OpenStore, delete, edit, message, react
 
 # Longer, so that the waiting below cannot be for a truncation that is about to happen.
@@ -150,15 +150,15 @@ def test_a_reader_in_the_way_only_delays_it(store: OpenStore, alice: User) -> No
     def query(reader: Reader) -> None:
         reader.user("alice")
         reading.set()
-        release.wait(20)
+        release.wait(PATIENCE)
 
     slow = store.store.read(query)
-    assert reading.wait(20)
+    assert reading.wait(PATIENCE)
     store.append(delete(alice, seq))
     sends = [store.send(alice) for _ in range(3)]
     assert sends == [4, 5, 6]
     release.set()
-    slow.result(20)
+    slow.result(PATIENCE)
     eventually(gone(store, "the-text"), "deleted text on the disk", patience=PROMISED)
 
 

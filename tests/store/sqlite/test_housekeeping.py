@@ -15,8 +15,8 @@ from chat.store.search.query import parse_query
 from chat.store.search.search import Wanted
 from chat.store.sqlite import fts5
 from chat.store.sqlite.engine import is_of_index, writer_engine
-from tests.serving import eventually
-from tests.store.opened import PATIENCE, OpenStore, delete, edit, message
+from tests.serving import PATIENCE, eventually
+from tests.store.opened import OpenStore, delete, edit, message
 
 DAMAGES = {
     "no pages": "DELETE FROM search_data",
