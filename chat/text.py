@@ -28,6 +28,7 @@ __all__ = [
     "UNSPACED",
     "TooLong",
     "channel_names",
+    "channel_title",
     "check_channel",
     "check_emoji",
     "check_line",
@@ -238,6 +239,12 @@ def direct_channel(names: Iterable[str]) -> str:
 def channel_names(channel: str) -> tuple[str, ...]:
     """Return the participants that a direct channel's name lists; none for a `#name`."""
     return tuple(channel[1:].split(",")) if is_direct(channel) else ()
+
+
+def channel_title(channel: str, user: str) -> str:
+    """Return how `user` sees a channel named: `#tea`, or by the other people in it, `@bob`."""
+    others = [name for name in channel_names(channel) if fold(name) != fold(user)]
+    return f"@{', '.join(others)}" if others else channel
 
 
 def is_direct(channel: str) -> bool:

@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 from chat.client.model.preferences import Preference
 from chat.client.model.state import NotificationDue
-from chat.text import UNSPACED, channel_names, fold, is_direct, printable_line
+from chat.text import UNSPACED, channel_names, channel_title, fold, is_direct, printable_line
 
 if TYPE_CHECKING:
     from chat.protocol.items import Event, Item
@@ -114,7 +114,8 @@ class Burst:
 def _call(waiting: list[NotificationDue]) -> Notification:
     last = waiting[-1]
     if len(waiting) == 1:
-        title = f"{last.author} in {last.channel}" if not is_direct(last.channel) else last.author
+        is_private = len(channel_names(last.channel)) == 2
+        title = last.author if is_private else f"{last.author} in {_place(last)}"
         return Notification(_short(title, _TITLE_MAX), _short(last.text, _TEXT_MAX))
     counts = Counter(_place(called) for called in waiting)
     places = ", ".join(list(counts)[:_NAMED_MAX])
@@ -124,9 +125,7 @@ def _call(waiting: list[NotificationDue]) -> Notification:
 
 
 def _place(called: NotificationDue) -> str:
-    if len(channel_names(called.channel)) == 2:
-        return f"@{called.author}"
-    return called.channel
+    return channel_title(called.channel, called.user)
 
 
 def _short(text: str, most: int) -> str:

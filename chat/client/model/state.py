@@ -262,11 +262,12 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class NotificationDue:
-    """Somebody wrote what this person is to be called for, by their rules."""
+    """A message that notifies `user` by their rules."""
 
     channel: str
     author: str
     text: str
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

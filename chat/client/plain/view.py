@@ -32,13 +32,13 @@ from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.draft import Aim, DraftKey
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
-from chat.client.presenter.state import ConversationState, title_of, why_refused
+from chat.client.presenter.state import ConversationState, why_refused
 from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
 from chat.client.presenter.workspace import Workspace
 from chat.client.sync.core import Core
 from chat.client.sync.inbox import Unread
 from chat.links import is_web_link
-from chat.text import is_direct, printable, printable_line
+from chat.text import channel_title, printable, printable_line
 
 __all__ = ["Announcer", "PlainView"]
 
@@ -60,9 +60,14 @@ class _Heard:
 
 
 class Announcer:
-    """Turns changes of timelines into lines to be said."""
+    """Turns changes of timelines into lines to be said.
 
-    def __init__(self) -> None:
+    Args:
+        title: returns how a channel is named in these lines.
+    """
+
+    def __init__(self, title: Callable[[str], str] = str) -> None:
+        self._title = title
         self.waiting: set[str] = set()
         """The cids of one's own messages that are neither confirmed nor refused."""
         self.refusals: list[str] = []
@@ -90,15 +95,16 @@ class Announcer:
         is_first = channel not in self._heard and change.reset
         if is_first and not any(line.seq for line in change.upserts):
             return self._unsent(_Heard(), change.upserts)  # nothing is known of it yet
+        place = printable_line(self._title(channel))
         heard = self._heard.setdefault(channel, _Heard())
         said = self._unsent(heard, change.upserts)
         lines = [line for line in change.upserts if line.seq is not None or line.kind == "tick"]
         new = [line for line in lines if line.seq is None or line.seq > heard.last]
         if not is_first:
             if only_for is None:
-                said += _changes(channel, heard, lines)
+                said += _changes(place, heard, lines)
             told = [line for line in new if (line.cid or "") not in self._mine]
-            said += _told(channel, [line for line in told if _is_heard(line, only_for)])
+            said += _told(place, [line for line in told if _is_heard(line, only_for)])
         self._keep(heard, lines)
         return said
 
@@ -116,7 +122,7 @@ class Announcer:
             elif line.delivery is Delivery.FAILED and cid not in heard.failed:
                 heard.failed.add(cid)
                 said.append(
-                    f"Not sent in {line.channel}: {printable_line(line.text)[:60]}. "
+                    f"Not sent in {self._title(line.channel)}: {printable_line(line.text)[:60]}. "
                     f"{printable_line(line.reason)}. "
                     "/retry sends it again, /discard throws it away."
                 )
@@ -146,41 +152,37 @@ def _number(line: Message) -> str:
     return f"{line.seq}. " if line.seq is not None else ""
 
 
-def _place(channel: str) -> str:
-    return "directly" if is_direct(channel) else f"in {printable_line(channel)}"
-
-
-def _told(channel: str, new: list[Message]) -> list[str]:
+def _told(place: str, new: list[Message]) -> list[str]:
     """Return new lines as they are said; a crowd of them by its number and its end."""
-    said = _passages(channel, [line for line in new if line.kind in ("join", "leave")])
+    said = _passages(place, [line for line in new if line.kind in ("join", "leave")])
     lines = [line for line in new if line.kind not in ("join", "leave")]
     if len(lines) > _AT_ONCE:
-        said.append(f"{len(lines) - _AT_ONCE} lines {_place(channel)} are left out here.")
-    return said + [_said(channel, line) for line in lines[-_AT_ONCE:]]
+        said.append(f"{len(lines) - _AT_ONCE} lines in {place} are left out here.")
+    return said + [_said(place, line) for line in lines[-_AT_ONCE:]]
 
 
-def _said(channel: str, line: Message) -> str:
+def _said(place: str, line: Message) -> str:
     if line.kind == "tick":
-        return f"{channel}: {describe(line)}"
+        return f"{place}: {describe(line)}"
     text = describe(line)
     author = printable_line(line.author)
     if text.startswith(f"{author}:"):
-        return f"{author} {_place(channel)}{text.removeprefix(author)}"
-    return f"{text}, {_place(channel)}"
+        return f"{author} in {place}{text.removeprefix(author)}"
+    return f"{text}, in {place}"
 
 
-def _passages(channel: str, lines: list[Message]) -> list[str]:
+def _passages(place: str, lines: list[Message]) -> list[str]:
     said = []
     for kind, verb in (("join", "joined"), ("leave", "left")):
         names = list(dict.fromkeys(line.author for line in lines if line.kind == kind))
         if names:
             some = ", ".join(map(printable_line, names[:3]))
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            said.append(f"{some}{more} {verb} {printable_line(channel)}.")
+            said.append(f"{some}{more} {verb} {place}.")
     return said
 
 
-def _changes(channel: str, heard: _Heard, lines: list[Message]) -> list[str]:
+def _changes(place: str, heard: _Heard, lines: list[Message]) -> list[str]:
     """Return what has become of lines that were said before."""
     said = []
     for line in lines:
@@ -188,18 +190,18 @@ def _changes(channel: str, heard: _Heard, lines: list[Message]) -> list[str]:
         if old is None or line.delivery is Delivery.PENDING or old.rev >= line.rev:
             continue
         if line.deleted and not old.deleted:
-            said.append(f"Message {line.seq} {_place(channel)} was deleted.")
+            said.append(f"Message {line.seq} in {place} was deleted.")
         elif line.text != old.text:
-            said.append(f"Message {line.seq} was changed. {_said(channel, line)}")
+            said.append(f"Message {line.seq} was changed. {_said(place, line)}")
         elif line.pinned != old.pinned:
             state = "pinned" if line.pinned else "not pinned any more"
-            said.append(f"Message {line.seq} {_place(channel)} is {state}.")
+            said.append(f"Message {line.seq} in {place} is {state}.")
         elif counted_reactions(line) != counted_reactions(old):
             marks = "; ".join(
                 f"{printable_line(emoji)} {people(names[:_NAMED_MAX], count)}"
                 for emoji, names, count in counted_reactions(line)
             )
-            said.append(f"Reactions to {line.seq} {_place(channel)}: {marks or 'none'}.")
+            said.append(f"Reactions to {line.seq} in {place}: {marks or 'none'}.")
     return said
 
 
@@ -231,7 +233,7 @@ class PlainView:
         self._lines = lines
         self._beside = beside
         self._end = end
-        self._announcer = Announcer()
+        self._announcer = Announcer(self._title)
         self._opened: set[str] = set()
         self._told_link: tuple[Link, str] | None = None
         self._aside: str | None = ""
@@ -260,6 +262,9 @@ class PlainView:
         seat = self._seats.at(self._seat)
         assert seat is not None
         return seat.conversation
+
+    def _title(self, channel: str) -> str:
+        return channel_title(channel, self._desk.user)
 
     @property
     def _desk(self) -> ConversationState:
@@ -354,7 +359,7 @@ class PlainView:
         if key.thread is not None:
             self._thread_draft = text
         elif self._aside is None:
-            self._lines.prompt = printable_line(key.channel)
+            self._lines.prompt = printable_line(self._title(key.channel))
             self._lines.load(text)
         else:
             self._aside = text
@@ -369,7 +374,7 @@ class PlainView:
         if self._aside is not None:
             return
         info = self._desk.channels.get(channel)
-        name = title_of(info) if info else channel
+        name = self._title(channel)
         topic = f" Topic: {printable_line(info.topic)}" if info and info.topic else ""
         unread = f" {info.unread} unread." if info and info.unread else ""
         server = printable_line(self._seats.title_beside(self._seat))
@@ -383,7 +388,7 @@ class PlainView:
     def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
         """Say which thread comes."""
         self._thread_head, self._thread_said = self._head(channel), set()
-        self._say([f"The thread of message {root} in {printable_line(channel)}:"])
+        self._say([f"The thread of message {root} in {printable_line(self._title(channel))}:"])
 
     def update_thread(self, change: TimelineChanged) -> None:
         """Say what was in the thread when one asked, and was not said yet."""
@@ -449,7 +454,7 @@ class PlainView:
         if not finding.query:
             raise Refused("Write what to look for: /search WORDS.")
         self._say(
-            f"{hit.seq}. {hit.author} in {printable_line(hit.channel)}, "
+            f"{hit.seq}. {hit.author} in {printable_line(channel_title(hit.channel, desk.user))}, "
             f"{local_time(hit.ts):%d %b %Y %H:%M}: "
             f"{printable_line(hit.snippet)}"
             for hit in reversed(finding.hits)
@@ -546,7 +551,7 @@ class PlainView:
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open; nothing more of what is piped in is taken."""
         self._say([reason])
-        self._lines.stop(f"{channel}: {reason}; what was to go there was not sent")
+        self._lines.stop(f"{self._title(channel)}: {reason}; what was to go there was not sent")
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something."""

@@ -24,7 +24,7 @@ from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice, Refused
 from chat.client.sync.core import Core, answer
 from chat.protocol.limits import PLACE_MAX
-from chat.text import check_channel, direct_channel, is_direct
+from chat.text import channel_title, check_channel, direct_channel, is_direct
 
 if TYPE_CHECKING:
     from chat.protocol.commands import AnsweredBy
@@ -67,7 +67,9 @@ def list_members(conversation: Conversation, channel: str) -> None:
     from chat.protocol.commands import Who
 
     add = conversation.view.list_rows(
-        f"Members of {channel}", conversation.write_to, "/msg NAME TEXT writes to one"
+        f"Members of {channel_title(channel, conversation.desk.user)}",
+        conversation.write_to,
+        "/msg NAME TEXT writes to one",
     )
 
     def take(page: Members) -> str | None:

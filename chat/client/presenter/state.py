@@ -36,8 +36,8 @@ _LOOKED_UP_MAX = 2_000
 
 
 def title_of(channel: ChannelInfo) -> str:
-    """Return the name under which people know a channel: the others' names, if it is direct."""
-    return ", ".join(channel.direct) or channel.name
+    """Return how a channel is named on the screen: `#tea`, or `@bob` if it is direct."""
+    return f"@{', '.join(channel.direct)}" if channel.direct else channel.name
 
 
 def why_refused(name: str) -> str:

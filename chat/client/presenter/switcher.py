@@ -14,7 +14,7 @@ from chat.client.presenter.navigation import Entry, waits, weight
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice
 from chat.client.presenter.workspace import Workspace
-from chat.text import check_channel, is_direct
+from chat.text import check_channel
 
 __all__ = ["Switcher"]
 
@@ -108,19 +108,17 @@ class Switcher:
             return entry.spot == workspace.here, urgency, shown.get(entry.spot, len(shown))
 
         for entry in sorted(workspace.entries(), key=order):
-            sign = "@" if is_direct(entry.info.name) else ""
-            name = title_of(entry.info)
-            label = f"{sign}{name}"
+            label = title_of(entry.info)
             server = titles[entry.spot.seat] if len(titles) > 1 else ""
             choice = Choice(f"{entry.spot.seat} {label}", label, _note(entry.info, server))
-            yield _Offer(choice, partial(workspace.open, entry.spot), (name.lstrip("#"),))
+            yield _Offer(choice, partial(workspace.open, entry.spot), (label.lstrip(_SIGNS),))
 
     def _people(self) -> Iterator[_Offer]:
         """Return those with whom there is no direct channel yet."""
         conversation = self._conversation
         known = {title_of(each) for each in conversation.desk.channels.values() if each.direct}
         for name in conversation.desk.names:
-            if name not in known:
+            if f"@{name}" not in known:
                 choice = Choice(f"@{name}", f"@{name}", "write to them directly")
                 yield _Offer(choice, partial(conversation.write_to, name), (name,))
 

@@ -28,13 +28,12 @@ from chat.client.presenter.navigation import (
     entries,
     neighbor,
 )
-from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice, Refused
 from chat.client.storage.known_servers import urls_of
 from chat.client.sync.core import Core, answer
 from chat.client.sync.inbox import Unread, urgency
 from chat.errors import StartupError
-from chat.text import check_name, fold, is_direct
+from chat.text import channel_title, check_name, fold
 
 __all__ = ["Converse", "Cores", "Workspace", "WorkspaceServer"]
 
@@ -415,9 +414,8 @@ class Workspace:
     def name_of(self, spot: Location) -> str:
         """Return how a channel is called, with its server where there are several."""
         seat = self._seats.get(spot.seat)
-        info = seat.conversation.desk.channels.get(spot.channel) if seat else None
-        sign = "@" if is_direct(spot.channel) else ""
-        name = f"{sign}{title_of(info) if info else spot.channel}"
+        user = seat.conversation.desk.user if seat else ""
+        name = channel_title(spot.channel, user)
         return " · ".join(filter(None, (name, self.title_beside(spot.seat))))
 
     # Where one is.

@@ -23,7 +23,7 @@ from chat.errors import CommandError
 from chat.protocol.commands import Delete, Edit, Join, Pin, React, Send
 from chat.protocol.frames import Ok
 from chat.protocol.values import Limits
-from chat.text import is_builtin, is_direct
+from chat.text import channel_title, is_builtin, is_direct
 
 __all__ = ["Sender", "Writing", "command_of"]
 
@@ -173,4 +173,4 @@ class Sender:
         if line is not None:
             self._screens.lines(channel, [line])
         else:
-            self._put(Notice(f"{row.channel}: {reason}", "error"))
+            self._put(Notice(f"{channel_title(row.channel, self._account.me)}: {reason}", "error"))

@@ -86,7 +86,7 @@ class Listener:
 
     def hear(self, *calls: tuple[str, str, str]) -> Notification | None:
         for call in calls:
-            called = NotificationDue(*call)
+            called = NotificationDue(*call, user="me")
             self.burst.add(called, lambda called=called: called.channel in self.seen)  # type: ignore[misc]
         return self.burst.take(self.now)
 
@@ -100,6 +100,16 @@ def test_a_burst_is_told_in_one() -> None:
     call = listener.hear(("@bob,me", "bob", "four"))
     assert call == Notification("3 new in #ops, @bob", "bob: four")
     assert listener.burst.wait(listener.now) is None
+
+
+def test_a_direct_channel_is_named_by_the_others_in_it() -> None:
+    listener = Listener()
+    assert listener.hear(("@bob,me", "bob", "hi")) == Notification("bob", "hi")
+    listener.now += SPACING
+    assert listener.hear(("@bob,eve,me", "bob", "hi")) == Notification("bob in @bob, eve", "hi")
+    listener.now += SPACING
+    mine = ("@bob,me", "me", "from my phone")
+    assert listener.hear(mine, mine) == Notification("2 new in @bob", "me: from my phone")
 
 
 def test_what_was_seen_meanwhile_is_not_told() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from chat.client.model.state import Delivery, Message, TimelineChanged
 from chat.client.plain.view import Announcer
+from chat.text import channel_title
 
 
 def line(seq: int | None, text: str = "", author: str = "alice", **more: object) -> Message:
@@ -104,3 +105,16 @@ def test_of_a_muted_channel_only_what_is_meant_for_one_is_said() -> None:
     )
     assert announcer.announce(change, "me") == ["alice in #ops: hi @me"]
     assert announcer.last("#ops") == 4
+
+
+def test_a_direct_channel_is_named_by_the_other_person() -> None:
+    announcer = Announcer(lambda channel: channel_title(channel, "me"))
+
+    def told_directly(*lines: Message) -> TimelineChanged:
+        there = tuple(replace(line, channel="@alice,me") for line in lines)
+        return TimelineChanged("@alice,me", there, reset=lines[0].seq == 1)
+
+    announcer.announce(told_directly(line(1, "before")))
+    assert announcer.announce(told_directly(line(2, "tea?"))) == ["alice in @alice: tea?"]
+    phone = line(3, "from my phone", author="me")
+    assert announcer.announce(told_directly(phone)) == ["me in @alice: from my phone"]

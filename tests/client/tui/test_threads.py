@@ -295,3 +295,25 @@ async def test_it_stands_below_where_it_is_narrow_and_beside_where_it_is_wide(
         assert not members.display
         await desktop.press("escape")
         assert members.display is not is_stacked
+
+
+async def test_a_rule_parts_the_first_message_from_its_replies(open_thread: Desktop) -> None:
+    await open_thread.until(lambda: "── 2 replies ──" in open_thread.screen())
+    rows = open_thread.screen().splitlines()
+    at = next(at for at, row in enumerate(rows) if "── 2 replies ──" in row)
+    assert "tea?" in rows[at - 1]
+    assert "bob" in rows[at + 1]
+
+
+async def test_a_reply_below_the_rule_names_its_author_also_after_their_own_message(
+    desktop: Desktop,
+) -> None:
+    await desktop.type("/thread 3", "enter")
+    await tell(desktop, ROOT, reset=True)
+    await desktop.until(lambda: "── no replies yet ──" in desktop.screen())
+    await tell(desktop, said(4, "alice", "with milk", reply_to=3, thread=3))
+    await desktop.until(lambda: "── 1 reply ──" in desktop.screen())
+    rows = desktop.screen().splitlines()
+    at = next(at for at, row in enumerate(rows) if "── 1 reply ──" in row)
+    assert "alice" in rows[at + 1]
+    assert "with milk" in rows[at + 2]

@@ -29,6 +29,7 @@ from chat.client.tui.widgets.conversation_pane import ConversationPane
 from chat.client.tui.widgets.empty_state import EmptyState
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
+from chat.text import channel_title
 
 __all__ = ["Layout"]
 
@@ -102,7 +103,7 @@ class Layout:
     # Which of them show
 
     def show_thread(self, channel: str) -> None:
-        """Show the thread's pane."""
+        """Show the thread's pane, with its channel's title."""
         self._title.update(
             Content.assemble(
                 ("Thread", "bold $text-primary"),
@@ -172,7 +173,7 @@ class Layout:
         self.members.show(desk.members.get(desk.current or ""))
         for pane, key in zip((self.channel, self.thread), drafts.open, strict=False):
             pane.context.show(drafts.at(key))
-        opening = drafts.channel if drafts.is_on_the_way else ""
+        opening = channel_title(drafts.channel, desk.user) if drafts.is_on_the_way else ""
         self.channel.composer.placeholder = line(_placeholder(desk.info, opening))
         self._draw_status(seats)
         self._draw_actions(seats)

@@ -32,7 +32,7 @@ from chat.client.tui.screens.picker import pick, pick_link, pick_name
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import Place, Timeline
 from chat.links import is_web_link
-from chat.text import is_direct
+from chat.text import channel_title
 
 __all__ = ["Rang", "ScreenNotifier", "ScreenView"]
 
@@ -141,7 +141,7 @@ class ScreenView:
 
     def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
         """Show a thread, and write in it."""
-        self._layout.show_thread(channel)
+        self._layout.show_thread(channel_title(channel, user))
         self._layout.thread.timeline.show(channel, user, read=read, thread=root)
         self._layout.thread.write()
 
@@ -210,17 +210,12 @@ class ScreenView:
         """Show the results of a search, where one was in them."""
         from chat.client.tui.screens.search import SearchScreen
 
-        def title(channel: str) -> str:
-            info = desk.channels.get(channel)
-            name = title_of(info) if info else channel
-            return f"@{name}" if is_direct(channel) else name
-
         def chosen(place: tuple[str, int] | None) -> None:
             if place is not None:
                 channel, seq = place
                 self._seats.jump(Location(self._seat, channel), seq)
 
-        results = SearchScreen(finding, title, desk.user)
+        results = SearchScreen(finding, desk.user)
         self._screen.app.push_screen(results, chosen)
 
     def redraw(self) -> None:

@@ -25,7 +25,7 @@ from chat.client.presenter.markdown import gist, plain_text
 from chat.client.presenter.search import SearchContext, SearchSession
 from chat.client.tui.safe_text import elide, line, lines
 from chat.errors import ChatError
-from chat.text import printable_line
+from chat.text import channel_title, printable_line
 
 if TYPE_CHECKING:
     from chat.protocol.frames import Hit
@@ -52,7 +52,6 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
 
     Args:
         finding: the latest search, or none yet.
-        title: returns the name under which people know a channel.
         me: one's own name.
     """
 
@@ -110,10 +109,9 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         Binding("slash,alt+s", "refine", "Search for something else", show=False),
     ]
 
-    def __init__(self, finding: SearchSession, title: Callable[[str], str], me: str) -> None:
+    def __init__(self, finding: SearchSession, me: str) -> None:
         super().__init__()
         self._finding = finding
-        self._title = title
         self._me = me
         self._places: dict[int, int] = {}
         self._shown: Hit | None = None
@@ -212,7 +210,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         options: list[Option] = []
         for number, hit in enumerate(hits):
             if number == 0 or hits[number - 1].channel != hit.channel:
-                name = line(self._title(hit.channel), "bold $text-primary")
+                name = line(channel_title(hit.channel, self._me), "bold $text-primary")
                 options.append(Option(elide(name, width), disabled=True))
             self._places[number] = len(options)
             options.append(Option(elide(_row(hit), width), id=str(number)))
@@ -227,7 +225,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         """Show where and when something was said, and all of it between what stands around it."""
         when, text = local_time(hit.ts), self.query_one("#text", Static)
         width = self.query_one(VerticalScroll).scrollable_content_region.width
-        place = f"{self._title(hit.channel)}, {when.day} {when:%B %Y, %H:%M}"
+        place = f"{channel_title(hit.channel, self._me)}, {when.day} {when:%B %Y, %H:%M}"
         text.update(
             Content("\n").join(
                 [

@@ -156,6 +156,7 @@ def _groups(above: Message | None, below: Message) -> bool:
         above is not None
         and above.kind == below.kind == "message"
         and above.author == below.author
+        and (below.thread is None or below.thread != above.seq)  # in a thread a rule is between
         and not (above.me or below.me)
         and abs(below.ts - above.ts) <= GROUP_MS
     )

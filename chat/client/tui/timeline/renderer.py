@@ -18,7 +18,7 @@ from chat.client.tui.timeline.layout import Line, Piece, flow, rule, segments
 from chat.client.tui.timeline.neighbors import Neighbors
 from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.syntax import highlight
-from chat.text import fold
+from chat.text import channel_title, fold
 
 __all__ = ["Block", "Renderer", "event_sentence", "joins_line"]
 
@@ -157,7 +157,8 @@ class Renderer:
         if near.older:
             lines.append(rule("loading older messages…", width, palette["gap"], "┄"))
         if near.beginning and self.thread is None:
-            text = f"This is the beginning of {truncate(message.channel, width)}."
+            title = truncate(channel_title(message.channel, self.user), width)
+            text = f"This is the beginning of {title}."
             lines += flow([Piece(text, palette["muted"])], width)
         if self.airy and near.spaced:
             lines.append(Line())
@@ -202,14 +203,16 @@ class Renderer:
             lines += self._failure(message)
         if message.reactions and not message.deleted:
             lines += self._reactions(message)
-        if near.replies and self.thread is None:
+        if self.thread is not None and message.seq == self.thread:
+            lines.append(rule(_counted(near.replies), self.column, self.palette["rule"]))
+        elif near.replies and self.thread is None:
             lines.append(self._replies(near.replies))
         return lines
 
     def _replies(self, count: int) -> Line:
         """Return the line that says how long the thread is; a click on it opens that."""
         style = self.palette["quote"] + Style.from_meta({"thread": True})
-        text = "1 reply" if count == 1 else f"{count:,} replies"
+        text = _counted(count)
         return Line(*segments([Piece("↳ ", self.palette["quote-bar"]), Piece(text, style)]))
 
     def _quoted(self, seq: int, target: Message | None) -> Line:
@@ -318,6 +321,15 @@ class Renderer:
                 room = self.column - width
         lines = [Line(*segments(row)) for row in rows]
         return [lines[0], *(line._replace(join=" ") for line in lines[1:])]
+
+
+def _counted(replies: int) -> str:
+    match replies:
+        case 0:
+            return "no replies yet"
+        case 1:
+            return "1 reply"
+    return f"{replies:,} replies"
 
 
 def _day(day: date) -> str:

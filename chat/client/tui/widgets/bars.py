@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from textual.content import Content
-from textual.events import Click
+from textual.events import Click, MouseDown
 from textual.message import Message as TextualMessage
 from textual.reactive import reactive
 from textual.style import Style
@@ -18,6 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from chat.client.model.state import ChannelInfo, ConnectionChanged, Link, Message
+from chat.client.platform.local_time import local_time
 from chat.client.presenter.draft import Aim, Draft
 from chat.client.presenter.markdown import gist, links_of
 from chat.client.presenter.navigation import NOWHERE, Group, Location, entries, waits, weight
@@ -27,7 +28,7 @@ from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.timeline.messages import ActionRequested
 from chat.client.tui.timeline.widget import may
 from chat.client.tui.widgets.sidebar import LINKS, Sidebar, badge, has_badge
-from chat.text import fold, is_direct
+from chat.text import fold
 
 __all__ = [
     "ActivityBar",
@@ -68,10 +69,9 @@ class ChannelHeader(Widget):
         name = line(title_of(info), "bold $text-primary")
         topic = line(info.topic, "$foreground 70%")
         gap = "  " if info.topic else ""
-        sign = ("@", "bold $text-primary") if is_direct(info.name) else ""
         notes = self._notes(info)
         width = self.content_size.width - notes.cell_length
-        text = elide(Content.assemble(sign, name, gap, topic), width - 1)
+        text = elide(Content.assemble(name, gap, topic), width - 1)
         return Content.assemble(text, " " * (width - text.cell_length), notes)
 
     def _notes(self, info: ChannelInfo) -> Content:
@@ -352,8 +352,7 @@ def _server(group: Group) -> Content:
 
 def _part(number: int, info: ChannelInfo, behind: Group | None) -> Content:
     key = f"{number} " if number <= 9 else ""
-    sign = "@" if is_direct(info.name) else ""
-    name = elide(line(f"{sign}{title_of(info)}"), _LONGEST)
+    name = elide(line(title_of(info)), _LONGEST)
     server = elide(line(f" {behind.title}", "$foreground 60%"), _SERVER_LONGEST) if behind else ""
     return Content.assemble((key, "$foreground 45%"), name, server, " ", badge(info))
 
@@ -397,19 +396,40 @@ class MessageBar(Widget):
 
     def render(self) -> Content:
         """Draw the words; a click on one finds its action in the style."""
-        words = [
-            Content.assemble(
-                (f"{key} " if self.has_keys else "", "bold $text-primary"),
-                (_WORDS.get(action, action), "$foreground 80%"),
-            ).stylize(Style.from_meta({"action": action}))
-            for action, key in self._offered().items()
-        ]
-        return elide(Content("  ").join([*self._number(), *words]), self.content_size.width)
+        offered, width = self._offered(), self.content_size.width
+        drawn = self._drawn(offered, len(offered), is_short=False)
+        count = len(offered)
+        while drawn.cell_length > width and count >= 0:
+            drawn = self._drawn(offered, count, is_short=True)
+            count -= 1
+        return elide(drawn, width)
 
-    def _number(self) -> list[Content]:
-        """Return the number that slash commands know the message by; nothing before it has one."""
-        seq = self.chosen.seq if self.chosen is not None else None
-        return [] if seq is None else [Content.styled(f"No. {seq}", "$foreground 60%")]
+    def _drawn(self, offered: dict[str, str], count: int, *, is_short: bool) -> Content:
+        """Return the line with the first `count` actions, and a sign for those left out."""
+        parts = [self._heading(is_short=is_short)]
+        parts += [self._word(action, offered[action]) for action in [*offered][:count]]
+        if count < len(offered):
+            parts.append(Content.styled("…", "$foreground 80%"))
+        parts.append(self._word("leave", "Esc", "" if is_short else "back"))
+        return Content("  ").join(part for part in parts if part)
+
+    def _word(self, action: str, key: str, word: str | None = None) -> Content:
+        word = _WORDS.get(action, action) if word is None else word
+        key = key if self.has_keys or action == "leave" else ""
+        ink = (key, "bold $text-primary"), (" " if key and word else ""), (word, "$foreground 80%")
+        return Content.assemble(*ink).stylize(Style.from_meta({"action": action}))
+
+    def _heading(self, *, is_short: bool) -> Content:
+        """Return the number, by which slash commands know the message, and its time.
+
+        A message that was not sent has no number.
+        """
+        if self.chosen is None:
+            return Content("")
+        time = f"{local_time(self.chosen.ts):%H:%M}"
+        seq = self.chosen.seq
+        number = "" if seq is None else f"{seq} " if is_short else f"No. {seq} · "
+        return Content.styled(f"{number}{time}", "$foreground 60%")
 
     def _offered(self) -> dict[str, str]:
         """Return what can be done with the message, each with its key."""
@@ -422,11 +442,17 @@ class MessageBar(Widget):
             senseless.add("delete")
         return {name: key for name, key in found.items() if name and name not in senseless}
 
+    def on_mouse_down(self, event: MouseDown) -> None:
+        """Keep the focus where it is: the words would move before the click ends."""
+        event.stop()
+
     def on_click(self, event: Click) -> None:
         """Ask for what the word under the mouse says."""
         event.stop()
         action = event.style.meta.get("action")
-        if self.chosen is not None and isinstance(action, str):
+        if action == "leave":
+            self.call_later(self.screen.run_action, "write")
+        elif self.chosen is not None and isinstance(action, str):
             self.post_message(ActionRequested(action, self.chosen, self.thread))
 
 

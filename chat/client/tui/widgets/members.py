@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 from textual import on
@@ -73,10 +72,7 @@ class MemberList(OptionList, can_focus=False):
         # A server may list somebody twice; the list may not.
         rows = sorted({row[0]: row for row in known.members}.values(), key=_place) if known else []
         top = self.scroll_y
-        heading = Content.assemble(("Members", "bold"), f" {known.total:,}" if known else "")
-        options = [Option(heading, disabled=True)]
-        if known:
-            options += [Option(_counts(known), disabled=True), Option("", disabled=True)]
+        options = [Option(Content.styled(_heading(known), "bold"), disabled=True)]
         options += [Option(_row(*row, width), id=f"@{row[0]}") for row in rows]
         if known and (more := known.total - len(rows)) > 0:
             options.append(Option(f"and {more:,} more: /who", disabled=True))
@@ -100,15 +96,10 @@ def _place(member: tuple[str, str, str]) -> tuple[int, str]:
     return _ORDER.get(presence, len(_ORDER)), name.lower()
 
 
-def _counts(known: MembersChanged) -> Content:
-    counted = Counter(
-        presence if presence in PRESENCE else "offline" for _, _, presence in known.members
-    )
-    return Content("  ").join(
-        Content.assemble((sign, style), f" {counted[presence]}")
-        for presence, (sign, style) in PRESENCE.items()
-        if counted[presence]
-    )
+def _heading(known: MembersChanged | None) -> str:
+    if known is None:
+        return "Members"
+    return "1 member" if known.total == 1 else f"{known.total:,} members"
 
 
 def _row(name: str, role: str, presence: str, width: int) -> Content:

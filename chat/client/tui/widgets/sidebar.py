@@ -296,7 +296,7 @@ def _row(info: ChannelInfo, width: int) -> Content:
     space = width - signs.cell_length
     name_style = "$foreground 40%" if info.muted else "$foreground 80%"
     name_style = "bold" if waits(info) else name_style
-    sign = "@ " if is_direct(info.name) else "# "
-    name = line(title_of(info).removeprefix("#"), name_style)
-    label = elide(Content.assemble((sign, "$foreground 45%"), name), space - 1)
+    title = title_of(info)
+    name = line(title[1:], name_style)
+    label = elide(Content.assemble((f"{title[0]} ", "$foreground 45%"), name), space - 1)
     return Content.assemble(label, " " * (space - label.cell_length), signs)

@@ -13,6 +13,7 @@ from chat.client.model.state import (
     ConnectionChanged,
     Link,
     MembersChanged,
+    ThreadChanged,
     TimelineChanged,
     TypingChanged,
 )
@@ -90,15 +91,18 @@ async def test_the_sidebar_shows_counts_mentions_and_drafts(open_desktop: Open) 
         assert rows.index(["Direct"]) > rows.index(["#", "tea", "✎"])
 
 
-async def test_members_are_listed_by_presence_with_counts(open_desktop: Open) -> None:
+async def test_members_are_listed_by_presence_and_counted_once(open_desktop: Open) -> None:
     async with open_desktop(info("#general"), size=(120, 24)) as desktop:
         desktop.core.tell(MembersChanged("#general", MEMBERS, 40))
         await desktop.until(lambda: "zed" in desktop.screen())
         right = [line[-22:].strip() for line in desktop.screen().splitlines()]
-        assert right[0] == "Members 40"
-        assert right[1].split() == ["●", "1", "◐", "1", "○", "1"]
-        assert [row.split()[:2] for row in right[3:6]] == [["●", "zed"], ["◐", "bob"], ["○", "amy"]]
-        assert right[6] == "and 37 more: /who"
+        assert right[0] == "40 members"
+        assert [row.split()[:2] for row in right[1:4]] == [["●", "zed"], ["◐", "bob"], ["○", "amy"]]
+        assert right[4] == "and 37 more: /who"
+        desktop.core.tell(MembersChanged("#general", MEMBERS[:2], 2))
+        await desktop.until(lambda: desktop.screen().splitlines()[0].strip().endswith("2 members"))
+        desktop.core.tell(MembersChanged("#general", MEMBERS[:1], 1))
+        await desktop.until(lambda: desktop.screen().splitlines()[0].strip().endswith("1 member"))
 
 
 async def test_who_types_is_said_above_the_composer(desktop: Desktop) -> None:
@@ -364,3 +368,20 @@ async def test_a_size_that_is_told_late_is_not_taken(desktop: Desktop) -> None:
     await desktop.pilot.pause()
     assert desktop.main.size == size
     assert desktop.main.query_one("#body").size.width == size.width
+
+
+async def test_a_direct_channel_is_called_by_the_other_person(open_desktop: Open) -> None:
+    async with open_desktop(info("@alice,me", head=1), size=(120, 24)) as desktop:
+        desktop.core.pages["@alice,me"] = (said(1, "alice", "psst", "@alice,me"),)
+        desktop.core.open_channel("@alice,me")
+        desktop.core.tell(TimelineChanged("@alice,me", complete=True))
+        await desktop.until(lambda: "Write to @alice" in desktop.screen())
+        await desktop.until(lambda: "This is the beginning of @alice." in desktop.screen())
+        assert desktop.app.title == "@alice – chat"
+        await desktop.type("/thread 1", "enter")
+        change = TimelineChanged(
+            "@alice,me", (said(1, "alice", "psst", "@alice,me"),), reset=True, complete=True
+        )
+        desktop.core.tell(ThreadChanged("@alice,me", 1, 1, change))
+        await desktop.until(lambda: "Thread in @alice" in desktop.screen())
+        assert "alice,me" not in desktop.screen()

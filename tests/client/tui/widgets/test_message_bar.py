@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from chat.client.model.state import ChannelsChanged, Delivery, Message, TimelineChanged
@@ -9,7 +11,7 @@ from chat.client.tui.screens.picker import Picker
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import MessageBar, StatusBar
 from tests.client.presenter.fakes import info, said
-from tests.client.tui.conftest import Desktop
+from tests.client.tui.conftest import Desktop, Open
 
 FAILED = Message(
     "#general", None, "c1", "me", 0, text="too fast", delivery=Delivery.FAILED, reason="slow down"
@@ -57,7 +59,7 @@ async def test_what_was_refused_is_sent_again_or_discarded_in_place(desktop: Des
     await desktop.click_on("r\xa0retry")
     await desktop.until(lambda: desktop.core.asked("retry"))
     await desktop.click_on("too fast")
-    await desktop.until(lambda: words(desktop) == "send again  copy  discard")
+    await desktop.until(lambda: words(desktop).endswith("  send again  copy  discard  Esc back"))
 
 
 async def test_of_several_links_one_is_chosen(
@@ -124,4 +126,33 @@ async def test_escape_puts_what_was_clicked_away_and_keeps_the_text(desktop: Des
 
 async def test_the_number_of_the_chosen_message_is_shown(desktop: Desktop) -> None:
     await desktop.click_on("hello")
-    await desktop.until(lambda: words(desktop).startswith("No. 2  "))
+    await desktop.until(lambda: re.match(r"No\. 2 · \d\d:\d\d  ", words(desktop)))
+
+
+@pytest.mark.parametrize(
+    ("width", "bar"),
+    [
+        (80, "6 AT  r reply  t thread  e edit  d delete  + react  p pin  c copy  Esc"),
+        (60, "6 AT  r reply  t thread  e edit  d delete  …  Esc"),
+        (40, "6 AT  r reply  t thread  …  Esc"),
+        (26, "6 AT  r reply  …  Esc"),
+        (20, "6 AT  …  Esc"),
+    ],
+)
+async def test_a_narrow_bar_leaves_out_whole_actions_and_keeps_the_way_out(
+    open_desktop: Open, width: int, bar: str
+) -> None:
+    async with open_desktop(info("#general", head=6), size=(width, 24)) as desktop:
+        desktop.core.pages["#general"] = (said(6, "me", "mine"),)
+        desktop.core.open_channel("#general")
+        await desktop.until(lambda: "mine" in desktop.screen())
+        await desktop.press("ctrl+up")
+        await desktop.until(lambda: "reply" in words(desktop) or width == 20)
+        assert re.sub(r"\d\d:\d\d", "AT", words(desktop)) == bar
+
+
+async def test_the_way_out_can_be_clicked(desktop: Desktop) -> None:
+    await desktop.press("ctrl+up")
+    await desktop.click_on("Esc")
+    await desktop.until(lambda: desktop.main.query_one(StatusBar).display)
+    assert desktop.composer.has_focus
