@@ -142,11 +142,14 @@ def test_every_flag_in_the_manual_exists() -> None:
     assert {(path, flag) for path, flag in named if flag not in known} == set()
 
 
+FLAGS_OF_JQ = {"unbuffered"}
+
+
 def known_flags() -> set[str]:
-    """Return the flags of both programs, and of the programs that the manual's examples use."""
+    """Return the flags of both programs, and those of `jq` in an example."""
     names = {*flags_of(ClientSettings), *ServerSettings.model_fields}
     names |= {f"limits.{name}" for name in Limits.model_fields}
     for make, _work in SCRIPT_COMMANDS.values():
         for action in make().arguments:
             names |= {flag.removeprefix("--") for flag in action.option_strings}
-    return {name.replace("_", "-") for name in names} | {"help", "version"}
+    return {name.replace("_", "-") for name in names} | {"help", "version"} | FLAGS_OF_JQ

@@ -1,0 +1,71 @@
+"""The examples on the manual's scripting page print what the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.serving import PATIENCE, ChatServer
+from tests.test_repository import ROOT
+
+PAGE = ROOT / "chat" / "docs" / "scripting.md"
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+
+
+def examples(page: Path) -> list[tuple[str, str]]:
+    """Return the commands after `$ ` in the page's `console` blocks, each with its output."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+    found = []
+    for block in blocks:
+        for example in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            command, _, output = example.partition("\n")
+            found.append((command, output))
+    return found
+
+
+def pattern(output: str) -> str:
+    """Return what an output must match: `…` stands for anything in a line, a time for any time."""
+    pieces = re.split(f"({TIME}|…)", output)
+    open_pieces = {"…": ".*"} | dict.fromkeys(re.findall(TIME, output), TIME)
+    return "".join(open_pieces.get(piece, re.escape(piece)) for piece in pieces)
+
+
+def test_the_examples_of_the_scripting_page_print_what_it_says(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("CHAT_")},
+        **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path / "home")),
+        "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}",
+        "CHAT_NAME": "ci",
+        "CHAT_URL": server.url,
+    }
+    assert examples(PAGE)
+    for command, output in examples(PAGE):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            capture_output=True,
+            encoding="utf-8",
+            env=environment,
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+        assert re.fullmatch(pattern(output), done.stdout), (command, done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("printed", "fits"),
+    [
+        ("[4 2027-01-02 10:00] ci: hi\n", True),
+        ("[5 2027-01-02 10:00] ci: hi\n", False),
+        ("[4 2027-01-02 10:00] ci: hi\nmore\n", False),
+    ],
+)
+def test_an_example_fits_only_its_output(printed: str, fits: bool) -> None:
+    assert bool(re.fullmatch(pattern("[4 2026-11-24 09:30] ci: hi\n"), printed)) == fits
