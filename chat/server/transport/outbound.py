@@ -7,8 +7,8 @@ MUST NOT: wait; copy frames (recipients with the same backlog share the same byt
 frame and go on, which would leave a hole.
 
 What a turn of the event loop brings for one peer leaves in one write; while the peer does not read,
-it waits in an `OutboundBuffer`. This is the hot end of every fan-out: a small object of its own, so
-that a walk through a thousand of them touches little memory.
+it waits. This is the hot end of every fan-out: a small object of its own, so that a walk through a
+thousand of them touches little memory.
 """
 
 from __future__ import annotations
@@ -20,68 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 
-__all__ = ["OutboundBuffer", "Outlet", "WriteCoalescer", "binary_frame", "text_frame"]
-
-
-class OutboundBuffer:
-    """Frames for one connection, in order.
-
-    Args:
-        limit: most bytes that may wait. Ephemeral frames are taken up to half of it.
-    """
-
-    __slots__ = ("_ephemeral", "_frames", "_limit", "size")
-
-    def __init__(self, limit: int) -> None:
-        self._frames: list[bytes] = []
-        self._ephemeral: set[int] = set()
-        self._limit = limit
-        self.size = 0
-        """Bytes that wait."""
-
-    def put(self, frame: bytes) -> bool:
-        """Add a durable frame; False: even without ephemeral frames there is no room.
-
-        An empty queue takes any frame: its reader has not been slow yet.
-        """
-        if self.size + len(frame) > self._limit:
-            self._drop_ephemeral()
-            if self.size and self.size + len(frame) > self._limit:
-                return False
-        self._frames.append(frame)
-        self.size += len(frame)
-        return True
-
-    def put_ephemeral(self, frame: bytes) -> None:
-        """Add a frame that may be lost; it is, when the queue is half full."""
-        if self.size + len(frame) > self._limit // 2:
-            return
-        self._ephemeral.add(len(self._frames))
-        self._frames.append(frame)
-        self.size += len(frame)
-
-    def take(self) -> bytes:
-        """Empty the queue into one piece of bytes for one write."""
-        frames = self._frames
-        data = frames[0] if len(frames) == 1 else b"".join(frames)
-        self.clear()
-        return data
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._frames = []
-        if self._ephemeral:
-            self._ephemeral.clear()
-        self.size = 0
-
-    def _drop_ephemeral(self) -> None:
-        if not self._ephemeral:
-            return
-        self._frames = [
-            frame for index, frame in enumerate(self._frames) if index not in self._ephemeral
-        ]
-        self._ephemeral.clear()
-        self.size = sum(map(len, self._frames))
+__all__ = ["Outlet", "WriteCoalescer", "binary_frame", "text_frame"]
 
 
 log = logging.getLogger(__name__)
@@ -136,17 +75,20 @@ class Outlet:
 
     Args:
         flusher: shared by all outlets of the loop.
-        limit: bytes that may wait for a peer that does not read.
+        limit: bytes that may wait for a peer that does not read. Ephemeral frames are taken up to
+            half of it.
         overflowed: called when even more would have to wait: the peer is to be cut.
     """
 
     __slots__ = (
         "_awaiting",
         "_direct",
+        "_ephemeral",
         "_flusher",
+        "_frames",
+        "_limit",
         "_overflowed",
-        "_piece",
-        "_queue",
+        "_size",
         "_transport",
         "answers_due",
         "is_paused",
@@ -161,9 +103,13 @@ class Outlet:
         self._direct: Callable[[bytes], None] | None = None
         """What writes to the peer at once; None while anything has to be written before, or the
         peer does not read. One look instead of four: 0.5 µs of the 8 that a delivery takes."""
-        self._piece: bytes | None = None
-        """What this turn brought, while that is one piece; more of it waits in the queue."""
-        self._queue = OutboundBuffer(limit)
+        self._frames: list[bytes] = []
+        """What waits, in order: for the end of the turn, or until the peer reads."""
+        self._size = 0
+        """Bytes of it."""
+        self._ephemeral: list[int] = []
+        """The places in `_frames` of those that may be lost."""
+        self._limit = limit
         self._awaiting: deque[asyncio.Future[None]] = deque()
         self._flusher = flusher
         self._overflowed = overflowed
@@ -175,8 +121,8 @@ class Outlet:
 
     def close(self) -> None:
         """Forget what waits, and take nothing more."""
-        self._transport = self._direct = self._piece = None
-        self._queue.clear()
+        self._transport = self._direct = None
+        self._take()
         for taken in self._awaiting:
             taken.cancel()
         self._awaiting.clear()
@@ -197,7 +143,7 @@ class Outlet:
         return bool(self._awaiting) or not self._has_room()
 
     def _has_room(self) -> bool:
-        return not self.is_paused and self._queue.size + len(self._piece or b"") <= BACKLOG_MAX
+        return not self.is_paused and self._size <= BACKLOG_MAX
 
     def _go_on(self) -> None:
         """Let the next one go on who waits; the others follow when it has sent, or not."""
@@ -221,17 +167,15 @@ class Outlet:
 
     def send(self, frame: bytes) -> None:
         """Send one or more whole WebSocket frames, with what else the turn brings."""
-        # What a turn brings is one piece for nearly every recipient. It waits outside of the queue:
-        # two short calls until it is written, where the queue's own took 1 µs more.
-        if self._piece is None and not self._queue.size and not self.is_paused:
-            self._piece = frame
+        size = len(frame)
+        if not self._frames and not self.is_paused:
             self._direct = None
             self._flusher.mark(self)
-        else:  # a flush is to come already, that of this turn or the one of `resume`
-            if self._piece is not None:
-                self._queue_piece()
-            if not self._queue.put(frame):
-                self._overflow(frame)
+        elif self._size + size > self._limit and not self._make_room(size):
+            return
+        # else: a flush is to come already, that of this turn or the one of `resume`
+        self._frames.append(frame)
+        self._size += size
 
     def send_now(self, frame: bytes) -> None:
         """Send as `send` does, but do not wait for what else the turn may bring.
@@ -249,49 +193,51 @@ class Outlet:
 
     def send_ephemeral(self, frame: bytes) -> None:
         """Send a frame that may be lost when the peer reads slowly."""
-        if self._piece is None and not self._queue.size and not self.is_paused:
+        if not self._frames and not self.is_paused:
             self.send(frame)
-        else:
-            self._queue_piece()
-            self._queue.put_ephemeral(frame)
+        elif self._size + len(frame) <= self._limit // 2:
+            self._ephemeral.append(len(self._frames))
+            self._frames.append(frame)
+            self._size += len(frame)
 
     def flush(self) -> None:
         """Write what waits, unless the peer must first read what it was sent."""
-        piece = self._piece
-        if self.is_paused:
-            self._queue_piece()
-        elif piece is not None:
-            self._piece = None
-            self._write(piece)
-        elif self._queue.size:
-            self._write(self._queue.take())
-        elif self._transport is not None:
-            self._direct = self._transport.write
+        transport = self._transport
+        if not self.is_paused and transport is not None:
+            self._direct = transport.write
+            if self._frames:
+                try:
+                    transport.write(self._take())
+                except Exception:  # see `_failed`
+                    self._failed()
         if self._awaiting:
             self._go_on()
 
-    def _queue_piece(self) -> None:
-        if self._piece is not None:
-            self._queue.put(self._piece)  # it is empty, and takes anything
-            self._piece = None
+    def _take(self) -> bytes:
+        """Return what waits, in one piece for one write; nothing waits then."""
+        frames, self._frames, self._size = self._frames, [], 0
+        if self._ephemeral:
+            self._ephemeral.clear()
+        return frames[0] if len(frames) == 1 else b"".join(frames)
 
-    def _overflow(self, frame: bytes) -> None:
+    def _make_room(self, size: int) -> bool:
+        """Make room for a durable frame of `size` bytes; False: the peer is given up.
+
+        If nothing waits, any frame is taken: its reader has not been slow yet.
+        """
+        if self._ephemeral:
+            lost = set(self._ephemeral)
+            self._frames = [frame for at, frame in enumerate(self._frames) if at not in lost]
+            self._size = sum(map(len, self._frames))
+            self._ephemeral.clear()
+        if not self._frames or self._size + size <= self._limit:
+            return True
         if self.is_paused:
             self._overflowed()
-        else:  # not the peer's fault: this turn brought a lot
-            self.flush()
-            self._queue.put(frame)
-            self._direct = None
-
-    def _write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        self._direct = transport.write
-        try:
-            transport.write(data)
-        except Exception:  # see `_failed`
-            self._failed()
+            return False
+        self.flush()  # not the peer's fault: this turn brought a lot
+        self._direct = None
+        return True
 
     def _failed(self) -> None:
         # A direct write on a connection that is closing raises; what, depends on the transport.

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from websockets.frames import BINARY, TEXT, Frame
 
 from chat.server.transport.outbound import Outlet, WriteCoalescer, binary_frame, text_frame
@@ -53,6 +55,13 @@ class Bench:
     def _overflowed(self) -> None:
         self.overflows += 1
 
+    def read(self) -> bytes:
+        """Let a peer that did not read take what waits; return it."""
+        before = len(self.pipe.writes)
+        self.outlet.resume()
+        self.outlet.pause()
+        return b"".join(self.pipe.writes[before:])
+
     async def turn(self) -> list[bytes]:
         """End this turn of the loop; return all that was written."""
         await asyncio.sleep(0)
@@ -62,6 +71,13 @@ class Bench:
 @pytest.fixture
 async def bench() -> Bench:
     return Bench()
+
+
+@pytest.fixture
+async def paused(bench: Bench) -> Bench:
+    """A bench whose peer does not read."""
+    bench.outlet.pause()
+    return bench
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536])
@@ -192,3 +208,66 @@ async def test_what_waits_is_forgotten_with_the_connection(bench: Bench) -> None
     bench.outlet.close()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
+
+
+# While the peer does not read
+
+
+async def test_what_waits_leaves_in_order_as_one_write(paused: Bench) -> None:
+    paused.outlet.send(b"a")
+    paused.outlet.send_ephemeral(b"b")
+    paused.outlet.send(b"c")
+    assert paused.read() == b"abc"
+    assert paused.pipe.writes == [b"abc"]
+    assert paused.read() == b""
+
+
+async def test_ephemeral_frames_give_way_to_a_durable_one(paused: Bench) -> None:
+    paused.outlet.send_ephemeral(b"eeeee")
+    paused.outlet.send(b"12345678")
+    assert paused.read() == b"12345678"
+    assert not paused.overflows
+
+
+async def test_ephemeral_frames_fill_only_half(paused: Bench) -> None:
+    paused.outlet.send(b"1234")
+    paused.outlet.send_ephemeral(b"ee")
+    assert paused.read() == b"1234"
+
+
+async def test_a_durable_frame_without_room_is_refused_and_nothing_else_lost(paused: Bench) -> None:
+    paused.outlet.send(b"123456")
+    paused.outlet.send(b"78901")
+    assert paused.overflows == 1
+    assert paused.read() == b"123456"
+
+
+async def test_if_nothing_waits_any_frame_is_taken_and_then_no_more(paused: Bench) -> None:
+    paused.outlet.send(bytes(1_000))
+    paused.outlet.send(b"x")
+    assert paused.overflows == 1
+    assert paused.read() == bytes(1_000)
+    paused.outlet.send(b"x")
+    assert paused.read() == b"x"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=12)), max_size=60))
+def test_durable_frames_are_never_reordered_or_lost_silently(
+    frames: list[tuple[bool, bytes]],
+) -> None:
+    async def feed() -> None:
+        bench, kept = Bench(64), b""
+        bench.outlet.pause()
+        for is_durable, frame in frames:
+            if not is_durable:
+                bench.outlet.send_ephemeral(b"\0" * len(frame))
+                continue
+            durable, before = frame.replace(b"\0", b"x"), bench.overflows
+            bench.outlet.send(durable)
+            if bench.overflows == before:
+                kept += durable
+        read = bench.read()
+        assert len(read) <= 64
+        assert read.replace(b"\0", b"") == kept
+
+    asyncio.run(feed())
