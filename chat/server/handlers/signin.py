@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import time
@@ -56,21 +55,15 @@ def hello(session: Session, command: Hello, reply: Reply) -> Coroutine[Any, Any,
 
 async def _sign_in(session: Session, command: Hello, reply: Reply) -> None:
     context = session.context
-    admitted: asyncio.Future[None] = context.loop.create_future()
-
-    def admit() -> None:
-        if not admitted.cancelled():
-            admitted.set_result(None)
 
     def admit_next() -> None:
         context.sign_ins.leave(session, context.loop.time())
 
     try:
-        if wait := context.sign_ins.enter(session, admit, context.loop.time()):
+        if wait := await context.sign_ins.enter(session, context.loop.time()):
             reply.error(CommandError(ErrorCode.UNAVAILABLE, BUSY, retry_after=wait))
             session.connection.end(CloseCode.OVERLOADED, "too many sign in at once; come back")
             return
-        await admitted
         issued = None if command.token else secrets.token_urlsafe(32)
         given = hash_token(command.token) if command.token else None
         claim = given or hash_token(issued or "")

@@ -11,6 +11,7 @@ back, instead of letting their patience run out one by one while the work is don
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -246,7 +247,7 @@ class AdmissionQueue:
         self._patience = patience
         self._chance = chance
         self._inside: dict[Hashable, float] = {}
-        self._waiting: dict[Hashable, Callable[[], None]] = {}
+        self._waiting: dict[Hashable, asyncio.Future[None]] = {}
         self._mean = 0.0
 
     @property
@@ -254,21 +255,20 @@ class AdmissionQueue:
         """How many wait."""
         return len(self._waiting)
 
-    def enter(self, key: Hashable, begin: Callable[[], None], now: float) -> float:
-        """Call `begin` at once, or when it is this one's turn.
+    async def enter(self, key: Hashable, now: float) -> float:
+        """Wait for a place; `leave` gives it back, also after a cancellation.
 
         Returns:
-            0; or, for one who is sent away, the seconds after which to come back. `begin` is never
-            called then.
+            0 for a place; or, without waiting, the seconds after which to come back.
         """
         if len(self._inside) < self._places:
             self._inside[key] = now
-            begin()
             return 0.0
         wait = (len(self._waiting) + 1) * self._mean / self._places
         if wait > self._patience:
             return self._chance(wait, 2 * wait)
-        self._waiting[key] = begin
+        turn = self._waiting[key] = asyncio.get_running_loop().create_future()
+        await turn
         return 0.0
 
     def leave(self, key: Hashable, now: float) -> None:
@@ -282,6 +282,7 @@ class AdmissionQueue:
         self._mean += (took - self._mean) * (WEIGHT if self._mean else 1.0)
         if self._waiting:
             following = next(iter(self._waiting))
-            begin = self._waiting.pop(following)
+            turn = self._waiting.pop(following)
             self._inside[following] = now
-            begin()
+            if not turn.done():  # cancelled; its own `leave` is to come
+                turn.set_result(None)
