@@ -20,11 +20,12 @@ class Piped:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def wait_for(self, text: str) -> None:
-        """Wait for a line that holds `text`."""
+    def wait_for(self, text: str, patience: float = PATIENCE) -> None:
+        """Wait for a line that holds `text`, up to `patience` seconds."""
         eventually(
             lambda: any(text in line for line in tuple(self.lines)) or not self._reader.is_alive(),
             f"{text!r} in {self.lines}",
+            patience=patience,
         )
         assert any(text in line for line in self.lines), f"{text!r} in {self.lines}"
 

@@ -17,6 +17,8 @@ from tests.client.piped import Client
 from tests.serving import PATIENCE, ChatServer, Peer
 
 MakeClient = Callable[..., Client]
+LONGEST_WAIT = 45.0
+"""Seconds; the wait between two attempts to connect has grown up to 30 s: none has lasted."""
 NO_RATE = ("--limits.rate", "100000", "--limits.burst", "100000")
 
 
@@ -84,11 +86,11 @@ async def test_follow_survives_kill_9_without_hole_or_duplicate(
         async with Peer.signed_in(server.url, "alice", token) as alice:
             for number in range(20):
                 await alice.say(f"{turn}.{number}", "#ops")
-        tail.wait_for(f"{turn}.0")  # it is back, so each kill meets it, and its waits begin anew
+        tail.wait_for(f"{turn}.0", LONGEST_WAIT)  # it is back, so each kill meets it
         server.restart(kill=True)
     async with Peer.signed_in(server.url, "alice", token) as alice:
         await alice.say("the end", "#ops")
-    tail.wait_for("the end")
+    tail.wait_for("the end", LONGEST_WAIT)
     seqs = [entry["seq"] for entry in objects("\n".join(tail.lines))]
     assert seqs == list(range(1, 65))
     assert tail.end(signal.SIGINT) == 130
