@@ -63,54 +63,55 @@ class ConnectionLost(ChatError):
         self.reason = reason
 
 
-class Connection:
-    """An open connection; `server_id` is from the handshake's response, before anything is sent."""
+class Connection(ClientConnection):
+    """An open connection.
 
-    def __init__(self, opened: ClientConnection, server_id: str) -> None:
-        self._socket = opened
-        self.server_id = server_id
+    It cuts off a server that floods with pings, or takes none of the answers.
+    """
+
+    _pings = 0
+    _second = 0
+
+    @property
+    def server_ids(self) -> list[str]:
+        """The server's id, from the handshake's response; none or several: it is no chat server."""
+        assert self.response is not None
+        return self.response.headers.get_all(SERVER_ID_HEADER)
 
     async def receive(self) -> bytes:
         """Return the next frame's payload.
 
         Raises:
-            ConnectionLost: it is over.
+            ConnectionLost: the connection is over.
         """
         try:
-            return await self._socket.recv(decode=False)
+            return await self.recv(decode=False)
         except ConnectionClosed as exc:
             raise _lost(exc) from None
 
-    async def send(self, data: bytes) -> None:
+    async def send_text(self, data: bytes) -> None:
         """Send one text frame; waits while the network takes no more.
 
         Raises:
-            ConnectionLost: it is over.
+            ConnectionLost: the connection is over.
         """
         try:
-            await self._socket.send(data, text=True)
+            await self.send(data, text=True)
         except ConnectionClosed as exc:
             raise _lost(exc) from None
 
-    async def close(self) -> None:
-        """End the connection, within `CLOSE_TIMEOUT` whatever the other side does."""
+    async def end(self) -> None:
+        """Close the connection, within `CLOSE_TIMEOUT` whatever the other side does."""
         with contextlib.suppress(TimeoutError, WebSocketException, OSError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._socket.close()
-        self._socket.transport.abort()
+                await self.close()
+        self.transport.abort()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._socket.wait_closed()
-
-
-class _Socket(ClientConnection):
-    """Cuts off a server that floods with pings, or takes none of the answers."""
-
-    _pings = 0
-    _second = 0
+                await self.wait_closed()
 
     def process_event(self, event: Event) -> None:
-        """Take a frame."""
+        """Take a frame (called by the library)."""
         if isinstance(event, Frame) and event.opcode is Opcode.PING:
             second = int(time.monotonic())
             self._pings = self._pings + 1 if second == self._second else 1
@@ -142,7 +143,7 @@ async def open_connection(url: str) -> Connection:
         raise NoConnection(f"cannot reach {url}: {printable_line(str(exc))}") from None
     opening = _Connect(
         url,
-        create_connection=_Socket,
+        create_connection=Connection,
         compression=None,
         proxy=proxy,
         open_timeout=OPEN_TIMEOUT,
@@ -155,14 +156,13 @@ async def open_connection(url: str) -> Connection:
         opened = await opening
     except (OSError, WebSocketException, ValueError) as exc:
         raise NoConnection(explain(exc, url, proxy)) from exc
-    assert opened.response is not None
-    ids = opened.response.headers.get_all(SERVER_ID_HEADER)
-    connection = Connection(opened, ids[0] if ids else "")
+    assert isinstance(opened, Connection)
+    ids = opened.server_ids
     if len(ids) != 1 or not _SERVER_ID.fullmatch(ids[0]):
-        await connection.close()
+        await opened.end()
         told = "tells no id" if not any(ids) else "tells an id that is none"
         raise NoConnection(f"what answers at {url} is not a chat server (it {told})")
-    return connection
+    return opened
 
 
 def _lost(exc: ConnectionClosed) -> ConnectionLost:

@@ -16,7 +16,7 @@ from chat.client.network.session import PAUSE_MAX, Session
 from chat.client.storage.known_servers import urls_of
 from chat.errors import ChatError, CloseCode, CommandError, ErrorCode, FrameError
 from chat.protocol.commands import Hello
-from chat.protocol.frames import Bye, ServerFrame, Welcome
+from chat.protocol.frames import ServerFrame, Welcome
 from chat.text import printable_line
 
 __all__ = ["Connector", "Follower", "NotNow", "Refused"]
@@ -49,11 +49,8 @@ class Follower(Protocol):
             NotNow: it may be possible later.
         """
 
-    def welcomed(self, session: Session, welcome: Welcome) -> None:
-        """The session is signed in; frames follow."""
-
-    def take(self, frame: ServerFrame) -> None:
-        """A frame came."""
+    def welcomed(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
+        """The session is signed in; return what takes the frames that follow."""
 
     async def lost(self) -> None:
         """The session is over."""
@@ -145,12 +142,12 @@ class Connector:
             return str(exc)
         except Exception as exc:
             return self._own_fault(exc)
-        self._session = session = Session(connection, self._take)
+        self._session = session = Session(connection)
         self._fault = None
         try:
-            welcome = await session.sign_in(self._follower.met(url, connection.server_id))
-            self._follower.welcomed(session, welcome)
-            return await self._stay(session)
+            (server_id,) = connection.server_ids
+            welcome = await session.sign_in(self._follower.met(url, server_id))
+            return await self._stay(session, self._follower.welcomed(session, welcome))
         except ConnectionLost as exc:
             return self._end(exc)
         except FrameError as exc:
@@ -168,14 +165,15 @@ class Connector:
             return self._own_fault(exc)
         finally:
             self._session = None
+            self._return_within = session.return_within
             await session.close()
             await self._follower.lost()
 
-    async def _stay(self, session: Session) -> str:
+    async def _stay(self, session: Session, take: Callable[[ServerFrame], None]) -> str:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            await session.run()
+            await session.run(take)
         except ConnectionLost as exc:
             if self._fault is not None:
                 raise self._fault from None
@@ -186,15 +184,11 @@ class Connector:
         raise AssertionError("a session ends with an error")
 
     def fault(self, exc: ChatError) -> None:
-        """End the session: following it has failed."""
+        """End the session: following it has failed, and nothing more of it is taken."""
         if self._session is not None and self._fault is None:
             self._fault = exc
+            self._session.stop()
             self._closing = asyncio.get_running_loop().create_task(self._session.close())
-
-    def _take(self, frame: ServerFrame) -> None:
-        if isinstance(frame, Bye):
-            self._return_within = frame.reconnect
-        self._follower.take(frame)
 
     def _end(self, exc: ConnectionLost) -> str:
         reason = printable_line(exc.reason)

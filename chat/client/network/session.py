@@ -17,7 +17,7 @@ from chat.client.network.errors import Offline, Unanswered
 from chat.errors import CommandError, ErrorCode, FrameError
 from chat.protocol.codec import decode_frame, encode
 from chat.protocol.commands import AnsweredBy, BaseCommand, Hello
-from chat.protocol.frames import ErrorFrame, ServerFrame, Welcome
+from chat.protocol.frames import Bye, ErrorFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
@@ -40,20 +40,16 @@ class Session:
 
     Args:
         connection: open, and the session's own from now on.
-        take: gets every frame in order, before who asked for it is woken, but no `error` that
-            answers a command.
         patience: seconds to wait for an answer.
     """
 
     def __init__(
         self,
         connection: Connection,
-        take: Callable[[ServerFrame], None],
         patience: float = ANSWER_TIMEOUT,
     ) -> None:
         self._connection = connection
         self._patience = patience
-        self._take = take
         self._answers: dict[str, tuple[type[Any], asyncio.Future[Any]]] = {}
         """By the id of a command: the class of its answer, and the future that waits for it."""
         self._ids = 0
@@ -61,6 +57,8 @@ class Session:
         self._heard = 0.0
         self.limits = Limits()
         self.is_over = False
+        self.return_within: float | None = None
+        """Seconds within which a server that stops wants its clients back."""
         self._has_gone_silent = False
 
     async def sign_in(self, hello: Hello) -> Welcome:
@@ -70,7 +68,7 @@ class Session:
             CommandError: the server does not let this name in.
             ConnectionLost: the connection ended before.
         """
-        await self._connection.send(encode(hello.model_copy(update={"id": "hello"})))
+        await self._connection.send_text(encode(hello.model_copy(update={"id": "hello"})))
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):
                 while True:
@@ -85,8 +83,12 @@ class Session:
         self._silence = min(max(1.0, SILENT_HEARTBEATS * frame.heartbeat), SILENCE_MAX)
         return frame
 
-    async def run(self) -> None:
+    async def run(self, take: Callable[[ServerFrame], None]) -> None:
         """Take frames until the connection ends.
+
+        Args:
+            take: gets every frame in order, before its answer wakes the command that asked for it,
+                but no `error` that answers a command.
 
         Raises:
             ConnectionLost: always, sooner or later.
@@ -100,8 +102,8 @@ class Session:
                 data = await self._connection.receive()
                 self._heard = loop.time()
                 frame = decode_frame(data)
-                if frame is not None:
-                    self._receive(frame)
+                if frame is not None and not self.is_over:
+                    self._receive(frame, take)
         except ConnectionLost:
             if self._has_gone_silent:
                 raise ConnectionLost(None, "the server has gone silent") from None
@@ -133,7 +135,7 @@ class Session:
         self._answers[key] = command.answer, answer
         try:
             async with asyncio.timeout(self._patience):
-                await self._connection.send(data)
+                await self._connection.send_text(data)
                 frame = await answer
         except ConnectionLost:
             raise Offline("the connection was lost") from None
@@ -148,14 +150,20 @@ class Session:
         return frame
 
     async def close(self) -> None:
-        """End the session; every future that waits for an answer fails with `Offline`."""
+        """End the session, and the connection."""
+        self.stop()
+        await self._connection.end()
+
+    def stop(self) -> None:
+        """Take no more frames; every future that waits for an answer fails with `Offline`."""
         self.is_over = True
         for _, answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(Offline("the connection was lost"))
-        await self._connection.close()
 
-    def _receive(self, frame: ServerFrame) -> None:
+    def _receive(self, frame: ServerFrame, take: Callable[[ServerFrame], None]) -> None:
+        if isinstance(frame, Bye):
+            self.return_within = frame.reconnect
         key = getattr(frame, "id", None)
         kind, answer = self._answers.get(key or "", (None, None))
         if kind is not None and not isinstance(frame, (kind, ErrorFrame)):
@@ -163,7 +171,7 @@ class Session:
         if isinstance(frame, ErrorFrame) and answer is None:
             _log.warning("an error that no command asked for: %s", printable_line(frame.code))
         if answer is None or not isinstance(frame, ErrorFrame):
-            self._take(frame)
+            take(frame)
         if answer is not None and not answer.done():
             answer.set_result(frame)
 
@@ -176,7 +184,7 @@ class Session:
                 break
             await asyncio.sleep(left)
         self._has_gone_silent = True
-        await self._connection.close()
+        await self._connection.end()
 
 
 async def insist(session: Session, command: AnsweredBy[_Answer]) -> _Answer:

@@ -173,16 +173,16 @@ class ScriptClient:
             client=f"chat-client {__version__}",
         )
 
-    def welcomed(self, session: Session, welcome: Welcome) -> None:
+    def welcomed(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
         """Go to work."""
         self._identity.welcomed(welcome)
         self.user, self.limits = welcome.user, welcome.limits
         self.channels = {membership.channel for membership in welcome.channels}
         self._session, self._detail = session, ""
         self._changed.set()
+        return self._take
 
-    def take(self, frame: ServerFrame) -> None:
-        """Pass a frame on."""
+    def _take(self, frame: ServerFrame) -> None:
         try:
             self._take_frame(frame)
         except (ChatError, OSError) as exc:  # the log, or who reads the output

@@ -385,7 +385,6 @@ class Engine:
         if self._online is not None:
             from chat.client.network.connection import ConnectionLost  # loaded by now
 
-            self._online.let_go()
             self._online.connector.fault(ConnectionLost(None, "the local copy was begun anew"))
 
     def _look_at_file(self) -> None:

@@ -7,6 +7,7 @@ when it connects, after the first page was shown.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeGuard, TypeVar, cast
 
@@ -86,10 +87,6 @@ class Online:
         self._identity = Identity(self._local.settings)
         self.connector.retry_now()
 
-    def let_go(self) -> None:
-        """Follow and send no more: what comes was asked for with positions that are gone."""
-        self.live = None
-
     # What the connector tells
 
     def met(self, url: str, server_id: str) -> Hello:
@@ -113,7 +110,7 @@ class Online:
         self._resumed = tuple(positions)
         return hello.model_copy(update={"resume": positions or None})
 
-    def welcomed(self, session: Session, welcome: Welcome) -> None:
+    def welcomed(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
         """Go to work: follow every channel, send what waits."""
         self._is_unanswered = False
         warning = self._identity.welcomed(welcome)
@@ -133,17 +130,13 @@ class Online:
         if local.status != "online":
             self.tell_status()
         local.signed_in(welcome.user, welcome.server.name, welcome.limits.text)
+        return following.take
 
     def _open_account(self) -> None:
         try:
             self._local.belong_to(self._identity.key)
         except StartupError as exc:
             raise Refused(str(exc)) from exc
-
-    def take(self, frame: ServerFrame) -> None:
-        """Pass a frame on."""
-        if self.live is not None:
-            self.live.following.take(frame)
 
     async def lost(self) -> None:
         """Let go of everything that belonged to the connection."""

@@ -23,9 +23,9 @@ async def test_a_command_without_an_answer_fails_alone(fake: FakeServer) -> None
 
     fake.intercept = hold_searches
     taken: list[ServerFrame] = []
-    session = Session(await open_connection(fake.url), taken.append, patience=0.1)
+    session = Session(await open_connection(fake.url), patience=0.1)
     await session.sign_in(Hello(v=1, name="me", token="t" * 43))
-    running = asyncio.create_task(session.run())
+    running = asyncio.create_task(session.run(taken.append))
     try:
         for command in (Search(query="x"), Channels()):
             with pytest.raises(Unanswered, match="has not answered within"):
