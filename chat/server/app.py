@@ -20,8 +20,6 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from chat import __version__
-from chat.broker.memory import MemoryBroker
-from chat.broker.port import Broker
 from chat.errors import CloseCode, StartupError
 from chat.protocol.frames import Bye
 from chat.rate import Budgets, TokenBuckets
@@ -39,7 +37,7 @@ from chat.server.transport.limits import AdmissionQueue, ConnectionLimiter
 from chat.server.transport.listening import BACKLOG, bind, hosts_of, open_files
 from chat.server.transport.origins import Origins
 from chat.server.transport.outbound import WriteCoalescer
-from chat.server.writes import Writes, deliver
+from chat.server.writes import Writes
 from chat.store.ids import Ids
 from chat.store.operations import Commit
 from chat.store.store import Store
@@ -86,7 +84,7 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
     Raises:
         StartupError: the port, the certificate or the database cannot be used.
     """
-    app = App(settings, asyncio.get_running_loop(), MemoryBroker())
+    app = App(settings, asyncio.get_running_loop())
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, stop)
@@ -132,7 +130,6 @@ class App:
     Args:
         settings: checked settings.
         loop: what it runs on.
-        broker: what carries its events; nobody has subscribed to it yet.
         tuning: constants that tests change.
     """
 
@@ -140,13 +137,11 @@ class App:
         self,
         settings: ServerSettings,
         loop: asyncio.AbstractEventLoop,
-        broker: Broker,
         tuning: Tuning = TUNING,
     ) -> None:
         self.settings = settings
         self.loop = loop
         self.context: ServerContext
-        self._broker = broker
         self._tuning = tuning
         self._budgets = Budgets(
             settings.limits.rate, settings.limits.burst, settings.address_people
@@ -172,18 +167,24 @@ class App:
             tls.context(settings.tls_cert, settings.tls_key)
         )
         sockets = bind(settings.host, settings.port)
+        tuning = self._tuning
+        channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
+
+        def committed(commit: Commit) -> None:  # in the store's writer thread
+            self.loop.call_soon_threadsafe(channels.committed, commit)
+
         try:
             self.store = await asyncio.to_thread(
                 Store.open,
                 settings.store_url,
                 limits=settings.limits,
-                committed=self._committed,
+                committed=committed,
             )
         except BaseException:
             for listening in sockets:
                 listening.close()
             raise
-        self.context = self._assemble()
+        self.context = self._assemble(channels)
         try:
             for listening in sockets:
                 await self._listen(listening)
@@ -195,14 +196,8 @@ class App:
                 raise StartupError(f"cannot listen: {exc.strerror or exc}") from None
             raise
 
-    def _committed(self, commit: Commit) -> None:
-        """Take a commit over to the event loop (called in the store's writer thread)."""
-        self.loop.call_soon_threadsafe(deliver, commit, self._broker)
-
-    def _assemble(self) -> ServerContext:
+    def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
-        channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
-        self._broker.subscribe(channels.deliver)
         return ServerContext(
             settings=settings,
             tuning=tuning,

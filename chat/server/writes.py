@@ -1,20 +1,17 @@
-"""Writes: submitted to the store once for each event-loop turn, delivered after their commit."""
+"""Writes: submitted to the store once for each event-loop turn, answered after their commit."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from chat.broker.port import Broker
 from chat.errors import StoreUnavailable
-from chat.store.operations import Commit, Failure, Operation, Pending
+from chat.store.operations import Failure, Operation, Pending
 from chat.store.store import Store
 
-__all__ = ["Writes", "deliver"]
+__all__ = ["Writes"]
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -72,15 +69,3 @@ class Writes:
         except StoreUnavailable as closed:  # the server is stopping
             for pending in written:
                 pending.failed(closed)
-
-
-def deliver(commit: Commit, broker: Broker) -> None:
-    """Send the events of a commit, then answer those who asked for it; on the event loop."""
-    if commit.events:
-        broker.publish(commit.events)
-    for pending in commit.operations:
-        try:
-            pending.settle()
-        # An internal error in one answer must not keep the commit's other answers back.
-        except Exception:
-            log.exception("an answer could not be given")

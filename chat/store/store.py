@@ -65,6 +65,11 @@ class Store:
         """Random, created with the database, kept for ever."""
         self._database = database
         self._writer = writer
+        self.submit: Callable[[Batch], None] = writer.submit
+        """Queues operations; `committed` gets each with its result or its failure.
+
+        Raises `StoreUnavailable` if the store is closed; nothing was queued then.
+        """
         self._limits = limits
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._welcomers = ThreadPoolExecutor(WELCOMERS, thread_name_prefix="store-welcomer")
@@ -104,14 +109,6 @@ class Store:
         database = open_database(url, clock_ms)
         writer = Writer(database.writer, limits, committed, clock_ms, index_after, probe_every)
         return cls(database, writer, limits)
-
-    def submit(self, batch: Batch) -> None:
-        """Queue operations; `committed` gets each with its result or its failure.
-
-        Raises:
-            StoreUnavailable: the store is closed; nothing was queued.
-        """
-        self._writer.submit(batch)
 
     def read(self, query: Callable[[Reader], T]) -> Future[T]:
         """Run `query` on a snapshot, in a thread of its own.

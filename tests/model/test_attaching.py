@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from chat.broker.memory import MemoryBroker
 from chat.client.config.settings import ClientSettings
 from chat.client.network.backoff import Backoff
 from chat.errors import StoreUnavailable
@@ -53,26 +52,17 @@ class HeldReads:
             told.set_result(found.result())
 
 
-class HeldBroker(MemoryBroker):
-    """Keeps events back while it is held."""
+class HeldEvents:
+    """Keeps events back that were committed, until it lets go."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_held = False
+    def __init__(self, deliver: Callable[[Sequence[Event]], None]) -> None:
+        self._deliver = deliver
         self.held: list[Sequence[Event]] = []
 
-    def publish(self, events: Sequence[Event]) -> None:
-        """Keep or deliver them."""
-        if self.is_held:
-            self.held.append(events)
-        else:
-            super().publish(events)
-
     def let_go(self) -> None:
-        """Deliver what was held, and all that comes."""
-        self.is_held = False
+        """Deliver what was held."""
         for events in self.held:
-            super().publish(events)
+            self._deliver(events)
 
 
 @asynccontextmanager
@@ -209,20 +199,20 @@ async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = new_world()
-    broker = world.broker = HeldBroker()
     async with two_in_a_room(world) as (alice, bob):
-        held = HeldReads(world.app.store.read)
+        held, channels = HeldReads(world.app.store.read), world.app.context.channels
+        events = HeldEvents(channels.deliver)
         with monkeypatch.context() as patch:
             patch.setattr(world.app.store, "read", held.read)
-            broker.is_held = True
+            patch.setattr(channels, "deliver", events.held.append)
             await alice.post(Send(channel="#room", text="committed"))
-            await until(lambda: bool(broker.held))
+            await until(lambda: bool(events.held))
             await bob.post(History(channel="#room", after=0))
             await until(lambda: held.are_done)
         held.let_go()
         await bob.call(Ping())
         assert not bob.kept(Page)  # what it holds is not delivered yet
-        broker.let_go()
+        events.let_go()
         page = await bob.next(Page)
         assert (page.items[-1].text, page.complete) == ("committed", True)
         live = await alice.say("live", "#room")

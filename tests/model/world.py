@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from chat.broker.memory import MemoryBroker
-from chat.broker.port import Broker
 from chat.client.model.channel import Channel
 from chat.client.model.log_view import LogView
 from chat.client.model.preferences import Preference
@@ -66,7 +64,6 @@ class World:
             resume_window=WINDOW,
             limits=LIMITS,
         )
-        self.broker: Broker = MemoryBroker()
         self.tokens: dict[str, str] = {}
         self._ids: dict[tuple[Any, ...], Any] = {}
 
@@ -83,7 +80,7 @@ class World:
 
     async def start(self) -> None:
         """Start, without heartbeats: `Session.heartbeat` is called by a test."""
-        self.app = App(self.settings, asyncio.get_running_loop(), self.broker, TUNING)
+        self.app = App(self.settings, asyncio.get_running_loop(), TUNING)
         await self.app.start()
 
     async def stop(self) -> None:

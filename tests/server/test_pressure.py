@@ -16,7 +16,6 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from chat.broker.memory import MemoryBroker
 from chat.errors import CloseCode
 from chat.protocol.codec import encode
 from chat.protocol.commands import History, Ping, ResumeFrom, Send
@@ -297,7 +296,6 @@ async def test_a_message_that_takes_longer_than_a_heartbeat_is_heard(tmp_path: P
     app = App(
         ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0),
         asyncio.get_running_loop(),
-        MemoryBroker(),
         Tuning(),
     )
     await app.start()
@@ -337,7 +335,7 @@ async def test_commands_under_way_are_bounded_and_none_is_lost(
 ) -> None:
     limits, tuning = LimitSettings(rate=1e9, burst=10**9), Tuning()
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0, limits=limits)
-    app = App(settings, asyncio.get_running_loop(), MemoryBroker(), tuning)
+    app = App(settings, asyncio.get_running_loop(), tuning)
     await app.start()
     try:
         async with (

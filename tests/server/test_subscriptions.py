@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from chat.broker.memory import MemoryBroker
 from chat.protocol.commands import History, Join, Leave, Mark, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read
 from chat.protocol.items import Event
@@ -211,7 +210,7 @@ async def test_who_leaves_while_their_join_is_read_follows_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0)
-    app = App(settings, asyncio.get_running_loop(), MemoryBroker())
+    app = App(settings, asyncio.get_running_loop())
     await app.start()
     read, held = app.store.read, asyncio.Queue[Callable[[], None]]()
 

@@ -7,6 +7,7 @@ bytes go to every follower.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -20,9 +21,12 @@ from chat.protocol.values import Presence
 from chat.server.channels.typing import EXPIRY, TypingTracker
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import Outlet, text_frame
+from chat.store.operations import Commit
 from chat.text import channel_names, is_direct
 
 __all__ = ["LiveChannel", "LiveChannels", "Member"]
+
+log = logging.getLogger(__name__)
 
 MISSED_BYTES = 65_536
 """Bytes of missed events that a session gets at once when it attaches; more is read in pages."""
@@ -226,6 +230,17 @@ class LiveChannels:
                 session.listed(channel, head)
 
     # Events
+
+    def committed(self, commit: Commit) -> None:
+        """Send the events of a commit, then answer those who asked for it."""
+        if commit.events:
+            self.deliver(commit.events)
+        for pending in commit.operations:
+            try:
+                pending.settle()
+            # An internal error in one answer must not keep the commit's other answers back.
+            except Exception:
+                log.exception("an answer could not be given")
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Take committed events of any channels, in the order of their commits."""

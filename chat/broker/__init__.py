@@ -1,1 +1,0 @@
-"""The broker: carries committed events between servers. One server needs only memory."""
