@@ -1,28 +1,28 @@
-"""What the terminal client can do, by which key, command or setting, and which tests hold it.
+"""Features of the terminal client, each with its keys, commands and settings.
 
 The tables in `chat/docs/features.md` are made of this list. Tests carry its ids as marks:
-`@pytest.mark.feature("reading.activity")`. Whatever a row names in back-quotes exists, or the walk
-through the table (`test_features.py`) fails.
+`@pytest.mark.feature("reading.activity")`. `test_features.py` checks that every feature has a test,
+and that every name in back-quotes exists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.marks import marked
+from tests.tables import table
 
-__all__ = ["FEATURES", "WISHES", "Feature", "Wish", "features_table", "held_by", "wishes_table"]
+__all__ = ["FEATURES", "WISHES", "Feature", "Wish", "features_table", "marked_ids", "wishes_table"]
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One thing the client can do.
+    """One feature.
 
     Args:
-        id: what the tests' marks call it; the part before the dot is the section.
-        what: it, in a person's words.
-        how: keys, slash commands, flags and settings, each in back-quotes.
+        id: its name in the tests' marks; the part before the dot is the section.
+        what: a description for users.
+        how: its keys, slash commands, flags and settings, each in back-quotes.
     """
 
     id: str
@@ -32,231 +32,205 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Something that users of terminal chats have asked for, and the features that are it."""
+    """A frequent request to terminal chats, and the features that answer it."""
 
     what: str
     by: tuple[str, ...]
 
 
-SECTIONS = {"reading": "Reading", "writing": "Writing", "around": "Around"}
+SECTIONS = {"reading": "Reading", "writing": "Writing", "around": "General"}
 
 FEATURES: tuple[Feature, ...] = (
     Feature(
         "reading.activity",
-        "activity bar: where something happened, by weight; signs for drafts, refused texts and "
-        "lines below",
-        "under the timeline while the channel list is hidden; `F2`",
+        "Activity bar: unread channels and drafts while the channel list is hidden",
+        "under the timeline; `F2` shows the list",
     ),
-    Feature("reading.rule", "a line before what is new", "`Alt+U`, `/unread`"),
+    Feature("reading.rule", "A line that marks the first unread message", "`Alt+U`, `/unread`"),
     Feature(
         "reading.tour",
-        "go to what matters most (mention, direct, message), then back to where one began",
+        "Go to the most important unread message (mention, direct, other), then back",
         "`Alt+A`",
     ),
-    Feature("reading.mentions", "previous and next mention, in all channels", "`Alt+,`, `Alt+.`"),
+    Feature("reading.mentions", "Previous and next mention, in all channels", "`Alt+,`, `Alt+.`"),
     Feature(
         "reading.inbox",
-        "all that is unread, mentions and answers first, read without marking",
+        "Inbox: everything unread, mentions and replies first, without marking it as read",
         "`Alt+I`, `/inbox`",
     ),
     Feature(
         "reading.search",
-        "full-text search over all one may read, by words, phrases, prefixes, people, places and "
-        "times, each hit between its neighbors; there and back; offline, what is on this computer",
+        "Full-text search in all of your channels: words, phrases, prefixes, people, channels, "
+        "dates; offline in the local copy",
         "`Alt+S`, `/search`",
     ),
-    Feature("reading.mark", "mark one channel read, or all", "`/mark`, `/mark all`"),
+    Feature("reading.mark", "Mark one channel or all as read", "`/mark`, `/mark all`"),
     Feature(
         "reading.seen",
-        "read is what was visible on a focused terminal; a look that marks nothing",
+        "Only messages that were visible in a focused terminal count as read; peek marks none",
         "`Alt+K`, `/peek`",
     ),
     Feature(
         "reading.order",
-        "channels put first in one's own order, others muted, on all devices",
+        "Starred and muted channels, the same on all devices",
         "`/star`, `/move up`, `Alt+Shift+↑`, `/mute`",
     ),
-    Feature(
-        "reading.hidden",
-        "a direct channel hidden on all devices until its next message",
-        "`/hide`",
-    ),
+    Feature("reading.hidden", "Direct channels can be hidden until their next message", "`/hide`"),
     Feature(
         "reading.threads",
-        "a thread beside its channel, live; under each first message, how many replies it has",
+        "Threads beside the channel, live, with the number of replies at the first message",
         "`t`, `/thread`, `Esc`",
     ),
-    Feature("reading.joins", "joins and parts in one line, of people who spoke", "`joins`"),
-    Feature("reading.gaps", "history after an absence, without holes", "`PgUp`, `Home`"),
-    Feature("reading.sync", "what one has read, in step on all devices", "by itself"),
     Feature(
-        "writing.keys", "newline and send told apart, in every terminal", "`Alt+Enter`, `Ctrl+J`"
+        "reading.joins", "Joins and leaves in one line, of people who wrote something", "`joins`"
     ),
-    Feature("writing.undo", "undo; Escape never destroys text", "`Esc`"),
-    Feature("writing.history", "what was sent, called back", "`Alt+P`, `Alt+N`"),
-    Feature("writing.editor", "one's own editor", "`Alt+E`"),
+    Feature("reading.gaps", "Complete history after an absence", "`PgUp`, `Home`"),
+    Feature("reading.sync", "Read state shared by all devices", "automatic"),
     Feature(
-        "writing.paste", "a question before a large paste, by lines and characters", "by itself"
+        "writing.keys",
+        "Send and new line have different keys in every terminal",
+        "`Alt+Enter`, `Ctrl+J`",
     ),
+    Feature("writing.undo", "Undo; Escape never deletes text", "`Esc`"),
+    Feature("writing.history", "Recall sent messages", "`Alt+P`, `Alt+N`"),
+    Feature("writing.editor", "Write in your own editor", "`Alt+E`"),
+    Feature("writing.paste", "Confirmation before a large paste", "automatic"),
     Feature(
         "writing.drafts",
-        "a draft for each channel and thread (new text, reply or edit), saved while one types",
-        "by itself",
+        "A draft for every channel and thread (new text, reply or edit), saved while you type",
+        "automatic",
     ),
+    Feature("writing.threads", "A separate composer and draft for the thread", "`Alt+T`"),
     Feature(
-        "writing.threads", "a composer of its own for the thread, with its own draft", "`Alt+T`"
-    ),
-    Feature(
-        "writing.last", "change one's last message", "`↑` in an empty line, `/edit`, `s/old/new/`"
+        "writing.last", "Edit your last message", "`↑` in an empty line, `/edit`, `s/old/new/`"
     ),
     Feature(
         "writing.completion",
-        "completion with a popup: names, channels, emoji, commands and their arguments, and the "
-        "language of code",
+        "Completion with a popup: names, channels, emoji, commands, arguments, languages of code",
         "`Tab`",
     ),
     Feature(
         "writing.editing",
-        "the shell's editing keys",
+        "Readline keys",
         "`Ctrl+A`, `Ctrl+E`, `Ctrl+W`, `Ctrl+U`, `Ctrl+Y`, `Ctrl+T`, `Alt+B`, `Alt+F`, `Alt+D`",
     ),
-    Feature("writing.vi", "vi's modes, if one wants", "`editing`"),
-    Feature("writing.caret", "input methods open at the caret", "by itself"),
-    Feature("writing.preview", "a preview of what it will look like", "`Alt+V`"),
+    Feature("writing.vi", "vi mode", "`editing`"),
+    Feature("writing.caret", "Input methods open at the cursor", "automatic"),
+    Feature("writing.preview", "Preview of the formatted message", "`Alt+V`"),
     Feature(
         "writing.select",
-        "a message chosen, then one letter: reply, react, edit, delete, copy, open",
+        "Select a message, then one letter: reply, react, edit, delete, copy, open",
         "`Ctrl+↑`, then `r` `+` `e` `d` `c` `o`",
     ),
     Feature(
         "writing.mouse",
-        "the same by mouse alone: a click on the message, one on the word",
-        "at the foot of the screen",
+        "The same with the mouse: click the message, then the action",
+        "last line of the screen",
     ),
     Feature(
         "writing.copy",
-        "copies reach the system's clipboard, from afar too (OSC 52, tmux)",
+        "Copy to the system clipboard, also over SSH (OSC 52, tmux)",
         "`c`, `Ctrl+C`, `/copy`",
     ),
-    Feature(
-        "writing.bare",
-        "texts alone, for the terminal's own selection",
-        "`F4`, `/bare`",
-    ),
+    Feature("writing.bare", "Plain text view, to select with the terminal", "`F4`, `/bare`"),
     Feature(
         "writing.delivery",
-        "pending, sent and refused look different; send again or discard in place",
+        "Pending, sent and refused messages look different; retry or discard in place",
         "`r`, `x`, `/retry`, `/discard`",
     ),
-    Feature("writing.outbox", "what is typed without a network is sent later, once", "by itself"),
+    Feature("writing.outbox", "Messages typed offline are sent later, once", "automatic"),
     Feature(
-        "around.switcher", "fuzzy switcher over channels, people and commands", "`Ctrl+K`, `Ctrl+P`"
+        "around.switcher", "Fuzzy finder for channels, people and commands", "`Ctrl+K`, `Ctrl+P`"
     ),
-    Feature("around.ways", "last channel, back and forward", "`Alt+L`, `Alt+←`, `Alt+→`"),
+    Feature("around.ways", "Last channel, back and forward", "`Alt+L`, `Alt+←`, `Alt+→`"),
     Feature(
         "around.servers",
-        "several servers, or names, in one window: each a group in the list, none disturbs another",
+        "Several servers or names in one window, independent of each other",
         "`/connect`, `/disconnect`, `/server`, `[[servers]]`",
     ),
-    Feature("around.keys", "every key another one; conflicts are told", "`[keys]`, `F1`"),
+    Feature("around.keys", "Every key can be changed; conflicts are reported", "`[keys]`, `F1`"),
     Feature(
         "around.themes",
-        "themes: Textual's, contrast, gray, 16 colors, one's own",
+        "Themes: Textual's, high contrast, monochrome, 16 colors, your own",
         "`/theme`, `[themes]`, `NO_COLOR`",
     ),
     Feature(
-        "around.narrow", "lists step aside below 100 columns; all works at 80×24", "`F2`, `F3`"
+        "around.narrow", "Lists hide below 100 columns; everything works at 80×24", "`F2`, `F3`"
     ),
     Feature(
         "around.widths",
-        "emoji, CJK, combining marks, Arabic and Hebrew keep the layout",
+        "Emoji, CJK, combining marks, Arabic and Hebrew do not break the layout",
         "`emoji_names`",
     ),
-    Feature("around.large", "100,000 messages loaded scroll and resize like ten", "by itself"),
-    Feature("around.plain", "whole lines for screen readers", "`chat-client --plain`"),
+    Feature("around.large", "100,000 loaded messages scroll and resize like ten", "automatic"),
+    Feature("around.plain", "Plain mode for screen readers", "`chat-client --plain`"),
     Feature(
         "around.first",
-        "a first run that asks, and a server to play with",
+        "A guided first start, and a demo server",
         "`chat-client`, `chat-client --demo`",
     ),
     Feature(
         "around.pipes",
-        "for scripts: acknowledged before exit 0",
+        "Scripting: exit code 0 means that the message is on the server's disk",
         "`chat-client send`, `chat-client tail`, `chat-client export`",
     ),
     Feature(
         "around.calls",
-        "called for mentions, direct messages, keywords, a level for each channel; bursts in one; "
+        "Notifications for mentions, direct messages and keywords, with a level for each channel; "
         "do not disturb",
         "`notify`, `notify_for`, `keywords`, `/notify all`, `/dnd 30`",
     ),
-    Feature("around.typing", "who types: shown, told, both or neither", "`typing`"),
-    Feature(
-        "around.links",
-        "links opened or copied, hyperlinks of the terminal; a label never hides the target",
-        "`o`, `/open`",
-    ),
-    Feature(
-        "around.pins",
-        "messages pinned in a channel, listed and gone to",
-        "`p`, `/pin`, `/unpin`, `/pins`",
-    ),
-    Feature("around.reactions", "reactions and replies", "`+`, `r`, `/react`, `/reply`"),
+    Feature("around.typing", "Typing indicators: show, send, both or neither", "`typing`"),
+    Feature("around.links", "Open or copy links; a label never hides the target", "`o`, `/open`"),
+    Feature("around.pins", "Pinned messages", "`p`, `/pin`, `/unpin`, `/pins`"),
+    Feature("around.reactions", "Reactions and replies", "`+`, `r`, `/react`, `/reply`"),
     Feature(
         "around.turns",
-        "what is typed in one go, as a slow line brings it, goes where the key before it leads",
-        "by itself",
+        "Text typed ahead over a slow connection goes where the keys before it lead",
+        "automatic",
     ),
 )
 
 WISHES: tuple[Wish, ...] = (
-    Wish("search beyond the lines that happen to be loaded", ("reading.search",)),
-    Wish("history after an absence, without holes", ("reading.gaps",)),
-    Wish("what I have read, in step on every device", ("reading.sync",)),
-    Wish(
-        "reactions and replies: a way to address a message", ("around.reactions", "writing.select")
-    ),
-    Wish("unread marks, and a key to the next", ("reading.rule", "reading.tour")),
-    Wish("real threads", ("reading.threads", "writing.threads")),
-    Wish("losing the network without freezing or losing text", ("writing.outbox",)),
-    Wish("start-up and memory", ("around.large",)),
-    Wish("emoji, CJK and right-to-left that keep the layout", ("around.widths",)),
-    Wish("Enter against newline, and input methods", ("writing.keys", "writing.caret")),
-    Wish("copying although the program has the mouse", ("writing.bare", "writing.copy")),
-    Wish("links", ("around.links",)),
-    Wish("several accounts in one window", ("around.servers",)),
-    Wish("one's own keys; vi mode", ("around.keys", "writing.vi")),
-    Wish("screen readers", ("around.plain",)),
-    Wish("sending from a pipe", ("around.pipes",)),
-    Wish("drafts that survive", ("writing.drafts",)),
-    Wish("a guide at the first run", ("around.first",)),
-    Wish("mark all as read", ("reading.mark",)),
+    Wish("Search in all messages, not only the loaded ones", ("reading.search",)),
+    Wish("Complete history after an absence", ("reading.gaps",)),
+    Wish("Read state shared by all devices", ("reading.sync",)),
+    Wish("Reactions and replies", ("around.reactions", "writing.select")),
+    Wish("Unread markers, and a key for the next one", ("reading.rule", "reading.tour")),
+    Wish("Real threads", ("reading.threads", "writing.threads")),
+    Wish("Losing the network without freezing or losing text", ("writing.outbox",)),
+    Wish("Speed with long histories", ("around.large",)),
+    Wish("Emoji, CJK and right-to-left text that do not break the layout", ("around.widths",)),
+    Wish("Multi-line messages, and input methods", ("writing.keys", "writing.caret")),
+    Wish("Copying although the program uses the mouse", ("writing.bare", "writing.copy")),
+    Wish("Opening links", ("around.links",)),
+    Wish("Several accounts in one window", ("around.servers",)),
+    Wish("Custom keys, vi mode", ("around.keys", "writing.vi")),
+    Wish("Screen readers", ("around.plain",)),
+    Wish("Sending from a pipe", ("around.pipes",)),
+    Wish("Drafts that survive a restart", ("writing.drafts",)),
+    Wish("A guided first start", ("around.first",)),
+    Wish("Mark all as read", ("reading.mark",)),
 )
 
 
-def held_by() -> Mapping[str, list[str]]:
-    """Return, by feature, the tests that carry its mark: paths below `tests`, with the name."""
-    found: dict[str, list[str]] = {}
-    for each in marked("feature"):
-        for name in each.args:
-            found.setdefault(name, []).append(f"{each.path}::{each.test}")
-    return found
+def marked_ids() -> set[str]:
+    """Return the ids that tests carry."""
+    return {name for each in marked("feature") for name in each.args}
 
 
 def features_table() -> str:
-    """Return what the client can do as a Markdown table, a heading row for each section."""
-    lines = ["| | what | how |", "|---|---|---|"]
-    told = ""
-    for each in FEATURES:
-        section = SECTIONS[each.id.partition(".")[0]]
-        lines.append(f"| {section if section != told else ''} | {each.what} | {each.how} |")
-        told = section
-    return "\n".join(lines)
+    """Return the table of features; the first row of each section names it."""
+    sections = [SECTIONS[each.id.partition(".")[0]] for each in FEATURES]
+    rows = [
+        ("" if section == before else section, each.what, each.how)
+        for before, section, each in zip(["", *sections], sections, FEATURES, strict=False)
+    ]
+    return table(("", "feature", "how"), rows)
 
 
 def wishes_table() -> str:
-    """Return what people have asked other programs for, and where it is here."""
+    """Return the table of requests, each with the keys and commands of its features."""
     how = {each.id: each.how for each in FEATURES}
-    lines = ["| long asked for elsewhere | here |", "|---|---|"]
-    lines += [f"| {each.what} | {'; '.join(how[name] for name in each.by)} |" for each in WISHES]
-    return "\n".join(lines)
+    rows = ((each.what, "; ".join(how[name] for name in each.by)) for each in WISHES)
+    return table(("request", "here"), rows)

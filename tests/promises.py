@@ -1,7 +1,7 @@
-"""Which tests try to break which promise, as the tests themselves say.
+"""The promises of the software, and the tests that try to break them.
 
-A test that tries to break a promise carries a mark: the promise's number, the fault it makes, and
-what must be seen then. The table in `tests/README.md` is made of these marks.
+Such a test carries a mark with the promise's number, the fault that it causes, and the expected
+result. The table in `tests/README.md` is made of these marks.
 """
 
 from __future__ import annotations
@@ -9,25 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.marks import marked
+from tests.tables import table
 
 __all__ = ["PROMISES", "Proof", "promises_table", "proofs"]
 
 PROMISES = {
-    1: "`ok` to a send means: on disk. It survives `kill -9` of the server, and a power cut.",
-    2: "A message is stored once, however often it is retried, and by whichever device.",
-    3: "Every follower gets the same numbers and kinds in the same order, no hole, no duplicate; "
-    "followers at the same head hold the same state.",
-    4: "What a person typed is never lost by the client: it waits on disk until the server has "
-    "confirmed it, or the person discards it.",
-    5: "One slow, hostile or broken client costs the others nothing.",
-    6: "No byte that a peer or a server sends can drive the terminal.",
-    7: "What a person may not read, no path gives them.",
+    1: "`ok` to a `send` means that the message is on disk. It survives `kill -9` of the server, "
+    "and a power cut.",
+    2: "A message is stored once, however often and from whichever device it is sent again.",
+    3: "Every follower gets the same numbers and kinds in the same order, without holes or "
+    "duplicates; followers at the same head have the same state.",
+    4: "The client never loses what a person typed: it stays on disk until the server has "
+    "confirmed it or the person discards it.",
+    5: "A slow, hostile or broken client does not slow down the others.",
+    6: "No byte from a peer or a server can control the terminal.",
+    7: "Nobody can read, by any path, what they have no access to.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One test that tries to break promise `number`, by `fault`; what must be seen is `result`."""
+    """A test that tries to break promise `number` by `fault`, and expects `result`."""
 
     number: int
     fault: str
@@ -37,7 +39,7 @@ class Proof:
 
 
 def proofs() -> list[Proof]:
-    """Return what all tests say of themselves, by promise."""
+    """Return the proofs of all tests, ordered by promise."""
     found = [
         Proof(each.args[0], each.words["fault"], each.words["result"], each.path, each.test)
         for each in marked("promise")
@@ -46,12 +48,15 @@ def proofs() -> list[Proof]:
 
 
 def promises_table() -> str:
-    """Return the table of promises, the faults they were tried with, and the tests that do it."""
-    lines = ["| promise | fault | test | result |", "|---|---|---|---|"]
-    told: set[int] = set()
-    for proof in proofs():
-        promise = "" if proof.number in told else f"{proof.number}. {PROMISES[proof.number]}"
-        told.add(proof.number)
-        link = f"[`{proof.test}`]({proof.path})"
-        lines.append(f"| {promise} | {proof.fault} | {link} | {proof.result} |")
-    return "\n".join(lines)
+    """Return the table of promises: faults, tests and results; each promise is written once."""
+    numbers = [proof.number for proof in proofs()]
+    rows = [
+        (
+            "" if proof.number == before else f"{proof.number}. {PROMISES[proof.number]}",
+            proof.fault,
+            f"[`{proof.test}`]({proof.path})",
+            proof.result,
+        )
+        for before, proof in zip([0, *numbers], proofs(), strict=False)
+    ]
+    return table(("promise", "fault", "test", "result"), rows)

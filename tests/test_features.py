@@ -12,16 +12,16 @@ from chat.client.config.settings import ClientSettings
 from chat.client.model.slash import commands, parser
 from chat.client.scripting.cli import COMMANDS as SCRIPT_COMMANDS
 from chat.client.tui.app import key_rows
-from tests.features import FEATURES, WISHES, Feature, held_by
+from tests.features import FEATURES, WISHES, Feature, marked_ids
 
 KEYS = {key for row in key_rows() for key in row.keys}
 SETTINGS = set(options(ClientSettings))
 ELSEWHERE = {"NO_COLOR", "s/old/new/"}
-"""What is neither a key, a command, a flag nor a setting."""
+"""Names that are neither a key, a command, a flag nor a setting."""
 
 
 def exists(what: str) -> bool:
-    """Whether what a row names in back-quotes is there."""
+    """Whether there is a key, command, flag or setting of that name."""
     if what in KEYS | ELSEWHERE or what.strip("[]") in SETTINGS:
         return True
     if what.startswith("/"):
@@ -34,12 +34,12 @@ def exists(what: str) -> bool:
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.id)
-def test_what_a_row_names_exists(feature: Feature) -> None:
+def test_keys_commands_and_settings_of_a_feature_exist(feature: Feature) -> None:
     missing = [what for what in re.findall("`([^`]+)`", feature.how) if not exists(what)]
     assert missing == []
 
 
-def test_nothing_exists_because_it_is_asked_for() -> None:
+def test_a_missing_key_command_or_setting_is_reported() -> None:
     for what in (
         "Ctrl+F12",
         "nonsense",
@@ -50,9 +50,9 @@ def test_nothing_exists_because_it_is_asked_for() -> None:
         assert not exists(what)
 
 
-def test_every_row_is_held_by_a_test_and_every_mark_has_a_row() -> None:
-    assert set(held_by()) == {feature.id for feature in FEATURES}
+def test_every_feature_has_a_test_and_every_mark_a_feature() -> None:
+    assert marked_ids() == {feature.id for feature in FEATURES}
 
 
-def test_every_wish_is_a_feature() -> None:
+def test_every_request_names_existing_features() -> None:
     assert {name for wish in WISHES for name in wish.by} <= {feature.id for feature in FEATURES}

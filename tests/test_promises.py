@@ -5,10 +5,10 @@ from __future__ import annotations
 from tests.promises import PROMISES, proofs
 
 
-def test_every_promise_is_tried() -> None:
+def test_every_promise_has_a_test() -> None:
     assert {proof.number for proof in proofs()} == set(PROMISES)
 
 
-def test_every_proof_says_what_it_does_and_what_must_be_seen() -> None:
+def test_every_proof_names_its_fault_and_result() -> None:
     silent = [proof.test for proof in proofs() if not (proof.fault and proof.result)]
     assert silent == []
