@@ -178,7 +178,8 @@ class Budget:
         self._was_due = bool(promised) and promised[0] <= now + ROUNDING
         if self._was_due:
             promised.popleft()
-        when = now + max(self._own.wait(now), self._shared.wait(now))
+        # Not less than the clock's rounding: a wait of 0 would mean that the frame was paid.
+        when = now + max(self._own.wait(now), self._shared.wait(now), ROUNDING)
         if promised:
             when = max(when, promised[-1] + self._interval)
         promised.append(when)

@@ -146,6 +146,13 @@ class TestBudgets:
         assert budget.charge(1, 0.0) == pytest.approx(0.2)
         assert budget.spend(1, 0.0) == pytest.approx(0.2)
 
+    def test_a_refused_frame_waits_however_little_of_a_token_is_missing(self) -> None:
+        budget, now = self.stranger(), 1_000_000 + 1 / 3
+        assert [budget.spend(1, now) for _ in range(20)] == [0.0] * 20
+        soon = now + 0.1
+        assert (soon - now) * 10 < 1, "less than a token, by less than the clock can tell"
+        assert [budget.spend(1, soon) > 0.0 for _ in range(3)] == [True] * 3
+
     @given(
         steps=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([1, PIECE, 5 * PIECE]))),
         people=st.integers(1, 3),
