@@ -43,8 +43,8 @@ SECTIONS = {"reading": "Reading", "writing": "Writing", "around": "General"}
 FEATURES: tuple[Feature, ...] = (
     Feature(
         "reading.activity",
-        "Activity bar: unread channels and drafts while the channel list is hidden",
-        "under the timeline; `F2` shows the list",
+        "Activity: unread channels and drafts while the channel list is hidden",
+        "in the status line; `F2` shows the list",
     ),
     Feature("reading.rule", "A line that marks the first unread message", "`Alt+U`, `/unread`"),
     Feature(

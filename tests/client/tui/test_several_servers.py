@@ -78,7 +78,7 @@ async def test_each_server_is_a_group_that_tells_how_it_is_connected(both: Both)
     await both.desktop.press("alt+3")
     await both.desktop.until(lambda: "no route" in both.desktop.screen())
     assert "#general of work" in both.desktop.screen(), "its channels stay readable"
-    assert re.search("offline.* · +work", both.desktop.screen()), "the status bar tells whose"
+    assert re.search("offline.* · +work:2", both.desktop.screen()), "the status bar tells whose"
     await both.desktop.press("alt+1")
     await both.desktop.until(lambda: not both.desktop.main.query_one(Banner).display)
 
@@ -96,6 +96,21 @@ async def test_without_the_list_what_waits_and_is_down_elsewhere_is_named(both: 
 async def test_a_servers_name_is_known_before_it_is_met_again(both: Both) -> None:
     both.work.tell(ConnectionChanged(Link.CONNECTING))
     await both.desktop.until(lambda: both.rows()[4] == "work ◌")
+
+
+async def test_header_and_composer_name_the_server_of_the_channel(both: Both) -> None:
+    await both.desktop.until(lambda: " #general on tea " in both.desktop.screen())
+    assert "Write to #general on tea" in both.desktop.screen()
+    await both.desktop.press("alt+3")
+    await both.desktop.until(lambda: " #general on work " in both.desktop.screen())
+    assert "Write to #general on work" in both.desktop.screen()
+
+
+async def test_the_status_line_names_the_host_of_the_server(open_desktop: Open) -> None:
+    settings = ClientSettings(name="me", url="wss://chat.example.org/path")
+    async with open_desktop(info("#general"), settings=settings, size=(100, 24)) as desktop:
+        await desktop.until(lambda: "me  ·  chat.example.org " in desktop.screen())
+        assert "Write to #general " in desktop.screen(), "the only server needs no mention"
 
 
 async def test_a_single_server_has_no_heading(open_desktop: Open) -> None:

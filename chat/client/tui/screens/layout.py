@@ -10,14 +10,13 @@ from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
-from chat.client.model.state import ChannelInfo, Link
+from chat.client.model.state import ChannelInfo
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Workspace
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.safe_text import line
 from chat.client.tui.widgets.bars import (
-    ActivityBar,
     Banner,
     ChannelHeader,
     MessageBar,
@@ -68,7 +67,6 @@ class Layout:
     def __init__(self, keys: Sequence[KeyRow], *, has_vi: bool) -> None:
         self.sidebar = Sidebar()
         self.members = MemberList()
-        self.activity = ActivityBar()
         self.actions = MessageBar(actions_of(keys))
         self.status = StatusBar()
         self.status.hints = tuple((row.keys[0], _HINTS[row.id]) for row in keys if row.id in _HINTS)
@@ -91,7 +89,6 @@ class Layout:
             yield self.sidebar
             yield self._work
             yield self.members
-        yield self.activity
         yield self.actions
         yield self.status
 
@@ -142,7 +139,7 @@ class Layout:
         sidebar, members = (
             self._is_wide if wanted is None else wanted for wanted in self._wanted.values()
         )
-        self.sidebar.display, self.activity.display = sidebar, not sidebar
+        self.sidebar.display, self.status.has_activity = sidebar, not sidebar
         for part in (self._work, self.thread):
             part.set_class(not self._is_wide, "-stacked")
         self.members.display = members and not self.thread.display
@@ -156,14 +153,17 @@ class Layout:
         is_read = is_reading and self.channel.timeline.at_bottom
         groups, here = seats.groups(), seats.here
         self.sidebar.show(groups, here, is_read=is_read)
-        self.activity.show(groups, here)
+        self.status.show_activity(groups, here)
 
     def draw(self, seats: Workspace) -> None:
         """Show the conversation in front."""
         conversation = seats.front.conversation
         desk, drafts = conversation.desk, conversation.drafts
         self.banner.show(desk.trouble)
-        self.header.channel, self.header.server = _headed(desk.info), desk.connection.server
+        server = seats.title_beside(seats.front.key)
+        self.header.channel = _headed(desk.info)
+        self.header.server = server or seats.front.title
+        self.header.is_one_of_several = bool(server)
         self.header.is_peeking = conversation.reading.is_peeking
         self.channel.timeline.display = desk.current is not None
         self.empty.display = desk.current is None
@@ -174,7 +174,7 @@ class Layout:
         for pane, key in zip((self.channel, self.thread), drafts.open, strict=False):
             pane.context.show(drafts.at(key))
         opening = channel_title(drafts.channel, desk.user) if drafts.is_on_the_way else ""
-        self.channel.composer.placeholder = line(_placeholder(desk.info, opening))
+        self.channel.composer.placeholder = line(_placeholder(desk.info, opening, server))
         self._draw_status(seats)
         self._draw_actions(seats)
 
@@ -182,8 +182,7 @@ class Layout:
         conversation, status = seats.front.conversation, self.status
         desk = conversation.desk
         status.connection, status.user = desk.connection, desk.user
-        online = desk.connection.server if desk.connection.link is Link.ONLINE else ""
-        status.server = seats.title_beside(seats.front.key) or online
+        status.server = seats.front.address
         status.status, status.remaining = conversation.status, desk.retry_in
         status.calls = conversation.calling.note
 
@@ -204,9 +203,9 @@ def _headed(info: ChannelInfo | None) -> ChannelInfo | None:
     return info and replace(info, head=0, read=0, unread=0, mentions=0)
 
 
-def _placeholder(info: ChannelInfo | None, opening: str) -> str:
+def _placeholder(info: ChannelInfo | None, opening: str, server: str) -> str:
     if opening:
         return f"Opening {opening}: what you send goes there"
     if info is None:
         return "Write /join #general to enter a channel"
-    return f"Write to {title_of(info)}"
+    return f"Write to {title_of(info)} on {server}" if server else f"Write to {title_of(info)}"

@@ -1,4 +1,4 @@
-"""Single-line bars: header, activity, message actions, composer context, status.
+"""Single-line bars: header, message actions, composer context, status with activity.
 
 Each shows what it was given last, and cuts it to its width.
 """
@@ -31,7 +31,6 @@ from chat.client.tui.widgets.sidebar import LINKS, Sidebar, badge, has_badge
 from chat.text import fold
 
 __all__ = [
-    "ActivityBar",
     "Banner",
     "ChannelHeader",
     "ContextBar",
@@ -58,6 +57,9 @@ class ChannelHeader(Widget):
 
     channel: reactive[ChannelInfo | None] = reactive(None)
     server: reactive[str] = reactive("")
+    """The server's title."""
+    is_one_of_several: reactive[bool] = reactive(False)
+    """Whether the channel's server is named: there are others."""
     is_peeking: reactive[bool] = reactive(False)
     """Whether nothing that shows is marked as read."""
 
@@ -67,11 +69,12 @@ class ChannelHeader(Widget):
         if info is None:
             return elide(line(self.server or "chat", "bold"), self.content_size.width)
         name = line(title_of(info), "bold $text-primary")
+        server = line(f" on {self.server}" if self.is_one_of_several else "", "$foreground 70%")
         topic = line(info.topic, "$foreground 70%")
         gap = "  " if info.topic else ""
         notes = self._notes(info)
         width = self.content_size.width - notes.cell_length
-        text = elide(Content.assemble(name, gap, topic), width - 1)
+        text = elide(Content.assemble(name, server, gap, topic), width - 1)
         return Content.assemble(text, " " * (width - text.cell_length), notes)
 
     def _notes(self, info: ChannelInfo) -> Content:
@@ -199,7 +202,10 @@ class Banner(Static):
 
 
 class StatusBar(Widget):
-    """The connection, one's own name, and the keys one needs most."""
+    """The connection, one's own name and the server; then activity, or the keys one needs most.
+
+    Activity shows while the sidebar does not.
+    """
 
     DEFAULT_CSS = """
     StatusBar {
@@ -219,63 +225,8 @@ class StatusBar(Widget):
     remaining: reactive[float] = reactive(0.0)
     mode: reactive[str] = reactive("")
     """What keys mean in the composer, where that changes."""
-
-    def render(self) -> Content:
-        """Draw the line; hints give way first, the last of them before the others."""
-        width = self.content_size.width
-        left = self._left()
-        right = self._right(width - left.cell_length - 2)
-        left = elide(left, width - right.cell_length)
-        gap = " " * max(width - left.cell_length - right.cell_length, 0)
-        return Content.assemble(left, gap, right)
-
-    def _right(self, width: int) -> Content:
-        hints = [
-            Content.assemble((key, "bold $text-primary"), " ", (label, "$foreground 70%"))
-            for key, label in self.hints
-        ]
-        while hints and sum(hint.cell_length + 3 for hint in hints) - 3 > width:
-            hints.pop()
-        return Content("   ").join(hints)
-
-    def _left(self) -> Content:
-        sign, color, text = LINKS[self.connection.link]
-        if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
-            seconds = math.ceil(self.remaining)
-            text = f"offline, next try in {seconds:2} s" if seconds > 0 else "offline, trying now"
-        said = [self.status] if self.status != "online" else []
-        said += [self.calls] if self.calls else []
-        if self.connection.link is Link.ONLINE and said:
-            sign, color, text = "◐", "$text-warning", ", ".join(said)
-        parts = [Content.assemble((sign, color), " ", text)]
-        if self.user:
-            parts.append(line(self.user, "bold"))
-        if self.server:
-            parts.append(line(self.server, "$foreground 60%"))
-        if self.mode:
-            parts.append(line(self.mode, "$foreground 80%"))
-        return Content.styled("  ·  ", "$foreground 40%").join(parts)
-
-
-_LONGEST, _SERVER_LONGEST = 20, 10
-_GAP = "   "
-
-
-class ActivityBar(Widget):
-    """Mentions first, then direct messages, then others, each with its place in the list.
-
-    Of several servers those behind the front one are named, and before all else those that are
-    not connected.
-    """
-
-    DEFAULT_CSS = """
-    ActivityBar {
-        display: none;
-        height: 1;
-        padding: 0 1;
-        background: $surface;
-    }
-    """
+    has_activity: reactive[bool] = reactive(False)
+    """Whether activity is shown here."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -283,10 +234,10 @@ class ActivityBar(Widget):
         self._here = NOWHERE
         self._drawn = Content("")
 
-    def show(self, groups: tuple[Group, ...], here: Location) -> None:
-        """Show where something waits in the channels of all servers; draw only what is new."""
+    def show_activity(self, groups: tuple[Group, ...], here: Location) -> None:
+        """Show where something happened in the channels of all servers; draw only what is new."""
         self._groups, self._here = groups, here
-        if self.display and self._draw() != self._drawn:
+        if self.has_activity and self.display and self._draw() != self._drawn:
             self.refresh()
 
     def render(self) -> Content:
@@ -295,50 +246,113 @@ class ActivityBar(Widget):
         return self._drawn
 
     def _draw(self) -> Content:
-        """Return the line; what does not fit is counted at its end."""
-        shown, left = self._fitting()
-        parts = [part for _, part in shown]
-        if left:
-            parts.append(Content.styled(f"and {left} more", "$foreground 60%"))
-        return Content(_GAP).join(parts)
+        """Return the line: hints give way to all else, name and server to activity."""
+        width = self.content_size.width
+        groups = self._groups if self.has_activity else ()
+        parts, count = _activity(groups, self._here, width // len(_GAP))
+        left, right = self._left(), Content("")
+        if parts:
+            wanted = Content(_GAP).join(parts).cell_length + 2
+            while len(left) > 1 and _joined(left).cell_length + wanted > width:
+                left.pop()
+            brief = self._link(is_short=True)
+            right = _fitting(parts, count, width - brief.cell_length - 2)
+            if _joined(left).cell_length + 2 + right.cell_length > width:
+                left = [brief]
+        before = _joined(left)
+        if not parts:
+            right = self._hints(width - before.cell_length - 2)
+        before = elide(before, width - right.cell_length)
+        gap = " " * max(width - before.cell_length - right.cell_length, 0)
+        return Content.assemble(before, gap, right)
 
     def on_click(self, event: Click) -> None:
         """Go to the channel that was clicked."""
-        at = event.x - self.styles.padding.left
-        for spot, part in self._fitting()[0]:
-            if 0 <= at < part.cell_length:
-                self.post_message(Sidebar.ChannelChosen(spot))
-            at -= part.cell_length + len(_GAP)
+        spot = event.style.meta.get("spot")
+        if isinstance(spot, tuple):
+            self.post_message(Sidebar.ChannelChosen(Location(*spot)))
 
-    def _fitting(self) -> tuple[list[tuple[Location, Content]], int]:
-        """Return the channels that fit, and how many are left out."""
-        behind = {each.seat: each for each in self._groups if each.seat != self._here.seat}
-        active = [
-            (number, entry)
-            for number, entry in enumerate(entries(self._groups), 1)
-            if entry.spot != self._here and has_badge(entry.info)
+    def _hints(self, width: int) -> Content:
+        hints = [
+            Content.assemble((key, "bold $text-primary"), " ", (label, "$foreground 70%"))
+            for key, label in self.hints
         ]
-        active.sort(key=lambda each: -_severity(each[1].info))
-        room = self.content_size.width
-        parts = [
-            (Location(each.seat, ""), _server(each))
-            for each in behind.values()
-            if each.link is not Link.ONLINE
-        ]
-        count = len(parts) + len(active)
-        parts += [
-            (entry.spot, _part(number, entry.info, behind.get(entry.spot.seat)))
-            for number, entry in active[: room // len(_GAP) + 1]  # more cannot fit
-        ]
-        if sum(part.cell_length + len(_GAP) for _, part in parts) - len(_GAP) > room:
-            room -= len(f"{_GAP}and {count} more")
-        fitting: list[tuple[Location, Content]] = []
-        for spot, part in parts:
-            room -= part.cell_length + len(_GAP) * bool(fitting)
-            if room < 0:
-                break
-            fitting.append((spot, part))
-        return fitting, count - len(fitting)
+        while hints and sum(hint.cell_length + 3 for hint in hints) - 3 > width:
+            hints.pop()
+        return Content("   ").join(hints)
+
+    def _left(self) -> list[Content]:
+        parts = [self._link()]
+        if self.mode:
+            parts.append(line(self.mode, "$foreground 80%"))
+        if self.user:
+            parts.append(line(self.user, "bold"))
+        if self.server:
+            parts.append(line(self.server, "$foreground 60%"))
+        return parts
+
+    def _link(self, *, is_short: bool = False) -> Content:
+        """Return the connection's state; a short one leaves out what the sign says alone."""
+        sign, colour, text = LINKS[self.connection.link]
+        if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
+            seconds = math.ceil(self.remaining)
+            text = f"offline, next try in {seconds:2} s" if seconds > 0 else "offline, trying now"
+        said = [self.status] if self.status != "online" else []
+        said += [self.calls] if self.calls else []
+        is_online = self.connection.link is Link.ONLINE
+        if is_online and said:
+            sign, colour, text = "◐", "$text-warning", ", ".join(said)
+        elif is_online and is_short:
+            text = ""
+        return Content.assemble((sign, colour), " " if text else "", text)
+
+
+def _joined(parts: list[Content]) -> Content:
+    return Content.styled("  ·  ", "$foreground 40%").join(parts)
+
+
+_LONGEST, _SERVER_LONGEST = 20, 10
+_GAP = "   "
+
+
+def _activity(groups: tuple[Group, ...], here: Location, most: int) -> tuple[list[Content], int]:
+    """Return up to `most` parts of the activity, the weightiest first, and how many there are.
+
+    Mentions come first, then direct messages, then others, each with its place in the list. Of
+    several servers those behind the front one are named, and before all else those that are not
+    connected. A part's style says where a click on it leads.
+    """
+    behind = {each.seat: each for each in groups if each.seat != here.seat}
+    active = [
+        (number, entry)
+        for number, entry in enumerate(entries(groups), 1)
+        if entry.spot != here and has_badge(entry.info)
+    ]
+    active.sort(key=lambda each: -_severity(each[1].info))
+    lost = [
+        (Location(each.seat, ""), _server(each))
+        for each in behind.values()
+        if each.link is not Link.ONLINE
+    ]
+    parts = lost + [
+        (entry.spot, _part(number, entry.info, behind.get(entry.spot.seat)))
+        for number, entry in active[:most]
+    ]
+    drawn = [part.stylize(Style.from_meta({"spot": tuple(spot)})) for spot, part in parts]
+    return drawn, len(lost) + len(active)
+
+
+def _fitting(parts: list[Content], count: int, width: int) -> Content:
+    """Return the parts that fit, and how many of `count` are left out."""
+    whole = Content(_GAP).join(parts)
+    if whole.cell_length <= width and len(parts) == count:
+        return whole
+    for kept in range(len(parts) - 1, -1, -1):
+        more = f"and {count - kept} more" if kept else f"{count} active"
+        shown = Content(_GAP).join([*parts[:kept], Content.styled(more, "$foreground 60%")])
+        if shown.cell_length <= width:
+            return shown
+    return Content("")
 
 
 def _severity(info: ChannelInfo) -> int:

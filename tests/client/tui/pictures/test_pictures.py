@@ -140,7 +140,7 @@ async def test_answering_with_an_offer(open_desktop: Open) -> None:
         await talk(desktop)
         await desktop.press("ctrl+up", "up", "up", "up", "r")
         await desktop.type("I looked, @c")
-        await desktop.until(lambda: "carol" in desktop.screen().splitlines()[18], "an offer")
+        await desktop.until(lambda: "carol" in desktop.screen().splitlines()[19], "an offer")
         assert_looks(desktop.app, "answering-80x24-dark")
 
 

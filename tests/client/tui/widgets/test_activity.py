@@ -8,7 +8,6 @@ import pytest
 from textual.widgets import OptionList
 
 from chat.client.model.state import ChannelsChanged
-from chat.client.tui.widgets.bars import ActivityBar
 from chat.protocol.commands import Join
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
@@ -29,25 +28,41 @@ def last_lines(desktop: Desktop) -> list[str]:
 
 
 @pytest.mark.feature("reading.activity")
-async def test_without_the_list_one_line_shows_where_something_happened(open_desktop: Open) -> None:
-    async with open_desktop(*BUSY, size=(66, 20)) as desktop:
-        row = " 4 #ops @2   7 @alice 1   2 #dev 12   3 #lost ✗   6 #tea ✎"
-        await desktop.until(lambda: last_lines(desktop)[-2] == row)
+async def test_without_the_list_the_status_line_shows_where_something_happened(
+    open_desktop: Open,
+) -> None:
+    async with open_desktop(*BUSY, size=(100, 20)) as desktop:
         await desktop.press("f2")
-        await desktop.until(lambda: not desktop.main.query_one(ActivityBar).display)
+        row = " 4 #ops @2   7 @alice 1   2 #dev 12   3 #lost ✗   6 #tea ✎"
+        await desktop.until(lambda: last_lines(desktop)[-1].endswith(row))
+        assert last_lines(desktop)[-1].startswith(" ● online  ·  me ")
+        await desktop.press("f2")
+        await desktop.until(lambda: "F1 help" in last_lines(desktop)[-1])
         await desktop.until(lambda: re.search(r"# lost +✗ ", desktop.screen()))
 
 
-async def test_what_does_not_fit_is_counted(open_desktop: Open) -> None:
-    async with open_desktop(*BUSY, size=(40, 20)) as desktop:
-        await desktop.until(
-            lambda: last_lines(desktop)[-2] == " 4 #ops @2   7 @alice 1   and 3 more"
-        )
+@pytest.mark.parametrize(
+    ("width", "row"),
+    [
+        (72, " ● online     4 #ops @2   7 @alice 1   2 #dev 12   3 #lost ✗   6 #tea ✎"),
+        (60, " ● online   4 #ops @2   7 @alice 1   2 #dev 12   and 2 more"),
+        (40, " ●  4 #ops @2   7 @alice 1   and 3 more"),
+    ],
+)
+async def test_what_does_not_fit_is_counted(open_desktop: Open, width: int, row: str) -> None:
+    async with open_desktop(*BUSY, size=(width, 20)) as desktop:
+        await desktop.until(lambda: last_lines(desktop)[-1] == row)
 
 
-async def test_a_click_on_the_bar_goes_there(open_desktop: Open) -> None:
-    async with open_desktop(*BUSY, size=(60, 20)) as desktop:
-        await desktop.pilot.click(ActivityBar, offset=(16, 0))
+async def test_without_activity_no_row_is_lost(open_desktop: Open) -> None:
+    async with open_desktop(info("#general", head=6)) as desktop:
+        await desktop.until(lambda: "F1 help" in last_lines(desktop)[-1])
+        assert last_lines(desktop)[-2] == " › Write to #general"
+
+
+async def test_a_click_on_activity_goes_there(open_desktop: Open) -> None:
+    async with open_desktop(*BUSY, size=(72, 20)) as desktop:
+        await desktop.click_on("7 @alice")
         await desktop.until(lambda: desktop.conversation.desk.current == "@alice,me")
 
 
