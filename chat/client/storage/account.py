@@ -91,13 +91,13 @@ class Account:
         self._begun_anew: set[str] = set()
         self._changed_elsewhere: set[str] = set()
         self._dirty: set[str] = set()
-        self.outbox = Outbox(self._keep)
+        self.outbox = Outbox(self._replace_outbox)
         self.channels: dict[str, Channel] = {}
         self.drafts, self.prefs, self._wishes = Kept("draft"), Kept("pref"), Kept("wish")
         self._kept = self.drafts, self.prefs, self._wishes
         self._marks: dict[str, Mark] = {}
         """The read markers in the outbox's file."""
-        self._file = self._open_outbox(OPENING)
+        self.outbox.file = self._open_outbox(OPENING)
         self._cache, records = self._open_cache(0.0 if self.is_troubled else OPENING)
         self.has_signed_in = False
         """Whether this name was ever signed in; until then only `#general` can be meant."""
@@ -192,12 +192,12 @@ class Account:
             return cache, []
 
     def _load(self, records: list[ChannelRecord]) -> None:
-        self._read_outbox(lambda: self._file.has_changed_elsewhere(), False)  # from now on
+        self.outbox.read(OutboxDb.has_changed_elsewhere, False)  # from now on
         for kept in self._kept:
             kept.stored = self._stored(kept)
         for record in records:
             self._restore(record)
-        self.outbox.load(self._read_outbox(lambda: self._file.outbox(), []))
+        self.outbox.load(self.outbox.read(OutboxDb.outbox, []))
         for channel in (*self.outbox.channels(), *self.drafted()):
             self.followed(channel)
         self.follow_channels()
@@ -209,32 +209,25 @@ class Account:
         self._take_mark(self.channels[record.name])
 
     def _stored(self, kept: Kept) -> dict[str, str]:
-        return self._read_outbox(lambda: self._file.kept(kept.kind), kept.stored)
+        return self.outbox.read(lambda file: file.kept(kept.kind), kept.stored)
 
-    def _keep(self, row: OutboxRow) -> None:
-        self._with_outbox(lambda: self._file.put_row(row))
-
-    def _with_outbox(self, write: Callable[[], T]) -> T:
-        """Do something with the outbox's file; if it is damaged or gone, with a new one.
+    def _replace_outbox(self, damage: Damaged) -> None:
+        """Go on with another file: this one is damaged, or gone.
 
         Raises:
             DiskTrouble: the disk does not take it.
         """
+        is_there = self.outbox.file.is_there
+        self.outbox.file.close()
         try:
-            return write()
-        except Damaged as exc:
-            is_there = self._file.is_there
-            self._file.close()
-            try:
-                self._file = self._replaced_outbox(exc, OPENING, is_there=is_there)
-            except (DiskTrouble, StartupError) as trouble:
-                self._only_in_memory(str(trouble))
-                raise DiskTrouble(str(trouble)) from trouble
-            return write()
+            self.outbox.file = self._replaced_outbox(damage, OPENING, is_there=is_there)
+        except (DiskTrouble, StartupError) as trouble:
+            self._only_in_memory(str(trouble))
+            raise DiskTrouble(str(trouble)) from trouble
 
     def _only_in_memory(self, why: str) -> None:
         """Go on without a file, with nothing of what is in memory saved."""
-        self._file = OutboxDb(self._file.path, unwritable=why)
+        self.outbox.file = OutboxDb(self.outbox.file.path, unwritable=why)
         for row in self.outbox.all():
             self.outbox.hold(row, why)
         for kept in self._kept:
@@ -281,7 +274,7 @@ class Account:
     def close(self) -> None:
         """Write what is left, and close the files."""
         self.flush()
-        self._file.close()
+        self.outbox.file.close()
         self._cache.close()
 
     # Channels
@@ -323,7 +316,7 @@ class Account:
         self._forget_wish(channel.name, channel.wish)
         if mark := self._marks.pop(channel.name, None):
             forgotten = {channel.name: mark}
-            self._read_outbox(lambda: self._file.save_marks({}, forgotten), None)
+            self.outbox.read(lambda file: file.save_marks({}, forgotten), None)
         self._tell_changed()
         if channel.name in self.outbox.channels() or channel.name in self.drafted():
             self.followed(channel.name)
@@ -441,10 +434,6 @@ class Account:
 
     # What another client on this computer did
 
-    def still_has(self, row: OutboxRow) -> bool:
-        """Whether a row is still to be sent: another client may have discarded it."""
-        return self._read_outbox(lambda: self._file.has_row(row.cid), True)
-
     def discard(self, row: OutboxRow) -> None:
         """Forget a row, here and for other clients on this file.
 
@@ -452,7 +441,7 @@ class Account:
             DiskTrouble: the disk still has it, and it would come back.
         """
         if row.cid not in self.outbox.held:
-            self._with_outbox(lambda: self._file.drop_rows([row.cid]))
+            self.outbox.use(lambda file: file.drop_rows([row.cid]))
         self.outbox.drop(row.cid)
 
     def follow_others(self) -> tuple[list[OutboxRow], list[OutboxRow], bool]:
@@ -461,13 +450,10 @@ class Account:
         Returns:
             Rows that are gone; rows that are new or changed; whether drafts or preferences differ.
         """
-        if (
-            not self._read_outbox(lambda: self._file.has_changed_elsewhere(), False)
-            and not self._has_young
-        ):
+        if not self.outbox.read(OutboxDb.has_changed_elsewhere, False) and not self._has_young:
             return [], [], False
         old = time.time_ns() // 1_000_000 - _ADOPT_AFTER
-        stored = self._read_outbox(lambda: self._file.outbox(), list(self.outbox.all()))
+        stored = self.outbox.read(OutboxDb.outbox, list(self.outbox.all()))
         gone, changed = self.outbox.follow(stored, old)
         known = {row.cid for row in self.outbox.all()} | self.outbox.confirmed
         self._has_young = any(row.cid not in known for row in stored)
@@ -482,7 +468,7 @@ class Account:
         """Take up how another client wants channels, and how far it has read them."""
         self._wishes.stored = self._stored(self._wishes)
         self._take_wishes()
-        self._marks = self._read_outbox(lambda: self._file.marks(), self._marks)
+        self._marks = self.outbox.read(OutboxDb.marks, self._marks)
         for name in self._marks.keys() & self.channels.keys():
             if self._take_mark(self.channels[name]):
                 self._changed_elsewhere.add(name)
@@ -551,13 +537,13 @@ class Account:
         Raises:
             DiskTrouble: it still cannot.
         """
-        if self._file.unwritable:
+        if self.outbox.file.unwritable:
             file = self._open_outbox(0.0)
             if file.unwritable:
                 file.close()
                 raise DiskTrouble(file.unwritable)
-            self._file.close()
-            self._file = file
+            self.outbox.file.close()
+            self.outbox.file = file
             self._has_young = True  # rows that could not be read before
 
     def _reopen_cache(self) -> None:
@@ -636,15 +622,15 @@ class Account:
             self._begin_anew(self.followed(name))
 
     def _flush_outbox(self) -> None:
-        self._with_outbox(self._save_outbox)
+        self.outbox.use(self._save_outbox)
 
-    def _save_outbox(self) -> None:
+    def _save_outbox(self, file: OutboxDb) -> None:
         if confirmed := tuple(self.outbox.confirmed):
-            self._file.drop_rows(confirmed)
+            file.drop_rows(confirmed)
             self.outbox.confirmed.clear()
         for kept in self._kept:
             if kept.changed:
-                self._file.save_kept(kept)
+                file.save_kept(kept)
         wanted = {
             channel.name: Mark(channel.view.marked_in, channel.view.read)
             for channel in self.channels.values()
@@ -654,7 +640,7 @@ class Account:
         moved = {name: mark for name, mark in wanted.items() if self._marks.get(name) != mark}
         confirmed_marks = {name: self._marks[name] for name in known - wanted.keys()}
         if moved or confirmed_marks:
-            self._file.save_marks(moved, confirmed_marks)
+            file.save_marks(moved, confirmed_marks)
             self._marks = {
                 name: mark for name, mark in self._marks.items() if name not in confirmed_marks
             } | moved
@@ -668,13 +654,6 @@ class Account:
             if isinstance(exc, Damaged):
                 self._cache_damage = exc
                 self._tell_changed()
-            return otherwise
-
-    def _read_outbox(self, query: Callable[[], T], otherwise: T) -> T:
-        try:
-            return self._with_outbox(query)
-        except DiskTrouble as exc:
-            _log.error("%s", exc)
             return otherwise
 
 

@@ -7,19 +7,24 @@ a retry harmless: the server stores the same `(author, cid)` once.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from chat.client.model.fold import Wanted, fold
-from chat.client.model.records import OutboxRow
+from chat.client.model.records import Damaged, DiskTrouble, OutboxRow
 from chat.client.model.state import Delivery, Message
+from chat.client.storage.outbox_db import OutboxDb
 
 __all__ = ["Outbox", "new_row"]
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _FAILED, _PENDING = "failed", "pending"
 
@@ -39,14 +44,18 @@ def new_row(command: dict[str, Any], cid: str = "") -> OutboxRow:
 
 
 class Outbox:
-    """The rows in memory, as they are on disk.
+    """The rows, in memory as they are on disk.
 
     Args:
-        keep: puts a row on disk, or its new state; raises `DiskTrouble`.
+        replace: puts another file in the place of one that is damaged or gone; raises
+            `DiskTrouble` if the disk does not take it.
     """
 
-    def __init__(self, keep: Callable[[OutboxRow], None]) -> None:
-        self._keep = keep
+    file: OutboxDb
+    """Where the rows are; set by `Account`, which opens it."""
+
+    def __init__(self, replace: Callable[[Damaged], None]) -> None:
+        self._replace = replace
         self._rows: dict[str, OutboxRow] = {}
         self._about: dict[tuple[str, int], dict[str, None]] = {}
         """The rows about a message, in order: thousands may wait, and each line asks."""
@@ -54,6 +63,36 @@ class Outbox:
         """Rows that only memory has, in the order they were typed: so they go to disk."""
         self.confirmed: set[str] = set()
         """Rows that are done, and still on disk."""
+
+    # The file
+
+    def use(self, work: Callable[[OutboxDb], T]) -> T:
+        """Do something with the file; if it is damaged or gone, with another one.
+
+        Raises:
+            DiskTrouble: the disk does not take it.
+        """
+        try:
+            return work(self.file)
+        except Damaged as exc:
+            self._replace(exc)
+            return work(self.file)
+
+    def read(self, query: Callable[[OutboxDb], T], otherwise: T) -> T:
+        """Return what `use` does, or `otherwise` if the disk cannot be read."""
+        try:
+            return self.use(query)
+        except DiskTrouble as exc:
+            _log.error("%s", exc)
+            return otherwise
+
+    def still_has(self, row: OutboxRow) -> bool:
+        """Whether a row is still to be sent: another client may have discarded it on disk."""
+        if row.cid in self._held:
+            return True
+        return self.read(lambda file: file.has_row(row.cid), True)
+
+    # The rows
 
     def load(self, rows: Iterable[OutboxRow]) -> None:
         """Start with the rows that were left."""
@@ -72,8 +111,12 @@ class Outbox:
         return len(self._rows)
 
     def add(self, row: OutboxRow) -> None:
-        """Add a row; it is on disk when this returns."""
-        self._keep(row)
+        """Add a row; it is on disk when this returns.
+
+        Raises:
+            DiskTrouble: the disk does not take it.
+        """
+        self.use(lambda file: file.put_row(row))
         self._rows[row.cid] = row
         self._note(row)
 
@@ -179,7 +222,7 @@ class Outbox:
         changed = replace(row, state=state, reason=reason)
         if cid not in self._held:
             self._rows[cid] = changed
-        self._keep(changed)
+        self.use(lambda file: file.put_row(changed))
         self._rows[cid] = changed  # what the disk has never had is not sent before it has it
         self._held.pop(cid, None)
         return changed

@@ -120,7 +120,7 @@ class Sender:
 
     def _is_waiting(self, row: OutboxRow) -> bool:
         """Whether a row is still to be sent; if another client discarded it, it goes."""
-        if row.cid in self._account.outbox.held or self._account.still_has(row):
+        if self._account.outbox.still_has(row):
             return True
         if self._account.outbox.drop(row.cid) is not None:
             self._screens.row_gone(row)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from chat.client.model.records import OutboxRow
+import os
+from pathlib import Path
+
+from chat.client.model.records import Damaged, OutboxRow
 from chat.client.model.state import Delivery, Message
 from chat.client.storage.outbox import Outbox, new_row
+from chat.client.storage.outbox_db import OutboxDb
 from tests.costs import growth
 
 
@@ -16,8 +20,19 @@ def edit(seq: int, text: str) -> OutboxRow:
     return new_row({"type": "edit", "channel": "#tea", "seq": seq, "text": text})
 
 
-def test_a_line_shows_what_is_on_its_way_until_that_is_done() -> None:
-    outbox = Outbox(lambda row: None)
+def outbox_in(folder: Path) -> Outbox:
+    """Return an outbox that is empty, in memory and on disk."""
+
+    def fail(damage: Damaged) -> None:
+        raise damage
+
+    outbox = Outbox(fail)
+    outbox.file = OutboxDb(folder / f"{os.urandom(4).hex()}.db")
+    return outbox
+
+
+def test_a_line_shows_what_is_on_its_way_until_that_is_done(tmp_path: Path) -> None:
+    outbox = outbox_in(tmp_path)
     outbox.load([edit(1, "first"), edit(2, "other")])
     second = edit(1, "second")
     outbox.add(second)
@@ -30,17 +45,19 @@ def test_a_line_shows_what_is_on_its_way_until_that_is_done() -> None:
     assert outbox.decorate(line(3), "me") == line(3)
 
 
-def test_rows_that_the_disk_refused_are_offered_in_the_order_they_were_typed() -> None:
-    outbox = Outbox(lambda row: None)
+def test_rows_that_the_disk_refused_are_offered_in_the_order_they_were_typed(
+    tmp_path: Path,
+) -> None:
+    outbox = outbox_in(tmp_path)
     rows = [edit(number, "x") for number in range(50)]
     for row in rows:
         outbox.hold(row, "the disk is full")
     assert outbox.held == tuple(row.cid for row in rows)
 
 
-def test_lines_take_as_long_with_thousands_of_waiting_commands_as_with_ten() -> None:
+def test_lines_take_as_long_with_thousands_of_waiting_commands_as_with_ten(tmp_path: Path) -> None:
     def waiting(count: int) -> Outbox:
-        outbox = Outbox(lambda row: None)
+        outbox = outbox_in(tmp_path)
         commands = ({"type": "send", "channel": "#tea", "text": str(n)} for n in range(count))
         outbox.load([new_row(command) for command in commands])
         return outbox
