@@ -122,7 +122,7 @@ class Outlet:
     def close(self) -> None:
         """Forget what waits, and take nothing more."""
         self._transport = self._direct = None
-        self._take()
+        self._forget()
         for taken in self._awaiting:
             taken.cancel()
         self._awaiting.clear()
@@ -204,21 +204,22 @@ class Outlet:
         """Write what waits, unless the peer must first read what it was sent."""
         transport = self._transport
         if not self.is_paused and transport is not None:
-            self._direct = transport.write
-            if self._frames:
+            self._direct = write = transport.write
+            if frames := self._frames:
+                data = frames[0] if len(frames) == 1 else b"".join(frames)
+                self._forget()
                 try:
-                    transport.write(self._take())
+                    write(data)
                 except Exception:  # see `_failed`
                     self._failed()
         if self._awaiting:
             self._go_on()
 
-    def _take(self) -> bytes:
-        """Return what waits, in one piece for one write; nothing waits then."""
-        frames, self._frames, self._size = self._frames, [], 0
+    def _forget(self) -> None:
+        self._frames.clear()
+        self._size = 0
         if self._ephemeral:
             self._ephemeral.clear()
-        return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def _make_room(self, size: int) -> bool:
         """Make room for a durable frame of `size` bytes; False: the peer is given up.

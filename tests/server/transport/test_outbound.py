@@ -229,6 +229,14 @@ async def test_ephemeral_frames_give_way_to_a_durable_one(paused: Bench) -> None
     assert not paused.overflows
 
 
+async def test_a_frame_is_durable_where_an_ephemeral_one_waited_before(paused: Bench) -> None:
+    paused.outlet.send_ephemeral(b"e")
+    assert paused.read() == b"e"
+    paused.outlet.send(b"123456")
+    paused.outlet.send(b"78901")
+    assert paused.read() == b"123456"
+
+
 async def test_ephemeral_frames_fill_only_half(paused: Bench) -> None:
     paused.outlet.send(b"1234")
     paused.outlet.send_ephemeral(b"ee")
