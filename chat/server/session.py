@@ -6,30 +6,33 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
-from typing import Any
+from types import CoroutineType
+from typing import Any, cast
 
-from chat.errors import CloseCode, CommandError, ErrorCode, FrameError, StoreUnavailable
+from chat.errors import CloseCode, CommandError, ErrorCode, FrameError
 from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
 from chat.protocol.frames import Heads, ServerFrame
 from chat.server.channels.builtin import Counter
 from chat.server.context import ServerContext
-from chat.server.reply import Reply, error_frame
+from chat.server.refusals import as_refusal, error_frame
 from chat.server.subscriptions import Subscriptions
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import text_frame
-from chat.store.operations import User
+from chat.server.writes import Write
+from chat.store.operations import Failure, User
 
 __all__ = ["Handler", "Session", "Table"]
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[["Session", Any, Reply], Coroutine[Any, Any, None] | None]
-"""Answers a command through the reply, or raises a `CommandError`.
+Answer = ServerFrame | Write[Any] | Coroutine[Any, Any, ServerFrame | None] | None
+Handler = Callable[["Session", Any], Answer]
+"""Returns the answer of a command, with the command's id, or raises a `CommandError`.
 
-A handler that reads is a coroutine function. One that writes hands an operation to the store and
-returns: there is no task for each message.
+A handler that reads is a coroutine function. One that writes returns a `Write`: there is no task
+for each message. One whose answer must leave at a certain moment (within the delivery of an event)
+gives it by `Session.answer`, and returns None.
 """
 Table = Mapping[str, Handler]
 """Which handler answers which command, by the command's type."""
@@ -134,48 +137,77 @@ class Session:
         self.send(error_frame(refusal, command_id))
 
     def _handle(self, command: Command) -> None:
-        reply = Reply(self, command.id)
         try:
             if not self.is_signed_in and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "say hello first")
-            work = self._table[command.type](self, command, reply)
-            if work is not None:
-                self.run(work, reply)
+            self._give(command.id, self._table[command.type](self, command))
         except CommandError as error:
-            reply.error(error)
-        except Exception:  # the connection's affair; here only the count of commands must be right
-            if not reply.is_given:
-                self.answered()
-            raise
+            self.refuse(command.id, error)
 
-    def run(self, work: Coroutine[Any, Any, None], reply: Reply | None = None) -> None:
-        """Run `work` as a task that ends with the session.
+    def _give(self, command_id: str | None, answer: Answer) -> None:
+        """Give what a handler returned as the answer, now or as soon as it is known."""
+        if isinstance(answer, Write):
+            write = answer
 
-        A refusal that it raises is the answer of its command.
-        """
+            def refused(failure: Failure) -> None:
+                if write.refused is not None:
+                    write.refused()
+                self.refuse(command_id, failure)
+
+            self.context.writes.submit(
+                write.operation,
+                lambda result: self._give(command_id, write.answer(result)),
+                refused,
+            )
+        elif isinstance(answer, CoroutineType):
+            reading: Coroutine[Any, Any, ServerFrame | None] = answer
+            task = self.run(self._give_read(command_id, reading))
+            task.add_done_callback(lambda _: reading.close())  # it may have been cancelled before
+        elif answer is not None:
+            self.answer(cast("ServerFrame", answer))
+
+    async def _give_read(
+        self, command_id: str | None, reading: Coroutine[Any, Any, ServerFrame | None]
+    ) -> None:
+        try:
+            answer = await reading
+        except CommandError as error:
+            self.refuse(command_id, error)
+        else:
+            if answer is not None:
+                self.answer(answer)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` as a task that ends with the session."""
         task = self.context.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._ran, reply))
+        task.add_done_callback(self._ran)
+        return task
 
-    def _ran(self, reply: Reply | None, task: asyncio.Task[None]) -> None:
+    def _ran(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is None:
-            return
-        if isinstance(error, (CommandError, StoreUnavailable)) and reply and not reply.is_given:
-            reply.error(error)
-        else:  # an internal error costs one connection, not the server
+        if error is not None:  # an internal error costs one connection, not the server
             log.error("a command could not be handled; its connection is closed", exc_info=error)
             self.connection.end(CloseCode.INTERNAL, "the server made a mistake; it is in its log")
 
     # Out
+
+    def answer(self, frame: ServerFrame) -> None:
+        """Answer a command, once; `frame` has its id."""
+        self._answered()
+        self.send(frame)
+
+    def refuse(self, command_id: str | None, failure: Failure) -> None:
+        """Answer that a command is refused."""
+        self.answer(error_frame(as_refusal(failure), command_id))
 
     def send(self, frame: ServerFrame) -> None:
         """Send one frame to this session alone; after its end, nothing happens."""
         if not self.is_closed:
             self.connection.outlet.send(text_frame(encode(frame)))
 
-    def answered(self) -> None:
+    def _answered(self) -> None:
         """Note that a command has its answer, and read on if that was what was waited for."""
         self.connection.outlet.answers_due -= 1
         if self._is_held and self.connection.outlet.answers_due <= self._under_way_max // 4:

@@ -20,7 +20,7 @@ from chat.protocol.values import Presence
 from chat.server.channels.live import LiveChannel
 from chat.server.channels.presence import typing_frame
 from chat.server.context import ServerContext
-from chat.server.reply import Reply, error_frame
+from chat.server.refusals import error_frame
 from chat.server.transport.connection import Connection
 from chat.store.operations import (
     ChannelState,
@@ -54,7 +54,10 @@ class Recipient(Protocol):
     def send(self, frame: ServerFrame) -> None:
         """Send a frame; do nothing if the session is over."""
 
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
+    def answer(self, frame: ServerFrame) -> None:
+        """Answer a command with a frame that has its id."""
+
+    def run(self, work: Coroutine[Any, Any, None]) -> object:
         """Run `work` as a task that ends with the session."""
 
 
@@ -195,13 +198,15 @@ class Subscriptions:
         """Note that a `join` was committed or refused."""
         self._joining.remove(fold(channel))
 
-    async def follow(self, channel: str, position: ResumeFrom | None, reply: Reply) -> None:
+    async def follow(
+        self, channel: str, position: ResumeFrom | None, command_id: str | None
+    ) -> None:
         """Answer a `join` with `joined`, and deliver from there on.
 
         Args:
             channel: as stored; membership is checked again when reading.
             position: where the client stopped reading.
-            reply: the command's.
+            command_id: the command's.
 
         Raises:
             CommandError: the channel cannot be read, or the membership has ended.
@@ -209,7 +214,7 @@ class Subscriptions:
         is_sent = False
         while not is_sent:
             (view,) = await self._read([(channel, position)])
-            is_sent = await self._join(view, reply.id, reply.frame)
+            is_sent = await self._join(view, command_id, self._session.answer)
 
     async def follow_all(
         self, positions: Mapping[str, ResumeFrom], backed_up: Callable[[], None]

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from chat.errors import StoreUnavailable
+from chat.protocol.frames import ServerFrame
 from chat.store.operations import Failure, Operation, Pending
 from chat.store.store import Store
 
-__all__ = ["Writes"]
+__all__ = ["Write", "Writes"]
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Write(Generic[T]):
+    """What a command changes, and what its answer is once that is committed."""
+
+    operation: Operation[T]
+    answer: Callable[[T], ServerFrame | Coroutine[Any, Any, ServerFrame | None] | None]
+    """Takes the operation's result, after the events of the commit were sent."""
+    refused: Callable[[], None] | None = None
+    """Called before the refusal is sent, if it is refused."""
 
 
 class Writes:

@@ -1,1 +1,1 @@
-"""What each command does; a handler answers through its `Reply`, exactly once."""
+"""What each command does; a handler returns the answer."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.codec import encode
-from chat.protocol.frames import Joined, Member, Tick
+from chat.protocol.commands import Join, Leave, Send
+from chat.protocol.frames import Joined, Member, Ok, Tick
 from chat.server.channels.builtin import CLOSE, Counter
 from chat.server.transport.outbound import text_frame
 from chat.text import COUNTER, ECHO, fold, is_builtin
 
 if TYPE_CHECKING:
-    from chat.server.reply import Reply
     from chat.server.session import Session
 
 __all__ = ["join", "leave", "refuse", "send"]
@@ -26,15 +26,15 @@ TOPICS = {
 }
 
 
-def join(session: Session, channel: str, reply: Reply) -> None:
+def join(session: Session, command: Join) -> None:
     """Become a member; `#counter` starts at 0, again with every join."""
-    name = fold(channel)
+    name = fold(command.channel)
     _part(session, name)
     me = Member(name=session.user.name, role="member", presence="online")
     topic = TOPICS[name]
-    reply.frame(
+    session.answer(  # before the first number
         Joined(
-            id=reply.id,
+            id=command.id,
             channel=name,
             epoch=name[1:],
             head=0,
@@ -58,15 +58,17 @@ def join(session: Session, channel: str, reply: Reply) -> None:
     )
 
 
-def leave(session: Session, channel: str, reply: Reply) -> None:
+def leave(session: Session, command: Leave) -> Ok:
     """End the membership, and with it the counting."""
+    channel = command.channel
     if not _part(session, fold(channel)):
         raise CommandError(ErrorCode.NOT_A_MEMBER, f"you are not in {channel}", field="channel")
-    reply.ok()
+    return Ok.known(id=command.id)
 
 
-def send(session: Session, channel: str, text: str, reply: Reply) -> None:
+def send(session: Session, command: Send) -> Ok:
     """Hear one's message back from `#echo`; end `#counter` with `close`."""
+    channel, text = command.channel, command.text
     name = fold(channel)
     if name not in session.builtins:
         raise CommandError(
@@ -76,7 +78,7 @@ def send(session: Session, channel: str, text: str, reply: Reply) -> None:
         _tell(session, ECHO, text)
     elif text.strip() == CLOSE:
         _part(session, COUNTER)
-    reply.ok()
+    return Ok.known(id=command.id)
 
 
 def refuse(channel: str) -> None:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Ping, SetStatus, Typing
+from chat.protocol.frames import Ok
 from chat.server.handlers import builtin
 from chat.text import is_direct
 
 if TYPE_CHECKING:
-    from chat.server.reply import Reply
     from chat.server.session import Session
 
 __all__ = ["ping", "status", "typing"]
 
 
-def typing(session: Session, command: Typing, reply: Reply) -> None:
+def typing(session: Session, command: Typing) -> Ok:
     """Tell the channel that one types; it is told with the next pulse, and expires."""
     builtin.refuse(command.channel)
     live = session.subscriptions.channel(command.channel)
@@ -30,15 +30,15 @@ def typing(session: Session, command: Typing, reply: Reply) -> None:
         is_news = live.typing.stop(session.user.name)
     if is_news:
         session.context.presence.typing_changed(live)
-    reply.ok()
+    return Ok.known(id=command.id)
 
 
-def status(session: Session, command: SetStatus, reply: Reply) -> None:
+def status(session: Session, command: SetStatus) -> Ok:
     """Set the status of this session; others see what follows from all of one's sessions."""
     session.context.presence.set(session.subscriptions, command.status)
-    reply.ok()
+    return Ok.known(id=command.id)
 
 
-def ping(session: Session, command: Ping, reply: Reply) -> None:
+def ping(_session: Session, command: Ping) -> Ok:
     """Answer."""
-    reply.ok()
+    return Ok.known(id=command.id)

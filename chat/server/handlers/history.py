@@ -6,19 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chat.protocol.commands import History, Mark
-from chat.protocol.frames import Page, Read
+from chat.protocol.frames import Ok, Page, Read
 from chat.server.handlers import builtin
+from chat.server.writes import Write
 from chat.store.operations import Marked, MarkRead, PageRead
 from chat.store.read.reader import Reader
 
 if TYPE_CHECKING:
-    from chat.server.reply import Reply
     from chat.server.session import Session
 
 __all__ = ["history", "mark"]
 
 
-async def history(session: Session, command: History, reply: Reply) -> None:
+async def history(session: Session, command: History) -> Page | None:
     """Read a page; one that reaches the log's head with `after` goes over to live events."""
     builtin.refuse(command.channel)
     user, subscriptions = session.user, session.subscriptions
@@ -41,41 +41,46 @@ async def history(session: Session, command: History, reply: Reply) -> None:
     while not is_sent:
         page = await session.context.reads.in_turn(session, query)
         state = page.channel
-        send = partial(_send, page, reply)
         live = subscriptions.channel(state.name)
         is_following = live is not None and session.connection in live.followers
         if not is_log or is_following or live is None or subscriptions.has_left(state):
-            send(page.complete)  # `live` is None: the channel is hidden
-            return
+            # If `live` is None, the channel is hidden.
+            return _page(command, page, is_complete=page.complete)
         is_sent = await subscriptions.attach(
-            state, send, is_read=page.complete, is_empty=not page.items
+            state,
+            partial(_give, session, command, page),
+            is_read=page.complete,
+            is_empty=not page.items,
         )
+    return None
 
 
-def _send(page: PageRead, reply: Reply, is_complete: bool) -> None:
-    reply.frame(
-        Page(
-            id=reply.id,
-            channel=page.channel.name,
-            epoch=page.channel.epoch,
-            items=page.items,
-            complete=is_complete,
-            head=page.channel.head,
-        )
+def _give(session: Session, command: History, page: PageRead, is_complete: bool) -> None:
+    session.answer(_page(command, page, is_complete=is_complete))
+
+
+def _page(command: History, page: PageRead, *, is_complete: bool) -> Page:
+    return Page(
+        id=command.id,
+        channel=page.channel.name,
+        epoch=page.channel.epoch,
+        items=page.items,
+        complete=is_complete,
+        head=page.channel.head,
     )
 
 
-def mark(session: Session, command: Mark, reply: Reply) -> None:
+def mark(session: Session, command: Mark) -> Write[Marked]:
     """Move the read marker, and tell one's other devices."""
     builtin.refuse(command.channel)
     user = session.user
 
-    def done(marked: Marked) -> None:
+    def answer(marked: Marked) -> Ok:
         if marked.moved:
             _tell_devices(session, user.name, marked)
-        reply.ok(seq=marked.read or None)
+        return Ok.known(id=command.id, seq=marked.read or None)
 
-    session.context.writes.submit(MarkRead(user, command.channel, command.seq), done, reply.error)
+    return Write(MarkRead(user, command.channel, command.seq), answer)
 
 
 def _tell_devices(session: Session, name: str, marked: Marked) -> None:

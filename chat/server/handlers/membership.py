@@ -2,61 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from chat.protocol.commands import Channels, Join, Leave, Who
-from chat.protocol.frames import ChannelList, ChannelListing, Members
+from chat.protocol.frames import ChannelList, ChannelListing, Members, Ok
 from chat.server.handlers import builtin
+from chat.server.writes import Write
 from chat.store.operations import (
     ChannelState,
-    Failure,
     JoinChannel,
     LeaveChannel,
 )
 from chat.text import is_builtin
 
 if TYPE_CHECKING:
-    from chat.server.reply import Reply
     from chat.server.session import Session
 
 __all__ = ["channels", "join", "leave", "who"]
 
 
-def join(session: Session, command: Join, reply: Reply) -> None:
+def join(session: Session, command: Join) -> Write[ChannelState] | None:
     """Become a member, and follow the log."""
     if is_builtin(command.channel):
-        builtin.join(session, command.channel, reply)
-        return
+        builtin.join(session, command)
+        return None
     context, subscriptions = session.context, session.subscriptions
     subscriptions.expect_join(command.channel)
 
-    def done(state: ChannelState) -> None:
+    def joined(state: ChannelState) -> Coroutine[Any, Any, None] | None:
         # A direct channel has no event that lists it.
         context.channels.list_for((session.user.name,), state.name, state.head)
         subscriptions.join_done(command.channel)
-        if not session.is_closed:
-            session.run(subscriptions.follow(state.name, command.resume, reply), reply)
+        if session.is_closed:
+            return None
+        return subscriptions.follow(state.name, command.resume, command.id)
 
-    def failed(failure: Failure) -> None:
-        subscriptions.join_done(command.channel)
-        reply.error(failure)
-
-    context.writes.submit(JoinChannel(session.user, command.channel), done, failed)
+    operation = JoinChannel(session.user, command.channel)
+    return Write(operation, joined, lambda: subscriptions.join_done(command.channel))
 
 
-def leave(session: Session, command: Leave, reply: Reply) -> None:
+def leave(session: Session, command: Leave) -> Write[None] | Ok:
     """End the membership, on all of one's devices."""
     if is_builtin(command.channel):
-        builtin.leave(session, command.channel, reply)
-        return
-
-    def done(_result: None) -> None:
-        reply.ok()
-
-    session.context.writes.submit(LeaveChannel(session.user, command.channel), done, reply.error)
+        return builtin.leave(session, command)
+    operation = LeaveChannel(session.user, command.channel)
+    return Write(operation, lambda _: Ok.known(id=command.id))
 
 
-async def channels(session: Session, command: Channels, reply: Reply) -> None:
+async def channels(session: Session, command: Channels) -> ChannelList:
     """List the public channels."""
     limit = session.context.settings.limits.page
     rows, cursor = await session.context.reads.in_turn(
@@ -65,10 +59,10 @@ async def channels(session: Session, command: Channels, reply: Reply) -> None:
     listings = tuple(
         ChannelListing(channel=row.name, topic=row.topic, members=row.members) for row in rows
     )
-    reply.frame(ChannelList(id=reply.id, channels=listings, cursor=cursor))
+    return ChannelList(id=command.id, channels=listings, cursor=cursor)
 
 
-async def who(session: Session, command: Who, reply: Reply) -> None:
+async def who(session: Session, command: Who) -> Members:
     """List the members of a channel."""
     builtin.refuse(command.channel)
     user, limit = session.user, session.context.settings.limits.members
@@ -76,11 +70,9 @@ async def who(session: Session, command: Who, reply: Reply) -> None:
         session,
         lambda reader: reader.members(user, command.channel, cursor=command.cursor, limit=limit),
     )
-    reply.frame(
-        Members(
-            id=reply.id,
-            channel=page.channel,
-            members=session.subscriptions.present(page.rows),
-            cursor=page.cursor,
-        )
+    return Members(
+        id=command.id,
+        channel=page.channel,
+        members=session.subscriptions.present(page.rows),
+        cursor=page.cursor,
     )

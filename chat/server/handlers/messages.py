@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chat.protocol.commands import Delete, Edit, Pin, React, Send, SetTopic
+from chat.protocol.commands import BaseCommand, Delete, Edit, Pin, React, Send, SetTopic
+from chat.protocol.frames import Ok
 from chat.server.handlers import builtin
+from chat.server.writes import Write
 from chat.store import operations
 from chat.store.operations import (
     Append,
@@ -19,17 +21,15 @@ from chat.store.operations import (
 from chat.text import is_builtin
 
 if TYPE_CHECKING:
-    from chat.server.reply import Reply
     from chat.server.session import Session
 
 __all__ = ["delete", "edit", "pin", "react", "send", "topic"]
 
 
-def send(session: Session, command: Send, reply: Reply) -> None:
+def send(session: Session, command: Send) -> Write[Appended] | Ok:
     """Append a message."""
     if is_builtin(command.channel):
-        builtin.send(session, command.channel, command.text, reply)
-        return
+        return builtin.send(session, command)
     operation = SendMessage(
         session.user,
         command.channel,
@@ -38,29 +38,29 @@ def send(session: Session, command: Send, reply: Reply) -> None:
         reply_to=command.reply_to,
         cid=command.cid,
     )
-    _append(session, reply, operation)
     live = session.subscriptions.channel(command.channel)
     if live is not None and live.typing.stop(session.user.name):
         session.context.presence.typing_changed(live)
+    return _append(command, operation)
 
 
-def edit(session: Session, command: Edit, reply: Reply) -> None:
+def edit(session: Session, command: Edit) -> Write[Appended]:
     """Append a new text for one's own message."""
     builtin.refuse(command.channel)
     operation = EditMessage(
         session.user, command.channel, command.seq, command.text, cid=command.cid
     )
-    _append(session, reply, operation)
+    return _append(command, operation)
 
 
-def delete(session: Session, command: Delete, reply: Reply) -> None:
+def delete(session: Session, command: Delete) -> Write[Appended]:
     """Append a deletion: the text goes, the number stays."""
     builtin.refuse(command.channel)
     operation = DeleteMessage(session.user, command.channel, command.seq, cid=command.cid)
-    _append(session, reply, operation)
+    return _append(command, operation)
 
 
-def react(session: Session, command: React, reply: Reply) -> None:
+def react(session: Session, command: React) -> Write[Appended]:
     """Append a reaction, or its removal."""
     builtin.refuse(command.channel)
     operation = ReactToMessage(
@@ -71,33 +71,34 @@ def react(session: Session, command: React, reply: Reply) -> None:
         remove=command.remove,
         cid=command.cid,
     )
-    _append(session, reply, operation)
+    return _append(command, operation)
 
 
-def pin(session: Session, command: Pin, reply: Reply) -> None:
+def pin(session: Session, command: Pin) -> Write[Appended]:
     """Append a pin, or its removal."""
     builtin.refuse(command.channel)
     operation = PinMessage(
         session.user, command.channel, command.seq, remove=command.remove, cid=command.cid
     )
-    _append(session, reply, operation)
+    return _append(command, operation)
 
 
-def topic(session: Session, command: SetTopic, reply: Reply) -> None:
+def topic(session: Session, command: SetTopic) -> Write[Appended]:
     """Append a new topic."""
     builtin.refuse(command.channel)
     operation = operations.SetTopic(session.user, command.channel, command.topic)
-    _append(session, reply, operation)
+    return _append(command, operation)
 
 
-def _append(session: Session, reply: Reply, operation: Append) -> None:
-    def done(appended: Appended) -> None:
-        reply.ok(
+def _append(command: BaseCommand, operation: Append) -> Write[Appended]:
+    return Write(
+        operation,
+        lambda appended: Ok.known(
+            id=command.id,
             seq=appended.seq,
             mid=appended.mid,
             ts=appended.ts,
             cid=operation.cid,
             duplicate=appended.duplicate,
-        )
-
-    session.context.writes.submit(operation, done, reply.error)
+        ),
+    )

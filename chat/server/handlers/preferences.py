@@ -6,24 +6,24 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Prefer
-from chat.protocol.frames import Preferences
+from chat.protocol.frames import Ok, Preferences
 from chat.server.handlers import builtin
+from chat.server.writes import Write
 from chat.store import operations
 from chat.store.operations import Preferred
 
 if TYPE_CHECKING:
-    from chat.server.reply import Reply
     from chat.server.session import Session
 
 __all__ = ["prefer"]
 
 
-def prefer(session: Session, command: Prefer, reply: Reply) -> None:
+def prefer(session: Session, command: Prefer) -> Write[Preferred]:
     """Keep what one prefers, and tell one's devices."""
     builtin.refuse(command.channel)
     user, channels = session.user, session.context.channels
 
-    def done(preferred: Preferred) -> None:
+    def answer(preferred: Preferred) -> Ok:
         state = preferred.channel
         if preferred.changed:
             frame = Preferences(
@@ -35,7 +35,7 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
                     device.hid(state.name, state.head)
         if command.hidden is False:
             channels.list_for((user.name,), state.name, state.head)
-        reply.ok()
+        return Ok.known(id=command.id)
 
     operation = operations.Prefer(
         user,
@@ -45,4 +45,4 @@ def prefer(session: Session, command: Prefer, reply: Reply) -> None:
         level=command.level,
         hidden=command.hidden,
     )
-    session.context.writes.submit(operation, done, reply.error)
+    return Write(operation, answer)

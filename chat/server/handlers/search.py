@@ -13,13 +13,12 @@ from chat.store.search.query import parse_query
 from chat.store.search.search import Wanted
 
 if TYPE_CHECKING:
-    from chat.server.reply import Reply
     from chat.server.session import Session
 
 __all__ = ["search"]
 
 
-async def search(session: Session, command: Search, reply: Reply) -> None:
+async def search(session: Session, command: Search) -> Results:
     """Find messages, in one channel or in all of one's own."""
     if command.channel is not None:
         builtin.refuse(command.channel)
@@ -52,4 +51,4 @@ async def search(session: Session, command: Search, reply: Reply) -> None:
         for each in found.hits
     )
     cursor = None if found.positions is None else dict(found.positions)
-    reply.frame(Results(id=reply.id, hits=hits, complete=cursor is None, cursor=cursor))
+    return Results(id=command.id, hits=hits, complete=cursor is None, cursor=cursor)

@@ -13,11 +13,10 @@ from chat.errors import CloseCode, CommandError, ErrorCode, StoreUnavailable
 from chat.protocol import PROTOCOL_VERSION, frames
 from chat.protocol.commands import Hello
 from chat.protocol.frames import ServerInfo, Welcome
-from chat.server.reply import as_refusal
+from chat.server.refusals import as_refusal
 from chat.store.operations import Membership, Quota, SignIn
 
 if TYPE_CHECKING:
-    from chat.server.reply import Reply
     from chat.server.session import Session
 
 __all__ = ["hash_token", "hello"]
@@ -35,25 +34,26 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def hello(session: Session, command: Hello, reply: Reply) -> Coroutine[Any, Any, None] | None:
+def hello(session: Session, command: Hello) -> Coroutine[Any, Any, None] | None:
     """Sign in: claim the name, or prove that it is one's own."""
     if session.is_signed_in:
         raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"you are {session.user.name} already")
     if command.v != PROTOCOL_VERSION:
-        reply.error(
+        session.refuse(
+            command.id,
             CommandError(
                 ErrorCode.UNSUPPORTED_VERSION,
                 f"this server speaks version {PROTOCOL_VERSION}; update the older side",
                 field="v",
-            )
+            ),
         )
         session.connection.end(CloseCode.UNSUPPORTED_VERSION, "unsupported protocol version")
         return None
     session.begin_sign_in()
-    return _sign_in(session, command, reply)
+    return _sign_in(session, command)
 
 
-async def _sign_in(session: Session, command: Hello, reply: Reply) -> None:
+async def _sign_in(session: Session, command: Hello) -> None:
     context = session.context
 
     def admit_next() -> None:
@@ -61,7 +61,8 @@ async def _sign_in(session: Session, command: Hello, reply: Reply) -> None:
 
     try:
         if wait := await context.sign_ins.enter(session, context.loop.time()):
-            reply.error(CommandError(ErrorCode.UNAVAILABLE, BUSY, retry_after=wait))
+            busy = CommandError(ErrorCode.UNAVAILABLE, BUSY, retry_after=wait)
+            session.refuse(command.id, busy)
             session.connection.end(CloseCode.OVERLOADED, "too many sign in at once; come back")
             return
         issued = None if command.token else secrets.token_urlsafe(32)
@@ -85,12 +86,12 @@ async def _sign_in(session: Session, command: Hello, reply: Reply) -> None:
             )
         token = issued if signed_in.claimed else None
         session.subscriptions.welcomed(
-            memberships, lambda: reply.frame(_welcome(session, reply.id, token, memberships))
+            memberships, lambda: session.answer(_welcome(session, command.id, token, memberships))
         )
         session.hello_is_answered()
         await session.subscriptions.follow_all(command.resume or {}, backed_up=admit_next)
     except (CommandError, StoreUnavailable) as error:
-        _refuse(session, reply, as_refusal(error))
+        _refuse(session, command, as_refusal(error))
     finally:
         admit_next()
 
@@ -101,11 +102,11 @@ def _name_quota(session: Session) -> Quota | None:
     return None if source is None else lambda: new_names.take(source, time.monotonic())
 
 
-def _refuse(session: Session, reply: Reply, error: CommandError) -> None:
+def _refuse(session: Session, command: Hello, error: CommandError) -> None:
     if error.code is ErrorCode.INTERNAL:  # an `error` would keep the client from coming back
         session.connection.end(CloseCode.INTERNAL, error.message)
         return
-    reply.error(error)
+    session.refuse(command.id, error)
     if error.code is ErrorCode.BAD_TOKEN:
         session.connection.end(CloseCode.BAD_TOKEN, "wrong token for this name")
     else:

@@ -221,7 +221,7 @@ class Writer:
     def _refuse(self, batch: Batch, error: Exception) -> None:
         """Refuse operations whose decisions may rest on what is rolled back now.
 
-        The server answers each with `unavailable` and `retry_after` (`server/reply.py`).
+        The server answers each with `unavailable` and `retry_after` (`server/refusals.py`).
         """
         reason = _reason(error)
         if self.fault is None:  # once: the reason may change with every message

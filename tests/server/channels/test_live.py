@@ -77,6 +77,8 @@ class Session:
         elif isinstance(frame, ErrorFrame):
             self.refused.append(frame.code)
 
+    answer = send
+
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run it."""
         task = asyncio.get_running_loop().create_task(work)
