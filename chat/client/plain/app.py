@@ -237,7 +237,7 @@ class Plain:
                     for seat in list(self._seats):
                         await answer(seat.conversation.core.settled())
             self.take_in()
-            if self._lines.has_refused:
+            if self._lines.refusals:
                 self._code = ExitCode.REFUSED
             elif not is_answered:
                 self._code = ExitCode.QUEUED

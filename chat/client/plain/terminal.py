@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from chat.client.model.slash import commands
 from chat.client.model.slash.parser import is_command
 from chat.client.platform import desktop
 from chat.client.platform.desktop import BELL
@@ -301,14 +302,14 @@ class Piped(Lines):
     ) -> None:
         super().__init__(submit, end)
         self._answered = answered
-        self.has_refused = False
-        """Whether something that was asked for could not be done."""
+        self.refusals = 0
+        """How many commands and messages failed."""
         self._reading: asyncio.Task[None] | None = None
 
     def refuse(self, lines: Iterable[str]) -> None:
         """Say on standard error why something could not be done: the exit code tells it too."""
         for line in lines:
-            self.has_refused = True
+            self.refusals += 1
             tell(f"chat-client: {printable_line(line)}")
 
     def open(self) -> None:
@@ -332,10 +333,22 @@ class Piped(Lines):
             async for line in lines_of(_STDIN):
                 if is_command(line):
                     await self._answered()
+                before = self.refusals
                 self._submit(line)
+                if self.refusals > before and _chooses_channel(line):
+                    raise StartupError(
+                        f"the lines after {printable_line(line)[:80]!r} were not sent"
+                    )
         except StartupError as exc:
             self.fault = str(exc)
         self._end()
+
+
+def _chooses_channel(line: str) -> bool:
+    """Whether a line is a command that decides where the following lines go."""
+    word = line.partition(" ")[0].removeprefix("/")
+    command = commands.find(word) if is_command(line) else None
+    return command is not None and command.name in ("join", "msg", "server", "connect")
 
 
 class Typed(Lines):

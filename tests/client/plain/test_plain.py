@@ -212,7 +212,22 @@ async def test_piped_lines_for_a_channel_that_does_not_open_go_nowhere_else(
         client = make_client(server.url)
         done = client.run("--plain", stdin="one\n/msg nobody psst\nfor nobody else\n")
         assert done.returncode == 2
-        assert "@bot,nobody: " in done.stderr
+        assert "@nobody: " in done.stderr
+        assert client.run("--plain", stdin="two\n").returncode == 0
+        assert (await alice.next_event("#general", "message")).text == "one"
+        assert (await alice.next_event("#general", "message")).text == "two"
+
+
+@pytest.mark.parametrize("command", ["/join near,far", "/msg", "/server nowhere", "/connect"])
+async def test_piped_lines_after_a_command_that_fails_to_choose_a_channel_are_not_sent(
+    server: ChatServer, make_client: Callable[..., Client], command: str
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        client = make_client(server.url)
+        done = client.run("--plain", stdin=f"one\n{command}\nfor nobody else\n")
+        assert done.returncode == 2
+        assert f"the lines after '{command}' were not sent" in done.stderr
         assert client.run("--plain", stdin="two\n").returncode == 0
         assert (await alice.next_event("#general", "message")).text == "one"
         assert (await alice.next_event("#general", "message")).text == "two"
