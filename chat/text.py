@@ -6,12 +6,15 @@ Two doors, for two directions:
   The protocol's models call them for every string, on both sides of the wire.
 - *out*: `printable` and `printable_line` make any string harmless for a terminal. The client
   passes everything through them that it did not write itself: it trusts no server. Widgets do it in
-  `tui/safe_text.py`, the timeline in `tui/timeline/graphemes.py` (`tame`), plain mode in
+  `tui/safe_text.py`, the timeline in `tui/timeline/graphemes.py` (`sanitize`), plain mode in
   `plain/terminal.py`, scripts in `model/describe.py`.
+
+Values of settings pass `is_number` on their way in, and `quoted_value` on their way into an error.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -41,11 +44,14 @@ __all__ = [
     "is_blank",
     "is_builtin",
     "is_direct",
+    "is_number",
     "mentioned_names",
     "printable",
     "printable_line",
+    "quoted_value",
 ]
 
+_QUOTED_MAX = 80
 NAME_MAX = 32
 """Longest name of a user, and of a channel without its `#`, in characters."""
 DIRECT_MAX = 16
@@ -322,6 +328,18 @@ def printable(value: str) -> str:
     if _NEEDS_JOINING.search(value):
         value = _JOINED.sub(lambda match: match[1] or "", value)
     return _MARKS_FLOOD.sub(_thin_marks, value)
+
+
+def is_number(value: str) -> bool:
+    """Whether `value`, which Python takes for a number, is one as people write it: no `1_0`."""
+    return value.isascii() and "_" not in value
+
+
+def quoted_value(value: object) -> str:
+    """Return a wrong value of a setting for an error: text in quotes, all else as in JSON."""
+    if isinstance(value, str):
+        return repr(printable_line(value)[:_QUOTED_MAX])
+    return printable_line(json.dumps(value, ensure_ascii=False, default=str))[:_QUOTED_MAX]
 
 
 def printable_line(value: str) -> str:

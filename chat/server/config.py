@@ -39,7 +39,7 @@ from chat.program import tell
 from chat.protocol.values import Limits
 from chat.server.transport.limits import Network, network
 from chat.server.transport.origins import check_origin, check_public_url
-from chat.text import printable_line
+from chat.text import is_number, quoted_value
 
 __all__ = [
     "COMMANDS",
@@ -113,10 +113,11 @@ def _printable(value: str) -> str:
     return value
 
 
-def _refuse_truth(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
-    """Refuse `true` and `false` for numbers: pydantic takes them for 1 and 0."""
-    is_number = cls.model_fields[info.field_name or ""].annotation in (int, float, int | None)
-    if is_number and isinstance(value, bool):
+def _refuse_odd_numbers(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
+    """Refuse for numbers what pydantic takes for one: `true`, `1_0`, and digits of all scripts."""
+    kind = cls.model_fields[info.field_name or ""].annotation
+    is_wrong = isinstance(value, bool) or (isinstance(value, str) and not is_number(value))
+    if is_wrong and kind in (int, float, int | None):
         raise ValueError("must be a number")
     return value
 
@@ -150,7 +151,7 @@ class DataSettings(BaseModel):
         description="folder of the database",
     )
 
-    _truths = field_validator("*", mode="before")(classmethod(_refuse_truth))
+    _numbers = field_validator("*", mode="before")(classmethod(_refuse_odd_numbers))
     _sizes = field_validator("*")(_check_size)
 
     @property
@@ -175,7 +176,7 @@ class LimitSettings(Limits):
         allow_inf_nan=False,
     )
 
-    _truths = field_validator("*", mode="before")(classmethod(_refuse_truth))
+    _numbers = field_validator("*", mode="before")(classmethod(_refuse_odd_numbers))
     _sizes = field_validator("*")(_check_size)
 
     @model_validator(mode="after")
@@ -503,7 +504,7 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
         return f"{_flag(path)} is missing"
     if source is None:
         return reason
-    told = f"{source.where} {printable_line(str(fault['input']))[:80]!r}: {reason}"
+    told = f"{source.where} {quoted_value(fault['input'])}: {reason}"
     if source.where == "CHAT_PORT" and str(source.value).startswith("tcp://"):
         told += (
             ". Kubernetes sets this variable for a service called chat: set enableServiceLinks to "

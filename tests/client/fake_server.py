@@ -76,6 +76,8 @@ class FakeServer:
         self.logs: dict[str, FakeLog] = {"#general": FakeLog("#general")}
         self.members: dict[str, set[str]] = {"#general": set()}
         self.tokens: dict[str, str] = {}
+        self.issues: str | None = None
+        """The token that each `welcome` holds; a real server issues one only without one."""
         self.commands: list[Command] = []
         self.intercept: Callable[[Command], Answer] = lambda _: None
         self.sends_events = True
@@ -293,6 +295,7 @@ class FakeServer:
         return Welcome(
             v=1,
             user=hello.name,
+            token=self.issues,
             session="s",
             server=ServerInfo(id=self.server_id, name="fake", version="0"),
             limits=self.limits,

@@ -168,9 +168,24 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize("flag", NUMBERS)
-@pytest.mark.parametrize("value", ["-1", "nan", "inf", "-inf", "1e400", "9" * 40, "abc", ""])
+@pytest.mark.parametrize(
+    "value", ["-1", "nan", "inf", "-inf", "1e400", "9" * 40, "abc", "", "1_0", "٣"]
+)
 def test_absurd_numbers_are_refused(flag: str, value: str) -> None:
     assert flag in refused(f"{flag}={value}")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("port = [1]", "port in {} [1]: must be a whole number"),
+        ("port = true", "port in {} true: must be a number"),
+        ('server_name = ["a"]', 'server_name in {} ["a"]: must be text'),
+    ],
+)
+def test_a_wrong_value_of_the_file_is_quoted_as_it_is_written_there(line: str, told: str) -> None:
+    write_file(line)
+    assert refused().startswith(told.format(config_file()))
 
 
 def test_zero_is_refused_where_it_means_nothing() -> None:

@@ -30,7 +30,7 @@ from chat.client.config.options import (
 from chat.client.model.notifications import REASONS, Way
 from chat.client.storage.known_servers import DEFAULT_URL, KnownServers, urls_of
 from chat.errors import StartupError
-from chat.text import check_name, fold, printable_line
+from chat.text import check_name, fold, printable_line, quoted_value
 
 __all__ = [
     "ClientSettings",
@@ -367,8 +367,8 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
             raise _refused(where[name], value, exc) from None
     settings = kind(**values, given=frozenset(values))
     if settings.notify == "command" and not settings.notify_command:
-        reason = ValueError("notify=command needs a program here")
-        raise _refused(where.get("notify_command", "notify_command"), (), reason)
+        reason = "notify=command needs a program here"
+        raise StartupError(f"{where.get('notify_command', 'notify_command')}: {reason}")
     return settings
 
 
@@ -384,7 +384,7 @@ def _each_server(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refused(where: str, given: object, reason: ValueError) -> StartupError:
-    return StartupError(f"{where} {printable_line(str(given))[:80]!r}: {reason}")
+    return StartupError(f"{where} {quoted_value(given)}: {reason}")
 
 
 def _in_file(known: Mapping[str, object]) -> Iterator[tuple[str, Any, str]]:

@@ -262,12 +262,13 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class NotificationDue:
-    """A message that notifies `user` by their rules."""
+    """A message that notifies `user` by their rules; `thread` is the root of its thread."""
 
     channel: str
     author: str
     text: str
     user: str = ""
+    thread: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from chat.client.network.connector import NotNow, Refused
 from chat.client.storage.account import was_signed_in
 from chat.client.storage.tokens import read_token_file
 from chat.errors import ChatError, CommandError, ErrorCode, StartupError
-from chat.protocol.frames import Welcome
 
 __all__ = ["Identity"]
 
@@ -75,8 +74,11 @@ class Identity:
             raise NotNow(f"cannot save the secret of your name: {exc}") from exc
         return self._token
 
-    def welcomed(self, welcome: Welcome) -> str:
-        """Note which server is where, and the secret that it knows.
+    def welcomed(self) -> str:
+        """Note which server is where, and keep the secret that it was shown and accepted.
+
+        A `token` in its welcome is for a client that showed none, so it is ignored: a server that
+        somebody else controls for a while could lock the person out of their name with it.
 
         Returns:
             A warning for a person; nothing, if all is as it was before.
@@ -87,10 +89,10 @@ class Identity:
         name, servers = self._settings.name, self._places.servers
         is_new = servers.key_at(self._met.url) != self.key
         servers.remember(self.key, *self._met)
-        token, tokens = welcome.token or self._token, self._places.tokens
+        tokens = self._places.tokens
         try:
-            if tokens.get(self.key, name) != token:
-                tokens.put(self.key, name, token)
+            if tokens.get(self.key, name) != self._token:
+                tokens.put(self.key, name, self._token)
         except (OSError, StartupError) as exc:
             raise NotNow(f"cannot save the secret of your name: {exc}") from exc
         self._has_file = False  # an operator's token is kept now, and its file may go

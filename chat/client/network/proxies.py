@@ -2,11 +2,14 @@
 
 The first of these that is set counts: `wss_proxy` (for `ws://` servers `ws_proxy`), `socks_proxy`,
 `https_proxy`, for `ws://` servers `http_proxy`, and `all_proxy`; in capitals too. A server on this
-machine, and those that `no_proxy` lists, are reached without one.
+machine, and those that `no_proxy` lists (hosts, domains, and networks such as 10.0.0.0/8), are
+reached without one.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -34,9 +37,11 @@ def proxy_for(url: str) -> str | None:
     server = urlsplit(url)
     is_secure = server.scheme == "wss"
     port = server.port or (443 if is_secure else 80)
+    known = getproxies()
     if proxy_bypass(f"{server.hostname}:{port}"):
         return None
-    known = getproxies()
+    if _is_in_network(server.hostname or "", known.get("no", "")):
+        return None
     names = [
         "wss" if is_secure else "ws",
         "socks",
@@ -59,6 +64,17 @@ def shown_proxy(proxy: str) -> str:
     """Return the address of a proxy without its user and password."""
     scheme, separator, rest = proxy.partition("://")
     return scheme + separator + rest.rpartition("@")[2]
+
+
+def _is_in_network(host: str, no_proxy: str) -> bool:
+    """Whether `host` is an address in one of the networks that `no_proxy` lists."""
+    with suppress(ValueError):
+        address = ip_address(host)
+        for entry in no_proxy.split(","):
+            with suppress(ValueError):  # a host's name
+                if address in ip_network(entry.strip(), strict=False):
+                    return True
+    return False
 
 
 def _checked(given: str) -> str:

@@ -67,11 +67,15 @@ class LineNotifier:
 _STDIN = 0
 _STOP_WITHIN = 2.0
 _LAST_WORDS = 20.0
-"""Seconds that what was piped in gets to be answered and confirmed, after its end."""
+"""Seconds without any message being confirmed after which the answers are waited for no longer."""
 
 
-def run(settings: ClientSettings) -> ExitCode:
+def run(settings: ClientSettings, last_words: float = _LAST_WORDS) -> ExitCode:
     """Run the linear mode until the person leaves, or the input ends.
+
+    Args:
+        settings: of all servers.
+        last_words: seconds to wait for answers to piped input while nothing more is confirmed.
 
     Returns:
         From a pipe: whether all was done that was asked for.
@@ -80,10 +84,10 @@ def run(settings: ClientSettings) -> ExitCode:
         StartupError: the core cannot start.
     """
     accept_any_text()
-    return event_loop.run(_run(settings))
+    return event_loop.run(_run(settings, last_words))
 
 
-async def _run(settings: ClientSettings) -> ExitCode:
+async def _run(settings: ClientSettings, last_words: float) -> ExitCode:
     loop = asyncio.get_running_loop()
     plain: Plain | None = None
 
@@ -99,7 +103,7 @@ async def _run(settings: ClientSettings) -> ExitCode:
     cores.open()
     cores.start()
     try:
-        plain = Plain(cores, settings)
+        plain = Plain(cores, settings, last_words)
         return await plain.run()
     finally:
         plain = None  # nothing more is told
@@ -113,10 +117,14 @@ class Plain:
     Args:
         cores: started.
         settings: of all servers.
+        last_words: see `run`.
     """
 
-    def __init__(self, cores: Cores, settings: ClientSettings) -> None:
+    def __init__(
+        self, cores: Cores, settings: ClientSettings, last_words: float = _LAST_WORDS
+    ) -> None:
         self._cores = cores
+        self._patience = last_words
         self._over = asyncio.Event()
         self._code = ExitCode.DONE
         self._changed = asyncio.Event()
@@ -247,17 +255,32 @@ class Plain:
         """Wait until the servers of `seats` (else: those that are connected) have answered.
 
         Returns:
-            Whether they have, within `_LAST_WORDS`.
+            Whether they have; False once no message was confirmed for a while.
         """
         waited_for = seats or [seat for seat in self._seats if self._voices[seat.key].is_online]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                await self._until(lambda: not self._commands)
-                for seat in waited_for:
-                    await answer(seat.conversation.core.idle())
-                self.take_in()
-                return True
-        return False
+        answering = asyncio.ensure_future(self._all_answered(waited_for))
+        try:
+            before = -1
+            while self._messages_answered > before:
+                before = self._messages_answered
+                done, _ = await asyncio.wait([answering], timeout=self._patience)
+                if done:
+                    answering.result()
+                    return True
+            return False
+        finally:
+            answering.cancel()
+
+    async def _all_answered(self, seats: Iterable[WorkspaceServer]) -> None:
+        await self._until(lambda: not self._commands)
+        for seat in seats:
+            await answer(seat.conversation.core.idle())
+        self.take_in()
+
+    @property
+    def _messages_answered(self) -> int:
+        """How many of one's own messages the servers have confirmed or refused."""
+        return sum(voice.answered for voice in self._voices.values())
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition() and not self._over.is_set():

@@ -70,6 +70,8 @@ class Announcer:
         self._title = title
         self.waiting: set[str] = set()
         """The cids of one's own messages that are neither confirmed nor refused."""
+        self.answered = 0
+        """How many of one's own messages were confirmed or refused."""
         self.refusals: list[str] = []
         """Those lines of the latest change that tell of a refusal by the server."""
         self._mine: set[str] = set()
@@ -114,7 +116,7 @@ class Announcer:
         for line in lines:
             cid = line.cid or ""
             if line.seq is not None:
-                self.waiting.discard(cid)
+                self._answer(cid)
             elif line.delivery is Delivery.PENDING:
                 self._mine.add(cid)
                 self.waiting.add(cid)
@@ -128,8 +130,13 @@ class Announcer:
                 )
                 if cid in self.waiting or heard.last:  # not left over from another time
                     self.refusals.append(said[-1])
-                self.waiting.discard(cid)
+                self._answer(cid)
         return said
+
+    def _answer(self, cid: str) -> None:
+        if cid in self.waiting:
+            self.waiting.remove(cid)
+            self.answered += 1
 
     def _keep(self, heard: _Heard, lines: Iterable[Message]) -> None:
         for line in lines:
@@ -327,6 +334,11 @@ class PlainView:
         return self._desk.user if info is not None and info.muted and not is_shown else None
 
     @property
+    def answered(self) -> int:
+        """How many of one's own messages the server has confirmed or refused."""
+        return self._announcer.answered
+
+    @property
     def is_online(self) -> bool:
         """Whether there is a connection to the server."""
         return self._told_link is not None and self._told_link[0] is Link.ONLINE
@@ -427,7 +439,7 @@ class PlainView:
         """Return nothing: what was said is marked by `heard`."""
         return None
 
-    def shows_newest(self) -> bool:
+    def shows_newest(self, key: DraftKey) -> bool:
         """Return that every line is spoken as it comes."""
         return True
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -45,7 +46,7 @@ _CHUNK = 65_536
 
 
 def text_of(descriptor: int) -> str:
-    """Return everything that can be read, without its last line end.
+    """Return everything that can be read, without a byte order mark and the last line end.
 
     Raises:
         StartupError: it cannot be read, is no text, or no message could be that long.
@@ -57,15 +58,25 @@ def text_of(descriptor: int) -> str:
         if size > _TEXT_MAX:
             raise StartupError("the text is too long for one message; --lines sends each line")
         chunks.append(chunk)
-    return _decoded(b"".join(chunks)).replace("\r\n", "\n").removesuffix("\n")
+    return (
+        _decoded(b"".join(chunks).removeprefix(BOM_UTF8)).replace("\r\n", "\n").removesuffix("\n")
+    )
 
 
 async def lines_of(descriptor: int) -> AsyncIterator[str]:
-    """Yield the lines as they come, empty ones left out.
+    """Yield the lines as they come, without a byte order mark; empty ones are left out.
 
     Raises:
         StartupError: the input cannot be read, or a line is no text.
     """
+    is_first = True
+    async for line in _raw_lines(descriptor):
+        if text := _decoded(line.removeprefix(BOM_UTF8) if is_first else line).removesuffix("\r"):
+            yield text
+        is_first = False
+
+
+async def _raw_lines(descriptor: int) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes | StartupError] = asyncio.Queue()
     room = threading.Semaphore(2)  # what comes faster than it is sent waits in the pipe
@@ -93,10 +104,8 @@ async def lines_of(descriptor: int) -> AsyncIterator[str]:
         if len(rest) > _TEXT_MAX:
             raise StartupError("a line is too long for a message")
         for line in whole:
-            if text := _decoded(line).removesuffix("\r"):
-                yield text
-    if text := _decoded(rest).removesuffix("\r"):
-        yield text
+            yield line
+    yield rest
 
 
 def _read(descriptor: int) -> bytes:

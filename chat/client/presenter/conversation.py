@@ -263,7 +263,7 @@ class Conversation:
                     self._show_channel()  # one's own messages are those of another name now
                 self._ask_name()
             elif isinstance(update, NotificationDue) and self.status != "busy":
-                self.calling.take(update, partial(self._is_seen, update.channel))
+                self.calling.take(update, partial(self._is_seen, update))
             elif isinstance(update, Notice):
                 self.view.say(update.text, severity_of(update.severity))
         self.redraw()
@@ -279,9 +279,13 @@ class Conversation:
         if self.desk.connection.is_name_taken:
             self.view.ask_name(self.desk.user)
 
-    def _is_seen(self, channel: str) -> bool:
-        is_shown = self.reading.is_watched and channel == self.desk.current
-        return is_shown and self.view.shows_newest()
+    def _is_seen(self, due: NotificationDue) -> bool:
+        """Whether the person sees the message, in the channel's timeline or in its open thread."""
+        places = [DraftKey(due.channel)] if due.channel == self.desk.current else []
+        thread = self.desk.thread
+        if thread and (thread.channel, thread.root) == (due.channel, due.thread):
+            places.append(DraftKey(due.channel, due.thread))
+        return self.reading.is_watched and any(map(self.view.shows_newest, places))
 
     def _settle(self) -> None:
         """Show some channel if there is one, and none that one is not in."""

@@ -122,8 +122,8 @@ class View(Protocol):
     def showing(self) -> int | None:
         """Return the highest number that shows now; None if nothing does."""
 
-    def shows_newest(self) -> bool:
-        """Return whether what arrives in the current channel shows, or is spoken, at once."""
+    def shows_newest(self, key: DraftKey) -> bool:
+        """Whether new messages show, or are spoken, at once: in the channel or the open thread."""
 
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""

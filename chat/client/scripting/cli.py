@@ -140,7 +140,9 @@ async def _send_lines(client: ScriptClient, outgoing: Outgoing) -> None:
 
 def _tail_parser() -> Parser:
     parser = _parser("tail", "Print the newest of a channel, and what follows.")
-    parser.add_argument("-n", "--count", type=int, metavar="COUNT", help="how many (default: 10)")
+    parser.add_argument(
+        "-n", "--count", type=_count, metavar="COUNT", help="how many (default: 10)"
+    )
     parser.add_argument(
         "--since",
         metavar="WHEN",
@@ -150,11 +152,15 @@ def _tail_parser() -> Parser:
     return _with_json(parser)
 
 
+def _count(word: str) -> int:
+    if not (word.isascii() and word.isdigit()):
+        raise argparse.ArgumentTypeError(f"{word!r} must be a whole number, 0 or more")
+    return int(word)
+
+
 async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
     if asked.count is not None and asked.since is not None:
         raise StartupError("--count and --since exclude each other")
-    if asked.count is not None and asked.count < 0:
-        raise StartupError("--count must not be negative")
     start: Since | int = _NEWEST if asked.count is None else asked.count
     if asked.since is not None:
         try:

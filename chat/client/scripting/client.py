@@ -175,7 +175,7 @@ class ScriptClient:
 
     def welcomed(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
         """Go to work."""
-        self._identity.welcomed(welcome)
+        self._identity.welcomed()
         self.user, self.limits = welcome.user, welcome.limits
         self.channels = {membership.channel for membership in welcome.channels}
         self._session, self._detail = session, ""

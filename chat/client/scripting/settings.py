@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from chat.client.config.flags import flags_of
 from chat.client.config.options import option
 from chat.client.config.settings import ClientSettings
+from chat.text import is_number
 
 __all__ = ["PipeSettings", "pipe_flags"]
 
@@ -22,7 +23,7 @@ _LONGEST = 86_400.0
 
 def _seconds(value: object) -> float:
     try:
-        seconds = float(str(value))
+        seconds = float(str(value)) if is_number(str(value)) else 0.0
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= _LONGEST:

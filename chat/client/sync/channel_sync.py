@@ -264,9 +264,8 @@ class ChannelSync:
     def _call_for(self, channel: Channel, entry: Item | Event) -> None:
         is_new = entry.kind == "message" and entry.seq > channel.view.read
         if is_new and self._rules.calls(channel.name, entry, self._account.me, channel.wanted):
-            self._put(
-                NotificationDue(channel.name, entry.author, entry.text or "", channel.view.me)
-            )
+            text, me = entry.text or "", channel.view.me
+            self._put(NotificationDue(channel.name, entry.author, text, me, entry.thread))
 
     def _forget(self, channel: Channel) -> None:
         self._account.forget(channel)

@@ -113,7 +113,7 @@ class Online:
     def welcomed(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
         """Go to work: follow every channel, send what waits."""
         self._is_unanswered = False
-        warning = self._identity.welcomed(welcome)
+        warning = self._identity.welcomed()
         self._open_account()
         local, tasks = self._local, self._tasks
         if warning:

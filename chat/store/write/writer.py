@@ -54,6 +54,8 @@ BATCH_MAX = 1_000
 """Operations of one commit."""
 PROBE_EVERY = 2.0
 """Seconds between two attempts to write while the last one failed."""
+_SETTLED = 30
+"""Times `PROBE_EVERY` without a failed write after which the log says that writes work again."""
 CLOSED = "the store is closed"
 NO_WRITES = (
     "%s takes no writes: %s. All that was acknowledged is kept and can be read; what is sent now "
@@ -109,6 +111,9 @@ class Writer:
         self._house = Housekeeping(self._connect, index_after)
         self._probe_every = probe_every
         self._probe_at: float | None = None
+        self._settled_at: float | None = None
+        """When to log that writes work again, if none fails before: a disk that is nearly full
+        takes some and refuses others."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -152,7 +157,7 @@ class Writer:
 
     def _take(self) -> tuple[Batch, bool]:
         """Wait for operations, or until there is housework; return them, and whether to end."""
-        due = (self._house.at, self._probe_at)
+        due = (self._house.at, self._probe_at, self._settled_at)
         moments = [at for at in due if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         with suppress(Empty):
@@ -224,17 +229,21 @@ class Writer:
         The server answers each with `unavailable` and `retry_after` (`server/refusals.py`).
         """
         reason = _reason(error)
-        if self.fault is None:  # once: the reason may change with every message
+        if self.fault is None and self._settled_at is None:  # the reason may change each time
             log.error(NO_WRITES, self._engine.url.database, reason)
-        self.fault = reason
+        self.fault, self._settled_at = reason, None
         self._probe_at = time.monotonic() + self._probe_every
         for pending in batch:
             pending.failure = StoreUnavailable(f"the database is not accepting writes: {reason}")
 
     def _recovered(self) -> None:
         if self.fault is not None:
-            log.warning("the database takes writes again")
             self.fault = self._probe_at = None
+            self._settled_at = time.monotonic() + _SETTLED * self._probe_every
+
+    def _tell_recovery(self) -> None:
+        log.warning("the database takes writes again")
+        self._settled_at = None
 
     # Housework
 
@@ -244,6 +253,8 @@ class Writer:
         if self._probe_at is not None and now >= self._probe_at:
             self._probe_at = now + self._probe_every
             self._probe()
+        if self._settled_at is not None and now >= self._settled_at:
+            self._tell_recovery()
 
     def _probe(self) -> None:
         """Write something, to find out whether writes work again."""
@@ -273,6 +284,8 @@ class Writer:
 
     def _finish(self) -> None:
         """Leave one file behind, with nothing of a deleted message beside it."""
+        if self._settled_at is not None:
+            self._tell_recovery()
         self._house.finish()
         self._drop_connection()
 

@@ -173,6 +173,26 @@ def test_a_file_that_is_no_toml_is_named() -> None:
         load({})
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("name = 5", "name in {} 5: must be text"),
+        ("url = true", "url in {} true: must be text"),
+        ('url = ["ws://a"]', 'url in {} ["ws://a"]: must be text'),
+        ("keywords = 2026-11-24", 'keywords in {} "2026-11-24": must be words'),
+        ("keys = [1]", "keys in {} [1]: must be a table of keys"),
+        ("plain = { a = false }", 'plain in {} {"a": false}: must be true or false'),
+        ("servers = [{}]", "servers.0 in {} {}: must be a table with a url"),
+        ('data = ""', "data in {} '': must not be empty"),
+    ],
+)
+def test_a_wrong_value_of_the_file_is_quoted_as_it_is_written_there(line: str, says: str) -> None:
+    write_file(line)
+    with pytest.raises(StartupError) as caught:
+        load({})
+    assert str(caught.value).startswith(says.replace("{}", str(config_file()), 1))
+
+
 def test_home_is_understood_in_paths(tmp_path: Path) -> None:
     write_file('data = "~/chats"\n')
     assert load({}).data == Path("~/chats").expanduser()
@@ -227,7 +247,7 @@ def test_a_command_is_read_as_a_shell_would() -> None:
     ("flags", "says"),
     [
         ({"notify": "loud"}, "--notify 'loud'"),
-        ({"notify": "command"}, "notify_command '()': notify=command needs a program"),
+        ({"notify": "command"}, "notify_command: notify=command needs a program"),
         ({"notify_for": "mention,rain"}, "“rain” is none of mention, direct, keyword"),
         ({"keywords": "x" * 65}, "at most 100 words"),
         ({"notify_command": "'open"}, "--notify-command"),

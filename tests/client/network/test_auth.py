@@ -201,6 +201,19 @@ def refuse(command: Command) -> Wire | None:
     return None
 
 
+def test_a_token_in_a_welcome_does_not_replace_the_accepted_one(
+    open_client: Open, fake: FakeServer, tmp_path: Path
+) -> None:
+    visit(open_client, fake.url)
+    mine = fake.tokens["alice"]
+    fake.issues = "x" * 40
+    visit(open_client, fake.url)
+    tokens = ClientPaths(tmp_path / "data-alice").tokens
+    assert tokens.get(fake.server_id, "alice") == mine
+    visit(open_client, fake.url)
+    assert tokens_of(fake) == {mine}
+
+
 def test_an_id_that_changes_at_each_connection_leaves_few_files(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:

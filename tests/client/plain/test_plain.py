@@ -55,7 +55,7 @@ async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
         await alice.join("#general")
         await alice.say("first")
         assert (await alice.next_event("#general", "message")).text == "first"
-        plain.wait(lambda: b"alice in #general: first" in plain.output, "it follows the channel")
+        plain.wait(lambda: b": first" in plain.output, "it follows the channel")
         plain.send(b"hel")
         plain.wait(lambda: b"#general> hel" in plain.output, "the prompt")
         await alice.say("text")
@@ -186,6 +186,27 @@ async def test_piped_commands_are_answered_before_it_ends(
         assert done.returncode == 0, done.stderr
         opened = await alice.next(Joined, lambda frame: frame.channel == "@alice,bot")
         assert [item.text for item in opened.items][-1] == "psst"
+
+
+def test_piped_lines_that_the_server_takes_slowly_are_all_confirmed(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    server = start_server("--limits.rate=4", "--limits.burst=4")
+    code = (
+        "import sys\n"
+        "from chat.client.config.settings import load\n"
+        "from chat.client.plain.app import run\n"
+        "flags = dict(name='bot', url=sys.argv[1], data=sys.argv[2])\n"
+        "sys.exit(run(load(flags), last_words=3.0))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, server.url, str(tmp_path / "bot")],
+        input="".join(f"line {number}\n" for number in range(30)),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.feature("around.turns")

@@ -262,6 +262,8 @@ class FakeView:
         self.text = ""
         self.thread_text = ""
         self.shows: int | None = None
+        self.scrolled_up: set[DraftKey] = set()
+        """The timelines whose newest message does not show."""
         self.told: list[Update] = []
         self.said: list[tuple[str, str]] = []
         self.done: list[tuple[Any, ...]] = []
@@ -307,8 +309,8 @@ class FakeView:
     def showing(self) -> int | None:
         return self.shows
 
-    def shows_newest(self) -> bool:
-        return True
+    def shows_newest(self, key: DraftKey) -> bool:
+        return key not in self.scrolled_up
 
     def unread_from(self) -> int | None:
         return 1

@@ -109,6 +109,26 @@ def test_not_for_the_channel_one_looks_at() -> None:
     desk.close()
 
 
+def test_a_reply_that_shows_in_the_open_thread_does_not_notify() -> None:
+    desk = Desk()
+    desk.conversation.threads.show("#general", 3)
+    desk.view.scrolled_up = {DraftKey("#general")}
+    reply = NotificationDue("#general", "bob", "hi @me", thread=3)
+    assert desk.hear(reply) == []
+    desk.view.scrolled_up |= {DraftKey("#general", 3)}
+    assert desk.hear(reply) == [Notification("bob in #general", "hi @me")]
+    desk.close()
+
+
+@pytest.mark.parametrize("thread", [None, 4])
+def test_an_open_thread_shows_no_other_message(thread: int | None) -> None:
+    desk = Desk()
+    desk.conversation.threads.show("#general", 3)
+    desk.view.scrolled_up = {DraftKey("#general")}
+    assert len(desk.hear(NotificationDue("#general", "bob", "hi @me", thread=thread))) == 1
+    desk.close()
+
+
 @pytest.mark.feature("around.calls")
 def test_a_burst_rings_once_and_once_more() -> None:
     desk = Desk()

@@ -33,7 +33,7 @@ async def test_an_argument_or_the_whole_input_is_one_message(
 ) -> None:
     client = make_client(server.url)
     assert client.run("send", "#ops", "hello", "world").returncode == 0
-    done = client.run("send", "#ops", stdin="two\nlines\n")
+    done = client.run("send", "#ops", stdin="\ufefftwo\nlines\n")  # editors write a BOM first
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert client.run("send", "#ops", "--timeout", "20", "after", "flags").returncode == 0
     assert await texts(server.url) == ["hello world", "two\nlines", "after flags"]
@@ -46,6 +46,7 @@ async def test_with_lines_each_line_is_a_message_as_soon_as_it_is_there(
         await alice.join("#ops")
         sending = make_client(server.url).start("send", "#ops", "--lines", stdin=subprocess.PIPE)
         assert sending.process.stdin is not None
+        sending.process.stdin.write("\ufeff")
         for text in ("one", "", "two"):
             sending.process.stdin.write(f"{text}\n")
             sending.process.stdin.flush()
@@ -138,6 +139,9 @@ async def test_queued_is_5_and_the_same_cid_is_stored_once(
         ("send", "ops", "x"),
         ("send", "#ops", "--lines", "x"),
         ("send", "#ops", "x", "--timeout", "0"),
+        ("send", "#ops", "x", "--timeout", "1_0"),
+        ("tail", "#ops", "-n", "1_0"),
+        ("tail", "#ops", "-n", "٣"),
         ("send", "#ops", "x", "--nope"),
         ("tail", "#counter"),
         ("tail", "#ops", "--since", "yesterday"),

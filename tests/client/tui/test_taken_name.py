@@ -6,6 +6,8 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from textual import events
+from textual.widgets import Input
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings, Server
@@ -38,9 +40,11 @@ def is_asking(desktop: Screens) -> bool:
     return isinstance(desktop.app.screen, Picker)
 
 
-async def asked(desktop: Screens, name: str) -> None:
-    """Wait for the question."""
-    await desktop.until(lambda: f"{name} is taken. Another name:" in desktop.screen())
+async def asked(desktop: Screens, name: str, title: str = "{} is taken. Another name:") -> None:
+    """Wait for the question, and until it takes keys."""
+    await desktop.until(lambda: title.format(name) in desktop.screen())
+    field = desktop.app.screen.query_one(Input)
+    await desktop.until(lambda: field.placeholder == "Type another name" or field.value)
 
 
 async def answer(desktop: Screens, text: str) -> None:
@@ -113,6 +117,22 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
         assert pane.composer.text == "goodbye"
 
 
+async def test_keys_typed_right_after_the_question_opens_are_no_answer(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        early = [events.Key(letter, letter) for letter in "lunch"] + [events.Key("enter", None)]
+        refuse(desktop.core)
+        await desktop.until(lambda: is_asking(desktop))
+        for key in early:
+            desktop.app.post_message(key)
+        await asked(desktop, "me")
+        assert "lunch" not in desktop.screen()
+        assert not desktop.core.asked("rename")
+        await answer(desktop, "alice2")
+        await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -157,7 +177,7 @@ async def test_a_server_behind_asks_when_it_comes_to_the_front(
         await desktop.until(lambda: "where me belongs to somebody else" in " ".join(desktop.told))
         desktop.composer.clear()
         await desktop.type("/server work", "enter")
-        await desktop.until(lambda: "me is taken on work:2. Another name:" in desktop.screen())
+        await asked(desktop, "me", "me is taken on work:2. Another name:")
         await answer(desktop, "other")
         await desktop.until(lambda: work.asked("rename") == [("other",)])
         work.futures["rename"].set_result(None)

@@ -162,6 +162,36 @@ class TestBadDisks:
         fail.clear()
         eventually(lambda: store.store.healthy() is None, "recovery without a command")
 
+    def test_a_disk_that_takes_only_some_writes_is_logged_once(
+        self,
+        store: OpenStore,
+        alice: User,
+        fail: threading.Event,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        for _ in range(5):
+            fail.set()
+            assert isinstance(store.outcome(message(alice)), StoreUnavailable)
+            fail.clear()
+            store.send(alice)
+        eventually(lambda: "takes writes again" in caplog.text, "the log tells the recovery")
+        told = [line for line in caplog.messages if "takes" in line]
+        assert ["takes no writes" in line for line in told] == [True, False]
+
+    def test_the_recovery_is_logged_at_the_latest_at_the_end(
+        self,
+        store: OpenStore,
+        alice: User,
+        fail: threading.Event,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        fail.set()
+        assert isinstance(store.outcome(message(alice)), StoreUnavailable)
+        fail.clear()
+        store.send(alice)
+        store.store.close()
+        assert caplog.text.count("takes writes again") == 1
+
 
 def test_a_callback_that_fails_ends_nothing(
     backend: Backend, tmp_path: Path, caplog: pytest.LogCaptureFixture

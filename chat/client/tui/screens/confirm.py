@@ -1,29 +1,63 @@
 """Ask before something that cannot be undone; the default is No.
 
-Letters meant for a message must not answer it. A key counts only after a pause in typing: keys
-that were pressed before the question was on the screen, or soon after another key, are dropped.
+Letters meant for a message must not answer a question. A key counts only after a pause in typing:
+keys that were pressed before the question was on the screen, or soon after another key, are
+dropped.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
 from chat.client.tui.safe_text import elide, line
 
-__all__ = ["Confirm"]
+__all__ = ["Confirm", "TypingPause"]
 
 _QUOTED = 56
 _PAUSE = 0.8
 """Seconds without a key after which the next key is an answer."""
+
+
+class TypingPause:
+    """Drops the keys of a question that follow another key too soon.
+
+    Args:
+        screen: asks the question.
+        changed: called with whether the next key is an answer, whenever that changes.
+    """
+
+    def __init__(self, screen: Screen[Any], changed: Callable[[bool], None]) -> None:
+        self._screen = screen
+        self._changed = changed
+        self._key_at = 0.0
+        self._timer: Timer | None = None
+
+    def begin(self, key_at: float) -> None:
+        """Wait for a pause after a key, or after the question appeared."""
+        self._key_at = max(self._key_at, key_at)
+        self._changed(False)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self._screen.set_timer(_PAUSE, lambda: self._changed(True))
+
+    def drops(self, event: events.Key) -> bool:
+        """Drop a key that belongs to what was being typed; Escape counts at any time."""
+        is_answer = event.key == "escape" or event.time - self._key_at >= _PAUSE
+        self.begin(event.time)
+        if not is_answer:
+            event.stop()
+            event.prevent_default()
+        return not is_answer
 
 
 class Confirm(ModalScreen[bool]):
@@ -77,8 +111,7 @@ class Confirm(ModalScreen[bool]):
         super().__init__()
         self._question = question
         self._what = what
-        self._key_at = 0.0
-        self._pause: Timer | None = None
+        self._pause = TypingPause(self, self._set_ready)
 
     def compose(self) -> ComposeResult:
         """Lay out the question, what it is about, and the answers."""
@@ -91,25 +124,14 @@ class Confirm(ModalScreen[bool]):
 
     def on_mount(self, event: events.Mount) -> None:
         """Wait for a pause."""
-        self._wait(event.time)
+        self._pause.begin(event.time)
 
     def on_key(self, event: events.Key) -> None:
-        """Drop a key that belongs to what was being typed; Escape counts at any time."""
-        is_answer = event.key == "escape" or event.time - self._key_at >= _PAUSE
-        self._wait(event.time)
-        if not is_answer:
-            event.stop()
-            event.prevent_default()
+        """Drop a key that belongs to what was being typed."""
+        self._pause.drops(event)
 
-    def _wait(self, key_at: float) -> None:
-        self._key_at = max(self._key_at, key_at)
-        self.is_ready = False
-        if self._pause is not None:
-            self._pause.stop()
-        self._pause = self.set_timer(_PAUSE, self._get_ready)
-
-    def _get_ready(self) -> None:
-        self.is_ready = True
+    def _set_ready(self, is_ready: bool) -> None:
+        self.is_ready = is_ready
 
     def action_other(self) -> None:
         """Choose the other answer."""

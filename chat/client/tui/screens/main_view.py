@@ -31,6 +31,7 @@ from chat.client.tui.screens.layout import Layout
 from chat.client.tui.screens.picker import pick, pick_link, pick_name
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import Place, Timeline
+from chat.client.tui.widgets.conversation_pane import ConversationPane
 from chat.links import is_web_link
 from chat.text import channel_title
 
@@ -132,8 +133,10 @@ class ScreenView:
             self._aside = together(text, self._aside)
 
     def _composer(self, key: DraftKey) -> Composer:
-        pane = self._layout.channel if key.thread is None else self._layout.thread
-        return pane.composer
+        return self._pane(key).composer
+
+    def _pane(self, key: DraftKey) -> ConversationPane:
+        return self._layout.channel if key.thread is None else self._layout.thread
 
     @property
     def _timeline(self) -> Timeline:
@@ -181,9 +184,9 @@ class ScreenView:
         """Return the highest number that shows now."""
         return self._timeline.seen if self._aside is None else None
 
-    def shows_newest(self) -> bool:
-        """Return whether the newest message of the channel shows, not only older ones."""
-        return self._timeline.at_bottom
+    def shows_newest(self, key: DraftKey) -> bool:
+        """Whether the newest message of the channel or the open thread shows."""
+        return self._pane(key).timeline.at_bottom
 
     def unread_from(self) -> int | None:
         """Return the number from which on the channel was unread when it was opened."""

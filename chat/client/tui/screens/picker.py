@@ -20,7 +20,7 @@ from chat.client.model.state import Message
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
 from chat.client.tui.safe_text import elide, line
-from chat.client.tui.screens.confirm import Confirm
+from chat.client.tui.screens.confirm import Confirm, TypingPause
 from chat.text import check_name, fold
 
 __all__ = [
@@ -39,11 +39,25 @@ __all__ = [
 
 _MOST_SHOWN = 200
 _SIGNS = "#@/:"
+_PAUSING = "Pause a moment"
 _LOW = 20
 """Rows of the terminal below which nothing is set apart by blank lines."""
 _MOST_ROWS = 20
 _AROUND, _AROUND_LOW = 8, 3
 """Rows of the dialog besides the list: margin and edges, the title and the field."""
+
+
+class _Field(Input):
+    """The field of a picker; with a `pause`, it takes the first key only after that."""
+
+    def __init__(self, pause: TypingPause | None, *, placeholder: str, compact: bool) -> None:
+        super().__init__(placeholder=placeholder, compact=compact)
+        self._typing_pause = pause
+
+    def on_key(self, event: events.Key) -> None:
+        """Drop a key that belongs to what was being typed."""
+        if self._typing_pause is not None and not self._typing_pause.drops(event):
+            self._typing_pause = None
 
 
 class Picker(ModalScreen[str | None]):
@@ -52,6 +66,7 @@ class Picker(ModalScreen[str | None]):
     Args:
         find: returns the rows for what is written; by default letters find `choices`.
         hint: stands in the field while nothing is written there.
+        opens_by_itself: takes keys only after a pause in typing, as a person may not expect it.
     """
 
     DEFAULT_CSS = """
@@ -111,8 +126,11 @@ class Picker(ModalScreen[str | None]):
         choices: Iterable[Choice],
         find: Callable[[str], list[Choice]] | None = None,
         hint: str = "Type a few letters",
+        *,
+        opens_by_itself: bool = False,
     ) -> None:
         super().__init__()
+        self._pause = TypingPause(self, self._tell_pause) if opens_by_itself else None
         self._title = title
         self._find = find or self._by_letters
         self._hint = hint
@@ -122,10 +140,18 @@ class Picker(ModalScreen[str | None]):
         """Lay out title, filter and list."""
         with Vertical():
             yield Static(id="title", markup=False)
-            yield Input(placeholder=self._hint, compact=True)
+            yield _Field(self._pause, placeholder=self._hint, compact=True)
             rows = OptionList(markup=False)
             rows.can_focus = False
             yield rows
+
+    def on_mount(self, event: events.Mount) -> None:
+        """Wait for a pause in typing."""
+        if self._pause is not None:
+            self._pause.begin(event.time)
+
+    def _tell_pause(self, is_over: bool) -> None:
+        self.query_one(Input).placeholder = self._hint if is_over else _PAUSING
 
     def on_resize(self, event: events.Resize) -> None:
         """Leave the list as much room as there is: what does not fit in is not reached."""
@@ -207,9 +233,11 @@ def pick(
     then: Callable[[str], object],
     find: Callable[[str], list[Choice]] | None = None,
     hint: str = "Type a few letters",
+    *,
+    opens_by_itself: bool = False,
 ) -> Picker:
     """Open a list; what is chosen goes to `then`, nothing if it is closed. See `Picker`."""
-    picker = Picker(title, choices, find, hint)
+    picker = Picker(title, choices, find, hint, opens_by_itself=opens_by_itself)
 
     def chosen(key: str | None) -> None:
         if key is not None:
@@ -248,7 +276,7 @@ def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str]
 
     where = f" on {server}" if server else ""
     title = f"{taken} is taken{where}. Another name:"
-    pick(screen, title, [], then, offer, "Another name")
+    pick(screen, title, [], then, offer, "Type another name", opens_by_itself=True)
 
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
