@@ -28,8 +28,8 @@ class Harness(App[None]):
     def on_composer_typing(self, event: Composer.Typing) -> None:
         self.seen.append(("typing", event.active))
 
-    def on_composer_drafted(self, event: Composer.Drafted) -> None:
-        self.seen.append(("draft", event.text))
+    def on_composer_drafted(self) -> None:
+        self.seen.append(("draft", self.composer.text))
 
     def on_composer_dismissed(self) -> None:
         self.seen.append(("dismissed",))

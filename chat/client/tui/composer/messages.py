@@ -46,9 +46,11 @@ class Submitted(Message, namespace="composer"):
 
 @dataclass
 class Drafted(Message, namespace="composer"):
-    """The text has changed and should be saved; told at most twice a second."""
+    """The text has changed and should be saved; told at most twice a second.
 
-    text: str
+    It comes without the text, which may be another one when this is handled.
+    """
+
     subject: Subject
 
 

@@ -368,7 +368,7 @@ class Composer(Area, inherit_bindings=False):
 
     def _tell_draft(self) -> None:
         self._draft_timer = None
-        self.post_message(self.Drafted(self.text, self.subject))
+        self.post_message(self.Drafted(self.subject))
 
     def _stop_draft_timer(self) -> None:
         if self._draft_timer is not None:

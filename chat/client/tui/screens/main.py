@@ -319,7 +319,7 @@ class MainScreen(Screen[None]):
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.drafts.keep(event.text, event.subject.key)
+            seat.conversation.drafts.keep_open()
 
     @on(Composer.Typing)
     def _typing(self, event: Composer.Typing) -> None:
