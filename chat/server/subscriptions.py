@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
-from chat.protocol.frames import Joined, Member, ServerFrame
+from chat.protocol.frames import Joined, Member, Preferences, ServerFrame
 from chat.protocol.values import Presence
 from chat.server.channels.live import LiveChannel
 from chat.server.channels.presence import typing_frame
@@ -80,6 +80,8 @@ class Subscriptions:
         self._context = context
         self._left: dict[str, int] = {}
         """Where memberships ended, by the folded name: what was read before is over."""
+        self._preferences: dict[str, Preferences] = {}
+        """Preferences that have changed since a channel was read, by the folded name."""
         self._joining: list[str] = []
         """Channels, folded, whose `joined` will be the answer to a `join` of this session."""
         self._kept_back: list[Callable[[], None]] | None = []
@@ -169,6 +171,11 @@ class Subscriptions:
         else:
             self._drop(channel, head, self._context.presence.of(self.name))
 
+    def preferred(self, frame: Preferences) -> None:
+        """Send preferences that have changed; a `joined` that was read before has them as well."""
+        self._preferences[fold(frame.channel)] = frame
+        self.send(frame)
+
     def _drop(self, name: str, seq: int, presence: Presence) -> None:
         self._left[fold(name)] = seq
         if channel := self.channels.pop(fold(name), None):
@@ -250,6 +257,7 @@ class Subscriptions:
         self, wanted: Sequence[tuple[str, ResumeFrom | None]]
     ) -> Sequence[_View | CommandError]:
         for channel, _position in wanted:
+            self._preferences.pop(fold(channel), None)
             if live := self.channel(channel):
                 live.followers.pop(self.connection, None)  # until its log is read to the head again
         settings = self._context.settings
@@ -286,12 +294,13 @@ class Subscriptions:
             raise view
         resumed, members = view
         membership = resumed.membership
-        state, preference = membership.channel, membership.preference
+        state = membership.channel
         if self.has_left(state):  # while it was read
             raise not_a_member(state.name)
         self.enter(state.name, state.head)
 
         def send_joined(is_complete: bool) -> None:
+            preference = self._preferences.get(fold(state.name), membership.preference)
             send(
                 Joined.known(
                     id=command_id,

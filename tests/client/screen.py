@@ -187,4 +187,4 @@ class Screen:
                 self.notices.append(update)
 
     def __repr__(self) -> str:
-        return f"{self.connection} {list(self.channels)} {self.notices}"
+        return f"{self.connection} {list(self.channels.values())} {self.notices}"

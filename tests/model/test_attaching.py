@@ -15,7 +15,7 @@ from chat.client.config.settings import ClientSettings
 from chat.client.network.backoff import Backoff
 from chat.errors import StoreUnavailable
 from chat.protocol import PROTOCOL_VERSION
-from chat.protocol.commands import Hello, History, Join, Leave, Ping, ResumeFrom, Send
+from chat.protocol.commands import Hello, History, Join, Leave, Ping, Prefer, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Welcome
 from chat.protocol.items import Event
 from chat.server.channels.live import RECENT
@@ -138,6 +138,22 @@ async def test_what_is_said_between_reading_and_following_comes_after_it(
         await bob.next(Event, lambda event: event.text == "live")
         seqs = [frame.seq for frame in bob.received if isinstance(frame, Event)]
         assert seqs == list(range(back.head + 1, back.head + 22))
+
+
+async def test_a_preference_that_changes_between_reading_and_following_counts(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = new_world()
+    async with two_in_a_room(world) as (_alice, bob):
+        held = HeldReads(world.app.store.read)
+        with monkeypatch.context() as patch:
+            patch.setattr(world.app.store, "read", held.read)
+            await bob.post(Join(channel="#room"))
+            await until(lambda: held.are_done)
+        await bob.call(Prefer(channel="#room", muted=True, level="none"))
+        held.let_go()
+        joined = await bob.next(Joined)
+        assert (joined.muted, joined.level) == (True, "none")
 
 
 @pytest.mark.promise(

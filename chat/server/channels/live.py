@@ -15,7 +15,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from chat.protocol.codec import encode
-from chat.protocol.frames import ServerFrame
+from chat.protocol.frames import Preferences, ServerFrame
 from chat.protocol.items import Event
 from chat.protocol.values import Presence
 from chat.server.channels.typing import EXPIRY, TypingTracker
@@ -51,6 +51,9 @@ class Member(Protocol):
 
     def hid(self, channel: str, head: int) -> None:
         """Leave a channel that the person has hidden as of its `head`, as a member still."""
+
+    def preferred(self, frame: Preferences) -> None:
+        """Send preferences that have changed; a `joined` that was read before has them as well."""
 
     def send(self, frame: ServerFrame) -> None:
         """Send a frame to this session alone."""

@@ -30,7 +30,7 @@ def prefer(session: Session, command: Prefer) -> Write[Preferred]:
                 channel=state.name, hidden=preferred.hidden, **asdict(preferred.preference)
             )
             for device in channels.sessions_of(user.name):
-                device.send(frame)
+                device.preferred(frame)
                 if preferred.hidden:
                     device.hid(state.name, state.head)
         if command.hidden is False:
