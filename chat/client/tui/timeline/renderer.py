@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from rich.cells import cell_len
+from rich.segment import Segment
 from rich.style import Style
 
 from chat.client.model.state import Delivery, Message, counted_reactions
@@ -177,6 +178,14 @@ class Renderer:
         style = self.palette.author(message.author)
         pieces = [Piece(name, style), Piece(behind, self.palette["time"])]
         return self._timed(Line(*segments(pieces)), time)
+
+    def pinned(self, message: Message) -> Line:
+        """Return the header of a message whose own is out of view; nothing of it is copied."""
+        header = self._header(message, f"{local_time(message.ts):%H:%M}")
+        ink, width = header.ink, header.width
+        ground = self.palette["pinned"]
+        painted = tuple(Segment(text, (style or Style.null()) + ground) for text, style, _ in ink)
+        return header._replace(ink=(), width=0, indent=painted, indent_width=width, fill=ground)
 
     def _timed(self, line: Line, time: str) -> Line:
         return line._replace(gutter=time)

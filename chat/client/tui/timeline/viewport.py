@@ -65,6 +65,8 @@ class BlockCache:
         self._lines = 0
 
 
+_PINS_FROM = 5
+"""Rows of the window from which there is room for a pinned header."""
 _LONGEST = 8_191
 _LOOKAHEAD = 300
 
@@ -180,6 +182,22 @@ class Viewport:
     def anchor(self, anchor: tuple[Key, int] | None) -> None:
         self._anchor = anchor
 
+    @property
+    def rows(self) -> list[Row]:
+        """The window's rows; the first tells who wrote it where the author's header is out of view.
+
+        Not where the next row belongs to another author: then the text would be hidden whole.
+        """
+        rows = self.window.rows
+        if len(rows) < _PINS_FROM:
+            return rows
+        row, below = rows[:2]
+        is_headless = row.number >= row.block.lead and not row.line.gutter
+        goes_on = below.number >= below.block.lead and not below.line.gutter
+        if row.message.kind != "message" or not is_headless or not goes_on:
+            return rows
+        return [row._replace(line=self.renderer.pinned(row.message)), *rows[1:]]
+
     def scroll(self, rows: int) -> None:
         """Move the window down, or up if `rows` is negative."""
         window = self.settle()
@@ -225,8 +243,9 @@ class Viewport:
         if not height or not window.rows:
             return
         top = self._heights.before(index)
-        if top < window.top or height >= self.height:
-            self._hang(index, 0)
+        pinned = 0 if self.block(index).lead or self.height < _PINS_FROM else 1
+        if top - pinned < window.top or height >= self.height:
+            self._hang(index, -pinned)
         elif top + height > window.top + self.height:
             rows, at = self.height - height, index
             while rows > 0 and at > 0:

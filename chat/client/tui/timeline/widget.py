@@ -234,7 +234,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._laid_out = self.size
         self._restyle()
         window = self._sheet.settle()
-        changed = self._frame.take(window.rows, self.size.height, self._make_painter())
+        changed = self._frame.take(self._sheet.rows, self.size.height, self._make_painter())
         total = max(window.total, self.size.height)
         if self.virtual_size != (self.size.width, total):
             self.set_reactive(Widget.virtual_size, Size(self.size.width, total))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.client.model.state import Delivery, Message
+from chat.client.platform.local_time import local_time
 from chat.client.tui.timeline.painter import row_number
 from chat.client.tui.timeline.viewport import BlockCache, Viewport
 from tests.client.tui.timeline.lines import (
@@ -331,3 +332,51 @@ def test_blocks_not_used_for_longest_are_forgotten() -> None:
         cache.get(1)
     assert len(list(cache)) * (1 + len(block.lines)) <= 1_000
     assert {1, 8_999} <= {*cache}
+
+
+class TestPinnedHeader:
+    """The first row of the window names who speaks, where the header above is out of view."""
+
+    RUN = changed(
+        say(1, "hello", author="bob"),
+        *(say(seq, author="alice") for seq in range(2, 40)),
+        reset=True,
+        complete=True,
+    )
+
+    def top(self, made: Viewport) -> tuple[str, str]:
+        made.settle()
+        line = made.rows[0].line
+        return line.gutter, "".join(segment.text for segment in (*line.indent, *line.ink))
+
+    def test_a_long_run_of_one_author_is_headed_by_name_and_time(self) -> None:
+        made = sheet(self.RUN, height=10)
+        message = made.window.rows[0].message
+        assert message.seq == 30
+        assert self.top(made) == (f"{local_time(message.ts):%H:%M}", "alice")
+        made.scroll(-3)
+        assert made.window.rows[0].message.seq == 27
+        assert self.top(made)[1] == "alice"
+        assert made.rows[1:] == made.window.rows[1:], "only the first row is another"
+
+    def test_what_has_its_header_in_view_keeps_its_rows(self) -> None:
+        made = sheet(self.RUN, height=10)
+        made.show_top()
+        assert made.rows == made.window.rows
+
+    def test_the_last_row_before_another_author_is_not_covered(self) -> None:
+        run = changed(*(say(seq) for seq in range(1, 9)), say(9, author="bob"), say(10), reset=True)
+        made = sheet(run, height=5)
+        assert [row.message.seq for row in made.window.rows] == [8, 9, 9, 10, 10]
+        assert made.rows == made.window.rows
+
+    def test_a_message_that_is_revealed_stands_below_it(self) -> None:
+        made = sheet(self.RUN, height=10)
+        for index in range(30, 2, -1):
+            made.reveal(index)
+            rows = [row for row in made.rows[1:] if row.at == index]
+            assert rows, f"message {made.log[index].seq} is covered"
+
+    def test_nothing_of_it_is_copied(self) -> None:
+        made = sheet(self.RUN, height=10)
+        assert made.rows[0].line.text == ""

@@ -548,3 +548,16 @@ async def test_every_size_has_a_picture(size: tuple[int, int]) -> None:
         await pilot.press("home", "pagedown", "up")
         widths = {timeline.render_line(y).cell_length for y in range(timeline.size.height)}
         assert widths == {timeline.size.width}
+
+
+async def test_who_speaks_shows_on_top_while_a_long_run_scrolls() -> None:
+    async with opened() as (app, timeline, pilot):
+        timeline.apply(changed(*(say(seq) for seq in range(1, 60)), reset=True, complete=True))
+        await pilot.pause()
+        for _ in range(2):
+            top, below = app.screen_lines()[:2]
+            assert top.endswith(" alice")
+            assert "message" in below
+            await pilot.press("pageup")
+        await pilot.press("home")
+        assert app.screen_lines()[0].endswith("beginning of #general.")
