@@ -44,7 +44,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "reading.activity",
         "Activity: unread channels and drafts while the channel list is hidden",
-        "in the status line; `F2` shows the list",
+        "in the status bar; `F2` shows the list",
     ),
     Feature("reading.rule", "A line that marks the first unread message", "`Alt+U`, `/unread`"),
     Feature(

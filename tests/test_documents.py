@@ -16,7 +16,9 @@ import pytest
 
 from chat.client.config.flags import flags_of
 from chat.client.config.settings import ClientSettings
+from chat.client.model.slash import commands, parser
 from chat.client.scripting.cli import COMMANDS as SCRIPT_COMMANDS
+from chat.client.tui.app import key_rows
 from chat.protocol.values import Limits
 from chat.server.config import ServerSettings
 from tests import tables
@@ -153,3 +155,34 @@ def known_flags() -> set[str]:
         for action in make().arguments:
             names |= {flag.removeprefix("--") for flag in action.option_strings}
     return {name.replace("_", "-") for name in names} | {"help", "version"} | FLAGS_OF_JQ
+
+
+PAGES_FOR_USERS = ("README.md", "chat/docs/client.md")
+KEYS_OF_VI = {"Ctrl+R"}
+
+
+def test_every_key_in_the_pages_for_users_exists() -> None:
+    known = {key for row in key_rows() for key in row.keys} | KEYS_OF_VI
+    named = {
+        (path, key)
+        for path in PAGES_FOR_USERS
+        for key in re.findall(
+            r"`((?:(?:Ctrl|Alt|Shift)\+)+[^`\s]+|F\d+)`", (ROOT / path).read_text("utf-8")
+        )
+    }
+    assert named
+    assert {(path, key) for path, key in named if key not in known} == set()
+
+
+def test_every_slash_command_in_the_pages_for_users_is_valid() -> None:
+    named = [
+        (path, line)
+        for path in PAGES_FOR_USERS
+        for line in re.findall(r"`(/[a-z]+(?: [^`]*)?)`", (ROOT / path).read_text("utf-8"))
+    ]
+    assert named
+    for path, line in named:
+        word = line[1:].partition(" ")[0]
+        assert commands.find(word) is not None, (path, line)
+        if not re.search("[A-Z]{3}", line):  # a usage, such as `/name NAME`
+            parser.parse(line)

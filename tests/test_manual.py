@@ -1,4 +1,4 @@
-"""The examples on the manual's scripting page print what the page says."""
+"""The manual's examples work: commands print what the page says, settings are accepted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from chat.client.config import settings as client_settings
+from chat.server import config as server_config
 from tests.serving import PATIENCE, ChatServer
 from tests.test_repository import ROOT
 
-PAGE = ROOT / "chat" / "docs" / "scripting.md"
+MANUAL = ROOT / "chat" / "docs"
+PAGE = MANUAL / "scripting.md"
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d"
 
 
@@ -69,3 +72,33 @@ def test_the_examples_of_the_scripting_page_print_what_it_says(
 )
 def test_an_example_fits_only_its_output(printed: str, fits: bool) -> None:
     assert bool(re.fullmatch(pattern("[4 2026-11-24 09:30] ci: hi\n"), printed)) == fits
+
+
+def settings_in(page: str) -> list[str]:
+    """Return the `toml` blocks of a page."""
+    text = (MANUAL / page).read_text("utf-8")
+    return re.findall(r"^```toml\n(.*?)^```$", text, re.M | re.S)
+
+
+@pytest.mark.parametrize("block", settings_in("client.md"))
+def test_the_clients_settings_in_the_manual_are_accepted(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    write(client_settings.config_file(), block)
+    assert client_settings.load({}).given
+
+
+@pytest.mark.parametrize("block", settings_in("server.md"))
+def test_the_servers_settings_in_the_manual_are_accepted(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    write(server_config.config_file(), block)
+    settings = server_config.load(server_config.ServerSettings, "chat-server", [])
+    assert settings.model_fields_set
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, "utf-8")
