@@ -100,7 +100,7 @@ def check_terminal() -> None:
     # The library draws on standard error; the questions of the first run go to standard output.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise StartupError(
-            "there is no terminal to show the screens on. Send a message with "
+            "no terminal for the screens. Send a message with "
             "chat-client send '#general' TEXT, or use lines instead of screens with --plain"
         )
 
@@ -128,10 +128,10 @@ def prepare(settings: ClientSettings) -> ClientSettings:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="chat-client",
-        description="A terminal chat that loses nothing you typed.",
+        description="A terminal chat that keeps everything you type.",
         epilog="Without a screen: chat-client send, tail, export (each with --help). "
-        f"Each setting can be set as a variable CHAT_NAME too, or in {config_file()}, "
-        "which may hold your own [keys] and [themes] as well.",
+        f"Settings can also be variables CHAT_NAME, or be in {config_file()}, which also "
+        "takes [keys] and [themes].",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"chat-client {__version__}")

@@ -29,15 +29,21 @@ MEANINGS = {
     ExitCode.DONE: "done; from `send`: the server has every message on its disk",
     ExitCode.FAULT: "internal error, protocol violation by the server, or "
     "standard output that cannot be written",
-    ExitCode.USAGE: "wrong flags, or it cannot start as asked",
-    ExitCode.REFUSED: "refused for good: the name, the channel, or the text; from `tail` and "
-    "`export` also: the log is another one than it was",
-    ExitCode.NOT_CONFIRMED: "no server, or no answer, within `--timeout`; a message may have "
-    "arrived all the same: the same `--cid` again stores it once",
-    ExitCode.QUEUED: "as 4, with `--queue`: what was not confirmed is in the outbox, and the next "
-    "`chat-client` of that name sends it",
+    ExitCode.USAGE: "invalid flags, or it cannot start with them",
+    ExitCode.REFUSED: (
+        "rejected permanently: the name, the channel, or the text; from `tail` "
+        "and `export` also: the log was replaced"
+    ),
+    ExitCode.NOT_CONFIRMED: (
+        "no server, or no answer, within `--timeout`; a message may have "
+        "been stored: retry with the same `--cid` to store it once"
+    ),
+    ExitCode.QUEUED: (
+        "as 4, with `--queue`: the unconfirmed message is in the outbox; the "
+        "next `chat-client` of that name sends it"
+    ),
     ExitCode.INTERRUPTED: "interrupted (Ctrl+C)",
-    ExitCode.BROKEN_PIPE: "who read the output has gone, as `head` does",
+    ExitCode.BROKEN_PIPE: "the reader of the output has closed it, as `head` does",
 }
 
 

@@ -32,7 +32,7 @@ def introduced(settings: S) -> S:
         return known
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if is_terminal:
-        tell("Welcome. A name belongs to whoever used it first; --demo plays without a server.\n")
+        tell("Welcome. The first user of a name owns it. Use --demo to try it without a server.\n")
     name = _ask_name()
     url = known.url
     if url == DEFAULT_URL and "url" not in settings.given:
@@ -49,7 +49,7 @@ def _ask_name() -> str:
         try:
             return check_name(input("Your name: ").strip())
         except EOFError:
-            raise StartupError("no name given; say it with --name NAME") from None
+            raise StartupError("no name given; use --name NAME") from None
         except ValueError as exc:
             tell(f"A name {exc}.")
 
@@ -77,6 +77,6 @@ def _show_keys(settings: ClientSettings) -> None:
         row = rows[action]
         tell(f"  {key_label(row.keys[0]):<8}{row.help}")
     try:
-        input("\nEnter begins. ")
+        input("\nPress Enter to start. ")
     except EOFError:
         return

@@ -72,11 +72,11 @@ def test_on_a_terminal_it_leads_to_the_screens(terminal: RawTerminal, server: Ch
     answer(b"Your name: ", "a b")
     answer(b"empty.\r\nYour name: ", "alice")
     answer(b"]: ", server.url)
-    terminal.wait(lambda: b"Enter begins. " in terminal.output, "three keys")
+    terminal.wait(lambda: b"Press Enter to start. " in terminal.output, "three keys")
     assert (
         terminal.output.decode().replace("\r\n", "\n")
         == f"""\
-Welcome. A name belongs to whoever used it first; --demo plays without a server.
+Welcome. The first user of a name owns it. Use --demo to try it without a server.
 
 Your name: a b
 A name must be ASCII letters, digits, '_', '-' or '.', and not empty.
@@ -84,11 +84,11 @@ Your name: alice
 Server [{DEFAULT}]: {server.url}
 
 Three keys to know:
-  F1      help: keys and commands
-  Ctrl+K  go to a channel or a person, or run a command
-  Ctrl+Q  leave the program
+  F1      show help
+  Ctrl+K  go to a channel or person, or run a command
+  Ctrl+Q  quit
 
-Enter begins. """
+Press Enter to start. """
     )
     terminal.send(b"\n")
     terminal.wait(lambda: b"general" in terminal.output, "the screens")
@@ -105,20 +105,22 @@ async def test_after_a_taken_name_lines_take_another_one_and_send_what_was_typed
         await alice.join("#general")
         first = RawTerminal(tmp_path, *command, "--name", "alice")
         try:
-            first.wait(lambda: b"/name NAME signs in with another" in first.output, "the refusal")
+            first.wait(
+                lambda: b"Use /name NAME to sign in with another" in first.output, "the refusal"
+            )
             first.send(b"first words\n")
-            first.wait(lambda: b"Kept on this computer" in first.output, "it waits")
+            first.wait(lambda: b"saved on this computer" in first.output, "it waits")
             first.send(b"/quit\n")
             first.wait(lambda: b"1 message is not sent yet" in first.output, "it is counted")
         finally:
             first.close()
         second = RawTerminal(tmp_path, *command)
         try:
-            second.wait(lambda: b"name alice belongs to somebody else" in second.output, "again")
+            second.wait(lambda: b"name alice belongs to another user" in second.output, "again")
             second.send(b"/name\n/name carol\n")
-            second.wait(lambda: b"name carol belongs to somebody else" in second.output, "too")
+            second.wait(lambda: b"name carol belongs to another user" in second.output, "too")
             second.send(b"/name carol\n/name bob\n")
-            second.wait(lambda: b"carol is the name that is taken" in second.output, "the same")
+            second.wait(lambda: b"carol is taken" in second.output, "the same")
             second.wait(lambda: b"Connected to chat as bob" in second.output, "another name")
             event = await alice.next_event(kind="message")
             assert (event.author, event.text) == ("bob", "first words")
@@ -139,9 +141,9 @@ async def test_words_typed_under_a_taken_name_are_counted_where_another_name_is_
     async with Peer.signed_in(server.url, "alice"):
         terminal = RawTerminal(tmp_path, *command, "--name", "alice")
         try:
-            terminal.wait(lambda: b"/name NAME signs in" in terminal.output, "the refusal")
+            terminal.wait(lambda: b"Use /name NAME to sign in" in terminal.output, "the refusal")
             terminal.send(b"first words\n")
-            terminal.wait(lambda: b"Kept on this computer" in terminal.output, "it waits")
+            terminal.wait(lambda: b"saved on this computer" in terminal.output, "it waits")
             assert other.run("send", "#general", "hello").returncode == 0
             terminal.send(b"/quit\n")
             terminal.wait(lambda: b"1 message is not sent yet" in terminal.output, "it is counted")

@@ -158,10 +158,10 @@ def test_no_field_drives_the_terminal(hostile: HostileServer, tmp_path: Path) ->
         for number in everybody:  # its name becomes the window's title
             reader.begin()
             terminal.send(b"\x1b[1;3B")  # Alt+Down
-            reader.wait_for(shown("Write to #c", number))
+            reader.wait_for(shown("Message #c", number))
         reader.begin()
         terminal.send(b"\x1b[1;3B")
-        reader.wait_for("Write to #general")
+        reader.wait_for("Message #general")
         hostile.end(4501, mixed("z", 120))  # for good, so that its words stay on the screen
         reader.wait_for("z00.␛[2J")
         leave(terminal)

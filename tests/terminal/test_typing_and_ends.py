@@ -231,7 +231,7 @@ def test_an_unfinished_edit_survives_kill_9(
     typing.wait(lambda: b"a second later" in typing.output, "a busy machine has let it go on")
     kill(typing)
     again = start(tmp_path, server, face)
-    shown = b"Editing message 1" if face else b"Changing your message"
+    shown = b"Editing message 1" if face else b"Editing your message"
     again.wait(lambda: shown in again.output, "what the text is for")
     again.wait(lambda: b"one mistaek, and more" in again.output, "the text")
     again.send(b"\r")

@@ -55,7 +55,7 @@ def add_settings(
     for name in names:
         flag = _flag(name, *known[name])
         if name == several:
-            flag |= {"action": "append", "help": f"{flag['help']} Again: one more, beside it."}
+            flag |= {"action": "append", "help": f"{flag['help']} Repeat it to add a server."}
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **flag)
 
 

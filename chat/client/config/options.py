@@ -98,7 +98,7 @@ def words(value: object) -> tuple[str, ...]:
     """Read words: a list, or a text with commas between them."""
     given = value.split(",") if isinstance(value, str) else value
     if not isinstance(given, list | tuple):
-        raise ValueError("must be words, with commas between them")
+        raise ValueError("must be words separated by commas")
     found = tuple(word for each in given if (word := text(each).strip()))
     if len(found) > _WORDS_MAX or any(len(word) > _WORD_MAX for word in found):
         raise ValueError(f"at most {_WORDS_MAX} words of {_WORD_MAX} characters each")

@@ -95,11 +95,11 @@ def _check_address(value: str) -> str:
     if parts.scheme not in ("ws", "wss"):
         raise ValueError(f"must begin with ws:// or wss://, not {parts.scheme}://")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must hold no name and no password; use --name and --token-file")
+        raise ValueError("must not contain a name or a password; use --name and --token-file")
     if not parts.hostname or not address.isprintable() or " " in address:
         raise ValueError("must name a host, for example ws://127.0.0.1:3000")
     if parts.fragment or parts.query:
-        raise ValueError("must hold no '?' and no '#'")
+        raise ValueError("must not contain '?' or '#'")
     if parts.port == 0:
         raise ValueError("must name a port from 1 to 65535")
     return address.removesuffix("/") if parts.path == "/" else address
@@ -116,7 +116,7 @@ def _name(value: object) -> str:
 def _reasons(value: object) -> tuple[str, ...]:
     found = words(value)
     if unknown := [word for word in found if word not in REASONS]:
-        raise ValueError(f"“{unknown[0]}” is none of {', '.join(REASONS)}")
+        raise ValueError(f"“{unknown[0]}” is not one of {', '.join(REASONS)}")
     return found
 
 
@@ -151,7 +151,7 @@ def _server(number: int, given: object) -> Server:
         try:
             found[key] = readers[key](value)
         except KeyError:
-            reason = "is not known here; url and name are"
+            reason = "is unknown; use url and name"
             raise _Wrong(f"servers.{number}.{key}", value, reason) from None
         except ValueError as exc:
             raise _Wrong(f"servers.{number}.{key}", value, str(exc)) from None
@@ -184,9 +184,9 @@ class ClientSettings:
     url: str = option(
         DEFAULT_URL,
         _url,
-        "Address of the server: ws://host:port, or wss:// for a secure connection; without either, "
-        "wss:// is meant, and on this machine ws://. Or several addresses of one server, with "
-        "commas between them (default: the server that was chosen at the first run, else "
+        "Address of the server: ws://host:port, or wss:// for a secure connection; without a "
+        "scheme, wss:// is used, and ws:// on this machine. Separate several addresses of one "
+        "server by commas (default: the server that was chosen at the first run, else "
         f"{DEFAULT_URL}).",
     )
     servers: tuple[Server, ...] = option(
@@ -198,57 +198,57 @@ class ClientSettings:
     data: Path = option(
         lambda: user_data_path("chat", appauthor=False),
         path,
-        "Folder for messages, drafts and the secrets of your names.",
+        "Folder for messages, drafts and the tokens of your names.",
     )
     token_file: Path | None = option(
         None,
         path,
-        "File with a token that the server's operator gave you; it is kept, say it once.",
+        "File with a token from the server's operator; it is stored, so give it once.",
     )
     same_server: bool = option(
         False,
         on_or_off,
-        "The address is a new one of a server you know; without this, it gets a token of its own.",
+        "The address is a new one of a known server; without this, it gets its own token.",
     )
     emoji_names: bool = option(
         False,
         on_or_off,
-        "Show emoji by their names, such as :tada:, where a font or a reader cannot show them.",
+        "Show emoji as names such as :tada:, where a font or screen reader cannot show them.",
     )
     plain: bool = option(
         False,
         on_or_off,
-        "Lines instead of screens: for screen readers, simple terminals and pipes.",
+        "Plain mode: lines instead of screens, for screen readers, simple terminals and pipes.",
     )
     demo: bool = option(
         False,
         on_or_off,
-        "Play with a server of your own that has company in it; nothing is left behind.",
+        "Try the client on a temporary local server with bots; nothing is kept.",
     )
     joins: Joins = option(
         "spoken",
         one_of(Joins),
-        "Joins and leaves to show: of people who wrote a loaded message, of everybody, or none.",
+        "Which joins and leaves to show: of authors of loaded messages, of everybody, or none.",
         choices=Joins,
     )
     typing: Typing = option(
         "both",
         one_of(Typing),
-        "Who types: show it, tell it to others, both, or neither.",
+        "Typing indicators: show those of others, send yours, both, or neither.",
         choices=Typing,
     )
     notify: Way = option(
         "bell",
         one_of(Way),
-        "How you are called: bell, a desktop notification of the terminal (osc9: iTerm2, WezTerm, "
+        "How to notify you: bell, a desktop notification of the terminal (osc9: iTerm2, WezTerm, "
         "Windows Terminal; osc777: foot, kitty, Ghostty, rxvt), your own command, or none.",
         choices=Way,
     )
     notify_for: tuple[str, ...] = option(
         REASONS,
         _reasons,
-        "What you are called for: some of mention, direct, keyword, with commas; /notify says more "
-        "of one channel.",
+        "Which messages notify you: mention, direct, keyword, separated by commas; /notify "
+        "sets one channel.",
     )
     keywords: tuple[str, ...] = option((), words, "Words to be notified of, separated by commas.")
     notify_command: tuple[str, ...] = option(
@@ -259,15 +259,15 @@ class ClientSettings:
     editing: Editing = option(
         "plain",
         one_of(Editing),
-        "How text is edited: as everywhere, or with vi's modes (then the status line shows them).",
+        "Editing mode of the composer: default, or vi (the status line shows vi's mode).",
         choices=Editing,
     )
     log_file: Path | None = option(None, path, "File to write a log to (default: none).")
-    log_level: Level = option("warning", one_of(Level), "What goes to the log.", choices=Level)
+    log_level: Level = option("warning", one_of(Level), "Log level.", choices=Level)
     keys: dict[str, str] = option(
         dict,
         _keys,
-        "Your own keys, by the names of the actions that the help shows (in the file only).",
+        "Your key bindings, by action name; the help lists the names (in the file only).",
         in_file_only=True,
     )
     themes: dict[str, dict[str, str | bool]] = option(

@@ -43,11 +43,11 @@ OPENING: tuple[Act, ...] = (
 """What was said before the person came."""
 
 _TRIES = (
-    "Nice. Now press Ctrl+↑ to choose a message, then `r` to answer it or `+` to react.",
+    "Nice. Now press Ctrl+↑ to select a message, then `r` to reply or `+` to react.",
     "Try `/join #tea`, then Alt+← to come back here.",
-    "`/edit` changes your last message; we see the change, and that it was one.",
+    "`/edit` edits your last message; others see that it was edited.",
     "Write `/msg grace hello` and it stays between the two of you.",
-    "Stop the wifi, write on, start it again: what you typed waits, and is sent once.",
+    "Turn the Wi-Fi off, keep typing, turn it on again: your messages wait and are sent once.",
 )
 
 

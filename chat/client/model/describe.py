@@ -28,7 +28,7 @@ def describe(message: Message) -> str:
             said = f"* {author} {text}" if message.me else f"{author}: {text}"
             return said + _notes(message)
         case "topic":
-            return f"{author} set the topic: {text}" if text else f"{author} removed the topic"
+            return f"{author} set the topic: {text}" if text else f"{author} cleared the topic"
         case "join" | "leave" as kind:
             return f"{author} {'joined' if kind == 'join' else 'left'}"
         case "role":
@@ -46,13 +46,13 @@ def describe_entry(channel: str, entry: Item | Event) -> str:
     match entry.kind:
         case "edit":
             text = "" if entry.text is None else f": {_set_in(entry.text)}"
-            return f"{author} changed {entry.target}{text}"
+            return f"{author} edited {entry.target}{text}"
         case "delete":
             return f"{author} deleted {entry.target}"
         case "react":
             emoji = printable_line(entry.emoji or "")
             if entry.remove:
-                return f"{author} took {emoji} back from {entry.target}"
+                return f"{author} removed {emoji} from {entry.target}"
             return f"{author} reacted {emoji} to {entry.target}"
         case "pin":
             return f"{author} {'unpinned' if entry.remove else 'pinned'} {entry.target}"
@@ -76,7 +76,7 @@ def _set_in(text: str) -> str:
 def _notes(message: Message) -> str:
     notes = []
     if message.reply_to is not None:
-        notes.append(f"answers {message.reply_to}")
+        notes.append(f"replies to {message.reply_to}")
     if message.edited:
         notes.append("edited")
     if message.pinned:

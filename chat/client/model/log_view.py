@@ -171,7 +171,7 @@ class LogView:
         before = self.position
         change = self._follow_on(page.items, page.complete, page.head)
         if self.position == before and not page.complete:
-            raise BrokenLog(f"{self.channel}: a page that leads no further than {before}")
+            raise BrokenLog(f"{self.channel}: a page does not go before {before}")
         if page.complete:  # a head told before that is further up was not true
             self.head = max((self.position, *self._held))
         return change
@@ -308,8 +308,8 @@ class LogView:
         while entry := next(waiting, None) or self._held.pop(self.position + 1, None):
             if entry.seq != self.position + 1:
                 raise BrokenLog(
-                    f"{self.channel}: event {entry.seq} came after {self.position}, "
-                    "with a hole between them"
+                    f"{self.channel}: event {entry.seq} follows {self.position}; events "
+                    "between them are missing"
                 )
             lines += self._absorb(entry)
             self.position, self.mid = entry.seq, entry.mid
@@ -328,7 +328,7 @@ class LogView:
                 self._recent.append(entry)
                 self._recent_weight += _weight_of(entry)
                 if len(self._recent) > _RECENT_MAX or self._recent_weight > _RECENT_WEIGHT:
-                    raise BrokenLog(f"{self.channel}: too much changes before a page comes")
+                    raise BrokenLog(f"{self.channel}: too many changes before a page arrives")
             return self._fold(entry)
         if entry.kind not in SHOWN_KINDS:
             return ()

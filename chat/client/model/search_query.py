@@ -59,7 +59,7 @@ def parse_since(word: str, now: datetime) -> Since:
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)).timestamp()
     except (ValueError, OverflowError, OSError):  # of years that the system has no rules for
         raise ValueError(
-            f"{word!r} is no number, no duration (90s, 10m, 2h, 1d, 1w) and no time "
+            f"{word!r} is not a number, a duration (90s, 10m, 2h, 1d, 1w) or a time "
             "(09:30, 2026-11-24, 2026-11-24T09:30)"
         ) from None
     return Since(ts=max(0, round(seconds * 1000)))
@@ -97,7 +97,7 @@ def parse_search(typed: str, me: str, now: datetime) -> Search:
             raise SearchError(f"{name}: {exc}") from None
         fields[key] = found
     if not words and not {"author", "has"} & fields.keys():
-        raise SearchError("Write a word to look for, from:NAME or has:link.")
+        raise SearchError("Enter a word, from:NAME or has:link.")
     return Search(query=" ".join(words), **fields)
 
 
@@ -117,7 +117,7 @@ def _moment(key: str) -> Callable[[str, str, datetime], tuple[str, int]]:
 
         since = parse_since(value, now)
         if since.seq is not None:
-            raise ValueError(f"“{value}” is no time. Write 2026-11-24, 09:30 or 2d")
+            raise ValueError(f"“{value}” is not a time. Use 2026-11-24, 09:30 or 2d")
         return key, since.ts
 
     return read
@@ -125,7 +125,7 @@ def _moment(key: str) -> Callable[[str, str, datetime], tuple[str, int]]:
 
 def _has(value: str, _me: str, _now: datetime) -> tuple[str, str]:
     if value.lower() not in ("link", "links"):
-        raise ValueError(f"“{value}” cannot be looked for. Write has:link")
+        raise ValueError(f"has:{value} is not supported. Use has:link")
     return "has", "link"
 
 

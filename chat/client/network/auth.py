@@ -42,7 +42,7 @@ class Identity:
         self.key = ""
         """Under which all that belongs to the server last met is kept; see `known_servers`."""
         self.is_name_taken = False
-        """Whether the last hello was refused because the name belongs to somebody else."""
+        """Whether the last hello was refused because the name belongs to another user."""
 
     @property
     def account(self) -> Path:
@@ -169,7 +169,7 @@ def explain_refusal(settings: ClientSettings, error: CommandError) -> str:
     again = f"chat-client --url {settings.url} --name"
     if error.code is ErrorCode.BAD_TOKEN:
         return (
-            f"the name {name} belongs to somebody else on this server. Choose another: "
+            f"the name {name} belongs to another user on this server. Choose another: "
             f"{again} NAME. If it is yours, ask the server's operator for a token "
             f"(chat-server token {name}), save it in a file, and start: {again} {name} "
             "--token-file FILE"

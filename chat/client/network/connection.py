@@ -179,7 +179,7 @@ def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
     if isinstance(exc, TimeoutError):
         return f"no answer from {url} within {OPEN_TIMEOUT:g} s"
     if isinstance(exc, ssl.SSLCertVerificationError):
-        return f"the certificate of {url} is not to be trusted: {exc.verify_message}"
+        return f"the certificate of {url} is not trusted: {exc.verify_message}"
     if isinstance(exc, ssl.SSLError):
         return f"no secure connection to {url}; is it a ws:// server? ({printable_line(str(exc))})"
     if isinstance(exc, InvalidStatus):
@@ -196,7 +196,7 @@ def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
     if isinstance(exc, ConnectionResetError) and url.startswith("wss://"):
         return f"{url} ended the connection before it was secure; is it a ws:// server?"
     if isinstance(exc, socket.gaierror):
-        return f"no host named {urlsplit(url).hostname} can be found; is the network there?"
+        return f"cannot find the host {urlsplit(url).hostname}; are you online?"
     return f"cannot reach {url}: {printable_line(str(exc) or type(exc).__name__)}"
 
 

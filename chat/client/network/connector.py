@@ -207,15 +207,15 @@ class Connector:
 
     def _own_fault(self, exc: Exception) -> str:
         _log.error("following the server failed", exc_info=exc)
-        self._follower.complain(f"a fault in this program: {exc!r}; connecting again")
-        return "a fault in this program"
+        self._follower.complain(f"internal error: {exc!r}; reconnecting")
+        return "internal error"
 
     def _broken(self, exc: ChatError) -> str:
         if isinstance(exc, Unanswered):
             return str(exc)
         _log.warning("the server broke the protocol: %s", printable_line(str(exc)))
-        self._follower.complain(f"the server does not keep to the protocol: {exc}")
-        return "the server does not keep to the protocol"
+        self._follower.complain(f"the server violates the protocol: {exc}")
+        return "the server violates the protocol"
 
 
 _CODES: dict[int, ErrorCode] = {

@@ -106,7 +106,7 @@ class Session:
                     self._receive(frame, take)
         except ConnectionLost:
             if self._has_gone_silent:
-                raise ConnectionLost(None, "the server has gone silent") from None
+                raise ConnectionLost(None, "the server stopped responding") from None
             raise
         finally:
             watch.cancel()
@@ -127,7 +127,7 @@ class Session:
         if len(data) > self.limits.frame:
             raise CommandError(
                 ErrorCode.TOO_LONG,
-                f"it takes {len(data):,} bytes; the server accepts {self.limits.frame:,}",
+                f"it has {len(data):,} bytes; the server accepts {self.limits.frame:,}",
             )
         if self.is_over:
             raise Offline("not connected")

@@ -169,7 +169,7 @@ class Plain:
                 and nobody is there to change that.
         """
         user = self._conversation.desk.user
-        self._lines.say([f"chat as {user}. /help lists the commands.", *self._cores.faults])
+        self._lines.say([f"Starting as {user}. Type /help for commands.", *self._cores.faults])
         self._calling.resume(lambda: None)
         if note := self._calling.note:
             self._lines.say([f"{note.capitalize()}."])

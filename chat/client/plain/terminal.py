@@ -222,7 +222,7 @@ def _agreed(texts: Sequence[str]) -> int:
 _STDIN = 0
 _DRAFT_AFTER = 0.5
 """Seconds that a saved draft may be behind what is typed; the file adds a moment of its own."""
-_PASTED = "{} pasted. Enter sends this as one message, Ctrl+U discards it."
+_PASTED = "Pasted {}. Enter sends it as one message, Ctrl+U discards it."
 _MARK_PASTES, _LEAVE_PASTES = "\x1b[?2004h", "\x1b[?2004l"
 
 

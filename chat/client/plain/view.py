@@ -126,7 +126,7 @@ class Announcer:
                 said.append(
                     f"Not sent in {self._title(line.channel)}: {printable_line(line.text)[:60]}. "
                     f"{printable_line(line.reason)}. "
-                    "/retry sends it again, /discard throws it away."
+                    "Use /retry to resend it, /discard to discard it."
                 )
                 if cid in self.waiting or heard.last:  # not left over from another time
                     self.refusals.append(said[-1])
@@ -164,7 +164,7 @@ def _told(place: str, new: list[Message]) -> list[str]:
     said = _passages(place, [line for line in new if line.kind in ("join", "leave")])
     lines = [line for line in new if line.kind not in ("join", "leave")]
     if len(lines) > _AT_ONCE:
-        said.append(f"{len(lines) - _AT_ONCE} lines in {place} are left out here.")
+        said.append(f"{len(lines) - _AT_ONCE} lines in {place} are not shown.")
     return said + [_said(place, line) for line in lines[-_AT_ONCE:]]
 
 
@@ -199,9 +199,9 @@ def _changes(place: str, heard: _Heard, lines: list[Message]) -> list[str]:
         if line.deleted and not old.deleted:
             said.append(f"Message {line.seq} in {place} was deleted.")
         elif line.text != old.text:
-            said.append(f"Message {line.seq} was changed. {_said(place, line)}")
+            said.append(f"Message {line.seq} was edited. {_said(place, line)}")
         elif line.pinned != old.pinned:
-            state = "pinned" if line.pinned else "not pinned any more"
+            state = "pinned" if line.pinned else "no longer pinned"
             said.append(f"Message {line.seq} in {place} is {state}.")
         elif counted_reactions(line) != counted_reactions(old):
             marks = "; ".join(
@@ -324,7 +324,7 @@ class PlainView:
         if is_new and not said and is_shown:
             said = self._announcer.newest(change.channel)
         if self._announcer.waiting - waiting and not self.is_online:
-            said.append("Kept on this computer; sent once there is a connection.")
+            said.append("Offline: saved on this computer, sent after reconnecting.")
         return said
 
     def _heard_by(self, channel: str) -> str | None:
@@ -353,10 +353,10 @@ class PlainView:
             case Link.ONLINE:
                 return [f"Connected to {printable_line(told.server)} as {told.user}."]
             case Link.WAITING:
-                return [f"Not connected: {told.detail}. Trying again by itself."]
+                return [f"Not connected: {told.detail}. Retrying automatically."]
         if told.is_name_taken:
             return []  # `ask_name` follows
-        return [f"Not connected: {told.detail}. /reconnect tries again."]
+        return [f"Not connected: {told.detail}. Use /reconnect to retry."]
 
     # What the conversation asks for
 
@@ -400,7 +400,7 @@ class PlainView:
     def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
         """Say which thread comes."""
         self._thread_head, self._thread_said = self._head(channel), set()
-        self._say([f"The thread of message {root} in {printable_line(self._title(channel))}:"])
+        self._say([f"Thread of message {root} in {printable_line(self._title(channel))}:"])
 
     def update_thread(self, change: TimelineChanged) -> None:
         """Say what was in the thread when one asked, and was not said yet."""
@@ -425,7 +425,7 @@ class PlainView:
         """Show this conversation from now on; say so, where no channel is there to be named."""
         self._aside = None
         if not self._desk.current and (server := self._seats.title_beside(self._seat)):
-            self._say([f"You are on {printable_line(server)}, in no channel yet."])
+            self._say([f"You are on {printable_line(server)}. You have not joined a channel yet."])
 
     def choose(self, seq: int) -> bool:
         """Say a message, if it was said before."""
@@ -449,7 +449,7 @@ class PlainView:
 
     def show_unread(self) -> None:
         """Say that there is nothing to go to."""
-        raise Refused("Lines are read as they come: nothing here is unread.")
+        raise Refused("Plain mode marks messages as read when it prints them: nothing is unread.")
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
         """Say what waits."""
@@ -464,15 +464,15 @@ class PlainView:
     def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
         """Say what was found, the newest last."""
         if not finding.query:
-            raise Refused("Write what to look for: /search WORDS.")
+            raise Refused("Usage: /search WORDS")
         self._say(
             f"{hit.seq}. {hit.author} in {printable_line(channel_title(hit.channel, desk.user))}, "
             f"{local_time(hit.ts):%d %b %Y %H:%M}: "
             f"{printable_line(hit.snippet)}"
             for hit in reversed(finding.hits)
         )
-        where = " on this computer; there is no connection" if finding.is_here else ""
-        more = "" if finding.is_complete else " There are more: add words, or before:DAY."
+        where = " on this computer (offline)" if finding.is_here else ""
+        more = "" if finding.is_complete else " There are more: add words or before:DAY."
         self._say([f"{len(finding.hits)} found{where}.{more}"])
 
     def redraw(self) -> None:
@@ -482,7 +482,7 @@ class PlainView:
         is_peeking = self._conversation.reading.is_peeking
         if is_peeking != self._is_peeking:
             self._is_peeking = is_peeking
-            self._say(["Peeking: nothing here is marked as read." if is_peeking else "Reading."])
+            self._say(["Peeking: messages here stay unread." if is_peeking else "Peek is off."])
 
     def _tell_aim(self) -> None:
         draft = self._conversation.drafts.here
@@ -490,7 +490,7 @@ class PlainView:
         if aim == self._told_aim:
             return
         self._told_aim = aim
-        cancel = "Ctrl+U and Enter cancel."
+        cancel = "Ctrl+U then Enter cancels."
         if draft.aim is Aim.EDIT:
             self._say([f"Editing message {aim[1]}: Enter saves it, {cancel}"])
         elif draft.aim is Aim.REPLY:
@@ -511,7 +511,7 @@ class PlainView:
 
     def set_theme(self, name: str) -> None:
         """Say that there are no colors."""
-        raise Refused("There are no colors here: the lines are the terminal's own.")
+        raise Refused("Plain mode has no themes; it uses the terminal's colors.")
 
     def toggle(self, pane: Pane) -> None:
         """Say a list that stands at the side of the screens."""
@@ -527,21 +527,21 @@ class PlainView:
 
     def show_bare(self) -> None:
         """Say that it is so already."""
-        raise Refused("There is nothing here but texts: the terminal's own copying works.")
+        raise Refused("Plain mode is plain text already; select it in the terminal.")
 
     def copy(self, text: str) -> None:
         """Put a text into the clipboard, if a terminal is there that may have one."""
         text = printable(text)  # where it is pasted, controls might be obeyed
         if not self._lines.copy(text):
-            raise Refused("There is no terminal here whose clipboard could take it.")
+            raise Refused("Cannot copy: the output is not a terminal with a clipboard.")
         self._beside(_in_thread(desktop.keep, text))
-        self._say(["Copied."])
+        self._say(["Copied"])
 
     def open_links(self, urls: Sequence[str]) -> None:
         """Open a link in the browser, where there is a desktop; else say it, as also several."""
         match urls:
             case []:
-                self._say(["There is no link in this message."])
+                self._say(["This message has no link"])
             case [url] if is_web_link(url) and can_open():
                 self._beside(_in_thread(webbrowser.open, url))
                 self._say([f"Opening {printable_line(url)}"])
@@ -563,7 +563,7 @@ class PlainView:
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open; nothing more of what is piped in is taken."""
         self._say([reason])
-        self._lines.stop(f"{self._title(channel)}: {reason}; what was to go there was not sent")
+        self._lines.stop(f"{self._title(channel)}: {reason}; the text for it was not sent")
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something."""

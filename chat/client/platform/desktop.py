@@ -159,7 +159,9 @@ async def run_command(
             with suppress(OSError):
                 await process.communicate(f"{call.title}\n{call.text}\n".encode())
     except TimeoutError:
-        return _failed(f"notify_command {command[0]} took over {patience:g} s and was ended")
+        return _failed(
+            f"notify_command {command[0]} took longer than {patience:g} s and was stopped"
+        )
     finally:
         if process.returncode is None:
             process.kill()

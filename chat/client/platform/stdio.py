@@ -27,9 +27,9 @@ def tell_unsent(count: int, texts: Sequence[str]) -> None:
     """
     if count:
         what = "1 message is" if count == 1 else f"{count} messages are"
-        tell(f"{what} not sent yet; the next chat-client will.")
+        tell(f"{what} not sent yet; the next chat-client sends it.")
     if texts:
-        tell("The disk takes no writes; this is neither sent nor saved:")
+        tell("Cannot write to the disk. This text was neither sent nor saved:")
         for text in texts:
             tell(printable(text))
 
@@ -56,7 +56,9 @@ def text_of(descriptor: int) -> str:
     while chunk := _read(descriptor):
         size += len(chunk)
         if size > _TEXT_MAX:
-            raise StartupError("the text is too long for one message; --lines sends each line")
+            raise StartupError(
+                "the text is too long for one message; use --lines to send each line"
+            )
         chunks.append(chunk)
     return (
         _decoded(b"".join(chunks).removeprefix(BOM_UTF8)).replace("\r\n", "\n").removesuffix("\n")
@@ -119,4 +121,4 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise StartupError("standard input holds bytes that are no UTF-8 text") from None
+        raise StartupError("standard input is not UTF-8 text") from None

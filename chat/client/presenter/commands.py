@@ -53,7 +53,9 @@ def list_channels(conversation: Conversation) -> None:
     """Show all channels there are; choosing one enters it."""
     from chat.protocol.commands import Channels
 
-    add = conversation.view.list_rows("All channels", conversation.join, "/join NAME enters one")
+    add = conversation.view.list_rows(
+        "All channels", conversation.join, "Use /join NAME to join one"
+    )
 
     def take(page: ChannelList) -> str | None:
         add(_channel(listing) for listing in page.channels)
@@ -69,7 +71,7 @@ def list_members(conversation: Conversation, channel: str) -> None:
     add = conversation.view.list_rows(
         f"Members of {channel_title(channel, conversation.desk.user)}",
         conversation.write_to,
-        "/msg NAME TEXT writes to one",
+        "Use /msg NAME TEXT to write to one",
     )
 
     def take(page: Members) -> str | None:
@@ -91,10 +93,10 @@ def list_pins(conversation: Conversation, channel: str) -> None:
     async def work() -> None:
         pins = [item async for item in _pins_of(conversation.core, channel)]
         if pins:
-            add = conversation.view.list_rows("Pinned", go, "/unpin NUMBER takes a pin away")
+            add = conversation.view.list_rows("Pinned", go, "Use /unpin NUMBER to unpin one")
             add(map(_pin_choice, pins))
         else:
-            conversation.view.say("Nothing is pinned here.")
+            conversation.view.say("No pinned messages here")
 
     _list(conversation, work())
 
@@ -137,7 +139,7 @@ async def _pages(
 
 
 def _channel(listing: ChannelListing) -> Choice:
-    people = f"{listing.members:,} in it"
+    people = "1 member" if listing.members == 1 else f"{listing.members:,} members"
     note = f"{people} · {listing.topic}" if listing.topic else people
     return Choice(listing.channel, listing.channel, note)
 
@@ -153,9 +155,9 @@ def _pin_choice(item: Item) -> Choice:
 
 
 LEVELS = {
-    "all": "You are called for every message in {}.",
-    "mentions": "You are called in {} for what is meant for you.",
-    "none": "You are called for nothing in {}.",
+    "all": "You will be notified of every message in {}.",
+    "mentions": "You will be notified of mentions and keywords in {}.",
+    "none": "Notifications are off in {}.",
 }
 """The levels, and what each of them means."""
 
@@ -167,15 +169,14 @@ def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> Non
     if is_starred != bool(info.pinned):
         place = min(last + 1, PLACE_MAX) if is_starred else 0
         conversation.core.prefer(info.name, Wish(pinned=place))
-    where = "first in your list" if is_starred else "in its order in your list"
-    conversation.view.say(f"{title_of(info)} stands {where}.")
+    conversation.view.say(f"{title_of(info)} {'starred' if is_starred else 'unstarred'}")
 
 
 def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
     """Move a channel up (-1) or down (1) among those that stand first in the list."""
     starred = [each for each in conversation.desk.channels.values() if each.pinned]
     if info not in starred:
-        raise Refused(f"{title_of(info)} has no place of its own. /star puts it first.")
+        raise Refused(f"{title_of(info)} is not starred. Use /star first.")
     at = starred.index(info)
     to = min(max(at + step, 0), len(starred) - 1)
     starred.insert(to, starred.pop(at))
@@ -188,15 +189,15 @@ def mute(conversation: Conversation, info: ChannelInfo, is_muted: bool) -> None:
     """Bring only mentions in a channel to one's notice, or everything again."""
     _check(info)
     conversation.core.prefer(info.name, Wish(muted=is_muted))
-    what = "only mentions of you count" if is_muted else "all that is said counts again"
-    conversation.view.say(f"{title_of(info)}: {what}.")
+    what = "muted; mentions still notify you" if is_muted else "unmuted"
+    conversation.view.say(f"{title_of(info)} {what}")
 
 
 def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
     """Choose for which messages of a channel one is called; without a level, say it."""
     _check(info)
     if level and level not in LEVELS:
-        raise Refused(f"“{level}” is no level. Write /notify all, mentions or none.")
+        raise Refused(f"“{level}” is not a notification level. Use all, mentions or none.")
     if level:
         conversation.core.prefer(info.name, Wish(level=level))
     chosen = level or info.level
@@ -205,7 +206,7 @@ def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
 
 def _check(info: ChannelInfo) -> None:
     if info.builtin:
-        raise Refused(f"{info.name} is this session's own, and is gone with it.")
+        raise Refused(f"{info.name} exists only in this session and has no settings.")
 
 
 _DAY = 24 * 60
@@ -231,7 +232,7 @@ def _join(conversation: Conversation, asked: Invocation) -> None:
 def _leave(conversation: Conversation, asked: Invocation) -> None:
     channel = targets.channel(conversation, asked)
     if is_direct(channel):
-        raise Refused("A direct channel cannot be left. /hide hides it until its next message.")
+        raise Refused("Cannot leave a direct channel. Use /hide to hide it until its next message.")
     if channel not in conversation.desk.channels:
         raise Refused(f"You are not in {channel}.")
     from chat.protocol.commands import Leave
@@ -243,7 +244,7 @@ def _leave(conversation: Conversation, asked: Invocation) -> None:
 def _hide(conversation: Conversation, asked: Invocation) -> None:
     info = targets.mine(conversation, asked)
     if not info.direct:
-        raise Refused(f"Only a direct channel can be hidden. /leave leaves {info.name}.")
+        raise Refused(f"Only direct channels can be hidden. Use /leave to leave {info.name}.")
     from chat.protocol.commands import Prefer
 
     conversation.ask(Prefer(channel=info.name, hidden=True))
@@ -253,7 +254,7 @@ def _hide(conversation: Conversation, asked: Invocation) -> None:
 def _msg(conversation: Conversation, asked: Invocation) -> None:
     names = [name.removeprefix("@") for name in asked.get("names").split(",") if name]
     if not conversation.desk.user:
-        raise Refused("Your own name is not known yet: wait for the first connection.")
+        raise Refused("Cannot open a direct channel before the first connection.")
     try:
         channel = check_channel(direct_channel([conversation.desk.user, *names]))
     except ValueError as exc:
@@ -277,7 +278,9 @@ def _topic(conversation: Conversation, asked: Invocation) -> None:
         topic = "" if text == "-" else text
         conversation.ask(SetTopic(channel=info.name, topic=topic), asked.text)
     else:
-        conversation.view.say(info.topic or f"{info.name} has no topic. /topic TEXT sets one.")
+        conversation.view.say(
+            info.topic or f"{info.name} has no topic. Use /topic TEXT to set one."
+        )
 
 
 @_handles("edit")
@@ -317,7 +320,7 @@ def _react(conversation: Conversation, asked: Invocation) -> None:
     emoji = resolve(asked.get("emoji"))
     remove = asked.command.name == "unreact"
     if not remove and emoji[:1] == emoji[-1:] == ":":
-        raise Refused(f"There is no emoji called {emoji}. Type : and letters to look for one.")
+        raise Refused(f"Unknown emoji {emoji}. Type : and letters to find one.")
     conversation.core.react(
         targets.here(conversation).name, targets.target(conversation, asked), emoji, remove=remove
     )
@@ -362,12 +365,12 @@ def _mark(conversation: Conversation, asked: Invocation) -> None:
         case "":
             info = targets.here(conversation)
             catching_up.mark(conversation, info.name)
-            conversation.view.say(f"{title_of(info)} is marked as read.")
+            conversation.view.say(f"{title_of(info)} marked as read")
         case "all":
             conversation.seats.mark_all()
-            conversation.view.say("Everything is marked as read.")
+            conversation.view.say("All channels marked as read")
         case other:
-            raise Refused(f"“{other}” cannot be marked. Write /mark, or /mark all.")
+            raise Refused(f"“{other}” is not valid. Use /mark or /mark all.")
 
 
 @_handles("inbox")
@@ -401,7 +404,7 @@ def _move(conversation: Conversation, asked: Invocation) -> None:
         case "up" | "down" as where:
             move(conversation, targets.here(conversation), -1 if where == "up" else 1)
         case other:
-            raise Refused(f"“{other}” is no direction. Write /move up, or /move down.")
+            raise Refused(f"“{other}” is not a direction. Use /move up or /move down.")
 
 
 @_handles("mute", "unmute")
@@ -426,10 +429,10 @@ def _dnd(conversation: Conversation, asked: Invocation) -> None:
         case word if word.isascii() and word.isdigit() and 0 < int(word[:6]) <= _DAY:
             minutes = float(word)
         case other:
-            raise Refused(f"“{other}” is no time. Write /dnd on, off, or some minutes.")
+            raise Refused(f"“{other}” is not valid. Use on, off, or 1 to 1440 minutes.")
     conversation.calling.be_quiet(minutes, conversation.redraw)
     note = conversation.calling.note
-    conversation.view.say(f"{note.capitalize()}." if note else "You are called again.")
+    conversation.view.say(f"Notifications are off ({note})" if note else "Notifications are on")
 
 
 @_handles("away", "busy")
@@ -448,14 +451,14 @@ def _status(conversation: Conversation, asked: Invocation) -> None:
         case "online" | "away" | "busy" as status:
             conversation.set_status(status)
         case other:
-            raise Refused(f"“{other}” is no status. Write online, away or busy.")
+            raise Refused(f"“{other}” is not a status. Use online, away or busy.")
 
 
 @_handles("retry", "discard")
 def _unsent(conversation: Conversation, asked: Invocation) -> None:
     failed = conversation.desk.recent(targets.here(conversation).name).failed()
     if not failed:
-        raise Refused("Nothing here was refused; what waits is sent by itself.")
+        raise Refused("No failed messages here. Waiting messages are sent automatically.")
     act = conversation.core.retry if asked.command.name == "retry" else conversation.core.discard
     for message in failed:
         if message.cid is not None:
@@ -515,8 +518,8 @@ def _help(conversation: Conversation, asked: Invocation) -> None:
         return
     command = find(word)
     if command is None:
-        raise Refused(f"There is no command /{word.removeprefix('/')}. /help lists them all.")
-    conversation.view.say(f"{command.usage}: {command.help}. For example: {command.example}")
+        raise Refused(f"Unknown command /{word.removeprefix('/')}. Use /help to list all commands.")
+    conversation.view.say(f"{command.usage}: {command.help}. Example: {command.example}")
 
 
 @_handles("quit")

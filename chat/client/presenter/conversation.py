@@ -121,7 +121,9 @@ async def _jump(here: Conversation, channel: str, seq: int) -> None:
         is_there = await answer(here.core.reach(channel, seq))
         here.take_in(here.core.drain())
         if channel == here.desk.current and not (is_there and here.view.choose(seq)):
-            here.view.say("That message is not on this computer, and cannot be had now.", "warning")
+            here.view.say(
+                "This message is not on this computer and cannot be loaded now.", "warning"
+            )
     _see(here, channel)
 
 
@@ -319,7 +321,7 @@ class Conversation:
             self._stayed = channel
             self.core.open_channel(channel)
             self.view.say(
-                f"You are no longer in {channel}. Your text is kept here; join again to send it.",
+                f"You are no longer in {channel}. Your text is kept; join again to send it.",
                 "warning",
             )
 
@@ -472,8 +474,8 @@ class Conversation:
             self.open_channel(channel)
         else:
             info = self.desk.channels[channel]
-            waits = " What you wrote there is not sent." if info.has_draft else ""
-            self.view.say(f"You have joined {title_of(info)}.{waits}")
+            waits = " Your text there is not sent yet." if info.has_draft else ""
+            self.view.say(f"Joined {title_of(info)}.{waits}")
 
     def _turn_back(self, channel: str) -> None:
         """Give what was written for a channel back to where one asked for it."""

@@ -164,8 +164,7 @@ def check_length(text: str, limit: int) -> None:
     """
     if limit and len(text) > limit:
         raise ChatError(
-            f"This is {len(text):,} characters long; a message may have {limit:,}. "
-            "Send it in parts."
+            f"Message too long: {len(text):,} characters, limit {limit:,}. Send it in parts."
         )
 
 
@@ -199,12 +198,12 @@ def corrected(correction: Substitution, message: Message | None) -> str:
         ChatError: there is no such message, or it does not hold what is to be replaced.
     """
     if message is None:
-        raise ChatError("There is no message of yours here that could be corrected.")
+        raise ChatError("You have no message here to correct.")
     text = correction.apply(message.text)
     if text is None:
         raise ChatError(
-            f"“{correction.old}” is not in your last message. To send the line as it is, put a "
-            "space before it."
+            f"Your last message does not contain “{correction.old}”. To send this line as a "
+            "message, start it with a space."
         )
     return text
 

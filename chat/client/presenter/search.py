@@ -134,7 +134,7 @@ class SearchSession:
                     await asyncio.sleep(EMPTY_PAUSE)
         except TimeoutError:
             raise SearchError(
-                f"The search takes longer than {self._patience:g} s. Narrow it down: another word, "
+                f"The search took longer than {self._patience:g} s. Narrow it: another word, "
                 "in:#CHANNEL, from:NAME or after:DAY."
             ) from None
 

@@ -43,8 +43,8 @@ def title_of(channel: ChannelInfo) -> str:
 def why_refused(name: str) -> str:
     """Say that a name belongs to somebody else, and what to do in the running program."""
     return (
-        f"The name {name} belongs to somebody else on this server. /name NAME signs in with "
-        f"another one. If {name} is yours, ask the server's operator for a token (chat-server "
+        f"The name {name} belongs to another user on this server. Use /name NAME to sign in "
+        f"with another one. If {name} is yours, ask the server's operator for a token (chat-server "
         f"token {name}), save it in a file, and start again with --token-file FILE."
     )
 

@@ -119,7 +119,7 @@ class Switcher:
         known = {title_of(each) for each in conversation.desk.channels.values() if each.direct}
         for name in conversation.desk.names:
             if f"@{name}" not in known:
-                choice = Choice(f"@{name}", f"@{name}", "write to them directly")
+                choice = Choice(f"@{name}", f"@{name}", "direct message")
                 yield _Offer(choice, partial(conversation.write_to, name), (name,))
 
     def _commands(self, begin: Callable[[str], None], keys: Mapping[str, str]) -> Iterator[_Offer]:
@@ -141,7 +141,7 @@ def _new(written: str) -> list[Choice]:
         name = check_channel(written.strip())
     except ValueError:
         return []
-    return [Choice(name, name, "enter it, or create it")]
+    return [Choice(name, name, "join or create it")]
 
 
 def _note(info: ChannelInfo, server: str) -> str:

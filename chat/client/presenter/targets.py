@@ -19,7 +19,7 @@ __all__ = ["channel", "here", "message", "mine", "own_message", "seq_of", "targe
 def here(conversation: Conversation) -> ChannelInfo:
     """Return the current channel."""
     if conversation.desk.current is None:
-        raise Refused("You are in no channel. /join #general enters one.")
+        raise Refused("You have not joined a channel. Use /join #general to join one.")
     return conversation.desk.info or ChannelInfo(conversation.desk.current)
 
 
@@ -54,13 +54,15 @@ def own_message(conversation: Conversation, asked: Invocation) -> Message:
         recent = conversation.desk.recent(here(conversation).name, asked.thread)
         last = recent.latest(conversation.desk.user)
         if last is None:
-            raise Refused("There is no message of yours here that the server has confirmed.")
+            raise Refused("You have no confirmed message here.")
         return last
     found = message(conversation, asked)
     if found.author != conversation.desk.user:
-        raise Refused(f"Message {number} is {found.author}'s; you can change only your own.")
+        raise Refused(
+            f"Message {number} is by {found.author}. You can edit only your own messages."
+        )
     if found.delivery is not Delivery.SENT:
-        raise Refused(f"Message {number} cannot be changed any more.")
+        raise Refused(f"Message {number} can no longer be edited.")
     return found
 
 
@@ -69,7 +71,7 @@ def message(conversation: Conversation, asked: Invocation) -> Message:
     number = target(conversation, asked)
     found = conversation.desk.find(here(conversation).name, number)
     if found is None:
-        raise Refused(f"Message {number} is not loaded here. Scroll back to it first.")
+        raise Refused(f"Message {number} is not loaded. Scroll up to it first.")
     if found.deleted:
         raise Refused(f"Message {number} was deleted.")
     return found
@@ -82,7 +84,7 @@ def target(conversation: Conversation, asked: Invocation) -> int:
         return _number(conversation, int(number))
     latest = conversation.desk.recent(here(conversation).name, asked.thread).latest()
     if latest is None:
-        raise Refused("There is no message here yet.")
+        raise Refused("There are no messages here yet.")
     return seq_of(latest)
 
 
@@ -91,9 +93,7 @@ def _number(conversation: Conversation, number: int) -> int:
     info = here(conversation)
     recent = conversation.desk.recent(info.name)
     if event := recent.find_event(number):
-        raise Refused(
-            f"Number {number} is not a message: it is the “{event.kind}” of {event.author}."
-        )
+        raise Refused(f"{number} is not a message but the “{event.kind}” event of {event.author}.")
     if info.head and not 0 < number <= info.head and recent.find(number) is None:
         raise Refused(f"There is no message {number} in {info.name}: the newest is {info.head}.")
     return number
@@ -102,5 +102,5 @@ def _number(conversation: Conversation, number: int) -> int:
 def seq_of(line: Message) -> int:
     """Return the number of a message that the server has confirmed."""
     if line.seq is None:
-        raise Refused("The server has not confirmed that message yet.")
+        raise Refused("The server has not confirmed this message yet.")
     return line.seq

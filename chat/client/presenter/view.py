@@ -60,7 +60,7 @@ class View(Protocol):
         """Show or hide a list at the side."""
 
     def show_bare(self) -> None:
-        """Show the texts alone, for the terminal's own copying."""
+        """Show plain text, for the terminal's own selection."""
 
     def copy(self, text: str) -> None:
         """Put a text into the clipboard."""

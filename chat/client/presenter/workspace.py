@@ -295,17 +295,19 @@ class Workspace:
         url, taken = seat.settings.url, seat.settings.name
         if not seat.is_name_taken:
             raise Refused(
-                f"Another name can be chosen where {taken} belongs to somebody else. "
-                f"/connect {url} NAME goes there with another name as well."
+                f"Cannot rename: the name {taken} is not taken. Use /connect {url} NAME to "
+                "use another name as well."
             )
         try:
             check_name(name)
         except ValueError as exc:
             raise Refused(f"“{name}” {exc}") from None
         if fold(name) == fold(taken):
-            raise Refused(f"{taken} is the name that is taken. Choose another.")
+            raise Refused(f"The name {taken} is taken. Choose another.")
         if any(each.is_for(url, name) for each in self):
-            raise Refused(f"You are there as {name} already. /server lists your servers.")
+            raise Refused(
+                f"You already use the name {name} there. Use /server to list your servers."
+            )
         seat.conversation.view.run_beside(self._rename(seat, name))
 
     async def _rename(self, seat: WorkspaceServer, name: str) -> None:
@@ -320,7 +322,7 @@ class Workspace:
         leaving = self._find(server) if server else self.front
         others = [each for each in self if each is not leaving]
         if not others:
-            raise Refused("This is your only server. /quit leaves the program.")
+            raise Refused("Cannot remove your only server. Use /quit to quit.")
         title = self._called(leaving)
         if leaving is self.front:
             self.open(Location(others[0].key, ""))
@@ -328,8 +330,8 @@ class Workspace:
         del self._seats[leaving.key]
         is_forgotten = self._cores.remove(leaving.settings)
         self.front.conversation.redraw()
-        again = "" if is_forgotten else " Your settings name it: the next start goes there again."
-        self.front.conversation.view.say(f"Left {title}.{again}")
+        again = "" if is_forgotten else " Your settings name it: the next start adds it again."
+        self.front.conversation.view.say(f"Removed {title}.{again}")
 
     def show(self, server: str) -> None:
         """Bring a server to the front; without one: let the person choose."""
@@ -343,7 +345,9 @@ class Workspace:
             for each in self
         ]
         add = self.front.conversation.view.list_rows(
-            "Servers", lambda key: self.open(Location(int(key), "")), "/server NAME goes to one"
+            "Servers",
+            lambda key: self.open(Location(int(key), "")),
+            "Use /server NAME to switch to one",
         )
         add(rows)
 
@@ -378,10 +382,10 @@ class Workspace:
             found = [seat for seat in self if is_meant(seat)]
             if len(found) > 1:
                 titles = " or ".join(self._called(seat) for seat in found)
-                raise Refused(f"“{word}” may be {titles}. Write more of it.")
+                raise Refused(f"“{word}” matches {titles}. Type more of the name.")
             if found:
                 return found[0]
-        raise Refused(f"You are on no server “{word}”. /server lists them.")
+        raise Refused(f"No server matches “{word}”. Use /server to list them.")
 
     # What waits.
 
@@ -399,7 +403,7 @@ class Workspace:
             ordered = sorted(found.items(), key=lambda each: urgency(each[1]))
             self.front.conversation.view.list_unread(dict(ordered))
         else:
-            self.front.conversation.view.say("Nothing unread.")
+            self.front.conversation.view.say("No unread messages")
 
     def mark(self, spot: Location) -> None:
         """Mark everything in a channel as read."""
@@ -470,7 +474,7 @@ class Workspace:
         """Show what waits most urgently; once nothing does, return to where one began."""
         spot = self._tour.next(self.entries(), self.here)
         if spot is None:
-            self.front.conversation.view.say("Nothing unread.")
+            self.front.conversation.view.say("No unread messages")
             return
         self._is_jumping = True
         try:
@@ -486,7 +490,7 @@ class Workspace:
             if found:
                 self.jump(entry.spot, found[0 if step > 0 else -1])
                 return
-        self.front.conversation.view.say("No further mention of you is loaded.")
+        self.front.conversation.view.say("No more mentions loaded")
 
     def jump(self, spot: Location, seq: int) -> None:
         """Show a message in the middle of its channel."""

@@ -80,7 +80,7 @@ def _prepared(settings: PipeSettings) -> PipeSettings:
     start_log(settings)
     known = remembered(settings)
     if not known.name:
-        raise StartupError("no name given; say it with --name NAME")
+        raise StartupError("no name given; use --name NAME")
     return known
 
 
@@ -88,23 +88,27 @@ def _prepared(settings: PipeSettings) -> PipeSettings:
 
 
 def _send_parser() -> Parser:
-    parser = _parser("send", "Send a message; it is on the server's disk when this ends with 0.")
+    parser = _parser("send", "Send a message; with exit code 0, the server has stored it on disk.")
     parser.add_argument("text", nargs="*", help="the message (default: standard input)")
-    parser.add_argument("--lines", action="store_true", help="each line of the input is a message")
-    parser.add_argument("--cid", default="", metavar="ID", help="sent again, it is stored once")
+    parser.add_argument(
+        "--lines", action="store_true", help="send each line of the input as a message"
+    )
+    parser.add_argument(
+        "--cid", default="", metavar="ID", help="id of the message; sent again, it is stored once"
+    )
     parser.add_argument(
         "--queue",
         action="store_true",
-        help="leave what is not confirmed in the outbox, for the next chat-client",
+        help="keep an unconfirmed message in the outbox for the next chat-client",
     )
     return parser
 
 
 async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
     if asked.lines and asked.text:
-        raise StartupError("--lines reads standard input; give no TEXT with it")
+        raise StartupError("--lines reads standard input and takes no TEXT")
     if asked.lines and asked.queue:
-        raise StartupError("--queue keeps one message; it does not go with --lines")
+        raise StartupError("--queue keeps one message and cannot be used with --lines")
     text = None if asked.lines else " ".join(asked.text) if asked.text else text_of(_STDIN)
     waiting: list[OutboxRow] = []
     try:
@@ -120,7 +124,7 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
             raise
         folder = ClientPaths(settings.data).current(settings.url, settings.name)
         put_into_outbox(folder, waiting[0])
-        return _told(ChatError(f"{exc}; it waits in the outbox"), ExitCode.QUEUED)
+        return _told(ChatError(f"{exc}; the message is kept in the outbox"), ExitCode.QUEUED)
     return ExitCode.DONE
 
 
@@ -139,16 +143,19 @@ async def _send_lines(client: ScriptClient, outgoing: Outgoing) -> None:
 
 
 def _tail_parser() -> Parser:
-    parser = _parser("tail", "Print the newest of a channel, and what follows.")
+    parser = _parser("tail", "Print the newest entries of a channel, and follow it.")
     parser.add_argument(
-        "-n", "--count", type=_count, metavar="COUNT", help="how many (default: 10)"
+        "-n", "--count", type=_count, metavar="COUNT", help="number of entries (default: 10)"
     )
     parser.add_argument(
         "--since",
         metavar="WHEN",
-        help="begin after a number (41), a time (09:30, 2026-11-24T09:30) or so long ago (10m, 2h)",
+        help=(
+            "start after a number (41), at a time (09:30, 2026-11-24T09:30) or a duration "
+            "ago (10m, 2h)"
+        ),
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what happens")
+    parser.add_argument("-f", "--follow", action="store_true", help="follow new entries")
     return _with_json(parser)
 
 
@@ -160,7 +167,7 @@ def _count(word: str) -> int:
 
 async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
     if asked.count is not None and asked.since is not None:
-        raise StartupError("--count and --since exclude each other")
+        raise StartupError("--count and --since cannot be used together")
     start: Since | int = _NEWEST if asked.count is None else asked.count
     if asked.since is not None:
         try:
@@ -177,9 +184,7 @@ async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
 
 
 def _export_parser() -> Parser:
-    return _with_json(
-        _parser("export", "Print a channel from its first entry to what is its last one now.")
-    )
+    return _with_json(_parser("export", "Print all entries of a channel."))
 
 
 async def _export(settings: PipeSettings, asked: argparse.Namespace) -> int:
@@ -225,7 +230,7 @@ def _printer(
 
 
 def _with_json(parser: Parser) -> Parser:
-    parser.add_argument("--json", action="store_true", help="one JSON object for each entry")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each entry")
     return parser
 
 

@@ -175,7 +175,7 @@ class LogReader:
             if page.complete:
                 return 0
             if not page.items or (before is not None and page.items[0].seq >= before):
-                raise BrokenLog(f"{joined.channel}: a page that leads no further")
+                raise BrokenLog(f"{joined.channel}: a page that goes no further")
             before = page.items[0].seq
 
     def _applied(self, change: Change) -> None:
@@ -185,6 +185,6 @@ class LogReader:
 
     def _another(self) -> AnotherLog:
         return AnotherLog(
-            f"the log of {self._view.channel} is another one now (a backup was restored); "
-            f"{self._view.position} was the last number of the one before"
+            f"the log of {self._view.channel} was replaced (a backup was restored); the last "
+            f"number of the old log was {self._view.position}"
         )

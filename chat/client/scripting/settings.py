@@ -35,9 +35,7 @@ def _seconds(value: object) -> float:
 class PipeSettings(ClientSettings):
     """Settings of every scripting command."""
 
-    timeout: float = option(
-        30.0, _seconds, "Seconds to wait without anything being achieved, before giving up."
-    )
+    timeout: float = option(30.0, _seconds, "Seconds without progress before giving up.")
 
 
 def pipe_flags() -> list[str]:

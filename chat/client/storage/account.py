@@ -151,7 +151,7 @@ class Account:
         It takes what this client has in memory, and what can be read of the damaged file.
         """
         path = self.path / _OUTBOX
-        found, told = Typed(), f"{damage}; it is begun anew, and what is unsent was kept"
+        found, told = Typed(), f"{damage}; it was created anew and unsent messages were kept"
         if is_there:
             try:
                 aside = set_aside(path)
@@ -609,7 +609,7 @@ class Account:
         self._begin_cache(*self._open_cache(OPENING))
 
     def _tell_anew(self, damage: Damaged) -> None:
-        told = f"{damage}; messages are begun anew from the server"
+        told = f"{damage}; messages are loaded again from the server"
         _log.error("%s", told)
         self._tell_trouble(told)
 

@@ -183,7 +183,7 @@ class Database:
         if self.unwritable:
             raise DiskTrouble(self.unwritable)
         if not self.is_there:  # writing into a file without a name would only look like keeping
-            raise Damaged(f"{self.path} is not there any more")
+            raise Damaged(f"{self.path} no longer exists")
         with self.reading():
             try:
                 self.db.execute("BEGIN IMMEDIATE")

@@ -111,7 +111,7 @@ class Engine:
             self._put(Notice(f"The connection has stopped: internal error {exc!r}.", "error"))
             self._local.link_changed(
                 Link.STOPPED,
-                "internal error; start the program again. What you type is sent then",
+                "internal error; restart the program. What you type is kept and sent then",
             )
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class Engine:
     def fault(self, exc: Exception) -> None:
         """Tell of something that must not happen."""
         _log.error("a fault", exc_info=exc)
-        self._put(Notice(f"a fault in this program: {exc!r}", "error"))
+        self._put(Notice(f"internal error: {exc!r}", "error"))
 
     def begin(self) -> None:
         """Tell the screens what is on disk, with the channel that was shown last."""
@@ -176,7 +176,7 @@ class Engine:
         try:
             self.account.outbox.add(row)
         except DiskTrouble as exc:
-            row = self.account.outbox.hold(row, f"{exc}; tried again by itself")
+            row = self.account.outbox.hold(row, f"{exc}; retrying automatically")
         self._show_and_send(row)
 
     def retry(self, cid: str) -> None:
@@ -349,9 +349,7 @@ class Engine:
         """
         taken = self._local.connection
         if self._online is None or not taken.is_name_taken:
-            raise ChatError(
-                f"another name can be chosen where {taken.user} belongs to somebody else"
-            )
+            raise ChatError(f"cannot rename: the name {taken.user} is not taken")
         self._local.rename(name)
         self._online.renamed()
 
@@ -368,7 +366,7 @@ class Engine:
         if self.account.is_troubled:
             self._flush_timer = self._loop.call_later(FILE_RETRY, self._flush)
         elif was_troubled:
-            told = f"{self.account.path} can be written again; everything is saved."
+            told = f"{self.account.path} is writable again; everything is saved."
             self._put(Notice(told, "warning"))
         self._show_begun_anew()
         self._channels_changed()
@@ -385,7 +383,7 @@ class Engine:
         if self._online is not None:
             from chat.client.network.connection import ConnectionLost  # loaded by now
 
-            self._online.connector.fault(ConnectionLost(None, "the local copy was begun anew"))
+            self._online.connector.fault(ConnectionLost(None, "the local cache was rebuilt"))
 
     def _look_at_file(self) -> None:
         """Take up, from time to time, what another client did, and offer the disk what waits."""

@@ -172,7 +172,7 @@ class Online:
             CommandError: it is refused.
         """
         if self.live is None:
-            raise Offline("not connected; this works again once the connection is back")
+            raise Offline("not connected; try again after reconnecting")
         live, asked = self.live, cast("object", command)
         if _hides(asked) and not live.can_hide:
             raise CommandError(ErrorCode.FORBIDDEN, "this server is too old to hide channels")

@@ -86,15 +86,15 @@ class ChatApp(App[None]):
     """
     ENABLE_COMMAND_PALETTE = False  # the switcher has the commands
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "help: keys and commands", show=False, id="help"),
+        Binding("f1", "help", "show help", show=False, id="help"),
         Binding(
             "f4",
             "bare",
-            "the texts alone, for the terminal's own copying",
+            "plain text, for the terminal's own selection",
             show=False,
             id="pane.bare",
         ),
-        Binding("ctrl+q", "quit", "leave the program", show=False, priority=True, id="quit"),
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True, id="quit"),
     ]
 
     class CoreWoke(Message):
@@ -175,7 +175,7 @@ class ChatApp(App[None]):
         """Connect, once the first page shows, and take in what happens from now on."""
         self._is_ready = True
         for problem in problems(_groups(), self._own_keys):
-            self.notify(f"Your keys: {problem}.", severity="warning", timeout=12)
+            self.notify(f"Key bindings: {problem}.", severity="warning", timeout=12)
         for fault in self.cores.faults:
             self.notify(fault, severity="error", timeout=12)
         self.watch_title(self.title)
@@ -308,7 +308,7 @@ class ChatApp(App[None]):
     def action_help_quit(self) -> None:
         """Tell a person who pressed Ctrl+C how to leave."""
         keys = self._own_keys.get("quit", "ctrl+q").split(",")
-        self.notify(f"{key_label(keys[0])} quits. Unsent messages stay on disk.")
+        self.notify(f"Press {key_label(keys[0])} to quit. Unsent messages are kept.")
 
     def on_chat_app_core_woke(self) -> None:
         """Show what the core told."""
@@ -373,6 +373,6 @@ def key_rows(keymap: Mapping[str, str] | None = None) -> list[KeyRow]:
 def _groups() -> dict[str, list[BindingType]]:
     return {
         "Anywhere": [*ChatApp.BINDINGS, *MainScreen.BINDINGS],
-        "Writing": Composer.BINDINGS,
+        "Composer": Composer.BINDINGS,
         "Timeline": Timeline.BINDINGS,
     }

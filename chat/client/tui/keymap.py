@@ -49,36 +49,34 @@ COMPOSER_KEYS: list[BindingType] = [
     ),
     _composer_key("enter", "send", "send", "send"),
     _composer_key("alt+enter,shift+enter,ctrl+j", "new_line", "new line", "new_line"),
-    _composer_key("tab", "complete", "complete the word", "complete"),
-    _composer_key("escape", "dismiss", "close the offers; give up a reply or an edit", "dismiss"),
-    _composer_key("alt+p", "older", "call back what you sent before", "older"),
-    _composer_key("alt+n", "newer", "call back what you sent after that", "newer"),
-    _composer_key("alt+e", "edit_outside", "write on in your editor ($EDITOR)", "editor"),
-    _composer_key("alt+v", "preview", "show what it will look like, or no more", "preview"),
-    _composer_key("pageup", "scroll_timeline(-1)", "scroll back while writing", "scroll_back"),
-    _composer_key("pagedown", "scroll_timeline(1)", "scroll on while writing", "scroll_on"),
-    _composer_key("home,ctrl+a", "cursor_line_start", "to the beginning of the line", "line_start"),
-    _composer_key("end,ctrl+e", "cursor_line_end", "to the end of the line", "line_end"),
-    _composer_key("ctrl+left,alt+b", "cursor_word_left", "a word back", "word_left"),
-    _composer_key("ctrl+right,alt+f", "cursor_word_right", "a word on", "word_right"),
-    _composer_key("ctrl+u", "kill_to_start", "cut to the beginning of the line", "kill_to_start"),
+    _composer_key("tab", "complete", "complete", "complete"),
     _composer_key(
-        "ctrl+shift+k,alt+shift+k", "kill_to_end", "cut to the end of the line", "kill_to_end"
+        "escape", "dismiss", "close the suggestions; cancel a reply or an edit", "dismiss"
     ),
+    _composer_key("alt+p", "older", "previous sent text", "older"),
+    _composer_key("alt+n", "newer", "next sent text", "newer"),
+    _composer_key("alt+e", "edit_outside", "edit in $EDITOR", "editor"),
+    _composer_key("alt+v", "preview", "toggle preview", "preview"),
+    _composer_key("pageup", "scroll_timeline(-1)", "scroll the timeline up", "scroll_back"),
+    _composer_key("pagedown", "scroll_timeline(1)", "scroll the timeline down", "scroll_on"),
+    _composer_key("home,ctrl+a", "cursor_line_start", "start of line", "line_start"),
+    _composer_key("end,ctrl+e", "cursor_line_end", "end of line", "line_end"),
+    _composer_key("ctrl+left,alt+b", "cursor_word_left", "previous word", "word_left"),
+    _composer_key("ctrl+right,alt+f", "cursor_word_right", "next word", "word_right"),
+    _composer_key("ctrl+u", "kill_to_start", "cut to start of line", "kill_to_start"),
+    _composer_key("ctrl+shift+k,alt+shift+k", "kill_to_end", "cut to end of line", "kill_to_end"),
     _composer_key(
-        "ctrl+w,ctrl+backspace,alt+backspace", "kill_word_left", "cut the word before", "kill_left"
+        "ctrl+w,ctrl+backspace,alt+backspace", "kill_word_left", "cut previous word", "kill_left"
     ),
-    _composer_key(
-        "alt+d,ctrl+delete,alt+delete", "kill_word_right", "cut the word after", "kill_right"
-    ),
-    _composer_key("ctrl+y", "yank", "put in what was cut so", "yank"),
-    _composer_key("ctrl+t", "transpose", "swap two characters", "transpose"),
+    _composer_key("alt+d,ctrl+delete,alt+delete", "kill_word_right", "cut next word", "kill_right"),
+    _composer_key("ctrl+y", "yank", "yank (paste the last cut)", "yank"),
+    _composer_key("ctrl+t", "transpose", "transpose characters", "transpose"),
     _composer_key("ctrl+z,ctrl+underscore", "undo", "undo", "undo"),
     _composer_key("alt+z,ctrl+shift+z", "redo", "redo", "redo"),
     _composer_key("f7", "select_all", "select all", "select_all"),
-    _composer_key("ctrl+c", "copy", "copy what is selected", "copy"),
-    _composer_key("ctrl+x", "cut", "cut what is selected, or the line, to the clipboard", "cut"),
-    _composer_key("ctrl+v", "paste", "put in what was copied in the program", "paste"),
+    _composer_key("ctrl+c", "copy", "copy selection", "copy"),
+    _composer_key("ctrl+x", "cut", "cut selection or line to the clipboard", "cut"),
+    _composer_key("ctrl+v", "paste", "paste what was copied in this program", "paste"),
 ]
 
 
@@ -87,18 +85,18 @@ TIMELINE_KEYS: list[BindingType] = [
     Binding("down,j", "cursor(1)", "Next message", show=False, id="message.next"),
     Binding("pageup", "page(-1)", "Page up", show=False, id="timeline.page_up"),
     Binding("pagedown", "page(1)", "Page down", show=False, id="timeline.page_down"),
-    Binding("home,g", "end(-1)", "To the oldest loaded", show=False, id="timeline.first"),
-    Binding("end,G", "end(1)", "To the newest", show=False, id="timeline.last"),
-    Binding("r", "act('reply')", "Reply, or send again", show=False, id="message.reply"),
-    Binding("t", "act('thread')", "Show the thread", show=False, id="message.thread"),
+    Binding("home,g", "end(-1)", "Oldest loaded message", show=False, id="timeline.first"),
+    Binding("end,G", "end(1)", "Newest message", show=False, id="timeline.last"),
+    Binding("r", "act('reply')", "Reply, or resend", show=False, id="message.reply"),
+    Binding("t", "act('thread')", "Open thread", show=False, id="message.thread"),
     Binding("e", "act('edit')", "Edit", show=False, id="message.edit"),
     Binding("d", "act('delete')", "Delete", show=False, id="message.delete"),
     Binding("plus", "act('react')", "React", show=False, id="message.react"),
-    Binding("p", "act('pin')", "Pin, or unpin", show=False, id="message.pin"),
+    Binding("p", "act('pin')", "Pin or unpin", show=False, id="message.pin"),
     Binding("c", "act('copy')", "Copy", show=False, id="message.copy"),
-    Binding("o", "act('open')", "Open the link", show=False, id="message.open"),
-    Binding("x", "act('discard')", "Discard unsent", show=False, id="message.discard"),
-    Binding("enter,escape", "leave", "Leave the messages", show=False, id="message.leave"),
+    Binding("o", "act('open')", "Open link", show=False, id="message.open"),
+    Binding("x", "act('discard')", "Discard unsent message", show=False, id="message.discard"),
+    Binding("enter,escape", "leave", "Return to the composer", show=False, id="message.leave"),
 ]
 """Letters do something with the message under the cursor; without a cursor they are left alone."""
 
@@ -115,40 +113,32 @@ def _main_key(keys: str, action: str, help: str, id: str) -> Binding:
 
 
 MAIN_KEYS: list[BindingType] = [
-    _main_key(
-        "ctrl+k", "switch", "go to a channel or a person, or run a command", "channel.switch"
-    ),
-    _main_key("ctrl+p", "switch", "go to a channel or a person, or run a command", "palette"),
-    _main_key("alt+a,ctrl+n", "unread", "go where somebody waits, and back", "channel.unread"),
+    _main_key("ctrl+k", "switch", "go to a channel or person, or run a command", "channel.switch"),
+    _main_key("ctrl+p", "switch", "go to a channel or person, or run a command", "palette"),
+    _main_key("alt+a,ctrl+n", "unread", "next unread, then back", "channel.unread"),
     _main_key("alt+down", "go(1)", "next channel", "channel.next"),
     _main_key("alt+up", "go(-1)", "previous channel", "channel.previous"),
-    _main_key("alt+left", "find('back')", "back to the channel before", "channel.back"),
-    _main_key("alt+right", "find('forward')", "forward again", "channel.forward"),
-    _main_key("alt+l", "find('last')", "the last channel, and back", "channel.last"),
+    _main_key("alt+left", "find('back')", "back in history", "channel.back"),
+    _main_key("alt+right", "find('forward')", "forward in history", "channel.forward"),
+    _main_key("alt+l", "find('last')", "switch to the last channel", "channel.last"),
     _main_key("alt+shift+up", "find('up')", "move this starred channel up", "channel.up"),
     _main_key("alt+shift+down", "find('down')", "move this starred channel down", "channel.down"),
     *(
-        _main_key(f"alt+{n}", f"go_to({n})", f"channel {n} of the list", f"channel.{n}")
+        _main_key(f"alt+{n}", f"go_to({n})", f"channel {n} in the sidebar", f"channel.{n}")
         for n in range(1, 10)
     ),
-    _main_key("alt+i", "find('inbox')", "what is unread, in all channels", "reading.inbox"),
-    _main_key("alt+s", "find('search')", "search, and back to what was found", "reading.search"),
-    _main_key("alt+k", "find('peek')", "look without marking as read, or read", "reading.peek"),
-    _main_key(
-        "alt+u", "find('first_unread')", "to the first unread message", "reading.first_unread"
-    ),
-    _main_key(
-        "alt+comma", "find('mention_before')", "to the mention before", "reading.mention_before"
-    ),
-    _main_key(
-        "alt+full_stop", "find('mention_after')", "to the next mention", "reading.mention_after"
-    ),
-    _main_key("alt+t", "find('thread')", "between the thread and its channel", "thread.focus"),
-    _main_key("ctrl+up", "focus_timeline", "choose a message in the timeline", "timeline.focus"),
-    _main_key("ctrl+end", "bottom", "to the newest message", "timeline.bottom"),
-    _main_key("f2", "toggle_pane('sidebar')", "show or hide the channel list", "pane.sidebar"),
+    _main_key("alt+i", "find('inbox')", "inbox: unread messages in all channels", "reading.inbox"),
+    _main_key("alt+s", "find('search')", "search, or return to the results", "reading.search"),
+    _main_key("alt+k", "find('peek')", "toggle peek (do not mark as read)", "reading.peek"),
+    _main_key("alt+u", "find('first_unread')", "first unread message", "reading.first_unread"),
+    _main_key("alt+comma", "find('mention_before')", "previous mention", "reading.mention_before"),
+    _main_key("alt+full_stop", "find('mention_after')", "next mention", "reading.mention_after"),
+    _main_key("alt+t", "find('thread')", "switch between thread and channel", "thread.focus"),
+    _main_key("ctrl+up", "focus_timeline", "select a message", "timeline.focus"),
+    _main_key("ctrl+end", "bottom", "newest message", "timeline.bottom"),
+    _main_key("f2", "toggle_pane('sidebar')", "show or hide the sidebar", "pane.sidebar"),
     _main_key("f3", "toggle_pane('members')", "show or hide the member list", "pane.members"),
-    Binding("escape", "write", "back to writing", show=False, priority=True),
+    Binding("escape", "write", "return to the composer", show=False, priority=True),
 ]
 
 
@@ -178,7 +168,7 @@ def problems(groups: Mapping[str, Iterable[BindingType]], own: Mapping[str, str]
     said = [_unknown(name, ids) for name in own if name not in ids]
     for name, text in own.items():
         said += [
-            f"“{key}” is no key; {name} wants names such as ctrl+n, alt+up or f5"
+            f"“{key}” is not a key ({name}); use a name such as ctrl+n, alt+up or f5"
             for key in keys_of(text)
             if not _is_key(key)
         ]
@@ -209,13 +199,13 @@ def _shared(one: Binding, other: Binding, own: Mapping[str, str]) -> list[str]:
 
 def _clash(one: Binding, other: Binding, key: str) -> str:
     first, second = (each.id or f"“{each.description}”" for each in (one, other))
-    return f"{key_label(key)} is the key of {first} and of {second}; only one of them works"
+    return f"{key_label(key)} is bound to both {first} and {second}; only one of them works"
 
 
 def _unknown(name: str, ids: list[str]) -> str:
     near = get_close_matches(name, ids, n=1)
-    hint = f"; perhaps {near[0]}" if near else "; the help (F1) lists them all"
-    return f"there is no action called “{name}”{hint}"
+    hint = f"did you mean {near[0]}?" if near else "the help (F1) lists the actions"
+    return f"unknown action “{name}” ({hint})"
 
 
 _DIGIT = re.compile(r"\d")

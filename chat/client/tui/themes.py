@@ -99,17 +99,19 @@ def made_by_hand(name: str, values: Mapping[str, str | bool]) -> Theme:
         StartupError: a name or a color is none; the message says which.
     """
     for key, value in values.items():
-        if key == "dark" and isinstance(value, bool):
+        if key == "dark":
+            if not isinstance(value, bool):
+                raise StartupError(f"themes.{name}: dark must be true or false")
             continue
         if key not in _COLOURS - {"name"} or not isinstance(value, str):
             known = ", ".join(sorted(_COLOURS - {"name"}))
-            raise StartupError(f"themes.{name}: “{key}” cannot be set; {known} and dark can")
+            raise StartupError(f"themes.{name}: unknown key “{key}”; use {known} or dark")
         try:
             Color.parse(value)
         except ColorParseError:
             raise StartupError(
-                f"themes.{name}: {key} = “{printable_line(value)}” is no color; write it as "
-                "#4f9ee8, or as ansi_blue"
+                f"themes.{name}: {key} = “{printable_line(value)}” is not a color; use "
+                "#4f9ee8 or ansi_blue"
             ) from None
     dark = LIGHT if values.get("dark") is False else DARK
     # The loop above has checked key and type of each value. mypy checks `**values` against every

@@ -248,7 +248,7 @@ def test_a_command_is_read_as_a_shell_would() -> None:
     [
         ({"notify": "loud"}, "--notify 'loud'"),
         ({"notify": "command"}, "notify_command: notify=command needs a program"),
-        ({"notify_for": "mention,rain"}, "“rain” is none of mention, direct, keyword"),
+        ({"notify_for": "mention,rain"}, "“rain” is not one of mention, direct, keyword"),
         ({"keywords": "x" * 65}, "at most 100 words"),
         ({"notify_command": "'open"}, "--notify-command"),
     ],

@@ -33,5 +33,5 @@ def test_every_way_to_say_it(word: str, since: Since) -> None:
 
 @pytest.mark.parametrize("word", ["", "-3", "soon", "10y", "25:00", "2026-13-01", "1.5h"])
 def test_anything_else_is_refused(word: str) -> None:
-    with pytest.raises(ValueError, match="is no number"):
+    with pytest.raises(ValueError, match="is not a number"):
         parse_since(word, NOW)

@@ -45,12 +45,12 @@ def test_reads_a_command_and_its_arguments(text: str, name: str, values: dict[st
         ("/jion #tea", "Did you mean /join?"),
         ("/serach tea", "Did you mean /search?"),
         ("/disconect", "Did you mean /disconnect?"),
-        ("/usr/bin/env is missing", "begin with two slashes"),
+        ("/usr/bin/env is missing", "Start with //"),
         ("/", "/help"),
-        ("/join", "CHANNEL is missing. Write /join CHANNEL"),
-        ("/me", "TEXT is missing"),
-        ("/join #tea #coffee", "“#coffee” is too much"),
-        ("/delete the last one", "“the” is too much"),
+        ("/join", "Usage: /join CHANNEL"),
+        ("/me", "Usage: /me TEXT"),
+        ("/join #tea #coffee", "“#coffee” is not expected. Usage: /join CHANNEL"),
+        ("/delete the last one", "“the” is not expected. Usage: /delete [NUMBER]"),
     ],
 )
 def test_says_what_to_write_instead(text: str, says: str) -> None:

@@ -167,7 +167,7 @@ def test_a_refused_token_of_ones_own_name_is_no_name_of_somebody_else(
     assert ("your token" if is_kept else str(issued)) in screen.connection.detail
     assert "chat-server token alice" in screen.connection.detail
     assert not screen.connection.is_name_taken
-    with pytest.raises(ChatError, match="another name can be chosen where alice belongs"):
+    with pytest.raises(ChatError, match="cannot rename: the name alice is not taken"):
         screen.core.rename("bob").result(PATIENCE)
 
 

@@ -50,7 +50,7 @@ def test_joins_and_parts_are_folded() -> None:
 
 def test_a_crowd_of_lines_is_said_by_its_end() -> None:
     said = listening().announce(told(*(line(seq, f"n{seq}") for seq in range(2, 52))))
-    assert said[0] == "30 lines in #ops are left out here."
+    assert said[0] == "30 lines in #ops are not shown."
     assert said[1:] == [f"alice in #ops: n{seq}" for seq in range(32, 52)]
 
 
@@ -58,7 +58,7 @@ def test_changes_of_what_was_said_are_said() -> None:
     announcer = listening(line(1, "helo"))
     edited = line(1, "hello", rev=2, edited=True)
     assert announcer.announce(told(edited)) == [
-        "Message 1 was changed. alice in #ops: hello  (edited)"
+        "Message 1 was edited. alice in #ops: hello  (edited)"
     ]
     reacted = replace(edited, rev=3, reactions=(("👍", ("bob",)),))
     assert announcer.announce(told(reacted)) == ["Reactions to 1 in #ops: 👍 bob."]
@@ -82,7 +82,7 @@ def test_ones_own_is_said_only_if_it_fails() -> None:
     assert announcer.waiting == {"c"}
     failed = replace(pending, delivery=Delivery.FAILED, reason="it is too long")
     assert announcer.announce(told(failed)) == [
-        "Not sent in #ops: mine. it is too long. /retry sends it again, /discard throws it away."
+        "Not sent in #ops: mine. it is too long. Use /retry to resend it, /discard to discard it."
     ]
     assert announcer.announce(told(failed)) == []
     assert announcer.announce(told(pending)) == []

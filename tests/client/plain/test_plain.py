@@ -69,10 +69,10 @@ async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
 def test_what_a_command_did_is_said(plain: RawTerminal) -> None:
     plain.wait(lambda: b"You are in #general" in plain.output, "a channel")
     for typed, said in (
-        (b"/peek", b"Peeking: nothing here is marked as read."),
-        (b"/peek", b"Reading."),
-        (b"/mark", b"#general is marked as read."),
-        (b"/mark all", b"Everything is marked as read."),
+        (b"/peek", b"Peeking: messages here stay unread."),
+        (b"/peek", b"Peek is off."),
+        (b"/mark", b"#general marked as read"),
+        (b"/mark all", b"All channels marked as read"),
     ):
         plain.send(typed + b"\n")
         plain.wait(partial(_is_said, plain, said), said.decode())
@@ -125,7 +125,7 @@ async def test_a_message_is_copied_and_its_links_are_said(
         await alice.say("tea")
         plain.wait(lambda: b"general: tea" in plain.output, "both")
         plain.send(b"/copy\n")
-        plain.wait(lambda: b"Copied." in plain.output, "the copy")
+        plain.wait(lambda: b"Copied" in plain.output, "the copy")
         assert f"\x1b]52;c;{b64encode(b'tea').decode()}\x07".encode() in plain.output
         plain.send(f"/open {seq}\n".encode())
         plain.wait(lambda: b"\nhttps://example.org/b" in plain.output.replace(b"\r", b""), "them")
@@ -269,7 +269,7 @@ async def test_bytes_that_are_no_text_end_a_pipe_and_what_came_before_is_sent(
             check=False,
         )
         assert done.returncode == 2
-        assert b"no UTF-8 text" in done.stderr
+        assert b"not UTF-8 text" in done.stderr
         assert client.run("--plain", stdin="three\n").returncode == 0
         texts = [(await alice.next_event("#general", "message")).text for _ in range(2)]
         assert texts == ["one", "three"]
@@ -281,7 +281,7 @@ async def test_what_is_refused_is_said_with_what_to_do(
     server.stop()
     plain.wait(lambda: b"Not connected" in plain.output, "it says that the server is gone")
     plain.send(b"while away\n")
-    plain.wait(lambda: b"Kept on this computer" in plain.output, "it says that it is kept")
+    plain.wait(lambda: b"saved on this computer" in plain.output, "it says that it is kept")
     server.start()
     async with Peer.signed_in(server.url, "alice") as alice:
         joined = await alice.join("#general")
@@ -311,7 +311,7 @@ def test_piped_input_does_not_wait_for_a_server_that_refuses(
     other.flags = (*other.flags[:-1], str(other.home / "another-machine"))
     done = other.run("--plain", stdin="hello\n")
     assert done.returncode == 2
-    assert "belongs to somebody else" in done.stderr
+    assert "belongs to another user" in done.stderr
 
 
 @pytest.mark.feature("reading.threads")
@@ -327,7 +327,7 @@ async def test_a_thread_is_said_line_by_line(plain: RawTerminal, server: ChatSer
         while (event := await alice.next_event("#general", "message")).text != "fourth":
             pass
         assert event.thread == first
-        heading = f"The thread of message {first} in #general:"
+        heading = f"Thread of message {first} in #general:"
         plain.wait(lambda: f"{heading}\n" in "\n".join(lines(plain)), "it is said")
         plain.wait(lambda: f"{first + 2}. alice: third".encode() in plain.output, "all of it")
         said = lines(plain)[lines(plain).index(heading) + 1 :]
@@ -344,7 +344,7 @@ async def test_a_paste_of_many_lines_is_one_message_and_runs_no_command(
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         plain.send(pasted("/quit\r\n/leave #general\rlast\n"))
-        plain.wait(lambda: b"3 lines pasted" in plain.output, "it asks")
+        plain.wait(lambda: b"Pasted 3 lines" in plain.output, "it asks")
         plain.send(b"\n")
         assert (
             await alice.next_event("#general", "message")

@@ -49,7 +49,7 @@ async def test_lines_of_the_server_behind_bear_its_name(
 
             tea.kill()
             terminal.send(b"/server\n")
-            hears("Servers. /server NAME goes to one:")
+            hears("Servers. Use /server NAME to switch to one:")
             terminal.send(b"/server work\n")
             hears("You are in #general on Work. 1 unread.")
             terminal.wait(lambda: b"\nTea: Not connected" in terminal.output, "it is down")
@@ -57,7 +57,7 @@ async def test_lines_of_the_server_behind_bear_its_name(
             while (await bob.next_event("#general", "message")).text != "here":
                 pass
             terminal.send(b"/disconnect tea\n/disconnect\n")
-            terminal.wait(lambda: b"Left " in terminal.output, "it is left")
-            terminal.wait(lambda: b"This is your only server" in terminal.output, "one stays")
+            terminal.wait(lambda: b"Removed " in terminal.output, "it is left")
+            terminal.wait(lambda: b"Cannot remove your only server" in terminal.output, "one stays")
     finally:
         terminal.close()

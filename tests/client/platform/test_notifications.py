@@ -53,4 +53,4 @@ async def test_a_program_that_is_not_there_or_never_ends_harms_nobody(
 ) -> None:
     assert "No such file or directory" in await run_command((str(tmp_path / "none"),), CALL)
     async with asyncio.timeout(PATIENCE):
-        assert "was ended" in await run_command(("sleep", "60"), CALL, patience=0.2)
+        assert "was stopped" in await run_command(("sleep", "60"), CALL, patience=0.2)

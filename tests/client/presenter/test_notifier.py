@@ -176,8 +176,8 @@ def test_again_is_off_and_nonsense_is_told() -> None:
     desk.run("/dnd")
     assert not desk.calling.is_quiet
     told = [text for text, _ in desk.view.said]
-    assert told == ["Do not disturb.", "You are called again."]
+    assert told == ["Notifications are off (do not disturb)", "Notifications are on"]
     for word in ("soon", "0", "9999"):
         desk.run(f"/dnd {word}")
-        assert f"“{word}” is no time" in desk.view.said[-1][0]
+        assert f"“{word}” is not valid" in desk.view.said[-1][0]
     desk.close()

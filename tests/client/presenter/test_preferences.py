@@ -66,9 +66,9 @@ def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]
     ("text", "why"),
     [
         ("/star #none", "You are not in #none."),
-        ("/mute #echo", "#echo is this session's own"),
-        ("/move left", "“left” is no direction."),
-        ("/notify sometimes", "“sometimes” is no level."),
+        ("/mute #echo", "#echo exists only in this session"),
+        ("/move left", "“left” is not a direction."),
+        ("/notify sometimes", "“sometimes” is not a notification level."),
     ],
 )
 def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
@@ -81,7 +81,7 @@ def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
 def test_only_starred_channels_have_a_place() -> None:
     made, core, view = conversation(info("#general"))
     made.drafts.submit("/move up", DraftKey("#general"))
-    assert "/star puts it first" in view.said[0][0]
+    assert "Use /star first" in view.said[0][0]
     assert not core.asked("prefer")
 
 

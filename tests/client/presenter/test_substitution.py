@@ -39,9 +39,9 @@ def test_other_texts_are_messages(line: str) -> None:
 
 
 def test_what_is_not_there_cannot_be_replaced() -> None:
-    with pytest.raises(ChatError, match="“x” is not in your last message"):
+    with pytest.raises(ChatError, match="Your last message does not contain “x”"):
         corrected(Substitution("x", "y"), said(1, "me", "abc"))
-    with pytest.raises(ChatError, match="no message of yours"):
+    with pytest.raises(ChatError, match="no message here to correct"):
         corrected(Substitution("x", "y"), None)
 
 

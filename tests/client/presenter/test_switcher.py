@@ -90,7 +90,7 @@ def test_a_sign_asks_for_one_kind(sign: str, rest: str) -> None:
 
 def test_the_key_of_a_command_stands_beside_it() -> None:
     (inbox,) = switcher(*CHANNELS).find("/inbox")
-    assert inbox.note.startswith("Alt+I  list what is unread")
+    assert inbox.note.startswith("Alt+I  list unread")
 
 
 def test_a_channel_that_is_not_listed_can_be_joined() -> None:

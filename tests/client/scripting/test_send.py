@@ -101,7 +101,7 @@ def test_what_the_server_refuses_is_3(server: ChatServer, make_client: MakeClien
     other.flags = (*other.flags[:-1], str(client.home / "another-machine"))
     done = other.run("send", "#ops", "it is me")
     assert done.returncode == 3
-    assert "belongs to somebody else" in done.stderr
+    assert "belongs to another user" in done.stderr
 
 
 def test_nobody_there_within_the_time_is_4(make_client: MakeClient) -> None:
@@ -167,7 +167,7 @@ def test_bytes_that_are_no_text_are_2(make_client: MakeClient) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert b"no UTF-8" in done.stderr
+    assert b"not UTF-8" in done.stderr
 
 
 def test_an_interrupt_is_130(fake: FakeServer, make_client: MakeClient) -> None:

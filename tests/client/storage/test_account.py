@@ -87,5 +87,5 @@ def test_two_clients_whose_files_were_deleted_share_the_new_ones(account: Accoun
     with closing(OutboxDb(account.path / "outbox.db")) as outbox:
         assert {row.cid for row in outbox.outbox()} == {row.cid for row in typed}
     assert not list(account.path.glob("*damaged*"))
-    assert "not there any more" in told[0]
+    assert "no longer exists" in told[0]
     other.close()

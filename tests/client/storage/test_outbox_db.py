@@ -116,5 +116,5 @@ def test_a_locked_file_is_trouble_not_a_crash(outbox: OutboxDb) -> None:
 
 def test_a_file_that_loses_its_name_takes_no_more_writes(outbox: OutboxDb) -> None:
     outbox.path.unlink()
-    with pytest.raises(Damaged, match="not there any more"):
+    with pytest.raises(Damaged, match="no longer exists"):
         outbox.put_row(row("c1"))

@@ -72,7 +72,7 @@ def test_channel_preferences_changed_while_the_file_is_locked_are_saved_afterwar
         screen.core.prefer("#general", Wish(muted=True))
         screen.core.mark("#general", 1)
         screen.wait(lambda: screen.channels["#general"].read == 1)
-    screen.wait(lambda: any("can be written again" in notice.text for notice in screen.notices))
+    screen.wait(lambda: any("is writable again" in notice.text for notice in screen.notices))
     screen.wait(lambda: screen.channels["#general"].muted)
     screen.stop()
     again = open_client(fake.url, data=data)
@@ -196,7 +196,7 @@ def test_adding_a_server_does_not_wait_for_a_locked_file(tmp_path: Path) -> None
         screen.core.start()
         assert time.monotonic() - began < 1.5
         screen.wait(lambda: any("locked" in notice.text for notice in screen.notices))
-    screen.wait(lambda: any("can be written again" in notice.text for notice in screen.notices))
+    screen.wait(lambda: any("is writable again" in notice.text for notice in screen.notices))
     screen.stop()
 
 
@@ -239,7 +239,7 @@ def test_after_an_internal_error_the_outbox_takes_what_is_typed(
     screen = Screen(settings, _Broken())
     screen.core.start()
     screen.wait(lambda: screen.connection.link is Link.STOPPED)
-    assert "start the program again" in screen.connection.detail
+    assert "restart the program" in screen.connection.detail
     screen.core.open_channel("#general")
     screen.core.send("#general", "precious")
     screen.core.save_draft("#general", "half a thought")

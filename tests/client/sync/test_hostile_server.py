@@ -35,9 +35,9 @@ BAD_FRAMES = {
 
 def told_plainly(screen: Screen) -> bool:
     """Whether the person was told, in one line, that the server breaks the protocol."""
-    assert not [n for n in screen.notices if "fault in this program" in n.text]
+    assert not [n for n in screen.notices if "internal error" in n.text]
     assert not [n for n in screen.notices if "\n" in n.text]
-    return any("does not keep to the protocol" in n.text for n in screen.notices)
+    return any("violates the protocol" in n.text for n in screen.notices)
 
 
 @pytest.mark.parametrize("frame", BAD_FRAMES.values(), ids=BAD_FRAMES)

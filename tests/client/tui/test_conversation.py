@@ -74,7 +74,7 @@ async def test_a_text_that_is_too_long_comes_back_whole(desktop: Desktop) -> Non
     desktop.composer.load(long)
     await desktop.press("enter")
     await desktop.until(lambda: desktop.told)
-    assert "characters long" in desktop.told[0]
+    assert "Message too long" in desktop.told[0]
     assert desktop.composer.text == long
     assert not desktop.core.asked("send")
 
@@ -179,7 +179,7 @@ class TestChanging:
     async def test_up_in_an_empty_composer_changes_the_last_message(self, desktop: Desktop) -> None:
         await desktop.press("up")
         await desktop.until(lambda: desktop.composer.text == "mine")
-        assert "Changing your message" in desktop.screen()
+        assert "Editing your message" in desktop.screen()
         await desktop.type("!", "enter")
         await desktop.until(lambda: desktop.core.asked("edit"))
         assert desktop.core.asked("edit") == [("#general", 6, "mine!")]
@@ -200,7 +200,7 @@ class TestChanging:
 
     async def test_escape_gives_it_up_without_loss(self, desktop: Desktop) -> None:
         await desktop.press("up", "escape")
-        await desktop.until(lambda: "Changing" not in desktop.screen())
+        await desktop.until(lambda: "Editing" not in desktop.screen())
         assert desktop.composer.text == ""
         await desktop.press("up")
         await desktop.type("!", "escape")
@@ -209,14 +209,14 @@ class TestChanging:
 
     async def test_a_change_that_changes_nothing_is_not_sent(self, desktop: Desktop) -> None:
         await desktop.press("up", "enter")
-        await desktop.until(lambda: "Changing" not in desktop.screen())
+        await desktop.until(lambda: "Editing" not in desktop.screen())
         assert not desktop.core.asked("edit")
         assert desktop.composer.text == ""
 
     async def test_only_ones_own_can_be_changed(self, desktop: Desktop) -> None:
         await desktop.type("/edit 1 mischief", "enter")
         await desktop.until(lambda: desktop.told)
-        assert "alice's" in desktop.told[0]
+        assert "by alice. You can edit only your own" in desktop.told[0]
         assert desktop.composer.text == "/edit 1 mischief"
         assert not desktop.core.asked("edit")
 
@@ -273,13 +273,13 @@ class TestJoining:
         desktop.composer.load("for general")
         at_once(desktop, "ctrl+k", "#coffee", "enter", "one", "enter", "two", "enter", "half")
         await desktop.until(lambda: desktop.composer.text == "half")
-        assert "Opening #coffee" in str(desktop.composer.placeholder)
+        assert "Joining #coffee" in str(desktop.composer.placeholder)
         desktop.core.futures["join"].set_exception(ChatError("you are banned"))
         await desktop.until(lambda: desktop.told == ["you are banned"])
         assert desktop.composer.text == "one\ntwo\nhalf\nfor general"
         assert not desktop.core.asked("send")
         assert desktop.core.drafts["#coffee"] == ""
-        assert "Write to #general" in str(desktop.composer.placeholder)
+        assert "Message #general" in str(desktop.composer.placeholder)
 
     async def test_an_older_draft_stays_in_a_channel_that_does_not_open(
         self, desktop: Desktop
@@ -319,7 +319,7 @@ class TestJoining:
         await desktop.press("alt+down")
         desktop.core.tell(ChannelsChanged((info("#coffee", has_draft=True), info("#tea"))))
         desktop.core.answer_join("#coffee")
-        told = "You have joined #coffee. What you wrote there is not sent."
+        told = "Joined #coffee. Your text there is not sent yet."
         await desktop.until(lambda: desktop.told == [told])
         assert desktop.conversation.desk.current == "#tea"
         assert not desktop.core.asked("send")
@@ -339,7 +339,7 @@ class TestJoining:
         assert desktop.core.asked("send") == [("#general", "yes", False, 6)]
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
         desktop.core.answer_join("#coffee")
-        await desktop.until(lambda: desktop.told == ["You have joined #coffee."])
+        await desktop.until(lambda: desktop.told == ["Joined #coffee."])
         assert desktop.conversation.desk.current == "#general"
 
     async def test_what_was_written_before_there_was_a_channel_is_there_in_the_first(
@@ -385,7 +385,7 @@ class TestJoining:
         desktop.core.tell(ChannelsChanged((info("#a"), info("#general"))))
         await desktop.until(lambda: desktop.conversation.desk.current == "#general")
         desktop.core.tell(ChannelsChanged(()))
-        await desktop.until(lambda: "You are in no channel yet" in desktop.screen())
+        await desktop.until(lambda: "You have not joined a channel yet" in desktop.screen())
 
 
 async def test_what_the_core_notices_is_told(desktop: Desktop) -> None:

@@ -92,7 +92,7 @@ async def test_notices_and_dialogs_show_plain_text(desktop: Desktop) -> None:
     painted(desktop)
     await desktop.press("escape")
     confirm_deletion(desktop.main, said(1, "bob", EVIL), lambda: None)
-    await desktop.until(lambda: "cannot be brought back" in desktop.screen())
+    await desktop.until(lambda: "cannot be undone" in desktop.screen())
     painted(desktop)
 
 

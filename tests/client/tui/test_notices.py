@@ -22,10 +22,10 @@ async def test_identical_notices_are_one_with_a_count(desktop: Desktop, times: i
 
 
 async def test_a_notice_of_another_kind_is_another(desktop: Desktop) -> None:
-    desktop.app.notify("Copied.")
-    desktop.app.notify("Copied.", title="work")
-    desktop.app.notify("Copied.")
-    await desktop.until(lambda: desktop.told == ["Copied.", "Copied. (×2)"])
+    desktop.app.notify("Copied")
+    desktop.app.notify("Copied", title="work")
+    desktop.app.notify("Copied")
+    await desktop.until(lambda: desktop.told == ["Copied", "Copied (×2)"])
 
 
 @pytest.mark.parametrize(("size", "most"), [((40, 10), 1), ((80, 24), 3)])

@@ -100,17 +100,17 @@ async def test_a_servers_name_is_known_before_it_is_met_again(both: Both) -> Non
 
 async def test_header_and_composer_name_the_server_of_the_channel(both: Both) -> None:
     await both.desktop.until(lambda: " #general on tea " in both.desktop.screen())
-    assert "Write to #general on tea" in both.desktop.screen()
+    assert "Message #general on tea" in both.desktop.screen()
     await both.desktop.press("alt+3")
     await both.desktop.until(lambda: " #general on work " in both.desktop.screen())
-    assert "Write to #general on work" in both.desktop.screen()
+    assert "Message #general on work" in both.desktop.screen()
 
 
 async def test_the_status_line_names_the_host_of_the_server(open_desktop: Open) -> None:
     settings = ClientSettings(name="me", url="wss://chat.example.org/path")
     async with open_desktop(info("#general"), settings=settings, size=(100, 24)) as desktop:
         await desktop.until(lambda: "me  ·  chat.example.org " in desktop.screen())
-        assert "Write to #general " in desktop.screen(), "the only server needs no mention"
+        assert "Message #general " in desktop.screen(), "the only server needs no mention"
 
 
 async def test_a_single_server_has_no_heading(open_desktop: Open) -> None:
@@ -248,7 +248,7 @@ async def test_a_server_that_was_only_given_for_this_start_is_left_for_good(
     known = ClientPaths(tmp_path).servers
     known.remember_name("me")
     await both.desktop.type("/disconnect work", "enter")
-    await both.desktop.until(lambda: both.desktop.told == ["Left work."])
+    await both.desktop.until(lambda: both.desktop.told == ["Removed work."])
 
 
 async def test_the_usual_server_is_left_for_good_if_there_are_others(
@@ -261,7 +261,7 @@ async def test_the_usual_server_is_left_for_good_if_there_are_others(
         await desktop.type(f"/connect {WORK} carol", "enter")
         await desktop.until(lambda: len(desktop.main.seats) == 2)
         await desktop.type("/disconnect me", "enter")
-        await desktop.until(lambda: desktop.told == ["Left test."])
+        await desktop.until(lambda: desktop.told == ["Removed test."])
         assert (known.chosen_url, known.last_name, known.further) == (WORK, "carol", ())
 
 
@@ -271,11 +271,11 @@ async def test_a_server_can_be_meant_by_ones_name_there(both: Both) -> None:
     await desktop.until(lambda: both.here[0] == "work" and len(desktop.main.seats) == 3)
     await desktop.type("/disconnect me", "enter")
     await desktop.until(
-        lambda: "“me” may be tea or work · me. Write more" in " ".join(desktop.told)
+        lambda: "“me” matches tea or work · me. Type more" in " ".join(desktop.told)
     )
     desktop.composer.clear()
     await desktop.type("/disconnect work:2", "enter")
-    await desktop.until(lambda: "may be work · me or work · carol" in " ".join(desktop.told))
+    await desktop.until(lambda: "matches work · me or work · carol" in " ".join(desktop.told))
     desktop.composer.clear()
     await desktop.type("/disconnect Carol", "enter")
     await desktop.until(lambda: len(desktop.main.seats) == 2)

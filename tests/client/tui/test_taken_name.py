@@ -1,4 +1,4 @@
-"""A name that belongs to somebody else: the running client asks for another one."""
+"""A name that belongs to another user: the running client asks for another one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def settings(tmp_path: Path, *further: Server) -> ClientSettings:
 
 
 def refuse(core: FakeCore, name: str = "me") -> None:
-    """Let the server say that the name belongs to somebody else."""
-    why = f"the name {name} belongs to somebody else on this server. Choose another"
+    """Let the server say that the name belongs to another user."""
+    why = f"the name {name} belongs to another user on this server. Choose another"
     core.tell(ConnectionChanged(Link.CONNECTING, user=name))
     core.tell(ConnectionChanged(Link.REFUSED, why, user=name, is_name_taken=True))
     core.tell(ChannelsChanged(FIRST))
@@ -40,7 +40,7 @@ def is_asking(desktop: Screens) -> bool:
     return isinstance(desktop.app.screen, Picker)
 
 
-async def asked(desktop: Screens, name: str, title: str = "{} is taken. Another name:") -> None:
+async def asked(desktop: Screens, name: str, title: str = "{} is taken. Choose another:") -> None:
     """Wait for the question, and until it takes keys."""
     await desktop.until(lambda: title.format(name) in desktop.screen())
     field = desktop.app.screen.query_one(Input)
@@ -70,7 +70,7 @@ async def test_the_answer_to_the_question_is_the_name_from_then_on(
         await desktop.until(lambda: len(desktop.core.asked("rename")) == 2)
         desktop.core.futures["rename"].set_result(None)
         desktop.core.go_online(info("#general"), user="alice3")
-        await desktop.until(lambda: "somebody else" not in desktop.screen())
+        await desktop.until(lambda: "another user" not in desktop.screen())
         (seat,) = desktop.main.seats
         assert seat.settings.name == "alice3"
         assert ClientPaths(tmp_path).servers.last_name == "alice3"
@@ -84,7 +84,7 @@ async def test_after_escape_the_banner_names_the_command_that_asks_again(
         refuse(desktop.core)
         await asked(desktop, "me")
         await desktop.press("escape")
-        await desktop.until(lambda: "/name NAME signs in" in desktop.screen())
+        await desktop.until(lambda: "Use /name NAME to sign in" in desktop.screen())
         await desktop.type("for later", "enter")
         assert [text for _, text, *_ in desktop.core.asked("send")] == ["for later"]
         await desktop.type("/name", "enter")
@@ -108,7 +108,7 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
             assert desktop.main.thread.composer.has_focus
         at_once(desktop, "good")
         refuse(desktop.core)
-        await desktop.until(lambda: "belongs to somebody else" in desktop.screen())
+        await desktop.until(lambda: "belongs to another user" in desktop.screen())
         assert not is_asking(desktop)
         at_once(desktop, "bye")
         await asked(desktop, "me")
@@ -137,7 +137,7 @@ async def test_keys_typed_right_after_the_question_opens_are_no_answer(
     ("text", "told"),
     [
         ("a b", "must be ASCII letters, digits"),
-        ("ME", "is the name that is taken"),
+        ("ME", "is taken"),
         ("x" * 40, "is 40 characters long"),
     ],
 )
@@ -174,10 +174,10 @@ async def test_a_server_behind_asks_when_it_comes_to_the_front(
         await desktop.until(lambda: tea.asked("send"))
         assert not is_asking(desktop)
         await desktop.type("/name other", "enter")
-        await desktop.until(lambda: "where me belongs to somebody else" in " ".join(desktop.told))
+        await desktop.until(lambda: "the name me is not taken" in " ".join(desktop.told))
         desktop.composer.clear()
         await desktop.type("/server work", "enter")
-        await asked(desktop, "me", "me is taken on work:2. Another name:")
+        await asked(desktop, "me", "me is taken on work:2. Choose another:")
         await answer(desktop, "other")
         await desktop.until(lambda: work.asked("rename") == [("other",)])
         work.futures["rename"].set_result(None)
@@ -191,7 +191,7 @@ async def test_another_refusal_asks_for_no_name(open_desktop: Open, tmp_path: Pa
         desktop.core.tell(ConnectionChanged(Link.REFUSED, "no longer accepts your token"))
         await desktop.until(lambda: "no longer accepts your token" in desktop.screen())
         await desktop.type("/name other", "enter")
-        await desktop.until(lambda: "where me belongs to somebody else" in " ".join(desktop.told))
+        await desktop.until(lambda: "the name me is not taken" in " ".join(desktop.told))
         assert desktop.composer.text == "/name other"
         assert not is_asking(desktop)
 

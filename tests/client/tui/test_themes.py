@@ -75,9 +75,9 @@ def test_what_a_theme_leaves_out_is_as_in_the_dark_or_the_light_one() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"primary": "bluish"}, "themes.mine: primary = “bluish” is no color"),
-        ({"primry": "#ffffff"}, "themes.mine: “primry” cannot be set"),
-        ({"dark": "yes"}, "themes.mine: “dark” cannot be set"),
+        ({"primary": "bluish"}, "themes.mine: primary = “bluish” is not a color"),
+        ({"primry": "#ffffff"}, "themes.mine: unknown key “primry”"),
+        ({"dark": "yes"}, "themes.mine: dark must be true or false"),
     ],
 )
 def test_a_wrong_color_is_told_before_anything_is_drawn(

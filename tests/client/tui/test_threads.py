@@ -217,7 +217,7 @@ async def test_an_edit_in_a_thread_survives_switching_channels(open_thread: Desk
     await open_thread.type("/thread 3", "enter")
     await tell(open_thread, ROOT, *REPLIES, reset=True)
     assert composer(open_thread).text == "mine!"
-    assert "Changing your message" in open_thread.screen()
+    assert "Editing your message" in open_thread.screen()
     await open_thread.press("enter")
     assert open_thread.core.asked("edit") == [("#general", 6, "mine!")]
     assert not open_thread.core.asked("send")

@@ -73,9 +73,11 @@ def parse(text: str) -> Invocation:
         if value:
             values[argument.key] = value
         elif not argument.optional:
-            raise SlashError(f"{argument.label} is missing. Write {command.usage}")
+            raise SlashError(f"Usage: {command.usage}")
     if rest:
-        raise SlashError(f"“{rest.split()[0]}” is too much. Write {command.usage}")
+        if not command.arguments:
+            raise SlashError(f"/{command.name} takes no text")
+        raise SlashError(f"“{rest.split()[0]}” is not expected. Usage: {command.usage}")
     return Invocation(command, values, text)
 
 
@@ -131,7 +133,7 @@ def _take(argument: Argument, rest: str, later: tuple[Argument, ...]) -> tuple[s
 
 def _unknown(word: str) -> str:
     if not word:
-        return "Write a command after the slash; /help lists them. Two slashes send one."
+        return "Type a command after the slash; /help lists them. Start with // to send a slash."
     meant = near(word)
-    hint = f"Did you mean /{meant}?" if meant else "/help lists them all."
-    return f"There is no command /{word}. {hint} To send it as it is, begin with two slashes."
+    hint = f"Did you mean /{meant}?" if meant else "Use /help to list all commands."
+    return f"Unknown command /{word}. {hint} Start with // to send it as a message."

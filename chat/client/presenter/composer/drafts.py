@@ -228,7 +228,7 @@ class Drafts:
             ChatError: there is no channel, or the text is too long; nothing was sent.
         """
         if not key.channel:
-            raise Refused("You are in no channel yet. /join #general enters one.")
+            raise Refused("You have not joined a channel. Use /join #general to join one.")
         check_length(text, self._desk.text_limit)
         draft = self._of(key)
         if reply_to is None:
@@ -241,7 +241,7 @@ class Drafts:
     def begin_reply(self, message: Message, thread: int | None = None) -> None:
         """Let the text of the channel's or the thread's composer answer `message`."""
         if message.seq is None:
-            self._view.say("The server has not confirmed that message yet.", "warning")
+            self._view.say("The server has not confirmed this message yet.", "warning")
             return
         key = self._come_back(DraftKey(message.channel, thread))
         self._lay_out(self.at(key).replying(message), key)
@@ -249,7 +249,9 @@ class Drafts:
     def begin_edit(self, message: Message, thread: int | None = None) -> None:
         """Put one's own message into the channel's or the thread's composer, to change it."""
         if message.seq is None or message.deleted or message.author != self._desk.user:
-            self._view.say("Only your own messages can be changed, once confirmed.", "warning")
+            self._view.say(
+                "You can edit only your own messages that the server has confirmed.", "warning"
+            )
             return
         key = self._come_back(DraftKey(message.channel, thread))
         self._lay_out(self.at(key).editing(message), key)

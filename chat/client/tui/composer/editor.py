@@ -26,13 +26,13 @@ def command() -> list[str]:
         try:
             words = shlex.split(os.environ.get(variable, ""))
         except ValueError as exc:
-            raise ChatError(f"${variable} cannot be read: {exc}.") from exc
+            raise ChatError(f"Cannot parse ${variable}: {exc}.") from exc
         if words:
             return words
     for name in _USUAL:
         if shutil.which(name):
             return [name]
-    raise ChatError("No editor was found. Set $EDITOR to the one you use.")
+    raise ChatError("No editor found. Set $EDITOR.")
 
 
 def edit(text: str) -> str:
@@ -50,7 +50,7 @@ def edit(text: str) -> str:
             return _edit_in(Path(folder), words, text)
     except OSError as exc:
         reason = f"{exc.filename or 'the temporary file'}: {exc.strerror or exc}"
-        raise ChatError(f"The text cannot be edited outside: {reason}.") from exc
+        raise ChatError(f"Cannot edit in $EDITOR: {reason}.") from exc
 
 
 def _edit_in(folder: Path, words: list[str], text: str) -> str:
@@ -62,5 +62,5 @@ def _edit_in(folder: Path, words: list[str], text: str) -> str:
     except OSError as exc:
         raise ChatError(f"{words[0]} cannot be started: {exc.strerror or exc}.") from exc
     if code > 0:
-        raise ChatError(f"{Path(words[0]).name} ended with code {code}; the text is as it was.")
+        raise ChatError(f"{Path(words[0]).name} exited with code {code}; the text is unchanged.")
     return file.read_text("utf-8", errors="replace").removesuffix("\n")

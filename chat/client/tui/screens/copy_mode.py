@@ -58,7 +58,7 @@ def _told(message: Message) -> list[str]:
     return [f"{time} {author}", *text]
 
 
-_WAY_BACK = "── any key goes back ──"
+_WAY_BACK = "── press any key to return ──"
 
 
 class CopyModeScreen(Screen[None]):

@@ -70,8 +70,8 @@ class HelpScreen(ModalScreen[None]):
         parts += _table([(row.usage, row.help, "") for row in COMMANDS], _USAGE, room)
         parts += [
             Content(""),
-            Content("Two slashes send a text that begins with one. Esc closes this page."),
-            Content("What stands pale beside a key is its name in [keys] of client.toml."),
+            Content("Start with // to send a message that begins with a slash."),
+            Content("The dim name is the key's name in [keys] of client.toml."),
         ]
         return Content("\n").join(parts)
 

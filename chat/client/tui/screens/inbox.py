@@ -113,7 +113,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
             yield OptionList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="text", markup=False)
-            keys = "Enter go there   r channel is read   A all is read   Esc close"
+            keys = "Enter open   r mark channel read   A mark all read   Esc close"
             yield Static(keys, id="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -148,7 +148,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
 
         count = sum(len(each.waiting) + each.earlier for each in self._found.values())
         what = f"{count:,} in {len(self._found):,} channels"
-        self.app.push_screen(Confirm("Mark everything as read?", what), answered)
+        self.app.push_screen(Confirm("Mark all channels as read?", what), answered)
 
     @on(OptionList.OptionHighlighted)
     def _show_text(self, event: OptionList.OptionHighlighted) -> None:
@@ -187,7 +187,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
 
     def _heading(self, spot: Location, unread: Unread) -> Content:
         name = line(self._title(spot), "bold $text-primary")
-        more = f", and {unread.earlier:,} before these" if unread.earlier else ""
+        more = f", and {unread.earlier:,} earlier" if unread.earlier else ""
         return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$foreground 60%"))
 
 

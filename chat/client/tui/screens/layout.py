@@ -100,16 +100,16 @@ class Layout:
     # Which of them show
 
     def show_thread(self, channel: str) -> None:
-        """Show the thread's pane, with its channel's title."""
+        """Show the pane of the thread, with its channel's title."""
         self._title.update(
             Content.assemble(
                 ("Thread", "bold $text-primary"),
                 (" in ", "$foreground 60%"),
                 line(channel, "$foreground 60%"),
-                ("  Esc closes", "$foreground 40%"),
+                ("  Esc to close", "$foreground 40%"),
             )
         )
-        self.thread.composer.placeholder = "Reply in the thread"
+        self.thread.composer.placeholder = "Reply in thread"
         self.thread.display = True
         self._fit()
 
@@ -205,7 +205,7 @@ def _headed(info: ChannelInfo | None) -> ChannelInfo | None:
 
 def _placeholder(info: ChannelInfo | None, opening: str, server: str) -> str:
     if opening:
-        return f"Opening {opening}: what you send goes there"
+        return f"Joining {opening}: your text will be sent there"
     if info is None:
-        return "Write /join #general to enter a channel"
-    return f"Write to {title_of(info)} on {server}" if server else f"Write to {title_of(info)}"
+        return "Type /join #general to join a channel"
+    return f"Message {title_of(info)} on {server}" if server else f"Message {title_of(info)}"

@@ -102,7 +102,9 @@ class Navigation:
         elif chosen is not None and chosen.seq is not None:
             self._conversation.threads.show(chosen.channel, chosen.seq)
         else:
-            self._conversation.view.say("No thread is open. With t on a message its thread opens.")
+            self._conversation.view.say(
+                "No thread is open. Select a message and press t to open its thread."
+            )
 
     def _mention(self, step: int) -> None:
         """Go to the nearest mention here, then to those that are loaded of other channels."""

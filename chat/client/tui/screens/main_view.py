@@ -195,7 +195,7 @@ class ScreenView:
     def show_unread(self) -> None:
         """Show the first message that was unread."""
         if self._timeline.unread_seq is None:
-            raise Refused("Nothing here is unread.")
+            raise Refused("No unread messages here")
         self._timeline.scroll_to_seq(self._timeline.unread_seq)
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
@@ -244,11 +244,11 @@ class ScreenView:
         themes = sorted(app.available_themes)
         if not name:
             choices = [Choice(theme, theme) for theme in themes]
-            pick(self._screen, "Colors", choices, self.set_theme)
+            pick(self._screen, "Theme", choices, self.set_theme)
         elif (wanted := by_name(name)) in themes:
             app.theme = wanted
         else:
-            raise Refused(f"There is no theme “{name}”. /theme shows them all.")
+            raise Refused(f"There is no theme “{name}”. Use /theme to choose one.")
 
     def toggle(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""
@@ -261,18 +261,18 @@ class ScreenView:
     def copy(self, text: str) -> None:
         """Put a text into the clipboard."""
         self._screen.app.copy_to_clipboard(text)
-        self.say("Copied.")
+        self.say("Copied")
 
     def open_links(self, urls: Sequence[str]) -> None:
         """Open a link in the browser, where there is a desktop; else, or if it is none, copy it."""
         match urls:
             case []:
-                self.say("There is no link in this message.")
+                self.say("This message has no link")
             case [url] if is_web_link(url) and can_open():
                 self._screen.app.open_url(url)
             case [url]:
                 self._screen.app.copy_to_clipboard(url)
-                self.say("The link is in the clipboard.")
+                self.say("Link copied")
             case _:
                 pick_link(self._screen, urls, lambda url: self.open_links([url]))
 

@@ -125,7 +125,7 @@ class Picker(ModalScreen[str | None]):
         title: str,
         choices: Iterable[Choice],
         find: Callable[[str], list[Choice]] | None = None,
-        hint: str = "Type a few letters",
+        hint: str = "Type to filter",
         *,
         opens_by_itself: bool = False,
     ) -> None:
@@ -211,7 +211,7 @@ class Picker(ModalScreen[str | None]):
         if found:
             rows.highlighted = 0
         elif written:
-            rows.add_option(Option("Nothing matches", disabled=True))
+            rows.add_option(Option("No matches", disabled=True))
 
     def _by_letters(self, written: str) -> list[Choice]:
         choices = list(self._choices.values())
@@ -232,7 +232,7 @@ def pick(
     choices: list[Choice],
     then: Callable[[str], object],
     find: Callable[[str], list[Choice]] | None = None,
-    hint: str = "Type a few letters",
+    hint: str = "Type to filter",
     *,
     opens_by_itself: bool = False,
 ) -> Picker:
@@ -252,12 +252,12 @@ def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
     known = all_names()
     names = dict.fromkeys((*OFTEN, *(each for each in known if "skin_tone" not in each)))
     choices = [Choice(name, name, known[name]) for name in names]
-    pick(screen, "React with", choices, lambda name: then(known[name]))
+    pick(screen, "React", choices, lambda name: then(known[name]))
 
 
 def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], object]) -> None:
     """Choose one of a message's links."""
-    pick(screen, "Open which link?", [Choice(url, url) for url in urls], then)
+    pick(screen, "Open a link", [Choice(url, url) for url in urls], then)
 
 
 def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str], object]) -> None:
@@ -271,22 +271,22 @@ def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str]
         except ValueError as exc:
             return [Choice("", "A name", str(exc))]
         if fold(written) == fold(taken):
-            return [Choice("", written, "is the name that is taken")]
+            return [Choice("", written, "is taken")]
         return [Choice(written, f"Sign in as {written}")]
 
     where = f" on {server}" if server else ""
-    title = f"{taken} is taken{where}. Another name:"
+    title = f"The name {taken} is taken{where}. Choose another:"
     pick(screen, title, [], then, offer, "Type another name", opens_by_itself=True)
 
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
     """Ask before a message is deleted."""
-    ask(screen, "Delete this message? It cannot be brought back.", message.text, then)
+    ask(screen, "Delete this message? This cannot be undone.", message.text, then)
 
 
 def confirm_discard(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
     """Ask before a message that was not sent is thrown away."""
-    ask(screen, "Discard this unsent message? It cannot be brought back.", message.text, then)
+    ask(screen, "Discard this unsent message? This cannot be undone.", message.text, then)
 
 
 def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:
@@ -310,5 +310,5 @@ def ask(screen: Screen[Any], question: str, what: str, then: Callable[[], object
 
 def switch(screen: Screen[Any], switcher: Switcher) -> None:
     """Choose a channel, a person or a command."""
-    title = "Go to a channel or a person, or run a command"
+    title = "Go to a channel or person, or run a command"
     pick(screen, title, [], switcher.choose, switcher.find)

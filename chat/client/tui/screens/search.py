@@ -44,7 +44,7 @@ _FOUND, _END = "\ue000", "\ue001"
 _SIGNS = re.compile(f"([{_FOUND}{_END}])")
 _MOMENT = 0.1
 """Seconds one stays with a hit before what stands around it is looked up."""
-_KEYS = "Enter go there   ↑ ↓ choose   / search for something else   Esc close"
+_KEYS = "Enter open   ↑ ↓ select   / edit search   Esc close"
 
 
 class SearchScreen(ModalScreen[tuple[str, int] | None]):
@@ -240,12 +240,12 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
     def _told(self) -> str:
         count = len(self._finding.hits)
         if not self._finding.query:
-            return "What are you looking for? Your own channels are searched."
-        where = " on this computer: there is no connection" if self._finding.is_here else ""
+            return "Searches the channels you are in."
+        where = " on this computer (offline)" if self._finding.is_here else ""
         if not count and where:
-            return f"Nothing found{where}."
+            return f"No results{where}"
         if not count:
-            return "Nothing found. Every word must be in the message; begin* finds beginnings."
+            return "No results. A message must contain every word; begin* matches prefixes."
         messages = "1 message" if count == 1 else f"{count:,} messages"
         if where:
             return f"{messages}{where}"

@@ -30,7 +30,7 @@ _COURSES = {
     ("join", "join"): "joined",
     ("leave", "leave"): "left",
     ("join", "leave"): "joined and left",
-    ("leave", "join"): "left and came back",
+    ("leave", "join"): "left and rejoined",
 }
 
 
@@ -164,7 +164,7 @@ class Renderer:
         if self.airy and near.spaced:
             lines.append(Line())
         if near.gap:
-            label = "older messages are missing here, loading…"
+            label = "loading missing messages…"
             lines.append(rule(label, width, palette["gap"], "┄"))
         if near.day:
             lines.append(rule(_day(when.date()), width, palette["rule"]))

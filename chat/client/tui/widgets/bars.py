@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-_PEEKING = "◉ peeking: nothing is marked read"
+_PEEKING = "◉ peeking: messages stay unread"
 
 
 class ChannelHeader(Widget):
@@ -153,14 +153,14 @@ class ContextBar(Widget):
         if message is None:
             return
         is_reply = draft.aim is Aim.REPLY
-        verb, name = ("Replying to ", message.author) if is_reply else ("Changing your message", "")
+        verb, name = ("Replying to ", message.author) if is_reply else ("Editing your message", "")
         quoted = line(gist(message.text))
         self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", quoted)
         self.refresh()
 
     def render(self) -> Content:
         """Draw the line, and how to get rid of it."""
-        way_out = Content.styled("  Esc cancels", "$foreground 60%")
+        way_out = Content.styled("  Esc to cancel", "$foreground 60%")
         width = self.content_size.width - way_out.cell_length
         text = elide(self._text, width)
         return Content.assemble(text, " " * max(width - text.cell_length, 0), way_out)
@@ -296,7 +296,7 @@ class StatusBar(Widget):
         sign, colour, text = LINKS[self.connection.link]
         if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
             seconds = math.ceil(self.remaining)
-            text = f"offline, next try in {seconds:2} s" if seconds > 0 else "offline, trying now"
+            text = f"offline, retrying in {seconds:2} s" if seconds > 0 else "offline, retrying now"
         said = [self.status] if self.status != "online" else []
         said += [self.calls] if self.calls else []
         is_online = self.connection.link is Link.ONLINE
@@ -371,7 +371,7 @@ def _part(number: int, info: ChannelInfo, behind: Group | None) -> Content:
     return Content.assemble((key, "$foreground 45%"), name, server, " ", badge(info))
 
 
-_WORDS = {"retry": "send again", "open": "open link"}
+_WORDS = {"retry": "resend", "open": "open link"}
 
 
 class MessageBar(Widget):

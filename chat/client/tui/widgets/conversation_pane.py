@@ -89,7 +89,7 @@ class ConversationPane(Vertical):
             self.composer.edit_as_in_vi()
 
     def write(self) -> None:
-        """Leave the messages for the composer."""
+        """Move the focus from the messages to the composer."""
         self.timeline.action_leave()
         self.screen.set_focus(self.composer)  # `focus()` would come after keys that wait already
 
@@ -148,7 +148,7 @@ class ConversationPane(Vertical):
                 except ChatError as exc:  # here: Textual does not resume after an exception
                     failure = str(exc)
         except SuspendNotSupported:
-            failure = "An editor cannot be started from here."
+            failure = "Cannot start an editor from this terminal."
         if failure:
             self.app.notify(failure, severity="warning")
         elif after != before:

@@ -10,10 +10,10 @@ from chat.client.model.state import ConnectionChanged, Link
 __all__ = ["EmptyState"]
 
 _WAYS: tuple[tuple[str, str], ...] = (
-    ("/join #general", "enter a channel, or create one"),
-    ("/channels", "look around"),
-    ("/msg NAME", "write to one person"),
-    ("F1", "all keys and commands"),
+    ("/join #general", "join or create a channel"),
+    ("/channels", "browse all channels"),
+    ("/msg NAME", "message a person"),
+    ("F1", "show keys and commands"),
 )
 
 
@@ -33,11 +33,11 @@ class EmptyState(Static):
 
     def show(self, connection: ConnectionChanged) -> None:
         """Say what can be done with and without a connection."""
-        title, ways = "You are in no channel yet", _WAYS
+        title, ways = "You have not joined a channel yet", _WAYS
         if connection.link is Link.CONNECTING:
             title, ways = "Connecting…", ()
         elif connection.link is not Link.ONLINE:
-            title, ways = "Nothing to show before the first connection", _WAYS[-1:]
+            title, ways = "Nothing to show until the first connection", _WAYS[-1:]
         column = max((len(way) for way, _ in ways), default=0) + 3
         rows = [
             Content.assemble((way.ljust(column), "bold $text-primary"), (what, "$foreground 70%"))

@@ -159,7 +159,7 @@ class TestCompletion:
             then()
             assert app.composer.text == "hi @user1 "
             await pilot.press(*"@user10", "x")
-            then()  # of a line that is not there any more
+            then()  # of a line that no longer exists
             assert app.composer.text == "hi @user1 @user10x"
 
     async def test_the_arrows_choose_among_the_offers(self, app: Harness) -> None:

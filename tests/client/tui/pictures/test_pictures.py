@@ -154,18 +154,18 @@ async def test_the_switcher(open_desktop: Open, size: tuple[int, int]) -> None:
 
 
 KEYS = (
-    KeyRow("Anywhere", ("F1",), "help: keys and commands", "help"),
+    KeyRow("Anywhere", ("F1",), "show help", "help"),
     KeyRow(
-        "Anywhere", ("Ctrl+K",), "go to a channel or a person, or run a command", "channel.switch"
+        "Anywhere", ("Ctrl+K",), "go to a channel or person, or run a command", "channel.switch"
     ),
-    KeyRow("Anywhere", ("Alt+A", "Ctrl+N"), "go where somebody waits, and back", "channel.unread"),
+    KeyRow("Anywhere", ("Alt+A", "Ctrl+N"), "next unread, then back", "channel.unread"),
     *(
-        KeyRow("Anywhere", (f"Alt+{n}",), f"channel {n} of the list", f"channel.{n}")
+        KeyRow("Anywhere", (f"Alt+{n}",), f"channel {n} in the sidebar", f"channel.{n}")
         for n in range(1, 10)
     ),
-    KeyRow("Writing", ("Enter",), "send", "composer.send"),
-    KeyRow("Writing", ("Alt+Enter", "Shift+Enter", "Ctrl+J"), "new line", "composer.new_line"),
-    KeyRow("Timeline", ("R",), "reply, or send again", "message.reply"),
+    KeyRow("Composer", ("Enter",), "send", "composer.send"),
+    KeyRow("Composer", ("Alt+Enter", "Shift+Enter", "Ctrl+J"), "new line", "composer.new_line"),
+    KeyRow("Timeline", ("R",), "reply, or resend", "message.reply"),
 )
 """Some keys, and not those that there are: one more is no other picture."""
 
@@ -175,7 +175,7 @@ async def test_help(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await talk(desktop)
         desktop.app.push_screen(HelpScreen(KEYS))
-        await desktop.until(lambda: "help: keys" in desktop.screen(), "it shows")
+        await desktop.until(lambda: "show help" in desktop.screen(), "it shows")
         assert_looks(desktop.app, f"help-{size[0]}x{size[1]}-dark")
 
 
@@ -241,7 +241,7 @@ async def test_nothing_yet(open_desktop: Open) -> None:
         desktop.composer.cursor_blink = False
         desktop.core.tell(ConnectionChanged(Link.ONLINE, user="me", server="test"))
         desktop.core.tell(ChannelsChanged(()))
-        await desktop.until(lambda: "no channel" in desktop.screen(), "it says what to do")
+        await desktop.until(lambda: "/join #general" in desktop.screen(), "it says how")
         assert_looks(desktop.app, "nothing-yet-80x24-dark")
 
 

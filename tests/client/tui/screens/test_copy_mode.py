@@ -77,7 +77,7 @@ def test_the_terminal_has_the_mouse_and_wraps_by_itself(tmp_path: Path) -> None:
         terminal.wait(lambda: b"look:" in terminal.output, "the message shows")
         before = len(terminal.output)
         terminal.send(b"\x1bOS")
-        terminal.wait(lambda: b"any key goes back" in terminal.output[before:], "it is bare")
+        terminal.wait(lambda: b"press any key to return" in terminal.output[before:], "it is bare")
         bare = terminal.output[before:]
         assert LINK.encode() in bare  # in one piece: the terminal wraps it
         assert b"\x1b[?1003l" in bare

@@ -44,7 +44,7 @@ async def test_the_inbox_lists_all_channels_and_marks_nothing(waiting: Desktop) 
     await waiting.press("alt+i")
     await waiting.until(lambda: waiting.screen().count("cup 20") == 2, "listed, and shown whole")
     page = [" ".join(row.split()) for row in waiting.screen().splitlines()]
-    assert any("#tea 2, and 7 before these" in row for row in page)
+    assert any("#tea 2, and 7 earlier" in row for row in page)
     assert any(re.search(r"@ \d+ May( \d\d)? bob cup 20", row) for row in page)
     assert "to its end" not in waiting.screen()
     await waiting.press("down", "down")
@@ -81,7 +81,7 @@ async def test_r_marks_one_channel_and_a_capital_a_asks_then_all(waiting: Deskto
     await waiting.until(lambda: ("#tea", 80) in waiting.core.asked("mark"))
     await waiting.until(lambda: "cup 20" not in waiting.screen())
     await waiting.press("A")
-    await waiting.until(lambda: "Mark everything as read?" in waiting.screen())
+    await waiting.until(lambda: "Mark all channels as read?" in waiting.screen())
     await waiting.answer("n")
     await waiting.press("A")
     await waiting.answer("y")
@@ -100,7 +100,7 @@ async def test_mark_all_marks_what_waits_and_nothing_else(waiting: Desktop) -> N
 
 async def test_an_empty_inbox_is_told(desktop: Desktop) -> None:
     await desktop.press("alt+i")
-    await desktop.until(lambda: desktop.told == ["Nothing unread."])
+    await desktop.until(lambda: desktop.told == ["No unread messages"])
 
 
 @pytest.mark.feature("reading.seen")
@@ -110,7 +110,7 @@ async def test_peeking_reads_nothing_until_one_stops(waiting: Desktop) -> None:
     await waiting.until(lambda: "cup 80" in waiting.screen())
     await waiting.until(lambda: waiting.main.query_one(Timeline).seen == 80)
     await waiting.pilot.pause()
-    assert "peeking: nothing is marked read" in waiting.screen()
+    assert "peeking: messages stay unread" in waiting.screen()
     assert "#tea" not in [call[0] for call in core.asked("mark")]
     await waiting.press("alt+k")
     await waiting.until(lambda: ("#tea", 80) in core.asked("mark"))

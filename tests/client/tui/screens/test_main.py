@@ -118,7 +118,7 @@ async def test_a_lost_connection_is_told_calmly_and_counted_down(desktop: Deskto
     waiting = ConnectionChanged(Link.WAITING, "There is no server. Start one: chat-server", 5.0)
     desktop.core.tell(waiting)
     await desktop.until(lambda: "Start one: chat-server" in desktop.screen())
-    assert "offline, next try in  5 s" in desktop.screen()
+    assert "offline, retrying in  5 s" in desktop.screen()
     # While it tries again nothing moves.
     desktop.core.tell(ConnectionChanged(Link.CONNECTING))
     await desktop.until(lambda: "connecting…" in desktop.screen())
@@ -140,7 +140,7 @@ async def test_before_the_first_channel_it_says_how_to_begin(open_desktop: Open)
     async with open_desktop() as desktop:
         desktop.core.go_online()
         await desktop.until(lambda: "/channels" in desktop.screen())
-        assert "You are in no channel yet" in desktop.screen()
+        assert "You have not joined a channel yet" in desktop.screen()
 
 
 async def test_the_keys_go_from_channel_to_channel(desktop: Desktop) -> None:
@@ -163,7 +163,7 @@ async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> Non
     await desktop.press("alt+a")
     await desktop.until(lambda: desk.current == "#general")
     await desktop.press("alt+a")
-    await desktop.until(lambda: desktop.told == ["Nothing unread."])
+    await desktop.until(lambda: desktop.told == ["No unread messages"])
 
 
 @pytest.mark.feature("reading.seen")
@@ -253,7 +253,7 @@ class TestMessages:
         timeline = desktop.main.query_one(Timeline)
         for answer, deleted in (("n", []), ("y", [("#general", 6)])):
             timeline.post_message(ActionRequested("delete", said(6, "me", "mine")))
-            await desktop.until(lambda: "cannot be brought back" in desktop.screen())
+            await desktop.until(lambda: "cannot be undone" in desktop.screen())
             await desktop.answer(answer)
             await desktop.until(lambda: desktop.app.screen is desktop.main)
             assert desktop.core.asked("delete") == deleted
@@ -262,7 +262,7 @@ class TestMessages:
     async def test_a_reaction_is_chosen_by_its_name(self, desktop: Desktop) -> None:
         timeline = desktop.main.query_one(Timeline)
         timeline.post_message(ActionRequested("react", said(2, "bob", "hello")))
-        await desktop.until(lambda: "React with" in desktop.screen())
+        await desktop.until(lambda: "React" in desktop.screen())
         await desktop.press(*"tada", "enter")
         await desktop.until(lambda: desktop.core.asked("react"))
         assert desktop.core.asked("react") == [("#general", 2, "🎉", False)]
@@ -272,7 +272,7 @@ class TestMessages:
     ) -> None:
         reacted = said(2, "bob", "hello", reactions=(("👍", ("Me",)),))
         desktop.main.query_one(Timeline).post_message(ActionRequested("react", reacted))
-        await desktop.until(lambda: "React with" in desktop.screen())
+        await desktop.until(lambda: "React" in desktop.screen())
         await desktop.press("enter")
         await desktop.until(lambda: desktop.core.asked("react"))
         assert desktop.core.asked("react") == [("#general", 2, "👍", True)]
@@ -374,7 +374,7 @@ async def test_a_direct_channel_is_called_by_the_other_person(open_desktop: Open
         desktop.core.pages["@alice,me"] = (said(1, "alice", "psst", "@alice,me"),)
         desktop.core.open_channel("@alice,me")
         desktop.core.tell(TimelineChanged("@alice,me", complete=True))
-        await desktop.until(lambda: "Write to @alice" in desktop.screen())
+        await desktop.until(lambda: "Message @alice" in desktop.screen())
         await desktop.until(lambda: "This is the beginning of @alice." in desktop.screen())
         assert desktop.app.title == "@alice – chat"
         await desktop.type("/thread 1", "enter")

@@ -96,14 +96,14 @@ async def test_the_field_searches_for_something_else(desktop: Desktop) -> None:
     await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
     assert desktop.core.asked("search")[1] == (Search(author="bob", limit=50),)
     desktop.core.futures["search"].set_result(Results(hits=(), complete=True))
-    await desktop.until(lambda: "Nothing found" in desktop.screen())
+    await desktop.until(lambda: "No results" in desktop.screen())
 
 
 async def test_without_words_it_asks_what_to_look_for(desktop: Desktop) -> None:
     await desktop.press("alt+s")
-    await desktop.until(lambda: "What are you looking for?" in desktop.screen())
+    await desktop.until(lambda: "Searches the channels" in desktop.screen())
     await desktop.press(*"in", "colon", *"tea", "enter")
-    await desktop.until(lambda: "Write a word" in desktop.screen())
+    await desktop.until(lambda: "Enter a word" in desktop.screen())
     await desktop.press("escape")
     await desktop.until(lambda: desktop.app.screen is desktop.main)
 
@@ -115,7 +115,7 @@ async def test_offline_this_computer_is_searched_and_it_says_so(desktop: Desktop
     desktop.core.futures["search"].set_exception(Offline("not connected"))
     await desktop.until(lambda: desktop.core.asked("search_here"))
     desktop.core.futures["search_here"].set_result(Results(hits=(hit(1),), complete=True))
-    told = "1 message on this computer: there is no connection"
+    told = "1 message on this computer (offline)"
     await desktop.until(lambda: told in desktop.screen())
     await desktop.press("/", "enter")
     await desktop.until(lambda: len(desktop.core.asked("search")) == 2)

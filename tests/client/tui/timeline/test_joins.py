@@ -63,7 +63,7 @@ def test_what_is_silent_parts_no_group_and_hides_no_day() -> None:
 def test_a_gap_before_a_silent_line_is_seen() -> None:
     sheet = sheet_of("spoken", say(1), event(9, "join", "zed"), say(10))
     sheet.apply(changed(gap_before=(9,)))
-    assert sum("missing here" in text for text in shown(sheet)) == 1
+    assert sum("missing messages" in text for text in shown(sheet)) == 1
     assert any(row.message.seq == 9 for row in sheet.settle().rows), "so that it is asked for"
 
 

@@ -37,7 +37,7 @@ def test_where_it_is_narrow_the_time_stands_behind_the_author() -> None:
 def test_rules_stand_above() -> None:
     near = Neighbors(day=True, unread=True, gap=True)
     gap, day, new, author, text = look(say(1, "x"), near)
-    assert gap.startswith("┄┄ older messages are missing here, loading… ┄")
+    assert gap.startswith("┄┄ loading missing messages… ┄")
     assert day.startswith("── Monday, 4 May 2020 ─")
     assert new.startswith("── new ─")
     assert {len(line) for line in (gap, day, new)} == {72}
@@ -105,7 +105,7 @@ def test_joins_and_leaves_are_told_together() -> None:
         event(6, "join", "carol"),
     )
     assert look(run[-1], Neighbors(folded=run)) == [
-        "alice, bob joined · eve joined and left · carol left and came back"
+        "alice, bob joined · eve joined and left · carol left and rejoined"
     ]
     crowd = tuple(event(seq, "join", f"n{seq}") for seq in range(1, 21))
     assert look(crowd[-1], Neighbors(folded=crowd)) == [

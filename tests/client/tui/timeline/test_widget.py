@@ -160,7 +160,7 @@ async def test_a_gap_is_asked_for_once_it_shows() -> None:
         assert [told.seq for told in app.all_told(Timeline.GapWanted)] == [40]
         timeline.apply(changed(gap_before=()))
         await pilot.pause()
-        assert not any("missing here" in line for line in app.screen_lines())
+        assert not any("missing messages" in line for line in app.screen_lines())
 
 
 async def test_a_resize_keeps_what_one_reads() -> None:

@@ -57,7 +57,7 @@ async def test_what_does_not_fit_is_counted(open_desktop: Open, width: int, row:
 async def test_without_activity_no_row_is_lost(open_desktop: Open) -> None:
     async with open_desktop(info("#general", head=6)) as desktop:
         await desktop.until(lambda: "F1 help" in last_lines(desktop)[-1])
-        assert last_lines(desktop)[-2] == " › Write to #general"
+        assert last_lines(desktop)[-2] == " › Message #general"
 
 
 async def test_a_click_on_activity_goes_there(open_desktop: Open) -> None:
@@ -94,9 +94,9 @@ class TestSwitcher:
 
     async def test_a_channel_that_is_not_listed_is_entered(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k", *"nowhere")
-        await desktop.until(lambda: "Nothing matches" in desktop.screen())
+        await desktop.until(lambda: "No matches" in desktop.screen())
         await desktop.press("home", "#")
-        await desktop.until(lambda: "#nowhere  enter it, or create it" in desktop.screen())
+        await desktop.until(lambda: "#nowhere  join or create it" in desktop.screen())
         await desktop.press("enter")
         await desktop.until(lambda: desktop.core.asked("join") == [(Join(channel="#nowhere"),)])
 

@@ -59,7 +59,7 @@ async def test_what_was_refused_is_sent_again_or_discarded_in_place(desktop: Des
     await desktop.click_on("r\xa0retry")
     await desktop.until(lambda: desktop.core.asked("retry"))
     await desktop.click_on("too fast")
-    await desktop.until(lambda: words(desktop).endswith("  send again  copy  discard  Esc back"))
+    await desktop.until(lambda: words(desktop).endswith("  resend  copy  discard  Esc back"))
 
 
 async def test_of_several_links_one_is_chosen(
@@ -72,7 +72,7 @@ async def test_of_several_links_one_is_chosen(
     desktop.core.tell(TimelineChanged("#general", upserts=(said(6, "me", text),)))
     await desktop.click_on("either")
     await desktop.click_on("open link")
-    await desktop.until(lambda: "Open which link?" in desktop.screen())
+    await desktop.until(lambda: "Open a link" in desktop.screen())
     await desktop.press(*"b.ex", "enter")
     await desktop.until(lambda: opened)
     assert opened == ["https://b.example/y"]
