@@ -30,6 +30,12 @@ def mouse(kind: type[events.MouseEvent], at: Offset) -> events.MouseEvent:
     return kind(None, *at, 0, 0, 0, False, False, False, *at)
 
 
+class PatientApp(ChatApp):
+    """The client with notifications that last longer than a test, however slow the machine."""
+
+    NOTIFICATION_TIMEOUT = 2 * PATIENCE
+
+
 class Screens:
     """The running app, and what a test wants to do and see."""
 
@@ -130,7 +136,7 @@ def open_desktop() -> Open:
         def make_core(each: ClientSettings, wake: Callable[[], None]) -> FakeCore:
             return cores.setdefault(each.url, FakeCore(each, wake))
 
-        app = ChatApp(settings or ClientSettings(name="me"), make_core=make_core, keymap=keymap)
+        app = PatientApp(settings or ClientSettings(name="me"), make_core=make_core, keymap=keymap)
         async with app.run_test(size=size, notifications=True) as pilot:
             desktop = Desktop(app, pilot, cores)
             if channels:

@@ -25,7 +25,7 @@ from chat.client.tui.widgets.bars import Banner
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.errors import StartupError
 from tests.client.presenter.fakes import FakeCore, info, said
-from tests.client.tui.conftest import Desktop, Open, Screens
+from tests.client.tui.conftest import Desktop, Open, PatientApp, Screens
 
 TEA, WORK = "ws://tea:1", "ws://work:2"
 
@@ -303,7 +303,7 @@ async def test_a_server_that_cannot_start_costs_the_others_nothing(tmp_path: Pat
         return Unstartable(settings, wake)
 
     settings = ClientSettings(name="me", url=WORK, servers=(Server(url=TEA),), data=tmp_path)
-    app = ChatApp(settings, make_core=make_core)
+    app = PatientApp(settings, make_core=make_core)
     async with app.run_test(notifications=True) as pilot:
         await pilot.pause()
         assert Screens(app, pilot).told == [f"{WORK}: the disk says no"]

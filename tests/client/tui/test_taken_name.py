@@ -12,11 +12,10 @@ from textual.widgets import Input
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings, Server
 from chat.client.model.state import ChannelsChanged, ConnectionChanged, Link
-from chat.client.tui.app import ChatApp
 from chat.client.tui.screens.picker import Picker
 from chat.errors import StartupError
 from tests.client.presenter.fakes import FakeCore, info
-from tests.client.tui.conftest import Open, Screens, at_once
+from tests.client.tui.conftest import Open, PatientApp, Screens, at_once
 from tests.serving import PATIENCE, ChatServer, Peer
 
 TEA, WORK = "ws://tea:1", "ws://work:2"
@@ -225,7 +224,7 @@ async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
 ) -> None:
     data = tmp_path / "me"
     taken = ClientSettings(name="alice", url=server.url, data=data)
-    app = ChatApp(taken)
+    app = PatientApp(taken)
     async with (
         Peer.signed_in(server.url, "alice") as alice,
         Peer.signed_in(server.url, "carol"),
@@ -259,7 +258,7 @@ async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
 
 async def test_drafts_of_both_names_come_together(server: ChatServer, tmp_path: Path) -> None:
     async def write_as(name: str, text: str, *then: str, shows: str) -> None:
-        app = ChatApp(ClientSettings(name=name, url=server.url, data=tmp_path / "me"))
+        app = PatientApp(ClientSettings(name=name, url=server.url, data=tmp_path / "me"))
         try:
             async with app.run_test(size=(80, 24), notifications=True) as pilot:
                 screens = Screens(app, pilot)

@@ -60,10 +60,10 @@ async def test_a_kept_theme_is_not_written_back_over_another_clients_choice() ->
     core.prefs["theme"] = "chat-light"
     app = ChatApp(ClientSettings(name="me"), make_core=lambda *_: core)
     async with app.run_test() as pilot:
-        await pilot.pause(0.1)
+        await pilot.pause()
         assert app.theme == "chat-light"
         app.theme = "chat-mono"
-        await pilot.pause(0.1)
+        await pilot.pause()
         saved = [call for call in core.calls if call[:2] == ("save_pref", "theme")]
         assert saved == [("save_pref", "theme", "chat-mono")]
 

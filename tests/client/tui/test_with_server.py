@@ -13,7 +13,7 @@ from chat.client.model.state import Link
 from chat.client.tui.app import ChatApp
 from chat.protocol.commands import Delete, React, Send, SetTopic
 from chat.protocol.frames import Joined
-from tests.client.tui.conftest import Screens
+from tests.client.tui.conftest import PatientApp, Screens
 from tests.serving import PATIENCE, ChatServer, Peer
 
 
@@ -26,7 +26,7 @@ def server(start_server: Callable[..., ChatServer]) -> ChatServer:
 @pytest.fixture
 async def alice(server: ChatServer, tmp_path: Path) -> AsyncIterator[Screens]:
     """Return alice's client, connected, in `#general`."""
-    app = ChatApp(ClientSettings(name="alice", url=server.url, data=tmp_path / "alice"))
+    app = PatientApp(ClientSettings(name="alice", url=server.url, data=tmp_path / "alice"))
     try:
         async with app.run_test(size=(110, 30), notifications=True) as pilot:
             screens = Screens(app, pilot)
@@ -191,7 +191,9 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
 ) -> None:
     tea, work = start_server("--server-name", "Tea"), start_server("--server-name", "Work")
     further = (Server(url=work.url, name="al"),)
-    app = ChatApp(ClientSettings(name="alice", url=tea.url, servers=further, data=tmp_path / "me"))
+    app = PatientApp(
+        ClientSettings(name="alice", url=tea.url, servers=further, data=tmp_path / "me")
+    )
     async with (
         Peer.signed_in(tea.url, "bob") as bob,
         Peer.signed_in(work.url, "eve") as eve,

@@ -28,8 +28,9 @@ from textual.widgets import Input, TextArea
 __all__ = ["KeyQueue", "Passed", "Stage"]
 
 _LOOK_EVERY = 0.02
-_PATIENCE = 5.0
-"""Seconds after which the next key is let in, whatever has become of the one before."""
+_LOOKS = 250
+"""Looks after which the next key is let in, whatever has become of the one before: five seconds of
+an event loop that runs. (Time alone would pass on a stalled machine, in which nothing was done.)"""
 
 
 class Stage(IntEnum):
@@ -83,7 +84,7 @@ class KeyQueue:
             return
         self._turn += 1
         self._is_taken, self._origin, self._screen, self._awaited = True, origin, screen, origin
-        self._look(self._turn, asyncio.get_running_loop().time() + _PATIENCE)
+        self._look(self._turn, _LOOKS)
         self._follow(Stage.HANDLED)
 
     async def passed(self, message: Passed) -> None:
@@ -115,17 +116,16 @@ class KeyQueue:
         if screen is self._screen or not screen.call_after_refresh(self._app.post_message, done):
             self._app.post_message(done)
 
-    def _look(self, turn: int, until: float) -> None:
+    def _look(self, turn: int, left: int) -> None:
         """See to it that nothing is held back by what has closed: it passes no message on."""
         if not self._is_on(turn):
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() >= until:
+        if not left:
             self._app.post_message(Passed(turn, Stage.DONE))
             return
         if self._awaited is None or not self._awaited.is_attached:
             self._settle()
-        loop.call_later(_LOOK_EVERY, self._look, turn, until)
+        asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look, turn, left - 1)
 
 
 def _is_written_in(widget: Widget) -> bool:

@@ -27,6 +27,7 @@ from chat.client.tui.timeline.viewport import Row
 from tests.client.texts import NASTY
 from tests.client.tui.conftest import mouse
 from tests.client.tui.timeline.lines import CHANNEL, changed, is_harmless, page, say
+from tests.serving import PATIENCE
 
 SIZE = (60, 21)
 
@@ -35,6 +36,7 @@ class Home(App[None]):
     """A timeline over an input line; remembers what the timeline told."""
 
     CSS = "Timeline { height: 20; } Input { height: 1; border: none; }"
+    CLICK_CHAIN_TIME_THRESHOLD = PATIENCE
 
     def __init__(self) -> None:
         super().__init__()
