@@ -1,4 +1,4 @@
-"""The table of packages and modules on the newcomers' page, made of their docstrings."""
+"""The table of packages and modules on the architecture page, made of their docstrings."""
 
 from __future__ import annotations
 
