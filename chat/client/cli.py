@@ -150,7 +150,7 @@ def show_interface(settings: ClientSettings) -> int:
     os.environ.setdefault("TEXTUAL_FPS", "240")
     from chat.client.tui.terminal import tuning
 
-    tuning.hold()  # before all that is imported and stays: 50 ms of the start
+    tuning.pause_collector()  # before all that is imported and stays: 50 ms of the start
     from chat.client.tui.app import ChatApp
 
     ChatApp(settings).run()

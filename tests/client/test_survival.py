@@ -124,7 +124,7 @@ def test_a_crash_between_the_servers_ok_and_the_clients_note_sends_nothing_twice
 @pytest.mark.promise(
     4,
     fault="another server at the same address",
-    result="it gets nothing; the first one does",
+    result="the other server gets nothing; the first server gets the text",
 )
 def test_another_server_at_the_same_address_gets_nothing_meant_for_the_first(
     open_client: Open, fake: FakeServer
@@ -537,7 +537,7 @@ def test_a_file_of_a_newer_client_is_left_alone(open_client: Open, tmp_path: Pat
     import sqlite3
 
     data = tmp_path / "data"
-    path = ClientPaths(data).current("ws://127.0.0.1:9", "alice") / "outbox.db"
+    path = ClientPaths(data).first_account("ws://127.0.0.1:9", "alice") / "outbox.db"
     path.parent.mkdir(parents=True)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
@@ -610,7 +610,7 @@ def test_a_file_that_turns_out_to_be_broken_is_begun_anew(
 @pytest.mark.promise(
     4,
     fault="a page of the client's outbox is damaged while it is full",
-    result="the file is set aside, the person told, the texts of the other pages sent once",
+    result="the file is renamed, a notice is shown, the texts of the other pages are sent once",
 )
 def test_the_outbox_of_a_damaged_file_is_rescued_and_sent(
     open_client: Open, fake: FakeServer, tmp_path: Path

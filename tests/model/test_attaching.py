@@ -115,8 +115,8 @@ def fail_once(patch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("is_resumed", [False, True])
 @pytest.mark.promise(
     3,
-    fault="others talk after a joiner's log was read, and before it follows",
-    result="what was said meanwhile comes after `joined`: every number once, in order",
+    fault="messages arrive between the read of a `join` and its subscription",
+    result="they come after `joined`: every number once, in order",
 )
 async def test_what_is_said_between_reading_and_following_comes_after_it(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, is_resumed: bool
@@ -158,7 +158,7 @@ async def test_a_preference_that_changes_between_reading_and_following_counts(
 
 @pytest.mark.promise(
     3,
-    fault="more is said between reading and following than a room keeps at hand",
+    fault="more messages arrive in between than a live channel keeps for replay",
     result="`complete: false`, no event, and reading on leads to the head",
 )
 async def test_who_falls_too_far_behind_while_reading_reads_on(

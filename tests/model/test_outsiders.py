@@ -243,8 +243,8 @@ async def left(world: World, *, was_member: bool) -> list[str]:
 @pytest.mark.timeout(300)
 @pytest.mark.promise(
     7,
-    fault="a former member tries every command on the channel, while others live in it",
-    result="the same bytes as for somebody who never was a member",
+    fault="a former member tries every command on the channel, while its members use it",
+    result="the same bytes as for a person who never was a member",
 )
 async def test_who_left_is_told_as_much_as_who_never_was_there(new_world: NewWorld) -> None:
     former = await left(new_world(), was_member=True)

@@ -87,7 +87,7 @@ async def test_two_hundred_stalled_readers_cost_the_others_nothing(
 @pytest.mark.promise(
     5,
     fault="a reader stalls while the page of its `join` is on its way",
-    result="it is found out by the heartbeat; nothing of it is left",
+    result="the heartbeat ends the connection; nothing of it stays in memory",
 )
 async def test_a_reader_that_stalls_during_its_joins_page_is_cut(
     start_server: StartServer,
@@ -107,8 +107,8 @@ async def test_a_reader_that_stalls_during_its_joins_page_is_cut(
 
 @pytest.mark.promise(
     5,
-    fault="connections that say nothing, or their handshake or `hello` one byte at a time",
-    result="cut within the deadline of a handshake, of a sign-in; others are served",
+    fault="silent connections, and handshakes or `hello` sent one byte at a time",
+    result="closed at the deadline of a handshake or a sign-in; others are served",
 )
 async def test_who_comes_in_one_byte_at_a_time_is_cut(start_server: StartServer) -> None:
     server = start_server("--hello-timeout", "8")
@@ -144,7 +144,7 @@ async def test_who_comes_in_one_byte_at_a_time_is_cut(start_server: StartServer)
 
 @pytest.mark.promise(
     5,
-    fault="somebody comes and goes a hundred times",
+    fault="one person connects and disconnects a hundred times",
     result="the others get a bounded number of frames a second",
 )
 async def test_who_flaps_costs_the_others_few_frames(start_server: StartServer) -> None:

@@ -168,7 +168,7 @@ def kill(terminal: RawTerminal) -> None:
 
 @pytest.mark.promise(
     4,
-    fault="`kill -9` of a client in which somebody types without a pause",
+    fault="`kill -9` of a client while a person types without a pause",
     result="the draft is there at the next start, at most 1 s behind",
 )
 @FACES

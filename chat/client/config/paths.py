@@ -43,12 +43,12 @@ class ClientPaths:
         """Return the folder of `name` on the server with this key; see `known_servers`."""
         return self.data / "servers" / file_name(key) / file_name(fold(name))
 
-    def provisional(self, urls: str, name: str) -> Path:
-        """Return the folder of `name` on the server at `urls`, whose id nobody knows yet."""
+    def account_at(self, urls: str, name: str) -> Path:
+        """Return the folder of `name` on a server that was never met, by its address."""
         digest = sha256(urls_of(urls)[0].encode()).hexdigest()[:16]
         return self.data / "unknown" / digest / file_name(fold(name))
 
-    def current(self, urls: str, name: str) -> Path:
-        """Return the folder to begin with, before there is a connection."""
+    def first_account(self, urls: str, name: str) -> Path:
+        """Return the folder of `name` to open before there is a connection."""
         key = self.servers.key_at(urls)
-        return self.account(key, name) if key else self.provisional(urls, name)
+        return self.account(key, name) if key else self.account_at(urls, name)

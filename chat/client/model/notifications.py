@@ -3,7 +3,7 @@
 `sync/channel_sync.py` asks it for each new message; `presenter/notifier.py` decides whether now.
 
 What a message is to them decides (`reason`), then how they want its channel. Bursts are told in
-one: after a call there is none for a while, and what comes meanwhile is counted (`Burst`).
+one: for a while after a notification, further messages are only counted (`Burst`).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = ["REASONS", "SPACING", "Burst", "Notification", "NotificationRules", "
 REASONS = ("mention", "direct", "keyword")
 """Notification settings of a person in any channel."""
 Way = Literal["bell", "osc9", "osc777", "command", "none"]
-"""How a person is called."""
+"""How notifications reach a person."""
 
 SPACING = 5.0
-"""Seconds between two calls."""
+"""Seconds between two notifications."""
 _TITLE_MAX, _TEXT_MAX = 80, 160
 _NAMED_MAX = 3
 
@@ -48,7 +48,7 @@ class NotificationRules:
         words = "|".join(_alone(_folded(word)) for word in keywords if word)
         self._keywords = re.compile(words) if words else None
 
-    def calls(self, channel: str, entry: Item | Event, me: str, wanted: Preference) -> bool:
+    def notifies(self, channel: str, entry: Item | Event, me: str, wanted: Preference) -> bool:
         """Whether an entry of `channel` notifies `me`, whose preference of it is `wanted`."""
         is_text = entry.kind == "message" and entry.text is not None
         if not is_text or fold(entry.author) == fold(me) or wanted.level == "none":
@@ -91,41 +91,41 @@ class Burst:
         self._waiting: list[tuple[NotificationDue, Callable[[], bool]]] = []
         self._told_at = float("-inf")
 
-    def add(self, called: NotificationDue, is_seen: Callable[[], bool]) -> None:
-        """Let the person be called, unless they have seen it when the call is due."""
-        self._waiting.append((called, is_seen))
+    def add(self, due: NotificationDue, is_seen: Callable[[], bool]) -> None:
+        """Notify of a message, unless the person has seen it by the time."""
+        self._waiting.append((due, is_seen))
 
     def wait(self, now: float) -> float | None:
-        """Return the seconds until the next call is due; None: nobody is to be called."""
+        """Return the seconds until the next notification; None: there is none."""
         return max(0.0, self._told_at + SPACING - now) if self._waiting else None
 
     def take(self, now: float) -> Notification | None:
-        """Return what is due."""
+        """Return the notification, if its time has come."""
         if self.wait(now) != 0.0:
             return None
-        waiting = [called for called, is_seen in self._waiting if not is_seen()]
+        waiting = [due for due, is_seen in self._waiting if not is_seen()]
         self._waiting.clear()
         if not waiting:
             return None
         self._told_at = now
-        return _call(waiting)
+        return _notification(waiting)
 
 
-def _call(waiting: list[NotificationDue]) -> Notification:
+def _notification(waiting: list[NotificationDue]) -> Notification:
     last = waiting[-1]
     if len(waiting) == 1:
         is_private = len(channel_names(last.channel)) == 2
         title = last.author if is_private else f"{last.author} in {_place(last)}"
         return Notification(_short(title, _TITLE_MAX), _short(last.text, _TEXT_MAX))
-    counts = Counter(_place(called) for called in waiting)
+    counts = Counter(_place(due) for due in waiting)
     places = ", ".join(list(counts)[:_NAMED_MAX])
     more = f" and {len(counts) - _NAMED_MAX} more" if len(counts) > _NAMED_MAX else ""
     title = f"{len(waiting)} new in {places}{more}"
     return Notification(_short(title, _TITLE_MAX), _short(f"{last.author}: {last.text}", _TEXT_MAX))
 
 
-def _place(called: NotificationDue) -> str:
-    return channel_title(called.channel, called.user)
+def _place(due: NotificationDue) -> str:
+    return channel_title(due.channel, due.user)
 
 
 def _short(text: str, most: int) -> str:

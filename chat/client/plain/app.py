@@ -50,15 +50,15 @@ class LineNotifier:
         """Whether the person knows that their program fails."""
         self.run_beside = beside
 
-    def ring(self, call: Notification) -> None:
-        """Call the person."""
+    def ring(self, notification: Notification) -> None:
+        """Show a notification."""
         if self._way == "command":
-            self.run_beside(self._run(call))
+            self.run_beside(self._run(notification))
         elif self._way != "none":
             self._lines.ring()
 
-    async def _run(self, call: Notification) -> None:
-        fault = await run_command(self._command, call)
+    async def _run(self, notification: Notification) -> None:
+        fault = await run_command(self._command, notification)
         if fault and not self._is_told:
             self._is_told = True
             self._lines.say([fault])
@@ -136,8 +136,8 @@ class Plain:
             if os.isatty(_STDIN)
             else Piped(self.submit, self._end, self._answered)
         )
-        caller = LineNotifier(self._lines, self._beside, settings.notify, settings.notify_command)
-        self._calling = Notifier(caller, cores)
+        sink = LineNotifier(self._lines, self._beside, settings.notify, settings.notify_command)
+        self._notifier = Notifier(sink, cores)
         self._seats = Workspace(cores, self._converse)
         self._seats.take()
         self._lines.sources = self._seats.sources
@@ -154,7 +154,7 @@ class Plain:
             settings.name,
             seat=seat,
             seats=self._seats,
-            calling=self._calling,
+            notifier=self._notifier,
             commands=HANDLERS,
             typing=settings.typing,
             saves_drafts=isinstance(self._lines, Typed),
@@ -170,8 +170,8 @@ class Plain:
         """
         user = self._conversation.desk.user
         self._lines.say([f"Starting as {user}. Type /help for commands.", *self._cores.faults])
-        self._calling.resume(lambda: None)
-        if note := self._calling.note:
+        self._notifier.resume(lambda: None)
+        if note := self._notifier.note:
             self._lines.say([f"{note.capitalize()}."])
         self.take_in()
         try:

@@ -112,7 +112,7 @@ COMMAND_TIMEOUT = 10.0
 """Seconds that `notify_command` may take before it is ended."""
 
 
-def notification_sequence(way: Way, call: Notification) -> str:
+def notification_sequence(way: Way, notification: Notification) -> str:
     """Return the bytes that notify on the terminal; tmux passes them to the terminal outside.
 
     tmux hands nothing on from a window that does not show, or where it was not allowed to: there
@@ -120,7 +120,8 @@ def notification_sequence(way: Way, call: Notification) -> str:
 
     A semicolon would separate fields: some terminals draw progress bars by such.
     """
-    title, text = (printable_line(each).replace(";", ",") for each in (call.title, call.text))
+    both = notification.title, notification.text
+    title, text = (printable_line(each).replace(";", ",") for each in both)
     match way:
         case "bell":
             return BELL
@@ -133,7 +134,7 @@ def notification_sequence(way: Way, call: Notification) -> str:
 
 
 async def run_command(
-    command: Sequence[str], call: Notification, patience: float = COMMAND_TIMEOUT
+    command: Sequence[str], notification: Notification, patience: float = COMMAND_TIMEOUT
 ) -> str:
     """Notify with a program: it gets `NOTIFY_TITLE` and `NOTIFY_TEXT`, and both on its input.
 
@@ -142,7 +143,8 @@ async def run_command(
     Returns:
         Why it could not be run, for a person; empty: it ran.
     """
-    environment = {**os.environ, "NOTIFY_TITLE": call.title, "NOTIFY_TEXT": call.text}
+    title, text = notification.title, notification.text
+    environment = {**os.environ, "NOTIFY_TITLE": title, "NOTIFY_TEXT": text}
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -157,7 +159,7 @@ async def run_command(
     try:
         async with asyncio.timeout(patience):
             with suppress(OSError):
-                await process.communicate(f"{call.title}\n{call.text}\n".encode())
+                await process.communicate(f"{title}\n{text}\n".encode())
     except TimeoutError:
         return _failed(
             f"notify_command {command[0]} took longer than {patience:g} s and was stopped"

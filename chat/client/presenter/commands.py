@@ -421,7 +421,7 @@ def _notify(conversation: Conversation, asked: Invocation) -> None:
 def _dnd(conversation: Conversation, asked: Invocation) -> None:
     match asked.get("minutes").lower():
         case "":
-            minutes = 0.0 if conversation.calling.is_quiet else None
+            minutes = 0.0 if conversation.notifier.is_quiet else None
         case "on":
             minutes = None
         case "off":
@@ -430,8 +430,8 @@ def _dnd(conversation: Conversation, asked: Invocation) -> None:
             minutes = float(word)
         case other:
             raise Refused(f"“{other}” is not valid. Use on, off, or 1 to 1440 minutes.")
-    conversation.calling.be_quiet(minutes, conversation.redraw)
-    note = conversation.calling.note
+    conversation.notifier.be_quiet(minutes, conversation.redraw)
+    note = conversation.notifier.note
     conversation.view.say(f"Notifications are off ({note})" if note else "Notifications are on")
 
 

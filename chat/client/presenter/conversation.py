@@ -206,7 +206,7 @@ class Conversation:
         *,
         seat: int,
         seats: Seats,
-        calling: Notifier,
+        notifier: Notifier,
         commands: Mapping[str, Handler],
         typing: Typing = "both",
         saves_drafts: bool = True,
@@ -217,7 +217,7 @@ class Conversation:
         self.status: Status = "online"
         self.reading = ReadTracker(core)
         self.seats = seats
-        self.calling = calling
+        self.notifier = notifier
         self._commands = commands
         self._seat = seat
         self.lookup = NameLookup(self.desk, core, view.run_beside)
@@ -265,7 +265,7 @@ class Conversation:
                     self._show_channel()  # one's own messages are those of another name now
                 self._ask_name()
             elif isinstance(update, NotificationDue) and self.status != "busy":
-                self.calling.take(update, partial(self._is_seen, update))
+                self.notifier.take(update, partial(self._is_seen, update))
             elif isinstance(update, Notice):
                 self.view.say(update.text, severity_of(update.severity))
         self.redraw()

@@ -12,7 +12,7 @@ from chat.client.model.notifications import Burst, Notification
 from chat.client.model.state import NotificationDue
 from chat.client.platform.local_time import local_zone
 
-__all__ = ["Kept", "NotificationSink", "Notifier"]
+__all__ = ["NotificationSink", "Notifier", "PreferenceStore"]
 
 _FOREVER = float("inf")
 _DAY = 86_400
@@ -20,45 +20,45 @@ _QUIET, _ON = "quiet-until", "on"
 
 
 class NotificationSink(Protocol):
-    """What reaches the person."""
+    """How notifications reach the person."""
 
-    def ring(self, call: Notification) -> None:
-        """Call them, in the way they have chosen."""
+    def ring(self, notification: Notification) -> None:
+        """Show a notification, in the way that the person has chosen."""
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
 
 
-class Kept(Protocol):
-    """What is found again the next time."""
+class PreferenceStore(Protocol):
+    """The preferences that the next start of the program has too."""
 
     def save_pref(self, key: str, value: str) -> None:
-        """Keep something; empty forgets it."""
+        """Save a preference; an empty value removes it."""
 
     def pref(self, key: str) -> str:
-        """Return what `save_pref` kept."""
+        """Return a preference; empty if there is none."""
 
 
 class Notifier:
-    """One person's calls, of all their conversations.
+    """Notifies one person, of messages in all their conversations.
 
     Args:
-        caller: reaches the person.
-        kept: remembers until when they are not to be disturbed.
+        sink: shows notifications.
+        preferences: has the end of "do not disturb".
         clock: counts seconds.
         now: returns the time of day, in seconds since the epoch.
     """
 
     def __init__(
         self,
-        caller: NotificationSink,
-        kept: Kept,
+        sink: NotificationSink,
+        preferences: PreferenceStore,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._caller = caller
-        self._kept = kept
+        self._sink = sink
+        self._preferences = preferences
         self._clock = clock
         self._now = now
         self._burst = Burst()
@@ -93,7 +93,7 @@ class Notifier:
         seconds = _FOREVER if minutes is None else minutes * 60
         end = _ON if minutes is None else f"{int(self._now() + seconds)} {int(seconds)}"
         self._known = end if seconds else ""
-        self._kept.save_pref(_QUIET, self._known)
+        self._preferences.save_pref(_QUIET, self._known)
         self._be_quiet(seconds, changed)
         changed()
 
@@ -112,7 +112,7 @@ class Notifier:
 
         However wrong the clock was then or is now, it lasts no longer than was asked for.
         """
-        kept = self._kept.pref(_QUIET)
+        kept = self._preferences.pref(_QUIET)
         if kept == self._known:
             return
         self._known = kept
@@ -124,22 +124,22 @@ class Notifier:
     def _be_quiet(self, seconds: float, changed: Callable[[], None]) -> None:
         self._quiet_until = self._clock() + seconds if seconds else 0.0
         if 0 < seconds < _FOREVER:
-            self._caller.run_beside(_after(seconds, changed))
+            self._sink.run_beside(_after(seconds, changed))
 
-    def take(self, called: NotificationDue, is_seen: Callable[[], bool]) -> None:
-        """Call the person, now or with what comes soon, unless they see it."""
+    def take(self, due: NotificationDue, is_seen: Callable[[], bool]) -> None:
+        """Notify the person, now or together with what comes soon, unless they see the message."""
         if not self.is_quiet and not is_seen():
-            self._burst.add(called, is_seen)
+            self._burst.add(due, is_seen)
             self._tell()
 
     def _tell(self) -> None:
-        call = self._burst.take(self._clock())
-        if call is not None and not self.is_quiet:
-            self._caller.ring(call)
+        notification = self._burst.take(self._clock())
+        if notification is not None and not self.is_quiet:
+            self._sink.ring(notification)
         wait = self._burst.wait(self._clock())
         if wait is not None and not self._is_waiting:
             self._is_waiting = True
-            self._caller.run_beside(_after(wait, self._tell_rest))
+            self._sink.run_beside(_after(wait, self._tell_rest))
 
     def _tell_rest(self) -> None:
         self._is_waiting = False

@@ -122,7 +122,7 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
     except NotConfirmed as exc:
         if not asked.queue or not waiting:
             raise
-        folder = ClientPaths(settings.data).current(settings.url, settings.name)
+        folder = ClientPaths(settings.data).first_account(settings.url, settings.name)
         put_into_outbox(folder, waiting[0])
         return _told(ChatError(f"{exc}; the message is kept in the outbox"), ExitCode.QUEUED)
     return ExitCode.DONE

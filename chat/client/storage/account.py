@@ -22,7 +22,7 @@ from chat.client.model.state import LAST_CHANNEL, SERVER_NAME, Message
 from chat.client.storage.cache_db import CacheDb
 from chat.client.storage.database import delete_database
 from chat.client.storage.outbox import Outbox
-from chat.client.storage.outbox_db import Kept, Mark, OutboxDb, Typed, wish_from, wish_values
+from chat.client.storage.outbox_db import Mark, OutboxDb, SavedTexts, Typed, wish_from, wish_values
 from chat.client.storage.recovery import adopt, read_damaged, set_aside, unsent
 from chat.errors import StartupError
 from chat.text import is_direct
@@ -93,8 +93,12 @@ class Account:
         self._dirty: set[str] = set()
         self.outbox = Outbox(self._replace_outbox)
         self.channels: dict[str, Channel] = {}
-        self.drafts, self.prefs, self._wishes = Kept("draft"), Kept("pref"), Kept("wish")
-        self._kept = self.drafts, self.prefs, self._wishes
+        self.drafts, self.prefs, self._wishes = (
+            SavedTexts("draft"),
+            SavedTexts("pref"),
+            SavedTexts("wish"),
+        )
+        self._saved_texts = self.drafts, self.prefs, self._wishes
         self._marks: dict[str, Mark] = {}
         """The read markers in the outbox's file."""
         self.outbox.file = self._open_outbox(OPENING)
@@ -112,8 +116,8 @@ class Account:
             try:
                 file.outbox()
                 file.marks()
-                for kept in self._kept:
-                    file.kept(kept.kind)
+                for texts in self._saved_texts:
+                    file.saved_texts(texts.kind)
             except Damaged:
                 file.close()
                 raise
@@ -165,8 +169,8 @@ class Account:
         file = OutboxDb(path, patience=patience)
         held, confirmed = self.outbox.held, self.outbox.confirmed
         known = [row for row in self.outbox.all() if row.cid not in held]
-        kept = {each.kind: each.all() for each in self._kept}
-        file.add(Typed(known, kept, self._marks))
+        texts = {each.kind: each.all() for each in self._saved_texts}
+        file.add(Typed(known, texts, self._marks))
         found.rows = [row for row in found.rows if row.cid not in confirmed]
         file.add(found)
         self._has_young = True
@@ -193,8 +197,8 @@ class Account:
 
     def _load(self, records: list[ChannelRecord]) -> None:
         self.outbox.read(OutboxDb.has_changed_elsewhere, False)  # from now on
-        for kept in self._kept:
-            kept.stored = self._stored(kept)
+        for texts in self._saved_texts:
+            texts.stored = self._stored(texts)
         for record in records:
             self._restore(record)
         self.outbox.load(self.outbox.read(OutboxDb.outbox, []))
@@ -208,8 +212,8 @@ class Account:
         self.followed(record.name).restore(record)
         self._take_mark(self.channels[record.name])
 
-    def _stored(self, kept: Kept) -> dict[str, str]:
-        return self.outbox.read(lambda file: file.kept(kept.kind), kept.stored)
+    def _stored(self, texts: SavedTexts) -> dict[str, str]:
+        return self.outbox.read(lambda file: file.saved_texts(texts.kind), texts.stored)
 
     def _replace_outbox(self, damage: Damaged) -> None:
         """Go on with another file: this one is damaged, or gone.
@@ -230,8 +234,8 @@ class Account:
         self.outbox.file = OutboxDb(self.outbox.file.path, unwritable=why)
         for row in self.outbox.all():
             self.outbox.hold(row, why)
-        for kept in self._kept:
-            kept.changed = kept.all() | kept.changed
+        for texts in self._saved_texts:
+            texts.changed = texts.all() | texts.changed
         self._marks = {}
 
     def take_over(self, before: Account) -> None:
@@ -243,7 +247,7 @@ class Account:
                 self.outbox.hold(row, row.reason)
             elif self.outbox.get(row.cid) is None:
                 self._take_over_row(row)
-        for mine, other in zip(self._kept, before._kept, strict=True):
+        for mine, other in zip(self._saved_texts, before._saved_texts, strict=True):
             mine.take_over(other)
         self._take_wishes()
         for channel in before.channels.values():
@@ -457,12 +461,12 @@ class Account:
         gone, changed = self.outbox.follow(stored, old)
         known = {row.cid for row in self.outbox.all()} | self.outbox.confirmed
         self._has_young = any(row.cid not in known for row in stored)
-        texts = self.drafts, self.prefs
-        before = [kept.stored for kept in texts]
-        for kept in texts:
-            kept.stored = self._stored(kept)
+        followed = self.drafts, self.prefs
+        before = [texts.stored for texts in followed]
+        for texts in followed:
+            texts.stored = self._stored(texts)
         self.follow_channels()
-        return gone, changed, [kept.stored for kept in texts] != before
+        return gone, changed, [texts.stored for texts in followed] != before
 
     def follow_channels(self) -> None:
         """Take up how another client wants channels, and how far it has read them."""
@@ -628,9 +632,9 @@ class Account:
         if confirmed := tuple(self.outbox.confirmed):
             file.drop_rows(confirmed)
             self.outbox.confirmed.clear()
-        for kept in self._kept:
-            if kept.changed:
-                file.save_kept(kept)
+        for texts in self._saved_texts:
+            if texts.changed:
+                file.save_texts(texts)
         wanted = {
             channel.name: Mark(channel.view.marked_in, channel.view.read)
             for channel in self.channels.values()

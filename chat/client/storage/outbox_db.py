@@ -20,7 +20,7 @@ from chat.client.model.preferences import Wish
 from chat.client.model.records import OutboxRow
 from chat.client.storage.database import BUSY, Database, Tables
 
-__all__ = ["Kept", "Mark", "OutboxDb", "Typed", "wish_from", "wish_values"]
+__all__ = ["Mark", "OutboxDb", "SavedTexts", "Typed", "wish_from", "wish_values"]
 
 OUTBOX_TABLES = Tables(
     3,  # the first two versions held everything in one file, see `old_files`
@@ -54,10 +54,10 @@ class Mark(NamedTuple):
     seq: int
 
 
-class Kept:
-    """Texts of one kind by key, as the file has them, with what was changed here and not saved.
+class SavedTexts:
+    """Drafts, preferences, or wishes of an account, by key: `stored` in its file, `changed` since.
 
-    The screens' thread may read and set them as well.
+    `Account` alone uses them, in the core's thread; the interface gets copies (`SavedChanged`).
     """
 
     def __init__(self, kind: str) -> None:
@@ -70,15 +70,15 @@ class Kept:
         return self.changed.get(key, self.stored.get(key, ""))
 
     def set(self, key: str, value: str) -> None:
-        """Keep a text; an empty one is forgotten."""
+        """Set a text; an empty one removes it."""
         self.changed[key] = value
 
     def all(self) -> dict[str, str]:
-        """Return what is kept."""
+        """Return all texts, changes included."""
         return {key: text for key, text in (self.stored | self.changed).items() if text}
 
-    def take_over(self, other: Kept) -> None:
-        """Take what another account keeps: what it could not save, and what is lacking here."""
+    def take_over(self, other: SavedTexts) -> None:
+        """Take the unsaved changes of another account, and its texts that are missing here."""
         for key, value in other.all().items():
             if key in other.changed or not self.get(key):
                 self.set(key, value)
@@ -96,7 +96,7 @@ class Typed:
     """What a file like this holds: rows in order, and the rest by kind or channel."""
 
     rows: list[OutboxRow] = field(default_factory=list)
-    kept: dict[str, dict[str, str]] = field(default_factory=dict)
+    texts: dict[str, dict[str, str]] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
 
 
@@ -133,22 +133,22 @@ class OutboxDb(Database):
         with self.writing() as db:
             db.executemany("DELETE FROM outbox WHERE cid = ?", [(cid,) for cid in cids])
 
-    def kept(self, kind: str) -> dict[str, str]:
+    def saved_texts(self, kind: str) -> dict[str, str]:
         """Return the texts of one kind."""
         return dict(self.rows("SELECT key, value FROM kept WHERE kind = ?", kind))
 
-    def save_kept(self, kept: Kept) -> None:
+    def save_texts(self, texts: SavedTexts) -> None:
         """Write what was changed."""
-        changed = dict(kept.changed)
+        changed = dict(texts.changed)
         with self.writing() as db:
             for key, value in changed.items():
                 if value:
-                    row = kept.kind, key, value
+                    row = texts.kind, key, value
                     db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", row)
                 else:
-                    row = kept.kind, key, kept.stored.get(key, "")
+                    row = texts.kind, key, texts.stored.get(key, "")
                     db.execute("DELETE FROM kept WHERE kind = ? AND key = ? AND value = ?", row)
-        kept.saved(changed)
+        texts.saved(changed)
 
     def marks(self) -> dict[str, Mark]:
         """Return the read markers that the server may not know, by channel."""
@@ -172,7 +172,7 @@ class OutboxDb(Database):
     def add_within(db: sqlite3.Connection, typed: Typed) -> None:
         """Add what another file holds, and this one lacks, in the open transaction."""
         db.executemany(f"{_ADD_ROW} DO NOTHING", map(_fields_of, typed.rows))
-        for kind, texts in typed.kept.items():
+        for kind, texts in typed.texts.items():
             rows = [(kind, key, value) for key, value in texts.items() if value]
             db.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?, ?)", rows)
         _put_marks(db, typed.marks)

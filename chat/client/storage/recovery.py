@@ -74,7 +74,7 @@ def adopt(outbox: OutboxDb, old: Path, cache: Path | None = None) -> str:
         with outbox.writing() as db:
             found, is_whole = _read(old)
             if cache is not None:  # both drafts are of this account
-                outbox.join_drafts(db, found.kept.get("draft", {}))
+                outbox.join_drafts(db, found.texts.get("draft", {}))
             outbox.add_within(db, found)
         with outbox.writing():
             if is_whole:
@@ -176,18 +176,18 @@ class _Reading:
             self.is_whole = False
         if "kept" in tables:
             for kind, key, value in self._rows("SELECT kind, key, value FROM kept"):
-                found.kept.setdefault(kind, {})[key] = value
+                found.texts.setdefault(kind, {})[key] = value
             marks = self._rows("SELECT channel, epoch, seq FROM marks")
             found.marks = {channel: Mark(epoch, seq) for channel, epoch, seq in marks}
         if "drafts" in tables:
-            found.kept["draft"] = dict(self._rows("SELECT channel, text FROM drafts"))
-            found.kept["pref"] = dict(self._rows("SELECT key, value FROM prefs"))
+            found.texts["draft"] = dict(self._rows("SELECT channel, text FROM drafts"))
+            found.texts["pref"] = dict(self._rows("SELECT key, value FROM prefs"))
             self._read_records(found)
         return found
 
     def _read_records(self, found: Typed) -> None:
         """Read wishes and markers of an older client's channels."""
-        wishes = found.kept["wish"] = {}
+        wishes = found.texts["wish"] = {}
         for (text,) in self._rows("SELECT record FROM channels WHERE record <> ''"):
             try:
                 record = json.loads(text)

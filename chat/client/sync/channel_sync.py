@@ -226,7 +226,7 @@ class ChannelSync:
         self._changed(channel, change)
         if has_appeared:  # with its first message, which no event tells
             for item in frame.items:
-                self._call_for(channel, item)
+                self._notify_of(channel, item)
         if change.reset and channel.shown_from is not None:
             self._screens.open(channel)
         self._screens.members(channel)
@@ -245,7 +245,7 @@ class ChannelSync:
                 self._screens.members(channel)
             if fold(entry.author) != me:
                 if not change.reset:
-                    self._call_for(channel, entry)
+                    self._notify_of(channel, entry)
                 continue
             if row := self._account.outbox.confirm(entry.cid):
                 self._screens.line_at(channel, self._account.outbox.target_of(row))
@@ -261,9 +261,9 @@ class ChannelSync:
             self._account.touch(channel)
             self._screens.listing(channel.name)
 
-    def _call_for(self, channel: Channel, entry: Item | Event) -> None:
+    def _notify_of(self, channel: Channel, entry: Item | Event) -> None:
         is_new = entry.kind == "message" and entry.seq > channel.view.read
-        if is_new and self._rules.calls(channel.name, entry, self._account.me, channel.wanted):
+        if is_new and self._rules.notifies(channel.name, entry, self._account.me, channel.wanted):
             text, me = entry.text or "", channel.view.me
             self._put(NotificationDue(channel.name, entry.author, text, me, entry.thread))
 

@@ -36,7 +36,7 @@ class Unread:
 
 def unread_of(account: Account) -> tuple[Unread, ...]:
     """Return what waits, channel by channel: mentions and answers, direct messages, the others."""
-    mine = [each for each in account.channels.values() if each.is_member and _calls(each)]
+    mine = [each for each in account.channels.values() if each.is_member and _is_listed(each)]
     found = [_of(account, channel) for channel in sorted(mine, key=_order)]
     waiting = [each for each in found if each.waiting]
     return tuple(sorted(waiting, key=urgency))
@@ -51,8 +51,8 @@ def _order(channel: Channel) -> tuple[bool, int, bool, bool, str]:
     return listing_order(channel.name, channel.wanted.pinned)
 
 
-def _calls(channel: Channel) -> bool:
-    """Whether something unread is to be brought to one's notice."""
+def _is_listed(channel: Channel) -> bool:
+    """Whether the channel has unread messages for the inbox; of a muted one, mentions."""
     return (channel.view.mentions if channel.wanted.muted else channel.view.unread) > 0
 
 

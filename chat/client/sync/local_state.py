@@ -64,11 +64,11 @@ class LocalState:
     def open(self, *adopted: Path) -> None:
         """Open the account of `settings` and `key`; take over those in the `adopted` folders."""
         url, name = self.settings.url, self.settings.name
-        provisional = self._places.provisional(url, name)
+        by_address = self._places.account_at(url, name)
         self.account = Account(
-            self._places.account(self.key, name) if self.key else provisional,
+            self._places.account(self.key, name) if self.key else by_address,
             name,
-            adopt=(*adopted, provisional) if self.key else adopted,
+            adopt=(*adopted, by_address) if self.key else adopted,
             changed=self._changed,
             trouble=lambda text: self.put(Notice(text, "error")),
         )

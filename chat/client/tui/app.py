@@ -140,7 +140,7 @@ class ChatApp(App[None]):
         try:
             super().run(*args, **kwargs)
         finally:
-            tuning.settle()
+            tuning.resume_collector()
             self.cores.stop(_STOP_WITHIN)
             tell_unsent(0 if self._settings.demo else self.cores.unsent(), self.cores.unsaved())
         if self.return_code:
@@ -347,7 +347,7 @@ class ChatApp(App[None]):
             return
         self._main.take_in()
         if self._main.seats.have_tried:  # and all is imported that a connection needs
-            tuning.settle()
+            tuning.resume_collector()
 
     def _take_in_now(self) -> None:
         self._is_waiting = False

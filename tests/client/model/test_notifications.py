@@ -46,7 +46,7 @@ def said(text: str, *mentions: str, author: str = "bob", **more: object) -> Even
 def test_what_one_is_called_for(
     channel: str, event: Event, wanted: Preference, called: bool
 ) -> None:
-    assert USUAL.calls(channel, event, "me", wanted) is called
+    assert USUAL.notifies(channel, event, "me", wanted) is called
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,17 @@ def test_what_one_is_called_for(
 )
 def test_a_keyword_calls_however_it_is_spelled(keyword: str, text: str, called: bool) -> None:
     rules = NotificationRules(("keyword",), (keyword,))
-    assert rules.calls("#ops", said(text), "me", Preference()) is called
+    assert rules.notifies("#ops", said(text), "me", Preference()) is called
 
 
 def test_who_wants_few_reasons_is_called_for_these() -> None:
     few = NotificationRules(("mention",), ("deploy",))
-    assert few.calls("#ops", said("@me", "me"), "me", Preference())
-    assert not few.calls("#ops", said("deploy"), "me", Preference())
-    assert not few.calls("@bob,me", said("hi"), "me", Preference())
+    assert few.notifies("#ops", said("@me", "me"), "me", Preference())
+    assert not few.notifies("#ops", said("deploy"), "me", Preference())
+    assert not few.notifies("@bob,me", said("hi"), "me", Preference())
     none = NotificationRules((), ())
-    assert not none.calls("#ops", said("@me", "me"), "me", Preference())
-    assert none.calls("#ops", said("@me", "me"), "me", ALL)
+    assert not none.notifies("#ops", said("@me", "me"), "me", Preference())
+    assert none.notifies("#ops", said("@me", "me"), "me", ALL)
 
 
 class Listener:

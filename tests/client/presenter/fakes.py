@@ -331,8 +331,8 @@ class FakeView:
     def redraw(self) -> None:
         pass
 
-    def ring(self, call: Notification) -> None:
-        self.done.append(("ring", call))
+    def ring(self, notification: Notification) -> None:
+        self.done.append(("ring", notification))
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         self.beside.append(work)

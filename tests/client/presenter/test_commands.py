@@ -33,7 +33,7 @@ class Bench:
             "me",
             seat=1,
             seats=self.seats,
-            calling=Notifier(self.view, self.core),
+            notifier=Notifier(self.view, self.core),
             commands=HANDLERS,
         )
         if joined:

@@ -21,7 +21,7 @@ class Desk:
     def __init__(self) -> None:
         self.now = 0.0
         self.core, self.view = FakeCore(), FakeView()
-        self.calling = Notifier(
+        self.notifier = Notifier(
             self.view, self.core, clock=lambda: self.now, now=lambda: 1e9 + self.now
         )
         self.conversation = Conversation(
@@ -30,7 +30,7 @@ class Desk:
             "me",
             seat=1,
             seats=FakeSeats(),
-            calling=self.calling,
+            notifier=self.notifier,
             commands=HANDLERS,
         )
         self.core.go_online(info("#general"), info("#ops"))
@@ -89,13 +89,13 @@ def test_a_clock_that_was_wrong_does_not_make_it_last(kept: str, most: int) -> N
 
 def test_do_not_disturb_of_another_client_on_the_file_is_obeyed_and_shown() -> None:
     desk = Desk()
-    desk.calling.resume(desk.conversation.redraw)
+    desk.notifier.resume(desk.conversation.redraw)
     other = Notifier(desk.view, desk.core, clock=lambda: desk.now, now=lambda: 1e9 + desk.now)
     other.be_quiet(30, lambda: None)
-    assert desk.calling.note.startswith("do not disturb until ")
+    assert desk.notifier.note.startswith("do not disturb until ")
     assert desk.hear(OPS) == []
     other.be_quiet(0, lambda: None)
-    assert desk.calling.note == ""
+    assert desk.notifier.note == ""
     assert len(desk.hear(OPS)) == 1
     desk.close()
 
@@ -161,11 +161,11 @@ def test_who_does_not_want_to_be_disturbed_is_not(command: str) -> None:
 def test_some_minutes_end_by_themselves() -> None:
     desk = Desk()
     desk.run("/dnd 5")
-    assert desk.calling.note.startswith("do not disturb until ")
+    assert desk.notifier.note.startswith("do not disturb until ")
     desk.now += 4.9 * 60
     assert desk.hear(OPS) == []
     desk.now += 0.2 * 60
-    assert desk.calling.note == ""
+    assert desk.notifier.note == ""
     assert len(desk.hear(OPS)) == 1
     desk.close()
 
@@ -174,7 +174,7 @@ def test_again_is_off_and_nonsense_is_told() -> None:
     desk = Desk()
     desk.run("/dnd")
     desk.run("/dnd")
-    assert not desk.calling.is_quiet
+    assert not desk.notifier.is_quiet
     told = [text for text, _ in desk.view.said]
     assert told == ["Notifications are off (do not disturb)", "Notifications are on"]
     for word in ("soon", "0", "9999"):

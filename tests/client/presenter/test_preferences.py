@@ -27,7 +27,13 @@ STARRED = (
 def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeView]:
     core, view = FakeCore(), FakeView()
     made = Conversation(
-        core, view, "me", seat=1, seats=FakeSeats(), calling=Notifier(view, core), commands=HANDLERS
+        core,
+        view,
+        "me",
+        seat=1,
+        seats=FakeSeats(),
+        notifier=Notifier(view, core),
+        commands=HANDLERS,
     )
     core.go_online(*channels)
     made.take_in(core.drain())

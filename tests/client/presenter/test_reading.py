@@ -37,7 +37,7 @@ class Reader:
             "me",
             seat=1,
             seats=FakeSeats(),
-            calling=Notifier(self.view, self.core),
+            notifier=Notifier(self.view, self.core),
             commands=HANDLERS,
         )
         self.core.go_online(info("#general", head=90, read=10), info("#tea", head=5))

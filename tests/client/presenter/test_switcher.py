@@ -39,7 +39,7 @@ def switcher(
             "me",
             seat=seat,
             seats=workspace,
-            calling=Notifier(view, core),
+            notifier=Notifier(view, core),
             commands=HANDLERS,
         )
 

@@ -73,7 +73,7 @@ async def test_tail_begins_where_it_is_told(server: ChatServer, make_client: Mak
 
 @pytest.mark.promise(
     3,
-    fault="`kill -9` of the server under `chat-client tail -f`, three times, while others talk",
+    fault="`kill -9` of the server under `chat-client tail -f`, three times, while others send",
     result="every number once, in order, without a hole",
 )
 async def test_follow_survives_kill_9_without_hole_or_duplicate(

@@ -124,7 +124,9 @@ async def test_queued_is_5_and_the_same_cid_is_stored_once(
     server.stop()
     queue = ("send", "#ops", "later", "--queue", "--cid", "job-7")
     assert client.run(*queue, "--timeout", "0.5").returncode == 5
-    with closing(OutboxDb(ClientPaths(client.data).current(server.url, "bot") / "outbox.db")) as db:
+    with closing(
+        OutboxDb(ClientPaths(client.data).first_account(server.url, "bot") / "outbox.db")
+    ) as db:
         assert [row.cid for row in db.outbox()] == ["job-7"]
     server.start()
     for _ in range(2):

@@ -71,7 +71,7 @@ def test_texts_survive_a_folder_that_is_gone_and_cannot_be_made_again(account: A
     assert account.unsaved() == []
     with closing(OutboxDb(account.path / "outbox.db")) as outbox:
         assert [row.cid for row in outbox.outbox()] == [row.cid for row in typed[:2]]
-        assert outbox.kept("draft") == {"#c": "half a thought"}
+        assert outbox.saved_texts("draft") == {"#c": "half a thought"}
 
 
 def test_two_clients_whose_files_were_deleted_share_the_new_ones(account: Account) -> None:

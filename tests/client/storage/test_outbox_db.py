@@ -12,7 +12,7 @@ import pytest
 
 from chat.client.model.preferences import NOTHING, Wish
 from chat.client.model.records import Damaged, DiskTrouble, OutboxRow
-from chat.client.storage.outbox_db import Kept, Mark, OutboxDb, Typed, wish_from, wish_values
+from chat.client.storage.outbox_db import Mark, OutboxDb, SavedTexts, Typed, wish_from, wish_values
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def row(cid: str, text: str = "x") -> OutboxRow:
     return OutboxRow(cid, "#c", f'{{"text":"{text}"}}', 1)
 
 
-def kept(outbox: OutboxDb, **changed: str) -> Kept:
+def kept(outbox: OutboxDb, **changed: str) -> SavedTexts:
     """Return a client's drafts, as the file has them, with changes."""
-    found = Kept("draft")
-    found.stored = outbox.kept("draft")
+    found = SavedTexts("draft")
+    found.stored = outbox.saved_texts("draft")
     for key, value in changed.items():
         found.set(key, value)
     return found
@@ -38,11 +38,11 @@ def test_everything_is_found_again(outbox: OutboxDb) -> None:
     outbox.put_row(row("c1"))
     outbox.put_row(row("c2"))
     outbox.drop_rows(["c1"])
-    outbox.save_kept(kept(outbox, tea="draft", milk=""))
+    outbox.save_texts(kept(outbox, tea="draft", milk=""))
     outbox.save_marks({"#c": Mark("e1", 3)}, {})
     with closing(OutboxDb(outbox.path)) as again:
         assert again.outbox() == [row("c2")]
-        assert again.kept("draft") == {"tea": "draft"}
+        assert again.saved_texts("draft") == {"tea": "draft"}
         assert again.marks() == {"#c": Mark("e1", 3)}
 
 
@@ -54,20 +54,20 @@ def test_only_the_owner_may_read_it(outbox: OutboxDb) -> None:
 
 
 def test_a_text_that_another_client_has_changed_is_not_taken_away(outbox: OutboxDb) -> None:
-    outbox.save_kept(kept(outbox, tea="first"))
+    outbox.save_texts(kept(outbox, tea="first"))
     cleared = kept(outbox, tea="")
-    outbox.save_kept(kept(outbox, tea="second"))
-    outbox.save_kept(cleared)
-    assert outbox.kept("draft") == {"tea": "second"}
-    outbox.save_kept(kept(outbox, tea=""))
-    assert outbox.kept("draft") == {}
+    outbox.save_texts(kept(outbox, tea="second"))
+    outbox.save_texts(cleared)
+    assert outbox.saved_texts("draft") == {"tea": "second"}
+    outbox.save_texts(kept(outbox, tea=""))
+    assert outbox.saved_texts("draft") == {}
 
 
 def test_what_the_screens_set_while_it_is_saved_is_saved_next(outbox: OutboxDb) -> None:
     drafts = kept(outbox, tea="first")
     drafts.saved({"tea": "older"})
     assert drafts.get("tea") == "first"
-    outbox.save_kept(drafts)
+    outbox.save_texts(drafts)
     assert (drafts.changed, drafts.all()) == ({}, {"tea": "first"})
 
 
@@ -85,14 +85,14 @@ def test_of_two_markers_the_further_stands(outbox: OutboxDb) -> None:
 
 def test_what_is_there_is_not_replaced_by_another_file(outbox: OutboxDb) -> None:
     outbox.put_row(row("c1", "here"))
-    outbox.save_kept(kept(outbox, tea="here"))
+    outbox.save_texts(kept(outbox, tea="here"))
     other = {"draft": {"tea": "other", "a": "b"}, "pref": {"theme": "dark"}}
     outbox.add(Typed([], {"pref": {"theme": "light"}}))
     for _ in range(2):
         outbox.add(Typed([row("c1", "other"), row("c2")], other))
     assert outbox.outbox() == [row("c1", "here"), row("c2")]
-    assert outbox.kept("draft") == {"tea": "here", "a": "b"}
-    assert outbox.kept("pref") == {"theme": "light"}
+    assert outbox.saved_texts("draft") == {"tea": "here", "a": "b"}
+    assert outbox.saved_texts("pref") == {"theme": "light"}
 
 
 def test_wishes_are_kept_by_field() -> None:

@@ -46,7 +46,9 @@ def is_held(screen: Screen, text: str) -> bool:
 
 def saved(url: str, data: Path) -> list[str]:
     """Return the texts of the outbox on disk."""
-    with closing(sqlite3.connect(ClientPaths(data).current(url, "alice") / "outbox.db")) as db:
+    with closing(
+        sqlite3.connect(ClientPaths(data).first_account(url, "alice") / "outbox.db")
+    ) as db:
         return [command for (command,) in db.execute("SELECT command FROM outbox")]
 
 
@@ -65,7 +67,7 @@ def test_channel_preferences_changed_while_the_file_is_locked_are_saved_afterwar
 ) -> None:
     data = tmp_path / "data"
     leave_history(open_client, fake, data)
-    with locked(ClientPaths(data).current(fake.url, "alice")):
+    with locked(ClientPaths(data).first_account(fake.url, "alice")):
         screen = open_client(fake.url, data=data)
         screen.wait(lambda: any("kept in memory" in notice.text for notice in screen.notices))
         screen.wait(lambda: "#general" in screen.channels)
@@ -154,7 +156,7 @@ def test_a_file_that_is_locked_at_the_start_is_tried_again(
 ) -> None:
     data = tmp_path / "data"
     leave_history(open_client, fake, data)
-    with locked(ClientPaths(data).current(fake.url, "alice")):
+    with locked(ClientPaths(data).first_account(fake.url, "alice")):
         screen = open_client(fake.url, data=data)
         screen.wait(lambda: any("locked" in notice.text for notice in screen.notices))
         screen.core.open_channel("#general")
@@ -171,7 +173,7 @@ def test_history_shows_while_another_program_writes(
 ) -> None:
     data = tmp_path / "data"
     leave_history(open_client, fake, data)
-    folder = ClientPaths(data).current(fake.url, "alice")
+    folder = ClientPaths(data).first_account(fake.url, "alice")
     with (
         closing(sqlite3.connect(folder / "outbox.db", isolation_level=None)) as outbox,
         closing(sqlite3.connect(folder / "cache.db", isolation_level=None)) as cache,
@@ -188,7 +190,7 @@ def test_history_shows_while_another_program_writes(
 
 def test_adding_a_server_does_not_wait_for_a_locked_file(tmp_path: Path) -> None:
     url = f"ws://127.0.0.1:{free_port()}"
-    path = ClientPaths(tmp_path).current(url, "alice")
+    path = ClientPaths(tmp_path).first_account(url, "alice")
     path.mkdir(parents=True)
     screen = Screen(ClientSettings(name="alice", url=url, data=tmp_path), Backoff(0.02, 0.05))
     with locked(path):

@@ -204,7 +204,7 @@ def test_the_event_alone_proves_that_a_message_is_stored(
     screen.wait_texts("stored")
     screen.stop()
     paths = ClientPaths(tmp_path / "data-alice")
-    with closing(OutboxDb(paths.current(fake.url, "alice") / "outbox.db")) as outbox:
+    with closing(OutboxDb(paths.first_account(fake.url, "alice") / "outbox.db")) as outbox:
         assert not outbox.outbox()
 
 

@@ -157,8 +157,8 @@ async def test_opening_many_is_limited_for_the_person_who_opens_them(tmp_path: P
 
 @pytest.mark.promise(
     5,
-    fault="others open so many direct channels with somebody that a `hello` has 300 kB",
-    result="it is taken; nothing counts against its sender, who goes on to join and to open",
+    fault="others open so many direct channels with a person that their `hello` has 300 kB",
+    result="the `hello` is accepted; the channels do not count against the person's limits",
 )
 async def test_others_cannot_lock_anybody_out_with_direct_channels(tmp_path: Path) -> None:
     limits = "--limits.channels", "500", "--limits.openings", "1000", "--limits.burst", "5000"

@@ -75,8 +75,8 @@ async def come_in_once_there_is_a_place(server: ChatServer, name: str, **options
 
 @pytest.mark.promise(
     5,
-    fault="one address holds as many connections as it can get",
-    result="it is told 4003, then cut; other addresses are served",
+    fault="one address opens connections beyond its limit",
+    result="they are closed with 4003, further ones cut; other addresses are served",
 )
 async def test_one_address_holds_only_so_many_connections(start_server: StartServer) -> None:
     server = start_server(*NOBODY_EXEMPT, "--address-connections", "3", "--hello-timeout", "60")
@@ -215,8 +215,8 @@ async def test_unfinished_tls_handshakes_are_counted(
 
 @pytest.mark.promise(
     5,
-    fault="300 sign in at once, more than the server has patience for",
-    result="some are told when to come back (4010), and all come in; a member's commands go on",
+    fault="300 clients sign in at once, more than finish within `--sign-in-patience`",
+    result="some are closed with 4010 and a time to retry; all sign in; a member's commands go on",
 )
 async def test_a_crowd_that_signs_in_at_once_is_spread_and_comes_in(
     start_server: StartServer,
@@ -338,7 +338,7 @@ async def claim(server: ChatServer, name: str, forwarded: str | None = None) -> 
 
 @pytest.mark.promise(
     5,
-    fault="one address claims one name after the other",
+    fault="one address claims many new names",
     result="30 at once and in 10 minutes, then `rate_limited`; known names and other addresses "
     "are let in",
 )

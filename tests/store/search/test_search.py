@@ -218,7 +218,7 @@ class TestRights:
     @pytest.mark.promise(
         7,
         fault="words that only others' channels hold, as full text, prefix, author and link",
-        result="not found; found by who is in the channel, and no more by who left it",
+        result="not found; members find them, former members no longer",
     )
     def test_only_what_one_may_read_is_found(
         self, store: OpenStore, alice: User, bob: User

@@ -47,7 +47,7 @@ WRITE = """
 @pytest.mark.promise(
     1,
     fault="`kill -9` of a writer at random moments",
-    result="every commit that was told is there, numbers without a hole",
+    result="every acknowledged commit is there, numbers without a hole",
 )
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/chat.db"

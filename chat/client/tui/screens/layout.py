@@ -184,7 +184,7 @@ class Layout:
         status.connection, status.user = desk.connection, desk.user
         status.server = seats.front.address
         status.status, status.remaining = conversation.status, desk.retry_in
-        status.calls = conversation.calling.note
+        status.do_not_disturb = conversation.notifier.note
 
     def _draw_actions(self, seats: Workspace) -> None:
         """Show what can be done with the chosen message, in the place of the status."""

@@ -132,8 +132,8 @@ class MainScreen(Screen[None]):
         """The pane of the thread; it is not displayed while no thread is open."""
         self._keys = tuple(keys)
         self._joins = settings.joins
-        caller = ScreenNotifier(self, settings.notify, settings.notify_command)
-        self._calling = Notifier(caller, cores)
+        sink = ScreenNotifier(self, settings.notify, settings.notify_command)
+        self._notifier = Notifier(sink, cores)
         self.seats = Workspace(cores, self._converse)
         self.seats.take()
         self._actions = MessageActions(self, self.seats)
@@ -147,7 +147,7 @@ class MainScreen(Screen[None]):
             typing=settings.typing,
             seat=seat,
             seats=self.seats,
-            calling=self._calling,
+            notifier=self._notifier,
             commands=HANDLERS,
         )
 
@@ -175,7 +175,7 @@ class MainScreen(Screen[None]):
         self.watch(self.channel.timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)
-        self._calling.resume(lambda: self.conversation.redraw())
+        self._notifier.resume(lambda: self.conversation.redraw())
         self.conversation.redraw()
         self.take_in()  # what is on disk: the first paint shows it
         self.call_after_refresh(self._layout.add_thread)

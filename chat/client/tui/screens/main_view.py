@@ -55,15 +55,15 @@ class ScreenNotifier:
         self._is_told = False
         """Whether the person knows that their program fails."""
 
-    def ring(self, call: Notification) -> None:
-        """Call the person."""
+    def ring(self, notification: Notification) -> None:
+        """Show a notification."""
         if self._way == "command":
-            self.run_beside(self._run(call))
-        elif data := notification_sequence(self._way, call):
+            self.run_beside(self._run(notification))
+        elif data := notification_sequence(self._way, notification):
             self._screen.app.post_message(Rang(data))
 
-    async def _run(self, call: Notification) -> None:
-        fault = await run_command(self._command, call)
+    async def _run(self, notification: Notification) -> None:
+        fault = await run_command(self._command, notification)
         if fault and not self._is_told:
             self._is_told = True
             self._screen.app.notify(fault, severity="warning", markup=False)

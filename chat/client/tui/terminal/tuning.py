@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import gc
 
-__all__ = ["MOMENT", "Pace", "hold", "settle"]
+__all__ = ["MOMENT", "Pace", "pause_collector", "resume_collector"]
 
 
 _YOUNG, _MIDDLE, _OLD = 2_000, 10, 100
 
 
-def hold() -> None:
-    """Look for nothing while the program starts: nearly all that is made stays."""
+def pause_collector() -> None:
+    """Collect no garbage while the program starts: nearly all new objects stay."""
     gc.disable()
 
 
-def settle() -> None:
-    """Set aside what was made since `hold`; from now on only look at what is new."""
+def resume_collector() -> None:
+    """Exempt the objects made since `pause_collector`, and collect newer garbage."""
     if not gc.isenabled():
         gc.freeze()
         gc.set_threshold(_YOUNG, _MIDDLE, _OLD)

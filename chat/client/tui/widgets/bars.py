@@ -219,8 +219,8 @@ class StatusBar(Widget):
     user: reactive[str] = reactive("")
     server: reactive[str] = reactive("")
     status: reactive[str] = reactive("online")
-    calls: reactive[str] = reactive("")
-    """What is to be known of calls: that there are none now."""
+    do_not_disturb: reactive[str] = reactive("")
+    """That no notifications are shown now, and until when; empty: they are shown."""
     hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
     remaining: reactive[float] = reactive(0.0)
     mode: reactive[str] = reactive("")
@@ -298,7 +298,7 @@ class StatusBar(Widget):
             seconds = math.ceil(self.remaining)
             text = f"offline, retrying in {seconds:2} s" if seconds > 0 else "offline, retrying now"
         said = [self.status] if self.status != "online" else []
-        said += [self.calls] if self.calls else []
+        said += [self.do_not_disturb] if self.do_not_disturb else []
         is_online = self.connection.link is Link.ONLINE
         if is_online and said:
             sign, colour, text = "◐", "$text-warning", ", ".join(said)

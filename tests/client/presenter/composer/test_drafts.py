@@ -30,7 +30,7 @@ class Writer:
             "me",
             seat=1,
             seats=FakeSeats(),
-            calling=Notifier(self.view, self.core),
+            notifier=Notifier(self.view, self.core),
             commands=HANDLERS,
         )
         self.drafts = self.conversation.drafts

@@ -9,12 +9,12 @@ HELD = """
 import gc
 from chat.client.tui.terminal import tuning
 
-tuning.settle()
+tuning.resume_collector()
 assert gc.get_freeze_count() == 0, "who does not hold changes nothing"
-tuning.hold()
+tuning.pause_collector()
 assert not gc.isenabled()
 stays = [[] for _ in range(1000)]
-tuning.settle()
+tuning.resume_collector()
 assert gc.isenabled()
 assert gc.get_freeze_count() > 1000
 assert gc.collect() == 0
