@@ -81,7 +81,7 @@ def test_every_module_says_what_it_is() -> None:
 
 PATCHED = {
     "tests/store/search/test_search.py",  # a window of the index holds 16,384 messages
-    "tests/store/sqlite/test_erasure.py",  # plays an SQLite of another version
+    "tests/store/write/test_erasure.py",  # plays an SQLite of another version
     "tests/store/sqlite/test_housekeeping.py",  # the same
 }
 """Tests that replace constants of `chat`, each with its reason."""

@@ -1,23 +1,33 @@
-"""The codec: every frame survives the wire, and nothing a peer sends is worse than an error."""
+"""The codec and its JSON Schema: every frame survives the wire; bad input is a typed error."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from chat.errors import ErrorCode, FrameError
-from chat.protocol.codec import FAULTS_MAX, FIELD_MAX, decode_command, decode_frame, encode
+from chat.protocol.codec import (
+    FAULTS_MAX,
+    FIELD_MAX,
+    decode_command,
+    decode_frame,
+    encode,
+    json_schema,
+)
 from chat.protocol.commands import Command, Mark, Ping, Send
 from chat.protocol.frames import Heads, ServerFrame, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Limits
 from chat.text import printable_line
 from tests.costs import seconds
-from tests.protocol.strategies import commands, frames
+from tests.protocol.strategies import COMMANDS, FRAMES, commands, frames
+from tests.protocol.test_reference import RECEIVED, SENT
 
 LIMITS = Limits()
 
@@ -359,3 +369,109 @@ def test_a_frame_made_of_known_fields_is_the_same_frame(frame: ServerFrame) -> N
     assert encode(made) == encode(frame)
     with pytest.raises(ValidationError):
         made.type = "other"  # type: ignore[assignment,misc]  # the point
+
+
+thoroughly = settings(max_examples=30_000, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+@thoroughly
+@given(commands)
+def test_thousands_of_commands_survive_the_wire(command: Command) -> None:
+    assert decode_command(encode(command), Limits()) == command
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+@thoroughly
+@given(frames)
+def test_thousands_of_frames_survive_the_wire(frame: ServerFrame) -> None:
+    assert decode_frame(encode(frame)) == frame
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+@thoroughly
+@given(commands, st.data())
+def test_a_damaged_command_is_a_command_or_a_frame_error(
+    command: Command, data: st.DataObject
+) -> None:
+    damaged = bytearray(encode(command))
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        again = decode_command(bytes(damaged), Limits())
+    except FrameError:
+        return
+    assert json.loads(encode(again))["type"] == again.type
+
+
+SCHEMA = json_schema()
+
+
+def validator(direction: str) -> Draft202012Validator:
+    return Draft202012Validator({**SCHEMA, "anyOf": [{"$ref": f"#/{direction}"}]})
+
+
+COMMAND = validator("command")
+FRAME = validator("frame")
+EITHER = Draft202012Validator(SCHEMA)
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert json.loads(json.dumps(SCHEMA)) == SCHEMA
+
+
+def test_every_type_is_in_it_under_its_own_name() -> None:
+    for union, direction in ((COMMANDS, "command"), (FRAMES, "frame")):
+        mapping: dict[str, str] = SCHEMA[direction]["discriminator"]["mapping"]
+        assert mapping == {
+            model.model_fields["type"].default: f"#/$defs/{model.__name__}" for model in union
+        }
+        assert all(model.__name__ in SCHEMA["$defs"] for model in union)
+
+
+@pytest.mark.parametrize(("name", "block"), SENT)
+def test_the_examples_of_commands_are_valid(name: str, block: str) -> None:
+    COMMAND.validate(json.loads(block))
+    EITHER.validate(json.loads(block))
+
+
+@pytest.mark.parametrize(("name", "block"), RECEIVED)
+def test_the_examples_of_frames_are_valid(name: str, block: str) -> None:
+    FRAME.validate(json.loads(block))
+    EITHER.validate(json.loads(block))
+
+
+@given(commands)
+def test_every_command_that_can_be_written_is_valid(command: Command) -> None:
+    COMMAND.validate(json.loads(encode(command)))
+
+
+@given(frames)
+def test_every_frame_that_can_be_written_is_valid(frame: ServerFrame) -> None:
+    FRAME.validate(json.loads(encode(frame)))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"type": "nope"},
+        {"channel": "#a"},
+        {"v": 1, "name": "alice"},
+        {"type": "ping", "colour": "red"},
+        {"type": "join"},
+        {"type": "mark", "channel": "#a", "seq": 0},
+        {"type": "mark", "channel": "#a", "seq": "1"},
+        {"type": "status", "status": "offline"},
+    ],
+)
+def test_what_the_server_refuses_by_its_shape_is_invalid(broken: dict[str, Any]) -> None:
+    assert not COMMAND.is_valid(broken)
+
+
+def test_frames_may_grow() -> None:
+    assert FRAME.is_valid({"type": "bye", "reason": "", "reconnect": 1, "since_version_2": 1})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from chat.client.network.backoff import Backoff
 from chat.client.network.connection import open_connection
 from chat.client.network.errors import Unanswered
-from chat.client.network.session import Session
+from chat.client.network.session import Session, pause_after
+from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Channels, Command, Hello, Search, Who
 from chat.protocol.frames import Members, Ok, ServerFrame
 from chat.protocol.values import Wire
@@ -39,3 +41,11 @@ async def test_a_command_without_an_answer_fails_alone(fake: FakeServer) -> None
     finally:
         running.cancel()
         await session.close()
+
+
+def test_no_server_holds_up_a_message_for_longer_than_a_minute() -> None:
+    def pause(retry_after: float | None) -> float:
+        error = CommandError(ErrorCode.UNAVAILABLE, "busy", retry_after=retry_after)
+        return pause_after(error, Backoff(1.0, chance=lambda low, high: high))
+
+    assert [pause(None), pause(7.0), pause(1e9), pause(-5.0)] == [1.0, 7.0, 60.0, 1.0]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
-from chat.client.model.state import Notice
-from chat.client.sync.publisher import UpdateQueue
+from chat.client.model.state import Delivery, Message, Notice, TimelineChanged, Update
+from chat.client.storage.account import Account
+from chat.client.storage.outbox import new_row
+from chat.client.sync.publisher import Publisher, UpdateQueue
 from chat.protocol.commands import Join, Leave
 from tests.client.screen import Screen
 from tests.serving import PATIENCE, ChatServer
@@ -62,3 +66,35 @@ def test_the_screens_are_woken_once_until_they_drain() -> None:
     queue.drain()
     queue.put(Notice("something"))
     assert len(woken) == 2
+
+
+def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path) -> None:
+    told: list[Update] = []
+    account = Account(tmp_path / "a", "alice", changed=lambda: None, trouble=print)
+    screens = Publisher(account, told.append, lambda tell: None)
+    channel = account.followed("#c")
+    screens.open(channel)
+    told.clear()
+    waiting = Message("#c", None, "cid", "alice", 1, delivery=Delivery.PENDING)
+    screens.lines(channel, [waiting])
+    screens.lines(channel, [replace(waiting, seq=1, delivery=Delivery.SENT)])
+    screens.tell()
+    account.close()
+    (update,) = (each for each in told if isinstance(each, TimelineChanged))
+    assert [line.delivery for line in update.upserts] == [Delivery.SENT]
+
+
+def test_a_row_that_another_client_on_the_file_has_sent_is_not_shown_as_waiting(
+    account: Account,
+) -> None:
+    told: list[Update] = []
+    channel = account.followed("#c")
+    row = new_row({"type": "send", "channel": "#c", "text": "tea"})
+    account.outbox.add(row)
+    channel.view.coverage.add(1, 1)
+    channel.view.position = 1
+    channel.view.changed[1] = Message("#c", 1, row.cid, "Me", 1, text="tea")
+    Publisher(account, told.append, lambda tell: None).open(channel)
+    assert isinstance(told[0], TimelineChanged)
+    assert [(line.seq, line.text) for line in told[0].upserts] == [(1, "tea")]
+    assert not account.outbox.waits

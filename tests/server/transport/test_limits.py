@@ -1,8 +1,4 @@
-"""How many may connect, how fast, and what thousands do to each other who come back at once.
-
-Addresses of this machine are exempt from limits unless told otherwise, so these servers exempt
-another network. 127.0.0.2 stands for somebody else.
-"""
+"""Connection limits and admission control: by address, person and server."""
 
 from __future__ import annotations
 
@@ -12,13 +8,15 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from chat.errors import CloseCode
@@ -27,6 +25,14 @@ from chat.protocol.commands import Hello, Join, Leave, Ping
 from chat.protocol.frames import ErrorFrame, Ok, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
+from chat.rate import BUCKETS_MAX
+from chat.server.transport.limits import (
+    TOLD_MAX,
+    AdmissionQueue,
+    ConnectionLimiter,
+    network,
+    source_of,
+)
 from tests.serving import PATIENCE, ChatServer, ConnectionOver, Peer, eventually
 
 NOBODY_EXEMPT = ("--exempt-address", "192.0.2.0/24")
@@ -445,3 +451,261 @@ async def test_channels_made_and_left_in_a_loop_are_limited(start_server: StartS
         assert 60 < refused.retry_after <= 720
         await alice.join("#loop0")
         await bob.join("#bob")
+
+
+def door(
+    *,
+    total: int = 1_000,
+    each: int = 3,
+    rate: float = 1.0,
+    burst: int = 1_000,
+    exempt: str = "",
+    proxies: Sequence[str] = (),
+) -> ConnectionLimiter:
+    networks = [network(exempt)] if exempt else []
+    return ConnectionLimiter(
+        total=total,
+        each=each,
+        rate=rate,
+        burst=burst,
+        exempt=networks,
+        proxies=[network(proxy) for proxy in proxies],
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:0:1::7", "2001:db8:0:1::/64"),
+        ("2001:db8:0:1:ffff::1", "2001:db8:0:1::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_an_ipv6_subnet_counts_as_one_source_and_a_mapped_address_as_itself(
+    address: str, source: str
+) -> None:
+    assert source_of(address) == source
+
+
+def test_one_address_holds_only_so_many_and_a_place_that_becomes_free_can_be_taken() -> None:
+    entrance = door(each=3)
+    assert [entrance.arrive("192.0.2.7", 0) for _ in range(3)] == [None] * 3
+    refusal = entrance.arrive("192.0.2.7", 0)
+    assert refusal is not None
+    assert "3 connections" in refusal.reason
+    assert entrance.arrive("192.0.2.8", 0) is None, "another address is not held up"
+    entrance.depart("192.0.2.7")  # the one that was refused and told
+    entrance.depart("192.0.2.7")
+    assert entrance.arrive("192.0.2.7", 0) is None
+
+
+def test_addresses_of_one_ipv6_subnet_share_their_places() -> None:
+    entrance = door(each=2)
+    assert entrance.arrive("2001:db8::1", 0) is None
+    assert entrance.arrive("2001:db8::2", 0) is None
+    assert entrance.arrive("2001:db8::3", 0) is not None
+    assert entrance.arrive("2001:db8:0:1::1", 0) is None
+
+
+def test_the_first_refused_are_told_why_and_the_rest_are_cut_without_being_counted() -> None:
+    entrance = door(each=1)
+    entrance.arrive("192.0.2.7", 0)
+    refusals = [entrance.arrive("192.0.2.7", 0) for _ in range(100)]
+    assert [bool(refusal and refusal.is_told) for refusal in refusals] == (
+        [True] * TOLD_MAX + [False] * (100 - TOLD_MAX)
+    )
+    assert entrance.connections == 1 + TOLD_MAX
+
+
+def test_connecting_too_often_is_refused_until_time_has_passed() -> None:
+    entrance = door(each=1_000, rate=2.0, burst=5)
+    assert [entrance.arrive("192.0.2.7", 0) for _ in range(5)] == [None] * 5
+    refusal = entrance.arrive("192.0.2.7", 0)
+    assert refusal is not None
+    assert "too often" in refusal.reason
+    assert entrance.arrive("192.0.2.7", 0.5) is None
+
+
+def test_the_total_holds_for_all_and_exempt_addresses_know_no_other_bound() -> None:
+    entrance = door(total=10, each=1, burst=1, exempt="127.0.0.0/8")
+    assert [entrance.arrive("127.0.0.1", 0) for _ in range(10)] == [None] * 10
+    refusal = entrance.arrive("127.0.0.1", 0)
+    assert refusal is not None
+    assert "as it can hold" in refusal.reason
+
+
+def test_every_reason_fits_into_a_close_frame() -> None:
+    entrances = door(total=0), door(each=10_000, burst=10_001), door(burst=1)
+    for entrance in entrances:
+        while (refusal := entrance.arrive("2001:db8::1", 0)) is None:
+            pass
+        room_for_digits = len("1,000,000,000") - len("10,000")
+        assert len(refusal.reason.encode()) + room_for_digits <= 123
+
+
+def test_memory_is_bounded_however_many_addresses_come_and_go() -> None:
+    entrance = door()
+    for number in range(BUCKETS_MAX + 1_000):
+        address = f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"
+        assert entrance.arrive(address, 0) is None
+        entrance.depart(address)
+    assert entrance.connections == 0
+    assert entrance.remembered == BUCKETS_MAX
+
+
+def test_what_is_neither_an_address_nor_a_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="example"):
+        network("example")
+
+
+class TestProxies:
+    @pytest.mark.parametrize(
+        ("forwarded", "address"),
+        [
+            (["203.0.113.5"], "203.0.113.5"),
+            (["198.51.100.1, 203.0.113.5"], "203.0.113.5"),
+            (["198.51.100.1", "203.0.113.5"], "203.0.113.5"),
+            (["203.0.113.5, 10.0.0.2"], "203.0.113.5"),
+            (["203.0.113.5,10.0.0.3 ,10.0.0.2"], "203.0.113.5"),
+            (["10.0.0.4, 10.0.0.2"], "10.0.0.4"),
+            (["203.0.113.5:4711"], "203.0.113.5"),
+            (["2001:db8::7"], "2001:db8::7"),
+            (["[2001:db8::7]:4711"], "2001:db8::7"),
+            (["::ffff:203.0.113.5"], "203.0.113.5"),
+            (["203.0.113.5, unknown"], "10.0.0.1"),
+            (["203.0.113.5, nobody, 10.0.0.2"], "10.0.0.2"),
+            ([""], "10.0.0.1"),
+            ([], "10.0.0.1"),
+        ],
+    )
+    def test_the_last_hop_that_is_no_declared_proxy_is_whose_connection_it_is(
+        self, forwarded: list[str], address: str
+    ) -> None:
+        assert door(proxies=["10.0.0.0/8"]).behind("10.0.0.1", forwarded) == address
+
+    def test_a_proxy_holds_as_many_as_it_passes_on_and_they_count_by_their_own_addresses(
+        self,
+    ) -> None:
+        entrance = door(each=2, proxies=["10.0.0.1"])
+        for number in range(10):
+            assert entrance.arrive("10.0.0.1", 0) is None
+            assert entrance.move("10.0.0.1", f"203.0.113.{number // 2}", 0) is None
+        assert entrance.arrive("10.0.0.1", 0) is None
+        refusal = entrance.move("10.0.0.1", "203.0.113.0", 0)
+        assert refusal is not None
+        assert "2 connections" in refusal.reason
+        entrance.depart("203.0.113.0")
+        assert entrance.connections == 10
+
+    def test_only_an_exempt_address_without_a_proxy_has_no_limits(self) -> None:
+        entrance = door(exempt="127.0.0.0/8")
+        assert entrance.source("127.0.0.1", is_passed_on=False) is None
+        assert entrance.source("127.0.0.1", is_passed_on=True) == "127.0.0.1"
+        assert entrance.source("192.0.2.7", is_passed_on=False) == "192.0.2.7"
+
+
+def longest(_low: float, high: float) -> float:
+    return high
+
+
+class Gate:
+    """A queue, and those who have come in, in their order."""
+
+    def __init__(self, queue: AdmissionQueue) -> None:
+        self.queue = queue
+        self.begun: list[int | str] = []
+        self.tasks: dict[int | str, asyncio.Task[float]] = {}
+
+    async def enter(self, *keys: int | str, now: float = 0.0) -> None:
+        """Let each come; after this they are in, wait, or are sent away."""
+
+        async def come(key: int | str) -> float:
+            wait = await self.queue.enter(key, now)
+            if not wait:
+                self.begun.append(key)
+            return wait
+
+        for key in keys:
+            self.tasks[key] = asyncio.create_task(come(key))
+        await asyncio.sleep(0)
+
+    async def leave(self, *keys: int | str, now: float = 1.0) -> None:
+        """Let each leave, and those in whose turn it is then."""
+        for key in keys:
+            if (task := self.tasks.pop(key, None)) is not None and not task.done():
+                task.cancel()
+            self.queue.leave(key, now)
+        await asyncio.sleep(0)
+
+
+async def test_so_many_are_inside_and_the_others_come_in_their_order() -> None:
+    gate = Gate(AdmissionQueue(places=2, patience=60.0))
+    await gate.enter(*range(5))
+    assert gate.begun == [0, 1]
+    await gate.leave(1, 0)
+    assert gate.begun == [0, 1, 2, 3]
+    assert gate.queue.waiting == 1
+    await gate.leave(4)
+
+
+async def test_who_goes_while_waiting_is_not_let_in() -> None:
+    gate = Gate(AdmissionQueue(places=1, patience=60.0))
+    await gate.enter(*"abc")
+    await gate.leave("b", "a")
+    assert gate.begun == ["a", "c"]
+
+
+async def test_a_place_that_comes_with_a_cancellation_goes_to_the_next() -> None:
+    gate = Gate(AdmissionQueue(places=1, patience=60.0))
+    await gate.enter(*"abc")
+    gate.tasks["b"].cancel()  # it leaves a little later, as a task that is cancelled does
+    await gate.leave("a")
+    await gate.leave("b")
+    assert gate.begun == ["a", "c"]
+
+
+async def test_who_would_wait_too_long_is_told_when_to_come_back() -> None:
+    gate = Gate(AdmissionQueue(places=1, patience=2.5, chance=longest))
+    await gate.enter("first")
+    await gate.leave("first")  # one takes a second
+    await gate.enter(*"abcd", now=1.0)
+    assert await gate.tasks["d"] == 6.0, "three seconds, spread up to twice as many"
+    assert gate.begun == ["first", "a"]
+    assert gate.queue.waiting == 2
+    await gate.leave(*"cba")
+
+
+async def test_leaving_twice_or_without_having_come_frees_no_place() -> None:
+    gate = Gate(AdmissionQueue(places=1, patience=60.0))
+    await gate.enter(*"abc")
+    await gate.leave("nobody", "a", "a")
+    assert gate.begun == ["a", "b"]
+    await gate.leave("c")
+
+
+@given(
+    places=st.integers(1, 4),
+    moves=st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=60),
+)
+def test_there_are_never_more_inside_than_places_and_no_place_stays_empty_while_one_waits(
+    places: int, moves: list[tuple[bool, int]]
+) -> None:
+    async def move() -> None:
+        gate, there = Gate(AdmissionQueue(places, patience=1e9)), list[int]()
+        for comes, key in moves:
+            before = len(gate.begun)
+            if comes and key not in there:
+                there.append(key)
+                await gate.enter(key)
+            elif not comes:
+                is_next = key in there[:places] and len(there) > places
+                expected = there[places : places + 1] if is_next else []
+                there = [each for each in there if each != key]
+                await gate.leave(key)
+                assert gate.begun[before:] == expected, "in their order"
+            assert gate.queue.waiting == max(0, len(there) - places)
+        await gate.leave(*reversed(there))
+
+    asyncio.run(move())

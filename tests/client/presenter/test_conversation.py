@@ -1,4 +1,4 @@
-"""What counts as read while one is on the way to a message."""
+"""Read markers while a message further up is being loaded."""
 
 from __future__ import annotations
 

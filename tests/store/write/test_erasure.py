@@ -1,4 +1,4 @@
-"""Deleted means gone from the disk: from the database, and from the log beside it."""
+"""A deleted message is gone from the disk: from the database and from its write-ahead log."""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-"""Arrivals are shown at once, until they are too many to be read."""
+"""Tuning: the rate of repaints under load, and the pace of garbage collection."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import pytest
 
@@ -54,3 +57,23 @@ def test_while_little_arrives_a_key_holds_nothing_up() -> None:
     assert pace.wait(100.0) == 0.0
     pace.give_way(100.0)
     assert pace.wait(100.0) == 0.0
+
+
+HELD = """
+import gc
+from chat.client.tui.terminal import tuning
+
+tuning.resume_collector()
+assert gc.get_freeze_count() == 0, "who does not hold changes nothing"
+tuning.pause_collector()
+assert not gc.isenabled()
+stays = [[] for _ in range(1000)]
+tuning.resume_collector()
+assert gc.isenabled()
+assert gc.get_freeze_count() > 1000
+assert gc.collect() == 0
+"""
+
+
+def test_what_the_start_made_is_set_aside() -> None:
+    subprocess.run([sys.executable, "-c", HELD], check=True)

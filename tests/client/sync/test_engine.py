@@ -1,4 +1,4 @@
-"""Showing a line far up: from the lines at hand, holes included, and no more than is needed."""
+"""Lines above a message: taken from the cache, holes included, and no more than needed."""
 
 from __future__ import annotations
 

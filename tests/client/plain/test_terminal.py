@@ -1,4 +1,4 @@
-"""The typed line: what is kept, what is echoed, what keys do nothing."""
+"""The typed line in plain mode: editing, echo, and completion with Tab."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.plain.terminal import Echo, Editor, Ended, Submitted, TabPressed
+from chat.client.plain.terminal import Echo, Editor, Ended, Submitted, Tabbed, TabPressed, tab
+from chat.client.presenter.composer.completion import Sources
 
 
 def submitted(data: bytes) -> list[str]:
@@ -66,3 +67,34 @@ def test_nothing_that_drives_a_terminal_is_echoed(text: str) -> None:
     for done in Editor().feed(text.encode(errors="replace")):
         if isinstance(done, Echo):
             assert done.text == "\b \b" or not set(done.text) & set(map(chr, range(32)))
+
+
+SOURCES = Sources(("alice", "alina", "bob"), ("#tea", "#team", "#ops"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "after"),
+    [
+        ("hi @b", Tabbed("hi @bob ")),
+        ("hi @B", Tabbed("hi @bob ")),
+        ("hi @a", Tabbed("hi @ali")),
+        ("hi @A", Tabbed("hi @ali")),
+        ("hi @ali", Tabbed("hi @ali", "@alice, @alina")),
+        ("in #o", Tabbed("in #ops ")),
+        ("in #te", Tabbed("in #tea")),
+        ("in #tea", Tabbed("in #tea", "#tea, #team")),
+        ("/top", Tabbed("/topic ")),
+        ("/msg bo", Tabbed("/msg bob ")),
+        (":tada", Tabbed("🎉 ")),
+        ("plain words", Tabbed("plain words")),
+        ("", Tabbed("")),
+    ],
+)
+def test_what_tab_does(typed: str, after: Tabbed) -> None:
+    assert tab(typed, SOURCES) == after
+
+
+def test_of_many_offers_some_are_said() -> None:
+    said = tab("@", Sources(tuple(f"{chr(97 + n)}x" for n in range(23)))).offers
+    assert said.startswith("@ax, @bx, ")
+    assert said.endswith("@tx and 3 more")

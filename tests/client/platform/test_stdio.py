@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or no terminal: both programs say so, or go on."""
+"""Standard streams that are closed, full or not a terminal: one clear error, or no effect."""
 
 from __future__ import annotations
 

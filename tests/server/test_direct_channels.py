@@ -1,4 +1,4 @@
-"""Direct channels: opened by a first word, closed to everybody else."""
+"""Direct channels: created by the first message, invisible to everybody else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chat-client --plain` on pipes and on a pseudo-terminal, with a real server."""
+"""`chat-client --plain` on pipes and on a pseudo-terminal; its notifications and threads."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import signal
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from chat.client.config.settings import ClientSettings
+from chat.client.model.notifications import Notification, Way
+from chat.client.model.state import ThreadChanged, TimelineChanged
+from chat.client.plain.app import LineNotifier, Plain
+from chat.client.plain.terminal import Lines
+from chat.client.presenter.workspace import Cores
 from chat.protocol.commands import Send
 from chat.protocol.frames import Joined
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
+from tests.client.presenter.fakes import FakeCore, info
+from tests.client.presenter.fakes import said as said_line
 from tests.serving import PATIENCE, ChatServer, Peer, free_port
 from tests.terminal.raw import RawTerminal
 
@@ -428,3 +436,65 @@ def test_what_a_pipe_could_not_send_is_kept_and_told(
     done = client.run("--plain", stdin="kept\n")
     assert done.returncode == 5
     assert "1 message is not sent yet" in done.stderr
+
+
+class Heard(Lines):
+    """Lines that count the bell."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda text: None, lambda: None)
+        self.rung = 0
+        self.said: list[str] = []
+
+    def say(self, lines: Iterable[str]) -> None:
+        self.said += lines
+
+    def ring(self) -> None:
+        self.rung += 1
+
+
+@pytest.mark.parametrize(
+    ("way", "rung", "run"),
+    [("bell", 1, 0), ("osc9", 1, 0), ("osc777", 1, 0), ("command", 0, 1), ("none", 0, 0)],
+)
+def test_each_way_calls_as_it_can(way: Way, rung: int, run: int) -> None:
+    lines = Heard()
+    beside: list[Coroutine[None, None, None]] = []
+    LineNotifier(lines, beside.append, way, ("true",)).ring(Notification("bob", "hi"))
+    assert (lines.rung, len(beside)) == (rung, run)
+    for work in beside:
+        work.close()
+
+
+async def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> None:
+    lines = Heard()
+    beside: list[Coroutine[None, None, None]] = []
+    caller = LineNotifier(lines, beside.append, "command", (str(tmp_path / "none"),))
+    for _ in range(3):
+        caller.ring(Notification("bob", "hi"))
+        await beside.pop()
+    (told,) = lines.said
+    assert "cannot run notify_command" in told
+    assert str(tmp_path / "none") in told
+
+
+def test_what_was_said_before_the_channels_new_head_is_told_belongs_to_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    core = FakeCore()
+    cores = Cores(ClientSettings(name="me"), lambda settings: core)
+    cores.open()
+    plain = Plain(cores, ClientSettings(name="me"))
+    root, reply = (
+        said_line(1, "alice", "first"),
+        said_line(2, "alice", "second", reply_to=1, thread=1),
+    )
+    core.go_online(info("#general", head=1))
+    core.tell(TimelineChanged("#general", (root,), reset=True))
+    core.tell(TimelineChanged("#general", (reply,)))
+    plain.take_in()
+    plain.submit("/thread 1")
+    thread = TimelineChanged("#general", (root, reply), reset=True, complete=True)
+    core.tell(ThreadChanged("#general", 1, 1, thread))
+    plain.take_in()
+    assert "2. alice: second" in capsys.readouterr().out

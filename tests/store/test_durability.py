@@ -1,4 +1,4 @@
-"""Kill -9 at any moment: whatever was acknowledged is there, once, without a hole."""
+"""`kill -9` at any moment: acknowledged messages are stored once, without a hole."""
 
 from __future__ import annotations
 

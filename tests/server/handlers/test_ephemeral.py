@@ -1,4 +1,4 @@
-"""Presence follows from all sessions; typing is told and expires; the directory and members."""
+"""Presence and typing over the wire: joins, status changes, expiry; directory and members."""
 
 from __future__ import annotations
 

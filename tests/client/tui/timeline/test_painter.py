@@ -1,4 +1,4 @@
-"""Selected text: what was written, not how it was wrapped."""
+"""Selected text is copied as it was written, not as it was wrapped."""
 
 from __future__ import annotations
 

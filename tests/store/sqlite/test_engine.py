@@ -1,4 +1,4 @@
-"""Statements on SQLite: their cost, their errors, and what the check finds."""
+"""Statements on SQLite: their cost and their errors; reading connections cannot write."""
 
 from __future__ import annotations
 

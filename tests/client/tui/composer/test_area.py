@@ -1,4 +1,4 @@
-"""The keys of a shell's line: by word and by line, cut and put in again, undone and done again."""
+"""Editing keys of a shell in the composer: words, lines, kill ring, undo and redo."""
 
 from __future__ import annotations
 
