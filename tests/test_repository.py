@@ -79,14 +79,6 @@ def test_every_module_says_what_it_is() -> None:
     assert silent == []
 
 
-PATCHED = {
-    "tests/store/search/test_search.py",  # a window of the index holds 16,384 messages
-    "tests/store/write/test_erasure.py",  # plays an SQLite of another version
-    "tests/store/sqlite/test_housekeeping.py",  # the same
-}
-"""Tests that replace constants of `chat`, each with its reason."""
-
-
 def replaced_constants(code: str) -> list[str]:
     """Return the names that a test replaces in a module of `chat`, as `module.NAME`."""
     tree = ast.parse(code)
@@ -110,7 +102,7 @@ def replaced_constants(code: str) -> list[str]:
 def test_tests_pass_parameters_instead_of_replacing_constants() -> None:
     replaced = {path: replaced_constants(code) for path, code in texts("test*.py").items()}
     replaced |= {path: replaced_constants(code) for path, code in texts("conftest.py").items()}
-    assert {path: names for path, names in replaced.items() if names and path not in PATCHED} == {}
+    assert {path: names for path, names in replaced.items() if names} == {}
 
 
 @pytest.mark.parametrize("name", ["run", "test"])

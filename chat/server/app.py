@@ -131,6 +131,7 @@ class App:
         settings: checked settings.
         loop: what it runs on.
         tuning: constants that tests change.
+        open_store: opens the store; see `Store.open`.
     """
 
     def __init__(
@@ -138,11 +139,13 @@ class App:
         settings: ServerSettings,
         loop: asyncio.AbstractEventLoop,
         tuning: Tuning = TUNING,
+        open_store: Callable[..., Store] = Store.open,
     ) -> None:
         self.settings = settings
         self.loop = loop
         self.context: ServerContext
         self._tuning = tuning
+        self._open_store = open_store
         self._budgets = Budgets(
             settings.limits.rate, settings.limits.burst, settings.address_people
         )
@@ -175,7 +178,7 @@ class App:
 
         try:
             self.store = await asyncio.to_thread(
-                Store.open,
+                self._open_store,
                 settings.store_url,
                 limits=settings.limits,
                 committed=committed,

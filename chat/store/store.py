@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -89,7 +89,7 @@ class Store:
         clock_ms: Callable[[], int] = _wall_clock_ms,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
-    ) -> Store:
+    ) -> Self:
         """Open the database, creating or migrating it if need be.
 
         Args:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,47 +21,11 @@ from chat.server.channels.live import RECENT
 from chat.store.operations import Resumed, User
 from chat.store.read.reader import Reader
 from tests.client.screen import Screen
+from tests.held_store import HeldStore
 from tests.model.world import LIMITS, World
 from tests.serving import PATIENCE, Peer
 
 NewWorld = Callable[[], World]
-
-
-class HeldReads:
-    """Reads of a server that are done at once, but told only when they are let go."""
-
-    def __init__(self, read: Callable[[Any], Future[Any]]) -> None:
-        self._read = read
-        self._done: list[tuple[Future[Any], Future[Any]]] = []
-
-    @property
-    def are_done(self) -> bool:
-        """Whether something was read and is held."""
-        return any(found.done() for found, _told in self._done)
-
-    def read(self, query: Any) -> Future[Any]:
-        """Stand in for a method of the store."""
-        told: Future[Any] = Future()
-        self._done.append((self._read(query), told))
-        return told
-
-    def let_go(self) -> None:
-        """Tell what was read."""
-        for found, told in self._done:
-            told.set_result(found.result())
-
-
-class HeldEvents:
-    """Keeps events back that were committed, until it lets go."""
-
-    def __init__(self, deliver: Callable[[Sequence[Event]], None]) -> None:
-        self._deliver = deliver
-        self.held: list[Sequence[Event]] = []
-
-    def let_go(self) -> None:
-        """Deliver what was held."""
-        for events in self.held:
-            self._deliver(events)
 
 
 @asynccontextmanager
@@ -97,18 +60,17 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-def fail_once(patch: pytest.MonkeyPatch) -> list[str]:
-    """Have the next reading on from a position fail; return whose channel that will be."""
+def fail_once(store: HeldStore) -> list[str]:
+    """Let the next `resume` of a reader fail; return whose channel that will be."""
     tried: list[str] = []
-    resume = Reader.resume
 
     def fail(reader: Reader, user: User, channel: str, *given: Any, **more: Any) -> Resumed:
         if tried:
-            return resume(reader, user, channel, *given, **more)
+            return reader.resume(user, channel, *given, **more)
         tried.append(channel)
         raise StoreUnavailable("the disk does not answer")
 
-    patch.setattr(Reader, "resume", fail)
+    store.replaced["resume"] = fail
     return tried
 
 
@@ -119,19 +81,17 @@ def fail_once(patch: pytest.MonkeyPatch) -> list[str]:
     result="they come after `joined`: every number once, in order",
 )
 async def test_what_is_said_between_reading_and_following_comes_after_it(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, is_resumed: bool
+    new_world: NewWorld, is_resumed: bool
 ) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, bob):
         joined = await alice.join("#room")
         position = ResumeFrom(epoch=joined.epoch, after=1) if is_resumed else None
-        held = HeldReads(world.app.store.read)
-        with monkeypatch.context() as patch:
-            patch.setattr(world.app.store, "read", held.read)
+        with world.store.hold("read") as held:
             await bob.post(Join(channel="#room", resume=position))
-            await until(lambda: held.are_done)
+            await held.until_done()
         await talk(alice, 20)
-        held.let_go()
+        held.release()
         back = await bob.next(Joined)
         assert (back.head, back.complete, back.recovered) == (joined.head, True, is_resumed)
         await alice.say("live", "#room")
@@ -141,17 +101,15 @@ async def test_what_is_said_between_reading_and_following_comes_after_it(
 
 
 async def test_a_preference_that_changes_between_reading_and_following_counts(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+    new_world: NewWorld,
 ) -> None:
     world = new_world()
     async with two_in_a_room(world) as (_alice, bob):
-        held = HeldReads(world.app.store.read)
-        with monkeypatch.context() as patch:
-            patch.setattr(world.app.store, "read", held.read)
+        with world.store.hold("read") as held:
             await bob.post(Join(channel="#room"))
-            await until(lambda: held.are_done)
+            await held.until_done()
         await bob.call(Prefer(channel="#room", muted=True, level="none"))
-        held.let_go()
+        held.release()
         joined = await bob.next(Joined)
         assert (joined.muted, joined.level) == (True, "none")
 
@@ -161,18 +119,14 @@ async def test_a_preference_that_changes_between_reading_and_following_counts(
     fault="more messages arrive in between than a live channel keeps for replay",
     result="`complete: false`, no event, and reading on leads to the head",
 )
-async def test_who_falls_too_far_behind_while_reading_reads_on(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_falls_too_far_behind_while_reading_reads_on(new_world: NewWorld) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, bob):
-        held = HeldReads(world.app.store.read)
-        with monkeypatch.context() as patch:
-            patch.setattr(world.app.store, "read", held.read)
+        with world.store.hold("read") as held:
             await bob.post(Join(channel="#room"))
-            await until(lambda: held.are_done)
+            await held.until_done()
         await talk(alice, RECENT + 1)
-        held.let_go()
+        held.release()
         joined = await bob.next(Joined)
         assert not joined.complete
         last, is_complete = joined.head, False
@@ -188,19 +142,15 @@ async def test_who_falls_too_far_behind_while_reading_reads_on(
         assert (await bob.next_event("#room")).seq == live.seq == last + 1
 
 
-async def test_who_joins_first_follows_though_others_join_meanwhile(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_joins_first_follows_though_others_join_meanwhile(new_world: NewWorld) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, bob):
-        held = HeldReads(world.app.store.read)
-        with monkeypatch.context() as patch:
-            patch.setattr(world.app.store, "read", held.read)
+        with world.store.hold("read") as held:
             await alice.post(Join(channel="#new"))
-            await until(lambda: held.are_done)
+            await held.until_done()
             await bob.post(Join(channel="#new"))
             said = await bob.say("me too", "#new")
-        held.let_go()
+        held.release()
         joined = await alice.next(Joined)
         assert (joined.channel, joined.head, joined.complete) == ("#new", 1, True)
         assert (await alice.next_event("#new", "message")).seq == said.seq == 3
@@ -212,23 +162,19 @@ async def test_who_joins_first_follows_though_others_join_meanwhile(
     result="the page holds them, and they do not come again",
 )
 async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+    new_world: NewWorld,
 ) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, bob):
-        held, channels = HeldReads(world.app.store.read), world.app.context.channels
-        events = HeldEvents(channels.deliver)
-        with monkeypatch.context() as patch:
-            patch.setattr(world.app.store, "read", held.read)
-            patch.setattr(channels, "deliver", events.held.append)
+        with world.store.hold("read") as held, world.store.commits.hold() as commits:
             await alice.post(Send(channel="#room", text="committed"))
-            await until(lambda: bool(events.held))
+            await until(lambda: bool(commits))
             await bob.post(History(channel="#room", after=0))
-            await until(lambda: held.are_done)
-        held.let_go()
+            await held.until_done()
+        held.release()
         await bob.call(Ping())
         assert not bob.kept(Page)  # what it holds is not delivered yet
-        events.let_go()
+        world.store.commits.release()
         page = await bob.next(Page)
         assert (page.items[-1].text, page.complete) == ("committed", True)
         live = await alice.say("live", "#room")
@@ -236,7 +182,7 @@ async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
 
 
 async def test_what_a_person_joins_and_leaves_during_a_sign_in_is_not_missed(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+    new_world: NewWorld,
 ) -> None:
     world = new_world()
     async with (
@@ -244,15 +190,13 @@ async def test_what_a_person_joins_and_leaves_during_a_sign_in_is_not_missed(
         Peer.signed_in(world.url, "carol") as phone,
     ):
         await phone.join("#room")
-        held = HeldReads(world.app.store.welcome)
         async with Peer.connect(world.url) as laptop:
-            with monkeypatch.context() as patch:
-                patch.setattr(world.app.store, "welcome", held.read)
+            with world.store.hold("welcome") as held:
                 await laptop.post(Hello(v=PROTOCOL_VERSION, name="carol", token=phone.token))
-                await until(lambda: held.are_done)
+                await held.until_done()
             await phone.call(Leave(channel="#room"))
             await phone.join("#new")
-            held.let_go()
+            held.release()
             welcome = await laptop.next(Welcome)
             assert {each.channel for each in welcome.channels} == {"#general", "#room"}
             assert (await laptop.next(Joined)).channel == "#new"
@@ -263,15 +207,13 @@ async def test_what_a_person_joins_and_leaves_during_a_sign_in_is_not_missed(
             assert "#room" not in (await laptop.next(Heads)).heads
 
 
-async def test_a_resume_that_cannot_be_read_names_its_channel(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_resume_that_cannot_be_read_names_its_channel(new_world: NewWorld) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, _bob):
         async with Peer.signed_in(world.url, "carol") as carol:
             joined = await carol.join("#room")
         position = ResumeFrom(epoch=joined.epoch, after=joined.head)
-        fail_once(monkeypatch)
+        fail_once(world.store)
         async with Peer.connect(world.url) as again:
             await again.hello("carol", carol.token, {"#room": position})
             error = await again.next(ErrorFrame)
@@ -284,7 +226,7 @@ async def test_a_resume_that_cannot_be_read_names_its_channel(
 
 
 async def test_a_client_follows_again_what_could_not_be_resumed(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    new_world: NewWorld, tmp_path: Path
 ) -> None:
     world = new_world()
     await world.start()
@@ -295,7 +237,7 @@ async def test_a_client_follows_again_what_could_not_be_resumed(
             with started(before):
                 await asyncio.to_thread(before.open)
             await alice.say("while away")
-            tried = fail_once(monkeypatch)
+            tried = fail_once(world.store)
             with started(after):
                 await asyncio.to_thread(after.wait, lambda: tried == ["#general"])
                 after.core.open_channel("#general")

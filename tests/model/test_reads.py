@@ -14,7 +14,7 @@ import pytest
 from chat.protocol.commands import Hello, History, Ping
 from chat.protocol.frames import Page, Welcome
 from chat.store.database import READERS
-from chat.store.operations import PageRead, User
+from chat.store.operations import Membership, PageRead, User
 from chat.store.read.reader import Reader
 from tests.model.world import World
 from tests.serving import PATIENCE, Peer
@@ -23,32 +23,32 @@ NewWorld = Callable[[], World]
 
 
 class HeldPages:
-    """Whose pages were begun to be read; each is read when it may."""
+    """Stands in for `Reader.page`: notes whose pages were begun, and reads each when it may."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.may_end = Semaphore(0)
-        self.page = Reader.page
 
     def read(self, reader: Reader, user: User, channel: str, **where: Any) -> PageRead:
-        """Stand in for `Reader.page`."""
+        """Read a page when it may be read."""
         self.begun.append(user.name)
         assert self.may_end.acquire(timeout=PATIENCE)
-        return self.page(reader, user, channel, **where)
+        return reader.page(user, channel, **where)
 
 
 @pytest.fixture
-def pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[HeldPages]:
+def pages() -> Iterator[HeldPages]:
     held = HeldPages()
-    monkeypatch.setattr(Reader, "page", lambda *given, **where: held.read(*given, **where))
     yield held
     held.may_end.release(999)
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[World]:
-    """Run a world."""
+async def running(world: World, pages: HeldPages | None = None) -> AsyncIterator[World]:
+    """Run a world; `pages` stands in for the pages of its store."""
     await world.start()
+    if pages is not None:
+        world.store.replaced["page"] = pages.read
     try:
         yield world
     finally:
@@ -84,7 +84,7 @@ async def test_one_person_who_reads_much_makes_only_themselves_wait(
     new_world: NewWorld, pages: HeldPages
 ) -> None:
     async with (
-        running(new_world()) as world,
+        running(new_world(), pages) as world,
         Peer.signed_in(world.url, "alice") as alice,
         Peer.signed_in(world.url, "alice", alice.token) as tablet,
         Peer.signed_in(world.url, "alice", alice.token) as phone,
@@ -105,7 +105,7 @@ async def test_one_person_who_reads_much_makes_only_themselves_wait(
 async def test_reads_of_a_session_that_is_over_are_dropped(
     new_world: NewWorld, pages: HeldPages
 ) -> None:
-    async with running(new_world()) as world, Peer.signed_in(world.url, "bob") as bob:
+    async with running(new_world(), pages) as world, Peer.signed_in(world.url, "bob") as bob:
         async with Peer.signed_in(world.url, "alice") as alice:
             await ask(alice, 10)
         await until(lambda: len(world.sessions) == 1)
@@ -122,7 +122,7 @@ async def test_pages_for_a_peer_that_takes_none_are_not_read(
     new_world: NewWorld, pages: HeldPages
 ) -> None:
     async with (
-        running(new_world()) as world,
+        running(new_world(), pages) as world,
         Peer.signed_in(world.url, "alice") as alice,
         Peer.signed_in(world.url, "alice", alice.token) as phone,
     ):
@@ -141,7 +141,7 @@ async def test_pages_for_a_peer_that_takes_none_are_not_read(
 async def test_signing_in_waits_for_no_reader_of_history(
     new_world: NewWorld, pages: HeldPages
 ) -> None:
-    async with running(new_world()) as world:
+    async with running(new_world(), pages) as world:
         async with Peer.signed_in(world.url, "carol") as carol:
             token = carol.token
         async with AsyncExitStack() as stack:
@@ -155,7 +155,7 @@ async def test_signing_in_waits_for_no_reader_of_history(
 
 
 async def test_a_hello_that_has_come_is_waited_for_as_long_as_it_takes(
-    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+    new_world: NewWorld,
 ) -> None:
     world = new_world()
     world.settings = world.settings.model_copy(update={"hello_timeout": 0.3})
@@ -163,13 +163,12 @@ async def test_a_hello_that_has_come_is_waited_for_as_long_as_it_takes(
         async with Peer.signed_in(world.url, "carol") as carol:
             token = carol.token
         may_read = Semaphore(0)
-        memberships = Reader.memberships
 
-        def late(reader: Reader, *given: Any) -> Any:
+        def late(reader: Reader, user: User) -> tuple[Membership, ...]:
             assert may_read.acquire(timeout=PATIENCE)
-            return memberships(reader, *given)
+            return reader.memberships(user)
 
-        monkeypatch.setattr(Reader, "memberships", late)
+        world.store.replaced["memberships"] = late
         async with Peer.connect(world.url) as carol:
             await carol.post(Hello(v=1, name="carol", token=token))
             async with Peer.connect(world.url) as silent:

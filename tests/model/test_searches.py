@@ -32,10 +32,8 @@ class Searches:
 
 
 @pytest.fixture
-def searches(monkeypatch: pytest.MonkeyPatch) -> Searches:
-    found = Searches()
-    monkeypatch.setattr(Reader, "search", lambda *arguments: found.search(*arguments))
-    return found
+def searches() -> Searches:
+    return Searches()
 
 
 async def ask(peer: Peer, count: int) -> list[str]:
@@ -50,6 +48,7 @@ async def test_who_searches_much_makes_only_themselves_wait(
 ) -> None:
     world = new_world()
     await world.start()
+    world.store.replaced["search"] = searches.search
     try:
         async with (
             Peer.signed_in(world.url, "alice") as alice,
@@ -71,6 +70,7 @@ async def test_who_hangs_up_leaves_no_searches_behind(
 ) -> None:
     world = new_world()
     await world.start()
+    world.store.replaced["search"] = searches.search
     try:
         async with Peer.signed_in(world.url, "bob") as bob:
             async with Peer.signed_in(world.url, "alice") as alice:

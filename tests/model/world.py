@@ -31,6 +31,7 @@ from chat.server.config import LimitSettings, ServerSettings
 from chat.server.context import Tuning
 from chat.server.session import Session
 from chat.text import fold
+from tests.held_store import HeldStore
 from tests.serving import Peer
 
 __all__ = ["LIMITS", "TUNING", "WINDOW", "Device", "World", "plain"]
@@ -73,6 +74,12 @@ class World:
         return self.app.addresses[0]
 
     @property
+    def store(self) -> HeldStore:
+        """The running server's store."""
+        assert isinstance(self.app.store, HeldStore)
+        return self.app.store
+
+    @property
     def sessions(self) -> list[Session]:
         """The server's sessions that are signed in."""
         endpoints = (each.endpoint for each in self.app.connections)
@@ -80,7 +87,8 @@ class World:
 
     async def start(self) -> None:
         """Start, without heartbeats: `Session.heartbeat` is called by a test."""
-        self.app = App(self.settings, asyncio.get_running_loop(), TUNING)
+        loop = asyncio.get_running_loop()
+        self.app = App(self.settings, loop, TUNING, HeldStore.opened)
         await self.app.start()
 
     async def stop(self) -> None:

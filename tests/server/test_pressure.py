@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -26,7 +25,7 @@ from chat.server.app import App
 from chat.server.config import LimitSettings, ServerSettings
 from chat.server.context import Tuning
 from chat.server.transport.connection import PART
-from chat.store.operations import Pending
+from tests.held_store import HeldStore
 from tests.proxy import Proxy
 from tests.server.byhand import BINARY, CONTINUE, PING, PONG, TEXT, ByHand, frame, request, unharmed
 from tests.serving import ChatServer, Peer, eventually
@@ -330,23 +329,21 @@ async def test_a_close_that_the_client_never_finishes_is_finished_for_it(
         client.transport.abort()
 
 
-async def test_commands_under_way_are_bounded_and_none_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_commands_under_way_are_bounded_and_none_is_lost(tmp_path: Path) -> None:
     limits, tuning = LimitSettings(rate=1e9, burst=10**9), Tuning()
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0, limits=limits)
-    app = App(settings, asyncio.get_running_loop(), tuning)
+    loop = asyncio.get_running_loop()
+    app = App(settings, loop, tuning, HeldStore.opened)
     await app.start()
+    store = app.store
+    assert isinstance(store, HeldStore)
     try:
         async with (
             Peer.signed_in(app.addresses[0], "alice") as alice,
             Peer.signed_in(app.addresses[0], "bob") as bob,
         ):
             await alice.join("#room")
-            held: list[Pending[Any]] = []
-            store = app.store
-            with monkeypatch.context() as patch:
-                patch.setattr(store, "submit", held.extend)
+            with store.hold_operations() as held:
                 for number in range(2_000):
                     await alice.post(Send(channel="#room", text=str(number)))
                 for _ in range(100):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +13,7 @@ from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read
 from chat.protocol.items import Event
 from chat.server.app import App
 from chat.server.config import ServerSettings
+from tests.held_store import HeldStore
 from tests.serving import PATIENCE, ChatServer, Peer
 
 Fresh = Callable[[str], str]
@@ -206,26 +205,19 @@ async def test_after_leaving_nothing_more_is_delivered(shared: ChatServer, fresh
         assert (await alice.next_event(room, "leave")).author == bob.welcome.user
 
 
-async def test_who_leaves_while_their_join_is_read_follows_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_leaves_while_their_join_is_read_follows_nothing(tmp_path: Path) -> None:
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0)
-    app = App(settings, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    app = App(settings, loop, open_store=HeldStore.opened)
     await app.start()
-    read, held = app.store.read, asyncio.Queue[Callable[[], None]]()
-
-    def late(query: Any) -> Future[Any]:
-        found, told = read(query), Future[Any]()
-        held.put_nowait(lambda: told.set_result(found.result(PATIENCE)))
-        return told
-
+    assert isinstance(app.store, HeldStore)
     try:
         async with asyncio.timeout(PATIENCE), Peer.signed_in(app.addresses[0], "bob") as bob:
-            monkeypatch.setattr(app.store, "read", late)
-            await bob.post(Join(channel="#room", id="join"))
-            answer = await held.get()
-            await bob.call(Leave(channel="#room"))
-            answer()
+            with app.store.hold("read") as held:
+                await bob.post(Join(channel="#room", id="join"))
+                await held.until_done()
+                await bob.call(Leave(channel="#room"))
+            held.release()
             refusal = await bob.next(ErrorFrame)
             assert (refusal.id, refusal.code) == ("join", "not_a_member")
             assert app.context.channels.channel("#room") is None

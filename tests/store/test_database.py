@@ -19,7 +19,6 @@ import pytest
 
 from chat.errors import StartupError
 from chat.protocol.values import Limits
-from chat.store import database as opening
 from chat.store.operations import User
 from chat.store.store import Store, issue_token
 from tests.serving import PATIENCE
@@ -243,13 +242,13 @@ class TestLocking:
             pass
 
 
-def test_a_failed_creation_leaves_an_empty_file_that_serves_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(opening, "_fill", lambda _connection, _now: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            OpenStore(sqlite_url(tmp_path))
+def broken_clock() -> int:
+    raise OSError("no clock")
+
+
+def test_a_failed_creation_leaves_an_empty_file_that_serves_again(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no clock"):
+        OpenStore(sqlite_url(tmp_path), clock_ms=broken_clock)
     with OpenStore(sqlite_url(tmp_path)) as store:
         assert store.sign_in("alice").id == 1
 

@@ -104,7 +104,8 @@ class Wanted:
     """What is looked for: messages that have all `terms`, and are as the other fields say.
 
     `before` and `after` are milliseconds since 1970 (`after` inclusive). `positions` are where
-    earlier pages ended: only smaller numbers of those channels are looked at.
+    earlier pages ended: only smaller numbers of those channels are looked at. `budget` is in
+    seconds of processor time.
     """
 
     terms: tuple[Term, ...]
@@ -114,6 +115,7 @@ class Wanted:
     with_link: bool = False
     positions: Mapping[str, int] = field(default_factory=dict)
     limit: int = 20
+    budget: float = BUDGET
 
     @property
     def is_timed(self) -> bool:
@@ -182,7 +184,7 @@ def search(
 ) -> Found:
     """Return the newest hits in `rooms`, all of which the reader may read.
 
-    Fewer than wanted, or none, if it takes longer than `BUDGET`; then there are `positions`.
+    Fewer than wanted, or none, if it takes longer than `wanted.budget`; then there are `positions`.
 
     Raises:
         CommandError: unavailable, while the index is rebuilt.
@@ -194,7 +196,7 @@ def search(
     if matcher.is_empty:
         return Found((), None)
     streams = [_Stream(connection, lookup, room, matcher, wanted) for room in rooms]
-    hits, has_more = _newest(streams, wanted.limit)
+    hits, has_more = _newest(streams, wanted.limit, wanted.budget)
     positions = {
         **wanted.positions,
         **{each.name: each.position for each in streams if each.is_open},
@@ -202,12 +204,14 @@ def search(
     return Found(tuple(hits), positions if has_more else None)
 
 
-def _newest(streams: Sequence[_Stream], limit: int) -> tuple[list[FoundMessage], bool]:
+def _newest(
+    streams: Sequence[_Stream], limit: int, budget: float
+) -> tuple[list[FoundMessage], bool]:
     """Merge streams by time; return a page, and whether more may follow.
 
     A stream is read when no other can have a newer hit, so most need not be read at all.
     """
-    end = time.thread_time() + BUDGET
+    end = time.thread_time() + budget
     hits: list[FoundMessage] = []
     queue = [(-stream.newest, number) for number, stream in enumerate(streams)]
     heapify(queue)

@@ -168,7 +168,7 @@ def test_an_index_that_is_damaged_again_at_once_holds_up_nothing(
 def test_deleted_words_leave_a_damaged_index_too(
     store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fts5, "_SECURE_SINCE", (99,))
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 41, 2))
     break_index(store, DAMAGES["no leaves"])
     store.append(delete(alice, 5))
     eventually_found(store, alice, "word", [11, 10, 9, 8, 7, 6, 4, 3, 2])

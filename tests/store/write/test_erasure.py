@@ -16,7 +16,7 @@ from sqlalchemy.pool import Pool
 
 from chat.store.operations import Append, User
 from chat.store.read.reader import Reader
-from chat.store.sqlite import engine, fts5
+from chat.store.sqlite import engine
 from chat.store.sqlite.housekeeping import PURGE_AFTER
 from tests.serving import PATIENCE, eventually
 from tests.store.opened import OpenStore, delete, edit, message, react
@@ -90,7 +90,7 @@ def test_a_deletion_costs_the_same_in_a_long_channel(open_store: Callable[..., O
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the full-text index erase as this SQLite can, and as one before 3.42 can."""
     if request.param != "as it can":
-        monkeypatch.setattr(fts5, "_SECURE_SINCE", (99,))
+        monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 41, 2))
 
 
 def words(count: int) -> list[str]:

@@ -1,0 +1,161 @@
+"""A store whose answers and operations a test can hold back, and whose queries it can replace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Self, TypeVar, cast
+
+from chat.protocol.values import Limits
+from chat.store.operations import Batch, Commit, Pending
+from chat.store.read.reader import Reader
+from chat.store.store import Store
+from tests.serving import PATIENCE
+
+__all__ = ["Commits", "HeldReads", "HeldStore"]
+
+T = TypeVar("T")
+
+
+class HeldReads:
+    """Queries that have run, whose results are held back."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[Future[Any], Future[Any]]] = []
+
+    def add(self, found: Future[T]) -> Future[T]:
+        """Hold back a result; return the future that gets it when it is released."""
+        told: Future[T] = Future()
+        self._held.append((found, told))
+        return told
+
+    async def until_done(self) -> None:
+        """Wait until a query has run whose result is held back."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(found.done() for found, _told in self._held):
+                await asyncio.sleep(0.001)
+
+    def release(self) -> None:
+        """Hand out the results."""
+        for found, told in self._held:
+            told.set_result(found.result(PATIENCE))
+
+
+class Commits:
+    """Passes on the commits of a store, or holds them back.
+
+    Args:
+        committed: gets each commit.
+    """
+
+    def __init__(self, committed: Callable[[Commit], None]) -> None:
+        self._committed = committed
+        self._held: list[Commit] = []
+        self._is_holding = False
+
+    def __call__(self, commit: Commit) -> None:
+        """Pass on a commit, or hold it back."""
+        if self._is_holding:
+            self._held.append(commit)
+        else:
+            self._committed(commit)
+
+    @contextmanager
+    def hold(self) -> Iterator[list[Commit]]:
+        """Hold back the commits made meanwhile."""
+        self._is_holding = True
+        try:
+            yield self._held
+        finally:
+            self._is_holding = False
+
+    def release(self) -> None:
+        """Pass on the commits that were held back."""
+        for commit in self._held:
+            self._committed(commit)
+        self._held.clear()
+
+
+class HeldStore(Store):
+    """A `Store`; see `opened`.
+
+    `replaced` has functions that stand in for methods of `Reader`, by the method's name. Each gets
+    the real reader, then the method's arguments.
+    """
+
+    commits: Commits
+
+    @classmethod
+    def opened(cls, url: str, *, limits: Limits, committed: Callable[[Commit], None]) -> Self:
+        """Do as `Store.open` does."""
+        commits = Commits(committed)
+        store = cls.open(url, limits=limits, committed=commits)
+        store.commits = commits
+        return store
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.replaced: dict[str, Callable[..., Any]] = {}
+        self._reads: dict[str, HeldReads] = {}
+        self._operations: list[Pending[Any]] | None = None
+        self._queue = self.submit
+        self.submit = self._queue_or_hold
+
+    @contextmanager
+    def hold(self, method: str) -> Iterator[HeldReads]:
+        """Hold back the results of `read`, `welcome` or `search`, for calls made meanwhile."""
+        self._reads[method] = HeldReads()
+        try:
+            yield self._reads[method]
+        finally:
+            del self._reads[method]
+
+    @contextmanager
+    def hold_operations(self) -> Iterator[list[Pending[Any]]]:
+        """Collect the operations that are submitted meanwhile, instead of queuing them."""
+        self._operations = []
+        try:
+            yield self._operations
+        finally:
+            self._operations = None
+
+    def read(self, query: Callable[[Reader], T]) -> Future[T]:
+        """See `Store`."""
+        return self._result("read", super().read(self._with_replaced(query)))
+
+    def welcome(self, query: Callable[[Reader], T]) -> Future[T]:
+        """See `Store`."""
+        return self._result("welcome", super().welcome(self._with_replaced(query)))
+
+    def search(self, query: Callable[[Reader], T]) -> Future[T]:
+        """See `Store`."""
+        return self._result("search", super().search(self._with_replaced(query)))
+
+    def _queue_or_hold(self, batch: Batch) -> None:
+        if self._operations is None:
+            self._queue(batch)
+        else:
+            self._operations += batch
+
+    def _result(self, method: str, found: Future[T]) -> Future[T]:
+        held = self._reads.get(method)
+        return found if held is None else held.add(found)
+
+    def _with_replaced(self, query: Callable[[Reader], T]) -> Callable[[Reader], T]:
+        return lambda reader: query(cast("Reader", _Replaced(reader, self.replaced)))
+
+
+class _Replaced:
+    """A reader some of whose methods are replaced."""
+
+    def __init__(self, reader: Reader, replaced: dict[str, Callable[..., Any]]) -> None:
+        self._reader = reader
+        self._replaced = replaced
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._replaced:
+            return partial(self._replaced[name], self._reader)
+        return getattr(self._reader, name)
