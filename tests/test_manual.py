@@ -6,18 +6,21 @@ import os
 import re
 import subprocess
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chat.client.config import settings as client_settings
 from chat.server import config as server_config
-from tests.serving import PATIENCE, ChatServer
+from tests.serving import PATIENCE, ChatServer, Peer
 from tests.test_repository import ROOT
 
 MANUAL = ROOT / "chat" / "docs"
-PAGE = MANUAL / "scripting.md"
+SCRIPTING = MANUAL / "scripting.md"
+SERVER = MANUAL / "server.md"
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+NUMBER = r"\d[\d,]*"
 
 
 def examples(page: Path) -> list[tuple[str, str]]:
@@ -31,35 +34,70 @@ def examples(page: Path) -> list[tuple[str, str]]:
     return found
 
 
-def pattern(output: str) -> str:
-    """Return what an output must match: `…` stands for anything in a line, a time for any time."""
-    pieces = re.split(f"({TIME}|…)", output)
-    open_pieces = {"…": ".*"} | dict.fromkeys(re.findall(TIME, output), TIME)
-    return "".join(open_pieces.get(piece, re.escape(piece)) for piece in pieces)
+def pattern(output: str, *, any_number: bool = False) -> str:
+    """Return what an output must match: `…` stands for anything in a line, a time for any time.
+
+    With `any_number` a number stands for any number.
+    """
+    varying = {"…": ".*", TIME: TIME} | ({NUMBER: NUMBER} if any_number else {})
+    pieces = re.split(f"({'|'.join(varying)})", output)
+    return "".join(
+        next((fit for what, fit in varying.items() if re.fullmatch(what, piece)), re.escape(piece))
+        for piece in pieces
+    )
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """Return an environment with the programs and without this machine's settings."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("CHAT_")},
+        **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(home)),
+        "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}",
+        **variables,
+    }
+
+
+def run(command: str, home: Path, **variables: str) -> str:
+    """Run a command in a shell; return what it printed, errors included."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        env=environment(home, **variables),
+        cwd=home,
+        timeout=3 * PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, (command, done.stdout)
+    return done.stdout
 
 
 def test_the_examples_of_the_scripting_page_print_what_it_says(
     server: ChatServer, tmp_path: Path
 ) -> None:
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("CHAT_")},
-        **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path / "home")),
-        "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}",
-        "CHAT_NAME": "ci",
-        "CHAT_URL": server.url,
-    }
-    assert examples(PAGE)
-    for command, output in examples(PAGE):
-        done = subprocess.run(
-            ["bash", "-c", command],
-            capture_output=True,
-            encoding="utf-8",
-            env=environment,
-            timeout=3 * PATIENCE,
-            check=False,
-        )
-        assert done.returncode == 0, (command, done.stderr)
-        assert re.fullmatch(pattern(output), done.stdout), (command, done.stdout)
+    assert examples(SCRIPTING)
+    for command, output in examples(SCRIPTING):
+        printed = run(command, tmp_path, CHAT_NAME="ci", CHAT_URL=server.url)
+        assert re.fullmatch(pattern(output), printed), (command, printed)
+
+
+async def test_the_examples_of_the_server_page_print_what_it_says(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    server = start_server(data=tmp_path / "chat-server")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+    commands = dict(examples(SERVER))
+    running = ("chat-server", "curl http://127.0.0.1:3000/healthz")
+    for command, output in commands.items():
+        if command in running:
+            continue
+        if command.startswith("chat-server restore"):
+            assert server.stop() == 0
+        printed = run(command, tmp_path)
+        assert re.fullmatch(pattern(output, any_number=True), printed), (command, printed)
+    assert set(running) <= set(commands)
 
 
 @pytest.mark.parametrize(
