@@ -195,7 +195,7 @@ class Plain:
         for seat in self._seats:
             if updates := seat.conversation.core.drain():
                 seat.conversation.take_in(updates)
-        self._voices[self._seats.front.key].heard()
+        self._voices[self._seats.front.key].mark_printed_as_read()
         if self._refusal:
             self._over.set()
         self._changed.set()

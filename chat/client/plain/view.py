@@ -51,7 +51,7 @@ _NAMED_MAX = 5
 
 
 @dataclass(slots=True)
-class _Heard:
+class _Printed:
     """Printed messages of one channel: the last seq, and the latest ones for later changes."""
 
     last: int = 0
@@ -75,18 +75,18 @@ class Announcer:
         self.refusals: list[str] = []
         """Those lines of the latest change that tell of a refusal by the server."""
         self._mine: set[str] = set()
-        self._heard: dict[str, _Heard] = {}
+        self._printed: dict[str, _Printed] = {}
 
     def newest(self, channel: str, unread: int = 0) -> list[str]:
         """Return the newest lines of a channel, for one who enters it; the unread ones at least."""
-        heard = self._heard.get(channel, _Heard())
-        messages = [line for line in heard.lines.values() if line.kind == "message"]
+        printed = self._printed.get(channel, _Printed())
+        messages = [line for line in printed.lines.values() if line.kind == "message"]
         count = max(_BACKLOG, min(unread, _AT_ONCE))
         return [f"{_number(line)}{describe(line)}" for line in messages[-count:]]
 
     def last(self, channel: str) -> int:
         """Return the last number that was said of a channel."""
-        return self._heard.get(channel, _Heard()).last
+        return self._printed.get(channel, _Printed()).last
 
     def announce(self, change: TimelineChanged, only_for: str | None = None) -> list[str]:
         """Return what is to be said of a change; if `only_for` is given, of lines for that person.
@@ -94,23 +94,23 @@ class Announcer:
         Lines that are not said are known all the same.
         """
         channel = change.channel
-        is_first = channel not in self._heard and change.reset
+        is_first = channel not in self._printed and change.reset
         if is_first and not any(line.seq for line in change.upserts):
-            return self._unsent(_Heard(), change.upserts)  # nothing is known of it yet
+            return self._unsent(_Printed(), change.upserts)  # nothing is known of it yet
         place = printable_line(self._title(channel))
-        heard = self._heard.setdefault(channel, _Heard())
-        said = self._unsent(heard, change.upserts)
+        printed = self._printed.setdefault(channel, _Printed())
+        said = self._unsent(printed, change.upserts)
         lines = [line for line in change.upserts if line.seq is not None or line.kind == "tick"]
-        new = [line for line in lines if line.seq is None or line.seq > heard.last]
+        new = [line for line in lines if line.seq is None or line.seq > printed.last]
         if not is_first:
             if only_for is None:
-                said += _changes(place, heard, lines)
+                said += _changes(place, printed, lines)
             told = [line for line in new if (line.cid or "") not in self._mine]
-            said += _told(place, [line for line in told if _is_heard(line, only_for)])
-        self._keep(heard, lines)
+            said += _new_lines(place, [line for line in told if _is_printed(line, only_for)])
+        self._keep(printed, lines)
         return said
 
-    def _unsent(self, heard: _Heard, lines: Iterable[Message]) -> list[str]:
+    def _unsent(self, printed: _Printed, lines: Iterable[Message]) -> list[str]:
         said: list[str] = []
         self.refusals = []
         for line in lines:
@@ -120,15 +120,15 @@ class Announcer:
             elif line.delivery is Delivery.PENDING:
                 self._mine.add(cid)
                 self.waiting.add(cid)
-                heard.failed.discard(cid)
-            elif line.delivery is Delivery.FAILED and cid not in heard.failed:
-                heard.failed.add(cid)
+                printed.failed.discard(cid)
+            elif line.delivery is Delivery.FAILED and cid not in printed.failed:
+                printed.failed.add(cid)
                 said.append(
                     f"Not sent in {self._title(line.channel)}: {printable_line(line.text)[:60]}. "
                     f"{printable_line(line.reason)}. "
                     "Use /retry to resend it, /discard to discard it."
                 )
-                if cid in self.waiting or heard.last:  # not left over from another time
+                if cid in self.waiting or printed.last:  # not left over from another time
                     self.refusals.append(said[-1])
                 self._answer(cid)
         return said
@@ -138,20 +138,20 @@ class Announcer:
             self.waiting.remove(cid)
             self.answered += 1
 
-    def _keep(self, heard: _Heard, lines: Iterable[Message]) -> None:
+    def _keep(self, printed: _Printed, lines: Iterable[Message]) -> None:
         for line in lines:
-            if line.delivery is Delivery.PENDING and line.seq in heard.lines:
+            if line.delivery is Delivery.PENDING and line.seq in printed.lines:
                 continue  # what one has just changed of it is said when the server has it
             if line.seq is not None:
-                heard.lines[line.seq] = line
-                heard.last = max(heard.last, line.seq)
+                printed.lines[line.seq] = line
+                printed.last = max(printed.last, line.seq)
                 self._mine.discard(line.cid or "")
-        if len(heard.lines) > 2 * _KEPT_MAX:
-            newest = sorted(heard.lines)[-_KEPT_MAX:]
-            heard.lines = {seq: heard.lines[seq] for seq in newest}
+        if len(printed.lines) > 2 * _KEPT_MAX:
+            newest = sorted(printed.lines)[-_KEPT_MAX:]
+            printed.lines = {seq: printed.lines[seq] for seq in newest}
 
 
-def _is_heard(line: Message, only_for: str | None) -> bool:
+def _is_printed(line: Message, only_for: str | None) -> bool:
     return only_for is None or is_for(line, only_for)
 
 
@@ -159,7 +159,7 @@ def _number(line: Message) -> str:
     return f"{line.seq}. " if line.seq is not None else ""
 
 
-def _told(place: str, new: list[Message]) -> list[str]:
+def _new_lines(place: str, new: list[Message]) -> list[str]:
     """Return new lines as they are said; a crowd of them by its number and its end."""
     said = _passages(place, [line for line in new if line.kind in ("join", "leave")])
     lines = [line for line in new if line.kind not in ("join", "leave")]
@@ -189,11 +189,11 @@ def _passages(place: str, lines: list[Message]) -> list[str]:
     return said
 
 
-def _changes(place: str, heard: _Heard, lines: list[Message]) -> list[str]:
+def _changes(place: str, printed: _Printed, lines: list[Message]) -> list[str]:
     """Return what has become of lines that were said before."""
     said = []
     for line in lines:
-        old = heard.lines.get(line.seq or 0)
+        old = printed.lines.get(line.seq or 0)
         if old is None or line.delivery is Delivery.PENDING or old.rev >= line.rev:
             continue
         if line.deleted and not old.deleted:
@@ -259,7 +259,7 @@ class PlainView:
         self._refuse(line for line in said if line in refusals)
         self._say(line for line in said if line not in refusals)
 
-    def heard(self) -> None:
+    def mark_printed_as_read(self) -> None:
         """Let what was said of the current channel count as read."""
         if current := self._desk.current:
             self._conversation.seen(current, self._announcer.last(current))
@@ -319,7 +319,7 @@ class PlainView:
     def _timeline(self, change: TimelineChanged) -> list[str]:
         is_new = not self._announcer.last(change.channel)
         waiting = set(self._announcer.waiting)
-        said = self._announcer.announce(change, self._heard_by(change.channel))
+        said = self._announcer.announce(change, self._printed_for(change.channel))
         is_shown = self._aside is None and change.channel == self._desk.current
         if is_new and not said and is_shown:
             said = self._announcer.newest(change.channel)
@@ -327,7 +327,7 @@ class PlainView:
             said.append("Offline: saved on this computer, sent after reconnecting.")
         return said
 
-    def _heard_by(self, channel: str) -> str | None:
+    def _printed_for(self, channel: str) -> str | None:
         """Return whom a line must mention to be said: in a channel that is muted, and not here."""
         info = self._desk.channels.get(channel)
         is_shown = self._aside is None and channel == self._desk.current
@@ -436,7 +436,7 @@ class PlainView:
         return message is not None
 
     def showing(self) -> int | None:
-        """Return nothing: what was said is marked by `heard`."""
+        """Return nothing: what was said is marked by `mark_printed_as_read`."""
         return None
 
     def shows_newest(self, key: DraftKey) -> bool:

@@ -26,8 +26,8 @@ def tell_unsent(count: int, texts: Sequence[str]) -> None:
         texts: those that no disk has taken: a person can copy them before they are gone.
     """
     if count:
-        what = "1 message is" if count == 1 else f"{count} messages are"
-        tell(f"{what} not sent yet; the next chat-client sends it.")
+        what, them = ("1 message is", "it") if count == 1 else (f"{count} messages are", "them")
+        tell(f"{what} not sent yet; the next chat-client sends {them}.")
     if texts:
         tell("Cannot write to the disk. This text was neither sent nor saved:")
         for text in texts:

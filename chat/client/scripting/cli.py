@@ -44,18 +44,18 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _run(name, rest)
     except StartupError as exc:
-        return _told(exc, ExitCode.USAGE)
+        return _report(exc, ExitCode.USAGE)
     except (CommandError, Refused, AnotherLog) as exc:
-        return _told(exc, ExitCode.REFUSED)
+        return _report(exc, ExitCode.REFUSED)
     except NotConfirmed as exc:
-        return _told(exc, ExitCode.NOT_CONFIRMED)
+        return _report(exc, ExitCode.NOT_CONFIRMED)
     except ChatError as exc:
-        return _told(exc, ExitCode.FAULT)
+        return _report(exc, ExitCode.FAULT)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
 
 
-def _told(exc: Exception, code: ExitCode) -> ExitCode:
+def _report(exc: Exception, code: ExitCode) -> ExitCode:
     tell(f"chat-client: {printable(str(exc))}")
     return code
 
@@ -124,7 +124,7 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
             raise
         folder = ClientPaths(settings.data).first_account(settings.url, settings.name)
         put_into_outbox(folder, waiting[0])
-        return _told(ChatError(f"{exc}; the message is kept in the outbox"), ExitCode.QUEUED)
+        return _report(ChatError(f"{exc}; the message is kept in the outbox"), ExitCode.QUEUED)
     return ExitCode.DONE
 
 

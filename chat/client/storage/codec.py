@@ -60,7 +60,7 @@ def _text(value: Any) -> str:
     return text(value)[:TEXT_MAX]
 
 
-def _told(value: Any) -> int:
+def _bounded(value: Any) -> int:
     """Take a number that can be shown, whatever an older client has let in."""
     return min(max(number(value), 0), 2**53 - 1)
 
@@ -81,7 +81,7 @@ def _counts(value: Any) -> tuple[tuple[str, int], ...]:
 
 def _count(value: Any) -> tuple[str, int]:
     emoji, count = value
-    return word(emoji), _told(count)
+    return word(emoji), _bounded(count)
 
 
 _MESSAGE = record(
@@ -111,16 +111,16 @@ _RECORD = record(
     ChannelRecord,
     name=text,
     epoch=text,
-    position=_told,
+    position=_bounded,
     mid=optional(text),
     spans=tuple_of(_pair),
     topic=text,
     role=text,
-    read=_told,
-    unread=_told,
-    mentions=_told,
-    marked=_told,
-    preference=record(Preference, pinned=_told, muted=flag, level=text),
+    read=_bounded,
+    unread=_bounded,
+    mentions=_bounded,
+    marked=_bounded,
+    preference=record(Preference, pinned=_bounded, muted=flag, level=text),
     pins=tuple_of(number),
 )
 

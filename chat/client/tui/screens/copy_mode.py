@@ -38,7 +38,7 @@ def copy_lines(messages: Iterable[Message], width: int, height: int) -> list[str
     lines: list[str] = []
     room = height
     for message in messages:
-        for line in reversed(_told(message)):
+        for line in reversed(_plain_lines(message)):
             room -= max(1, -(-cell_len(line) // width))
             if room < 0:
                 return lines[::-1]
@@ -46,7 +46,7 @@ def copy_lines(messages: Iterable[Message], width: int, height: int) -> list[str
     return lines[::-1]
 
 
-def _told(message: Message) -> list[str]:
+def _plain_lines(message: Message) -> list[str]:
     time, author = f"{local_time(message.ts):%H:%M}", shown(printable_line(message.author))
     if message.kind != "message":
         return [f"{time} {shown(printable_line(renderer.event_sentence(message)))}"]

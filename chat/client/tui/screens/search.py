@@ -74,7 +74,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             padding: 0 1;
             background: $surface;
         }
-        & #told { color: $foreground 70%; margin-bottom: 1; height: 1; padding: 0 1; }
+        & #summary { color: $foreground 70%; margin-bottom: 1; height: 1; padding: 0 1; }
         & OptionList, & OptionList:focus {
             border: none;
             background-tint: transparent;
@@ -99,7 +99,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         }
         & #keys { margin-top: 1; color: $foreground 70%; }
         &.-low VerticalScroll { height: 4; margin-top: 0; }
-        &.-low #told { margin-bottom: 0; }
+        &.-low #summary { margin-bottom: 0; }
         &.-low #keys { margin-top: 0; }
     }
     """
@@ -120,7 +120,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         """Lay out the field, the list, the whole of one hit, and the keys."""
         with Vertical():
             yield Input(self._finding.query, placeholder=HINT, select_on_focus=False)
-            yield Static(id="told", markup=False)
+            yield Static(id="summary", markup=False)
             yield OptionList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="text", markup=False)
@@ -149,7 +149,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        self.query_one("#told", Static).update("Searching…")
+        self.query_one("#summary", Static).update("Searching…")
         self.run_worker(self._begin(event.value), exclusive=True)
 
     @on(OptionList.OptionHighlighted)
@@ -187,7 +187,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         try:
             await self._finding.begin(typed, self._me)
         except ChatError as exc:
-            self.query_one("#told", Static).update(line(str(exc), "$text-warning"))
+            self.query_one("#summary", Static).update(line(str(exc), "$text-warning"))
             return
         self._show()
 
@@ -196,7 +196,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             if await self._finding.more():
                 self._fill()
         except ChatError as exc:
-            self.query_one("#told", Static).update(line(str(exc), "$text-warning"))
+            self.query_one("#summary", Static).update(line(str(exc), "$text-warning"))
 
     def _show(self) -> None:
         self._fill()
@@ -215,7 +215,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             self._places[number] = len(options)
             options.append(Option(elide(_row(hit), width), id=str(number)))
         rows.set_options(options)
-        self.query_one("#told", Static).update(self._told())
+        self.query_one("#summary", Static).update(self._summary())
         if hits:
             rows.highlighted = self._places[self._finding.chosen]
         else:
@@ -237,7 +237,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             )
         )
 
-    def _told(self) -> str:
+    def _summary(self) -> str:
         count = len(self._finding.hits)
         if not self._finding.query:
             return "Searches the channels you are in."
