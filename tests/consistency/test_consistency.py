@@ -41,7 +41,7 @@ async def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
     show(report)
     assert not report.wrong, report
     assert report.counts["acknowledged"] > 100
-    assert report.counts["typed by real clients"] > 100
+    assert report.counts["typed by real clients"] >= 100
     assert report.counts["server kills"] >= 3
 
 

@@ -43,7 +43,7 @@ def sent_through(
     """Send to a server whose name only the proxy knows."""
     client = make_client(f"ws://chat.test:{fake.port}")
     client.variables = variables
-    done = client.run("send", "#general", "hi", "--timeout", "5")
+    done = client.run("send", "#general", "hi", "--timeout", "60")
     return done.returncode, done.stderr, [each.text for each in fake.logs["#general"].events]
 
 
@@ -127,7 +127,7 @@ def test_a_wrong_proxy_is_one_line(
 ) -> None:
     client = make_client(f"ws://chat.test:{fake.port}")
     client.variables = {"https_proxy": proxy}
-    done = client.run("send", "#general", "hi", "--timeout", "1")
+    done = client.run("send", "#general", "hi", "--timeout", "5")
     assert done.returncode == 4
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
@@ -158,7 +158,7 @@ def test_a_server_on_this_machine_needs_no_proxy(make_client: MakeClient, fake: 
     for host in ("127.0.0.1", "localhost"):
         client = make_client(f"ws://{host}:{fake.port}", f"bot-{host}")
         client.variables = dict.fromkeys(("ALL_PROXY", "http_proxy"), "socks5h://127.0.0.1:1")
-        assert client.run("send", "#general", "hi", "--timeout", "5").returncode == 0
+        assert client.run("send", "#general", "hi", "--timeout", "60").returncode == 0
 
 
 @pytest.mark.parametrize(
