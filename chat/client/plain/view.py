@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import webbrowser
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import islice
 
 from chat.client.model.describe import describe, people
 from chat.client.model.slash.commands import COMMANDS
@@ -19,7 +19,6 @@ from chat.client.model.state import (
     Delivery,
     Link,
     Message,
-    TimelineChanged,
     Update,
     counted_reactions,
     is_for,
@@ -30,6 +29,7 @@ from chat.client.platform.desktop import can_open
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.draft import Aim, DraftKey
+from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, why_refused
@@ -40,27 +40,17 @@ from chat.client.sync.inbox import Unread
 from chat.links import is_web_link
 from chat.text import channel_title, printable, printable_line
 
-__all__ = ["Announcer", "PlainView"]
+__all__ = ["Announcer", "PlainView", "is_waiting"]
 
 
-_KEPT_MAX = 500
 _BACKLOG = 5
 _AT_ONCE = 20
 _NAMED_MAX = 5
 """Most people who are named when a message's reactions change."""
 
 
-@dataclass(slots=True)
-class _Printed:
-    """Printed messages of one channel: the last seq, and the latest ones for later changes."""
-
-    last: int = 0
-    lines: dict[int, Message] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
-
-
 class Announcer:
-    """Turns changes of timelines into lines to be said.
+    """Turns changes of logs into lines to be said.
 
     Args:
         title: returns how a channel is named in these lines.
@@ -68,95 +58,107 @@ class Announcer:
 
     def __init__(self, title: Callable[[str], str] = str) -> None:
         self._title = title
-        self.waiting: set[str] = set()
-        """The cids of one's own messages that are neither confirmed nor refused."""
         self.answered = 0
         """How many of one's own messages were confirmed or refused."""
         self.refusals: list[str] = []
         """Those lines of the latest change that tell of a refusal by the server."""
-        self._mine: set[str] = set()
-        self._printed: dict[str, _Printed] = {}
+        self._last: dict[str, int] = {}
+        self._changing: dict[tuple[str, int], Message] = {}
+        """Messages as they were said, of which one's own change is on its way."""
 
-    def newest(self, channel: str, unread: int = 0) -> list[str]:
-        """Return the newest lines of a channel, for one who enters it; the unread ones at least."""
-        printed = self._printed.get(channel, _Printed())
-        messages = [line for line in printed.lines.values() if line.kind == "message"]
-        count = max(_BACKLOG, min(unread, _AT_ONCE))
-        return [f"{_number(line)}{describe(line)}" for line in messages[-count:]]
+    def newest(self, log: Log, unread: int = 0) -> list[str]:
+        """Return the newest messages, for one who enters a channel; the unread ones at least."""
+        newest = list(islice(log.newest(), max(_BACKLOG, min(unread, _AT_ONCE))))
+        return [f"{line.seq}. {describe(line)}" for line in reversed(newest)]
 
     def last(self, channel: str) -> int:
         """Return the last number that was said of a channel."""
-        return self._printed.get(channel, _Printed()).last
+        return self._last.get(channel, 0)
 
-    def announce(self, change: TimelineChanged, only_for: str | None = None) -> list[str]:
+    def announce(self, done: Splices, only_for: str | None = None) -> list[str]:
         """Return what is to be said of a change; if `only_for` is given, of lines for that person.
 
         Lines that are not said are known all the same.
         """
-        channel = change.channel
-        is_first = channel not in self._printed and change.reset
-        if is_first and not any(line.seq for line in change.upserts):
-            return self._unsent(_Printed(), change.upserts)  # nothing is known of it yet
-        place = printable_line(self._title(channel))
-        printed = self._printed.setdefault(channel, _Printed())
-        said = self._unsent(printed, change.upserts)
-        lines = [line for line in change.upserts if line.seq is not None or line.kind == "tick"]
-        new = [line for line in lines if line.seq is None or line.seq > printed.last]
-        if not is_first:
-            if only_for is None:
-                said += _changes(place, printed, lines)
-            told = [line for line in new if (line.cid or "") not in self._mine]
-            said += _new_lines(place, [line for line in told if _is_printed(line, only_for)])
-        self._keep(printed, lines)
-        return said
+        change, channel = done.change, done.change.channel
+        newest, last = done.log.last_seq, self._last.get(channel)
+        said, changes = self._refused(done), self._changes(done)
+        self.answered += sum(_is_answered(line, done) for line in change.upserts)
+        if change.reset and (last is None or (newest is not None and newest < last)):
+            if newest is not None:  # else nothing is known of this log yet
+                self._last[channel] = newest
+            return said
+        last = last or 0
+        self._last[channel] = max(last, newest or 0)
+        if only_for is None:
+            said += changes
+        new = [line for line in change.upserts if _is_new(line, done, last)]
+        printed = [line for line in new if _is_printed(line, only_for)]
+        return said + _new_lines(printable_line(self._title(channel)), printed)
 
-    def _unsent(self, printed: _Printed, lines: Iterable[Message]) -> list[str]:
+    def _refused(self, done: Splices) -> list[str]:
+        """Return what is to be said of one's own messages that the server refused just now."""
         said: list[str] = []
         self.refusals = []
-        for line in lines:
-            cid = line.cid or ""
-            if line.seq is not None:
-                self._answer(cid)
-            elif line.delivery is Delivery.PENDING:
-                self._mine.add(cid)
-                self.waiting.add(cid)
-                printed.failed.discard(cid)
-            elif line.delivery is Delivery.FAILED and cid not in printed.failed:
-                printed.failed.add(cid)
-                said.append(
-                    f"Not sent in {self._title(line.channel)}: {printable_line(line.text)[:60]}. "
-                    f"{printable_line(line.reason)}. "
-                    "Use /retry to resend it, /discard to discard it."
-                )
-                if cid in self.waiting or printed.last:  # not left over from another time
-                    self.refusals.append(said[-1])
-                self._answer(cid)
+        for line in done.change.upserts:
+            if not _has_become(Delivery.FAILED, line, done):
+                continue
+            said.append(
+                f"Not sent in {self._title(line.channel)}: {printable_line(line.text)[:60]}. "
+                f"{printable_line(line.reason)}. "
+                "Use /retry to resend it, /discard to discard it."
+            )
+            if _is_answered(line, done) or self.last(line.channel):  # not of another time
+                self.refusals.append(said[-1])
         return said
 
-    def _answer(self, cid: str) -> None:
-        if cid in self.waiting:
-            self.waiting.remove(cid)
-            self.answered += 1
+    def _changes(self, done: Splices) -> list[str]:
+        """Return what has become of lines that were said before."""
+        said: list[str] = []
+        for line in done.change.upserts:
+            if line.seq is None:
+                continue
+            key = (line.channel, line.seq)
+            old = self._changing.pop(key, None) or done.former(line)
+            if old is None or old.seq is None:
+                continue
+            if line.delivery is Delivery.PENDING:
+                self._changing[key] = old  # said when the server has it
+            elif line.rev > old.rev:
+                said += _changed(printable_line(self._title(line.channel)), line, old)
+        return said
 
-    def _keep(self, printed: _Printed, lines: Iterable[Message]) -> None:
-        for line in lines:
-            if line.delivery is Delivery.PENDING and line.seq in printed.lines:
-                continue  # what one has just changed of it is said when the server has it
-            if line.seq is not None:
-                printed.lines[line.seq] = line
-                printed.last = max(printed.last, line.seq)
-                self._mine.discard(line.cid or "")
-        if len(printed.lines) > 2 * _KEPT_MAX:
-            newest = sorted(printed.lines)[-_KEPT_MAX:]
-            printed.lines = {seq: printed.lines[seq] for seq in newest}
+
+def is_waiting(done: Splices) -> bool:
+    """Whether a change brought a message of one's own that waits to be sent."""
+    return any(
+        line.seq is None and _has_become(Delivery.PENDING, line, done)
+        for line in done.change.upserts
+    )
+
+
+def _has_become(delivery: Delivery, line: Message, done: Splices) -> bool:
+    former = done.former(line)
+    return line.delivery is delivery and (former is None or former.delivery is not delivery)
+
+
+def _is_answered(line: Message, done: Splices) -> bool:
+    """Whether a message that waited was confirmed or refused."""
+    former = done.former(line)
+    is_known = former is not None and former.seq is None and former.delivery is Delivery.PENDING
+    return is_known and (line.seq is not None or line.delivery is Delivery.FAILED)
+
+
+def _is_new(line: Message, done: Splices, last: int) -> bool:
+    """Whether a line is to be told: not one's own, that one has just written here."""
+    if line.seq is None:
+        return line.kind == "tick"
+    former = done.former(line)
+    return line.seq > last and (former is None or former.seq is not None)
 
 
 def _is_printed(line: Message, only_for: str | None) -> bool:
     return only_for is None or is_for(line, only_for)
-
-
-def _number(line: Message) -> str:
-    return f"{line.seq}. " if line.seq is not None else ""
 
 
 def _new_lines(place: str, new: list[Message]) -> list[str]:
@@ -189,27 +191,22 @@ def _passages(place: str, lines: list[Message]) -> list[str]:
     return said
 
 
-def _changes(place: str, printed: _Printed, lines: list[Message]) -> list[str]:
-    """Return what has become of lines that were said before."""
-    said = []
-    for line in lines:
-        old = printed.lines.get(line.seq or 0)
-        if old is None or line.delivery is Delivery.PENDING or old.rev >= line.rev:
-            continue
-        if line.deleted and not old.deleted:
-            said.append(f"Message {line.seq} in {place} was deleted.")
-        elif line.text != old.text:
-            said.append(f"Message {line.seq} was edited. {_said(place, line)}")
-        elif line.pinned != old.pinned:
-            state = "pinned" if line.pinned else "no longer pinned"
-            said.append(f"Message {line.seq} in {place} is {state}.")
-        elif counted_reactions(line) != counted_reactions(old):
-            marks = "; ".join(
-                f"{printable_line(emoji)} {people(names[:_NAMED_MAX], count)}"
-                for emoji, names, count in counted_reactions(line)
-            )
-            said.append(f"Reactions to {line.seq} in {place}: {marks or 'none'}.")
-    return said
+def _changed(place: str, line: Message, old: Message) -> list[str]:
+    """Return what has become of a line that was said as `old`."""
+    if line.deleted and not old.deleted:
+        return [f"Message {line.seq} in {place} was deleted."]
+    if line.text != old.text:
+        return [f"Message {line.seq} was edited. {_said(place, line)}"]
+    if line.pinned != old.pinned:
+        state = "pinned" if line.pinned else "no longer pinned"
+        return [f"Message {line.seq} in {place} is {state}."]
+    if counted_reactions(line) != counted_reactions(old):
+        marks = "; ".join(
+            f"{printable_line(emoji)} {people(names[:_NAMED_MAX], count)}"
+            for emoji, names, count in counted_reactions(line)
+        )
+        return [f"Reactions to {line.seq} in {place}: {marks or 'none'}."]
+    return []
 
 
 class PlainView:
@@ -250,14 +247,20 @@ class PlainView:
         """Here one writes in a thread with /reply; its draft is left as it is."""
         self._thread_head = 0
         """The number of the channel's last event when a thread was asked for."""
-        self._thread_said: set[int] = set()
 
     def tell(self, update: Update) -> None:
         """Say what the core told."""
-        said = self._said(update)
-        refusals = self._announcer.refusals if isinstance(update, TimelineChanged) else []
-        self._refuse(line for line in said if line in refusals)
-        self._say(line for line in said if line not in refusals)
+        match update:
+            case ConnectionChanged():
+                self._say(self._link(update))
+            case ChannelsChanged():
+                self._opened &= {info.name for info in update.channels}
+                for info in update.channels:
+                    self._follow(info)
+            case ChannelChanged():
+                self._follow(update.info)
+            case ChannelRemoved():
+                self._opened.discard(update.channel)
 
     def mark_printed_as_read(self) -> None:
         """Let what was said of the current channel count as read."""
@@ -294,38 +297,11 @@ class PlainView:
         server = "" if self._aside is None else self._seats.title_beside(self._seat)
         return f"{printable_line(server)}: " if server else ""
 
-    def _said(self, update: Update) -> list[str]:
-        match update:
-            case ConnectionChanged():
-                return self._link(update)
-            case ChannelsChanged():
-                self._opened &= {info.name for info in update.channels}
-                for info in update.channels:
-                    self._follow(info)
-            case ChannelChanged():
-                self._follow(update.info)
-            case ChannelRemoved():
-                self._opened.discard(update.channel)
-            case TimelineChanged():
-                return self._timeline(update)
-        return []
-
     def _follow(self, info: ChannelInfo) -> None:
         """Open a listed channel: the lines of all of them are printed."""
         if info.name not in self._opened:
             self._opened.add(info.name)
             self._core.open_channel(info.name)
-
-    def _timeline(self, change: TimelineChanged) -> list[str]:
-        is_new = not self._announcer.last(change.channel)
-        waiting = set(self._announcer.waiting)
-        said = self._announcer.announce(change, self._printed_for(change.channel))
-        is_shown = self._aside is None and change.channel == self._desk.current
-        if is_new and not said and is_shown:
-            said = self._announcer.newest(change.channel)
-        if self._announcer.waiting - waiting and not self.is_online:
-            said.append("Offline: saved on this computer, sent after reconnecting.")
-        return said
 
     def _printed_for(self, channel: str) -> str | None:
         """Return whom a line must mention to be said: in a channel that is muted, and not here."""
@@ -381,8 +357,15 @@ class PlainView:
         if not is_command(text):
             self.compose_with(key, " ".join(filter(None, (text, self.composed(key)))))
 
-    def show_timeline(self, channel: str, user: str, read: int) -> None:
-        """Say where one is now, and what was said there last."""
+    def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
+        """Say where one is now, and what was said there last; or which thread comes."""
+        channel = key.channel
+        if key.thread is not None:
+            self._thread_head = self._head(channel)
+            self._say(
+                [f"Thread of message {key.thread} in {printable_line(self._title(channel))}:"]
+            )
+            return
         if self._aside is not None:
             return
         info = self._desk.channels.get(channel)
@@ -391,28 +374,34 @@ class PlainView:
         unread = f" {info.unread} unread." if info and info.unread else ""
         server = printable_line(self._seats.title_beside(self._seat))
         there = f"{printable_line(name)} on {server}" if server else printable_line(name)
-        newest = self._announcer.newest(channel, info.unread if info else 0)
+        newest = self._announcer.newest(log, info.unread if info else 0)
         self._say([f"You are in {there}.{unread}{topic}", *newest])
 
-    def update_timeline(self, change: TimelineChanged) -> None:
-        """Do nothing: it was said."""
+    def update(self, key: DraftKey, done: Splices) -> bool:
+        """Say what has changed; nothing stays on a screen."""
+        if key.thread is None:
+            self._tell_lines(done)
+        else:  # what was in the thread when one asked; the rest is said as it comes
+            self._say(
+                f"{line.seq}. {describe(line)}"
+                for line in done.change.upserts
+                if line.seq is not None
+                and line.seq <= self._thread_head
+                and line.seq not in done.before
+            )
+        return False
 
-    def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
-        """Say which thread comes."""
-        self._thread_head, self._thread_said = self._head(channel), set()
-        self._say([f"Thread of message {root} in {printable_line(self._title(channel))}:"])
-
-    def update_thread(self, change: TimelineChanged) -> None:
-        """Say what was in the thread when one asked, and was not said yet."""
-        new = {
-            line.seq: line
-            for line in change.upserts
-            if line.seq is not None
-            and line.seq <= self._thread_head
-            and line.seq not in self._thread_said
-        }
-        self._thread_said |= new.keys()
-        self._say(f"{seq}. {describe(line)}" for seq, line in new.items())
+    def _tell_lines(self, done: Splices) -> None:
+        channel = done.change.channel
+        is_new = not self._announcer.last(channel)
+        said = self._announcer.announce(done, self._printed_for(channel))
+        if is_new and not said and self._aside is None and channel == self._desk.current:
+            said = self._announcer.newest(done.log)
+        if is_waiting(done) and not self.is_online:
+            said.append("Offline: saved on this computer, sent after reconnecting.")
+        refusals = self._announcer.refusals
+        self._refuse(line for line in said if line in refusals)
+        self._say(line for line in said if line not in refusals)
 
     def close_thread(self) -> None:
         """Do nothing: what was said stays."""
@@ -429,8 +418,7 @@ class PlainView:
 
     def choose(self, seq: int) -> bool:
         """Say a message, if it was said before."""
-        channel = self._desk.current or ""
-        message = self._desk.recent(channel).find(seq)
+        message = self._desk.log(self._desk.current or "").line(seq)
         if message is not None:
             self._say([f"{message.author}: {printable_line(message.text)}"])
         return message is not None

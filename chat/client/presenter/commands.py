@@ -456,7 +456,7 @@ def _status(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("retry", "discard")
 def _unsent(conversation: Conversation, asked: Invocation) -> None:
-    failed = conversation.desk.recent(targets.here(conversation).name).failed()
+    failed = conversation.desk.log(targets.here(conversation).name).failed()
     if not failed:
         raise Refused("No failed messages here. Waiting messages are sent automatically.")
     act = conversation.core.retry if asked.command.name == "retry" else conversation.core.discard

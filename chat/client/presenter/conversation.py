@@ -252,8 +252,8 @@ class Conversation:
             read = self.desk.info.read if self.desk.info else 0
             user = self.desk.user
             self.desk.apply(update)
-            if isinstance(update, TimelineChanged) and update.channel == self.desk.current:
-                self.view.update_timeline(update)
+            if isinstance(update, TimelineChanged):
+                self._take_lines(update)
             elif isinstance(update, ThreadChanged):
                 self.threads.take_in(update)
             elif isinstance(update, ChannelsChanged | ChannelChanged | ChannelRemoved):
@@ -269,6 +269,11 @@ class Conversation:
             elif isinstance(update, Notice):
                 self.view.say(update.text, severity_of(update.severity))
         self.redraw()
+
+    def _take_lines(self, change: TimelineChanged) -> None:
+        log = self.desk.log(change.channel)
+        if not self.view.update(DraftKey(change.channel), log.apply(change)):
+            log.trim()
 
     def rename(self, name: str) -> None:
         """Sign in with another name, if the present one is taken; without a name: ask for it."""
@@ -360,7 +365,8 @@ class Conversation:
         if channel := self.desk.current:
             self.seats.came_to(Location(self._seat, channel))
             read = self.desk.info.read if self.desk.info else 0
-            self.view.show_timeline(channel, self.desk.user, read)
+            self.view.show(DraftKey(channel), self.desk.log(channel), self.desk.user, read)
+            self.desk.trim(besides=channel)
             self.core.open_channel(channel)
         self.redraw()
 
@@ -368,6 +374,7 @@ class Conversation:
         """Let another conversation be shown."""
         self._put_away()
         self.view.step_back()
+        self.desk.trim()
 
     def come_forward(self, channel: str, *, is_watched: bool) -> None:
         """Be the one that is shown, with that channel (empty: the one that was shown last)."""

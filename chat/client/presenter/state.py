@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from heapq import nlargest
+from itertools import islice
 from time import monotonic
 
 from chat.client.model.state import (
@@ -16,22 +16,20 @@ from chat.client.model.state import (
     ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
-    Delivery,
     Link,
     MembersChanged,
     Message,
-    TimelineChanged,
     TypingChanged,
     Update,
-    is_for,
     listing_order,
 )
+from chat.client.presenter.log import Log
 from chat.text import is_direct
 
-__all__ = ["ConversationState", "OpenThread", "Recent", "title_of", "why_refused"]
+__all__ = ["ConversationState", "OpenThread", "title_of", "why_refused"]
 
-_RECENT_MAX = 400
-_NUMBERED = 200
+_SPEAKING = 400
+"""The newest messages whose authors come first where a name is completed."""
 _LOOKED_UP_MAX = 2_000
 
 
@@ -49,75 +47,6 @@ def why_refused(name: str) -> str:
     )
 
 
-class Recent:
-    """The newest messages of one channel: enough to answer, edit and address them."""
-
-    def __init__(self) -> None:
-        self._sent: dict[int, Message] = {}
-        self._unsent: dict[str, Message] = {}
-        self._events: dict[int, Message] = {}
-
-    def apply(self, change: TimelineChanged) -> None:
-        """Take in what changed."""
-        if change.reset:
-            self._sent.clear()
-            self._unsent.clear()
-            self._events.clear()
-        for cid in change.removed:
-            self._unsent.pop(cid, None)
-        for message in change.upserts:
-            if message.kind != "message":
-                if message.seq is not None:
-                    self._events[message.seq] = message
-                continue
-            if message.seq is None:
-                if message.cid is not None:
-                    self._unsent[message.cid] = message
-                continue
-            if message.cid is not None:
-                self._unsent.pop(message.cid, None)
-            self._sent[message.seq] = message
-        self._sent, self._events = _newest(self._sent), _newest(self._events)
-
-    def find(self, seq: int) -> Message | None:
-        """Return the message of that number, if it is here."""
-        return self._sent.get(seq)
-
-    def find_event(self, seq: int) -> Message | None:
-        """Return the line of that number that is no message, such as a join, if it is here."""
-        return self._events.get(seq)
-
-    def latest(self, author: str | None = None) -> Message | None:
-        """Return the newest message that is not deleted, of `author` if given."""
-        for seq in sorted(self._sent, reverse=True):
-            message = self._sent[seq]
-            if not message.deleted and author in (None, message.author):
-                return message
-        return None
-
-    def numbered(self) -> tuple[tuple[int, str], ...]:
-        """Return the newest messages by number, the newest first: who said what."""
-        newest = (self._sent[seq] for seq in nlargest(_NUMBERED, self._sent))
-        return tuple(
-            (each.seq, f"{each.author}: {each.text}")
-            for each in newest
-            if each.seq is not None and not each.deleted
-        )
-
-    def failed(self) -> list[Message]:
-        """Return one's own messages that the server refused, oldest first."""
-        return [each for each in self._unsent.values() if each.delivery is Delivery.FAILED]
-
-    def mentions(self, user: str) -> list[int]:
-        """Return the numbers of what mentions `user`, in order."""
-        return [seq for seq in sorted(self._sent) if is_for(self._sent[seq], user)]
-
-    def speakers(self) -> list[str]:
-        """Return who spoke, the last one first."""
-        newest = (self._sent[seq].author for seq in sorted(self._sent, reverse=True))
-        return list(dict.fromkeys(newest))
-
-
 @dataclass(slots=True)
 class OpenThread:
     """The thread that is shown: asked for by one of its messages, `root` is the first of them."""
@@ -125,14 +54,7 @@ class OpenThread:
     channel: str
     asked: int
     root: int
-    recent: Recent = field(default_factory=Recent)
-
-
-def _newest(lines: dict[int, Message]) -> dict[int, Message]:
-    """Return the newest lines, if there are too many of them."""
-    if len(lines) <= 2 * _RECENT_MAX:
-        return lines
-    return {seq: lines[seq] for seq in sorted(lines)[-_RECENT_MAX:]}
+    log: Log = field(default_factory=Log)
 
 
 class ConversationState:
@@ -159,7 +81,7 @@ class ConversationState:
         self.members: dict[str, MembersChanged] = {}
         self._shows_typing = shows_typing
         self._typing: dict[str, tuple[str, ...]] = {}
-        self._recent: dict[str, Recent] = {}
+        self._logs: dict[str, Log] = {}
         self._looked_up: dict[str, None] = {}
 
     @property
@@ -173,7 +95,7 @@ class ConversationState:
         return self.connection.link is Link.ONLINE
 
     def apply(self, update: Update) -> None:
-        """Take in one update."""
+        """Take in one update, other than of messages: those are for `log` to take."""
         if isinstance(update, ConnectionChanged):
             self._connect(update)
         elif isinstance(update, ChannelsChanged):
@@ -182,8 +104,6 @@ class ConversationState:
             self._list_one(update.info)
         elif isinstance(update, ChannelRemoved):
             self.channels.pop(update.channel, None)
-        elif isinstance(update, TimelineChanged):
-            self.recent(update.channel).apply(update)
         elif isinstance(update, MembersChanged):
             self.members[update.channel] = update
         elif isinstance(update, TypingChanged) and self._shows_typing:
@@ -216,19 +136,24 @@ class ConversationState:
         """Seconds until the next attempt to connect."""
         return max(self._retry_at - self._clock(), 0.0)
 
-    def recent(self, channel: str, thread: int | None = None) -> Recent:
-        """Return the newest messages of a channel, or those of its thread that is open."""
+    def log(self, channel: str, thread: int | None = None) -> Log:
+        """Return the messages of a channel, or of its thread if that is the open one."""
         if thread is None:
-            return self._recent.setdefault(channel, Recent())
+            return self._logs.setdefault(channel, Log())
         shown = self.thread
         is_shown = shown is not None and (shown.channel, shown.root) == (channel, thread)
-        return shown.recent if shown is not None and is_shown else Recent()
+        return shown.log if shown is not None and is_shown else Log()
+
+    def trim(self, besides: str | None = None) -> None:
+        """Forget old messages of all channels but the one that is on the screen."""
+        for channel, log in self._logs.items():
+            if channel != besides:
+                log.trim()
 
     def find(self, channel: str, seq: int) -> Message | None:
-        """Return the message of that number, if it is in the channel or the open thread here."""
-        thread = self.thread
-        found = self.recent(channel).find(seq)
-        return found or (thread.recent.find(seq) if thread is not None else None)
+        """Return the line of that number, if it is loaded in the channel or the open thread."""
+        found = self.log(channel).line(seq)
+        return found or (self.thread.log.line(seq) if self.thread is not None else None)
 
     @property
     def info(self) -> ChannelInfo | None:
@@ -246,7 +171,8 @@ class ConversationState:
         """People one may mean here: those who spoke last first, then the members, then others."""
         here = self.current or ""
         members = self.members.get(here)
-        found: dict[str, None] = dict.fromkeys(self.recent(here).speakers())
+        newest = islice(self.log(here).newest(), _SPEAKING)
+        found = dict.fromkeys(message.author for message in newest)
         found.update(dict.fromkeys(name for name, _, _ in members.members) if members else {})
         for info in self.channels.values():
             found.update(dict.fromkeys(info.direct))

@@ -51,8 +51,8 @@ def own_message(conversation: Conversation, asked: Invocation) -> Message:
     """Return the message of one's own that is meant: that of the number, or the last one."""
     number = asked.get("number")
     if not number.isdigit():
-        recent = conversation.desk.recent(here(conversation).name, asked.thread)
-        last = recent.latest(conversation.desk.user)
+        log = conversation.desk.log(here(conversation).name, asked.thread)
+        last = log.latest(conversation.desk.user)
         if last is None:
             raise Refused("You have no confirmed message here.")
         return last
@@ -82,7 +82,7 @@ def target(conversation: Conversation, asked: Invocation) -> int:
     number = asked.get("number")
     if number.isdigit():
         return _number(conversation, int(number))
-    latest = conversation.desk.recent(here(conversation).name, asked.thread).latest()
+    latest = conversation.desk.log(here(conversation).name, asked.thread).latest()
     if latest is None:
         raise Refused("There are no messages here yet.")
     return seq_of(latest)
@@ -91,10 +91,10 @@ def target(conversation: Conversation, asked: Invocation) -> int:
 def _number(conversation: Conversation, number: int) -> int:
     """Return the number, unless it is known to be that of something else than a message."""
     info = here(conversation)
-    recent = conversation.desk.recent(info.name)
-    if event := recent.find_event(number):
-        raise Refused(f"{number} is not a message but the “{event.kind}” event of {event.author}.")
-    if info.head and not 0 < number <= info.head and recent.find(number) is None:
+    line = conversation.desk.log(info.name).line(number)
+    if line is not None and line.kind != "message":
+        raise Refused(f"{number} is not a message but the “{line.kind}” event of {line.author}.")
+    if info.head and not 0 < number <= info.head and line is None:
         raise Refused(f"There is no message {number} in {info.name}: the newest is {info.head}.")
     return number
 

@@ -33,7 +33,7 @@ class ThreadController:
         Its composer is there at once: what is typed next, however soon, is written in the thread.
         """
         self.close()
-        line = self._desk.recent(channel).find(seq)
+        line = self._desk.log(channel).line(seq)
         thread = OpenThread(channel, seq, (line and line.thread) or seq)
         self._show(thread)
         self._drafts.open_thread(DraftKey(channel, thread.root))
@@ -55,8 +55,7 @@ class ThreadController:
             thread = OpenThread(thread.channel, thread.asked, told.root)
             self._show(thread)
             self._drafts.readdress(old, new)
-        thread.recent.apply(told.change)
-        self._view.update_thread(told.change)
+        self._view.update(DraftKey(thread.channel, thread.root), thread.log.apply(told.change))
 
     def close(self) -> None:
         """Put it away, with what was being written in it."""
@@ -70,4 +69,5 @@ class ThreadController:
     def _show(self, thread: OpenThread) -> None:
         self._desk.thread = thread
         read = self._desk.info.read if self._desk.info else 0
-        self._view.show_thread(thread.channel, thread.root, self._desk.user, read)
+        key = DraftKey(thread.channel, thread.root)
+        self._view.show(key, thread.log, self._desk.user, read)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from chat.client.model.state import TimelineChanged, Update
+from chat.client.model.state import Update
 from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
@@ -69,7 +70,7 @@ class View(Protocol):
         """Open a link, as far as that can be done here; of several, let the person choose."""
 
     def tell(self, update: Update) -> None:
-        """Take note of what the core told, before it is laid on the desk: a face may speak it."""
+        """Take note of an update from the core, before the state of the screens has it."""
 
     def show_help(self) -> None:
         """Show all keys and commands."""
@@ -95,17 +96,22 @@ class View(Protocol):
     def give_back(self, key: DraftKey, text: str) -> None:
         """Put a text that was not sent back, before what has been typed since."""
 
-    def show_timeline(self, channel: str, user: str, read: int) -> None:
-        """Show another channel's timeline, where it was left; `read` is the read marker."""
+    def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
+        """Show another channel, where it was left, or a thread beside it.
 
-    def update_timeline(self, change: TimelineChanged) -> None:
-        """Bring the timeline that is shown up to date."""
+        Args:
+            key: the channel or the thread.
+            log: its messages; `update` follows with each change of them.
+            user: the reader.
+            read: the channel's read marker.
+        """
 
-    def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
-        """Show a thread, empty until `update_thread` brings lines; `read` is the read marker."""
+    def update(self, key: DraftKey, done: Splices) -> bool:
+        """Follow a change of a channel's or a thread's log.
 
-    def update_thread(self, change: TimelineChanged) -> None:
-        """Bring the thread that is shown up to date."""
+        Returns:
+            Whether its lines stay on the screen; of other logs, old messages are forgotten.
+        """
 
     def close_thread(self) -> None:
         """Show no thread any more."""

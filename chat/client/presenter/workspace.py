@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, islice
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -36,6 +36,9 @@ from chat.errors import StartupError
 from chat.text import channel_title, check_name, fold
 
 __all__ = ["Converse", "Cores", "Workspace", "WorkspaceServer"]
+
+_OFFERED = 200
+"""The newest messages whose numbers are completed."""
 
 
 class Cores:
@@ -354,7 +357,12 @@ class Workspace:
     def sources(self) -> Sources:
         """Return what there is to complete from in what is in front; themes and languages aside."""
         desk = self.front.conversation.desk
-        said = desk.recent(desk.current or "").numbered()
+        newest = islice(desk.log(desk.current or "").newest(), _OFFERED)
+        said = tuple(
+            (each.seq, f"{each.author}: {each.text}")
+            for each in newest
+            if each.seq is not None and not each.deleted
+        )
         return Sources(desk.names, desk.channel_names, messages=said, servers=self.titles())
 
     def look_up(self, line: str, then: Callable[[], None]) -> bool:
@@ -486,9 +494,11 @@ class Workspace:
         """Show the nearest loaded mention in the channels after this one, or before it."""
         others = after(self.entries(), self.here)
         for entry in others if step > 0 else reversed(others):
-            found = self._mentions(entry.spot)
-            if found:
-                self.jump(entry.spot, found[0 if step > 0 else -1])
+            desk = self._seats[entry.spot.seat].conversation.desk
+            log = desk.log(entry.spot.channel)
+            seq = log.next_mention(-1 if step > 0 else len(log), step, desk.user)
+            if seq is not None:
+                self.jump(entry.spot, seq)
                 return
         self.front.conversation.view.say("No more mentions loaded")
 
@@ -500,10 +510,6 @@ class Workspace:
 
     def _known(self) -> set[Location]:
         return {entry.spot for entry in self.entries()}
-
-    def _mentions(self, spot: Location) -> list[int]:
-        desk = self._seats[spot.seat].conversation.desk
-        return desk.recent(spot.channel).mentions(desk.user)
 
     def _group(self, seat: WorkspaceServer) -> Group:
         desk = seat.conversation.desk

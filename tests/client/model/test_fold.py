@@ -8,6 +8,7 @@ from chat.client.model.describe import describe
 from chat.client.model.fold import Wanted, fold, merged, message_of
 from chat.client.model.state import Message, TimelineChanged, counted_reactions
 from chat.client.plain.view import Announcer
+from chat.client.presenter.log import Log
 from chat.client.storage.codec import line_from, line_json
 from chat.protocol.items import Event, Item
 
@@ -138,9 +139,10 @@ def test_a_line_that_an_older_client_kept_has_all_names() -> None:
 def test_who_reacted_is_told_with_the_number_of_the_others() -> None:
     message = crowded("bob", "carol")
     assert describe(message).endswith("(+1 bob, carol and 1,202 others; heart bob)")
-    announcer = Announcer()
-    announcer.announce(TimelineChanged("#general", upserts=(message,), reset=True))
+    announcer, log = Announcer(), Log()
+    first = TimelineChanged("#general", upserts=(message,), reset=True)
+    announcer.announce(log.apply(first))
     change = TimelineChanged("#general", upserts=(reacted(message, "zoe"),))
-    assert announcer.announce(change) == [
+    assert announcer.announce(log.apply(change)) == [
         "Reactions to 1 in #general: +1 bob, carol, zoe and 1,202 others; heart bob."
     ]

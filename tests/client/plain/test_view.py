@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chat.client.model.state import Delivery, Message, TimelineChanged
-from chat.client.plain.view import Announcer
+from chat.client.plain.view import Announcer, is_waiting
+from chat.client.presenter.log import Log, Splices
 from chat.text import channel_title
 
 
@@ -18,23 +19,38 @@ def told(*lines: Message, reset: bool = False) -> TimelineChanged:
     return TimelineChanged("#ops", upserts=lines, reset=reset)
 
 
-def listening(*lines: Message) -> Announcer:
-    announcer = Announcer()
-    announcer.announce(told(*(lines or (line(1, "before"),)), reset=True))
-    return announcer
+class Listener:
+    """An announcer of one channel's log."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.announcer = Announcer()
+        self.kept = False
+        """Whether the latest change brought a message that waits to be sent."""
+
+    def announce(self, change: TimelineChanged, only_for: str | None = None) -> list[str]:
+        done = self.log.apply(change)
+        self.kept = is_waiting(done)
+        return self.announcer.announce(done, only_for)
+
+
+def listening(*lines: Message) -> Listener:
+    listener = Listener()
+    listener.announce(told(*(lines or (line(1, "before"),)), reset=True))
+    return listener
 
 
 def test_what_was_there_is_not_said_and_what_comes_is() -> None:
-    announcer = Announcer()
-    assert announcer.announce(told(line(1, "old"), reset=True)) == []
-    assert announcer.announce(told(line(2, "new"))) == ["alice in #ops: new"]
-    assert announcer.announce(told(line(2, "new"))) == []
-    assert announcer.newest("#ops") == ["1. alice: old", "2. alice: new"]
+    listener = Listener()
+    assert listener.announce(told(line(1, "old"), reset=True)) == []
+    assert listener.announce(told(line(2, "new"))) == ["alice in #ops: new"]
+    assert listener.announce(told(line(2, "new"))) == []
+    assert listener.announcer.newest(listener.log) == ["1. alice: old", "2. alice: new"]
 
 
 def test_a_page_that_is_painted_again_says_only_what_was_missed() -> None:
-    announcer = listening()
-    assert announcer.announce(told(line(1, "before"), line(2, "missed"), reset=True)) == [
+    listener = listening()
+    assert listener.announce(told(line(1, "before"), line(2, "missed"), reset=True)) == [
         "alice in #ops: missed"
     ]
 
@@ -55,39 +71,39 @@ def test_a_crowd_of_lines_is_said_by_its_end() -> None:
 
 
 def test_changes_of_what_was_said_are_said() -> None:
-    announcer = listening(line(1, "helo"))
+    listener = listening(line(1, "helo"))
     edited = line(1, "hello", rev=2, edited=True)
-    assert announcer.announce(told(edited)) == [
+    assert listener.announce(told(edited)) == [
         "Message 1 was edited. alice in #ops: hello  (edited)"
     ]
     reacted = replace(edited, rev=3, reactions=(("👍", ("bob",)),))
-    assert announcer.announce(told(reacted)) == ["Reactions to 1 in #ops: 👍 bob."]
-    assert announcer.announce(told(line(1, "", rev=4, deleted=True))) == [
+    assert listener.announce(told(reacted)) == ["Reactions to 1 in #ops: 👍 bob."]
+    assert listener.announce(told(line(1, "", rev=4, deleted=True))) == [
         "Message 1 in #ops was deleted."
     ]
 
 
 def test_ones_own_change_is_said_when_the_server_has_it() -> None:
-    announcer = listening(line(1, "tea?"))
+    listener = listening(line(1, "tea?"))
     mine = line(1, "tea?", reactions=(("👍", ("me",)),), delivery=Delivery.PENDING)
-    assert announcer.announce(told(mine)) == []
+    assert listener.announce(told(mine)) == []
     done = replace(mine, rev=2, delivery=Delivery.SENT)
-    assert announcer.announce(told(done)) == ["Reactions to 1 in #ops: 👍 me."]
+    assert listener.announce(told(done)) == ["Reactions to 1 in #ops: 👍 me."]
 
 
 def test_ones_own_is_said_only_if_it_fails() -> None:
-    announcer = listening()
+    listener = listening()
     pending = line(None, "mine", author="me", cid="c", delivery=Delivery.PENDING)
-    assert announcer.announce(told(pending)) == []
-    assert announcer.waiting == {"c"}
+    assert listener.announce(told(pending)) == []
+    assert listener.kept
     failed = replace(pending, delivery=Delivery.FAILED, reason="it is too long")
-    assert announcer.announce(told(failed)) == [
+    assert listener.announce(told(failed)) == [
         "Not sent in #ops: mine. it is too long. Use /retry to resend it, /discard to discard it."
     ]
-    assert announcer.announce(told(failed)) == []
-    assert announcer.announce(told(pending)) == []
-    assert announcer.announce(told(line(2, "mine", author="me", cid="c"))) == []
-    assert announcer.waiting == set()
+    assert listener.announce(told(failed)) == []
+    assert listener.announce(told(pending)) == []
+    assert listener.announce(told(line(2, "mine", author="me", cid="c"))) == []
+    assert not listener.kept
 
 
 def test_the_same_person_elsewhere_is_said() -> None:
@@ -97,22 +113,28 @@ def test_the_same_person_elsewhere_is_said() -> None:
 
 
 def test_of_a_muted_channel_only_what_is_meant_for_one_is_said() -> None:
-    announcer = listening(line(1, "before"))
+    listener = listening(line(1, "before"))
     change = told(
         line(2, "chatter"),
         line(3, "hi @me", mentions=("me",)),
         line(4, author="carol", kind="join"),
     )
-    assert announcer.announce(change, "me") == ["alice in #ops: hi @me"]
-    assert announcer.last("#ops") == 4
+    assert listener.announce(change, "me") == ["alice in #ops: hi @me"]
+    assert listener.announcer.last("#ops") == 4
+
+
+def test_messages_of_another_log_are_said_though_their_numbers_are_lower() -> None:
+    listener = listening(line(90, "before"))
+    assert listener.announce(told(line(1, "restored"), reset=True)) == []
+    assert listener.announce(told(line(2, "new"))) == ["alice in #ops: new"]
 
 
 def test_a_direct_channel_is_named_by_the_other_person() -> None:
-    announcer = Announcer(lambda channel: channel_title(channel, "me"))
+    announcer, log = Announcer(lambda channel: channel_title(channel, "me")), Log()
 
-    def told_directly(*lines: Message) -> TimelineChanged:
+    def told_directly(*lines: Message) -> Splices:
         there = tuple(replace(line, channel="@alice,me") for line in lines)
-        return TimelineChanged("@alice,me", there, reset=lines[0].seq == 1)
+        return log.apply(TimelineChanged("@alice,me", there, reset=lines[0].seq == 1))
 
     announcer.announce(told_directly(line(1, "before")))
     assert announcer.announce(told_directly(line(2, "tea?"))) == ["alice in @alice: tea?"]

@@ -23,6 +23,7 @@ from chat.client.model.state import (
     Update,
 )
 from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
@@ -282,23 +283,18 @@ class FakeView:
     def give_back(self, key: DraftKey, text: str) -> None:
         self.compose_with(key, "\n".join(filter(None, (text, self.composed(key)))))
 
-    def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
-        self.done.append(("show_thread", channel, root, user, read))
+    def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
+        self.done.append(("show", str(key), user, read))
 
-    def update_thread(self, change: TimelineChanged) -> None:
-        self.done.append(("update_thread", *(line.text for line in change.upserts)))
+    def update(self, key: DraftKey, done: Splices) -> bool:
+        self.done.append(("update", str(key)))
+        return True
 
     def close_thread(self) -> None:
         self.done.append(("close_thread",))
 
-    def show_timeline(self, channel: str, user: str, read: int) -> None:
-        self.done.append(("show_timeline", channel, user, read))
-
     def tell(self, update: Update) -> None:
         self.told.append(update)
-
-    def update_timeline(self, change: TimelineChanged) -> None:
-        self.done.append(("update_timeline", change.channel))
 
     def step_back(self) -> None:
         self.done.append(("step_back",))

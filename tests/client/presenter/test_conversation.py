@@ -94,6 +94,6 @@ def test_a_marker_that_falls_shows_the_channel_anew(reader: Reader) -> None:
     reader.view.done.clear()
     reader.core.tell(ChannelsChanged((info("#general", head=50, read=2), info("#tea"))))
     reader.take_in()
-    assert ("show_timeline", "#general", "me", 2) in reader.view.done
+    assert ("show", "#general", "me", 2) in reader.view.done
     reader.conversation.reading.watched(True)
     assert reader.marked == [], "what was seen was of the other log"

@@ -7,13 +7,12 @@ from chat.client.model.state import (
     ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
-    Delivery,
     Link,
     MembersChanged,
     TimelineChanged,
     TypingChanged,
 )
-from chat.client.presenter.state import ConversationState, Recent, title_of
+from chat.client.presenter.state import ConversationState, title_of
 from tests.client.presenter.fakes import info, said
 
 
@@ -30,50 +29,10 @@ def test_a_direct_channel_is_known_by_the_others() -> None:
     assert title_of(info("#tea")) == "#tea"
 
 
-def test_a_confirmed_message_takes_the_place_of_the_pending_one() -> None:
-    recent = Recent()
-    failed = said(None, "me", "hi", cid="c", delivery=Delivery.FAILED)
-    recent.apply(TimelineChanged("#general", upserts=(failed,)))
-    assert recent.failed() == [failed]
-    recent.apply(TimelineChanged("#general", upserts=(said(3, "me", "hi", cid="c"),)))
-    assert recent.failed() == []
-    assert recent.latest("me") == said(3, "me", "hi", cid="c")
-
-
-def test_a_discarded_message_and_what_a_reset_forgets_are_gone() -> None:
-    recent = Recent()
-    failed = said(None, "me", "hi", cid="c", delivery=Delivery.FAILED)
-    recent.apply(TimelineChanged("#general", upserts=(failed, said(1, "bob", "yo"))))
-    recent.apply(TimelineChanged("#general", removed=("c",)))
-    assert recent.failed() == []
-    recent.apply(TimelineChanged("#general", reset=True))
-    assert recent.latest() is None
-
-
-def test_the_latest_message_is_neither_deleted_nor_an_event() -> None:
-    recent = Recent()
-    lines = (
-        said(1, "bob", "one"),
-        said(2, "bob", "", deleted=True),
-        said(3, "carol", "", kind="join"),
-    )
-    recent.apply(TimelineChanged("#general", upserts=lines))
-    assert recent.latest() == lines[0]
-
-
-def test_only_the_newest_messages_are_kept() -> None:
-    recent = Recent()
-    for start in range(1, 2_000, 100):
-        page = tuple(said(seq, "bob", "x") for seq in range(start, start + 100))
-        recent.apply(TimelineChanged("#general", upserts=page))
-    assert recent.find(1) is None
-    assert recent.find(2_000) is not None
-
-
 def test_names_begin_with_those_who_spoke_last_and_leave_oneself_out() -> None:
     desk = desk_with(info("#general"), info("@dora,me"))
     lines = (said(1, "bob", "x"), said(2, "carol", "x"), said(3, "me", "x"), said(4, "bob", "x"))
-    desk.apply(TimelineChanged("#general", upserts=lines))
+    desk.log("#general").apply(TimelineChanged("#general", upserts=lines))
     rows = (("alice", "member", "online"), ("bob", "member", "online"), ("me", "owner", "online"))
     desk.apply(MembersChanged("#general", rows, 3))
     assert desk.names == ("bob", "carol", "alice", "dora")

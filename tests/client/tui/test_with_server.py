@@ -181,7 +181,7 @@ async def test_a_server_that_goes_away_and_comes_back(server: ChatServer, alice:
     server.start()
     alice.main.run_command("/reconnect")
     await alice.until(lambda: desk.connection.link is Link.ONLINE)
-    await alice.until(lambda: desk.recent("#general").latest("alice"), "it was sent")
+    await alice.until(lambda: desk.log("#general").latest("alice"), "it was sent")
     assert alice.screen().count("for later") == 1
 
 
@@ -225,7 +225,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         await screens.until(lambda: "Tea                  ●" in screens.screen(), "it is back")
         await screens.press("alt+1")
         await screens.until(
-            lambda: screens.conversation.desk.recent("#general").latest("alice"), "it was sent"
+            lambda: screens.conversation.desk.log("#general").latest("alice"), "it was sent"
         )
 
 

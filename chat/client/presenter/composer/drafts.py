@@ -297,7 +297,7 @@ class Drafts:
         return self._drafts[key]
 
     def _latest_of_mine(self, key: DraftKey) -> Message | None:
-        return self._desk.recent(key.channel, key.thread).latest(self._desk.user)
+        return self._desk.log(key.channel, key.thread).latest(self._desk.user)
 
     def _come_back(self, key: DraftKey) -> DraftKey:
         """Leave off from the way into another channel."""

@@ -15,9 +15,10 @@ from textual.message import Message as TextualMessage
 from textual.screen import Screen
 
 from chat.client.model.notifications import Notification, Way
-from chat.client.model.state import TimelineChanged, Update
+from chat.client.model.state import Update
 from chat.client.platform.desktop import can_open, notification_sequence, run_command
 from chat.client.presenter.draft import DraftKey, together
+from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of
@@ -25,7 +26,6 @@ from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
 from chat.client.presenter.workspace import Workspace
 from chat.client.sync.inbox import Unread
 from chat.client.tui.composer.messages import Subject
-from chat.client.tui.composer.widget import Composer
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens.layout import Layout
 from chat.client.tui.screens.picker import pick, pick_link, pick_name
@@ -106,9 +106,8 @@ class ScreenView:
     def step_back(self) -> None:
         """Let another conversation be shown; remember where the timeline was."""
         self._aside = self._layout.channel.composer.text
-        if self._opened is not None:
-            self._places[self._opened] = self._timeline.place
-            self._opened = None
+        self._leave()
+        self._timeline.show(Log(), "", read=0)
 
     def come_forward(self) -> None:
         """Show this conversation from now on."""
@@ -116,24 +115,21 @@ class ScreenView:
 
     def composed(self, key: DraftKey) -> str:
         """Return the text in the composer: the channel's, or the thread's."""
-        return self._composer(key).text if self._aside is None else self._aside
+        return self._pane(key).composer.text if self._aside is None else self._aside
 
     def compose_with(self, key: DraftKey, text: str) -> None:
         """Put a text into the composer; what is typed there from now on is for `key`."""
         if self._aside is None:
-            self._composer(key).load(text, Subject(self._seat, key))
+            self._pane(key).composer.load(text, Subject(self._seat, key))
         else:
             self._aside = text
 
     def give_back(self, key: DraftKey, text: str) -> None:
         """Put a text that was not sent back into the composer."""
         if self._aside is None:
-            self._composer(key).give_back(text)
+            self._pane(key).composer.give_back(text)
         else:
             self._aside = together(text, self._aside)
-
-    def _composer(self, key: DraftKey) -> Composer:
-        return self._pane(key).composer
 
     def _pane(self, key: DraftKey) -> ConversationPane:
         return self._layout.channel if key.thread is None else self._layout.thread
@@ -142,36 +138,33 @@ class ScreenView:
     def _timeline(self) -> Timeline:
         return self._layout.channel.timeline
 
-    def show_thread(self, channel: str, root: int, user: str, read: int) -> None:
-        """Show a thread, and write in it."""
-        self._layout.show_thread(channel_title(channel, user))
-        self._layout.thread.timeline.show(channel, user, read=read, thread=root)
-        self._layout.thread.write()
+    def _leave(self) -> None:
+        """Remember where the timeline was."""
+        if self._opened is not None:
+            self._places[self._opened] = self._timeline.place
+            self._opened = None
 
-    def update_thread(self, change: TimelineChanged) -> None:
-        """Bring the thread up to date."""
-        self._layout.thread.timeline.apply(change)
+    def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
+        """Show a channel where it was left; or a thread, and write in it."""
+        if self._aside is not None:
+            return
+        if key.thread is None:
+            self._leave()
+            self._opened = key.channel
+            place = self._places.pop(key.channel, None)
+            self._timeline.show(log, user, read=read, place=place)
+        else:
+            self._layout.show_thread(channel_title(key.channel, user))
+            self._layout.thread.timeline.show(log, user, read=read, thread=key.thread)
+            self._layout.thread.write()
+
+    def update(self, key: DraftKey, done: Splices) -> bool:
+        """Bring a timeline up to date, if it shows that log."""
+        return self._pane(key).timeline.apply(done)
 
     def close_thread(self) -> None:
         """Show no thread any more."""
         self._layout.close_thread()
-
-    def show_timeline(self, channel: str, user: str, read: int) -> None:
-        """Show a channel's timeline; its lines come later."""
-        if self._aside is not None:
-            return
-        if self._opened is not None:
-            self._places[self._opened] = self._timeline.place
-        self._opened = channel
-        self._timeline.show(channel, user, read=read)
-
-    def update_timeline(self, change: TimelineChanged) -> None:
-        """Bring the timeline up to date; the first page of a channel puts it where it was left."""
-        if self._aside is not None:
-            return
-        self._timeline.apply(change)
-        if change.reset and change.channel in self._places:
-            self._timeline.restore(self._places.pop(change.channel))
 
     def choose(self, seq: int) -> bool:
         """Show a message of the timeline, with the cursor on it.

@@ -1,8 +1,9 @@
 """The timeline: a virtualized list of messages, and how each is drawn.
 
-`log` holds the loaded messages in order, `neighbors` knows what surrounds each, `renderer` turns
-one into lines (`layout`, `syntax`, `graphemes`), `heights` sums up how tall they are, `viewport`
-lays out the visible part, `painter` turns that into strips, and `widget` is the widget itself.
+The messages are those of a `presenter.log.Log`. `neighbors` knows what surrounds each, `renderer`
+turns one into lines (`layout`, `syntax`, `graphemes`), `heights` sums up how tall they are,
+`viewport` lays out the visible part, `painter` turns that into strips, and `widget` is the widget
+itself.
 """
 
 from chat.client.tui.timeline.syntax import LANGUAGES

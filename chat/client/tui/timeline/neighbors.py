@@ -7,7 +7,7 @@ from typing import Literal
 
 from chat.client.model.state import Message
 from chat.client.platform.local_time import local_time
-from chat.client.tui.timeline.log import Key, Log
+from chat.client.presenter.log import Key, Log
 
 __all__ = ["Joins", "Neighbors", "around", "fold_bounds"]
 
@@ -65,7 +65,7 @@ def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Ne
         joins: whose coming and going is told.
     """
     message = log[index]
-    target = log.message(message.reply_to) if message.reply_to is not None else None
+    target = log.line(message.reply_to) if message.reply_to is not None else None
     folding = message.kind in _FOLDING
     if folding and index + 1 < len(log) and _folds(log, index, index + 1, unread):
         return Neighbors(hidden=True)

@@ -18,9 +18,9 @@ from textual.geometry import Offset
 from textual.selection import Selection
 from textual.strip import Strip
 
+from chat.client.presenter.log import Key
 from chat.client.tui.timeline.graphemes import cluster_boundary
 from chat.client.tui.timeline.layout import highlighted
-from chat.client.tui.timeline.log import Key
 from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.renderer import Renderer
 from chat.client.tui.timeline.viewport import Row, Viewport

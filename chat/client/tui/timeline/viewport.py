@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
 from typing import NamedTuple
 
-from chat.client.model.state import Message, TimelineChanged
+from chat.client.model.state import Message
+from chat.client.presenter.log import Key, Log, Splices, Step
 from chat.client.tui.timeline.heights import Heights
 from chat.client.tui.timeline.layout import Line
-from chat.client.tui.timeline.log import Key, Log, Step
 from chat.client.tui.timeline.neighbors import Joins, around, fold_bounds
 from chat.client.tui.timeline.renderer import Block, Renderer
 
@@ -111,9 +111,12 @@ class Window:
 class Viewport:
     """Lines, their heights, and the window on them."""
 
-    def __init__(self, renderer: Renderer, height: int = 24, joins: Joins = "all") -> None:
+    def __init__(
+        self, log: Log, renderer: Renderer, height: int = 24, joins: Joins = "all"
+    ) -> None:
+        self.log = log
+        """Another keeps it, and gives each change to `apply`."""
         self.joins: Joins = joins
-        self.log = Log()
         self.renderer = renderer
         self.height = height
         """Rows of the window."""
@@ -126,31 +129,21 @@ class Viewport:
         self._replies: dict[int, set[Key]] = {}
         self._anchor: tuple[Key, int] | None = None
         self._unread: Key | None = None
+        if len(log):
+            self._splice("insert", 0, list(log))
 
     # What comes in
 
-    def apply(self, change: TimelineChanged) -> Mapping[Key, Key]:
-        """Take in an update; the window follows with the next `settle`.
-
-        Returns:
-            the keys of lines that were given a number, with their new ones.
-        """
-        old_gaps, was_complete = self.log.gaps, self.log.complete
-        had_spoken = len(self.log.speakers)
-        done = self.log.apply(change)
-        if done.cleared:
+    def apply(self, done: Splices) -> None:
+        """Follow a change of the log; the window follows with the next `settle`."""
+        if done.change.reset:
             self._forget()
         for step, index, messages in done.steps:
             self._splice(step, index, messages)
         if self._anchor and self._anchor[0] in done.renamed:
             self._anchor = (done.renamed[self._anchor[0]], self._anchor[1])
-        touched: set[Key] = done.touched | (old_gaps ^ self.log.gaps)
-        if was_complete != self.log.complete and len(self.log):
-            touched.add(self.log.key(0))
-        if self.joins == "spoken" and len(self.log.speakers) != had_spoken:
-            touched |= self._comings()
-        self._touch(touched)
-        return done.renamed
+        may_speak = self.joins == "spoken" and done.has_new_speakers
+        self._touch(done.touched | self._comings() if may_speak else done.touched)
 
     def restyle(self, renderer: Renderer, height: int) -> None:
         """Lay out anew, for another width, palette or reader; nothing is wrapped yet."""

@@ -20,10 +20,10 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from chat.client.model.state import Delivery, Message, TimelineChanged, is_for
+from chat.client.model.state import Delivery, Message
+from chat.client.presenter.log import Log, Splices
 from chat.client.tui.keymap import TIMELINE_KEYS
 from chat.client.tui.timeline import messages
-from chat.client.tui.timeline.log import Log, first_unread, is_live
 from chat.client.tui.timeline.messages import ActionRequested, LinkClicked, News, ReactionClicked
 from chat.client.tui.timeline.neighbors import Joins
 from chat.client.tui.timeline.painter import Frame, Painter, row_number, selected_text
@@ -32,7 +32,7 @@ from chat.client.tui.timeline.renderer import Renderer
 from chat.client.tui.timeline.viewport import Row, Viewport
 from chat.text import fold
 
-__all__ = ["Canvas", "Place", "Timeline", "asked_by", "may", "nearest", "next_mention", "stands_on"]
+__all__ = ["Canvas", "Place", "Timeline", "asked_by", "may", "nearest", "stands_on"]
 
 
 def asked_by(
@@ -66,16 +66,6 @@ def nearest(log: Log, index: int, step: int) -> int | None:
     while 0 <= index < len(log):
         if stands_on(log[index]):
             return index
-        index += step
-    return None
-
-
-def next_mention(log: Log, index: int, step: int, user: str) -> int | None:
-    """Return the seq of the first message beyond `index`, by `step`, that mentions `user`."""
-    index += step
-    while 0 <= index < len(log):
-        if is_for(log[index], user):
-            return log[index].seq
         index += step
     return None
 
@@ -145,16 +135,16 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._thread: int | None = None
         self._palette = Palette()
         self._stale_styles = True
-        self._sheet = Viewport(self._make_renderer())
+        self._sheet = Viewport(Log(), self._make_renderer())
         self._frame = Frame(self._sheet.renderer)
         self._news = News()
         self._update_due = False
         self._laid_out = Size()
 
-    def _begin(self, user: str, thread: int | None, joins: Joins) -> None:
-        """Begin with an empty sheet, for that reader; with `thread`, of one thread alone."""
+    def _begin(self, log: Log, user: str, thread: int | None, joins: Joins) -> None:
+        """Begin with another log, for that reader; with `thread`, of one thread alone."""
         self._user, self._thread = user, thread
-        self._sheet = Viewport(self._make_renderer(), self.size.height, joins)
+        self._sheet = Viewport(log, self._make_renderer(), self.size.height, joins)
         self._news = News()
         self._update_soon()
 
@@ -168,11 +158,16 @@ class Canvas(ScrollView, inherit_bindings=False):
         """The root of the thread that is shown alone; None: a whole channel is shown."""
         return self._thread
 
+    @property
+    def shown(self) -> Log:
+        """The log that is shown; the conversation's state owns it."""
+        return self._sheet.log
+
     # Where the window is
 
     def scroll_to_seq(self, seq: int) -> bool:
         """Bring a message into view; False if it is not loaded."""
-        index = self._sheet.log.find(seq)
+        index = self.shown.find(seq)
         if index is None:
             return False
         self._sheet.show(index, above=self._sheet.height // 3)
@@ -186,16 +181,11 @@ class Canvas(ScrollView, inherit_bindings=False):
 
     @property
     def place(self) -> Place | None:
-        """Where one reads, for `restore`; None at the bottom."""
+        """Where one reads, for `show`; None at the bottom."""
         if self._sheet.anchor is None:
             return None
         key, offset = self._sheet.anchor
         return Place(key, offset) if isinstance(key, int) and key > 0 else None
-
-    def restore(self, place: Place | None) -> None:
-        """Go back to where `place` was taken, or to the nearest line that is loaded."""
-        self._sheet.anchor = place
-        self._update_soon()
 
     @property
     def seen(self) -> int | None:
@@ -204,7 +194,7 @@ class Canvas(ScrollView, inherit_bindings=False):
 
     def back_from_here(self) -> Iterator[Message]:
         """Return what is loaded, from the last message that shows back to the oldest."""
-        log = self._sheet.log
+        log = self.shown
         return (log[at] for at in range(min(self._sheet.window.last, len(log) - 1), -1, -1))
 
     # Laying out
@@ -243,7 +233,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self.set_reactive(Widget.scroll_target_y, float(window.top))
         self.vertical_scrollbar.position = window.top
         self.at_bottom = window.at_end
-        hidden = len(self._sheet.log) - 1 - window.last
+        hidden = len(self.shown) - 1 - window.last
         self.below = 0 if window.at_end else max(1, hidden)
         for news in self._news.of(self._sheet):
             self.post_message(news)
@@ -361,30 +351,42 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         super().__init__(name=name, id=id, classes=classes)
         self.joins: Joins = "all"
         """Whose coming and going is told."""
-        self._channel = ""
 
     # What comes from above
 
-    def show(self, channel: str, user: str, *, read: int, thread: int | None = None) -> None:
-        """Show another channel, empty until `apply` brings lines; `read` is the read marker.
+    def show(
+        self,
+        log: Log,
+        user: str,
+        *,
+        read: int,
+        thread: int | None = None,
+        place: Place | None = None,
+    ) -> None:
+        """Show another log; each of its changes is to be given to `apply`.
 
-        With `thread`, the root of one, what it is brought is that thread alone.
+        Args:
+            log: the messages of a channel, or of a thread.
+            user: the reader.
+            read: the channel's read marker.
+            thread: the root of the thread, if it is one.
+            place: where to begin, or at the nearest line that is loaded; None: at the bottom.
         """
-        self._channel = channel
-        self._begin(user, thread, self.joins)
+        self._begin(log, user, thread, self.joins)
+        self._sheet.anchor = place
         self._set_cursor(None)
         self.unread_from = read + 1
 
-    def apply(self, change: TimelineChanged) -> None:
-        """Take in lines that are new or changed."""
-        if change.channel != self._channel:
-            return
-        log = self._sheet.log
-        first, is_watched = log.first_seq, self._is_watched(change)
-        renamed = self._sheet.apply(change)
+    def apply(self, done: Splices) -> bool:
+        """Follow a change, if it is of the log that is shown; return whether it is."""
+        change, log = done.change, self.shown
+        if done.log is not log:
+            return False
+        is_watched = self._is_watched(done)
+        self._sheet.apply(done)
         if (key := self._frame.cursor) is not None:
-            self._frame.cursor = renamed.get(key, key)
-        if change.reset or log.first_seq != first or change.complete is not None:
+            self._frame.cursor = done.renamed.get(key, key)
+        if change.reset or log.first_seq != done.first_before or change.complete is not None:
             self._news.ask_older_again()
         if change.reset or change.gap_before is not None:
             self._news.ask_gaps_again()
@@ -392,33 +394,34 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
             self.unread_from = log.last_seq + 1
         self._place_unread_rule()
         self._update_soon()
+        return True
 
     def choose(self, seq: int) -> bool:
         """Bring a message into view, with the cursor on it; False if it is not loaded."""
         if not self.scroll_to_seq(seq):
             return False
-        self._set_cursor(self._sheet.log.find(seq))
+        self._set_cursor(self.shown.find(seq))
         self._update()  # now: what shows on the way there has not been read
         return True
 
     def mention(self, step: int) -> int | None:
         """Return the mention of the reader next to the cursor, or to what shows."""
-        log, window = self._sheet.log, self._sheet.window
+        log, window = self.shown, self._sheet.window
         at = self._cursor_at
         if at is None:
             at = window.last + 1 if step < 0 else window.first - 1
-        return next_mention(log, at, step, self._user)
+        return log.next_mention(at, step, self._user)
 
     @property
     def cursor(self) -> Message | None:
         """The message under the cursor, if there is a cursor."""
         index = self._cursor_at
-        return None if index is None else self._sheet.log[index]
+        return None if index is None else self.shown[index]
 
     @property
     def _cursor_at(self) -> int | None:
         key = self._frame.cursor
-        return None if key is None else self._sheet.log.find(key)
+        return None if key is None else self.shown.find(key)
 
     @property
     def unread_seq(self) -> int | None:
@@ -426,15 +429,16 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         key = self._sheet.unread
         return key if isinstance(key, int) else None
 
-    def _is_watched(self, change: TimelineChanged) -> bool:
+    def _is_watched(self, done: Splices) -> bool:
         """Whether lines arrive under the eyes of one who has read what is above them."""
         return (
             self.unread_from is not None
-            and self._sheet.log.index_from(self.unread_from) > 0
+            and done.first_before is not None
+            and done.first_before < self.unread_from
             and self._sheet.unread is None
             and self.at_bottom
             and self.app.app_focus
-            and is_live(change)
+            and done.is_live
         )
 
     def watch_unread_from(self) -> None:
@@ -444,8 +448,8 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
 
     def _place_unread_rule(self) -> None:
         seq = self.unread_from
-        log = self._sheet.log
-        self._sheet.unread = None if seq is None else first_unread(log, seq, self._user)
+        log = self.shown
+        self._sheet.unread = None if seq is None else log.first_unread(seq, self._user)
 
     def _lay_out(self) -> list[int]:
         if self._frame.cursor is not None and self._cursor_at is None:
@@ -456,7 +460,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
 
     def action_end(self, direction: int) -> None:
         """Go to the oldest line that is loaded, or to the newest; the cursor goes along."""
-        log = self._sheet.log
+        log = self.shown
         if self._frame.cursor is not None:
             start = 0 if direction < 0 else len(log) - 1
             self._set_cursor(nearest(log, start, -direction))
@@ -468,7 +472,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
 
     def action_cursor(self, step: int) -> None:
         """Move the cursor; the first step puts it on the last message that shows."""
-        log, window = self._sheet.log, self._sheet.window
+        log, window = self.shown, self._sheet.window
         at = self._cursor_at
         index = nearest(log, window.last, -1) if at is None else nearest(log, at + step, step)
         if index is None:
@@ -496,7 +500,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         return self._frame.cursor is not None if action in ("act", "leave") else True
 
     def _set_cursor(self, index: int | None) -> None:
-        key = None if index is None else self._sheet.log.key(index)
+        key = None if index is None else self.shown.key(index)
         if key == self._frame.cursor:
             return
         self._paint(self._frame.move_cursor(key))

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from chat.client.model.state import Message, TimelineChanged
+from chat.client.presenter.log import Log
+from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.layout import Line
 from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.renderer import Renderer
@@ -49,11 +51,17 @@ def renderer(width: int = 80, *, user: str = "dave", airy: bool = False) -> Rend
 
 def sheet(*changes: TimelineChanged, width: int = 80, height: int = 20) -> Viewport:
     """Make a sheet with those updates applied."""
-    made = Viewport(renderer(width), height)
+    made = Viewport(Log(), renderer(width), height)
     for change in changes:
-        made.apply(change)
+        bring(made, change)
     made.settle()
     return made
+
+
+def bring(shows: Viewport | Timeline, change: TimelineChanged) -> None:
+    """Apply an update to the log that is shown, and let what shows it follow."""
+    log = shows.log if isinstance(shows, Viewport) else shows.shown
+    shows.apply(log.apply(change))
 
 
 def plain(line: Line) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.state import Message, TimelineChanged
-from chat.client.tui.timeline.log import Log, first_unread, is_live
+from chat.client.presenter.log import Log
 from chat.client.tui.timeline.neighbors import Joins, Neighbors, around, fold_bounds
 from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.renderer import Renderer
@@ -19,7 +18,17 @@ from chat.client.tui.timeline.viewport import Viewport
 from tests.client.presenter.fakes import info
 from tests.client.presenter.fakes import said as told
 from tests.client.tui.conftest import Open
-from tests.client.tui.timeline.lines import CHANNEL, MINUTE, NOON, changed, event, page, say, screen
+from tests.client.tui.timeline.lines import (
+    CHANNEL,
+    MINUTE,
+    NOON,
+    bring,
+    changed,
+    event,
+    page,
+    say,
+    screen,
+)
 
 DAY = 24 * 60 * MINUTE
 
@@ -104,34 +113,12 @@ def test_the_reply_finds_what_it_answers() -> None:
     assert found[2].target is None
 
 
-@pytest.mark.parametrize(
-    ("seq", "expected"), [(1, None), (2, 3), (3, 3), (4, 5), (5, 5), (6, None), (99, None)]
-)
-def test_the_unread_rule_stands_before_the_first_message_of_somebody_else(
-    seq: int, expected: int | None
-) -> None:
-    log = Log()
-    log.apply(
-        changed(
-            say(1), event(2, "join"), say(3), say(4, author="Dave"), say(5), say(6, deleted=True)
-        )
-    )
-    assert first_unread(log, seq, "dave") == expected
-
-
-def test_what_was_missed_is_not_live_whatever_the_clocks_say() -> None:
-    assert is_live(changed(say(1, ts=0)))
-    assert not is_live(replace(changed(say(1, ts=2**45)), missed=True))
-    assert not is_live(changed(say(1), reset=True))
-    assert not is_live(changed())
-
-
 LINES = (say(1, author="alice"), event(2, "join", "bob"), event(3, "join", "alice"), say(4))
 
 
 def sheet_of(joins: Joins, *messages: Message, height: int = 12) -> Viewport:
-    sheet = Viewport(Renderer(Palette(), "me", 60, airy=False), height, joins)
-    sheet.apply(changed(*messages, complete=True))
+    sheet = Viewport(Log(), Renderer(Palette(), "me", 60, airy=False), height, joins)
+    bring(sheet, changed(*messages, complete=True))
     return sheet
 
 
@@ -151,7 +138,7 @@ def test_the_setting_says_whose_coming_is_told(joins: Joins, line: str | None) -
 def test_who_speaks_later_turns_out_to_have_come() -> None:
     sheet = sheet_of("spoken", *LINES)
     assert "alice joined" in shown(sheet)
-    sheet.apply(changed(say(5, author="bob")))
+    bring(sheet, changed(say(5, author="bob")))
     assert "bob, alice joined" in shown(sheet)
 
 
@@ -169,7 +156,7 @@ def test_what_is_silent_parts_no_group_and_hides_no_day() -> None:
 
 def test_a_gap_before_a_silent_line_is_seen() -> None:
     sheet = sheet_of("spoken", say(1), event(9, "join", "zed"), say(10))
-    sheet.apply(changed(gap_before=(9,)))
+    bring(sheet, changed(gap_before=(9,)))
     assert sum("missing messages" in text for text in shown(sheet)) == 1
     assert any(row.message.seq == 9 for row in sheet.settle().rows), "so that it is asked for"
 
@@ -202,7 +189,7 @@ def test_whatever_comes_in_which_order_looks_as_if_it_had_come_at_once(
     lines = [one(each, seq) for seq, each in enumerate(drawn, 1)]
     sheet = sheet_of("spoken", height=60)
     for line in data.draw(st.permutations(lines)):
-        sheet.apply(changed(line))
+        bring(sheet, changed(line))
         sheet.settle()
     assert shown(sheet) == shown(sheet_of("spoken", *lines, height=60))
 

@@ -17,6 +17,7 @@ from chat.client.tui.timeline.painter import row_number
 from chat.client.tui.timeline.renderer import Block
 from chat.client.tui.timeline.viewport import BlockCache, Viewport
 from tests.client.tui.timeline.lines import (
+    bring,
     changed,
     event,
     page,
@@ -35,9 +36,9 @@ def test_it_begins_at_the_bottom_and_stays_there() -> None:
     made = sheet(page(1, 50))
     assert screen(made)[-1] == "message 50"
     assert made.window.at_end
-    made.apply(page(51, 60))
+    bring(made, page(51, 60))
     assert screen(made)[-1] == "message 60"
-    made.apply(changed(say(60, LONG, "alice")))
+    bring(made, changed(say(60, LONG, "alice")))
     assert screen(made)[-1].startswith("word")
     made.restyle(renderer(40), 10)
     assert made.settle().at_end
@@ -78,16 +79,16 @@ def middle() -> Viewport:
 
 def test_what_one_reads_stays_when_lines_come_or_go_anywhere() -> None:
     made = middle()
-    held(made, 150, lambda: made.apply(page(201, 300)))
-    held(made, 150, lambda: made.apply(page(1, 99, complete=True)))
-    held(made, 150, lambda: made.apply(changed(say(120, LONG), say(190, LONG))))
-    held(made, 150, lambda: made.apply(changed(gap_before=(140,))))
+    held(made, 150, lambda: bring(made, page(201, 300)))
+    held(made, 150, lambda: bring(made, page(1, 99, complete=True)))
+    held(made, 150, lambda: bring(made, changed(say(120, LONG), say(190, LONG))))
+    held(made, 150, lambda: bring(made, changed(gap_before=(140,))))
     held(made, 150, lambda: setattr(made, "unread", 130))
 
 
 def test_what_one_reads_stays_when_the_screen_is_resized_and_back() -> None:
     made = middle()
-    made.apply(changed(*(say(seq, LONG) for seq in range(130, 150))))
+    bring(made, changed(*(say(seq, LONG) for seq in range(130, 150))))
     made.show(made.log.index_from(150), above=0)
     for width in (60, 90, 33, 120, 80):
         made.restyle(renderer(width), 20)
@@ -98,7 +99,7 @@ def test_a_page_above_the_first_line_keeps_the_screen_still() -> None:
     made = sheet(page(100, 150))
     made.show_top()
     assert screen(made)[0].startswith("┄┄ loading older")
-    held(made, 100, lambda: made.apply(page(50, 99)))
+    held(made, 100, lambda: bring(made, page(50, 99)))
     assert not screen(made)[0].startswith("┄")
 
 
@@ -121,15 +122,15 @@ def test_whatever_happens_a_message_in_view_holds_its_row(
     first, last = 200, 300
     for step, number in steps:
         if step == "above":
-            made.apply(page(first - number, first - 1))
+            bring(made, page(first - number, first - 1))
             first -= number
         elif step == "below":
-            made.apply(page(last + 1, last + number))
+            bring(made, page(last + 1, last + number))
             last += number
         elif step == "edit" and 200 + number != seq:
-            made.apply(changed(say(200 + number, "edited " * number)))
+            bring(made, changed(say(200 + number, "edited " * number)))
         elif step == "joins":
-            made.apply(changed(*(event(last + more, "join") for more in range(1, 5))))
+            bring(made, changed(*(event(last + more, "join") for more in range(1, 5))))
             last += 4
         elif step == "resize":
             made.restyle(renderer(30 + number), 15)
@@ -185,7 +186,7 @@ def test_revealing_moves_as_little_as_needed() -> None:
 def test_a_message_on_its_way_holds_its_row_when_it_gets_its_number() -> None:
     made = sheet(page(1, 40), changed(say(None, "mine", cid="c", delivery=Delivery.PENDING)))
     assert screen(made)[-1] == "mine …"
-    made.apply(changed(say(41, "mine", cid="c")))
+    bring(made, changed(say(41, "mine", cid="c")))
     assert screen(made)[-1] == "mine"
 
 
@@ -196,7 +197,7 @@ def test_one_reads_on_above_messages_that_get_their_numbers() -> None:
     made = sheet(page(1, 9), changed(*(mine(number) for number in range(60))))
     made.show(made.log.find("c20") or 0, above=0)
     before = screen(made)
-    made.apply(changed(*(mine(number, 10 + number) for number in range(30))))
+    bring(made, changed(*(mine(number, 10 + number) for number in range(30))))
     assert screen(made) == before
 
 
@@ -204,7 +205,7 @@ def test_who_comes_back_to_the_bottom_stays_there() -> None:
     made = sheet(page(1, 50))
     made.scroll(-9)
     made.scroll(9)
-    made.apply(page(51, 52))
+    bring(made, page(51, 52))
     assert screen(made)[-1] == "message 52"
 
 
@@ -218,26 +219,26 @@ def test_heights_that_nobody_saw_are_guessed_for_the_width() -> None:
 def test_a_quote_appears_when_what_it_quotes_is_loaded_and_follows_it() -> None:
     made = sheet(page(50, 60), changed(say(61, "yes", reply_to=10)))
     assert "┌ message 10" in screen(made)
-    made.apply(page(1, 49))
+    bring(made, page(1, 49))
     assert "┌ bob: message 10" in screen(made)
-    made.apply(changed(say(10, "", "bob", deleted=True)))
+    bring(made, changed(say(10, "", "bob", deleted=True)))
     assert "┌ bob: message deleted" in screen(made)
 
 
 def test_joins_that_come_one_by_one_are_told_in_one_line() -> None:
     made = sheet(changed(say(1)))
     for seq, name in enumerate(("ann", "ben", "cid"), 2):
-        made.apply(changed(event(seq, "join", name)))
+        bring(made, changed(event(seq, "join", name)))
         made.settle()
     assert screen(made)[-1] == "ann, ben, cid joined"
-    made.apply(changed(event(5, "leave", "ann")))
+    bring(made, changed(event(5, "leave", "ann")))
     assert screen(made)[-2:] == ["message 1", "ben, cid joined · ann joined and left"]
 
 
 def test_joins_that_were_missing_take_their_place_in_the_line() -> None:
     made = sheet(changed(*(event(seq, "join", f"n{seq}") for seq in range(5, 9))))
     assert screen(made)[-1] == "n5, n6, n7, n8 joined"
-    made.apply(changed(event(4, "join", "n4")))
+    bring(made, changed(event(4, "join", "n4")))
     assert screen(made)[-1] == "n4, n5, n6, n7, n8 joined"
 
 
@@ -246,7 +247,7 @@ def test_a_line_that_is_gone_leaves_its_neighbors_whole() -> None:
     other = say(None, "other", "bob", cid="d", ts=say(2).ts, delivery=Delivery.PENDING)
     made = sheet(changed(say(1), mine, other))
     assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r\xa0retry\xa0·\xa0x\xa0discard"]
-    made.apply(changed(removed=("c",)))
+    bring(made, changed(removed=("c",)))
     assert screen(made)[-2:] == ["bob", "other …"]
 
 
@@ -257,7 +258,7 @@ def test_rows_are_numbered_so_that_a_selection_stays() -> None:
     before = {row.key: row_number(row) for row in made.settle().rows}
     numbers = [row_number(row) for row in made.window.rows]
     assert numbers == sorted(set(numbers))
-    made.apply(page(1, 99))
+    bring(made, page(1, 99))
     after = {row.key: row_number(row) for row in made.settle().rows}
     assert all(
         after[key] == number for key, number in before.items() if isinstance(key, int) and key > 0
@@ -280,7 +281,7 @@ def sheets() -> tuple[Viewport, Viewport]:
 
 def receive(made: Viewport) -> None:
     seq = (made.log.last_seq or 0) + 1
-    made.apply(page(seq, seq))
+    bring(made, page(seq, seq))
     made.settle()
 
 

@@ -20,14 +20,14 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from chat.client.model.state import Delivery, Message
+from chat.client.presenter.log import Key, Log
 from chat.client.tui.timeline import Timeline
-from chat.client.tui.timeline.log import Key, Log
 from chat.client.tui.timeline.painter import Painter, forget_styles
 from chat.client.tui.timeline.viewport import Row
 from chat.client.tui.timeline.widget import may, nearest
 from tests.client.texts import NASTY
 from tests.client.tui.conftest import mouse
-from tests.client.tui.timeline.lines import CHANNEL, changed, event, is_harmless, page, say
+from tests.client.tui.timeline.lines import bring, changed, event, is_harmless, page, say
 from tests.serving import PATIENCE
 
 SIZE = (60, 21)
@@ -80,7 +80,7 @@ async def opened(*, read: int = 1_000, size: tuple[int, int] = SIZE) -> AsyncIte
     """Open the timeline of a channel; the reader is dave."""
     app = Home()
     async with app.run_test(size=size) as pilot:
-        app.timeline.show(CHANNEL, "dave", read=read)
+        app.timeline.show(Log(), "dave", read=read)
         app.timeline.focus()
         await pilot.pause()
         yield app, app.timeline, pilot
@@ -88,10 +88,10 @@ async def opened(*, read: int = 1_000, size: tuple[int, int] = SIZE) -> AsyncIte
 
 async def test_it_sticks_to_the_bottom() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(page(1, 50, complete=True))
+        bring(timeline, page(1, 50, complete=True))
         await pilot.pause()
         assert app.screen_lines()[-1].endswith("message 50")
-        timeline.apply(page(51, 51))
+        bring(timeline, page(51, 51))
         await pilot.pause()
         assert app.screen_lines()[-1].endswith("message 51")
         assert (timeline.at_bottom, timeline.below) == (True, 0)
@@ -100,7 +100,7 @@ async def test_it_sticks_to_the_bottom() -> None:
 
 async def test_few_messages_stand_at_the_bottom() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(say(1, "hello")))
+        bring(timeline, changed(say(1, "hello")))
         await pilot.pause()
         assert app.screen_lines()[0] == ""
         assert app.screen_lines()[-1] == "       hello"
@@ -108,13 +108,13 @@ async def test_few_messages_stand_at_the_bottom() -> None:
 
 async def test_scrolled_away_it_holds_still_and_counts_what_comes() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(page(1, 50, complete=True))
+        bring(timeline, page(1, 50, complete=True))
         await pilot.press("pageup", "pageup")
         before = app.screen_lines()
         below = timeline.below
         assert not timeline.at_bottom
-        timeline.apply(page(51, 60))
-        timeline.apply(changed(say(50, "longer " * 50), say(1, "longer " * 50)))
+        bring(timeline, page(51, 60))
+        bring(timeline, changed(say(50, "longer " * 50), say(1, "longer " * 50)))
         await pilot.pause()
         assert app.screen_lines() == before
         assert timeline.below == below + 10
@@ -125,19 +125,19 @@ async def test_scrolled_away_it_holds_still_and_counts_what_comes() -> None:
 
 async def test_an_older_page_is_asked_for_once_and_keeps_the_screen_still() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(page(101, 200))
+        bring(timeline, page(101, 200))
         await pilot.pause()
         assert app.all_told(Timeline.OlderWanted) == []
         await pilot.press("home", "up", "pagedown", "pageup")
         await pilot.press("home")
         assert len(app.all_told(Timeline.OlderWanted)) == 1
         before = app.line_of("message 101")
-        timeline.apply(page(1, 100))
+        bring(timeline, page(1, 100))
         await pilot.pause()
         assert app.line_of("message 101") == before
         await pilot.press("home")
         assert len(app.all_told(Timeline.OlderWanted)) == 2
-        timeline.apply(changed(complete=True))
+        bring(timeline, changed(complete=True))
         await pilot.press("pagedown", "home")
         assert len(app.all_told(Timeline.OlderWanted)) == 2
         assert "beginning of #general" in app.screen_lines()[0]
@@ -145,7 +145,7 @@ async def test_an_older_page_is_asked_for_once_and_keeps_the_screen_still() -> N
 
 async def test_scrolling_against_the_top_asks_again() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(page(101, 200))
+        bring(timeline, page(101, 200))
         await pilot.press("home")
         await pilot.press("pageup")
         assert len(app.all_told(Timeline.OlderWanted)) == 2
@@ -154,21 +154,21 @@ async def test_scrolling_against_the_top_asks_again() -> None:
 @pytest.mark.feature("reading.gaps")
 async def test_a_gap_is_asked_for_once_it_shows() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(page(1, 100, gap_before=(40,), complete=True))
+        bring(timeline, page(1, 100, gap_before=(40,), complete=True))
         await pilot.pause()
         assert app.all_told(Timeline.GapWanted) == []
         assert timeline.scroll_to_seq(40)
         await pilot.pause()
         await pilot.press("pageup", "pagedown")
         assert [told.seq for told in app.all_told(Timeline.GapWanted)] == [40]
-        timeline.apply(changed(gap_before=()))
+        bring(timeline, changed(gap_before=()))
         await pilot.pause()
         assert not any("missing messages" in line for line in app.screen_lines())
 
 
 async def test_a_resize_keeps_what_one_reads() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(*(say(seq, f"{seq}. " + "word " * 30) for seq in range(1, 60))))
+        bring(timeline, changed(*(say(seq, f"{seq}. " + "word " * 30) for seq in range(1, 60))))
         timeline.scroll_to_seq(30)
         await pilot.pause()
         before = timeline.place
@@ -182,17 +182,19 @@ async def test_a_resize_keeps_what_one_reads() -> None:
 
 async def test_a_place_is_kept_for_later() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(page(1, 80, complete=True))
+        bring(timeline, page(1, 80, complete=True))
         timeline.scroll_to_seq(40)
         await pilot.pause()
         place, lines = timeline.place, app.screen_lines()
-        timeline.show("#other", "dave", read=0)
+        log = timeline.shown
+        timeline.show(Log(), "dave", read=0)
         await pilot.pause()
         assert timeline.place is None
         assert app.screen_lines() == [""] * 20
-        timeline.show(CHANNEL, "dave", read=1_000)
-        timeline.apply(page(1, 90, complete=True, reset=True))
-        timeline.restore(place)
+        timeline.show(log, "dave", read=1_000, place=place)
+        await pilot.pause()
+        assert app.screen_lines() == lines, "what is loaded shows at once"
+        bring(timeline, page(1, 90, complete=True, reset=True))
         await pilot.pause()
         assert app.screen_lines() == lines
         timeline.jump_to_bottom()
@@ -202,8 +204,9 @@ async def test_a_place_is_kept_for_later() -> None:
 
 async def test_another_channels_lines_are_not_shown() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.show("#other", "dave", read=0)
-        timeline.apply(page(1, 3))
+        before = timeline.shown
+        timeline.show(Log(), "dave", read=0)
+        assert not timeline.apply(before.apply(page(1, 3)))
         await pilot.pause()
         assert not any(app.screen_lines())
         assert not timeline.scroll_to_seq(2)
@@ -212,10 +215,10 @@ async def test_another_channels_lines_are_not_shown() -> None:
 @pytest.mark.feature("reading.rule")
 async def test_the_unread_rule_stands_where_reading_stopped() -> None:
     async with opened(read=4) as (app, timeline, pilot):
-        timeline.apply(page(1, 8))
+        bring(timeline, page(1, 8))
         await pilot.pause()
         assert "── new ──" in app.screen_lines()[app.line_of("message 5") - 2]
-        timeline.apply(page(9, 9))
+        bring(timeline, page(9, 9))
         await pilot.pause()
         assert "── new ──" in app.screen_lines()[app.line_of("message 5") - 2]
         timeline.unread_from = None
@@ -225,12 +228,12 @@ async def test_the_unread_rule_stands_where_reading_stopped() -> None:
 
 async def test_what_arrives_under_ones_eyes_is_not_marked_as_new() -> None:
     async with opened(read=4) as (app, timeline, pilot):
-        timeline.apply(page(1, 4))
+        bring(timeline, page(1, 4))
         await pilot.pause()
-        timeline.apply(changed(say(5, "seen", ts=0)))  # a clock that is far behind
+        bring(timeline, changed(say(5, "seen", ts=0)))  # a clock that is far behind
         await pilot.pause()
         app.app_focus = False
-        timeline.apply(changed(say(6, "missed")))
+        bring(timeline, changed(say(6, "missed")))
         await pilot.pause()
         lines = app.screen_lines()
         assert [line for line in lines if "new" in line] == [lines[app.line_of("missed") - 2]]
@@ -239,12 +242,12 @@ async def test_what_arrives_under_ones_eyes_is_not_marked_as_new() -> None:
 
 async def test_the_unread_rule_waits_for_what_is_not_loaded_yet() -> None:
     async with opened(read=4) as (app, timeline, pilot):
-        timeline.apply(page(6, 8))
+        bring(timeline, page(6, 8))
         await pilot.pause()
-        timeline.apply(changed(say(9, ts=2**45)))
+        bring(timeline, changed(say(9, ts=2**45)))
         await pilot.pause()
         assert not any("── new ──" in line for line in app.screen_lines())
-        timeline.apply(page(1, 5))
+        bring(timeline, page(1, 5))
         await pilot.pause()
         assert timeline.unread_seq == 5
         assert "── new ──" in app.screen_lines()[app.line_of("message 5") - 2]
@@ -257,7 +260,7 @@ def selected(app: Home) -> int | None:
 
 async def test_the_cursor_goes_from_message_to_message() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(page(1, 50, complete=True))
+        bring(timeline, page(1, 50, complete=True))
         await pilot.press("up", "k", "up", "j")
         assert timeline.cursor == say(49, author="bob")
         assert [told.message.seq for told in app.all_told(Timeline.Selected)] == [50, 49, 48, 49]
@@ -275,17 +278,17 @@ async def test_the_cursor_goes_from_message_to_message() -> None:
 async def test_the_cursor_stays_on_its_message_when_others_come_and_leaves_with_it() -> None:
     async with opened() as (app, timeline, pilot):
         waiting = say(None, "mine", "dave", cid="c", delivery=Delivery.PENDING)
-        timeline.apply(changed(say(9), say(10), waiting))
+        bring(timeline, changed(say(9), say(10), waiting))
         await pilot.press("up", "up")
-        timeline.apply(changed(say(8), say(11), say(10, "edited")))
+        bring(timeline, changed(say(8), say(11), say(10, "edited")))
         await pilot.pause()
         assert timeline.cursor == say(10, "edited")
         await pilot.press("down", "down")
         assert timeline.cursor == waiting
-        timeline.apply(changed(say(12, "mine", "dave", cid="c")))
+        bring(timeline, changed(say(12, "mine", "dave", cid="c")))
         await pilot.pause()
         assert selected(app) == 12
-        timeline.show("#other", "dave", read=0)
+        timeline.show(Log(), "dave", read=0)
         await pilot.pause()
         assert timeline.cursor is None
 
@@ -294,7 +297,7 @@ async def test_the_cursor_stays_on_its_message_when_others_come_and_leaves_with_
 async def test_letters_ask_for_something_to_be_done_with_the_message_under_the_cursor() -> None:
     async with opened() as (app, timeline, pilot):
         failed = say(None, "oops", "dave", cid="c", delivery=Delivery.FAILED)
-        timeline.apply(changed(say(1, "mine", "dave"), say(2, "hello"), failed))
+        bring(timeline, changed(say(1, "mine", "dave"), say(2, "hello"), failed))
         await pilot.press("r", "e")
         assert app.all_told(Timeline.ActionRequested) == [], "there is no cursor yet"
         await pilot.press("up", "r", "x", "up", "r", "plus", "e", "up", "e", "d", "c", "o")
@@ -314,7 +317,7 @@ def test_every_key_has_an_id_and_says_what_it_does() -> None:
 
 async def test_a_click_selects_and_a_click_on_a_link_follows_it() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(say(1, "one"), say(2, "[here](https://example.org/a) it is")))
+        bring(timeline, changed(say(1, "one"), say(2, "[here](https://example.org/a) it is")))
         await pilot.pause()
         await pilot.click(timeline, offset=(8, app.line_of("one")))
         assert timeline.cursor == say(1, "one")
@@ -331,7 +334,7 @@ async def test_a_click_selects_and_a_click_on_a_link_follows_it() -> None:
 async def test_a_wrapped_link_is_one_hyperlink_on_all_its_rows() -> None:
     url = "https://example.org/" + "a" * 60
     async with opened() as (_, timeline, pilot):
-        timeline.apply(changed(say(1, f"see {url} and {url}b")))
+        bring(timeline, changed(say(1, f"see {url} and {url}b")))
         await pilot.pause()
         strips = [timeline.render_line(y) for y in range(timeline.size.height)]
     rows = [
@@ -354,13 +357,13 @@ async def drag(pilot: Pilot[None], start: tuple[int, int], end: tuple[int, int])
 
 async def test_text_is_selected_with_the_mouse_and_stays_selected_as_lines_come() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(say(10, "漢字 and 👩‍👩‍👧 family"), say(11, "second line")))
+        bring(timeline, changed(say(10, "漢字 and 👩‍👩‍👧 family"), say(11, "second line")))
         await pilot.pause()
         first, second = app.line_of("family"), app.line_of("second")
         await drag(pilot, (12, first), (12, second))
         assert app.screen.get_selected_text() == "and 👩‍👩‍👧 family\nsecond"
-        timeline.apply(page(1, 9))
-        timeline.apply(page(12, 12))
+        bring(timeline, page(1, 9))
+        bring(timeline, page(12, 12))
         await pilot.pause()
         assert app.screen.get_selected_text() == "and 👩‍👩‍👧 family\nsecond"
         assert timeline.cursor is None
@@ -370,7 +373,7 @@ async def test_text_is_selected_with_the_mouse_and_stays_selected_as_lines_come(
 
 async def test_a_drag_from_the_gutter_begins_with_the_line() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(say(1, "a whole line")))
+        bring(timeline, changed(say(1, "a whole line")))
         await pilot.pause()
         await drag(pilot, (1, 19), (30, 19))
         assert app.screen.get_selected_text() == "a whole line"
@@ -378,7 +381,7 @@ async def test_a_drag_from_the_gutter_begins_with_the_line() -> None:
 
 async def test_a_double_click_selects_the_message() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(say(1, "word " * 40 + "end"), say(2)))
+        bring(timeline, changed(say(1, "word " * 40 + "end"), say(2)))
         await pilot.pause()
         await pilot.double_click(timeline, offset=(9, app.line_of("word")))
         await pilot.pause()
@@ -387,7 +390,7 @@ async def test_a_double_click_selects_the_message() -> None:
 
 async def test_the_time_of_a_grouped_message_shows_under_the_mouse() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(say(1), say(2)))
+        bring(timeline, changed(say(1), say(2)))
         await pilot.pause()
         y = app.line_of("message 2")
         assert "12:02" not in app.screen_lines()[y]
@@ -399,7 +402,7 @@ async def test_the_time_of_a_grouped_message_shows_under_the_mouse() -> None:
 
 async def test_the_wheel_and_the_scroll_bar_scroll() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(page(1, 400, complete=True))
+        bring(timeline, page(1, 400, complete=True))
         await pilot.pause()
         before = app.screen_lines()
         app.post_message(mouse(MouseScrollUp, timeline.region.offset + Offset(5, 5)))
@@ -425,7 +428,7 @@ async def test_the_wheel_and_the_scroll_bar_scroll() -> None:
 
 async def test_a_new_theme_recolors_what_shows() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(say(1, "hello", "alice")))
+        bring(timeline, changed(say(1, "hello", "alice")))
         await pilot.pause()
 
         def color() -> object:
@@ -457,8 +460,8 @@ class Filled(Home):
     """A timeline that has its lines before it has a size."""
 
     def on_mount(self) -> None:
-        self.timeline.show(CHANNEL, "me", read=0)
-        self.timeline.apply(page(1, 9))
+        self.timeline.show(Log(), "me", read=0)
+        bring(self.timeline, page(1, 9))
 
 
 async def test_the_first_paint_shows_the_lines(pictures: list[tuple[int, str]]) -> None:
@@ -482,8 +485,8 @@ async def test_the_bottom_stays_in_view_when_the_window_grows_taller_and_narrowe
 
     app = Tall()
     async with app.run_test(size=SIZE) as pilot:
-        app.timeline.show(CHANNEL, "me", read=0)
-        app.timeline.apply(changed(*(say(seq, "word " * 40) for seq in range(1, 50))))
+        app.timeline.show(Log(), "me", read=0)
+        bring(app.timeline, changed(*(say(seq, "word " * 40) for seq in range(1, 50))))
         await pilot.pause()
         await pilot.resize_terminal(40, 24)
         await pilot.pause()
@@ -514,20 +517,20 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
 
 async def test_only_rows_that_changed_are_painted(painted: list[Key]) -> None:
     async with opened() as (_, timeline, pilot):
-        timeline.apply(page(1, 50))
+        bring(timeline, page(1, 50))
         await pilot.pause()
         painted.clear()
-        timeline.apply(changed(say(50, "edited", "carol")))
+        bring(timeline, changed(say(50, "edited", "carol")))
         await pilot.pause()
         assert painted == [50]
 
 
 async def test_an_arrival_paints_itself_and_moves_the_rest(painted: list[Key]) -> None:
     async with opened() as (home, timeline, pilot):
-        timeline.apply(page(1, 50))
+        bring(timeline, page(1, 50))
         await pilot.pause()
         painted.clear()
-        timeline.apply(changed(say(51, "one more", "dave")))
+        bring(timeline, changed(say(51, "one more", "dave")))
         await pilot.pause()
         assert set(painted) == {51}
         assert "one more" in home.screen_lines()[19]
@@ -535,7 +538,7 @@ async def test_an_arrival_paints_itself_and_moves_the_rest(painted: list[Key]) -
 
 async def test_whatever_is_said_the_screen_is_whole() -> None:
     async with opened() as (_, timeline, pilot):
-        timeline.apply(changed(*(say(seq, bad * 9, bad) for seq, bad in enumerate(NASTY, 1))))
+        bring(timeline, changed(*(say(seq, bad * 9, bad) for seq, bad in enumerate(NASTY, 1))))
         for key in ("home", "pagedown", "pagedown", "end"):
             await pilot.press(key)
             for y in range(20):
@@ -547,7 +550,7 @@ async def test_whatever_is_said_the_screen_is_whole() -> None:
 @pytest.mark.parametrize("size", [(20, 6), (80, 24), (160, 50)])
 async def test_every_size_has_a_picture(size: tuple[int, int]) -> None:
     async with opened(size=size) as (_, timeline, pilot):
-        timeline.apply(page(1, 50, complete=True))
+        bring(timeline, page(1, 50, complete=True))
         await pilot.press("home", "pagedown", "up")
         widths = {timeline.render_line(y).cell_length for y in range(timeline.size.height)}
         assert widths == {timeline.size.width}
@@ -555,7 +558,7 @@ async def test_every_size_has_a_picture(size: tuple[int, int]) -> None:
 
 async def test_who_speaks_shows_on_top_while_a_long_run_scrolls() -> None:
     async with opened() as (app, timeline, pilot):
-        timeline.apply(changed(*(say(seq) for seq in range(1, 60)), reset=True, complete=True))
+        bring(timeline, changed(*(say(seq) for seq in range(1, 60)), reset=True, complete=True))
         await pilot.pause()
         for _ in range(2):
             top, below = app.screen_lines()[:2]

@@ -1,4 +1,4 @@
-"""The loaded messages of one channel, in order, and the place of the unread rule.
+"""The loaded messages of one channel or thread, in order, and questions about them.
 
 Numbered lines come first, by number; then what has no number yet or never gets one (messages on
 their way, ticks), in the order it came. `apply` reports what it did as splices, so that whoever
@@ -13,41 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chat.client.model.state import Message, TimelineChanged
+from chat.client.model.state import Delivery, Message, TimelineChanged, is_for
 from chat.text import fold
 
-__all__ = ["Key", "Log", "Splices", "first_unread", "is_live"]
+__all__ = ["Key", "Log", "Splices"]
 
 
 _WALK = 500
-
-
-def first_unread(log: Log, seq: int, user: str) -> Key | None:
-    """Return the line for the rule: the first message of somebody else from `seq` on.
-
-    None if there is none near, or if nothing above it is loaded.
-    """
-    start = log.index_from(seq)
-    for index in range(start, min(len(log), start + _WALK) if start else 0):
-        message = log[index]
-        if _counts(message, user):
-            return message.seq
-    return None
-
-
-def is_live(change: TimelineChanged) -> bool:
-    """Whether an update tells what happens now, rather than what was missed; no clock knows."""
-    return not change.reset and bool(change.upserts) and not change.missed
-
-
-def _counts(message: Message, user: str) -> bool:
-    return (
-        message.seq is not None
-        and message.kind == "message"
-        and not message.deleted
-        and fold(message.author) != fold(user)
-    )
-
+_KEPT = 400
 
 Key = int | str
 """Identity of a line: its number, the cid of one on its way, or a negative number for a tick."""
@@ -58,20 +31,38 @@ Step = Literal["insert", "replace", "remove"]
 
 @dataclass(slots=True)
 class Splices:
-    """What an update did to the lines.
+    """What an update did to the lines of `log`.
 
     Args:
-        cleared: everything was forgotten first.
+        change: the update; with `reset`, everything was forgotten first.
+        first_before: the lowest number that was loaded before.
         steps: what was put in at, replaced at, or taken out at which index, to be followed in
             order; an index holds as of its step.
-        touched: lines which are new or changed, or stand beside one that is gone.
+        touched: lines that are new, changed or look different, or stand beside one that is gone.
         renamed: keys of pending lines, with the number that each was given.
+        before: the former states of the update's lines that were loaded already, by the lines'
+            present keys; also of those that were forgotten and came again.
+        has_new_speakers: whether somebody spoke of whom no message was loaded.
     """
 
-    cleared: bool = False
+    log: Log
+    change: TimelineChanged
+    first_before: int | None
     steps: list[tuple[Step, int, Sequence[Message]]] = field(default_factory=list)
     touched: set[Key] = field(default_factory=set)
     renamed: dict[Key, Key] = field(default_factory=dict)
+    before: dict[Key, Message] = field(default_factory=dict)
+    has_new_speakers: bool = False
+
+    def former(self, line: Message) -> Message | None:
+        """Return the former state of one of the update's lines, if it was loaded."""
+        return self.before.get((line.cid or "") if line.seq is None else line.seq)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it tells what happens now, rather than what was missed; no clock knows."""
+        change = self.change
+        return not change.reset and bool(change.upserts) and not change.missed
 
 
 class Log:
@@ -128,25 +119,65 @@ class Log:
         """Return the index of the first line numbered `seq` or higher, or of the tail's first."""
         return bisect_left(self._seqs, seq)
 
-    def message(self, seq: int) -> Message | None:
+    # Questions
+
+    def line(self, seq: int) -> Message | None:
         """Return the line numbered `seq`, if it is loaded."""
         index = self.find(seq)
         return None if index is None else self._messages[index]
+
+    def newest(self) -> Iterator[Message]:
+        """Return the messages that the server has, the newest first."""
+        for index in range(len(self._seqs) - 1, -1, -1):
+            if self._messages[index].kind == "message":
+                yield self._messages[index]
+
+    def latest(self, author: str | None = None) -> Message | None:
+        """Return the newest message that is not deleted, of `author` if given."""
+        found = (each for each in self.newest() if author in (None, each.author))
+        return next((each for each in found if not each.deleted), None)
+
+    def failed(self) -> list[Message]:
+        """Return one's own messages that the server refused, oldest first."""
+        tail = self._messages[len(self._seqs) :]
+        return [each for each in tail if each.delivery is Delivery.FAILED]
 
     def replies(self, seq: int | None) -> int:
         """Return how many messages that are not deleted are in the thread of a root."""
         return len(self._threads.get(seq, ())) if seq is not None else 0
 
+    def next_mention(self, index: int, step: int, user: str) -> int | None:
+        """Return the seq of the first message beyond `index`, by `step`, that mentions `user`."""
+        index += step
+        while 0 <= index < len(self):
+            if is_for(self._messages[index], user):
+                return self._messages[index].seq
+            index += step
+        return None
+
+    def first_unread(self, seq: int, user: str) -> Key | None:
+        """Return the line for the unread rule: the first message of somebody else from `seq` on.
+
+        None if there is none near, or if nothing above it is loaded.
+        """
+        start = self.index_from(seq)
+        for index in range(start, min(len(self), start + _WALK) if start else 0):
+            message = self._messages[index]
+            if _counts(message, user):
+                return message.seq
+        return None
+
+    # Changes
+
     def apply(self, change: TimelineChanged) -> Splices:
         """Take in an update; return what it did."""
-        done = Splices(cleared=change.reset)
+        done = Splices(self, change, self.first_seq)
+        if not self._are_next(change.upserts):
+            for message in change.upserts:
+                self._note_former(message, done)
+        gaps, was_complete, spoken = self.gaps, self.complete, len(self.speakers)
         if change.reset:
-            self._messages.clear()
-            self._seqs = array("q")
-            self._tail.clear()
-            self.gaps, self.complete = frozenset(), False
-            self.speakers.clear()
-            self._threads.clear()
+            self._clear()
         if change.gap_before is not None:
             self.gaps = frozenset(change.gap_before)
         if change.complete is not None:
@@ -156,7 +187,37 @@ class Log:
         self.speakers.update(line.author for line in change.upserts if line.kind == "message")
         self._take(change.upserts, done)
         self._count_replies(change.upserts, done)
+        done.has_new_speakers = len(self.speakers) != spoken
+        done.touched |= gaps ^ self.gaps
+        if was_complete != self.complete and len(self):
+            done.touched.add(self.key(0))
         return done
+
+    def trim(self) -> None:
+        """Forget the oldest lines where there are many; only while nothing follows the splices."""
+        gone = len(self._seqs) - _KEPT
+        if gone > _KEPT:
+            del self._messages[:gone], self._seqs[:gone]
+            self.complete = False
+            first = self._seqs[0]
+            self._threads = {seq: found for seq, found in self._threads.items() if seq >= first}
+
+    def _clear(self) -> None:
+        self._messages.clear()
+        self._seqs = array("q")
+        self._tail.clear()
+        self.gaps, self.complete = frozenset(), False
+        self.speakers.clear()
+        self._threads.clear()
+
+    def _note_former(self, message: Message, done: Splices) -> None:
+        """Note the line that `message` is a newer state of, if it is loaded."""
+        index = self.find(message.seq) if message.seq is not None else None
+        if index is None and message.cid is not None and self._tail:
+            index = self.find(message.cid)
+        key = message.cid if message.seq is None else message.seq
+        if index is not None and key is not None:
+            done.before[key] = self._messages[index]
 
     def _count_replies(self, upserts: tuple[Message, ...], done: Splices) -> None:
         for message in upserts:
@@ -169,6 +230,9 @@ class Log:
 
     def _take(self, upserts: tuple[Message, ...], done: Splices) -> None:
         """Put in new lines, runs of neighbors at once, and replace those that are known."""
+        if self._are_next(upserts):
+            self._insert(list(upserts), done)
+            return
         run: list[Message] = []
         for message in upserts:
             if run and not self._continues(run, message):
@@ -178,6 +242,15 @@ class Log:
                 run.append(message)
         if run:
             self._insert(run, done)
+
+    def _are_next(self, upserts: tuple[Message, ...]) -> bool:
+        """Whether all of `upserts` are new, and go behind all lines with numbers."""
+        last, tail = self.last_seq or 0, self._tail
+        for message in upserts:
+            if message.seq is None or message.seq <= last or (tail and message.cid in tail):
+                return False
+            last = message.seq
+        return bool(upserts)
 
     def _continues(self, run: list[Message], message: Message) -> bool:
         """Whether `message` goes in right behind `run`, so that both can go in together."""
@@ -203,16 +276,19 @@ class Log:
         return True
 
     def _insert(self, run: list[Message], done: Splices) -> None:
-        seq = run[0].seq
-        if seq is None:
+        keys: list[Key] = []
+        if run[0].seq is None:
             index = len(self._messages)
-            self._tail.append(self._tail_key(run[0]))
+            keys.append(self._tail_key(run[0]))
+            self._tail += keys
         else:
-            index = bisect_left(self._seqs, seq)
-            self._seqs[index:index] = array("q", [m.seq for m in run if m.seq is not None])
+            index = bisect_left(self._seqs, run[0].seq)
+            seqs = array("q", [message.seq for message in run if message.seq is not None])
+            keys += seqs
+            self._seqs[index:index] = seqs
         self._messages[index:index] = run
         done.steps.append(("insert", index, run))
-        done.touched.update(self.key(number) for number in range(index, index + len(run)))
+        done.touched.update(keys)
 
     def _tail_key(self, message: Message) -> Key:
         if message.cid is not None and message.cid not in self._tail:
@@ -229,3 +305,12 @@ class Log:
             done.touched.update(
                 self.key(beside) for beside in (index - 1, index) if 0 <= beside < len(self)
             )
+
+
+def _counts(message: Message, user: str) -> bool:
+    return (
+        message.seq is not None
+        and message.kind == "message"
+        and not message.deleted
+        and fold(message.author) != fold(user)
+    )

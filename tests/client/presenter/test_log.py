@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.client.model.state import Delivery, Message
-from chat.client.tui.timeline.log import Log
-from tests.client.tui.timeline.lines import changed, page, say
+from chat.client.presenter.log import Log
+from tests.client.tui.timeline.lines import changed, event, page, say
 
 
 def pending(cid: str) -> Message:
@@ -85,7 +88,7 @@ def test_a_reset_forgets_everything() -> None:
     log = Log()
     log.apply(page(1, 9, complete=True, gap_before=(3,)))
     done = log.apply(page(20, 22, reset=True))
-    assert done.cleared
+    assert done.change.reset
     assert (log.first_seq, log.last_seq, len(log)) == (20, 22, 3)
     assert not log.complete
     assert not log.gaps
@@ -98,3 +101,77 @@ def test_gaps_and_completeness_stay_as_they_are_unless_told() -> None:
     assert (log.complete, log.gaps) == (True, frozenset({7}))
     log.apply(changed(gap_before=(8,), complete=False))
     assert (log.complete, log.gaps) == (False, frozenset({8}))
+
+
+@pytest.mark.parametrize(
+    ("seq", "expected"), [(1, None), (2, 3), (3, 3), (4, 5), (5, 5), (6, None), (99, None)]
+)
+def test_the_unread_rule_stands_before_the_first_message_of_somebody_else(
+    seq: int, expected: int | None
+) -> None:
+    log = Log()
+    log.apply(
+        changed(
+            say(1), event(2, "join"), say(3), say(4, author="Dave"), say(5), say(6, deleted=True)
+        )
+    )
+    assert log.first_unread(seq, "dave") == expected
+
+
+def test_what_was_missed_is_not_live_whatever_the_clocks_say() -> None:
+    assert Log().apply(changed(say(1, ts=0))).is_live
+    assert not Log().apply(replace(changed(say(1, ts=2**45)), missed=True)).is_live
+    assert not Log().apply(changed(say(1), reset=True)).is_live
+    assert not Log().apply(changed()).is_live
+
+
+def test_a_confirmed_message_takes_the_place_of_the_pending_one() -> None:
+    log = Log()
+    failed = say(None, "hi", "me", cid="c", delivery=Delivery.FAILED)
+    log.apply(changed(failed))
+    assert log.failed() == [failed]
+    log.apply(changed(say(3, "hi", "me", cid="c")))
+    assert log.failed() == []
+    assert log.latest("me") == say(3, "hi", "me", cid="c")
+
+
+def test_a_discarded_message_and_what_a_reset_forgets_are_gone() -> None:
+    log = Log()
+    failed = say(None, "hi", "me", cid="c", delivery=Delivery.FAILED)
+    log.apply(changed(failed, say(1, "yo", "bob")))
+    log.apply(changed(removed=("c",)))
+    assert log.failed() == []
+    log.apply(changed(reset=True))
+    assert log.latest() is None
+
+
+def test_the_latest_message_is_neither_deleted_nor_an_event() -> None:
+    log = Log()
+    lines = (
+        say(1, "one", "bob"),
+        say(2, "", "bob", deleted=True),
+        event(3, "join", "carol"),
+    )
+    log.apply(changed(*lines))
+    assert log.latest() == lines[0]
+
+
+def test_of_a_trimmed_log_only_the_newest_messages_are_kept() -> None:
+    log = Log()
+    for start in range(1, 2_000, 100):
+        log.apply(page(start, start + 99, complete=True if start == 1 else None))
+        log.trim()
+    assert len(log) < 900
+    assert log.line(1) is None
+    assert log.line(2_000) is not None
+    assert not log.complete
+
+
+def test_a_change_tells_what_its_lines_were_before() -> None:
+    log = Log()
+    log.apply(changed(say(1), say(2), pending("a"), reset=True))
+    assert log.apply(changed(say(2, "edited"), say(3, cid="a"))).before == {
+        2: say(2),
+        3: pending("a"),
+    }
+    assert log.apply(changed(say(1), say(9), reset=True)).before == {1: say(1)}
