@@ -192,9 +192,7 @@ class Plain:
 
     def take_in(self) -> None:
         """Say what the cores told."""
-        for seat in self._seats:
-            if updates := seat.conversation.core.drain():
-                seat.conversation.take_in(updates)
+        self._seats.take_in()
         self._voices[self._seats.front.key].mark_printed_as_read()
         if self._refusal:
             self._over.set()
@@ -224,7 +222,7 @@ class Plain:
         """Take a line as it was typed: a message or a command."""
         if self._ending is not None:
             return  # what follows `/quit` is for the shell
-        self._conversation.submit(text, self._key)
+        self._conversation.drafts.submit(text, self._key)
         self.take_in()
 
     def _save_draft(self, text: str) -> None:

@@ -430,7 +430,7 @@ def _dnd(conversation: Conversation, asked: Invocation) -> None:
             minutes = float(word)
         case other:
             raise Refused(f"“{other}” is not valid. Use on, off, or 1 to 1440 minutes.")
-    conversation.notifier.be_quiet(minutes, conversation.redraw)
+    conversation.notifier.be_quiet(minutes, conversation.view.redraw)
     note = conversation.notifier.note
     conversation.view.say(f"Notifications are off ({note})" if note else "Notifications are on")
 

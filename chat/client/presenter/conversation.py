@@ -1,9 +1,7 @@
 """A conversation: turns actions into requests, and updates into what the view shows.
 
-Nothing is marked read on the way.
-
-the desk. It decides which channel is shown, and when a message counts as read. It draws nothing:
-a face does, through the `View` it is given.
+It decides which channel is shown, and when a message counts as read. It draws nothing: its `View`
+does.
 """
 
 from __future__ import annotations
@@ -184,7 +182,7 @@ def peek(conversation: Conversation, channel: str) -> None:
         with reading.held(channel):
             conversation.open_channel(channel)
             reading.peek(True)
-    conversation.redraw()
+    conversation.view.redraw()
 
 
 Typing = Literal["both", "show", "tell", "off"]
@@ -239,10 +237,6 @@ class Conversation:
         """How the server calls itself, or did when it was last met; empty: it never was."""
         return self.desk.connection.server or self.core.pref(SERVER_NAME)
 
-    def redraw(self) -> None:
-        """Show what lies on the desk."""
-        self.view.redraw()
-
     # What the core tells.
 
     def take_in(self, updates: Iterable[Update]) -> None:
@@ -268,7 +262,7 @@ class Conversation:
                 self.notifier.take(update, partial(self._is_seen, update))
             elif isinstance(update, Notice):
                 self.view.say(update.text, severity_of(update.severity))
-        self.redraw()
+        self.view.redraw()
 
     def _take_lines(self, change: TimelineChanged) -> None:
         log = self.desk.log(change.channel)
@@ -347,7 +341,7 @@ class Conversation:
         self.core.save_pref(LAST_CHANNEL, self.drafts.channel)
         self._show_channel()
         for text in self.drafts.release():
-            self.submit(text, DraftKey(self.drafts.channel))  # one of them may lead further
+            self.drafts.submit(text, DraftKey(self.drafts.channel))  # one may lead further
 
     def _move_to(self, channel: str) -> None:
         self._put_away()
@@ -368,7 +362,7 @@ class Conversation:
             self.view.show(DraftKey(channel), self.desk.log(channel), self.desk.user, read)
             self.desk.trim(besides=channel)
             self.core.open_channel(channel)
-        self.redraw()
+        self.view.redraw()
 
     def step_back(self) -> None:
         """Let another conversation be shown."""
@@ -401,13 +395,6 @@ class Conversation:
             self.reading.seen(channel, seq)
 
     # What one asks for.
-
-    def submit(self, text: str, key: DraftKey) -> None:
-        """Do what was written for a channel; on the way there, as soon as one is there."""
-        if self.drafts.is_on_the_way and key == DraftKey(self.drafts.channel):
-            self.drafts.hold(text)
-        else:
-            self.drafts.submit(text, key)
 
     def dismiss(self, key: DraftKey) -> None:
         """Give up a reply or a change; where there is none, close the thread, but for its text."""
@@ -448,7 +435,7 @@ class Conversation:
         self._put_away()
         self.drafts.take_out(channel)
         self.drafts.lay_open(channel)
-        self.redraw()
+        self.view.redraw()
         self.view.run_beside(self._join(channel, first_words))
 
     async def _join(self, channel: str, first_words: str) -> None:
@@ -459,7 +446,7 @@ class Conversation:
         except ChatError as exc:
             self._turn_back(channel)
             self._settle()
-            self.redraw()
+            self.view.redraw()
             self.view.turned_back(channel, str(exc))
         else:
             self._asked.pop(channel, None)
@@ -514,7 +501,7 @@ class Conversation:
         """Say of oneself: online, away or busy."""
         self.status = status
         self.core.status(status)
-        self.redraw()
+        self.view.redraw()
 
     def write_to(self, name: str) -> None:
         """Open the direct channel with one person."""

@@ -52,7 +52,7 @@ class Refused(ChatError):
 
 
 class View(Protocol):
-    """What a conversation asks of the face it is looked at, or heard, through."""
+    """What a conversation asks of its interface: the screens, or the lines of plain mode."""
 
     def set_theme(self, name: str) -> None:
         """Change the colors; without a name, let the person choose."""

@@ -332,7 +332,7 @@ class Workspace:
         leaving.conversation.close()
         del self._seats[leaving.key]
         is_forgotten = self._cores.remove(leaving.settings)
-        self.front.conversation.redraw()
+        self.front.conversation.view.redraw()
         again = "" if is_forgotten else " Your settings name it: the next start adds it again."
         self.front.conversation.view.say(f"Removed {title}.{again}")
 

@@ -345,7 +345,7 @@ class ChatApp(App[None]):
             self._is_waiting = True
             self.set_timer(wait, self._take_in_now)
             return
-        self._main.take_in()
+        self._main.seats.take_in()
         if self._main.seats.have_tried:  # and all is imported that a connection needs
             tuning.resume_collector()
 

@@ -72,6 +72,8 @@ class FakeCore(Core):
         self.answers: list[tuple[BaseCommand, Wire]] = []
         """What the server answers at once."""
         self.unread: tuple[Unread, ...] = ()
+        self.is_slow = False
+        """Whether a channel that is opened waits for its page."""
         self.wake = wake
         self._waiting: list[Update] = []
         self._cids = count(1)
@@ -217,6 +219,8 @@ class FakeCore(Core):
 
     def open_channel(self, channel: str) -> None:
         self._note("open_channel", channel)
+        if self.is_slow:
+            return
         page = self.pages.get(channel, ())
         self.tell(TimelineChanged(channel, upserts=page, reset=True, gap_before=(), complete=True))
         self.tell(MembersChanged(channel, (), 0))

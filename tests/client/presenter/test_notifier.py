@@ -68,7 +68,7 @@ def test_not_to_be_disturbed_outlives_the_program(asked: str, later: float, is_q
     desk = Desk()
     desk.run(asked)
     next_start = Notifier(desk.view, desk.core, clock=lambda: 0.0, now=lambda: 1e9 + later)
-    next_start.resume(desk.conversation.redraw)
+    next_start.resume(desk.conversation.view.redraw)
     assert next_start.is_quiet is is_quiet
     desk.close()
 
@@ -80,7 +80,7 @@ def test_a_clock_that_was_wrong_does_not_make_it_last(kept: str, most: int) -> N
     desk.core.save_pref("quiet-until", kept.format(end=in_decades))
     passed = 0.0
     calling = Notifier(desk.view, desk.core, clock=lambda: passed, now=lambda: 1e9)
-    calling.resume(desk.conversation.redraw)
+    calling.resume(desk.conversation.view.redraw)
     assert calling.note
     passed = most + 1.0
     assert not calling.is_quiet
@@ -89,7 +89,7 @@ def test_a_clock_that_was_wrong_does_not_make_it_last(kept: str, most: int) -> N
 
 def test_do_not_disturb_of_another_client_on_the_file_is_obeyed_and_shown() -> None:
     desk = Desk()
-    desk.notifier.resume(desk.conversation.redraw)
+    desk.notifier.resume(desk.conversation.view.redraw)
     other = Notifier(desk.view, desk.core, clock=lambda: desk.now, now=lambda: 1e9 + desk.now)
     other.be_quiet(30, lambda: None)
     assert desk.notifier.note.startswith("do not disturb until ")

@@ -24,8 +24,8 @@ def desk_with(*channels: object) -> ConversationState:
 
 
 def test_a_direct_channel_is_known_by_the_others() -> None:
-    assert title_of(info("@alice,me")) == "alice"
-    assert title_of(info("@alice,bob,me")) == "alice, bob"
+    assert title_of(info("@alice,me")) == "@alice"
+    assert title_of(info("@alice,bob,me")) == "@alice, bob"
     assert title_of(info("#tea")) == "#tea"
 
 

@@ -11,6 +11,7 @@ import pytest
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings, Server, config_file
 from chat.client.model.state import (
+    ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
     Link,
@@ -159,6 +160,24 @@ async def test_only_what_is_in_front_is_read(both: Both) -> None:
     assert both.work.asked("mark") == []
     await both.desktop.press("alt+3")
     await both.desktop.until(lambda: ("#general", 2) in both.work.asked("mark"))
+
+
+async def test_old_messages_are_forgotten_where_another_server_is_in_front(both: Both) -> None:
+    desktop, core = both.desktop, both.tea
+    lines = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 1_501))
+    core.pages["#general"] = lines[-100:]
+    log = both.desktop.conversation.desk.log("#general")
+    core.tell(TimelineChanged("#general", upserts=lines[:750]))
+    await desktop.until(lambda: "line 750" in desktop.screen())
+    assert len(log) == 750, "it is on the screen"
+    both.work.tell(ChannelRemoved("#general"))  # nothing is shown in the timeline's place
+    await desktop.type("/server work", "enter")
+    await desktop.until(lambda: both.here == ("work", ""))
+    core.tell(TimelineChanged("#general", upserts=lines[750:]))
+    await desktop.until(lambda: len(log) == 400)
+    await desktop.pilot.resize_terminal(70, 20)
+    await desktop.press("alt+1")
+    await desktop.until(lambda: "line 1500" in desktop.screen())
 
 
 async def test_the_timeline_is_where_one_left_it(both: Both) -> None:

@@ -170,13 +170,8 @@ class Drafts:
         self._store.save(key, older)
         return written.removeprefix(older.text).lstrip("\n")
 
-    def hold(self, text: str) -> None:
-        """Keep what was sent on the way into a channel, until `release`."""
-        self._held.append(text)
-        self.keep("", DraftKey(self.channel))
-
     def release(self) -> list[str]:
-        """Return what was held, in its order, to be sent now."""
+        """Return what `submit` held, in its order, to be sent now."""
         held, self._held = self._held, []
         return held
 
@@ -189,7 +184,14 @@ class Drafts:
     # Text in the composers
 
     def submit(self, text: str, key: DraftKey) -> None:
-        """Send a text, run it as a command, or change a message: what its draft is for."""
+        """Send a text, run it as a command, or change a message: what its draft is for.
+
+        Text for a channel that is not shown yet is held until it is.
+        """
+        if self.is_on_the_way and key == DraftKey(self.channel):
+            self._held.append(text)
+            self.keep("", key)
+            return
         self._drafts[key] = replace(self._of(key), text="")
         try:
             self._submit(text, key)

@@ -175,9 +175,9 @@ class MainScreen(Screen[None]):
         self.watch(self.channel.timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)
-        self._notifier.resume(lambda: self.conversation.redraw())
-        self.conversation.redraw()
-        self.take_in()  # what is on disk: the first paint shows it
+        self._notifier.resume(lambda: self.conversation.view.redraw())
+        self.conversation.view.redraw()
+        self.seats.take_in()  # what is on disk: the first paint shows it
         self.call_after_refresh(self._layout.add_thread)
 
     def _sources(self) -> Sources:
@@ -202,17 +202,13 @@ class MainScreen(Screen[None]):
         """
         super()._screen_resized(self.app.size)
 
-    def take_in(self) -> None:
-        """Show what the cores told."""
-        self.seats.take_in()
-
     def on_resize(self) -> None:
         """Let the lists at the sides step aside where it is narrow."""
         self._layout.fit(self.size.width)
 
     @on(events.DescendantFocus)
     def _focus_moved(self) -> None:
-        self.conversation.redraw()
+        self.conversation.view.redraw()
 
     @on(Selected)
     def _selected(self, event: Selected) -> None:
@@ -221,7 +217,7 @@ class MainScreen(Screen[None]):
             for timeline in self.query(Timeline):
                 if timeline is not event.timeline:
                     timeline.action_leave()
-        self.conversation.redraw()
+        self.conversation.view.redraw()
 
     @on(events.ScreenSuspend)
     @on(events.ScreenResume)
@@ -316,7 +312,7 @@ class MainScreen(Screen[None]):
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
         if seat := self.seats.at(event.subject.seat):
-            seat.conversation.submit(event.text, event.subject.key)
+            seat.conversation.drafts.submit(event.text, event.subject.key)
 
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:

@@ -70,7 +70,7 @@ def test_text_sent_in_a_thread_answers_it_even_after_another_one_was_opened(
     writer: Writer,
 ) -> None:
     writer.open_thread(5, 5)
-    writer.conversation.submit("indeed", THREAD)
+    writer.conversation.drafts.submit("indeed", THREAD)
     assert writer.core.asked("send") == [("#general", "indeed", False, 3)]
 
 
@@ -81,7 +81,7 @@ def test_text_typed_while_an_edit_is_applied_stays_after_the_draft_that_waited(
     writer.drafts.edit_last(THREAD)
     assert writer.view.thread_text == "mine"
     writer.view.thread_text = "typed since"
-    writer.conversation.submit("mine!", THREAD)
+    writer.conversation.drafts.submit("mine!", THREAD)
     assert writer.view.thread_text == "a draft\ntyped since"
     assert writer.drafts.at(THREAD).aim is Aim.MESSAGE
 
@@ -103,7 +103,7 @@ def test_a_draft_saved_for_the_real_root_comes_before_what_was_written(writer: W
 def test_what_cannot_be_sent_is_given_back_where_it_was_written(
     writer: Writer, key: DraftKey
 ) -> None:
-    writer.conversation.submit("x" * 8_001, key)
+    writer.conversation.drafts.submit("x" * 8_001, key)
     texts = {GENERAL: writer.view.text, THREAD: writer.view.thread_text}
     assert texts.pop(key) == "x" * 8_001
     assert set(texts.values()) == {""}

@@ -384,3 +384,12 @@ async def test_a_direct_channel_is_called_by_the_other_person(open_desktop: Open
         desktop.core.tell(ThreadChanged("@alice,me", 1, 1, change))
         await desktop.until(lambda: "Thread in @alice" in desktop.screen())
         assert "alice,me" not in desktop.screen()
+
+
+async def test_a_channel_that_was_open_shows_before_the_core_answers(desktop: Desktop) -> None:
+    await desktop.until(lambda: "good morning" in desktop.screen())
+    await desktop.press("alt+2")
+    await desktop.until(lambda: "good morning" not in desktop.screen())
+    desktop.core.is_slow = True
+    await desktop.press("alt+1")
+    await desktop.until(lambda: "good morning" in desktop.screen())
