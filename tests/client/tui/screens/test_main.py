@@ -320,6 +320,7 @@ async def test_an_arrival_redraws_the_timeline_and_nothing_around_it(
 ) -> None:
     async with open_desktop(info("#general"), size=(120, 40)) as desktop:
         lines = tuple(said(number, "bob", "word") for number in range(1, 60))
+        desktop.composer.cursor_blink = False  # it redraws the composer twice a second
         desktop.core.tell(TimelineChanged("#general", lines, reset=True))
         desktop.core.tell(ChannelsChanged((info("#general", head=59),)))
         await desktop.pilot.pause()
