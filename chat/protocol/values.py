@@ -111,7 +111,7 @@ def _template(model: type[BaseModel]) -> dict[str, Any]:
 
 
 class Limits(Wire):
-    """Limits of the server; each is a setting, and `welcome` states it.
+    """Limits of the server; each is a setting, and `welcome` has its value.
 
     The defaults are generous for people and tight for floods.
     """
@@ -133,11 +133,11 @@ class Limits(Wire):
     page: int = Field(200, ge=1, le=1_000)
     """Items of one page of history."""
     rate: float = Field(10.0, gt=0, le=1_000_000_000, allow_inf_nan=False)
-    """Frames per second that one person may keep up; each 4 KiB of a frame count as one."""
+    """Frames that one person may send per second; each 4 KiB of a frame counts as one."""
     burst: int = Field(60, ge=1, le=1_000_000_000)
     """Frames that one person may send at once."""
     channels: int = Field(500, ge=1, le=1_000_000_000)
-    """Channels that one person may join or open; direct ones that others open do not count."""
+    """Channels that one person may join; direct channels that others opened do not count."""
     openings: int = Field(60, ge=1, le=1_000_000_000)
     """Direct channels that one person may open in an hour."""
     reactions: int = Field(20, ge=1, le=1_000)
@@ -145,15 +145,15 @@ class Limits(Wire):
     own_reactions: int = Field(10, ge=1, le=1_000)
     """Different emoji of one person on one message."""
     reactors: int = Field(10_000, ge=1, le=1_000_000)
-    """Reactions to one message in all."""
+    """All reactions to one message."""
     pins: int = Field(50, ge=1, le=1_000)
-    """Messages that may be pinned in one channel."""
+    """Pins in one channel."""
     own_pins: int = Field(20, ge=1, le=1_000)
-    """Messages that one person may have pinned in a channel that they do not own."""
+    """Pins of one person in a channel that they do not own."""
     members: int = Field(100, ge=1, le=1_000)
     """Members listed in one `joined` or `members` frame."""
     unread: int = Field(1_000, ge=1, le=10_000)
-    """Unread messages are counted up to here."""
+    """Highest number of unread messages that is counted."""
 
 
 def _checked(

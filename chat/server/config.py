@@ -202,83 +202,79 @@ class ServerSettings(DataSettings):
     )
     port: int = Field(3000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
     server_name: Annotated[str, AfterValidator(_printable)] = Field(
-        "chat", min_length=1, max_length=64, description="name people see"
+        "chat", min_length=1, max_length=64, description="name of the server that people see"
     )
     public_url: Annotated[
         list[Annotated[str, AfterValidator(check_public_url)]], BeforeValidator(_split)
     ] = Field(
         default=[],
-        description="address that people connect to where it is not this machine's own, as behind "
-        "a proxy: wss://chat.example.org; web pages from there may connect; may be given "
-        "repeatedly",
+        description="address that people use, if it is not this machine's, as behind a proxy: "
+        "wss://chat.example.org; web pages from there may connect; may be given repeatedly",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="what is written to standard error"
+        "info", description="lowest level that is logged to standard error"
     )
-    tls_cert: _Path | None = Field(None, description="certificate chain (PEM): makes it wss://")
+    tls_cert: _Path | None = Field(None, description="certificate chain (PEM); enables wss://")
     tls_key: _Path | None = Field(None, description="private key (PEM) of the certificate")
     allow_origin: Annotated[
         list[Annotated[str, AfterValidator(check_origin)]], BeforeValidator(_split)
     ] = Field(
         default=[],
-        description="web origin whose pages may connect, such as https://chat.example.org, or "
+        description="origin of web pages that may connect, such as https://chat.example.org, or "
         "null; may be given repeatedly",
     )
     heartbeat: float = Field(20.0, ge=0.1, le=300, description="seconds between two heartbeats")
     hello_timeout: _Seconds = Field(
-        10.0, gt=0, description="seconds within which a client must say hello"
+        10.0, gt=0, description="seconds within which a client must send hello"
     )
     sign_in_patience: _Seconds = Field(
         7.0,
         gt=0,
-        description="seconds a sign-in may have to wait for others; longer, and it is "
-        "told when to come back",
+        description="seconds that a sign-in may wait for others; if it would take longer, the "
+        "client is told when to reconnect",
     )
     connections: int | None = Field(
-        None, ge=1, description="connections in all; by default what the open files allow"
+        None, ge=1, description="all connections (default: as many as open files allow)"
     )
     address_connections: int = Field(
-        100, ge=1, description="connections one address may hold (IPv6: one /64)"
+        100, ge=1, description="connections of one address (IPv6: of one /64 network)"
     )
-    address_rate: float = Field(
-        10.0, gt=0, description="connections one address may open per second, lastingly"
-    )
-    address_burst: int = Field(200, ge=1, description="connections one address may open at once")
+    address_rate: float = Field(10.0, gt=0, description="new connections of one address per second")
+    address_burst: int = Field(200, ge=1, description="new connections of one address at once")
     address_people: int = Field(
-        50, ge=1, description="people behind one address: it may send as much as so many of them"
+        50,
+        ge=1,
+        description="people behind one address: it may send as much as they may together",
     )
-    person_connections: int = Field(
-        100, ge=1, description="connections that one person may be signed in on at once"
-    )
+    person_connections: int = Field(100, ge=1, description="connections of one person")
     sign_ups: int = Field(
         30,
         ge=1,
-        description="new names that one address may claim at once, and again in 10 minutes",
+        description="new names of one address at once, and again every 10 minutes",
     )
     trusted_proxy: _Networks = Field(
         default=[],
-        description="address or network of a proxy: people count by the address that its "
-        "X-Forwarded-For names; may be given repeatedly",
+        description="address or network of a proxy, whose X-Forwarded-For names the client's "
+        "address; may be given repeatedly",
     )
     exempt_address: _Networks = Field(
         default=[IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")],
-        description="address or network without limits of its own, such as a proxy; may be given "
-        "repeatedly",
+        description="address or network without limits per address; may be given repeatedly",
     )
     close_timeout: float = Field(
-        2.0, gt=0, le=4, description="seconds a closing connection gets before it is cut"
+        2.0, gt=0, le=4, description="seconds before a closing connection is cut"
     )
     reconnect_window: _Seconds = Field(
-        5.0, ge=0, description="seconds over which clients spread their return"
+        5.0, ge=0, description="seconds over which clients spread their reconnects after a stop"
     )
     write_timeout: _Seconds = Field(
-        30.0, gt=0, description="seconds a peer may leave what was written to it unread"
+        30.0, gt=0, description="seconds before a client that reads nothing is disconnected"
     )
     queue_bytes: int = Field(
-        1_048_576, ge=65_536, description="bytes that may wait for one slow reader"
+        1_048_576, ge=65_536, description="bytes that may wait for one slow client"
     )
     resume_window: int = Field(
-        1_000, ge=0, description="missed events beyond which a client gets the newest page"
+        1_000, ge=0, description="a client that missed more events gets the newest page instead"
     )
     limits: LimitSettings = Field(default_factory=LimitSettings)
 
@@ -295,10 +291,10 @@ class ServerSettings(DataSettings):
 
 
 class TokenSettings(DataSettings):
-    """Issue another token for a name: for a second device, or when the first one is lost."""
+    """Issue another token for a name, for a second device or after the first is lost."""
 
     positional = "name"
-    name: str = Field(description="the name, as it was claimed")
+    name: str = Field(description="the name")
 
 
 class BackupSettings(DataSettings):
@@ -309,14 +305,14 @@ class BackupSettings(DataSettings):
 
 
 class RestoreSettings(DataSettings):
-    """Put a backup in the database's place; the server must not run. The present one is kept."""
+    """Replace the database by a backup and keep the old one; the server must not run."""
 
     positional = "file"
     file: _Path = Field(description="a copy that `chat-server backup` made")
 
 
 class CheckSettings(DataSettings):
-    """Look whether every log is whole, also while the server runs: exit code 1 if one is not."""
+    """Verify all logs and the index, also while the server runs; exit code 1 on problems."""
 
 
 class ReindexSettings(DataSettings):

@@ -35,7 +35,7 @@ def token(arguments: list[str]) -> int:
         issue_token(settings.store_url, settings.name, hash_token(secret))
     except (CommandError, StoreUnavailable) as exc:
         raise StartupError(str(exc)) from None
-    tell(f"A further token for {settings.name}; keep it secret:")
+    tell(f"Another token for {settings.name}; keep it secret:")
     sys.stdout.write(secret + "\n")
     return 0
 
@@ -47,7 +47,7 @@ def backup(arguments: list[str]) -> int:
     settings = load(BackupSettings, "chat-server backup", arguments)
     held = back_up(settings.store_url, _absolute(settings.file))
     size = _absolute(settings.file).stat().st_size
-    tell(f"{settings.file}: {held}, {size:,} bytes. What is deleted from now on stays in it")
+    tell(f"{settings.file}: {held}, {size:,} bytes. It keeps messages that are deleted later")
     return 0
 
 
@@ -59,7 +59,7 @@ def restore(arguments: list[str]) -> int:
     restored = put_back(settings.store_url, _absolute(settings.file))
     tell(f"{settings.database}: {restored.holdings}, from {settings.file}")
     if restored.former is not None:
-        tell(f"The database that was there is kept as {restored.former}")
+        tell(f"The old database is kept as {restored.former}")
     return 0
 
 
