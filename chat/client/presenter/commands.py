@@ -37,6 +37,7 @@ __all__ = [
     "list_channels",
     "list_members",
     "list_pins",
+    "members",
     "move",
     "mute",
     "notify",
@@ -139,9 +140,13 @@ async def _pages(
 
 
 def _channel(listing: ChannelListing) -> Choice:
-    people = "1 member" if listing.members == 1 else f"{listing.members:,} members"
-    note = f"{people} · {listing.topic}" if listing.topic else people
+    note = " · ".join(filter(None, (members(listing), listing.topic)))
     return Choice(listing.channel, listing.channel, note)
+
+
+def members(listing: ChannelListing) -> str:
+    """Return how many members a channel has, in words."""
+    return "1 member" if listing.members == 1 else f"{listing.members:,} members"
 
 
 def _member(member: Member) -> Choice:

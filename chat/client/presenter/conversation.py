@@ -30,7 +30,7 @@ from chat.client.model.state import (
 )
 from chat.client.presenter.composer.drafts import Drafts
 from chat.client.presenter.composer.name_lookup import NameLookup
-from chat.client.presenter.draft import Aim, DraftKey, DraftStore, check_length, together
+from chat.client.presenter.draft import Aim, DraftKey, DraftStore, check_length
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.search import SearchSession
@@ -477,7 +477,8 @@ class Conversation:
         written = self.drafts.withdraw(channel)
         if channel == self.drafts.channel:
             self.drafts.lay_open(self.desk.current or "")
-        self.drafts.give_back(together(text, written), DraftKey(asked_in))
+        self.drafts.put_first(written, DraftKey(asked_in))
+        self.drafts.give_back(text, DraftKey(asked_in))
 
     def ask(self, command: AnsweredBy[object], text: str = "") -> None:
         """Ask the server; tell the person if it fails, and give `text` back."""

@@ -10,6 +10,7 @@ from functools import partial
 from chat.client.model.fuzzy import spread
 from chat.client.model.slash.commands import COMMANDS
 from chat.client.model.state import ChannelInfo
+from chat.client.presenter.commands import members
 from chat.client.presenter.navigation import Entry, waits, weight
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice
@@ -79,17 +80,25 @@ class Switcher:
     def find(self, written: str) -> list[Choice]:
         """Return the rows for what is written, the best first.
 
-        A sign at the beginning (`#`, `@`, `/`) asks for channels, people or commands alone. For a
-        channel's name that is not listed there is a row that joins it.
+        A sign at the beginning (`#`, `@`, `/`) asks for channels, people or commands alone. Those
+        channels of the server that one is not in are found by the beginning of their names, once
+        `look_up` has asked for them. For a name that no channel has there is a row that creates it.
         """
         sign = written[:1] if written[:1] in tuple(_SIGNS) else ""
         word = written.strip().lstrip(_SIGNS).lower()
         listed = [each for each in self._offers.values() if each.choice.label.startswith(sign)]
         if not word:
             return [offer.choice for offer in listed]
+        listed += self._to_join(word) if sign in ("", "#") else ()
         ranks = ((offer.rank(word), place) for place, offer in enumerate(listed))
         found = sorted((rank, place) for rank, place in ranks if rank is not None)
         return [listed[place].choice for _, place in found] or _new(written)
+
+    def look_up(self, written: str, then: Callable[[], None]) -> None:
+        """Ask the server for channels whose names begin as is written; `then` is called after."""
+        word = written.strip().removeprefix("#")
+        if not word.startswith(("@", "/")):
+            self._conversation.lookup.ask(f"#{word}", then)
 
     def choose(self, key: str) -> None:
         """Go where a row leads, or do what it says."""
@@ -112,6 +121,14 @@ class Switcher:
             server = titles[entry.spot.seat] if len(titles) > 1 else ""
             choice = Choice(f"{entry.spot.seat} {label}", label, _note(entry.info, server))
             yield _Offer(choice, partial(workspace.open, entry.spot), (label.lstrip(_SIGNS),))
+
+    def _to_join(self, word: str) -> Iterator[_Offer]:
+        """Return the channels that one is not in, as far as the server was asked for them."""
+        for name, listing in self._conversation.lookup.directory.items():
+            if name not in self._conversation.desk.channels and name[1:].lower().startswith(word):
+                note = " · ".join(filter(None, ("Enter to join", members(listing), listing.topic)))
+                join = partial(self._conversation.join, name)
+                yield _Offer(Choice(name, name, note), join, (name[1:],))
 
     def _people(self) -> Iterator[_Offer]:
         """Return those with whom there is no direct channel yet."""

@@ -94,7 +94,7 @@ class View(Protocol):
         """Put a text into the composer; what is typed there from now on is for `key`."""
 
     def give_back(self, key: DraftKey, text: str) -> None:
-        """Put a text that was not sent back, before what has been typed since."""
+        """Put a refused text back, before text typed since; selected where there is none."""
 
     def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
         """Show another channel, where it was left, or a thread beside it.

@@ -32,7 +32,7 @@ from chat.client.tui.keymap import KeyRow, key_label, problems, rows
 from chat.client.tui.safe_text import sendable, show_emoji
 from chat.client.tui.screens.copy_mode import CopyModeScreen
 from chat.client.tui.screens.main import MainScreen
-from chat.client.tui.screens.main_view import Rang
+from chat.client.tui.screens.main_view import Rang, ThemeChosen
 from chat.client.tui.terminal import tuning
 from chat.client.tui.terminal.key_queue import KeyQueue, Passed
 from chat.client.tui.terminal.pointer import Flooding, Pointer
@@ -111,7 +111,6 @@ class ChatApp(App[None]):
     ) -> None:
         own = [made_by_hand(*each) for each in settings.themes.items()]
         self._themes = {theme.name: theme for theme in (*OWN, *own)}
-        self._dressed_in = DARK.name
         super().__init__()
         for theme in self._themes.values():
             self.register_theme(theme)
@@ -167,8 +166,7 @@ class ChatApp(App[None]):
         """Dress the screens."""
         self.set_keymap(self._own_keys)
         kept = self.cores.pref(_THEME)
-        self.theme = self._dressed_in = kept if kept in self.available_themes else DARK.name
-        self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
+        self.theme = kept if kept in self.available_themes else DARK.name
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
 
     def on_ready(self) -> None:
@@ -276,6 +274,10 @@ class ChatApp(App[None]):
         if self._driver is not None:
             self._driver.write(event.sequence)
 
+    @on(ThemeChosen)
+    def _keep_theme(self, event: ThemeChosen) -> None:
+        self.cores.save_pref(_THEME, event.name)
+
     def action_help(self) -> None:
         """Show all keys and commands."""
         if isinstance(self.screen, MainScreen):
@@ -352,12 +354,6 @@ class ChatApp(App[None]):
     def _take_in_now(self) -> None:
         self._is_waiting = False
         self._take_in()
-
-    def _keep_theme(self, name: str) -> None:
-        """Keep a theme that the person has chosen; the first one was not chosen here."""
-        if name != self._dressed_in:
-            self._dressed_in = name
-            self.cores.save_pref(_THEME, name)
 
     def _wake(self) -> None:
         """Hop from the core's thread to this one; before and after the screens, do nothing."""

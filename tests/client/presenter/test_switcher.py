@@ -13,6 +13,7 @@ from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.workspace import Cores, Workspace
 from chat.client.sync.core import Core
+from chat.protocol.frames import ChannelListing
 from tests.client.presenter.fakes import FakeCore, FakeView, info
 
 CHANNELS = (
@@ -26,9 +27,16 @@ CHANNELS = (
 
 
 def switcher(
-    *channels: ChannelInfo, shown: tuple[str, ...] = (), begun: list[str] | None = None
+    *channels: ChannelInfo,
+    shown: tuple[str, ...] = (),
+    begun: list[str] | None = None,
+    directory: tuple[str, ...] = (),
 ) -> Switcher:
-    """Return the switcher of somebody in these channels who has shown some of them."""
+    """Return the switcher of somebody in these channels who has shown some of them.
+
+    Args:
+        directory: the channels of the server, as far as it was asked.
+    """
     core, view = FakeCore(), FakeView()
     cores = Cores(ClientSettings(name="me"), lambda _: core)
 
@@ -50,6 +58,9 @@ def switcher(
     workspace.take_in()
     for channel in shown:
         workspace.open(Location(workspace.front.key, channel))
+    workspace.front.conversation.lookup.directory |= {
+        name: ChannelListing(channel=name, topic="", members=1) for name in directory
+    }
     return Switcher(workspace, (begun if begun is not None else []).append, {"inbox": "Alt+I"})
 
 
@@ -98,6 +109,15 @@ def test_a_channel_that_is_not_listed_can_be_joined() -> None:
     assert labels(found, "#coffee") == ["#coffee"]
     assert labels(found, "coffee") == []
     assert labels(found, "#no!") == []
+
+
+@pytest.mark.feature("around.switcher")
+def test_channels_of_the_directory_are_found_by_how_they_begin() -> None:
+    found = switcher(*CHANNELS, directory=("#coffee", "#coffee-machine", "#help", "#decoffee"))
+    assert labels(found, "#cof") == ["#coffee", "#coffee-machine"]
+    assert labels(found, "help")[:2] == ["#help", "/help [COMMAND]"]
+    assert [each.note for each in found.find("coffee")] == ["Enter to join · 1 member"] * 2
+    assert labels(found, "@coffee") == []
 
 
 def test_a_command_that_needs_more_words_is_begun() -> None:

@@ -9,6 +9,8 @@ from chat.client.config.settings import ClientSettings
 from chat.client.model.slash.commands import COMMANDS
 from chat.client.tui.app import key_rows
 from chat.client.tui.keymap import key_label, problems, together
+from chat.protocol.commands import Join
+from chat.protocol.frames import ChannelList, ChannelListing
 from tests.client.presenter.fakes import info
 from tests.client.tui.conftest import Desktop, Open
 
@@ -68,6 +70,8 @@ async def test_a_persons_own_keys_work_and_are_shown(open_desktop: Open) -> None
         await desktop.until(lambda: desktop.core.asked("send"))
         assert desktop.core.asked("send")[0][1] == "one\ntwo"
         await desktop.press("f1")
+        await desktop.until(lambda: "Ctrl+S" in desktop.screen())
+        await desktop.press("slash", *"next channel")
         await desktop.until(lambda: "F8" in desktop.screen())
 
 
@@ -146,6 +150,39 @@ class TestChoosing:
         await desktop.press("ctrl+p")
         await desktop.press(*"to away", "enter")
         await desktop.until(lambda: desktop.core.asked("status") == [("away",)])
+
+    @pytest.mark.feature("around.switcher")
+    async def test_it_finds_channels_of_the_server_as_one_types_and_joins_on_enter(
+        self, desktop: Desktop
+    ) -> None:
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: "Go to" in desktop.screen())
+        await desktop.press(*"coff")
+        await desktop.until(lambda: desktop.core.asked("channels"))
+        listed = (
+            ChannelListing(channel="#coffee", topic="black", members=3),
+            ChannelListing(channel="#tea", topic="", members=2),
+        )
+        desktop.core.futures["channels"].set_result(ChannelList(channels=listed))
+        await desktop.until(
+            lambda: "#coffee  Enter to join · 3 members · black" in desktop.screen()
+        )
+        await desktop.press("enter")
+        await desktop.until(lambda: desktop.core.asked("join") == [(Join(channel="#coffee"),)])
+
+    async def test_a_row_that_comes_late_does_not_move_the_chosen_one(
+        self, desktop: Desktop
+    ) -> None:
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: "Go to" in desktop.screen())
+        await desktop.press(*"topic")
+        await desktop.until(lambda: desktop.core.asked("channels"))
+        listed = (ChannelListing(channel="#topic", topic="", members=1),)
+        desktop.core.futures["channels"].set_result(ChannelList(channels=listed))
+        await desktop.until(lambda: "Enter to join · 1 member" in desktop.screen())
+        await desktop.press("enter")
+        await desktop.until(lambda: desktop.app.screen is desktop.main)
+        assert not desktop.core.asked("join")
 
     async def test_it_shows_how_a_command_is_written(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+p")

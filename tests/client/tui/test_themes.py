@@ -7,6 +7,7 @@ import pytest
 from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
 from chat.client.tui.safe_text import show_emoji
+from chat.client.tui.screens.picker import Picker
 from chat.client.tui.themes import LIGHT, by_name, made_by_hand
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.palette import INKS, Palette
@@ -62,10 +63,33 @@ async def test_a_kept_theme_is_not_written_back_over_another_clients_choice() ->
     async with app.run_test() as pilot:
         await pilot.pause()
         assert app.theme == "chat-light"
-        app.theme = "chat-mono"
+        await pilot.press(*"/theme mono", "enter")
         await pilot.pause()
         saved = [call for call in core.calls if call[:2] == ("save_pref", "theme")]
         assert saved == [("save_pref", "theme", "chat-mono")]
+
+
+@pytest.mark.feature("around.themes")
+async def test_the_picker_begins_at_the_current_theme_and_previews_others(
+    open_desktop: Open,
+) -> None:
+    async with open_desktop(info("#general")) as desktop:
+        await desktop.type("/theme contrast", "enter")
+        await desktop.until(lambda: desktop.core.prefs.get("theme") == "chat-contrast")
+        await desktop.type("/theme ", "enter")
+        await desktop.until(lambda: isinstance(desktop.app.screen, Picker))
+        themes = sorted(desktop.app.available_themes)
+        after = themes[themes.index("chat-contrast") + 1]
+        await desktop.press("down")
+        await desktop.until(lambda: desktop.app.theme == after, "a preview")
+        assert desktop.core.prefs["theme"] == "chat-contrast"
+        await desktop.press("escape")
+        await desktop.until(lambda: desktop.app.theme == "chat-contrast", "it is restored")
+        await desktop.type("/theme ", "enter")
+        await desktop.until(lambda: isinstance(desktop.app.screen, Picker))
+        await desktop.press("down", "enter")
+        await desktop.until(lambda: desktop.core.prefs["theme"] == after, "it is kept")
+        assert desktop.app.theme == after
 
 
 def test_what_a_theme_leaves_out_is_as_in_the_dark_or_the_light_one() -> None:

@@ -17,7 +17,7 @@ from tests.client.tui.conftest import Desktop
 from tests.terminal.tmux import Terminal
 
 
-@pytest.mark.parametrize("text", ["line\n" * 50, "x" * 5_000], ids=["many lines", "one long line"])
+@pytest.mark.parametrize("text", ["line\n" * 50, "x" * 5_000], ids=["50 lines", "5,000 letters"])
 @pytest.mark.feature("writing.paste")
 async def test_a_large_paste_asks_first_and_says_how_large(desktop: Desktop, text: str) -> None:
     desktop.composer.post_message(events.Paste(text))
@@ -31,9 +31,40 @@ async def test_a_large_paste_asks_first_and_says_how_large(desktop: Desktop, tex
     assert not desktop.core.asked("send")
 
 
-async def test_a_small_paste_asks_nothing(desktop: Desktop) -> None:
-    desktop.composer.post_message(events.Paste("two\nlines"))
-    await desktop.until(lambda: desktop.composer.text == "two\nlines")
+@pytest.mark.parametrize("text", ["line\n" * 49, "x" * 4_999], ids=["49 lines", "4,999 letters"])
+async def test_a_smaller_paste_asks_nothing(desktop: Desktop, text: str) -> None:
+    desktop.composer.post_message(events.Paste(text))
+    await desktop.until(lambda: desktop.composer.text == text)
+    assert desktop.app.screen is desktop.main
+
+
+async def test_a_refused_command_stays_selected_so_that_typing_replaces_it(
+    desktop: Desktop,
+) -> None:
+    await desktop.type("/nope", "enter")
+    await desktop.until(lambda: desktop.told and desktop.composer.text == "/nope")
+    assert desktop.composer.selected_text == "/nope"
+    await desktop.press(*"hello")
+    assert desktop.composer.text == "hello"
+    await desktop.press("ctrl+z", "ctrl+z")
+    assert desktop.composer.text == "/nope", "undo brings it back"
+
+
+async def test_a_refused_message_stays_selected(desktop: Desktop) -> None:
+    long = "x" * 8_001
+    desktop.composer.load(long)
+    await desktop.press("enter")
+    await desktop.until(lambda: desktop.told and desktop.composer.text == long)
+    assert desktop.composer.selected_text == long
+
+
+async def test_a_draft_that_comes_back_after_an_edit_is_not_selected(desktop: Desktop) -> None:
+    await desktop.type("half a thought")
+    await desktop.type("", "ctrl+up", "e")
+    await desktop.until(lambda: desktop.composer.text == "mine")
+    await desktop.type("!", "enter")
+    await desktop.until(lambda: desktop.composer.text == "half a thought")
+    assert desktop.composer.selected_text == ""
 
 
 @pytest.mark.feature("writing.history")

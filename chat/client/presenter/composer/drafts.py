@@ -206,8 +206,7 @@ class Drafts:
         if draft.aim is Aim.EDIT:
             self._change(draft.message, text)
             self._drafts[key] = Draft()
-            self.give_back(draft.aside, key)
-            self._view.redraw()
+            self.put_first(draft.aside, key)
         elif parser.is_command(text):
             self._run(replace(parser.parse(text), thread=key.thread))
         elif correction := substitution.read(text):
@@ -282,16 +281,19 @@ class Drafts:
             self._core.ask(Typing(channel=key.channel, state="start" if active else "stop"))
 
     def give_back(self, text: str, key: DraftKey) -> None:
-        """Give a text back to where it was written."""
+        """Give a text that was refused back to where it was written."""
         if not text:
             return
         if key in self.open:
             self._view.give_back(key, text)
-            self._drafts[key] = self.at(key)
+            self.keep(self._view.composed(key), key)
         else:
-            draft = self._of(key)
-            self._drafts[key] = replace(draft, text=together(text, draft.text))
-        self._save(key)
+            self.put_first(text, key)
+
+    def put_first(self, text: str, key: DraftKey) -> None:
+        """Put a text before what was typed since."""
+        draft = self.at(key)
+        self._lay_out(replace(draft, text=together(text, draft.text)), key)
 
     def _of(self, key: DraftKey) -> Draft:
         if key not in self._drafts:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from chat.client.presenter.composer.completion import asked_for
 from chat.client.presenter.state import ConversationState
 from chat.client.sync.core import Core, answer
 from chat.errors import ChatError
 from chat.text import GENERAL, fold, is_direct
+
+if TYPE_CHECKING:
+    from chat.protocol.frames import ChannelListing
 
 __all__ = ["NameLookup"]
 
@@ -37,6 +41,8 @@ class NameLookup:
         self._desk = desk
         self._core = core
         self._run = run
+        self.directory: dict[str, ChannelListing] = {}
+        """The server's channels by name, as far as they were asked for."""
         self._answered: dict[tuple[str, str], tuple[float, bool]] = {}
         """For which beginning of which channel's names: until when, and whether all came."""
 
@@ -82,6 +88,7 @@ class NameLookup:
             if where == "#":
                 listing = await answer(self._core.ask(Channels(cursor=_before(f"#{word}"))))
                 names = [each.channel for each in listing.channels]
+                self.directory |= {each.channel: each for each in listing.channels}
                 cursor = listing.cursor
             else:
                 page = await answer(self._core.ask(Who(channel=where, cursor=_before(word))))

@@ -36,7 +36,8 @@ __all__ = ["Composer"]
 
 _DRAFT_AFTER = 0.5
 """Seconds that a saved draft may be behind what is typed; the file adds a moment of its own."""
-_PASTE_LINES, _PASTE_CHARACTERS = 8, 1_500
+_PASTE_LINES, _PASTE_CHARACTERS = 50, 5_000
+"""From which number on a question comes before a paste."""
 
 
 class Composer(Area, inherit_bindings=False):
@@ -116,7 +117,18 @@ class Composer(Area, inherit_bindings=False):
         self._offer()
 
     def give_back(self, text: str) -> None:
-        """Put text that could not be sent back, before what has been typed since."""
+        """Put text that could not be sent back, selected: typing replaces it.
+
+        Text that was typed since stays behind it; then nothing is selected.
+        """
+        if self.has_text:
+            self.put_first(text)
+        else:
+            self.load(text)
+            self.action_select_all()
+
+    def put_first(self, text: str) -> None:
+        """Put text before what has been typed."""
         self.load(f"{text}\n{self.text}" if self.has_text else text)
 
     def rewrite(self, text: str) -> None:
@@ -185,8 +197,8 @@ class Composer(Area, inherit_bindings=False):
 
     def take_paste(self, text: str, *, is_meant: bool = False) -> None:
         """Insert what was pasted; a lot of it only if the person said that it `is_meant`."""
-        lines = text.count("\n") + 1
-        if not is_meant and (lines > _PASTE_LINES or len(text) > _PASTE_CHARACTERS):
+        lines = text.removesuffix("\n").count("\n") + 1
+        if not is_meant and (lines >= _PASTE_LINES or len(text) >= _PASTE_CHARACTERS):
             self.post_message(self.Pasted(text))
         else:
             self.put(text)

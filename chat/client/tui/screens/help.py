@@ -3,77 +3,184 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from textwrap import wrap
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from chat.client.model.slash.commands import COMMANDS
 from chat.client.tui.keymap import KeyRow, together
 
 __all__ = ["HelpScreen"]
 
+_ESSENTIAL = (
+    "composer.send",
+    "composer.new_line",
+    "channel.switch",
+    "channel.1 … channel.9",
+    "channel.unread",
+    "timeline.focus",
+    "reading.search",
+    "reading.inbox",
+    "help",
+    "quit",
+)
+"""The keys to know first, by their names."""
 _KEYS, _USAGE = 16, 25
 """Widths of what stands on the left; what is wider has a line of its own."""
 
 
 class HelpScreen(ModalScreen[None]):
-    """Keys and commands in one scrolling page."""
+    """Keys and commands in one scrolling page, the essential keys first; a filter finds some."""
 
     DEFAULT_CSS = """
     HelpScreen {
         align: center middle;
         background: $background 60%;
 
-        & > VerticalScroll {
+        & > Vertical {
             width: 84;
             max-width: 96%;
             height: 90%;
             padding: 0 0 0 2;
             background: $panel;
             border-top: tall $primary;
+        }
+        & Input, & Input:focus {
+            display: none;
+            border: none;
+            height: 1;
+            padding: 0;
+            margin: 0 2 1 0;
+            background: $surface;
+        }
+        & VerticalScroll {
+            height: 1fr;
             scrollbar-size-vertical: 1;
         }
-        & Static {
-            height: auto;
-        }
+        & #page { height: auto; }
+        & #keys { height: 1; color: $foreground 70%; }
     }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,f1,enter", "dismiss(None)", "Close", show=False),
+        Binding("escape", "leave", "Close", show=False),
+        Binding("q,f1,enter", "dismiss(None)", "Close", show=False),
+        Binding("slash", "filter", "Filter", show=False),
+        Binding("n", "toggle_names", "Show or hide key names", show=False),
+        Binding("down", "scroll(1)", "Down", show=False),
+        Binding("up", "scroll(-1)", "Up", show=False),
+        Binding("pagedown", "scroll(10)", "Further down", show=False),
+        Binding("pageup", "scroll(-10)", "Further up", show=False),
     ]
 
     def __init__(self, keys: Sequence[KeyRow]) -> None:
         super().__init__()
-        self._keys = keys
+        self._keys = together(keys)
+        self._has_names = False
 
     def compose(self) -> ComposeResult:
-        """Lay out the page."""
-        with VerticalScroll():
-            yield Static(self._page(), markup=False)
+        """Lay out the filter, the page and its keys."""
+        with Vertical():
+            yield Input(placeholder="Filter keys and commands", compact=True)
+            with VerticalScroll():
+                yield Static(id="page", markup=False)
+            yield Static(id="keys", markup=False)
 
-    def _page(self) -> Content:
+    def on_mount(self) -> None:
+        """Begin with the page."""
+        self.query_one(VerticalScroll).focus()
+
+    def on_resize(self) -> None:
+        """Fit the page to the width."""
+        self._draw()
+
+    def action_filter(self) -> None:
+        """Let the person write what to look for."""
+        field = self.query_one(Input)
+        field.display = True
+        self.set_focus(field)  # `focus()` would come after keys that wait already
+
+    def action_leave(self) -> None:
+        """Close the filter; without one, the page."""
+        field = self.query_one(Input)
+        if not field.display:
+            self.dismiss(None)
+            return
+        field.display = False
+        field.value = ""
+        self.set_focus(self.query_one(VerticalScroll))
+
+    def action_toggle_names(self) -> None:
+        """Show the names of the keys, or hide them."""
+        self._has_names = not self._has_names
+        self._draw()
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll the page while the filter has the focus."""
+        self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
+
+    @on(Input.Changed)
+    def _filter(self) -> None:
+        self._draw()
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+
+    @on(Input.Submitted)
+    def _look_through(self) -> None:
+        self.set_focus(self.query_one(VerticalScroll))
+
+    def _draw(self) -> None:
+        names = "hide" if self._has_names else "show"
+        self.query_one("#page", Static).update(self._page(self.query_one(Input).value))
+        self.query_one("#keys", Static).update(f"/ filter   n {names} key names   Esc close")
+
+    def _page(self, written: str) -> Content:
         room = min(84, self.app.size.width * 96 // 100) - 4
-        parts: list[Content] = []
-        for group in dict.fromkeys(row.group for row in self._keys):
-            found = together([row for row in self._keys if row.group == group])
-            parts.append(Content.styled(group, "bold $text-primary"))
-            parts += _table([(", ".join(row.keys), row.help, row.id) for row in found], _KEYS, room)
-            parts.append(Content(""))
-        parts.append(Content.styled("Commands", "bold $text-primary"))
-        parts += _table([(row.usage, row.help, "") for row in COMMANDS], _USAGE, room)
-        parts += [
-            Content(""),
-            Content("Start with // to send a message that begins with a slash."),
-            Content("The dim name is the key's name in [keys] of client.toml."),
+        words = written.casefold().split()
+        essential = [
+            replace(row, keys=row.keys[:1])
+            for name in _ESSENTIAL
+            for row in self._keys
+            if row.id == name
         ]
+        groups = {} if words else {"Essential keys": essential}
+        for row in self._keys:
+            if _fits(words, *row.keys, row.help, row.id, row.group):
+                groups.setdefault(row.group, []).append(row)
+        commands = [row for row in COMMANDS if _fits(words, row.usage, *row.aliases, row.help)]
+        parts: list[Content] = []
+        for group, rows in groups.items():
+            cells = [
+                (", ".join(row.keys), row.help, row.id if self._has_names else "") for row in rows
+            ]
+            parts += [_heading(group), *_table(cells, _KEYS, room), Content("")]
+        if commands:
+            cells = [(row.usage, row.help, "") for row in commands]
+            parts += [_heading("Commands"), *_table(cells, _USAGE, room), Content("")]
+        if not parts:
+            return Content("No matches")
+        if not words:
+            parts.append(Content("Start with // to send a message that begins with a slash."))
+        if self._has_names:
+            parts.append(Content("The dim name is the key's name in [keys] of client.toml."))
         return Content("\n").join(parts)
+
+
+def _fits(words: Sequence[str], *texts: str) -> bool:
+    """Whether each of `words` is in one of `texts`."""
+    text = " ".join(texts).casefold()
+    return all(word in text for word in words)
+
+
+def _heading(text: str) -> Content:
+    return Content.styled(text, "bold $text-primary")
 
 
 def _table(rows: Sequence[tuple[str, str, str]], column: int, room: int) -> list[Content]:

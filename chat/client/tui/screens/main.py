@@ -262,7 +262,7 @@ class MainScreen(Screen[None]):
 
     def begin_command(self, text: str) -> None:
         """Let the person write what a slash command still needs."""
-        self.pane.composer.give_back(text)
+        self.pane.composer.put_first(text)
 
     def action_switch(self) -> None:
         """Choose a channel, a person or a command by a few letters."""

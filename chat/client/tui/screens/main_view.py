@@ -28,14 +28,14 @@ from chat.client.sync.inbox import Unread
 from chat.client.tui.composer.messages import Subject
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens.layout import Layout
-from chat.client.tui.screens.picker import pick, pick_link, pick_name
+from chat.client.tui.screens.picker import Picker, pick, pick_link, pick_name
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.conversation_pane import ConversationPane
 from chat.links import is_web_link
 from chat.text import channel_title
 
-__all__ = ["Rang", "ScreenNotifier", "ScreenView"]
+__all__ = ["Rang", "ScreenNotifier", "ScreenView", "ThemeChosen"]
 
 
 @dataclass
@@ -43,6 +43,13 @@ class Rang(TextualMessage):
     """The terminal is to be sent `sequence`, as it is."""
 
     sequence: str
+
+
+@dataclass
+class ThemeChosen(TextualMessage):
+    """The person has chosen the theme of that name, and wants it the next time, too."""
+
+    name: str
 
 
 class ScreenNotifier:
@@ -234,14 +241,24 @@ class ScreenView:
     def set_theme(self, name: str) -> None:
         """Change the colors; without a name, let the person choose."""
         app = self._screen.app
-        themes = sorted(app.available_themes)
         if not name:
-            choices = [Choice(theme, theme) for theme in themes]
-            pick(self._screen, "Theme", choices, self.set_theme)
-        elif (wanted := by_name(name)) in themes:
+            self._choose_theme(app.theme)
+        elif (wanted := by_name(name)) in app.available_themes:
             app.theme = wanted
+            app.post_message(ThemeChosen(wanted))
         else:
             raise Refused(f"There is no theme “{name}”. Use /theme to choose one.")
+
+    def _choose_theme(self, before: str) -> None:
+        """Show the themes, each as it looks; without a choice the one `before` comes back."""
+        app = self._screen.app
+
+        def preview(name: str) -> None:
+            app.theme = name
+
+        choices = [Choice(theme, theme) for theme in sorted(app.available_themes)]
+        picker = Picker("Theme", choices, chosen=before, moved=preview)
+        app.push_screen(picker, lambda name: self.set_theme(name) if name else preview(before))
 
     def toggle(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""

@@ -67,6 +67,9 @@ class Picker(ModalScreen[str | None]):
         find: returns the rows for what is written; by default letters find `choices`.
         hint: stands in the field while nothing is written there.
         opens_by_itself: takes keys only after a pause in typing, as a person may not expect it.
+        chosen: the key of the row to begin at; None: the first.
+        moved: is called with the key of each row that is highlighted.
+        look_up: asks for more rows for what is written; to be told by `refill` when they came.
     """
 
     DEFAULT_CSS = """
@@ -128,9 +131,15 @@ class Picker(ModalScreen[str | None]):
         hint: str = "Type to filter",
         *,
         opens_by_itself: bool = False,
+        chosen: str | None = None,
+        moved: Callable[[str], None] | None = None,
+        look_up: Callable[[str, Callable[[], None]], object] | None = None,
     ) -> None:
         super().__init__()
         self._pause = TypingPause(self, self._tell_pause) if opens_by_itself else None
+        self._chosen = chosen
+        self._moved = moved
+        self._look_up = look_up
         self._title = title
         self._find = find or self._by_letters
         self._hint = hint
@@ -160,20 +169,18 @@ class Picker(ModalScreen[str | None]):
         around = _AROUND_LOW if is_low else _AROUND
         most = event.size.height if is_low else event.size.height * 4 // 5
         self.query_one(OptionList).styles.max_height = max(1, min(_MOST_ROWS, most - around))
-        self.call_after_refresh(self._fit)
-
-    def _fit(self) -> None:
-        rows = self.query_one(OptionList)
-        chosen = rows.highlighted
-        self._fill()
-        if chosen is not None and chosen < rows.option_count:
-            rows.highlighted = chosen
+        self.call_after_refresh(self.refill)
 
     def add(self, choices: Iterable[Choice]) -> None:
         """Show more rows at the end."""
         self._choices.update({choice.key: choice for choice in choices})
+        self.refill()
+
+    def refill(self) -> None:
+        """Bring the rows up to date; the highlighted row stays so, wherever it is now."""
         if self.is_mounted:
-            self._fill()
+            option = self.query_one(OptionList).highlighted_option
+            self._fill(self._chosen if option is None else option.id)
 
     def action_move(self, step: int) -> None:
         """Choose another row."""
@@ -183,8 +190,16 @@ class Picker(ModalScreen[str | None]):
             rows.highlighted = min(max((rows.highlighted or 0) + step, 0), last)
 
     @on(Input.Changed)
-    def _filter(self) -> None:
-        self._fill()
+    def _filter(self, event: Input.Changed) -> None:
+        self._fill(None)
+        if self._look_up is not None:
+            self._look_up(event.value, self.refill)
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        # One that comes when the choice was made is of a list that nobody sees any more.
+        if self._moved is not None and event.option_id is not None and self.is_current:
+            self._moved(event.option_id)
 
     @on(Input.Submitted)
     def _take(self) -> None:
@@ -196,7 +211,7 @@ class Picker(ModalScreen[str | None]):
     def _clicked(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_id)
 
-    def _fill(self) -> None:
+    def _fill(self, chosen: str | None) -> None:
         rows = self.query_one(OptionList)
         title = self.query_one("#title", Static)
         title.update(elide(line(self._title), title.content_size.width))
@@ -209,7 +224,8 @@ class Picker(ModalScreen[str | None]):
             for each in found
         )
         if found:
-            rows.highlighted = 0
+            keys = [each.key for each in found]
+            rows.highlighted = keys.index(chosen) if chosen in keys else 0
         elif written:
             rows.add_option(Option("No matches", disabled=True))
 
@@ -311,4 +327,10 @@ def ask(screen: Screen[Any], question: str, what: str, then: Callable[[], object
 def switch(screen: Screen[Any], switcher: Switcher) -> None:
     """Choose a channel, a person or a command."""
     title = "Go to a channel or person, or run a command"
-    pick(screen, title, [], switcher.choose, switcher.find)
+    picker = Picker(title, [], switcher.find, look_up=switcher.look_up)
+
+    def chosen(key: str | None) -> None:
+        if key is not None:
+            switcher.choose(key)
+
+    screen.app.push_screen(picker, chosen)

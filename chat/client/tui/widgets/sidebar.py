@@ -28,6 +28,8 @@ __all__ = ["LINKS", "Sidebar", "badge", "has_badge"]
 
 
 _MOST = 999
+_KEYS = 9
+"""How many channels a digit leads to, together with Alt."""
 LINKS: dict[Link, tuple[str, str, str]] = {
     Link.CONNECTING: ("◌", "$text-warning", "connecting…"),
     Link.ONLINE: ("●", "$text-success", "online"),
@@ -76,6 +78,8 @@ class _Section(NamedTuple):
     seat: int
     channels: Sequence[ChannelInfo]
     top: int = 0
+    before: int = 0
+    """How many channels are listed in the sections above."""
 
 
 class _Look(NamedTuple):
@@ -83,6 +87,8 @@ class _Look(NamedTuple):
 
     shown: ChannelInfo | _Heading
     component: str
+    key: str = ""
+    """The digit that leads to the channel together with Alt."""
 
 
 _BLANK = _Look(_Heading(""), "sidebar--row")
@@ -225,16 +231,18 @@ class Sidebar(ScrollView, can_focus=False):
         is_read = is_here and self._is_read
         unread, mentions = (0, 0) if is_read else (info.unread, info.mentions)
         shown = replace(info, topic="", head=0, read=0, unread=unread, mentions=mentions)
-        return _Look(shown, component)
+        key = section.before + number
+        return _Look(shown, component, str(key) if key <= _KEYS else "")
 
     def render_line(self, y: int) -> Strip:
         """Paint one row."""
         look = self._painted[y] = self._look(y)
         width = self.scrollable_content_region.width
         style = self.get_visual_style("sidebar--row", look.component)
-        shown, room = look.shown, width - 2
+        shown, room = look.shown, width - 3
         row = _row(shown, room) if isinstance(shown, ChannelInfo) else _heading(shown, room)
-        strips = Visual.to_strips(self, Content.assemble(" ", row), width, 1, style)
+        key = (f"{look.key or ' '} ", "$foreground 40%")
+        strips = Visual.to_strips(self, Content.assemble(key, row), width, 1, style)
         strip = strips[0] if strips else Strip.blank(0)
         return strip.extend_cell_length(width, style.rich_style)
 
@@ -275,9 +283,10 @@ def _sections(groups: tuple[Group, ...]) -> list[_Section]:
         found = [
             _Section(_Heading(each.title, each.link), each.seat, each.channels) for each in groups
         ]
-    top, placed = 0, []
+    top, before, placed = 0, 0, []
     for section in found:
-        placed.append(section._replace(top=top))
+        placed.append(section._replace(top=top, before=before))
+        before += len(section.channels)
         top += len(section.channels) + 2  # the heading, and a blank row below the section
     return placed
 

@@ -25,6 +25,21 @@ async def test_one_changed_channel_gets_its_badge_and_a_removed_one_goes(
         await desktop.until(lambda: "Direct" not in desktop.screen())
 
 
+async def test_the_first_nine_channels_show_the_digit_that_leads_to_them(
+    open_desktop: Open,
+) -> None:
+    listed = [info("#general", pinned=1), *(info(f"#c{n}") for n in range(7)), info("@a,me")]
+    async with open_desktop(*listed, info("@b,me"), size=(120, 30)) as desktop:
+        await desktop.until(lambda: "9 @ a" in desktop.screen())
+        assert "1 # general" in desktop.screen()
+        assert "2 # c0" in desktop.screen()
+        assert re.search(r"^  @ b", desktop.screen(), re.MULTILINE)
+        await desktop.press("alt+9")
+        await desktop.until(lambda: desktop.conversation.desk.current == "@a,me")
+        await desktop.press("alt+2")
+        await desktop.until(lambda: desktop.conversation.desk.current == "#c0")
+
+
 async def test_the_current_channel_shows_no_count_while_its_newest_message_is_on_the_screen(
     open_desktop: Open,
 ) -> None:

@@ -1,0 +1,65 @@
+"""The help: essential keys first, a filter, and key names behind a toggle."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from chat.client.tui.screens.help import HelpScreen
+from tests.client.presenter.fakes import info
+from tests.client.tui.conftest import Desktop, Open
+
+
+async def opened(desktop: Desktop) -> None:
+    await desktop.press("f1")
+    await desktop.until(lambda: "Essential keys" in desktop.screen())
+
+
+@pytest.mark.feature("around.keys")
+async def test_help_begins_with_ten_essential_keys(desktop: Desktop) -> None:
+    await opened(desktop)
+    essential = desktop.screen().partition("Essential keys")[2].partition("Anywhere")[0]
+    assert len([row for row in essential.splitlines() if re.search("[a-z]{3}", row)]) == 10
+    for key in ("Enter", "Ctrl+K", "Alt+1 … Alt+9", "Alt+A", "F1", "Ctrl+Q"):
+        assert key in essential
+
+
+@pytest.mark.feature("around.keys")
+async def test_help_is_filtered_by_what_is_written_after_a_slash(desktop: Desktop) -> None:
+    await opened(desktop)
+    await desktop.press("slash", *"mention")
+    await desktop.until(lambda: "Essential keys" not in desktop.screen())
+    page = desktop.screen()
+    assert "next mention" in page
+    assert "previous mention" in page
+    assert "/mute [CHANNEL]" in page
+    assert "next channel" not in page
+    await desktop.press(*"xyz")
+    await desktop.until(lambda: "No matches" in desktop.screen())
+    await desktop.press("escape")
+    await desktop.until(lambda: "Essential keys" in desktop.screen())
+    await desktop.press("escape")
+    await desktop.until(lambda: desktop.app.screen is desktop.main)
+
+
+async def test_letters_in_the_filter_are_no_keys_of_the_page(desktop: Desktop) -> None:
+    await opened(desktop)
+    await desktop.press("slash", *"qn/")
+    await desktop.until(lambda: "No matches" in desktop.screen())
+    assert isinstance(desktop.app.screen, HelpScreen)
+    assert "show key names" in desktop.screen()
+
+
+async def test_key_names_are_shown_once_they_are_asked_for(open_desktop: Open) -> None:
+    async with open_desktop(info("#general"), size=(100, 40)) as desktop:
+        await opened(desktop)
+        assert "composer.send" not in desktop.screen()
+        assert "n show key names" in desktop.screen()
+        await desktop.press("n")
+        await desktop.until(lambda: "composer.send" in desktop.screen())
+        assert "n hide key names" in desktop.screen()
+        await desktop.press("end")
+        await desktop.until(lambda: "in [keys] of client.toml" in desktop.screen())
+        await desktop.press("n")
+        await desktop.until(lambda: "in [keys] of client.toml" not in desktop.screen())
