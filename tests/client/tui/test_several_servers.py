@@ -71,7 +71,9 @@ async def both(open_desktop: Open, tmp_path: Path) -> AsyncIterator[Both]:
 @pytest.mark.feature("around.servers")
 async def test_each_server_is_a_group_that_tells_how_it_is_connected(both: Both) -> None:
     await both.desktop.until(
-        lambda: both.rows()[:6] == ["tea ●", "1 # general", "2 # green", "", "work ●", "3 # general"]
+        lambda: (
+            both.rows()[:6] == ["tea ●", "1 # general", "2 # green", "", "work ●", "3 # general"]
+        )
     )
     both.work.tell(ConnectionChanged(Link.WAITING, "no route to it", retry_in=9.0, server="work"))
     await both.desktop.until(lambda: both.rows()[4] == "work ○")

@@ -209,7 +209,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         assert here(screens) == ("Work", "#general")
 
         tea.kill()
-        await screens.until(lambda: "Tea                  ○" in screens.screen())
+        await screens.until(lambda: "Tea                 ○" in screens.screen())
         await screens.type("yes", "enter")
         while (answer := await eve.next_event(kind="message")).text != "yes":
             pass
@@ -222,7 +222,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         await screens.press("alt+2")
         tea.start()
         app.cores.first.reconnect_now()
-        await screens.until(lambda: "Tea                  ●" in screens.screen(), "it is back")
+        await screens.until(lambda: "Tea                 ●" in screens.screen(), "it is back")
         await screens.press("alt+1")
         await screens.until(
             lambda: screens.conversation.desk.log("#general").latest("alice"), "it was sent"
