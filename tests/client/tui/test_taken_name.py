@@ -249,6 +249,8 @@ async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
                 await screens.press("enter")
                 event = await alice.next_event(kind="message")
                 assert (event.author, event.text) == ("bob", "half a sentence")
+                # The server says `ok` after it has delivered the event.
+                await screens.until(lambda: app.cores.unsent() == 0)
         finally:
             app.cores.stop(PATIENCE)
     assert app.cores.unsent() == 0
