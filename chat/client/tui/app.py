@@ -37,7 +37,7 @@ from chat.client.tui.terminal import tuning
 from chat.client.tui.terminal.key_queue import KeyQueue, Passed
 from chat.client.tui.terminal.pointer import Flooding, Pointer
 from chat.client.tui.terminal.tuning import Pace
-from chat.client.tui.themes import DARK, OWN, made_by_hand
+from chat.client.tui.themes import DARK, OWN, is_flat, made_by_hand, readable
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.painter import FORGET_EVERY, forget_styles
 from chat.text import printable, printable_line
@@ -83,6 +83,20 @@ class ChatApp(App[None]):
         overflow: hidden hidden;
     }
     Toast { padding: 0 1; margin-top: 0; background: $panel; max-width: 70%; }
+    .text-area--cursor {
+        color: $input-cursor-foreground;
+        background: $input-cursor-background;
+    }
+    .text-area--placeholder, .input--placeholder { color: $text-muted; text-style: italic; }
+    App:ansi Banner { background: transparent; color: $text-warning; }
+    App:ansi Banner.-refused { color: $text-error; }
+    App.-flat {
+        & Sidebar { border-right: solid $foreground; }
+        & MemberList { border-left: solid $foreground; }
+        & #thread { border-left: solid $foreground; }
+        & #thread.-stacked { border-left: none; border-top: solid $foreground; }
+        & #thread.-stacked #thread-title { background: $surface; }
+    }
     """
     ENABLE_COMMAND_PALETTE = False  # the switcher has the commands
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -157,6 +171,11 @@ class ChatApp(App[None]):
         """Return a theme; this program's own are here before any can be registered."""
         return self._themes.get(theme_name) or super().get_theme(theme_name)
 
+    def get_css_variables(self) -> dict[str, str]:
+        """Return the colors of the theme, with text that is readable."""
+        self.theme_variables = readable(self.current_theme, super().get_css_variables())
+        return self.theme_variables
+
     def get_default_screen(self) -> MainScreen:
         """Begin with the conversations."""
         self._open()
@@ -167,7 +186,14 @@ class ChatApp(App[None]):
         self.set_keymap(self._own_keys)
         kept = self.cores.pref(_THEME)
         self.theme = kept if kept in self.available_themes else DARK.name
+        self._separate_panes(self.current_theme)
+        self.theme_changed_signal.subscribe(self, self._separate_panes)
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+
+    def _separate_panes(self, theme: Theme) -> None:
+        self.set_class(is_flat(theme), "-flat")
+        for screen in self.screen_stack:
+            screen.query("*").refresh()  # their styles may be the same, and text have other colors
 
     def on_ready(self) -> None:
         """Connect, once the first page shows, and take in what happens from now on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
 from textual.color import Color, ColorParseError
@@ -11,7 +11,19 @@ from textual.theme import Theme
 from chat.errors import StartupError
 from chat.text import printable_line
 
-__all__ = ["DARK", "LIGHT", "OWN", "by_name", "made_by_hand"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "OWN",
+    "TEXT_CONTRAST",
+    "by_name",
+    "color_of",
+    "contrast",
+    "is_flat",
+    "legible",
+    "made_by_hand",
+    "readable",
+]
 
 DARK = Theme(
     name="chat-dark",
@@ -117,3 +129,104 @@ def made_by_hand(name: str, values: Mapping[str, str | bool]) -> Theme:
     # The loop above has checked key and type of each value. mypy checks `**values` against every
     # field, because it does not know the dictionary's keys.
     return replace(dark, name=name.lower(), **values)  # type: ignore[arg-type]
+
+
+TEXT_CONTRAST = 4.5
+"""Lowest contrast of text with its background, as WCAG 2 (level AA) computes and asks for it."""
+_BASE = ("background", "surface", "panel")
+_SELECTION = "primary 20%"
+_BACKGROUNDS: dict[str, tuple[str, ...]] = {
+    "foreground": (*_BASE, _SELECTION, "warning 15%", "error 20%"),
+    "text-muted": (*_BASE, _SELECTION),
+    "text-disabled": ("background", "foreground 8%"),
+    "text-primary": (*_BASE, _SELECTION, "primary-muted"),
+    "text-secondary": (*_BASE, _SELECTION),
+    "text-warning": (*_BASE, _SELECTION, "warning-muted"),
+    "text-error": (*_BASE, _SELECTION),
+    "text-success": (*_BASE, _SELECTION),
+    "text-accent": (*_BASE, _SELECTION),
+}
+"""Colors of text, and the backgrounds on which each stands."""
+_STEPS = 20
+_ANSI_DARK = {
+    "tint": "ansi_blue",
+    "text-muted": "ansi_default",
+    "text-disabled": "ansi_default",
+    "text-primary": "ansi_cyan",
+    "text-error": "ansi_bright_red",
+    "text-accent": "ansi_bright_yellow",
+}
+_ANSI_LIGHT = {
+    "tint": "ansi_cyan",
+    "text-muted": "ansi_default",
+    "text-disabled": "ansi_default",
+    "text-warning": "ansi_red",
+    "text-success": "ansi_blue",
+}
+"""Text in 16 colors: those that are readable in xterm's palette; a gray is not in all palettes."""
+
+
+def is_flat(theme: Theme) -> bool:
+    """Whether panes have the color of what is beside them, so that lines must separate them."""
+    return theme.ansi or theme.surface == theme.background
+
+
+def readable(theme: Theme, colors: Mapping[str, str]) -> dict[str, str]:
+    """Return the colors of a theme with text that has `TEXT_CONTRAST` on each of its backgrounds.
+
+    A color that has it already stays as it is. `tint` is the background of what is selected.
+
+    Args:
+        theme: the theme.
+        colors: its colors by name, as Textual derives them.
+    """
+    if theme.ansi:
+        return {**colors, **(_ANSI_DARK if theme.dark else _ANSI_LIGHT)}
+    found = {
+        **colors,
+        "tint": f"{colors['primary']} 20%",
+        "input-cursor-background": colors["foreground"],
+        "input-cursor-foreground": colors["background"],
+    }
+    ground = color_of("background", colors)
+    for role, names in _BACKGROUNDS.items():
+        grounds = [ground + color_of(name, found) for name in names]
+        if _SELECTION in names:
+            grounds += [each + color_of(_SELECTION, colors) for each in grounds[1:3]]
+        found[role] = legible(ground + color_of(role, colors), grounds).hex
+    return found
+
+
+def legible(color: Color, grounds: Sequence[Color]) -> Color:
+    """Return a color, or the nearest one to it that has `TEXT_CONTRAST` on all `grounds`."""
+    pole = Color.parse("white" if grounds[0].brightness < 0.5 else "black")
+    for step in range(_STEPS + 1):
+        found = color.blend(pole, step / _STEPS)
+        if min(contrast(found, ground) for ground in grounds) >= TEXT_CONTRAST:
+            break
+    return found
+
+
+def color_of(text: str, theme: Mapping[str, str]) -> Color:
+    """Return a color as themes write it: by a name of theirs, as such, or what contrasts."""
+    name, _, share = text.partition(" ")
+    opacity = float(share.removesuffix("%")) if share else 100.0
+    if name in theme:
+        return color_of(theme[name], theme).multiply_alpha(opacity / 100)
+    if name == "auto":
+        return Color.automatic(opacity)
+    return Color.parse(name).multiply_alpha(opacity / 100)
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Return the contrast of two colors, from 1 to 21, as WCAG 2 defines it."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: Color) -> float:
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (value / 255 for value in color.rgb)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

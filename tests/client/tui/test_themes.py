@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from rich.color import Color as RichColor
+from textual.color import Color
+from textual.theme import BUILTIN_THEMES
 
 from chat.client.config.settings import ClientSettings
+from chat.client.model.state import ConnectionChanged, Link, ThreadChanged, TimelineChanged
 from chat.client.tui.app import ChatApp
 from chat.client.tui.safe_text import show_emoji
 from chat.client.tui.screens.picker import Picker
-from chat.client.tui.themes import LIGHT, by_name, made_by_hand
+from chat.client.tui.themes import LIGHT, OWN, TEXT_CONTRAST, by_name, contrast, made_by_hand
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.palette import INKS, Palette
 from chat.errors import StartupError
 from tests.client.presenter.fakes import FakeCore, info, said
-from tests.client.tui.conftest import Open
+from tests.client.tui.conftest import Desktop, Open
+from tests.client.tui.pictures.picture import strips
+from tests.client.tui.pictures.test_pictures import CHANNELS, PAGE, talk
 
 
 @pytest.mark.parametrize("word", ["dark", "light", "contrast", "mono", "16", "nord"])
@@ -124,3 +130,118 @@ async def test_emoji_are_shown_by_name_everywhere(open_desktop: Open) -> None:
             assert ":tea: only" in d.screen()
     finally:
         show_emoji(None)
+
+
+# The colors of xterm, in which those of 16 colors are measured.
+XTERM = (
+    "#000000", "#cd0000", "#00cd00", "#cdcd00", "#0000ee", "#cd00cd", "#00cdcd", "#e5e5e5",
+    "#7f7f7f", "#ff0000", "#00ff00", "#ffff00", "#5c5cff", "#ff00ff", "#00ffff", "#ffffff",
+)  # fmt: skip
+THEMES = {**BUILTIN_THEMES, **{theme.name: theme for theme in OWN}}
+
+
+def as_seen(color: RichColor | None, default: str) -> Color:
+    if color is None or color.is_default:
+        return Color.parse(default)
+    if color.number is not None and color.number < 16:
+        return Color.parse(XTERM[color.number])
+    return Color(*color.get_truecolor())
+
+
+def unreadable(desktop: Desktop) -> list[str]:
+    """Return the words on the screen that are too faint, each with its contrast."""
+    is_dark = desktop.app.current_theme.dark
+    ink, ground = ("#ffffff", "#000000") if is_dark else ("#000000", "#ffffff")
+    screen, found = desktop.app.screen, []
+    # What lies below a dialog is meant to be faint.
+    shown = screen.children[0].region if screen.is_modal else screen.region
+    for strip in strips(desktop.app)[shown.y : shown.bottom]:
+        for text, style, _ in strip.crop(shown.x, shown.right):
+            if style is None or not any(char.isalnum() for char in text):
+                continue
+            one, other = as_seen(style.color, ink), as_seen(style.bgcolor, ground)
+            if (not style.reverse and contrast(one, other) < TEXT_CONTRAST) or style.dim:
+                found.append(f"{text.strip()!r} {contrast(one, other):.1f}")
+    return found
+
+
+async def look_at_all_themes(desktop: Desktop) -> None:
+    faint = {}
+    for name in THEMES:
+        desktop.app.theme = name
+        await desktop.pilot.pause()
+        faint[name] = unreadable(desktop)
+    assert {name: words for name, words in faint.items() if words} == {}
+
+
+@pytest.mark.feature("around.themes")
+class TestContrast:
+    """All text of every theme has a contrast of at least 4.5."""
+
+    def test_of_black_and_white(self) -> None:
+        assert round(contrast(Color.parse("black"), Color.parse("white")), 1) == 21
+
+    async def test_in_a_conversation(self, open_desktop: Open) -> None:
+        async with open_desktop(*CHANNELS, size=(140, 40)) as desktop:
+            await talk(desktop)
+            await look_at_all_themes(desktop)
+
+    async def test_of_a_chosen_message_with_all_lists_hidden(self, open_desktop: Open) -> None:
+        async with open_desktop(*CHANNELS) as desktop:
+            await talk(desktop)
+            await look_at_all_themes(desktop)
+            await desktop.press("ctrl+up", "up", "up", "up")
+            await look_at_all_themes(desktop)
+
+    async def test_of_a_thread_and_a_reply(self, open_desktop: Open) -> None:
+        async with open_desktop(*CHANNELS) as desktop:
+            await talk(desktop)
+            await desktop.press("ctrl+up", "up", "up", "up", "r")
+            desktop.main.run_command("/thread 3")
+            change = TimelineChanged("#general", PAGE[2:3], reset=True, complete=True)
+            desktop.core.tell(ThreadChanged("#general", 3, 3, change))
+            await desktop.until(lambda: "no replies yet" in desktop.screen())
+            await look_at_all_themes(desktop)
+
+    async def test_of_what_is_wrong(self, open_desktop: Open) -> None:
+        async with open_desktop(*CHANNELS) as desktop:
+            trouble = ConnectionChanged(Link.REFUSED, "The server is full.", user="me")
+            desktop.core.tell(trouble)
+            await desktop.until(lambda: "is full" in desktop.screen())
+            await look_at_all_themes(desktop)
+
+    async def test_in_the_switcher(self, open_desktop: Open) -> None:
+        async with open_desktop(*CHANNELS) as desktop:
+            await talk(desktop)
+            await desktop.press("ctrl+k")
+            await desktop.until(lambda: desktop.app.screen.is_modal)
+            await desktop.pilot.pause()
+            await look_at_all_themes(desktop)
+
+
+@pytest.mark.parametrize("word", ["contrast", "16", "ansi-light"])
+async def test_where_panes_have_one_color_a_line_is_between(open_desktop: Open, word: str) -> None:
+    async with open_desktop(*CHANNELS, size=(140, 40)) as desktop:
+        await talk(desktop)
+        desktop.app.theme = by_name(word)
+        await desktop.pilot.pause()
+        row = desktop.screen().splitlines()[10]
+        assert (row[23], row[-22]) == ("│", "│")
+        desktop.app.theme = by_name("dark")
+        await desktop.pilot.pause()
+        assert "│" not in desktop.screen()
+
+
+async def test_a_placeholder_does_not_look_like_text(open_desktop: Open) -> None:
+    async with open_desktop(info("#general", head=1)) as desktop:
+        desktop.composer.cursor_blink = False
+
+        def is_italic(words: str) -> list[bool | None]:
+            shown = (segment for strip in strips(desktop.app) for segment in strip)
+            return [style.italic for text, style, _ in shown if words in text and style]
+
+        for name in THEMES:
+            desktop.app.theme = name
+            await desktop.until(lambda: is_italic("essage #general") == [True], name)
+        await desktop.type("a message #general is for")
+        await desktop.until(lambda: is_italic("essage #general") in ([None], [False]))

@@ -111,7 +111,7 @@ class CompletionPopup(OptionList, can_focus=False):
             padding: 0 1;
         }
         & > .option-list--option-highlighted {
-            background: $primary 40%;
+            background: $tint;
             color: $foreground;
             text-style: none;
         }
@@ -165,7 +165,7 @@ def _rows(candidates: tuple[Candidate, ...], width: int) -> list[Option]:
                 Content.assemble(
                     label,
                     " " * (column - label.cell_length),
-                    line(each.note, "$foreground 60%"),
+                    line(each.note, "$text-muted"),
                 ),
                 width,
             )

@@ -78,7 +78,7 @@ class Confirm(ModalScreen[bool]):
         }
         & #what {
             margin: 1 0;
-            color: $foreground 70%;
+            color: $text-muted;
         }
         & Horizontal { height: 1; }
         & Horizontal Static {
@@ -86,12 +86,12 @@ class Confirm(ModalScreen[bool]):
             padding: 0 2;
             margin-right: 2;
             background: $surface;
-            color: $foreground 60%;
+            color: $text-muted;
             pointer: pointer;
         }
         & .-chosen { text-style: bold; }
         &.-ready Horizontal Static { color: $foreground; }
-        &.-ready Horizontal .-chosen { background: $primary 40%; }
+        &.-ready Horizontal .-chosen { background: $tint; }
     }
     """
 

@@ -66,7 +66,7 @@ class HelpScreen(ModalScreen[None]):
             scrollbar-size-vertical: 1;
         }
         & #page { height: auto; }
-        & #keys { height: 1; color: $foreground 70%; }
+        & #keys { height: 1; color: $text-muted; }
     }
     """
 
@@ -202,8 +202,8 @@ def _table(rows: Sequence[tuple[str, str, str]], column: int, room: int) -> list
                     "  ",
                     (left.ljust(column), "bold"),
                     " ",
-                    (part, "$foreground 80%"),
-                    (name, "$foreground 45%"),
+                    (part, "$text-muted"),
+                    (name, "$text-muted"),
                 )
             )
             left = ""

@@ -65,7 +65,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
         }
         & OptionList > .option-list--option-highlighted,
         & OptionList:focus > .option-list--option-highlighted {
-            background: $primary 40%;
+            background: $tint;
             color: $foreground;
             text-style: none;
         }
@@ -79,7 +79,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
             background: $surface;
             scrollbar-size-vertical: 1;
         }
-        & #keys { margin-top: 1; color: $foreground 70%; }
+        & #keys { margin-top: 1; color: $text-muted; }
         &.-low > Vertical { height: 100%; }
         &.-low #title { margin-bottom: 0; }
         &.-low VerticalScroll, &.-low #keys { margin-top: 0; }
@@ -188,7 +188,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
     def _heading(self, spot: Location, unread: Unread) -> Content:
         name = line(self._title(spot), "bold $text-primary")
         more = f", and {unread.earlier:,} earlier" if unread.earlier else ""
-        return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$foreground 60%"))
+        return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$text-muted"))
 
 
 def _row(waiting: Waiting, column: int) -> Content:
@@ -197,7 +197,7 @@ def _row(waiting: Waiting, column: int) -> Content:
     gap = " " * (_AUTHOR + 1 - author.cell_length)
     return Content.assemble(
         (f"{_SIGNS[waiting.why]:1} ", "bold $text-accent"),
-        (f"{_when(message.ts):>{column}} ", "$foreground 60%"),
+        (f"{_when(message.ts):>{column}} ", "$text-muted"),
         author,
         gap,
         line(gist(message.text)),

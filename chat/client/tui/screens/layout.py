@@ -10,7 +10,7 @@ from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
-from chat.client.model.state import ChannelInfo
+from chat.client.model.state import ChannelInfo, MembersChanged
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Workspace
@@ -60,7 +60,7 @@ class Layout:
         }
         & #thread-title { height: 1; padding: 0 1; background: $surface; }
         & #thread.-stacked { width: 100%; max-width: 100%; height: 1fr; border-left: none; }
-        & #thread.-stacked #thread-title { background: $primary 20%; }
+        & #thread.-stacked #thread-title { background: $tint; }
     }
     """
 
@@ -82,6 +82,7 @@ class Layout:
         self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
         """Which lists are to show; None: as the width has it."""
         self._is_wide = False
+        self._members: MembersChanged | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the widgets, but for the thread."""
@@ -104,9 +105,9 @@ class Layout:
         self._title.update(
             Content.assemble(
                 ("Thread", "bold $text-primary"),
-                (" in ", "$foreground 60%"),
-                line(channel, "$foreground 60%"),
-                ("  Esc to close", "$foreground 40%"),
+                (" in ", "$text-muted"),
+                line(channel, "$text-muted"),
+                ("  Esc to close", "$text-muted"),
             )
         )
         self.thread.composer.placeholder = "Reply in thread"
@@ -170,13 +171,21 @@ class Layout:
         if self.empty.display:
             self.empty.show(desk.connection)
         self.typing.names = desk.typing
-        self.members.show(desk.members.get(desk.current or ""))
+        self._draw_members(desk.members.get(desk.current or ""))
         for pane, key in zip((self.channel, self.thread), drafts.open, strict=False):
             pane.context.show(drafts.at(key))
         opening = channel_title(drafts.channel, desk.user) if drafts.is_on_the_way else ""
         self.channel.composer.placeholder = line(_placeholder(desk.info, opening, server))
         self._draw_status(seats)
         self._draw_actions(seats)
+
+    def _draw_members(self, members: MembersChanged | None) -> None:
+        self.members.show(members)
+        if members is not self._members:
+            self._members = members
+            people = tuple(name for name, _, _ in members.members) if members else ()
+            for pane in (self.channel, self.thread):
+                pane.timeline.name_people(people)
 
     def _draw_status(self, seats: Workspace) -> None:
         conversation, status = seats.front.conversation, self.status

@@ -106,7 +106,7 @@ class Picker(ModalScreen[str | None]):
             scrollbar-size-vertical: 1;
         }
         & .option-list--option-highlighted {
-            background: $primary 40%;
+            background: $tint;
             color: $foreground;
             text-style: none;
         }
@@ -238,7 +238,7 @@ class Picker(ModalScreen[str | None]):
 def _row(choice: Choice, column: int, width: int) -> Content:
     label = elide(line(choice.label), column)
     gap = " " * (column - label.cell_length + 2)
-    note = line(choice.note, "$foreground 60%")
+    note = line(choice.note, "$text-muted")
     return elide(Content.assemble(label, gap, note), width)
 
 

@@ -74,7 +74,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             padding: 0 1;
             background: $surface;
         }
-        & #summary { color: $foreground 70%; margin-bottom: 1; height: 1; padding: 0 1; }
+        & #summary { color: $text-muted; margin-bottom: 1; height: 1; padding: 0 1; }
         & OptionList, & OptionList:focus {
             border: none;
             background-tint: transparent;
@@ -85,7 +85,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         }
         & OptionList > .option-list--option-highlighted,
         & OptionList:focus > .option-list--option-highlighted {
-            background: $primary 40%;
+            background: $tint;
             color: $foreground;
             text-style: none;
         }
@@ -97,7 +97,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             background: $surface;
             scrollbar-size-vertical: 1;
         }
-        & #keys { margin-top: 1; color: $foreground 70%; }
+        & #keys { margin-top: 1; color: $text-muted; }
         &.-low VerticalScroll { height: 4; margin-top: 0; }
         &.-low #summary { margin-bottom: 0; }
         &.-low #keys { margin-top: 0; }
@@ -229,7 +229,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         text.update(
             Content("\n").join(
                 [
-                    line(place, "$foreground 60%"),
+                    line(place, "$text-muted"),
                     _beside(near.before, width),
                     Content.assemble(line(hit.author, "bold"), ": ", *_marked(hit, 0, str)),
                     _beside(near.after, width),
@@ -256,8 +256,8 @@ def _beside(message: Message | None, width: int) -> Content:
     """Return the line for what was said before or after; empty if that is not known."""
     if message is None:
         return Content("")
-    author = line(f"{message.author}: ", "$foreground 60%")
-    return elide(Content.assemble(author, line(gist(message.text), "$foreground 60%")), width)
+    author = line(f"{message.author}: ", "$text-muted")
+    return elide(Content.assemble(author, line(gist(message.text), "$text-muted")), width)
 
 
 def _row(hit: Hit) -> Content:
@@ -265,7 +265,7 @@ def _row(hit: Hit) -> Content:
     first = max((hit.marks[0] if hit.marks else 0) - _LEAD, 0)
     lead = "…" if first and not hit.snippet.startswith("…", first) else ""
     return Content.assemble(
-        (f"{time_or_day(hit.ts, datetime.now(local_zone())):>9} ", "$foreground 60%"),
+        (f"{time_or_day(hit.ts, datetime.now(local_zone())):>9} ", "$text-muted"),
         author,
         " " * (_AUTHOR + 1 - author.cell_length),
         lead,

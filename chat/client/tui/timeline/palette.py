@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -16,10 +16,11 @@ from textual.color import Color as TextualColor
 from textual.widget import Widget
 
 from chat.client.presenter.markdown import Mark
+from chat.client.tui.themes import color_of, legible
 from chat.links import as_ascii
 from chat.text import fold
 
-__all__ = ["INKS", "Names", "Palette", "author_rgb"]
+__all__ = ["INKS", "Names", "Palette", "author_rgb", "moved_colors"]
 
 
 class Ink(NamedTuple):
@@ -46,7 +47,7 @@ INKS = {
     "quote-bar": Ink("text-disabled"),
     "failed": Ink("text-error"),
     "failed-hint": Ink("text-muted"),
-    "chip": Ink("text-muted", ground="surface-lighten-1"),
+    "chip": Ink("text-muted", ground="panel"),
     "chip-own": Ink("text-primary", ground="primary-muted"),
     "mention": Ink("text-primary"),
     "mention-own": Ink("text-warning", ground="warning-muted", bold=True),
@@ -74,18 +75,27 @@ class Names(Enum):
     ON_DARK = "on dark"
     ON_LIGHT = "on light"
     GRAY = "gray"  # in a theme without colors: not at all
-    TERMINAL = "terminal"  # by the colors of the terminal's own palette
+    ANSI_DARK = "terminal, dark"  # by the colors of the terminal's own palette
+    ANSI_LIGHT = "terminal, light"
 
 
-_TERMINAL = tuple(
-    Color.parse(brightness + name)
-    for brightness in ("", "bright_")
-    for name in ("red", "green", "yellow", "blue", "magenta", "cyan")
-)
-_HUES = 20
+_TERMINAL = {
+    Names.ANSI_DARK: (
+        "green", "bright_magenta", "cyan", "bright_red", "bright_green", "bright_cyan", "yellow",
+        "bright_yellow",
+    ),
+    Names.ANSI_LIGHT: ("red", "blue", "magenta", "bright_blue"),
+}  # fmt: skip
+"""Those of 16 colors that are readable in xterm's palette."""
+_HUES = 10
+_COLORS = 2 * _HUES
+_DARK_RINGS = (0.82, 0.11), (0.72, 0.13)
+_LIGHT_RINGS = (0.46, 0.12), (0.36, 0.10)
 # Where the checksum starts: a value that keeps a handful of common names well apart.
-_SPREAD = 3274
-_COLOURLESS = 0.02
+_SPREAD = 9
+_STRIDE = 7  # prime to the number of colors, so that it comes by each of them
+_CROWD = 100  # people, from which everybody keeps the color of their name
+_COLORLESS = 0.02
 _HYPERLINK_MAX = 2_000
 
 _EMPHASIS = {
@@ -110,28 +120,42 @@ class Palette:
     Args:
         styles: a style for each of `INKS`; missing ones are plain.
         names: how the names of people are told apart.
+        grounds, moved: see there.
     """
 
     styles: Mapping[str, Style] = field(default_factory=dict)
     names: Names = Names.ON_DARK
+    grounds: tuple[TextualColor, ...] = ()
+    """The backgrounds of names."""
+    moved: Mapping[str, int] = field(default_factory=dict)
+    """The numbers of colors, by folded name, of people whose own color somebody else has."""
     _marked: dict[Mark, Style] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, widget: Widget) -> Palette:
-        """Resolve the inks as the theme has them now, on the ground of a widget."""
+    def of(cls, widget: Widget, people: Iterable[str] = ()) -> Palette:
+        """Resolve the inks as the theme has them now, on the ground of a widget.
+
+        Args:
+            widget: where it is painted.
+            people: the members of the channel, who get different colors.
+        """
         theme, ground = widget.app.theme_variables, widget.background_colors[1]
         styles = {name: _style_of(ink, theme, ground) for name, ink in INKS.items()}
         if widget.app.native_ansi_color:
             # Of 16 colors, the muted one and the one written on it are the same.
             styles["mention-own"] = styles["chip-own"] = Style(bold=True, reverse=True)
-        return cls(styles, _names_on(widget))
+        names = _names_on(widget)
+        grounds = ground, ground + color_of("foreground 8%", theme)
+        return cls(styles, names, grounds, moved_colors(people, _count(names)))
 
     def __getitem__(self, name: str) -> Style:
         return self.styles.get(name, _PLAIN)
 
     def author(self, name: str) -> Style:
-        """Return the color of a name: always the same for the same name."""
-        return _author_style(fold(name), self.names)
+        """Return the color of a name: always the same for the same name and members."""
+        key = fold(name)
+        own = _checksum(key) % _count(self.names)
+        return _author_style(self.moved.get(key, own), self.names, self.grounds)
 
     def marked(self, marks: Mark, url: str = "") -> Style:
         """Return the style of a marked span.
@@ -164,10 +188,10 @@ def _style_of(ink: Ink, theme: Mapping[str, str], ground: TextualColor) -> Style
     """Resolve an ink on a ground; a ground that is the terminal's own is none."""
     color = bgcolor = None
     if ink.ground:
-        ground += _color_of(ink.ground, theme)
+        ground += color_of(ink.ground, theme)
         bgcolor = ground.rich_color
     if ink.color:
-        color = (ground + _color_of(ink.color, theme)).rich_color
+        color = (ground + color_of(ink.color, theme)).rich_color
     if bgcolor is not None and bgcolor.is_default:
         bgcolor = None
     return Style(
@@ -175,30 +199,51 @@ def _style_of(ink: Ink, theme: Mapping[str, str], ground: TextualColor) -> Style
     )
 
 
-def _color_of(text: str, theme: Mapping[str, str]) -> TextualColor:
-    """Return a color as themes write it: by a name of theirs, as such, or what contrasts."""
-    name, _, share = text.partition(" ")
-    opacity = float(share.removesuffix("%")) if share else 100.0
-    if name in theme:
-        return _color_of(theme[name], theme).multiply_alpha(opacity / 100)
-    if name == "auto":
-        return TextualColor.automatic(opacity)
-    return TextualColor.parse(name).multiply_alpha(opacity / 100)
+def moved_colors(people: Iterable[str], count: int) -> dict[str, int]:
+    """Return which of `people` take another color than that of their name, and its number.
+
+    As few people as possible share a color. It depends on nothing but the names, so it is the same
+    for all clients, and it moves nobody whose color is free.
+
+    Args:
+        people: names in any order and spelling.
+        count: how many colors there are.
+    """
+    keys = {fold(name) for name in people}
+    if len(keys) > _CROWD:
+        return {}
+    moved: dict[str, int] = {}
+    wearers = [0] * count
+    for key in sorted(keys, key=lambda key: (_checksum(key), key)):
+        own = number = _checksum(key) % count
+        fewest = min(wearers)
+        while wearers[number] > fewest:
+            number = (number + _STRIDE) % count
+        wearers[number] += 1
+        if number != own:
+            moved[key] = number
+    return moved
 
 
-@lru_cache(4096)
-def _author_style(name: str, names: Names) -> Style:
+def _count(names: Names) -> int:
+    return len(_TERMINAL[names]) if names in _TERMINAL else _COLORS
+
+
+@lru_cache(64)
+def _author_style(number: int, names: Names, grounds: tuple[TextualColor, ...]) -> Style:
     if names is Names.GRAY:
         return Style(bold=True)
-    if names is Names.TERMINAL:
-        return Style(color=_TERMINAL[_checksum(name) % len(_TERMINAL)], bold=True)
-    return Style(color=Color.from_rgb(*author_rgb(name, dark=names is Names.ON_DARK)), bold=True)
+    if names in _TERMINAL:
+        return Style(color=Color.parse(_TERMINAL[names][number]), bold=True)
+    color = TextualColor(*author_rgb(number, dark=names is Names.ON_DARK))
+    return Style(color=(legible(color, grounds) if grounds else color).rich_color, bold=True)
 
 
 def _names_on(widget: Widget) -> Names:
+    is_dark = widget.app.current_theme.dark
     if widget.app.native_ansi_color:
-        return Names.TERMINAL
-    if TextualColor.parse(widget.app.current_theme.primary).hsl.s < _COLOURLESS:
+        return Names.ANSI_DARK if is_dark else Names.ANSI_LIGHT
+    if TextualColor.parse(widget.app.current_theme.primary).hsl.s < _COLORLESS:
         return Names.GRAY
     return Names.ON_DARK if widget.background_colors[1].brightness < 0.5 else Names.ON_LIGHT
 
@@ -207,14 +252,15 @@ def _checksum(name: str) -> int:
     return zlib.crc32(name.encode("utf-8", "replace"), _SPREAD)
 
 
-def author_rgb(name: str, *, dark: bool) -> tuple[int, int, int]:
-    """Return a color for a folded name: its hue from the name, its lightness from the theme.
+def author_rgb(number: int, *, dark: bool) -> tuple[int, int, int]:
+    """Return the color of that number for names, on a dark or on a light background.
 
-    The hues are taken in OKLCH, where equal lightness looks equally light: every one of them can be
-    read on the background, and none is louder than the others.
+    The hues are taken in OKLCH, where equal lightness looks equally light, in two rings: a light
+    and a darker one, whose hues lie between those of the first. All can be read and told apart.
     """
-    hue = _checksum(name) % _HUES / _HUES * math.tau
-    return _srgb(0.80, 0.11, hue) if dark else _srgb(0.46, 0.12, hue)
+    ring, place = divmod(number, _HUES)
+    lightness, chroma = (_DARK_RINGS if dark else _LIGHT_RINGS)[ring]
+    return _srgb(lightness, chroma, (place + ring / 2) / _HUES * math.tau)
 
 
 def _srgb(lightness: float, chroma: float, hue: float) -> tuple[int, int, int]:

@@ -134,6 +134,8 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._user = ""
         self._thread: int | None = None
         self._palette = Palette()
+        self.people: tuple[str, ...] = ()
+        """The members of the channel, who get different colors; see `name_people`."""
         self._stale_styles = True
         self._sheet = Viewport(Log(), self._make_renderer())
         self._frame = Frame(self._sheet.renderer)
@@ -162,6 +164,12 @@ class Canvas(ScrollView, inherit_bindings=False):
     def shown(self) -> Log:
         """The log that is shown; the conversation's state owns it."""
         return self._sheet.log
+
+    def name_people(self, people: tuple[str, ...]) -> None:
+        """Give the members of the channel different colors."""
+        if people != self.people:
+            self.people, self._stale_styles = people, True
+            self._update_soon()
 
     # Where the window is
 
@@ -243,7 +251,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         """Take over the width, the theme and the reader if they changed."""
         if self._stale_styles:
             self._stale_styles = False
-            palette = Palette.of(self)
+            palette = Palette.of(self, self.people)
             self._palette = self._palette if palette == self._palette else palette
         renderer, height = self._make_renderer(), self.size.height
         if renderer != self._sheet.renderer or height != self._sheet.height:

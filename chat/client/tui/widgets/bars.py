@@ -69,8 +69,8 @@ class ChannelHeader(Widget):
         if info is None:
             return elide(line(self.server or "chat", "bold"), self.content_size.width)
         name = line(title_of(info), "bold $text-primary")
-        server = line(f" on {self.server}" if self.is_one_of_several else "", "$foreground 70%")
-        topic = line(info.topic, "$foreground 70%")
+        server = line(f" on {self.server}" if self.is_one_of_several else "", "$text-muted")
+        topic = line(info.topic, "$text-muted")
         gap = "  " if info.topic else ""
         notes = self._notes(info)
         width = self.content_size.width - notes.cell_length
@@ -81,7 +81,7 @@ class ChannelHeader(Widget):
         """Return what is to be known of the channel, on the right."""
         quiet = [f"{info.pins} pinned"] if info.pins else []
         quiet += ["muted"] if info.muted else []
-        notes = [Content.styled(note, "$foreground 60%") for note in quiet]
+        notes = [Content.styled(note, "$text-muted") for note in quiet]
         if self.is_peeking:
             notes.append(Content.styled(_PEEKING, "bold $text-warning"))
         return Content(" · ").join(notes)
@@ -94,7 +94,7 @@ class TypingLine(Widget):
     TypingLine {
         height: 1;
         padding: 0 1;
-        color: $foreground 60%;
+        color: $text-muted;
         text-style: italic;
     }
     """
@@ -131,7 +131,7 @@ class ContextBar(Widget):
         display: none;
         height: 1;
         padding: 0 1;
-        background: $primary 20%;
+        background: $tint;
     }
     ContextBar.-shown {
         display: block;
@@ -160,7 +160,7 @@ class ContextBar(Widget):
 
     def render(self) -> Content:
         """Draw the line, and how to get rid of it."""
-        way_out = Content.styled("  Esc to cancel", "$foreground 60%")
+        way_out = Content.styled("  Esc to cancel", "$text-muted")
         width = self.content_size.width - way_out.cell_length
         text = elide(self._text, width)
         return Content.assemble(text, " " * max(width - text.cell_length, 0), way_out)
@@ -274,7 +274,7 @@ class StatusBar(Widget):
 
     def _hints(self, width: int) -> Content:
         hints = [
-            Content.assemble((key, "bold $text-primary"), " ", (label, "$foreground 70%"))
+            Content.assemble((key, "bold $text-primary"), " ", (label, "$text-muted"))
             for key, label in self.hints
         ]
         while hints and sum(hint.cell_length + 3 for hint in hints) - 3 > width:
@@ -284,11 +284,11 @@ class StatusBar(Widget):
     def _left(self) -> list[Content]:
         parts = [self._link()]
         if self.mode:
-            parts.append(line(self.mode, "$foreground 80%"))
+            parts.append(line(self.mode, "$text-muted"))
         if self.user:
             parts.append(line(self.user, "bold"))
         if self.server:
-            parts.append(line(self.server, "$foreground 60%"))
+            parts.append(line(self.server, "$text-muted"))
         return parts
 
     def _link(self, *, is_short: bool = False) -> Content:
@@ -308,7 +308,7 @@ class StatusBar(Widget):
 
 
 def _joined(parts: list[Content]) -> Content:
-    return Content.styled("  ·  ", "$foreground 40%").join(parts)
+    return Content.styled("  ·  ", "$text-muted").join(parts)
 
 
 _LONGEST, _SERVER_LONGEST = 20, 10
@@ -349,7 +349,7 @@ def _fitting(parts: list[Content], count: int, width: int) -> Content:
         return whole
     for kept in range(len(parts) - 1, -1, -1):
         more = f"and {count - kept} more" if kept else f"{count} active"
-        shown = Content(_GAP).join([*parts[:kept], Content.styled(more, "$foreground 60%")])
+        shown = Content(_GAP).join([*parts[:kept], Content.styled(more, "$text-muted")])
         if shown.cell_length <= width:
             return shown
     return Content("")
@@ -367,8 +367,8 @@ def _server(group: Group) -> Content:
 def _part(number: int, info: ChannelInfo, behind: Group | None) -> Content:
     key = f"{number} " if number <= 9 else ""
     name = elide(line(title_of(info)), _LONGEST)
-    server = elide(line(f" {behind.title}", "$foreground 60%"), _SERVER_LONGEST) if behind else ""
-    return Content.assemble((key, "$foreground 45%"), name, server, " ", badge(info))
+    server = elide(line(f" {behind.title}", "$text-muted"), _SERVER_LONGEST) if behind else ""
+    return Content.assemble((key, "$text-muted"), name, server, " ", badge(info))
 
 
 _WORDS = {"retry": "resend", "open": "open link"}
@@ -423,14 +423,14 @@ class MessageBar(Widget):
         parts = [self._heading(is_short=is_short)]
         parts += [self._word(action, offered[action]) for action in [*offered][:count]]
         if count < len(offered):
-            parts.append(Content.styled("…", "$foreground 80%"))
+            parts.append(Content.styled("…", "$text-muted"))
         parts.append(self._word("leave", "Esc", "" if is_short else "back"))
         return Content("  ").join(part for part in parts if part)
 
     def _word(self, action: str, key: str, word: str | None = None) -> Content:
         word = _WORDS.get(action, action) if word is None else word
         key = key if self.has_keys or action == "leave" else ""
-        ink = (key, "bold $text-primary"), (" " if key and word else ""), (word, "$foreground 80%")
+        ink = (key, "bold $text-primary"), (" " if key and word else ""), (word, "$text-muted")
         return Content.assemble(*ink).stylize(Style.from_meta({"action": action}))
 
     def _heading(self, *, is_short: bool) -> Content:
@@ -443,7 +443,7 @@ class MessageBar(Widget):
         time = f"{local_time(self.chosen.ts):%H:%M}"
         seq = self.chosen.seq
         number = "" if seq is None else f"{seq} " if is_short else f"No. {seq} · "
-        return Content.styled(f"{number}{time}", "$foreground 60%")
+        return Content.styled(f"{number}{time}", "$text-muted")
 
     def _offered(self) -> dict[str, str]:
         """Return what can be done with the message, each with its key."""

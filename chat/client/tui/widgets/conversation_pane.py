@@ -42,7 +42,7 @@ class ConversationPane(Vertical):
         & .prompt {
             width: 2;
             padding-left: 1;
-            color: $foreground 40%;
+            color: $text-muted;
             text-style: bold;
         }
         /* Textual only looks after what has a rule of its own for this. */
@@ -134,7 +134,7 @@ class ConversationPane(Vertical):
 
     def _show_preview(self) -> None:
         if self._preview.display:
-            self._preview.show(self.composer.text, self.timeline.user)
+            self._preview.show(self.composer.text, self.timeline.user, self.timeline.people)
 
     @on(Composer.EditorWanted)
     def _edit_outside(self) -> None:

@@ -40,7 +40,7 @@ class EmptyState(Static):
             title, ways = "Nothing to show until the first connection", _WAYS[-1:]
         column = max((len(way) for way, _ in ways), default=0) + 3
         rows = [
-            Content.assemble((way.ljust(column), "bold $text-primary"), (what, "$foreground 70%"))
+            Content.assemble((way.ljust(column), "bold $text-primary"), (what, "$text-muted"))
             for way, what in ways
         ]
         width = max((row.cell_length for row in rows), default=0)

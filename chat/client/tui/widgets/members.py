@@ -20,7 +20,7 @@ PRESENCE: dict[str, tuple[str, str]] = {
     "online": ("●", "$text-success"),
     "away": ("◐", "$text-warning"),
     "busy": ("⊖", "$text-error"),
-    "offline": ("○", "$foreground 40%"),
+    "offline": ("○", "$text-muted"),
 }
 """The sign and the color of each presence; a name that is not here is shown as offline."""
 
@@ -43,7 +43,7 @@ class MemberList(OptionList, can_focus=False):
             padding: 0 1;
         }
         & > .option-list--option-disabled {
-            color: $foreground 55%;
+            color: $text-muted;
         }
     }
     """
@@ -105,9 +105,9 @@ def _heading(known: MembersChanged | None) -> str:
 def _row(name: str, role: str, presence: str, width: int) -> Content:
     sign, color = PRESENCE.get(presence, PRESENCE["offline"])
     here = presence in ("online", "busy", "away")
-    right = Content.styled(" owner", "$foreground 45%") if role == "owner" else Content("")
+    right = Content.styled(" owner", "$text-muted") if role == "owner" else Content("")
     label = Content.assemble(
-        (sign, color), " ", line(name, "$foreground" if here else "$foreground 55%")
+        (sign, color), " ", line(name, "$foreground" if here else "$text-muted")
     )
     label = elide(label, width - right.cell_length)
     gap = " " * (width - label.cell_length - right.cell_length)

@@ -32,11 +32,12 @@ class Preview(Widget):
         super().__init__(id=id)
         self._text = ""
         self._user = ""
+        self._people: tuple[str, ...] = ()
 
-    def show(self, text: str, user: str) -> None:
-        """Show `text` as `user` sees it."""
-        if (text, user) != (self._text, self._user):
-            self._text, self._user = text, user
+    def show(self, text: str, user: str, people: tuple[str, ...]) -> None:
+        """Show `text` as `user` sees it among the members `people`."""
+        if (text, user, people) != (self._text, self._user, self._people):
+            self._text, self._user, self._people = text, user, people
             self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -50,7 +51,7 @@ class Preview(Widget):
 
     def _lay_out(self, width: int) -> list[Line]:
         message = Message("", None, None, self._user, 0, text=self._text)
-        renderer = Renderer(Palette.of(self), self._user, max(width, 1), airy=False)
+        renderer = Renderer(Palette.of(self, self._people), self._user, max(width, 1), airy=False)
         block = renderer.block(message, Neighbors(grouped=True))
         return block.lines[block.lead :]
 

@@ -35,7 +35,7 @@ LINKS: dict[Link, tuple[str, str, str]] = {
     Link.ONLINE: ("●", "$text-success", "online"),
     Link.WAITING: ("○", "$text-warning", "offline"),
     Link.REFUSED: ("×", "$text-error", "refused"),
-    Link.STOPPED: ("○", "$foreground 50%", "stopped"),
+    Link.STOPPED: ("○", "$text-muted", "stopped"),
 }
 """The sign of a connection, its color, and its state in a word."""
 
@@ -55,7 +55,7 @@ def badge(info: ChannelInfo) -> Content:
     if info.mentions:
         parts.append((f"@{_count(info.mentions)}", "bold $text-accent"))
     elif info.unread and not info.muted:
-        style = "bold $text-accent" if is_direct(info.name) else "$foreground 75%"
+        style = "bold $text-accent" if is_direct(info.name) else "$text-muted"
         parts.append((_count(info.unread), style))
     return Content(" ").join(Content.styled(text, style) for text, style in parts)
 
@@ -117,8 +117,8 @@ class Sidebar(ScrollView, can_focus=False):
         scrollbar-size-vertical: 1;
 
         & > .sidebar--row { color: $foreground; }
-        & > .sidebar--title { color: $foreground 55%; }
-        & > .sidebar--here { background: $primary 25%; }
+        & > .sidebar--title { color: $text-muted; }
+        & > .sidebar--here { background: $tint; }
         & > .sidebar--hover { background: $block-hover-background; }
     }
     """
@@ -241,7 +241,7 @@ class Sidebar(ScrollView, can_focus=False):
         style = self.get_visual_style("sidebar--row", look.component)
         shown, room = look.shown, width - 3
         row = _row(shown, room) if isinstance(shown, ChannelInfo) else _heading(shown, room)
-        key = (f"{look.key or ' '} ", "$foreground 40%")
+        key = (f"{look.key or ' '} ", "$text-muted")
         strips = Visual.to_strips(self, Content.assemble(key, row), width, 1, style)
         strip = strips[0] if strips else Strip.blank(0)
         return strip.extend_cell_length(width, style.rich_style)
@@ -303,9 +303,9 @@ def _row(info: ChannelInfo, width: int) -> Content:
     """Return a channel's line: its name on the left, signs and counts on the right."""
     signs = badge(info)
     space = width - signs.cell_length
-    name_style = "$foreground 40%" if info.muted else "$foreground 80%"
+    name_style = "$text-muted" if info.muted else "$foreground"
     name_style = "bold" if waits(info) else name_style
     title = title_of(info)
     name = line(title[1:], name_style)
-    label = elide(Content.assemble((f"{title[0]} ", "$foreground 45%"), name), space - 1)
+    label = elide(Content.assemble((f"{title[0]} ", "$text-muted"), name), space - 1)
     return Content.assemble(label, " " * (space - label.cell_length), signs)

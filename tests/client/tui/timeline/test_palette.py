@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.style import Style
 from textual.color import Color
 
-from chat.client.tui.timeline.palette import Names, Palette, author_rgb
-
-
-def luminance(color: Color) -> float:
-    """Return the relative luminance of WCAG 2."""
-    parts = (part / 255 for part in color.rgb)
-    linear = [
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: Color, other: Color) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
+from chat.client.demo.script import COMPANIONS
+from chat.client.tui.themes import contrast
+from chat.client.tui.timeline.palette import Names, Palette, author_rgb, moved_colors
 
 
 @pytest.mark.parametrize(
@@ -29,19 +22,45 @@ def contrast(one: Color, other: Color) -> float:
 )
 def test_every_name_can_be_read(dark: bool, ground: str) -> None:
     background = Color.parse(ground)
-    colors = {author_rgb(f"name{number}", dark=dark) for number in range(500)}
-    assert len(colors) >= 16
+    colors = {author_rgb(number, dark=dark) for number in range(20)}
+    assert len(colors) == 20
     assert min(contrast(Color(*rgb), background) for rgb in colors) >= 4.5
 
 
 def test_a_name_keeps_its_color_however_it_is_spelled() -> None:
-    assert author_rgb("alice", dark=True) == (217, 187, 102)
     assert Palette().author("Alice") == Palette().author("alice")
     assert Palette(names=Names.ON_LIGHT).author("alice") != Palette().author("alice")
 
 
 def test_names_wear_what_the_terminal_has_and_no_color_where_there_is_none() -> None:
     assert Palette(names=Names.GRAY).author("alice") == Style(bold=True)
-    ansi = {str(Palette(names=Names.TERMINAL).author(f"name{n}").color) for n in range(200)}
-    assert len(ansi) == 12
+    ansi = {str(Palette(names=Names.ANSI_DARK).author(f"name{n}").color) for n in range(200)}
+    assert len(ansi) == 8
     assert all("STANDARD" in color for color in ansi)
+
+
+def colors_of(people: Sequence[str], names: Names, count: int) -> list[str]:
+    palette = Palette(names=names, moved=moved_colors(people, count))
+    return [str(palette.author(name).color) for name in people]
+
+
+@pytest.mark.parametrize(("names", "count"), [(Names.ON_DARK, 20), (Names.ANSI_DARK, 8)])
+@pytest.mark.parametrize("me", ["me", "alice", "Ada-2", "root", "jürgen", "x"])
+def test_people_of_the_demo_never_share_a_color(me: str, names: Names, count: int) -> None:
+    assert len(set(colors_of((*COMPANIONS, me), names, count))) == 3
+
+
+@given(people=st.sets(st.from_regex(r"[a-z0-9]{1,6}", fullmatch=True), max_size=60))
+def test_members_share_a_color_only_where_there_are_no_more(people: set[str]) -> None:
+    worn = Counter(colors_of([*people], Names.ON_DARK, 20))
+    assert max(worn.values(), default=0) <= -(-len(people) // 20)
+
+
+@given(people=st.lists(st.from_regex(r"[a-zA-Z0-9]{1,6}", fullmatch=True), max_size=60))
+def test_all_clients_choose_the_same_colors(people: list[str]) -> None:
+    spelled = [name.swapcase() for name in reversed(people)]
+    assert moved_colors(people, 20) == moved_colors(spelled, 20)
+
+
+def test_in_a_crowd_everybody_keeps_the_color_of_their_name() -> None:
+    assert moved_colors([f"name{number}" for number in range(101)], 20) == {}
