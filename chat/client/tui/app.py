@@ -90,6 +90,7 @@ class ChatApp(App[None]):
     .text-area--placeholder, .input--placeholder { color: $text-muted; text-style: italic; }
     App:ansi Banner { background: transparent; color: $text-warning; }
     App:ansi Banner.-refused { color: $text-error; }
+    App:ansi ModalScreen > Vertical { border: solid $primary; }
     App.-flat {
         & Sidebar { border-right: solid $foreground; }
         & MemberList { border-left: solid $foreground; }

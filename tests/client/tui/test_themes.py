@@ -232,6 +232,14 @@ async def test_where_panes_have_one_color_a_line_is_between(open_desktop: Open, 
         assert "│" not in desktop.screen()
 
 
+async def test_a_dialog_has_a_frame_in_16_colors(open_desktop: Open) -> None:
+    async with open_desktop(*CHANNELS) as desktop:
+        desktop.app.theme = by_name("16")
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: desktop.app.screen.is_modal)
+        await desktop.until(lambda: "┌──" in desktop.screen() and "└──" in desktop.screen())
+
+
 async def test_a_placeholder_does_not_look_like_text(open_desktop: Open) -> None:
     async with open_desktop(info("#general", head=1)) as desktop:
         desktop.composer.cursor_blink = False

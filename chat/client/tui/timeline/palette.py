@@ -62,7 +62,6 @@ INKS = {
     "code-name": Ink("text-primary"),
     "code-inserted": Ink("text-success"),
     "code-deleted": Ink("text-error"),
-    "pinned": Ink(ground="surface"),
     "cursor": Ink(ground="foreground 8%"),
     "cursor-bar": Ink("primary"),
     "accent": Ink("warning"),

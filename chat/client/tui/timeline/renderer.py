@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from rich.cells import cell_len
-from rich.segment import Segment
 from rich.style import Style
 
 from chat.client.model.state import Delivery, Message, counted_reactions
@@ -182,10 +181,7 @@ class Renderer:
     def pinned(self, message: Message) -> Line:
         """Return the header of a message whose own is out of view; nothing of it is copied."""
         header = self._header(message, f"{local_time(message.ts):%H:%M}")
-        ink, width = header.ink, header.width
-        ground = self.palette["pinned"]
-        painted = tuple(Segment(text, (style or Style.null()) + ground) for text, style, _ in ink)
-        return header._replace(ink=(), width=0, indent=painted, indent_width=width, fill=ground)
+        return header._replace(ink=(), width=0, indent=header.ink, indent_width=header.width)
 
     def _timed(self, line: Line, time: str) -> Line:
         return line._replace(gutter=time)
