@@ -73,6 +73,7 @@ def run(command: str, home: Path, **variables: str) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(300)  # a dozen programs start, on a busy machine
 def test_the_examples_of_the_scripting_page_print_what_it_says(
     server: ChatServer, tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_the_examples_of_the_scripting_page_print_what_it_says(
         assert re.fullmatch(pattern(output), printed), (command, printed)
 
 
+@pytest.mark.timeout(300)
 async def test_the_examples_of_the_server_page_print_what_it_says(
     start_server: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
