@@ -83,6 +83,10 @@ class MemberList(OptionList, can_focus=False):
     def _fit(self) -> None:
         self._fill()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """Fill again: the scrollbar takes a column, and a name too wide is not drawn at all."""
+        self.call_after_refresh(self._fill)
+
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:
         event.stop()
