@@ -34,7 +34,7 @@ from chat.server.session import Session
 from chat.server.transport import tls
 from chat.server.transport.connection import Connection, ConnectionContext, Endpoint
 from chat.server.transport.limits import AdmissionQueue, ConnectionLimiter
-from chat.server.transport.listening import BACKLOG, bind, hosts_of, open_files
+from chat.server.transport.listening import BACKLOG, bind, raise_file_limit, reachable_hosts
 from chat.server.transport.origins import Origins
 from chat.server.transport.outbound import WriteCoalescer
 from chat.server.writes import Writes
@@ -225,7 +225,7 @@ class App:
             )
         )
         scheme = "wss" if self.settings.is_tls else "ws"
-        self.addresses += (f"{scheme}://{host}:{port}" for host in hosts_of(listening))
+        self.addresses += (f"{scheme}://{host}:{port}" for host in reachable_hosts(listening))
 
     async def stop(self) -> None:
         """Say bye, finish commits, close with 1001, and cut whoever does not follow in time."""
@@ -303,8 +303,8 @@ class App:
         self._beat_slot = (self._beat_slot + 1) % self._slots
         self.store.look()
         for connection in tuple(self.connections):
-            if connection.beat_slot % self._slots == self._beat_slot:
-                connection.beat()
+            if connection.heartbeat_slot % self._slots == self._beat_slot:
+                connection.check_heartbeat()
 
     # HTTP
 
@@ -405,8 +405,8 @@ class App:
 
 def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
     return ConnectionLimiter(
-        total=settings.connections or max(FILES_MIN, open_files() - OWN_FILES),
-        each=settings.address_connections,
+        total=settings.connections or max(FILES_MIN, raise_file_limit() - OWN_FILES),
+        per_source=settings.address_connections,
         rate=settings.address_rate,
         burst=settings.address_burst,
         exempt=settings.exempt_address,

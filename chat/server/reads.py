@@ -59,7 +59,7 @@ class Reads:
         """
         await self._sessions.take(session.id)
         try:
-            await session.connection.outlet.taken()
+            await session.connection.outlet.drain()
             return await _alone(self._people, session.user.id, self._history, query)
         finally:
             self._sessions.end(session.id)

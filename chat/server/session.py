@@ -76,7 +76,7 @@ class Session:
         self._waiting: deque[Command] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_held = False
-        connection.limit_messages(max(context.settings.limits.frame, HELLO_BYTES))
+        connection.set_message_limit(max(context.settings.limits.frame, HELLO_BYTES))
         self._hello_timer: asyncio.TimerHandle | None = None
         self.await_hello()
 
@@ -99,10 +99,10 @@ class Session:
             self._end_too_big()
             return
         outlet = self.connection.outlet
-        outlet.answers_due += 1
-        if outlet.answers_due >= self._under_way_max and not self._is_held:
+        outlet.pending_answers += 1
+        if outlet.pending_answers >= self._under_way_max and not self._is_held:
             self._is_held = True
-            self.connection.hold()
+            self.connection.pause_reading()
         if self.is_signing_in:
             self._waiting.append(command)
         else:
@@ -117,7 +117,7 @@ class Session:
         error = CommandError(ErrorCode.MALFORMED, "a frame is one JSON object in a text frame")
         self.send(error_frame(error, None))
 
-    def put_off(self, is_text: bool, data: bytes, wait: float) -> None:
+    def rate_exceeded(self, is_text: bool, data: bytes, wait: float) -> None:
         """Refuse a frame of a peer that has sent too much, or end one that goes on."""
         if self.is_stopping:
             return
@@ -209,10 +209,10 @@ class Session:
 
     def _answered(self) -> None:
         """Note that a command has its answer, and read on if that was what was waited for."""
-        self.connection.outlet.answers_due -= 1
-        if self._is_held and self.connection.outlet.answers_due <= self._under_way_max // 4:
+        self.connection.outlet.pending_answers -= 1
+        if self._is_held and self.connection.outlet.pending_answers <= self._under_way_max // 4:
             self._is_held = False
-            self.connection.release()
+            self.connection.resume_reading()
 
     def stop_taking_commands(self) -> None:
         """Handle no more commands: the server is stopping."""
@@ -244,7 +244,7 @@ class Session:
     def signed_in(self, user: User) -> None:
         """Become `user`'s session; what happens to the person's channels is kept for `welcome`."""
         context, connection = self.context, self.connection
-        connection.limit_messages(self._limits.frame)
+        connection.set_message_limit(self._limits.frame)
         connection.budget = context.budgets.of_person(
             user.name, connection.source, context.loop.time()
         )
@@ -257,7 +257,7 @@ class Session:
         if self.is_signed_in:
             self.is_signed_in = False
             self.subscriptions.end()
-            self.connection.limit_messages(max(self._limits.frame, HELLO_BYTES))
+            self.connection.set_message_limit(max(self._limits.frame, HELLO_BYTES))
         self.await_hello()
         self.hello_is_answered()
 

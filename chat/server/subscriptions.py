@@ -243,7 +243,7 @@ class Subscriptions:
         except CommandError as error:
             views = [error] * len(wanted)
         for (channel, position), view in zip(wanted, views, strict=True):
-            await self.connection.outlet.taken()
+            await self.connection.outlet.drain()
             if self.channel(channel) is None and not isinstance(view, CommandError):
                 continue  # hidden, so `welcome` did not list it
             try:

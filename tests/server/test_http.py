@@ -150,7 +150,7 @@ def test_tls_on_a_plain_port_ends_at_once_and_the_log_says_so(server: ChatServer
         with pytest.raises((ssl.SSLError, ConnectionError)):
             trust.wrap_socket(peer, server_hostname="localhost")
         assert time.monotonic() - began < OPEN_TIMEOUT, "it was cut as an unfinished handshake"
-    assert "ws://" in server.wait_for_line("127.0.0.1 speaks TLS")
+    assert "ws://" in server.wait_for_line("127.0.0.1 tried TLS")
 
 
 async def test_an_end_for_reasons_of_protocol_leaves_one_line(server: ChatServer) -> None:
@@ -210,5 +210,5 @@ async def test_tls_makes_it_wss(start_server: Callable[..., ChatServer], tmp_pat
         plain.sendall(request("GET /"))
         while plain.recv(65_536):
             pass
-    assert "wss://" in server.wait_for_line("127.0.0.1 does not speak TLS")
+    assert "wss://" in server.wait_for_line("127.0.0.1 tried plain HTTP")
     assert server.stop() == 0

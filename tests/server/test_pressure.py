@@ -24,7 +24,7 @@ from chat.protocol.values import Wire
 from chat.server.app import App
 from chat.server.config import LimitSettings, ServerSettings
 from chat.server.context import Tuning
-from chat.server.transport.connection import PART
+from chat.server.transport.connection import PARSED_MAX
 from tests.held_store import HeldStore
 from tests.proxy import Proxy
 from tests.server.byhand import BINARY, CONTINUE, PING, PONG, TEXT, ByHand, frame, request, unharmed
@@ -306,10 +306,10 @@ async def test_a_message_that_takes_longer_than_a_heartbeat_is_heard(tmp_path: P
         (connection,) = app.connections
         text = b"xyz"
         for piece in (frame(TEXT, b"", told=len(text)), b"x", b"y", b"z"):
-            connection.beat()
-            assert not connection.is_heard
+            connection.check_heartbeat()
+            assert not connection.has_received
             writer.write(piece)
-            while not connection.is_heard:
+            while not connection.has_received:
                 await asyncio.sleep(0)
         assert await reader.readuntil(text) == 4 * b"\x89\x00" + b"\x81\x03" + text
         writer.close()
@@ -348,7 +348,7 @@ async def test_commands_under_way_are_bounded_and_none_is_lost(tmp_path: Path) -
                     await alice.post(Send(channel="#room", text=str(number)))
                 for _ in range(100):
                     await bob.settle()  # the server has its turns
-                a_part = PART // len(encode(Send(channel="#room", text="0", id="c9")))
+                a_part = PARSED_MAX // len(encode(Send(channel="#room", text="0", id="c9")))
                 assert tuning.under_way <= len(held) <= tuning.under_way + a_part
             store.submit(held)
             await alice.say("last", "#room")

@@ -90,7 +90,7 @@ class RawCounter:
         if data.strip() == CLOSE.encode():
             self._connection.end(CloseCode.NORMAL, "")
 
-    def put_off(self, is_text: bool, data: bytes, wait: float) -> None:
+    def rate_exceeded(self, is_text: bool, data: bytes, wait: float) -> None:
         """Ignore it as well, and read the peer more slowly."""
         self._connection.charge(len(data))
         self.binary_received(data)
@@ -120,7 +120,7 @@ class RawEcho:
         """Send the bytes back."""
         self._connection.outlet.send(binary_frame(data))
 
-    def put_off(self, is_text: bool, data: bytes, wait: float) -> None:
+    def rate_exceeded(self, is_text: bool, data: bytes, wait: float) -> None:
         """Send it back, and read the peer more slowly: there is no frame to refuse it with."""
         self._connection.charge(len(data))
         if is_text:

@@ -1,11 +1,10 @@
-"""One WebSocket connection: messages in, bounded writes out, heartbeat, and deadline of a close.
+"""One WebSocket connection: reading, bounded writing, heartbeat, and closing with a deadline.
 
-The library decides what the bytes of a peer mean, without I/O (`websockets.server.ServerProtocol`);
-this module moves them. There is no task, queue or future for each connection: a handshake is
-answered where its request was read, messages are taken where frames are parsed, and what is to be
-sent leaves through an `Outlet`. (On the library's own asyncio layer, coming in took 2.5 times as
-long, and a connection a third more memory.) Every close has a deadline of its own, and ends in
-`transport.abort()`.
+`websockets.server.ServerProtocol` parses and builds frames without I/O; this module does the I/O.
+A connection has no task, queue or future: handshakes and messages are handled where they are
+parsed, and frames are sent through an `Outlet`. (With the library's own asyncio layer, connecting
+took 2.5 times as long, and a connection used a third more memory.) Every close has a deadline,
+after which the transport is aborted.
 """
 
 from __future__ import annotations
@@ -31,63 +30,63 @@ from chat.errors import CloseCode
 from chat.rate import Budget, Budgets
 from chat.server.transport.limits import ConnectionLimiter, Refusal
 from chat.server.transport.outbound import Outlet, WriteCoalescer
-from chat.server.transport.tls import secure, take_over
+from chat.server.transport.tls import accept_tls, detach_socket
 from chat.text import printable_line
 
 __all__ = ["Connection", "ConnectionContext", "Endpoint"]
 
 
 class Endpoint(Protocol):
-    """Takes the messages of a connection, on the event loop; its methods must not block."""
+    """The receiver of a connection's messages. Runs on the event loop and must not block."""
 
     def text_received(self, text: str) -> None:
-        """Take one text message."""
+        """Handle one text message."""
 
     def binary_received(self, data: bytes) -> None:
-        """Take one binary message."""
+        """Handle one binary message."""
 
-    def put_off(self, is_text: bool, data: bytes, wait: float) -> None:
-        """Take one message of a peer that has sent too much.
+    def rate_exceeded(self, is_text: bool, data: bytes, wait: float) -> None:
+        """Handle one message of a peer that exceeds its rate limit.
 
-        Refuse it for `wait` seconds, or read the peer more slowly with `Connection.charge`.
+        Refuse it for `wait` seconds, or read more slowly with `Connection.charge`.
         """
 
     def heartbeat(self) -> None:
-        """Say what is due with every heartbeat."""
+        """Send the frames that are due with every heartbeat."""
 
     def closed(self) -> None:
-        """Let go of everything: the connection is over. Called once, nothing comes after it."""
+        """Release all resources: the connection is over. Called once, and last."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionContext:
-    """Settings and state that all connections of a server share."""
+    """The settings and state that all connections of a server share."""
 
     loop: asyncio.AbstractEventLoop
     coalescer: WriteCoalescer
     """Shared by all connections of the loop."""
     limiter: ConnectionLimiter
-    """Counts a connection from its first byte to its last, and may refuse it."""
+    """Counts and may refuse connections."""
     budgets: Budgets
-    """Budgets of what peers may send."""
+    """Rate limits of received messages."""
     connections: set[Connection]
-    """Holds a connection as long as the limiter counts it."""
+    """The connections that the limiter counts."""
     queue_bytes: int
-    """Bytes that may wait for the peer; more, and it is closed as a slow reader."""
+    """Maximum of unsent bytes; a peer that exceeds it is closed as a slow reader."""
     frame_bytes: int
-    """Bytes of one message."""
+    """Maximum bytes of one message."""
     close_timeout: float
-    """Seconds from the start of a close to the cut."""
+    """Seconds from the start of a close until the transport is aborted."""
     write_timeout: float
-    """Seconds the peer may leave what was written to it unread."""
+    """Seconds that written bytes may stay unread by the peer."""
     tls: ssl.SSLContext | None
-    """Makes connections `wss://`."""
+    """Set for `wss://`."""
     respond: Callable[[Connection, Request], Response]
-    """Answers the handshake's request; 101 lets the peer in."""
+    """Answers the handshake request; status 101 accepts it."""
     open_endpoint: Callable[[Connection, Request], Endpoint]
-    """Called when the handshake is done; returns who speaks on the connection."""
+    """Called after the handshake; returns the endpoint of the connection."""
     proxy_found: Callable[[str], None]
-    """Called with the address of a proxy that was not declared."""
+    """Called with the address of an undeclared proxy."""
 
 
 log = logging.getLogger(__name__)
@@ -97,21 +96,21 @@ _LIBRARY_LOG = logging.getLogger("websockets.server")
 OPEN_TIMEOUT = 10.0
 """Seconds that each handshake may take: TLS, then WebSocket."""
 FRAGMENTS_MAX = 1_024
-"""Fragments of one message; more are an attack, not a message."""
-PART = 8_192
-"""Bytes that are read at once. Of the smallest frames that is 15 ms, in which nobody is served."""
-WRITTEN_MAX = 32_768
-"""Bytes that the transport takes before it says that the peer does not read."""
-UNREAD_MAX = 65_536
-"""Bytes of pongs that may wait besides for a peer that does not read."""
-PASSED_ON = ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP")
-"""Headers that only proxies send; the first one names the address that they pass on."""
-HEAD_END = b"\r\n\r\n"
-"""The end of a handshake's request."""
+"""Maximum fragments of one message."""
+PARSED_MAX = 8_192
+"""Bytes parsed at once. With the smallest frames, that blocks the event loop for 15 ms."""
+WRITE_BUFFER_BYTES = 32_768
+"""Bytes that the transport buffers before it calls `pause_writing`."""
+CONTROL_BYTES_MAX = 65_536
+"""Bytes of control frames that are buffered in addition for a peer that does not read."""
+PROXY_HEADERS = ("X-Forwarded-For", "Forwarded", "Via", "X-Real-IP")
+"""Headers that only proxies send; the first one holds the addresses of their clients."""
+REQUEST_END = b"\r\n\r\n"
+"""The end of a handshake request."""
 TLS_HANDSHAKE = b"\x16"
-"""The first byte of a peer that begins with TLS (RFC 8446, 5.1); no HTTP request begins so."""
-FIRST = 16
-"""Bytes that are kept of what a peer begins with: longer than any usual method."""
+"""The first byte of a TLS handshake (RFC 8446, 5.1); no HTTP request starts with it."""
+FIRST_BYTES_MAX = 16
+"""Received bytes that are kept to find the HTTP method: longer than any usual method."""
 
 
 class Connection(asyncio.Protocol):
@@ -120,25 +119,25 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_address",
         "_context",
-        "_first",
+        "_control_bytes",
+        "_first_bytes",
         "_fragments",
-        "_held",
-        "_is_begun",
+        "_has_started",
+        "_is_closing",
         "_is_counted",
-        "_is_cutting",
         "_is_lost",
-        "_is_reading_on",
-        "_left",
+        "_is_parse_scheduled",
+        "_pauses",
         "_refusal",
-        "_resting",
-        "_securing",
         "_stalled_since",
+        "_throttle_timer",
         "_timer",
-        "_unread",
-        "beat_slot",
+        "_tls_task",
+        "_unparsed",
         "budget",
         "endpoint",
-        "is_heard",
+        "has_received",
+        "heartbeat_slot",
         "outlet",
         "protocol",
         "source",
@@ -150,84 +149,86 @@ class Connection(asyncio.Protocol):
         self.protocol = ServerProtocol(max_size=context.frame_bytes, logger=_LIBRARY_LOG)
         self.transport: asyncio.Transport
         self._address = ""
-        self._first = b""
-        """What a peer begins with: its HTTP method, if it has one."""
+        self._first_bytes = b""
+        """The first bytes of the peer: its HTTP method, if it has one."""
         self._is_counted = False
-        self._is_begun = False
-        self._is_cutting = False
+        self._has_started = False
+        self._is_closing = False
         self._is_lost: asyncio.Future[None] | None = None
-        self._securing: asyncio.Task[None] | None = None
+        self._tls_task: asyncio.Task[None] | None = None
         self._refusal: Refusal | None = None
         self._stalled_since: float | None = None
-        self._unread = 0
-        """Bytes that were written past the outlet since the peer stopped to read."""
+        self._control_bytes = 0
+        """Bytes of control frames written since the peer stopped reading."""
         self._fragments: list[Frame] | None = None
-        self._held = 0
-        self._left: tuple[bytes, int] | None = None
-        """Received bytes that were not parsed yet, and the offset of the first of them."""
-        self._is_reading_on = False
-        self._resting: asyncio.TimerHandle | None = None
-        """Ends the pause of a peer that has sent too much."""
+        self._pauses = 0
+        """Calls of `pause_reading` that `resume_reading` has not undone."""
+        self._unparsed: tuple[bytes, int] | None = None
+        """Received bytes, and the offset of the first byte that is not parsed yet."""
+        self._is_parse_scheduled = False
+        self._throttle_timer: asyncio.TimerHandle | None = None
+        """Resumes reading after `charge` has paused it."""
         self._timer: asyncio.TimerHandle | None = None
-        """Cuts a handshake, later a close, that takes too long."""
+        """Aborts the handshake, later the close, after its timeout."""
         self.endpoint: Endpoint | None = None
         self.source: str | None = None
-        """The address that frames and new names are counted for; None: they are not limited."""
+        """The source that frames and new names are counted for; None: they are not limited."""
         self.budget: Budget
-        """The peer's budget, from the handshake on."""
-        self.outlet = Outlet(context.coalescer, context.queue_bytes, self._reads_slowly)
-        self.beat_slot = next(_SLOTS)
-        """Which of the heartbeat's ticks is this connection's, modulo their number."""
-        self.is_heard = True
-        """Whether anything came from the peer since the last heartbeat."""
+        """The peer's rate limit; set with the handshake."""
+        self.outlet = Outlet(context.coalescer, context.queue_bytes, self._end_slow_reader)
+        self.heartbeat_slot = next(_SLOTS)
+        """The heartbeat tick of this connection, modulo the number of ticks."""
+        self.has_received = True
+        """Whether anything was received since the last heartbeat."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that the connection lives on."""
+        """The event loop of the connection."""
         return self._context.loop
 
     # Out
 
     def pause_writing(self) -> None:
-        """Note that the peer does not read (called by the transport)."""
+        """Buffer frames: the peer does not read (called by the transport)."""
         self.outlet.pause()
         self._stalled_since = self.loop.time()
 
     def resume_writing(self) -> None:
-        """Go on writing: the peer has read (called by the transport)."""
+        """Write the buffered frames: the peer reads again (called by the transport)."""
         self._stalled_since = None
-        self._unread = 0
+        self._control_bytes = 0
         self.outlet.resume()
 
-    def beat(self) -> None:
-        """Heartbeat: cut a peer from which nothing came since the last one, ping the others.
+    def check_heartbeat(self) -> None:
+        """Close the connection if the peer is silent or does not read; ping it otherwise.
 
-        `App` calls it every `settings.heartbeat` seconds, so a silent peer lives for one to two.
+        `App` calls this every `settings.heartbeat` seconds, so a silent peer is closed after one to
+        two heartbeats.
         """
         if self.protocol.state is not OPEN or self.endpoint is None:
             return
-        is_reading = not self._held and self._left is None
-        if is_reading and not self.is_heard:
-            self.end(CloseCode.HEARTBEAT_LOST, "nothing was heard from you for a heartbeat")
+        is_reading = not self._pauses and self._unparsed is None
+        if is_reading and not self.has_received:
+            self.end(CloseCode.HEARTBEAT_LOST, "heartbeat timeout: nothing was received from you")
             return
         stalled = self._stalled_since
         if stalled is not None and self.loop.time() - stalled > self._context.write_timeout:
-            self.end(CloseCode.SLOW_READER, "you have read nothing for too long; come back")
+            self.end(CloseCode.SLOW_READER, "write timeout: you have stopped reading; reconnect")
             return
-        self.is_heard = False
+        self.has_received = False
         self.protocol.send_ping(b"")
-        self._write_out()
+        self._write_pending()
         self.endpoint.heartbeat()
 
-    def _reads_slowly(self) -> None:
-        self.end(CloseCode.SLOW_READER, "you read too slowly; come back and read on")
+    def _end_slow_reader(self) -> None:
+        self.end(CloseCode.SLOW_READER, "you read too slowly; reconnect and resume")
 
     def end(self, code: CloseCode, reason: str) -> None:
-        """Close with `code`, and cut the connection when the peer does not follow in time."""
-        self._release_endpoint()
-        if not self._is_begun:
-            if self._securing is not None:
-                self._securing.cancel()
+        """Close with `code`; abort the transport if the peer does not close in time."""
+        self._close_endpoint()
+        if not self._has_started:
+            if self._tls_task is not None:
+                self._tls_task.cancel()
             return
         if self.protocol.state is CONNECTING:
             self.transport.abort()
@@ -238,179 +239,182 @@ class Connection(asyncio.Protocol):
         self.outlet.flush()
         self.outlet.close()
         self.protocol.send_close(code, reason)
-        self._write_out()
-        self._cut_in_time()
+        self._write_pending()
+        self._schedule_abort()
 
     def end_flood(self) -> None:
-        """Close a peer that goes on although it has sent too much, and read nothing more of it."""
-        self.end(CloseCode.RATE_LIMITED, "you send far too much; come back slower")
-        self.hold()
+        """Close a peer that ignores its rate limit, and stop reading from it."""
+        self.end(CloseCode.RATE_LIMITED, "rate limit exceeded; reconnect and send more slowly")
+        self.pause_reading()
 
-    def _write_out(self) -> None:
-        """Write what the library's protocol has to say: handshakes and control frames."""
+    def _write_pending(self) -> None:
+        """Write the library's own output: handshakes and control frames."""
         pieces = self.protocol.data_to_send()
         if not pieces:
             return
         try:
-            for data in _joined(pieces):
+            for data in _join_writes(pieces):
                 if data:
                     self.transport.write(data)
                     if self.outlet.is_paused:
-                        self._unread += len(data)
+                        self._control_bytes += len(data)
                 elif self.transport.can_write_eof():
                     self.transport.write_eof()
                 else:  # TLS
                     self.transport.close()
-        # A write on a closing connection raises, and asyncio's and uvloop's plain and TLS
-        # transports raise different types. Whatever the type, nothing more can be written.
+        # A write on a closing connection raises; the type differs between the plain and TLS
+        # transports of asyncio and uvloop. With any of them, nothing more can be written.
         except Exception:
-            log.debug("a write failed; the connection is cut", exc_info=True)
+            log.debug("write failed; aborting the connection", exc_info=True)
             self.transport.abort()
 
     # In
 
-    def limit_messages(self, size: int) -> None:
-        """Close with 1009 when a message has more than `size` bytes, from the next one on."""
+    def set_message_limit(self, size: int) -> None:
+        """Close with 1009 when a later message has more than `size` bytes."""
         self.protocol.max_message_size = size
 
-    def hold(self) -> None:
-        """Stop reading until `release` was called as often: too much of this peer is under way."""
-        self._held += 1
-        if self._held == 1 and not self.transport.is_closing():
+    def pause_reading(self) -> None:
+        """Stop reading until `resume_reading` was called as often as this method."""
+        self._pauses += 1
+        if self._pauses == 1 and not self.transport.is_closing():
             self.transport.pause_reading()
 
-    def release(self) -> None:
-        """Undo one `hold`."""
-        self._held -= 1
-        self._go_on()
+    def resume_reading(self) -> None:
+        """Undo one `pause_reading`."""
+        self._pauses -= 1
+        self._continue_reading()
 
-    def _go_on(self) -> None:
-        """Read what is left, and then what comes, unless reading is held."""
-        if self._held or self.transport.is_closing():
+    def _continue_reading(self) -> None:
+        """Parse the remaining bytes, then read more, unless reading is paused."""
+        if self._pauses or self.transport.is_closing():
             return
-        if self._left is None:
+        if self._unparsed is None:
             self.transport.resume_reading()
-        elif not self._is_reading_on:
-            self._is_reading_on = True
-            self.loop.call_soon(self._read_on)
+        elif not self._is_parse_scheduled:
+            self._is_parse_scheduled = True
+            self.loop.call_soon(self._parse_next)
 
     def charge(self, size: int) -> None:
-        """Pay for a frame that is taken all the same; the peer is not read until it can pay."""
+        """Charge an accepted frame to the budget; pause reading until the budget covers it."""
         wait = self.budget.charge(size, self.loop.time())
         if not wait:
             return
-        if self._resting is None:
-            self.hold()
+        if self._throttle_timer is None:
+            self.pause_reading()
         else:
-            self._resting.cancel()
-        self._resting = self.loop.call_later(wait, self._rest_is_over)
+            self._throttle_timer.cancel()
+        self._throttle_timer = self.loop.call_later(wait, self._end_throttle)
 
-    def _rest_is_over(self) -> None:
-        self._resting = None
-        self.release()
+    def _end_throttle(self) -> None:
+        self._throttle_timer = None
+        self.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Read a part; others have their turn before the next, for frames may be tiny and many."""
-        self.is_heard = True
-        if len(data) > PART:
-            self._left = data, PART
+        """Parse received bytes in parts, so that many tiny frames do not block the event loop."""
+        self.has_received = True
+        if len(data) > PARSED_MAX:
+            self._unparsed = data, PARSED_MAX
             self.transport.pause_reading()
-        self._read(data[:PART])
-        if self._left is not None:
-            self._go_on()
+        self._parse(data[:PARSED_MAX])
+        if self._unparsed is not None:
+            self._continue_reading()
 
-    def _read_on(self) -> None:
-        self._is_reading_on = False
-        if self._left is None or self._held or self.transport.is_closing():
+    def _parse_next(self) -> None:
+        self._is_parse_scheduled = False
+        if self._unparsed is None or self._pauses or self.transport.is_closing():
             return
-        data, start = self._left
-        end = start + PART
-        self._left = (data, end) if end < len(data) else None
-        self._read(data[start:end])
-        self._go_on()
+        data, start = self._unparsed
+        end = start + PARSED_MAX
+        self._unparsed = (data, end) if end < len(data) else None
+        self._parse(data[start:end])
+        self._continue_reading()
 
-    def _read(self, data: bytes) -> None:
-        """Read, and see to it that a close which the peer began or caused comes to its end."""
+    def _parse(self, data: bytes) -> None:
+        """Parse and handle bytes; start the close if the peer began or caused one."""
         protocol = self.protocol
         if protocol.state is CONNECTING:
-            self._first = self._first or data[:FIRST]
-            if self._first.startswith(TLS_HANDSHAKE):
+            self._first_bytes = self._first_bytes or data[:FIRST_BYTES_MAX]
+            if self._first_bytes.startswith(TLS_HANDSHAKE):
                 self._refuse_tls()
                 return
-            head, end, rest = data.partition(HEAD_END)
-            if rest:  # nothing goes out before the answer to the request
-                self._read(head + end)
+            head, end, rest = data.partition(REQUEST_END)
+            if rest:  # the request is answered before the frames after it
+                self._parse(head + end)
                 data = rest
         protocol.receive_data(data)
         events = protocol.events_received()
         if protocol.state is not OPEN:
             self._explain_failure()
-        self._write_out()
-        if self._unread > UNREAD_MAX:
-            self._reads_slowly()
-            self.hold()  # for good: each ping that is read is answered
+        self._write_pending()
+        if self._control_bytes > CONTROL_BYTES_MAX:
+            self._end_slow_reader()
+            self.pause_reading()  # permanently: every parsed ping would add a pong
         now = self._context.loop.time()
         for event in events:
             self._process_event(event, now)
         if protocol.state is not OPEN and protocol.close_expected():
-            self._let_go()
+            self._close_from_peer()
 
     def _explain_failure(self) -> None:
-        """Answer a handshake that failed; log why the library closes a connection."""
+        """Answer a failed handshake; log why the library closes a connection."""
         protocol = self.protocol
-        if protocol.handshake_exc is not None and not self._is_cutting:
-            self._answer_unreadable(protocol.handshake_exc)
+        if protocol.handshake_exc is not None and not self._is_closing:
+            self._answer_bad_request(protocol.handshake_exc)
         elif protocol.parser_exc is not None and self.endpoint is not None:
-            self._log_fault(protocol.parser_exc)
+            self._log_protocol_error(protocol.parser_exc)
 
     def _refuse_tls(self) -> None:
         if not self.transport.is_closing():
             log.info(
-                "%s speaks TLS (wss://) to this port, which is not encrypted: connect with ws://, "
+                "%s tried TLS (wss://), but this port is not encrypted: connect with ws://, "
                 "or start the server with --tls-cert and --tls-key",
                 self._address,
             )
             self.transport.close()
 
-    def _answer_unreadable(self, error: Exception) -> None:
-        """Answer a request that the library gives up without a word, such as one with a body."""
+    def _answer_bad_request(self, error: Exception) -> None:
+        """Answer a request that the library drops without an answer, such as one with a body."""
         if isinstance(error, InvalidMessage):
             cause = error.__cause__ or error
-            method, space, _ = self._first.partition(b" ")
+            method, space, _ = self._first_bytes.partition(b" ")
             if space and method.isalpha() and method not in (b"GET", b"HEAD"):
-                response = self.respond(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD.\n")
+                response = self.respond(
+                    HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed. Use GET or HEAD.\n"
+                )
                 response.headers["Allow"] = "GET, HEAD"
             else:
-                response = self.respond(HTTPStatus.BAD_REQUEST, "The request cannot be read.\n")
-            log.info("%s: no readable HTTP request: %s", self._address, _line(cause))
+                response = self.respond(HTTPStatus.BAD_REQUEST, "Malformed HTTP request.\n")
+            log.info("%s: malformed HTTP request: %s", self._address, _error_text(cause))
             self.transport.write(response.serialize())
 
-    def _log_fault(self, error: Exception) -> None:
+    def _log_protocol_error(self, error: Exception) -> None:
         if (sent := self.protocol.close_sent) is not None:  # otherwise the network failed
-            self._log_end(sent.code, _line(error))
+            self._log_end(sent.code, _error_text(error))
 
     def _log_end(self, code: int | None, reason: str) -> None:
         log.info("%s: closed with %s: %s", self._address, code, reason)
 
     def eof_received(self) -> None:
-        """Note that the peer has closed; so does the transport, for this returns nothing.
+        """Close: the peer has closed its side (called by the transport).
 
-        It does so once all is written, and so never if the peer does not read: it is cut then.
+        Returning None makes the transport close once everything is written. If the peer does not
+        read, that never happens, and the timeout aborts the transport.
         """
         self.protocol.receive_eof()
-        self._write_out()
-        self._let_go()
+        self._write_pending()
+        self._close_from_peer()
 
-    def _let_go(self) -> None:
+    def _close_from_peer(self) -> None:
         self.outlet.close()
-        self._release_endpoint()
-        self._cut_in_time()
+        self._close_endpoint()
+        self._schedule_abort()
 
     def _process_event(self, event: Event, now: float) -> None:
-        """Take the handshake's request, then whole messages; the library answers control frames."""
+        """Handle the handshake request or one frame; the library answers control frames."""
         if not isinstance(event, Frame):
             assert isinstance(event, Request)
-            self._shake_hands(event)
+            self._answer_handshake(event)
             return
         if self.endpoint is None:
             return
@@ -424,20 +428,20 @@ class Connection(asyncio.Protocol):
             self._count_frame(len(event.data), now)
 
     def _count_frame(self, size: int, now: float) -> None:
-        """Pay for a frame that is no message, and so cannot be refused."""
+        """Charge a frame that is not a message, and cannot be refused, to the budget."""
         if self.budget.spend(size, now) and self.budget.is_overrun(size, now):
             self.end_flood()
 
     def _fragment_received(self, frame: Frame, now: float) -> None:
-        # The library's parser bounds the message's bytes; the number of fragments is ours to bound.
+        # The library's parser bounds the bytes of a message, but not the number of its fragments.
         fragments = self._fragments = self._fragments or []
         fragments.append(frame)
         if len(fragments) > FRAGMENTS_MAX:
             fragments.clear()
             self.end(CloseCode.TOO_BIG, "too many fragments")
-            self.hold()  # for good: what still comes is not worth reading
+            self.pause_reading()  # permanently
         elif not frame.fin:
-            self._count_frame(0, now)  # its bytes are paid with the message
+            self._count_frame(0, now)  # the message is charged for its bytes
         else:
             data = b"".join(fragment.data for fragment in fragments)
             is_text = fragments[0].opcode is TEXT
@@ -450,7 +454,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             if wait := self.budget.spend(len(data), now):
-                endpoint.put_off(is_text, data, wait)
+                endpoint.rate_exceeded(is_text, data, wait)
             elif is_text:
                 endpoint.text_received(data.decode())
             else:
@@ -458,55 +462,57 @@ class Connection(asyncio.Protocol):
         except UnicodeDecodeError:
             self.end(CloseCode.INVALID_DATA, "a text frame must be valid UTF-8")
         except Exception:  # an internal error costs one connection, not the server
-            log.exception("a message could not be handled; its connection is closed")
-            self.end(CloseCode.INTERNAL, "the server made a mistake; it is in its log")
+            log.exception("internal error while handling a message; closing its connection")
+            self.end(CloseCode.INTERNAL, "internal error; the server has logged it")
 
     # Life
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, unless the limiter refuses it; with TLS, after that (called by transports)."""
-        made = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        """Start the TLS or WebSocket handshake, unless the limiter refuses the connection.
+
+        Called by the transport; with TLS, called again by the encrypted transport.
+        """
+        made = cast("asyncio.Transport", transport)  # uvloop's transports do not inherit from it
         context = self._context
         if not self._is_counted:
             peer = made.get_extra_info("peername")
-            if peer is None:  # it came and went
+            if peer is None:  # already disconnected
                 made.abort()
                 return
             self._address = peer[0]
-            self._refusal = context.limiter.arrive(self._address, context.loop.time())
-            if self._refusal is not None and not self._refusal.is_told:
+            self._refusal = context.limiter.add(self._address, context.loop.time())
+            if self._refusal is not None and not self._refusal.is_explained:
                 made.abort()
                 return
             self._is_counted = True
             context.connections.add(self)
             if context.tls is not None:
-                securing = self._secure(take_over(made), context.tls)
-                self._securing = context.loop.create_task(securing)
+                accepting = self._accept_tls(detach_socket(made), context.tls)
+                self._tls_task = context.loop.create_task(accepting)
                 return
-        self._is_begun = True
+        self._has_started = True
         self.transport = made
-        made.set_write_buffer_limits(WRITTEN_MAX)
+        made.set_write_buffer_limits(WRITE_BUFFER_BYTES)
         self._timer = context.loop.call_later(OPEN_TIMEOUT, made.abort)
 
-    async def _secure(self, plain: socket.socket, tls: ssl.SSLContext) -> None:
+    async def _accept_tls(self, plain: socket.socket, tls: ssl.SSLContext) -> None:
         try:
-            await secure(plain, tls, self, OPEN_TIMEOUT)
+            await accept_tls(plain, tls, self, OPEN_TIMEOUT)
         finally:
-            if not self._is_begun:
+            if not self._has_started:
                 self._uncount()
 
-    def _shake_hands(self, request: Request) -> None:
-        """Answer the request, and let who speaks here begin."""
-        self._recognize(request.headers)
-        is_cut = self._refusal is not None and not self._refusal.is_told
-        if (
-            is_cut or self.protocol.eof_sent
-        ):  # what came with its last byte was no frame, or a close
+    def _answer_handshake(self, request: Request) -> None:
+        """Answer the request; open the endpoint if the request is accepted."""
+        self._identify_source(request.headers)
+        is_aborted = self._refusal is not None and not self._refusal.is_explained
+        # The library has sent EOF if an invalid frame or a close followed the request.
+        if is_aborted or self.protocol.eof_sent:
             self.transport.abort()
             return
         response = self._context.respond(self, request)
         self.protocol.send_response(response)
-        self._write_out()
+        self._write_pending()
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             return
         self._stop_timer()
@@ -517,29 +523,29 @@ class Connection(asyncio.Protocol):
         self.budget = self._context.budgets.of_connection(self.source, self.loop.time())
         self.endpoint = self._context.open_endpoint(self, request)
 
-    def _recognize(self, headers: Headers) -> None:
-        """Find out whose connection this is: a proxy's headers say whose it passes on."""
+    def _identify_source(self, headers: Headers) -> None:
+        """Find the address of the client, which may be behind a proxy."""
         limiter, address = self._context.limiter, self._address
-        is_passed_on = any(name in headers for name in PASSED_ON)
+        is_proxied = any(name in headers for name in PROXY_HEADERS)
         if limiter.is_proxy(address):
-            found = limiter.behind(address, headers.get_all(PASSED_ON[0]))
+            found = limiter.client_address(address, headers.get_all(PROXY_HEADERS[0]))
             if found != address:
-                is_passed_on = False
+                is_proxied = False
                 self._refusal = limiter.move(address, found, self.loop.time())
                 self._address = found
-        elif is_passed_on and limiter.source(address, is_passed_on=False) is None:
+        elif is_proxied and limiter.source(address, is_proxied=False) is None:
             self._context.proxy_found(address)
-        self.source = limiter.source(self._address, is_passed_on=is_passed_on)
+        self.source = limiter.source(self._address, is_proxied=is_proxied)
 
     def respond(self, status: HTTPStatus, text: str) -> Response:
-        """Return a response in plain text, after which the connection closes."""
+        """Return a plain text response; the connection closes after it."""
         return self.protocol.reject(status, text)
 
-    def _cut_in_time(self) -> None:
-        if self._is_cutting:
+    def _schedule_abort(self) -> None:
+        if self._is_closing:
             return
         self._stop_timer()
-        self._is_cutting = True
+        self._is_closing = True
         self._timer = self.loop.call_later(self._context.close_timeout, self.transport.abort)
 
     def _stop_timer(self) -> None:
@@ -548,7 +554,7 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
     def lost(self) -> asyncio.Future[None]:
-        """Return a future that is done when the connection is over."""
+        """Return a future that is done once the connection is over."""
         if self._is_lost is None:
             self._is_lost = self.loop.create_future()
             if not self._is_counted:
@@ -556,37 +562,37 @@ class Connection(asyncio.Protocol):
         return self._is_lost
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of everything at once (called by the transport)."""
-        if not self._is_begun:
+        """Release all resources (called by the transport)."""
+        if not self._has_started:
             return
         self._stop_timer()
-        if self._resting is not None:
-            self._resting.cancel()
+        if self._throttle_timer is not None:
+            self._throttle_timer.cancel()
         self.protocol.receive_eof()
         self.outlet.close()
-        self._release_endpoint()
+        self._close_endpoint()
         self._uncount()
 
     def _uncount(self) -> None:
         if self._is_counted:
             self._is_counted = False
             self._context.connections.discard(self)
-            self._context.limiter.depart(self._address)
+            self._context.limiter.remove(self._address)
             if self._is_lost is not None:
                 self._is_lost.set_result(None)
 
-    def _release_endpoint(self) -> None:
+    def _close_endpoint(self) -> None:
         endpoint, self.endpoint = self.endpoint, None
         if endpoint is not None:
             endpoint.closed()
 
 
-def _line(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return printable_line(str(error) or type(error).__name__)[:200]
 
 
-def _joined(pieces: Sequence[bytes]) -> Sequence[bytes]:
-    """Return what is to be written, in one piece; an empty one, which means the end, stays."""
+def _join_writes(pieces: Sequence[bytes]) -> Sequence[bytes]:
+    """Join `pieces` into one write; a final empty piece, which means EOF, stays separate."""
     if len(pieces) < 2:
         return pieces
     data = b"".join(pieces)

@@ -1,12 +1,12 @@
-"""Limits on peers: connections per address, and sign-ins under way.
+"""Limits on peers: connections per source address, and concurrent sign-ins.
 
-What is refused costs next to nothing: no handshake, no task. The first few of a refused address are
-told why, so that a person learns it; the rest are cut. Behind a declared proxy the address is the
-one that its header names, known once the request is read.
+A refused connection costs almost nothing: no handshake, no task. The first few connections of a
+refused source are closed with a reason; the rest are aborted. Behind a declared proxy, the source
+address is known once the request headers are read.
 
-When everybody returns at the same time, each sign-in that is begun makes all others slower. A gate
-lets a fixed number in, keeps the rest in a queue, and tells who would wait too long when to come
-back, instead of letting their patience run out one by one while the work is done for nobody.
+Concurrent sign-ins slow each other down. `AdmissionQueue` runs a fixed number at a time, queues the
+rest, and refuses those that would wait too long, so that no work is done for clients that have
+given up.
 """
 
 from __future__ import annotations
@@ -40,126 +40,128 @@ __all__ = [
 Network = IPv4Network | IPv6Network
 
 ADDRESSES_CACHED = 4_096
-"""Addresses that are known without parsing them."""
-TOLD_MAX = 8
-"""Refused connections of one source, and above the total, that get a reason before the cut."""
+"""Parsed addresses in the cache."""
+EXPLAINED_MAX = 8
+"""Refused connections, per source and above the total, that are closed with a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refused connection: whether it is closed with a reason of at most 123 bytes, or cut."""
+    """The refusal of a connection."""
 
     reason: str
-    is_told: bool
+    """A close reason of at most 123 bytes."""
+    is_explained: bool
+    """Whether the connection is closed with the reason, or aborted without one."""
 
 
 def network(text: str) -> Network:
-    """Read an address or a network (`192.0.2.7`, `2001:db8::/32`).
+    """Parse an address or a network (`192.0.2.7`, `2001:db8::/32`).
 
     Raises:
-        ValueError: it is neither.
+        ValueError: `text` is neither.
     """
     return ip_network(text, strict=False)
 
 
-# An address comes as often as its connections come and go; to parse it took 15 µs each time.
+# Parsing an address takes 15 µs, and each connection needs it several times.
 @lru_cache(maxsize=ADDRESSES_CACHED)
-def _plain(address: str) -> IPv4Address | IPv6Address:
-    """Return the address; an IPv4 one that came mapped into IPv6 (RFC 4291, 2.5.5.2) as itself."""
+def _parse_address(address: str) -> IPv4Address | IPv6Address:
+    """Parse an address; return an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) as IPv4."""
     parsed = ip_address(address.partition("%")[0])
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 @lru_cache(maxsize=ADDRESSES_CACHED)
 def source_of(address: str) -> str:
-    """Return what counts as one source: an IPv4 address, or the /64 of an IPv6 one.
+    """Return the source of an address: the IPv4 address, or the /64 subnet of an IPv6 address.
 
-    Whoever has one IPv6 address has the 2^64 of its subnet (RFC 6177), so only the subnet counts.
+    A site with one IPv6 address has at least a /64 subnet of them (RFC 6177).
     """
-    parsed = _plain(address)
+    parsed = _parse_address(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, 64), strict=False))
     return str(parsed)
 
 
 class ConnectionLimiter:
-    """Counts connections, in all and by source, from the first byte to the last.
+    """Counts connections, in total and by source, from the first byte to the last.
 
     Args:
-        total: connections in all.
-        each: connections that one source may hold.
-        rate: connections that one source may open per second, lastingly.
+        total: maximum of open connections.
+        per_source: maximum of open connections of one source.
+        rate: connections per second that one source may open in the long run.
         burst: connections that one source may open at once.
-        exempt: networks for which only the total counts.
-        proxies: networks of proxies that say whose connections they pass on.
+        exempt: networks that only `total` applies to.
+        proxies: networks of trusted proxies, whose `X-Forwarded-For` names the client.
     """
 
     def __init__(
         self,
         *,
         total: int,
-        each: int,
+        per_source: int,
         rate: float,
         burst: int,
         exempt: Sequence[Network] = (),
         proxies: Sequence[Network] = (),
     ) -> None:
         self._total = total
-        self._each = each
+        self._per_source = per_source
         self._exempt = tuple(exempt)
         self._proxies = tuple(proxies)
-        self._held: dict[str, int] = {}
-        self._paces = TokenBuckets(rate, burst)
+        self._by_source: dict[str, int] = {}
+        self._rates = TokenBuckets(rate, burst)
         self.connections = 0
-        """Connections that are counted now."""
+        """Number of counted connections."""
 
     @property
-    def remembered(self) -> int:
-        """Sources whose pace is remembered now."""
-        return len(self._paces)
+    def tracked_sources(self) -> int:
+        """Number of sources whose rate is tracked."""
+        return len(self._rates)
 
-    def arrive(self, address: str, now: float) -> Refusal | None:
-        """Count a connection from `address`, unless it is refused without an answer.
+    def add(self, address: str, now: float) -> Refusal | None:
+        """Count a connection from `address`, unless it is refused without a reason.
 
-        A refusal that is told keeps its connection counted until `depart`.
+        A connection that is refused with a reason is counted until `remove`.
         """
         source = source_of(address)
-        refusal = self._refusal(source, _plain(address), now)
-        if refusal is None or refusal.is_told:
+        refusal = self._refusal(source, _parse_address(address), now)
+        if refusal is None or refusal.is_explained:
             self._count(source)
         return refusal
 
     def move(self, address: str, to: str, now: float) -> Refusal | None:
-        """Count a connection from `address` as one from `to`, until `to` departs.
+        """Count a connection from `address` as a connection from `to`; remove it with `to`.
 
         Returns:
-            Why there is no place for it there; it is counted all the same.
+            The refusal, if any; the connection is counted in any case.
         """
-        self.depart(address)
+        self.remove(address)
         source = source_of(to)
-        refusal = self._refusal(source, _plain(to), now)
+        refusal = self._refusal(source, _parse_address(to), now)
         self._count(source)
         return refusal
 
-    def depart(self, address: str) -> None:
-        """Count a connection no more."""
+    def remove(self, address: str) -> None:
+        """Stop counting a connection."""
         source = source_of(address)
         self.connections -= 1
-        self._held[source] -= 1
-        if not self._held[source]:
-            del self._held[source]
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]
 
     def is_proxy(self, address: str) -> bool:
-        """Whether a declared proxy has this address."""
+        """Whether the address belongs to a declared proxy."""
         return _is_in(address, self._proxies)
 
-    def behind(self, address: str, forwarded: Sequence[str]) -> str:
-        """Return whose connection the proxy at `address` passes on.
+    def client_address(self, address: str, forwarded: Sequence[str]) -> str:
+        """Return the address of the client behind a proxy.
 
         Args:
-            address: a declared proxy's.
-            forwarded: the values of its `X-Forwarded-For` headers, in their order. Whatever stands
-                left of the first hop that is no declared proxy may be invented.
+            address: the address of a declared proxy.
+            forwarded: the values of its `X-Forwarded-For` headers, in order. The result is the last
+                hop that is not a declared proxy: clients can invent the hops before it.
         """
         hops = [hop for value in forwarded for hop in value.split(",")]
         for hop in reversed(hops):
@@ -170,119 +172,120 @@ class ConnectionLimiter:
                 break
         return address
 
-    def source(self, address: str, *, is_passed_on: bool) -> str | None:
-        """Return what counts as one source of frames and new names; None: it is not limited.
+    def source(self, address: str, *, is_proxied: bool) -> str | None:
+        """Return the source that frames and new names are counted for; None: no limits apply.
 
         Args:
-            address: where the connection comes from.
-            is_passed_on: whether a proxy is there that was not declared: all the people behind it
-                are one source, also at an exempt address.
+            address: the address of the client.
+            is_proxied: whether `address` is an undeclared proxy: then all clients behind it are one
+                source, even at an exempt address.
         """
-        if not is_passed_on and _is_in(address, self._exempt):
+        if not is_proxied and _is_in(address, self._exempt):
             return None
         return source_of(address)
 
     def _count(self, source: str) -> None:
         self.connections += 1
-        self._held[source] = self._held.get(source, 0) + 1
+        self._by_source[source] = self._by_source.get(source, 0) + 1
 
     def _refusal(
         self, source: str, address: IPv4Address | IPv6Address, now: float
     ) -> Refusal | None:
         count = self.connections
         if count >= self._total:
-            reason = "this server has as many connections as it can hold; come back later"
-            return Refusal(reason, count < self._total + TOLD_MAX)
+            reason = "the server is full: too many connections; reconnect later"
+            return Refusal(reason, count < self._total + EXPLAINED_MAX)
         if any(address in network for network in (*self._exempt, *self._proxies)):
             return None
-        held = self._held.get(source, 0)
-        if held >= self._each:
-            reason = f"your address has {held} connections, as many as it may; come back later"
-            return Refusal(reason, held < self._each + TOLD_MAX)
-        pace = self._paces.of(source, now)
-        if pace.take(now):
-            reason = "your address connects too often; come back later"
-            return Refusal(reason, pace.overruns <= TOLD_MAX)
+        current = self._by_source.get(source, 0)
+        if current >= self._per_source:
+            reason = f"your address has {current} connections, the maximum; close one or wait"
+            return Refusal(reason, current < self._per_source + EXPLAINED_MAX)
+        bucket = self._rates.of(source, now)
+        if bucket.take(now):
+            reason = "your address connects too often; reconnect later"
+            return Refusal(reason, bucket.overruns <= EXPLAINED_MAX)
         return None
 
 
 def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    plain = _plain(address)
-    return any(plain in network for network in networks)
+    parsed = _parse_address(address)
+    return any(parsed in network for network in networks)
 
 
 def _address_of(hop: str) -> str | None:
-    """Return the address of a hop, with or without a port; None: it is none."""
+    """Return the address of a hop such as `192.0.2.7:4711`; None if it is not an address."""
     hop = hop.strip()
     if hop.startswith("["):
         hop = hop[1:].partition("]")[0]
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
     try:
-        return str(_plain(hop))
+        return str(_parse_address(hop))
     except ValueError:
         return None
 
 
 WEIGHT = 0.1
-"""Of the newest sample in the moving mean of how long one takes."""
+"""Weight of the newest sample in the moving average of sign-in times."""
 
 
 class AdmissionQueue:
-    """A first-in, first-out queue before a fixed number of places.
+    """A first-in, first-out queue for a fixed number of slots.
 
     Args:
-        places: how many may be inside at once.
-        patience: seconds that anybody may be expected to wait; longer waits are refused.
-        chance: returns a number between its two arguments; spreads those who are sent away.
+        slots: the number of keys that may be admitted at once.
+        max_wait: seconds; a key that is expected to wait longer is refused.
+        spread: returns a number between its two arguments; spreads the retries of refused keys.
     """
 
     def __init__(
         self,
-        places: int,
-        patience: float,
-        chance: Callable[[float, float], float] = random.uniform,
+        slots: int,
+        max_wait: float,
+        spread: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self._places = places
-        self._patience = patience
-        self._chance = chance
-        self._inside: dict[Hashable, float] = {}
+        self._slots = slots
+        self._max_wait = max_wait
+        self._spread = spread
+        self._admitted: dict[Hashable, float] = {}
         self._waiting: dict[Hashable, asyncio.Future[None]] = {}
-        self._mean = 0.0
+        self._average = 0.0
+        """Moving average of the seconds that an admitted key keeps its slot."""
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Number of waiting keys."""
         return len(self._waiting)
 
     async def enter(self, key: Hashable, now: float) -> float:
-        """Wait for a place; `leave` gives it back, also after a cancellation.
+        """Wait for a slot; call `leave` afterwards, even if the wait is cancelled.
 
         Returns:
-            0 for a place; or, without waiting, the seconds after which to come back.
+            0 if admitted; otherwise, without waiting, the seconds after which to retry.
         """
-        if len(self._inside) < self._places:
-            self._inside[key] = now
+        if len(self._admitted) < self._slots:
+            self._admitted[key] = now
             return 0.0
-        wait = (len(self._waiting) + 1) * self._mean / self._places
-        if wait > self._patience:
-            return self._chance(wait, 2 * wait)
+        wait = (len(self._waiting) + 1) * self._average / self._slots
+        if wait > self._max_wait:
+            return self._spread(wait, 2 * wait)
         turn = self._waiting[key] = asyncio.get_running_loop().create_future()
         await turn
         return 0.0
 
     def leave(self, key: Hashable, now: float) -> None:
-        """Give the place, or the place in the queue, to the next; nothing if one has none."""
+        """Free the slot of `key` for the next key, or stop its wait; ignore an unknown key."""
         if self._waiting.pop(key, None) is not None:
             return
-        since = self._inside.pop(key, None)
+        since = self._admitted.pop(key, None)
         if since is None:
             return
         took = now - since
-        self._mean += (took - self._mean) * (WEIGHT if self._mean else 1.0)
+        self._average += (took - self._average) * (WEIGHT if self._average else 1.0)
         if self._waiting:
             following = next(iter(self._waiting))
             turn = self._waiting.pop(following)
-            self._inside[following] = now
-            if not turn.done():  # cancelled; its own `leave` is to come
+            self._admitted[following] = now
+            if not turn.done():  # if it was cancelled, its own `leave` follows
                 turn.set_result(None)

@@ -1,7 +1,4 @@
-"""Listening sockets: all addresses on one port, or one clear line that says why not.
-
-And how many connections the system lets this process have.
-"""
+"""Listening sockets on all configured addresses, and the limit of open files."""
 
 from __future__ import annotations
 
@@ -20,28 +17,29 @@ from chat.errors import StartupError
 if sys.platform != "win32":
     import resource
 
-__all__ = ["BACKLOG", "bind", "hosts_of", "open_files"]
+__all__ = ["BACKLOG", "bind", "raise_file_limit", "reachable_hosts"]
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 4_096
-"""Connections that may wait to be accepted, as when everybody returns at once."""
+"""Connections that may wait to be accepted, for example when all clients reconnect at once."""
 FILES_MAX = 1_048_576
-"""Open files we ask for where the system sets no bound."""
-_IS_UP = 1
-"""IFF_UP: the interface is in use."""
-_EVERYWHERE = {"::", "::1"}
-_IS_ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
+"""Open files that are requested if the system sets no limit."""
+_IFF_UP = 1
+"""The flag of an active interface (netdevice(7))."""
+_OPTIONAL_HOSTS = {"::", "::1"}
+_NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
 
 def bind(hosts: list[str], port: int) -> list[socket.socket]:
-    """Bind every address of `hosts` to the same port; 0 picks one that is free on the first.
+    """Listen on every address of `hosts`, all on the same port; 0 picks a free one.
 
-    A name such as `localhost` may stand for several addresses, of which this machine must have one.
-    Without IPv6 `::1` and `::` are left out, with a line in the log, if another address is there.
+    A name such as `localhost` may have several addresses; this machine must have at least one of
+    them. On a machine without IPv6, `::1` and `::` are skipped with a warning if another host
+    works.
 
     Raises:
-        StartupError: the port is taken, or an address cannot be used.
+        StartupError: the port is in use, or an address cannot be used.
     """
     bound: dict[_Address, socket.socket] = {}
     missing: list[str] = []
@@ -49,27 +47,27 @@ def bind(hosts: list[str], port: int) -> list[socket.socket]:
         for host in hosts:
             addresses = _resolve(host)
             for address in addresses:
-                if address not in bound and (one := _bind_one(address, port)) is not None:
-                    bound[address] = one
-                    port = one.getsockname()[1]
+                if address not in bound and (listening := _bind_one(address, port)) is not None:
+                    bound[address] = listening
+                    port = listening.getsockname()[1]
             if bound.keys().isdisjoint(addresses):
                 missing.append(host)
-        if needed := [host for host in missing if host not in _EVERYWHERE or not bound]:
+        if required := [host for host in missing if host not in _OPTIONAL_HOSTS or not bound]:
             raise StartupError(
-                f"this machine does not have the address {', '.join(needed)} (--host); nothing was "
-                "started"
+                f"cannot listen: this machine does not have the address {', '.join(required)}; "
+                "change --host"
             )
         for host in missing:
             log.warning("not listening on %s: this machine has no IPv6", host)
     except BaseException:
-        for one in bound.values():
-            one.close()
+        for listening in bound.values():
+            listening.close()
         raise
     return list(bound.values())
 
 
-def open_files() -> int:
-    """Raise the number of files this process may open as far as it may; return it."""
+def raise_file_limit() -> int:
+    """Raise the process's limit of open files as far as possible; return the limit."""
     if sys.platform == "win32":
         return FILES_MAX
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -77,7 +75,7 @@ def open_files() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (ValueError, OSError):  # some systems allow less than they say
+        except (ValueError, OSError):  # some systems allow less than the hard limit
             wanted = soft
     return wanted
 
@@ -91,7 +89,7 @@ class _Address:
 
 
 def _resolve(host: str) -> list[_Address]:
-    """Return the addresses of a host, each once, in their order."""
+    """Return the distinct addresses of a host, in the resolver's order."""
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     try:
@@ -109,7 +107,7 @@ def _scope(address: tuple[Any, ...]) -> int:
 
 
 def _host_of(address: tuple[Any, ...]) -> str:
-    """Return the host of a socket's address, as it stands in a URL; link-local with its zone."""
+    """Return the host of a socket address in the form of a URL, with the zone if link-local."""
     host = str(address[0]).partition("%")[0]
     if scope := _scope(address):
         host += f"%{socket.if_indextoname(scope)}"
@@ -117,63 +115,66 @@ def _host_of(address: tuple[Any, ...]) -> str:
 
 
 def _bind_one(address: _Address, port: int) -> socket.socket | None:
-    """Return a socket that listens; None if this machine does not have the address."""
+    """Return a listening socket; None if this machine does not have the address."""
     try:
         return _listen(address, port)
     except OSError as exc:
-        if exc.errno in _IS_ABSENT:
+        if exc.errno in _NO_SUCH_ADDRESS:
             return None
         raise StartupError(_explain(exc, address.host, port)) from None
 
 
 def _listen(address: _Address, port: int) -> socket.socket:
-    one = socket.socket(address.family, socket.SOCK_STREAM)
+    listening = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         if hasattr(socket, "SO_REUSEADDR") and not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address.family is socket.AF_INET6:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            one.bind((address.host, port, 0, address.scope))
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind((address.host, port, 0, address.scope))
         else:
-            one.bind((address.host, port))
-        # At once: until one of them listens, two servers can be bound to the same port.
-        one.listen(BACKLOG)
-        one.setblocking(False)
+            listening.bind((address.host, port))
+        # Listen now: two servers can bind the same port as long as neither of them listens.
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
     except BaseException:
-        one.close()
+        listening.close()
         raise
-    return one
+    return listening
 
 
 def _explain(exc: OSError, address: str, port: int) -> str:
     if exc.errno == errno.EADDRINUSE:
         return (
-            f"port {port} on {address} is taken by another program (a chat-server that runs "
-            "already?); choose another one with --port"
+            f"cannot listen on {address} port {port}: another program uses it, maybe another "
+            "chat-server; stop it, or choose another port with --port"
         )
     if exc.errno in (errno.EACCES, errno.EPERM):
-        return f"port {port} on {address} needs more rights; choose one above 1023 with --port"
+        return (
+            f"cannot listen on {address} port {port}: permission denied; choose a port above 1023 "
+            "with --port"
+        )
     return f"cannot listen on {address} port {port}: {exc.strerror}"
 
 
-def hosts_of(listening: socket.socket) -> list[str]:
-    """Return the hosts under which a listening socket is reached, as they stand in URLs.
+def reachable_hosts(listening: socket.socket) -> list[str]:
+    """Return the hosts, in the form of a URL, at which clients reach a listening socket.
 
-    For `0.0.0.0` and `::` those are the addresses of this machine that others can use: the system
-    tells them, nothing is sent. Loopback and link-local addresses count only if there is no other.
+    For `0.0.0.0` and `::`, these are the addresses of the machine's interfaces. Loopback and
+    link-local addresses are returned only if there are no others.
     """
     address = listening.getsockname()
     if not ip_address(address[0].partition("%")[0]).is_unspecified:
         return [_host_of(address)]
     found = map(ip_address, dict.fromkeys(_interface_addresses(listening.family)))
-    usable = [one for one in found if not (one.is_loopback or one.is_link_local)]
+    usable = [each for each in found if not (each.is_loopback or each.is_link_local)]
     if not usable:
         usable = [ip_address("::1" if listening.family is socket.AF_INET6 else "127.0.0.1")]
-    return [f"[{one}]" if one.version == 6 else str(one) for one in usable]
+    return [f"[{each}]" if each.version == 6 else str(each) for each in usable]
 
 
 class _Interface(ctypes.Structure):
-    """`struct ifaddrs`, as far as the address (getifaddrs(3))."""
+    """The first fields of `struct ifaddrs` (getifaddrs(3))."""
 
 
 _Interface._fields_ = [
@@ -187,23 +188,24 @@ _Interface._fields_ = [
 def _interface_addresses(family: int) -> Iterator[str]:
     if sys.platform == "win32":
         return
-    system = ctypes.CDLL(None)
+    libc = ctypes.CDLL(None)
     first = ctypes.POINTER(_Interface)()
-    if system.getifaddrs(ctypes.byref(first)) != 0:
+    if libc.getifaddrs(ctypes.byref(first)) != 0:
         return
     try:
-        at: Any = first
-        while at:
-            one = at.contents
-            if one.address and one.flags & _IS_UP and _family_at(one.address) == family:
+        pointer: Any = first
+        while pointer:
+            interface = pointer.contents
+            address = interface.address
+            if address and interface.flags & _IFF_UP and _family_at(address) == family:
                 start, size = (8, 16) if family == socket.AF_INET6 else (4, 4)
-                yield socket.inet_ntop(family, ctypes.string_at(one.address + start, size))
-            at = one.next
+                yield socket.inet_ntop(family, ctypes.string_at(address + start, size))
+            pointer = interface.next
     finally:
-        system.freeifaddrs(first)
+        libc.freeifaddrs(first)
 
 
-def _family_at(place: int) -> int:
-    """Read the family of a `struct sockaddr`; the BSDs, and so macOS, put its length before it."""
-    head = ctypes.string_at(place, 2)
+def _family_at(pointer: int) -> int:
+    """Read the family of a `struct sockaddr`; on BSD and macOS, a length byte comes before it."""
+    head = ctypes.string_at(pointer, 2)
     return int.from_bytes(head, sys.byteorder) if sys.platform == "linux" else head[1]

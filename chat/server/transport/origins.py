@@ -1,9 +1,9 @@
-"""Which web pages may connect (cross-site WebSocket hijacking, RFC 6455, 10.2).
+"""Origin check: protection against cross-site WebSocket hijacking (RFC 6455, 10.2).
 
-A browser sends a page's origin; other programs send none, and are accepted. A page of this server's
-own address is accepted too, but only under a name that is known to be this server's: by DNS
-rebinding a foreign page can make its own name lead here. Addresses and `localhost` cannot be
-rebound, nor can a name that a certificate stands for.
+Browsers send the origin of a page; other programs send none and are accepted. A page from this
+server's own address is accepted under a known name of the server only: DNS rebinding lets a foreign
+page resolve its own name to this server. IP addresses, `localhost` and names with a certificate
+cannot be rebound.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ NULL = "null"
 
 
 def check_origin(value: str) -> str:
-    """Return a web origin as browsers write it: in lower case, without a default port.
+    """Return an origin in the form that browsers send: lower case, without a default port.
 
     Raises:
-        ValueError: no browser can send it; the message says why.
+        ValueError: no browser sends such an origin; the message says why.
     """
     if value == NULL:
         return value
     try:
         parts = _split(value)
         if parts.scheme in _WEB:
-            raise ValueError(f"the origin of a page begins with {_WEB[parts.scheme]}://")
+            raise ValueError(f"the origin of a page starts with {_WEB[parts.scheme]}://")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("an origin ends with the host and port, without a path")
+            raise ValueError("an origin has no path, query or fragment")
         return _origin(parts.scheme, *_host_and_port(parts))
     except ValueError as exc:
         raise ValueError(f"can never match: {exc}") from None
@@ -44,15 +44,15 @@ def check_public_url(value: str) -> str:
     """Return the address of a chat server, `ws://…` or `wss://…`.
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: the value is not such an address; the message says why.
     """
     if "://" not in value:
-        raise ValueError("it does not begin with ws:// or wss://")
+        raise ValueError("it does not start with ws:// or wss://")
     parts = _split(value)
     if parts.scheme not in _PORTS:
-        raise ValueError("it does not begin with ws:// or wss://")
+        raise ValueError("it does not start with ws:// or wss://")
     if parts.query or parts.fragment:
-        raise ValueError("it holds '?' or '#'")
+        raise ValueError("it contains '?' or '#'")
     _host_and_port(parts)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     path = "" if parts.path == "/" else parts.path
@@ -60,13 +60,13 @@ def check_public_url(value: str) -> str:
 
 
 class Origins:
-    """Decides about the origins of pages.
+    """The origins that may connect.
 
     Args:
         allowed: accepted origins, as `check_origin` returns them.
         public: addresses of this server, as `check_public_url` returns them.
-        names: further names of this server.
-        is_tls: whether the server has a certificate: browsers have checked its name then.
+        names: other names of this server.
+        is_tls: whether the server has a certificate, whose name browsers check.
     """
 
     def __init__(
@@ -86,21 +86,21 @@ class Origins:
         self._is_tls = is_tls
 
     def refusal(self, origin: str, host: str) -> str | None:
-        """Return None for a page that may connect, or what the operator can do about it.
+        """Return None for an accepted page, or advice for the operator.
 
         Args:
             origin: the request's `Origin`.
-            host: its `Host`.
+            host: the request's `Host`.
 
         Raises:
-            ValueError: the origin is no address at all.
+            ValueError: `origin` cannot be parsed.
         """
         urlsplit(origin)
-        add = f"if its pages shall connect, start the server with --allow-origin {origin}"
+        add = f"to accept its pages, start the server with --allow-origin {origin}"
         try:
             own = check_origin(origin)
         except ValueError:
-            return "the origin cannot be read"
+            return "the origin is malformed"
         if own in self._allowed:
             return None
         if own == NULL:
@@ -116,7 +116,7 @@ class Origins:
         if self._is_tls or self._is_own(name):
             return None
         public = own.replace("http", "ws", 1)
-        return f"if this is an address of the server, start it with --public-url {public}"
+        return f"if this is an address of the server, start the server with --public-url {public}"
 
     def _is_own(self, name: str) -> bool:
         bare = name.removesuffix(".local")
@@ -130,39 +130,39 @@ class Origins:
 
 def _split(value: str) -> SplitResult:
     if any(c.isspace() or not c.isprintable() for c in value):
-        raise ValueError("it holds a space or a control character")
+        raise ValueError("it contains a space or a control character")
     if "*" in value:
-        raise ValueError("there are no patterns; name each one")
+        raise ValueError("patterns are not supported; give each value separately")
     scheme, sign, rest = value.partition("://")
     if not sign or not scheme:
-        raise ValueError("it does not begin with a scheme, such as https:// or wss://")
+        raise ValueError("it does not start with a scheme, such as https:// or wss://")
     if not rest.strip("/"):
-        raise ValueError("it names no host")
+        raise ValueError("it has no host")
     parts = urlsplit(value)
     if not parts.scheme:
-        raise ValueError("it does not begin with a scheme, such as https:// or wss://")
+        raise ValueError("it does not start with a scheme, such as https:// or wss://")
     if "@" in parts.netloc:
-        raise ValueError("it holds a user's name")
+        raise ValueError("it contains a user name")
     return parts
 
 
 def _host_and_port(parts: SplitResult) -> tuple[str, int | None]:
-    """Return the host in its usual spelling, and the port that is meant."""
+    """Return the normalized host, and the port or the scheme's default port."""
     try:
         port = parts.port
     except ValueError:
-        raise ValueError("its port is not one from 1 to 65535") from None
+        raise ValueError("its port is not from 1 to 65535") from None
     if port == 0 or parts.netloc.endswith(":"):
-        raise ValueError("its port is not one from 1 to 65535")
+        raise ValueError("its port is not from 1 to 65535")
     host = (parts.hostname or "").removesuffix(".")
     if not host:
-        raise ValueError("it names no host")
+        raise ValueError("it has no host")
     with suppress(ValueError):
         return str(ip_address(host)), port or _PORTS.get(parts.scheme)
     try:
         host = host.encode("idna").decode()
     except UnicodeError:
-        raise ValueError("it names no host") from None
+        raise ValueError("its host name is invalid") from None
     return host, port or _PORTS.get(parts.scheme)
 
 

@@ -1,7 +1,7 @@
-"""TLS: certificate, versions, and the handshake on connections that already count.
+"""TLS: certificate, versions, and the handshake of a connection that is already counted.
 
-Left to the listening socket, a connection would come to light only after this handshake, which a
-peer can drag out: nobody would count those that do.
+A TLS listening socket would report a connection only after the handshake, which a peer can delay:
+such connections would not be counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chat.errors import StartupError
 
-__all__ = ["context", "secure", "take_over"]
+__all__ = ["accept_tls", "context", "detach_socket"]
 
 log = logging.getLogger(__name__)
 
@@ -27,23 +27,22 @@ def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None
     """
     if certificate is None:
         return None
-    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2  # whatever OpenSSL was built to accept
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2  # OpenSSL may be built to accept older ones
     try:
-        made.load_cert_chain(certificate, key)
-    except OSError as exc:  # an `ssl.SSLError` is one, too
+        tls.load_cert_chain(certificate, key)
+    except OSError as exc:  # includes `ssl.SSLError`
         reason = exc.strerror or exc
         raise StartupError(
             f"the certificate {certificate} or its key {key} cannot be used: {reason}"
         ) from None
-    return made
+    return tls
 
 
-def take_over(transport: asyncio.Transport) -> socket.socket:
-    """Return the socket of a connection that was just made; its transport is over.
+def detach_socket(transport: asyncio.Transport) -> socket.socket:
+    """Return the socket of a new connection, and abort its transport.
 
-    `start_tls` would do it with one socket, but uvloop may have read the first bytes by then, which
-    are lost to it.
+    `start_tls` would keep the transport, but loses bytes that uvloop has already read.
     """
     used = transport.get_extra_info("socket")
     duplicate = socket.fromfd(used.fileno(), used.family, socket.SOCK_STREAM)
@@ -51,28 +50,28 @@ def take_over(transport: asyncio.Transport) -> socket.socket:
     return duplicate
 
 
-async def secure(
-    plain: socket.socket, made: ssl.SSLContext, protocol: asyncio.Protocol, deadline: float
+async def accept_tls(
+    plain: socket.socket, tls: ssl.SSLContext, protocol: asyncio.Protocol, deadline: float
 ) -> None:
-    """Shake hands as a server within `deadline` seconds; then `protocol` gets the connection.
+    """Do the server's side of the handshake within `deadline` seconds, then start `protocol`.
 
-    If that fails, `protocol` hears nothing and the connection is over.
+    If the handshake fails, the connection is closed, and `protocol` is not called.
     """
     loop = asyncio.get_running_loop()
     plain.setblocking(False)
     try:
         peer = plain.getpeername()[0]
         await loop.connect_accepted_socket(
-            lambda: protocol, plain, ssl=made, ssl_handshake_timeout=deadline
+            lambda: protocol, plain, ssl=tls, ssl_handshake_timeout=deadline
         )
-    except ssl.SSLError as exc:  # TLS itself tells the peer what went wrong
+    except ssl.SSLError as exc:  # TLS has sent the reason to the peer
         plain.close()
         if exc.reason == "HTTP_REQUEST":
             log.info(
-                "%s does not speak TLS, and this port is encrypted: connect with wss://, not ws://",
+                "%s tried plain HTTP (ws://), but this port is encrypted: connect with wss://",
                 peer,
             )
         else:
-            log.info("%s: no TLS connection: %s", peer, exc.reason or exc)
-    except OSError:  # the peer is gone
+            log.info("%s: TLS handshake failed: %s", peer, exc.reason or exc)
+    except OSError:  # the peer has disconnected
         plain.close()

@@ -35,7 +35,7 @@ class Sink:
     def send_now(self, frame: bytes) -> None:
         self.frames.append(frame)
 
-    async def taken(self) -> None:
+    async def drain(self) -> None:
         """Wait for nothing."""
 
     def seqs(self) -> list[int]:

@@ -27,7 +27,7 @@ from chat.protocol.items import Event
 from chat.protocol.values import Wire
 from chat.rate import BUCKETS_MAX
 from chat.server.transport.limits import (
-    TOLD_MAX,
+    EXPLAINED_MAX,
     AdmissionQueue,
     ConnectionLimiter,
     network,
@@ -90,7 +90,7 @@ async def test_one_address_holds_only_so_many_connections(start_server: StartSer
         peers = [await stack.enter_async_context(Peer.connect(server.url)) for _ in range(3)]
         refused = await stack.enter_async_context(Peer.connect(server.url))
         assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
-        assert "as many as it may" in (refused.socket.close_reason or "")
+        assert "the maximum" in (refused.socket.close_reason or "")
         async with Peer.signed_in(server.url, "bob", local_addr=SOMEBODY_ELSE) as bob:
             await bob.settle()
         await peers[0].socket.close()
@@ -161,7 +161,7 @@ async def test_the_total_holds_for_everybody(start_server: StartServer) -> None:
             stack.enter_context(plain(server))
         async with Peer.connect(server.url) as refused:
             assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
-            assert "as it can hold" in (refused.socket.close_reason or "")
+            assert "the server is full" in (refused.socket.close_reason or "")
     await come_in_once_there_is_a_place(server, "alice")
 
 
@@ -456,7 +456,7 @@ async def test_channels_made_and_left_in_a_loop_are_limited(start_server: StartS
 def door(
     *,
     total: int = 1_000,
-    each: int = 3,
+    per_source: int = 3,
     rate: float = 1.0,
     burst: int = 1_000,
     exempt: str = "",
@@ -465,7 +465,7 @@ def door(
     networks = [network(exempt)] if exempt else []
     return ConnectionLimiter(
         total=total,
-        each=each,
+        per_source=per_source,
         rate=rate,
         burst=burst,
         exempt=networks,
@@ -490,56 +490,56 @@ def test_an_ipv6_subnet_counts_as_one_source_and_a_mapped_address_as_itself(
 
 
 def test_one_address_holds_only_so_many_and_a_place_that_becomes_free_can_be_taken() -> None:
-    entrance = door(each=3)
-    assert [entrance.arrive("192.0.2.7", 0) for _ in range(3)] == [None] * 3
-    refusal = entrance.arrive("192.0.2.7", 0)
+    entrance = door(per_source=3)
+    assert [entrance.add("192.0.2.7", 0) for _ in range(3)] == [None] * 3
+    refusal = entrance.add("192.0.2.7", 0)
     assert refusal is not None
     assert "3 connections" in refusal.reason
-    assert entrance.arrive("192.0.2.8", 0) is None, "another address is not held up"
-    entrance.depart("192.0.2.7")  # the one that was refused and told
-    entrance.depart("192.0.2.7")
-    assert entrance.arrive("192.0.2.7", 0) is None
+    assert entrance.add("192.0.2.8", 0) is None, "another address is not held up"
+    entrance.remove("192.0.2.7")  # the one that was refused and told
+    entrance.remove("192.0.2.7")
+    assert entrance.add("192.0.2.7", 0) is None
 
 
 def test_addresses_of_one_ipv6_subnet_share_their_places() -> None:
-    entrance = door(each=2)
-    assert entrance.arrive("2001:db8::1", 0) is None
-    assert entrance.arrive("2001:db8::2", 0) is None
-    assert entrance.arrive("2001:db8::3", 0) is not None
-    assert entrance.arrive("2001:db8:0:1::1", 0) is None
+    entrance = door(per_source=2)
+    assert entrance.add("2001:db8::1", 0) is None
+    assert entrance.add("2001:db8::2", 0) is None
+    assert entrance.add("2001:db8::3", 0) is not None
+    assert entrance.add("2001:db8:0:1::1", 0) is None
 
 
 def test_the_first_refused_are_told_why_and_the_rest_are_cut_without_being_counted() -> None:
-    entrance = door(each=1)
-    entrance.arrive("192.0.2.7", 0)
-    refusals = [entrance.arrive("192.0.2.7", 0) for _ in range(100)]
-    assert [bool(refusal and refusal.is_told) for refusal in refusals] == (
-        [True] * TOLD_MAX + [False] * (100 - TOLD_MAX)
+    entrance = door(per_source=1)
+    entrance.add("192.0.2.7", 0)
+    refusals = [entrance.add("192.0.2.7", 0) for _ in range(100)]
+    assert [bool(refusal and refusal.is_explained) for refusal in refusals] == (
+        [True] * EXPLAINED_MAX + [False] * (100 - EXPLAINED_MAX)
     )
-    assert entrance.connections == 1 + TOLD_MAX
+    assert entrance.connections == 1 + EXPLAINED_MAX
 
 
 def test_connecting_too_often_is_refused_until_time_has_passed() -> None:
-    entrance = door(each=1_000, rate=2.0, burst=5)
-    assert [entrance.arrive("192.0.2.7", 0) for _ in range(5)] == [None] * 5
-    refusal = entrance.arrive("192.0.2.7", 0)
+    entrance = door(per_source=1_000, rate=2.0, burst=5)
+    assert [entrance.add("192.0.2.7", 0) for _ in range(5)] == [None] * 5
+    refusal = entrance.add("192.0.2.7", 0)
     assert refusal is not None
     assert "too often" in refusal.reason
-    assert entrance.arrive("192.0.2.7", 0.5) is None
+    assert entrance.add("192.0.2.7", 0.5) is None
 
 
 def test_the_total_holds_for_all_and_exempt_addresses_know_no_other_bound() -> None:
-    entrance = door(total=10, each=1, burst=1, exempt="127.0.0.0/8")
-    assert [entrance.arrive("127.0.0.1", 0) for _ in range(10)] == [None] * 10
-    refusal = entrance.arrive("127.0.0.1", 0)
+    entrance = door(total=10, per_source=1, burst=1, exempt="127.0.0.0/8")
+    assert [entrance.add("127.0.0.1", 0) for _ in range(10)] == [None] * 10
+    refusal = entrance.add("127.0.0.1", 0)
     assert refusal is not None
-    assert "as it can hold" in refusal.reason
+    assert "the server is full" in refusal.reason
 
 
 def test_every_reason_fits_into_a_close_frame() -> None:
-    entrances = door(total=0), door(each=10_000, burst=10_001), door(burst=1)
+    entrances = door(total=0), door(per_source=10_000, burst=10_001), door(burst=1)
     for entrance in entrances:
-        while (refusal := entrance.arrive("2001:db8::1", 0)) is None:
+        while (refusal := entrance.add("2001:db8::1", 0)) is None:
             pass
         room_for_digits = len("1,000,000,000") - len("10,000")
         assert len(refusal.reason.encode()) + room_for_digits <= 123
@@ -549,10 +549,10 @@ def test_memory_is_bounded_however_many_addresses_come_and_go() -> None:
     entrance = door()
     for number in range(BUCKETS_MAX + 1_000):
         address = f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"
-        assert entrance.arrive(address, 0) is None
-        entrance.depart(address)
+        assert entrance.add(address, 0) is None
+        entrance.remove(address)
     assert entrance.connections == 0
-    assert entrance.remembered == BUCKETS_MAX
+    assert entrance.tracked_sources == BUCKETS_MAX
 
 
 def test_what_is_neither_an_address_nor_a_network_is_refused() -> None:
@@ -583,27 +583,27 @@ class TestProxies:
     def test_the_last_hop_that_is_no_declared_proxy_is_whose_connection_it_is(
         self, forwarded: list[str], address: str
     ) -> None:
-        assert door(proxies=["10.0.0.0/8"]).behind("10.0.0.1", forwarded) == address
+        assert door(proxies=["10.0.0.0/8"]).client_address("10.0.0.1", forwarded) == address
 
     def test_a_proxy_holds_as_many_as_it_passes_on_and_they_count_by_their_own_addresses(
         self,
     ) -> None:
-        entrance = door(each=2, proxies=["10.0.0.1"])
+        entrance = door(per_source=2, proxies=["10.0.0.1"])
         for number in range(10):
-            assert entrance.arrive("10.0.0.1", 0) is None
+            assert entrance.add("10.0.0.1", 0) is None
             assert entrance.move("10.0.0.1", f"203.0.113.{number // 2}", 0) is None
-        assert entrance.arrive("10.0.0.1", 0) is None
+        assert entrance.add("10.0.0.1", 0) is None
         refusal = entrance.move("10.0.0.1", "203.0.113.0", 0)
         assert refusal is not None
         assert "2 connections" in refusal.reason
-        entrance.depart("203.0.113.0")
+        entrance.remove("203.0.113.0")
         assert entrance.connections == 10
 
     def test_only_an_exempt_address_without_a_proxy_has_no_limits(self) -> None:
         entrance = door(exempt="127.0.0.0/8")
-        assert entrance.source("127.0.0.1", is_passed_on=False) is None
-        assert entrance.source("127.0.0.1", is_passed_on=True) == "127.0.0.1"
-        assert entrance.source("192.0.2.7", is_passed_on=False) == "192.0.2.7"
+        assert entrance.source("127.0.0.1", is_proxied=False) is None
+        assert entrance.source("127.0.0.1", is_proxied=True) == "127.0.0.1"
+        assert entrance.source("192.0.2.7", is_proxied=False) == "192.0.2.7"
 
 
 def longest(_low: float, high: float) -> float:
@@ -641,7 +641,7 @@ class Gate:
 
 
 async def test_so_many_are_inside_and_the_others_come_in_their_order() -> None:
-    gate = Gate(AdmissionQueue(places=2, patience=60.0))
+    gate = Gate(AdmissionQueue(slots=2, max_wait=60.0))
     await gate.enter(*range(5))
     assert gate.begun == [0, 1]
     await gate.leave(1, 0)
@@ -651,14 +651,14 @@ async def test_so_many_are_inside_and_the_others_come_in_their_order() -> None:
 
 
 async def test_who_goes_while_waiting_is_not_let_in() -> None:
-    gate = Gate(AdmissionQueue(places=1, patience=60.0))
+    gate = Gate(AdmissionQueue(slots=1, max_wait=60.0))
     await gate.enter(*"abc")
     await gate.leave("b", "a")
     assert gate.begun == ["a", "c"]
 
 
 async def test_a_place_that_comes_with_a_cancellation_goes_to_the_next() -> None:
-    gate = Gate(AdmissionQueue(places=1, patience=60.0))
+    gate = Gate(AdmissionQueue(slots=1, max_wait=60.0))
     await gate.enter(*"abc")
     gate.tasks["b"].cancel()  # it leaves a little later, as a task that is cancelled does
     await gate.leave("a")
@@ -667,7 +667,7 @@ async def test_a_place_that_comes_with_a_cancellation_goes_to_the_next() -> None
 
 
 async def test_who_would_wait_too_long_is_told_when_to_come_back() -> None:
-    gate = Gate(AdmissionQueue(places=1, patience=2.5, chance=longest))
+    gate = Gate(AdmissionQueue(slots=1, max_wait=2.5, spread=longest))
     await gate.enter("first")
     await gate.leave("first")  # one takes a second
     await gate.enter(*"abcd", now=1.0)
@@ -678,7 +678,7 @@ async def test_who_would_wait_too_long_is_told_when_to_come_back() -> None:
 
 
 async def test_leaving_twice_or_without_having_come_frees_no_place() -> None:
-    gate = Gate(AdmissionQueue(places=1, patience=60.0))
+    gate = Gate(AdmissionQueue(slots=1, max_wait=60.0))
     await gate.enter(*"abc")
     await gate.leave("nobody", "a", "a")
     assert gate.begun == ["a", "b"]
@@ -693,7 +693,7 @@ def test_there_are_never_more_inside_than_places_and_no_place_stays_empty_while_
     places: int, moves: list[tuple[bool, int]]
 ) -> None:
     async def move() -> None:
-        gate, there = Gate(AdmissionQueue(places, patience=1e9)), list[int]()
+        gate, there = Gate(AdmissionQueue(places, max_wait=1e9)), list[int]()
         for comes, key in moves:
             before = len(gate.begun)
             if comes and key not in there:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from chat.errors import StartupError
-from chat.server.transport.listening import bind, hosts_of
+from chat.server.transport.listening import bind, reachable_hosts
 
 
 def test_of_two_that_start_together_only_one_gets_the_port() -> None:
     (first,) = bind(["127.0.0.1"], 0)
-    with first, pytest.raises(StartupError, match="is taken"):
+    with first, pytest.raises(StartupError, match="another program uses it"):
         bind(["127.0.0.1"], first.getsockname()[1])
 
 
@@ -26,7 +26,7 @@ def test_an_address_named_twice_is_bound_once() -> None:
 def test_an_address_may_stand_in_brackets_as_in_urls() -> None:
     (only,) = bind(["[::1]"], 0)
     with only:
-        assert hosts_of(only) == ["[::1]"]
+        assert reachable_hosts(only) == ["[::1]"]
 
 
 def test_an_address_that_this_machine_does_not_have_stops_the_start() -> None:
@@ -53,7 +53,7 @@ def test_a_link_local_address_keeps_its_zone() -> None:
     assert address is not None
     (only,) = bind([address], 0)
     with only:
-        assert hosts_of(only) == [f"[{address}]"]
+        assert reachable_hosts(only) == [f"[{address}]"]
         place = socket.getaddrinfo(address, only.getsockname()[1], type=socket.SOCK_STREAM)[0][4]
         with socket.socket(socket.AF_INET6) as peer:
             peer.connect(place)
@@ -62,7 +62,7 @@ def test_a_link_local_address_keeps_its_zone() -> None:
 def test_everywhere_is_told_as_addresses_that_others_can_use() -> None:
     (only,) = bind(["0.0.0.0"], 0)
     with only:
-        hosts = hosts_of(only)
+        hosts = reachable_hosts(only)
         assert hosts
         assert "0.0.0.0" not in hosts
         for host in hosts:

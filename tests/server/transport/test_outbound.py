@@ -121,9 +121,9 @@ async def test_what_need_not_wait_is_written_at_once_and_in_order(bench: Bench) 
 
 
 async def test_who_awaits_an_answer_gets_it_in_the_same_write(bench: Bench) -> None:
-    bench.outlet.answers_due = 1
+    bench.outlet.pending_answers = 1
     bench.outlet.send_now(b"event")
-    bench.outlet.answers_due = 0
+    bench.outlet.pending_answers = 0
     bench.outlet.send(b"ok")
     assert await bench.turn() == [b"eventok"]
 
@@ -184,7 +184,7 @@ async def test_what_may_wait_is_sent_as_fast_as_the_peer_takes_it() -> None:
     outlet, piece = bench.outlet, b"x" * 20_000
 
     async def send() -> None:
-        await outlet.taken()
+        await outlet.drain()
         outlet.send(piece)
 
     sending = [asyncio.create_task(send()) for _ in range(4)]
@@ -203,7 +203,7 @@ async def test_what_may_wait_is_sent_as_fast_as_the_peer_takes_it() -> None:
 
 async def test_what_waits_is_forgotten_with_the_connection(bench: Bench) -> None:
     bench.outlet.pause()
-    waiting = asyncio.create_task(bench.outlet.taken())
+    waiting = asyncio.create_task(bench.outlet.drain())
     await bench.turn()
     bench.outlet.close()
     await asyncio.wait([waiting])
