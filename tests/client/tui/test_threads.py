@@ -142,8 +142,9 @@ async def test_a_word_of_the_bar_acts_in_the_thread_whose_message_was_clicked(
 
 async def test_the_prompt_tells_where_one_writes(open_thread: Desktop) -> None:
     def lit() -> list[bool]:
+        primary = open_thread.app.theme_variables["text-primary"]
         prompts = open_thread.main.query(".prompt")
-        return [each.styles.color.a == 1 for each in prompts]
+        return [each.styles.color.hex.lower() == primary.lower() for each in prompts]
 
     await open_thread.until(lambda: lit() == [False, True], "in the thread")
     await open_thread.press("alt+t")
