@@ -3,12 +3,12 @@
 ::
 
     ChatError
-     ├── CommandError      a command is refused: becomes an `error` frame, the connection lives
-     │    └── FrameError   a frame cannot be understood at all: names the field where it can
-     ├── Disconnect        the connection must end, with a close code
-     ├── StoreUnavailable  the disk or the database cannot be used now: retryable
+     ├── CommandError      a command is refused with an `error` frame; the connection stays open
+     │    └── FrameError   a frame is invalid; names the field if known
+     ├── Disconnect        the connection must be closed, with a close code
+     ├── StoreUnavailable  the disk or the database is not available: retryable
      │    └── StoreFault   internal error; a retry would not help
-     └── StartupError      the program cannot start: one line for a person, exit code 2
+     └── StartupError      the program cannot start: one line, exit code 2
 
 Codes are part of the protocol: add, never rename.
 """
@@ -51,7 +51,7 @@ class ErrorCode(StrEnum):
     LIMIT_REACHED = "limit_reached"  # too many channels, reactions, members, …
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
-    INTERNAL = "internal"  # a mistake of the server's, which is in its log; nothing was changed
+    INTERNAL = "internal"  # internal server error, logged; nothing was changed
 
     @property
     def retryable(self) -> bool:
@@ -84,22 +84,22 @@ class CloseCode(IntEnum):
 
     @classmethod
     def tells_to_return(cls, code: int | None) -> bool:
-        """Whether any code that a peer may send says so; an unknown or absent one is a cut: yes."""
+        """Whether a client should reconnect after any code; also after none."""
         return code is None or code < 4500
 
 
 class ChatError(Exception):
-    """Root of every error this program raises on purpose."""
+    """Base of all errors of this program."""
 
 
 class CommandError(ChatError):
     """A command is refused.
 
     Args:
-        code: what kind of refusal; decides `retryable`.
-        message: for a person: what happened, what to do.
+        code: the kind of error; decides `retryable`.
+        message: what happened and what to do, to show to the user.
         retry_after: seconds until a retry makes sense, with `rate_limited` and `unavailable`.
-        field: the field of the command that is at fault.
+        field: the field of the command that is wrong.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class CommandError(ChatError):
 
 
 class FrameError(CommandError):
-    """A frame could not be understood; `id` is the command's id where it could still be read."""
+    """An invalid frame; `id` is the command's id if it could be read."""
 
     def __init__(
         self, code: ErrorCode, message: str, *, field: str | None = None, id: str | None = None
@@ -128,7 +128,7 @@ class FrameError(CommandError):
 
 
 class Disconnect(ChatError):
-    """The connection must end with `code`; `reason` is told to the peer (at most 123 bytes)."""
+    """The connection must be closed with `code` and `reason` (at most 123 bytes)."""
 
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(reason)
@@ -145,4 +145,4 @@ class StoreFault(StoreUnavailable):
 
 
 class StartupError(ChatError):
-    """The program cannot start; the message is one line that says why and what to do."""
+    """The program cannot start; the message is one line: why, and what to do."""

@@ -1,4 +1,4 @@
-"""Standard streams of both programs, which may be closed, full, or unread."""
+"""Standard streams of both programs: closed, full, and broken pipes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _FAULT, _BROKEN_PIPE = 1, 141
 
 
 class _Output(io.FileIO):
-    """Standard output that remembers why it failed, and takes everything from then on.
+    """Standard output that records its first error, and ignores writes after it.
 
-    Libraries swallow the error, and a buffer that cannot be written would fail once more at the
-    very end.
+    Libraries swallow the error, and the buffer would fail again when the program exits.
     """
 
     failure: OSError | None = None
@@ -37,8 +36,7 @@ class _Output(io.FileIO):
 def run_program(name: str, main: Callable[[], int]) -> int:
     """Run a program; return its exit code.
 
-    Output that cannot be written is told in one line, with exit code 1, or 141 if its reader has
-    gone.
+    If standard output cannot be written, print one line and return 1; return 141 for a closed pipe.
     """
     _open_streams()
     output = _take_output()
@@ -61,26 +59,26 @@ def run_program(name: str, main: Callable[[], int]) -> int:
 
 
 def tell(text: str) -> None:
-    """Say a line to the person, on standard error: standard output is for what was asked for."""
-    with suppress(OSError):  # the terminal is gone, and nobody is there to be told
+    """Print a message to standard error; standard output is for results."""
+    with suppress(OSError):  # the terminal is closed
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
 
 def abandon_output() -> None:
-    """Let standard output lead to nowhere; that it failed does not matter."""
+    """Ignore all further output, and the error that it had."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, _Output):
         raw.failure, raw.is_abandoned = None, True
 
 
 def _open_streams() -> None:
-    """Let each closed stream be an open file again.
+    """Open /dev/null for each closed stream.
 
-    Else the next file or socket would get its number: libuv aborts then, and what is said to a
-    person goes into a database.
+    Otherwise the next file or socket gets its number: libuv aborts, and messages are written into a
+    database.
     """
-    # Writing to the output must fail, as on any closed one; of the others nothing is expected.
+    # Writing to a closed standard output must fail, so it is opened for reading.
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
@@ -94,7 +92,7 @@ def _open_streams() -> None:
 
 
 def _take_output() -> _Output | None:
-    """Put an `_Output` below standard output; None: somebody else has put something there."""
+    """Put an `_Output` below standard output; None if it was replaced already."""
     before = sys.stdout
     if before is not sys.__stdout__:
         return None

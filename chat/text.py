@@ -178,7 +178,7 @@ def check_emoji(value: str, limit: int) -> str:
 
 def _check_visible(value: str) -> str:
     if is_blank(value):
-        raise ValueError("has nothing that can be seen")
+        raise ValueError("has no visible characters")
     return value
 
 

@@ -64,7 +64,7 @@ def decode_frame(data: bytes | str) -> ServerFrame | None:
     try:
         return _FRAMES.validate_json(data, context=FROM_SERVER)
     except ValidationError as exc:
-        error = _frame_error(exc, b"")  # nobody answers a frame, so its id is not looked for
+        error = _frame_error(exc, b"")  # frames are not answered, so the id is not needed
         if error.code is ErrorCode.UNKNOWN_TYPE:
             return None
         raise error from None
@@ -96,10 +96,10 @@ def json_schema() -> dict[str, Any]:
 
 
 def _frame_error(exc: ValidationError, data: bytes | str) -> FrameError:
-    """Explain the first fault of a frame to the person who wrote it."""
+    """Return the error for the first fault of a frame."""
     if (count := exc.error_count()) > FAULTS_MAX:
         return FrameError(
-            ErrorCode.INVALID, f"the frame has {count:,} faults, too many to name", id=_id_of(data)
+            ErrorCode.INVALID, f"the frame has {count:,} errors, too many to list", id=_id_of(data)
         )
     fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     kind, reason, location = fault["type"], fault["msg"], fault["loc"]
@@ -108,7 +108,7 @@ def _frame_error(exc: ValidationError, data: bytes | str) -> FrameError:
     if not location and kind == "string_unicode":
         return FrameError(ErrorCode.MALFORMED, "not valid UTF-8")
     if not location and kind not in _TAG_ERRORS:
-        return FrameError(ErrorCode.MALFORMED, "a frame is one JSON object")
+        return FrameError(ErrorCode.MALFORMED, "a frame must be one JSON object")
     command_id = _id_of(data)
     if kind in _TAG_ERRORS:
         return FrameError(
@@ -122,16 +122,16 @@ def _frame_error(exc: ValidationError, data: bytes | str) -> FrameError:
 
 
 def _plain(reason: str) -> str:
-    """Say a reason as a person would, without the words that the library puts before it."""
+    """Return pydantic's reason without its prefixes, in plainer words."""
     reason = {
-        "Extra inputs are not permitted": "there is no such field",
+        "Extra inputs are not permitted": "unknown field",
         "Field required": "is missing",
     }.get(reason, reason)
     return reason.removeprefix("Value error, ").removeprefix("Invalid JSON: ")
 
 
 def _shown(path: Sequence[int | str]) -> str:
-    """Name a field; keys may be the sender's own, so they are made harmless and short."""
+    """Return the name of a field, printable and short: keys can be the sender's."""
     field = printable_line(".".join(str(part) for part in path if part != "[key]"))
     return field if len(field) <= FIELD_MAX else field[: FIELD_MAX - 1] + "…"
 
@@ -147,7 +147,7 @@ def _id_of(data: bytes | str) -> str | None:
 
 
 def _members(text: str) -> Iterator[tuple[str, Any]]:
-    """Yield the members of a JSON object, as far as it can be read."""
+    """Yield the members of a JSON object up to its first error."""
     at = _OPENING.match(text)
     while at is not None:
         try:

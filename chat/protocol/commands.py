@@ -73,19 +73,19 @@ class ResumeFrom(Wire):
 
 
 POSITIONS_MAX = 500
-"""Positions in one `hello` that every server takes, however few channels a person may join."""
+"""Positions in one `hello` that every server accepts."""
 
 
 def positions_max(limits: Limits) -> int:
-    """Return how many channels a command may name: `welcome` lists no more.
+    """Return how many channels a command may name, which is as many as `welcome` lists.
 
-    These are `limits.channels` that a person joined, and so many direct ones.
+    These are `limits.channels` joined channels, and as many direct ones.
     """
     return max(2 * limits.channels, POSITIONS_MAX)
 
 
 def _few(value: object, info: ValidationInfo) -> object:
-    """Refuse a flood of positions before each of them is looked at."""
+    """Refuse too many positions before each is validated."""
     limits: Limits | None = info.context
     most = positions_max(limits) if limits else 0
     if limits and isinstance(value, dict) and len(value) > most:
@@ -130,7 +130,7 @@ class _OkCommand(BaseCommand):
 
 
 class Hello(BaseCommand):
-    """Sign in; the first command, within 10 seconds. Claims `name` if nobody has it yet."""
+    """Sign in; the first command, within 10 seconds. Claims `name` if it is free."""
 
     answer: ClassVar[ClassOf[Welcome]] = Welcome
     type: Literal["hello"] = "hello"
@@ -139,11 +139,11 @@ class Hello(BaseCommand):
     token: Token | None = None
     client: Line | None = None
     resume: Positions | None = None
-    """Positions of channels one is a member of; a `joined` for each follows `welcome`."""
+    """Positions in joined channels; a `joined` for each follows `welcome`."""
 
 
 class Join(BaseCommand):
-    """Become a member, create the channel if need be, and follow its log from `resume` on."""
+    """Join a channel, create it if it does not exist, and follow its log from `resume` on."""
 
     answer: ClassVar[ClassOf[Joined]] = Joined
     type: Literal["join"] = "join"
@@ -152,7 +152,7 @@ class Join(BaseCommand):
 
 
 class Leave(_OkCommand):
-    """End the membership."""
+    """Leave a channel."""
 
     type: Literal["leave"] = "leave"
     channel: Channel
@@ -170,7 +170,7 @@ class Send(_OkCommand):
 
 
 class Edit(_OkCommand):
-    """Replace the text of one's own message `seq`."""
+    """Replace the text of the user's own message `seq`."""
 
     type: Literal["edit"] = "edit"
     channel: Channel
@@ -180,7 +180,7 @@ class Edit(_OkCommand):
 
 
 class Delete(_OkCommand):
-    """Erase a message: its author may, and an owner of the channel."""
+    """Delete a message; allowed for its author and owners of the channel."""
 
     type: Literal["delete"] = "delete"
     channel: Channel
@@ -189,7 +189,7 @@ class Delete(_OkCommand):
 
 
 class React(_OkCommand):
-    """Add one's reaction to message `seq`, or `remove` it."""
+    """Add a reaction to message `seq`, or `remove` it."""
 
     type: Literal["react"] = "react"
     channel: Channel
@@ -233,14 +233,14 @@ class History(BaseCommand):
     @model_validator(mode="after")
     def _one_anchor(self) -> History:
         if sum(anchor is not None for anchor in (self.before, self.after, self.around)) > 1:
-            raise ValueError("give only one of before, after and around")
+            raise ValueError("use only one of before, after and around")
         if self.pins and {self.after, self.around, self.thread} != {None}:
-            raise ValueError("what is pinned is read with before, or with nothing")
+            raise ValueError("pins can only be combined with before")
         return self
 
 
 class Search(BaseCommand):
-    """Find messages as they are now, in one channel or in all of one's own, newest first.
+    """Find messages in one channel or in all of the user's channels, newest first.
 
     `query` holds words, all of which a message must have, "phrases in quotes", and prefix* with at
     least three letters; capitals, accents, points and compatibility forms do not matter, and each
@@ -264,7 +264,7 @@ class Search(BaseCommand):
 
 
 class Mark(_OkCommand):
-    """Move one's read marker forward to `seq`; a smaller one changes nothing."""
+    """Move the user's read marker forward to `seq`."""
 
     type: Literal["mark"] = "mark"
     channel: Channel
@@ -289,7 +289,7 @@ class Prefer(_OkCommand):
 
 
 class Typing(_OkCommand):
-    """Tell the others that one is typing; it expires by itself."""
+    """Show the user as typing; it expires by itself."""
 
     type: Literal["typing"] = "typing"
     channel: Channel
@@ -297,7 +297,7 @@ class Typing(_OkCommand):
 
 
 class SetStatus(_OkCommand):
-    """Say of oneself: online, away or busy."""
+    """Set the user's presence: online, away or busy."""
 
     type: Literal["status"] = "status"
     status: Status = "online"

@@ -1,6 +1,6 @@
-"""Bounds and constants of the protocol that need no model; this module imports nothing.
+"""Bounds and constants of the protocol; this module imports nothing.
 
-A client needs them before it shows its first page, and pydantic only after it.
+A client needs them before it shows its first page, and imports pydantic later.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ __all__ = [
 ]
 
 USUAL_LEVEL = "mentions"
-"""The level of a channel of which its member has said nothing."""
+"""Default notification level of a channel."""
 LIST_MAX = 10_000
 """Most entries of a list in a server's frame; its own limits are a tenth of that at most."""
 REACTIONS_MAX = 1_000
 """Most emoji of one message that a client reads."""
 REACTORS_MAX = 5_000
-"""Most names below all emoji of one message that a client reads."""
+"""Most names in all reactions of one message that a client reads."""
 TEXT_MAX = 1_000_000
 """Most characters of a message that a server can be set to accept."""
 TIME_MAX = 253_402_214_400_000
 """The last day of the year 9999, in milliseconds since 1970: all time zones can show it."""
 PLACE_MAX = 2**31 - 1
-"""The last place that a channel can be put at."""
+"""Largest position of a starred channel."""
 FOLDED_KINDS: frozenset[str] = frozenset({"edit", "delete", "react", "pin"})
 """Kinds that change the message `target` names, and show no line of their own."""

@@ -1,9 +1,9 @@
-"""Field types of the protocol, and the limits that bound them.
+"""Field types of the protocol, and their limits.
 
-A field type checks its text through `chat.text`, and its length against the `Limits` that the
-server passes as validation context. A client passes `FROM_SERVER`: then only bounds are checked
-that no server may exceed, so that a newer server's words pass; what a hostile server writes is made
-harmless where it is shown. Numbers are finite and bounded with any context and with none.
+On the server, a field type checks its text with `chat.text`, and its length against the `Limits`
+in the validation context. A client validates with `FROM_SERVER`, which checks only the largest
+bounds of any server, so that a newer server's values pass; text is made harmless where it is
+shown. Numbers are always finite and bounded.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ __all__ = [
 
 
 FROM_SERVER = object()
-"""The validation context of a client that reads a server's frame."""
+"""Validation context of a client for a server's frames."""
 CHANNELS_MAX = 20_000
-"""Most channels in a server's frame: one person's, or a page of the directory."""
+"""Most channels in a server's frame."""
 
 
 class Wire(BaseModel):
@@ -87,10 +87,10 @@ class Wire(BaseModel):
 
     @classmethod
     def known(cls, **fields: Any) -> Self:
-        """Make one of fields that are valid already: no validation, and so half the time.
+        """Create an instance from valid fields without validation.
 
-        For what the server itself says, many times a second; an event takes 1.5 µs instead of 3.1
-        (with `model_construct` 6). Nothing that came from outside may be made with it.
+        For frames that the server creates often: an event takes 1.5 µs instead of 3.1 (6 with
+        `model_construct`). Never use it for input from outside.
         """
         made = cls.__new__(cls)
         put = object.__setattr__  # the model is frozen, once it is made
@@ -103,7 +103,7 @@ class Wire(BaseModel):
 
 @cache
 def _template(model: type[BaseModel]) -> dict[str, Any]:
-    """Return all fields in their order; None stands for those that have to be given."""
+    """Return the defaults of all fields in order; None for required ones."""
     return {
         name: None if field.is_required() else field.get_default(call_default_factory=True)
         for name, field in model.model_fields.items()
@@ -121,29 +121,29 @@ class Limits(Wire):
     )
 
     frame: int = Field(65_536, ge=4_096, le=16_777_216)
-    """Bytes of one frame from a client; a longer one closes the connection with 1009."""
+    """Bytes per frame from a client; a longer one closes the connection with 1009."""
     text: int = Field(8_000, ge=1, le=TEXT_MAX)
-    """Characters of one message."""
+    """Characters per message."""
     topic: int = Field(300, ge=1, le=4_000)
-    """Characters of a topic."""
+    """Characters per topic."""
     name: int = Field(rules.NAME_MAX, ge=1, le=64)
-    """Characters of a name, and of a channel after its `#`."""
+    """Characters per user name, and per channel name after the `#`."""
     emoji: int = Field(32, ge=1, le=64)
-    """Characters of a reaction."""
+    """Characters per reaction."""
     page: int = Field(200, ge=1, le=1_000)
-    """Items of one page of history."""
+    """Items per page of history."""
     rate: float = Field(10.0, gt=0, le=1_000_000_000, allow_inf_nan=False)
     """Frames that one person may send per second; each 4 KiB of a frame counts as one."""
     burst: int = Field(60, ge=1, le=1_000_000_000)
-    """Frames that one person may send at once."""
+    """Frames at once per user."""
     channels: int = Field(500, ge=1, le=1_000_000_000)
     """Channels that one person may join; direct channels that others opened do not count."""
     openings: int = Field(60, ge=1, le=1_000_000_000)
-    """Direct channels that one person may open in an hour."""
+    """Direct channels opened per user and hour."""
     reactions: int = Field(20, ge=1, le=1_000)
-    """Different emoji on one message."""
+    """Different emoji per message."""
     own_reactions: int = Field(10, ge=1, le=1_000)
-    """Different emoji of one person on one message."""
+    """Different emoji per user and message."""
     reactors: int = Field(10_000, ge=1, le=1_000_000)
     """All reactions to one message."""
     pins: int = Field(50, ge=1, le=1_000)
@@ -151,7 +151,7 @@ class Limits(Wire):
     own_pins: int = Field(20, ge=1, le=1_000)
     """Pins of one person in a channel that they do not own."""
     members: int = Field(100, ge=1, le=1_000)
-    """Members listed in one `joined` or `members` frame."""
+    """Members per `joined` or `members` frame."""
     unread: int = Field(1_000, ge=1, le=10_000)
     """Highest number of unread messages that is counted."""
 
@@ -164,10 +164,10 @@ def _checked(
     least: int = 0,
     signs: str = "",
 ) -> AfterValidator:
-    """Make a validator of `check`, its bound taken from the limits in force.
+    """Return a validator that calls `check` with a bound from the server's limits.
 
-    In a server's frame a text has `least` to `most` characters, whatever they are, and begins with
-    one of `signs` if there are any.
+    In a client, a text only needs `least` to `most` characters, and one of `signs` at its start if
+    there are any.
     """
 
     def validate(value: str, info: ValidationInfo) -> str:
@@ -203,7 +203,7 @@ def _is_usual_level(value: object) -> bool:
 
 
 def at_most(entries: int) -> BeforeValidator:
-    """Make a validator that refuses a longer object before it looks for faults in each entry."""
+    """Return a validator that refuses an object with more entries before it checks each."""
 
     def validate(value: object) -> object:
         if isinstance(value, dict) and len(value) > entries:
@@ -215,12 +215,12 @@ def at_most(entries: int) -> BeforeValidator:
 
 
 def _clipped_names(value: object) -> object:
-    """Return the first names: people can make the list long, so it is cut and not refused."""
+    """Truncate a list of names, which users can make long."""
     return tuple(value[:LIST_MAX]) if isinstance(value, list | tuple) else value
 
 
 def _clipped_reactions(value: object) -> object:
-    """Return the first reactions: people can make many, so they are cut and not refused."""
+    """Truncate reactions, which users can make many."""
     if not isinstance(value, dict):
         return value
     left = REACTORS_MAX
@@ -243,9 +243,9 @@ Channel = Annotated[
 ]
 """A channel: `#name`, or `@alice,bob`."""
 Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, TEXT_MAX, least=1)]
-"""The text of a message, with something to see."""
+"""The text of a message, with a visible character."""
 Topic = Annotated[str, _checked(rules.check_topic, lambda limits: limits.topic, 4_000)]
-"""A channel's topic, with something to see; empty means none."""
+"""A channel's topic, with a visible character; empty means none."""
 Emoji = Annotated[str, _checked(rules.check_emoji, lambda limits: limits.emoji, 64, least=1)]
 """A reaction: an emoji or a short word, in the one form of `text.emoji_form`."""
 Line = Annotated[str, _checked(rules.check_line, lambda _: 300, 1_000)]
@@ -259,34 +259,34 @@ Cid = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
 Mid = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
 """An event's globally unique id, chosen by the server."""
 Epoch = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
-"""Identity of a log: numbers of two epochs do not compare."""
+"""Identity of a log: sequence numbers of two epochs cannot be compared."""
 Token = Annotated[str, _checked(rules.check_name, lambda _: 128, 128, least=32)]
 """A secret of 32 to 128 ASCII letters, digits, `_ - .`."""
 Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
 """A bool that is left out of the JSON while it is false."""
 Place = Annotated[int, Field(ge=0, le=PLACE_MAX)]
-"""Position of a channel among those that a person has pinned; 0: not pinned."""
+"""Position of a channel among the user's starred ones; 0: not starred."""
 Pinned = Annotated[Place, Field(exclude_if=_is_falsy)]
 """A place that is left out of the JSON while it is 0."""
 Word = Annotated[str, Field(max_length=64)]
-"""A word that a newer server may say where an older one had a few to choose from."""
+"""A value of an enumeration that a newer server may extend."""
 Level = Annotated[
     Literal["all", "mentions", "none"] | Word,
     Field(union_mode="left_to_right", exclude_if=_is_usual_level),
 ]
-"""Which messages of a channel a person is to be called for; left out while it is the usual one."""
+"""The notification level of a channel; left out while it is the default."""
 Moment = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """Milliseconds since 1970 UTC."""
 Time = Annotated[int, Field(ge=0, le=TIME_MAX)]
-"""Milliseconds since 1970 UTC, as a server tells them."""
+"""Milliseconds since 1970 UTC in a server's frame."""
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
-"""How many there are."""
+"""A count."""
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""A time to wait."""
+"""A duration in seconds."""
 Passage = Annotated[str, Field(max_length=100_000)]
-"""Text for a person that is no message: an error's words, the snippet of a hit."""
+"""Text to show that is not a message: an error message, a search snippet."""
 Names = Annotated[tuple[Name, ...], FailFast(), BeforeValidator(_clipped_names)]
-"""Names that people can add to."""
+"""User names, truncated to `LIST_MAX`."""
 ReactionCounts = Annotated[
     dict[Emoji, Count], Field(max_length=REACTIONS_MAX), at_most(REACTIONS_MAX)
 ]
@@ -304,6 +304,6 @@ Status = Literal["online", "away", "busy"]
 Presence = Annotated[
     Literal["online", "away", "busy", "offline"] | Word, Field(union_mode="left_to_right")
 ]
-"""The presence that others see; open, so that an older client reads a newer server's."""
+"""The presence that others see; a newer server may send other values."""
 Role = Annotated[Literal["owner", "member"] | Word, Field(union_mode="left_to_right")]
-"""A member's role in a channel; open for the same reason."""
+"""A member's role in a channel; a newer server may send other values."""

@@ -279,8 +279,8 @@ class App:
         if not self._has_found_proxy:
             self._has_found_proxy = True
             log.warning(
-                "%s passes on the connections of others: all who come that way are limited as one "
-                "address. If it is your proxy, declare it: --trusted-proxy %s",
+                "%s forwards connections (X-Forwarded-For), and all of them share its limits. If "
+                "it is your proxy, declare it: --trusted-proxy %s",
                 *(address, address),
             )
 
@@ -327,15 +327,16 @@ class App:
         if len(hosts := request.headers.get_all("Host")) != 1 and (
             hosts or request.protocol != "HTTP/1.0"
         ):
-            raise ValueError("a request names one host (RFC 9112, 3.2)")
+            raise ValueError("a request must have one Host header (RFC 9112, 3.2)")
         is_upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
         if path not in (*PATHS, HEALTH_PATH):
             return connection.respond(
-                HTTPStatus.NOT_FOUND, f"Nothing is here. Paths: {', '.join(PATHS)}, {HEALTH_PATH}\n"
+                HTTPStatus.NOT_FOUND, f"Not found. Paths: {', '.join(PATHS)}, {HEALTH_PATH}\n"
             )
         if request.method not in METHODS:
             response = connection.respond(
-                HTTPStatus.METHOD_NOT_ALLOWED, f"Only {' and '.join(METHODS)} are allowed here.\n"
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"Method not allowed. Methods: {', '.join(METHODS)}\n",
             )
             response.headers["Allow"] = ", ".join(METHODS)
             return response
@@ -352,7 +353,7 @@ class App:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.\n")
         if path == CHAT_PATH and (advice := self._origin_refusal(request)) is not None:
             return connection.respond(
-                HTTPStatus.FORBIDDEN, f"Pages of this origin may not connect; {advice}.\n"
+                HTTPStatus.FORBIDDEN, f"Web pages of this origin may not connect; {advice}.\n"
             )
         return None
 
@@ -371,7 +372,7 @@ class App:
         if origin not in refused and len(refused) < REFUSED_ORIGINS_MAX:
             refused.add(origin)
             told = (printable_line(text)[:200] for text in (origin, host, advice))
-            log.warning("a page of %s was refused (Host: %s); %s", *told)
+            log.warning("refused a web page of %s (Host: %s); %s", *told)
         return advice
 
     def _health(self) -> Response:

@@ -1,8 +1,8 @@
 """`chat-server`: parse settings, run the server, turn errors into exit codes.
 
-Exit codes: 0 done or stopped by a signal, 1 internal error, or standard output cannot be written
-(or, from `check`, problems were found), 2 it cannot start as asked, 130 and 143 ended at once by a
-second SIGINT or SIGTERM, 141 the reader of the output has gone.
+Exit codes: 0 success or stopped by a signal; 1 internal error, or cannot write to standard output
+(or `check` found problems); 2 cannot start; 130 and 143 stopped at once by a second SIGINT or
+SIGTERM; 141 output pipe closed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from chat.text import printable_line
 __all__ = ["main"]
 
 DEFAULT = "ws://127.0.0.1:3000"
-"""Where `chat-client` connects to by itself."""
+"""Default address of `chat-client`."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def _main(arguments: list[str]) -> int:
     except StartupError as exc:
         tell(f"chat-server: {exc}")
         return 2
-    except KeyboardInterrupt:  # before the server minds signals
+    except KeyboardInterrupt:  # before the server handles signals
         return 130
 
 
@@ -85,7 +85,9 @@ def _serve(arguments: list[str]) -> int:
         except OSError as exc:
             abandon_output()
             reason = exc.strerror or exc
-            tell(f"chat-server: cannot write to standard output: {reason}; serving all the same")
+            tell(
+                f"chat-server: cannot write to standard output: {reason}; the server keeps running"
+            )
 
     from chat.server.app import run
 
@@ -94,15 +96,15 @@ def _serve(arguments: list[str]) -> int:
 
 
 def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
-    """Say where the server is, how to connect, and what is open to others."""
+    """Return the lines printed at start: addresses, data, and how to connect."""
     yield f"chat-server {__version__}"
     yield f"  listening  {'  '.join(addresses)}"
     if not all(map(_is_loopback, addresses)):
-        yield "  open to    everyone who reaches these addresses; --host 127.0.0.1 closes it"
+        yield "  open to    everyone who can reach these addresses (restrict: --host 127.0.0.1)"
         if not settings.is_tls:
             yield (
-                "  encrypted  no: the network can read everything; encrypt with --tls-cert FILE "
-                "--tls-key FILE"
+                "  encrypted  no; the network can read everything (encrypt: --tls-cert FILE "
+                "--tls-key FILE)"
             )
     yield f"  data       {printable_line(str(settings.database))}"
     address = (*settings.public_url, *addresses)[0]
@@ -117,7 +119,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _set_up_log(level: str) -> None:
-    """Write our own lines from `level` on, and libraries' from warnings on."""
+    """Log the program's messages from `level` on, and warnings of libraries."""
     form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=logging.WARNING, format=form)
     logging.getLogger("chat").setLevel(level)

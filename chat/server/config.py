@@ -58,18 +58,18 @@ S = TypeVar("S", bound="DataSettings")
 
 PREFIX = "CHAT_"
 MOST = 1_000_000_000
-"""No number may be larger: it would be a slip, and clients could not read it."""
+"""Largest number of a setting."""
 LEAST = 0.001
-"""No fraction may be smaller, unless it may be 0."""
+"""Smallest fraction of a setting, other than 0."""
 FRAME_REST = 1_024
-"""Bytes of a frame that are not its text."""
+"""Bytes of a frame besides its text."""
 SIMILAR = 0.75
 SIMILAR_VARIABLE = 0.87
-"""How alike two names are, up to 1, for one to be offered in the other's place."""
+"""Similarity (0 to 1) from which a name is suggested for a misspelled one."""
 
 
 def _split(value: object) -> object:
-    """Read a list: one text with commas or as JSON, or several of them."""
+    """Read a list from a string with commas, from JSON, or from several of these."""
     if isinstance(value, str):
         if value.lstrip().startswith("["):  # a list, or an IPv6 address as it stands in URLs
             try:
@@ -114,7 +114,7 @@ def _printable(value: str) -> str:
 
 
 def _refuse_odd_numbers(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
-    """Refuse for numbers what pydantic takes for one: `true`, `1_0`, and digits of all scripts."""
+    """Refuse values that pydantic reads as numbers: `true`, `1_0`, and non-ASCII digits."""
     kind = cls.model_fields[info.field_name or ""].annotation
     is_wrong = isinstance(value, bool) or (isinstance(value, str) and not is_number(value))
     if is_wrong and kind in (int, float, int | None):
@@ -123,7 +123,7 @@ def _refuse_odd_numbers(cls: type[BaseModel], value: Any, info: ValidationInfo) 
 
 
 def _check_size(value: Any) -> Any:
-    """Refuse numbers that can only be a slip."""
+    """Refuse numbers outside `LEAST` to `MOST`."""
     if isinstance(value, int | float):
         if value > MOST:
             raise ValueError(f"must be at most {MOST:,}")
@@ -144,7 +144,7 @@ class DataSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     positional: ClassVar[str] = ""
-    """The setting that is given without a flag, and must be."""
+    """The positional argument, which is required."""
 
     data: _Path = Field(
         default=user_data_path("chat-server", appauthor=False),
@@ -161,7 +161,7 @@ class DataSettings(BaseModel):
 
     @property
     def store_url(self) -> str:
-        """The database's address, as the store takes it: percent-encoded, as addresses are."""
+        """The URL of the database for the store, percent-encoded."""
         return f"sqlite:///{quote_from_bytes(os.fsencode(self.database))}"
 
 
@@ -200,7 +200,7 @@ class ServerSettings(DataSettings):
         min_length=1,
         description="address to listen on; may be given repeatedly",
     )
-    port: int = Field(3000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    port: int = Field(3000, ge=0, le=65_535, description="port to listen on; 0 picks a free one")
     server_name: Annotated[str, AfterValidator(_printable)] = Field(
         "chat", min_length=1, max_length=64, description="name of the server that people see"
     )
@@ -281,7 +281,7 @@ class ServerSettings(DataSettings):
     @model_validator(mode="after")
     def _tls_is_complete(self) -> ServerSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("--tls-cert and --tls-key belong together: give both or neither")
+            raise ValueError("--tls-cert and --tls-key must be given together")
         return self
 
     @property
@@ -298,17 +298,17 @@ class TokenSettings(DataSettings):
 
 
 class BackupSettings(DataSettings):
-    """Copy the database to FILE, also while the server runs."""
+    """Copy the database to FILE; the server may be running."""
 
     positional = "file"
-    file: _Path = Field(description="the copy; it must not exist yet")
+    file: _Path = Field(description="the backup to create; it must not exist")
 
 
 class RestoreSettings(DataSettings):
     """Replace the database by a backup and keep the old one; the server must not run."""
 
     positional = "file"
-    file: _Path = Field(description="a copy that `chat-server backup` made")
+    file: _Path = Field(description="a backup made by `chat-server backup`")
 
 
 class CheckSettings(DataSettings):
@@ -316,7 +316,7 @@ class CheckSettings(DataSettings):
 
 
 class ReindexSettings(DataSettings):
-    """Rebuild the full-text index from the logs; the server must not run."""
+    """Rebuild the full-text index from the logs; stop the server first."""
 
 
 COMMANDS: dict[str, type[DataSettings]] = {
@@ -329,7 +329,7 @@ COMMANDS: dict[str, type[DataSettings]] = {
 
 
 def config_file() -> Path:
-    """Return where the settings file would be."""
+    """Return the path of the settings file."""
     return user_config_path("chat", appauthor=False) / "server.toml"
 
 
@@ -356,7 +356,7 @@ def load(kind: type[S], program: str, argv: list[str]) -> S:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A value that somebody gave for a setting, and where: `--port`, `CHAT_PORT`, or the file."""
+    """The value of a setting, and its source: `--port`, `CHAT_PORT`, or the file."""
 
     name: str
     value: Any
@@ -386,9 +386,9 @@ def _in_flags(flags: Mapping[str, Any]) -> Iterator[_Given]:
 
 
 def _in_environment() -> Iterator[_Given]:
-    """Return what variables hold, in whatever letters they are written.
+    """Read the environment variables, in upper or lower case.
 
-    Variables that are none of ours are left alone: Kubernetes makes such as CHAT_SERVICE_HOST.
+    Unknown variables are ignored: Kubernetes sets names such as CHAT_SERVICE_HOST.
     """
     names = {_variable(name): name for name in _KNOWN}
     for variable, value in sorted(os.environ.items()):
@@ -412,7 +412,7 @@ def _in_json(table: str, value: str, variable: str) -> Iterator[_Given]:
     except ValueError:
         held = None
     if not isinstance(held, dict):
-        raise StartupError(f"{variable}: must be a JSON object; or set {variable}__… one by one")
+        raise StartupError(f"{variable}: must be a JSON object; or set the {variable}__… variables")
     for name, each in held.items():
         dotted = f"{table}.{name.replace('-', '_')}"
         if dotted not in _KNOWN:
@@ -465,7 +465,7 @@ def _variable(name: str) -> str:
     return PREFIX + name.replace(".", "__").upper()
 
 
-# Errors, in our own words.
+# Error messages
 
 _RULES = {
     "int_type": "must be a whole number",
@@ -489,7 +489,7 @@ _RULES = {
 
 
 def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
-    """Say which setting is wrong, where it was given, and what it must be."""
+    """Return the error message of a wrong setting: its source, its value, and the rule."""
     path = ".".join(part for part in fault["loc"] if isinstance(part, str))
     source = next((each for name, each in given.items() if f"{path}.".startswith(f"{name}.")), None)
     context = fault.get("ctx", {})
@@ -504,7 +504,7 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
     if source.where == "CHAT_PORT" and str(source.value).startswith("tcp://"):
         told += (
             ". Kubernetes sets this variable for a service called chat: set enableServiceLinks to "
-            "false, or give --port"
+            "false, or use --port"
         )
     return told
 

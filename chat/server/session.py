@@ -110,11 +110,13 @@ class Session:
 
     def _end_too_big(self) -> None:
         """Close a connection that sent a longer frame than it may, though a `hello` might be."""
-        self.connection.end(CloseCode.TOO_BIG, "the frame is too long")
+        self.connection.end(CloseCode.TOO_BIG, "frame too long")
 
     def binary_received(self, data: bytes) -> None:
         """Refuse bytes: the protocol is text."""
-        error = CommandError(ErrorCode.MALFORMED, "a frame is one JSON object in a text frame")
+        error = CommandError(
+            ErrorCode.MALFORMED, "send each frame as one JSON object in a text frame"
+        )
         self.send(error_frame(error, None))
 
     def rate_exceeded(self, is_text: bool, data: bytes, wait: float) -> None:
@@ -132,14 +134,14 @@ class Session:
             except FrameError as error:
                 command_id = error.id
         refusal = CommandError(
-            ErrorCode.RATE_LIMITED, "too many commands; wait a moment", retry_after=wait
+            ErrorCode.RATE_LIMITED, "rate limit exceeded; wait and try again", retry_after=wait
         )
         self.send(error_frame(refusal, command_id))
 
     def _handle(self, command: Command) -> None:
         try:
             if not self.is_signed_in and not isinstance(command, Hello):
-                raise CommandError(ErrorCode.NOT_SIGNED_IN, "say hello first")
+                raise CommandError(ErrorCode.NOT_SIGNED_IN, "not signed in; send hello first")
             self._give(command.id, self._table[command.type](self, command))
         except CommandError as error:
             self.refuse(command.id, error)
@@ -188,8 +190,8 @@ class Session:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:  # an internal error costs one connection, not the server
-            log.error("a command could not be handled; its connection is closed", exc_info=error)
-            self.connection.end(CloseCode.INTERNAL, "the server made a mistake; it is in its log")
+            log.error("cannot handle a command; closing its connection", exc_info=error)
+            self.connection.end(CloseCode.INTERNAL, "internal server error; see the server's log")
 
     # Out
 
@@ -287,4 +289,4 @@ class Session:
             self._hello_timer = None
 
     def _hello_is_late(self) -> None:
-        self.connection.end(CloseCode.HELLO_TIMEOUT, "no hello came in time")
+        self.connection.end(CloseCode.HELLO_TIMEOUT, "no hello in time")

@@ -1,14 +1,13 @@
-"""Opening a database: lock, examine, create, migrate, or refuse.
+"""Open a database: lock, check, create or migrate it.
 
-The operating system drops it with the process, however that ends. `chat-server token` does not take
-it: it shares the database with a running server through SQLite's own locks.
+One server may use a database. Its lock file is locked until the process ends, however it ends.
+`chat-server token` does not take the lock: it shares the database through SQLite's own locks.
 
-A database may have names in several folders (hard links), each with a lock beside it; SQLite's log,
-too, goes by the name, so two servers would destroy it. Where the system can (Linux), the database
-file itself is locked as well.
+A database may have several names (hard links), each with its own lock file and write-ahead log; two
+servers would corrupt it. On Linux the database file itself is locked as well.
 
-A file that is refused is left as it was found, byte for byte. It is read through first, to see
-whether it is damaged: that takes a second for a million messages.
+The file is checked for damage first, which takes a second for a million messages. A refused file
+is left unchanged.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 class FileLock:
-    """A lock that one process holds, on `<database>.lock`."""
+    """An exclusive lock on `<database>.lock`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
@@ -56,10 +55,10 @@ class FileLock:
 
     @classmethod
     def take(cls, database: Path) -> Self:
-        """Take the lock, or say who has it.
+        """Take the lock.
 
         Raises:
-            StartupError: another running server uses the database, or the lock cannot be made.
+            StartupError: another server uses the database, or the file cannot be created.
         """
         path = database.with_name(database.name + ".lock")
         try:
@@ -79,10 +78,10 @@ class FileLock:
         return lock
 
     def guard(self, database: Path) -> None:
-        """Lock the database file itself, if it is there; it may have another name elsewhere.
+        """Lock the database file itself if it exists; it may have other names.
 
         Raises:
-            StartupError: another running server uses it, or it cannot be opened.
+            StartupError: another server uses it, or it cannot be opened.
         """
         if self._guard is not None or not database.exists():
             return
@@ -96,7 +95,7 @@ class FileLock:
             raise _in_use(database) from None
 
     def release(self) -> None:
-        """Let others have it; idempotent. The file stays: removing it would race with them."""
+        """Release the lock; idempotent. The lock file stays: removing it would be a race."""
         for held in (self._guard, self._descriptor):
             if held is not None:
                 os.close(held)
@@ -105,7 +104,8 @@ class FileLock:
 
 def _in_use(database: Path) -> StartupError:
     return StartupError(
-        f"{database} is in use by another running chat-server; stop it, or give another folder"
+        f"{database} is in use by another chat-server; stop it, or choose another folder with "
+        "--data"
     )
 
 
@@ -124,11 +124,11 @@ else:
 
 if sys.platform == "linux":
     FAR = 1 << 62
-    """Where the byte lies that is locked: SQLite locks bytes from 1 << 30 on."""
+    """Offset of the locked byte; SQLite locks bytes from 1 << 30 on."""
 
     def _lock_whole(descriptor: int) -> None:
-        # Of the open file description: SQLite's own locks, which belong to the process, are another
-        # matter (fcntl(2)). A file system without such locks has no second chat-server either.
+        # A lock of the open file description does not conflict with SQLite's process locks
+        # (fcntl(2)). Errors of file systems without such locks are ignored.
         flock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, FAR, 1, 0)
         try:
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, flock)
@@ -143,17 +143,17 @@ else:
 
 
 READERS = 3
-"""Threads that read, with a connection each."""
+"""Reader threads, each with a connection."""
 WELCOMERS = 1
-"""Threads that read for those who sign in, likewise: history makes nobody wait at the door."""
+"""Threads for reads of sign-ins, so that reading history does not delay them."""
 SEARCHERS = 1
-"""Threads that search, likewise: whoever looks for much makes nobody wait who reads."""
+"""Threads for searches, so that they do not delay other reads."""
 SERVER_ID = "server_id"
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open database, and the lock that keeps other servers out of it."""
+    """An open database and its lock."""
 
     path: Path
     server_id: str
@@ -162,17 +162,17 @@ class Database:
     lock: FileLock
 
     def close(self) -> None:
-        """Close all connections, then let others in; idempotent."""
+        """Close all connections, then release the lock; idempotent."""
         self.readers.dispose()
         self.writer.dispose()
         self.lock.release()
 
 
 def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
-    """Open or create the database for the one server that may use it.
+    """Open or create the database, with its lock.
 
     Raises:
-        StartupError: it cannot be used; see the module.
+        StartupError: it cannot be used.
     """
     path = engine.path_of(url)
     try:
@@ -188,7 +188,7 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
         for each in engine.files_of(path):
             files.tighten(each)
         lock.guard(path)
-        # A file that is taken away from a running server is not made anew: it would be empty.
+        # Do not create a file that was removed under a running server: it would be empty.
         writer = engine.writer_engine(path, must_exist=True)
         server_id = _make_current(writer, revision, path, clock_ms)
         readers = engine.readers_engine(path, READERS + WELCOMERS + SEARCHERS)
@@ -199,10 +199,10 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
 
 
 def open_shared(url: str) -> Engine:
-    """Open an existing, current database beside the server that may be using it.
+    """Open an existing, current database without its lock; a server may be using it.
 
     Raises:
-        StartupError: there is none, or another version of the program wrote it.
+        StartupError: it does not exist, or another version of the program wrote it.
     """
     path = engine.path_of(url)
     check_is_current(path)
@@ -211,17 +211,19 @@ def open_shared(url: str) -> Engine:
 
 
 def check_is_current(path: Path) -> None:
-    """Check that there is a database of this version of the program.
+    """Check that the database exists and has the schema of this version.
 
     Raises:
-        StartupError: there is none, it is damaged, or another version wrote it.
+        StartupError: it does not exist, is damaged, or has another schema.
     """
     revision = engine.examine(path)
     if revision is None:
-        raise StartupError(f"there is no chat database at {path}; give its folder by --data")
+        raise StartupError(f"no chat database at {path}; name its folder with --data")
     if revision != REVISION:
         check_is_known(revision, path)
-        raise StartupError(f"{path} is of an older version; start the server once, then try again")
+        raise StartupError(
+            f"{path} was written by an older version; start the server once to upgrade it"
+        )
 
 
 def bring_up_to_date(writer: Engine, path: Path) -> None:
@@ -238,7 +240,7 @@ def bring_up_to_date(writer: Engine, path: Path) -> None:
 
 
 def _create(path: Path) -> None:
-    """Create the file for its owner only; SQLite gives its other files the same mode."""
+    """Create the file with access for its owner; SQLite uses its mode for the other files."""
     try:
         if not path.exists():
             os.close(files.create(path))
@@ -261,20 +263,20 @@ def _make_current(
             _check_index(connection)
             found = connection.scalar(select(meta.c.value).where(meta.c.key == SERVER_ID))
         if found is None:
-            raise StartupError(f"{path} is damaged: it does not know its server's id")
+            raise StartupError(f"{path} is damaged: the server's id is missing")
         return str(found)
     except DBAPIError as exc:
-        raise StartupError(f"{path} cannot be opened: {engine.reason_of(exc)}") from None
+        raise StartupError(f"cannot open {path}: {engine.reason_of(exc)}") from None
 
 
 def _check_index(connection: Connection) -> None:
-    """Have the full-text index rebuilt if it is not as this version makes it."""
+    """Invalidate a full-text index of another version, so that it is rebuilt."""
     if not fts5.is_current(connection) and fts5.invalidate(connection):
-        log.warning("the full-text index is of another version; it is rebuilt from the logs")
+        log.warning("rebuilding the full-text index, which another version wrote")
 
 
 def _fill(connection: Connection, now: int) -> None:
-    """Give a new database its identity, and the channel that everyone joins."""
+    """Add the server's id and #general to a new database."""
     engine.mark_as_ours(connection)
     connection.execute(insert(meta), {"key": SERVER_ID, "value": secrets.token_hex(16)})
     connection.execute(
@@ -293,10 +295,10 @@ def _fill(connection: Connection, now: int) -> None:
 
 
 def check_is_known(revision: str | None, path: Path) -> None:
-    """Check that this version of the program, or an older one, wrote the database.
+    """Check that the schema is of this version or an older one.
 
     Raises:
-        StartupError: a newer one did.
+        StartupError: it is of a newer version.
     """
     from chat.store.migrations.run import known_revisions
 
@@ -307,6 +309,6 @@ def check_is_known(revision: str | None, path: Path) -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    from chat.store.migrations.run import upgrade  # Alembic is slow to import, and seldom needed
+    from chat.store.migrations.run import upgrade  # Alembic is slow to import and rarely needed
 
     upgrade(connection)

@@ -1,8 +1,7 @@
-"""Files and folders that only their owner may use.
+"""Create files and folders that only their owner can access.
 
-None is made, or written to, through a symbolic link: in a folder that others can write to, such a
-link would lead to a file of their choice. What an administrator makes (`sudo chat-server restore`)
-belongs to the owner of the folder it is in, as the server's own files do.
+Symbolic links are never followed: in a folder that others can write to, a link could lead to any
+file. Files that root creates (`sudo chat-server restore`) get the owner of their folder.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(o
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and what is missing above it, for the owner only.
+    """Create a folder and its missing parents, with access for the owner only.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     for missing in reversed([path, *path.parents]):
         if not missing.is_dir():
-            with suppress(FileExistsError):  # somebody else made it meanwhile
+            with suppress(FileExistsError):  # created by another process meanwhile
                 missing.mkdir(mode=0o700)
                 _give(missing, missing.parent.stat())
     if not path.is_dir():
@@ -49,7 +48,7 @@ def create(path: Path) -> int:
     """Create a file that does not exist yet; return its descriptor.
 
     Raises:
-        OSError: something of this name exists, or it cannot be made.
+        OSError: the name exists, or the file cannot be created.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, OWNER_ONLY)
     _give(path, path.parent.stat())
@@ -57,10 +56,10 @@ def create(path: Path) -> int:
 
 
 def open_or_create(path: Path) -> int:
-    """Open an ordinary file for reading and writing, or create it; return its descriptor.
+    """Open a regular file for reading and writing, or create it; return its descriptor.
 
     Raises:
-        OSError: it is no ordinary file, has several names, or cannot be opened.
+        OSError: it is not a regular file, has hard links, or cannot be opened.
     """
     try:
         return create(path)
@@ -72,7 +71,7 @@ def open_or_create(path: Path) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(descriptor)
-        raise OSError("it is not a file of its own; remove it")
+        raise OSError("it is not a regular file with one name; remove it")
     return descriptor
 
 
@@ -80,7 +79,7 @@ def take_after(path: Path, model: Path) -> None:
     """Give a file the owner and the mode of another one.
 
     Raises:
-        OSError: this process may not.
+        OSError: permission denied.
     """
     found = model.stat()
     _give(path, found)
@@ -88,26 +87,26 @@ def take_after(path: Path, model: Path) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Take a file from everybody else, if it was readable or writable by all; say so in the log."""
+    """Restrict a file to its owner if everybody has access, and log a warning."""
     if not _is_open_to_all(path):
         return
     try:
         path.chmod(OWNER_ONLY)
     except OSError:
-        log.warning("%s can be read by everybody on this machine: chmod 600 it", path)
+        log.warning("every user of this machine can read %s: run chmod 600", path)
     else:
-        log.warning("%s could be read by everybody on this machine; now only by its owner", path)
+        log.warning("every user of this machine could read %s; restricted it to its owner", path)
 
 
 def warn_of_folder(path: Path) -> None:
-    """Say so in the log if everybody on this machine may replace what is in a folder."""
+    """Log a warning if every user of this machine can change a folder."""
     mode = path.stat().st_mode
     if sys.platform != "win32" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        log.warning("%s can be changed by everybody on this machine: chmod o-w it", path)
+        log.warning("every user of this machine can change %s: run chmod o-w", path)
 
 
 def _is_open_to_all(path: Path) -> bool:
-    """Whether everybody on this machine may use an ordinary file."""
+    """Whether every user of this machine has access to a regular file."""
     if sys.platform == "win32":
         return False
     try:
@@ -118,12 +117,12 @@ def _is_open_to_all(path: Path) -> bool:
 
 
 def _give(path: Path, model: os.stat_result) -> None:
-    """Let what an administrator made belong to the owner of `model`.
+    """If root runs this, give a file the owner of `model`.
 
-    Within containers, and on some network file systems, root may not give files away.
+    In containers and on some network file systems, root may not change owners.
     """
     if sys.platform != "win32" and os.geteuid() == 0 != model.st_uid:
         try:
             os.chown(path, model.st_uid, model.st_gid, follow_symlinks=False)
         except OSError as exc:
-            log.warning("%s belongs to root: it cannot be given away: %s", path, exc.strerror)
+            log.warning("%s belongs to root: cannot change its owner: %s", path, exc.strerror)

@@ -1,6 +1,6 @@
-"""Who may do what in a channel. Each rule returns or refuses.
+"""Permissions in a channel; each check returns or raises a `CommandError`.
 
-A refusal never tells an outsider whether a direct channel exists.
+A refusal never reveals to an outsider whether a direct channel exists.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ MEMBER = "member"
 
 
 def channel_key(channel: str) -> str:
-    """Return the key under which a stored channel is unique, however its name was typed.
+    """Return the unique key of a channel name, whatever its case.
 
     Raises:
-        CommandError: forbidden for `#counter` and `#echo`, which store nothing; invalid for what
-            is no channel's name.
+        CommandError: forbidden for `#counter` and `#echo`, which store nothing; invalid for a
+            text that is not a channel name.
     """
     if is_builtin(channel):
         raise CommandError(ErrorCode.FORBIDDEN, f"{channel} is built in and stores nothing")
     try:
-        # Names of every length: what was stored under a longer limit stays reachable.
+        # Names of any length: a channel stored under a longer limit stays reachable.
         return fold(
             direct_channel(channel_names(channel))
             if is_direct(channel)
@@ -55,57 +55,57 @@ def channel_key(channel: str) -> str:
 
 
 def no_such_channel(channel: str) -> CommandError:
-    """Return the refusal for a channel that does not exist, or that one may not know of."""
+    """Return the error for a channel that does not exist, or is hidden from the user."""
     return CommandError(
         ErrorCode.NO_SUCH_CHANNEL, f"there is no channel {channel}", field="channel"
     )
 
 
 def no_such_message(field: str = "seq") -> CommandError:
-    """Return the refusal for a number that is no message, or one that was deleted."""
+    """Return the error for a number that is not a message, or a deleted one."""
     return CommandError(
         ErrorCode.NO_SUCH_MESSAGE, "there is no such message in this channel", field=field
     )
 
 
 def not_a_member(channel: str) -> CommandError:
-    """Return the refusal for everybody who is no member."""
+    """Return the error for a user who is not a member."""
     if is_direct(channel):
         return no_such_channel(channel)
     return CommandError(
-        ErrorCode.NOT_A_MEMBER, f"join {channel} first: you are not a member", field="channel"
+        ErrorCode.NOT_A_MEMBER, f"you are not a member of {channel}; join it first", field="channel"
     )
 
 
 def check_is_member(channel: str, role: str | None) -> str:
-    """Return the role of a member; refuse everybody else (`role` None)."""
+    """Return `role`; refuse None, which is the role of a non-member."""
     if role is None:
         raise not_a_member(channel)
     return role
 
 
 def check_may_open_direct(channel: str, user: str) -> None:
-    """Refuse to open a direct channel among others."""
+    """Refuse to open a direct channel without oneself."""
     if fold(user) not in map(fold, channel_names(channel)):
         raise no_such_channel(channel)
 
 
 def check_can_edit(user_id: int, author_id: int) -> None:
-    """Refuse to edit what somebody else wrote."""
+    """Allow only the author to edit."""
     if user_id != author_id:
-        raise CommandError(ErrorCode.FORBIDDEN, "only its author may edit a message")
+        raise CommandError(ErrorCode.FORBIDDEN, "only the author may edit a message")
 
 
 def check_can_delete(user_id: int, author_id: int, role: str) -> None:
-    """Refuse to delete what somebody else wrote, but to an owner of the channel."""
+    """Allow only the author and owners of the channel to delete."""
     if user_id != author_id and role != OWNER:
         raise CommandError(
-            ErrorCode.FORBIDDEN, "only its author, or an owner of the channel, may delete a message"
+            ErrorCode.FORBIDDEN, "only the author or an owner of the channel may delete a message"
         )
 
 
 def check_can_leave(channel: str, role: str | None) -> None:
-    """Refuse to leave what one is not in, and direct channels."""
+    """Allow members to leave, except direct channels."""
     check_is_member(channel, role)
     if is_direct(channel):
         raise CommandError(
@@ -115,7 +115,7 @@ def check_can_leave(channel: str, role: str | None) -> None:
 
 
 def check_can_hide(channel: str) -> None:
-    """Refuse to hide a channel that can be left."""
+    """Allow hiding only for direct channels."""
     if not is_direct(channel):
         raise CommandError(
             ErrorCode.FORBIDDEN, f"only a direct channel can be hidden; leave {channel} instead"

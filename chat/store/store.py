@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK_EVERY = 2.0
-"""Seconds between two looks at whether the database can be read."""
+"""Seconds between checks of whether the database can be read."""
 FAULT_STAYS = 10.0
-"""Seconds that a failed reading counts: a page may be broken that a look does not come by."""
+"""Seconds that a failed read counts as a fault: the check may miss a broken page."""
 INTERRUPT_EVERY = 0.01
 
 
@@ -196,9 +196,9 @@ class Store:
                 raise index_unavailable() from exc
             reason = sqlite.reason_of(exc)
             if not sqlite.is_unavailability(exc):
-                raise StoreFault(f"a reading failed: {reason}") from exc
+                raise StoreFault(f"a read failed: {reason}") from exc
             self._reading.failed(reason)
-            raise StoreUnavailable(f"the log cannot be read: {reason}") from exc
+            raise StoreUnavailable(f"cannot read the database: {reason}") from exc
 
 
 class _Reading:
@@ -230,7 +230,9 @@ class _Reading:
                 for table in metadata.sorted_tables:
                     connection.execute(select(literal(1)).select_from(table).limit(1)).all()
         except FileNotFoundError:
-            self.failed("its file was taken away; what is sent now is lost at the end")
+            self.failed(
+                "the database file was removed or replaced; new messages are lost at shutdown"
+            )
         except DBAPIError as exc:
             self.failed(sqlite.reason_of(exc))
         else:
@@ -240,7 +242,7 @@ class _Reading:
         """Note that a reading failed."""
         self._failed_at = time.monotonic()
         if self.fault is None:  # once: each reading may fail
-            log.error("%s cannot be read: %s", self._path, reason)
+            log.error("cannot read %s: %s", self._path, reason)
         self.fault = reason
 
     def _succeeded(self) -> None:
@@ -262,7 +264,7 @@ def issue_token(url: str, name: str, token_hash: bytes) -> None:
         with engine.begin() as connection:
             user_id = connection.scalar(select(users.c.id).where(users.c.fold == fold(name)))
             if user_id is None:
-                raise CommandError(ErrorCode.NO_SUCH_USER, f"nobody is called {name}", field="name")
+                raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
             connection.execute(insert(tokens), {"user_id": user_id, "hash": token_hash})
     except IntegrityError:
         return  # it has this token already

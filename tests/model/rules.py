@@ -73,7 +73,7 @@ def _hear_echo(chat: Chat, number: int, join: commands.Join) -> None:
             id=join.id,
             channel=ECHO,
             epoch=UNKNOWN,
-            topic="whatever you send comes back to you alone",
+            topic="returns each message to its sender",
             role="member",
             members=(Member(name=present.user, role="member", presence="online"),),
             recovered=True,

@@ -212,7 +212,7 @@ def test_an_id_that_is_too_long_names_itself() -> None:
 
 
 def test_the_message_is_for_a_person() -> None:
-    assert refusal('{"type":"ping","x":1}').message == "ping.x: there is no such field"
+    assert refusal('{"type":"ping","x":1}').message == "ping.x: unknown field"
     assert refusal('{"type":"join"}').message == "join.channel: is missing"
 
 
@@ -357,7 +357,7 @@ def test_a_frame_with_thousands_of_faults_is_refused_as_a_whole() -> None:
     fields = {"type": "ping", "id": "7"} | {f"f{i}": 0 for i in range(FAULTS_MAX + 1)}
     error = refusal(json.dumps(fields))
     assert (error.code, error.field, error.id) == (ErrorCode.INVALID, None, "7")
-    assert "101 faults" in error.message
+    assert "101 errors" in error.message
 
 
 @given(frames)

@@ -215,7 +215,7 @@ def test_a_text_that_no_frame_can_carry_is_refused_with_the_figures() -> None:
         (["--data="], "--data '': must be a path"),
         (["--data", "~no-such-user/x"], "home folder"),
         (["--server-name", "\x1b[2J"], "must be printable"),
-        (["--tls-cert", "x"], "belong together"),
+        (["--tls-cert", "x"], "must be given together"),
         (["--limits.burst", "1.5"], "must be a whole number"),
         (["--port"], "expected one argument"),
     ],

@@ -54,7 +54,7 @@ async def test_a_mistake_in_a_write_is_logged_and_told_as_internal(server: ChatS
         assert (refused.code, refused.retryable) == ("internal", False)
         server.wait_for_line("an operation failed: SendMessage")
         server.wait_for_line("no such table: ")
-        assert "takes no writes" not in server.text
+        assert "not accepting writes" not in server.text
         change(server, "ALTER TABLE away RENAME TO bodies")
         await alice.say("two", "#tea")
 
@@ -97,7 +97,7 @@ async def test_a_database_that_was_taken_away_shows(server: ChatServer) -> None:
     database.rename(server.data / "elsewhere.db")
     async with Peer.connect(server.url) as peer:
         await peer.send_raw('{"type": "hello", "v": 1, "name": "bob"}')
-    eventually(is_ill(server, "taken away"), "/healthz tells of it")
+    eventually(is_ill(server, "removed or replaced"), "/healthz tells of it")
     assert not database.exists()
     (server.data / "elsewhere.db").rename(database)
     eventually(lambda: server.get("/healthz")[0] == 200, "/healthz is well again")

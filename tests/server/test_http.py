@@ -35,7 +35,7 @@ def test_health_is_told_as_json(shared: ChatServer) -> None:
 def test_any_other_page_is_a_clear_refusal(shared: ChatServer, path: str, status: int) -> None:
     got, body = shared.get(path)
     assert got == status
-    assert "WebSocket" in body or "Nothing is here" in body
+    assert "WebSocket" in body or "Not found" in body
 
 
 async def test_an_unknown_websocket_path_is_not_found(shared: ChatServer) -> None:

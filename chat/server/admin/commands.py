@@ -1,6 +1,6 @@
 """The operator's commands: token, backup, restore, check, reindex.
 
-What a program may want to read goes to standard output, what a person is told to standard error.
+Results go to standard output, messages to standard error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["backup", "check", "reindex", "restore", "token"]
 
 
 def token(arguments: list[str]) -> int:
-    """Print a further token for a name."""
+    """Issue and print another token for a name."""
     from chat.server.handlers.signin import hash_token
     from chat.store.store import issue_token
 
@@ -52,7 +52,7 @@ def backup(arguments: list[str]) -> int:
 
 
 def restore(arguments: list[str]) -> int:
-    """Put a backup in the database's place."""
+    """Replace the database with a backup."""
     from chat.store.maintenance.backup import restore as put_back
 
     settings = load(RestoreSettings, "chat-server restore", arguments)
@@ -64,14 +64,14 @@ def restore(arguments: list[str]) -> int:
 
 
 def check(arguments: list[str]) -> int:
-    """Look at every log; print a line for each problem."""
+    """Check every log; print a line for each problem."""
     from chat.store.maintenance.check import Holdings, check_database
 
     settings = load(CheckSettings, "chat-server check", arguments)
     found = 0
     for line in check_database(settings.store_url):
         if isinstance(line, Holdings):
-            verdict = f"{found} problems" if found else "every log is whole"
+            verdict = f"{found} problems" if found else "no problems"
             tell(f"{settings.database}: {line}; {verdict}")
         else:
             found += 1
@@ -85,7 +85,7 @@ def reindex(arguments: list[str]) -> int:
 
     settings = load(ReindexSettings, "chat-server reindex", arguments)
     held = rebuild_index(settings.store_url)
-    tell(f"{settings.database}: {held}; the full-text index is rebuilt")
+    tell(f"{settings.database}: {held}; rebuilt the full-text index")
     return 0
 
 

@@ -63,7 +63,7 @@ class Counter:
             self._tell(self._number)
         # `tell` is the caller's and may raise anything; no timer may outlive a failed send.
         except Exception:
-            log.warning("a number could not be sent; its counter stops", exc_info=True)
+            log.warning("cannot send a number; stopping the counter", exc_info=True)
             self.stop()
             return
         if self._timer is None:  # stopped while it told

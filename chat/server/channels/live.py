@@ -243,7 +243,7 @@ class LiveChannels:
                 pending.settle()
             # An internal error in one answer must not keep the commit's other answers back.
             except Exception:
-                log.exception("an answer could not be given")
+                log.exception("cannot send an answer")
 
     def deliver(self, events: Sequence[Event]) -> None:
         """Take committed events of any channels, in the order of their commits."""

@@ -1,6 +1,6 @@
-"""Commands in `#counter` and `#echo`, where nothing is stored.
+"""Commands in `#counter` and `#echo`, which store nothing.
 
-`Session.builtins` maps each that the session is in to its counter, if it has one.
+`Session.builtins` maps the joined ones to their counter, if they have one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["join", "leave", "refuse", "send"]
 
 TOPICS = {
-    COUNTER: "counts once a second until you leave or send: close",
-    ECHO: "whatever you send comes back to you alone",
+    COUNTER: "counts once a second; send close to stop",
+    ECHO: "returns each message to its sender",
 }
 
 
 def join(session: Session, command: Join) -> None:
-    """Become a member; `#counter` starts at 0, again with every join."""
+    """Join; each join starts `#counter` at 0."""
     name = fold(command.channel)
     _part(session, name)
     me = Member(name=session.user.name, role="member", presence="online")
@@ -59,20 +59,24 @@ def join(session: Session, command: Join) -> None:
 
 
 def leave(session: Session, command: Leave) -> Ok:
-    """End the membership, and with it the counting."""
+    """Leave, and stop the counter."""
     channel = command.channel
     if not _part(session, fold(channel)):
-        raise CommandError(ErrorCode.NOT_A_MEMBER, f"you are not in {channel}", field="channel")
+        raise CommandError(
+            ErrorCode.NOT_A_MEMBER, f"you are not a member of {channel}", field="channel"
+        )
     return Ok.known(id=command.id)
 
 
 def send(session: Session, command: Send) -> Ok:
-    """Hear one's message back from `#echo`; end `#counter` with `close`."""
+    """Return the message from `#echo`; stop `#counter` on `close`."""
     channel, text = command.channel, command.text
     name = fold(channel)
     if name not in session.builtins:
         raise CommandError(
-            ErrorCode.NOT_A_MEMBER, f"you are not in {channel}; join it first", field="channel"
+            ErrorCode.NOT_A_MEMBER,
+            f"you are not a member of {channel}; join it first",
+            field="channel",
         )
     if name == ECHO:
         _tell(session, ECHO, text)
@@ -82,11 +86,11 @@ def send(session: Session, command: Send) -> Ok:
 
 
 def refuse(channel: str) -> None:
-    """Refuse a command that only makes sense for a log."""
+    """Refuse a command that needs a stored channel."""
     if is_builtin(channel):
         raise CommandError(
             ErrorCode.FORBIDDEN,
-            f"{fold(channel)} is each session's own, and nothing in it is stored",
+            f"{fold(channel)} is built in and stores nothing",
             field="channel",
         )
 

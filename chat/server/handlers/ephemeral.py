@@ -22,7 +22,7 @@ def typing(session: Session, command: Typing) -> Ok:
     live = session.subscriptions.channel(command.channel)
     if live is None:
         code = ErrorCode.NO_SUCH_CHANNEL if is_direct(command.channel) else ErrorCode.NOT_A_MEMBER
-        raise CommandError(code, f"you are not in {command.channel}", field="channel")
+        raise CommandError(code, f"you are not a member of {command.channel}", field="channel")
     now = session.context.loop.time()
     if command.state == "start":
         is_news = live.typing.start(session.user.name, now)

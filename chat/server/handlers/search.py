@@ -33,7 +33,7 @@ async def search(session: Session, command: Search) -> Results:
         limit=min(command.limit, session.context.settings.limits.page),
     )
     if not wanted.terms and wanted.author is None and not wanted.with_link:
-        raise CommandError(ErrorCode.INVALID, "query: write a word to look for", field="query")
+        raise CommandError(ErrorCode.INVALID, "query: enter a word to search for", field="query")
 
     found = await session.context.reads.search(
         session, lambda reader: reader.search(user, command.channel, wanted)

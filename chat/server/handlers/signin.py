@@ -23,27 +23,27 @@ __all__ = ["hash_token", "hello"]
 
 FEATURES = ("hidden",)
 """See `Welcome.features`."""
-BUSY = "so many sign in at this moment that you would wait too long; come back a little later"
+BUSY = "too many sign-ins at this moment; try again later"
 
 
 def hash_token(token: str) -> bytes:
-    """Return what the store keeps of a token: enough to know it again, too little to use it.
+    """Return the hash of a token that the store keeps.
 
-    A token is 256 random bits, so a plain SHA-256 cannot be searched; no salt or stretching helps.
+    A token is 256 random bits, so a plain SHA-256 is enough: no salt, no stretching.
     """
     return hashlib.sha256(token.encode()).digest()
 
 
 def hello(session: Session, command: Hello) -> Coroutine[Any, Any, None] | None:
-    """Sign in: claim the name, or prove that it is one's own."""
+    """Sign in: claim a new name, or check the token of a known one."""
     if session.is_signed_in:
-        raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"you are {session.user.name} already")
+        raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"already signed in as {session.user.name}")
     if command.v != PROTOCOL_VERSION:
         session.refuse(
             command.id,
             CommandError(
                 ErrorCode.UNSUPPORTED_VERSION,
-                f"this server speaks version {PROTOCOL_VERSION}; update the older side",
+                f"this server uses protocol version {PROTOCOL_VERSION}; update the older program",
                 field="v",
             ),
         )
@@ -63,7 +63,9 @@ async def _sign_in(session: Session, command: Hello) -> None:
         if wait := await context.sign_ins.enter(session, context.loop.time()):
             busy = CommandError(ErrorCode.UNAVAILABLE, BUSY, retry_after=wait)
             session.refuse(command.id, busy)
-            session.connection.end(CloseCode.OVERLOADED, "too many sign in at once; come back")
+            session.connection.end(
+                CloseCode.OVERLOADED, "too many sign-ins at once; reconnect later"
+            )
             return
         issued = None if command.token else secrets.token_urlsafe(32)
         given = hash_token(command.token) if command.token else None
@@ -75,7 +77,7 @@ async def _sign_in(session: Session, command: Hello) -> None:
         if held >= context.settings.person_connections:
             session.connection.end(
                 CloseCode.TOO_MANY_CONNECTIONS,
-                f"{signed_in.user.name} has {held} connections, as many as a person may; close one",
+                f"{signed_in.user.name} has reached the limit of {held} connections; close one",
             )
             return
         session.signed_in(signed_in.user)
@@ -97,7 +99,7 @@ async def _sign_in(session: Session, command: Hello) -> None:
 
 
 def _name_quota(session: Session) -> Quota | None:
-    """Return what counts the names that an address claims; None: it is not limited."""
+    """Return the quota of new names for the session's address; None: unlimited."""
     source, new_names = session.connection.source, session.context.new_names
     return None if source is None else lambda: new_names.take(source, time.monotonic())
 

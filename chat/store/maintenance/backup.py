@@ -1,7 +1,7 @@
-"""Back up a database beside its server, and restore one.
+"""Back up a database while its server runs, and restore a backup.
 
-A copy gets its name when it is whole, checked and on disk: under that name there is never half of
-one. Putting one back replaces the database in one step, after the present one got a second name.
+A backup gets its name after it was written, checked and synced, so it is always complete. A restore
+replaces the database in one step, after the old one was kept under another name.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ _PARTS = ("", "-wal", "-shm")
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What is in the database now, and where the former one lies, if there was one."""
+    """The restored database, and the path of the previous one, if there was one."""
 
     holdings: Holdings
     former: Path | None
 
 
 def back_up(url: str, target: Path) -> Holdings:
-    """Copy one moment of the database to `target`; the server may run and write meanwhile.
+    """Copy a snapshot of the database to `target`; the server may be running.
 
-    Deleted texts are not in the copy; what is deleted later is, for as long as the copy is kept.
+    The copy has no deleted texts, but keeps those that are deleted later.
 
     Raises:
-        StartupError: there is no database, it has problems, `target` exists, or it cannot be
-            written; then there is nothing at `target`.
+        StartupError: there is no database, it has problems, or `target` exists or cannot be
+            written; nothing is left at `target`.
     """
     source = sqlite.path_of(url)
     check_is_current(source)
     if os.path.lexists(target):
-        raise StartupError(f"{target} exists already and stays as it is; name another file")
+        raise StartupError(f"{target} already exists; choose another file")
     part = target.with_name(f".{target.name}.part")
     try:
         _make_private(part)
@@ -61,30 +61,27 @@ def back_up(url: str, target: Path) -> Holdings:
         _name(part, target)
         _sync(target.parent)
     except FileExistsError:
-        raise StartupError(
-            f"{target} exists already and stays as it is; name another file"
-        ) from None
+        raise StartupError(f"{target} already exists; choose another file") from None
     except (OSError, sqlite3.Error, DBAPIError) as exc:
-        raise StartupError(f"no backup was made: {target}: {_reason(exc)}") from None
+        raise StartupError(f"cannot create the backup {target}: {_reason(exc)}") from None
     finally:
         _remove(part)
     return held
 
 
 def restore(url: str, source: Path) -> Restored:
-    """Put a backup in the database's place, with a new epoch for every channel.
+    """Replace the database with a backup, with a new epoch for every channel.
 
-    The epochs tell clients that what they know may not be what is there now; they read it anew. The
-    server stays the same: its id is that of the backup.
+    The epochs make clients read the logs again. The server's id is that of the backup.
 
     Raises:
-        StartupError: a server uses the database, or the backup cannot be used; then nothing was
+        StartupError: a server uses the database, or the backup cannot be used; nothing was
             changed.
     """
     path = sqlite.path_of(url)
     part = path.with_name(f"{path.name}.restoring")
     if not source.exists():
-        raise StartupError(f"there is no backup at {source}")
+        raise StartupError(f"no backup at {source}")
     _check_source(source)
     try:
         files.make_folder(path.parent)
@@ -99,7 +96,7 @@ def restore(url: str, source: Path) -> Restored:
         part.replace(path)
         _sync(path.parent)
     except (OSError, sqlite3.Error, DBAPIError) as exc:
-        raise StartupError(f"nothing was restored: {path}: {_reason(exc)}") from None
+        raise StartupError(f"cannot restore {path}: {_reason(exc)}") from None
     finally:
         _remove(part)
         lock.release()
@@ -109,18 +106,18 @@ def restore(url: str, source: Path) -> Restored:
 def _check_source(source: Path) -> None:
     try:
         if not source.is_file() and not source.is_dir():
-            raise StartupError(f"{source} is no ordinary file; it is no backup")
+            raise StartupError(f"{source} is not a regular file")
         with source.open("rb"):
             revision = sqlite.examine(source)
     except OSError as exc:
-        raise StartupError(f"{source} cannot be read: {exc.strerror or exc}") from None
+        raise StartupError(f"cannot read {source}: {exc.strerror or exc}") from None
     if revision is None:
-        raise StartupError(f"{source} is empty; it is no backup")
+        raise StartupError(f"{source} is empty, not a backup")
     check_is_known(revision, source)
 
 
 def _name(part: Path, target: Path) -> None:
-    """Give a file its name, which nobody else may have taken meanwhile."""
+    """Rename a file to a name that must not exist."""
     try:
         os.link(part, target, follow_symlinks=False)
     except FileExistsError:
@@ -130,12 +127,12 @@ def _name(part: Path, target: Path) -> None:
 
 
 def _prepare(source: Path, part: Path) -> Holdings:
-    """Make the database that is to be put in place, checked and on disk."""
+    """Write the new database, check it, and sync it."""
     _make_private(part)
     try:
         sqlite.copy_still(source, part)
     except sqlite3.Error as exc:
-        raise StartupError(f"nothing was restored: {source} to {part}: {exc}") from None
+        raise StartupError(f"cannot restore {source} to {part}: {exc}") from None
     writer = sqlite.writer_engine(part)
     try:
         bring_up_to_date(writer, part)
@@ -153,7 +150,7 @@ def _prepare(source: Path, part: Path) -> Holdings:
 
 
 def _give_second_name(path: Path) -> Path | None:
-    """Keep the present database under another name, whole; return that."""
+    """Keep the current database under another name; return its path."""
     if not path.exists():
         return None
     now = time.strftime("%Y%m%d-%H%M%S")
@@ -195,7 +192,7 @@ def _remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have a file, or a folder's names, on disk."""
+    """Sync a file or a folder to disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows has no such call for folders
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

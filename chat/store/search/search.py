@@ -37,10 +37,10 @@ __all__ = [
 ]
 
 BUDGET = 0.1
-"""Seconds of a processor that one page may take; whoever asks for the next one goes on."""
-REBUILDING = "the server is rebuilding its search index; nothing is lost, search again in a moment"
+"""Default processor time of one page in seconds; the next page continues from there."""
+REBUILDING = "the server is rebuilding its search index; try again later"
 CURSOR_SHARE = 0.75
-"""Most of a client's frame that the cursor of a search may take."""
+"""Largest share of a client's frame for the cursor of a search."""
 _POSITION_BYTES = 16
 _FIRST, _MOST = 5, 40
 """Hits that are read of a channel at first, for there may be many; then twice as many, up to."""
@@ -159,7 +159,7 @@ class _Hit:
 
 
 def index_unavailable() -> CommandError:
-    """Return the refusal of a search that the index cannot answer now."""
+    """Return the error of a search while the index is rebuilt."""
     return CommandError(ErrorCode.UNAVAILABLE, REBUILDING, retry_after=1.0)
 
 

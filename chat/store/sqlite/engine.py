@@ -1,8 +1,7 @@
 """SQLite connections: files, pragmas, transactions, checkpoints, errors.
 
-The driver's own transaction handling is switched off (`isolation_level=None`); a transaction begins
-when SQLAlchemy says so: the writer's with the write lock, a reader's as one snapshot for as many
-statements as it runs.
+The driver's transaction handling is off (`isolation_level=None`): SQLAlchemy begins transactions,
+the writer's with the write lock, a reader's as one snapshot.
 """
 
 from __future__ import annotations
@@ -44,15 +43,15 @@ __all__ = [
 
 APPLICATION_ID = 0x63686174  # "chat", in the file's header
 BUSY_SECONDS = 2.0
-"""How long a statement waits for another process's lock (`chat-server token`).
+"""Seconds that a statement waits for another process's lock (`chat-server token`).
 
-A command may wait twice as long, behind the commit that found out, and must still be answered
-before a client loses patience.
+A command may wait twice as long, behind a commit that timed out, and must be answered before the
+client's timeout.
 """
 CHECKPOINT_MS = 5
-"""How long a checkpoint waits for readers before it is put off; so long all that is sent waits.
+"""Milliseconds that a checkpoint waits for readers; commits wait as long.
 
-Most readings are shorter. One that is longer, such as a backup, would hold up a longer wait too.
+Most reads are shorter; a longer wait would not help against long ones such as a backup.
 """
 OLDEST = (3, 35, 0)
 
@@ -90,47 +89,45 @@ _UNAVAILABLE = {
 # Not the virtual ones: newer versions of SQLite would read through the whole full-text index.
 _BTREES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"
 DAMAGES_MAX = 100
-"""Faults of a file that are told; one broken page can cause thousands."""
+"""Most reported problems; one broken page can cause thousands."""
 
 
 class Damaged(StartupError):
-    """A chat database whose pages or tables are broken."""
+    """A damaged chat database."""
 
 
 def path_of(url: str) -> Path:
-    """Return the file that `sqlite:////path/chat.db` names; its path is percent-encoded there.
+    """Return the path of a URL like `sqlite:////path/chat.db` (percent-encoded).
 
     Raises:
-        StartupError: it names something else.
+        StartupError: the URL is not of this form, or a link leads nowhere.
     """
     name = url.removeprefix(_SCHEME)
     if name == url or not name or "?" in name:
-        raise StartupError(
-            f"the store must be a SQLite file, like sqlite:////path/chat.db, not {url!r}"
-        )
+        raise StartupError(f"the store must be a URL like sqlite:////path/chat.db, not {url!r}")
     if name == ":memory:":
-        raise StartupError("the store must be a file: a database in memory forgets everything")
+        raise StartupError("the store must be a file, not :memory:")
     path = Path(os.fsdecode(unquote_to_bytes(name))).absolute()
     if not path.is_symlink():
         return path
-    # What SQLite lays beside a database goes by the name that a link leads to; so does all of ours.
+    # SQLite names its other files after the target of a link; so does the lock file.
     target = Path(os.path.realpath(path))
     if not target.exists():
-        raise StartupError(f"{path} is a link to {target}, which does not exist")
+        raise StartupError(f"{path} links to {target}, which does not exist")
     return target
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Return the database file, those that SQLite may lay beside it, and the lock."""
+    """Return the paths of the database, SQLite's other files, and the lock file."""
     return tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm", ".lock"))
 
 
 def writer_engine(path: Path, *, must_exist: bool = False) -> Engine:
-    """Return an engine whose transactions hold the write lock from their beginning.
+    """Return an engine whose transactions take the write lock when they begin.
 
     Args:
         path: the database file.
-        must_exist: whether a file that is not there, or is no more, is an error; else it is made.
+        must_exist: whether a missing file is an error; otherwise it is created.
     """
     mode = "rw" if must_exist else "rwc"
     return _engine(path, _WRITER, "BEGIN IMMEDIATE", mode, poolclass=NullPool)
@@ -144,7 +141,7 @@ def readers_engine(path: Path, size: int) -> Engine:
 
 
 def checker_engine(path: Path) -> Engine:
-    """Return an engine for one long look at everything: it cannot write, and uses little memory."""
+    """Return a read-only engine for a check of the whole database, with little memory."""
     return _engine(path, _CHECKER, "BEGIN", "rw", poolclass=NullPool)
 
 
@@ -173,22 +170,21 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, mode: str, **optio
 
 
 def mark_as_ours(connection: Connection) -> None:
-    """Write into the file's header that it belongs to this program."""
+    """Set the application id in the file's header."""
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
-    """Return the driver's connection, whose statement another thread may interrupt."""
+    """Return the driver's connection; another thread may call its `interrupt`."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver
 
 
 def truncate_wal(connection: Connection) -> bool:
-    """Move everything into the database file and empty the log beside it.
+    """Checkpoint the write-ahead log and truncate it; call it outside a transaction.
 
-    Returns False if a reader or a full disk stood in the way: try again later. Must be called
-    outside a transaction.
+    Returns False if a reader or a full disk prevents it.
     """
     driver = driver_of(connection)
     driver.execute(f"PRAGMA busy_timeout={CHECKPOINT_MS}").close()
@@ -203,23 +199,23 @@ def truncate_wal(connection: Connection) -> bool:
 
 
 def copy_running(source: Path, target: Path) -> None:
-    """Copy one moment of a database, which a server may be writing to, into the empty `target`.
+    """Copy a snapshot of a database, which a server may be writing to, into the empty `target`.
 
-    `VACUUM INTO` reads one snapshot, so commits go on meanwhile (the backup API would begin anew
-    after each of them), and it writes rows, not pages: what free pages held is not copied.
+    `VACUUM INTO` reads one snapshot, so commits can go on (the backup API restarts after each), and
+    it copies rows, not pages: the content of free pages is not copied.
 
     Raises:
-        sqlite3.Error: it cannot be read, or the copy not written.
+        sqlite3.Error: the database cannot be read, or the copy cannot be written.
     """
     with closing(sqlite3.connect(source, BUSY_SECONDS, isolation_level=None)) as connection:
         _vacuum_into(connection, target)
 
 
 def copy_still(source: Path, target: Path) -> None:
-    """Copy a database that is not to be touched, as a backup, into the empty `target`.
+    """Copy a database that nobody writes to, without changing it, into the empty `target`.
 
     Raises:
-        sqlite3.Error: it cannot be read, or the copy not written.
+        sqlite3.Error: the database cannot be read, or the copy cannot be written.
     """
     with closing(_look_at(source)) as connection:
         _vacuum_into(connection, target)
@@ -231,17 +227,17 @@ def _vacuum_into(connection: sqlite3.Connection, target: Path) -> None:
 
 
 def settle(path: Path) -> None:
-    """Bring a database to rest in its one file, with no log beside it.
+    """Move everything into the database file and delete the write-ahead log.
 
     Raises:
-        sqlite3.Error: it is damaged, or another program has it open.
+        sqlite3.Error: the database is damaged, or open in another program.
     """
     with closing(sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE").close()
 
 
 def damages(connection: Connection) -> list[str]:
-    """Return what SQLite itself finds wrong with the file, and with what refers to what."""
+    """Return the problems that SQLite's integrity and foreign key checks find."""
     found = [
         verdict
         for (verdict,) in connection.exec_driver_sql(f"PRAGMA integrity_check({DAMAGES_MAX})")
@@ -259,15 +255,17 @@ def damages(connection: Connection) -> list[str]:
 
 
 def examine(path: Path) -> str | None:
-    """Look at a database file without touching it; return its schema's revision.
+    """Return the schema revision of a database file, without changing the file.
 
-    None: it is absent or empty, and may be filled.
+    None if the file is missing or empty.
 
     Raises:
         StartupError: it is not a chat database, or `Damaged`.
     """
     if sqlite3.sqlite_version_info < OLDEST:
-        raise StartupError(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed")
+        raise StartupError(
+            f"SQLite {sqlite3.sqlite_version} is too old; chat-server needs 3.35 or newer"
+        )
     try:
         if not path.exists() or path.stat().st_size == 0:
             return None
@@ -285,7 +283,7 @@ def _log_of(path: Path) -> Path:
 
 
 def _look_at(path: Path) -> sqlite3.Connection:
-    # Without a log beside it nobody has the file open; SQLite need then not make one either.
+    # Without a write-ahead log nobody has the file open; immutable mode creates none.
     is_open = _log_of(path).exists()
     address = f"{path.as_uri()}?{'mode=ro' if is_open else 'immutable=1'}"
     return sqlite3.connect(address, uri=True, isolation_level=None)
@@ -305,12 +303,14 @@ def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
             raise _unreadable(path, verdict)
     revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     if len(revisions) != 1:
-        raise _unreadable(path, "its schema's version is missing")
+        raise _unreadable(path, "the schema version is missing")
     return str(revisions[0][0])
 
 
 def _not_ours(path: Path) -> StartupError:
-    return StartupError(f"{path} is not a chat database; move it away, or name another folder")
+    return StartupError(
+        f"{path} is not a chat database; move it, or choose another folder with --data"
+    )
 
 
 def _unreadable(path: Path, reason: object) -> StartupError:
@@ -321,12 +321,12 @@ def _unreadable(path: Path, reason: object) -> StartupError:
 
 
 def reason_of(error: DBAPIError) -> str:
-    """Return in a few words why a statement failed: `database or disk is full`."""
+    """Return why a statement failed, such as `database or disk is full`."""
     return " ".join(str(error.orig).split())
 
 
 def is_unavailability(error: DBAPIError) -> bool:
-    """Whether an error is the file's, the disk's or another process's: not of our own SQL."""
+    """Whether the file, the disk or another process caused an error, and not the SQL."""
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is None:  # not SQLite's, but of the layers above it
         return isinstance(error, OperationalError)
@@ -334,19 +334,19 @@ def is_unavailability(error: DBAPIError) -> bool:
 
 
 def is_of_index(error: BaseException | None) -> bool:
-    """Whether an error says that the full-text index is damaged, and not the file around it."""
+    """Whether an error means that the full-text index is damaged, not the file."""
     code = getattr(error, "sqlite_errorcode", None)
     return code == sqlite3.SQLITE_CORRUPT_VTAB or _OF_INDEX.search(str(error)) is not None
 
 
 def check_is_writable(path: Path) -> None:
-    """Refuse a file or a folder that does not let this process write.
+    """Check that this process can write the file and its folder.
 
     Raises:
-        StartupError: with the place at fault.
+        StartupError: names the file or the folder.
     """
     folder = path.parent
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StartupError(f"{folder} is not writable: permission denied")
     if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
-        raise StartupError(f"{path} is not a file that can be written")
+        raise StartupError(f"{path} is not a file that chat-server can write")

@@ -1,8 +1,8 @@
 """Housekeeping between commits: index new messages, purge erased text.
 
-The writer's thread does it, a short step at a time, so commits wait for one step at most. What was
-erased is in the write-ahead log until that is truncated, and below SQLite 3.42 in the full-text
-index until that is merged.
+It runs in the writer's thread in short steps, so a commit waits for one step at most. Deleted text
+stays in the write-ahead log until that is truncated, and before SQLite 3.42 in the full-text index
+until that is merged.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ CLOSE_PATIENCE = 1.0
 CLOSE_RETRY = 0.05
 """Seconds that closing waits for the last readers, and between its attempts."""
 DAMAGED = (
-    "the full-text index is damaged (%s). It is rebuilt from the logs, which hold all it held; "
-    "messages are stored meanwhile, and in a large database searches are asked to wait."
+    "the full-text index is damaged (%s); rebuilding it from the logs. Messages are stored "
+    "meanwhile; in a large database, searches fail until it is done."
 )
 
 
 class Housekeeping:
-    """Decides when a step is due, and takes it.
+    """Runs indexing and purging in short steps between commits.
 
     Args:
         connect: returns the writer's connection, outside of a transaction.
@@ -59,14 +59,14 @@ class Housekeeping:
 
     @property
     def at(self) -> float | None:
-        """When a step is due, by the monotonic clock; None: there is nothing to do."""
+        """When the next step is due (monotonic clock); None if there is none."""
         moments = [] if self._purge_at is None else [self._purge_at]
         if self._index_at is not None:
             moments.append(max(self._index_at, self._index_pause))
         return min(moments, default=None)
 
     def committed(self, newest_body: int, *, has_erased: bool) -> None:
-        """Note what was committed: the newest body there is, and whether one was erased."""
+        """Schedule steps for a commit: its newest body, and whether text was erased."""
         now = time.monotonic()
         waiting = newest_body - self._place
         if waiting > 0:
@@ -78,7 +78,7 @@ class Housekeeping:
                 self._purge_at = now + PURGE_AFTER
 
     def step(self) -> None:
-        """Take the steps that are due."""
+        """Run the steps that are due."""
         now = time.monotonic()
         if self._index_at is not None and now >= max(self._index_at, self._index_pause):
             self._index()
@@ -86,7 +86,7 @@ class Housekeeping:
             self._purge()
 
     def finish(self) -> None:
-        """Purge what was erased, now and for a second at most: the store is closed."""
+        """Purge erased text for at most a second; the store is closing."""
         deadline = time.monotonic() + CLOSE_PATIENCE
         self._purge()
         while (at := self._purge_at) is not None and (now := time.monotonic()) < deadline:
@@ -94,10 +94,10 @@ class Housekeeping:
             self._purge()
 
     def rebuild_index(self, error: DBAPIError, since: float) -> bool:
-        """Rebuild the index if `error` says that it is damaged; return whether that was begun.
+        """Start a rebuild if `error` means a damaged index; return whether one was started.
 
-        `since`: when the statement that failed began. If a rebuild was begun later, the index may
-        be whole by now.
+        `since`: when the failed statement began. If a rebuild was started later, the error may be
+        out of date.
         """
         if since < self._invalidated_at or not engine.is_of_index(error.orig):
             return False
@@ -126,14 +126,14 @@ class Housekeeping:
         except DBAPIError as exc:
             if not self.rebuild_index(exc, now):
                 self._index_pause = now + INDEX_RETRY
-                if not self._is_index_failing:  # once: it is tried again and again
-                    log.error("messages cannot be indexed: %s", engine.reason_of(exc))
+                if not self._is_index_failing:  # log only the first failure
+                    log.error("cannot index messages: %s", engine.reason_of(exc))
                 self._is_index_failing = True
             return
         self._is_index_failing = False
         self._index_at = None if is_all else now
         if is_all and self._is_rebuilding:
-            log.warning("the full-text index is whole")
+            log.warning("rebuilt the full-text index")
             self._is_rebuilding = False
 
     def _purge(self) -> None:
@@ -144,7 +144,7 @@ class Housekeeping:
             is_done = self._is_merging = False
             is_known = self.rebuild_index(exc, time.monotonic()) or engine.is_unavailability(exc)
             if not is_known and not self._is_purge_failing:
-                log.error("erased text is still on the disk; trying again", exc_info=exc)
+                log.error("cannot purge deleted text from the disk; trying again", exc_info=exc)
                 self._is_purge_failing = True
         wait = 0.0 if self._is_merging else PURGE_RETRY
         self._purge_at = None if is_done else time.monotonic() + wait

@@ -55,7 +55,7 @@ _REMOVE_COUNT = Prepared(delete(reaction_counts).where(*_is_emoji))
 def react(
     transaction: Transaction, channel: Channel, _role: str, operation: ReactToMessage
 ) -> Event | None:
-    """Add a reaction or remove it; nothing is appended if that is so already."""
+    """Add or remove a reaction; return None if nothing changes."""
     user, emoji, remove = operation.user, operation.emoji, operation.remove
     target = find_target(transaction, channel, operation.seq)
     where = {"channel": channel.id, "number": target.seq}
@@ -103,14 +103,17 @@ def react(
 def _check_reactions(counts: Any, own: int, limits: Limits, *, is_new: bool) -> None:
     total = sum(row.count for row in counts)
     if is_new and len(counts) >= limits.reactions:
-        refusal = f"the message has {len(counts)} different reactions, and {limits.reactions} are"
+        refusal = f"the message has {len(counts)} different reactions"
+        most = limits.reactions
     elif own >= limits.own_reactions:
-        refusal = f"you have reacted to this message {own} times, and {limits.own_reactions} are"
+        refusal = f"you have {own} reactions to this message"
+        most = limits.own_reactions
     elif total >= limits.reactors:
-        refusal = f"the message has {total:,} reactions, and {limits.reactors:,} are"
+        refusal = f"the message has {total:,} reactions"
+        most = limits.reactors
     else:
         return
-    raise CommandError(ErrorCode.LIMIT_REACHED, f"{refusal} the most", field="emoji")
+    raise CommandError(ErrorCode.LIMIT_REACHED, f"{refusal}; the limit is {most:,}", field="emoji")
 
 
 _in_channel = pins.c.channel_id == bindparam("channel")
@@ -127,7 +130,7 @@ _REMOVE_PIN = Prepared(delete(pins).where(*_is_pin))
 def pin(
     transaction: Transaction, channel: Channel, role: str, operation: PinMessage
 ) -> Event | None:
-    """Pin a message or take its pin away; nothing is appended if that is so already."""
+    """Pin or unpin a message; return None if nothing changes."""
     user, remove = operation.user, operation.remove
     target = find_target(transaction, channel, operation.seq)
     where = {"channel": channel.id, "number": target.seq}
@@ -149,9 +152,9 @@ def _check_pins(transaction: Transaction, channel: Channel, user: User, role: st
     own = transaction.scalar(_COUNT_OWN, channel=channel.id, user=user.id) or 0
     most, most_own = transaction.limits.pins, transaction.limits.own_pins
     if count >= most:
-        refusal = f"{count} messages are pinned in {channel.name}, and {most} are the most"
+        refusal = f"{channel.name} has {count} pinned messages, and the limit is {most}"
     elif own >= most_own and role != OWNER:
-        refusal = f"you have pinned {own} messages in {channel.name}, and {most_own} are the most"
+        refusal = f"you have pinned {own} messages in {channel.name}, and the limit is {most_own}"
     else:
         return
     raise CommandError(ErrorCode.LIMIT_REACHED, f"{refusal}: unpin one first", field="seq")

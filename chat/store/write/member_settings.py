@@ -1,4 +1,4 @@
-"""Rules of read markers and preferences of a member."""
+"""Read markers and channel preferences of a member."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOVE = Prepared(update(members).where(*_is_membership).values(read_seq=bindpara
 
 
 def mark_read(transaction: Transaction, operation: MarkRead) -> Marked:
-    """Move the marker to `operation.seq`, unless it is further already."""
+    """Move the read marker forward to `operation.seq`."""
     channel = transaction.lookups.channel(operation.channel)
     if channel is None:
         raise no_such_channel(operation.channel)
@@ -35,7 +35,7 @@ def mark_read(transaction: Transaction, operation: MarkRead) -> Marked:
     if operation.seq > channel.head:
         raise CommandError(
             ErrorCode.INVALID,
-            f"seq: the last event of {channel.name} is {channel.head}",
+            f"seq: the newest event of {channel.name} is {channel.head}",
             field="seq",
         )
     membership = {"channel": channel.id, "user": operation.user.id}
@@ -62,7 +62,7 @@ _CHANGE = Prepared(
 
 
 def prefer(transaction: Transaction, operation: Prefer) -> Preferred:
-    """Change what is asked for, and nothing else."""
+    """Change the preferences that are not None."""
     channel = transaction.lookups.channel(operation.channel)
     if channel is None:
         raise no_such_channel(operation.channel)

@@ -26,7 +26,7 @@ __all__ = ["join", "leave", "open_direct", "sign_in"]
 
 
 def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
-    """Claim a new name, or prove that a known one is one's own."""
+    """Claim a new name, or check the token of a known one."""
     known = transaction.lookups.people([operation.name]).get(fold(operation.name))
     if known is None:
         return _claim(transaction, operation)
@@ -34,16 +34,16 @@ def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
     if operation.token_hash is None:
         raise CommandError(
             ErrorCode.NAME_TAKEN,
-            f"the name {known.name} is taken: choose another, or give its token (the operator"
-            f" issues one by `chat-server token {known.name}`)",
+            f"the name {known.name} is taken: choose another, or use its token (the operator"
+            f" issues one with `chat-server token {known.name}`)",
             field="name",
         )
-    # All are compared, so that the time taken tells nothing.
+    # Compare all of them, so that the time does not reveal which one matches.
     matches = [hmac.compare_digest(stored, operation.token_hash) for stored in hashes]
     if not any(matches):
         raise CommandError(
             ErrorCode.BAD_TOKEN,
-            f"this is not a token of {known.name}: choose another name, or ask the operator for"
+            f"wrong token for {known.name}: choose another name, or ask the operator to run"
             f" `chat-server token {known.name}`",
             field="token",
         )
@@ -54,12 +54,12 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     if operation.quota is not None and (wait := operation.quota()):
         raise CommandError(
             ErrorCode.RATE_LIMITED,
-            f"too many new names come from your address: try again in {max(1, round(wait)):,} s",
+            f"too many new names from your address: try again in {max(1, round(wait)):,} s",
             retry_after=wait,
         )
     user = transaction.add_user(operation.name, operation.claim_hash)
     general = transaction.lookups.channel(GENERAL)
-    assert general is not None, "#general is there from the start"
+    assert general is not None, "#general always exists"
     event = _enter(transaction, general, user, MEMBER)
     preference = Preference(pinned=0, muted=False, level=USUAL_LEVEL)
     membership = Membership(
@@ -69,7 +69,7 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
 
 
 def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
-    """Make a member of `operation.user`; create the channel if need be."""
+    """Add the user as a member; create the channel if it does not exist."""
     user = operation.user
     channel = transaction.lookups.channel(operation.channel)
     if channel is None and is_direct(operation.channel):
@@ -109,10 +109,10 @@ def leave(transaction: Transaction, operation: LeaveChannel) -> None:
 
 
 def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: bool) -> Channel:
-    """Create a direct channel, with all its participants as members and an empty log.
+    """Create a direct channel with an empty log and all its participants as members.
 
-    It counts against `user` alone. With `is_hidden` it is in nobody else's list until its first
-    message.
+    It counts against the limit of `user` only. With `is_hidden`, it is hidden from the others until
+    its first message.
     """
     check_may_open_direct(name, user.name)
     names = channel_names(name)
@@ -120,7 +120,7 @@ def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: b
     for missing in names:
         if fold(missing) not in people:
             raise CommandError(
-                ErrorCode.NO_SUCH_USER, f"nobody is called {missing}", field="channel"
+                ErrorCode.NO_SUCH_USER, f"there is no user {missing}", field="channel"
             )
     _check_has_room(transaction, user)
     if pause := transaction.pause_before_opening(user):
@@ -139,7 +139,7 @@ def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: b
 
 
 def _enter(transaction: Transaction, channel: Channel, user: User, role: str) -> Event:
-    """Append the join, and count everything up to it as read."""
+    """Append the join event, and set the read marker to it."""
     event = transaction.append(channel, user, "join")
     transaction.add_member(channel, user, role, read=event.seq)
     return event
@@ -151,7 +151,7 @@ def _check_has_room(transaction: Transaction, user: User) -> None:
     if count >= most:
         raise CommandError(
             ErrorCode.LIMIT_REACHED,
-            f"you have joined or opened {count} channels, and {most} are the most: leave a channel"
-            " or hide a direct one first",
+            f"you are in {count} channels, and the limit is {most}: leave one or hide a direct one"
+            " first",
             field="channel",
         )

@@ -1,7 +1,7 @@
-"""The writer thread: a queue, group commit, write-ahead log upkeep, and retries on a full disk.
+"""The writer thread: a queue, group commit, and probes while the disk refuses writes.
 
-What arrives while a commit runs goes into the next one. Between commits the thread indexes and
-purges (`sqlite.housekeeping`), and after a failure tries by itself whether the disk is back.
+Operations that arrive during a commit go into the next one. Between commits the thread indexes and
+purges (`sqlite.housekeeping`), and after a failure probes whether writes work again.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 BATCH_MAX = 1_000
-"""Operations of one commit."""
+"""Most operations of one commit."""
 PROBE_EVERY = 2.0
-"""Seconds between two attempts to write while the last one failed."""
+"""Seconds between probes while writes fail."""
 _SETTLED = 30
 """Times `PROBE_EVERY` without a failed write after which the log says that writes work again."""
 CLOSED = "the store is closed"
 NO_WRITES = (
-    "%s takes no writes: %s. All that was acknowledged is kept and can be read; what is sent now "
-    "is refused, and clients send it again. Make room on the disk, or end what holds the file; the "
-    "server then goes on by itself."
+    "%s is not accepting writes: %s. Stored messages are safe and can be read; new ones are "
+    "refused, and clients retry them. Free disk space, or stop the program that locks the file; "
+    "the server then recovers by itself."
 )
 
 _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
@@ -76,9 +76,9 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     LeaveChannel: leave,
     SignIn: sign_in,
 }
-"""The rule of each operation: takes it, and returns its result or raises a `CommandError`."""
+"""The function of each operation: returns its result or raises a `CommandError`."""
 _PROBE = "probe"
-_INTERNAL = "the server made a mistake here and wrote it to its log; nothing was stored"
+_INTERNAL = "internal server error; nothing was stored (see the server's log)"
 
 
 class Writer:
@@ -94,20 +94,19 @@ class Writer:
         probe_every: float,
     ) -> None:
         self.fault: str | None = None
-        """Why the last commit failed, in one line; None if it did not."""
+        """Why the last commit failed; None if it succeeded."""
         self._engine = engine
         self._transaction = Transaction(limits, clock_ms)
         self._committed = committed
         self._connection: Connection | None = None
         self._waiting: list[Pending[Any]] = []
         self._wakeups: SimpleQueue[None] = SimpleQueue()
-        """Wakes the thread when the first operation waits: a queue of the operations themselves
-        took 1.5 µs for each."""
+        """Wakes the thread for the first waiting operation; queuing each took 1.5 µs."""
         self._index_error: tuple[DBAPIError, float] | None = None
         self._lock = threading.Lock()
         self._is_closed = False
         self._unwritten = 0
-        """Operations of the batch that were decided before the transaction wrote anything."""
+        """Operations decided before the transaction wrote anything."""
         self._house = Housekeeping(self._connect, index_after)
         self._probe_every = probe_every
         self._probe_at: float | None = None
@@ -131,7 +130,7 @@ class Writer:
             self._waiting += batch
 
     def rebuild_index(self, error: DBAPIError, since: float) -> None:
-        """Have the full-text index rebuilt: a reading that began at `since` found it damaged."""
+        """Request a rebuild of the full-text index; a read begun at `since` found it damaged."""
         with self._lock:
             self._index_error = error, since
             self._wakeups.put(None)
@@ -156,7 +155,7 @@ class Writer:
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
-        """Wait for operations, or until there is housework; return them, and whether to end."""
+        """Wait for operations or for housekeeping; return them, and whether to end."""
         due = (self._house.at, self._probe_at, self._settled_at)
         moments = [at for at in due if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
@@ -176,12 +175,12 @@ class Writer:
         try:
             self._committed(commit)
         except Exception:
-            log.exception("a commit could not be handed over")
+            log.exception("cannot deliver a commit")
 
     def _commit(self, batch: Batch) -> list[Event]:
-        """Carry out a batch in one transaction, or, if one operation spoils it, in one each.
+        """Commit a batch in one transaction, or one operation at a time if that fails.
 
-        Returns the events that were appended.
+        Returns the appended events.
         """
         try:
             return self._transact(batch)
@@ -224,7 +223,7 @@ class Writer:
             pending.failure = exc.with_traceback(None)
 
     def _refuse(self, batch: Batch, error: Exception) -> None:
-        """Refuse operations whose decisions may rest on what is rolled back now.
+        """Fail operations whose results depend on the rolled-back transaction.
 
         The server answers each with `unavailable` and `retry_after` (`server/refusals.py`).
         """
@@ -242,10 +241,10 @@ class Writer:
             self._settled_at = time.monotonic() + _SETTLED * self._probe_every
 
     def _tell_recovery(self) -> None:
-        log.warning("the database takes writes again")
+        log.warning("the database is accepting writes again")
         self._settled_at = None
 
-    # Housework
+    # Housekeeping
 
     def _keep_house(self) -> None:
         self._house.step()
@@ -257,7 +256,7 @@ class Writer:
             self._tell_recovery()
 
     def _probe(self) -> None:
-        """Write something, to find out whether writes work again."""
+        """Write a row to find out whether writes work again."""
         try:
             connection = self._connect()
             with connection.begin():
@@ -280,10 +279,10 @@ class Writer:
             try:
                 connection.close()
             except DBAPIError:
-                log.exception("the database could not be closed")
+                log.exception("cannot close the database")
 
     def _finish(self) -> None:
-        """Leave one file behind, with nothing of a deleted message beside it."""
+        """Purge deleted text and close the connection."""
         if self._settled_at is not None:
             self._tell_recovery()
         self._house.finish()

@@ -126,7 +126,7 @@ async def test_check_finds_a_whole_log_whole(server: ChatServer) -> None:
     await converse(server)
     found = administer(server, "check")
     assert (found.returncode, found.stdout) == (0, "")
-    assert "every log is whole" in found.stderr
+    assert "no problems" in found.stderr
 
 
 DAMAGES = {
@@ -215,9 +215,9 @@ async def test_a_backup_that_cannot_be_made_leaves_nothing(
     taken = tmp_path / "taken.db"
     taken.write_text("mine")
     for target, most, told in (
-        (taken, -1, "exists already"),
+        (taken, -1, "already exists"),
         (tmp_path / "no" / "copy.db", -1, "No such file"),
-        (tmp_path / "copy.db", 8_192, "no backup was made"),
+        (tmp_path / "copy.db", 8_192, "cannot create the backup"),
     ):
         made = administer(server, "backup", str(target), most=most)
         assert made.returncode == 2
@@ -242,7 +242,7 @@ async def test_what_cannot_be_restored_changes_nothing(server: ChatServer, tmp_p
         refused = administer(server, "restore", str(source))
         assert refused.returncode == 2, source
     full = administer(server, "restore", str(copy), most=8_192)
-    assert (full.returncode, "nothing was restored" in full.stderr) == (2, True)
+    assert (full.returncode, "cannot restore" in full.stderr) == (2, True)
     assert (server.data / "chat.db").read_bytes() == before
     assert not list(server.data.glob("*restor*"))
 
@@ -265,7 +265,7 @@ def test_without_a_database_there_is_nothing_to_do(
     for arguments in (["backup", str(tmp_path / "copy.db")], ["check"]):
         done = administer(absent, *arguments)
         assert done.returncode == 2
-        assert "there is no chat database" in done.stderr
+        assert "no chat database at" in done.stderr
     assert not absent.data.exists()
 
 
@@ -332,7 +332,7 @@ class TestByAnAdministrator:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert "cannot be given away" in done.stderr
+        assert "cannot change its owner" in done.stderr
 
     def test_no_other_command_leaves_a_file_that_the_service_cannot_open(
         self, stopped: ChatServer, tmp_path: Path
@@ -378,7 +378,7 @@ def test_a_backup_replaces_no_link(stopped: ChatServer, tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "nowhere.db")
     refused = administer(stopped, "backup", str(link))
     assert refused.returncode == 2
-    assert "exists already" in refused.stderr
+    assert "already exists" in refused.stderr
     assert link.is_symlink()
     assert not (tmp_path / "nowhere.db").exists()
 

@@ -151,7 +151,7 @@ async def test_a_send_that_fails_is_logged_and_stops_it(caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         Counter(asyncio.get_running_loop(), tell, interval=QUICK)
         await failed.wait()
-    assert "counter stops" in caplog.text
+    assert "stopping the counter" in caplog.text
     assert Counter.running == before
 
 

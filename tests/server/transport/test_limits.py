@@ -106,7 +106,7 @@ async def test_one_person_holds_only_so_many_connections(start_server: StartServ
         third = await stack.enter_async_context(Peer.connect(server.url))
         await third.send_raw(encode(Hello(v=1, name="alice", token=token)).decode())
         assert await third.close_code() == CloseCode.TOO_MANY_CONNECTIONS
-        assert "alice has 2 connections" in (third.socket.close_reason or "")
+        assert "limit of 2 connections" in (third.socket.close_reason or "")
         await stack.enter_async_context(Peer.signed_in(server.url, "bob"))
         await first.socket.close()
         await come_in_once_there_is_a_place(server, "alice", token=token)

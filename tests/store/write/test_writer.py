@@ -174,9 +174,9 @@ class TestBadDisks:
             assert isinstance(store.outcome(message(alice)), StoreUnavailable)
             fail.clear()
             store.send(alice)
-        eventually(lambda: "takes writes again" in caplog.text, "the log tells the recovery")
-        told = [line for line in caplog.messages if "takes" in line]
-        assert ["takes no writes" in line for line in told] == [True, False]
+        eventually(lambda: "accepting writes again" in caplog.text, "the log tells the recovery")
+        told = [line for line in caplog.messages if "accepting writes" in line]
+        assert ["is not accepting writes" in line for line in told] == [True, False]
 
     def test_the_recovery_is_logged_at_the_latest_at_the_end(
         self,
@@ -190,7 +190,7 @@ class TestBadDisks:
         fail.clear()
         store.send(alice)
         store.store.close()
-        assert caplog.text.count("takes writes again") == 1
+        assert caplog.text.count("accepting writes again") == 1
 
 
 def test_a_callback_that_fails_ends_nothing(
@@ -207,4 +207,4 @@ def test_a_callback_that_fails_ends_nothing(
         store.submit([Pending(MarkRead(User(1, "a"), "#general", 1), print, print)])
     eventually(lambda: sum(len(each.operations) for each in calls) == 2, "both operations")
     store.close()
-    assert "could not be handed over" in caplog.text
+    assert "cannot deliver a commit" in caplog.text
