@@ -68,7 +68,7 @@ class Picker(ModalScreen[str | None]):
         hint: stands in the field while nothing is written there.
         opens_by_itself: takes keys only after a pause in typing, as a person may not expect it.
         chosen: the key of the row to begin at; None: the first.
-        moved: is called with the key of each row that is highlighted.
+        moved: is called with the key of each row that is highlighted; nothing is dimmed then.
         look_up: asks for more rows for what is written; to be told by `refill` when they came.
     """
 
@@ -110,6 +110,7 @@ class Picker(ModalScreen[str | None]):
             color: $foreground;
             text-style: none;
         }
+        &.-preview { background: transparent; }
         &.-low > Vertical { max-height: 100%; margin-top: 0; padding: 0 1; }
         &.-low #title, &.-low Input { margin-bottom: 0; }
     }
@@ -139,6 +140,7 @@ class Picker(ModalScreen[str | None]):
         self._pause = TypingPause(self, self._tell_pause) if opens_by_itself else None
         self._chosen = chosen
         self._moved = moved
+        self.set_class(moved is not None, "-preview")
         self._look_up = look_up
         self._title = title
         self._find = find or self._by_letters
