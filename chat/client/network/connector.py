@@ -1,4 +1,7 @@
-"""Stay connected: connect, sign in, run, wait, and retry until refused."""
+"""Stay connected: connect, sign in, run, wait, and retry until refused.
+
+`backoff.py` decides how long to wait, `errors.CloseCode` after which close codes to come back.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Decide whether to notify now: focus, do not disturb, and what is visible."""
+"""Decide whether to notify now: focus, do not disturb, and what is visible.
+
+The messages that deserve a notification are chosen in `model/notifications.py`; whether a message
+is visible is decided in `conversation.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """One account, a name on one server: its channels, outbox, drafts, and its two files.
 
-Changes gather in memory and go to disk together, a moment later; only what a person typed goes
-there at once. The cache is written first: when an outbox row goes, its line is stored.
+Changes, drafts among them, gather in memory and go to disk together, at most `FLUSH_DELAY` later
+(`sync/engine.py`); only what a person sent goes there at once. The cache is written first: when an
+outbox row goes, its line is stored.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 
 FLUSH_DELAY = 0.2
+"""Seconds from a change of the account, such as a draft, to its commit on disk."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at the file: what another client did, whether it can be written."""
 FILE_RETRY = 2.0

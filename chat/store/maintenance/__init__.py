@@ -1,1 +1,1 @@
-"""What an operator does with a closed database: check, reindex, back up, restore."""
+"""What an operator does with a database file: check, reindex, back up, restore."""
