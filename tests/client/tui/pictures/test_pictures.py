@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date, datetime, tzinfo
 
 import pytest
+from textual.containers import VerticalScroll
 
 from chat.client.model.state import (
     ChannelInfo,
@@ -176,6 +177,9 @@ async def test_help(open_desktop: Open, size: tuple[int, int]) -> None:
         await talk(desktop)
         desktop.app.push_screen(HelpScreen(KEYS))
         await desktop.until(lambda: "show help" in desktop.screen(), "it shows")
+        keys = desktop.app.screen.query_one(VerticalScroll)
+        await desktop.until(lambda: keys.show_vertical_scrollbar, "it has its scrollbar")
+        await desktop.pilot.pause()
         assert_looks(desktop.app, f"help-{size[0]}x{size[1]}-dark")
 
 
