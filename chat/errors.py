@@ -80,7 +80,7 @@ class CloseCode(IntEnum):
     @property
     def may_return(self) -> bool:
         """Whether a client should reconnect by itself after this code."""
-        return self < 4500
+        return self.tells_to_return(self)
 
     @classmethod
     def tells_to_return(cls, code: int | None) -> bool:

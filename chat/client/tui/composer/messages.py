@@ -121,6 +121,7 @@ class ScrollWanted(Message, namespace="composer"):
 
 
 _EVERY = 3.0
+"""Seconds between two `typing` commands; less than `EXPIRY` in `server/channels/typing.py`."""
 
 
 class TypingPulse:
