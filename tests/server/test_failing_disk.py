@@ -208,7 +208,7 @@ async def test_a_disk_that_takes_no_writes_refuses_and_loses_nothing(
             assert (await alice.call(send)).duplicate
     told = [line for line in server.output if "chat.store.write.writer" in line]
     assert len(told) == 1, told
-    assert "kept" in told[0]
+    assert "safe" in told[0]
     assert "by itself" in told[0]
 
 
