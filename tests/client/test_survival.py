@@ -596,7 +596,8 @@ def test_a_file_that_turns_out_to_be_broken_is_begun_anew(
         screen = open_client(fake.url)
         screen.core.open_channel("#general")
     screen.core.send("#general", "precious")
-    screen.wait(lambda: any("loaded again" in notice.text for notice in screen.notices))
+    told = "created anew" if harm == "deleted" else "loaded again"
+    screen.wait(lambda: any(told in notice.text for notice in screen.notices))
     screen.wait(lambda: screen.texts()[-1:] == ["precious"] and not screen.pending())
     screen.wait(lambda: "old 199" in "".join(screen.texts()[-2:-1]))
     assert [e.text for e in fake.logs["#general"].events].count("precious") == 1

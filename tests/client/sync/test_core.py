@@ -676,7 +676,7 @@ def test_a_page_with_a_hole_ends_the_connection(open_client: Open, fake: FakeSer
 
     fake.intercept = holed
     fake.tell_heads()
-    screen.wait(lambda: any("hole" in notice.text for notice in screen.notices))
+    screen.wait(lambda: any("are missing" in notice.text for notice in screen.notices))
     screen.wait_texts("one", "two", "three")
 
 
@@ -685,7 +685,7 @@ def test_silence_ends_the_connection(
 ) -> None:
     fake = start_fake(heartbeat=0.1)
     screen = opened(open_client, fake)
-    screen.wait(lambda: any("silent" in change.detail for change in screen.history))
+    screen.wait(lambda: any("stopped responding" in change.detail for change in screen.history))
 
 
 def test_many_updates_that_nobody_takes_are_told_anew(open_client: Open, fake: FakeServer) -> None:

@@ -69,6 +69,7 @@ async def test_every_field_shows_as_plain_text(open_desktop: Open, field: str) -
             core.tell(ConnectionChanged(Link.REFUSED, EVIL))
         if field == "server":
             core.tell(ConnectionChanged(Link.ONLINE, user="me", server=EVIL))
+            await desktop.type("/server ")  # offers the servers by their names
         if field == "user":
             core.tell(ConnectionChanged(Link.ONLINE, user=EVIL, server="home"))
         shown = SHOWN[:11] if field in ("channel", "direct") else SHOWN

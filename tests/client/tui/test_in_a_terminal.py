@@ -28,7 +28,7 @@ def lines_of(terminal: Terminal) -> list[str]:
     rows = terminal.screen().splitlines()
     start = next(index for index, row in enumerate(rows) if "›" in row)
     column = rows[start].index("›") + 2
-    return [row[column:].rstrip() for row in rows[start:-2]]  # two bars stand below
+    return [row[column:].rstrip() for row in rows[start:-1]]  # a bar stands below
 
 
 def wait_for_lines(terminal: Terminal, *lines: str) -> None:
@@ -70,12 +70,12 @@ def test_the_cursor_stands_at_the_caret_where_input_methods_open(terminal: Termi
     terminal.wait_for("日本語 abc")
     row = next(row for row in terminal.screen().splitlines() if "›" in row)
     column = row.index("›") + 2 + len("日本語 abc") + 3  # three of them are two cells wide
-    eventually(lambda: terminal.cursor == (column, 21), f"{terminal.cursor}, not {(column, 21)}")
+    eventually(lambda: terminal.cursor == (column, 22), f"{terminal.cursor}, not {(column, 22)}")
     terminal.keys("C-j")
     terminal.type("é")
-    eventually(lambda: terminal.cursor == (row.index("›") + 3, 21), f"below: {terminal.cursor}")
+    eventually(lambda: terminal.cursor == (row.index("›") + 3, 22), f"below: {terminal.cursor}")
     terminal.resize(90, 30)
-    eventually(lambda: terminal.cursor[1] == 27, f"in a larger window: {terminal.cursor}")
+    eventually(lambda: terminal.cursor[1] == 28, f"in a larger window: {terminal.cursor}")
 
 
 @pytest.fixture

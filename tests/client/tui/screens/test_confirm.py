@@ -26,15 +26,25 @@ async def is_answered(desktop: Desktop, *, deleted: bool) -> None:
 
 async def test_keys_in_the_rhythm_of_typing_are_no_answer(desktop: Desktop) -> None:
     await desktop.press("ctrl+up")
-    question = None
-    for letter in ("d", *"eploy, enter", "enter", *"yyy"):
-        await desktop.press(letter)
+    question, at = None, 0.0
+    for name in ("d", *"eploy, enter", "enter", *"yyy"):
+        key = events.Key(name, name if len(name) == 1 else None)
+        at = at + 0.5 if at else key.time
+        await press_at(desktop, key, at)
         question = question or desktop.app.screen
         assert desktop.app.screen is question
     assert isinstance(question, Confirm)
     assert desktop.core.asked("delete") == []
-    await desktop.answer("y")
+    after_a_pause = events.Key("y", "y")
+    await press_at(desktop, after_a_pause, max(at, after_a_pause.time) + 1.0)
     await is_answered(desktop, deleted=True)
+
+
+async def press_at(desktop: Desktop, key: events.Key, at: float) -> None:
+    """Press a key at a time of its own, whatever the machine takes for it."""
+    key.time = at
+    desktop.app.post_message(key)
+    await desktop.pilot.pause()
 
 
 async def test_keys_that_were_pressed_before_the_question_are_no_answer(desktop: Desktop) -> None:
