@@ -17,7 +17,7 @@ from chat.client.platform.desktop import run_command
 from chat.client.platform.stdio import accept_any_text, tell_unsent
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.workspace import Cores, Workspace, WorkspaceServer
 from chat.client.sync.core import Core, answer
@@ -138,22 +138,22 @@ class Plain:
         )
         sink = LineNotifier(self._lines, self._beside, settings.notify, settings.notify_command)
         self._notifier = Notifier(sink, cores)
-        self._seats = Workspace(cores, self._converse)
-        self._seats.take()
-        self._lines.sources = self._seats.sources
-        self._lines.look_up = self._seats.look_up
+        self._workspace = Workspace(cores, self._converse)
+        self._workspace.take()
+        self._lines.sources = self._workspace.sources
+        self._lines.look_up = self._workspace.look_up
         self._lines.drafted = self._save_draft
         self._lines.dismissed = self._dismiss
 
-    def _converse(self, seat: int, settings: ClientSettings, core: Core) -> Conversation:
-        voice = PlainView(seat, self._seats, core, self._lines, self._beside, self._end)
-        self._voices[seat] = voice
+    def _converse(self, server_key: int, settings: ClientSettings, core: Core) -> Conversation:
+        voice = PlainView(server_key, self._workspace, core, self._lines, self._beside, self._end)
+        self._voices[server_key] = voice
         return Conversation(
             core,
             voice,
             settings.name,
-            seat=seat,
-            seats=self._seats,
+            server_key=server_key,
+            workspace=self._workspace,
             notifier=self._notifier,
             commands=HANDLERS,
             typing=settings.typing,
@@ -168,7 +168,7 @@ class Plain:
             StartupError: the server does not let one in, or not all that was piped in was taken;
                 and nobody is there to change that.
         """
-        user = self._conversation.desk.user
+        user = self._conversation.state.user
         self._lines.say([f"Starting as {user}. Type /help for commands.", *self._cores.faults])
         self._notifier.resume(lambda: None)
         if note := self._notifier.note:
@@ -180,7 +180,7 @@ class Plain:
             self._lines.open()
             await self._over.wait()
         finally:
-            self._seats.close()
+            self._workspace.close()
             self._lines.close()
             for task in (*self._commands, *filter(None, [self._ending])):
                 task.cancel()
@@ -192,31 +192,31 @@ class Plain:
 
     def take_in(self) -> None:
         """Say what the cores told."""
-        self._seats.take_in()
-        self._voices[self._seats.front.key].mark_printed_as_read()
+        self._workspace.take_in()
+        self._voices[self._workspace.front.key].mark_printed_as_read()
         if self._refusal:
             self._over.set()
         self._changed.set()
 
     @property
     def _conversation(self) -> Conversation:
-        return self._seats.front.conversation
+        return self._workspace.front.conversation
 
     @property
-    def _key(self) -> DraftKey:
+    def _key(self) -> PaneKey:
         """Make this the channel that typed text goes to."""
-        return DraftKey(self._conversation.drafts.channel)
+        return PaneKey(self._conversation.drafts.channel)
 
     @property
     def _has_somewhere_to_write(self) -> bool:
         """Whether a channel is there, and it is known whether others can be asked for."""
-        return self._seats.have_tried and self._conversation.desk.current is not None
+        return self._workspace.have_tried and self._conversation.state.current is not None
 
     @property
     def _refusal(self) -> str:
         """Why what was piped in cannot be sent; nobody is there to do something about it."""
         is_piped = isinstance(self._lines, Piped)
-        return self._voices[self._seats.front.key].refusal if is_piped else ""
+        return self._voices[self._workspace.front.key].refusal if is_piped else ""
 
     def submit(self, text: str) -> None:
         """Take a line as it was typed: a message or a command."""
@@ -237,11 +237,11 @@ class Plain:
 
     async def _last_words(self) -> None:
         if isinstance(self._lines, Piped):
-            is_answered = await self._answered(list(self._seats))
+            is_answered = await self._answered(list(self._workspace))
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STOP_WITHIN):
-                    for seat in list(self._seats):
-                        await answer(seat.conversation.core.settled())
+                    for server in list(self._workspace):
+                        await answer(server.conversation.core.settled())
             self.take_in()
             if self._lines.refusals:
                 self._code = ExitCode.REFUSED
@@ -249,13 +249,15 @@ class Plain:
                 self._code = ExitCode.QUEUED
         self._over.set()
 
-    async def _answered(self, seats: Iterable[WorkspaceServer] = ()) -> bool:
-        """Wait until the servers of `seats` (else: those that are connected) have answered.
+    async def _answered(self, servers: Iterable[WorkspaceServer] = ()) -> bool:
+        """Wait until the servers of `servers` (else: those that are connected) have answered.
 
         Returns:
             Whether they have; False once no message was confirmed for a while.
         """
-        waited_for = seats or [seat for seat in self._seats if self._voices[seat.key].is_online]
+        waited_for = servers or [
+            server for server in self._workspace if self._voices[server.key].is_online
+        ]
         answering = asyncio.ensure_future(self._all_answered(waited_for))
         try:
             before = -1
@@ -269,10 +271,10 @@ class Plain:
         finally:
             answering.cancel()
 
-    async def _all_answered(self, seats: Iterable[WorkspaceServer]) -> None:
+    async def _all_answered(self, servers: Iterable[WorkspaceServer]) -> None:
         await self._until(lambda: not self._commands)
-        for seat in seats:
-            await answer(seat.conversation.core.idle())
+        for server in servers:
+            await answer(server.conversation.core.idle())
         self.take_in()
 
     @property

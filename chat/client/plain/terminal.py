@@ -443,7 +443,7 @@ class Typed(Lines):
             self._do(done)
         if self._draft_timer is None:
             loop = asyncio.get_running_loop()
-            self._draft_timer = loop.call_later(_DRAFT_AFTER, self._tell_draft)
+            self._draft_timer = loop.call_later(_DRAFT_AFTER, self._draft_changed)
 
     def _do(self, done: Done) -> None:
         match done:
@@ -466,7 +466,7 @@ class Typed(Lines):
             case _:
                 self._end()
 
-    def _tell_draft(self) -> None:
+    def _draft_changed(self) -> None:
         self._draft_timer = None
         self.drafted(self.text)
 

@@ -27,10 +27,10 @@ from chat.client.plain.terminal import Lines
 from chat.client.platform import desktop
 from chat.client.platform.desktop import can_open
 from chat.client.platform.local_time import local_time
+from chat.client.presenter.composer.draft import Aim
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import Aim, DraftKey
 from chat.client.presenter.log import Log, Splices
-from chat.client.presenter.navigation import Location
+from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, why_refused
 from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
@@ -210,7 +210,7 @@ def _changed(place: str, line: Message, old: Message) -> list[str]:
 
 
 class PlainView:
-    """The `View` of the conversation at `seat`; see there for what each method promises.
+    """The `View` of the conversation at `server`; see there for what each method promises.
 
     While another server is in front, each line begins with the name of this one.
 
@@ -222,8 +222,8 @@ class PlainView:
 
     def __init__(
         self,
-        seat: int,
-        seats: Workspace,
+        server_key: int,
+        workspace: Workspace,
         core: Core,
         lines: Lines,
         beside: Callable[[Coroutine[None, None, None]], None],
@@ -231,8 +231,8 @@ class PlainView:
     ) -> None:
         self.refusal = ""
         """Why the server does not let one in; empty: it does, or has not said."""
-        self._seat = seat
-        self._seats = seats
+        self._server_key = server_key
+        self._workspace = workspace
         self._core = core
         self._lines = lines
         self._beside = beside
@@ -264,25 +264,25 @@ class PlainView:
 
     def mark_printed_as_read(self) -> None:
         """Let what was said of the current channel count as read."""
-        if current := self._desk.current:
+        if current := self._state.current:
             self._conversation.seen(current, self._announcer.last(current))
 
     @property
     def _conversation(self) -> Conversation:
-        seat = self._seats.at(self._seat)
-        assert seat is not None
-        return seat.conversation
+        server = self._workspace.at(self._server_key)
+        assert server is not None
+        return server.conversation
 
     def _title(self, channel: str) -> str:
-        return channel_title(channel, self._desk.user)
+        return channel_title(channel, self._state.user)
 
     @property
-    def _desk(self) -> ConversationState:
-        return self._conversation.desk
+    def _state(self) -> ConversationState:
+        return self._conversation.state
 
     def _head(self, channel: str) -> int:
         # What is in a channel may be told, and said, before the channel's new head is.
-        info = self._desk.channels.get(channel)
+        info = self._state.channels.get(channel)
         return max(info.head if info is not None else 0, self._announcer.last(channel))
 
     def _say(self, lines: Iterable[str]) -> None:
@@ -294,7 +294,7 @@ class PlainView:
     @property
     def _lead(self) -> str:
         """What lines begin with, while another server is in front."""
-        server = "" if self._aside is None else self._seats.title_beside(self._seat)
+        server = "" if self._aside is None else self._workspace.title_beside(self._server_key)
         return f"{printable_line(server)}: " if server else ""
 
     def _follow(self, info: ChannelInfo) -> None:
@@ -305,9 +305,9 @@ class PlainView:
 
     def _printed_for(self, channel: str) -> str | None:
         """Return whom a line must mention to be said: in a channel that is muted, and not here."""
-        info = self._desk.channels.get(channel)
-        is_shown = self._aside is None and channel == self._desk.current
-        return self._desk.user if info is not None and info.muted and not is_shown else None
+        info = self._state.channels.get(channel)
+        is_shown = self._aside is None and channel == self._state.current
+        return self._state.user if info is not None and info.muted and not is_shown else None
 
     @property
     def answered(self) -> int:
@@ -336,13 +336,13 @@ class PlainView:
 
     # What the conversation asks for
 
-    def composed(self, key: DraftKey) -> str:
+    def composed(self, key: PaneKey) -> str:
         """Return what is typed; of a thread, its draft."""
         if key.thread is not None:
             return self._thread_draft
         return self._lines.text if self._aside is None else self._aside
 
-    def compose_with(self, key: DraftKey, text: str) -> None:
+    def compose_with(self, key: PaneKey, text: str) -> None:
         """Let a text be what is typed."""
         if key.thread is not None:
             self._thread_draft = text
@@ -352,12 +352,12 @@ class PlainView:
         else:
             self._aside = text
 
-    def give_back(self, key: DraftKey, text: str) -> None:
+    def give_back(self, key: PaneKey, text: str) -> None:
         """Put a text that was not sent before what is typed; a command was not much work."""
         if not is_command(text):
             self.compose_with(key, " ".join(filter(None, (text, self.composed(key)))))
 
-    def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
+    def show(self, key: PaneKey, log: Log, user: str, read: int) -> None:
         """Say where one is now, and what was said there last; or which thread comes."""
         channel = key.channel
         if key.thread is not None:
@@ -368,16 +368,16 @@ class PlainView:
             return
         if self._aside is not None:
             return
-        info = self._desk.channels.get(channel)
+        info = self._state.channels.get(channel)
         name = self._title(channel)
         topic = f" Topic: {printable_line(info.topic)}" if info and info.topic else ""
         unread = f" {info.unread} unread." if info and info.unread else ""
-        server = printable_line(self._seats.title_beside(self._seat))
+        server = printable_line(self._workspace.title_beside(self._server_key))
         there = f"{printable_line(name)} on {server}" if server else printable_line(name)
         newest = self._announcer.newest(log, info.unread if info else 0)
         self._say([f"You are in {there}.{unread}{topic}", *newest])
 
-    def update(self, key: DraftKey, done: Splices) -> bool:
+    def update(self, key: PaneKey, done: Splices) -> bool:
         """Say what has changed; nothing stays on a screen."""
         if key.thread is None:
             self._tell_lines(done)
@@ -395,7 +395,7 @@ class PlainView:
         channel = done.change.channel
         is_new = not self._announcer.last(channel)
         said = self._announcer.announce(done, self._printed_for(channel))
-        if is_new and not said and self._aside is None and channel == self._desk.current:
+        if is_new and not said and self._aside is None and channel == self._state.current:
             said = self._announcer.newest(done.log)
         if is_waiting(done) and not self.is_online:
             said.append("Offline: saved on this computer, sent after reconnecting.")
@@ -413,12 +413,12 @@ class PlainView:
     def come_forward(self) -> None:
         """Show this conversation from now on; say so, where no channel is there to be named."""
         self._aside = None
-        if not self._desk.current and (server := self._seats.title_beside(self._seat)):
+        if not self._state.current and (server := self._workspace.title_beside(self._server_key)):
             self._say([f"You are on {printable_line(server)}. You have not joined a channel yet."])
 
     def choose(self, seq: int) -> bool:
         """Say a message, if it was said before."""
-        message = self._desk.log(self._desk.current or "").line(seq)
+        message = self._state.log(self._state.current or "").line(seq)
         if message is not None:
             self._say([f"{message.author}: {printable_line(message.text)}"])
         return message is not None
@@ -427,7 +427,7 @@ class PlainView:
         """Return nothing: what was said is marked by `mark_printed_as_read`."""
         return None
 
-    def shows_newest(self, key: DraftKey) -> bool:
+    def shows_newest(self, key: PaneKey) -> bool:
         """Return that every line is spoken as it comes."""
         return True
 
@@ -441,20 +441,20 @@ class PlainView:
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
         """Say what waits."""
-        for spot, unread in found.items():
-            name = printable_line(self._seats.name_of(spot))
+        for location, unread in found.items():
+            name = printable_line(self._workspace.name_of(location))
             self._say(
                 f"{each.message.seq}. {each.message.author} in {name}: "
                 f"{printable_line(each.message.text)}"
                 for each in unread.waiting
             )
 
-    def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
+    def list_found(self, finding: SearchSession, state: ConversationState) -> None:
         """Say what was found, the newest last."""
         if not finding.query:
             raise Refused("Usage: /search WORDS")
         self._say(
-            f"{hit.seq}. {hit.author} in {printable_line(channel_title(hit.channel, desk.user))}, "
+            f"{hit.seq}. {hit.author} in {printable_line(channel_title(hit.channel, state.user))}, "
             f"{local_time(hit.ts):%d %b %Y %H:%M}: "
             f"{printable_line(hit.snippet)}"
             for hit in reversed(finding.hits)
@@ -503,14 +503,14 @@ class PlainView:
 
     def toggle(self, pane: Pane) -> None:
         """Say a list that stands at the side of the screens."""
-        desk = self._desk
+        state = self._state
         if pane == "sidebar":
             self._say(
-                f"{printable_line(self._seats.name_of(spot))}, {info.unread} unread"
-                for spot, info in self._seats.entries()
+                f"{printable_line(self._workspace.name_of(location))}, {info.unread} unread"
+                for location, info in self._workspace.entries()
             )
-        elif desk.current in desk.members:
-            members = desk.members[desk.current].members
+        elif state.current in state.members:
+            members = state.members[state.current].members
             self._say(f"{printable_line(name)}, {presence}" for name, _, presence in members)
 
     def show_bare(self) -> None:

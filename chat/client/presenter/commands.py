@@ -15,10 +15,17 @@ from chat.client.model.slash.commands import find
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo
 from chat.client.platform.local_time import local_time
-from chat.client.presenter import conversation as catching_up
 from chat.client.presenter import targets
-from chat.client.presenter.conversation import Conversation, Handler
-from chat.client.presenter.draft import check_length
+from chat.client.presenter.composer.draft import check_length
+from chat.client.presenter.conversation import (
+    Conversation,
+    Handler,
+    jump,
+    mark,
+    peek,
+    search,
+    show_unread,
+)
 from chat.client.presenter.markdown import gist, links_of
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice, Refused
@@ -70,7 +77,7 @@ def list_members(conversation: Conversation, channel: str) -> None:
     from chat.protocol.commands import Who
 
     add = conversation.view.list_rows(
-        f"Members of {channel_title(channel, conversation.desk.user)}",
+        f"Members of {channel_title(channel, conversation.state.user)}",
         conversation.write_to,
         "Use /msg NAME TEXT to write to one",
     )
@@ -89,7 +96,7 @@ def list_pins(conversation: Conversation, channel: str) -> None:
     """Show what is pinned in a channel, the newest first; choosing a message goes there."""
 
     def go(key: str) -> None:
-        catching_up.jump(conversation, channel, int(key))
+        jump(conversation, channel, int(key))
 
     async def work() -> None:
         pins = [item async for item in _pins_of(conversation.core, channel)]
@@ -170,7 +177,7 @@ LEVELS = {
 def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> None:
     """Put a channel below those that stand first in the list, or take it from there."""
     _check(info)
-    last = max((each.pinned for each in conversation.desk.channels.values()), default=0)
+    last = max((each.pinned for each in conversation.state.channels.values()), default=0)
     if is_starred != bool(info.pinned):
         place = min(last + 1, PLACE_MAX) if is_starred else 0
         conversation.core.prefer(info.name, Wish(pinned=place))
@@ -179,7 +186,7 @@ def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> Non
 
 def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
     """Move a channel up (-1) or down (1) among those that stand first in the list."""
-    starred = [each for each in conversation.desk.channels.values() if each.pinned]
+    starred = [each for each in conversation.state.channels.values() if each.pinned]
     if info not in starred:
         raise Refused(f"{title_of(info)} is not starred. Use /star first.")
     at = starred.index(info)
@@ -238,7 +245,7 @@ def _leave(conversation: Conversation, asked: Invocation) -> None:
     channel = targets.channel(conversation, asked)
     if is_direct(channel):
         raise Refused("Cannot leave a direct channel. Use /hide to hide it until its next message.")
-    if channel not in conversation.desk.channels:
+    if channel not in conversation.state.channels:
         raise Refused(f"You are not in {channel}.")
     from chat.protocol.commands import Leave
 
@@ -258,10 +265,10 @@ def _hide(conversation: Conversation, asked: Invocation) -> None:
 @_handles("msg")
 def _msg(conversation: Conversation, asked: Invocation) -> None:
     names = [name.removeprefix("@") for name in asked.get("names").split(",") if name]
-    if not conversation.desk.user:
+    if not conversation.state.user:
         raise Refused("Cannot open a direct channel before the first connection.")
     try:
-        channel = check_channel(direct_channel([conversation.desk.user, *names]))
+        channel = check_channel(direct_channel([conversation.state.user, *names]))
     except ValueError as exc:
         raise Refused(f"“{asked.get('names')}” {exc}") from None
     conversation.join(channel, asked.get("text"))
@@ -292,7 +299,7 @@ def _topic(conversation: Conversation, asked: Invocation) -> None:
 def _edit(conversation: Conversation, asked: Invocation) -> None:
     message = targets.own_message(conversation, asked)
     if text := asked.get("text"):
-        check_length(text, conversation.desk.text_limit)
+        check_length(text, conversation.state.text_limit)
         conversation.core.edit(message.channel, targets.seq_of(message), text)
     else:
         conversation.drafts.begin_edit(message, asked.thread)
@@ -369,10 +376,10 @@ def _mark(conversation: Conversation, asked: Invocation) -> None:
     match asked.get("all").lower():
         case "":
             info = targets.here(conversation)
-            catching_up.mark(conversation, info.name)
+            mark(conversation, info.name)
             conversation.view.say(f"{title_of(info)} marked as read")
         case "all":
-            conversation.seats.mark_all()
+            conversation.workspace.mark_all()
             conversation.view.say("All channels marked as read")
         case other:
             raise Refused(f"“{other}” is not valid. Use /mark or /mark all.")
@@ -380,22 +387,22 @@ def _mark(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("inbox")
 def _inbox(conversation: Conversation, asked: Invocation) -> None:
-    conversation.seats.show_inbox()
+    conversation.workspace.show_inbox()
 
 
 @_handles("search")
 def _search(conversation: Conversation, asked: Invocation) -> None:
-    catching_up.search(conversation, asked.get("query"))
+    search(conversation, asked.get("query"))
 
 
 @_handles("peek")
 def _peek(conversation: Conversation, asked: Invocation) -> None:
-    catching_up.peek(conversation, targets.mine(conversation, asked).name)
+    peek(conversation, targets.mine(conversation, asked).name)
 
 
 @_handles("unread")
 def _unread(conversation: Conversation, asked: Invocation) -> None:
-    catching_up.show_unread(conversation)
+    show_unread(conversation)
 
 
 @_handles("star", "unstar")
@@ -461,7 +468,7 @@ def _status(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("retry", "discard")
 def _unsent(conversation: Conversation, asked: Invocation) -> None:
-    failed = conversation.desk.log(targets.here(conversation).name).failed()
+    failed = conversation.state.log(targets.here(conversation).name).failed()
     if not failed:
         raise Refused("No failed messages here. Waiting messages are sent automatically.")
     act = conversation.core.retry if asked.command.name == "retry" else conversation.core.discard
@@ -477,7 +484,7 @@ def _reconnect(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("connect")
 def _connect(conversation: Conversation, asked: Invocation) -> None:
-    conversation.seats.connect(asked.get("url"), asked.get("name"))
+    conversation.workspace.connect(asked.get("url"), asked.get("name"))
 
 
 @_handles("name")
@@ -487,12 +494,12 @@ def _name(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("disconnect")
 def _disconnect(conversation: Conversation, asked: Invocation) -> None:
-    conversation.seats.disconnect(asked.get("server"))
+    conversation.workspace.disconnect(asked.get("server"))
 
 
 @_handles("server")
 def _server(conversation: Conversation, asked: Invocation) -> None:
-    conversation.seats.show(asked.get("server"))
+    conversation.workspace.show(asked.get("server"))
 
 
 @_handles("theme")

@@ -28,15 +28,15 @@ from chat.client.model.state import (
     TimelineChanged,
     Update,
 )
+from chat.client.presenter.composer.draft import Aim, DraftStore, check_length
 from chat.client.presenter.composer.drafts import Drafts
 from chat.client.presenter.composer.name_lookup import NameLookup
-from chat.client.presenter.draft import Aim, DraftKey, DraftStore, check_length
-from chat.client.presenter.navigation import Location
+from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of
 from chat.client.presenter.thread import ThreadController
-from chat.client.presenter.view import Seats, View, severity_of
+from chat.client.presenter.view import View, WorkspacePort, severity_of
 from chat.client.sync.core import Core, answer
 from chat.errors import ChatError
 from chat.text import GENERAL, channel_names, is_blank
@@ -118,7 +118,7 @@ async def _jump(here: Conversation, channel: str, seq: int) -> None:
         here.open_channel(channel)
         is_there = await answer(here.core.reach(channel, seq))
         here.take_in(here.core.drain())
-        if channel == here.desk.current and not (is_there and here.view.choose(seq)):
+        if channel == here.state.current and not (is_there and here.view.choose(seq)):
             here.view.say(
                 "This message is not on this computer and cannot be loaded now.", "warning"
             )
@@ -128,7 +128,7 @@ async def _jump(here: Conversation, channel: str, seq: int) -> None:
 def _see(here: Conversation, channel: str) -> None:
     """Mark what shows at the end of a way: while it was held, that was not told."""
     seq = here.view.showing()
-    if seq is not None and channel == here.desk.current:
+    if seq is not None and channel == here.state.current:
         here.seen(channel, seq)
 
 
@@ -138,7 +138,7 @@ def show_unread(conversation: Conversation) -> None:
 
 
 async def _show_unread(here: Conversation) -> None:
-    channel, first = here.desk.current, here.view.unread_from()
+    channel, first = here.state.current, here.view.unread_from()
     with here.reading.held(channel or ""), here.telling():
         if channel and first is not None:
             await answer(here.core.reach(channel, first))
@@ -155,20 +155,20 @@ def search(conversation: Conversation, typed: str = "") -> None:
 async def _search(here: Conversation, typed: str) -> None:
     with here.telling(f"/search {typed}"):
         if typed:
-            await here.finding.begin(typed, here.desk.user)
-        here.view.list_found(here.finding, here.desk)
+            await here.finding.begin(typed, here.state.user)
+        here.view.list_found(here.finding, here.state)
 
 
 def mark(conversation: Conversation, channel: str) -> None:
     """Mark everything in a channel as read."""
-    info = conversation.desk.channels.get(channel)
+    info = conversation.state.channels.get(channel)
     if info is not None and info.head:
         conversation.core.mark(channel, info.head)
 
 
 def mark_all(conversation: Conversation) -> None:
     """Mark everything in all channels as read."""
-    for info in conversation.desk.channels.values():
+    for info in conversation.state.channels.values():
         if info.unread or info.mentions:
             mark(conversation, info.name)
 
@@ -176,7 +176,7 @@ def mark_all(conversation: Conversation) -> None:
 def peek(conversation: Conversation, channel: str) -> None:
     """Look at a channel without reading it; at the one that is shown: not any more."""
     reading = conversation.reading
-    if channel == conversation.desk.current:
+    if channel == conversation.state.current:
         reading.peek(not reading.is_peeking)
     else:
         with reading.held(channel):
@@ -202,8 +202,8 @@ class Conversation:
         view: View,
         user: str = "",
         *,
-        seat: int,
-        seats: Seats,
+        server_key: int,
+        workspace: WorkspacePort,
         notifier: Notifier,
         commands: Mapping[str, Handler],
         typing: Typing = "both",
@@ -211,20 +211,20 @@ class Conversation:
     ) -> None:
         self.core = core
         self.view = view
-        self.desk = ConversationState(user, shows_typing=typing in ("both", "show"))
+        self.state = ConversationState(user, shows_typing=typing in ("both", "show"))
         self.status: Status = "online"
         self.reading = ReadTracker(core)
-        self.seats = seats
+        self.workspace = workspace
         self.notifier = notifier
         self._commands = commands
-        self._seat = seat
-        self.lookup = NameLookup(self.desk, core, view.run_beside)
+        self._server_key = server_key
+        self.lookup = NameLookup(self.state, core, view.run_beside)
         self.finding = SearchSession(core)
         """The latest search."""
         tells_typing = typing in ("both", "tell")
         store = DraftStore(core, is_used=saves_drafts)
-        self.drafts = Drafts(core, store, self.desk, view, self.run, tells_typing=tells_typing)
-        self.threads = ThreadController(core, self.desk, view, self.drafts)
+        self.drafts = Drafts(core, store, self.state, view, self.run, tells_typing=tells_typing)
+        self.threads = ThreadController(core, self.state, view, self.drafts)
         self._asked: dict[str, tuple[str, str]] = {}
         """Channels that the server has yet to open: where each was asked for, by which text."""
         self._wanted: str | None = None
@@ -235,7 +235,7 @@ class Conversation:
     @property
     def server(self) -> str:
         """How the server calls itself, or did when it was last met; empty: it never was."""
-        return self.desk.connection.server or self.core.pref(SERVER_NAME)
+        return self.state.connection.server or self.core.pref(SERVER_NAME)
 
     # What the core tells.
 
@@ -243,19 +243,19 @@ class Conversation:
         """Lay updates on the desk and show them."""
         for update in updates:
             self.view.tell(update)
-            read = self.desk.info.read if self.desk.info else 0
-            user = self.desk.user
-            self.desk.apply(update)
+            read = self.state.info.read if self.state.info else 0
+            user = self.state.user
+            self.state.apply(update)
             if isinstance(update, TimelineChanged):
                 self._take_lines(update)
             elif isinstance(update, ThreadChanged):
                 self.threads.take_in(update)
             elif isinstance(update, ChannelsChanged | ChannelChanged | ChannelRemoved):
                 self._settle()
-                if self.desk.info is not None and self.desk.info.read < read:
+                if self.state.info is not None and self.state.info.read < read:
                     self._show_channel()  # the marker only falls where the log is another one
             elif isinstance(update, ConnectionChanged):
-                if self.desk.user != user:
+                if self.state.user != user:
                     self._show_channel()  # one's own messages are those of another name now
                 self._ask_name()
             elif isinstance(update, NotificationDue) and self.status != "busy":
@@ -265,45 +265,45 @@ class Conversation:
         self.view.redraw()
 
     def _take_lines(self, change: TimelineChanged) -> None:
-        log = self.desk.log(change.channel)
-        if not self.view.update(DraftKey(change.channel), log.apply(change)):
+        log = self.state.log(change.channel)
+        if not self.view.update(PaneKey(change.channel), log.apply(change)):
             log.trim()
 
     def rename(self, name: str) -> None:
         """Sign in with another name, if the present one is taken; without a name: ask for it."""
-        if name or not self.desk.connection.is_name_taken:
-            self.seats.rename(self._seat, name)
+        if name or not self.state.connection.is_name_taken:
+            self.workspace.rename(self._server_key, name)
         else:
             self._ask_name()
 
     def _ask_name(self) -> None:
-        if self.desk.connection.is_name_taken:
-            self.view.ask_name(self.desk.user)
+        if self.state.connection.is_name_taken:
+            self.view.ask_name(self.state.user)
 
     def _is_seen(self, due: NotificationDue) -> bool:
         """Whether the person sees the message, in the channel's timeline or in its open thread."""
-        places = [DraftKey(due.channel)] if due.channel == self.desk.current else []
-        thread = self.desk.thread
+        places = [PaneKey(due.channel)] if due.channel == self.state.current else []
+        thread = self.state.thread
         if thread and (thread.channel, thread.root) == (due.channel, due.thread):
-            places.append(DraftKey(due.channel, due.thread))
+            places.append(PaneKey(due.channel, due.thread))
         return self.reading.is_watched and any(map(self.view.shows_newest, places))
 
     def _settle(self) -> None:
         """Show some channel if there is one, and none that one is not in."""
-        known = self.desk.channels
-        if self.desk.info is not None and self.desk.info.is_member:
+        known = self.state.channels
+        if self.state.info is not None and self.state.info.is_member:
             self._stayed = ""
         if self._wanted in known and self._wanted == self.drafts.channel:
             self.open_channel(self._wanted)
-        elif self.desk.current not in known and known and not self.drafts.is_on_the_way:
-            if self.desk.current is not None and self._is_written():
-                self._stay(self.desk.current)
+        elif self.state.current not in known and known and not self.drafts.is_on_the_way:
+            if self.state.current is not None and self._is_written():
+                self._stay(self.state.current)
                 return
-            wishes = (self.desk.previous, self.core.pref(LAST_CHANNEL), GENERAL, *known)
+            wishes = (self.state.previous, self.core.pref(LAST_CHANNEL), GENERAL, *known)
             self.open_channel(next(name for name in wishes if name in known))
-        elif self.desk.current is not None and not known:
+        elif self.state.current is not None and not known:
             self._put_away()
-            self.desk.current = None
+            self.state.current = None
             self.drafts.lay_open("")
 
     def _is_written(self) -> bool:
@@ -331,36 +331,36 @@ class Conversation:
         self._wanted = None
         if self.drafts.is_on_the_way and channel == self.drafts.channel:
             self._enter()
-        elif self.drafts.is_on_the_way or channel != self.desk.current:
+        elif self.drafts.is_on_the_way or channel != self.state.current:
             self._move_to(channel)
             self._show()
 
     def _enter(self) -> None:
         """Show the channel that the composer is for already; then send what was held."""
-        self.desk.move_to(self.drafts.channel)
+        self.state.move_to(self.drafts.channel)
         self.core.save_pref(LAST_CHANNEL, self.drafts.channel)
         self._show_channel()
         for text in self.drafts.release():
-            self.drafts.submit(text, DraftKey(self.drafts.channel))  # one may lead further
+            self.drafts.submit(text, PaneKey(self.drafts.channel))  # one may lead further
 
     def _move_to(self, channel: str) -> None:
         self._put_away()
-        self.desk.move_to(channel)
+        self.state.move_to(channel)
         self.drafts.take_out(channel)
         self.core.save_pref(LAST_CHANNEL, channel)
 
     def _show(self) -> None:
         """Show the current channel, if there is one, and what is being written in it."""
-        self.drafts.lay_open(self.desk.current or "")
+        self.drafts.lay_open(self.state.current or "")
         self._show_channel()
 
     def _show_channel(self) -> None:
         self.reading.opened()
-        if channel := self.desk.current:
-            self.seats.came_to(Location(self._seat, channel))
-            read = self.desk.info.read if self.desk.info else 0
-            self.view.show(DraftKey(channel), self.desk.log(channel), self.desk.user, read)
-            self.desk.trim(besides=channel)
+        if channel := self.state.current:
+            self.workspace.came_to(Location(self._server_key, channel))
+            read = self.state.info.read if self.state.info else 0
+            self.view.show(PaneKey(channel), self.state.log(channel), self.state.user, read)
+            self.state.trim(besides=channel)
             self.core.open_channel(channel)
         self.view.redraw()
 
@@ -368,11 +368,11 @@ class Conversation:
         """Let another conversation be shown."""
         self._put_away()
         self.view.step_back()
-        self.desk.trim()
+        self.state.trim()
 
     def come_forward(self, channel: str, *, is_watched: bool) -> None:
         """Be the one that is shown, with that channel (empty: the one that was shown last)."""
-        if channel and channel != self.desk.current:
+        if channel and channel != self.state.current:
             self._move_to(channel)
         self.view.come_forward()
         self._show()
@@ -391,12 +391,12 @@ class Conversation:
 
     def seen(self, channel: str, seq: int) -> None:
         """Mark as read what was on a screen that somebody looks at."""
-        if channel == self.desk.current:
+        if channel == self.state.current:
             self.reading.seen(channel, seq)
 
     # What one asks for.
 
-    def dismiss(self, key: DraftKey) -> None:
+    def dismiss(self, key: PaneKey) -> None:
         """Give up a reply or a change; where there is none, close the thread, but for its text."""
         draft = self.drafts.at(key)
         if draft.aim is not Aim.MESSAGE:
@@ -423,15 +423,15 @@ class Conversation:
         Raises:
             ChatError: the first words are too long.
         """
-        check_length(first_words, self.desk.text_limit)
-        known = self.desk.channels.get(channel)
+        check_length(first_words, self.state.text_limit)
+        known = self.state.channels.get(channel)
         if known is not None and known.is_member:
             self._say_there(channel, first_words)
             self.open_channel(channel)
             return
-        names = ",".join(name for name in channel_names(channel) if name != self.desk.user)
+        names = ",".join(name for name in channel_names(channel) if name != self.state.user)
         text = f"/msg {names} {first_words}" if first_words else ""
-        self._asked[channel] = (self.desk.current or "", text)
+        self._asked[channel] = (self.state.current or "", text)
         self._put_away()
         self.drafts.take_out(channel)
         self.drafts.lay_open(channel)
@@ -451,7 +451,7 @@ class Conversation:
         else:
             self._asked.pop(channel, None)
             if channel == self.drafts.channel != joined.channel:  # it is spelled otherwise
-                self.drafts.readdress(DraftKey(channel), DraftKey(joined.channel))
+                self.drafts.readdress(PaneKey(channel), PaneKey(joined.channel))
             self._say_there(joined.channel, first_words)
             self._arrive(joined.channel)
 
@@ -462,23 +462,23 @@ class Conversation:
 
     def _arrive(self, channel: str) -> None:
         """Show a channel that one was let into, unless one went elsewhere meanwhile."""
-        if channel not in self.desk.channels:
+        if channel not in self.state.channels:
             self._wanted = channel
         elif channel == self.drafts.channel:
             self.open_channel(channel)
         else:
-            info = self.desk.channels[channel]
+            info = self.state.channels[channel]
             waits = " Your text there is not sent yet." if info.has_draft else ""
             self.view.say(f"Joined {title_of(info)}.{waits}")
 
     def _turn_back(self, channel: str) -> None:
         """Give what was written for a channel back to where one asked for it."""
-        asked_in, text = self._asked.pop(channel, (self.desk.current or "", ""))
+        asked_in, text = self._asked.pop(channel, (self.state.current or "", ""))
         written = self.drafts.withdraw(channel)
         if channel == self.drafts.channel:
-            self.drafts.lay_open(self.desk.current or "")
-        self.drafts.put_first(written, DraftKey(asked_in))
-        self.drafts.give_back(text, DraftKey(asked_in))
+            self.drafts.lay_open(self.state.current or "")
+        self.drafts.put_first(written, PaneKey(asked_in))
+        self.drafts.give_back(text, PaneKey(asked_in))
 
     def ask(self, command: AnsweredBy[object], text: str = "") -> None:
         """Ask the server; tell the person if it fails, and give `text` back."""
@@ -491,12 +491,12 @@ class Conversation:
     @contextmanager
     def telling(self, text: str = "") -> Iterator[None]:
         """Tell the person what fails within, and give back the text that asked for it."""
-        written_in = self.desk.current or ""
+        written_in = self.state.current or ""
         try:
             yield
         except ChatError as exc:
             self.view.say(str(exc), "warning")
-            self.drafts.give_back(text, DraftKey(written_in))
+            self.drafts.give_back(text, PaneKey(written_in))
 
     def set_status(self, status: Status) -> None:
         """Say of oneself: online, away or busy."""
@@ -506,5 +506,5 @@ class Conversation:
 
     def write_to(self, name: str) -> None:
         """Open the direct channel with one person."""
-        if name != self.desk.user:
+        if name != self.state.user:
             self.run_command(f"/msg {name}")

@@ -1,4 +1,4 @@
-"""Order of the sidebar, next and previous channel, and the way back."""
+"""Keys of channels and panes, the order of the sidebar, and moving between channels."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = [
     "Entry",
     "Group",
     "Location",
+    "PaneKey",
     "Tour",
     "Trail",
     "after",
@@ -25,9 +26,9 @@ __all__ = [
 
 
 class Location(NamedTuple):
-    """A channel (empty: none yet) of the server that sits at `seat`."""
+    """A channel (empty: none yet) of the server that sits at `server`."""
 
-    seat: int
+    server: int
     channel: str
 
 
@@ -35,11 +36,25 @@ NOWHERE = Location(0, "")
 """Where one is before there is any channel."""
 
 
+class PaneKey(NamedTuple):
+    """A pane's conversation: a channel (empty: none yet), or a thread of it.
+
+    `str(key)` is the name under which its draft is saved; channel names contain no slash.
+    """
+
+    channel: str
+    thread: int | None = None
+    """Number of the thread's first message; None for the channel itself."""
+
+    def __str__(self) -> str:
+        return self.channel if self.thread is None else f"{self.channel}/{self.thread}"
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """What the lists show of one server: how it is called, its connection, its channels."""
 
-    seat: int
+    server: int
     title: str
     link: Link
     channels: tuple[ChannelInfo, ...]
@@ -48,30 +63,32 @@ class Group:
 class Entry(NamedTuple):
     """An entry of the list of all: a channel, and what is known of it."""
 
-    spot: Location
+    location: Location
     info: ChannelInfo
 
 
 def entries(groups: Iterable[Group]) -> list[Entry]:
     """Return all channels in the order in which they are listed."""
     return [
-        Entry(Location(group.seat, info.name), info) for group in groups for info in group.channels
+        Entry(Location(group.server, info.name), info)
+        for group in groups
+        for info in group.channels
     ]
 
 
 def neighbor(listed: Sequence[Entry], here: Location, step: int) -> Location | None:
-    """Return the spot `step` places further in the list, round its end."""
-    spots = [entry.spot for entry in listed]
-    if not spots:
+    """Return the location `step` places further in the list, round its end."""
+    locations = [entry.location for entry in listed]
+    if not locations:
         return None
-    if here not in spots:
-        return spots[0]
-    return spots[(spots.index(here) + step) % len(spots)]
+    if here not in locations:
+        return locations[0]
+    return locations[(locations.index(here) + step) % len(locations)]
 
 
 def after(listed: Sequence[Entry], here: Location) -> list[Entry]:
     """Return the other entries, beginning with that after this one."""
-    at = next((i for i, entry in enumerate(listed) if entry.spot == here), -1)
+    at = next((i for i, entry in enumerate(listed) if entry.location == here), -1)
     return [*listed[at + 1 :], *listed[: max(at, 0)]]
 
 
@@ -107,9 +124,9 @@ class Tour:
         if waiting:
             if self._origin is None:
                 self._origin = here
-            return max(waiting, key=lambda entry: weight(entry.info)).spot
+            return max(waiting, key=lambda entry: weight(entry.info)).location
         origin, self._origin = self._origin, None
-        return origin if any(entry.spot == origin for entry in others) else None
+        return origin if any(entry.location == origin for entry in others) else None
 
 
 _MOST = 100
@@ -122,11 +139,11 @@ class Trail:
         self._stops: list[Location] = []
         self._at = -1
 
-    def came_to(self, spot: Location) -> None:
+    def came_to(self, location: Location) -> None:
         """Note where one is now; a step along the trail is none of its own."""
-        if self._stops and self._stops[self._at] == spot:
+        if self._stops and self._stops[self._at] == location:
             return
-        self._stops = [*self._stops[: self._at + 1], spot][-_MOST:]
+        self._stops = [*self._stops[: self._at + 1], location][-_MOST:]
         self._at = len(self._stops) - 1
 
     def recent(self) -> list[Location]:

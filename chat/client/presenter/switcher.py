@@ -109,23 +109,23 @@ class Switcher:
 
     def _channels(self) -> Iterator[_Offer]:
         workspace = self._workspace
-        titles = {group.seat: group.title for group in workspace.groups()}
-        shown = {spot: place for place, spot in enumerate(workspace.recent())}
+        titles = {group.server: group.title for group in workspace.groups()}
+        shown = {location: place for place, location in enumerate(workspace.recent())}
 
         def order(entry: Entry) -> tuple[bool, int, int]:
             urgency = -weight(entry.info) if waits(entry.info) else 1
-            return entry.spot == workspace.here, urgency, shown.get(entry.spot, len(shown))
+            return entry.location == workspace.here, urgency, shown.get(entry.location, len(shown))
 
         for entry in sorted(workspace.entries(), key=order):
             label = title_of(entry.info)
-            server = titles[entry.spot.seat] if len(titles) > 1 else ""
-            choice = Choice(f"{entry.spot.seat} {label}", label, _note(entry.info, server))
-            yield _Offer(choice, partial(workspace.open, entry.spot), (label.lstrip(_SIGNS),))
+            server = titles[entry.location.server] if len(titles) > 1 else ""
+            choice = Choice(f"{entry.location.server} {label}", label, _note(entry.info, server))
+            yield _Offer(choice, partial(workspace.open, entry.location), (label.lstrip(_SIGNS),))
 
     def _to_join(self, word: str) -> Iterator[_Offer]:
         """Return the channels that one is not in, as far as the server was asked for them."""
         for name, listing in self._conversation.lookup.directory.items():
-            if name not in self._conversation.desk.channels and name[1:].lower().startswith(word):
+            if name not in self._conversation.state.channels and name[1:].lower().startswith(word):
                 note = " · ".join(filter(None, ("Enter to join", members(listing), listing.topic)))
                 join = partial(self._conversation.join, name)
                 yield _Offer(Choice(name, name, note), join, (name[1:],))
@@ -133,8 +133,8 @@ class Switcher:
     def _people(self) -> Iterator[_Offer]:
         """Return those with whom there is no direct channel yet."""
         conversation = self._conversation
-        known = {title_of(each) for each in conversation.desk.channels.values() if each.direct}
-        for name in conversation.desk.names:
+        known = {title_of(each) for each in conversation.state.channels.values() if each.direct}
+        for name in conversation.state.names:
             if f"@{name}" not in known:
                 choice = Choice(f"@{name}", f"@{name}", "direct message")
                 yield _Offer(choice, partial(conversation.write_to, name), (name,))

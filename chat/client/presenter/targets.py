@@ -9,7 +9,7 @@ from __future__ import annotations
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo, Delivery, Message
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.view import Refused
 from chat.text import check_channel
 
@@ -18,14 +18,14 @@ __all__ = ["channel", "here", "message", "mine", "own_message", "seq_of", "targe
 
 def here(conversation: Conversation) -> ChannelInfo:
     """Return the current channel."""
-    if conversation.desk.current is None:
+    if conversation.state.current is None:
         raise Refused("You have not joined a channel. Use /join #general to join one.")
-    return conversation.desk.info or ChannelInfo(conversation.desk.current)
+    return conversation.state.info or ChannelInfo(conversation.state.current)
 
 
-def written_in(conversation: Conversation, asked: Invocation) -> DraftKey:
+def written_in(conversation: Conversation, asked: Invocation) -> PaneKey:
     """Return the channel or the thread in which the command was written."""
-    return DraftKey(conversation.desk.current or "", asked.thread)
+    return PaneKey(conversation.state.current or "", asked.thread)
 
 
 def channel(conversation: Conversation, asked: Invocation) -> str:
@@ -42,22 +42,22 @@ def channel(conversation: Conversation, asked: Invocation) -> str:
 def mine(conversation: Conversation, asked: Invocation) -> ChannelInfo:
     """Return the channel that is meant: the given one, which one is in, or the current one."""
     name = channel(conversation, asked)
-    if name not in conversation.desk.channels and asked.get("channel"):
+    if name not in conversation.state.channels and asked.get("channel"):
         raise Refused(f"You are not in {name}.")
-    return conversation.desk.channels.get(name) or here(conversation)
+    return conversation.state.channels.get(name) or here(conversation)
 
 
 def own_message(conversation: Conversation, asked: Invocation) -> Message:
     """Return the message of one's own that is meant: that of the number, or the last one."""
     number = asked.get("number")
     if not number.isdigit():
-        log = conversation.desk.log(here(conversation).name, asked.thread)
-        last = log.latest(conversation.desk.user)
+        log = conversation.state.log(here(conversation).name, asked.thread)
+        last = log.latest(conversation.state.user)
         if last is None:
             raise Refused("You have no confirmed message here.")
         return last
     found = message(conversation, asked)
-    if found.author != conversation.desk.user:
+    if found.author != conversation.state.user:
         raise Refused(
             f"Message {number} is by {found.author}. You can edit only your own messages."
         )
@@ -69,7 +69,7 @@ def own_message(conversation: Conversation, asked: Invocation) -> Message:
 def message(conversation: Conversation, asked: Invocation) -> Message:
     """Return the message that is meant, which must be loaded: the given one, or the latest."""
     number = target(conversation, asked)
-    found = conversation.desk.find(here(conversation).name, number)
+    found = conversation.state.find(here(conversation).name, number)
     if found is None:
         raise Refused(f"Message {number} is not loaded. Scroll up to it first.")
     if found.deleted:
@@ -82,7 +82,7 @@ def target(conversation: Conversation, asked: Invocation) -> int:
     number = asked.get("number")
     if number.isdigit():
         return _number(conversation, int(number))
-    latest = conversation.desk.log(here(conversation).name, asked.thread).latest()
+    latest = conversation.state.log(here(conversation).name, asked.thread).latest()
     if latest is None:
         raise Refused("There are no messages here yet.")
     return seq_of(latest)
@@ -91,7 +91,7 @@ def target(conversation: Conversation, asked: Invocation) -> int:
 def _number(conversation: Conversation, number: int) -> int:
     """Return the number, unless it is known to be that of something else than a message."""
     info = here(conversation)
-    line = conversation.desk.log(info.name).line(number)
+    line = conversation.state.log(info.name).line(number)
     if line is not None and line.kind != "message":
         raise Refused(f"{number} is not a message but the “{line.kind}” event of {line.author}.")
     if info.head and not 0 < number <= info.head and line is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from chat.client.model.state import ThreadChanged
 from chat.client.presenter.composer.drafts import Drafts
-from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.state import ConversationState, OpenThread
 from chat.client.presenter.view import View
 from chat.client.sync.core import Core
@@ -19,11 +19,11 @@ __all__ = ["ThreadController"]
 
 
 class ThreadController:
-    """Opens and closes `desk.thread`: one thread at most, of the channel that is shown."""
+    """Opens and closes `state.thread`: one thread at most, of the channel that is shown."""
 
-    def __init__(self, core: Core, desk: ConversationState, view: View, drafts: Drafts) -> None:
+    def __init__(self, core: Core, state: ConversationState, view: View, drafts: Drafts) -> None:
         self._core = core
-        self._desk = desk
+        self._state = state
         self._view = view
         self._drafts = drafts
 
@@ -33,41 +33,41 @@ class ThreadController:
         Its composer is there at once: what is typed next, however soon, is written in the thread.
         """
         self.close()
-        line = self._desk.log(channel).line(seq)
+        line = self._state.log(channel).line(seq)
         thread = OpenThread(channel, seq, (line and line.thread) or seq)
         self._show(thread)
-        self._drafts.open_thread(DraftKey(channel, thread.root))
+        self._drafts.open_thread(PaneKey(channel, thread.root))
         self._core.open_thread(channel, seq)
         self._view.redraw()
 
     def take_in(self, told: ThreadChanged) -> None:
         """Show what the core tells of it."""
-        thread = self._desk.thread
+        thread = self._state.thread
         if thread is None or (told.channel, told.asked) != (thread.channel, thread.asked):
             return  # it was closed meanwhile
-        if told.is_none and is_blank(self._view.composed(DraftKey(thread.channel, thread.root))):
+        if told.is_none and is_blank(self._view.composed(PaneKey(thread.channel, thread.root))):
             self.close()
             return
         if told.root != thread.root:
             # What has been written goes along to the message that the thread really begins with.
-            old, new = (DraftKey(thread.channel, root) for root in (thread.root, told.root))
+            old, new = (PaneKey(thread.channel, root) for root in (thread.root, told.root))
             self._drafts.keep_open()
             thread = OpenThread(thread.channel, thread.asked, told.root)
             self._show(thread)
             self._drafts.readdress(old, new)
-        self._view.update(DraftKey(thread.channel, thread.root), thread.log.apply(told.change))
+        self._view.update(PaneKey(thread.channel, thread.root), thread.log.apply(told.change))
 
     def close(self) -> None:
         """Put it away, with what was being written in it."""
-        if self._desk.thread is None:
+        if self._state.thread is None:
             return
         self._drafts.keep_open()
-        self._desk.thread = None
+        self._state.thread = None
         self._core.close_thread()
         self._view.close_thread()
 
     def _show(self, thread: OpenThread) -> None:
-        self._desk.thread = thread
-        read = self._desk.info.read if self._desk.info else 0
-        key = DraftKey(thread.channel, thread.root)
-        self._view.show(key, thread.log, self._desk.user, read)
+        self._state.thread = thread
+        read = self._state.info.read if self._state.info else 0
+        key = PaneKey(thread.channel, thread.root)
+        self._view.show(key, thread.log, self._state.user, read)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from chat.client.model.state import Update
-from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.log import Log, Splices
-from chat.client.presenter.navigation import Location
+from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
 from chat.client.sync.inbox import Unread
@@ -20,9 +19,9 @@ __all__ = [
     "Choice",
     "Pane",
     "Refused",
-    "Seats",
     "Severity",
     "View",
+    "WorkspacePort",
     "severity_of",
 ]
 
@@ -87,16 +86,16 @@ class View(Protocol):
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open; what was written for it was given back."""
 
-    def composed(self, key: DraftKey) -> str:
+    def composed(self, key: PaneKey) -> str:
         """Return the text in the composer: the channel's, or the open thread's."""
 
-    def compose_with(self, key: DraftKey, text: str) -> None:
+    def compose_with(self, key: PaneKey, text: str) -> None:
         """Put a text into the composer; what is typed there from now on is for `key`."""
 
-    def give_back(self, key: DraftKey, text: str) -> None:
+    def give_back(self, key: PaneKey, text: str) -> None:
         """Put a refused text back, before text typed since; selected where there is none."""
 
-    def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
+    def show(self, key: PaneKey, log: Log, user: str, read: int) -> None:
         """Show another channel, where it was left, or a thread beside it.
 
         Args:
@@ -106,7 +105,7 @@ class View(Protocol):
             read: the channel's read marker.
         """
 
-    def update(self, key: DraftKey, done: Splices) -> bool:
+    def update(self, key: PaneKey, done: Splices) -> bool:
         """Follow a change of a channel's or a thread's log.
 
         Returns:
@@ -128,7 +127,7 @@ class View(Protocol):
     def showing(self) -> int | None:
         """Return the highest number that shows now; None if nothing does."""
 
-    def shows_newest(self, key: DraftKey) -> bool:
+    def shows_newest(self, key: PaneKey) -> bool:
         """Whether new messages show, or are spoken, at once: in the channel or the open thread."""
 
     def unread_from(self) -> int | None:
@@ -140,11 +139,11 @@ class View(Protocol):
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
         """Show what waits in all channels, to go there, or to mark it as read."""
 
-    def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
+    def list_found(self, finding: SearchSession, state: ConversationState) -> None:
         """Show what was found, to go there, or where to write what to look for."""
 
     def redraw(self) -> None:
-        """Show what lies on the desk, and what the texts in the composers are for."""
+        """Show what lies on the state, and what the texts in the composers are for."""
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
@@ -156,10 +155,10 @@ class View(Protocol):
         """
 
 
-class Seats(Protocol):
+class WorkspacePort(Protocol):
     """All servers one is on, seen from the conversation with one of them."""
 
-    def came_to(self, spot: Location) -> None:
+    def came_to(self, location: Location) -> None:
         """Note where a conversation has gone."""
 
     def connect(self, url: str, name: str) -> None:

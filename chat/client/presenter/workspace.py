@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings, check_url, load, with_kept
 from chat.client.model.state import Link
-from chat.client.presenter import conversation as catching_up
 from chat.client.presenter.composer.completion import Sources
-from chat.client.presenter.conversation import Conversation
+from chat.client.presenter.conversation import Conversation, jump, mark, mark_all
 from chat.client.presenter.navigation import (
     Entry,
     Group,
@@ -171,7 +170,7 @@ class WorkspaceServer:
     @property
     def is_name_taken(self) -> bool:
         """Whether the server refuses the name because it belongs to somebody else."""
-        return self.conversation.desk.connection.is_name_taken
+        return self.conversation.state.connection.is_name_taken
 
     @property
     def address(self) -> str:
@@ -185,17 +184,17 @@ class WorkspaceServer:
 
 
 Converse = Callable[[int, ClientSettings, Core], Conversation]
-"""Makes the conversation of the seat with that key."""
+"""Makes the conversation of the server with that key."""
 
 
 class Workspace:
-    """All seats, in their order: one for each of `cores`, once they were taken."""
+    """All servers, in their order: one for each of `cores`, once they were taken."""
 
     def __init__(self, cores: Cores, converse: Converse) -> None:
         self._cores = cores
         self._converse = converse
         self._keys = count(1)
-        self._seats: dict[int, WorkspaceServer] = {}
+        self._servers: dict[int, WorkspaceServer] = {}
         self._front = 0
         self._shown: Location | None = None
         self._before: Location | None = None
@@ -204,37 +203,37 @@ class Workspace:
         self._is_jumping = False
 
     def __iter__(self) -> Iterator[WorkspaceServer]:
-        return iter(list(self._seats.values()))
+        return iter(list(self._servers.values()))
 
     def __len__(self) -> int:
-        return len(self._seats)
+        return len(self._servers)
 
     @property
     def front(self) -> WorkspaceServer:
         """The one that is shown."""
-        return self._seats[self._front]
+        return self._servers[self._front]
 
     @property
     def here(self) -> Location:
         """The channel that is shown."""
-        return Location(self._front, self.front.conversation.desk.current or "")
+        return Location(self._front, self.front.conversation.state.current or "")
 
     def recent(self) -> list[Location]:
         """Return the channels that were shown, the latest first."""
         return self._trail.recent()
 
     def at(self, key: int) -> WorkspaceServer | None:
-        """Return the seat of that key; None: it is gone."""
-        return self._seats.get(key)
+        """Return the server of that key; None: it is gone."""
+        return self._servers.get(key)
 
     @property
     def have_tried(self) -> bool:
         """Whether some connection was made, or could not be."""
-        return any(each.conversation.desk.connection.link is not Link.CONNECTING for each in self)
+        return any(each.conversation.state.connection.link is not Link.CONNECTING for each in self)
 
     def groups(self) -> tuple[Group, ...]:
         """Return what the lists show."""
-        return tuple(self._group(seat) for seat in self)
+        return tuple(self._group(server) for server in self)
 
     def entries(self) -> list[Entry]:
         """Return the channels of all servers, in their order."""
@@ -242,35 +241,35 @@ class Workspace:
 
     def to_answer(self) -> int:
         """Return how many messages wait that were meant for this person."""
-        return sum(seat.conversation.desk.to_answer() for seat in self)
+        return sum(server.conversation.state.to_answer() for server in self)
 
     def take(self) -> None:
-        """Take all seats; the first one is in front."""
+        """Take all servers; the first one is in front."""
         for settings, core in self._cores:
             self._add(settings, core)
 
     def _add(self, settings: ClientSettings, core: Core) -> WorkspaceServer:
         key = next(self._keys)
-        seat = self._seats[key] = WorkspaceServer(
+        server = self._servers[key] = WorkspaceServer(
             key, settings, self._converse(key, settings, core)
         )
-        if len(self._seats) == 1:
+        if len(self._servers) == 1:
             self._front = key
-            seat.conversation.view.come_forward()
+            server.conversation.view.come_forward()
         else:
-            seat.conversation.reading.watched(False)
-        return seat
+            server.conversation.reading.watched(False)
+        return server
 
     def take_in(self) -> None:
         """Let every conversation show what its core tells."""
-        for seat in self:
-            if updates := seat.conversation.core.drain():
-                seat.conversation.take_in(updates)
+        for server in self:
+            if updates := server.conversation.core.drain():
+                server.conversation.take_in(updates)
 
     def close(self) -> None:
         """Keep what is typed, before the program ends."""
-        for seat in self:
-            seat.conversation.close()
+        for server in self:
+            server.conversation.close()
 
     # Which servers there are.
 
@@ -289,14 +288,14 @@ class Workspace:
         refused = next((each for each in there if each.is_name_taken), None)
         if here is None and refused is not None:
             self.rename(refused.key, name)
-        seat = here or refused or self._add(*self._cores.add(url, name))
-        self.open(Location(seat.key, ""))
+        server = here or refused or self._add(*self._cores.add(url, name))
+        self.open(Location(server.key, ""))
 
     def rename(self, key: int, name: str) -> None:
         """Sign in with another name where the present one belongs to somebody else."""
-        seat = self._seats[key]
-        url, taken = seat.settings.url, seat.settings.name
-        if not seat.is_name_taken:
+        server = self._servers[key]
+        url, taken = server.settings.url, server.settings.name
+        if not server.is_name_taken:
             raise Refused(
                 f"Cannot rename: the name {taken} is not taken. Use /connect {url} NAME to "
                 "use another name as well."
@@ -311,14 +310,14 @@ class Workspace:
             raise Refused(
                 f"You already use the name {name} there. Use /server to list your servers."
             )
-        seat.conversation.view.run_beside(self._rename(seat, name))
+        server.conversation.view.run_beside(self._rename(server, name))
 
-    async def _rename(self, seat: WorkspaceServer, name: str) -> None:
-        with seat.conversation.telling(), seat.conversation.drafts.carried():
-            await answer(seat.conversation.core.rename(name))
-            settings = self._cores.renamed(seat.settings, name)
-            if seat.key in self._seats:  # else one has left the server meanwhile
-                self._seats[seat.key] = replace(seat, settings=settings)
+    async def _rename(self, server: WorkspaceServer, name: str) -> None:
+        with server.conversation.telling(), server.conversation.drafts.carried():
+            await answer(server.conversation.core.rename(name))
+            settings = self._cores.renamed(server.settings, name)
+            if server.key in self._servers:  # else one has left the server meanwhile
+                self._servers[server.key] = replace(server, settings=settings)
 
     def disconnect(self, server: str) -> None:
         """Leave a server, now and in future; what is kept of it stays on this computer."""
@@ -330,7 +329,7 @@ class Workspace:
         if leaving is self.front:
             self.open(Location(others[0].key, ""))
         leaving.conversation.close()
-        del self._seats[leaving.key]
+        del self._servers[leaving.key]
         is_forgotten = self._cores.remove(leaving.settings)
         self.front.conversation.view.redraw()
         again = "" if is_forgotten else " Your settings name it: the next start adds it again."
@@ -356,14 +355,14 @@ class Workspace:
 
     def sources(self) -> Sources:
         """Return what there is to complete from in what is in front; themes and languages aside."""
-        desk = self.front.conversation.desk
-        newest = islice(desk.log(desk.current or "").newest(), _OFFERED)
+        state = self.front.conversation.state
+        newest = islice(state.log(state.current or "").newest(), _OFFERED)
         said = tuple(
             (each.seq, f"{each.author}: {each.text}")
             for each in newest
             if each.seq is not None and not each.deleted
         )
-        return Sources(desk.names, desk.channel_names, messages=said, servers=self.titles())
+        return Sources(state.names, state.channel_names, messages=said, servers=self.titles())
 
     def look_up(self, line: str, then: Callable[[], None]) -> bool:
         """Ask the server for names that could complete `line`; see `NameLookup.ask`."""
@@ -371,25 +370,25 @@ class Workspace:
 
     def titles(self) -> tuple[str, ...]:
         """Return how the servers are called."""
-        return tuple(self._called(seat) for seat in self)
+        return tuple(self._called(server) for server in self)
 
     def title_beside(self, key: int) -> str:
         """Return how a server is called, where there are others that could be meant."""
-        seat = self._seats.get(key)
-        return self._called(seat) if seat and len(self._seats) > 1 else ""
+        server = self._servers.get(key)
+        return self._called(server) if server and len(self._servers) > 1 else ""
 
     def _find(self, word: str) -> WorkspaceServer:
         meant = word.strip().casefold()
         ways: tuple[Callable[[WorkspaceServer], bool], ...] = (
-            lambda seat: self._called(seat).casefold() == meant,
-            lambda seat: meant in (seat.address, seat.settings.url),
-            lambda seat: fold(seat.settings.name) == meant,
-            lambda seat: self._called(seat).casefold().startswith(meant),
+            lambda server: self._called(server).casefold() == meant,
+            lambda server: meant in (server.address, server.settings.url),
+            lambda server: fold(server.settings.name) == meant,
+            lambda server: self._called(server).casefold().startswith(meant),
         )
         for is_meant in ways:
-            found = [seat for seat in self if is_meant(seat)]
+            found = [server for server in self if is_meant(server)]
             if len(found) > 1:
-                titles = " or ".join(self._called(seat) for seat in found)
+                titles = " or ".join(self._called(server) for server in found)
                 raise Refused(f"“{word}” matches {titles}. Type more of the name.")
             if found:
                 return found[0]
@@ -403,75 +402,75 @@ class Workspace:
 
     async def _show_inbox(self) -> None:
         found: dict[Location, Unread] = {}
-        for seat in self:
-            with seat.conversation.telling():
-                for unread in await answer(seat.conversation.core.inbox()):
-                    found[Location(seat.key, unread.channel)] = unread
+        for server in self:
+            with server.conversation.telling():
+                for unread in await answer(server.conversation.core.inbox()):
+                    found[Location(server.key, unread.channel)] = unread
         if found:
             ordered = sorted(found.items(), key=lambda each: urgency(each[1]))
             self.front.conversation.view.list_unread(dict(ordered))
         else:
             self.front.conversation.view.say("No unread messages")
 
-    def mark(self, spot: Location) -> None:
+    def mark(self, location: Location) -> None:
         """Mark everything in a channel as read."""
-        if seat := self._seats.get(spot.seat):
-            catching_up.mark(seat.conversation, spot.channel)
+        if server := self._servers.get(location.server):
+            mark(server.conversation, location.channel)
 
     def mark_all(self) -> None:
         """Mark everything everywhere as read."""
-        for seat in self:
-            catching_up.mark_all(seat.conversation)
+        for server in self:
+            mark_all(server.conversation)
 
-    def name_of(self, spot: Location) -> str:
+    def name_of(self, location: Location) -> str:
         """Return how a channel is called, with its server where there are several."""
-        seat = self._seats.get(spot.seat)
-        user = seat.conversation.desk.user if seat else ""
-        name = channel_title(spot.channel, user)
-        return " · ".join(filter(None, (name, self.title_beside(spot.seat))))
+        server = self._servers.get(location.server)
+        user = server.conversation.state.user if server else ""
+        name = channel_title(location.channel, user)
+        return " · ".join(filter(None, (name, self.title_beside(location.server))))
 
     # Where one is.
 
-    def came_to(self, spot: Location) -> None:
+    def came_to(self, location: Location) -> None:
         """Note where a conversation has gone; who is not in front takes nobody along."""
-        if spot.seat != self._front:
+        if location.server != self._front:
             return
-        if spot != self._shown:
-            self._before, self._shown = self._shown, spot
-        self._trail.came_to(spot)
+        if location != self._shown:
+            self._before, self._shown = self._shown, location
+        self._trail.came_to(location)
         if not self._is_jumping:
             self._tour.end()
 
-    def open(self, spot: Location) -> None:
+    def open(self, location: Location) -> None:
         """Show a channel of any server; without one, what was shown of that server last."""
-        seat = self._seats.get(spot.seat)
-        if seat is None:
+        server = self._servers.get(location.server)
+        if server is None:
             return
-        if seat is self.front:
-            if spot.channel:
-                seat.conversation.open_channel(spot.channel)
+        if server is self.front:
+            if location.channel:
+                server.conversation.open_channel(location.channel)
             return
         leaving = self.front.conversation
         leaving.step_back()
-        self._front = seat.key
-        seat.conversation.come_forward(spot.channel, is_watched=leaving.reading.is_watched)
+        self._front = server.key
+        server.conversation.come_forward(location.channel, is_watched=leaving.reading.is_watched)
         leaving.reading.watched(False)
 
     def go(self, step: int) -> None:
         """Show the next or the previous channel of the list."""
-        if spot := neighbor(self.entries(), self.here, step):
-            self.open(spot)
+        if location := neighbor(self.entries(), self.here, step):
+            self.open(location)
 
     def go_to(self, number: int) -> None:
         """Show the channel that is listed at a place, counted from 1."""
         listed = self.entries()
         if number <= len(listed):
-            self.open(listed[number - 1].spot)
+            self.open(listed[number - 1].location)
 
     def go_along(self, step: int) -> None:
         """Go back (-1) or forward (1) on the way one came."""
-        if spot := self._trail.step(step, self._known()):
-            self.open(spot)
+        if location := self._trail.step(step, self._known()):
+            self.open(location)
 
     def go_to_last(self) -> None:
         """Show the channel that was shown before; again, and one is back."""
@@ -480,13 +479,13 @@ class Workspace:
 
     def go_where_it_matters(self) -> None:
         """Show what waits most urgently; once nothing does, return to where one began."""
-        spot = self._tour.next(self.entries(), self.here)
-        if spot is None:
+        location = self._tour.next(self.entries(), self.here)
+        if location is None:
             self.front.conversation.view.say("No unread messages")
             return
         self._is_jumping = True
         try:
-            self.open(spot)
+            self.open(location)
         finally:
             self._is_jumping = False
 
@@ -494,30 +493,30 @@ class Workspace:
         """Show the nearest loaded mention in the channels after this one, or before it."""
         others = after(self.entries(), self.here)
         for entry in others if step > 0 else reversed(others):
-            desk = self._seats[entry.spot.seat].conversation.desk
-            log = desk.log(entry.spot.channel)
-            seq = log.next_mention(-1 if step > 0 else len(log), step, desk.user)
+            state = self._servers[entry.location.server].conversation.state
+            log = state.log(entry.location.channel)
+            seq = log.next_mention(-1 if step > 0 else len(log), step, state.user)
             if seq is not None:
-                self.jump(entry.spot, seq)
+                self.jump(entry.location, seq)
                 return
         self.front.conversation.view.say("No more mentions loaded")
 
-    def jump(self, spot: Location, seq: int) -> None:
+    def jump(self, location: Location, seq: int) -> None:
         """Show a message in the middle of its channel."""
-        if spot.seat != self._front:
-            self.open(spot)
-        catching_up.jump(self.front.conversation, spot.channel, seq)
+        if location.server != self._front:
+            self.open(location)
+        jump(self.front.conversation, location.channel, seq)
 
     def _known(self) -> set[Location]:
-        return {entry.spot for entry in self.entries()}
+        return {entry.location for entry in self.entries()}
 
-    def _group(self, seat: WorkspaceServer) -> Group:
-        desk = seat.conversation.desk
+    def _group(self, server: WorkspaceServer) -> Group:
+        state = server.conversation.state
         return Group(
-            seat.key, self._called(seat), desk.connection.link, tuple(desk.channels.values())
+            server.key, self._called(server), state.connection.link, tuple(state.channels.values())
         )
 
-    def _called(self, seat: WorkspaceServer) -> str:
+    def _called(self, server: WorkspaceServer) -> str:
         """Return the server's title; with one's name there, if there are two of that title."""
-        is_alone = [each.title for each in self].count(seat.title) == 1
-        return seat.title if is_alone else f"{seat.title} · {seat.conversation.desk.user}"
+        is_alone = [each.title for each in self].count(server.title) == 1
+        return server.title if is_alone else f"{server.title} · {server.conversation.state.user}"

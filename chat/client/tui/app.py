@@ -217,7 +217,7 @@ class ChatApp(App[None]):
             return
         await AwaitMount(self.screen, screens)
         if isinstance(main := screens[0], MainScreen):
-            main.seats.close()
+            main.workspace.close()
 
     def notify(
         self,
@@ -374,8 +374,8 @@ class ChatApp(App[None]):
             self._is_waiting = True
             self.set_timer(wait, self._take_in_now)
             return
-        self._main.seats.take_in()
-        if self._main.seats.have_tried:  # and all is imported that a connection needs
+        self._main.workspace.take_in()
+        if self._main.workspace.have_tried:  # and all is imported that a connection needs
             tuning.resume_collector()
 
     def _take_in_now(self) -> None:

@@ -22,9 +22,8 @@ from chat.client.model.state import (
     TimelineChanged,
     Update,
 )
-from chat.client.presenter.draft import DraftKey
 from chat.client.presenter.log import Log, Splices
-from chat.client.presenter.navigation import Location
+from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
 from chat.client.presenter.view import AddRows, Choice, Pane, Severity
@@ -35,7 +34,7 @@ from chat.protocol.frames import Joined, Results
 from chat.protocol.values import Status, Wire
 from chat.text import channel_names
 
-__all__ = ["NOON", "FakeCore", "FakeSeats", "FakeView", "info", "said"]
+__all__ = ["NOON", "FakeCore", "FakeView", "FakeWorkspace", "info", "said"]
 
 T = TypeVar("T")
 NOON = 1_780_000_000_000
@@ -267,7 +266,7 @@ class FakeView:
         self.text = ""
         self.thread_text = ""
         self.shows: int | None = None
-        self.scrolled_up: set[DraftKey] = set()
+        self.scrolled_up: set[PaneKey] = set()
         """The timelines whose newest message does not show."""
         self.told: list[Update] = []
         self.said: list[tuple[str, str]] = []
@@ -275,22 +274,22 @@ class FakeView:
         self.rows: list[Choice] = []
         self.beside: list[Coroutine[None, None, None]] = []
 
-    def composed(self, key: DraftKey) -> str:
+    def composed(self, key: PaneKey) -> str:
         return self.text if key.thread is None else self.thread_text
 
-    def compose_with(self, key: DraftKey, text: str) -> None:
+    def compose_with(self, key: PaneKey, text: str) -> None:
         if key.thread is None:
             self.text = text
         else:
             self.thread_text = text
 
-    def give_back(self, key: DraftKey, text: str) -> None:
+    def give_back(self, key: PaneKey, text: str) -> None:
         self.compose_with(key, "\n".join(filter(None, (text, self.composed(key)))))
 
-    def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
+    def show(self, key: PaneKey, log: Log, user: str, read: int) -> None:
         self.done.append(("show", str(key), user, read))
 
-    def update(self, key: DraftKey, done: Splices) -> bool:
+    def update(self, key: PaneKey, done: Splices) -> bool:
         self.done.append(("update", str(key)))
         return True
 
@@ -309,7 +308,7 @@ class FakeView:
     def showing(self) -> int | None:
         return self.shows
 
-    def shows_newest(self, key: DraftKey) -> bool:
+    def shows_newest(self, key: PaneKey) -> bool:
         return key not in self.scrolled_up
 
     def unread_from(self) -> int | None:
@@ -325,7 +324,7 @@ class FakeView:
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
         self.done.append(("list_unread", found))
 
-    def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
+    def list_found(self, finding: SearchSession, state: ConversationState) -> None:
         self.done.append(("list_found", finding))
 
     def redraw(self) -> None:
@@ -372,14 +371,14 @@ class FakeView:
         self.said.append((text, severity))
 
 
-class FakeSeats:
+class FakeWorkspace:
     """The only server; `calls` holds (method, arguments) in order."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
-    def came_to(self, spot: Location) -> None:
-        self.calls.append(("came_to", spot))
+    def came_to(self, location: Location) -> None:
+        self.calls.append(("came_to", location))
 
     def connect(self, url: str, name: str) -> None:
         self.calls.append(("connect", url, name))

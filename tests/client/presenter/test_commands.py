@@ -11,13 +11,13 @@ from chat.client.model.slash.commands import COMMANDS, Command, Kind
 from chat.client.model.state import ConnectionChanged, Link, TimelineChanged
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.notifier import Notifier
 from chat.errors import ChatError
 from chat.protocol.commands import Channels, History, Join, Leave, Prefer, SetTopic, Who
 from chat.protocol.frames import ChannelList, ChannelListing, Member, Members, Page
 from chat.protocol.items import Item
-from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info, said
+from tests.client.presenter.fakes import FakeCore, FakeView, FakeWorkspace, info, said
 
 
 class Bench:
@@ -26,13 +26,13 @@ class Bench:
     def __init__(self, *, joined: bool = True) -> None:
         self.core = FakeCore()
         self.view = FakeView()
-        self.seats = FakeSeats()
+        self.workspace = FakeWorkspace()
         self.conversation = Conversation(
             self.core,
             self.view,
             "me",
-            seat=1,
-            seats=self.seats,
+            server_key=1,
+            workspace=self.workspace,
             notifier=Notifier(self.view, self.core),
             commands=HANDLERS,
         )
@@ -51,7 +51,7 @@ class Bench:
 
     def run(self, text: str) -> None:
         """Submit a text from the current channel."""
-        self.conversation.drafts.submit(text, DraftKey(self.conversation.desk.current or ""))
+        self.conversation.drafts.submit(text, PaneKey(self.conversation.state.current or ""))
 
     async def finish(self) -> None:
         """Let what waits come to its end."""
@@ -237,8 +237,8 @@ def test_where_there_is_no_channel_it_says_how_to_get_one(text: str) -> None:
 
 def test_without_a_name_nobody_can_be_written_to() -> None:
     bench = Bench(joined=False)
-    bench.conversation.desk.user = ""
-    bench.conversation.desk.apply(ConnectionChanged(Link.WAITING))
+    bench.conversation.state.user = ""
+    bench.conversation.state.apply(ConnectionChanged(Link.WAITING))
     bench.run("/msg bob hi")
     assert "before the first connection" in bench.view.said[0][0]
 

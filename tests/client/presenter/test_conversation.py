@@ -13,7 +13,7 @@ from chat.client.presenter import conversation
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.notifier import Notifier
-from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info
+from tests.client.presenter.fakes import FakeCore, FakeView, FakeWorkspace, info
 
 
 class SlowCore(FakeCore):
@@ -35,8 +35,8 @@ class Reader:
             self.core,
             self.view,
             "me",
-            seat=1,
-            seats=FakeSeats(),
+            server_key=1,
+            workspace=FakeWorkspace(),
             notifier=Notifier(self.view, self.core),
             commands=HANDLERS,
         )

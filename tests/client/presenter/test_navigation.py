@@ -17,12 +17,12 @@ from chat.client.presenter.navigation import (
 from tests.client.presenter.fakes import info
 
 
-def listed(*channels: ChannelInfo, seat: int = 1) -> list[Entry]:
-    return entries([Group(seat, "test", Link.ONLINE, channels)])
+def listed(*channels: ChannelInfo, server: int = 1) -> list[Entry]:
+    return entries([Group(server, "test", Link.ONLINE, channels)])
 
 
 def test_the_channels_of_all_servers_are_one_list() -> None:
-    both = listed(info("#a"), info("#general")) + listed(info("#general"), seat=2)
+    both = listed(info("#a"), info("#general")) + listed(info("#general"), server=2)
     assert neighbor(both, Location(1, "#general"), 1) == (2, "#general")
     assert neighbor(both, Location(2, "#general"), 1) == (1, "#a")
     assert neighbor(both, Location(1, "#a"), -1) == (2, "#general")
@@ -39,9 +39,9 @@ def test_a_tour_of_the_unread_goes_by_weight_and_ends_where_it_began() -> None:
         Location(2, "#a"): info("#a", unread=1, mentions=1),
     }
     tour, here, visited = Tour(), Location(1, "#general"), []
-    while spot := tour.next([Entry(*item) for item in unread.items()], here):
-        visited.append(spot)
-        here, unread[spot] = spot, info(spot.channel)
+    while location := tour.next([Entry(*item) for item in unread.items()], here):
+        visited.append(location)
+        here, unread[location] = location, info(location.channel)
     assert visited == [(2, "#a"), (1, "@alice,me"), (1, "#a"), (1, "#general")]
 
 

@@ -8,12 +8,11 @@ from chat.client.model.preferences import Wish
 from chat.client.model.state import ChannelInfo, ChannelsChanged, Link
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import DraftKey
-from chat.client.presenter.navigation import Group, Location, Tour, entries
+from chat.client.presenter.navigation import Group, Location, PaneKey, Tour, entries
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.state import ConversationState
 from chat.protocol.limits import PLACE_MAX
-from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info
+from tests.client.presenter.fakes import FakeCore, FakeView, FakeWorkspace, info
 
 STARRED = (
     info("#ops", pinned=1),
@@ -30,8 +29,8 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
         core,
         view,
         "me",
-        seat=1,
-        seats=FakeSeats(),
+        server_key=1,
+        workspace=FakeWorkspace(),
         notifier=Notifier(view, core),
         commands=HANDLERS,
     )
@@ -43,7 +42,7 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
 
 def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse() -> None:
     made, core, _view = conversation(info("#ops", pinned=PLACE_MAX), info("#general"))
-    made.drafts.submit("/star", DraftKey("#general"))
+    made.drafts.submit("/star", PaneKey("#general"))
     assert core.asked("prefer") == [("#general", Wish(pinned=PLACE_MAX))]
 
 
@@ -63,7 +62,7 @@ def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse(
 )
 def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]]) -> None:
     made, core, view = conversation(*STARRED)
-    made.drafts.submit(text, DraftKey("#general"))
+    made.drafts.submit(text, PaneKey("#general"))
     assert core.asked("prefer") == asked
     assert all(severity == "information" for _, severity in view.said)
 
@@ -79,14 +78,14 @@ def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]
 )
 def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
     made, core, view = conversation(*STARRED)
-    made.drafts.submit(text, DraftKey("#general"))
+    made.drafts.submit(text, PaneKey("#general"))
     assert view.said[0][0].startswith(why)
     assert not core.asked("prefer")
 
 
 def test_only_starred_channels_have_a_place() -> None:
     made, core, view = conversation(info("#general"))
-    made.drafts.submit("/move up", DraftKey("#general"))
+    made.drafts.submit("/move up", PaneKey("#general"))
     assert "Use /star first" in view.said[0][0]
     assert not core.asked("prefer")
 
@@ -99,9 +98,9 @@ def test_muted_channels_call_nobody_but_for_a_mention() -> None:
     )
     mentioned = info("#ops", unread=4, mentions=1, muted=True)
     for channels, to_answer, ways in ((muted, 0, None), ((*muted, mentioned), 1, "#ops")):
-        desk = ConversationState("me")
-        desk.apply(ChannelsChanged(channels))
-        assert desk.to_answer() == to_answer
+        state = ConversationState("me")
+        state.apply(ChannelsChanged(channels))
+        assert state.to_answer() == to_answer
         listed = entries([Group(1, "home", Link.ONLINE, channels)])
-        spot = Tour().next(listed, Location(1, "#general"))
-        assert (spot.channel if spot else None) == ways
+        location = Tour().next(listed, Location(1, "#general"))
+        assert (location.channel if location else None) == ways

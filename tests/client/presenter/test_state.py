@@ -1,4 +1,4 @@
-"""The desk: what the updates add up to, and where the next key leads."""
+"""The state: what the updates add up to, and where the next key leads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.client.presenter.fakes import info, said
 
 
 def desk_with(*channels: object) -> ConversationState:
-    desk = ConversationState("me")
-    desk.apply(ChannelsChanged(channels))  # type: ignore[arg-type]  # shorter tests
-    desk.move_to("#general")
-    return desk
+    state = ConversationState("me")
+    state.apply(ChannelsChanged(channels))  # type: ignore[arg-type]  # shorter tests
+    state.move_to("#general")
+    return state
 
 
 def test_a_direct_channel_is_known_by_the_others() -> None:
@@ -30,54 +30,57 @@ def test_a_direct_channel_is_known_by_the_others() -> None:
 
 
 def test_names_begin_with_those_who_spoke_last_and_leave_oneself_out() -> None:
-    desk = desk_with(info("#general"), info("@dora,me"))
+    state = desk_with(info("#general"), info("@dora,me"))
     lines = (said(1, "bob", "x"), said(2, "carol", "x"), said(3, "me", "x"), said(4, "bob", "x"))
-    desk.log("#general").apply(TimelineChanged("#general", upserts=lines))
+    state.log("#general").apply(TimelineChanged("#general", upserts=lines))
     rows = (("alice", "member", "online"), ("bob", "member", "online"), ("me", "owner", "online"))
-    desk.apply(MembersChanged("#general", rows, 3))
-    assert desk.names == ("bob", "carol", "alice", "dora")
+    state.apply(MembersChanged("#general", rows, 3))
+    assert state.names == ("bob", "carol", "alice", "dora")
 
 
 def test_nobody_types_while_there_is_no_connection() -> None:
-    desk = desk_with(info("#general"))
-    desk.apply(TypingChanged("#general", ("bob", "me")))
-    assert list(desk.typing) == ["bob"]
-    desk.apply(ConnectionChanged(Link.WAITING))
-    assert list(desk.typing) == []
+    state = desk_with(info("#general"))
+    state.apply(TypingChanged("#general", ("bob", "me")))
+    assert list(state.typing) == ["bob"]
+    state.apply(ConnectionChanged(Link.WAITING))
+    assert list(state.typing) == []
 
 
 def test_trouble_stays_while_a_new_attempt_is_under_way() -> None:
     now = 100.0
-    desk = ConversationState("me", clock=lambda: now)
+    state = ConversationState("me", clock=lambda: now)
     trouble = ConnectionChanged(Link.WAITING, "no route", retry_in=8.0)
-    desk.apply(trouble)
+    state.apply(trouble)
     now += 3.0
-    assert (desk.trouble, desk.retry_in) == (trouble, 5.0)
-    desk.apply(ConnectionChanged(Link.CONNECTING))
-    assert (desk.trouble, desk.retry_in) == (trouble, 0.0)
-    desk.apply(ConnectionChanged(Link.ONLINE))
-    assert desk.trouble is None
+    assert (state.trouble, state.retry_in) == (trouble, 5.0)
+    state.apply(ConnectionChanged(Link.CONNECTING))
+    assert (state.trouble, state.retry_in) == (trouble, 0.0)
+    state.apply(ConnectionChanged(Link.ONLINE))
+    assert state.trouble is None
 
 
 def test_mentions_and_direct_messages_want_an_answer_others_do_not() -> None:
-    desk = desk_with(
+    state = desk_with(
         info("#a", unread=5), info("#b", unread=4, mentions=2), info("@alice,me", unread=3)
     )
-    assert desk.to_answer() == 5
+    assert state.to_answer() == 5
 
 
 def test_channels_are_listed_starred_first_then_general_then_others_then_direct_ones() -> None:
-    desk = desk_with(
+    state = desk_with(
         info("@alice,me"), info("#Zoo"), info("#b", pinned=2), info("#general"), info("#tea")
     )
-    assert list(desk.channels) == ["#b", "#general", "#tea", "#Zoo", "@alice,me"]
-    desk.apply(ChannelChanged(info("#tea", pinned=1)))
-    desk.apply(ChannelChanged(info("#apple")))
-    assert list(desk.channels) == ["#tea", "#b", "#general", "#apple", "#Zoo", "@alice,me"]
+    assert list(state.channels) == ["#b", "#general", "#tea", "#Zoo", "@alice,me"]
+    state.apply(ChannelChanged(info("#tea", pinned=1)))
+    state.apply(ChannelChanged(info("#apple")))
+    assert list(state.channels) == ["#tea", "#b", "#general", "#apple", "#Zoo", "@alice,me"]
 
 
 def test_one_changed_or_removed_channel_leaves_the_others_as_they_are() -> None:
-    desk = desk_with(info("#general", unread=1), info("#tea"), info("#zoo"))
-    desk.apply(ChannelChanged(info("#tea", unread=3)))
-    desk.apply(ChannelRemoved("#zoo"))
-    assert {each.name: each.unread for each in desk.channels.values()} == {"#general": 1, "#tea": 3}
+    state = desk_with(info("#general", unread=1), info("#tea"), info("#zoo"))
+    state.apply(ChannelChanged(info("#tea", unread=3)))
+    state.apply(ChannelRemoved("#zoo"))
+    assert {each.name: each.unread for each in state.channels.values()} == {
+        "#general": 1,
+        "#tea": 3,
+    }

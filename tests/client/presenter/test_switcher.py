@@ -40,13 +40,13 @@ def switcher(
     core, view = FakeCore(), FakeView()
     cores = Cores(ClientSettings(name="me"), lambda _: core)
 
-    def converse(seat: int, settings: ClientSettings, core: Core) -> Conversation:
+    def converse(server_key: int, settings: ClientSettings, core: Core) -> Conversation:
         return Conversation(
             core,
             view,
             "me",
-            seat=seat,
-            seats=workspace,
+            server_key=server_key,
+            workspace=workspace,
             notifier=Notifier(view, core),
             commands=HANDLERS,
         )

@@ -141,7 +141,7 @@ def open_desktop() -> Open:
             desktop = Desktop(app, pilot, cores)
             if channels:
                 desktop.core.go_online(*channels)
-                await desktop.until(lambda: desktop.conversation.desk.current, "a channel is open")
+                await desktop.until(lambda: desktop.conversation.state.current, "a channel is open")
             await pilot.pause()
             yield desktop
 
@@ -152,17 +152,17 @@ def open_desktop() -> Open:
 async def desktop(open_desktop: Open) -> AsyncIterator[Desktop]:
     """Return a client in `#general`, which has six messages, and in two more channels."""
     channels = (info("#general", head=6), info("#tea", head=2), info("@alice,me", head=1))
-    async with open_desktop(*channels) as desk:
+    async with open_desktop(*channels) as desktop:
         words = ("good morning", "hello", "tea?", "yes", "no", "mine")
         authors = ("alice", "bob", "alice", "bob", "carol", "me")
         page = tuple(
             said(seq, author, text)
             for seq, (author, text) in enumerate(zip(authors, words, strict=True), 1)
         )
-        desk.core.pages["#general"] = page
-        desk.core.open_channel("#general")
-        await desk.until(lambda: "mine" in desk.screen(), "the messages are shown")
-        yield desk
+        desktop.core.pages["#general"] = page
+        desktop.core.open_channel("#general")
+        await desktop.until(lambda: "mine" in desktop.screen(), "the messages are shown")
+        yield desktop
 
 
 def at_once(desktop: Desktop, *pieces: str) -> None:

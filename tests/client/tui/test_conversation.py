@@ -14,8 +14,9 @@ from chat.client.model.state import (
     TimelineChanged,
     TypingChanged,
 )
+from chat.client.presenter.composer.draft import Aim
 from chat.client.presenter.conversation import Typing
-from chat.client.presenter.draft import Aim, DraftKey
+from chat.client.presenter.navigation import PaneKey
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.widgets.members import MemberList
 from chat.errors import ChatError
@@ -41,7 +42,7 @@ async def test_text_stays_in_a_channel_that_is_left_on_another_device(desktop: D
     await desktop.until(lambda: desktop.core.asked("send"))
     assert desktop.core.asked("send") == [("#general", "half a thought", False, None)]
     desktop.core.tell(ChannelsChanged((info("#tea"),)))
-    await desktop.until(lambda: desktop.conversation.desk.current == "#tea")
+    await desktop.until(lambda: desktop.conversation.state.current == "#tea")
 
 
 async def test_a_reply_stays_in_a_channel_that_is_left_on_another_device(
@@ -51,7 +52,7 @@ async def test_a_reply_stays_in_a_channel_that_is_left_on_another_device(
     await desktop.type("half a reply")
     desktop.core.tell(ChannelsChanged((info("#tea"),)))
     await desktop.until(lambda: desktop.told)
-    assert desktop.conversation.desk.current == "#general"
+    assert desktop.conversation.state.current == "#general"
     assert "half a reply" in desktop.core.drafts.values()
 
 
@@ -120,7 +121,7 @@ async def test_a_draft_that_was_replaced_before_it_was_saved_stays_replaced(
     desktop: Desktop,
 ) -> None:
     await desktop.type("words of alice")
-    key = DraftKey("#general")
+    key = PaneKey("#general")
     desktop.composer.post_message(Composer.Drafted(desktop.composer.subject))
     desktop.conversation.view.compose_with(key, "words of both")  # before the message is handled
     desktop.conversation.drafts.keep("words of both", key)
@@ -244,7 +245,7 @@ class TestJoining:
         desktop.core.answer_join("#coffee")
         await desktop.pilot.pause()
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
-        await desktop.until(lambda: desktop.conversation.desk.current == "#coffee")
+        await desktop.until(lambda: desktop.conversation.state.current == "#coffee")
 
     @pytest.mark.feature("around.turns")
     async def test_what_is_written_while_a_channel_opens_goes_there_in_its_order(
@@ -257,7 +258,7 @@ class TestJoining:
         desktop.core.answer_join("#coffee")  # as its server spells it
         await desktop.pilot.pause()
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
-        await desktop.until(lambda: desktop.conversation.desk.current == "#coffee")
+        await desktop.until(lambda: desktop.conversation.state.current == "#coffee")
         assert desktop.core.asked("send") == [
             ("#coffee", "one", False, None),
             ("#coffee", "waves", True, None),
@@ -310,7 +311,7 @@ class TestJoining:
         for name in ("#a", "#b"):
             desktop.core.tell(ChannelsChanged((info("#general"), info("#a"), info(name))))
             desktop.core.answer_join(name)
-            await desktop.until(partial(lambda n: desktop.conversation.desk.current == n, name))
+            await desktop.until(partial(lambda n: desktop.conversation.state.current == n, name))
         assert [call[:2] for call in desktop.core.asked("send")] == [("#a", "one"), ("#b", "two")]
 
     async def test_who_goes_elsewhere_meanwhile_stays_there(self, desktop: Desktop) -> None:
@@ -321,14 +322,14 @@ class TestJoining:
         desktop.core.answer_join("#coffee")
         told = "Joined #coffee. Your text there is not sent yet."
         await desktop.until(lambda: desktop.told == [told])
-        assert desktop.conversation.desk.current == "#tea"
+        assert desktop.conversation.state.current == "#tea"
         assert not desktop.core.asked("send")
         assert desktop.core.drafts["#coffee"] == "one"
 
     async def test_the_end_may_come_before_the_answer(self, desktop: Desktop) -> None:
         await desktop.type("/msg zoe lunch?", "enter")
         await desktop.type("or tea", "enter")
-        desktop.main.seats.close()
+        desktop.main.workspace.close()
         assert desktop.core.drafts["#general"] == "/msg zoe lunch?\nor tea"
         assert desktop.core.drafts["@me,zoe"] == ""
 
@@ -340,7 +341,7 @@ class TestJoining:
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
         desktop.core.answer_join("#coffee")
         await desktop.until(lambda: desktop.told == ["Joined #coffee."])
-        assert desktop.conversation.desk.current == "#general"
+        assert desktop.conversation.state.current == "#general"
 
     async def test_what_was_written_before_there_was_a_channel_is_there_in_the_first(
         self, open_desktop: Open
@@ -348,12 +349,12 @@ class TestJoining:
         async with open_desktop() as desktop:
             await desktop.type("good morning")
             desktop.core.go_online(info("#general"))
-            await desktop.until(lambda: desktop.conversation.desk.current == "#general")
+            await desktop.until(lambda: desktop.conversation.state.current == "#general")
             assert desktop.composer.text == "good morning"
 
     async def test_a_known_channel_is_shown_at_once(self, desktop: Desktop) -> None:
         await desktop.type("/join tea", "enter")
-        await desktop.until(lambda: desktop.conversation.desk.current == "#tea")
+        await desktop.until(lambda: desktop.conversation.state.current == "#tea")
         assert not desktop.core.asked("join")
 
     async def test_first_words_to_a_person_come_back_if_there_is_no_such_person(
@@ -374,7 +375,7 @@ class TestJoining:
         await desktop.type("/msg alice lunch?", "enter")
         await desktop.until(lambda: desktop.core.asked("send"))
         assert desktop.core.asked("send") == [("@alice,me", "lunch?", False, None)]
-        assert desktop.conversation.desk.current == "@alice,me"
+        assert desktop.conversation.state.current == "@alice,me"
 
     async def test_a_channel_one_is_no_longer_in_gives_way_to_the_one_before(
         self, desktop: Desktop
@@ -383,7 +384,7 @@ class TestJoining:
         await desktop.type("/leave", "enter")
         await desktop.until(lambda: desktop.core.asked("leave") == [(Leave(channel="#tea"),)])
         desktop.core.tell(ChannelsChanged((info("#a"), info("#general"))))
-        await desktop.until(lambda: desktop.conversation.desk.current == "#general")
+        await desktop.until(lambda: desktop.conversation.state.current == "#general")
         desktop.core.tell(ChannelsChanged(()))
         await desktop.until(lambda: "You have not joined a channel yet" in desktop.screen())
 

@@ -58,7 +58,7 @@ async def test_every_field_shows_as_plain_text(open_desktop: Open, field: str) -
         if field == "direct":
             channels = [ChannelInfo("@a,me", direct=(EVIL,))]
         core.tell(ChannelsChanged(tuple(channels)))
-        await desktop.until(lambda: desktop.conversation.desk.current)
+        await desktop.until(lambda: desktop.conversation.state.current)
         name = channels[0].name
         if field == "member":
             evil = f"\x1b[2J{EVIL}"  # at its beginning: names are cut where the list ends

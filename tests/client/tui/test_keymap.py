@@ -64,7 +64,7 @@ async def test_a_persons_own_keys_work_and_are_shown(open_desktop: Open) -> None
     keymap = {"channel.next": "f8", "composer.send": "ctrl+s"}
     async with open_desktop(info("#general"), info("#tea"), keymap=keymap) as desktop:
         await desktop.press("f8")
-        assert desktop.conversation.desk.current == "#tea"
+        assert desktop.conversation.state.current == "#tea"
         await desktop.type("one", "enter")
         await desktop.type("two", "ctrl+s")
         await desktop.until(lambda: desktop.core.asked("send"))
@@ -111,7 +111,7 @@ async def test_own_keys_come_from_the_settings_and_their_faults_are_shown(
             "Key bindings: unknown action “no.such” (the help (F1) lists the actions)."
         ]
         await desktop.press("f8")
-        assert desktop.conversation.desk.current == "#tea"
+        assert desktop.conversation.state.current == "#tea"
 
 
 async def test_ctrl_c_says_how_to_leave(desktop: Desktop) -> None:
@@ -128,14 +128,14 @@ class TestChoosing:
         await desktop.press("ctrl+k")
         await desktop.until(lambda: "Go to" in desktop.screen())
         await desktop.press(*"al", "enter")
-        await desktop.until(lambda: desktop.conversation.desk.current == "@alice,me")
+        await desktop.until(lambda: desktop.conversation.state.current == "@alice,me")
 
     async def test_escape_leaves_everything_as_it_was(self, desktop: Desktop) -> None:
         await desktop.type("draft", "ctrl+k")
         await desktop.until(lambda: "Go to" in desktop.screen())
         await desktop.press("down", "escape")
         await desktop.until(lambda: desktop.app.screen is desktop.main)
-        assert desktop.conversation.desk.current == "#general"
+        assert desktop.conversation.state.current == "#general"
         assert desktop.composer.text == "draft"
 
     async def test_its_other_key_opens_the_same_list(self, desktop: Desktop) -> None:

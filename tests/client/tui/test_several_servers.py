@@ -41,8 +41,8 @@ class Both:
     @property
     def here(self) -> tuple[str, str]:
         """The server and the channel that are shown."""
-        seat = self.desktop.main.seats.front
-        return seat.title, seat.conversation.desk.current or ""
+        server = self.desktop.main.workspace.front
+        return server.title, server.conversation.state.current or ""
 
     def rows(self) -> list[str]:
         """Return what the channel list shows."""
@@ -168,7 +168,7 @@ async def test_old_messages_are_forgotten_where_another_server_is_in_front(both:
     desktop, core = both.desktop, both.tea
     lines = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 1_501))
     core.pages["#general"] = lines[-100:]
-    log = both.desktop.conversation.desk.log("#general")
+    log = both.desktop.conversation.state.log("#general")
     core.tell(TimelineChanged("#general", upserts=lines[:750]))
     await desktop.until(lambda: "line 750" in desktop.screen())
     assert len(log) == 750, "it is on the screen"
@@ -244,12 +244,12 @@ async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> No
     tell(third, "third", "#den")
     await desktop.until(lambda: both.here == ("third", "#den"))
     await desktop.type("/connect wss://third:3 carol", "enter")
-    assert len(desktop.main.seats) == 3, "one that is there is shown"
+    assert len(desktop.main.workspace) == 3, "one that is there is shown"
 
     await desktop.type("/server wo", "enter")
     await desktop.until(lambda: both.here == ("work", "#general"))
     await desktop.type("/disconnect third", "enter")
-    await desktop.until(lambda: len(desktop.main.seats) == 2)
+    await desktop.until(lambda: len(desktop.main.workspace) == 2)
     assert third.asked("stop")
     assert list(known.further) == []
     assert "third" not in " ".join(both.rows())
@@ -259,7 +259,7 @@ async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> No
     assert "Your settings name it" in " ".join(desktop.told)
     await desktop.type("/disconnect", "enter")
     await desktop.until(lambda: "only server" in " ".join(desktop.told))
-    assert len(desktop.main.seats) == 1
+    assert len(desktop.main.workspace) == 1
 
 
 @pytest.mark.feature("around.servers")
@@ -280,7 +280,7 @@ async def test_the_usual_server_is_left_for_good_if_there_are_others(
     async with open_desktop(settings=ClientSettings(name="me", data=tmp_path)) as desktop:
         desktop.core.go_online(info("#general"))
         await desktop.type(f"/connect {WORK} carol", "enter")
-        await desktop.until(lambda: len(desktop.main.seats) == 2)
+        await desktop.until(lambda: len(desktop.main.workspace) == 2)
         await desktop.type("/disconnect me", "enter")
         await desktop.until(lambda: desktop.told == ["Removed test."])
         assert (known.chosen_url, known.last_name, known.further) == (WORK, "carol", ())
@@ -289,7 +289,7 @@ async def test_the_usual_server_is_left_for_good_if_there_are_others(
 async def test_a_server_can_be_meant_by_ones_name_there(both: Both) -> None:
     desktop = both.desktop
     await desktop.type(f"/connect {WORK} carol", "enter")
-    await desktop.until(lambda: both.here[0] == "work" and len(desktop.main.seats) == 3)
+    await desktop.until(lambda: both.here[0] == "work" and len(desktop.main.workspace) == 3)
     await desktop.type("/disconnect me", "enter")
     await desktop.until(
         lambda: "“me” matches tea or work · me. Type more" in " ".join(desktop.told)
@@ -299,8 +299,8 @@ async def test_a_server_can_be_meant_by_ones_name_there(both: Both) -> None:
     await desktop.until(lambda: "matches work · me or work · carol" in " ".join(desktop.told))
     desktop.composer.clear()
     await desktop.type("/disconnect Carol", "enter")
-    await desktop.until(lambda: len(desktop.main.seats) == 2)
-    assert [seat.settings.name for seat in desktop.main.seats] == ["me", "me"]
+    await desktop.until(lambda: len(desktop.main.workspace) == 2)
+    assert [server.settings.name for server in desktop.main.workspace] == ["me", "me"]
 
 
 @pytest.mark.parametrize("asked", ["/connect http://x", "/connect ws://x bö", "/server nope"])
@@ -308,7 +308,7 @@ async def test_what_is_no_server_is_told(both: Both, asked: str) -> None:
     await both.desktop.type(asked, "enter")
     await both.desktop.until(lambda: both.desktop.told)
     assert both.desktop.composer.text == asked
-    assert len(both.desktop.main.seats) == 2
+    assert len(both.desktop.main.workspace) == 2
 
 
 class Unstartable(FakeCore):

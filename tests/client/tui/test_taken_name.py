@@ -70,8 +70,8 @@ async def test_the_answer_to_the_question_is_the_name_from_then_on(
         desktop.core.futures["rename"].set_result(None)
         desktop.core.go_online(info("#general"), user="alice3")
         await desktop.until(lambda: "another user" not in desktop.screen())
-        (seat,) = desktop.main.seats
-        assert seat.settings.name == "alice3"
+        (server,) = desktop.main.workspace
+        assert server.settings.name == "alice3"
         assert ClientPaths(tmp_path).servers.last_name == "alice3"
         assert not is_asking(desktop)
 
@@ -99,7 +99,7 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
 ) -> None:
     async with open_desktop(settings=settings(tmp_path)) as desktop:
         desktop.core.tell(ChannelsChanged(FIRST))
-        await desktop.until(lambda: desktop.conversation.desk.current)
+        await desktop.until(lambda: desktop.conversation.state.current)
         if is_in_thread:
             desktop.main.run_command("/thread 1")
             composer = desktop.main.channel.composer
@@ -182,7 +182,7 @@ async def test_a_server_behind_asks_when_it_comes_to_the_front(
         work.futures["rename"].set_result(None)
         await desktop.until(lambda: list(known.further) == [(WORK, "other")])
         assert not tea.asked("rename")
-        assert [seat.settings.name for seat in desktop.main.seats] == ["me", "other"]
+        assert [server.settings.name for server in desktop.main.workspace] == ["me", "other"]
 
 
 async def test_another_refusal_asks_for_no_name(open_desktop: Open, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ async def test_connecting_with_another_name_to_the_server_that_refuses_changes_t
         await desktop.press("escape")
         await desktop.type(f"/connect {TEA} alice2", "enter")
         await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
-        assert len(desktop.main.seats) == 1
+        assert len(desktop.main.workspace) == 1
 
 
 async def test_a_name_that_cannot_be_used_now_is_told(open_desktop: Open, tmp_path: Path) -> None:
@@ -215,8 +215,8 @@ async def test_a_name_that_cannot_be_used_now_is_told(open_desktop: Open, tmp_pa
         await desktop.until(lambda: "rename" in desktop.core.futures)
         desktop.core.futures["rename"].set_exception(StartupError("newer version"))
         await desktop.until(lambda: "newer version" in " ".join(desktop.told))
-        (seat,) = desktop.main.seats
-        assert seat.settings.name == "me"
+        (server,) = desktop.main.workspace
+        assert server.settings.name == "me"
 
 
 async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
@@ -264,10 +264,10 @@ async def test_drafts_of_both_names_come_together(server: ChatServer, tmp_path: 
         try:
             async with app.run_test(size=(80, 24), notifications=True) as pilot:
                 screens = Screens(app, pilot)
-                await screens.until(lambda: screens.conversation.desk.current == "#general")
+                await screens.until(lambda: screens.conversation.state.current == "#general")
                 await screens.type(text)
-                desk = screens.conversation.desk
-                await screens.until(lambda: desk.connection.link in (Link.ONLINE, Link.REFUSED))
+                state = screens.conversation.state
+                await screens.until(lambda: state.connection.link in (Link.ONLINE, Link.REFUSED))
                 for command in then:
                     screens.main.run_command(command)
                 await screens.until(lambda: screens.composer.text == shows)

@@ -30,9 +30,9 @@ async def alice(server: ChatServer, tmp_path: Path) -> AsyncIterator[Screens]:
     try:
         async with app.run_test(size=(110, 30), notifications=True) as pilot:
             screens = Screens(app, pilot)
-            desk = screens.conversation.desk
-            await screens.until(lambda: desk.connection.link is Link.ONLINE, "online")
-            await screens.until(lambda: desk.current == "#general", "in #general")
+            state = screens.conversation.state
+            await screens.until(lambda: state.connection.link is Link.ONLINE, "online")
+            await screens.until(lambda: state.current == "#general", "in #general")
             yield screens
     finally:
         app.cores.first.stop(PATIENCE)
@@ -91,54 +91,54 @@ async def test_a_thread(server: ChatServer, alice: Screens) -> None:
 
 
 async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
-    desk = alice.conversation.desk
+    state = alice.conversation.state
     async with Peer.signed_in(server.url, "bob") as bob:
         await bob.join("#general")
         await alice.until(lambda: "● bob" in alice.screen(), "bob is in the member list")
         await alice.type("/join tea", "enter")
-        await alice.until(lambda: desk.current == "#tea")
+        await alice.until(lambda: state.current == "#tea")
         await alice.type("/msg bob lunch?", "enter")
-        await alice.until(lambda: desk.current == "@alice,bob")
+        await alice.until(lambda: state.current == "@alice,bob")
         opened = await bob.next(Joined, lambda frame: frame.channel == "@alice,bob")
         assert opened.items[-1].text == "lunch?"
 
         await bob.say("hi @alice", "#general")
         await alice.until(lambda: "@1" in alice.screen(), "the mention is counted")
         await alice.press("alt+a")
-        await alice.until(lambda: desk.current == "#general")
-        await alice.until(lambda: not desk.to_answer(), "what shows is read")
+        await alice.until(lambda: state.current == "#general")
+        await alice.until(lambda: not state.to_answer(), "what shows is read")
 
         await alice.type("/channels", "enter")
         await alice.until(lambda: "All channels" in alice.screen() and "#tea" in alice.screen())
         await alice.press("escape")
         await alice.type("/leave tea", "enter")
-        await alice.until(lambda: "#tea" not in desk.channels)
+        await alice.until(lambda: "#tea" not in state.channels)
 
 
 @pytest.mark.feature("reading.inbox")
 async def test_an_inbox_leads_far_up_and_reads_nothing_on_the_way(
     server: ChatServer, alice: Screens
 ) -> None:
-    desk = alice.conversation.desk
+    state = alice.conversation.state
     async with Peer.signed_in(server.url, "bob") as bob:
         await alice.type("/join tea", "enter")
-        await alice.until(lambda: desk.current == "#tea")
+        await alice.until(lambda: state.current == "#tea")
         await bob.join("#tea")
         await alice.press("alt+l")
-        await alice.until(lambda: desk.current == "#general")
+        await alice.until(lambda: state.current == "#general")
         for number in range(160):
             await bob.post(Send(channel="#tea", text=f"cup {number} of tea"))
-        await alice.until(lambda: desk.channels["#tea"].unread == 160)
+        await alice.until(lambda: state.channels["#tea"].unread == 160)
         await alice.press("alt+i")
         await alice.until(lambda: "cup 0 of tea" in alice.screen())
         await alice.press("enter")
-        await alice.until(lambda: desk.current == "#tea" and "cup 0 of tea" in alice.screen())
-        await alice.until(lambda: desk.channels["#tea"].unread < 160, "what shows is read")
-        assert desk.channels["#tea"].unread > 100
+        await alice.until(lambda: state.current == "#tea" and "cup 0 of tea" in alice.screen())
+        await alice.until(lambda: state.channels["#tea"].unread < 160, "what shows is read")
+        assert state.channels["#tea"].unread > 100
         assert "cup 159 of tea" not in alice.screen()
         await alice.press("escape")
         await alice.type("/mark all", "enter")
-        await alice.until(lambda: desk.channels["#tea"].unread == 0)
+        await alice.until(lambda: state.channels["#tea"].unread == 0)
 
 
 @pytest.mark.feature("reading.search")
@@ -146,7 +146,7 @@ async def test_a_search_leads_to_what_is_not_on_this_computer(
     server: ChatServer, alice: Screens
 ) -> None:
     """A message far above what is loaded is shown with what is around it, a gap below it."""
-    desk = alice.conversation.desk
+    state = alice.conversation.state
     async with Peer.signed_in(server.url, "bob") as bob:
         await bob.join("#tea")
         for number in range(400):
@@ -154,13 +154,13 @@ async def test_a_search_leads_to_what_is_not_on_this_computer(
             await bob.post(Send(channel="#tea", text=text))
         await bob.settle()
         await alice.type("/join tea", "enter")
-        await alice.until(lambda: desk.current == "#tea")
+        await alice.until(lambda: state.current == "#tea")
         await alice.press("alt+l")
-        await alice.until(lambda: desk.current == "#general")
+        await alice.until(lambda: state.current == "#general")
         await alice.type("/search womb* from:bob", "enter")
         await alice.until(lambda: "1 message, newest first" in alice.screen())
         await alice.press("enter")
-        await alice.until(lambda: desk.current == "#tea" and "cup 120 of wombat" in alice.screen())
+        await alice.until(lambda: state.current == "#tea" and "cup 120 of wombat" in alice.screen())
         await alice.until(lambda: "cup 119 of tea" in alice.screen())
         await alice.until(lambda: "cup 121 of tea" in alice.screen())
         assert "cup 399 of tea" not in alice.screen()
@@ -173,15 +173,15 @@ async def test_what_cannot_be_done_is_told(alice: Screens) -> None:
 
 
 async def test_a_server_that_goes_away_and_comes_back(server: ChatServer, alice: Screens) -> None:
-    desk = alice.conversation.desk
+    state = alice.conversation.state
     server.kill()
-    await alice.until(lambda: desk.connection.link is not Link.ONLINE)
+    await alice.until(lambda: state.connection.link is not Link.ONLINE)
     await alice.type("for later", "enter")
     await alice.until(lambda: "for later" in alice.screen())
     server.start()
     alice.main.run_command("/reconnect")
-    await alice.until(lambda: desk.connection.link is Link.ONLINE)
-    await alice.until(lambda: desk.log("#general").latest("alice"), "it was sent")
+    await alice.until(lambda: state.connection.link is Link.ONLINE)
+    await alice.until(lambda: state.log("#general").latest("alice"), "it was sent")
     assert alice.screen().count("for later") == 1
 
 
@@ -225,7 +225,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         await screens.until(lambda: "Tea                 ●" in screens.screen(), "it is back")
         await screens.press("alt+1")
         await screens.until(
-            lambda: screens.conversation.desk.log("#general").latest("alice"), "it was sent"
+            lambda: screens.conversation.state.log("#general").latest("alice"), "it was sent"
         )
 
 
@@ -234,11 +234,11 @@ async def both_in(app: ChatApp) -> AsyncIterator[Screens]:
     try:
         async with app.run_test(size=(100, 24), notifications=True) as pilot:
             screens = Screens(app, pilot)
-            seats = screens.main.seats
+            workspace = screens.main.workspace
             await screens.until(
                 lambda: (
-                    all(seat.conversation.desk.info for seat in seats)
-                    and all(seat.conversation.server for seat in seats)
+                    all(server.conversation.state.info for server in workspace)
+                    and all(server.conversation.server for server in workspace)
                 ),
                 "in #general on both",
             )
@@ -249,5 +249,5 @@ async def both_in(app: ChatApp) -> AsyncIterator[Screens]:
 
 def here(screens: Screens) -> tuple[str, str | None]:
     """Return the server and the channel that are shown."""
-    seat = screens.main.seats.front
-    return seat.title, seat.conversation.desk.current
+    server = screens.main.workspace.front
+    return server.title, server.conversation.state.current

@@ -13,15 +13,9 @@ from dataclasses import replace
 from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import Message
-from chat.client.presenter import draft as substitution
-from chat.client.presenter.draft import (
-    Aim,
-    Draft,
-    DraftKey,
-    DraftStore,
-    check_length,
-    together,
-)
+from chat.client.presenter.composer import substitution
+from chat.client.presenter.composer.draft import Aim, Draft, DraftStore, check_length, join_texts
+from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.state import ConversationState
 from chat.client.presenter.view import Refused, View
 from chat.client.sync.core import Core
@@ -44,7 +38,7 @@ class Drafts:
         self,
         core: Core,
         store: DraftStore,
-        desk: ConversationState,
+        state: ConversationState,
         view: View,
         run: Callable[[Invocation], None],
         *,
@@ -52,11 +46,11 @@ class Drafts:
     ) -> None:
         self._core = core
         self._store = store
-        self._desk = desk
+        self._state = state
         self._view = view
         self._run = run
         self._tells_typing = tells_typing
-        self._drafts: dict[DraftKey, Draft] = {}
+        self._drafts: dict[PaneKey, Draft] = {}
         self._older: dict[str, Draft] = {}
         """Each channel's draft as it was before the channel was opened last."""
         self._held: list[str] = []
@@ -64,18 +58,18 @@ class Drafts:
         """Whose draft lies in the channel's composer; empty: that of no channel."""
 
     @property
-    def open(self) -> list[DraftKey]:
+    def open(self) -> list[PaneKey]:
         """The drafts that lie in composers."""
-        thread = self._desk.thread
-        threads = [] if thread is None else [DraftKey(thread.channel, thread.root)]
-        return [DraftKey(self.channel), *threads]
+        thread = self._state.thread
+        threads = [] if thread is None else [PaneKey(thread.channel, thread.root)]
+        return [PaneKey(self.channel), *threads]
 
     @property
     def here(self) -> Draft:
         """The draft that lies in the channel's composer, with its text as it is now."""
-        return self.at(DraftKey(self.channel))
+        return self.at(PaneKey(self.channel))
 
-    def at(self, key: DraftKey) -> Draft:
+    def at(self, key: PaneKey) -> Draft:
         """Return a draft, with its text as it is now."""
         draft = self._of(key)
         return replace(draft, text=self._view.composed(key)) if key in self.open else draft
@@ -83,7 +77,7 @@ class Drafts:
     @property
     def is_on_the_way(self) -> bool:
         """Whether the composer is for a channel that is not shown yet."""
-        return self.channel != (self._desk.current or "")
+        return self.channel != (self._state.current or "")
 
     # Which drafts lie in composers
 
@@ -92,21 +86,21 @@ class Drafts:
 
         What was written while there was no channel is meant for the first one.
         """
-        key, nowhere = DraftKey(channel), DraftKey("")
+        key, nowhere = PaneKey(channel), PaneKey("")
         draft = self._older[channel] = self._store.load(key)
         written = (self._drafts.pop(nowhere, None) or self._store.load(nowhere)).text
         self._store.save(nowhere, Draft())
-        self._drafts[key] = replace(draft, text=together(draft.text, written))
+        self._drafts[key] = replace(draft, text=join_texts(draft.text, written))
         if written:
             self._save(key)
 
     def lay_open(self, channel: str) -> None:
         """Put a channel's draft into the composer."""
         self.channel = channel
-        key = DraftKey(channel)
+        key = PaneKey(channel)
         self._view.compose_with(key, self._of(key).text)
 
-    def open_thread(self, key: DraftKey) -> None:
+    def open_thread(self, key: PaneKey) -> None:
         """Put the draft of a thread into the thread's composer, as it was saved."""
         draft = self._drafts[key] = self._store.load(key)
         self._view.compose_with(key, draft.text)
@@ -114,16 +108,16 @@ class Drafts:
     def put_away(self) -> None:
         """Keep what lies in composers; what was held is a part of the channel's draft then."""
         self.keep_open()
-        key, held = DraftKey(self.channel), self.release()
+        key, held = PaneKey(self.channel), self.release()
         draft = self._of(key)
-        self._drafts[key] = replace(draft, text=together(*held, draft.text))
+        self._drafts[key] = replace(draft, text=join_texts(*held, draft.text))
 
     def keep_open(self) -> None:
         """Keep what lies in composers."""
         for key in self.open:
             self.keep(self._view.composed(key), key)
 
-    def readdress(self, old: DraftKey, new: DraftKey) -> None:
+    def readdress(self, old: PaneKey, new: PaneKey) -> None:
         """Let what was written for `old`, and what is held, be for `new`: that is its right name.
 
         A draft that was saved for `new` comes before it.
@@ -147,14 +141,14 @@ class Drafts:
         A draft that the other account has for the same channel comes before it.
         """
         self.put_away()
-        key = DraftKey(self.channel)
+        key = PaneKey(self.channel)
         kept = self._store.load(key)
         yield
-        key = DraftKey(self.channel)
+        key = PaneKey(self.channel)
         before = self._store.load(key)
         if before != kept:
             here = self.here
-            self._drafts[key] = replace(here, text=together(before.text, here.text))
+            self._drafts[key] = replace(here, text=join_texts(before.text, here.text))
             self._save(key)
             self.lay_open(self.channel)
 
@@ -162,7 +156,7 @@ class Drafts:
         """Return what was written for a channel since `take_out`; its older draft stays."""
         if channel == self.channel:
             self.put_away()
-        key = DraftKey(channel)
+        key = PaneKey(channel)
         written = self._drafts.pop(key, Draft()).text
         older = self._older.get(channel, Draft())
         if not written.startswith(older.text):
@@ -175,20 +169,20 @@ class Drafts:
         held, self._held = self._held, []
         return held
 
-    def _save(self, key: DraftKey) -> None:
+    def _save(self, key: PaneKey) -> None:
         """Save a draft, with the texts that are held for the channel."""
         draft = self._of(key)
-        held = self._held if key == DraftKey(self.channel) else ()
-        self._store.save(key, replace(draft, text=together(*held, draft.text)))
+        held = self._held if key == PaneKey(self.channel) else ()
+        self._store.save(key, replace(draft, text=join_texts(*held, draft.text)))
 
     # Text in the composers
 
-    def submit(self, text: str, key: DraftKey) -> None:
+    def submit(self, text: str, key: PaneKey) -> None:
         """Send a text, run it as a command, or change a message: what its draft is for.
 
         Text for a channel that is not shown yet is held until it is.
         """
-        if self.is_on_the_way and key == DraftKey(self.channel):
+        if self.is_on_the_way and key == PaneKey(self.channel):
             self._held.append(text)
             self.keep("", key)
             return
@@ -201,7 +195,7 @@ class Drafts:
         else:
             self._save(key)
 
-    def _submit(self, text: str, key: DraftKey) -> None:
+    def _submit(self, text: str, key: PaneKey) -> None:
         draft = self._of(key)
         if draft.aim is Aim.EDIT:
             self._change(draft.message, text)
@@ -209,19 +203,19 @@ class Drafts:
             self.put_first(draft.aside, key)
         elif parser.is_command(text):
             self._run(replace(parser.parse(text), thread=key.thread))
-        elif correction := substitution.read(text):
+        elif correction := substitution.parse(text):
             last = self._latest_of_mine(key)
             self._change(last, substitution.corrected(correction, last))
         else:
             self.send(parser.literal(text), key)
 
     def _change(self, message: Message | None, text: str) -> None:
-        check_length(text, self._desk.text_limit)
+        check_length(text, self._state.text_limit)
         if message is not None and message.seq is not None and text != message.text:
             self._core.edit(message.channel, message.seq, text)
 
     def send(
-        self, text: str, key: DraftKey, *, me: bool = False, reply_to: int | None = None
+        self, text: str, key: PaneKey, *, me: bool = False, reply_to: int | None = None
     ) -> None:
         """Send a message to a channel or a thread, as an answer if one was begun.
 
@@ -230,7 +224,7 @@ class Drafts:
         """
         if not key.channel:
             raise Refused("You have not joined a channel. Use /join #general to join one.")
-        check_length(text, self._desk.text_limit)
+        check_length(text, self._state.text_limit)
         draft = self._of(key)
         if reply_to is None:
             replied = draft.message if draft.aim is Aim.REPLY else None
@@ -244,43 +238,43 @@ class Drafts:
         if message.seq is None:
             self._view.say("The server has not confirmed this message yet.", "warning")
             return
-        key = self._come_back(DraftKey(message.channel, thread))
+        key = self._come_back(PaneKey(message.channel, thread))
         self._lay_out(self.at(key).replying(message), key)
 
     def begin_edit(self, message: Message, thread: int | None = None) -> None:
         """Put one's own message into the channel's or the thread's composer, to change it."""
-        if message.seq is None or message.deleted or message.author != self._desk.user:
+        if message.seq is None or message.deleted or message.author != self._state.user:
             self._view.say(
                 "You can edit only your own messages that the server has confirmed.", "warning"
             )
             return
-        key = self._come_back(DraftKey(message.channel, thread))
+        key = self._come_back(PaneKey(message.channel, thread))
         self._lay_out(self.at(key).editing(message), key)
 
-    def edit_last(self, key: DraftKey) -> None:
+    def edit_last(self, key: PaneKey) -> None:
         """Change the last message of one's own in a channel or a thread."""
         if message := self._latest_of_mine(key):
             self.begin_edit(message, key.thread)
 
-    def give_up(self, key: DraftKey) -> None:
+    def give_up(self, key: PaneKey) -> None:
         """Answer or change nothing any more; the text stays."""
         if self.at(key).aim is not Aim.MESSAGE:
             self._lay_out(self.at(key).cancelled(), key)
 
-    def keep(self, text: str, key: DraftKey) -> None:
+    def keep(self, text: str, key: PaneKey) -> None:
         """Keep what was typed, for the case that the program ends here."""
         self._drafts[key] = replace(self._of(key), text=text)
         self._save(key)
 
-    def typing(self, active: bool, key: DraftKey) -> None:
+    def typing(self, active: bool, key: PaneKey) -> None:
         """Tell the others that one is writing to them."""
         is_told = self._tells_typing and self._of(key).aim is not Aim.EDIT
-        if key.channel in self._desk.channels and is_told and self._desk.is_online:
+        if key.channel in self._state.channels and is_told and self._state.is_online:
             from chat.protocol.commands import Typing
 
             self._core.ask(Typing(channel=key.channel, state="start" if active else "stop"))
 
-    def give_back(self, text: str, key: DraftKey) -> None:
+    def give_back(self, text: str, key: PaneKey) -> None:
         """Give a text that was refused back to where it was written."""
         if not text:
             return
@@ -290,27 +284,27 @@ class Drafts:
         else:
             self.put_first(text, key)
 
-    def put_first(self, text: str, key: DraftKey) -> None:
+    def put_first(self, text: str, key: PaneKey) -> None:
         """Put a text before what was typed since."""
         draft = self.at(key)
-        self._lay_out(replace(draft, text=together(text, draft.text)), key)
+        self._lay_out(replace(draft, text=join_texts(text, draft.text)), key)
 
-    def _of(self, key: DraftKey) -> Draft:
+    def _of(self, key: PaneKey) -> Draft:
         if key not in self._drafts:
             self._drafts[key] = self._store.load(key)
         return self._drafts[key]
 
-    def _latest_of_mine(self, key: DraftKey) -> Message | None:
-        return self._desk.log(key.channel, key.thread).latest(self._desk.user)
+    def _latest_of_mine(self, key: PaneKey) -> Message | None:
+        return self._state.log(key.channel, key.thread).latest(self._state.user)
 
-    def _come_back(self, key: DraftKey) -> DraftKey:
+    def _come_back(self, key: PaneKey) -> PaneKey:
         """Leave off from the way into another channel."""
         if key.channel != self.channel:
             self.put_away()
             self.lay_open(key.channel)
         return key
 
-    def _lay_out(self, draft: Draft, key: DraftKey) -> None:
+    def _lay_out(self, draft: Draft, key: PaneKey) -> None:
         self._drafts[key] = draft
         self._save(key)
         if key in self.open:

@@ -34,11 +34,11 @@ class NameLookup:
 
     def __init__(
         self,
-        desk: ConversationState,
+        state: ConversationState,
         core: Core,
         run: Callable[[Coroutine[None, None, None]], None],
     ) -> None:
-        self._desk = desk
+        self._state = state
         self._core = core
         self._run = run
         self.directory: dict[str, ChannelListing] = {}
@@ -49,7 +49,7 @@ class NameLookup:
     def ask(self, line: str, then: Callable[[], None]) -> bool:
         """Ask for what could complete `line`; return whether `then` will be called.
 
-        It is called once the names are on the desk, or the server did not give them.
+        It is called once the names are on the state, or the server did not give them.
         """
         wanted = asked_for(line)
         if wanted is None:
@@ -64,12 +64,12 @@ class NameLookup:
 
     def _channel_of(self, sign: str) -> str | None:
         """Return whose members may be meant, unless all of them are known."""
-        here = self._desk.current
-        if sign == "/" and GENERAL in self._desk.channels:
+        here = self._state.current
+        if sign == "/" and GENERAL in self._state.channels:
             here = GENERAL  # where everybody is
         if here is None or is_direct(here):
             return None
-        members = self._desk.members.get(here)
+        members = self._state.members.get(here)
         is_whole = members is not None and len(members.members) >= members.total
         return None if is_whole else here
 
@@ -99,7 +99,7 @@ class NameLookup:
             return
         beginning = f"#{word}" if where == "#" else word
         found = [name for name in names if fold(name).startswith(beginning)]
-        self._desk.take_names(found)
+        self._state.take_names(found)
         is_whole = cursor is None or len(found) < len(names)
         self._answered[where, word] = monotonic() + _KNOWN_FOR, is_whole
         then()

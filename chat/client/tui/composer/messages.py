@@ -9,7 +9,7 @@ from typing import NamedTuple
 from textual.message import Message
 
 from chat.client.presenter.composer.completion import Completion
-from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.navigation import PaneKey
 
 __all__ = [
     "Dismissed",
@@ -30,10 +30,10 @@ __all__ = [
 
 
 class Subject(NamedTuple):
-    """What a text is for: a channel or a thread of the server that sits at `seat`."""
+    """What a text is for: a channel or a thread of the server that sits at `server`."""
 
-    seat: int
-    key: DraftKey
+    server: int
+    key: PaneKey
 
 
 @dataclass

@@ -19,7 +19,7 @@ from textual.widgets import TextArea
 
 from chat.client.model.slash import parser
 from chat.client.presenter.composer.completion import Sources, complete
-from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.navigation import PaneKey
 from chat.client.tui.composer import messages
 from chat.client.tui.composer.area import Area
 from chat.client.tui.composer.completion import CompletionOffers
@@ -86,7 +86,7 @@ class Composer(Area, inherit_bindings=False):
         super().__init__(id=id)
         self.sources: Callable[[], Sources] = Sources
         self.look_up: Callable[[str, Callable[[], None]], bool] = lambda _line, _then: False
-        self.subject = Subject(0, DraftKey(""))
+        self.subject = Subject(0, PaneKey(""))
         self._offers = CompletionOffers()
         self._awaited: str | None = None
         """The line for which the server was asked for names."""
@@ -370,7 +370,7 @@ class Composer(Area, inherit_bindings=False):
         self._quiet_text = self.text
         self._tell_typing()
         if self._draft_timer is None:
-            self._draft_timer = self.set_timer(_DRAFT_AFTER, self._tell_draft)
+            self._draft_timer = self.set_timer(_DRAFT_AFTER, self._draft_changed)
 
     def _tell_typing(self) -> None:
         if not self.has_text or parser.is_command(self.text):
@@ -382,7 +382,7 @@ class Composer(Area, inherit_bindings=False):
         if self._pulse.stop():
             self.post_message(self.Typing(False, self.subject))
 
-    def _tell_draft(self) -> None:
+    def _draft_changed(self) -> None:
         self._draft_timer = None
         self.post_message(self.Drafted(self.subject))
 

@@ -132,9 +132,9 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
         """Mark the channel of the message that is chosen."""
         option = self.query_one(OptionList).highlighted_option
         if option is not None and option.id in self._rows:
-            spot, _ = self._rows[option.id]
-            self._mark(spot)
-            del self._found[spot]
+            location, _ = self._rows[option.id]
+            self._mark(location)
+            del self._found[location]
             self._fill(self.query_one(OptionList).highlighted or 0)
 
     def action_mark_all(self) -> None:
@@ -142,8 +142,8 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
 
         def answered(is_agreed: bool | None) -> None:
             if is_agreed:
-                for spot in self._found:
-                    self._mark(spot)
+                for location in self._found:
+                    self._mark(location)
                 self.dismiss(None)
 
         count = sum(len(each.waiting) + each.earlier for each in self._found.values())
@@ -157,9 +157,9 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
 
     @on(OptionList.OptionSelected)
     def _go(self, event: OptionList.OptionSelected) -> None:
-        spot, chosen = self._rows[event.option_id or ""]
+        location, chosen = self._rows[event.option_id or ""]
         if chosen.message.seq is not None:
-            self.dismiss((spot, chosen.message.seq))
+            self.dismiss((location, chosen.message.seq))
 
     def _fill(self, chosen: int) -> None:
         if not self._found:
@@ -171,13 +171,13 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
         column = max([_DAY, *(len(_when(ts)) for ts in listed)])
         self._rows = {}
         options: list[Option] = []
-        for spot, unread in self._found.items():
+        for location, unread in self._found.items():
             if options:
                 options.append(Option("", disabled=True))
-            options.append(Option(elide(self._heading(spot, unread), width), disabled=True))
+            options.append(Option(elide(self._heading(location, unread), width), disabled=True))
             for waiting in unread.waiting:
                 key = str(len(self._rows))
-                self._rows[key] = spot, waiting
+                self._rows[key] = location, waiting
                 options.append(Option(elide(_row(waiting, column), width), id=key))
         rows.set_options(options)
         place = min(chosen, len(options) - 1)
@@ -185,8 +185,8 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
         rows.highlighted = next(at for at in near if not options[at].disabled)
         rows.focus()
 
-    def _heading(self, spot: Location, unread: Unread) -> Content:
-        name = line(self._title(spot), "bold $text-primary")
+    def _heading(self, location: Location, unread: Unread) -> Content:
+        name = line(self._title(location), "bold $text-primary")
         more = f", and {unread.earlier:,} earlier" if unread.earlier else ""
         return Content.assemble(name, (f"  {len(unread.waiting):,}{more}", "$text-muted"))
 

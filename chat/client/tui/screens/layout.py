@@ -147,37 +147,37 @@ class Layout:
 
     # What they draw; each draws only what is new to it
 
-    def draw_lists(self, seats: Workspace) -> None:
+    def draw_lists(self, workspace: Workspace) -> None:
         """Show the channels of all servers."""
-        reading = seats.front.conversation.reading
+        reading = workspace.front.conversation.reading
         is_reading = reading.is_watched and not reading.is_peeking
         is_read = is_reading and self.channel.timeline.at_bottom
-        groups, here = seats.groups(), seats.here
+        groups, here = workspace.groups(), workspace.here
         self.sidebar.show(groups, here, is_read=is_read)
         self.status.show_activity(groups, here)
 
-    def draw(self, seats: Workspace) -> None:
+    def draw(self, workspace: Workspace) -> None:
         """Show the conversation in front."""
-        conversation = seats.front.conversation
-        desk, drafts = conversation.desk, conversation.drafts
-        self.banner.show(desk.trouble)
-        server = seats.title_beside(seats.front.key)
-        self.header.channel = _headed(desk.info)
-        self.header.server = server or seats.front.title
+        conversation = workspace.front.conversation
+        state, drafts = conversation.state, conversation.drafts
+        self.banner.show(state.trouble)
+        server = workspace.title_beside(workspace.front.key)
+        self.header.channel = _headed(state.info)
+        self.header.server = server or workspace.front.title
         self.header.is_one_of_several = bool(server)
         self.header.is_peeking = conversation.reading.is_peeking
-        self.channel.timeline.display = desk.current is not None
-        self.empty.display = desk.current is None
+        self.channel.timeline.display = state.current is not None
+        self.empty.display = state.current is None
         if self.empty.display:
-            self.empty.show(desk.connection)
-        self.typing.names = desk.typing
-        self._draw_members(desk.members.get(desk.current or ""))
+            self.empty.show(state.connection)
+        self.typing.names = state.typing
+        self._draw_members(state.members.get(state.current or ""))
         for pane, key in zip((self.channel, self.thread), drafts.open, strict=False):
             pane.context.show(drafts.at(key))
-        opening = channel_title(drafts.channel, desk.user) if drafts.is_on_the_way else ""
-        self.channel.composer.placeholder = line(_placeholder(desk.info, opening, server))
-        self._draw_status(seats)
-        self._draw_actions(seats)
+        opening = channel_title(drafts.channel, state.user) if drafts.is_on_the_way else ""
+        self.channel.composer.placeholder = line(_placeholder(state.info, opening, server))
+        self._draw_status(workspace)
+        self._draw_actions(workspace)
 
     def _draw_members(self, members: MembersChanged | None) -> None:
         self.members.show(members)
@@ -187,18 +187,18 @@ class Layout:
             for pane in (self.channel, self.thread):
                 pane.timeline.name_people(people)
 
-    def _draw_status(self, seats: Workspace) -> None:
-        conversation, status = seats.front.conversation, self.status
-        desk = conversation.desk
-        status.connection, status.user = desk.connection, desk.user
-        status.server = seats.front.address
-        status.status, status.remaining = conversation.status, desk.retry_in
+    def _draw_status(self, workspace: Workspace) -> None:
+        conversation, status = workspace.front.conversation, self.status
+        state = conversation.state
+        status.connection, status.user = state.connection, state.user
+        status.server = workspace.front.address
+        status.status, status.remaining = conversation.status, state.retry_in
         status.do_not_disturb = conversation.notifier.note
 
-    def _draw_actions(self, seats: Workspace) -> None:
+    def _draw_actions(self, workspace: Workspace) -> None:
         """Show what can be done with the chosen message, in the place of the status."""
-        desk, bar = seats.front.conversation.desk, self.actions
-        bar.user, bar.is_owner = desk.user, desk.info is not None and desk.info.role == "owner"
+        state, bar = workspace.front.conversation.state, self.actions
+        bar.user, bar.is_owner = state.user, state.info is not None and state.info.role == "owner"
         timeline = self.channel.timeline
         if timeline.cursor is None:
             timeline = self.thread.timeline

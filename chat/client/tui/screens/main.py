@@ -22,7 +22,7 @@ from chat.client.presenter import commands, conversation
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import DraftKey
+from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Pane
@@ -57,15 +57,15 @@ __all__ = ["MainScreen", "Navigation"]
 class Navigation:
     """Finds what is called `name` in the conversations, and goes there."""
 
-    def __init__(self, layout: Layout, seats: Workspace) -> None:
+    def __init__(self, layout: Layout, workspace: Workspace) -> None:
         self._layout = layout
-        self._seats = seats
+        self._workspace = workspace
         self._by_name: dict[str, Callable[[], None]] = {
-            "back": partial(seats.go_along, -1),
-            "forward": partial(seats.go_along, 1),
-            "last": seats.go_to_last,
+            "back": partial(workspace.go_along, -1),
+            "forward": partial(workspace.go_along, 1),
+            "last": workspace.go_to_last,
             "first_unread": lambda: conversation.show_unread(self._conversation),
-            "inbox": seats.show_inbox,
+            "inbox": workspace.show_inbox,
             "search": lambda: conversation.search(self._conversation),
             "up": partial(self._move, -1),
             "down": partial(self._move, 1),
@@ -81,14 +81,14 @@ class Navigation:
 
     @property
     def _conversation(self) -> Conversation:
-        return self._seats.front.conversation
+        return self._workspace.front.conversation
 
     def _peek(self) -> None:
-        if channel := self._conversation.desk.current:
+        if channel := self._conversation.state.current:
             conversation.peek(self._conversation, channel)
 
     def _move(self, step: int) -> None:
-        if info := self._conversation.desk.info:
+        if info := self._conversation.state.info:
             with self._conversation.telling():
                 commands.move(self._conversation, info, step)
 
@@ -112,7 +112,7 @@ class Navigation:
         if seq is not None:
             self._conversation.view.choose(seq)
         else:
-            self._seats.go_to_mention(step)
+            self._workspace.go_to_mention(step)
 
 
 class MainScreen(Screen[None]):
@@ -134,19 +134,19 @@ class MainScreen(Screen[None]):
         self._joins = settings.joins
         sink = ScreenNotifier(self, settings.notify, settings.notify_command)
         self._notifier = Notifier(sink, cores)
-        self.seats = Workspace(cores, self._converse)
-        self.seats.take()
-        self._actions = MessageActions(self, self.seats)
-        self._ways = Navigation(self._layout, self.seats)
+        self.workspace = Workspace(cores, self._converse)
+        self.workspace.take()
+        self._actions = MessageActions(self, self.workspace)
+        self._ways = Navigation(self._layout, self.workspace)
 
-    def _converse(self, seat: int, settings: ClientSettings, core: Core) -> Conversation:
+    def _converse(self, server_key: int, settings: ClientSettings, core: Core) -> Conversation:
         return Conversation(
             core,
-            ScreenView(self, self._layout, seat, self.seats, self._keys),
+            ScreenView(self, self._layout, server_key, self.workspace, self._keys),
             settings.name,
             typing=settings.typing,
-            seat=seat,
-            seats=self.seats,
+            server_key=server_key,
+            workspace=self.workspace,
             notifier=self._notifier,
             commands=HANDLERS,
         )
@@ -154,7 +154,7 @@ class MainScreen(Screen[None]):
     @property
     def conversation(self) -> Conversation:
         """The conversation in front."""
-        return self.seats.front.conversation
+        return self.workspace.front.conversation
 
     @property
     def pane(self) -> ConversationPane:
@@ -168,8 +168,8 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin with the composer; before a channel is open its text is for who is in front."""
         for pane in (self.channel, self.thread):
-            pane.composer.sources, pane.composer.look_up = self._sources, self.seats.look_up
-        self.channel.composer.load("", Subject(self.seats.here.seat, DraftKey("")))
+            pane.composer.sources, pane.composer.look_up = self._sources, self.workspace.look_up
+        self.channel.composer.load("", Subject(self.workspace.here.server, PaneKey("")))
         self.channel.composer.focus()
         self.channel.timeline.joins = self._joins
         self.watch(self.channel.timeline, "below", self._show_below)
@@ -177,13 +177,13 @@ class MainScreen(Screen[None]):
         self.set_interval(0.5, self._count_down)
         self._notifier.resume(lambda: self.conversation.view.redraw())
         self.conversation.view.redraw()
-        self.seats.take_in()  # what is on disk: the first paint shows it
+        self.workspace.take_in()  # what is on disk: the first paint shows it
         self.call_after_refresh(self._layout.add_thread)
 
     def _sources(self) -> Sources:
         """Return what there is to complete from; asked for only while somebody writes."""
         themes = ("dark", "light", *sorted(self.app.available_themes))
-        return replace(self.seats.sources(), themes=themes, languages=LANGUAGES)
+        return replace(self.workspace.sources(), themes=themes, languages=LANGUAGES)
 
     def update_node_styles(self, animate: bool = True) -> None:
         """Style all widgets anew; but not when the screen comes up, just after they were mounted.
@@ -252,7 +252,7 @@ class MainScreen(Screen[None]):
         self._layout.typing.below = below
 
     def _count_down(self) -> None:
-        self._layout.status.remaining = self.conversation.desk.retry_in
+        self._layout.status.remaining = self.conversation.state.retry_in
 
     # What is done with keys, and in the switcher.
 
@@ -266,15 +266,15 @@ class MainScreen(Screen[None]):
 
     def action_switch(self) -> None:
         """Choose a channel, a person or a command by a few letters."""
-        switch(self, Switcher(self.seats, self.begin_command, keys_of_commands(self._keys)))
+        switch(self, Switcher(self.workspace, self.begin_command, keys_of_commands(self._keys)))
 
     def action_unread(self) -> None:
         """Go where somebody waits."""
-        self.seats.go_where_it_matters()
+        self.workspace.go_where_it_matters()
 
     def action_go(self, step: int) -> None:
         """Go to the next or the previous channel."""
-        self.seats.go(step)
+        self.workspace.go(step)
 
     def action_find(self, name: str) -> None:
         """Go back, forward, to what is unread, to a mention."""
@@ -282,7 +282,7 @@ class MainScreen(Screen[None]):
 
     def action_go_to(self, number: int) -> None:
         """Go to the channel at a place of the list."""
-        self.seats.go_to(number)
+        self.workspace.go_to(number)
 
     def action_toggle_pane(self, pane: Pane) -> None:
         """Show a list at the side, or hide it."""
@@ -311,28 +311,28 @@ class MainScreen(Screen[None]):
 
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
-        if seat := self.seats.at(event.subject.seat):
-            seat.conversation.drafts.submit(event.text, event.subject.key)
+        if server := self.workspace.at(event.subject.server):
+            server.conversation.drafts.submit(event.text, event.subject.key)
 
     @on(Composer.Drafted)
     def _drafted(self, event: Composer.Drafted) -> None:
-        if seat := self.seats.at(event.subject.seat):
-            seat.conversation.drafts.keep_open()
+        if server := self.workspace.at(event.subject.server):
+            server.conversation.drafts.keep_open()
 
     @on(Composer.Typing)
     def _typing(self, event: Composer.Typing) -> None:
-        if seat := self.seats.at(event.subject.seat):
-            seat.conversation.drafts.typing(event.active, event.subject.key)
+        if server := self.workspace.at(event.subject.server):
+            server.conversation.drafts.typing(event.active, event.subject.key)
 
     @on(Composer.Dismissed)
     def _dismissed(self, event: Composer.Dismissed) -> None:
-        if seat := self.seats.at(event.subject.seat):
-            seat.conversation.dismiss(event.subject.key)
+        if server := self.workspace.at(event.subject.server):
+            server.conversation.dismiss(event.subject.key)
 
     @on(Composer.EditLastWanted)
     def _edit_last(self, event: Composer.EditLastWanted) -> None:
-        if seat := self.seats.at(event.subject.seat):
-            seat.conversation.drafts.edit_last(event.subject.key)
+        if server := self.workspace.at(event.subject.server):
+            server.conversation.drafts.edit_last(event.subject.key)
 
     @on(Composer.Pasted)
     def _pasted(self, event: Composer.Pasted) -> None:
@@ -346,7 +346,7 @@ class MainScreen(Screen[None]):
 
     @on(Sidebar.ChannelChosen)
     def _channel_chosen(self, event: Sidebar.ChannelChosen) -> None:
-        self.seats.open(event.spot)
+        self.workspace.open(event.location)
 
     @on(MemberList.MemberChosen)
     def _member_chosen(self, event: MemberList.MemberChosen) -> None:
@@ -356,7 +356,7 @@ class MainScreen(Screen[None]):
     @on(GapWanted)
     def _load(self, event: OlderWanted | GapWanted) -> None:
         """Load what is missing above; a thread is loaded from its end."""
-        core, channel = self.conversation.core, self.conversation.desk.current
+        core, channel = self.conversation.core, self.conversation.state.current
         if event.thread is not None:
             core.load_thread()
         elif channel and isinstance(event, GapWanted):
@@ -368,7 +368,7 @@ class MainScreen(Screen[None]):
     def _seen(self, event: Seen) -> None:
         """Mark what shows as read; not what shows in a thread: see `ThreadController`."""
         # What shows now, not what did when this was sent: that may have been another channel.
-        seq, channel = self.channel.timeline.seen, self.conversation.desk.current
+        seq, channel = self.channel.timeline.seen, self.conversation.state.current
         if event.thread is None and seq is not None and channel is not None:
             self.conversation.seen(channel, seq)
 

@@ -17,9 +17,9 @@ from textual.screen import Screen
 from chat.client.model.notifications import Notification, Way
 from chat.client.model.state import Update
 from chat.client.platform.desktop import can_open, notification_sequence, run_command
-from chat.client.presenter.draft import DraftKey, together
+from chat.client.presenter.composer.draft import join_texts
 from chat.client.presenter.log import Log, Splices
-from chat.client.presenter.navigation import Location
+from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of
 from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
@@ -86,7 +86,7 @@ _LOOK_EVERY = 0.1
 
 
 class ScreenView:
-    """The `View` of the conversation at `seat` on `screen`; see there for what each promises.
+    """The `View` of the conversation at `server` on `screen`; see there for what each promises.
 
     While another is in front, what would lie in the composer lies aside here.
     """
@@ -95,13 +95,13 @@ class ScreenView:
         self,
         screen: Screen[Any],
         layout: Layout,
-        seat: int,
-        seats: Workspace,
+        server_key: int,
+        workspace: Workspace,
         keys: Sequence[KeyRow],
     ) -> None:
         self._screen = screen
-        self._seat = seat
-        self._seats = seats
+        self._server_key = server_key
+        self._workspace = workspace
         self._aside: str | None = ""
         self._layout = layout
         self._keys = tuple(keys)
@@ -120,25 +120,25 @@ class ScreenView:
         """Show this conversation from now on."""
         self._aside = None
 
-    def composed(self, key: DraftKey) -> str:
+    def composed(self, key: PaneKey) -> str:
         """Return the text in the composer: the channel's, or the thread's."""
         return self._pane(key).composer.text if self._aside is None else self._aside
 
-    def compose_with(self, key: DraftKey, text: str) -> None:
+    def compose_with(self, key: PaneKey, text: str) -> None:
         """Put a text into the composer; what is typed there from now on is for `key`."""
         if self._aside is None:
-            self._pane(key).composer.load(text, Subject(self._seat, key))
+            self._pane(key).composer.load(text, Subject(self._server_key, key))
         else:
             self._aside = text
 
-    def give_back(self, key: DraftKey, text: str) -> None:
+    def give_back(self, key: PaneKey, text: str) -> None:
         """Put a text that was not sent back into the composer."""
         if self._aside is None:
             self._pane(key).composer.give_back(text)
         else:
-            self._aside = together(text, self._aside)
+            self._aside = join_texts(text, self._aside)
 
-    def _pane(self, key: DraftKey) -> ConversationPane:
+    def _pane(self, key: PaneKey) -> ConversationPane:
         return self._layout.channel if key.thread is None else self._layout.thread
 
     @property
@@ -151,7 +151,7 @@ class ScreenView:
             self._places[self._opened] = self._timeline.place
             self._opened = None
 
-    def show(self, key: DraftKey, log: Log, user: str, read: int) -> None:
+    def show(self, key: PaneKey, log: Log, user: str, read: int) -> None:
         """Show a channel where it was left; or a thread, and write in it."""
         if self._aside is not None:
             return
@@ -165,7 +165,7 @@ class ScreenView:
             self._layout.thread.timeline.show(log, user, read=read, thread=key.thread)
             self._layout.thread.write()
 
-    def update(self, key: DraftKey, done: Splices) -> bool:
+    def update(self, key: PaneKey, done: Splices) -> bool:
         """Bring a timeline up to date, if it shows that log."""
         return self._pane(key).timeline.apply(done)
 
@@ -184,7 +184,7 @@ class ScreenView:
         """Return the highest number that shows now."""
         return self._timeline.seen if self._aside is None else None
 
-    def shows_newest(self, key: DraftKey) -> bool:
+    def shows_newest(self, key: PaneKey) -> bool:
         """Whether the newest message of the channel or the open thread shows."""
         return self._pane(key).timeline.at_bottom
 
@@ -204,31 +204,31 @@ class ScreenView:
 
         def chosen(place: tuple[Location, int] | None) -> None:
             if place is not None:
-                self._seats.jump(*place)
+                self._workspace.jump(*place)
 
-        inbox = Inbox(found, self._seats.name_of, self._seats.mark)
+        inbox = Inbox(found, self._workspace.name_of, self._workspace.mark)
         self._screen.app.push_screen(inbox, chosen)
 
-    def list_found(self, finding: SearchSession, desk: ConversationState) -> None:
+    def list_found(self, finding: SearchSession, state: ConversationState) -> None:
         """Show the results of a search, where one was in them."""
         from chat.client.tui.screens.search import SearchScreen
 
         def chosen(place: tuple[str, int] | None) -> None:
             if place is not None:
                 channel, seq = place
-                self._seats.jump(Location(self._seat, channel), seq)
+                self._workspace.jump(Location(self._server_key, channel), seq)
 
-        results = SearchScreen(finding, desk.user)
+        results = SearchScreen(finding, state.user)
         self._screen.app.push_screen(results, chosen)
 
     def redraw(self) -> None:
-        """Show what lies on the desk."""
+        """Show what lies on the state."""
         if not self._screen.is_mounted:
             return
-        self._layout.draw_lists(self._seats)
-        self._screen.app.title = window_title(self._seats)
+        self._layout.draw_lists(self._workspace)
+        self._screen.app.title = window_title(self._workspace)
         if self._aside is None:
-            self._layout.draw(self._seats)
+            self._layout.draw(self._workspace)
 
     def run_beside(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
@@ -305,8 +305,8 @@ class ScreenView:
         self._screen.set_timer(_PAUSE, partial(self._ask_name_soon, taken))
 
     def _ask_name_soon(self, taken: str) -> None:
-        seat = self._seats.at(self._seat)
-        if seat is None or self._aside is not None or not seat.is_name_taken:
+        server = self._workspace.at(self._server_key)
+        if server is None or self._aside is not None or not server.is_name_taken:
             self._is_asking = False
             return
         is_covered = self._screen.app.screen is not self._screen
@@ -315,36 +315,36 @@ class ScreenView:
             self._screen.set_timer(_LOOK_EVERY, partial(self._ask_name_soon, taken))
             return
         self._is_asking = False
-        server = self._seats.title_beside(self._seat)
-        pick_name(self._screen, taken, server, self._take_name)
+        title = self._workspace.title_beside(self._server_key)
+        pick_name(self._screen, taken, title, self._take_name)
 
     def _take_name(self, name: str) -> None:
-        seat = self._seats.at(self._seat)
-        if seat is None:
+        server = self._workspace.at(self._server_key)
+        if server is None:
             return
         try:
-            seat.conversation.rename(name)
+            server.conversation.rename(name)
         except Refused as exc:
             self.say(str(exc), "warning")
-            self.ask_name(seat.settings.name)
+            self.ask_name(server.settings.name)
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Tell the person why a channel did not open."""
         self.say(reason, "warning")
 
     def tell(self, update: Update) -> None:
-        """Do nothing: the screens draw what lies on the desk."""
+        """Do nothing: the screens draw what lies on the state."""
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something, briefly."""
-        title = "" if self._aside is None else self._seats.title_beside(self._seat)
+        title = "" if self._aside is None else self._workspace.title_beside(self._server_key)
         self._screen.app.notify(text, title=title, severity=severity, markup=False)
 
 
-def window_title(seats: Workspace) -> str:
+def window_title(workspace: Workspace) -> str:
     """Return what the terminal's window should be called; foreign text, not yet harmless."""
-    info = seats.front.conversation.desk.info
+    info = workspace.front.conversation.state.info
     if info is None:
         return "chat"
-    waiting = seats.to_answer()
+    waiting = workspace.to_answer()
     return f"({waiting}) {title_of(info)} – chat" if waiting else f"{title_of(info)} – chat"

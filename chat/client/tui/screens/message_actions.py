@@ -21,9 +21,9 @@ __all__ = ["MessageActions"]
 class MessageActions:
     """Carries out what is asked for a message; dialogs open over `screen`."""
 
-    def __init__(self, screen: Screen[Any], seats: Workspace) -> None:
+    def __init__(self, screen: Screen[Any], workspace: Workspace) -> None:
         self._screen = screen
-        self._seats = seats
+        self._workspace = workspace
         self._by_name: dict[str, Callable[[Message], None]] = {
             "thread": self._show_thread,
             "react": self._react,
@@ -46,7 +46,7 @@ class MessageActions:
 
     @property
     def _conversation(self) -> Conversation:
-        return self._seats.front.conversation
+        return self._workspace.front.conversation
 
     def _show_thread(self, message: Message) -> None:
         if message.seq is not None:
@@ -59,7 +59,7 @@ class MessageActions:
 
     def toggle_reaction(self, message: Message, emoji: str) -> None:
         """React to a message, or take the reaction back if one has reacted so."""
-        conversation, me = self._conversation, fold(self._conversation.desk.user)
+        conversation, me = self._conversation, fold(self._conversation.state.user)
         reactions = dict(message.reactions)
         emoji = spelling_of(emoji, reactions)
         names = reactions.get(emoji, ())

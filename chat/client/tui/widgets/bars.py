@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from chat.client.model.state import ChannelInfo, ConnectionChanged, Link, Message
 from chat.client.platform.local_time import local_time
-from chat.client.presenter.draft import Aim, Draft
+from chat.client.presenter.composer.draft import Aim, Draft
 from chat.client.presenter.markdown import gist, links_of
 from chat.client.presenter.navigation import NOWHERE, Group, Location, entries, waits, weight
 from chat.client.presenter.state import title_of
@@ -268,9 +268,9 @@ class StatusBar(Widget):
 
     def on_click(self, event: Click) -> None:
         """Go to the channel that was clicked."""
-        spot = event.style.meta.get("spot")
-        if isinstance(spot, tuple):
-            self.post_message(Sidebar.ChannelChosen(Location(*spot)))
+        location = event.style.meta.get("location")
+        if isinstance(location, tuple):
+            self.post_message(Sidebar.ChannelChosen(Location(*location)))
 
     def _hints(self, width: int) -> Content:
         hints = [
@@ -322,23 +322,25 @@ def _activity(groups: tuple[Group, ...], here: Location, most: int) -> tuple[lis
     several servers those behind the front one are named, and before all else those that are not
     connected. A part's style says where a click on it leads.
     """
-    behind = {each.seat: each for each in groups if each.seat != here.seat}
+    behind = {each.server: each for each in groups if each.server != here.server}
     active = [
         (number, entry)
         for number, entry in enumerate(entries(groups), 1)
-        if entry.spot != here and has_badge(entry.info)
+        if entry.location != here and has_badge(entry.info)
     ]
     active.sort(key=lambda each: -_severity(each[1].info))
     lost = [
-        (Location(each.seat, ""), _server(each))
+        (Location(each.server, ""), _server(each))
         for each in behind.values()
         if each.link is not Link.ONLINE
     ]
     parts = lost + [
-        (entry.spot, _part(number, entry.info, behind.get(entry.spot.seat)))
+        (entry.location, _part(number, entry.info, behind.get(entry.location.server)))
         for number, entry in active[:most]
     ]
-    drawn = [part.stylize(Style.from_meta({"spot": tuple(spot)})) for spot, part in parts]
+    drawn = [
+        part.stylize(Style.from_meta({"location": tuple(location)})) for location, part in parts
+    ]
     return drawn, len(lost) + len(active)
 
 

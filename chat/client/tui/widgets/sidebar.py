@@ -75,7 +75,7 @@ class _Section(NamedTuple):
     """Channels of one server below their heading, which stands in the row `top`."""
 
     heading: _Heading
-    seat: int
+    server: int
     channels: Sequence[ChannelInfo]
     top: int = 0
     before: int = 0
@@ -127,7 +127,7 @@ class Sidebar(ScrollView, can_focus=False):
     class ChannelChosen(Message):
         """A channel was clicked; or a server (no channel of it)."""
 
-        spot: Location
+        location: Location
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -155,7 +155,7 @@ class Sidebar(ScrollView, can_focus=False):
             self._groups = groups
             self._lay_out()
         self._repaint()
-        if self._spot(self._here_row) != here:
+        if self._location(self._here_row) != here:
             self._scroll_to_here()
 
     def on_resize(self) -> None:
@@ -183,7 +183,7 @@ class Sidebar(ScrollView, can_focus=False):
     def _scroll_to_here(self) -> None:
         """Bring the current channel into view; the first of a section with its heading."""
         for section in self._sections:
-            if section.seat != self._here.seat:
+            if section.server != self._here.server:
                 continue
             top_name = "" if section.heading.link else None
             names = [top_name, *(info.name for info in section.channels)]
@@ -205,24 +205,24 @@ class Sidebar(ScrollView, can_focus=False):
         number = row - section.top
         return (section, number) if number <= len(section.channels) else None
 
-    def _spot(self, row: int) -> Location | None:
+    def _location(self, row: int) -> Location | None:
         """Return where a click on a row leads."""
         if (place := self._place(row)) is None:
             return None
         section, number = place
         if number:
-            return Location(section.seat, section.channels[number - 1].name)
-        return Location(section.seat, "") if section.heading.link else None
+            return Location(section.server, section.channels[number - 1].name)
+        return Location(section.server, "") if section.heading.link else None
 
     def _look(self, y: int) -> _Look:
         row = y + self.scroll_offset.y
         if (place := self._place(row)) is None:
             return _BLANK
         section, number = place
-        spot = self._spot(row)
-        if spot is None:
+        location = self._location(row)
+        if location is None:
             return _Look(section.heading, "sidebar--title")
-        is_here = spot == self._here
+        is_here = location == self._here
         hovered = "sidebar--hover" if row == self._hovered else "sidebar--row"
         component = "sidebar--here" if is_here else hovered
         if not number:
@@ -250,8 +250,8 @@ class Sidebar(ScrollView, can_focus=False):
 
     def on_click(self, event: events.Click) -> None:
         """Choose the channel or the server that was clicked."""
-        if spot := self._spot(event.y + self.scroll_offset.y):
-            self.post_message(self.ChannelChosen(spot))
+        if location := self._location(event.y + self.scroll_offset.y):
+            self.post_message(self.ChannelChosen(location))
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Highlight the row under the mouse."""
@@ -270,7 +270,7 @@ class Sidebar(ScrollView, can_focus=False):
 def _sections(groups: tuple[Group, ...]) -> list[_Section]:
     """Return the channels of the only server in sections; of several, a section for each."""
     if len(groups) == 1:
-        seat, listed = groups[0].seat, groups[0].channels
+        server, listed = groups[0].server, groups[0].channels
         starred = bisect_left(listed, True, key=lambda info: not info.pinned)
         direct = bisect_left(listed, True, lo=starred, key=lambda info: is_direct(info.name))
         parts = {
@@ -278,10 +278,12 @@ def _sections(groups: tuple[Group, ...]) -> list[_Section]:
             "Channels": listed[starred:direct],
             "Direct": listed[direct:],
         }
-        found = [_Section(_Heading(title), seat, infos) for title, infos in parts.items() if infos]
+        found = [
+            _Section(_Heading(title), server, infos) for title, infos in parts.items() if infos
+        ]
     else:
         found = [
-            _Section(_Heading(each.title, each.link), each.seat, each.channels) for each in groups
+            _Section(_Heading(each.title, each.link), each.server, each.channels) for each in groups
         ]
     top, before, placed = 0, 0, []
     for section in found:

@@ -6,12 +6,13 @@ import pytest
 
 from chat.client.model.state import ThreadChanged, TimelineChanged
 from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.composer.draft import Aim
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.draft import Aim, DraftKey
+from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.notifier import Notifier
-from tests.client.presenter.fakes import FakeCore, FakeSeats, FakeView, info, said
+from tests.client.presenter.fakes import FakeCore, FakeView, FakeWorkspace, info, said
 
-GENERAL, THREAD = DraftKey("#general"), DraftKey("#general", 3)
+GENERAL, THREAD = PaneKey("#general"), PaneKey("#general", 3)
 LINES = (
     said(3, "alice", "tea?"),
     said(4, "bob", "yes", reply_to=3, thread=3),
@@ -28,8 +29,8 @@ class Writer:
             self.core,
             self.view,
             "me",
-            seat=1,
-            seats=FakeSeats(),
+            server_key=1,
+            workspace=FakeWorkspace(),
             notifier=Notifier(self.view, self.core),
             commands=HANDLERS,
         )
@@ -101,7 +102,7 @@ def test_a_draft_saved_for_the_real_root_comes_before_what_was_written(writer: W
 
 @pytest.mark.parametrize("key", [GENERAL, THREAD])
 def test_what_cannot_be_sent_is_given_back_where_it_was_written(
-    writer: Writer, key: DraftKey
+    writer: Writer, key: PaneKey
 ) -> None:
     writer.conversation.drafts.submit("x" * 8_001, key)
     texts = {GENERAL: writer.view.text, THREAD: writer.view.thread_text}
@@ -117,7 +118,7 @@ def test_escape_gives_up_first_and_closes_the_thread_then_unless_text_is_there(
     writer.conversation.dismiss(THREAD)
     assert writer.drafts.at(THREAD).aim is Aim.MESSAGE
     writer.conversation.dismiss(THREAD)
-    assert writer.conversation.desk.thread is not None
+    assert writer.conversation.state.thread is not None
     writer.view.thread_text = ""
     writer.conversation.dismiss(THREAD)
-    assert writer.conversation.desk.thread is None
+    assert writer.conversation.state.thread is None

@@ -61,15 +61,15 @@ class Bench:
     """A lookup in a channel with 1,200 members, of whom a page is loaded."""
 
     def __init__(self) -> None:
-        self.desk = ConversationState("me")
+        self.state = ConversationState("me")
         self.server = Server()
         self.tasks: list[asyncio.Task[None]] = []
-        self.lookup = NameLookup(self.desk, self.server, self._run)
+        self.lookup = NameLookup(self.state, self.server, self._run)
         self.answers = 0
         loaded = tuple((name, "member", "online") for name in Server.people[:PAGE])
-        self.desk.apply(ChannelsChanged((ChannelInfo("#general"), ChannelInfo("#team"))))
-        self.desk.current = "#team"
-        self.desk.apply(MembersChanged("#team", loaded, len(Server.people)))
+        self.state.apply(ChannelsChanged((ChannelInfo("#general"), ChannelInfo("#team"))))
+        self.state.current = "#team"
+        self.state.apply(MembersChanged("#team", loaded, len(Server.people)))
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         self.tasks.append(asyncio.create_task(work))
@@ -99,13 +99,13 @@ async def test_what_is_not_loaded_is_found(line: str, found: str) -> None:
     bench = Bench()
     assert await bench.ask(line)
     assert bench.answers == 1
-    assert found in (*bench.desk.names, *bench.desk.channel_names)
+    assert found in (*bench.state.names, *bench.state.channel_names)
 
 
 async def test_the_name_itself_comes_before_longer_and_similar_ones() -> None:
     bench = Bench()
     await bench.ask("@user1")
-    found = complete("@user1", Sources(names=bench.desk.names))
+    found = complete("@user1", Sources(names=bench.state.names))
     assert found is not None
     inserts = [each.insert for each in found.candidates]
     assert inserts[0] == "@user1 "
@@ -127,9 +127,9 @@ async def test_without_a_name_nothing_is_asked(line: str) -> None:
 
 async def test_where_everybody_is_known_nothing_is_asked() -> None:
     bench = Bench()
-    bench.desk.apply(MembersChanged("#team", (("bob", "member", "online"),), 1))
+    bench.state.apply(MembersChanged("#team", (("bob", "member", "online"),), 1))
     assert not await bench.ask("@x")
-    bench.desk.current = "@bob,me"
+    bench.state.current = "@bob,me"
     assert not await bench.ask("@x")
 
 

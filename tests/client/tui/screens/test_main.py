@@ -144,24 +144,24 @@ async def test_before_the_first_channel_it_says_how_to_begin(open_desktop: Open)
 
 
 async def test_the_keys_go_from_channel_to_channel(desktop: Desktop) -> None:
-    desk = desktop.conversation.desk
+    state = desktop.conversation.state
     await desktop.press("alt+down")
-    assert desk.current == "#tea"
+    assert state.current == "#tea"
     await desktop.press("alt+up", "alt+up")
-    assert desk.current == "@alice,me"
+    assert state.current == "@alice,me"
     await desktop.press("alt+left")
-    assert desk.current == "#general"
+    assert state.current == "#general"
 
 
 @pytest.mark.feature("reading.tour")
 async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> None:
-    desk, core = desktop.conversation.desk, desktop.core
+    state, core = desktop.conversation.state, desktop.core
     core.tell(ChannelsChanged((info("#general"), info("#tea", unread=1, mentions=1))))
     await desktop.press("alt+a")
-    await desktop.until(lambda: desk.current == "#tea")
+    await desktop.until(lambda: state.current == "#tea")
     core.tell(ChannelsChanged((info("#general"), info("#tea"))))
     await desktop.press("alt+a")
-    await desktop.until(lambda: desk.current == "#general")
+    await desktop.until(lambda: state.current == "#general")
     await desktop.press("alt+a")
     await desktop.until(lambda: desktop.told == ["No unread messages"])
 

@@ -17,29 +17,29 @@ CHANNELS = (info("#general", head=90), info("#tea", head=2), info("@alice,me", h
 
 @pytest.mark.feature("around.ways")
 async def test_alt_left_and_right_go_back_and_forward(desktop: Desktop) -> None:
-    desk = desktop.conversation.desk
+    state = desktop.conversation.state
     await desktop.press("alt+down", "alt+down")
-    assert desk.current == "@alice,me"
+    assert state.current == "@alice,me"
     visited = []
     for key in ("alt+left", "alt+left", "alt+left", "alt+right", "alt+right", "alt+right"):
         await desktop.press(key)
-        visited.append(desk.current)
+        visited.append(state.current)
     assert visited == ["#tea", "#general", "#general", "#tea", "@alice,me", "@alice,me"]
 
 
 @pytest.mark.feature("around.ways")
 async def test_alt_l_goes_to_and_fro_between_two_channels(desktop: Desktop) -> None:
-    desk = desktop.conversation.desk
+    state = desktop.conversation.state
     await desktop.press("alt+3", "alt+l")
-    assert desk.current == "#general"
+    assert state.current == "#general"
     await desktop.press("alt+l")
-    assert desk.current == "@alice,me"
+    assert state.current == "@alice,me"
 
 
 @pytest.mark.parametrize(("key", "channel"), [("alt+2", "#tea"), ("alt+9", "#general")])
 async def test_alt_and_a_digit_go_to_that_place(desktop: Desktop, key: str, channel: str) -> None:
     await desktop.press(key)
-    assert desktop.conversation.desk.current == channel
+    assert desktop.conversation.state.current == channel
 
 
 @pytest.mark.feature("reading.rule")
@@ -65,7 +65,7 @@ async def test_alt_u_says_that_nothing_is_unread(desktop: Desktop) -> None:
 
 @pytest.mark.feature("reading.mentions")
 async def test_mentions_are_found_here_and_then_elsewhere(desktop: Desktop) -> None:
-    core, desk = desktop.core, desktop.conversation.desk
+    core, state = desktop.core, desktop.conversation.state
     page = [said(seq, "bob", f"line {seq}") for seq in range(1, 91)]
     for seq in (10, 70):
         page[seq - 1] = said(seq, "bob", f"@me line {seq}", mentions=("me",))
@@ -80,7 +80,7 @@ async def test_mentions_are_found_here_and_then_elsewhere(desktop: Desktop) -> N
     for key in ("alt+comma", "alt+comma", "alt+full_stop", "alt+full_stop"):
         await desktop.press(key)
         await desktop.until(lambda: timeline.cursor)
-        found.append((desk.current, timeline.cursor and timeline.cursor.seq))
+        found.append((state.current, timeline.cursor and timeline.cursor.seq))
     assert found == [("#general", 70), ("#general", 10), ("#general", 70), ("#tea", 1)]
     await desktop.press("alt+full_stop")
     await desktop.until(lambda: timeline.cursor and timeline.cursor.seq == 10, "round the end")

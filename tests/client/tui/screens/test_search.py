@@ -50,7 +50,7 @@ async def test_hits_are_listed_by_channel_and_enter_goes_there_and_back(desktop:
     assert rows.highlighted_option is not None
     assert rows.highlighted_option.id == "1"
     await desktop.press("escape", "alt+left")
-    await desktop.until(lambda: desktop.conversation.desk.current == "#general")
+    await desktop.until(lambda: desktop.conversation.state.current == "#general")
 
 
 async def test_letters_after_a_jump_to_a_hit_are_typed(desktop: Desktop) -> None:

@@ -63,7 +63,7 @@ async def test_without_activity_no_row_is_lost(open_desktop: Open) -> None:
 async def test_a_click_on_activity_goes_there(open_desktop: Open) -> None:
     async with open_desktop(*BUSY, size=(72, 20)) as desktop:
         await desktop.click_on("7 @alice")
-        await desktop.until(lambda: desktop.conversation.desk.current == "@alice,me")
+        await desktop.until(lambda: desktop.conversation.state.current == "@alice,me")
 
 
 @pytest.mark.feature("around.switcher")
@@ -108,15 +108,15 @@ class TestSwitcher:
         await desktop.press("ctrl+k")
         await desktop.until(lambda: "@1 · 2 unread" in desktop.screen())
         await desktop.press("enter")
-        await desktop.until(lambda: desktop.conversation.desk.current == "#z")
+        await desktop.until(lambda: desktop.conversation.state.current == "#z")
 
     async def test_where_one_is_can_be_found_too(self, desktop: Desktop) -> None:
         desktop.core.tell(ChannelsChanged((info("#general"), info("#gentle"))))
         await desktop.press("ctrl+k", *"general", "enter")
         await desktop.until(lambda: desktop.app.screen is desktop.main)
-        assert desktop.conversation.desk.current == "#general"
+        assert desktop.conversation.state.current == "#general"
         await desktop.press("ctrl+k", *"gen", "enter")
-        await desktop.until(lambda: desktop.conversation.desk.current == "#gentle")
+        await desktop.until(lambda: desktop.conversation.state.current == "#gentle")
 
 
 @pytest.mark.parametrize("command", ["/delete", "/discard", "/leave", "/disconnect"])

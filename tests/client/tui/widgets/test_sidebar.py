@@ -35,9 +35,9 @@ async def test_the_first_nine_channels_show_the_digit_that_leads_to_them(
         assert "2 # c0" in desktop.screen()
         assert re.search(r"^  @ b", desktop.screen(), re.MULTILINE)
         await desktop.press("alt+9")
-        await desktop.until(lambda: desktop.conversation.desk.current == "@a,me")
+        await desktop.until(lambda: desktop.conversation.state.current == "@a,me")
         await desktop.press("alt+2")
-        await desktop.until(lambda: desktop.conversation.desk.current == "#c0")
+        await desktop.until(lambda: desktop.conversation.state.current == "#c0")
 
 
 async def test_the_current_channel_shows_no_count_while_its_newest_message_is_on_the_screen(
@@ -65,7 +65,7 @@ async def test_the_list_scrolls_to_the_current_channel_among_thousands(
         at = next(y for y, row in enumerate(shown) if "# c1999" in row)
         sidebar = desktop.main.query_one(Sidebar)
         await desktop.pilot.click(Sidebar, offset=(3, at - sidebar.region.y))
-        await desktop.until(lambda: desktop.conversation.desk.current == "#c1999")
+        await desktop.until(lambda: desktop.conversation.state.current == "#c1999")
 
 
 async def test_the_current_channel_stays_in_view_where_it_moves_in_the_list(
