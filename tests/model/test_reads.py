@@ -158,7 +158,7 @@ async def test_a_hello_that_has_come_is_waited_for_as_long_as_it_takes(
     new_world: NewWorld,
 ) -> None:
     world = new_world()
-    world.settings = world.settings.model_copy(update={"hello_timeout": 0.3})
+    world.settings = world.settings.model_copy(update={"hello_timeout": 3.0})
     async with running(world):
         async with Peer.signed_in(world.url, "carol") as carol:
             token = carol.token
