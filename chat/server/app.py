@@ -1,4 +1,4 @@
-"""The composition root: builds everything, listens, answers `/healthz`, and shuts down."""
+"""Start-up, HTTP answers, heartbeats and shutdown of a server."""
 
 from __future__ import annotations
 
@@ -47,21 +47,20 @@ __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
-TOLD_TWICE = 128
-"""Exit code, plus the signal's number, of a server that a second signal ended."""
-OWN_FILES = 64
-"""Open files that are not connections: the database's, listening sockets, some to spare."""
-FILES_MIN = 16
+KILLED_EXIT_CODE = 128
+"""Exit code after a second signal, plus the signal's number."""
+RESERVED_FILES = 64
+"""Open files that are not connections: database, listening sockets, and a reserve."""
+CONNECTIONS_MIN = 16
 SWITCH_INTERVAL = 0.001
-"""Seconds that a thread of the store may keep the interpreter while the event loop waits for it;
-Python's default is 5 ms."""
-GARBAGE = 20_000
-"""Objects between two collections of cyclic garbage; Python's default is 700."""
-NAMES_WITHIN = 600.0
-"""Seconds after which an address may again claim as many names as at once."""
+"""Seconds for which a thread of the store may delay the event loop; Python's default is 5 ms."""
+GC_THRESHOLD = 20_000
+"""Allocations between two garbage collections; Python's default is 700."""
+SIGN_UP_WINDOW = 600.0
+"""Seconds in which an address may claim `sign_ups` names."""
 TUNING = Tuning()
-BARE = 10
-"""How many times as many frames as a person may send come on an endpoint without commands."""
+RAW_RATE_FACTOR = 10
+"""The rate limit of `/counter` and `/echo`, relative to that of a person."""
 COUNTER_PATH = "/counter"
 ECHO_PATH = "/echo"
 CHAT_PATH = "/"
@@ -69,17 +68,17 @@ HEALTH_PATH = "/healthz"
 PATHS = (CHAT_PATH, COUNTER_PATH, ECHO_PATH)
 METHODS = ("GET", "HEAD")
 SCHEMES = ("http", "https", "ws", "wss")
-_NO_ADDRESS = frozenset('[]<>"{}|\\^`')
+_INVALID_IN_PATH = frozenset('[]<>"{}|\\^`')
 REFUSED_ORIGINS_MAX = 100
-"""Refused origins that get a line in the log each: anybody can make up more."""
+"""Refused origins that are logged; a limit, because clients can invent any number of them."""
 
 
 async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -> None:
-    """Serve until SIGINT or SIGTERM; a second one ends the process at once, without a goodbye.
+    """Serve until SIGINT or SIGTERM; a second signal ends the process at once.
 
     Args:
         settings: checked settings.
-        announce: called once, with the addresses to connect to, when clients can connect.
+        announce: called once, with the server's addresses, as soon as clients can connect.
 
     Raises:
         StartupError: the port, the certificate or the database cannot be used.
@@ -90,7 +89,7 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
         _on_signal(number, stop)
     await app.start()
     app.start_heartbeats()
-    _collect_seldom()
+    _reduce_garbage_collection()
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         announce(app.addresses)
@@ -99,29 +98,28 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
         await app.stop()
 
 
-def _collect_seldom() -> None:
-    """Let the collector of cyclic garbage pass over what stays, and come less often.
+def _reduce_garbage_collection() -> None:
+    """Exclude the present objects from garbage collection, and collect less often.
 
-    What a server allocates is its connections and what waits for a commit: next to nothing of it is
-    cyclic garbage, but with the defaults each message that waits pays for looking at all the others
-    (with 1,000 people who talk: 15 % of the time).
+    A server's objects, such as connections and pending writes, are rarely cyclic garbage. With the
+    defaults, collections take 15 % of the time when 1,000 people write.
     """
     gc.freeze()
-    gc.set_threshold(GARBAGE)
+    gc.set_threshold(GC_THRESHOLD)
 
 
 def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
-    def told() -> None:
+    def received() -> None:
         if stop.is_set():
-            os._exit(TOLD_TWICE + number)  # what was acknowledged is on disk
+            os._exit(KILLED_EXIT_CODE + number)  # acknowledged messages are on disk
         stop.set()
 
     try:
-        loop.add_signal_handler(number, told)
+        loop.add_signal_handler(number, received)
     except NotImplementedError:  # Windows
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(told))
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(received))
 
 
 class App:
@@ -129,7 +127,7 @@ class App:
 
     Args:
         settings: checked settings.
-        loop: what it runs on.
+        loop: the event loop of the server.
         tuning: constants that tests change.
         open_store: opens the store; see `Store.open`.
     """
@@ -160,11 +158,11 @@ class App:
         )
         self._refused_origins: set[str] = set()
         self._has_found_proxy = False
-        self._beat: asyncio.TimerHandle | None = None
-        self._beat_slot = 0
+        self._heartbeat_timer: asyncio.TimerHandle | None = None
+        self._heartbeat_slot = 0
 
     async def start(self) -> None:
-        """Open the store, then listen; what was opened is closed again if a step fails."""
+        """Open the store, then listen; close everything again if a step fails."""
         settings = self.settings
         self._connection_context = self._make_connection_context(
             tls.context(settings.tls_cert, settings.tls_key)
@@ -214,7 +212,7 @@ class App:
             writes=Writes(self.loop, store),
             sign_ins=AdmissionQueue(tuning.sign_ins, settings.sign_in_patience),
             budgets=self._budgets,
-            new_names=TokenBuckets(settings.sign_ups / NAMES_WITHIN, settings.sign_ups),
+            new_names=TokenBuckets(settings.sign_ups / SIGN_UP_WINDOW, settings.sign_ups),
         )
 
     async def _listen(self, listening: socket.socket) -> None:
@@ -228,9 +226,9 @@ class App:
         self.addresses += (f"{scheme}://{host}:{port}" for host in reachable_hosts(listening))
 
     async def stop(self) -> None:
-        """Say bye, finish commits, close with 1001, and cut whoever does not follow in time."""
-        if self._beat is not None:
-            self._beat.cancel()
+        """Send `bye`, finish pending commits, and close all connections with 1001."""
+        if self._heartbeat_timer is not None:
+            self._heartbeat_timer.cancel()
         self._is_stopping = True
         for server in self._servers:
             server.close()
@@ -238,10 +236,10 @@ class App:
         for connection in tuple(self.connections):
             if isinstance(connection.endpoint, Session):
                 connection.endpoint.send(bye)
-                connection.endpoint.stop_taking_commands()
-        await asyncio.sleep(0)  # what was taken is on its way to the store
+                connection.endpoint.ignore_commands()
+        await asyncio.sleep(0)  # submit the writes of this turn
         await asyncio.to_thread(self.store.close)
-        await asyncio.sleep(0)  # the last commits' events and answers leave
+        await asyncio.sleep(0)  # send the events and answers of the last commits
         for connection in tuple(self.connections):
             connection.end(CloseCode.GOING_AWAY, "the server is stopping")
         await asyncio.gather(*(connection.lost() for connection in self.connections))
@@ -270,7 +268,7 @@ class App:
         path = _path(request)
         if path in (COUNTER_PATH, ECHO_PATH):
             connection.budget = self._budgets.of_connection(
-                connection.source, self.loop.time(), times=BARE
+                connection.source, self.loop.time(), times=RAW_RATE_FACTOR
             )
             return RawCounter(connection) if path == COUNTER_PATH else RawEcho(connection)
         return Session(connection, self.context, self._session_ids.new(), TABLE)
@@ -284,7 +282,7 @@ class App:
                 *(address, address),
             )
 
-    # Heartbeats: one timer for all; each tick takes its share, so that they do not come in a burst.
+    # Heartbeats: one timer for all connections; each tick handles a share of them, to avoid bursts.
 
     @property
     def _slots(self) -> int:
@@ -295,30 +293,28 @@ class App:
         return self.settings.heartbeat / self._slots
 
     def start_heartbeats(self) -> None:
-        """Begin the heartbeats of all connections, those to come included."""
-        self._beat = self.loop.call_later(self._slot_time, self._heartbeat)
+        """Start the heartbeats of all present and future connections."""
+        self._heartbeat_timer = self.loop.call_later(self._slot_time, self._heartbeat)
 
     def _heartbeat(self) -> None:
         self.start_heartbeats()
-        self._beat_slot = (self._beat_slot + 1) % self._slots
+        self._heartbeat_slot = (self._heartbeat_slot + 1) % self._slots
         self.store.look()
         for connection in tuple(self.connections):
-            if connection.heartbeat_slot % self._slots == self._beat_slot:
+            if connection.heartbeat_slot % self._slots == self._heartbeat_slot:
                 connection.check_heartbeat()
 
     # HTTP
 
     def _respond(self, connection: Connection, request: Request) -> Response:
-        """Answer plain HTTP, refuse foreign pages, accept WebSocket handshakes."""
+        """Answer a plain HTTP request, or accept or refuse a WebSocket handshake."""
         try:
             response = self._refusal(connection, request) or _accept(connection.protocol, request)
-        except (ValueError, LookupError):  # no address; a header that stands there twice
-            response = connection.respond(
-                HTTPStatus.BAD_REQUEST, "This request cannot be understood.\n"
-            )
+        except (ValueError, LookupError):  # a malformed path or origin; a repeated header
+            response = connection.respond(HTTPStatus.BAD_REQUEST, "Malformed request.\n")
         if request.method == "HEAD":
-            response.body = b""  # its length is told all the same (RFC 9110, 9.3.2)
-        # A client keeps its token by the server's id, so it must know the id before `hello`.
+            response.body = b""  # `Content-Length` stays (RFC 9110, 9.3.2)
+        # Clients store tokens by server id, so they must know the id before `hello`.
         response.headers["Chat-Server-Id"] = self.store.server_id
         return response
 
@@ -345,7 +341,7 @@ class App:
         if not is_upgrade or request.method != "GET":
             response = connection.respond(
                 HTTPStatus.UPGRADE_REQUIRED,
-                "This is a chat server: connect with WebSocket, for example with chat-client.\n",
+                "This is a chat server. Connect with a WebSocket client, such as chat-client.\n",
             )
             response.headers["Upgrade"] = "websocket"
             return response
@@ -358,21 +354,21 @@ class App:
         return None
 
     def _origin_refusal(self, request: Request) -> str | None:
-        """Keep foreign web pages out; return what the operator can do if they should be let in."""
+        """Return None for an accepted origin, or advice for the operator."""
         origins = request.headers.get_all("Origin")
         if not origins:
             return None
         origin, host = origins[0], request.headers.get("Host", "")
         if len(origins) > 1:
-            return "the request names several origins"
+            return "the request has several Origin headers"
         advice = self._origins.refusal(origin, host)
         if advice is None:
             return None
         refused = self._refused_origins
         if origin not in refused and len(refused) < REFUSED_ORIGINS_MAX:
             refused.add(origin)
-            told = (printable_line(text)[:200] for text in (origin, host, advice))
-            log.warning("refused a web page of %s (Host: %s); %s", *told)
+            shown = (printable_line(text)[:200] for text in (origin, host, advice))
+            log.warning("refused a web page of %s (Host: %s); %s", *shown)
         return advice
 
     def _health(self) -> Response:
@@ -406,7 +402,7 @@ class App:
 
 def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
     return ConnectionLimiter(
-        total=settings.connections or max(FILES_MIN, raise_file_limit() - OWN_FILES),
+        total=settings.connections or max(CONNECTIONS_MIN, raise_file_limit() - RESERVED_FILES),
         per_source=settings.address_connections,
         rate=settings.address_rate,
         burst=settings.address_burst,
@@ -416,10 +412,10 @@ def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
 
 
 def _accept(protocol: ServerProtocol, request: Request) -> Response:
-    """Answer a handshake as the library does, but without a date: it took 15 µs, a tenth of all."""
+    """Accept a handshake without a `Date` header, which takes the library 15 µs, a tenth of it."""
     try:
         accept, _extensions, _subprotocol = protocol.process_request(request)
-    except Exception:  # the library knows what to say
+    except Exception:  # the library builds the refusal
         return protocol.accept(request)
     headers = Headers()
     headers["Upgrade"] = "websocket"
@@ -430,13 +426,13 @@ def _accept(protocol: ServerProtocol, request: Request) -> Response:
 
 
 def _path(request: Request) -> str:
-    """Return the path that a request names, without what only its spelling adds (RFC 3986, 6.2).
+    """Return the normalized path of a request, without its query (RFC 3986, 6.2).
 
     Raises:
-        ValueError: it holds what an address cannot hold.
+        ValueError: the request target is malformed.
     """
     target = request.path
-    if not _NO_ADDRESS.isdisjoint(target):
+    if not _INVALID_IN_PATH.isdisjoint(target):
         raise ValueError(target)
     target = target.partition("?")[0]
     if not target.startswith("/"):  # in absolute form (RFC 9112, 3.2.2)

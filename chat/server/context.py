@@ -1,4 +1,4 @@
-"""The parts of a running server, by name, and the constants that its tests change."""
+"""The parts of a running server that sessions and handlers use, and its tuning constants."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["ServerContext", "Tuning"]
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Constants that no operator has a reason to set, and tests have."""
+    """Constants that tests change and operators do not."""
 
-    under_way: int = 64
-    """Commands of one session that may await their answers before reading from it is paused."""
+    pending_commands: int = 64
+    """Unanswered commands of one session above which reading from it is paused."""
     sign_ins: int = 64
-    """Sign-ins under way at once: enough to fill group commits, too few to hold up other reads."""
+    """Concurrent sign-ins: enough to fill group commits, too few to delay other reads."""
     pulse: float = PULSE
     crowd: int = CROWD
     typing_expiry: float = EXPIRY
@@ -33,7 +33,7 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """What sessions and handlers work with; built once by `app`, used on the event loop."""
+    """The parts of a server. Built once by `app`, used on the event loop only."""
 
     settings: ServerSettings
     tuning: Tuning
@@ -44,8 +44,8 @@ class ServerContext:
     reads: Reads
     writes: Writes
     sign_ins: AdmissionQueue
-    """Admits sign-ins, so that thousands who return at once do not undo each other."""
+    """Limits concurrent sign-ins."""
     budgets: Budgets
-    """What each person, and each address, may send."""
+    """Rate limits of people and addresses."""
     new_names: TokenBuckets
-    """The names that each address may claim."""
+    """Rate limits of new names, by address."""

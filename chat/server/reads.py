@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Query = Callable[[Reader], T]
 
-TOGETHER = 16
-"""Most reads in one snapshot: with more, a short one would wait long for its neighbors."""
-MISTAKE = "the server made a mistake here and wrote it to its log"
-UNREADABLE = "the server cannot read its disk now; try again"
+BATCH_MAX = 16
+"""Reads in one snapshot. In a larger batch, a short read waits too long for the others."""
+INTERNAL_ERROR = "internal error; the server has logged it"
+UNREADABLE = "the server cannot read its disk; try again later"
 
 
 class ReadingSession(Protocol):
@@ -40,59 +40,55 @@ class ReadingSession(Protocol):
 
 
 class Reads:
-    """Runs queries in the store's threads. All methods raise a `CommandError` if they fail."""
+    """Queries for handlers, run in the store's threads. All methods raise `CommandError`."""
 
     def __init__(self, store: Store) -> None:
         self._history = ReadBatcher(lambda query: store.read(query))
         self._welcomes = ReadBatcher(lambda query: store.welcome(query))
-        self._searches = ReadBatcher(lambda query: store.search(query), together=1)
-        self._sessions = Turns()
-        self._people = Turns()
-        self._searching = Turns()
+        self._searches = ReadBatcher(lambda query: store.search(query), batch_max=1)
+        self._session_turns = Turns()
+        self._person_turns = Turns()
+        self._search_turns = Turns()
 
-    async def in_turn(self, session: ReadingSession, query: Query[T]) -> T:
-        """Run `query` when it is the turn of this session and of its person.
+    async def log(self, session: ReadingSession, query: Query[T]) -> T:
+        """Run `query`; each session, and each person, has one such read at a time.
 
-        The reads of a session follow one another, each after the peer has taken most of what it was
-        sent; so a peer that does not read causes none. The reads of a person, from all sessions,
-        follow one another too, and other people's come in between.
+        A read starts once most of the session's outlet is drained, so a peer that does not read
+        causes no reads.
         """
-        await self._sessions.take(session.id)
+        await self._session_turns.take(session.id)
         try:
             await session.connection.outlet.drain()
-            return await _alone(self._people, session.user.id, self._history, query)
+            return await _in_turn(self._person_turns, session.user.id, self._history, query)
         finally:
-            self._sessions.end(session.id)
+            self._session_turns.end(session.id)
 
     async def search(self, session: ReadingSession, query: Query[T]) -> T:
-        """Run a `query` that may take long; it delays nothing but other searches.
-
-        The searches of a person, from all sessions, follow one another.
-        """
-        return await _alone(self._searching, session.user.id, self._searches, query)
+        """Run a slow `query`, which delays other searches only; each person has one at a time."""
+        return await _in_turn(self._search_turns, session.user.id, self._searches, query)
 
     async def welcome(self, query: Query[T]) -> T:
-        """Run `query` in a thread that is kept for those who sign in."""
+        """Run `query` in the thread that is reserved for sign-ins."""
         return await self._welcomes.read(query)
 
 
-async def _alone(turns: Turns, user: int, batcher: ReadBatcher, query: Query[T]) -> T:
-    """Run `query` in the person's turn, which lasts until the read is over, awaited or not.
+async def _in_turn(turns: Turns, user: int, batcher: ReadBatcher, query: Query[T]) -> T:
+    """Run `query` in the person's turn, which lasts until the read is over, even if cancelled.
 
-    Otherwise a peer that hangs up and returns again and again would have many reads under way.
+    Otherwise a peer that reconnects again and again could have many reads running.
     """
     await turns.take(user)
     return await batcher.read(query, lambda: turns.end(user))
 
 
 class Turns:
-    """For each key, one turn at a time, in the order in which they were asked for."""
+    """A first-in, first-out lock for each key."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
     async def take(self, key: Hashable) -> None:
-        """Wait for one's turn; it lasts until `end`. A cancelled wait has no turn."""
+        """Wait for the turn, which lasts until `end`. A cancelled call has no turn to end."""
         waiting = self._waiting.get(key)
         if waiting is None:
             self._waiting[key] = deque()
@@ -102,12 +98,12 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it came at the same moment
+            if not turn.cancelled():  # the turn was given just before
                 self.end(key)
             raise
 
     def end(self, key: Hashable) -> None:
-        """End the turn that was taken, and give the next one."""
+        """End the current turn, and start the next one."""
         waiting = self._waiting[key]
         while waiting:
             turn = waiting.popleft()
@@ -118,58 +114,58 @@ class Turns:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _PendingRead:
     query: Query[Any]
-    answer: asyncio.Future[Any]
+    result: asyncio.Future[Any]
     ended: Callable[[], None]
 
-    def settle(self, found: Any) -> None:
-        """Give the answer, unless nobody waits for it any more."""
+    def resolve(self, found: Any) -> None:
+        """Set the result or the `CommandError`, unless the future was cancelled."""
         self.ended()
-        if self.answer.cancelled():
+        if self.result.cancelled():
             return
         if isinstance(found, CommandError):
-            self.answer.set_exception(found)
+            self.result.set_exception(found)
         else:
-            self.answer.set_result(found)
+            self.result.set_result(found)
 
 
 class ReadBatcher:
-    """Reads all that one event-loop turn asks for in one snapshot, with one thread call.
+    """Runs the reads of one event-loop turn in one snapshot, with one thread call.
 
-    When a group commit has let in thirty people, thirty reads begin in the same turn. A transaction
-    and two changes of thread for each of them took longer than the reading.
+    A group commit of thirty sign-ins starts thirty reads in one turn. A transaction and two thread
+    switches for each of them took longer than the reads.
 
     Args:
         run: runs a query on a snapshot, in a thread.
-        together: most reads in one snapshot.
+        batch_max: maximum of reads in one snapshot.
     """
 
     def __init__(
-        self, run: Callable[[Query[Any]], Future[Any]], *, together: int = TOGETHER
+        self, run: Callable[[Query[Any]], Future[Any]], *, batch_max: int = BATCH_MAX
     ) -> None:
         self._run = run
-        self._together = together
-        self._asked: list[_Asked] = []
+        self._batch_max = batch_max
+        self._pending: list[_PendingRead] = []
 
     def read(self, query: Query[T], ended: Callable[[], None] = lambda: None) -> asyncio.Future[T]:
-        """Run `query` with the others of this turn; a failure is a `CommandError`.
+        """Run `query` with the other reads of this turn; the future raises `CommandError`.
 
-        `ended` is called when the thread is done with it, also if the future was cancelled.
+        `ended` is called once the thread has run the query, even if the future was cancelled.
         """
         loop = asyncio.get_running_loop()
-        if not self._asked:
-            loop.call_soon(self._begin, loop)
-        answer: asyncio.Future[T] = loop.create_future()
-        self._asked.append(_Asked(query, answer, ended))
-        return answer
+        if not self._pending:
+            loop.call_soon(self._run_pending, loop)
+        result: asyncio.Future[T] = loop.create_future()
+        self._pending.append(_PendingRead(query, result, ended))
+        return result
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        asked, self._asked = self._asked, []
-        for at in range(0, len(asked), self._together):
-            self._read_together(asked[at : at + self._together], loop)
+    def _run_pending(self, loop: asyncio.AbstractEventLoop) -> None:
+        pending, self._pending = self._pending, []
+        for at in range(0, len(pending), self._batch_max):
+            self._run_batch(pending[at : at + self._batch_max], loop)
 
-    def _read_together(self, some: list[_Asked], loop: asyncio.AbstractEventLoop) -> None:
+    def _run_batch(self, batch: list[_PendingRead], loop: asyncio.AbstractEventLoop) -> None:
         def finish(reading: Future[list[Any]]) -> None:
             error = (
                 StoreUnavailable("the server is stopping")
@@ -177,19 +173,19 @@ class ReadBatcher:
                 else reading.exception()
             )
             if error is None:
-                for asked, found in zip(some, reading.result(), strict=True):
-                    asked.settle(found)
-            elif len(some) == 1:
-                some[0].settle(_refusal(error))
-            else:  # one of them has failed all
-                for each in some:
-                    self._read_together([each], loop)
+                for read, found in zip(batch, reading.result(), strict=True):
+                    read.resolve(found)
+            elif len(batch) == 1:
+                batch[0].resolve(_refusal(error))
+            else:  # one read has failed the whole batch: run each alone
+                for read in batch:
+                    self._run_batch([read], loop)
 
-        reading = self._run(lambda reader: [_found(asked.query, reader) for asked in some])
+        reading = self._run(lambda reader: [_run_query(read.query, reader) for read in batch])
         reading.add_done_callback(lambda done: loop.call_soon_threadsafe(finish, done))
 
 
-def _found(query: Query[T], reader: Reader) -> T | CommandError:
+def _run_query(query: Query[T], reader: Reader) -> T | CommandError:
     try:
         return query(reader)
     except CommandError as refusal:
@@ -201,5 +197,5 @@ def _refusal(error: BaseException) -> CommandError:
         return error
     if isinstance(error, StoreUnavailable) and not isinstance(error, StoreFault):
         return CommandError(ErrorCode.UNAVAILABLE, UNREADABLE, retry_after=1.0)
-    log.error("a read failed", exc_info=error)
-    return CommandError(ErrorCode.INTERNAL, MISTAKE)
+    log.error("internal error while reading the store", exc_info=error)
+    return CommandError(ErrorCode.INTERNAL, INTERNAL_ERROR)

@@ -1,4 +1,4 @@
-"""One signed-in connection, from `hello` to close."""
+"""The protocol session of one connection, from `hello` to close."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ log = logging.getLogger(__name__)
 
 Answer = ServerFrame | Write[Any] | Coroutine[Any, Any, ServerFrame | None] | None
 Handler = Callable[["Session", Any], Answer]
-"""Returns the answer of a command, with the command's id, or raises a `CommandError`.
+"""Returns the answer of a command, with the command's id, or raises `CommandError`.
 
-A handler that reads is a coroutine function. One that writes returns a `Write`: there is no task
-for each message. One whose answer must leave at a certain moment (within the delivery of an event)
-gives it by `Session.answer`, and returns None.
+A handler that reads is a coroutine function. A handler that writes returns a `Write`, so that
+messages need no task. A handler that must answer at a certain moment (within the delivery of an
+event) calls `Session.answer`, and returns None.
 """
 Table = Mapping[str, Handler]
-"""Which handler answers which command, by the command's type."""
+"""The handler of each command, by the command's type."""
 
 HELLO_BYTES = 393_216
-"""Bytes that a `hello` may have where `limits.frame` is lower: older clients put 500 positions into
-it, whatever their number of bytes, and others can name them in channels with long names."""
+"""Bytes of a `hello`, even if `limits.frame` is lower: older clients put 500 positions into it,
+which can name channels with long names."""
 
 
 class Session:
     """The protocol's state on one connection.
 
-    Commands are handled in the order in which they arrive; those that come while `hello` is on its
-    way wait for it.
+    Commands are handled in the order of arrival. Commands that arrive during the sign-in are queued
+    until `hello` is answered.
     """
 
     def __init__(
@@ -61,21 +61,21 @@ class Session:
         self.context = context
         self.id = session_id
         self._limits = context.settings.limits
-        self._under_way_max = context.tuning.under_way
+        self._pending_max = context.tuning.pending_commands
         self.is_signed_in = False
-        """Whether the person is known; `welcome` may be on its way still."""
+        """Whether the user is known; `welcome` may not be sent yet."""
         self.user: User
-        """The person; set while the session is signed in."""
+        """Set while the session is signed in."""
         self.subscriptions: Subscriptions
         """The channels of the session; set while it is signed in."""
         self.builtins: dict[str, Counter | None] = {}
-        """Membership of `#counter` and `#echo` is the session's own."""
+        """The built-in channels of the session, with their counters."""
         self.is_closed = False
         self.is_signing_in = False
         self.is_stopping = False
-        self._waiting: deque[Command] = deque()
+        self._queued: deque[Command] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_held = False
+        self._is_reading_paused = False
         connection.set_message_limit(max(context.settings.limits.frame, HELLO_BYTES))
         self._hello_timer: asyncio.TimerHandle | None = None
         self.await_hello()
@@ -83,8 +83,8 @@ class Session:
     # In
 
     def text_received(self, text: str) -> None:
-        """Take one frame: decode it, and handle it."""
-        if self.is_stopping:  # not stored, not answered: the client sends it again elsewhere
+        """Decode and handle one frame."""
+        if self.is_stopping:  # the client sends the unanswered command again after reconnecting
             return
         try:
             command = decode_command(text, self._limits)
@@ -94,33 +94,33 @@ class Session:
             else:
                 self.send(error_frame(error, error.id))
             return
-        # Length first: for pydantic's models, `isinstance` of another class takes 0.5 µs.
+        # The length is checked first: `isinstance` takes 0.5 µs for pydantic's models.
         if len(text) > self._limits.frame and not isinstance(command, Hello):
             self._end_too_big()
             return
         outlet = self.connection.outlet
         outlet.pending_answers += 1
-        if outlet.pending_answers >= self._under_way_max and not self._is_held:
-            self._is_held = True
+        if outlet.pending_answers >= self._pending_max and not self._is_reading_paused:
+            self._is_reading_paused = True
             self.connection.pause_reading()
         if self.is_signing_in:
-            self._waiting.append(command)
+            self._queued.append(command)
         else:
             self._handle(command)
 
     def _end_too_big(self) -> None:
-        """Close a connection that sent a longer frame than it may, though a `hello` might be."""
+        """Close: the frame exceeds `limits.frame`, and is not a `hello`, which may be longer."""
         self.connection.end(CloseCode.TOO_BIG, "frame too long")
 
     def binary_received(self, data: bytes) -> None:
-        """Refuse bytes: the protocol is text."""
+        """Refuse a binary message: the protocol uses text messages only."""
         error = CommandError(
             ErrorCode.MALFORMED, "send each frame as one JSON object in a text frame"
         )
         self.send(error_frame(error, None))
 
     def rate_exceeded(self, is_text: bool, data: bytes, wait: float) -> None:
-        """Refuse a frame of a peer that has sent too much, or end one that goes on."""
+        """Refuse the frame; close the connection if the peer ignores such refusals."""
         if self.is_stopping:
             return
         connection = self.connection
@@ -142,12 +142,12 @@ class Session:
         try:
             if not self.is_signed_in and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "not signed in; send hello first")
-            self._give(command.id, self._table[command.type](self, command))
+            self._dispatch_answer(command.id, self._table[command.type](self, command))
         except CommandError as error:
             self.refuse(command.id, error)
 
-    def _give(self, command_id: str | None, answer: Answer) -> None:
-        """Give what a handler returned as the answer, now or as soon as it is known."""
+    def _dispatch_answer(self, command_id: str | None, answer: Answer) -> None:
+        """Send a handler's answer, run its read, or submit its write."""
         if isinstance(answer, Write):
             write = answer
 
@@ -158,17 +158,17 @@ class Session:
 
             self.context.writes.submit(
                 write.operation,
-                lambda result: self._give(command_id, write.answer(result)),
+                lambda result: self._dispatch_answer(command_id, write.answer(result)),
                 refused,
             )
         elif isinstance(answer, CoroutineType):
             reading: Coroutine[Any, Any, ServerFrame | None] = answer
-            task = self.run(self._give_read(command_id, reading))
-            task.add_done_callback(lambda _: reading.close())  # it may have been cancelled before
+            task = self.run(self._answer_read(command_id, reading))
+            task.add_done_callback(lambda _: reading.close())  # if cancelled before its first step
         elif answer is not None:
             self.answer(cast("ServerFrame", answer))
 
-    async def _give_read(
+    async def _answer_read(
         self, command_id: str | None, reading: Coroutine[Any, Any, ServerFrame | None]
     ) -> None:
         try:
@@ -183,10 +183,10 @@ class Session:
         """Run `work` as a task that ends with the session."""
         task = self.context.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ran)
+        task.add_done_callback(self._task_done)
         return task
 
-    def _ran(self, task: asyncio.Task[None]) -> None:
+    def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:  # an internal error costs one connection, not the server
@@ -196,32 +196,29 @@ class Session:
     # Out
 
     def answer(self, frame: ServerFrame) -> None:
-        """Answer a command, once; `frame` has its id."""
-        self._answered()
+        """Send the answer of a command; `frame` has the command's id."""
+        outlet = self.connection.outlet
+        outlet.pending_answers -= 1
+        if self._is_reading_paused and outlet.pending_answers <= self._pending_max // 4:
+            self._is_reading_paused = False
+            self.connection.resume_reading()
         self.send(frame)
 
     def refuse(self, command_id: str | None, failure: Failure) -> None:
-        """Answer that a command is refused."""
+        """Answer a command with an error."""
         self.answer(error_frame(as_refusal(failure), command_id))
 
     def send(self, frame: ServerFrame) -> None:
-        """Send one frame to this session alone; after its end, nothing happens."""
+        """Send one frame to this session only; do nothing once it is closed."""
         if not self.is_closed:
             self.connection.outlet.send(text_frame(encode(frame)))
 
-    def _answered(self) -> None:
-        """Note that a command has its answer, and read on if that was what was waited for."""
-        self.connection.outlet.pending_answers -= 1
-        if self._is_held and self.connection.outlet.pending_answers <= self._under_way_max // 4:
-            self._is_held = False
-            self.connection.resume_reading()
-
-    def stop_taking_commands(self) -> None:
-        """Handle no more commands: the server is stopping."""
+    def ignore_commands(self) -> None:
+        """Ignore all further commands: the server is stopping."""
         self.is_stopping = True
 
     def heartbeat(self) -> None:
-        """Tell the heads of one's channels: that reveals a lost last event."""
+        """Send the heads of the session's channels: they reveal a lost last event."""
         if self.is_signed_in and self.subscriptions.is_welcomed:
             channels = self.subscriptions.channels.values()
             self.send(Heads(heads={each.name: each.head for each in channels}))
@@ -229,22 +226,19 @@ class Session:
     # Life
 
     def await_hello(self) -> None:
-        """End the connection unless a `hello` comes in time."""
+        """Close the connection unless a `hello` arrives within the timeout."""
         context = self.context
         self._hello_timer = context.loop.call_later(
-            context.settings.hello_timeout, self._hello_is_late
+            context.settings.hello_timeout, self._hello_timed_out
         )
 
     def begin_sign_in(self) -> None:
-        """Keep commands until `hello_is_answered`: a `hello` has come.
-
-        How long it takes to answer it is not the peer's fault.
-        """
+        """Queue commands until `finish_sign_in`, and stop the `hello` timeout."""
         self.is_signing_in = True
         self._stop_hello_timer()
 
     def signed_in(self, user: User) -> None:
-        """Become `user`'s session; what happens to the person's channels is kept for `welcome`."""
+        """Set the user; events of the user's channels are deferred until `welcome` is sent."""
         context, connection = self.context, self.connection
         connection.set_message_limit(self._limits.frame)
         connection.budget = context.budgets.of_person(
@@ -254,28 +248,28 @@ class Session:
         self.subscriptions = Subscriptions(self, user, context)
         self.is_signed_in = True
 
-    def sign_in_again(self) -> None:
-        """Wait for another `hello`: this one is refused."""
+    def abort_sign_in(self) -> None:
+        """Wait for another `hello`: the last one was refused."""
         if self.is_signed_in:
             self.is_signed_in = False
             self.subscriptions.end()
             self.connection.set_message_limit(max(self._limits.frame, HELLO_BYTES))
         self.await_hello()
-        self.hello_is_answered()
+        self.finish_sign_in()
 
-    def hello_is_answered(self) -> None:
-        """Handle what came while `hello` was on its way."""
+    def finish_sign_in(self) -> None:
+        """Handle the commands that were queued during the sign-in."""
         self.is_signing_in = False
-        while self._waiting and not self.is_closed and not self.is_signing_in:
-            self._handle(self._waiting.popleft())
+        while self._queued and not self.is_closed and not self.is_signing_in:
+            self._handle(self._queued.popleft())
 
     def closed(self) -> None:
-        """Let go of everything (the connection is over)."""
+        """Release all resources (the connection is over)."""
         self.is_closed = True
         self._stop_hello_timer()
         for task in self._tasks:
             task.cancel()
-        self._waiting.clear()
+        self._queued.clear()
         for counter in self.builtins.values():
             if counter is not None:
                 counter.stop()
@@ -288,5 +282,5 @@ class Session:
             self._hello_timer.cancel()
             self._hello_timer = None
 
-    def _hello_is_late(self) -> None:
+    def _hello_timed_out(self) -> None:
         self.connection.end(CloseCode.HELLO_TIMEOUT, "no hello in time")

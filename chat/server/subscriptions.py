@@ -1,9 +1,9 @@
-"""The subscriptions of one session: the channels it is in, and how it comes to follow them.
+"""The subscriptions of one session: its channels, and the switch from log reads to live events.
 
-A log is read in a thread while events go on being delivered. So the session attaches when the live
-channel has delivered at least what was read, and gets the events delivered beyond it from the live
-channel's recent frames: no hole, no duplicate. If those no longer reach back, `complete` is false
-and the client reads on with `history after`.
+A log is read in a thread while new events are delivered. The session attaches once the live channel
+has delivered the last event that was read, and gets later events from the live channel's recent
+frames, without a gap or a duplicate. If the recent frames do not reach back far enough, `complete`
+is false, and the client continues with `history after`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ __all__ = ["Recipient", "Subscriptions"]
 
 JOIN_PAGE = 100
 """Items in one `joined` frame."""
-TOGETHER = 8
-"""Channels of one `hello` that are read in one snapshot, with one thread switch: of 2,000 clients
-that return to 5 channels each, the switches and transactions were a fifth of the work."""
+BATCH_MAX = 8
+"""Channels of one `hello` that are read in one snapshot, to save transactions and thread switches:
+they were a fifth of the work for 2,000 clients that resume 5 channels each."""
 
 _View = tuple[Resumed, MemberPage]
 
@@ -62,11 +62,11 @@ class Recipient(Protocol):
 
 
 class Subscriptions:
-    """See the module. Before `welcomed`, events and frames are kept back.
+    """The subscriptions of a signed-in session. Events and frames are deferred until `welcomed`.
 
     Args:
-        session: where frames are sent.
-        user: the person who is signed in there.
+        session: receives the frames.
+        user: the user of the session.
         context: the parts of the server.
     """
 
@@ -75,48 +75,48 @@ class Subscriptions:
         self.user = user
         self.connection = session.connection
         self.channels: dict[str, LiveChannel] = {}
-        """Those of the person's list, by the folded name."""
+        """The channels in the user's list, by folded name."""
         self._session = session
         self._context = context
         self._left: dict[str, int] = {}
-        """Where memberships ended, by the folded name: what was read before is over."""
+        """The seqs at which memberships ended, by folded name; older reads are void."""
         self._preferences: dict[str, Preferences] = {}
-        """Preferences that have changed since a channel was read, by the folded name."""
+        """Preferences that have changed since a channel was read, by folded name."""
         self._joining: list[str] = []
-        """Channels, folded, whose `joined` will be the answer to a `join` of this session."""
-        self._kept_back: list[Callable[[], None]] | None = []
-        """What came while the memberships were read for `welcome`; None after it."""
+        """Folded names of channels with a pending `join` of this session."""
+        self._deferred: list[Callable[[], None]] | None = []
+        """Actions deferred until `welcome` is sent; None afterwards."""
         context.channels.signed_in(self)
 
     @property
     def name(self) -> str:
-        """The person's name."""
+        """The user's name."""
         return self.user.name
 
     @property
     def is_welcomed(self) -> bool:
         """Whether `welcome` was sent."""
-        return self._kept_back is None
+        return self._deferred is None
 
     def welcomed(self, memberships: Sequence[Membership], welcome: Callable[[], None]) -> None:
-        """Enter the channels that the person is in, send `welcome`, and what was kept back."""
-        kept_back, self._kept_back = self._kept_back or [], None
+        """Enter the user's channels, send `welcome`, and run the deferred actions."""
+        deferred, self._deferred = self._deferred or [], None
         for membership in memberships:
             self.enter(membership.channel.name, membership.channel.head)
         self._context.presence.set(self, "online")
         welcome()
-        for action in kept_back:
+        for action in deferred:
             action()
 
     def send(self, frame: ServerFrame) -> None:
-        """Send a frame to this session alone."""
-        if self._kept_back is not None:
-            self._kept_back.append(partial(self._session.send, frame))
+        """Send a frame to this session only."""
+        if self._deferred is not None:
+            self._deferred.append(partial(self._session.send, frame))
         else:
             self._session.send(frame)
 
     def end(self) -> None:
-        """Leave every channel: the session is over."""
+        """Leave all channels: the session is over."""
         channels, presence = self._context.channels, self._context.presence
         channels.signed_out(self)
         is_last = not channels.sessions_of(self.name)
@@ -130,11 +130,11 @@ class Subscriptions:
     # Memberships
 
     def channel(self, name: str) -> LiveChannel | None:
-        """Return the live side of a channel one is in; the name as it was typed."""
+        """Return the live channel with this name, in any case; None if the session is not in it."""
         return self.channels.get(fold(name))
 
     def enter(self, name: str, head: int) -> LiveChannel:
-        """Enter a channel of the person's list, whose head was read or delivered as `head`."""
+        """Enter a channel in the user's list; `head` is its last known seq."""
         channel = self.channel(name)
         if channel is None:
             channel = self._context.channels.enter(self, name, head)
@@ -144,35 +144,35 @@ class Subscriptions:
         return channel
 
     def listed(self, channel: str, head: int) -> None:
-        """Enter a channel that came into the person's list, and follow it, unless one is in it.
+        """Enter and follow a channel that was added to the user's list.
 
-        The `joined` comes unasked, but to the session whose `join` this is.
+        Sends `joined`, unless a `join` of this session is pending: its answer is the `joined`.
         """
-        if self._kept_back is not None:
-            self._kept_back.append(partial(self.listed, channel, head))
+        if self._deferred is not None:
+            self._deferred.append(partial(self.listed, channel, head))
         elif self.channel(channel) is None:
             self.enter(channel, head)
             if fold(channel) not in self._joining:
-                self._session.run(self._follow_unasked([(channel, None)]))
+                self._session.run(self._follow_unrequested([(channel, None)]))
 
     def left(self, channel: str, seq: int) -> None:
         """Leave a channel: the membership ended with the event `seq`."""
-        if self._kept_back is not None:
-            self._kept_back.append(partial(self.left, channel, seq))
+        if self._deferred is not None:
+            self._deferred.append(partial(self.left, channel, seq))
             return
         live = self.channel(channel)
         if live is None or live.members[self] < seq:
             self._drop(channel, seq, "offline")
 
-    def hid(self, channel: str, head: int) -> None:
-        """Leave a channel that the person has hidden as of its `head`, as a member still."""
-        if self._kept_back is not None:
-            self._kept_back.append(partial(self.hid, channel, head))
+    def hidden(self, channel: str, head: int) -> None:
+        """Leave a channel that the user, still a member, has hidden at its `head`."""
+        if self._deferred is not None:
+            self._deferred.append(partial(self.hidden, channel, head))
         else:
             self._drop(channel, head, self._context.presence.of(self.name))
 
-    def preferred(self, frame: Preferences) -> None:
-        """Send preferences that have changed; a `joined` that was read before has them as well."""
+    def preferences_changed(self, frame: Preferences) -> None:
+        """Send changed preferences, and use them in a `joined` that was read before the change."""
         self._preferences[fold(frame.channel)] = frame
         self.send(frame)
 
@@ -184,11 +184,11 @@ class Subscriptions:
             self._context.presence.changed(channel, self.name, presence)
 
     def has_left(self, channel: ChannelState) -> bool:
-        """Whether one's membership of `channel`, as it was read, has ended since."""
+        """Whether the membership has ended since `channel` was read."""
         return self._left.get(fold(channel.name), 0) > channel.head
 
-    def present(self, rows: tuple[MemberRow, ...]) -> tuple[Member, ...]:
-        """Return members with their presence now."""
+    def with_presence(self, rows: tuple[MemberRow, ...]) -> tuple[Member, ...]:
+        """Return members with their current presence."""
         presence = self._context.presence
         return tuple(
             Member.known(name=row.name, role=row.role, presence=presence.of(row.name))
@@ -198,22 +198,22 @@ class Subscriptions:
     # Following
 
     def expect_join(self, channel: str) -> None:
-        """Note that a `join` of this session is under way, until `join_done`."""
+        """Note a pending `join` of this session."""
         self._joining.append(fold(channel))
 
     def join_done(self, channel: str) -> None:
-        """Note that a `join` was committed or refused."""
+        """Note that a pending `join` was committed or refused."""
         self._joining.remove(fold(channel))
 
     async def follow(
         self, channel: str, position: ResumeFrom | None, command_id: str | None
     ) -> None:
-        """Answer a `join` with `joined`, and deliver from there on.
+        """Answer a `join` with `joined`, then deliver live events.
 
         Args:
-            channel: as stored; membership is checked again when reading.
-            position: where the client stopped reading.
-            command_id: the command's.
+            channel: the stored name.
+            position: the last position of the client.
+            command_id: the id of the `join`.
 
         Raises:
             CommandError: the channel cannot be read, or the membership has ended.
@@ -226,18 +226,17 @@ class Subscriptions:
     async def follow_all(
         self, positions: Mapping[str, ResumeFrom], backed_up: Callable[[], None]
     ) -> None:
-        """Follow several channels; a `joined`, or an error, comes for each without being asked for.
+        """Follow several channels; send `joined` or an error for each, as fast as the peer reads.
 
-        They come as fast as the peer takes them. `backed_up` is called whenever the peer has to be
-        waited for.
+        `backed_up` is called before each wait for a slow peer.
         """
         wanted = list(positions.items())
-        for at in range(0, len(wanted), TOGETHER):
+        for at in range(0, len(wanted), BATCH_MAX):
             if self.connection.outlet.is_backed_up:
                 backed_up()
-            await self._follow_unasked(wanted[at : at + TOGETHER])
+            await self._follow_unrequested(wanted[at : at + BATCH_MAX])
 
-    async def _follow_unasked(self, wanted: Sequence[tuple[str, ResumeFrom | None]]) -> None:
+    async def _follow_unrequested(self, wanted: Sequence[tuple[str, ResumeFrom | None]]) -> None:
         try:
             views = await self._read(wanted)
         except CommandError as error:
@@ -245,7 +244,7 @@ class Subscriptions:
         for (channel, position), view in zip(wanted, views, strict=True):
             await self.connection.outlet.drain()
             if self.channel(channel) is None and not isinstance(view, CommandError):
-                continue  # hidden, so `welcome` did not list it
+                continue  # a hidden channel
             try:
                 while not await self._join(view, None, self._session.send):
                     (view,) = await self._read([(channel, position)])
@@ -259,7 +258,7 @@ class Subscriptions:
         for channel, _position in wanted:
             self._preferences.pop(fold(channel), None)
             if live := self.channel(channel):
-                live.followers.pop(self.connection, None)  # until its log is read to the head again
+                live.followers.pop(self.connection, None)  # until the session attaches again
         settings = self._context.settings
         limits = settings.limits
 
@@ -275,27 +274,27 @@ class Subscriptions:
                 return resumed, reader.members(
                     self.user, channel, cursor=None, limit=limits.members
                 )
-            except CommandError as refusal:  # of this channel; the others are followed all the same
+            except CommandError as refusal:  # the other channels are still followed
                 return refusal
 
-        return await self._context.reads.in_turn(
+        return await self._context.reads.log(
             self, lambda reader: [view(reader, *each) for each in wanted]
         )
 
     async def _join(
         self, view: _View | CommandError, command_id: str | None, send: Callable[[Joined], None]
     ) -> bool:
-        """Send `joined`, and go over to live events if that was all.
+        """Send `joined`, and attach to live events if the log was read to its head.
 
         Returns:
-            Whether it was sent; if not, so much has come since that the log must be read again.
+            Whether it was sent; if not, the log must be read again (see `attach`).
         """
         if isinstance(view, CommandError):
             raise view
         resumed, members = view
         membership = resumed.membership
         state = membership.channel
-        if self.has_left(state):  # while it was read
+        if self.has_left(state):  # left during the read
             raise not_a_member(state.name)
         self.enter(state.name, state.head)
 
@@ -316,7 +315,7 @@ class Subscriptions:
                     muted=preference.muted,
                     level=preference.level,
                     pins=resumed.pins,
-                    members=self.present(members.rows),
+                    members=self.with_presence(members.rows),
                     member_count=members.total,
                     recovered=resumed.recovered,
                     items=resumed.items,
@@ -336,19 +335,20 @@ class Subscriptions:
         is_read: bool,
         is_empty: bool,
     ) -> bool:
-        """Send what was read, and go over to live events if that was all.
+        """Send the answer to a log read, and attach to live events if the read reached the head.
 
-        That is done within the delivery of `channel.head`, if it is still to come: an event that
-        was read leaves before the `ok` of its sender.
+        If `channel.head` is not delivered yet, this happens during its delivery, so that an event
+        in the answer is sent before the `ok` of the event's author.
 
         Args:
-            channel: as of the snapshot that was read.
-            send: sends the answer; takes its `complete`.
-            is_read: whether everything up to the head of `channel` was read.
-            is_empty: whether the answer holds no items; such a one is never incomplete.
+            channel: the channel as it was read.
+            send: sends the answer; its argument is the answer's `complete`.
+            is_read: whether the log was read up to `channel.head`.
+            is_empty: whether the answer has no items; an empty answer must be complete.
 
         Returns:
-            Whether it was sent; if not, so much has come since that the log must be read again.
+            Whether the answer was sent. False: the answer would be empty, and the recent frames do
+            not reach back to it; the log must be read again.
 
         Raises:
             CommandError: the membership has ended.
@@ -363,11 +363,11 @@ class Subscriptions:
                 return
             try:
                 is_sent = self._attach_now(live, channel.head, send, is_read, is_empty)
-            except Exception as error:  # a delivery goes on, whatever becomes of one session
+            except Exception as error:  # the delivery to other sessions must continue
                 if not attached.done():
                     attached.set_exception(error)
             else:
-                if not attached.done():  # what was sent may have ended the session
+                if not attached.done():  # sending may have closed the session
                     attached.set_result(is_sent)
 
         live.on_reached(channel.head, reached)
@@ -392,11 +392,11 @@ class Subscriptions:
         return True
 
     def _go_live(self, live: LiveChannel, missed: Sequence[bytes]) -> None:
-        """Send what was missed, and from there on every event as it is delivered."""
+        """Send the missed events, and follow the channel."""
         outlet = self.connection.outlet
         for frame in missed:
             outlet.send(frame)
-        if self.channel(live.name) is not live:  # it read too slowly for what was missed
+        if self.channel(live.name) is not live:  # closed as a slow reader
             return
         live.followers[self.connection] = outlet
         if not self._context.presence.is_crowded(live):

@@ -1,4 +1,4 @@
-"""Writes: submitted to the store once for each event-loop turn, answered after their commit."""
+"""Write operations: submitted once per event-loop turn, answered after their commit."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class Write(Generic[T]):
-    """What a command changes, and what its answer is once that is committed."""
+    """A handler's operation, and how to answer the command after the commit."""
 
     operation: Operation[T]
     answer: Callable[[T], ServerFrame | Coroutine[Any, Any, ServerFrame | None] | None]
-    """Takes the operation's result, after the events of the commit were sent."""
+    """Called with the operation's result, after the events of the commit were sent."""
     refused: Callable[[], None] | None = None
-    """Called before the refusal is sent, if it is refused."""
+    """Called before a refusal is sent."""
 
 
 class Writes:
-    """The operations of this event-loop turn, on their way to the store."""
+    """Batches the operations of one event-loop turn for the store's writer."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, store: Store) -> None:
         self._loop = loop
         self._store = store
-        self._written: list[Pending[Any]] = []
+        self._pending: list[Pending[Any]] = []
 
     def submit(
         self,
@@ -42,16 +42,16 @@ class Writes:
         done: Callable[[T], None],
         failed: Callable[[Failure], None],
     ) -> None:
-        """Hand an operation to the writer.
+        """Queue an operation for the writer.
 
         `done` or `failed` is called on the event loop, after the events of the commit were sent.
         """
-        if not self._written:
+        if not self._pending:
             self._loop.call_soon(self._submit)
-        self._written.append(Pending(operation, done, failed))
+        self._pending.append(Pending(operation, done, failed))
 
     async def commit(self, operation: Operation[T]) -> T:
-        """Do as `submit` does, and wait for the result; where a task for it is not too much.
+        """Submit an operation and wait for its result. Costs a task; `submit` does not.
 
         Raises:
             CommandError: the operation is refused.
@@ -71,14 +71,14 @@ class Writes:
         return await committed
 
     def _submit(self) -> None:
-        """Submit the operations of the turn at once.
+        """Submit all operations of the turn at once.
 
-        One by one, the writer began with the first (uvloop lets other threads run before each
-        callback): commits of two or three operations, four times as many as are needed.
+        Submitted one by one, they wake the writer too early (uvloop lets other threads run before
+        each callback), which makes four times as many commits.
         """
-        written, self._written = self._written, []
+        batch, self._pending = self._pending, []
         try:
-            self._store.submit(written)
+            self._store.submit(batch)
         except StoreUnavailable as closed:  # the server is stopping
-            for pending in written:
+            for pending in batch:
                 pending.failed(closed)

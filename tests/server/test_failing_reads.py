@@ -36,7 +36,7 @@ async def test_a_mistake_in_our_sql_is_logged_and_told_as_internal(server: ChatS
         refused = await alice.call(Who(channel="#tea"), ErrorFrame)
         assert (refused.code, refused.retryable) == ("internal", False)
         assert "no such table" not in refused.message
-        server.wait_for_line("a read failed")
+        server.wait_for_line("internal error while reading the store")
         server.wait_for_line("Traceback")
         server.wait_for_line("no such table: members")
         eventually(is_ill(server, "no such table: members"), "/healthz tells of it")

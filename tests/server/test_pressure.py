@@ -349,7 +349,7 @@ async def test_commands_under_way_are_bounded_and_none_is_lost(tmp_path: Path) -
                 for _ in range(100):
                     await bob.settle()  # the server has its turns
                 a_part = PARSED_MAX // len(encode(Send(channel="#room", text="0", id="c9")))
-                assert tuning.under_way <= len(held) <= tuning.under_way + a_part
+                assert tuning.pending_commands <= len(held) <= tuning.pending_commands + a_part
             store.submit(held)
             await alice.say("last", "#room")
             texts = [event.text for event in alice.kept(Event) if event.kind == "message"]

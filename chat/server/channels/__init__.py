@@ -1,1 +1,1 @@
-"""The live side of channels: followers, replay, presence, typing, and the built-in channels."""
+"""Live channels in memory: followers, replay, presence, typing, and the built-in channels."""

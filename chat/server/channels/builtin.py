@@ -1,7 +1,7 @@
-"""The built-in counter and echo, as channels and as bare endpoints.
+"""The counter, and the raw WebSocket endpoints `/counter` and `/echo`.
 
-`/counter` and `/echo` speak raw frames, without JSON and without `hello`, so that any WebSocket
-client works with them unchanged. Nothing here is stored, and no timer outlives its connection.
+The endpoints use raw frames, without JSON and `hello`, for any WebSocket client. Nothing is stored,
+and a counter stops with its connection.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ __all__ = ["CLOSE", "Counter", "RawCounter", "RawEcho"]
 log = logging.getLogger(__name__)
 
 CLOSE = "close"
-"""What ends counting when a client sends it."""
+"""The message that stops a counter."""
 INTERVAL = 1.0
 """Seconds between two numbers."""
 
 
 class Counter:
-    """Tells 0, 1, 2, … once a second, from now until `stop`.
+    """Sends 0, 1, 2, … once a second until `stop`.
 
     Args:
-        loop: for its timer.
-        tell: takes each number; when it fails, that is logged and the counter stops.
+        loop: runs the timer.
+        send: called with each number; an exception is logged and stops the counter.
         interval: seconds between two numbers.
     """
 
     running = 0
-    """How many count at this moment (told by `/healthz`)."""
+    """Number of running counters, shown by `/healthz`."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        tell: Callable[[int], None],
+        send: Callable[[int], None],
         *,
         interval: float = INTERVAL,
     ) -> None:
         self._loop = loop
         self._interval = interval
-        self._tell = tell
+        self._send = send
         self._start = loop.time()
         self._number = 0
         Counter.running += 1
         self._timer: asyncio.Handle | None = loop.call_soon(self._tick)
 
     def stop(self) -> None:
-        """Stop for good; may be called again."""
+        """Stop counting; further calls do nothing."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -60,54 +60,54 @@ class Counter:
 
     def _tick(self) -> None:
         try:
-            self._tell(self._number)
-        # `tell` is the caller's and may raise anything; no timer may outlive a failed send.
+            self._send(self._number)
+        # `send` may raise any exception; the timer must stop with it.
         except Exception:
             log.warning("cannot send a number; stopping the counter", exc_info=True)
             self.stop()
             return
-        if self._timer is None:  # stopped while it told
+        if self._timer is None:  # stopped by `send`
             return
-        # Counted from the start, so that delays do not add up.
+        # Scheduled relative to the start, so that delays do not add up.
         self._number += 1
         self._timer = self._loop.call_at(self._start + self._number * self._interval, self._tick)
 
 
 class RawCounter:
-    """The endpoint `/counter`: numbers as text frames, until the client sends `close` or goes."""
+    """The endpoint `/counter`: sends numbers as text until the client sends `close`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._counter = Counter(connection.loop, self._tell)
+        self._counter = Counter(connection.loop, self._send)
 
     def text_received(self, text: str) -> None:
-        """End on `close`; anything else is of no interest."""
+        """Close the connection on `close`; ignore other text."""
         if text.strip() == CLOSE:
             self._connection.end(CloseCode.NORMAL, "")
 
     def binary_received(self, data: bytes) -> None:
-        """Ignore bytes, but for those of `close`."""
+        """Close the connection on `close`; ignore other bytes."""
         if data.strip() == CLOSE.encode():
             self._connection.end(CloseCode.NORMAL, "")
 
     def rate_exceeded(self, is_text: bool, data: bytes, wait: float) -> None:
-        """Ignore it as well, and read the peer more slowly."""
+        """Handle the message, and read more slowly."""
         self._connection.charge(len(data))
         self.binary_received(data)
 
     def heartbeat(self) -> None:
-        """Say nothing more."""
+        """Do nothing: this endpoint has no heartbeat frames."""
 
     def closed(self) -> None:
         """Stop counting."""
         self._counter.stop()
 
-    def _tell(self, number: int) -> None:
+    def _send(self, number: int) -> None:
         self._connection.outlet.send(text_frame(str(number).encode()))
 
 
 class RawEcho:
-    """The endpoint `/echo`: each message goes back as it came, text as text, bytes as bytes."""
+    """The endpoint `/echo`: returns each message as it is, text as text, bytes as bytes."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -121,7 +121,7 @@ class RawEcho:
         self._connection.outlet.send(binary_frame(data))
 
     def rate_exceeded(self, is_text: bool, data: bytes, wait: float) -> None:
-        """Send it back, and read the peer more slowly: there is no frame to refuse it with."""
+        """Send the message back, and read more slowly: raw endpoints have no error frames."""
         self._connection.charge(len(data))
         if is_text:
             self.text_received(data.decode())
@@ -129,7 +129,7 @@ class RawEcho:
             self.binary_received(data)
 
     def heartbeat(self) -> None:
-        """Say nothing more."""
+        """Do nothing: this endpoint has no heartbeat frames."""
 
     def closed(self) -> None:
-        """There is nothing to let go."""
+        """Do nothing: this endpoint has no resources."""

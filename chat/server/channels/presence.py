@@ -1,4 +1,4 @@
-"""Presence: derived from a person's sessions, broadcast to channels in rounds."""
+"""Presence: combined from a user's sessions, sent to channels in periodic rounds."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ _ORDER: tuple[Literal["busy", "online", "away"], ...] = ("busy", "online", "away
 
 
 def combined(statuses: Iterable[Status]) -> Presence:
-    """Return what others see of a person with sessions of these statuses.
+    """Return the presence of a user whose sessions have these statuses.
 
-    Busy is said on purpose, so one busy session decides; away is only true if all of them are.
+    One busy session makes the user busy; a user is away only if all sessions are.
     """
     present = set(statuses)
     return next((status for status in _ORDER if status in present), "offline")
 
 
 class PresenceTracker:
-    """The statuses of all live sessions, by name.
+    """The statuses of all sessions, by user.
 
-    Every method returns the person's new presence if others see a change, None otherwise.
+    `set` and `drop` return the user's presence if it has changed, None otherwise.
     """
 
     def __init__(self) -> None:
         self._sessions: dict[str, dict[object, Status]] = {}
 
     def of(self, user: str) -> Presence:
-        """Return what others see of this person now."""
+        """Return a user's presence."""
         sessions = self._sessions.get(user)
         if not sessions:
             return "offline"
-        if len(sessions) == 1:  # nearly everybody: a snapshot of a channel asks for all of them
+        if len(sessions) == 1:  # the usual case, fast for snapshots of large channels
             return next(iter(sessions.values()))
         return combined(sessions.values())
 
     def set(self, user: str, session: object, status: Status) -> Presence | None:
-        """Note a session's status; the first one brings the person online."""
+        """Set a session's status."""
         before = self.of(user)
         self._sessions.setdefault(user, {})[session] = status
         after = self.of(user)
         return after if after != before else None
 
     def drop(self, user: str, session: object) -> Presence | None:
-        """Forget a session; the last one takes the person offline."""
+        """Remove a session."""
         before = self.of(user)
         if sessions := self._sessions.get(user):
             sessions.pop(session, None)
@@ -63,31 +63,31 @@ class PresenceTracker:
 
 
 PULSE = 0.25
-"""Seconds between two rounds of presence and typing: a storm leaves in one frame per channel."""
+"""Seconds between two rounds; a round sends the changes of each channel in one frame."""
 CROWD = 250
-"""Sessions in a channel above which presence and typing are not sent there; `who` answers."""
+"""Sessions in a channel above which presence and typing are not sent; `who` still works."""
 TYPING_NAMES = 5
 """Names in one `typing` frame."""
 
 
 class PresentSession(Protocol):
-    """A signed-in session, as presence sees it."""
+    """A signed-in session."""
 
     channels: dict[str, LiveChannel]
 
     @property
     def name(self) -> str:
-        """The person's name."""
+        """The user's name."""
 
 
 class PresenceBroadcaster:
-    """Sends presence and typing to the channels in rounds, on the event loop.
+    """Sends presence and typing to channels in rounds, on the event loop.
 
     Args:
-        loop: for the rounds.
-        channels: where the people are.
+        loop: schedules the rounds.
+        channels: all live channels.
         pulse: seconds between two rounds.
-        crowd: sessions in a channel above which nothing is sent there.
+        crowd: sessions in a channel above which presence and typing are not sent.
     """
 
     def __init__(
@@ -107,43 +107,43 @@ class PresenceBroadcaster:
         self._timer: asyncio.TimerHandle | None = None
 
     def of(self, name: str) -> Presence:
-        """Return what others see of this person now."""
+        """Return a user's presence."""
         return self._tracker.of(name)
 
     def set(self, session: PresentSession, status: Status) -> None:
-        """Note a session's status; everybody who shares a channel with the person learns it."""
-        self._tell(session, self._tracker.set(session.name, session, status))
+        """Set a session's status, and notify the user's channels of a change."""
+        self._changed_everywhere(session, self._tracker.set(session.name, session, status))
 
     def drop(self, session: PresentSession) -> None:
-        """Forget a session that is over."""
-        self._tell(session, self._tracker.drop(session.name, session))
+        """Remove a closed session, and notify the user's channels of a change."""
+        self._changed_everywhere(session, self._tracker.drop(session.name, session))
 
-    def _tell(self, session: PresentSession, presence: Presence | None) -> None:
+    def _changed_everywhere(self, session: PresentSession, presence: Presence | None) -> None:
         if presence is None:
             return
-        # A direct channel may be hidden from the person, who is there all the same.
+        # The partner of a direct channel sees the presence even if the user has hidden the channel.
         hidden = self._channels.direct_channels(session.name)
         for channel in {*session.channels.values(), *hidden}:
             self.changed(channel, session.name, presence)
 
     def changed(self, channel: LiveChannel, name: str, presence: Presence) -> None:
-        """Send a person's presence in this channel with the next round."""
-        channel.presence_news[name] = presence
+        """Send a user's presence to this channel in the next round."""
+        channel.presence_changes[name] = presence
         self.typing_changed(channel)
 
     def typing_changed(self, channel: LiveChannel) -> None:
-        """Send who types in this channel with the next round."""
+        """Send the typing users of this channel in the next round."""
         self._changed.add(channel)
         if self._timer is None:
             self._timer = self._loop.call_later(self._pulse, self._round)
 
     def is_crowded(self, channel: LiveChannel) -> bool:
-        """Whether nothing is sent in this channel, since it would be the main load there."""
+        """Whether the channel has too many members for presence and typing."""
         return len(channel.members) > self._crowd
 
     def snapshot(self, channel: LiveChannel) -> PresenceFrame:
-        """Return everybody in the channel who is not offline."""
-        # A direct channel may be hidden from some of its participants, who are no less there.
+        """Return the presence of all members that are not offline."""
+        # Participants of a direct channel count even if they have hidden the channel.
         names = {member.name for member in channel.members} | {*channel_names(channel.name)}
         presences = {name: self.of(name) for name in sorted(names)}
         users = {name: each for name, each in presences.items() if each != "offline"}
@@ -156,16 +156,16 @@ class PresenceBroadcaster:
         channels, self._changed = self._changed, set()
         for channel in channels:
             channel.typing.expire(self._loop.time())
-            if channel.presence_news:
+            if channel.presence_changes:
                 self._send_presence(channel)
-            if not self.is_crowded(channel) and channel.typing.version != channel.typing_told:
-                channel.typing_told = channel.typing.version
+            if not self.is_crowded(channel) and channel.typing.version != channel.typing_sent:
+                channel.typing_sent = channel.typing.version
                 channel.send_ephemeral(typing_frame(channel))
             if channel.typing:
                 self.typing_changed(channel)
 
     def _send_presence(self, channel: LiveChannel) -> None:
-        users, channel.presence_news = channel.presence_news, {}
+        users, channel.presence_changes = channel.presence_changes, {}
         if self.is_crowded(channel):
             channel.is_presence_stale = True
         elif channel.is_presence_stale:
@@ -181,6 +181,6 @@ class PresenceBroadcaster:
 
 
 def typing_frame(channel: LiveChannel) -> TypingFrame:
-    """Return who types in the channel now."""
+    """Return the frame with the typing users of a channel."""
     names = channel.typing.names(TYPING_NAMES)
     return TypingFrame(channel=channel.name, version=channel.typing.version, users=names)

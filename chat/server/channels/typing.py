@@ -1,20 +1,20 @@
-"""Who is typing in a channel; entries expire by themselves. Pure."""
+"""The users who are typing in a channel; entries expire. Pure."""
 
 from __future__ import annotations
 
 __all__ = ["EXPIRY", "TypingTracker"]
 
 EXPIRY = 6.0
-"""Seconds after which a `start` that is not repeated is over."""
+"""Seconds after which a `start` that is not repeated expires."""
 
 
 class TypingTracker:
-    """The people who type in one channel, and until when that counts.
+    """The users who are typing in one channel.
 
-    Times are seconds of any monotonic clock. `version` grows with every change others can see.
+    Times are seconds of any monotonic clock. `version` grows with every visible change.
 
     Args:
-        expiry: seconds after which a `start` that is not repeated is over.
+        expiry: seconds after which a `start` that is not repeated expires.
     """
 
     __slots__ = ("_expiry", "_until", "version")
@@ -25,30 +25,30 @@ class TypingTracker:
         self.version = 0
 
     def names(self, most: int) -> tuple[str, ...]:
-        """Return who types, in the order in which they began, at most `most` of them."""
+        """Return up to `most` names, in the order in which the users started typing."""
         return tuple(self._until)[:most]
 
     def start(self, name: str, now: float) -> bool:
-        """Note that `name` types; whether that is news."""
-        news = name not in self._until
+        """Note that a user is typing; return whether that is a change."""
+        is_change = name not in self._until
         self._until[name] = now + self._expiry
-        self.version += news
-        return news
+        self.version += is_change
+        return is_change
 
     def stop(self, name: str) -> bool:
-        """Note that `name` stopped; whether that is news."""
-        news = self._until.pop(name, None) is not None
-        self.version += news
-        return news
+        """Note that a user has stopped typing; return whether that is a change."""
+        is_change = self._until.pop(name, None) is not None
+        self.version += is_change
+        return is_change
 
     def expire(self, now: float) -> bool:
-        """Drop those whose time is over; whether there were any."""
-        over = [name for name, until in self._until.items() if until <= now]
-        for name in over:
+        """Remove expired names; return whether there were any."""
+        expired = [name for name, until in self._until.items() if until <= now]
+        for name in expired:
             del self._until[name]
-        self.version += bool(over)
-        return bool(over)
+        self.version += bool(expired)
+        return bool(expired)
 
     def __bool__(self) -> bool:
-        """Whether anybody types."""
+        """Whether any user is typing."""
         return bool(self._until)

@@ -1,1 +1,1 @@
-"""What each command does; a handler returns the answer."""
+"""Command handlers: each handles one command and returns its answer."""

@@ -29,10 +29,10 @@ TOPICS = {
 def join(session: Session, command: Join) -> None:
     """Join; each join starts `#counter` at 0."""
     name = fold(command.channel)
-    _part(session, name)
+    _leave(session, name)
     me = Member(name=session.user.name, role="member", presence="online")
     topic = TOPICS[name]
-    session.answer(  # before the first number
+    session.answer(  # sent before the first number
         Joined(
             id=command.id,
             channel=name,
@@ -52,7 +52,7 @@ def join(session: Session, command: Join) -> None:
     )
     loop = session.context.loop
     session.builtins[name] = (
-        Counter(loop, lambda number: _tell(session, COUNTER, str(number)))
+        Counter(loop, lambda number: _send_tick(session, COUNTER, str(number)))
         if name == COUNTER
         else None
     )
@@ -61,7 +61,7 @@ def join(session: Session, command: Join) -> None:
 def leave(session: Session, command: Leave) -> Ok:
     """Leave, and stop the counter."""
     channel = command.channel
-    if not _part(session, fold(channel)):
+    if not _leave(session, fold(channel)):
         raise CommandError(
             ErrorCode.NOT_A_MEMBER, f"you are not a member of {channel}", field="channel"
         )
@@ -79,9 +79,9 @@ def send(session: Session, command: Send) -> Ok:
             field="channel",
         )
     if name == ECHO:
-        _tell(session, ECHO, text)
+        _send_tick(session, ECHO, text)
     elif text.strip() == CLOSE:
-        _part(session, COUNTER)
+        _leave(session, COUNTER)
     return Ok.known(id=command.id)
 
 
@@ -95,12 +95,12 @@ def refuse(channel: str) -> None:
         )
 
 
-def _tell(session: Session, channel: str, text: str) -> None:
+def _send_tick(session: Session, channel: str, text: str) -> None:
     frame = text_frame(encode(Tick(channel=channel, text=text)))
     session.connection.outlet.send_ephemeral(frame)
 
 
-def _part(session: Session, name: str) -> bool:
+def _leave(session: Session, name: str) -> bool:
     if name not in session.builtins:
         return False
     counter = session.builtins.pop(name)

@@ -17,7 +17,7 @@ __all__ = ["ping", "status", "typing"]
 
 
 def typing(session: Session, command: Typing) -> Ok:
-    """Tell the channel that one types; it is told with the next pulse, and expires."""
+    """Note that the user started or stopped typing; the next presence round sends it."""
     builtin.refuse(command.channel)
     live = session.subscriptions.channel(command.channel)
     if live is None:
@@ -25,20 +25,20 @@ def typing(session: Session, command: Typing) -> Ok:
         raise CommandError(code, f"you are not a member of {command.channel}", field="channel")
     now = session.context.loop.time()
     if command.state == "start":
-        is_news = live.typing.start(session.user.name, now)
+        has_changed = live.typing.start(session.user.name, now)
     else:
-        is_news = live.typing.stop(session.user.name)
-    if is_news:
+        has_changed = live.typing.stop(session.user.name)
+    if has_changed:
         session.context.presence.typing_changed(live)
     return Ok.known(id=command.id)
 
 
 def status(session: Session, command: SetStatus) -> Ok:
-    """Set the status of this session; others see what follows from all of one's sessions."""
+    """Set the status of this session; the user's presence combines all sessions."""
     session.context.presence.set(session.subscriptions, command.status)
     return Ok.known(id=command.id)
 
 
 def ping(_session: Session, command: Ping) -> Ok:
-    """Answer."""
+    """Answer with `ok`."""
     return Ok.known(id=command.id)

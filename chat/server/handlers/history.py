@@ -19,7 +19,7 @@ __all__ = ["history", "mark"]
 
 
 async def history(session: Session, command: History) -> Page | None:
-    """Read a page; one that reaches the log's head with `after` goes over to live events."""
+    """Read a page; attach to live events if a page with `after` reaches the head of the log."""
     builtin.refuse(command.channel)
     user, subscriptions = session.user, session.subscriptions
     limit = min(command.limit, session.context.settings.limits.page)
@@ -39,23 +39,23 @@ async def history(session: Session, command: History) -> Page | None:
 
     is_sent = False
     while not is_sent:
-        page = await session.context.reads.in_turn(session, query)
+        page = await session.context.reads.log(session, query)
         state = page.channel
         live = subscriptions.channel(state.name)
         is_following = live is not None and session.connection in live.followers
         if not is_log or is_following or live is None or subscriptions.has_left(state):
-            # If `live` is None, the channel is hidden.
+            # `live` is None for a hidden channel.
             return _page(command, page, is_complete=page.complete)
         is_sent = await subscriptions.attach(
             state,
-            partial(_give, session, command, page),
+            partial(_answer, session, command, page),
             is_read=page.complete,
             is_empty=not page.items,
         )
     return None
 
 
-def _give(session: Session, command: History, page: PageRead, is_complete: bool) -> None:
+def _answer(session: Session, command: History, page: PageRead, is_complete: bool) -> None:
     session.answer(_page(command, page, is_complete=is_complete))
 
 
@@ -71,19 +71,19 @@ def _page(command: History, page: PageRead, *, is_complete: bool) -> Page:
 
 
 def mark(session: Session, command: Mark) -> Write[Marked]:
-    """Move the read marker, and tell one's other devices."""
+    """Move the read marker, and send it to all sessions of the user."""
     builtin.refuse(command.channel)
     user = session.user
 
     def answer(marked: Marked) -> Ok:
         if marked.moved:
-            _tell_devices(session, user.name, marked)
+            _send_to_sessions(session, user.name, marked)
         return Ok.known(id=command.id, seq=marked.read or None)
 
     return Write(MarkRead(user, command.channel, command.seq), answer)
 
 
-def _tell_devices(session: Session, name: str, marked: Marked) -> None:
+def _send_to_sessions(session: Session, name: str, marked: Marked) -> None:
     frame = Read(
         channel=marked.channel.name,
         version=marked.read,
@@ -92,5 +92,5 @@ def _tell_devices(session: Session, name: str, marked: Marked) -> None:
         mentions=marked.mentions,
         head=marked.channel.head,
     )
-    for device in session.context.channels.sessions_of(name):
-        device.send(frame)
+    for each in session.context.channels.sessions_of(name):
+        each.send(frame)

@@ -23,7 +23,7 @@ __all__ = ["channels", "join", "leave", "who"]
 
 
 def join(session: Session, command: Join) -> Write[ChannelState] | None:
-    """Become a member, and follow the log."""
+    """Join a channel and follow it."""
     if is_builtin(command.channel):
         builtin.join(session, command)
         return None
@@ -31,8 +31,8 @@ def join(session: Session, command: Join) -> Write[ChannelState] | None:
     subscriptions.expect_join(command.channel)
 
     def joined(state: ChannelState) -> Coroutine[Any, Any, None] | None:
-        # A direct channel has no event that lists it.
-        context.channels.list_for((session.user.name,), state.name, state.head)
+        # A direct channel has no `join` event that adds it to the list.
+        context.channels.add_to_lists((session.user.name,), state.name, state.head)
         subscriptions.join_done(command.channel)
         if session.is_closed:
             return None
@@ -43,7 +43,7 @@ def join(session: Session, command: Join) -> Write[ChannelState] | None:
 
 
 def leave(session: Session, command: Leave) -> Write[None] | Ok:
-    """End the membership, on all of one's devices."""
+    """End the user's membership, in all sessions."""
     if is_builtin(command.channel):
         return builtin.leave(session, command)
     operation = LeaveChannel(session.user, command.channel)
@@ -53,7 +53,7 @@ def leave(session: Session, command: Leave) -> Write[None] | Ok:
 async def channels(session: Session, command: Channels) -> ChannelList:
     """List the public channels."""
     limit = session.context.settings.limits.page
-    rows, cursor = await session.context.reads.in_turn(
+    rows, cursor = await session.context.reads.log(
         session, lambda reader: reader.directory(cursor=command.cursor, limit=limit)
     )
     listings = tuple(
@@ -66,13 +66,13 @@ async def who(session: Session, command: Who) -> Members:
     """List the members of a channel."""
     builtin.refuse(command.channel)
     user, limit = session.user, session.context.settings.limits.members
-    page = await session.context.reads.in_turn(
+    page = await session.context.reads.log(
         session,
         lambda reader: reader.members(user, command.channel, cursor=command.cursor, limit=limit),
     )
     return Members(
         id=command.id,
         channel=page.channel,
-        members=session.subscriptions.present(page.rows),
+        members=session.subscriptions.with_presence(page.rows),
         cursor=page.cursor,
     )

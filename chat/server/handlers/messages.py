@@ -45,7 +45,7 @@ def send(session: Session, command: Send) -> Write[Appended] | Ok:
 
 
 def edit(session: Session, command: Edit) -> Write[Appended]:
-    """Append a new text for one's own message."""
+    """Append an edit of the user's own message."""
     builtin.refuse(command.channel)
     operation = EditMessage(
         session.user, command.channel, command.seq, command.text, cid=command.cid
@@ -54,14 +54,14 @@ def edit(session: Session, command: Edit) -> Write[Appended]:
 
 
 def delete(session: Session, command: Delete) -> Write[Appended]:
-    """Append a deletion: the text goes, the number stays."""
+    """Append a deletion: the text is removed, the seq stays."""
     builtin.refuse(command.channel)
     operation = DeleteMessage(session.user, command.channel, command.seq, cid=command.cid)
     return _append(command, operation)
 
 
 def react(session: Session, command: React) -> Write[Appended]:
-    """Append a reaction, or its removal."""
+    """Append a reaction or its removal."""
     builtin.refuse(command.channel)
     operation = ReactToMessage(
         session.user,
@@ -75,7 +75,7 @@ def react(session: Session, command: React) -> Write[Appended]:
 
 
 def pin(session: Session, command: Pin) -> Write[Appended]:
-    """Append a pin, or its removal."""
+    """Append a pin or its removal."""
     builtin.refuse(command.channel)
     operation = PinMessage(
         session.user, command.channel, command.seq, remove=command.remove, cid=command.cid

@@ -1,4 +1,4 @@
-"""Handle `prefer`: how a member wants a channel listed and notified."""
+"""Handle `prefer`: a member's settings of one channel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["prefer"]
 
 
 def prefer(session: Session, command: Prefer) -> Write[Preferred]:
-    """Keep what one prefers, and tell one's devices."""
+    """Store preferences, and send them to all sessions of the user."""
     builtin.refuse(command.channel)
     user, channels = session.user, session.context.channels
 
@@ -29,12 +29,12 @@ def prefer(session: Session, command: Prefer) -> Write[Preferred]:
             frame = Preferences(
                 channel=state.name, hidden=preferred.hidden, **asdict(preferred.preference)
             )
-            for device in channels.sessions_of(user.name):
-                device.preferred(frame)
+            for each in channels.sessions_of(user.name):
+                each.preferences_changed(frame)
                 if preferred.hidden:
-                    device.hid(state.name, state.head)
+                    each.hidden(state.name, state.head)
         if command.hidden is False:
-            channels.list_for((user.name,), state.name, state.head)
+            channels.add_to_lists((user.name,), state.name, state.head)
         return Ok.known(id=command.id)
 
     operation = operations.Prefer(

@@ -19,7 +19,7 @@ __all__ = ["search"]
 
 
 async def search(session: Session, command: Search) -> Results:
-    """Find messages, in one channel or in all of one's own."""
+    """Search messages in one channel, or in all channels of the user."""
     if command.channel is not None:
         builtin.refuse(command.channel)
     user = session.user

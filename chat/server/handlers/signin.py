@@ -73,11 +73,11 @@ async def _sign_in(session: Session, command: Hello) -> None:
         signed_in = await context.writes.commit(
             SignIn(command.name, given, claim, _name_quota(session))
         )
-        held = len(context.channels.sessions_of(signed_in.user.name))
-        if held >= context.settings.person_connections:
+        current = len(context.channels.sessions_of(signed_in.user.name))
+        if current >= context.settings.person_connections:
             session.connection.end(
                 CloseCode.TOO_MANY_CONNECTIONS,
-                f"{signed_in.user.name} has reached the limit of {held} connections; close one",
+                f"{signed_in.user.name} has reached the limit of {current} connections; close one",
             )
             return
         session.signed_in(signed_in.user)
@@ -90,7 +90,7 @@ async def _sign_in(session: Session, command: Hello) -> None:
         session.subscriptions.welcomed(
             memberships, lambda: session.answer(_welcome(session, command.id, token, memberships))
         )
-        session.hello_is_answered()
+        session.finish_sign_in()
         await session.subscriptions.follow_all(command.resume or {}, backed_up=admit_next)
     except (CommandError, StoreUnavailable) as error:
         _refuse(session, command, as_refusal(error))
@@ -105,14 +105,14 @@ def _name_quota(session: Session) -> Quota | None:
 
 
 def _refuse(session: Session, command: Hello, error: CommandError) -> None:
-    if error.code is ErrorCode.INTERNAL:  # an `error` would keep the client from coming back
+    if error.code is ErrorCode.INTERNAL:  # after an `error` frame, clients would not reconnect
         session.connection.end(CloseCode.INTERNAL, error.message)
         return
     session.refuse(command.id, error)
     if error.code is ErrorCode.BAD_TOKEN:
         session.connection.end(CloseCode.BAD_TOKEN, "wrong token for this name")
     else:
-        session.sign_in_again()
+        session.abort_sign_in()
 
 
 def _welcome(

@@ -1,4 +1,4 @@
-"""The dispatch table: the handler of each command."""
+"""The dispatch table: command types and their handlers."""
 
 from __future__ import annotations
 
