@@ -192,7 +192,7 @@ class TestBudgets:
         assert refused is not None
         assert refused < 4 * OVERRUNS_MAX * 20
 
-    def test_a_peer_that_waits_as_it_is_told_is_never_closed(self) -> None:
+    def test_peer_that_waits_for_retry_after_is_never_closed(self) -> None:
         budget, now = self.stranger(), 0.0
         for _ in range(10_000):
             if wait := budget.spend(1, now):

@@ -111,7 +111,7 @@ async def run(folder: Path, plan: Plan) -> Report:
             unlike = await _catch_up(workers, logs)
         wrong = unlike + verdict(history, logs, owed) + _wrong_states(workers, screens, logs)
         await _until(lambda: server.burden() == idle, "the server lets go of everything")
-        wrong += [line for line in server.output if "Traceback" in line or "internal error" in line]
+        wrong += [line for line in server.output if "Traceback" in line or "internal" in line]
         checked = check_database(f"sqlite:///{server.data}/chat.db")
         wrong += [line for line in checked if isinstance(line, str)]
     counts: dict[str, float] = dict(sorted(history.counts.items()))

@@ -1,4 +1,4 @@
-"""Settings: every source, every kind of slip, and what the message says about it."""
+"""Settings: sources, precedence, and error messages."""
 
 from __future__ import annotations
 

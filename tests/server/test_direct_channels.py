@@ -1,4 +1,4 @@
-"""Direct channels: created by the first message, invisible to everybody else."""
+"""Direct channels: created by the first message, invisible to outsiders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.serving import ChatServer, Peer
 Fresh = Callable[[str], str]
 
 
-async def test_the_first_message_opens_it_and_the_other_follows_unasked(
+async def test_first_message_creates_a_direct_channel_and_the_recipient_follows_it(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     a, b = fresh("alice"), fresh("bob")
@@ -53,7 +53,7 @@ async def test_the_first_message_opens_it_and_the_other_follows_unasked(
         assert (await bob.next_event(channel)).text == "yes?"
 
 
-async def test_joining_opens_it_for_oneself_until_its_first_message(
+async def test_joined_direct_channel_is_listed_for_the_joiner_only_until_the_first_message(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     a, b = fresh("alice"), fresh("bob")
@@ -74,7 +74,9 @@ async def test_joining_opens_it_for_oneself_until_its_first_message(
                 assert (unasked.channel, unasked.unread) == (joined.channel, 1)
 
 
-async def test_a_hidden_one_returns_with_its_next_message(shared: ChatServer, fresh: Fresh) -> None:
+async def test_hidden_direct_channel_returns_with_the_next_message(
+    shared: ChatServer, fresh: Fresh
+) -> None:
     a, b = fresh("alice"), fresh("bob")
     channel = f"@{a},{b}"
     async with Peer.signed_in(shared.url, a) as alice, Peer.signed_in(shared.url, b) as bob:
@@ -119,7 +121,7 @@ async def _welcome_again(server: ChatServer, name: str, token: str) -> Welcome:
         return peer.welcome
 
 
-async def test_members_of_a_hidden_one_are_listed_under_its_stored_name(
+async def test_members_of_a_hidden_direct_channel_are_listed_under_its_stored_name(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     a, b = fresh("Alice"), fresh("bob")
@@ -137,7 +139,7 @@ async def test_only_a_direct_channel_can_be_hidden(shared: ChatServer, fresh: Fr
         assert error.code == "forbidden"
 
 
-async def test_opening_many_is_limited_for_the_person_who_opens_them(tmp_path: Path) -> None:
+async def test_opening_direct_channels_is_limited_per_user(tmp_path: Path) -> None:
     with ChatServer(tmp_path, "--limits.openings", "3") as server:
         async with (
             Peer.signed_in(server.url, "mallory") as mallory,
@@ -160,7 +162,7 @@ async def test_opening_many_is_limited_for_the_person_who_opens_them(tmp_path: P
     fault="others open so many direct channels with a person that their `hello` has 300 kB",
     result="the `hello` is accepted; the channels do not count against the person's limits",
 )
-async def test_others_cannot_lock_anybody_out_with_direct_channels(tmp_path: Path) -> None:
+async def test_direct_channels_opened_by_others_do_not_use_up_a_users_limit(tmp_path: Path) -> None:
     limits = "--limits.channels", "500", "--limits.openings", "1000", "--limits.burst", "5000"
     names = [f"a-name-of-thirty-one-letters.{number:02}" for number in range(24)]
     with ChatServer(tmp_path, *limits, "--limits.rate", "5000") as server:
@@ -200,9 +202,7 @@ async def test_others_cannot_lock_anybody_out_with_direct_channels(tmp_path: Pat
     fault="an outsider names a direct channel",
     result="the same answer whether it exists or not",
 )
-async def test_outsiders_learn_nothing_not_even_that_it_exists(
-    shared: ChatServer, fresh: Fresh
-) -> None:
+async def test_direct_channel_is_invisible_to_outsiders(shared: ChatServer, fresh: Fresh) -> None:
     a, b, c = fresh("alice"), fresh("bob"), fresh("carol")
     there, not_there = f"@{a},{b}", f"@{a},{fresh('dave')}"
     async with (
@@ -230,7 +230,9 @@ async def test_outsiders_learn_nothing_not_even_that_it_exists(
         assert not [h for h in carol.kept(Heads) if there in h.heads]
 
 
-async def test_every_name_must_exist(shared: ChatServer, fresh: Fresh) -> None:
+async def test_direct_channel_with_an_unknown_name_is_refused(
+    shared: ChatServer, fresh: Fresh
+) -> None:
     a, ghost = fresh("alice"), fresh("ghost")
     async with Peer.signed_in(shared.url, a) as alice:
         error = await alice.call(Send(channel=f"@{a},{ghost}", text="hi"), ErrorFrame)
@@ -238,7 +240,7 @@ async def test_every_name_must_exist(shared: ChatServer, fresh: Fresh) -> None:
         assert ghost in error.message
 
 
-async def test_nobody_leaves_it(shared: ChatServer, fresh: Fresh) -> None:
+async def test_direct_channel_cannot_be_left(shared: ChatServer, fresh: Fresh) -> None:
     a, b = fresh("alice"), fresh("bob")
     async with Peer.signed_in(shared.url, a) as alice, Peer.signed_in(shared.url, b):
         await alice.join(f"@{a},{b}")
@@ -246,7 +248,7 @@ async def test_nobody_leaves_it(shared: ChatServer, fresh: Fresh) -> None:
         assert error.code == "forbidden"
 
 
-async def test_several_people_share_one(shared: ChatServer, fresh: Fresh) -> None:
+async def test_direct_channel_can_have_several_people(shared: ChatServer, fresh: Fresh) -> None:
     names = [fresh("alice"), fresh("bob"), fresh("carol")]
     channel = "@" + ",".join(names)
     async with (

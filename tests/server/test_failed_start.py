@@ -1,4 +1,4 @@
-"""A start that fails after the database was opened: one line, and nothing is left behind."""
+"""A failed start after the database was opened: one line, and no leftovers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ START_BADLY = """
 """
 
 
-def test_an_address_that_cannot_be_served_is_one_line_and_lets_go_of_everything(
+def test_failed_listen_prints_one_line_and_releases_everything(
     tmp_path: Path,
 ) -> None:
     server = ChatServer(tmp_path / "data")

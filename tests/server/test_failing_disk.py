@@ -159,7 +159,7 @@ async def log_of(peer: Peer) -> list[str]:
     result="`unavailable` with `retry_after`; reading goes on; it recovers by itself; "
     "acknowledged is there, once",
 )
-async def test_a_disk_that_takes_no_writes_refuses_and_loses_nothing(
+async def test_failing_disk_refuses_writes_and_loses_nothing(
     failing: ChatServer, fault: str
 ) -> None:
     server = failing

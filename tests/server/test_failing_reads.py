@@ -1,4 +1,4 @@
-"""Readings that fail: what is the disk's is told as that, what is ours is logged, and both show."""
+"""Failing reads: disk errors are unavailable, internal errors are logged, /healthz shows both."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_ill(server: ChatServer, reason: str) -> Callable[[], bool]:
     return look
 
 
-async def test_a_mistake_in_our_sql_is_logged_and_told_as_internal(server: ChatServer) -> None:
+async def test_sql_error_in_a_read_is_logged_and_answered_as_internal(server: ChatServer) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#tea")
         change(server, "ALTER TABLE members RENAME TO away")
@@ -46,7 +46,7 @@ async def test_a_mistake_in_our_sql_is_logged_and_told_as_internal(server: ChatS
         eventually(lambda: server.get("/healthz")[0] == 200, "/healthz is well again")
 
 
-async def test_a_mistake_in_a_write_is_logged_and_told_as_internal(server: ChatServer) -> None:
+async def test_sql_error_in_a_write_is_logged_and_answered_as_internal(server: ChatServer) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#tea")
         change(server, "ALTER TABLE bodies RENAME TO away")
@@ -59,7 +59,7 @@ async def test_a_mistake_in_a_write_is_logged_and_told_as_internal(server: ChatS
         await alice.say("two", "#tea")
 
 
-async def test_a_sign_in_that_fails_by_our_mistake_may_come_back(server: ChatServer) -> None:
+async def test_sign_in_that_fails_with_an_internal_error_can_be_retried(server: ChatServer) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
         token = alice.token
     change(server, "ALTER TABLE members RENAME TO away")
@@ -69,7 +69,7 @@ async def test_a_sign_in_that_fails_by_our_mistake_may_come_back(server: ChatSer
         assert await peer.close_code() == CloseCode.INTERNAL
 
 
-async def test_broken_pages_are_told_as_unavailable_and_show(
+async def test_damaged_pages_are_answered_as_unavailable_and_reported_by_healthz(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--limits.rate", "100000", "--limits.burst", "100000")
@@ -92,7 +92,7 @@ async def test_broken_pages_are_told_as_unavailable_and_show(
         assert "Traceback" not in server.text
 
 
-async def test_a_database_that_was_taken_away_shows(server: ChatServer) -> None:
+async def test_removed_database_is_reported_by_healthz(server: ChatServer) -> None:
     database = server.data / "chat.db"
     database.rename(server.data / "elsewhere.db")
     async with Peer.connect(server.url) as peer:
@@ -103,7 +103,7 @@ async def test_a_database_that_was_taken_away_shows(server: ChatServer) -> None:
     eventually(lambda: server.get("/healthz")[0] == 200, "/healthz is well again")
 
 
-async def test_modes_do_not_matter_to_a_file_that_is_open(server: ChatServer) -> None:
+async def test_file_modes_do_not_affect_an_open_database(server: ChatServer) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#tea")
         (server.data / "chat.db").chmod(0)

@@ -1,4 +1,4 @@
-"""Whatever a client sends: a typed error or the right close code, and the others notice nothing."""
+"""Hostile clients: typed errors or close codes, and no effect on other clients."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def answers(server: ChatServer, attack: Bytes) -> dict[str, Any] | int | None:
 
 
 @pytest.mark.parametrize("what", ANSWERED)
-def test_what_can_be_answered_gets_a_typed_error(tried: ChatServer, what: str) -> None:
+def test_answerable_frames_get_a_typed_error(tried: ChatServer, what: str) -> None:
     attack, code = ANSWERED[what]
     error = answers(tried, attack)
     assert isinstance(error, dict), error
@@ -200,14 +200,14 @@ def test_what_can_be_answered_gets_a_typed_error(tried: ChatServer, what: str) -
 
 
 @pytest.mark.parametrize("what", CLOSED)
-def test_what_cannot_be_answered_is_closed_with_its_code(tried: ChatServer, what: str) -> None:
+def test_protocol_violations_are_closed_with_their_code(tried: ChatServer, what: str) -> None:
     attack, code = CLOSED[what]
     # Who goes on sending into a close may lose its code on the way: TCP cuts what is unread.
     assert answers(tried, attack) in ((code, None) if attack is hundred_megabytes else (code,))
 
 
 @pytest.mark.parametrize("what", AT_THE_DOOR)
-def test_what_is_no_handshake_is_refused(tried: ChatServer, what: str) -> None:
+def test_invalid_handshakes_are_refused(tried: ChatServer, what: str) -> None:
     assert not knocks(tried, AT_THE_DOOR[what]).startswith(b"HTTP/1.1 101")
 
 
@@ -231,7 +231,7 @@ def test_commands_before_hello_are_refused_one_by_one(tried: ChatServer) -> None
         client.hello(f"eve{next(_names)}")
 
 
-def test_no_compression_is_agreed_to(tried: ChatServer) -> None:
+def test_compression_is_never_negotiated(tried: ChatServer) -> None:
     with ByHand.connected(
         tried, "/", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
     ) as client:
@@ -279,7 +279,7 @@ def test_damaged_commands_are_answered_or_end_the_connection(tried: ChatServer) 
     result="a typed error or the right close code each time; the server's memory is flat, the "
     "others' latency unmoved",
 )
-async def test_hostile_clients_cost_the_others_nothing(
+async def test_hostile_clients_do_not_slow_others_down(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server(*FLAGS)

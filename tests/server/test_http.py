@@ -1,4 +1,4 @@
-"""One port for WebSocket and HTTP; who may connect from where; TLS."""
+"""WebSocket and HTTP on one port: paths, methods, origins, TLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chat.server.transport.connection import OPEN_TIMEOUT
 from tests.serving import PATIENCE, ChatServer, Peer
 
 
-def test_health_is_told_as_json(shared: ChatServer) -> None:
+def test_healthz_answers_json(shared: ChatServer) -> None:
     status, body = shared.get("/healthz")
     assert status == 200
     health = json.loads(body)
@@ -32,7 +32,9 @@ def test_health_is_told_as_json(shared: ChatServer) -> None:
     ("path", "status"),
     [("/", 426), ("/counter", 426), ("/echo", 426), ("/nothing", 404), ("/healthz/x", 404)],
 )
-def test_any_other_page_is_a_clear_refusal(shared: ChatServer, path: str, status: int) -> None:
+def test_other_paths_are_refused_with_an_explanation(
+    shared: ChatServer, path: str, status: int
+) -> None:
     got, body = shared.get(path)
     assert got == status
     assert "WebSocket" in body or "Not found" in body
@@ -44,7 +46,7 @@ async def test_an_unknown_websocket_path_is_not_found(shared: ChatServer) -> Non
     assert refused.value.response.status_code == 404
 
 
-async def test_the_server_tells_its_id_before_hello(shared: ChatServer) -> None:
+async def test_handshake_answer_has_the_server_id(shared: ChatServer) -> None:
     async with Peer.connect(shared.url) as peer:
         assert peer.socket.response is not None
         told = peer.socket.response.headers["Chat-Server-Id"]
@@ -63,7 +65,7 @@ def request(line: str, *headers: str) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/", "/nothing"])
-def test_head_tells_the_length_of_a_body_that_does_not_come(shared: ChatServer, path: str) -> None:
+def test_head_answer_has_a_content_length_and_no_body(shared: ChatServer, path: str) -> None:
     head, _, body = ask(shared, request(f"HEAD {path}")).partition(b"\r\n\r\n")
     assert body == b""
     length = re.search(rb"Content-Length: (\d+)", head)
@@ -74,7 +76,7 @@ def test_head_tells_the_length_of_a_body_that_does_not_come(shared: ChatServer, 
 
 @pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "OPTIONS", "BREW"])
 @pytest.mark.parametrize("path", ["/healthz", "/", "/echo"])
-def test_other_methods_are_told_which_ones_there_are(
+def test_other_methods_are_refused_with_an_allow_header(
     shared: ChatServer, method: str, path: str
 ) -> None:
     answer = ask(shared, request(f"{method} {path}"))
@@ -92,7 +94,7 @@ def test_a_request_with_a_body_is_answered(shared: ChatServer) -> None:
     assert ask(shared, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_request_names_one_host(shared: ChatServer) -> None:
+def test_request_must_have_one_host_header(shared: ChatServer) -> None:
     assert ask(shared, b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     twice = b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
     assert ask(shared, twice).startswith(b"HTTP/1.1 400 ")
@@ -116,11 +118,11 @@ def test_a_request_names_one_host(shared: ChatServer) -> None:
         ("*", 400),
     ],
 )
-def test_a_path_is_what_it_says(shared: ChatServer, target: str, status: int) -> None:
+def test_paths_are_normalized(shared: ChatServer, target: str, status: int) -> None:
     assert ask(shared, request(f"GET {target}")).startswith(b"HTTP/1.1 %d " % status)
 
 
-async def test_a_name_that_leads_here_by_rebinding_is_refused_and_the_log_says_what_to_do(
+async def test_rebound_name_is_refused_and_logged_with_advice(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--public-url", "wss://chat.example.org")
@@ -143,7 +145,7 @@ async def test_a_name_that_leads_here_by_rebinding_is_refused_and_the_log_says_w
     assert status(f"localhost:{server.port}", f"http://localhost:{server.port}") == b"101"
 
 
-def test_tls_on_a_plain_port_ends_at_once_and_the_log_says_so(server: ChatServer) -> None:
+def test_tls_on_a_plain_port_is_closed_at_once_and_logged(server: ChatServer) -> None:
     trust = ssl.create_default_context()
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
@@ -153,7 +155,7 @@ def test_tls_on_a_plain_port_ends_at_once_and_the_log_says_so(server: ChatServer
     assert "ws://" in server.wait_for_line("127.0.0.1 tried TLS")
 
 
-async def test_an_end_for_reasons_of_protocol_leaves_one_line(server: ChatServer) -> None:
+async def test_protocol_violation_is_logged_in_one_line(server: ChatServer) -> None:
     async with Peer.connect(server.url) as peer:
         peer.socket.transport.write(b"\x81\x05hello")  # a client must mask its frames
         assert await peer.close_code() == 1002
@@ -165,7 +167,7 @@ async def test_an_end_for_reasons_of_protocol_leaves_one_line(server: ChatServer
     assert server.text.count("closed with") == 2
 
 
-async def test_foreign_pages_are_kept_out_of_the_chat_but_not_of_the_bare_endpoints(
+async def test_foreign_pages_reach_only_the_raw_endpoints(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--allow-origin", "https://friend.example")
@@ -188,7 +190,9 @@ async def test_foreign_pages_are_kept_out_of_the_chat_but_not_of_the_bare_endpoi
         assert await status("/counter", foreign) == 101
 
 
-async def test_tls_makes_it_wss(start_server: Callable[..., ChatServer], tmp_path: Path) -> None:
+async def test_server_with_a_certificate_uses_wss(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(
         [

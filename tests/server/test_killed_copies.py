@@ -79,7 +79,7 @@ def contents(file: Path) -> tuple[list[str], str]:
     fault="`kill -9` of `chat-server backup` at any call that changes the disk",
     result="the server goes on; under the backup's name is nothing, or all of it; again, it works",
 )
-async def test_a_killed_backup_is_absent_or_whole(
+async def test_killed_backup_is_absent_or_complete(
     server: ChatServer, tmp_path: Path, count: int
 ) -> None:
     trace, copy = tmp_path / "trace", tmp_path / "copies" / "copy.db"

@@ -1,4 +1,4 @@
-"""Starting with one clear line, stopping in good order, and surviving `kill -9`."""
+"""Start-up, start-up errors, clean stop, and `kill -9`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def refusal(server: ChatServer, *arguments: str) -> str:
     return lines[0]
 
 
-def test_start_up_tells_the_address_the_data_and_how_to_connect(server: ChatServer) -> None:
+def test_start_up_prints_address_data_folder_and_how_to_connect(server: ChatServer) -> None:
     server.wait_for_line("stop ")
     assert server.url in server.text
     assert str(server.data / "chat.db") in server.text
@@ -62,7 +62,7 @@ def test_by_default_both_loopbacks_listen_on_one_port(tmp_path: Path) -> None:
                 pass
 
 
-def test_a_taken_port_is_one_clear_line(server: ChatServer, tmp_path: Path) -> None:
+def test_port_in_use_is_reported_in_one_line(server: ChatServer, tmp_path: Path) -> None:
     other = str(tmp_path / "other")
     line = refusal(server, "--port", str(server.port), "--data", other)
     assert str(server.port) in line
@@ -70,13 +70,13 @@ def test_a_taken_port_is_one_clear_line(server: ChatServer, tmp_path: Path) -> N
     assert not Path(other).exists()
 
 
-def test_a_database_in_use_is_one_clear_line(server: ChatServer) -> None:
+def test_database_in_use_is_reported_in_one_line(server: ChatServer) -> None:
     line = refusal(server, "--port", "0", "--data", str(server.data))
     assert str(server.data) in line
 
 
 @pytest.mark.parametrize("content", [b"not a database, only text\n" * 200, b"\x00" * 8192])
-def test_a_corrupt_database_is_one_clear_line_and_is_not_touched(
+def test_corrupt_database_is_reported_in_one_line_and_not_changed(
     tmp_path: Path, content: bytes
 ) -> None:
     data = tmp_path / "data"
@@ -88,7 +88,7 @@ def test_a_corrupt_database_is_one_clear_line_and_is_not_touched(
     assert file.read_bytes() == content
 
 
-def test_a_newer_database_is_one_clear_line(server: ChatServer) -> None:
+def test_newer_database_is_reported_in_one_line(server: ChatServer) -> None:
     server.stop()
     file = server.data / "chat.db"
     with sqlite3.connect(file) as database:
@@ -100,7 +100,7 @@ def test_a_newer_database_is_one_clear_line(server: ChatServer) -> None:
     assert file.read_bytes() == before
 
 
-def test_an_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:
+def test_unwritable_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     line = refusal(ChatServer(tmp_path), "--port", "0", "--data", str(file / "data"))
@@ -118,7 +118,7 @@ def test_an_unwritable_folder_is_one_clear_line(tmp_path: Path) -> None:
         (("token", "nobody"), "--data"),
     ],
 )
-def test_wrong_flags_are_one_clear_line(
+def test_wrong_flags_are_reported_in_one_line(
     tmp_path: Path, arguments: tuple[str, ...], named: str
 ) -> None:
     data = str(tmp_path / "data")
@@ -150,7 +150,7 @@ def test_the_schema_is_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_in_good_order(server: ChatServer, number: signal.Signals) -> None:
+async def test_signal_stops_the_server_cleanly(server: ChatServer, number: signal.Signals) -> None:
     async with (
         Peer.signed_in(server.url, "alice") as alice,
         connect(server.url + "/counter", proxy=None) as counter,
@@ -182,7 +182,7 @@ async def test_stopping_does_not_wait_for_a_stalled_reader_or_a_half_open_handsh
     fault="`kill -9` of the server while sends are pipelined, three times",
     result="every acknowledged message is there, with its number",
 )
-async def test_what_was_acknowledged_survives_kill_9_and_is_there_once(
+async def test_acknowledged_messages_survive_kill_9_without_duplicates(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--limits.rate", "100000", "--limits.burst", "100000")

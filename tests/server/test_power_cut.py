@@ -80,7 +80,7 @@ def traced(tmp_path: Path) -> Callable[[], TracedServer]:
     fault="a power cut, shown by the order of system calls (`strace`)",
     result="the log's `fdatasync` has returned before `ok` or the event is written to a socket",
 )
-async def test_the_disk_has_a_message_before_the_network_does(
+async def test_message_is_on_disk_before_it_is_sent(
     traced: Callable[[], TracedServer],
 ) -> None:
     texts = [f"precious {number}." for number in range(30)]

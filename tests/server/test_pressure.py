@@ -1,4 +1,4 @@
-"""A slow, hostile or broken client costs the others nothing."""
+"""Rate limits, slow readers, and broken connections."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def send_until_it_ends(flood: ByHand, many: bytes) -> None:
         pass
 
 
-async def test_a_peer_that_goes_on_a_little_too_fast_is_closed_in_the_end(
+async def test_peer_slightly_above_the_rate_limit_is_closed_eventually(
     start_server: Callable[..., ChatServer],
 ) -> None:
     """Frames that pass now and then do not make up for the many that do not."""
@@ -117,7 +117,7 @@ async def test_a_peer_that_goes_on_a_little_too_fast_is_closed_in_the_end(
         assert alice.kept(Ok), "some passed"
 
 
-async def test_a_peer_that_waits_as_it_is_told_is_never_closed(
+async def test_peer_that_waits_for_retry_after_is_never_closed(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--limits.rate", "20", "--limits.burst", "20")
@@ -149,7 +149,7 @@ def has_answers(peer: Peer, count: int) -> bool:
     return len(peer.kept(Ok)) + len(peer.kept(ErrorFrame)) >= count
 
 
-async def test_one_persons_sessions_have_one_persons_rate(
+async def test_sessions_of_a_person_share_one_rate_limit(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--limits.rate", "0.01", "--limits.burst", "40")
@@ -170,7 +170,7 @@ async def test_one_persons_sessions_have_one_persons_rate(
             await bob.settle()
 
 
-async def test_a_session_that_comes_back_has_not_more_to_send(
+async def test_reconnecting_does_not_reset_the_rate_limit(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--limits.rate", "0.01", "--limits.burst", "10")
@@ -193,7 +193,7 @@ async def test_long_messages_cost_more_than_short_ones(
         assert len(alice.kept(Ok)) <= 10
 
 
-async def test_an_echo_that_gets_too_much_slows_the_peer_and_loses_nothing(
+async def test_echo_above_the_rate_limit_slows_the_peer_and_loses_nothing(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--limits.rate", "10", "--limits.burst", "5")  # of these ten times
@@ -213,7 +213,7 @@ async def test_an_echo_that_gets_too_much_slows_the_peer_and_loses_nothing(
     fault="a reader that stalls",
     result="the reader is disconnected; all others get every event",
 )
-async def test_a_reader_that_stalls_is_cut_and_the_others_get_everything(
+async def test_stalled_reader_is_closed_and_others_get_everything(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server(*FAST, "--queue-bytes", "65536", "--close-timeout", "0.5")
@@ -281,7 +281,7 @@ async def test_a_slow_reader_resumes_everything_over_one_connection(
     fault="a peer that has silently gone",
     result="found within heartbeat and timeout",
 )
-async def test_a_half_open_connection_is_found_by_the_heartbeat(
+async def test_half_open_connection_is_closed_by_the_heartbeat(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--heartbeat", "0.5", "--close-timeout", "0.5")
@@ -291,7 +291,9 @@ async def test_a_half_open_connection_is_found_by_the_heartbeat(
         eventually(lambda: server.burden() == before, "the silent client was cut")
 
 
-async def test_a_message_that_takes_longer_than_a_heartbeat_is_heard(tmp_path: Path) -> None:
+async def test_message_that_takes_longer_than_a_heartbeat_keeps_the_connection(
+    tmp_path: Path,
+) -> None:
     app = App(
         ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0),
         asyncio.get_running_loop(),
@@ -317,7 +319,7 @@ async def test_a_message_that_takes_longer_than_a_heartbeat_is_heard(tmp_path: P
         await app.stop()
 
 
-async def test_a_close_that_the_client_never_finishes_is_finished_for_it(
+async def test_close_that_the_client_does_not_finish_is_aborted(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--close-timeout", "0.5")
@@ -329,7 +331,7 @@ async def test_a_close_that_the_client_never_finishes_is_finished_for_it(
         client.transport.abort()
 
 
-async def test_commands_under_way_are_bounded_and_none_is_lost(tmp_path: Path) -> None:
+async def test_pending_commands_are_bounded_and_none_is_lost(tmp_path: Path) -> None:
     limits, tuning = LimitSettings(rate=1e9, burst=10**9), Tuning()
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0, limits=limits)
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Reads: those of one turn of the loop share a snapshot, and people take turns."""
+"""Reads: batches of one event-loop turn, and turns of sessions and people."""
 
 from __future__ import annotations
 
@@ -46,31 +46,31 @@ class Shelf:
         return [each.code if isinstance(each, CommandError) else each for each in found]
 
 
-async def test_the_reads_of_a_turn_share_one_snapshot() -> None:
+async def test_reads_of_one_turn_share_a_snapshot() -> None:
     shelf = Shelf()
     assert await shelf.ask(*range(10)) == list(range(10))
     assert shelf.snapshots == 1
 
 
-async def test_a_refused_read_leaves_the_others_alone() -> None:
+async def test_refused_read_does_not_affect_others() -> None:
     shelf = Shelf()
     refusal = CommandError(ErrorCode.NOT_A_MEMBER, "no")
     assert await shelf.ask(1, refusal, 2) == [1, ErrorCode.NOT_A_MEMBER, 2]
     assert shelf.snapshots == 1
 
 
-async def test_a_read_that_fails_leaves_the_others_alone() -> None:
+async def test_failed_read_does_not_affect_others() -> None:
     assert await Shelf().ask(1, RuntimeError("broken"), 2) == [1, ErrorCode.INTERNAL, 2]
 
 
-async def test_a_cancelled_read_leaves_the_others_alone() -> None:
+async def test_cancelled_read_does_not_affect_others() -> None:
     batcher = ReadBatcher(Shelf().run)
     reads = [batcher.read(lambda _reader, n=n: n) for n in range(3)]  # type: ignore[misc]
     reads[1].cancel()
     assert [await reads[0], await reads[2]] == [0, 2]
 
 
-async def test_one_turn_of_each_at_a_time_in_their_order() -> None:
+async def test_turns_of_a_key_run_one_at_a_time_in_order() -> None:
     turns, begun = Turns(), list[str]()
 
     async def take(name: str) -> None:
@@ -91,7 +91,7 @@ async def test_one_turn_of_each_at_a_time_in_their_order() -> None:
     assert sorted(begun[3:]) == ["a3", "b2"]
 
 
-async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
+async def test_turn_of_a_cancelled_wait_goes_to_the_next() -> None:
     turns = Turns()
     await turns.take("a")
     waiting = [asyncio.create_task(turns.take("a")) for _ in range(3)]

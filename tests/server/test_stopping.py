@@ -1,4 +1,4 @@
-"""Stopping under load: all are told, nothing acknowledged is lost, and the end always comes."""
+"""Stopping under load: clients are notified, and no acknowledged message is lost."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def stored(peer: Peer) -> dict[str, int]:
     result="`bye`, 1001, exit code 0 in time; every message is there once, the acknowledged with "
     "their numbers",
 )
-async def test_a_stop_under_load_tells_everybody_and_loses_nothing(
+async def test_stop_under_load_notifies_all_clients_and_loses_nothing(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server(*FAST, "--reconnect-window", str(WINDOW), "--close-timeout", "4")
@@ -152,7 +152,7 @@ async def test_a_stop_under_load_tells_everybody_and_loses_nothing(
     assert after.keys() == {cid(c, n) for c in range(CLIENTS) for n in range(sent[c])}
 
 
-async def test_clients_spread_their_return_over_the_window(
+async def test_clients_spread_their_reconnects_over_the_window(
     start_server: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
     server = start_server("--reconnect-window", str(WINDOW))
@@ -184,7 +184,7 @@ async def test_clients_spread_their_return_over_the_window(
     fault="a second SIGTERM or SIGINT while the server is stopping",
     result="it ends at once with code 143 or 130; every acknowledged message is there",
 )
-async def test_a_second_signal_ends_it_at_once_and_loses_nothing(
+async def test_second_signal_ends_the_server_at_once_and_loses_nothing(
     start_server: Callable[..., ChatServer], number: signal.Signals
 ) -> None:
     server = start_server(*FAST, "--close-timeout", "4")

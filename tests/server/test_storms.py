@@ -1,4 +1,4 @@
-"""Crowds that come, go and stall: what they cost the others is bounded."""
+"""Crowds that join, leave or stall: the cost for other clients is bounded."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def round_trip(speaker: Peer, listener: Peer, text: str) -> float:
     fault="200 readers stall at once in a busy channel",
     result="all are cut; the server's memory is bounded, the others' latency unmoved",
 )
-async def test_two_hundred_stalled_readers_cost_the_others_nothing(
+async def test_two_hundred_stalled_readers_do_not_slow_others_down(
     start_server: StartServer,
 ) -> None:
     server = start_server(
@@ -89,7 +89,7 @@ async def test_two_hundred_stalled_readers_cost_the_others_nothing(
     fault="a reader stalls while the page of its `join` is on its way",
     result="the heartbeat ends the connection; nothing of it stays in memory",
 )
-async def test_a_reader_that_stalls_during_its_joins_page_is_cut(
+async def test_reader_that_stalls_during_joined_is_closed(
     start_server: StartServer,
 ) -> None:
     server = start_server(*FAST, "--heartbeat", "5", "--close-timeout", "0.5")
@@ -110,7 +110,7 @@ async def test_a_reader_that_stalls_during_its_joins_page_is_cut(
     fault="silent connections, and handshakes or `hello` sent one byte at a time",
     result="closed at the deadline of a handshake or a sign-in; others are served",
 )
-async def test_who_comes_in_one_byte_at_a_time_is_cut(start_server: StartServer) -> None:
+async def test_handshake_sent_byte_by_byte_is_aborted(start_server: StartServer) -> None:
     server = start_server("--hello-timeout", "8")
     handshake = (
         b"GET / HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -147,7 +147,7 @@ async def test_who_comes_in_one_byte_at_a_time_is_cut(start_server: StartServer)
     fault="one person connects and disconnects a hundred times",
     result="the others get a bounded number of frames a second",
 )
-async def test_who_flaps_costs_the_others_few_frames(start_server: StartServer) -> None:
+async def test_flapping_client_causes_few_presence_frames(start_server: StartServer) -> None:
     server = start_server(*FAST)
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#room")
@@ -168,7 +168,7 @@ async def test_who_flaps_costs_the_others_few_frames(start_server: StartServer) 
     result="each gets every event once and a bounded number of frames beside them; in a crowd of "
     "more than 250 no presence is told, and a snapshot when it has gone",
 )
-async def test_a_crowd_that_joins_at_once_gets_few_frames(start_server: StartServer) -> None:
+async def test_crowd_that_joins_at_once_gets_few_presence_frames(start_server: StartServer) -> None:
     server = start_server(*FAST, "--heartbeat", "60")
     async with AsyncExitStack() as stack, AsyncExitStack() as leaving:
         began = time.monotonic()

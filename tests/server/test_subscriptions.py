@@ -1,4 +1,4 @@
-"""Following: join, resume, catch up page by page, and take over live events without a hole."""
+"""Following: join, resume, catch up by pages, and attach without a gap."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_resume_continues_after_the_position_and_goes_live(
     fault="a long absence",
     result="read page by page to the head, then live, without a hole",
 )
-async def test_a_long_absence_is_read_page_by_page_without_a_flood(
+async def test_long_absence_is_caught_up_page_by_page(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--limits.page", "10", "--limits.burst", "1000")
@@ -97,7 +97,7 @@ async def test_a_long_absence_is_read_page_by_page_without_a_flood(
         assert not bob.kept(Event)
 
 
-async def test_many_channels_resume_and_one_refusal_costs_the_others_nothing(
+async def test_refused_channel_does_not_affect_other_resumed_channels(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     name, other = fresh("alice"), fresh("#other")
@@ -124,7 +124,7 @@ async def test_many_channels_resume_and_one_refusal_costs_the_others_nothing(
     fault="a position of another log",
     result="`recovered: false` and the newest page",
 )
-async def test_positions_that_do_not_fit_get_the_newest_page(
+async def test_invalid_positions_get_the_newest_page(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--resume-window", "5", "--limits.burst", "1000")
@@ -169,7 +169,7 @@ async def test_history_reads_backwards_and_around(shared: ChatServer, fresh: Fre
     fault="`history` and `who` without membership",
     result="refused",
 )
-async def test_only_members_read(shared: ChatServer, fresh: Fresh) -> None:
+async def test_only_members_read_history(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with (
         Peer.signed_in(shared.url, fresh("alice")) as alice,
@@ -188,7 +188,7 @@ async def test_only_members_read(shared: ChatServer, fresh: Fresh) -> None:
     fault="leaving",
     result="nothing more is delivered",
 )
-async def test_after_leaving_nothing_more_is_delivered(shared: ChatServer, fresh: Fresh) -> None:
+async def test_no_events_are_delivered_after_leaving(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with (
         Peer.signed_in(shared.url, fresh("alice")) as alice,
@@ -205,7 +205,7 @@ async def test_after_leaving_nothing_more_is_delivered(shared: ChatServer, fresh
         assert (await alice.next_event(room, "leave")).author == bob.welcome.user
 
 
-async def test_who_leaves_while_their_join_is_read_follows_nothing(tmp_path: Path) -> None:
+async def test_leaving_during_a_join_stops_following(tmp_path: Path) -> None:
     settings = ServerSettings(data=tmp_path, host=["127.0.0.1"], port=0)
     loop = asyncio.get_running_loop()
     app = App(settings, loop, open_store=HeldStore.opened)
@@ -225,7 +225,7 @@ async def test_who_leaves_while_their_join_is_read_follows_nothing(tmp_path: Pat
         await app.stop()
 
 
-async def test_a_second_device_follows_what_the_first_one_joins_and_leaves(
+async def test_second_session_follows_joins_and_leaves_of_the_first(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     room, name = fresh("#room"), fresh("alice")
@@ -269,7 +269,7 @@ async def test_markers_move_forward_only_and_on_all_devices(
         assert (mine.read, mine.unread, mine.mentions) == (seqs[1], 2, 2)
 
 
-async def test_the_heartbeat_tells_the_heads(start_server: Callable[..., ChatServer]) -> None:
+async def test_heartbeat_sends_the_heads(start_server: Callable[..., ChatServer]) -> None:
     server = start_server("--heartbeat", "3")
     async with Peer.signed_in(server.url, "alice") as alice:
         ok = await alice.say("hello")

@@ -463,7 +463,7 @@ class Connection(asyncio.Protocol):
             self.end(CloseCode.INVALID_DATA, "a text frame must be valid UTF-8")
         except Exception:  # an internal error costs one connection, not the server
             log.exception("internal error while handling a message; closing its connection")
-            self.end(CloseCode.INTERNAL, "internal error; the server has logged it")
+            self.end(CloseCode.INTERNAL, "internal server error; see the server's log")
 
     # Life
 

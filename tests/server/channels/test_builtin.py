@@ -1,4 +1,4 @@
-"""`#counter` and `#echo`, also as bare endpoints, and the counter by itself."""
+"""`#counter` and `#echo`, the raw endpoints `/counter` and `/echo`, and `Counter`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from tests.serving import ChatServer, Peer, eventually
 Fresh = Callable[[str], str]
 
 
-async def test_the_counter_counts_for_each_member_from_its_own_join(
-    shared: ChatServer, fresh: Fresh
-) -> None:
+async def test_counter_starts_at_0_for_each_member(shared: ChatServer, fresh: Fresh) -> None:
     async with (
         Peer.signed_in(shared.url, fresh("alice")) as alice,
         Peer.signed_in(shared.url, fresh("bob")) as bob,
@@ -48,7 +46,7 @@ async def test_leaving_stops_the_counter(shared: ChatServer, fresh: Fresh) -> No
         assert (await alice.call(Leave(channel="#counter"), ErrorFrame)).code == "not_a_member"
 
 
-async def test_the_echo_returns_each_message_to_its_sender_alone(
+async def test_echo_returns_each_message_to_its_sender_only(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     async with (
@@ -64,7 +62,7 @@ async def test_the_echo_returns_each_message_to_its_sender_alone(
         assert not bob.kept(Tick)
 
 
-async def test_what_needs_a_log_is_refused(shared: ChatServer, fresh: Fresh) -> None:
+async def test_commands_that_need_a_log_are_refused(shared: ChatServer, fresh: Fresh) -> None:
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:
         refused = await alice.call(Send(channel="#echo", text="x"), ErrorFrame)
         assert refused.code == "not_a_member"
@@ -73,7 +71,7 @@ async def test_what_needs_a_log_is_refused(shared: ChatServer, fresh: Fresh) -> 
             assert (await alice.call(command, ErrorFrame)).code == "forbidden"
 
 
-async def test_the_bare_counter_counts_until_close(shared: ChatServer) -> None:
+async def test_raw_counter_counts_until_close(shared: ChatServer) -> None:
     before = idle(shared)
     async with connect(shared.url + "/counter", proxy=None) as socket:
         assert [await socket.recv() for _ in range(3)] == ["0", "1", "2"]
@@ -84,14 +82,14 @@ async def test_the_bare_counter_counts_until_close(shared: ChatServer) -> None:
     eventually(lambda: shared.burden() == before, "nothing of the client's is left")
 
 
-async def test_the_bare_echo_returns_text_as_text_and_bytes_as_bytes(shared: ChatServer) -> None:
+async def test_raw_echo_returns_text_as_text_and_bytes_as_bytes(shared: ChatServer) -> None:
     async with connect(shared.url + "/echo", proxy=None) as socket:
         for message in ("héllo", "", b"\x00\xff", "x" * 60_000):
             await socket.send(message)
             assert await socket.recv() == message
 
 
-async def test_messages_are_echoed_in_order(shared: ChatServer) -> None:
+async def test_raw_echo_keeps_the_order(shared: ChatServer) -> None:
     async with connect(shared.url + "/echo", proxy=None) as socket:
         messages = [str(number) for number in range(500)]
         for message in messages:
@@ -99,7 +97,7 @@ async def test_messages_are_echoed_in_order(shared: ChatServer) -> None:
         assert [await socket.recv() for _ in messages] == messages
 
 
-async def test_a_client_that_vanishes_leaves_nothing_behind(shared: ChatServer) -> None:
+async def test_aborted_raw_client_leaves_no_resources(shared: ChatServer) -> None:
     before = idle(shared)
     sockets = [await connect(shared.url + "/counter", proxy=None) for _ in range(5)]
     eventually(lambda: shared.burden()[2] == before[2] + 5, "five counters run")
@@ -119,7 +117,7 @@ QUICK = 0.01
 """Seconds between two numbers: a hundred times as fast."""
 
 
-async def test_it_counts_from_0_until_it_is_stopped() -> None:
+async def test_counter_counts_from_0_until_stop() -> None:
     loop = asyncio.get_running_loop()
     told: list[int] = []
     reached = asyncio.Event()
@@ -140,7 +138,9 @@ async def test_it_counts_from_0_until_it_is_stopped() -> None:
     assert Counter.running == before
 
 
-async def test_a_send_that_fails_is_logged_and_stops_it(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_send_is_logged_and_stops_the_counter(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     failed = asyncio.Event()
 
     def tell(number: int) -> None:
@@ -155,7 +155,7 @@ async def test_a_send_that_fails_is_logged_and_stops_it(caplog: pytest.LogCaptur
     assert Counter.running == before
 
 
-async def test_stopping_twice_is_stopping_once() -> None:
+async def test_second_stop_of_a_counter_does_nothing() -> None:
     before = Counter.running
     counter = Counter(asyncio.get_running_loop(), lambda _: None)
     counter.stop()

@@ -1,4 +1,4 @@
-"""Live channels: one encoding for all, no hole and no duplicate for a session that attaches."""
+"""Live channels: shared encoding, and attaching without a gap or a duplicate."""
 
 from __future__ import annotations
 
@@ -136,14 +136,14 @@ async def test_all_followers_get_the_same_bytes_object() -> None:
     assert len(sinks[0].frames) == 1  # one piece for a whole commit
 
 
-async def test_what_was_delivered_before_is_passed_over() -> None:
+async def test_events_delivered_before_are_skipped() -> None:
     channels = LiveChannels()
     session = await attached(channels, 5)  # a snapshot read the commit before it was delivered
     await deliver(channels, 4, 6)
     assert session.sink.seqs() == [6]
 
 
-async def test_a_reader_that_is_ahead_waits_for_the_delivery() -> None:
+async def test_session_that_read_ahead_attaches_with_the_delivery() -> None:
     channels = LiveChannels()
     await attached(channels, 3)
     session = await attached(channels, 5)
@@ -156,7 +156,7 @@ async def test_a_reader_that_is_ahead_waits_for_the_delivery() -> None:
     assert session.sink.seqs() == [6, 7]
 
 
-async def test_a_reader_of_a_part_follows_only_when_it_has_read_the_rest() -> None:
+async def test_session_attaches_only_after_reading_to_the_head() -> None:
     channels = LiveChannels()
     await attached(channels, 0)
     session = Session(channels)
@@ -171,7 +171,7 @@ async def test_a_reader_of_a_part_follows_only_when_it_has_read_the_rest() -> No
     assert session.sink.seqs() == [3]
 
 
-async def test_a_reader_that_is_too_far_behind_reads_on() -> None:
+async def test_session_too_far_behind_gets_an_incomplete_answer() -> None:
     channels = LiveChannels(recent=RECENT)
     await attached(channels, 0)
     await deliver(channels, 1, RECENT + 10)
@@ -181,7 +181,7 @@ async def test_a_reader_that_is_too_far_behind_reads_on() -> None:
     assert session.sink.seqs() == []
 
 
-async def test_an_empty_page_that_is_too_far_behind_is_read_again() -> None:
+async def test_empty_page_too_far_behind_is_read_again() -> None:
     channels = LiveChannels(recent=RECENT)
     await attached(channels, 0)
     await deliver(channels, 1, RECENT + 10)
@@ -192,7 +192,7 @@ async def test_an_empty_page_that_is_too_far_behind_is_read_again() -> None:
     assert session.pages == [(RECENT + 10, True)]
 
 
-async def test_a_reader_whose_membership_ends_meanwhile_gets_nothing_after_it() -> None:
+async def test_membership_that_ends_during_a_read_delivers_no_later_events() -> None:
     channels = LiveChannels()
     session = Session(channels)
     session.heads = [3]
@@ -205,7 +205,7 @@ async def test_a_reader_whose_membership_ends_meanwhile_gets_nothing_after_it() 
     assert session.sink.seqs() == [4]
 
 
-async def test_a_reader_whose_channel_is_dropped_meanwhile_is_refused() -> None:
+async def test_read_of_a_channel_left_meanwhile_is_refused() -> None:
     channels = LiveChannels()
     session = Session(channels)
     session.heads = [3]
@@ -216,14 +216,14 @@ async def test_a_reader_whose_channel_is_dropped_meanwhile_is_refused() -> None:
     assert session.refused == ["not_a_member"]
 
 
-def test_beyond_the_recent_frames_one_must_read_on() -> None:
+def test_replay_stops_beyond_the_recent_frames() -> None:
     channel = LiveChannel("#room", 0, recent=RECENT)
     channel.deliver([event(seq) for seq in range(1, RECENT + 10)])
     assert channel.replay_after(0) is None
     assert channel.replay_after(9) is not None
 
 
-async def test_a_channel_entered_with_an_old_snapshot_knows_what_was_delivered_since() -> None:
+async def test_channel_entered_with_an_old_snapshot_keeps_the_delivered_head() -> None:
     channels = LiveChannels()
     channels.deliver([event(7)])
     session = Session(channels).subscriptions
@@ -233,7 +233,7 @@ async def test_a_channel_entered_with_an_old_snapshot_knows_what_was_delivered_s
     assert channels.channel("#room") is None
 
 
-async def test_a_delivered_leave_ends_what_every_device_gets() -> None:
+async def test_delivered_leave_removes_all_sessions_of_the_user() -> None:
     channels = LiveChannels()
     devices = [await attached(channels, 0) for _ in range(2)]
     channels.deliver([event(1), event(2, "leave"), event(3)])
@@ -241,14 +241,14 @@ async def test_a_delivered_leave_ends_what_every_device_gets() -> None:
     assert channels.channel("#room") is None
 
 
-async def test_a_leave_that_is_older_than_what_was_read_is_passed_over() -> None:
+async def test_leave_older_than_the_read_head_is_ignored() -> None:
     channels = LiveChannels()
     session = await attached(channels, 5)  # after leaving and joining again
     channels.deliver([event(4, "leave"), event(5, "join"), event(6)])
     assert session.sink.seqs() == [6]
 
 
-async def test_a_repeated_leave_is_passed_over() -> None:
+async def test_repeated_leave_is_ignored() -> None:
     channels = LiveChannels()
     session = Session(channels)
     session.heads = [3]
@@ -260,7 +260,7 @@ async def test_a_repeated_leave_is_passed_over() -> None:
 
 
 @given(st.data())
-def test_whoever_attaches_whenever_gets_each_number_once(data: st.DataObject) -> None:
+def test_session_that_attaches_at_any_time_gets_each_event_once(data: st.DataObject) -> None:
     asyncio.run(_attach_whenever(data))
 
 

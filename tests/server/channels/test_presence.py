@@ -1,4 +1,4 @@
-"""Presence: what others see follows from all sessions of a person."""
+"""Presence: combined from all sessions of a user."""
 
 import pytest
 
@@ -16,11 +16,11 @@ from chat.server.channels.presence import PresenceTracker, combined
         (["online", "busy", "away"], "busy"),
     ],
 )
-def test_presence_follows_from_all_sessions(statuses: list[Status], seen: str) -> None:
+def test_presence_combines_all_sessions(statuses: list[Status], seen: str) -> None:
     assert combined(statuses) == seen
 
 
-def test_only_changes_that_others_see_are_news() -> None:
+def test_only_visible_presence_changes_are_reported() -> None:
     book = PresenceTracker()
     assert book.set("alice", 1, "online") == "online"
     assert book.set("alice", 2, "online") is None
@@ -30,5 +30,5 @@ def test_only_changes_that_others_see_are_news() -> None:
     assert book.of("alice") == "offline"
 
 
-def test_dropping_an_unknown_session_is_no_news() -> None:
+def test_dropping_an_unknown_session_reports_no_change() -> None:
     assert PresenceTracker().drop("alice", 1) is None

@@ -1,9 +1,9 @@
-"""Typing: names appear once, stop, and expire by themselves."""
+"""Typing: start, repetition, stop, expiry."""
 
 from chat.server.channels.typing import EXPIRY, TypingTracker
 
 
-def test_a_start_is_news_once_and_its_repetition_prolongs_it() -> None:
+def test_repeated_start_is_no_change_but_extends_the_expiry() -> None:
     book = TypingTracker()
     assert book.start("alice", 0.0)
     assert not book.start("alice", EXPIRY - 1)
@@ -13,14 +13,14 @@ def test_a_start_is_news_once_and_its_repetition_prolongs_it() -> None:
     assert not book
 
 
-def test_a_stop_is_news_only_for_who_typed() -> None:
+def test_stop_is_a_change_only_if_the_user_was_typing() -> None:
     book = TypingTracker()
     book.start("alice", 0.0)
     assert not book.stop("bob")
     assert book.stop("alice")
 
 
-def test_the_version_grows_with_each_change_others_can_see() -> None:
+def test_version_grows_with_each_visible_change() -> None:
     book = TypingTracker()
     seen = [book.version]
     book.start("alice", 0.0)
@@ -32,7 +32,7 @@ def test_the_version_grows_with_each_change_others_can_see() -> None:
     assert seen == [0, 1, 1, 2]
 
 
-def test_names_are_bounded_in_the_order_they_began() -> None:
+def test_names_are_bounded_and_in_start_order() -> None:
     book = TypingTracker()
     for name in ("carol", "alice", "bob"):
         book.start(name, 0.0)

@@ -11,7 +11,9 @@ from tests.serving import ChatServer, Peer
 Fresh = Callable[[str], str]
 
 
-async def test_others_see_a_person_come_change_and_go(shared: ChatServer, fresh: Fresh) -> None:
+async def test_members_see_a_user_connect_change_status_and_disconnect(
+    shared: ChatServer, fresh: Fresh
+) -> None:
     room, name = fresh("#room"), fresh("bob")
 
     async def seen(presence: str) -> None:
@@ -32,7 +34,7 @@ async def test_others_see_a_person_come_change_and_go(shared: ChatServer, fresh:
         await seen("offline")
 
 
-async def test_a_snapshot_comes_with_joining(shared: ChatServer, fresh: Fresh) -> None:
+async def test_joining_sends_a_presence_snapshot(shared: ChatServer, fresh: Fresh) -> None:
     room, a, b = fresh("#room"), fresh("alice"), fresh("bob")
     async with Peer.signed_in(shared.url, a) as alice, Peer.signed_in(shared.url, b) as bob:
         await alice.join(room)
@@ -42,7 +44,7 @@ async def test_a_snapshot_comes_with_joining(shared: ChatServer, fresh: Fresh) -
         assert snapshot.users == {a: "online", b: "online"}
 
 
-async def test_typing_is_told_stopped_by_sending_and_expires(
+async def test_typing_is_sent_stops_with_a_message_and_expires(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     room, name = fresh("#room"), fresh("bob")
@@ -65,7 +67,7 @@ async def test_typing_is_told_stopped_by_sending_and_expires(
         await told()  # by itself
 
 
-async def test_typing_is_for_members(shared: ChatServer, fresh: Fresh) -> None:
+async def test_only_members_send_typing(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with (
         Peer.signed_in(shared.url, fresh("alice")) as alice,
@@ -75,7 +77,7 @@ async def test_typing_is_for_members(shared: ChatServer, fresh: Fresh) -> None:
         assert (await bob.call(Typing(channel=room), ErrorFrame)).code == "not_a_member"
 
 
-async def test_the_directory_and_the_members_are_paged(
+async def test_directory_and_member_list_are_paged(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--limits.page", "2", "--limits.members", "2")

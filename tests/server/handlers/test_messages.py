@@ -1,4 +1,4 @@
-"""Sending is appending: numbers, retries, edits, deletions, reactions, rights."""
+"""Messages: seqs, retries, edits, deletions, reactions, rights."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_pipelined_sends_are_numbered_in_the_order_they_arrived(
     fault="the same `cid` again, from another device",
     result="the first answer again, `duplicate: true`; one event",
 )
-async def test_a_retry_with_the_same_cid_is_stored_once_whichever_device_sends_it(
+async def test_retry_with_the_same_cid_from_any_session_is_stored_once(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     room, name, cid = fresh("#room"), fresh("alice"), uuid.uuid4().hex
@@ -100,7 +100,7 @@ async def test_a_duplicate_is_answered_before_rights_are_checked(
     fault="a `cid` used again for something else",
     result="`cid_reused`; nothing stored",
 )
-async def test_a_cid_used_for_something_else_is_refused(shared: ChatServer, fresh: Fresh) -> None:
+async def test_cid_of_a_different_command_is_refused(shared: ChatServer, fresh: Fresh) -> None:
     one, other = fresh("#room"), fresh("#room")
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:
         await alice.join(one)
@@ -115,7 +115,7 @@ async def test_a_cid_used_for_something_else_is_refused(shared: ChatServer, fres
             assert (await alice.call(command, ErrorFrame)).code == "cid_reused"
 
 
-async def test_only_members_write(shared: ChatServer, fresh: Fresh) -> None:
+async def test_only_members_send_messages(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with (
         Peer.signed_in(shared.url, fresh("alice")) as alice,
@@ -135,7 +135,7 @@ async def test_only_members_write(shared: ChatServer, fresh: Fresh) -> None:
         assert absent.code == "no_such_channel"
 
 
-async def test_only_the_author_edits(shared: ChatServer, fresh: Fresh) -> None:
+async def test_only_the_author_edits_a_message(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with (
         Peer.signed_in(shared.url, fresh("alice")) as alice,
@@ -155,7 +155,7 @@ async def test_only_the_author_edits(shared: ChatServer, fresh: Fresh) -> None:
         assert (item.text, item.edited, item.rev) == ("wrong", True, edit.seq)
 
 
-async def test_the_author_and_an_owner_delete_and_nobody_else(
+async def test_only_the_author_and_owners_delete_a_message(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     room = fresh("#room")
@@ -180,7 +180,7 @@ async def test_the_author_and_an_owner_delete_and_nobody_else(
         assert gone.code == "no_such_message"
 
 
-async def test_a_deleted_text_is_gone_from_the_disk(server: ChatServer) -> None:
+async def test_deleted_text_is_removed_from_the_disk(server: ChatServer) -> None:
     secret = f"secret-{uuid.uuid4().hex}"
 
     def files_with_secret() -> list[str]:
@@ -276,7 +276,7 @@ async def test_mentions_are_computed_by_the_server_for_members(
         assert event.mentions == (name,)
 
 
-async def test_the_topic_is_an_event_and_the_channels_state(
+async def test_topic_is_an_event_and_part_of_the_channel_state(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     room = fresh("#room")

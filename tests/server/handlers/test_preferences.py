@@ -1,4 +1,4 @@
-"""What a person prefers in a channel is known on all of their devices, and to nobody else."""
+"""Channel preferences: sent to all sessions of the user, and to no other user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.serving import ChatServer, Peer
 Fresh = Callable[[str], str]
 
 
-async def test_all_devices_know_at_once_and_after_signing_in(
+async def test_preferences_reach_all_sessions_at_once_and_after_sign_in(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     room, name = fresh("#room"), fresh("alice")
@@ -37,7 +37,7 @@ async def test_all_devices_know_at_once_and_after_signing_in(
         assert (joined.pinned, joined.muted, joined.level) == (2, False, "none")
 
 
-async def test_what_changes_nothing_is_told_to_nobody(shared: ChatServer, fresh: Fresh) -> None:
+async def test_unchanged_preferences_are_not_sent(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:
         await alice.join(room)
@@ -47,7 +47,7 @@ async def test_what_changes_nothing_is_told_to_nobody(shared: ChatServer, fresh:
         assert not alice.kept(Preferences)
 
 
-async def test_members_only(shared: ChatServer, fresh: Fresh) -> None:
+async def test_only_members_set_preferences(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:
         await alice.join(room)

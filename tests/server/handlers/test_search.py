@@ -1,4 +1,4 @@
-"""`search` over the wire: found at once, page by page, for members, and typed errors."""
+"""The `search` command: immediate results, pages, members only, typed errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.serving import ChatServer, Peer
 Fresh = Callable[[str], str]
 
 
-async def test_what_was_acknowledged_is_found_and_what_was_deleted_is_not(
+async def test_search_finds_acknowledged_messages_and_no_deleted_ones(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     room, name = fresh("#room"), fresh("alice")
@@ -31,7 +31,7 @@ async def test_what_was_acknowledged_is_found_and_what_was_deleted_is_not(
         assert gone.hits == ()
 
 
-async def test_pages_follow_one_another(shared: ChatServer, fresh: Fresh) -> None:
+async def test_search_results_are_paged(shared: ChatServer, fresh: Fresh) -> None:
     room = fresh("#room")
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:
         await alice.join(room)
@@ -56,7 +56,7 @@ async def test_pages_follow_one_another(shared: ChatServer, fresh: Fresh) -> Non
         ('"query":"x","channel":"#nowhere"', "channel"),
     ],
 )
-async def test_what_cannot_be_searched_is_refused(
+async def test_invalid_searches_are_refused(
     shared: ChatServer, fresh: Fresh, fields: str, field: str
 ) -> None:
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:

@@ -1,4 +1,4 @@
-"""`hello`: claiming a name, proving it, and everything that is refused before it."""
+"""The `hello` command: new names, tokens, refusals, and commands before sign-in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.serving import ChatServer, Peer
 Fresh = Callable[[str], str]
 
 
-async def test_a_new_name_is_claimed_and_gets_a_token(shared: ChatServer, fresh: Fresh) -> None:
+async def test_new_name_is_claimed_with_a_new_token(shared: ChatServer, fresh: Fresh) -> None:
     name = fresh("alice")
     async with Peer.signed_in(shared.url, name) as alice:
         welcome = alice.welcome
@@ -28,9 +28,7 @@ async def test_a_new_name_is_claimed_and_gets_a_token(shared: ChatServer, fresh:
         assert welcome.heartbeat > 0
 
 
-async def test_the_token_opens_the_name_again_and_is_told_only_once(
-    shared: ChatServer, fresh: Fresh
-) -> None:
+async def test_token_signs_in_again_and_is_sent_only_once(shared: ChatServer, fresh: Fresh) -> None:
     name = fresh("alice")
     async with Peer.signed_in(shared.url, name) as first:
         token = first.token
@@ -40,7 +38,9 @@ async def test_the_token_opens_the_name_again_and_is_told_only_once(
         assert again.welcome.token is None
 
 
-async def test_claiming_with_ones_own_token_is_idempotent(shared: ChatServer, fresh: Fresh) -> None:
+async def test_claiming_a_name_with_a_chosen_token_is_idempotent(
+    shared: ChatServer, fresh: Fresh
+) -> None:
     name, token = fresh("alice"), secrets.token_urlsafe(32)
     for _ in range(2):  # a lost welcome locks nobody out
         async with Peer.signed_in(shared.url, name, token) as peer:
@@ -48,7 +48,7 @@ async def test_claiming_with_ones_own_token_is_idempotent(shared: ChatServer, fr
             assert peer.welcome.token is None
 
 
-async def test_a_taken_name_without_a_token_is_refused_and_another_one_may_be_tried(
+async def test_taken_name_without_a_token_is_refused_and_another_name_can_be_tried(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     name = fresh("alice")
@@ -59,7 +59,7 @@ async def test_a_taken_name_without_a_token_is_refused_and_another_one_may_be_tr
         await other.hello(fresh("bob"))
 
 
-async def test_a_wrong_token_is_an_error_that_says_what_to_do_and_a_final_close(
+async def test_wrong_token_gets_an_error_with_advice_and_a_final_close(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     name = fresh("alice")
@@ -73,7 +73,7 @@ async def test_a_wrong_token_is_an_error_that_says_what_to_do_and_a_final_close(
         assert not CloseCode.tells_to_return(code)
 
 
-async def test_the_operator_issues_a_further_token(shared: ChatServer, fresh: Fresh) -> None:
+async def test_operator_issues_an_additional_token(shared: ChatServer, fresh: Fresh) -> None:
     name = fresh("alice")
     async with Peer.signed_in(shared.url, name) as first:
         token = first.token
@@ -117,14 +117,14 @@ async def test_a_second_hello_is_refused(shared: ChatServer, fresh: Fresh) -> No
         await peer.settle()
 
 
-async def test_another_version_is_refused_for_good(shared: ChatServer, fresh: Fresh) -> None:
+async def test_unsupported_version_is_refused_and_closed(shared: ChatServer, fresh: Fresh) -> None:
     async with Peer.connect(shared.url) as peer:
         error = await peer.call(Hello(v=2, name=fresh("alice")), ErrorFrame)
         assert error.code == "unsupported_version"
         assert await peer.close_code() == CloseCode.UNSUPPORTED_VERSION
 
 
-async def test_commands_sent_right_behind_hello_wait_for_it(
+async def test_commands_sent_after_hello_wait_for_its_answer(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     async with Peer.connect(shared.url) as peer:
@@ -136,14 +136,14 @@ async def test_commands_sent_right_behind_hello_wait_for_it(
         assert answers.index(hello) < answers.index(ping)
 
 
-async def test_two_hellos_at_once_give_one_session(shared: ChatServer, fresh: Fresh) -> None:
+async def test_two_hellos_in_a_row_sign_in_once(shared: ChatServer, fresh: Fresh) -> None:
     async with Peer.connect(shared.url) as peer:
         await peer.post(Hello(v=1, name=fresh("alice")))
         error = await peer.call(Hello(v=1, name=fresh("bob")), ErrorFrame)
         assert error.code == "already_signed_in"
 
 
-async def test_many_claim_one_name_at_once_and_one_gets_it(
+async def test_only_one_of_many_concurrent_claims_gets_a_name(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     name = fresh("alice")
@@ -157,7 +157,7 @@ async def test_many_claim_one_name_at_once_and_one_gets_it(
     assert sum(await asyncio.gather(*(claim() for _ in range(8)))) == 1
 
 
-async def test_a_connection_that_does_not_say_hello_is_closed(
+async def test_connection_without_hello_is_closed(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server("--hello-timeout", "0.3")

@@ -1,4 +1,4 @@
-"""Connections that begin or end as none should: they are answered or let go, and in time."""
+"""Malformed handshakes, early disconnects, and peers that do not read."""
 
 from __future__ import annotations
 
@@ -44,12 +44,14 @@ def answer(server: ChatServer, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("what", NOT_UNDERSTOOD)
-def test_a_request_that_means_nothing_is_told_so(lively: ChatServer, what: str) -> None:
+def test_malformed_request_is_answered_with_400(lively: ChatServer, what: str) -> None:
     assert answer(lively, NOT_UNDERSTOOD[what]).startswith(b"HTTP/1.1 400")
 
 
 @pytest.mark.parametrize("rest", [PAGE, b"x" * 20_000, frame(CLOSE)], ids=["page", "x", "close"])
-def test_a_page_is_sent_whatever_comes_with_the_request(lively: ChatServer, rest: bytes) -> None:
+def test_http_answer_is_sent_despite_bytes_after_the_request(
+    lively: ChatServer, rest: bytes
+) -> None:
     told = answer(lively, PAGE + rest)
     assert told.startswith(b"HTTP/1.1 200")
     assert told.endswith(b"}\n")
@@ -65,7 +67,7 @@ def test_a_page_is_sent_whatever_comes_with_the_request(lively: ChatServer, rest
     ],
     ids=["ping", "text", "close", "no mask"],
 )
-def test_what_comes_with_the_handshake_is_answered_after_it(
+def test_frames_sent_with_the_handshake_are_answered_after_it(
     lively: ChatServer, early: bytes, answered: bytes
 ) -> None:
     with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
@@ -78,7 +80,7 @@ def test_what_comes_with_the_handshake_is_answered_after_it(
         assert told.startswith(b"HTTP/1.1 101")
 
 
-def test_who_is_gone_before_they_are_looked_at_leaves_nothing(lively: ChatServer) -> None:
+def test_early_disconnects_leave_no_resources(lively: ChatServer) -> None:
     whole = request() + frame(TEXT, '{"type":"hello","v":1,"name":"gone"}')
     for size in itertools.chain([0] * 100, range(0, len(whole), 5)):
         with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
@@ -87,7 +89,7 @@ def test_who_is_gone_before_they_are_looked_at_leaves_nothing(lively: ChatServer
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
 
 
-def test_who_ends_and_does_not_read_what_is_left_is_cut(
+def test_half_closed_peer_that_does_not_read_is_aborted(
     start_server: Callable[..., ChatServer],
 ) -> None:
     server = start_server(*FLAGS)
@@ -100,7 +102,9 @@ def test_who_ends_and_does_not_read_what_is_left_is_cut(
         eventually(lambda: sockets(server) == before, "the connection was cut")
 
 
-def test_who_pings_and_does_not_read_is_cut(start_server: Callable[..., ChatServer]) -> None:
+def test_pinging_peer_that_does_not_read_is_aborted(
+    start_server: Callable[..., ChatServer],
+) -> None:
     server = start_server(*FLAGS)
     before, pings = sockets(server), frame(PING, bytes(125)) * 500
     with unread(server) as raw:

@@ -84,7 +84,7 @@ async def come_in_once_there_is_a_place(server: ChatServer, name: str, **options
     fault="one address opens connections beyond its limit",
     result="they are closed with 4003, further ones cut; other addresses are served",
 )
-async def test_one_address_holds_only_so_many_connections(start_server: StartServer) -> None:
+async def test_connections_per_address_are_limited(start_server: StartServer) -> None:
     server = start_server(*NOBODY_EXEMPT, "--address-connections", "3", "--hello-timeout", "60")
     async with AsyncExitStack() as stack:
         peers = [await stack.enter_async_context(Peer.connect(server.url)) for _ in range(3)]
@@ -97,7 +97,7 @@ async def test_one_address_holds_only_so_many_connections(start_server: StartSer
         await come_in_once_there_is_a_place(server, "alice")
 
 
-async def test_one_person_holds_only_so_many_connections(start_server: StartServer) -> None:
+async def test_connections_per_person_are_limited(start_server: StartServer) -> None:
     server = start_server("--person-connections", "2")
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(Peer.signed_in(server.url, "alice"))
@@ -112,7 +112,7 @@ async def test_one_person_holds_only_so_many_connections(start_server: StartServ
         await come_in_once_there_is_a_place(server, "alice", token=token)
 
 
-async def test_who_goes_on_although_refused_is_cut_without_an_answer(
+async def test_refused_address_that_reconnects_is_aborted_without_an_answer(
     start_server: StartServer,
 ) -> None:
     server = start_server(*NOBODY_EXEMPT, "--address-connections", "2", "--close-timeout", "4")
@@ -126,7 +126,7 @@ async def test_who_goes_on_although_refused_is_cut_without_an_answer(
         assert healthy_from_elsewhere(server)
 
 
-async def test_one_address_connects_only_so_often(start_server: StartServer) -> None:
+async def test_connection_rate_per_address_is_limited(start_server: StartServer) -> None:
     burst, rate = 5, 0.5
     server = start_server(
         *NOBODY_EXEMPT, *("--address-burst", str(burst), "--address-rate", str(rate))
@@ -154,7 +154,7 @@ async def test_one_address_connects_only_so_often(start_server: StartServer) -> 
             await asyncio.sleep(0.5)
 
 
-async def test_the_total_holds_for_everybody(start_server: StartServer) -> None:
+async def test_total_of_connections_is_limited(start_server: StartServer) -> None:
     server = start_server("--connections", "4")
     with ExitStack() as stack:
         for _ in range(4):
@@ -165,7 +165,7 @@ async def test_the_total_holds_for_everybody(start_server: StartServer) -> None:
     await come_in_once_there_is_a_place(server, "alice")
 
 
-async def test_as_many_as_the_open_files_allow_and_not_one_that_breaks_the_server(
+async def test_connections_never_exceed_the_open_files_limit(
     tmp_path: Path,
 ) -> None:
     class Confined(ChatServer):
@@ -224,7 +224,7 @@ async def test_unfinished_tls_handshakes_are_counted(
     fault="300 clients sign in at once, more than finish within `--sign-in-patience`",
     result="some are closed with 4010 and a time to retry; all sign in; a member's commands go on",
 )
-async def test_a_crowd_that_signs_in_at_once_is_spread_and_comes_in(
+async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
     start_server: StartServer,
 ) -> None:
     server = start_server(
@@ -271,7 +271,7 @@ async def test_a_crowd_that_signs_in_at_once_is_spread_and_comes_in(
     result="it is cut within the write timeout and a heartbeat",
 )
 @pytest.mark.parametrize("at_a_time", [0, 1])
-async def test_a_peer_that_never_reads_is_cut_however_little_waits_for_it(
+async def test_peer_that_never_reads_is_closed_even_with_few_buffered_bytes(
     start_server: StartServer, at_a_time: int
 ) -> None:
     server = start_server(
@@ -348,7 +348,7 @@ async def claim(server: ChatServer, name: str, forwarded: str | None = None) -> 
     result="30 at once and in 10 minutes, then `rate_limited`; known names and other addresses "
     "are let in",
 )
-async def test_one_address_claims_only_so_many_names(start_server: StartServer) -> None:
+async def test_new_names_per_address_are_limited(start_server: StartServer) -> None:
     server = start_server(*NOBODY_EXEMPT, "--sign-ups", "3")
     for number in range(3):
         assert await claim(server, f"user{number}") is None
@@ -363,13 +363,13 @@ async def test_one_address_claims_only_so_many_names(start_server: StartServer) 
         await bob.settle()
 
 
-async def test_names_claimed_from_this_machine_are_not_counted(start_server: StartServer) -> None:
+async def test_new_names_from_loopback_are_not_limited(start_server: StartServer) -> None:
     server = start_server("--sign-ups", "1")
     for number in range(10):
         assert await claim(server, f"user{number}") is None
 
 
-async def test_an_undeclared_proxy_is_one_address_and_is_logged_once(
+async def test_undeclared_proxy_counts_as_one_address_and_is_logged_once(
     start_server: StartServer,
 ) -> None:
     server = start_server("--sign-ups", "2")
@@ -382,7 +382,7 @@ async def test_an_undeclared_proxy_is_one_address_and_is_logged_once(
     assert server.text.count("--trusted-proxy 127.0.0.1") == 1
 
 
-async def test_behind_a_declared_proxy_each_address_counts_for_itself(
+async def test_new_names_behind_a_declared_proxy_are_counted_per_client_address(
     start_server: StartServer,
 ) -> None:
     server = start_server("--sign-ups", "1", "--trusted-proxy", "127.0.0.0/8")
@@ -393,7 +393,7 @@ async def test_behind_a_declared_proxy_each_address_counts_for_itself(
     assert "--trusted-proxy" not in server.text
 
 
-async def test_connections_behind_a_declared_proxy_count_by_their_own_addresses(
+async def test_connections_behind_a_declared_proxy_are_counted_per_client_address(
     start_server: StartServer,
 ) -> None:
     server = start_server("--trusted-proxy", "127.0.0.1", "--address-connections", "2")
@@ -408,7 +408,7 @@ async def test_connections_behind_a_declared_proxy_count_by_their_own_addresses(
         await again.hello("again")
 
 
-async def test_many_people_at_one_address_share_a_generous_budget(
+async def test_people_at_one_address_share_the_rate_limit_of_the_address(
     start_server: StartServer,
 ) -> None:
     server = start_server(
@@ -434,7 +434,9 @@ def has_answers(peer: Peer, count: int) -> bool:
     return len(peer.kept(Ok)) + len(peer.kept(ErrorFrame)) >= count
 
 
-async def test_channels_made_and_left_in_a_loop_are_limited(start_server: StartServer) -> None:
+async def test_creating_and_leaving_channels_in_a_loop_is_limited(
+    start_server: StartServer,
+) -> None:
     server = start_server(
         "--limits.channels", "5", "--limits.rate", "100000", "--limits.burst", "100000"
     )
@@ -483,13 +485,13 @@ def door(
         ("fe80::1%eth0", "fe80::/64"),
     ],
 )
-def test_an_ipv6_subnet_counts_as_one_source_and_a_mapped_address_as_itself(
+def test_source_is_an_ipv6_subnet_or_an_ipv4_address_even_if_mapped(
     address: str, source: str
 ) -> None:
     assert source_of(address) == source
 
 
-def test_one_address_holds_only_so_many_and_a_place_that_becomes_free_can_be_taken() -> None:
+def test_limiter_refuses_a_full_source_until_a_connection_is_removed() -> None:
     entrance = door(per_source=3)
     assert [entrance.add("192.0.2.7", 0) for _ in range(3)] == [None] * 3
     refusal = entrance.add("192.0.2.7", 0)
@@ -501,7 +503,7 @@ def test_one_address_holds_only_so_many_and_a_place_that_becomes_free_can_be_tak
     assert entrance.add("192.0.2.7", 0) is None
 
 
-def test_addresses_of_one_ipv6_subnet_share_their_places() -> None:
+def test_addresses_of_one_ipv6_subnet_share_one_limit() -> None:
     entrance = door(per_source=2)
     assert entrance.add("2001:db8::1", 0) is None
     assert entrance.add("2001:db8::2", 0) is None
@@ -509,7 +511,7 @@ def test_addresses_of_one_ipv6_subnet_share_their_places() -> None:
     assert entrance.add("2001:db8:0:1::1", 0) is None
 
 
-def test_the_first_refused_are_told_why_and_the_rest_are_cut_without_being_counted() -> None:
+def test_first_refusals_are_explained_and_the_rest_are_not_counted() -> None:
     entrance = door(per_source=1)
     entrance.add("192.0.2.7", 0)
     refusals = [entrance.add("192.0.2.7", 0) for _ in range(100)]
@@ -519,7 +521,7 @@ def test_the_first_refused_are_told_why_and_the_rest_are_cut_without_being_count
     assert entrance.connections == 1 + EXPLAINED_MAX
 
 
-def test_connecting_too_often_is_refused_until_time_has_passed() -> None:
+def test_connecting_too_often_is_refused_until_the_rate_recovers() -> None:
     entrance = door(per_source=1_000, rate=2.0, burst=5)
     assert [entrance.add("192.0.2.7", 0) for _ in range(5)] == [None] * 5
     refusal = entrance.add("192.0.2.7", 0)
@@ -528,7 +530,7 @@ def test_connecting_too_often_is_refused_until_time_has_passed() -> None:
     assert entrance.add("192.0.2.7", 0.5) is None
 
 
-def test_the_total_holds_for_all_and_exempt_addresses_know_no_other_bound() -> None:
+def test_exempt_addresses_are_limited_by_the_total_only() -> None:
     entrance = door(total=10, per_source=1, burst=1, exempt="127.0.0.0/8")
     assert [entrance.add("127.0.0.1", 0) for _ in range(10)] == [None] * 10
     refusal = entrance.add("127.0.0.1", 0)
@@ -536,7 +538,7 @@ def test_the_total_holds_for_all_and_exempt_addresses_know_no_other_bound() -> N
     assert "the server is full" in refusal.reason
 
 
-def test_every_reason_fits_into_a_close_frame() -> None:
+def test_every_refusal_reason_fits_into_a_close_frame() -> None:
     entrances = door(total=0), door(per_source=10_000, burst=10_001), door(burst=1)
     for entrance in entrances:
         while (refusal := entrance.add("2001:db8::1", 0)) is None:
@@ -545,7 +547,7 @@ def test_every_reason_fits_into_a_close_frame() -> None:
         assert len(refusal.reason.encode()) + room_for_digits <= 123
 
 
-def test_memory_is_bounded_however_many_addresses_come_and_go() -> None:
+def test_number_of_tracked_sources_is_bounded() -> None:
     entrance = door()
     for number in range(BUCKETS_MAX + 1_000):
         address = f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"
@@ -555,7 +557,7 @@ def test_memory_is_bounded_however_many_addresses_come_and_go() -> None:
     assert entrance.tracked_sources == BUCKETS_MAX
 
 
-def test_what_is_neither_an_address_nor_a_network_is_refused() -> None:
+def test_network_refuses_text_that_is_no_address_or_network() -> None:
     with pytest.raises(ValueError, match="example"):
         network("example")
 
@@ -580,12 +582,12 @@ class TestProxies:
             ([], "10.0.0.1"),
         ],
     )
-    def test_the_last_hop_that_is_no_declared_proxy_is_whose_connection_it_is(
+    def test_client_address_is_the_last_hop_that_is_no_declared_proxy(
         self, forwarded: list[str], address: str
     ) -> None:
         assert door(proxies=["10.0.0.0/8"]).client_address("10.0.0.1", forwarded) == address
 
-    def test_a_proxy_holds_as_many_as_it_passes_on_and_they_count_by_their_own_addresses(
+    def test_proxied_connections_are_counted_per_client_address(
         self,
     ) -> None:
         entrance = door(per_source=2, proxies=["10.0.0.1"])
@@ -599,7 +601,7 @@ class TestProxies:
         entrance.remove("203.0.113.0")
         assert entrance.connections == 10
 
-    def test_only_an_exempt_address_without_a_proxy_has_no_limits(self) -> None:
+    def test_only_exempt_addresses_without_a_proxy_are_unlimited(self) -> None:
         entrance = door(exempt="127.0.0.0/8")
         assert entrance.source("127.0.0.1", is_proxied=False) is None
         assert entrance.source("127.0.0.1", is_proxied=True) == "127.0.0.1"
@@ -640,7 +642,7 @@ class Gate:
         await asyncio.sleep(0)
 
 
-async def test_so_many_are_inside_and_the_others_come_in_their_order() -> None:
+async def test_queue_admits_up_to_its_slots_then_in_order_of_arrival() -> None:
     gate = Gate(AdmissionQueue(slots=2, max_wait=60.0))
     await gate.enter(*range(5))
     assert gate.begun == [0, 1]
@@ -650,14 +652,14 @@ async def test_so_many_are_inside_and_the_others_come_in_their_order() -> None:
     await gate.leave(4)
 
 
-async def test_who_goes_while_waiting_is_not_let_in() -> None:
+async def test_key_that_leaves_while_waiting_is_not_admitted() -> None:
     gate = Gate(AdmissionQueue(slots=1, max_wait=60.0))
     await gate.enter(*"abc")
     await gate.leave("b", "a")
     assert gate.begun == ["a", "c"]
 
 
-async def test_a_place_that_comes_with_a_cancellation_goes_to_the_next() -> None:
+async def test_slot_of_a_cancelled_wait_goes_to_the_next_key() -> None:
     gate = Gate(AdmissionQueue(slots=1, max_wait=60.0))
     await gate.enter(*"abc")
     gate.tasks["b"].cancel()  # it leaves a little later, as a task that is cancelled does
@@ -666,7 +668,7 @@ async def test_a_place_that_comes_with_a_cancellation_goes_to_the_next() -> None
     assert gate.begun == ["a", "c"]
 
 
-async def test_who_would_wait_too_long_is_told_when_to_come_back() -> None:
+async def test_key_that_would_wait_too_long_gets_a_retry_time() -> None:
     gate = Gate(AdmissionQueue(slots=1, max_wait=2.5, spread=longest))
     await gate.enter("first")
     await gate.leave("first")  # one takes a second
@@ -677,7 +679,7 @@ async def test_who_would_wait_too_long_is_told_when_to_come_back() -> None:
     await gate.leave(*"cba")
 
 
-async def test_leaving_twice_or_without_having_come_frees_no_place() -> None:
+async def test_leaving_twice_or_without_entering_frees_no_slot() -> None:
     gate = Gate(AdmissionQueue(slots=1, max_wait=60.0))
     await gate.enter(*"abc")
     await gate.leave("nobody", "a", "a")
@@ -689,7 +691,7 @@ async def test_leaving_twice_or_without_having_come_frees_no_place() -> None:
     places=st.integers(1, 4),
     moves=st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=60),
 )
-def test_there_are_never_more_inside_than_places_and_no_place_stays_empty_while_one_waits(
+def test_queue_never_exceeds_its_slots_and_never_leaves_a_slot_free_while_keys_wait(
     places: int, moves: list[tuple[bool, int]]
 ) -> None:
     async def move() -> None:

@@ -1,4 +1,4 @@
-"""Listening sockets: a port is taken from the moment it is bound."""
+"""Listening sockets: addresses, ports, and what cannot be bound."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from chat.errors import StartupError
 from chat.server.transport.listening import bind, reachable_hosts
 
 
-def test_of_two_that_start_together_only_one_gets_the_port() -> None:
+def test_second_bind_of_a_port_fails() -> None:
     (first,) = bind(["127.0.0.1"], 0)
     with first, pytest.raises(StartupError, match="another program uses it"):
         bind(["127.0.0.1"], first.getsockname()[1])
 
 
-def test_an_address_named_twice_is_bound_once() -> None:
+def test_repeated_address_is_bound_once() -> None:
     (only,) = bind(["127.0.0.1", "127.0.0.1"], 0)
     only.close()
 
 
-def test_an_address_may_stand_in_brackets_as_in_urls() -> None:
+def test_ipv6_address_in_brackets_is_accepted() -> None:
     (only,) = bind(["[::1]"], 0)
     with only:
         assert reachable_hosts(only) == ["[::1]"]
 
 
-def test_an_address_that_this_machine_does_not_have_stops_the_start() -> None:
+def test_address_that_the_machine_does_not_have_stops_the_start() -> None:
     with pytest.raises(StartupError, match=r"does not have the address 203\.0\.113\.9"):
         bind(["127.0.0.1", "203.0.113.9"], 0)
 
@@ -48,7 +48,7 @@ def _lines(file: Path) -> list[str]:
 
 
 @pytest.mark.skipif(link_local() is None, reason="no link-local address here")
-def test_a_link_local_address_keeps_its_zone() -> None:
+def test_link_local_address_keeps_its_zone() -> None:
     address = link_local()
     assert address is not None
     (only,) = bind([address], 0)
@@ -59,7 +59,7 @@ def test_a_link_local_address_keeps_its_zone() -> None:
             peer.connect(place)
 
 
-def test_everywhere_is_told_as_addresses_that_others_can_use() -> None:
+def test_wildcard_address_is_reported_as_reachable_addresses() -> None:
     (only,) = bind(["0.0.0.0"], 0)
     with only:
         hosts = reachable_hosts(only)

@@ -1,4 +1,4 @@
-"""Which web pages may connect: host and effective port, and names that are this server's."""
+"""Origin check: hosts, effective ports, and names of the server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refusal(origin: str, host: str, *, is_tls: bool = False) -> str | None:
         ("https://FRIEND.example:443", "whatever"),
     ],
 )
-def test_pages_that_may_connect(origin: str, host: str) -> None:
+def test_known_origins_are_accepted(origin: str, host: str) -> None:
     assert refusal(origin, host) is None
 
 
@@ -58,21 +58,21 @@ def test_pages_that_may_connect(origin: str, host: str) -> None:
         ("http://x:y", "x:y", "malformed"),
     ],
 )
-def test_pages_that_may_not(origin: str, host: str, advice: str) -> None:
+def test_foreign_origins_are_refused_with_advice(origin: str, host: str, advice: str) -> None:
     assert advice in (refusal(origin, host) or "")
 
 
-def test_an_origin_that_is_no_address_is_a_bad_request() -> None:
+def test_unparsable_origin_raises_value_error() -> None:
     with pytest.raises(ValueError, match="Invalid IPv6 URL"):
         refusal("http://[::1", "[::1")
 
 
-def test_a_name_that_was_made_to_lead_here_is_refused_and_the_operator_is_told_the_way() -> None:
+def test_rebound_name_is_refused_with_advice_about_public_url() -> None:
     told = refusal("https://rebound.example", "rebound.example")
     assert told is not None
     assert "--public-url wss://rebound.example" in told
 
 
-def test_behind_our_own_certificate_the_browser_has_checked_the_name() -> None:
+def test_any_name_is_accepted_with_tls_because_browsers_check_the_certificate() -> None:
     assert refusal("https://any.example:3000", "any.example:3000", is_tls=True) is None
     assert refusal("https://evil.example", "any.example", is_tls=True) is not None

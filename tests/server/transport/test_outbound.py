@@ -1,4 +1,4 @@
-"""The outlet: one write for a turn, at once where nothing else can come, bounded while paused."""
+"""The outlet: one write per turn, direct writes, and a bounded buffer."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ async def paused(bench: Bench) -> Bench:
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536])
-def test_a_frame_is_what_the_library_writes(length: int) -> None:
+def test_frames_equal_those_of_the_library(length: int) -> None:
     payload = bytes(length)
     assert text_frame(payload) == Frame(TEXT, payload).serialize(mask=False)
     assert binary_frame(payload) == Frame(BINARY, payload).serialize(mask=False)
 
 
-async def test_what_a_turn_brings_leaves_in_one_write(bench: Bench) -> None:
+async def test_frames_of_one_turn_leave_in_one_write(bench: Bench) -> None:
     bench.outlet.send(b"a")
     bench.outlet.send_ephemeral(b"b")
     bench.outlet.send(b"c")
@@ -95,7 +95,7 @@ async def test_what_a_turn_brings_leaves_in_one_write(bench: Bench) -> None:
     assert await bench.turn() == [b"abc"]
 
 
-async def test_an_outlet_is_flushed_once_for_all_that_a_turn_brings(bench: Bench) -> None:
+async def test_outlet_is_flushed_once_per_turn(bench: Bench) -> None:
     for _ in range(3):
         bench.outlet.send(b"a")
     assert bench.flusher.marked == 1
@@ -105,13 +105,13 @@ async def test_an_outlet_is_flushed_once_for_all_that_a_turn_brings(bench: Bench
     assert await bench.turn() == [b"aaa", b"b"]
 
 
-async def test_a_single_piece_is_written_uncopied(bench: Bench) -> None:
+async def test_single_frame_is_written_without_a_copy(bench: Bench) -> None:
     piece = b"piece"
     bench.outlet.send(piece)
     assert (await bench.turn())[0] is piece
 
 
-async def test_what_need_not_wait_is_written_at_once_and_in_order(bench: Bench) -> None:
+async def test_send_now_writes_at_once_and_keeps_the_order(bench: Bench) -> None:
     bench.outlet.send_now(b"a")
     assert bench.pipe.writes == [b"a"]
     bench.outlet.send(b"b")
@@ -120,7 +120,7 @@ async def test_what_need_not_wait_is_written_at_once_and_in_order(bench: Bench) 
     assert await bench.turn() == [b"a", b"bcd"]
 
 
-async def test_who_awaits_an_answer_gets_it_in_the_same_write(bench: Bench) -> None:
+async def test_event_and_answer_leave_in_one_write_while_an_answer_is_pending(bench: Bench) -> None:
     bench.outlet.pending_answers = 1
     bench.outlet.send_now(b"event")
     bench.outlet.pending_answers = 0
@@ -128,14 +128,14 @@ async def test_who_awaits_an_answer_gets_it_in_the_same_write(bench: Bench) -> N
     assert await bench.turn() == [b"eventok"]
 
 
-async def test_a_turn_may_bring_more_than_may_wait(bench: Bench) -> None:
+async def test_one_turn_may_exceed_the_limit_while_the_peer_reads(bench: Bench) -> None:
     for _ in range(3):
         bench.outlet.send(b"12345678")
     assert b"".join(await bench.turn()) == b"12345678" * 3
     assert bench.overflows == 0
 
 
-async def test_a_peer_that_does_not_read_is_kept_waiting_then_given_up(bench: Bench) -> None:
+async def test_peer_that_does_not_read_is_buffered_then_overflows(bench: Bench) -> None:
     bench.outlet.send(b"1234")
     bench.outlet.pause()
     bench.outlet.send_ephemeral(b"x")
@@ -149,20 +149,20 @@ async def test_a_peer_that_does_not_read_is_kept_waiting_then_given_up(bench: Be
     assert bench.overflows == 1
 
 
-async def test_a_closed_outlet_writes_nothing(bench: Bench) -> None:
+async def test_closed_outlet_writes_nothing(bench: Bench) -> None:
     bench.outlet.send(b"a")
     bench.outlet.close()
     bench.outlet.send_now(b"b")
     assert await bench.turn() == []
 
 
-async def test_a_write_that_fails_ends_in_an_abort_and_raises_nothing(bench: Bench) -> None:
+async def test_failed_write_aborts_the_transport_and_raises_nothing(bench: Bench) -> None:
     bench.pipe.is_broken = True
     bench.outlet.send_now(b"a")
     assert bench.pipe.is_aborted
 
 
-async def test_nothing_overtakes_what_waits(bench: Bench) -> None:
+async def test_send_now_does_not_overtake_buffered_frames(bench: Bench) -> None:
     """What may leave at once does so only while nothing has to leave before it."""
     outlet = bench.outlet
     outlet.send(b"1")
@@ -179,7 +179,7 @@ async def test_nothing_overtakes_what_waits(bench: Bench) -> None:
     assert bench.pipe.writes[-2:] == [b"3", b"4"]
 
 
-async def test_what_may_wait_is_sent_as_fast_as_the_peer_takes_it() -> None:
+async def test_drain_lets_senders_proceed_as_fast_as_the_peer_reads() -> None:
     bench = Bench(100_000)
     outlet, piece = bench.outlet, b"x" * 20_000
 
@@ -201,7 +201,7 @@ async def test_what_may_wait_is_sent_as_fast_as_the_peer_takes_it() -> None:
     assert not bench.overflows
 
 
-async def test_what_waits_is_forgotten_with_the_connection(bench: Bench) -> None:
+async def test_closing_cancels_pending_drains(bench: Bench) -> None:
     bench.outlet.pause()
     waiting = asyncio.create_task(bench.outlet.drain())
     await bench.turn()
@@ -213,7 +213,7 @@ async def test_what_waits_is_forgotten_with_the_connection(bench: Bench) -> None
 # While the peer does not read
 
 
-async def test_what_waits_leaves_in_order_as_one_write(paused: Bench) -> None:
+async def test_buffered_frames_leave_in_order_in_one_write(paused: Bench) -> None:
     paused.outlet.send(b"a")
     paused.outlet.send_ephemeral(b"b")
     paused.outlet.send(b"c")
@@ -222,14 +222,14 @@ async def test_what_waits_leaves_in_order_as_one_write(paused: Bench) -> None:
     assert paused.read() == b""
 
 
-async def test_ephemeral_frames_give_way_to_a_durable_one(paused: Bench) -> None:
+async def test_ephemeral_frames_are_dropped_for_a_durable_frame(paused: Bench) -> None:
     paused.outlet.send_ephemeral(b"eeeee")
     paused.outlet.send(b"12345678")
     assert paused.read() == b"12345678"
     assert not paused.overflows
 
 
-async def test_a_frame_is_durable_where_an_ephemeral_one_waited_before(paused: Bench) -> None:
+async def test_durable_frame_after_written_ephemeral_frame_is_kept(paused: Bench) -> None:
     paused.outlet.send_ephemeral(b"e")
     assert paused.read() == b"e"
     paused.outlet.send(b"123456")
@@ -237,20 +237,20 @@ async def test_a_frame_is_durable_where_an_ephemeral_one_waited_before(paused: B
     assert paused.read() == b"123456"
 
 
-async def test_ephemeral_frames_fill_only_half(paused: Bench) -> None:
+async def test_ephemeral_frames_fill_half_of_the_buffer_at_most(paused: Bench) -> None:
     paused.outlet.send(b"1234")
     paused.outlet.send_ephemeral(b"ee")
     assert paused.read() == b"1234"
 
 
-async def test_a_durable_frame_without_room_is_refused_and_nothing_else_lost(paused: Bench) -> None:
+async def test_durable_frame_beyond_the_limit_is_refused_and_the_buffer_kept(paused: Bench) -> None:
     paused.outlet.send(b"123456")
     paused.outlet.send(b"78901")
     assert paused.overflows == 1
     assert paused.read() == b"123456"
 
 
-async def test_if_nothing_waits_any_frame_is_taken_and_then_no_more(paused: Bench) -> None:
+async def test_empty_buffer_accepts_a_frame_of_any_size(paused: Bench) -> None:
     paused.outlet.send(bytes(1_000))
     paused.outlet.send(b"x")
     assert paused.overflows == 1
