@@ -1,1 +1,1 @@
-"""The client: follows logs, sends the outbox, and shows both in a terminal."""
+"""The client: subscribes to channels, sends the outbox, and shows both in a terminal."""

@@ -12,8 +12,14 @@ from chat.client.config.flags import Parser, add_settings, flags_of
 from chat.client.config.logging import start_log
 from chat.client.config.options import options
 from chat.client.config.paths import ClientPaths
-from chat.client.config.settings import ClientSettings, config_file, load, misspelled, with_kept
-from chat.client.first_run import introduced
+from chat.client.config.settings import (
+    ClientSettings,
+    config_file,
+    load,
+    misspelled,
+    with_added_servers,
+)
+from chat.client.first_run import with_name
 from chat.client.storage.private_files import make_private_directory
 from chat.errors import StartupError
 from chat.program import run_program, tell
@@ -22,9 +28,9 @@ __all__ = ["main"]
 
 USAGE_ERROR = 2
 PIPES = ("send", "tail", "export")
-"""Commands that need no screen, see `chat.client.scripting.cli`."""
+"""Commands without a screen, see `chat.client.scripting.cli`."""
 _VALUES_OF_COMMANDS = ("--timeout", "--since", "--count", "--cid", "-n")
-"""Their own flags that take a value."""
+"""Flags of these commands that take a value."""
 
 
 def main(
@@ -34,7 +40,7 @@ def main(
 
     Args:
         argv: the arguments; None: those of the process.
-        show: runs the interface and returns the exit code; None: the screens, or lines.
+        show: runs the interface and returns the exit code; None: the real interface.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     return run_program("chat-client", lambda: _main(arguments, show or show_interface))
@@ -63,13 +69,13 @@ def _main(arguments: Sequence[str], show: Callable[[ClientSettings], int]) -> in
 
 
 def command_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with `send`, `tail` or `export` first, as flags may precede it.
+    """Return the arguments with `send`, `tail` or `export` moved to the front, before any flags.
 
-    Empty: there is no such command.
+    Empty if the arguments contain no such command.
     """
     known = options(ClientSettings)
     is_value = False
-    for place, word in enumerate(arguments):
+    for index, word in enumerate(arguments):
         if is_value:
             is_value = False
         elif word.startswith("-"):
@@ -77,27 +83,27 @@ def command_first(arguments: Sequence[str]) -> list[str]:
             has_value = not setting[0].is_switch if setting else word in _VALUES_OF_COMMANDS
             is_value = has_value and "=" not in word
         else:
-            return [word, *arguments[:place], *arguments[place + 1 :]] if word in PIPES else []
+            return [word, *arguments[:index], *arguments[index + 1 :]] if word in PIPES else []
     return []
 
 
 def _settings(arguments: Sequence[str]) -> ClientSettings:
-    """Read the settings: servers named by flags are all, else there may be further ones."""
+    """Read the settings; `--url` replaces all stored and configured servers."""
     flags = _parser().parse_args(arguments)
     given = {key: value for key, value in vars(flags).items() if value is not None}
     if "url" not in given:
-        return with_kept(load(given))
+        return with_added_servers(load(given))
     first, *further = " ".join(given["url"]).split() or [""]
     return load({**given, "url": first, "servers": [{"url": url} for url in further]})
 
 
 def check_terminal() -> None:
-    """Find out that the screens can be shown.
+    """Check that standard input, output and error are a terminal.
 
     Raises:
-        StartupError: there is no terminal.
+        StartupError: one of them is not.
     """
-    # The library draws on standard error; the questions of the first run go to standard output.
+    # Textual draws on standard error; the first run's questions go to standard output.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise StartupError(
             "no terminal for the screens. Send a message with "
@@ -106,7 +112,7 @@ def check_terminal() -> None:
 
 
 def prepare(settings: ClientSettings) -> ClientSettings:
-    """Find what can be wrong before the screen is taken: data folder, token file, log, name.
+    """Check data folder, token file, log and name before the screen is taken.
 
     Raises:
         StartupError: one line that says what to do.
@@ -120,7 +126,7 @@ def prepare(settings: ClientSettings) -> ClientSettings:
 
         read_token_file(settings.token_file)
     start_log(settings)
-    settings = introduced(settings)
+    settings = with_name(settings)
     places.servers.remember_name(settings.name)
     return settings
 
@@ -140,17 +146,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def show_interface(settings: ClientSettings) -> int:
-    """Run the screens, or the lines of plain mode, imported late; return the exit code."""
+    """Run the screens or plain mode; return the exit code."""
     if settings.plain:
         from chat.client.plain.app import run
 
         return run(settings)
-    # A key that comes right after a paint waits for the next one: at Textual's 60 a second for
-    # 19 ms (median, while 200 messages a second arrive), at 240 for 5.
+    # A key pressed right after a paint waits for the next paint. With 200 messages per second, the
+    # median wait is 19 ms at Textual's 60 frames per second, and 5 ms at 240.
     os.environ.setdefault("TEXTUAL_FPS", "240")
     from chat.client.tui.terminal import tuning
 
-    tuning.pause_collector()  # before all that is imported and stays: 50 ms of the start
+    tuning.pause_collector()  # before the large imports: saves 50 ms of the start
     from chat.client.tui.app import ChatApp
 
     ChatApp(settings).run()

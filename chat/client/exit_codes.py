@@ -1,6 +1,6 @@
 """Exit codes of the client's commands; `scripting/cli.py` chooses among them.
 
-Codes are fixed: add, never rename.
+The codes are stable: new ones may be added, existing ones keep their meaning.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["MEANINGS", "ExitCode", "NotConfirmed"]
 
 
 class ExitCode(IntEnum):
-    """What a command leaves to the shell."""
+    """Exit code of a command."""
 
     DONE = 0
     FAULT = 1
@@ -48,4 +48,4 @@ MEANINGS = {
 
 
 class NotConfirmed(ChatError):
-    """Nothing came of it within the time allowed; the message says what was in the way."""
+    """The command timed out without a confirmation; the message says why."""

@@ -1,6 +1,6 @@
 """The first run: ask for name and server, show three keys, remember the answers.
 
-What was asked once is remembered; a flag, a variable or the settings file always wins over it.
+A flag, a variable or the settings file overrides the remembered answers.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ import sys
 from typing import TypeVar
 
 from chat.client.config.paths import ClientPaths
-from chat.client.config.settings import ClientSettings, check_url, remembered
+from chat.client.config.settings import ClientSettings, check_url, with_remembered
 from chat.client.storage.known_servers import DEFAULT_URL
 from chat.errors import StartupError
 from chat.program import tell
 from chat.text import check_name
 
-__all__ = ["introduced"]
+__all__ = ["with_name"]
 
 
 S = TypeVar("S", bound=ClientSettings)
 
 
-def introduced(settings: S) -> S:
-    """Return the settings with a name: ask for it, and for the server, if there is none yet.
+def with_name(settings: S) -> S:
+    """Return the settings with a name; ask for the name, and for the server if none was chosen.
 
     Raises:
-        StartupError: nobody answers.
+        StartupError: standard input is at its end.
     """
-    known = remembered(settings)
+    known = with_remembered(settings)
     if known.name:
         return known
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
@@ -44,7 +44,7 @@ def introduced(settings: S) -> S:
 
 
 def _ask_name() -> str:
-    """Ask for a name on the terminal until it is one."""
+    """Ask for a name until it is valid."""
     while True:
         try:
             return check_name(input("Your name: ").strip())
@@ -55,7 +55,7 @@ def _ask_name() -> str:
 
 
 def _ask_url(default: str) -> str:
-    """Ask for the server's address until it is one; Enter takes `default`."""
+    """Ask for the server's address until it is valid; Enter chooses `default`."""
     while True:
         try:
             answer = input(f"Server [{default}]: ").strip()
@@ -67,7 +67,7 @@ def _ask_url(default: str) -> str:
 
 
 def _show_keys(settings: ClientSettings) -> None:
-    """Show three keys, as this person has them, and wait until they were read."""
+    """Show three keys with the user's bindings, and wait for Enter."""
     from chat.client.tui.app import key_rows
     from chat.client.tui.keymap import key_label
 

@@ -56,7 +56,7 @@ def account(tmp_path: Path) -> Iterator[Account]:
         tmp_path / "a",
         "me",
         changed=lambda: None,
-        trouble=lambda _: None,
+        report=lambda _: None,
     )
     yield account
     account.close()

@@ -175,7 +175,7 @@ class Screen:
             case TimelineChanged():
                 self.timelines.setdefault(update.channel, Timeline()).apply(update)
             case ThreadChanged():
-                self.thread_root, self.has_no_thread = update.root, update.is_none
+                self.thread_root, self.has_no_thread = update.root, update.is_missing
                 self.thread.apply(update.change)
             case MembersChanged():
                 self.members[update.channel] = update

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config.settings import load, remembered
-from chat.client.first_run import introduced
+from chat.client.config.settings import load, with_remembered
+from chat.client.first_run import with_name
 from chat.errors import StartupError
 from tests.client.piped import Client
 from tests.serving import ChatServer, Peer
@@ -28,12 +28,12 @@ def test_name_and_server_are_asked_for_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     answers(monkeypatch, "alice", "chat.example.org", "wss://chat.example.org/")
-    settings = introduced(load({"data": tmp_path}))
+    settings = with_name(load({"data": tmp_path}))
     assert (settings.name, settings.url) == ("alice", "wss://chat.example.org")
-    assert remembered(load({"data": tmp_path})).url == "wss://chat.example.org"
-    assert remembered(load({"data": tmp_path, "url": DEFAULT})).url == DEFAULT
+    assert with_remembered(load({"data": tmp_path})).url == "wss://chat.example.org"
+    assert with_remembered(load({"data": tmp_path, "url": DEFAULT})).url == DEFAULT
     monkeypatch.setenv("CHAT_URL", "ws://elsewhere")
-    assert remembered(load({"data": tmp_path})).url == "ws://elsewhere"
+    assert with_remembered(load({"data": tmp_path})).url == "ws://elsewhere"
 
 
 @pytest.mark.parametrize("lines", [("alice", ""), ("alice",)])
@@ -41,18 +41,18 @@ def test_enter_takes_the_server_on_this_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: tuple[str, ...]
 ) -> None:
     answers(monkeypatch, *lines)
-    assert introduced(load({"data": tmp_path})).url == DEFAULT
+    assert with_name(load({"data": tmp_path})).url == DEFAULT
 
 
 def test_who_says_where_is_not_asked_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     answers(monkeypatch, "alice", "ws://not-asked-for")
-    assert introduced(load({"data": tmp_path, "url": "ws://there"})).url == "ws://there"
+    assert with_name(load({"data": tmp_path, "url": "ws://there"})).url == "ws://there"
 
 
 def test_nobody_to_ask_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     answers(monkeypatch)
     with pytest.raises(StartupError, match="--name NAME"):
-        introduced(load({"data": tmp_path}))
+        with_name(load({"data": tmp_path}))
 
 
 @pytest.fixture

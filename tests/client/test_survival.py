@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from chat.client.config.paths import ClientPaths
-from chat.client.model.preferences import Wish
-from chat.client.model.records import DiskTrouble, OutboxRow
+from chat.client.model.preferences import PreferenceChange
+from chat.client.model.records import DiskError, OutboxRow
 from chat.client.model.state import Delivery, Link
 from chat.client.storage.outbox_db import OutboxDb
 from chat.errors import ErrorCode, StartupError
@@ -340,16 +340,16 @@ def two_offline(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen
 def preferred(fake: FakeServer) -> list[dict[str, object]]:
     """Return what the server was told of how channels are wanted."""
     told = [command for command in fake.commands if isinstance(command, Prefer)]
-    return [Wish(each.pinned, each.muted, each.level).fields() for each in told]
+    return [PreferenceChange(each.pinned, each.muted, each.level).fields() for each in told]
 
 
 def test_channel_preferences_changed_offline_in_two_clients_are_all_kept(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     first, second = two_offline(open_client, fake, tmp_path / "shared")
-    first.core.prefer("#general", Wish(muted=True))
-    second.core.prefer("#general", Wish(pinned=1))
-    first.core.prefer("#general", Wish(level="none"))
+    first.core.prefer("#general", PreferenceChange(muted=True))
+    second.core.prefer("#general", PreferenceChange(pinned=1))
+    first.core.prefer("#general", PreferenceChange(level="none"))
     for screen in (first, second):
         screen.wait(
             lambda screen=screen: (
@@ -376,11 +376,11 @@ def test_a_later_change_of_the_same_preference_replaces_the_earlier_one_in_both_
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     first, second = two_offline(open_client, fake, tmp_path / "shared")
-    first.core.prefer("#general", Wish(muted=True))
+    first.core.prefer("#general", PreferenceChange(muted=True))
     second.wait(lambda: second.channels["#general"].muted)
-    second.core.prefer("#general", Wish(muted=False))
+    second.core.prefer("#general", PreferenceChange(muted=False))
     first.wait(lambda: not first.channels["#general"].muted)
-    first.core.prefer("#general", Wish(pinned=2))
+    first.core.prefer("#general", PreferenceChange(pinned=2))
     second.wait(lambda: second.channels["#general"].pinned == 2)
     assert not second.channels["#general"].muted
     first.stop()
@@ -395,7 +395,7 @@ def test_the_further_read_marker_of_two_offline_clients_is_kept_and_told(
     first.core.mark("#general", 7)
     first.wait(lambda: first.channels["#general"].unread == 2)
     second.core.mark("#general", 2)
-    second.core.prefer("#general", Wish(pinned=1))
+    second.core.prefer("#general", PreferenceChange(pinned=1))
     second.wait(lambda: second.channels["#general"].read == 7, "the further marker reaches it")
     assert second.channels["#general"].unread == 2
     first.stop()
@@ -413,13 +413,13 @@ import sys, time
 from pathlib import Path
 from chat.client.config.settings import ClientSettings
 from chat.client.sync.core import Core
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 
 url, data = sys.argv[1:]
 core = Core(ClientSettings(name="alice", url=url, data=Path(data)), wake=lambda: None)
 core.start()
 core.mark("#general", 5)
-core.prefer("#general", Wish(muted=True))
+core.prefer("#general", PreferenceChange(muted=True))
 print("changed", flush=True)
 time.sleep(60)
 """
@@ -436,7 +436,7 @@ def test_channel_preferences_of_a_killed_client_are_shown_and_sent_by_the_other(
     data = tmp_path / "shared"
     first, second = two_offline(open_client, fake, data)
     second.stop()
-    first.core.prefer("#general", Wish(pinned=3))
+    first.core.prefer("#general", PreferenceChange(pinned=3))
     with subprocess.Popen(
         [sys.executable, "-c", CHANGER, fake.url, str(data)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -469,9 +469,9 @@ def test_a_real_server_gets_what_two_offline_clients_on_one_file_changed(
     second = open_client(server.url, data=data)
     for screen in (first, second):
         screen.wait(lambda screen=screen: screen.connection.link is Link.WAITING)  # type: ignore[misc]
-    first.core.prefer("#general", Wish(muted=True))
+    first.core.prefer("#general", PreferenceChange(muted=True))
     first.core.mark("#general", first.channels["#general"].head)
-    second.core.prefer("#general", Wish(pinned=1, level="none"))
+    second.core.prefer("#general", PreferenceChange(pinned=1, level="none"))
     second.wait(lambda: second.channels["#general"].muted)
     server.start()
     for screen in (first, second):
@@ -556,7 +556,7 @@ def test_a_text_that_the_disk_refuses_stays_in_sight_and_goes_when_the_disk_is_b
     screen.open()
 
     def full(outbox: OutboxDb, row: OutboxRow) -> None:
-        raise DiskTrouble("the disk is full")
+        raise DiskError("the disk is full")
 
     with monkeypatch.context() as disk:
         disk.setattr(OutboxDb, "put_row", full)

@@ -79,7 +79,7 @@ class Burst:
         view = self.scene.devices[number].views.get(self.log.name.lower())
         if begins_anew or view is None or not view.view.coverage.spans:
             return Join(channel=self.log.name, resume=view.view.resume if view else None)
-        view.view.asked()
+        view.view.page_requested()
         return History(channel=self.log.name, before=view.view.coverage.spans[-1][0] + 1)
 
     async def _compare(self, reader: int) -> None:
@@ -98,7 +98,7 @@ class Burst:
             page = answers[command.id or ""]
             if isinstance(command, History) and isinstance(page, Page) and view and command.before:
                 view.view.apply_before(page, command.before)
-                view.view.answered()
+                view.view.page_received()
 
     def _replayed(self, answers: dict[str, ServerFrame]) -> Told:
         """Return what the model tells, when it does what was done in the order of the answers."""

@@ -189,20 +189,20 @@ class Scene:
         """Have a view read back."""
         before = view.view.coverage.spans[-1][0]
         if before > 1:
-            view.view.asked()
+            view.view.page_requested()
             page = await self.step(number, History(channel=view.name, before=before))
             assert isinstance(page, Page)
             view.view.apply_before(page, before)
-            view.view.answered()
+            view.view.page_received()
 
     async def read_thread(self, number: int, view: Channel, place: int) -> None:
         """Have a view read the newest page of a thread."""
-        view.view.asked()
+        view.view.page_requested()
         root = self.aim(view.name, place)
         page = await self.step(number, History(channel=view.name, thread=root))
         if isinstance(page, Page):
             view.view.apply_thread(page)
-        view.view.answered()
+        view.view.page_received()
 
     def assert_agrees(self, number: int, view: Channel) -> None:
         """Check that a view holds what a session that begins anew would be told."""
@@ -217,7 +217,7 @@ class Scene:
         assert view.pins == set(log.pins)
         assert asdict(view.preference) == USUAL | log.preferences.get(user, {})
         counts = log.unread(user)
-        if fold(log.name) not in self.devices[number].capped and not known.is_doubtful:
+        if fold(log.name) not in self.devices[number].capped and not known.needs_recount:
             assert (known.unread, known.mentions) == counts
         for entry in log.entries:
             line = known.line(entry.seq)

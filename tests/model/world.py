@@ -207,7 +207,7 @@ class Device:
             )
             change = view.view.apply_joined(frame)
             view.joined(frame)
-            view.preference = Preference.told_in(frame)
+            view.preference = Preference.from_frame(frame)
             self._counted(frame)
             for entry in change.entries:
                 view.apply(entry)
@@ -226,7 +226,7 @@ class Device:
                 continue
             membership = mine[key]
             self._counted(membership)
-            self.views[key].preference = Preference.told_in(membership)
+            self.views[key].preference = Preference.from_frame(membership)
             self.views[key].view.apply_counts(
                 membership.read, membership.unread, membership.mentions, membership.head
             )
@@ -246,7 +246,7 @@ class Device:
             view.view.apply_counts(frame.seq, frame.unread, frame.mentions, frame.head)
             self._counted(frame)
         elif isinstance(frame, Preferences):
-            view.preference = Preference.told_in(frame)
+            view.preference = Preference.from_frame(frame)
         elif isinstance(frame, PresenceFrame):
             view.apply_presence(frame)
         else:

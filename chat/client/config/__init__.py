@@ -1,1 +1,1 @@
-"""Settings of the client: flags, variables, `client.toml`, the first run, and where files live."""
+"""The client's settings, flags, paths, and log file."""

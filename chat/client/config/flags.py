@@ -24,33 +24,33 @@ _METAVARS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, and knows what it was given."""
+    """An argument parser that raises one-line errors and lists its arguments."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.arguments: list[argparse.Action] = []
-        """Everything that may be written, in its order."""
+        """All arguments and flags, in the order they were added."""
         super().__init__(*args, **options)
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
-        """Take an argument or a flag, as `argparse` does."""
+        """Add an argument or a flag, as `argparse` does."""
         action = super().add_argument(*names, **options)
         self.arguments.append(action)
         return action
 
     def error(self, message: str) -> NoReturn:
-        """Raise what `main` tells."""
+        """Raise a `StartupError` with the message."""
         raise StartupError(f"{message}; see {self.prog} --help")
 
 
 def flags_of(kind: type) -> list[str]:
-    """Return the settings of a class that can be given as a flag: all but the file's tables."""
+    """Return the names of a class's settings that have a flag: all except the file's tables."""
     return [name for name, (known, _) in options(kind).items() if not known.in_file_only]
 
 
 def add_settings(
     parser: argparse.ArgumentParser, kind: type, names: Collection[str], *, several: str = ""
 ) -> None:
-    """Give `parser` a flag for each of the settings; that called `several` may be repeated."""
+    """Add a flag to `parser` for each setting in `names`; the flag `several` may be repeated."""
     known = options(kind)
     for name in names:
         flag = _flag(name, *known[name])
@@ -60,7 +60,7 @@ def add_settings(
 
 
 def _flag(name: str, known: Option, field: Field[Any]) -> dict[str, Any]:
-    """Return what `argparse` needs to know of a setting."""
+    """Return the `argparse` options of a setting."""
     text = known.help.replace("%", "%%")
     if known.is_switch:
         return {"action": "store_true", "default": None, "help": text}

@@ -16,14 +16,14 @@ __all__ = ["start_log"]
 
 
 class _Printable(logging.Formatter):
-    """Lets nothing into the log that could drive the terminal of who reads it."""
+    """Removes control characters, so that reading the log in a terminal is safe."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
 
 
-def _opened(path: Path) -> TextIO:
-    """Open the log for appending; a device such as `/dev/stderr` is taken as it is."""
+def _open_log(path: Path) -> TextIO:
+    """Open the log for appending; a device such as `/dev/stderr` is opened directly."""
     if path.exists() and not path.is_file():
         return path.open("a", encoding="utf-8")
     handle = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -31,11 +31,15 @@ def _opened(path: Path) -> TextIO:
 
 
 def start_log(settings: ClientSettings) -> None:
-    """Log to the file, or nowhere: nothing may write onto the screen the client draws."""
+    """Start logging to the configured file, or discard the log if there is none.
+
+    Raises:
+        StartupError: the file cannot be written.
+    """
     handler: logging.Handler = logging.NullHandler()
     if settings.log_file is not None:
         try:
-            handler = logging.StreamHandler(_opened(settings.log_file))
+            handler = logging.StreamHandler(_open_log(settings.log_file))
         except OSError as exc:
             raise StartupError(
                 f"cannot write the log {settings.log_file}: {exc.strerror or exc}"

@@ -1,6 +1,6 @@
 """Parsers of setting values: flags and variables are text, the file has types.
 
-Without pydantic, which would be a sixth of the time until the first page shows.
+Without pydantic, whose import takes a sixth of the time until the first page is shown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, get_args
 __all__ = ["Option", "command", "on_or_off", "one_of", "option", "options", "path", "text", "words"]
 
 Reader = Callable[[object], Any]
-"""Turns what was given into a setting's value; raises `ValueError` with a message for a person."""
+"""Converts a given value to the setting's type; raises `ValueError` with a message for the user."""
 
 _OPTION = "option"
 _WORDS_MAX, _WORD_MAX = 100, 64
@@ -24,13 +24,13 @@ _OFF = frozenset({"0", "false", "no", "off", "n", "f"})
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One setting, beside its value.
+    """The metadata of one setting.
 
     Args:
-        help: one sentence for a person.
-        read: turns what was given into the value.
-        choices: what it can be, if that is one of a few words.
-        in_file_only: whether it is a table, which neither a flag nor a variable can hold.
+        help: one sentence for the user.
+        read: converts the given value.
+        choices: the allowed words, if there are only a few.
+        in_file_only: whether it is a table, which has no flag and no variable.
     """
 
     help: str
@@ -47,7 +47,7 @@ class Option:
 def option(
     default: Any, read: Reader, help: str, *, choices: object = None, in_file_only: bool = False
 ) -> Any:
-    """Return a field of a dataclass of settings; a callable default makes one each time."""
+    """Return a dataclass field for a setting; a callable default is called for each instance."""
     known = Option(help, read, get_args(choices), in_file_only)
     if callable(default):
         return field(default_factory=default, metadata={_OPTION: known})
@@ -55,7 +55,7 @@ def option(
 
 
 def options(kind: type) -> Mapping[str, tuple[Option, Field[Any]]]:
-    """Return the settings of a class by their names, each with its field."""
+    """Return the settings of a class by name, each with its field."""
     found = {each.name: (each.metadata.get(_OPTION), each) for each in fields(kind)}
     return {name: (known, each) for name, (known, each) in found.items() if known is not None}
 
@@ -68,7 +68,7 @@ def text(value: object) -> str:
 
 
 def path(value: object) -> Path:
-    """Read a path; `~` is one's home."""
+    """Read a path; `~` is the home directory."""
     if value == "":
         raise ValueError("must not be empty")
     return value if isinstance(value, Path) else Path(text(value)).expanduser()
@@ -83,7 +83,7 @@ def on_or_off(value: object) -> bool:
 
 
 def one_of(choices: object) -> Reader:
-    """Return what reads one of the words of a `Literal`."""
+    """Return a reader for the words of a `Literal`."""
     known = get_args(choices)
 
     def read(value: object) -> str:
@@ -95,7 +95,7 @@ def one_of(choices: object) -> Reader:
 
 
 def words(value: object) -> tuple[str, ...]:
-    """Read words: a list, or a text with commas between them."""
+    """Read words: a list, or text separated by commas."""
     given = value.split(",") if isinstance(value, str) else value
     if not isinstance(given, list | tuple):
         raise ValueError("must be words separated by commas")
@@ -106,7 +106,7 @@ def words(value: object) -> tuple[str, ...]:
 
 
 def command(value: object) -> tuple[str, ...]:
-    """Read a program and its arguments: a list, or a text as a shell would read it."""
+    """Read a program and its arguments: a list, or text in shell syntax."""
     given = shlex.split(value) if isinstance(value, str) else value
     if not isinstance(given, list | tuple):
         raise ValueError("must be a program and its arguments")

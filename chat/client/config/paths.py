@@ -1,6 +1,6 @@
-"""Where the client's files live: one data folder, a folder for each server and name.
+"""Paths of the client's files: one data folder with a folder for each server and name.
 
-The data folder is the setting `data` (`settings.py`). In the folder of a name lie `outbox.db` and
+The data folder is the setting `data` (`settings.py`). The folder of a name contains `outbox.db` and
 `cache.db` (`storage/account.py`).
 """
 
@@ -23,7 +23,7 @@ __all__ = ["ClientPaths"]
 
 @dataclass(frozen=True, slots=True)
 class ClientPaths:
-    """The data directory's layout."""
+    """The layout of the data folder."""
 
     data: Path
 
@@ -34,7 +34,7 @@ class ClientPaths:
 
     @property
     def tokens(self) -> TokenStore:
-        """The secrets."""
+        """The tokens."""
         from chat.client.storage.tokens import TokenStore  # asked for by who connects
 
         return TokenStore(self.data / "tokens")
@@ -44,7 +44,7 @@ class ClientPaths:
         return self.data / "servers" / file_name(key) / file_name(fold(name))
 
     def account_at(self, urls: str, name: str) -> Path:
-        """Return the folder of `name` on a server that was never met, by its address."""
+        """Return the folder of `name` on a server that has never answered, by its address."""
         digest = sha256(urls_of(urls)[0].encode()).hexdigest()[:16]
         return self.data / "unknown" / digest / file_name(fold(name))
 

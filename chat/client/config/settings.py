@@ -1,7 +1,7 @@
 """The client's settings, from flags, `CHAT_…` variables, and `client.toml`.
 
-A flag wins over a variable, a variable over the file (`client.toml` in the user's configuration
-folder), the file over the default.
+Flags override variables, variables override the file (`client.toml` in the user's configuration
+folder), and the file overrides the defaults.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ __all__ = [
     "load",
     "load_as",
     "misspelled",
-    "remembered",
-    "with_kept",
+    "with_added_servers",
+    "with_remembered",
 ]
 
 S = TypeVar("S", bound="ClientSettings")
 
 _PREFIX = "CHAT_"
 _NEAR = 0.85
-"""How similar (0 to 1) an unknown variable must be to a setting to be reported."""
+"""Minimum similarity (0 to 1) of an unknown variable to a setting to report it."""
 _OF_COMMANDS = ("timeout",)
-"""Settings that only commands without a screen have; the file is the same."""
+"""Settings of the commands without a screen, which use the same file."""
 
 Joins = Literal["spoken", "all", "none"]
 Typing = Literal["both", "show", "tell", "off"]
@@ -59,18 +59,18 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 def check_url(value: str) -> str:
-    """Return the addresses of one server, with commas between them, if one can connect to each.
+    """Return the valid addresses of one server, separated by commas.
 
     Raises:
-        ValueError: with a message for a person.
+        ValueError: with a message for the user.
     """
     return ",".join(map(_check_address, urls_of(_with_scheme(value.strip()))))
 
 
 def _with_scheme(value: str) -> str:
-    """Return an address that has none with a scheme: `ws` on this machine, else `wss`.
+    """Add a missing scheme to an address: `ws` on this machine, otherwise `wss`.
 
-    A lone word stays as it is: it is more likely a mistake than a host.
+    A single word is unchanged: it is more likely a mistake than a host.
     """
     if "://" in value or "," in value:
         return value
@@ -128,8 +128,8 @@ class Server:
     name: str = ""
 
 
-class _Wrong(ValueError):
-    """A value within a table is wrong: where, and what was given there."""
+class _InvalidEntry(ValueError):
+    """An invalid value in a table, with its key and the given value."""
 
     def __init__(self, where: str, given: object, reason: str) -> None:
         super().__init__(reason)
@@ -145,16 +145,16 @@ def _servers(value: object) -> tuple[Server, ...]:
 def _server(number: int, given: object) -> Server:
     readers = {"url": _url, "name": _name}
     if not isinstance(given, Mapping) or "url" not in given:
-        raise _Wrong(f"servers.{number}", given, "must be a table with a url")
+        raise _InvalidEntry(f"servers.{number}", given, "must be a table with a url")
     found = {}
     for key, value in given.items():
         try:
             found[key] = readers[key](value)
         except KeyError:
             reason = "is unknown; use url and name"
-            raise _Wrong(f"servers.{number}.{key}", value, reason) from None
+            raise _InvalidEntry(f"servers.{number}.{key}", value, reason) from None
         except ValueError as exc:
-            raise _Wrong(f"servers.{number}.{key}", value, str(exc)) from None
+            raise _InvalidEntry(f"servers.{number}.{key}", value, str(exc)) from None
     return Server(**found)
 
 
@@ -175,7 +175,7 @@ def _themes(value: object) -> dict[str, dict[str, str | bool]]:
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """All settings of the client; values passed to the constructor are not checked."""
+    """All settings of the client; the constructor does not validate its arguments."""
 
     name: str = option(
         "", _name, "Your name on the server: letters, digits, '_', '-' and '.' "
@@ -277,16 +277,16 @@ class ClientSettings:
         in_file_only=True,
     )
     given: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)
-    """The settings that somebody gave; all others are as they are by default."""
+    """The settings that were given; all others have their defaults."""
 
     def but(self, **changes: Any) -> Self:
-        """Return the same settings but for these, which count as given from now on."""
+        """Return a copy with these changes, which count as given."""
         return replace(self, **changes, given=self.given | changes.keys())
 
     def for_each_server(self) -> tuple[Self, ...]:
-        """Return the settings for one server each: for that of `url`, and for the further ones.
+        """Return settings for each server: the one of `url`, and the further ones.
 
-        What was said for this once (a token, a new address) is for the first.
+        A token file and `same_server` apply to the first server only.
         """
         found = {(self.url, fold(self.name)): self.but(servers=())}
         for server in self.servers:
@@ -299,14 +299,14 @@ class ClientSettings:
 
 
 def config_file() -> Path:
-    """Return where the settings file would be."""
+    """Return the path of the settings file; it may not exist."""
     return user_config_path("chat", appauthor=False) / "client.toml"
 
 
-def remembered(settings: S) -> S:
-    """Return the settings with the name used last and the server chosen at first, if not given.
+def with_remembered(settings: S) -> S:
+    """Return the settings with the last name and the chosen server, if they were not given.
 
-    Who chose none, and names some in the file, begins with the first of those.
+    Without a chosen server, the first server in the file is used.
     """
     servers = KnownServers(settings.data)
     found: dict[str, str] = {}
@@ -321,20 +321,20 @@ def remembered(settings: S) -> S:
     return settings.but(**found)
 
 
-def with_kept(settings: S) -> S:
-    """Return the settings with the servers too that were added while a client ran.
+def with_added_servers(settings: S) -> S:
+    """Return the settings with the servers that the user added in the client.
 
-    They come after the first one, whichever that is: it is settled before.
+    They come after the first server.
     """
-    first = remembered(settings)
-    kept = [Server(url=url, name=name) for url, name in KnownServers(settings.data).further]
-    if not kept:
+    first = with_remembered(settings)
+    added = [Server(url=url, name=name) for url, name in KnownServers(settings.data).further]
+    if not added:
         return first
-    return first.but(url=first.url, servers=(*first.servers, *kept))
+    return first.but(url=first.url, servers=(*first.servers, *added))
 
 
 def load(flags: dict[str, Any]) -> ClientSettings:
-    """Read the client's settings; `flags` are those that were given.
+    """Read the client's settings; `flags` are the given flags.
 
     Raises:
         StartupError: one line that names the setting and says what is wrong with it.
@@ -343,7 +343,7 @@ def load(flags: dict[str, Any]) -> ClientSettings:
 
 
 def load_as(kind: type[S], flags: dict[str, Any]) -> S:
-    """Read settings of `kind`, as `load` does.
+    """Read settings of the class `kind`, as `load` does.
 
     Raises:
         StartupError: one line that names the setting and says what is wrong with it.
@@ -351,7 +351,7 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
     known = options(kind)
     given: dict[str, Any] = {}
     where: dict[str, str] = {}
-    """What a person calls each setting that is given, and where it stands."""
+    """Where each given setting comes from, for error messages."""
     sources = (_in_file(known), _in_environment(known), _in_flags(flags))
     for name, value, place in chain.from_iterable(sources):
         given[name], where[name] = value, place
@@ -359,7 +359,7 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
     for name, value in _each_server(given).items():
         try:
             values[name] = known[name][0].read(value)
-        except _Wrong as exc:
+        except _InvalidEntry as exc:
             place = where.get("servers", where.get("url", ""))
             place = f"{exc.where} in {config_file()}" if " in " in place else place
             raise _refused(place, exc.given, exc) from None
@@ -373,11 +373,11 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
 
 
 def _each_server(given: dict[str, Any]) -> dict[str, Any]:
-    """Return what was given, with the servers whose addresses stand behind the first one's."""
+    """Split several addresses in `url`: the first one stays, the others become further servers."""
     match given.get("url"), given.get("servers", []):
         case str(url), list(further) if len(words := url.split()) > 1:
             if not all("://" in word for word in words):
-                return given  # a blank within an address: checking the address reports it
+                return given  # a space within an address: `check_url` reports it
             more = [{"url": word} for word in words[1:]]
             return {**given, "url": words[0], "servers": [*more, *further]}
     return given
@@ -388,26 +388,26 @@ def _refused(where: str, given: object, reason: ValueError) -> StartupError:
 
 
 def _in_file(known: Mapping[str, object]) -> Iterator[tuple[str, Any, str]]:
-    """Return the settings that the file holds, with dashes or underscores in their names.
+    """Yield the settings in the file; their names may use dashes or underscores.
 
     Raises:
-        StartupError: it cannot be read, or holds a key that is no setting.
+        StartupError: the file cannot be read, or contains an unknown key.
     """
     file = config_file()
-    told: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for key, value in _read(file).items():
         name = key.replace("-", "_")
         if name in _OF_COMMANDS and name not in known:
             continue
         if name not in known:
-            from difflib import get_close_matches  # most have no such key
+            from difflib import get_close_matches  # lazy: rarely needed
 
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise StartupError(f"{file}: {printable_line(key)} is not a setting{hint}")
-        if name in told:
-            raise StartupError(f"{file}: {told[name]} and {key} are the same setting; keep one")
-        told[name] = key
+        if name in keys:
+            raise StartupError(f"{file}: {keys[name]} and {key} are the same setting; keep one")
+        keys[name] = key
         yield name, value, f"{key} in {file}"
 
 
@@ -420,7 +420,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
     except ValueError as exc:
         raise StartupError(f"cannot read {file}: {exc}") from None
-    import tomllib  # most have no such file
+    import tomllib  # lazy: many users have no file
 
     try:
         return tomllib.loads(written)
@@ -431,10 +431,10 @@ def _read(file: Path) -> dict[str, Any]:
 def _in_environment(
     known: Mapping[str, tuple[Option, Any]],
 ) -> Iterator[tuple[str, str, str]]:
-    """Return the settings that variables hold, in whatever letters they are written.
+    """Yield the settings in environment variables, ignoring case.
 
-    An empty variable counts as not set, as for the server. Others that begin with CHAT_ are left
-    alone: the server's, and those that Kubernetes makes.
+    An empty variable counts as unset, as for the server. Unknown variables with the prefix are
+    ignored: the server's, and those that Kubernetes sets.
     """
     for variable, value in os.environ.items():
         name = variable.upper().removeprefix(_PREFIX).lower()
@@ -444,14 +444,14 @@ def _in_environment(
 
 
 def misspelled() -> list[str]:
-    """Return a line for each `CHAT_…` variable that is ignored, but is nearly a setting's name."""
+    """Return a warning for each ignored `CHAT_…` variable that resembles a setting's name."""
     known = options(ClientSettings)
     names = [*_OF_COMMANDS, *(name for name in known if not known[name][0].in_file_only)]
     found = []
     for variable in sorted(os.environ):
         name = variable.upper().removeprefix(_PREFIX).lower()
         if variable.upper().startswith(_PREFIX) and name not in names:
-            from difflib import get_close_matches  # most set no such variable
+            from difflib import get_close_matches  # lazy: rarely needed
 
             if near := get_close_matches(name, names, 1, _NEAR):
                 meant = _PREFIX + near[0].upper()
@@ -461,6 +461,6 @@ def misspelled() -> list[str]:
 
 def _in_flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     for name, value in flags.items():
-        # Several addresses are given as one and further ones.
+        # `servers` comes from repeated --url flags.
         flag = "url" if name == "servers" else name
         yield name, value, f"--{flag.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""A bot of the demo: follows its script and answers."""
+"""A bot of the demo: performs the script's steps and answers messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from chat.client.config.settings import ClientSettings
-from chat.client.demo.script import COMPANIONS, Act, answer_to
+from chat.client.demo.script import BOT_NAMES, Step, answer_to
 from chat.client.scripting.client import ScriptClient
 from chat.errors import CommandError
 from chat.protocol.commands import AnsweredBy, Delete, Edit, Join, React, Send, SetTopic, Typing
@@ -16,52 +16,52 @@ from chat.text import GENERAL, fold, is_direct
 
 __all__ = ["Bot"]
 
-_PATIENCE = 30.0
-_THINKS = 1.2
+_TIMEOUT = 30.0
+_ANSWER_DELAY = 1.2
 """Seconds between a message and its answer."""
 
 
 class Bot:
-    """One of those who are there already.
+    """One of the demo's bots.
 
     Args:
-        settings: with the companion's name.
+        settings: with the bot's name.
     """
 
     def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
-        self._heard: asyncio.Queue[Event] = asyncio.Queue()
-        self._asked: asyncio.Queue[tuple[Act, int, asyncio.Future[int]]] = asyncio.Queue()
+        self._messages: asyncio.Queue[Event] = asyncio.Queue()
+        self._steps: asyncio.Queue[tuple[Step, int, asyncio.Future[int]]] = asyncio.Queue()
         self._turns = 0
 
-    async def perform(self, act: Act, seq: int) -> int:
-        """Do what the script says, about message `seq`; return the number that it got."""
+    async def perform(self, step: Step, seq: int) -> int:
+        """Perform a step of the script, about message `seq`; return the seq of its event."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._asked.put_nowait((act, seq, done))
+        self._steps.put_nowait((step, seq, done))
         return await done
 
     async def run(self) -> None:
-        """Be there until cancelled."""
-        async with ScriptClient.open(self._settings, _PATIENCE, self._take) as visit:
-            await visit.ask(Join(channel=GENERAL))
-            visit.wait_for_ever()
-            await asyncio.gather(self._perform_all(visit), self._answer_all(visit))
+        """Run until cancelled."""
+        async with ScriptClient.open(self._settings, _TIMEOUT, self._take) as client:
+            await client.ask(Join(channel=GENERAL))
+            client.suspend_timeout()
+            await asyncio.gather(self._perform_all(client), self._answer_all(client))
 
     def _take(self, frame: ServerFrame) -> None:
         if isinstance(frame, Event) and frame.kind == "message":
-            self._heard.put_nowait(frame)
+            self._messages.put_nowait(frame)
 
-    async def _perform_all(self, visit: ScriptClient) -> None:
+    async def _perform_all(self, client: ScriptClient) -> None:
         while True:
-            act, seq, done = await self._asked.get()
-            answer = await visit.ask(_command(act, seq))
-            visit.wait_for_ever()
+            step, seq, done = await self._steps.get()
+            answer = await client.ask(_command(step, seq))
+            client.suspend_timeout()
             done.set_result(answer.seq or 0)
 
-    async def _answer_all(self, visit: ScriptClient) -> None:
+    async def _answer_all(self, client: ScriptClient) -> None:
         while True:
-            event = await self._heard.get()
-            if fold(event.author) in COMPANIONS or event.text is None:
+            event = await self._messages.get()
+            if fold(event.author) in BOT_NAMES or event.text is None:
                 continue
             answer = answer_to(
                 self._settings.name, event.text, self._turns, is_direct=is_direct(event.channel)
@@ -69,23 +69,23 @@ class Bot:
             self._turns += 1
             if answer:
                 with suppress(CommandError):
-                    await visit.ask(Typing(channel=event.channel))
-                    await asyncio.sleep(_THINKS)
-                    await visit.ask(Send(channel=event.channel, text=answer))
-                visit.wait_for_ever()
+                    await client.ask(Typing(channel=event.channel))
+                    await asyncio.sleep(_ANSWER_DELAY)
+                    await client.ask(Send(channel=event.channel, text=answer))
+                client.suspend_timeout()
 
 
-def _command(act: Act, seq: int) -> AnsweredBy[Ok]:
-    match act.kind:
+def _command(step: Step, seq: int) -> AnsweredBy[Ok]:
+    match step.kind:
         case "say":
-            return Send(channel=GENERAL, text=act.text)
+            return Send(channel=GENERAL, text=step.text)
         case "reply":
-            return Send(channel=GENERAL, text=act.text, reply_to=seq)
+            return Send(channel=GENERAL, text=step.text, reply_to=seq)
         case "react":
-            return React(channel=GENERAL, seq=seq, emoji=act.text)
+            return React(channel=GENERAL, seq=seq, emoji=step.text)
         case "edit":
-            return Edit(channel=GENERAL, seq=seq, text=act.text)
+            return Edit(channel=GENERAL, seq=seq, text=step.text)
         case "delete":
             return Delete(channel=GENERAL, seq=seq)
         case "topic":
-            return SetTopic(channel=GENERAL, topic=act.text)
+            return SetTopic(channel=GENERAL, topic=step.text)

@@ -1,7 +1,7 @@
 """Start the demo's server process beside the client and stop it again.
 
-The two are tied by a pipe. The keeper ends, and takes everything with it, when its standard input
-does: after a proper end of the client as well as after `kill -9`.
+The process ends, with the server and all files, when its standard input is closed: this also
+works if the client is killed with `kill -9`.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _CLEAN_UP_WITHIN = 10.0
 
 @contextmanager
 def demo(settings: ClientSettings) -> Iterator[ClientSettings]:
-    """Run a demo server; give settings for a client of it.
+    """Run a demo server; yield settings for a client of it.
 
     Raises:
         StartupError: the server does not start.
     """
     folder = Path(tempfile.mkdtemp(prefix="chat-demo-"))
-    keeper = _start(folder)
+    process = _start(folder)
     try:
-        assert keeper.stdout is not None
-        url = keeper.stdout.readline().strip()
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
         if not url:
             raise StartupError("the demo's server does not start; is chat-server installed?")
         yield settings.but(url=url, servers=(), data=folder / "you", name=settings.name or "you")
     finally:
-        keeper.communicate(timeout=_CLEAN_UP_WITHIN)
-        shutil.rmtree(folder, ignore_errors=True)  # what was written after the keeper looked
+        process.communicate(timeout=_CLEAN_UP_WITHIN)
+        shutil.rmtree(folder, ignore_errors=True)  # files written after the process cleaned up
 
 
 def _start(folder: Path) -> subprocess.Popen[str]:
@@ -54,7 +54,7 @@ def _start(folder: Path) -> subprocess.Popen[str]:
             stderr=subprocess.DEVNULL,
             env={**environment, "XDG_CONFIG_HOME": str(folder)},
             text=True,
-            start_new_session=True,  # Ctrl+C on the terminal is the client's own affair
+            start_new_session=True,  # Ctrl+C in the terminal is for the client only
         )
     except OSError as exc:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What the demo's bots say: the opening conversation and their answers. Pure."""
+"""The demo's script: the opening conversation and the bots' answers."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from typing import Literal
 
 from chat.text import fold
 
-__all__ = ["COMPANIONS", "OPENING", "Act", "answer_to"]
+__all__ = ["BOT_NAMES", "OPENING", "Step", "answer_to"]
 
-COMPANIONS = ("ada", "grace")
+BOT_NAMES = ("ada", "grace")
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """One thing that a companion does; `about` is the place of another act in the script."""
+class Step:
+    """One action of a bot; `about` is the index of an earlier step."""
 
-    who: str
+    bot: str
     kind: Literal["say", "reply", "react", "edit", "topic", "delete"]
     text: str
     about: int = 0
 
 
-OPENING: tuple[Act, ...] = (
-    Act("ada", "topic", "A place to try things; it is gone when you leave"),
-    Act("ada", "say", "Welcome! This server is yours alone: nothing here leaves your computer."),
-    Act("grace", "say", "Did anyone look at the nightly biuld?"),
-    Act("grace", "edit", "Did anyone look at the nightly build?", about=2),
-    Act(
+OPENING: tuple[Step, ...] = (
+    Step("ada", "topic", "A place to try things; it is gone when you leave"),
+    Step("ada", "say", "Welcome! This server is yours alone: nothing here leaves your computer."),
+    Step("grace", "say", "Did anyone look at the nightly biuld?"),
+    Step("grace", "edit", "Did anyone look at the nightly build?", about=2),
+    Step(
         "ada",
         "reply",
         "It was the cache again:\n```python\ncache.clear()  # and all is well\n```",
         2,
     ),
-    Act("grace", "react", "🎉", about=4),
-    Act("ada", "react", "👍", about=2),
-    Act("grace", "say", "Lunch at noon, *as always*?"),
-    Act("grace", "say", "(wrong window, sorry)"),
-    Act("grace", "delete", "", about=8),
-    Act("ada", "say", "Say something: one of us answers. F1 lists the keys, `/` the commands."),
+    Step("grace", "react", "🎉", about=4),
+    Step("ada", "react", "👍", about=2),
+    Step("grace", "say", "Lunch at noon, *as always*?"),
+    Step("grace", "say", "(wrong window, sorry)"),
+    Step("grace", "delete", "", about=8),
+    Step("ada", "say", "Say something: one of us answers. F1 lists the keys, `/` the commands."),
 )
-"""What was said before the person came."""
+"""The conversation before the user arrives."""
 
-_TRIES = (
+_TIPS = (
     "Nice. Now press Ctrl+↑ to select a message, then `r` to reply or `+` to react.",
     "Try `/join #tea`, then Alt+← to come back here.",
     "`/edit` edits your last message; others see that it was edited.",
@@ -51,20 +51,20 @@ _TRIES = (
 )
 
 
-def answer_to(companion: str, text: str, turn: int, *, is_direct: bool) -> str:
-    """Return what `companion` answers; empty: the other one does, or nobody.
+def answer_to(bot: str, text: str, turn: int, *, is_direct: bool) -> str:
+    """Return the bot's answer; empty if this bot does not answer.
 
     Args:
-        companion: who is asked.
-        text: what was said.
-        turn: how many messages the person has sent before.
-        is_direct: whether only the two can read it.
+        bot: the bot's name.
+        text: the user's message.
+        turn: the number of earlier messages.
+        is_direct: whether the channel is direct.
     """
     if is_direct:
         return f"Just between us: “{text[:60]}” is safe with me."
-    named = [name for name in COMPANIONS if fold(name) in fold(text)]
+    named = [name for name in BOT_NAMES if fold(name) in fold(text)]
     if named:
-        return "You called?" if companion in named else ""
-    if COMPANIONS[turn % len(COMPANIONS)] != companion:
+        return "You called?" if bot in named else ""
+    if BOT_NAMES[turn % len(BOT_NAMES)] != bot:
         return ""
-    return _TRIES[turn % len(_TRIES)]
+    return _TIPS[turn % len(_TIPS)]

@@ -1,7 +1,7 @@
 """The demo's process: a temporary server and its bots.
 
-Starts a server in FOLDER on a free port, lets the companions play the opening, prints the address,
-and waits for the end of its standard input. Then it stops the server and removes FOLDER.
+It starts a server in FOLDER on a free port, lets the bots perform the script, prints the address,
+and waits until its standard input is closed. Then it stops the server and removes FOLDER.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from chat.client.config.settings import ClientSettings
 from chat.client.demo.bot import Bot
-from chat.client.demo.script import COMPANIONS, OPENING
-from chat.client.platform.stdio import lines_of
+from chat.client.demo.script import BOT_NAMES, OPENING
+from chat.client.platform.stdio import read_lines
 
 __all__ = ["main"]
 
@@ -27,30 +27,30 @@ _STOP_WITHIN = 5.0
 
 
 def main() -> None:
-    """Run until the client is gone."""
+    """Run until the client has ended."""
     folder = Path(sys.argv[1])
     for name in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)  # the client's end is the sign to end
+        signal.signal(name, signal.SIG_IGN)  # only the client's end stops this process
     try:
-        asyncio.run(_keep(folder))
+        asyncio.run(_serve(folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _keep(folder: Path) -> None:
+async def _serve(folder: Path) -> None:
     gone = asyncio.create_task(_client_gone())
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, gone.cancel)
     with suppress(asyncio.CancelledError):
         async with _server(folder) as url:
-            companions = {
+            bots = {
                 name: Bot(ClientSettings(name=name, url=url, data=folder / name))
-                for name in COMPANIONS
+                for name in BOT_NAMES
             }
-            running = [asyncio.create_task(each.run()) for each in companions.values()]
+            running = [asyncio.create_task(each.run()) for each in bots.values()]
             try:
-                await _play(companions)
-                sys.stdout.write(f"{url}\n")  # what the client waits for
+                await _play(bots)
+                sys.stdout.write(f"{url}\n")  # the client waits for this line
                 sys.stdout.flush()
                 await gone
             finally:
@@ -59,20 +59,20 @@ async def _keep(folder: Path) -> None:
                 await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _play(companions: dict[str, Bot]) -> None:
+async def _play(bots: dict[str, Bot]) -> None:
     seqs: list[int] = []
-    for act in OPENING:
-        seqs.append(await companions[act.who].perform(act, seqs[act.about] if seqs else 0))
+    for step in OPENING:
+        seqs.append(await bots[step.bot].perform(step, seqs[step.about] if seqs else 0))
 
 
 async def _client_gone() -> None:
-    async for _ in lines_of(sys.stdin.fileno()):
+    async for _ in read_lines(sys.stdin.fileno()):
         pass
 
 
 @asynccontextmanager
 async def _server(folder: Path) -> AsyncIterator[str]:
-    """Run a server of our own on a free port of the loopback."""
+    """Run a server on a free port of the loopback interface; yield its address."""
     server = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "chat.server.cli", "--host", "127.0.0.1", "--port", "0"),

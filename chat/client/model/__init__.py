@@ -1,1 +1,1 @@
-"""The client's knowledge as pure values and functions: no I/O, no screen, no clock."""
+"""Client state as pure values and functions, without I/O, screens, or clocks."""

@@ -1,4 +1,4 @@
-"""A followed channel: its log, members, typing, and which part is shown."""
+"""A subscribed channel: its log, members, typing, and the range that screens show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chat.client.model.coverage import Coverage
 from chat.client.model.log_view import LogView
-from chat.client.model.preferences import NOTHING, USUAL, Preference, Wish
+from chat.client.model.preferences import (
+    DEFAULT_PREFERENCE,
+    NO_CHANGE,
+    Preference,
+    PreferenceChange,
+)
 from chat.client.model.records import ChannelRecord
 from chat.client.model.state import ChannelInfo, MembersChanged, Message
 from chat.protocol.limits import LIST_MAX
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel"]
 
-_TICKS_KEPT = 1_000
+_TICKS_MAX = 1_000
 _TICK_CHARS = 1_000_000
 _tick_numbers = count(1)
 
@@ -35,16 +40,17 @@ class _Member(NamedTuple):
 
 @dataclass(slots=True)
 class Channel:
-    """A channel, its log included.
+    """A channel with its log.
 
     Args:
-        is_member: whether the server counts one in.
-        is_attached: whether the server has said `joined` on this connection.
-        shown_from: lowest seq that the screens hold; None: they never opened the channel.
-        marked: the read marker as the server knows it.
-        preference: how one wants the channel, as the server knows it.
-        pins: the messages that are pinned.
-        wish: what one has changed of that, and the server does not know yet.
+        view: the log as this client knows it.
+        is_member: whether the server lists the user as a member.
+        is_attached: whether the server has sent `joined` on this connection.
+        shown_from: lowest seq on the screens; None if the channel was never opened.
+        server_read: the read marker that the server has.
+        preference: the preferences that the server has.
+        preference_change: changes of them that the server has not confirmed.
+        pins: seqs of the pinned messages.
     """
 
     view: LogView
@@ -54,16 +60,16 @@ class Channel:
     is_attached: bool = False
     shown_from: int | None = None
     is_loading: bool = False
-    marked: int = 0
-    preference: Preference = USUAL
-    wish: Wish = NOTHING
+    server_read: int = 0
+    preference: Preference = DEFAULT_PREFERENCE
+    preference_change: PreferenceChange = NO_CHANGE
     pins: frozenset[int] = frozenset()
     member_total: int = 0
     typing: tuple[str, ...] = ()
     ticks: deque[Message] = field(default_factory=deque)
-    """The newest lines of a built-in channel; nothing else keeps them."""
+    """The newest lines of a built-in channel. They are only in memory."""
     _members: dict[str, _Member] = field(default_factory=dict)
-    _told_at: int = 0
+    _members_as_of: int = 0
     _tick_chars: int = 0
     _presence_version: int = -1
     _typing_version: int = -1
@@ -74,8 +80,8 @@ class Channel:
         return self.view.channel
 
     @property
-    def is_kept(self) -> bool:
-        """Whether its lines are kept on disk."""
+    def is_stored(self) -> bool:
+        """Whether the channel's lines are stored on disk."""
         return not is_builtin(self.name)
 
     @property
@@ -87,15 +93,19 @@ class Channel:
         return self.shown_from <= 1 and (view.head == 0 or view.coverage.around(1) is not None)
 
     @property
-    def wanted(self) -> Preference:
-        """How one wants the channel, whether the server knows it yet or not."""
-        return self.wish.granted(self.preference) if self.wish else self.preference
+    def effective_preference(self) -> Preference:
+        """The preferences, unconfirmed changes included."""
+        return (
+            self.preference_change.apply_to(self.preference)
+            if self.preference_change
+            else self.preference
+        )
 
     def info(self, has_draft: bool, failed: int) -> ChannelInfo:
-        """Return the channel as the sidebar shows it."""
+        """Return the channel's entry for the sidebar."""
         view = self.view
         me = fold(view.me)
-        wanted = self.wanted
+        preference = self.effective_preference
         return ChannelInfo(
             name=self.name,
             topic=self.topic,
@@ -108,9 +118,9 @@ class Channel:
             has_draft=has_draft,
             failed=failed,
             builtin=is_builtin(self.name),
-            pinned=wanted.pinned,
-            muted=wanted.muted,
-            level=wanted.level,
+            pinned=preference.pinned,
+            muted=preference.muted,
+            level=preference.level,
             pins=len(self.pins),
             is_member=self.is_member,
         )
@@ -118,7 +128,7 @@ class Channel:
     # On disk
 
     def record(self) -> ChannelRecord:
-        """Return what is to be found again next time."""
+        """Return the record to store on disk."""
         view = self.view
         return ChannelRecord(
             name=self.name,
@@ -131,21 +141,21 @@ class Channel:
             read=view.read,
             unread=view.unread,
             mentions=view.mentions,
-            marked=self.marked,
+            marked=self.server_read,
             preference=self.preference,
             pins=tuple(sorted(self.pins)),
         )
 
     def restore(self, record: ChannelRecord) -> None:
-        """Start from a record."""
-        self.topic, self.role, self.marked = record.topic, record.role, record.marked
+        """Restore the channel from a stored record."""
+        self.topic, self.role, self.server_read = record.topic, record.role, record.marked
         self.preference, self.is_member = record.preference, True
         self.pins = frozenset(record.pins)
         self.view.apply_mark(record.read, record.unread, record.mentions)
         self.restore_log(record)
 
     def restore_log(self, record: ChannelRecord) -> None:
-        """Start from a record's position and coverage."""
+        """Restore only position and coverage from a stored record."""
         if record.epoch:
             coverage = Coverage(record.spans)
             self.view.restore(record.epoch, record.position, record.mid, coverage)
@@ -153,33 +163,33 @@ class Channel:
     # Members
 
     def joined(self, frame: Joined) -> None:
-        """Take who is in the channel, and what it is about."""
+        """Apply members, topic, role and pins from `joined`."""
         self.topic, self.role, self.pins = frame.topic, frame.role, frozenset(frame.pins)
         self.is_member = self.is_attached = True
         self._members = {
             fold(each.name): _Member(each.name, each.role, each.presence) for each in frame.members
         }
-        self._told_at = frame.head
+        self._members_as_of = frame.head
         self.member_total = frame.member_count
         self._presence_version = self._typing_version = -1
         self.typing = ()
 
     def detach(self) -> None:
-        """Forget what only a connection tells."""
+        """Drop the state that belongs to the closed connection."""
         self.is_attached = self.is_loading = False
         self.typing = ()
         self.view.detach()
 
     def apply(self, entry: Item | Event) -> bool:
-        """Take what an entry says of topic, pins and members; return whether these may differ."""
+        """Apply an entry to topic, pins and members; return whether the member list may differ."""
         if entry.kind == "topic":
             if entry.topic is not None:
                 self.topic = entry.topic
             return True
-        if entry.seq <= self._told_at:
+        if entry.seq <= self._members_as_of:
             return False
         if entry.kind in ("pin", "delete") and entry.target is not None:
-            self._apply_pin(entry.target, is_gone=entry.kind == "delete" or entry.remove)
+            self._apply_pin(entry.target, is_removed=entry.kind == "delete" or entry.remove)
         if entry.kind not in ("join", "leave", "role"):
             return False
         who = fold(entry.user or entry.author)
@@ -198,8 +208,8 @@ class Channel:
         if len(self._members) < LIST_MAX:
             self._members[who] = member
 
-    def _apply_pin(self, target: int, *, is_gone: bool) -> None:
-        if is_gone:
+    def _apply_pin(self, target: int, *, is_removed: bool) -> None:
+        if is_removed:
             self.pins -= {target}
         elif len(self.pins) < LIST_MAX:
             self.pins |= {target}
@@ -211,7 +221,7 @@ class Channel:
             self._members[who] = member._replace(role=role)
 
     def apply_presence(self, frame: PresenceFrame) -> bool:
-        """Take the presence of members; return whether it changed."""
+        """Apply a presence frame; return whether it was newer."""
         if frame.version <= self._presence_version and not frame.snapshot:
             return False
         self._presence_version = frame.version
@@ -224,7 +234,7 @@ class Channel:
         return True
 
     def apply_typing(self, frame: TypingFrame) -> bool:
-        """Take the names of people who type; return whether they changed."""
+        """Apply a typing frame; return whether it was newer."""
         if frame.version <= self._typing_version:
             return False
         self._typing_version = frame.version
@@ -233,12 +243,12 @@ class Channel:
         return True
 
     def members(self) -> MembersChanged:
-        """Return who is in the channel, as the screens show it."""
+        """Return the member list for the screens."""
         rows = ((member.name, member.role, member.presence) for member in self._members.values())
         return MembersChanged(self.name, tuple(rows), self.member_total)
 
     def tick(self, frame: Tick) -> Message:
-        """Make a line of what a built-in channel says; it has no number."""
+        """Return the line of a tick in a built-in channel; it has no seq."""
         return Message(
             channel=self.name,
             seq=None,
@@ -249,13 +259,13 @@ class Channel:
             text=frame.text,
         )
 
-    def keep_tick(self, line: Message) -> list[str]:
-        """Keep a line of a built-in channel; return the cids of the oldest, which must go."""
-        gone: list[str] = []
+    def add_tick(self, line: Message) -> list[str]:
+        """Add a line of a built-in channel; return the cids of dropped lines."""
+        dropped: list[str] = []
         self.ticks.append(line)
         self._tick_chars += len(line.text)
-        while len(self.ticks) > _TICKS_KEPT or self._tick_chars > _TICK_CHARS:
+        while len(self.ticks) > _TICKS_MAX or self._tick_chars > _TICK_CHARS:
             oldest = self.ticks.popleft()
             self._tick_chars -= len(oldest.text)
-            gone.append(oldest.cid or "")
-        return gone
+            dropped.append(oldest.cid or "")
+        return dropped

@@ -1,4 +1,4 @@
-"""Coverage: which ranges of a log are known without a gap. Pure."""
+"""The ranges of a log that the client has completely."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["Coverage"]
 
 
 class Coverage:
-    """Stretches of seqs, first and last included, apart from each other and in order.
+    """Sorted, disjoint ranges of seqs; both ends are included.
 
-    Lines alone cannot tell: an edit has a seq and no line.
+    The stored lines cannot tell this: an edit has a seq but no line.
     """
 
     def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
@@ -20,10 +20,10 @@ class Coverage:
             self.add(first, last)
 
     def add(self, first: int, last: int) -> None:
-        """Note that everything from `first` to `last` is known; nothing if they are reversed."""
+        """Add the range from `first` to `last`; do nothing if `last < first`."""
         if last < first:
             return
-        if self.spans and self.spans[-1][1] == first - 1:  # the usual case: the log went on
+        if self.spans and self.spans[-1][1] == first - 1:  # the usual case: the next event
             self.spans[-1] = (self.spans[-1][0], last)
             return
         touching = [span for span in self.spans if span[0] <= last + 1 and span[1] >= first - 1]
@@ -33,12 +33,12 @@ class Coverage:
         self.spans = sorted([*apart, (lowest, highest)])
 
     def around(self, seq: int) -> tuple[int, int] | None:
-        """Return the stretch that `seq` is in."""
-        at = bisect_right(self.spans, (seq, 2**63)) - 1
-        if at < 0 or self.spans[at][1] < seq:
+        """Return the range that contains `seq`."""
+        index = bisect_right(self.spans, (seq, 2**63)) - 1
+        if index < 0 or self.spans[index][1] < seq:
             return None
-        return self.spans[at]
+        return self.spans[index]
 
     def gaps_from(self, lowest: int) -> tuple[int, ...]:
-        """Return the first seqs of the stretches that begin at `lowest` or above, but not at 1."""
+        """Return the first seq of each range at or above `lowest` that has a gap before it."""
         return tuple(first for first, _ in self.spans if first >= max(lowest, 2))

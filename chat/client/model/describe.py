@@ -1,6 +1,6 @@
-"""Messages and events as plain text, for plain mode and scripts. Pure.
+"""Format messages and events as plain text, for plain mode and scripts.
 
-Everything passes `chat.text.printable`: the text may end on a terminal, through whatever pipe.
+All text goes through `chat.text.printable`, because it may be printed on a terminal.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _INDENT = "\n    "
 
 
 def describe(message: Message) -> str:
-    """Return a line of a timeline; further lines of a text are set in, and so stay its own."""
+    """Return a line of a timeline; further lines of its text are indented."""
     author = printable_line(message.author)
     text = _set_in(message.text)
     match message.kind:
         case "message" if message.deleted:
             return f"{author}: (deleted)"
         case "message":
-            said = f"* {author} {text}" if message.me else f"{author}: {text}"
-            return said + _notes(message)
+            line = f"* {author} {text}" if message.me else f"{author}: {text}"
+            return line + _notes(message)
         case "topic":
             return f"{author} set the topic: {text}" if text else f"{author} cleared the topic"
         case "join" | "leave" as kind:
@@ -39,7 +39,7 @@ def describe(message: Message) -> str:
 
 
 def describe_entry(channel: str, entry: Item | Event) -> str:
-    """Return an entry of a log as a line; edits and reactions are described as changes."""
+    """Return a log entry as a line; edits, deletions, reactions and pins are lines of their own."""
     if entry.kind in SHOWN_KINDS:
         return describe(message_of(channel, entry))
     author = printable_line(entry.author)
@@ -60,7 +60,7 @@ def describe_entry(channel: str, entry: Item | Event) -> str:
 
 
 def people(names: Sequence[str], count: int) -> str:
-    """Return who they are: all `names`, and how many of `count` have none of them."""
+    """Return `names` and the number of unnamed people among `count`: `ann, bob and 3 others`."""
     others = count - len(names)
     rest = "1 other" if others == 1 else f"{others:,} others"
     named = printable_line(", ".join(names))

@@ -1,7 +1,7 @@
-"""Emoji by name: the common short names and the whole standard set.
+"""Emoji by name: common short names and the standard set.
 
-The common set is that of the `emoji` package: the names of Slack, GitHub and Unicode. It is loaded
-when a name is looked up that the short table lacks, for that takes a tenth of a second.
+The standard set comes from the `emoji` package, with the names of Slack, GitHub and Unicode. Its
+import takes 0.1 s, so it happens at the first lookup of a name that the short table lacks.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ EMOJI: dict[str, str] = {
     for line in _TABLE.strip().splitlines()
     for name, char in (entry.split(" ") for entry in line.split("|"))
 }
-"""Short name, without its colons, to emoji."""
+"""Emoji by short name, without colons."""
 
 
 @cache
 def all_names() -> Mapping[str, str]:
-    """Return all names without their colons, with their emoji; the short ones first."""
+    """Return the emoji by name, without colons; short names come first."""
     from emoji import EMOJI_DATA, STATUS
 
     common = [
@@ -72,7 +72,7 @@ def all_names() -> Mapping[str, str]:
             names.update({f"flag_{code}": char, f"flag-{code}": char})
         for alias in data.get("alias", ()):
             names.setdefault(alias.strip(":").lower(), char)
-    for char, data in common:  # what is an alias of one may be Unicode's name of another
+    for char, data in common:  # after the aliases: an alias may equal another emoji's Unicode name
         names.setdefault(data["en"].strip(":").lower(), char)
     return names
 
@@ -82,12 +82,12 @@ def _is_flag_letter(char: str) -> bool:
 
 
 def resolve(word: str) -> str:
-    """Return the emoji that `:name:` or `name` stands for; any other word as it is."""
+    """Return the emoji named `:name:` or `name`; return any other word unchanged."""
     name = word.strip(":").lower()
     return EMOJI.get(name) or all_names().get(name, word)
 
 
-# Code and links are passed over, and what is escaped.
+# Code, links and escaped characters match first, so names in them are not replaced.
 _NAMED = re.compile(
     r"(?P<kept>(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)|(?P<fence>~~~+).*?(?:(?P=fence)|\Z)"
     r"|`{3,}.*|https?://\S+|\\.)|(?<![^\W_]):(?P<name>[^\W_][^\s:]{0,60}|[+-]1):(?![^\W_])",
@@ -96,7 +96,7 @@ _NAMED = re.compile(
 
 
 def with_emoji(text: str) -> str:
-    """Return a text with the emoji in the place of each `:name:`, but in code and links."""
+    """Return the text with each `:name:` replaced by its emoji, except in code and links."""
     if text.count(":") < 2:
         return text
     return _NAMED.sub(_emoji_of, text)
@@ -120,7 +120,7 @@ _FLAG_A = 0x1F1E6
 
 
 def spelled(text: str) -> str:
-    """Return `text` with every emoji as `:name:`: those of the table, and all others by Unicode."""
+    """Return the text with each emoji as `:name:`; Unicode's name if the table has none."""
     return _CLUSTER.sub(lambda found: f":{_name(found[0])}:", text)
 
 

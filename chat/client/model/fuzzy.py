@@ -1,4 +1,4 @@
-"""Rank names against a few typed letters: prefixes first, then substrings. Pure."""
+"""Rank names by how well they match a few typed letters."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ __all__ = ["rank", "spread"]
 
 
 def spread(word: str, name: str) -> int | None:
-    """Return how far apart the letters of `word` lie in `name`, upper and lower case alike.
+    """Return the distance between the letters of `word` in `name`, ignoring case; lower is better.
 
-    0: `name` begins with them; None: it does not hold them all in order. The smaller, the better.
+    0: `name` starts with `word`; None: `name` does not contain all letters in order.
     """
     word, name = word.lower(), name.lower()
     if name.startswith(word):
         return 0
     if word in name:
         return len(word)
-    first = at = name.find(word[0])
+    first = last = name.find(word[0])
     for char in word[1:]:
-        if at < 0:
+        if last < 0:
             break
-        at = name.find(char, at + 1)
-    return None if at < 0 else at - first + 1
+        last = name.find(char, last + 1)
+    return None if last < 0 else last - first + 1
 
 
 def rank(word: str, names: Iterable[str]) -> list[int]:
-    """Return the places of those `names` that match `word`, the best first; ties as they came."""
+    """Return the indexes of the `names` that match `word`, best first; ties keep their order."""
     low = word.lower()
     found: list[tuple[bool, int, int]] = []
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         distance = spread(word, name)
         if distance is not None:
-            found.append((name.lower() != low, distance, place))
-    return [place for _, _, place in sorted(found)]
+            found.append((name.lower() != low, distance, index))
+    return [index for _, _, index in sorted(found)]

@@ -1,14 +1,14 @@
-"""One log as the client knows it, and how events, pages, and `joined` change it. Pure.
+"""A channel's log on this client, and how events, pages and `joined` change it.
 
 The rules:
 
-- An event that is `position` + 1 applies; one at or below the position was applied before; one
-  further up is held until what is missing has been read (`needs_repair`).
-- An edit, a deletion, a reaction or a pin changes its target's line unless it is at or below the
-  line's `rev`: then it is in there already.
-- What was received while a page was on its way is applied to the page's lines again, so a page
-  that is older than the events around it does harm to nothing.
-- A position that the server does not know is no position: every line is forgotten.
+- An event at `position` + 1 is applied; an event at or below the position was applied before; a
+  later event is buffered until the missing events have been read (`needs_repair`).
+- An edit, deletion, reaction or pin changes its target's line, unless its seq is at or below the
+  line's `rev`: then the line already includes it.
+- Changes that arrive while a page is pending are applied to the page's lines again, because the
+  page may be older than they are.
+- If the server does not know the client's position, the client forgets every line.
 """
 
 from __future__ import annotations
@@ -29,21 +29,24 @@ if TYPE_CHECKING:
     from chat.protocol.frames import Joined, Page
     from chat.protocol.items import Event, Item
 
-__all__ = ["PAGE_PAUSE", "VAIN_PAUSE", "BrokenLog", "Change", "LogView"]
+__all__ = ["EMPTY_PAGE_PAUSE", "PAGE_PAUSE", "BrokenLog", "Change", "LogView"]
 
-VAIN_PAUSE = 1.0
-"""Seconds until a log is read again after a page that brought nothing."""
+EMPTY_PAGE_PAUSE = 1.0
+"""Seconds to wait before another request after a page without new entries."""
 PAGE_PAUSE = 0.025
-"""Seconds between two pages of a log: more often than a server lets anybody read lastingly, and
-seldom enough that one whose log never ends costs next to nothing."""
-_HELD_MAX = 1_000
-_HELD_WEIGHT = 4_000_000
+"""Seconds between two pages of a log.
+
+Shorter than any server's rate limit allows in the long run, and long enough that a log that never
+ends costs next to nothing.
+"""
+_BUFFER_MAX = 1_000
+_BUFFER_WEIGHT = 4_000_000
 _RECENT_MAX = 50_000
 _RECENT_WEIGHT = 16_000_000
 
 
 class BrokenLog(ChatError):
-    """The server's log has a hole or is out of order: it does not keep its promise."""
+    """The server's log has a hole or is out of order: a protocol violation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,9 @@ class Change:
     """The effect of a received frame.
 
     Args:
-        lines: lines that are new or changed, in timeline order.
-        entries: what was applied for the first time, in order.
-        reset: the lines are all there is: what was known before is gone.
+        lines: new or changed lines, in timeline order.
+        entries: entries applied for the first time, in order.
+        reset: whether `lines` replace all earlier lines.
     """
 
     lines: tuple[Message, ...] = ()
@@ -64,54 +67,53 @@ class Change:
 class LogView:
     """A channel's log as far as this client knows it.
 
-    Lines live elsewhere (on disk). Changed ones gather in `changed` until somebody has stored them
-    and takes them out.
+    Lines are stored on disk; changed ones stay in `changed` until the account has stored them.
 
     Args:
-        channel: its name.
-        me: whose view it is.
-        stored: looks a stored line up by its seq.
-        forgotten: called when all stored lines are those of another log, and must not be found.
+        channel: the channel's name.
+        me: the user's name.
+        load_line: returns a stored line by its seq.
+        on_forget: called when all stored lines belong to another log and must not be returned.
     """
 
     def __init__(
         self,
         channel: str,
         me: str,
-        stored: Callable[[int], Message | None] = lambda _: None,
-        forgotten: Callable[[], None] = lambda: None,
+        load_line: Callable[[int], Message | None] = lambda _: None,
+        on_forget: Callable[[], None] = lambda: None,
     ) -> None:
         self.channel = channel
         self.me = me
-        self._stored = stored
-        self._forgotten = forgotten
+        self._load_line = load_line
+        self._on_forget = on_forget
         self.changed: dict[int, Message] = {}
         self.coverage = Coverage()
         self.epoch = ""
         self.position = 0
         self.mid: str | None = None
         self.head = 0
-        self.marked_in = ""
-        """The epoch of the log that the marker is in."""
+        self.marker_epoch = ""
+        """The epoch of the log that the read marker is in."""
         self.read = 0
         self.unread = 0
         self.mentions = 0
-        self.is_doubtful = False
-        """Whether the two counts missed something: a change of a line that is not known."""
-        self._counted = 0  # events up to here are in the two counts
-        self._held: dict[int, Event] = {}
-        self._asked = 0  # pages on their way
+        self.needs_recount = False
+        """Whether the two counts may be wrong: a change of an unknown line was not counted."""
+        self._counted = 0  # the two counts include events up to this seq
+        self._buffered: dict[int, Event] = {}
+        self._pages_pending = 0
         self._recent_weight = 0
         self._recent: list[
             Item | Event
         ] = []  # folded kinds received since the oldest of them was asked
 
-    # What is known
+    # State
 
     @property
     def resume(self) -> ResumeFrom | None:
-        """The position to tell the server, if there is one."""
-        from chat.protocol.commands import ResumeFrom  # here: a page from disk needs none
+        """The position to resume from, if there is one."""
+        from chat.protocol.commands import ResumeFrom  # lazy: the first page does not need it
 
         if not self.epoch:
             return None
@@ -119,45 +121,45 @@ class LogView:
 
     @property
     def needs_repair(self) -> bool:
-        """Whether the log goes on beyond what was received."""
-        return bool(self._held) or self.head > self.position
+        """Whether events after the position are missing."""
+        return bool(self._buffered) or self.head > self.position
 
     def line(self, seq: int) -> Message | None:
-        """Return the line of `seq`, if it is known and shows."""
-        return self.changed.get(seq) or self._stored(seq)
+        """Return the line at `seq`, if it is known and its kind is shown."""
+        return self.changed.get(seq) or self._load_line(seq)
 
-    def is_in_place(self, seq: int) -> bool:
-        """Whether nothing is missing around `seq`: not so, where only a thread was read."""
+    def is_contiguous(self, seq: int) -> bool:
+        """Whether the log around `seq` was read; false where only a thread was read."""
         return seq > self.position or self.coverage.around(seq) is not None
 
-    # What is received
+    # Received frames
 
     def apply_event(self, event: Event) -> Change:
-        """Take a live event."""
+        """Apply a live event."""
         self.head = max(self.head, event.seq)
         if event.seq <= self.position:
-            return Change(lines=self._absorb(event))
+            return Change(lines=self._apply_entry(event))
         if event.seq > self.position + 1:
-            if len(self._held) < _HELD_MAX:
-                weight = sum(map(_weight_of, self._held.values())) + _weight_of(event)
-                if weight <= _HELD_WEIGHT:
-                    self._held[event.seq] = event
+            if len(self._buffered) < _BUFFER_MAX:
+                weight = sum(map(_weight_of, self._buffered.values())) + _weight_of(event)
+                if weight <= _BUFFER_WEIGHT:
+                    self._buffered[event.seq] = event
             return Change()
         return self._advance([event])
 
     def apply_joined(self, joined: Joined) -> Change:
-        """Take the start of following: what was missed, or the newest page instead of it."""
+        """Apply `joined`: the missed entries, or the newest page if the server could not resume."""
         reset = not joined.recovered or joined.epoch != self.epoch
         if reset:
-            self.meet(joined.epoch, joined.head)
+            self.check_log(joined.epoch, joined.head)
             self.forget()
             self.epoch = joined.epoch
         self.head = max(self.head, joined.head)
         self.apply_counts(joined.read, joined.unread, joined.mentions, joined.head)
         if not reset:
-            return self._follow_on(joined.items, joined.complete, joined.head)
+            return self._apply_page(joined.items, joined.complete, joined.head)
         self._check_order(joined.items, 1, joined.head)
-        lines = tuple(line for item in joined.items for line in self._absorb(item))
+        lines = tuple(line for item in joined.items for line in self._apply_entry(item))
         last = joined.items[-1].seq if joined.items else 0
         self.position = joined.head if joined.complete else last
         self.mid = joined.items[-1].mid if last and last == self.position else None
@@ -166,23 +168,23 @@ class LogView:
         return Change(lines=lines, entries=joined.items, reset=True)
 
     def apply_after(self, page: Page) -> Change:
-        """Take the answer to `history after`: every event from there on."""
+        """Apply the answer to `history after`."""
         self.head = max(self.head, page.head)
         before = self.position
-        change = self._follow_on(page.items, page.complete, page.head)
+        change = self._apply_page(page.items, page.complete, page.head)
         if self.position == before and not page.complete:
             raise BrokenLog(f"{self.channel}: a page does not go before {before}")
-        if page.complete:  # a head told before that is further up was not true
-            self.head = max((self.position, *self._held))
+        if page.complete:  # a higher head reported before was wrong
+            self.head = max((self.position, *self._buffered))
         return change
 
     def apply_before(self, page: Page, before: int) -> Change:
-        """Take the answer to `history before`: older lines as they were at the page's head."""
+        """Apply the answer to `history before`: older lines as of the page's head."""
         if not page.items and not page.complete:
             raise BrokenLog(f"{self.channel}: an empty page that is not the last one")
         self._check_order(page.items, 1, before - 1)
         for item in page.items:
-            self._absorb(item)
+            self._apply_entry(item)
         for event in self._recent:
             if event.seq > page.head:
                 self._fold(event)
@@ -192,13 +194,13 @@ class LogView:
         return Change(lines=tuple(line for line in found if line is not None))
 
     def apply_thread(self, page: Page) -> tuple[Message, ...]:
-        """Take a page of a thread, out of the log's order; return its lines as they are now.
+        """Apply a page of a thread; return its current lines.
 
-        Entries beyond the position are left out: they arrive as events.
+        Entries beyond the position are skipped: they arrive as events.
         """
         items = [item for item in page.items if item.seq <= self.position]
         for item in items:
-            self._absorb(item)
+            self._apply_entry(item)
         for event in self._recent:
             if event.seq > page.head:
                 self._fold(event)
@@ -206,125 +208,125 @@ class LogView:
         return tuple(line for line in found if line is not None)
 
     def apply_head(self, head: int) -> None:
-        """Take a head that a heartbeat tells."""
+        """Apply the head from a heartbeat."""
         self.head = max(self.head, head)
 
     # The read marker
 
-    def meet(self, epoch: str, head: int) -> None:
-        """Take the epoch and the head of the server's log; forget all of another log.
+    def check_log(self, epoch: str, head: int) -> None:
+        """Compare the epoch and head of the server's log with the known ones; forget another log.
 
-        A database that was copied back by hand keeps its epoch, but its head may be behind.
+        A database restored by hand keeps its epoch, but its head may be lower.
         """
-        is_other = self.marked_in not in ("", epoch) or max(self.read, self.position) > head
-        self.marked_in = epoch
+        is_other = self.marker_epoch not in ("", epoch) or max(self.read, self.position) > head
+        self.marker_epoch = epoch
         if is_other:
             self.forget()
             self.apply_mark(0, 0, 0)
 
     def apply_counts(self, read: int, unread: int, mentions: int, head: int) -> None:
-        """Take a marker as the server knows it, and the counts above it, as of `head`.
+        """Apply the server's read marker and the counts above it, as of `head`.
 
-        One that is behind one's own says nothing: the server will hear of ours. Counts of a log
-        that is known further here are doubtful: they lack what has come since.
+        A marker below the local one is ignored: the server will get the local one. If the client
+        knows more of the log than `head`, the counts need a recount.
         """
         if read < self.read:
             return
         self.read, self.unread, self.mentions = read, unread, mentions
-        self.is_doubtful = head < self.position
+        self.needs_recount = head < self.position
         self._counted = max(head, self.position)
 
     def apply_mark(self, read: int, unread: int, mentions: int) -> None:
-        """Take one's own marker, and what was counted above it here."""
+        """Apply the local read marker and the counts above it."""
         self.read, self.unread, self.mentions = read, unread, mentions
-        self.is_doubtful = False
+        self.needs_recount = False
 
-    def take_marker(self, epoch: str, read: int, unread: int, mentions: int) -> None:
-        """Take a marker in the log `epoch` if it is further; `meet` verifies the log."""
+    def advance_marker(self, epoch: str, read: int, unread: int, mentions: int) -> None:
+        """Apply a marker in the log `epoch` if it is further; `check_log` verifies the log."""
         if read > self.read and self.epoch in ("", epoch):
-            self.marked_in = epoch
+            self.marker_epoch = epoch
             self.apply_mark(read, unread, mentions)
 
     @property
     def is_countable(self) -> bool:
-        """Whether every line above the marker is known."""
+        """Whether every line above the read marker is known."""
         span = self.coverage.around(self.position)
         return self.read >= self.position or (span is not None and span[0] <= self.read + 1)
 
     def restore(self, epoch: str, position: int, mid: str | None, coverage: Coverage) -> None:
-        """Start from what was left on disk."""
+        """Restore the state that was stored on disk."""
         self.epoch, self.position, self.mid = epoch, position, mid
-        self.marked_in = epoch
+        self.marker_epoch = epoch
         self.coverage = coverage
         self.head = self._counted = self.position
 
-    # Pages on their way
+    # Pending pages
 
-    def asked(self) -> None:
-        """A page of older lines was asked for: keep what changes lines until it is here."""
-        self._asked += 1
+    def page_requested(self) -> None:
+        """Note that a page of older lines was requested; changes are recorded until it arrives."""
+        self._pages_pending += 1
 
-    def answered(self) -> None:
-        """The page is here and applied, or will never come."""
-        self._asked -= 1
-        if not self._asked:
+    def page_received(self) -> None:
+        """Note that the page was applied or has failed."""
+        self._pages_pending -= 1
+        if not self._pages_pending:
             self._recent.clear()
             self._recent_weight = 0
 
     def detach(self) -> None:
-        """The connection is gone, and what was held with it: it will be read again."""
-        self._held.clear()
+        """Drop buffered events after the connection was lost; they will be read again."""
+        self._buffered.clear()
         self.head = self.position
 
     def forget(self) -> None:
         """Forget every line and the position; the read marker stays."""
         if self.epoch:
-            self._forgotten()
+            self._on_forget()
         self.changed.clear()
         self.coverage = Coverage()
         self.epoch, self.position, self.mid, self.head = "", 0, None, 0
         self._counted = 0
-        self._held.clear()
+        self._buffered.clear()
         self._recent.clear()
         self._recent_weight = 0
 
-    # Within
+    # Internals
 
-    def _follow_on(self, items: Sequence[Item], complete: bool, head: int) -> Change:
+    def _apply_page(self, items: Sequence[Item], complete: bool, head: int) -> Change:
         known = [item for item in items if item.seq <= self.position]
         change = self._advance(items[len(known) :])
         if complete and self.position < head:
             raise BrokenLog(f"{self.channel}: the log ends at {self.position}, its head is {head}")
         if not complete and not items:
             raise BrokenLog(f"{self.channel}: an empty page that is not the last one")
-        again = tuple(line for item in known for line in self._absorb(item))
+        again = tuple(line for item in known for line in self._apply_entry(item))
         return replace(change, lines=_in_order((*again, *change.lines)))
 
     def _advance(self, entries: Sequence[Item | Event]) -> Change:
-        """Apply what follows the position, then what was held for after it."""
+        """Apply the entries after the position, then the buffered events that follow."""
         lines: list[Message] = []
         applied: list[Item | Event] = []
         waiting = iter(entries)
-        while entry := next(waiting, None) or self._held.pop(self.position + 1, None):
+        while entry := next(waiting, None) or self._buffered.pop(self.position + 1, None):
             if entry.seq != self.position + 1:
                 raise BrokenLog(
                     f"{self.channel}: event {entry.seq} follows {self.position}; events "
                     "between them are missing"
                 )
-            lines += self._absorb(entry)
+            lines += self._apply_entry(entry)
             self.position, self.mid = entry.seq, entry.mid
             self.coverage.add(entry.seq, entry.seq)
             self._counted = max(self._counted, entry.seq)
             applied.append(entry)
         self.head = max(self.head, self.position)
-        for seq in [seq for seq in self._held if seq <= self.position]:
-            del self._held[seq]
+        for seq in [seq for seq in self._buffered if seq <= self.position]:
+            del self._buffered[seq]
         return Change(lines=_in_order(lines), entries=tuple(applied))
 
-    def _absorb(self, entry: Item | Event) -> tuple[Message, ...]:
-        """Put `entry` where it belongs; return the line it made or changed, if it did."""
+    def _apply_entry(self, entry: Item | Event) -> tuple[Message, ...]:
+        """Apply one entry; return the line that it added or changed."""
         if entry.kind in FOLDED_KINDS:
-            if self._asked:
+            if self._pages_pending:
                 self._recent.append(entry)
                 self._recent_weight += _weight_of(entry)
                 if len(self._recent) > _RECENT_MAX or self._recent_weight > _RECENT_WEIGHT:
@@ -334,8 +336,8 @@ class LogView:
             return ()
         new, old = message_of(self.channel, entry), self.line(entry.seq)
         if old is not None and entry.seq > self.position:
-            # Read with a thread, or stored by another client on this file: new in this place.
-            self.is_doubtful |= entry.seq > self._counted
+            # Read with a thread, or stored by another client on this file: now counted here.
+            self.needs_recount |= entry.seq > self._counted
             new = max(new, old, key=lambda line: line.rev)
         elif old is not None and old.rev >= new.rev:
             return ()
@@ -349,7 +351,7 @@ class LogView:
         old = self.line(change.target)
         new = fold(old, change, self.me) if old is not None else None
         if new is old or old is None or new is None:
-            self.is_doubtful |= counts and _counts(change) and change.target > self.read
+            self.needs_recount |= counts and _counts(change) and change.target > self.read
             return ()
         self._put(change.target, old, new, counts=counts)
         return (new,)
@@ -363,7 +365,7 @@ class LogView:
             self.mentions = max(0, self.mentions + mentions - mentioned)
 
     def _weight(self, line: Message | None) -> tuple[int, int]:
-        """Return what `line` adds to unread and mentions."""
+        """Return what `line` adds to the unread and mention counts."""
         if line is None or line.kind != "message" or line.deleted or (line.seq or 0) <= self.read:
             return 0, 0
         me = fold_name(self.me)
@@ -380,16 +382,16 @@ class LogView:
 
 
 def _weight_of(entry: Item | Event) -> int:
-    """Return about how many characters an entry holds."""
+    """Return the approximate size of an entry in characters."""
     return len(entry.text or "") + 64 * len(entry.mentions)
 
 
 def _counts(change: Item | Event) -> bool:
-    """Whether it may change what is unread."""
+    """Whether a change can affect the unread counts."""
     return change.kind in ("edit", "delete")
 
 
 def _in_order(lines: Iterable[Message]) -> tuple[Message, ...]:
-    """Return each line once, as it is last, in timeline order."""
+    """Return the latest version of each line, in timeline order."""
     latest = {line.seq or 0: line for line in lines}
     return tuple(latest[seq] for seq in sorted(latest))

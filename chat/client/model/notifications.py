@@ -1,9 +1,7 @@
-"""Notification rules: which message notifies, and the notification's text. Pure.
+"""Notification rules: which message notifies, and the notification's text.
 
-`sync/channel_sync.py` asks it for each new message; `presenter/notifier.py` decides whether now.
-
-What a message is to them decides (`reason`), then how they want its channel. Bursts are told in
-one: for a while after a notification, further messages are only counted (`Burst`).
+`sync/channel_sync.py` applies the rules to each new message; `presenter/notifier.py` decides when
+to notify. For a while after a notification, further messages are only counted (`Burst`).
 """
 
 from __future__ import annotations
@@ -25,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["REASONS", "SPACING", "Burst", "Notification", "NotificationRules", "Way"]
 
 REASONS = ("mention", "direct", "keyword")
-"""Notification settings of a person in any channel."""
+"""The reasons that a user can choose for notifications."""
 Way = Literal["bell", "osc9", "osc777", "command", "none"]
-"""How notifications reach a person."""
+"""How notifications are delivered."""
 
 SPACING = 5.0
 """Seconds between two notifications."""
@@ -36,11 +34,11 @@ _NAMED_MAX = 3
 
 
 class NotificationRules:
-    """The rules of what notifies a person.
+    """Rules for which messages notify the user.
 
     Args:
-        reasons: some of `REASONS`.
-        keywords: words of others that concern this person, however they are spelled.
+        reasons: a subset of `REASONS`.
+        keywords: words that notify, ignoring case.
     """
 
     def __init__(self, reasons: Iterable[str], keywords: Iterable[str]) -> None:
@@ -48,16 +46,16 @@ class NotificationRules:
         words = "|".join(_alone(_folded(word)) for word in keywords if word)
         self._keywords = re.compile(words) if words else None
 
-    def notifies(self, channel: str, entry: Item | Event, me: str, wanted: Preference) -> bool:
-        """Whether an entry of `channel` notifies `me`, whose preference of it is `wanted`."""
+    def notifies(self, channel: str, entry: Item | Event, me: str, preference: Preference) -> bool:
+        """Whether an entry of `channel` notifies `me`, given the channel's preferences."""
         is_text = entry.kind == "message" and entry.text is not None
-        if not is_text or fold(entry.author) == fold(me) or wanted.level == "none":
+        if not is_text or fold(entry.author) == fold(me) or preference.level == "none":
             return False
         if any(fold(name) == fold(me) for name in entry.mentions):
-            return "mention" in self._reasons or wanted.level == "all"
-        if wanted.muted:
+            return "mention" in self._reasons or preference.level == "all"
+        if preference.muted:
             return False
-        if wanted.level == "all" or (is_direct(channel) and "direct" in self._reasons):
+        if preference.level == "all" or (is_direct(channel) and "direct" in self._reasons):
             return True
         return "keyword" in self._reasons and self._is_named(entry.text or "")
 
@@ -70,7 +68,7 @@ def _folded(text: str) -> str:
 
 
 def _alone(word: str) -> str:
-    """Return what finds `word` where it is no part of a longer one, if there are spaces between."""
+    """Return a pattern for `word` as a whole word, or anywhere in scripts without spaces."""
     begin = "" if re.match(f"[{UNSPACED}]", word[0]) else rf"(?<![^\W{UNSPACED}])"
     end = "" if re.match(f"[{UNSPACED}]", word[-1]) else rf"(?![^\W{UNSPACED}])"
     return begin + re.escape(word) + end
@@ -85,29 +83,29 @@ class Notification:
 
 
 class Burst:
-    """Merges notifications that come close together; times are seconds of any clock."""
+    """Merges notifications that come close together; times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[NotificationDue, Callable[[], bool]]] = []
-        self._told_at = float("-inf")
+        self._notified_at = float("-inf")
 
     def add(self, due: NotificationDue, is_seen: Callable[[], bool]) -> None:
-        """Notify of a message, unless the person has seen it by the time."""
+        """Add a message; it is left out if `is_seen` returns true when the notification is due."""
         self._waiting.append((due, is_seen))
 
     def wait(self, now: float) -> float | None:
-        """Return the seconds until the next notification; None: there is none."""
-        return max(0.0, self._told_at + SPACING - now) if self._waiting else None
+        """Return the seconds until the next notification, or None if there is none."""
+        return max(0.0, self._notified_at + SPACING - now) if self._waiting else None
 
     def take(self, now: float) -> Notification | None:
-        """Return the notification, if its time has come."""
+        """Return the notification if it is due."""
         if self.wait(now) != 0.0:
             return None
         waiting = [due for due, is_seen in self._waiting if not is_seen()]
         self._waiting.clear()
         if not waiting:
             return None
-        self._told_at = now
+        self._notified_at = now
         return _notification(waiting)
 
 

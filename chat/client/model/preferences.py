@@ -1,4 +1,4 @@
-"""Preferences of a channel, and changes that the server has not confirmed. Pure."""
+"""Preferences of a channel, and changes that the server has not confirmed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from chat.protocol.limits import USUAL_LEVEL
 if TYPE_CHECKING:
     from chat.protocol.frames import Joined, Membership, Preferences
 
-__all__ = ["NOTHING", "USUAL", "Preference", "Wish"]
+__all__ = ["DEFAULT_PREFERENCE", "NO_CHANGE", "Preference", "PreferenceChange"]
 
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Preferences that the server keeps for all devices; see `protocol.commands.Prefer`."""
+    """Preferences that the server syncs to all devices; see `protocol.commands.Prefer`."""
 
     pinned: int = 0
     muted: bool = False
     level: str = USUAL_LEVEL
 
     @classmethod
-    def told_in(cls, frame: Membership | Joined | Preferences) -> Preference:
-        """Return what a frame says."""
+    def from_frame(cls, frame: Membership | Joined | Preferences) -> Preference:
+        """Return the preferences in a frame."""
         return cls(frame.pinned, frame.muted, frame.level)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PreferenceChange:
     """Changes that the server has not confirmed; None: unchanged."""
 
     pinned: int | None = None
@@ -36,29 +36,29 @@ class Wish:
     level: str | None = None
 
     def __bool__(self) -> bool:
-        return self != NOTHING
+        return self != NO_CHANGE
 
     def fields(self) -> dict[str, Any]:
-        """Return what is changed, by name."""
-        every = {"pinned": self.pinned, "muted": self.muted, "level": self.level}
-        return {name: value for name, value in every.items() if value is not None}
+        """Return the changed fields by name."""
+        all_fields = {"pinned": self.pinned, "muted": self.muted, "level": self.level}
+        return {name: value for name, value in all_fields.items() if value is not None}
 
-    def and_then(self, later: Wish) -> Wish:
-        """Return both wishes in one; where they differ, the later one counts."""
+    def merged_with(self, later: PreferenceChange) -> PreferenceChange:
+        """Return both changes in one; the later one wins."""
         return replace(self, **later.fields())
 
-    def without(self, done: Wish) -> Wish:
-        """Return what is left once `done` is done."""
+    def without(self, done: PreferenceChange) -> PreferenceChange:
+        """Return the changes that `done` does not include."""
         fields = done.fields()
         kept = {name: value for name, value in self.fields().items() if fields.get(name) != value}
-        return Wish(**kept)
+        return PreferenceChange(**kept)
 
-    def granted(self, preference: Preference) -> Preference:
-        """Return `preference` as it is wished for."""
+    def apply_to(self, preference: Preference) -> Preference:
+        """Return `preference` with these changes."""
         return replace(preference, **self.fields())
 
 
-USUAL = Preference()
-"""How one wants a channel of which one has said nothing."""
-NOTHING = Wish()
-"""No wish at all."""
+DEFAULT_PREFERENCE = Preference()
+"""The preferences of a channel that the user has not changed."""
+NO_CHANGE = PreferenceChange()
+"""An empty change."""

@@ -1,21 +1,21 @@
-"""Values stored in the client's files, and the errors of reading them."""
+"""Values stored in the client's files, and errors of reading and writing them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chat.client.model.preferences import USUAL, Preference
+from chat.client.model.preferences import DEFAULT_PREFERENCE, Preference
 from chat.errors import ChatError
 
-__all__ = ["ChannelRecord", "Damaged", "DiskTrouble", "OutboxRow"]
+__all__ = ["ChannelRecord", "DamagedFile", "DiskError", "OutboxRow"]
 
 
-class DiskTrouble(ChatError):
-    """The file does not take writes now; nothing was changed."""
+class DiskError(ChatError):
+    """The file is not accepting writes; nothing was changed."""
 
 
-class Damaged(DiskTrouble):
-    """The file is damaged or missing: start a new one."""
+class DamagedFile(DiskError):
+    """The file is damaged or missing and must be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRecord:
-    """A channel as it was left: where its log was read to, and what the sidebar shows."""
+    """A channel as stored on disk; `marked` is the read marker that the server has."""
 
     name: str
     epoch: str
@@ -48,5 +48,5 @@ class ChannelRecord:
     unread: int
     mentions: int
     marked: int
-    preference: Preference = USUAL
+    preference: Preference = DEFAULT_PREFERENCE
     pins: tuple[int, ...] = ()

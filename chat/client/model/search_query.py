@@ -1,9 +1,9 @@
-"""Parse a search and its operators, and the start of a reading, for the protocol.
+"""Parse search operators, and the value of `--since`.
 
-The operators are `from:NAME`, `in:CHANNEL`, `before:WHEN`, `after:WHEN` and `has:link`; all else is
-words, "phrases" and prefix*, which the server reads. WHEN is a day, a time or so long ago, in
-the person's own time: `before:2026-11-24` ends where that day begins, `after:2026-11-24` begins
-there.
+The operators are `from:NAME`, `in:CHANNEL`, `before:WHEN`, `after:WHEN` and `has:link`; the rest
+are words, "phrases" and prefix*, which the server parses. WHEN is a day, a time or a duration ago,
+in the user's time zone. `before:2026-11-24` ends at the start of that day; `after:2026-11-24`
+begins there.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _SEQ = re.compile(r"\d{1,16}")
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Either a number, after which to begin, or a moment in milliseconds since 1970 UTC."""
+    """Where to begin reading: after a seq, or at a time in milliseconds since 1970 UTC."""
 
     seq: int | None = None
     ts: int = 0
 
 
 def parse_since(word: str, now: datetime) -> Since:
-    """Read `--since`: `41`, `90s`, `10m`, `2h`, `1d`, `1w`, `09:30`, `2026-11-24T09:30`.
+    """Parse `--since`: `41`, `90s`, `10m`, `2h`, `1d`, `1w`, `09:30`, `2026-11-24T09:30`.
 
     Args:
-        word: what was given; a moment without a zone is one of `now`'s.
-        now: the present, with a zone that knows the rules of all dates.
+        word: the value; a time without a zone is in the zone of `now`.
+        now: the current time, in a zone that knows past and future offsets.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the value is invalid.
     """
     if _SEQ.fullmatch(word):
         return Since(seq=int(word))
@@ -57,7 +57,7 @@ def parse_since(word: str, now: datetime) -> Since:
         else:
             moment = datetime.fromisoformat(word)
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)).timestamp()
-    except (ValueError, OverflowError, OSError):  # of years that the system has no rules for
+    except (ValueError, OverflowError, OSError):  # years that the system does not support
         raise ValueError(
             f"{word!r} is not a number, a duration (90s, 10m, 2h, 1d, 1w) or a time "
             "(09:30, 2026-11-24, 2026-11-24T09:30)"
@@ -70,18 +70,18 @@ _PIECE = re.compile(r'[a-z]+:"[^"]*"|"[^"]*"?\*?|[^\s"]+', re.IGNORECASE)
 
 
 class SearchError(ChatError):
-    """An operator cannot be understood; the message says what to write instead."""
+    """An invalid operator; the message says what to write instead."""
 
 
 def parse_search(typed: str, me: str, now: datetime) -> Search:
-    """Return the search that somebody called `me` has typed at `now`.
+    """Return the search that the user `me` typed at `now`.
 
-    The zone of `now` has to know the rules of all dates.
+    The zone of `now` must know past and future offsets.
 
     Raises:
-        SearchError: an operator's value is none.
+        SearchError: an operator has an invalid value.
     """
-    from chat.protocol.commands import Search  # here: the first page shows without it
+    from chat.protocol.commands import Search  # lazy: the first page does not need it
 
     words: list[str] = []
     fields: dict[str, Any] = {}

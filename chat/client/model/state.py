@@ -1,7 +1,4 @@
-"""Updates from the core to the interface, and the values in them. Pure.
-
-`Message`, `ChannelInfo` and the updates below are what the core hands to the screens.
-"""
+"""Updates from the core to the interface, and their values."""
 
 from __future__ import annotations
 
@@ -38,48 +35,48 @@ __all__ = [
 
 
 LAST_CHANNEL = "last-channel"
-"""The preference that names the channel which was shown last: the client begins with it."""
+"""The preference that stores the channel shown last; the client starts with it."""
 
 
 SERVER_NAME = "server"
-"""The preference that holds how the server calls itself, once it was met."""
+"""The preference that stores the server's display name after the first connection."""
 
 
 class Delivery(StrEnum):
-    """Delivery state of an own message."""
+    """Delivery state of the user's own message."""
 
-    SENT = "sent"  # the server has confirmed it: it is in the log
+    SENT = "sent"  # confirmed by the server
     PENDING = "pending"  # in the outbox on disk, not confirmed yet
-    FAILED = "failed"  # the server refused it for good; `reason` says why; retry or discard
+    FAILED = "failed"  # rejected; `reason` says why; the user can retry or discard it
 
 
 class Link(StrEnum):
-    """The state of the connection."""
+    """State of the connection."""
 
     CONNECTING = "connecting"
     ONLINE = "online"
     WAITING = "waiting"  # backing off before the next attempt
-    REFUSED = "refused"  # the server said: do not come back (bad token, banned, version)
+    REFUSED = "refused"  # rejected permanently (bad token, banned, version)
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A line of a timeline: a message, or another event that shows (topic, join, leave, role).
+    """A timeline line: a message, or another shown event (topic, join, leave, role).
 
     Args:
-        channel: the log it belongs to.
-        seq: its number; None while it waits in the outbox, and for ticks.
-        cid: the client's id of the send; identifies a pending one.
-        author: who; a name as the server spells it.
-        ts: milliseconds since 1970 UTC (for a pending one: when it was typed).
+        channel: the channel's name.
+        seq: the log's sequence number; None in the outbox, and for ticks.
+        cid: the client's id of the send; identifies a pending line.
+        author: the author's name as the server spells it.
+        ts: milliseconds since 1970 UTC (of a pending line: when it was typed).
         kind: `message`, `topic`, `join`, `leave`, `role`, or `tick`.
-        text: the message's text; the topic; the new role. Not yet made harmless for a terminal.
-        thread: the root of the thread that it is in, once the server has said so; None for a root.
-        reactions: emoji with the names of those who reacted, oldest emoji first; of many people
-            the first are named, and oneself.
+        text: the message's text, the topic, or the new role; not escaped for a terminal.
+        thread: the root of its thread, once the server has sent it; None for a root.
+        reactions: emoji with the names of the people who reacted, oldest emoji first; long lists
+            hold the first names and the user's own.
         reaction_counts: emoji with the number of people, where not all of them are named.
-        rev: last seq folded into it.
+        rev: seq of the last change folded into the line.
     """
 
     channel: str
@@ -105,7 +102,7 @@ class Message:
 
 
 def counted_reactions(message: Message) -> list[tuple[str, tuple[str, ...], int]]:
-    """Return each emoji on a message, the people who are named, and how many there are."""
+    """Return each emoji on a message with the listed names and the number of people."""
     counts = dict(message.reaction_counts)
     return [
         (emoji, names, max(len(names), counts.get(emoji, 0))) for emoji, names in message.reactions
@@ -113,7 +110,7 @@ def counted_reactions(message: Message) -> list[tuple[str, tuple[str, ...], int]
 
 
 def is_for(message: Message, user: str) -> bool:
-    """Whether a message of somebody else mentions `user`."""
+    """Whether a message by another user mentions `user`."""
     me = fold(user)
     return (
         message.kind == "message"
@@ -125,13 +122,13 @@ def is_for(message: Message, user: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ChannelInfo:
-    """A channel as the sidebar and the header show it.
+    """A channel's entry in the sidebar and the header.
 
-    `direct` are the other participants of a direct channel (empty for `#name`).
-    `failed` counts the texts in it that the server refused. `pinned`, `muted` and `level` are how
-    one wants it; see `protocol.commands.Prefer`. `pins` counts the messages pinned in it.
-    `has_draft` also tells of a draft in one of its threads. Without `is_member` it is listed for
-    its unsent messages or drafts, or because no server was met yet.
+    `direct` holds the other participants of a direct channel (empty for `#name`). `failed` counts
+    rejected messages. `pinned`, `muted` and `level` are the user's preferences, see
+    `protocol.commands.Prefer`. `pins` counts pinned messages. `has_draft` includes drafts in
+    threads. Without `is_member`, the channel is listed because it has unsent messages or drafts,
+    or because the client has never connected.
     """
 
     name: str
@@ -153,7 +150,7 @@ class ChannelInfo:
 
 
 def listing_order(name: str, pinned: int) -> tuple[bool, int, bool, bool, str]:
-    """Return the sort key of a channel: starred ones, #general, other channels, direct ones."""
+    """Return the sort key of a channel: starred, then #general, other channels, direct channels."""
     return not pinned, pinned, is_direct(name), name != GENERAL, fold(name)
 
 
@@ -161,9 +158,9 @@ def listing_order(name: str, pinned: int) -> tuple[bool, int, bool, bool, str]:
 class ConnectionChanged:
     """The connection's state changed.
 
-    `detail` is for a person, `retry_in` is in seconds, `text_limit` is the most characters of one
-    message that the server takes (0: no server has said yet). With `is_name_taken` the server
-    refuses `user`, which belongs to somebody else: `Core.rename` signs in with another name.
+    `detail` is text for the user, `retry_in` is in seconds, `text_limit` is the server's maximum
+    message length in characters (0: unknown). `is_name_taken` means that the name `user` belongs to
+    somebody else; `Core.rename` signs in with another name.
     """
 
     link: Link
@@ -177,37 +174,37 @@ class ConnectionChanged:
 
 @dataclass(frozen=True, slots=True)
 class ChannelsChanged:
-    """All listed channels, in no order; this list replaces the known one."""
+    """All listed channels, unordered; replaces the previous list."""
 
     channels: tuple[ChannelInfo, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelChanged:
-    """A channel was listed for the first time, or it changed."""
+    """A channel was added to the list, or its entry changed."""
 
     info: ChannelInfo
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelRemoved:
-    """A channel is not listed any more."""
+    """A channel was removed from the list."""
 
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineChanged:
-    """Lines of one channel that are new or changed.
+    """New or changed lines of one channel.
 
     Args:
-        upserts: in timeline order; each replaces the line of the same seq or, if it has none or
-            stood without one before, of the same cid.
-        removed: cids of pending lines that are gone (discarded).
-        reset: forget everything loaded for this channel first.
-        gap_before: seqs before which lines are missing and can be asked for; None: unchanged.
+        upserts: in timeline order; each replaces the line with the same seq, or with the same cid
+            if the line has no seq or had none before.
+        removed: cids of removed pending lines.
+        reset: whether to drop all loaded lines of this channel first.
+        gap_before: seqs with missing lines before them; None: unchanged.
         complete: whether the first line of the log is loaded; None: unchanged.
-        missed: whether some of the lines were read later than they happened.
+        missed: whether some lines arrived later than they were sent.
     """
 
     channel: str
@@ -221,18 +218,18 @@ class TimelineChanged:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChanged:
-    """Lines of the thread that is shown are new or changed.
+    """New or changed lines of the open thread.
 
-    `asked` is the message by which it was opened, `root` its first one, as far as that is known;
-    `change` says how, as for a channel: what it calls complete is that the root is loaded.
+    `asked` is the message that the thread was opened from, `root` its root as far as it is known.
+    `change` is like a channel's; its `complete` means that the root is loaded.
     """
 
     channel: str
     asked: int
     root: int
     change: TimelineChanged
-    is_none: bool = False
-    """Whether there is no such message, and nothing more to come."""
+    is_missing: bool = False
+    """Whether the message does not exist; no further updates follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +243,7 @@ class MembersChanged:
 
 @dataclass(frozen=True, slots=True)
 class TypingChanged:
-    """Others who type in the channel now."""
+    """The other users typing in the channel."""
 
     channel: str
     names: tuple[str, ...]
@@ -254,7 +251,7 @@ class TypingChanged:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should read: `severity` is `information`, `warning` or `error`."""
+    """A text for the user; `severity` is `information`, `warning` or `error`."""
 
     text: str
     severity: str = "information"
@@ -262,7 +259,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class NotificationDue:
-    """A message that notifies `user` by their rules; `thread` is the root of its thread."""
+    """A message that notifies `user`; `thread` is the root of its thread."""
 
     channel: str
     author: str
@@ -273,9 +270,9 @@ class NotificationDue:
 
 @dataclass(frozen=True, slots=True)
 class SavedChanged:
-    """All drafts and preferences that are kept; `Core` takes it, and passes it on to nobody.
+    """All stored drafts and preferences; `Core` consumes it.
 
-    `saves` is the number of the last save of the interface that it includes.
+    `saves` is the number of the interface's last save that it includes.
     """
 
     drafts: Mapping[str, str]

@@ -1,1 +1,1 @@
-"""The connection to a server: connecting, signing in, reconnecting. No knowledge of channels."""
+"""The connection to a server: connect, sign in, reconnect. Knows no channels."""

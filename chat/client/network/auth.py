@@ -1,12 +1,12 @@
-"""Which token to show a server, and what to do when it is refused.
+"""Choose the token for a server, and what to do when it is rejected.
 
-A token is shown only to the server that it was made for: an id at the addresses that the person
-named for it. A server that shows a known id at another address gets a token made for it alone.
+A token is shown only to the server that it was made for: a server id at the addresses that the
+user named for it. A server that shows a known id at another address gets a token of its own.
 
-Where the person says that both are the same server (by naming the addresses together, by
-`--same-server`, or by going from ws to wss on one host), the new address still gets a token of its
-own first. Only if the name is taken there, the known token is shown: it proves a name, but never
-claims one, for whoever saw it before could claim the name as well.
+The user can declare two addresses to be the same server: by naming them together, with
+`--same-server`, or by changing ws to wss on one host. The new address still gets a token of its own
+first; the known token is shown only if the name is taken there. A known token never claims a name,
+because anybody who has seen it could then claim the name as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
-from chat.client.network.connector import NotNow, Refused
+from chat.client.network.connector import Refused, TryLater
 from chat.client.storage.account import was_signed_in
 from chat.client.storage.tokens import read_token_file
 from chat.errors import ChatError, CommandError, ErrorCode, StartupError
@@ -30,7 +30,7 @@ class _Met(NamedTuple):
 
 
 class Identity:
-    """The name and tokens that are shown to the server at the addresses of `settings`."""
+    """The name and tokens for the server at the addresses of `settings`."""
 
     def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
@@ -40,22 +40,22 @@ class Identity:
         self._refusals: dict[_Met, int] = {}
         self._has_file = settings.token_file is not None
         self.key = ""
-        """Under which all that belongs to the server last met is kept; see `known_servers`."""
+        """The key of the server that answered last; see `known_servers`."""
         self.is_name_taken = False
-        """Whether the last hello was refused because the name belongs to another user."""
+        """Whether the last hello was rejected because the name belongs to another user."""
 
     @property
     def account(self) -> Path:
-        """The folder of one's account on that server; there is none before the first welcome."""
+        """The user's folder for that server; there is none before the first welcome."""
         return self._places.account(self.key, self._settings.name)
 
-    def met(self, url: str, server: str) -> str:
-        """Return the secret for the server with the id `server` at `url`, on disk already.
+    def token_for(self, url: str, server: str) -> str:
+        """Return the token for the server with the id `server` at `url`; it is on disk already.
 
         Raises:
-            Refused: the server must not have it.
-            NotNow: the disk does not take it; a secret that is lost would lock the name.
-            ChatError: the server changes its id all the time.
+            Refused: the server must not get a token.
+            TryLater: the token cannot be saved; a lost token would lock the name.
+            ChatError: the server shows too many new ids.
         """
         self._met = _Met(url, server)
         self.is_name_taken = False
@@ -68,23 +68,23 @@ class Identity:
             raise Refused(str(exc)) from exc
         try:
             if not tried and not self._places.servers.show(self.key, url, server):
-                raise ChatError("it shows another id whenever one comes")
+                raise ChatError("it sends a new id with every connection")
             self._token = given or self._places.tokens.get_or_make(self.key, self._settings.name)
         except (OSError, StartupError) as exc:
-            raise NotNow(f"cannot save the secret of your name: {exc}") from exc
+            raise TryLater(f"cannot save your token: {exc}") from exc
         return self._token
 
-    def welcomed(self) -> str:
-        """Note which server is where, and keep the secret that it was shown and accepted.
+    def signed_in(self) -> str:
+        """Remember the server and store the accepted token.
 
-        A `token` in its welcome is for a client that showed none, so it is ignored: a server that
-        somebody else controls for a while could lock the person out of their name with it.
+        A `token` in `welcome` is for clients that showed none, so it is ignored: an attacker who
+        controls a server for a while could use it to lock the user out.
 
         Returns:
-            A warning for a person; nothing, if all is as it was before.
+            A warning for the user; empty if nothing is unusual.
 
         Raises:
-            NotNow: the disk does not take the secret.
+            TryLater: the token cannot be saved.
         """
         name, servers = self._settings.name, self._places.servers
         is_new = servers.key_at(self._met.url) != self.key
@@ -94,19 +94,19 @@ class Identity:
             if tokens.get(self.key, name) != self._token:
                 tokens.put(self.key, name, self._token)
         except (OSError, StartupError) as exc:
-            raise NotNow(f"cannot save the secret of your name: {exc}") from exc
-        self._has_file = False  # an operator's token is kept now, and its file may go
+            raise TryLater(f"cannot save your token: {exc}") from exc
+        self._has_file = False  # the operator's token is stored now; its file is no longer needed
         elsewhere = servers.known_elsewhere(*self._met)
         if not (is_new and elsewhere):
             return ""
         return (
-            f"{self._met.url} and {', '.join(elsewhere)} say they are the same server, but your "
-            f"name was free at {self._met.url}. They are kept apart, each with its own secret and "
-            "messages: one of them may be an impostor"
+            f"{self._met.url} and {', '.join(elsewhere)} claim to be the same server, but your "
+            f"name was free at {self._met.url}. The client treats them as two servers, with "
+            "separate tokens and messages: one of them may be an impostor"
         )
 
-    def refused(self, error: CommandError) -> str | None:
-        """Say what to do about a refused hello; None: come back, with another secret."""
+    def hello_refused(self, error: CommandError) -> str | None:
+        """Return the message for a rejected hello, or None to retry with another token."""
         if error.code is ErrorCode.BAD_TOKEN:
             tried = self._refusals.get(self._met, 0) + 1
             more = tried < len(self._keys())
@@ -116,7 +116,7 @@ class Identity:
         return self._explain(error)
 
     def _keys(self) -> list[str]:
-        """Return the keys whose secrets the server may have, in the order to try them."""
+        """Return the keys whose tokens the server may get, in the order to try them."""
         settings, servers = self._settings, self._places.servers
         own = servers.key_of(*self._met)
         if self._has_file:
@@ -131,8 +131,8 @@ class Identity:
         known = self._places.servers.key_at(url)
         if known not in (None, self.key) and not settings.same_server:
             raise Refused(
-                f"another server than last time answers at {url}. If {settings.token_file} is "
-                "meant for this one, say so once with --same-server"
+                f"a different server than last time answers at {url}. If {settings.token_file} is "
+                "for this server, start once with --same-server"
             )
         return read_token_file(settings.token_file)
 
@@ -154,17 +154,18 @@ class Identity:
         elsewhere = self._places.servers.known_elsewhere(*self._met)
         if elsewhere and not settings.same_server:
             return (
-                f"the name {name} is taken at {self._met.url}, which says it is the "
+                f"the name {name} is taken at {self._met.url}, which claims to be the "
                 f"server you know at {', '.join(elsewhere)}. If that is true (it has moved, or has "
-                f"two addresses), say so once: chat-client --url {settings.url} --same-server. "
-                "If not, your secret would go to a stranger: choose another name, with --name NAME"
+                f"two addresses), start once: chat-client --url {settings.url} --same-server. "
+                "If not, this would send your token to a stranger: choose another name with "
+                "--name NAME"
             )
         self.is_name_taken = True
         return explain_refusal(settings, error)
 
 
 def explain_refusal(settings: ClientSettings, error: CommandError) -> str:
-    """Say why the server does not let this name in, and what to do."""
+    """Explain why the server rejects the name, and what to do."""
     name = settings.name
     again = f"chat-client --url {settings.url} --name"
     if error.code is ErrorCode.BAD_TOKEN:
@@ -175,5 +176,5 @@ def explain_refusal(settings: ClientSettings, error: CommandError) -> str:
             "--token-file FILE"
         )
     if error.code is ErrorCode.UNSUPPORTED_VERSION:
-        return f"this client and the server do not fit together; update the older one ({error})"
-    return f"the server does not let {name} in: {error.message or error.code}"
+        return f"this client and the server are incompatible; update the older one ({error})"
+    return f"the server rejects {name}: {error.message or error.code}"

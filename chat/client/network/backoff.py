@@ -8,21 +8,19 @@ from collections.abc import Callable
 __all__ = ["Backoff"]
 
 LEAST = 0.1
-"""Seconds; the shortest wait."""
+"""Seconds; the shortest delay."""
 
 
 class Backoff:
-    """Exponential with full jitter: a random moment within a window that doubles.
+    """Exponential backoff with full jitter: a random delay within a window that doubles.
 
-    Full jitter spreads clients that lost the same server at the same instant.
-
-    No wait is shorter than a tenth of a second, or `first` where that is less: whatever a server
-    says, it cannot make its clients spin.
+    Full jitter spreads clients that lost the same server at the same time. No delay is shorter
+    than 0.1 s (or `first`, if that is less), so no server can cause a tight reconnect loop.
 
     Args:
         first: the first window, in seconds.
-        longest: the window never grows beyond this.
-        chance: returns a number between its two arguments.
+        longest: the maximum window, in seconds.
+        chance: returns a random number between its two arguments.
     """
 
     def __init__(
@@ -38,18 +36,18 @@ class Backoff:
         self._window = first
 
     def next(self) -> float:
-        """Return the seconds to wait now; the next window is twice as wide."""
+        """Return the next delay in seconds, and double the window."""
         window, self._window = self._window, min(self._window * 2, self._longest)
         return max(self._chance(0, window), self._least)
 
     def within(self, window: float) -> float:
-        """Return a random moment of a window that the server asked for (an hour at most).
+        """Return a random delay within a window requested by the server (at most an hour).
 
-        It counts as an attempt, and is not before what `next` says: a server that sends its clients
-        away again and again is visited less and less.
+        It counts as an attempt and is at least as long as `next`: a server that keeps sending
+        clients away gets fewer and fewer connections.
         """
         return max(self.next(), self._chance(0, min(window, 3600.0)))
 
     def reset(self) -> None:
-        """Begin again with the first window."""
+        """Return to the first window."""
         self._window = self._first

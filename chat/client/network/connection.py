@@ -1,7 +1,7 @@
 """One WebSocket connection: open, send, receive, close. No protocol rules.
 
-The only file of the client that knows the `websockets` library; its errors become two of ours,
-whose text is for a person.
+The only module of the client that imports `websockets`; its errors become `NoConnection` and
+`ConnectionLost`, whose texts are for the user.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ OPEN_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 1.0
 FRAME_MAX = 16 * 1024 * 1024
 PINGS_MAX = 200
-"""Most pings of a server within one second."""
+"""Maximum number of pings by the server per second."""
 UNREAD_MAX = 4 * 1024 * 1024
-"""Most bytes that wait for a server that sends pings."""
+"""Maximum number of bytes waiting to be sent to a server that sends pings."""
 _SERVER_ID = re.compile(r"[!-~]{1,128}")
 
-# Never below warnings: at debug level the library logs every frame, and `hello` holds a secret.
+# Never below warning: at debug level the library logs every frame, and `hello` contains a token.
 _log = logging.getLogger("chat.client.websocket")
 _log.setLevel(logging.WARNING)
 
 
 class NoConnection(ChatError):
-    """No connection came about; the message says what to do."""
+    """The connection could not be opened; the message says what to do."""
 
 
 class ConnectionLost(ChatError):
-    """The connection is over; `code` is the close code, None if it broke without one."""
+    """The connection is closed; `code` is the close code, or None without a close frame."""
 
     def __init__(self, code: int | None, reason: str) -> None:
         super().__init__(reason or "the connection broke")
@@ -66,7 +66,7 @@ class ConnectionLost(ChatError):
 class Connection(ClientConnection):
     """An open connection.
 
-    It cuts off a server that floods with pings, or takes none of the answers.
+    It is aborted if the server floods it with pings, or does not read the answers.
     """
 
     _pings = 0
@@ -74,7 +74,7 @@ class Connection(ClientConnection):
 
     @property
     def server_ids(self) -> list[str]:
-        """The server's id, from the handshake's response; none or several: it is no chat server."""
+        """The server's id from the handshake response; a chat server sends exactly one."""
         assert self.response is not None
         return self.response.headers.get_all(SERVER_ID_HEADER)
 
@@ -82,7 +82,7 @@ class Connection(ClientConnection):
         """Return the next frame's payload.
 
         Raises:
-            ConnectionLost: the connection is over.
+            ConnectionLost: the connection is closed.
         """
         try:
             return await self.recv(decode=False)
@@ -90,10 +90,10 @@ class Connection(ClientConnection):
             raise _lost(exc) from None
 
     async def send_text(self, data: bytes) -> None:
-        """Send one text frame; waits while the network takes no more.
+        """Send one text frame; wait while the send buffer is full.
 
         Raises:
-            ConnectionLost: the connection is over.
+            ConnectionLost: the connection is closed.
         """
         try:
             await self.send(data, text=True)
@@ -101,7 +101,7 @@ class Connection(ClientConnection):
             raise _lost(exc) from None
 
     async def end(self) -> None:
-        """Close the connection, within `CLOSE_TIMEOUT` whatever the other side does."""
+        """Close the connection within `CLOSE_TIMEOUT`, even if the other side does not answer."""
         with contextlib.suppress(TimeoutError, WebSocketException, OSError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self.close()
@@ -111,21 +111,22 @@ class Connection(ClientConnection):
                 await self.wait_closed()
 
     def process_event(self, event: Event) -> None:
-        """Take a frame (called by the library)."""
+        """Count pings; called by the library for each frame."""
         if isinstance(event, Frame) and event.opcode is Opcode.PING:
             second = int(time.monotonic())
             self._pings = self._pings + 1 if second == self._second else 1
             self._second = second
             if (
                 self._pings > PINGS_MAX
-                or self.transport.get_write_buffer_size() > UNREAD_MAX  # whatever fills it
+                or self.transport.get_write_buffer_size()
+                > UNREAD_MAX  # also if other frames fill it
             ):
                 self.transport.abort()
         super().process_event(event)
 
 
 class _Connect(connect):
-    """Follows no redirect: a secret meant for one host must not reach another."""
+    """Follows no redirect: a token must not reach another host."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -148,7 +149,7 @@ async def open_connection(url: str) -> Connection:
         proxy=proxy,
         open_timeout=OPEN_TIMEOUT,
         close_timeout=CLOSE_TIMEOUT,
-        ping_interval=None,  # `heads` come with every heartbeat; their absence is what counts
+        ping_interval=None,  # the heartbeat detects a dead connection
         max_size=FRAME_MAX,
         logger=_log,
     )
@@ -160,8 +161,8 @@ async def open_connection(url: str) -> Connection:
     ids = opened.server_ids
     if len(ids) != 1 or not _SERVER_ID.fullmatch(ids[0]):
         await opened.end()
-        told = "tells no id" if not any(ids) else "tells an id that is none"
-        raise NoConnection(f"what answers at {url} is not a chat server (it {told})")
+        reason = "sends no id" if not any(ids) else "sends an invalid id"
+        raise NoConnection(f"the server at {url} is not a chat server (it {reason})")
     return opened
 
 
@@ -171,7 +172,7 @@ def _lost(exc: ConnectionClosed) -> ConnectionLost:
 
 
 def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
-    """Say why no connection came about, and what to do."""
+    """Explain why the connection could not be opened, and what to do."""
     if proxy is not None and (reason := _proxy_failure(exc, proxy)):
         return (
             f"cannot reach {url} through the proxy {printable_line(shown_proxy(proxy))}: {reason}"
@@ -184,29 +185,29 @@ def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
         return f"no secure connection to {url}; is it a ws:// server? ({printable_line(str(exc))})"
     if isinstance(exc, InvalidStatus):
         return (
-            f"what answers at {url} is not a chat server, or cannot be reached through what is "
-            f"before it (HTTP status {exc.response.status_code})"
+            f"the server at {url} is not a chat server, or a proxy in front of it fails "
+            f"(HTTP status {exc.response.status_code})"
         )
     if isinstance(exc, InvalidHandshake):
         encrypted = url.replace("ws://", "wss://", 1)
         hint = f" If it is encrypted, use {encrypted}" if url.startswith("ws://") else ""
-        return f"what answers at {url} is not a chat server: {printable_line(str(exc))}.{hint}"
+        return f"the server at {url} is not a chat server: {printable_line(str(exc))}.{hint}"
     if _errors_of(exc) == {errno.ECONNREFUSED}:
         return f"no server at {url} (connection refused). {_how_to_start(url)}"
     if isinstance(exc, ConnectionResetError) and url.startswith("wss://"):
-        return f"{url} ended the connection before it was secure; is it a ws:// server?"
+        return f"{url} closed the connection during the TLS handshake; is it a ws:// server?"
     if isinstance(exc, socket.gaierror):
         return f"cannot find the host {urlsplit(url).hostname}; are you online?"
     return f"cannot reach {url}: {printable_line(str(exc) or type(exc).__name__)}"
 
 
 def _proxy_failure(exc: Exception, proxy: str) -> str:
-    """Return why the way through the proxy failed; nothing, if the server is the cause."""
+    """Return why the proxy failed; empty if the server is the cause."""
     if isinstance(exc, TimeoutError):
         return f"no answer within {OPEN_TIMEOUT:g} s"
     if isinstance(exc, InvalidProxyStatus):
         return f"the proxy refused (HTTP status {exc.response.status_code})"
-    if isinstance(exc, ProxyError):  # of a SOCKS proxy, the cause has the reason
+    if isinstance(exc, ProxyError):  # for SOCKS, the reason is in the cause
         return printable_line(str(exc.__cause__ or exc))
     if _errors_of(exc) == {errno.ECONNREFUSED}:
         return "connection refused; is the proxy running?"
@@ -218,7 +219,7 @@ def _proxy_failure(exc: Exception, proxy: str) -> str:
 
 
 def _errors_of(exc: Exception) -> set[int]:
-    """Return the system's error numbers; for a host of several addresses asyncio joins them."""
+    """Return the system error numbers; asyncio joins those of several addresses."""
     if isinstance(exc, OSError) and exc.errno is not None:
         return {exc.errno}
     return {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(exc))}

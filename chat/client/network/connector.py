@@ -1,6 +1,6 @@
-"""Stay connected: connect, sign in, run, wait, and retry until refused.
+"""Stay connected: connect, sign in, run, wait, and retry until rejected permanently.
 
-`backoff.py` decides how long to wait, `errors.CloseCode` after which close codes to come back.
+`backoff.py` chooses the delays; `errors.CloseCode` tells which close codes allow a reconnect.
 """
 
 from __future__ import annotations
@@ -22,59 +22,59 @@ from chat.protocol.commands import Hello
 from chat.protocol.frames import ServerFrame, Welcome
 from chat.text import printable_line
 
-__all__ = ["Connector", "Follower", "NotNow", "Refused"]
+__all__ = ["Connector", "Follower", "Refused", "TryLater"]
 
 _log = logging.getLogger(__name__)
 
 STABLE_AFTER = 10.0
-"""Seconds after which a connection counts as good, and back-off starts over."""
+"""Seconds after which a connection counts as stable and resets the backoff."""
 
 
 class Refused(ChatError):
-    """There is no sense in coming back by oneself; the message says what to do."""
+    """The server must not be contacted again automatically; the message says what to do."""
 
 
-class NotNow(ConnectionLost):
-    """Signing in is not possible now; the connector tries again."""
+class TryLater(ConnectionLost):
+    """Signing in is not possible now; the connector retries."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(None, reason)
 
 
 class Follower(Protocol):
-    """Takes what the connector reports."""
+    """Receives the connector's reports."""
 
-    def met(self, url: str, server_id: str) -> Hello:
-        """Prepare for the server that answers at `url`, and return the hello for it.
+    def hello_for(self, url: str, server_id: str) -> Hello:
+        """Prepare for the server that answers at `url`, and return its hello.
 
         Raises:
-            Refused: nothing must be sent to it.
-            NotNow: it may be possible later.
+            Refused: nothing must be sent to the server.
+            TryLater: retry later.
         """
 
-    def welcomed(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
-        """The session is signed in; return what takes the frames that follow."""
+    def signed_in(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
+        """Handle `welcome`; return the function that takes all further frames."""
 
-    async def lost(self) -> None:
-        """The session is over."""
+    async def disconnected(self) -> None:
+        """Handle the end of the session."""
 
-    def refused(self, error: CommandError) -> str | None:
-        """Return what to tell the person whose hello was refused; None: come back with another."""
+    def hello_refused(self, error: CommandError) -> str | None:
+        """Return the message for a rejected hello, or None to retry with another token."""
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
-        """The connection's state is another one."""
+        """Handle a new state of the connection."""
 
-    def complain(self, text: str) -> None:
-        """The server does something it must not."""
+    def warn(self, text: str) -> None:
+        """Report a warning to the user."""
 
 
 class Connector:
     """Keeps one follower connected.
 
     Args:
-        urls: where the server is; after an address that cannot be reached comes the next one.
-        follower: takes every report.
-        backoff: how long to wait.
+        urls: addresses of the server; an unreachable address is followed by the next one.
+        follower: receives all reports.
+        backoff: delays between attempts.
         connect: opens a connection.
     """
 
@@ -89,16 +89,16 @@ class Connector:
         self._follower = follower
         self._backoff = backoff or Backoff()
         self._connect = connect
-        self._now = asyncio.Event()
+        self._retry = asyncio.Event()
         self._return_within: float | None = None
         self._return_after = 0.0
         self._session: Session | None = None
-        self._fault: ChatError | None = None
+        self._error: ChatError | None = None
         self._closing: asyncio.Task[None] | None = None
 
     def retry_now(self) -> None:
-        """Do not wait; try again even if the server said not to."""
-        self._now.set()
+        """Retry at once, even if the server has rejected the client."""
+        self._retry.set()
 
     async def run(self) -> None:
         """Connect and stay connected, until cancelled."""
@@ -107,13 +107,13 @@ class Connector:
             self._follower.link_changed(Link.CONNECTING, detail)
             self._return_within = None
             self._return_after = 0.0
-            self._now.clear()
+            self._retry.clear()
             try:
                 detail = await self._once()
             except Refused as exc:
                 detail = ""
                 self._follower.link_changed(Link.REFUSED, str(exc))
-                await self._now.wait()
+                await self._retry.wait()
                 self._backoff.reset()
                 continue
             await self._wait(detail)
@@ -126,16 +126,16 @@ class Connector:
         self._follower.link_changed(Link.WAITING, detail, delay)
         try:
             async with asyncio.timeout(delay):
-                await self._now.wait()
+                await self._retry.wait()
             self._backoff.reset()
         except TimeoutError:
             pass
 
     async def _once(self) -> str:
-        """Be connected once; return why it ended.
+        """Run one connection; return why it ended.
 
         Raises:
-            Refused: do not come back.
+            Refused: do not reconnect.
         """
         url = self._urls[0]
         try:
@@ -144,17 +144,17 @@ class Connector:
             self._urls.rotate(-1)
             return str(exc)
         except Exception as exc:
-            return self._own_fault(exc)
+            return self._internal_error(exc)
         self._session = session = Session(connection)
-        self._fault = None
+        self._error = None
         try:
             (server_id,) = connection.server_ids
-            welcome = await session.sign_in(self._follower.met(url, server_id))
-            return await self._stay(session, self._follower.welcomed(session, welcome))
+            welcome = await session.sign_in(self._follower.hello_for(url, server_id))
+            return await self._stay(session, self._follower.signed_in(session, welcome))
         except ConnectionLost as exc:
             return self._end(exc)
         except FrameError as exc:
-            return self._broken(exc)
+            return self._protocol_error(exc)
         except CommandError as exc:
             if exc.code.retryable:
                 self._return_after = min(exc.retry_after or 0.0, PAUSE_MAX)
@@ -163,14 +163,14 @@ class Connector:
         except Refused:
             raise
         except ChatError as exc:
-            return self._broken(exc)
+            return self._protocol_error(exc)
         except Exception as exc:
-            return self._own_fault(exc)
+            return self._internal_error(exc)
         finally:
             self._session = None
             self._return_within = session.return_within
             await session.close()
-            await self._follower.lost()
+            await self._follower.disconnected()
 
     async def _stay(self, session: Session, take: Callable[[ServerFrame], None]) -> str:
         loop = asyncio.get_running_loop()
@@ -178,18 +178,18 @@ class Connector:
         try:
             await session.run(take)
         except ConnectionLost as exc:
-            if self._fault is not None:
-                raise self._fault from None
+            if self._error is not None:
+                raise self._error from None
             return self._end(exc)
         finally:
             if loop.time() - began >= STABLE_AFTER:
                 self._backoff.reset()
         raise AssertionError("a session ends with an error")
 
-    def fault(self, exc: ChatError) -> None:
-        """End the session: following it has failed, and nothing more of it is taken."""
-        if self._session is not None and self._fault is None:
-            self._fault = exc
+    def fail(self, exc: ChatError) -> None:
+        """End the session with an error; no more frames are taken."""
+        if self._session is not None and self._error is None:
+            self._error = exc
             self._session.stop()
             self._closing = asyncio.get_running_loop().create_task(self._session.close())
 
@@ -203,21 +203,21 @@ class Connector:
         return f"the server ended the connection ({reason or exc.code})"
 
     def _refused(self, error: CommandError) -> str:
-        reason = self._follower.refused(error)
+        reason = self._follower.hello_refused(error)
         if reason is not None:
             raise Refused(reason) from error
-        return "the server did not accept this token; another one is tried"
+        return "the server rejected this token; trying another one"
 
-    def _own_fault(self, exc: Exception) -> str:
-        _log.error("following the server failed", exc_info=exc)
-        self._follower.complain(f"internal error: {exc!r}; reconnecting")
+    def _internal_error(self, exc: Exception) -> str:
+        _log.error("internal error in the connection", exc_info=exc)
+        self._follower.warn(f"internal error: {exc!r}; reconnecting")
         return "internal error"
 
-    def _broken(self, exc: ChatError) -> str:
+    def _protocol_error(self, exc: ChatError) -> str:
         if isinstance(exc, Unanswered):
             return str(exc)
-        _log.warning("the server broke the protocol: %s", printable_line(str(exc)))
-        self._follower.complain(f"the server violates the protocol: {exc}")
+        _log.warning("the server violates the protocol: %s", printable_line(str(exc)))
+        self._follower.warn(f"the server violates the protocol: {exc}")
         return "the server violates the protocol"
 
 

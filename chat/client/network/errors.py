@@ -8,8 +8,8 @@ __all__ = ["Offline", "Unanswered"]
 
 
 class Offline(ChatError):
-    """There is no connection to ask through."""
+    """There is no connection."""
 
 
 class Unanswered(ChatError):
-    """No answer in time on a connection that is open; it may be late, or lost."""
+    """The connection is open, but no answer arrived in time."""

@@ -1,9 +1,8 @@
 """Choose a proxy from the usual environment variables.
 
 The first of these that is set counts: `wss_proxy` (for `ws://` servers `ws_proxy`), `socks_proxy`,
-`https_proxy`, for `ws://` servers `http_proxy`, and `all_proxy`; in capitals too. A server on this
-machine, and those that `no_proxy` lists (hosts, domains, and networks such as 10.0.0.0/8), are
-reached without one.
+`https_proxy`, for `ws://` servers `http_proxy`, and `all_proxy`; also in capitals. No proxy is used
+for servers on this machine and those in `no_proxy` (hosts, domains, networks such as 10.0.0.0/8).
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ _SCHEMES = {
     "socks5": "socks5",
     "socks5h": "socks5h",
 }
-"""Schemes of a proxy, and those that the WebSocket library has for them."""
+"""Schemes of a proxy, and the WebSocket library's names for them."""
 _SOCKS_PORT = 1080
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the address of the proxy for the server at `url`; None: there is none.
+    """Return the address of the proxy for the server at `url`; None: connect directly.
 
     Raises:
-        ValueError: a proxy is set that cannot be one; the message is for a person.
+        ValueError: the configured proxy is invalid; the message is for the user.
     """
     server = urlsplit(url)
     is_secure = server.scheme == "wss"
@@ -53,7 +52,7 @@ def proxy_for(url: str) -> str | None:
     if name is None:
         return None
     given = known[name].strip()
-    if name == "socks" and given.startswith("http://"):  # as desktop settings have it
+    if name == "socks" and given.startswith("http://"):  # desktop settings store it this way
         given = given.removeprefix("http://")
     if "://" not in given:
         given = f"{'socks5h' if name == 'socks' else 'http'}://{given}"
@@ -61,17 +60,17 @@ def proxy_for(url: str) -> str | None:
 
 
 def shown_proxy(proxy: str) -> str:
-    """Return the address of a proxy without its user and password."""
+    """Return the address of a proxy without user and password."""
     scheme, separator, rest = proxy.partition("://")
     return scheme + separator + rest.rpartition("@")[2]
 
 
 def _is_in_network(host: str, no_proxy: str) -> bool:
-    """Whether `host` is an address in one of the networks that `no_proxy` lists."""
+    """Whether `host` is an address in one of the networks in `no_proxy`."""
     with suppress(ValueError):
         address = ip_address(host)
         for entry in no_proxy.split(","):
-            with suppress(ValueError):  # a host's name
+            with suppress(ValueError):  # a host name
                 if address in ip_network(entry.strip(), strict=False):
                     return True
     return False
@@ -91,9 +90,9 @@ def _checked(given: str) -> str:
     if not host or port == 0 or not host.isprintable():
         raise ValueError(f"the proxy {shown} names no host and port, such as http://host:port")
     if port is None and scheme.startswith("socks"):
-        port = _SOCKS_PORT  # the library would take 80
+        port = _SOCKS_PORT  # the library's default would be 80
     user = ""
-    if parts.username is not None:  # the library wants a password too, if only an empty one
+    if parts.username is not None:  # the library requires a password, which may be empty
         name, password = (
             quote(unquote(each or ""), safe="") for each in (parts.username, parts.password)
         )

@@ -1,7 +1,7 @@
-"""One signed-in connection: match answers to commands, pass everything else on.
+"""One signed-in connection: match answers to commands, pass all other frames on.
 
-Each command carries an id; its answer wakes who asked. Silence ends the session: three heartbeats
-without a frame. A command without an answer fails alone; the caller knows whether it can go on.
+Each command has an id, which its answer repeats. Three heartbeat intervals without a frame end the
+session. A command without an answer fails alone; the session goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chat.protocol.frames import Bye, ErrorFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
-__all__ = ["PAUSE_MAX", "Session", "insist", "pause_after", "refusal_of"]
+__all__ = ["PAUSE_MAX", "Session", "ask_with_retries", "refusal_of", "retry_delay"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ ANSWER_TIMEOUT = 30.0
 SILENT_HEARTBEATS = 3
 SILENCE_MAX = 900.0
 PAUSE_MAX = 60.0
-"""No server may hold up a message for longer, whatever it says."""
+"""Maximum seconds that a server can ask a client to wait."""
 
 _Answer = TypeVar("_Answer")
 
@@ -39,34 +39,34 @@ class Session:
     """A connection from `hello` to its end.
 
     Args:
-        connection: open, and the session's own from now on.
-        patience: seconds to wait for an answer.
+        connection: an open connection, owned by the session from now on.
+        timeout: seconds to wait for an answer.
     """
 
     def __init__(
         self,
         connection: Connection,
-        patience: float = ANSWER_TIMEOUT,
+        timeout: float = ANSWER_TIMEOUT,
     ) -> None:
         self._connection = connection
-        self._patience = patience
+        self._timeout = timeout
         self._answers: dict[str, tuple[type[Any], asyncio.Future[Any]]] = {}
-        """By the id of a command: the class of its answer, and the future that waits for it."""
+        """By command id: the class of the answer, and the future that waits for it."""
         self._ids = 0
         self._silence = HELLO_TIMEOUT
-        self._heard = 0.0
+        self._last_frame_at = 0.0
         self.limits = Limits()
         self.is_over = False
         self.return_within: float | None = None
-        """Seconds within which a server that stops wants its clients back."""
-        self._has_gone_silent = False
+        """The reconnect window, in seconds, that a stopping server asks for."""
+        self._timed_out = False
 
     async def sign_in(self, hello: Hello) -> Welcome:
-        """Say hello; return the answer.
+        """Send `hello`; return `welcome`.
 
         Raises:
-            CommandError: the server does not let this name in.
-            ConnectionLost: the connection ended before.
+            CommandError: the server rejects the name.
+            ConnectionLost: the connection ended.
         """
         await self._connection.send_text(encode(hello.model_copy(update={"id": "hello"})))
         try:
@@ -84,28 +84,28 @@ class Session:
         return frame
 
     async def run(self, take: Callable[[ServerFrame], None]) -> None:
-        """Take frames until the connection ends.
+        """Receive frames until the connection ends.
 
         Args:
-            take: gets every frame in order, before its answer wakes the command that asked for it,
-                but no `error` that answers a command.
+            take: gets every frame in order, before its answer wakes the command that asked for it;
+                except `error` frames that answer a command.
 
         Raises:
-            ConnectionLost: always, sooner or later.
-            ChatError: the server breaks the protocol.
+            ConnectionLost: the connection ended.
+            ChatError: the server violates the protocol.
         """
         loop = asyncio.get_running_loop()
-        self._heard = loop.time()
+        self._last_frame_at = loop.time()
         watch = asyncio.create_task(self._watch())
         try:
             while True:
                 data = await self._connection.receive()
-                self._heard = loop.time()
+                self._last_frame_at = loop.time()
                 frame = decode_frame(data)
                 if frame is not None and not self.is_over:
                     self._receive(frame, take)
         except ConnectionLost:
-            if self._has_gone_silent:
+            if self._timed_out:
                 raise ConnectionLost(None, "the server stopped responding") from None
             raise
         finally:
@@ -115,10 +115,9 @@ class Session:
         """Send a command; return its answer.
 
         Raises:
-            CommandError: it is refused.
-            Offline: the connection ended before the answer came.
-            Unanswered: no answer came in time; the session lasts, and a late answer is a frame
-                like any other.
+            CommandError: it was rejected.
+            Offline: the connection ended before the answer arrived.
+            Unanswered: no answer arrived in time; a late answer is passed on like any other frame.
         """
         assert isinstance(command, BaseCommand)
         self._ids += 1
@@ -134,28 +133,28 @@ class Session:
         answer: asyncio.Future[_Answer | ErrorFrame] = asyncio.get_running_loop().create_future()
         self._answers[key] = command.answer, answer
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await self._connection.send_text(data)
                 frame = await answer
         except ConnectionLost:
             raise Offline("the connection was lost") from None
         except TimeoutError:
-            raise Unanswered(f"the server has not answered within {self._patience:g} s") from None
+            raise Unanswered(f"the server has not answered within {self._timeout:g} s") from None
         finally:
             self._answers.pop(key, None)
             if answer.done() and not answer.cancelled():
-                answer.exception()  # the end was told already, by what failed first
+                answer.exception()  # marks it as retrieved: the first error was raised already
         if isinstance(frame, ErrorFrame):
             raise refusal_of(frame)
         return frame
 
     async def close(self) -> None:
-        """End the session, and the connection."""
+        """End the session, and close the connection."""
         self.stop()
         await self._connection.end()
 
     def stop(self) -> None:
-        """Take no more frames; every future that waits for an answer fails with `Offline`."""
+        """Take no more frames; all commands that wait for an answer fail with `Offline`."""
         self.is_over = True
         for _, answer in self._answers.values():
             if not answer.done():
@@ -167,33 +166,33 @@ class Session:
         key = getattr(frame, "id", None)
         kind, answer = self._answers.get(key or "", (None, None))
         if kind is not None and not isinstance(frame, (kind, ErrorFrame)):
-            raise FrameError(ErrorCode.INVALID, f"{frame.type} came where {kind.__name__} was due")
+            raise FrameError(ErrorCode.INVALID, f"expected {kind.__name__}, got {frame.type}")
         if isinstance(frame, ErrorFrame) and answer is None:
-            _log.warning("an error that no command asked for: %s", printable_line(frame.code))
+            _log.warning("an error without a command: %s", printable_line(frame.code))
         if answer is None or not isinstance(frame, ErrorFrame):
             take(frame)
         if answer is not None and not answer.done():
             answer.set_result(frame)
 
     async def _watch(self) -> None:
-        """End the connection when nothing was heard for too long."""
+        """Close the connection after too long a silence."""
         loop = asyncio.get_running_loop()
         while True:
-            left = self._heard + self._silence - loop.time()
+            left = self._last_frame_at + self._silence - loop.time()
             if left <= 0:
                 break
             await asyncio.sleep(left)
-        self._has_gone_silent = True
+        self._timed_out = True
         await self._connection.end()
 
 
-async def insist(session: Session, command: AnsweredBy[_Answer]) -> _Answer:
-    """Ask; wait and send it again while the server says that it may succeed.
+async def ask_with_retries(session: Session, command: AnsweredBy[_Answer]) -> _Answer:
+    """Send a command; send it again after each retryable error.
 
     Raises:
-        CommandError: it is refused for good.
+        CommandError: it was rejected permanently.
         Offline: the connection ended.
-        Unanswered: no answer came in time.
+        Unanswered: no answer arrived in time.
     """
     backoff = Backoff(0.5)
     while True:
@@ -202,16 +201,16 @@ async def insist(session: Session, command: AnsweredBy[_Answer]) -> _Answer:
         except CommandError as error:
             if not error.code.retryable:
                 raise
-            await asyncio.sleep(pause_after(error, backoff))
+            await asyncio.sleep(retry_delay(error, backoff))
 
 
-def pause_after(error: CommandError, backoff: Backoff) -> float:
-    """Return the seconds to wait before a command that may succeed later is sent again."""
+def retry_delay(error: CommandError, backoff: Backoff) -> float:
+    """Return the seconds to wait before a rejected command is sent again."""
     return max(0.05, backoff.next(), min(error.retry_after or 0.0, PAUSE_MAX))
 
 
 def refusal_of(frame: ErrorFrame) -> CommandError:
-    """Return the error of a frame; a code from a newer server keeps its meaning for retries."""
+    """Return the exception for an error frame; an unknown code keeps its `retryable`."""
     try:
         code = ErrorCode(frame.code)
     except ValueError:

@@ -14,7 +14,7 @@ from chat.client.plain.terminal import Lines, Piped, Typed
 from chat.client.plain.view import PlainView
 from chat.client.platform import event_loop
 from chat.client.platform.desktop import run_command
-from chat.client.platform.stdio import accept_any_text, tell_unsent
+from chat.client.platform.stdio import accept_any_text, report_unsent
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.navigation import PaneKey
@@ -108,7 +108,7 @@ async def _run(settings: ClientSettings, last_words: float) -> ExitCode:
     finally:
         plain = None  # nothing more is told
         cores.stop(_STOP_WITHIN)
-        tell_unsent(0 if settings.demo else cores.unsent(), cores.unsaved())
+        report_unsent(0 if settings.demo else cores.unsent(), cores.unsaved())
 
 
 class Plain:

@@ -29,7 +29,7 @@ from chat.client.model.slash import commands
 from chat.client.model.slash.parser import is_command
 from chat.client.platform import desktop
 from chat.client.platform.desktop import BELL
-from chat.client.platform.stdio import lines_of
+from chat.client.platform.stdio import read_lines
 from chat.client.presenter.composer.completion import Sources, complete
 from chat.errors import StartupError
 from chat.program import tell
@@ -330,7 +330,7 @@ class Piped(Lines):
 
     async def _read(self) -> None:
         try:
-            async for line in lines_of(_STDIN):
+            async for line in read_lines(_STDIN):
                 if is_command(line):
                     await self._answered()
                 before = self.refusals

@@ -522,7 +522,7 @@ class PlainView:
         text = printable(text)  # where it is pasted, controls might be obeyed
         if not self._lines.copy(text):
             raise Refused("Cannot copy: the output is not a terminal with a clipboard.")
-        self._beside(_in_thread(desktop.keep, text))
+        self._beside(_in_thread(desktop.copy_to_clipboard, text))
         self._say(["Copied"])
 
     def open_links(self, urls: Sequence[str]) -> None:

@@ -1,1 +1,1 @@
-"""What touches the operating system: standard streams, clipboard, notifications, links."""
+"""Access to the operating system: standard streams, clipboard, notifications, links."""

@@ -1,10 +1,10 @@
 """The desktop around the terminal: its clipboard, notifications, and browser.
 
-A copy is also sent to a terminal that knows OSC 52, near or far; many do not know it, or were
-told not to listen. tmux listens to its own program whatever it was told about OSC 52.
+A copy is also sent to the terminal with OSC 52, which also works remotely; many terminals ignore
+it. tmux accepts `load-buffer` whatever its OSC 52 settings are.
 
-The bytes are made here: what comes from others passed `chat.text` before, is short, and can
-neither end the sequence it stands in nor begin another field of it.
+Text from others is made printable and shortened before it is put into a sequence, so it can
+neither end the sequence nor begin another field.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ __all__ = [
     "Program",
     "can_open",
     "clipboard_sequence",
-    "keep",
+    "copy_to_clipboard",
     "notification_sequence",
     "programs",
     "run_command",
 ]
 
 
-_CLIPBOARD_PATIENCE = 3.0
+_CLIPBOARD_TIMEOUT = 3.0
 
 
 class Program(NamedTuple):
-    """A program that puts its standard input into the clipboard, where its variable is set."""
+    """A program that copies its standard input to the clipboard; needs `variable` to be set."""
 
     words: tuple[str, ...]
     variable: str = ""
@@ -72,24 +72,24 @@ def programs(
 
 
 def clipboard_sequence(text: str) -> str:
-    """Return the sequence that puts a text into a terminal's clipboard (OSC 52)."""
+    """Return the sequence that copies a text to the terminal's clipboard (OSC 52)."""
     return f"\x1b]52;c;{b64encode(text.encode(errors='replace')).decode()}\x07"
 
 
-def keep(text: str) -> bool:
-    """Put a text into the clipboard; it may take a moment. False: no program did.
+def copy_to_clipboard(text: str) -> bool:
+    """Copy a text to the clipboard; return whether a program succeeded. Blocks for a moment.
 
     An installed program may fail, as `wl-copy` does without a compositor: then the next one is
-    tried. What tmux keeps is its own, and is kept in any case.
+    tried. tmux has a buffer of its own, which is always filled.
     """
     done = False
     for program in programs():
         if not done or program is _TMUX:
-            done = _gives(program, text) or done
+            done = _copy_with(program, text) or done
     return done
 
 
-def _gives(program: Program, text: str) -> bool:
+def _copy_with(program: Program, text: str) -> bool:
     try:
         # No shell: the command is a constant of the table above; the text goes to its stdin.
         code = subprocess.run(  # noqa: S603
@@ -97,7 +97,7 @@ def _gives(program: Program, text: str) -> bool:
             input=text.encode(program.encoding, "replace"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=_CLIPBOARD_PATIENCE,
+            timeout=_CLIPBOARD_TIMEOUT,
             check=False,
         ).returncode
     except (OSError, subprocess.TimeoutExpired):
@@ -109,16 +109,14 @@ _log = logging.getLogger(__name__)
 
 BELL = "\x07"
 COMMAND_TIMEOUT = 10.0
-"""Seconds that `notify_command` may take before it is ended."""
+"""Seconds after which `notify_command` is stopped."""
 
 
 def notification_sequence(way: Way, notification: Notification) -> str:
-    """Return the bytes that notify on the terminal; tmux passes them to the terminal outside.
+    """Return the sequence that notifies on the terminal; inside tmux, it is passed through.
 
-    tmux hands nothing on from a window that does not show, or where it was not allowed to: there
-    the bell marks the window.
-
-    A semicolon would separate fields: some terminals draw progress bars by such.
+    tmux drops sequences from a hidden window, or if passthrough is not allowed; there the bell
+    marks the window. Semicolons are replaced: terminals take them for field separators.
     """
     both = notification.title, notification.text
     title, text = (printable_line(each).replace(";", ",") for each in both)
@@ -126,22 +124,22 @@ def notification_sequence(way: Way, notification: Notification) -> str:
         case "bell":
             return BELL
         case "osc9":
-            return _through(f"\x1b]9;{title}: {text}\x07")
+            return _tmux_passthrough(f"\x1b]9;{title}: {text}\x07")
         case "osc777":
-            return _through(f"\x1b]777;notify;{title};{text}\x07")
+            return _tmux_passthrough(f"\x1b]777;notify;{title};{text}\x07")
         case _:
             return ""
 
 
 async def run_command(
-    command: Sequence[str], notification: Notification, patience: float = COMMAND_TIMEOUT
+    command: Sequence[str], notification: Notification, time_limit: float = COMMAND_TIMEOUT
 ) -> str:
-    """Notify with a program: it gets `NOTIFY_TITLE` and `NOTIFY_TEXT`, and both on its input.
+    """Run the notification program with `NOTIFY_TITLE` and `NOTIFY_TEXT`, both also on its input.
 
-    No shell is between, and no text of others among its arguments.
+    No shell is used, and the arguments contain no text from others.
 
     Returns:
-        Why it could not be run, for a person; empty: it ran.
+        An error for the user; empty if it ran.
     """
     title, text = notification.title, notification.text
     environment = {**os.environ, "NOTIFY_TITLE": title, "NOTIFY_TEXT": text}
@@ -157,12 +155,12 @@ async def run_command(
         reason = getattr(exc, "strerror", None) or exc
         return _failed(f"cannot run notify_command {command[0]}: {reason}")
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(time_limit):
             with suppress(OSError):
                 await process.communicate(f"{title}\n{text}\n".encode())
     except TimeoutError:
         return _failed(
-            f"notify_command {command[0]} took longer than {patience:g} s and was stopped"
+            f"notify_command {command[0]} took longer than {time_limit:g} s and was stopped"
         )
     finally:
         if process.returncode is None:
@@ -177,8 +175,8 @@ def _failed(why: str) -> str:
     return why
 
 
-def _through(osc: str) -> str:
-    """Return `osc` so that tmux hands it on, if it is between; it must `allow-passthrough`."""
+def _tmux_passthrough(osc: str) -> str:
+    """Wrap `osc` for tmux if tmux is running; tmux needs `allow-passthrough`."""
     if not os.environ.get("TMUX"):
         return osc
     doubled = osc.replace("\x1b", "\x1b\x1b")
@@ -186,7 +184,7 @@ def _through(osc: str) -> str:
 
 
 def can_open() -> bool:
-    """Whether there is a desktop with a browser: a text browser would take this terminal."""
+    """Whether there is a desktop with a browser; a text browser would take over this terminal."""
     if sys.platform in ("darwin", "win32"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -21,12 +21,11 @@ else:
 
 
 class _EventLoop(_Base):
-    """Looks names up in daemon threads.
+    """Resolves host names in daemon threads.
 
     `getaddrinfo` cannot be interrupted, and asyncio runs it in an executor whose threads are
-    joined when the loop and when the interpreter ends: a dead resolver would delay both by
-    many seconds. A lookup that is under way is shared, so a hanging resolver holds one thread per
-    name, however often the client tries again.
+    joined when the loop and the interpreter end: a dead resolver would delay both by many
+    seconds. Concurrent lookups of a name share one thread, however often the client retries.
     """
 
     def __init__(self) -> None:
@@ -58,20 +57,20 @@ class _EventLoop(_Base):
             found = socket.getaddrinfo(*asked)
         except (OSError, UnicodeError) as exc:
             found = exc
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed
             self.call_soon_threadsafe(self._found, asked, found)
 
     def _found(self, asked: tuple[Any, ...], found: Any) -> None:
         lookup = self._lookups.pop(asked)
         if isinstance(found, Exception):
             lookup.set_exception(found)
-            lookup.exception()  # whoever waited may have given up
+            lookup.exception()  # marks it as retrieved: the waiting task may have been cancelled
         else:
             lookup.set_result(found)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop of this kind."""
+    """Return a new event loop."""
     return _EventLoop()
 
 

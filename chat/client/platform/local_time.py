@@ -1,6 +1,6 @@
-"""Local times: the person's time zone, and how a time is shown.
+"""Local times: the user's time zone, and how times are shown.
 
-A laptop travels: where the zone is the system's, a change is noticed while the program runs.
+The system's zone is read again when it changes while the program runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 class _SystemZone(tzinfo):
-    """The zone as the C library knows it, which reads it once."""
+    """The C library's zone, which it reads once."""
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
         return moment.replace(tzinfo=None).astimezone().utcoffset() if moment else None
@@ -39,7 +39,7 @@ _SYSTEM = _SystemZone()
 
 
 def local_zone(file: Path = _FILE) -> tzinfo:
-    """Return the zone of now: that of `TZ`, else that of the system's file."""
+    """Return the current zone: from `TZ`, otherwise from the system's file."""
     if os.environ.get("TZ"):
         return _SYSTEM
     try:
@@ -58,18 +58,18 @@ def _read(file: Path, *_version: int) -> tzinfo:
         return _SYSTEM
 
 
-_LAST_TS = 32_503_680_000_000  # the year 3000: `datetime` goes no further on some systems
+_LAST_TS = 32_503_680_000_000  # the year 3000: the limit of `datetime` on some systems
 
 
 def local_time(ts: int) -> datetime:
-    """Return the local time of a stamp in milliseconds; any number gives one."""
+    """Return the local time of a timestamp in milliseconds; out-of-range values are clamped."""
     return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000, local_zone())
 
 
 def time_or_day(ts: int, now: datetime) -> str:
-    """Return the time of a stamp if it is of today, else its day, with the year if it is another.
+    """Return the time if the timestamp is of today, otherwise the day, with a differing year.
 
-    No more than nine characters.
+    At most nine characters.
     """
     when = local_time(ts)
     if when.date() == now.date():

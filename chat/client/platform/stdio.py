@@ -15,15 +15,15 @@ from chat.errors import StartupError
 from chat.program import tell
 from chat.text import printable
 
-__all__ = ["accept_any_text", "lines_of", "tell_unsent", "text_of"]
+__all__ = ["accept_any_text", "read_lines", "read_text", "report_unsent"]
 
 
-def tell_unsent(count: int, texts: Sequence[str]) -> None:
-    """Tell at the end what was not sent.
+def report_unsent(count: int, texts: Sequence[str]) -> None:
+    """Report unsent messages when the client ends.
 
     Args:
-        count: how many messages wait on disk.
-        texts: those that no disk has taken: a person can copy them before they are gone.
+        count: number of messages in the outbox on disk.
+        texts: texts that could not be saved, printed so that the user can copy them.
     """
     if count:
         what, them = ("1 message is", "it") if count == 1 else (f"{count} messages are", "them")
@@ -35,21 +35,21 @@ def tell_unsent(count: int, texts: Sequence[str]) -> None:
 
 
 def accept_any_text() -> None:
-    """Let standard output take every character; what its encoding lacks is written as its code."""
-    if isinstance(sys.stdout, TextIOWrapper):  # a test may have put something else in its place
+    """Let standard output escape characters that its encoding lacks instead of failing."""
+    if isinstance(sys.stdout, TextIOWrapper):  # tests replace it
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 _TEXT_MAX = 4_000_000
-"""Bytes; no server takes a message as long as that."""
+"""Bytes; longer than any server's message limit."""
 _CHUNK = 65_536
 
 
-def text_of(descriptor: int) -> str:
-    """Return everything that can be read, without a byte order mark and the last line end.
+def read_text(descriptor: int) -> str:
+    """Read everything, without a byte order mark and the final line break.
 
     Raises:
-        StartupError: it cannot be read, is no text, or no message could be that long.
+        StartupError: the input cannot be read, is not text, or is too long for a message.
     """
     chunks: list[bytes] = []
     size = 0
@@ -60,20 +60,18 @@ def text_of(descriptor: int) -> str:
                 "the text is too long for one message; use --lines to send each line"
             )
         chunks.append(chunk)
-    return (
-        _decoded(b"".join(chunks).removeprefix(BOM_UTF8)).replace("\r\n", "\n").removesuffix("\n")
-    )
+    return _decode(b"".join(chunks).removeprefix(BOM_UTF8)).replace("\r\n", "\n").removesuffix("\n")
 
 
-async def lines_of(descriptor: int) -> AsyncIterator[str]:
-    """Yield the lines as they come, without a byte order mark; empty ones are left out.
+async def read_lines(descriptor: int) -> AsyncIterator[str]:
+    """Yield lines as they arrive, without a byte order mark; empty lines are skipped.
 
     Raises:
-        StartupError: the input cannot be read, or a line is no text.
+        StartupError: the input cannot be read, or a line is not text.
     """
     is_first = True
     async for line in _raw_lines(descriptor):
-        if text := _decoded(line.removeprefix(BOM_UTF8) if is_first else line).removesuffix("\r"):
+        if text := _decode(line.removeprefix(BOM_UTF8) if is_first else line).removesuffix("\r"):
             yield text
         is_first = False
 
@@ -81,11 +79,11 @@ async def lines_of(descriptor: int) -> AsyncIterator[str]:
 async def _raw_lines(descriptor: int) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes | StartupError] = asyncio.Queue()
-    room = threading.Semaphore(2)  # what comes faster than it is sent waits in the pipe
+    room = threading.Semaphore(2)  # backpressure: unread input stays in the pipe
 
     def read() -> None:
-        # A thread: a pipe, a file and a terminal can be waited for in no other common way. It
-        # reads the descriptor itself; a lock of `sys.stdin` would be held when the program ends.
+        # A thread works for pipes, files and terminals alike. It reads the descriptor, because a
+        # read of `sys.stdin` would hold its lock when the program ends.
         chunk: bytes | StartupError = b"-"
         while chunk and not isinstance(chunk, StartupError):
             room.acquire()
@@ -117,7 +115,7 @@ def _read(descriptor: int) -> bytes:
         raise StartupError(f"cannot read standard input: {exc.strerror or exc}") from None
 
 
-def _decoded(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.client.model.emoji import resolve
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 from chat.client.model.slash.commands import find
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo
@@ -180,7 +180,7 @@ def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> Non
     last = max((each.pinned for each in conversation.state.channels.values()), default=0)
     if is_starred != bool(info.pinned):
         place = min(last + 1, PLACE_MAX) if is_starred else 0
-        conversation.core.prefer(info.name, Wish(pinned=place))
+        conversation.core.prefer(info.name, PreferenceChange(pinned=place))
     conversation.view.say(f"{title_of(info)} {'starred' if is_starred else 'unstarred'}")
 
 
@@ -194,13 +194,13 @@ def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
     starred.insert(to, starred.pop(at))
     for place, each in enumerate(starred, 1):
         if each.pinned != place:
-            conversation.core.prefer(each.name, Wish(pinned=place))
+            conversation.core.prefer(each.name, PreferenceChange(pinned=place))
 
 
 def mute(conversation: Conversation, info: ChannelInfo, is_muted: bool) -> None:
     """Bring only mentions in a channel to one's notice, or everything again."""
     _check(info)
-    conversation.core.prefer(info.name, Wish(muted=is_muted))
+    conversation.core.prefer(info.name, PreferenceChange(muted=is_muted))
     what = "muted; mentions still notify you" if is_muted else "unmuted"
     conversation.view.say(f"{title_of(info)} {what}")
 
@@ -211,7 +211,7 @@ def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
     if level and level not in LEVELS:
         raise Refused(f"“{level}” is not a notification level. Use all, mentions or none.")
     if level:
-        conversation.core.prefer(info.name, Wish(level=level))
+        conversation.core.prefer(info.name, PreferenceChange(level=level))
     chosen = level or info.level
     conversation.view.say(LEVELS.get(chosen, LEVELS["mentions"]).format(title_of(info)))
 

@@ -45,7 +45,7 @@ class ThreadController:
         thread = self._state.thread
         if thread is None or (told.channel, told.asked) != (thread.channel, thread.asked):
             return  # it was closed meanwhile
-        if told.is_none and is_blank(self._view.composed(PaneKey(thread.channel, thread.root))):
+        if told.is_missing and is_blank(self._view.composed(PaneKey(thread.channel, thread.root))):
             self.close()
             return
         if told.root != thread.root:

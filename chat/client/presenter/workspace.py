@@ -13,7 +13,7 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from chat.client.config.paths import ClientPaths
-from chat.client.config.settings import ClientSettings, check_url, load, with_kept
+from chat.client.config.settings import ClientSettings, check_url, load, with_added_servers
 from chat.client.model.state import Link
 from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import Conversation, jump, mark, mark_all
@@ -145,7 +145,7 @@ class Cores:
                 core.stop(0.0)
                 self._leaving.append(core)
         self._places.servers.remove(settings.url, settings.name)
-        next_time = with_kept(load({"data": self._settings.data})).for_each_server()
+        next_time = with_added_servers(load({"data": self._settings.data})).for_each_server()
         return all(
             (each.url, fold(each.name)) != (settings.url, fold(settings.name)) for each in next_time
         )

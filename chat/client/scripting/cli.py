@@ -10,17 +10,17 @@ from typing import Any
 from chat.client.config.flags import Parser, add_settings
 from chat.client.config.logging import start_log
 from chat.client.config.paths import ClientPaths
-from chat.client.config.settings import load_as, misspelled, remembered
+from chat.client.config.settings import load_as, misspelled, with_remembered
 from chat.client.exit_codes import ExitCode, NotConfirmed
 from chat.client.model.records import OutboxRow
 from chat.client.model.search_query import Since, parse_since
 from chat.client.network.connector import Refused
 from chat.client.platform import event_loop
 from chat.client.platform.local_time import local_zone
-from chat.client.platform.stdio import accept_any_text, lines_of, text_of
+from chat.client.platform.stdio import accept_any_text, read_lines, read_text
 from chat.client.scripting.client import ScriptClient
 from chat.client.scripting.output import as_json, as_text, write
-from chat.client.scripting.read import AnotherLog, LogReader, enter
+from chat.client.scripting.read import LogReader, LogReplaced, join_to_read
 from chat.client.scripting.send import Outgoing, deliver
 from chat.client.scripting.settings import PipeSettings, pipe_flags
 from chat.client.storage.account import put_into_outbox
@@ -39,13 +39,13 @@ _NEWEST = 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command, named by the first argument; return the exit code."""
+    """Run the command in the first argument; return the exit code."""
     name, *rest = argv
     try:
         return _run(name, rest)
     except StartupError as exc:
         return _report(exc, ExitCode.USAGE)
-    except (CommandError, Refused, AnotherLog) as exc:
+    except (CommandError, Refused, LogReplaced) as exc:
         return _report(exc, ExitCode.REFUSED)
     except NotConfirmed as exc:
         return _report(exc, ExitCode.NOT_CONFIRMED)
@@ -65,20 +65,20 @@ def _run(name: str, rest: Sequence[str]) -> int:
     flags = vars(parser().parse_intermixed_args(rest))
     known = {key: flags.pop(key) for key in pipe_flags()}
     settings = load_as(PipeSettings, {k: v for k, v in known.items() if v is not None})
-    settings = _prepared(settings)
+    settings = _prepare(settings)
     accept_any_text()
     return event_loop.run(work(settings, argparse.Namespace(**flags)))
 
 
-def _prepared(settings: PipeSettings) -> PipeSettings:
-    """Find what can be wrong before anything is asked; nobody is there to be asked for a name."""
+def _prepare(settings: PipeSettings) -> PipeSettings:
+    """Check data folder, token file, log and name before connecting."""
     for line in misspelled():
         tell(f"chat-client: {line}")
     make_private_directory(settings.data)
     if settings.token_file is not None:
         read_token_file(settings.token_file)
     start_log(settings)
-    known = remembered(settings)
+    known = with_remembered(settings)
     if not known.name:
         raise StartupError("no name given; use --name NAME")
     return known
@@ -109,7 +109,7 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
         raise StartupError("--lines reads standard input and takes no TEXT")
     if asked.lines and asked.queue:
         raise StartupError("--queue keeps one message and cannot be used with --lines")
-    text = None if asked.lines else " ".join(asked.text) if asked.text else text_of(_STDIN)
+    text = None if asked.lines else " ".join(asked.text) if asked.text else read_text(_STDIN)
     waiting: list[OutboxRow] = []
     try:
         async with ScriptClient.open(settings, settings.timeout) as client:
@@ -129,14 +129,14 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
 
 
 async def _send_lines(client: ScriptClient, outgoing: Outgoing) -> None:
-    """Send each line as it comes; the time allowed counts while one is on its way."""
-    client.wait_for_ever()
+    """Send each line as it arrives; the timeout only runs while a message is being sent."""
+    client.suspend_timeout()
     number = 0
-    async for line in lines_of(_STDIN):
+    async for line in read_lines(_STDIN):
         number += 1
-        client.achieved()
+        client.restart_timeout()
         await deliver(client, outgoing.row(line, number))
-        client.wait_for_ever()
+        client.suspend_timeout()
 
 
 # tail and export
@@ -174,12 +174,12 @@ async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
             start = parse_since(asked.since, datetime.now(local_zone()))
         except ValueError as exc:
             raise StartupError(f"--since {exc}") from None
-    reading = LogReader(_printer(asked.json, _everything))
-    async with ScriptClient.open(settings, settings.timeout, reading.take) as client:
-        joined = await enter(client, _with_log(client, asked.channel))
-        await reading.begin(client, joined, start)
+    reader = LogReader(_printer(asked.json, _everything))
+    async with ScriptClient.open(settings, settings.timeout, reader.take) as client:
+        joined = await join_to_read(client, _with_log(client, asked.channel))
+        await reader.print_from(client, joined, start)
         if asked.follow:
-            await reading.follow(client)
+            await reader.follow(client)
     return ExitCode.DONE
 
 
@@ -188,10 +188,10 @@ def _export_parser() -> Parser:
 
 
 async def _export(settings: PipeSettings, asked: argparse.Namespace) -> int:
-    reading = LogReader(_printer(asked.json, _everything if asked.json else _shown))
+    reader = LogReader(_printer(asked.json, _everything if asked.json else _shown))
     async with ScriptClient.open(settings, settings.timeout) as client:
-        joined = await enter(client, _with_log(client, asked.channel))
-        await reading.begin(client, joined, Since(seq=0))
+        joined = await join_to_read(client, _with_log(client, asked.channel))
+        await reader.print_from(client, joined, Since(seq=0))
     return ExitCode.DONE
 
 
@@ -247,4 +247,4 @@ COMMANDS: dict[str, tuple[Callable[[], Parser], _Work]] = {
     "tail": (_tail_parser, _tail),
     "export": (_export_parser, _export),
 }
-"""Every command: what it takes, and what it does."""
+"""Each command's parser and function."""

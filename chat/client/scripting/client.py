@@ -1,7 +1,7 @@
-"""A signed-in client for scripts: asks one thing after the other.
+"""A signed-in client for scripts that sends one command after the other.
 
-A lost connection is made again by the same `Connector` that the screens use, and what was asked is
-asked again: everything a visit asks for may be repeated.
+It reconnects with the same `Connector` as the screens, and repeats the command that got no answer:
+all its commands may be repeated.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from chat.client.config.settings import ClientSettings
 from chat.client.exit_codes import NotConfirmed
 from chat.client.model.state import Link
 from chat.client.network.auth import Identity
-from chat.client.network.connector import Connector, NotNow, Refused
+from chat.client.network.connector import Connector, Refused, TryLater
 from chat.client.network.errors import Offline, Unanswered
-from chat.client.network.session import Session, insist
+from chat.client.network.session import Session, ask_with_retries
 from chat.errors import ChatError, CommandError
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import AnsweredBy, Hello
@@ -28,30 +28,30 @@ from chat.text import check_channel, direct_channel
 
 __all__ = ["ScriptClient"]
 
-_GOODBYE = 3.0
+_CLOSE_TIMEOUT = 3.0
 _Answer = TypeVar("_Answer")
 
 
 class ScriptClient:
-    """Asks a server, through as many connections as it takes; a `Follower` of its connector.
+    """Sends commands through as many connections as needed; a `Follower` of its connector.
 
-    Make one with `ScriptClient.open`.
+    Create it with `ScriptClient.open`.
 
     Args:
         settings: with a name.
-        patience: seconds without an achievement after which it gives up.
-        take: gets every frame, in order; an error it raises ends the visit.
+        timeout: seconds without progress after which it gives up.
+        take: gets every frame, in order; an exception it raises ends the client.
     """
 
     def __init__(
-        self, settings: ClientSettings, patience: float, take: Callable[[ServerFrame], None]
+        self, settings: ClientSettings, timeout: float, take: Callable[[ServerFrame], None]
     ) -> None:
         self.user = settings.name
         self.limits = Limits()
         self.channels: set[str] = set()
-        """The channels that one was a member of when the connection began."""
+        """The user's channels at the start of the connection."""
         self._settings = settings
-        self._patience = patience
+        self._timeout = timeout
         self._limit: asyncio.Timeout | None = None
         self._take_frame = take
         self._identity = Identity(settings)
@@ -65,73 +65,73 @@ class ScriptClient:
     async def open(
         cls,
         settings: ClientSettings,
-        patience: float,
+        time_limit: float,
         take: Callable[[ServerFrame], None] = lambda _: None,
     ) -> AsyncIterator[ScriptClient]:
-        """Begin a visit.
+        """Connect, and yield the client.
 
         Raises:
-            NotConfirmed: nothing was achieved for as long as one was ready to wait.
+            NotConfirmed: there was no progress within `time_limit` seconds.
         """
-        visit = cls(settings, patience, take)
-        connecting = asyncio.create_task(Connector(settings.url, visit).run())
+        client = cls(settings, time_limit, take)
+        connecting = asyncio.create_task(Connector(settings.url, client).run())
         try:
-            async with asyncio.timeout(patience) as visit._limit:
-                yield visit
+            async with asyncio.timeout(time_limit) as client._limit:
+                yield client
         except TimeoutError:
-            why = visit._detail or f"the server at {settings.url} does not answer"
-            raise NotConfirmed(f"{why} (gave up after {patience:g} s)") from None
+            why = client._detail or f"the server at {settings.url} does not answer"
+            raise NotConfirmed(f"{why} (gave up after {time_limit:g} s)") from None
         finally:
             connecting.cancel()
-            # Bounded: a goodbye that hangs must not hold up the exit code.
-            await asyncio.wait([connecting], timeout=_GOODBYE)
+            # Bounded: a slow close must not delay the exit code.
+            await asyncio.wait([connecting], timeout=_CLOSE_TIMEOUT)
 
-    def achieved(self) -> None:
-        """Restart the timeout: something was achieved."""
+    def restart_timeout(self) -> None:
+        """Restart the timeout after progress."""
         if self._limit is not None:
-            self._limit.reschedule(asyncio.get_running_loop().time() + self._patience)
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._timeout)
 
-    def wait_for_ever(self) -> None:
-        """Count no more: it is not the server that one waits for."""
+    def suspend_timeout(self) -> None:
+        """Stop the timeout while nothing is expected from the server."""
         if self._limit is not None:
             self._limit.reschedule(None)
 
     def channel(self, word: str) -> str:
-        """Return the channel that `word` means; `@bob` is the direct channel with bob.
+        """Return the channel for `word`; `@bob` is the direct channel with bob.
 
         Raises:
-            ValueError: it is no channel.
+            ValueError: `word` is not a channel.
         """
         if word.startswith("@"):
             return check_channel(direct_channel([self.user, *word[1:].split(",")]))
         return check_channel(word)
 
     async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
-        """Send a command until there is an answer.
+        """Send a command until it is answered.
 
         Raises:
-            CommandError: it is refused.
-            Refused: the server does not let one in.
+            CommandError: it was rejected.
+            Refused: the server rejects the name.
         """
         while True:
             session = await self.session()
             try:
-                answer = await insist(session, command)
+                answer = await ask_with_retries(session, command)
             except Offline:
-                if self._session is session:  # it is over, and its end is about to be told
+                if self._session is session:  # closed, but not yet reported
                     self._session = None
                 continue
             except Unanswered as exc:
                 self._detail = str(exc)
                 continue
-            self.achieved()
+            self.restart_timeout()
             return answer
 
     async def session(self) -> Session:
-        """Return the session, as soon as there is one.
+        """Wait for a session, and return it.
 
         Raises:
-            Refused: the server does not let one in.
+            Refused: the server rejects the name.
         """
         while self._refusal is None and (self._session is None or self._session.is_over):
             self._changed.clear()
@@ -142,10 +142,10 @@ class ScriptClient:
         return self._session
 
     async def changed(self, session: Session) -> bool:
-        """Wait until `wake`, or the end of `session`; return whether it still lasts.
+        """Wait for `wake` or the end of `session`; return whether the session is still open.
 
         Raises:
-            ChatError: the visit has failed.
+            ChatError: the client has failed.
         """
         if self._session is session and self._refusal is None:
             await self._changed.wait()
@@ -155,16 +155,16 @@ class ScriptClient:
         return self._session is session
 
     def wake(self) -> None:
-        """End the wait of `changed`."""
+        """End the wait in `changed`."""
         self._changed.set()
 
     # Reports of the connector
 
-    def met(self, url: str, server_id: str) -> Hello:
-        """Say who we are."""
+    def hello_for(self, url: str, server_id: str) -> Hello:
+        """Return the hello with the token for this server."""
         try:
-            token = self._identity.met(url, server_id)
-        except NotNow as exc:  # nobody is there to make room on the disk
+            token = self._identity.token_for(url, server_id)
+        except TryLater as exc:  # no user is present to free disk space
             raise Refused(str(exc)) from exc
         return Hello(
             v=PROTOCOL_VERSION,
@@ -173,9 +173,9 @@ class ScriptClient:
             client=f"chat-client {__version__}",
         )
 
-    def welcomed(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
-        """Go to work."""
-        self._identity.welcomed()
+    def signed_in(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
+        """Store the session."""
+        self._identity.signed_in()
         self.user, self.limits = welcome.user, welcome.limits
         self.channels = {membership.channel for membership in welcome.channels}
         self._session, self._detail = session, ""
@@ -185,26 +185,26 @@ class ScriptClient:
     def _take(self, frame: ServerFrame) -> None:
         try:
             self._take_frame(frame)
-        except (ChatError, OSError) as exc:  # the log, or who reads the output
+        except (ChatError, OSError) as exc:  # from the log, or from the output
             self._fail(exc)
 
-    async def lost(self) -> None:
-        """Wait for the next session."""
+    async def disconnected(self) -> None:
+        """Drop the session."""
         self._session = None
         self._changed.set()
 
-    def refused(self, error: CommandError) -> str | None:
-        """Say what to do about a refused hello; None: come back with another."""
-        return self._identity.refused(error)
+    def hello_refused(self, error: CommandError) -> str | None:
+        """Return the message for a rejected hello, or None to retry with another token."""
+        return self._identity.hello_refused(error)
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
-        """Note what is in the way."""
+        """Store the reason for a failed connection."""
         self._detail = detail or self._detail
         if link is Link.REFUSED:
             self._fail(Refused(detail))
 
-    def complain(self, text: str) -> None:
-        """Note that the server does something it must not."""
+    def warn(self, text: str) -> None:
+        """Store a warning as the reason for a timeout."""
         self._detail = text
 
     def _fail(self, exc: ChatError | OSError) -> None:

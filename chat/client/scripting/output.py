@@ -1,4 +1,4 @@
-"""Output of `tail` and `export`: a line for people, or a JSON object per event."""
+"""Output of `tail` and `export`: a line for people, or a JSON object per entry."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from chat.protocol.items import Event, Item
 __all__ = ["Render", "as_json", "as_text", "write"]
 
 Render = Callable[[str, Item | Event], str]
-"""Makes one record, without its line end, of an entry of a channel."""
+"""Formats an entry of a channel as one record without its line break."""
 
 
 def as_text(channel: str, entry: Item | Event) -> str:
-    """Return `[41 2026-11-24 09:30] alice: text`; further lines of the text are set in."""
+    """Return `[41 2026-11-24 09:30] alice: text`; further lines of the text are indented."""
     when = local_time(entry.ts)
     return f"[{entry.seq} {when:%Y-%m-%d %H:%M}] {describe_entry(channel, entry)}"
 
 
 def as_json(channel: str, entry: Item | Event) -> str:
-    """Return one JSON object in ASCII: the channel, and the entry's fields as in the protocol."""
+    """Return a JSON object in ASCII: the channel, and the entry's fields as in the protocol."""
     fields = entry.model_dump(mode="json", exclude_none=True, exclude={"type", "channel"})
     return json.dumps({"channel": channel, **fields})
 
 
 def write(records: Iterable[str]) -> None:
-    """Print records at once, however many there are.
+    """Print records in one write.
 
     Raises:
-        BrokenPipeError: nobody reads any more.
+        BrokenPipeError: the reader has closed the output.
     """
     text = "".join(f"{record}\n" for record in records)
     if text:

@@ -1,7 +1,7 @@
 """Read a log and follow it, for `export` and `tail`.
 
-What is printed is what the client's `LogView` applied for the first time: each number once, in
-order, without a hole, through however many connections. Memory does not grow with the log.
+It prints the entries that `LogView` applies for the first time: each seq once, in order, without a
+gap, across reconnects. Memory does not grow with the log.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from chat.client.model.coverage import Coverage
-from chat.client.model.log_view import PAGE_PAUSE, VAIN_PAUSE, BrokenLog, Change, LogView
+from chat.client.model.log_view import EMPTY_PAGE_PAUSE, PAGE_PAUSE, BrokenLog, Change, LogView
 from chat.client.model.search_query import Since
 from chat.client.scripting.client import ScriptClient
 from chat.errors import ChatError, CommandError, ErrorCode
@@ -19,33 +19,33 @@ from chat.protocol.frames import Heads, Joined, ServerFrame
 from chat.protocol.items import Event, Item
 from chat.text import fold, is_direct
 
-__all__ = ["AnotherLog", "LogReader", "enter"]
+__all__ = ["LogReader", "LogReplaced", "join_to_read"]
 
 _PAGES_MAX = 1_000
-"""Most pages of the directory that are read; a server may name a next one for ever."""
+"""Maximum pages of the channel list to read, because a server may never end it."""
 
 
-class AnotherLog(ChatError):
-    """The channel's log is not the one that was read before: a backup was restored."""
+class LogReplaced(ChatError):
+    """The channel's log was replaced since it was read: a backup was restored."""
 
 
-async def enter(visit: ScriptClient, channel: str) -> Joined:
-    """Join a channel to read it; unlike a person's `/join` this creates none.
+async def join_to_read(client: ScriptClient, channel: str) -> Joined:
+    """Join an existing channel; unlike `/join`, this creates none.
 
     Raises:
-        CommandError: there is no such channel.
+        CommandError: the channel does not exist.
     """
-    await visit.session()
-    is_member = fold(channel) in map(fold, visit.channels)
-    if not is_member and not is_direct(channel) and not await _is_listed(visit, channel):
+    await client.session()
+    is_member = fold(channel) in map(fold, client.channels)
+    if not is_member and not is_direct(channel) and not await _is_listed(client, channel):
         raise CommandError(ErrorCode.NO_SUCH_CHANNEL, f"there is no channel {channel}")
-    return await visit.ask(Join(channel=channel))
+    return await client.ask(Join(channel=channel))
 
 
-async def _is_listed(visit: ScriptClient, channel: str) -> bool:
+async def _is_listed(client: ScriptClient, channel: str) -> bool:
     cursor: str | None = None
     for _ in range(_PAGES_MAX):
-        listed = await visit.ask(Channels(cursor=cursor))
+        listed = await client.ask(Channels(cursor=cursor))
         if any(fold(each.channel) == fold(channel) for each in listed.channels):
             return True
         if listed.cursor is None or listed.cursor == cursor:
@@ -55,10 +55,10 @@ async def _is_listed(visit: ScriptClient, channel: str) -> bool:
 
 
 class LogReader:
-    """A log, read from a position on.
+    """Prints a log from a position on.
 
     Args:
-        show: prints what was applied, in order.
+        show: prints the applied entries, in order.
     """
 
     def __init__(self, show: Callable[[str, Iterable[Item | Event]], None]) -> None:
@@ -66,108 +66,110 @@ class LogReader:
         self._visit: ScriptClient | None = None
         self._view = LogView("", "")
         self._not_before = 0
-        self._is_vain = False  # whether the last page brought nothing
+        self._is_page_empty = False  # whether the last page had no new entries
 
     def take(self, frame: ServerFrame) -> None:
-        """Take a live frame."""
+        """Apply a live frame."""
         view = self._view
         if isinstance(frame, Event) and frame.channel == view.channel and view.epoch:
-            self._applied(view.apply_event(frame))
+            self._show_change(view.apply_event(frame))
         elif isinstance(frame, Heads) and view.epoch:
             view.apply_head(frame.heads.get(view.channel, 0))
         if self._visit is not None and view.needs_repair:
             self._visit.wake()
 
-    async def begin(self, visit: ScriptClient, joined: Joined, start: Since | int) -> None:
+    async def print_from(self, client: ScriptClient, joined: Joined, start: Since | int) -> None:
         """Print everything from `start` up to the head in `joined`.
 
         Args:
-            visit: asks.
-            joined: of the channel.
-            start: after which number, from which moment on, or (an int) how many of the newest.
+            client: sends the requests.
+            joined: the answer to `Join`.
+            start: the seq or time to start after, or (an int) the number of newest entries.
         """
         if isinstance(start, int):
             after = max(0, joined.head - start)
         elif start.seq is not None:
             after = start.seq
         else:
-            after = await self._last_before(visit, joined, start.ts)
+            after = await self._last_before(client, joined, start.ts)
             self._not_before = start.ts
         if after > joined.head:
-            raise AnotherLog(f"{joined.channel} ends at {joined.head}: {after} is of another log")
-        self._view = LogView(joined.channel, visit.user)
+            raise LogReplaced(
+                f"{joined.channel} ends at {joined.head}: {after} belongs to another log"
+            )
+        self._view = LogView(joined.channel, client.user)
         self._view.restore(joined.epoch, after, None, Coverage())
         while self._view.position < joined.head:
             left = joined.head - self._view.position
-            await self._read_page(visit, min(visit.limits.page, left))
-            if self._is_vain:
+            await self._read_page(client, min(client.limits.page, left))
+            if self._is_page_empty:
                 raise BrokenLog(
                     f"{joined.channel}: the log ends at {self._view.position}, "
                     f"its head is {joined.head}"
                 )
         self._not_before = 0
 
-    async def follow(self, visit: ScriptClient) -> None:
-        """Print what happens from now on, through all connections to come; never returns."""
-        self._visit = visit
-        visit.wait_for_ever()
+    async def follow(self, client: ScriptClient) -> None:
+        """Print new entries, across reconnects; never returns."""
+        self._visit = client
+        client.suspend_timeout()
         while True:
-            session = await visit.session()
+            session = await client.session()
             self._view.detach()
-            await self._attach(visit)
-            visit.wait_for_ever()
-            while await visit.changed(session):
+            await self._attach(client)
+            client.suspend_timeout()
+            while await client.changed(session):
                 if self._view.needs_repair:
-                    await self._read_on(visit)
-                    visit.wait_for_ever()
+                    await self._read_gap(client)
+                    client.suspend_timeout()
 
-    async def _attach(self, visit: ScriptClient) -> None:
+    async def _attach(self, client: ScriptClient) -> None:
         view = self._view
-        joined = await visit.ask(Join(channel=view.channel, resume=view.resume))
+        joined = await client.ask(Join(channel=view.channel, resume=view.resume))
         if joined.epoch != view.epoch or joined.head < view.position:
-            raise self._another()
+            raise self._log_replaced()
         if joined.recovered:
-            self._applied(view.apply_joined(joined))
-        else:  # too much was missed to come at once, or the log is a copy put back by hand
-            await self._check_mid(visit)
+            self._show_change(view.apply_joined(joined))
+        else:  # too many missed entries, or a log restored by hand
+            await self._check_mid(client)
             view.apply_head(joined.head)
         if not joined.complete or not joined.recovered:
-            await self._read_on(visit)
+            await self._read_gap(client)
 
-    async def _check_mid(self, visit: ScriptClient) -> None:
+    async def _check_mid(self, client: ScriptClient) -> None:
         view = self._view
         if view.mid is None or view.position < 1:
             return
-        page = await visit.ask(History(channel=view.channel, after=view.position - 1, limit=1))
+        page = await client.ask(History(channel=view.channel, after=view.position - 1, limit=1))
         if not page.items or page.items[0].mid != view.mid:
-            raise self._another()
+            raise self._log_replaced()
 
-    async def _read_on(self, visit: ScriptClient) -> None:
-        """Read to the end; its last page lets live events follow."""
+    async def _read_gap(self, client: ScriptClient) -> None:
+        """Read to the end of the log; live events follow its last page."""
         is_complete = False
         while not is_complete or self._view.needs_repair:
-            is_complete = await self._read_page(visit, visit.limits.page)
-            if self._is_vain:  # a head or an event that the log does not have
-                await asyncio.sleep(VAIN_PAUSE)
+            is_complete = await self._read_page(client, client.limits.page)
+            if self._is_page_empty:  # the log ends before the reported head
+                await asyncio.sleep(EMPTY_PAGE_PAUSE)
 
-    async def _read_page(self, visit: ScriptClient, limit: int) -> bool:
+    async def _read_page(self, client: ScriptClient, limit: int) -> bool:
         view = self._view
-        page = await visit.ask(History(channel=view.channel, after=view.position, limit=limit))
+        page = await client.ask(History(channel=view.channel, after=view.position, limit=limit))
         if page.epoch != view.epoch:
-            raise self._another()
+            raise self._log_replaced()
         before = view.position
-        self._applied(view.apply_after(page))
-        self._is_vain = view.position == before
+        self._show_change(view.apply_after(page))
+        self._is_page_empty = view.position == before
         if not page.complete:
             await asyncio.sleep(PAGE_PAUSE)
         return page.complete
 
-    async def _last_before(self, visit: ScriptClient, joined: Joined, ts: int) -> int:
-        """Return the number of the last line that is older than `ts`; 0 if there is none."""
+    async def _last_before(self, client: ScriptClient, joined: Joined, ts: int) -> int:
+        """Return the seq of the last entry older than `ts`; 0 if there is none."""
         before: int | None = None
         while True:
-            page = await visit.ask(
-                History(channel=joined.channel, before=before, limit=visit.limits.page)
+            page = await client.ask(
+                History(channel=joined.channel, before=before, limit=client.limits.page)
             )
             older = [item.seq for item in page.items if item.ts < ts]
             if older:
@@ -178,13 +180,13 @@ class LogReader:
                 raise BrokenLog(f"{joined.channel}: a page that goes no further")
             before = page.items[0].seq
 
-    def _applied(self, change: Change) -> None:
-        self._view.changed.clear()  # nothing looks a line up again
+    def _show_change(self, change: Change) -> None:
+        self._view.changed.clear()  # lines are never looked up
         entries = [entry for entry in change.entries if entry.ts >= self._not_before]
         self._show(self._view.channel, entries)
 
-    def _another(self) -> AnotherLog:
-        return AnotherLog(
+    def _log_replaced(self) -> LogReplaced:
+        return LogReplaced(
             f"the log of {self._view.channel} was replaced (a backup was restored); the last "
             f"number of the old log was {self._view.position}"
         )

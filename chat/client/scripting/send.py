@@ -18,33 +18,33 @@ _MUST_JOIN = (ErrorCode.NOT_A_MEMBER, ErrorCode.NO_SUCH_CHANNEL)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """Messages to send to one channel, one row each."""
+    """Creates the outbox rows for messages to one channel."""
 
     channel: str
     cid: str = ""
 
     def row(self, text: str, number: int) -> OutboxRow:
-        """Return message `number`; of a `cid` that was given each gets one of its own."""
+        """Return message `number` as a row; with several messages, each gets a cid of its own."""
         cid = f"{self.cid}.{number}" if self.cid and number > 1 else self.cid
         return new_row({"type": "send", "channel": self.channel, "text": text}, cid)
 
 
-async def deliver(visit: ScriptClient, row: OutboxRow) -> int:
-    """Have the server store a row, once; return its number.
+async def deliver(client: ScriptClient, row: OutboxRow) -> int:
+    """Send a row until the server has stored it; return its seq.
 
     Raises:
-        CommandError: it is refused.
+        CommandError: it was rejected.
     """
-    await visit.session()  # before it nobody knows how long a text may be
+    await client.session()  # `limits` are known from then on
     try:
-        command = command_of(row, visit.limits)
+        command = command_of(row, client.limits)
     except ValueError as exc:
         raise CommandError(ErrorCode.INVALID, str(exc)) from None
     try:
-        answer = await visit.ask(command)
+        answer = await client.ask(command)
     except CommandError as error:
         if error.code not in _MUST_JOIN:
             raise
-        await visit.ask(Join(channel=row.channel))
-        answer = await visit.ask(command)
+        await client.ask(Join(channel=row.channel))
+        answer = await client.ask(command)
     return answer.seq or 0

@@ -1,8 +1,7 @@
 """Settings of the scripting commands.
 
-They are read like all the client's settings, so that `CHAT_NAME` and the settings file count here
-too. What only one call is about (a channel, a text, where to begin) is an argument, never a
-variable.
+They are read like the interface's settings, so `CHAT_NAME` and the settings file also apply here.
+Values for a single run (a channel, a text, a start) are arguments, never variables.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from chat.text import is_number
 __all__ = ["PipeSettings", "pipe_flags"]
 
 _OF_SCREENS = ("emoji_names", "plain", "demo")
-_OF_CALLS = ("notify", "notify_for", "keywords", "notify_command")
+_OF_NOTIFICATIONS = ("notify", "notify_for", "keywords", "notify_command")
 _LONGEST = 86_400.0
 
 
@@ -33,12 +32,12 @@ def _seconds(value: object) -> float:
 
 @dataclass(frozen=True)
 class PipeSettings(ClientSettings):
-    """Settings of every scripting command."""
+    """Settings of all scripting commands."""
 
     timeout: float = option(30.0, _seconds, "Seconds without progress before giving up.")
 
 
 def pipe_flags() -> list[str]:
-    """Return the settings that are flags of the commands: not those of looks and calls."""
-    others = (*_OF_SCREENS, *_OF_CALLS)
+    """Return the settings with a flag here: all except those for screens and notifications."""
+    others = (*_OF_SCREENS, *_OF_NOTIFICATIONS)
     return [name for name in flags_of(PipeSettings) if name not in others]

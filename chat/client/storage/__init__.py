@@ -1,1 +1,1 @@
-"""Everything the client keeps on disk: cache, outbox, drafts, tokens, known servers."""
+"""The client's files on disk: accounts, outbox, cache, tokens, known servers."""

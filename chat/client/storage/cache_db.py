@@ -1,12 +1,12 @@
-"""`cache.db`: messages, and how far each channel was read; the server has all of it.
+"""`cache.db`: messages, and the position in each channel; the server has all of it.
 
-Lines are committed together with the positions and the coverage that vouch for them. A file that is
-damaged is deleted, and reading begins from nothing.
+Lines are committed in one transaction with the position and coverage that they belong to. A damaged
+file is deleted and filled again.
 
-Two clients of one person may share the file. Lines are only ever replaced by newer ones, so each
-client's record of a channel is true of what both have stored, and the later writer's stands. Who
-throws the lines of a channel away deletes its row: a client that knew the row is told so when it
-saves next, and begins that channel anew.
+Two clients of one user may share the file. Lines are only replaced by newer versions, so any
+client's record of a channel is valid for the stored lines, and the last write wins. A client that
+drops a channel's lines deletes its row; the other client sees that at its next save and loads the
+channel again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from chat.client.model.records import ChannelRecord, Damaged
+from chat.client.model.records import ChannelRecord, DamagedFile
 from chat.client.model.state import Message
 from chat.client.storage.codec import channel_from, channel_json, line_from, line_json
 from chat.client.storage.database import BUSY, Database, Tables
@@ -31,7 +31,7 @@ CREATE TABLE channels (
     record TEXT NOT NULL
 )"""
 CACHE_TABLES = Tables(
-    3,  # the first two versions held everything in one file, see `old_files`
+    3,  # versions 1 and 2 used one file, see `recovery`
     """
 CREATE TABLE lines (
     channel TEXT NOT NULL,
@@ -49,36 +49,36 @@ CREATE INDEX lines_by_thread ON lines (channel, thread, seq) WHERE thread IS NOT
 
 
 class CacheDb:
-    """The cache of one account; the file is made when there is something to write.
+    """The cache of one account; the file is created at the first save.
 
-    Lines are found only of channels that this client has read from the file or saved.
+    Lines are only returned for channels that this client has read from the file or saved.
 
-    Args and errors are those of `Database`; what another version wrote is `Damaged`.
+    Args and errors are those of `Database`; a file of another version counts as damaged.
     """
 
-    def __init__(self, path: Path, *, patience: float = BUSY, unwritable: str = "") -> None:
+    def __init__(self, path: Path, *, timeout: float = BUSY, unwritable: str = "") -> None:
         self.path = path
-        self._patience = patience
+        self._timeout = timeout
         self.unwritable = unwritable
         self._rows: dict[str, int] = {}
         """The row of each channel that this client knows."""
         self._discarded: set[str] = set()
-        """Channels whose lines are to go when something is saved."""
-        is_there = unwritable or path.exists() or path.is_symlink()
-        self._file = self._open() if is_there else None
+        """Channels whose lines are deleted at the next save."""
+        exists = unwritable or path.exists() or path.is_symlink()
+        self._file = self._open() if exists else None
 
     def _open(self) -> Database:
         try:
             return Database(
-                self.path, CACHE_TABLES, patience=self._patience, unwritable=self.unwritable
+                self.path, CACHE_TABLES, timeout=self._timeout, unwritable=self.unwritable
             )
         except StartupError as exc:
-            raise Damaged(str(exc)) from exc
+            raise DamagedFile(str(exc)) from exc
 
     @property
-    def is_there(self) -> bool:
-        """Whether the open file still bears its name: nobody has deleted it."""
-        return self._file is not None and self._file.is_there
+    def exists(self) -> bool:
+        """Whether the open file still has its name, so nobody has deleted it."""
+        return self._file is not None and self._file.exists
 
     def close(self) -> None:
         """Close the file."""
@@ -86,14 +86,14 @@ class CacheDb:
             self._file.close()
 
     def channels(self) -> list[ChannelRecord]:
-        """Return all channels; from now on their lines are found."""
+        """Return all channels; from now on their lines are returned, too."""
         if self._file is None:
             return []
         with self._file.reading():
             found = []
             for row, text in self._file.rows("SELECT id, record FROM channels"):
                 channel = channel_from(text)
-                if channel.name.startswith(("#", "@")):  # older clients kept whatever name came
+                if channel.name.startswith(("#", "@")):  # older clients stored invalid names
                     found.append(channel)
                     self._rows[channel.name] = row
             return found
@@ -104,14 +104,14 @@ class CacheDb:
         return found[0] if found else None
 
     def lines_before(self, channel: str, before: int, lowest: int, limit: int) -> list[Message]:
-        """Return the last `limit` lines from `lowest` up to but without `before`, in order."""
+        """Return the last `limit` lines with `lowest <= seq < before`, in order."""
         clause = "seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?"
         return self._lines(channel, clause, lowest, before, limit)[::-1]
 
     def lines_with(self, channel: str, seqs: range, raw: tuple[str, str]) -> list[Message]:
-        """Return the lines with a number of `seqs` whose JSON holds one of `raw`, in order.
+        """Return the lines in `seqs` whose JSON contains one of `raw`, in order.
 
-        `raw` is looked for without regard to the capitals of ASCII, and may not hold `%` or `_`.
+        The match ignores ASCII case; `raw` must not contain `%` or `_`.
         """
         clause = "seq >= ? AND seq < ? AND (body LIKE ? OR body LIKE ?) ORDER BY seq"
         return self._lines(channel, clause, seqs.start, seqs.stop, *(f"%{each}%" for each in raw))
@@ -133,9 +133,9 @@ class CacheDb:
     def count_above(
         self, channel: str, seq: int, me: str, limit: int, last: int = 2**62
     ) -> tuple[int, int]:
-        """Return how many messages of others there are above `seq`, and mentions of `me`.
+        """Return the number of other users' messages above `seq`, and of mentions of `me`.
 
-        Lines above `last` are not counted: another client may have stored more than this one knows.
+        Lines above `last` are not counted: another client may have stored more.
         """
         unread = mentions = 0
         for line in self.lines_before(channel, last + 1, seq + 1, limit):
@@ -146,14 +146,14 @@ class CacheDb:
 
     @property
     def has_discarded(self) -> bool:
-        """Whether lines are to go when something is saved."""
+        """Whether lines must be deleted at the next save."""
         return bool(self._discarded)
 
     def save(self, lines: Iterable[Message], channels: Iterable[ChannelRecord]) -> set[str]:
-        """Write lines and positions: all of it, or nothing.
+        """Write lines and records in one transaction.
 
         Returns:
-            Channels that another client began anew: nothing of them was written.
+            Channels that another client has reset: nothing of them was written.
         """
         if self._file is None:
             self._file = self._open()
@@ -182,7 +182,7 @@ class CacheDb:
         return lost
 
     def _put(self, record: ChannelRecord) -> int | None:
-        """Write a record within a transaction; return its row, None if another began it anew."""
+        """Write a record in the open transaction; return its row, or None if it was reset."""
         assert self._file is not None
         db, name, epoch, text = self._file.db, record.name, record.epoch, channel_json(record)
         if (row := self._rows.get(name)) is not None:
@@ -191,10 +191,10 @@ class CacheDb:
                 (epoch, text, row, epoch),
             )
             return row if done.rowcount else None
-        # Another client may have stored lines of the same log, which are as good as one's own.
+        # Another client may have stored lines of the same log, which are just as valid.
         stored = db.execute("SELECT id, epoch FROM channels WHERE name = ?", (name,)).fetchone()
         if stored is not None and not epoch:
-            return int(stored[0])  # what this client knows is not more
+            return int(stored[0])  # the stored record knows more
         if stored is None or stored[1] not in ("", epoch):
             db.execute("DELETE FROM lines WHERE channel = ?", (name,))
             db.execute("DELETE FROM channels WHERE name = ?", (name,))
@@ -208,12 +208,12 @@ class CacheDb:
         return int(stored[0])
 
     def discard(self, channel: str) -> None:
-        """Find no line of the channel from now on; all of it goes when something is saved."""
+        """Hide a channel's lines; they are deleted at the next save."""
         if self._rows.pop(channel, None) is not None:
             self._discarded.add(channel)
 
     def size(self) -> int:
-        """Return the bytes of the file that are in use."""
+        """Return the used bytes of the file."""
         if self._file is None:
             return 0
         pages, free, bytes_each = (
@@ -223,7 +223,7 @@ class CacheDb:
         return int((pages - free) * bytes_each)
 
     def largest_channel(self) -> str | None:
-        """Return the channel whose lines take the most room; None if there are no lines."""
+        """Return the channel whose lines need the most space; None if there are no lines."""
         assert self._file is not None
         rows = self._file.rows(
             "SELECT channel FROM lines GROUP BY channel ORDER BY sum(length(body)) DESC LIMIT 1"

@@ -1,6 +1,6 @@
 """Encode messages and channels as JSON for the cache, and decode them.
 
-What a line has by default is left out: files are half as large, and pages read twice as fast.
+Default values are omitted: the file is half as large, and pages are read twice as fast.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import json
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
-from chat.client.model.fold import Reactions, merged
+from chat.client.model.fold import Reactions, merge_reactions
 from chat.client.model.preferences import Preference
 from chat.client.model.records import ChannelRecord
 from chat.client.model.state import Delivery, Message
 from chat.client.storage.json_values import (
-    Misshapen,
+    InvalidValue,
     flag,
     list_of,
     number,
@@ -29,7 +29,7 @@ from chat.protocol.limits import LIST_MAX, REACTIONS_MAX, REACTORS_MAX, TEXT_MAX
 __all__ = ["channel_from", "channel_json", "line_from", "line_json"]
 
 _DELETED = "erased"
-"""The key of `Message.deleted` on disk, which is the protocol's."""
+"""The key of `Message.deleted` on disk, as in the protocol."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _DEFAULTS = {each.name: each.default for each in fields(Message) if each.default is not MISSING}
 _NEEDED = [each.name for each in fields(Message) if each.default is MISSING]
@@ -41,7 +41,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    """Take names; an older client may have kept more of them than can be shown."""
+    """Decode names; older clients stored more of them than can be shown."""
     return tuple_of(word)(value[:LIST_MAX] if type(value) is list else value)
 
 
@@ -53,7 +53,7 @@ def _reactions(value: Any) -> Reactions:
         left -= len(names)
         if names or not each[1]:
             kept.append((each[0], names))
-    return merged(tuple(kept))
+    return merge_reactions(tuple(kept))
 
 
 def _text(value: Any) -> str:
@@ -61,12 +61,12 @@ def _text(value: Any) -> str:
 
 
 def _bounded(value: Any) -> int:
-    """Take a number that can be shown, whatever an older client has let in."""
+    """Decode a number, clamped: older clients stored numbers of any size."""
     return min(max(number(value), 0), 2**53 - 1)
 
 
 def _time(value: Any) -> int:
-    """Take a moment that a calendar can show."""
+    """Decode a timestamp, clamped to what a calendar supports."""
     return min(max(number(value), 0), TIME_MAX)
 
 
@@ -129,11 +129,11 @@ def _decoded(body: str | bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, TypeError, RecursionError) as exc:  # a damaged file may hold anything
-        raise Misshapen(f"no JSON: {exc}") from exc
+        raise InvalidValue(f"not JSON: {exc}") from exc
 
 
 def line_json(line: Message) -> str:
-    """Write a line."""
+    """Encode a line."""
     values = {name: getattr(line, name) for name in _NEEDED}
     for name, default in _DEFAULTS.items():
         value = getattr(line, name)
@@ -147,29 +147,29 @@ def line_json(line: Message) -> str:
 
 
 def line_from(body: str | bytes) -> Message:
-    """Make a line of what was written.
+    """Decode a line.
 
     Raises:
-        Misshapen: it is no line.
+        InvalidValue: the text is not a line.
     """
     values = _decoded(body)
     if type(values) is dict:
         if values.get("rev", values.get("seq")) == values.get("seq"):
-            values["rev"] = values.get("seq") or 0  # the same object: 3 MB of 100,000 lines
+            values["rev"] = values.get("seq") or 0  # the same object: saves 3 MB per 100,000 lines
         if _DELETED in values:
             values["deleted"] = values.pop(_DELETED)
     return _MESSAGE(values)
 
 
 def channel_json(channel: ChannelRecord) -> str:
-    """Write a channel."""
+    """Encode a channel."""
     return _encode(asdict(channel))
 
 
 def channel_from(body: str | bytes) -> ChannelRecord:
-    """Make a channel of what was written.
+    """Decode a channel.
 
     Raises:
-        Misshapen: it is no channel.
+        InvalidValue: the text is not a channel.
     """
     return _RECORD(_decoded(body))

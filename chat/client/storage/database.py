@@ -1,6 +1,6 @@
-"""A SQLite file that several clients may have open: opening, transactions, plain errors.
+"""A SQLite file that several clients may open: opening, transactions, typed errors.
 
-An account has two: `outbox_db` and `cache_db`.
+An account has two of them: `outbox_db` and `cache_db`.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from chat.client.model.records import Damaged, DiskTrouble
+from chat.client.model.records import DamagedFile, DiskError
 from chat.client.storage.private_files import make_private_directory, open_private
 from chat.errors import StartupError
 
 __all__ = ["BUSY", "PARTS", "Database", "Tables", "delete_database", "version_of"]
 
 BUSY = 5.0
-"""Seconds to wait for the other client that writes to the file."""
+"""Seconds to wait while another client writes to the file."""
 BUSY_RETRY = 0.01
 """Seconds between two attempts where SQLite does not wait by itself."""
 CACHE_KIB = 512
-"""Of the file, in memory; pages are read once, and SQLite's own 2 MB would mostly hold old ones."""
+"""Page cache of a file; SQLite's default of 2 MB would mostly hold pages that are read once."""
 OPENINGS = 10
-"""How often a file is opened that is taken away meanwhile."""
+"""Attempts to open a file that another client keeps replacing."""
 PARTS = ("", "-wal", "-shm")
-"""What the names of a database's files end with."""
+"""Suffixes of the files of a database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Tables:
     """The tables of a file.
 
     Args:
-        version: kept in the file.
+        version: stored in the file.
         script: creates them; statements end with `;` and a new line.
-        synchronous: `FULL`: a commit is on disk when it returns; `NORMAL`: a power cut may undo
-            the last ones, never a part of one.
+        synchronous: `FULL`: a commit is on disk when it returns; `NORMAL`: a power failure may undo
+            the last commits, but never part of one.
     """
 
     version: int
@@ -48,7 +48,7 @@ class Tables:
     synchronous: Literal["FULL", "NORMAL"]
 
     def create(self, db: sqlite3.Connection) -> None:
-        """Create the tables in the transaction that is open."""
+        """Create the tables in the open transaction."""
         for statement in self.script.split(";\n"):
             db.execute(statement)
         db.execute(f"PRAGMA user_version={self.version}")
@@ -60,23 +60,23 @@ class Database:
     Args:
         path: created if it is missing.
         tables: created in a new file.
-        patience: seconds to wait for a lock while opening.
-        unwritable: why the file cannot be written, if that is known. Then it is only read, as far
-            as it can be, and every write raises `DiskTrouble`.
+        timeout: seconds to wait for a lock while opening.
+        unwritable: why the file is not writable, if that is known. Then it is opened read-only as
+            far as possible, and every write raises `DiskError`.
 
     Raises:
         StartupError: the file was written by a newer version.
-        DiskTrouble: (opening, and every write) the disk is not accepting writes.
-        Damaged: (opening, and everything else) the file is broken, or gone.
+        DiskError: (opening, and every write) the disk is not accepting writes.
+        DamagedFile: (opening, and everything else) the file is damaged or gone.
     """
 
     def __init__(
-        self, path: Path, tables: Tables, *, patience: float = BUSY, unwritable: str = ""
+        self, path: Path, tables: Tables, *, timeout: float = BUSY, unwritable: str = ""
     ) -> None:
         self.path = path
         self.unwritable = unwritable
         self._tables = tables
-        self._patience = patience
+        self._timeout = timeout
         self._data_version = 0
         if unwritable:
             self.db = self._only_read()
@@ -84,7 +84,7 @@ class Database:
         try:
             make_private_directory(path.parent)
         except StartupError as exc:
-            raise DiskTrouble(str(exc)) from exc
+            raise DiskError(str(exc)) from exc
         for _ in range(OPENINGS):
             self.db = self._connected()
             try:
@@ -92,13 +92,13 @@ class Database:
                     self._prepare()
                     self.db.execute(f"PRAGMA busy_timeout={int(BUSY * 1000)}").fetchall()
                 return
-            except (Damaged, DiskTrouble) as exc:
+            except (DamagedFile, DiskError) as exc:
                 trouble = exc
                 self.db.close()
             except StartupError:
                 self.db.close()
                 raise
-            if self.is_there:  # else another client took it away at this moment
+            if self.exists:  # otherwise another client has just replaced it
                 break
         raise trouble
 
@@ -107,15 +107,15 @@ class Database:
             file = open_private(self.path, os.O_CREAT | os.O_RDWR)
             self._inode = os.fstat(file).st_ino
             os.close(file)
-            return sqlite3.connect(self.path, isolation_level=None, timeout=self._patience)
+            return sqlite3.connect(self.path, isolation_level=None, timeout=self._timeout)
         except OSError as exc:
-            raise DiskTrouble(f"cannot write to {self.path}: {exc.strerror or exc}") from exc
+            raise DiskError(f"cannot write to {self.path}: {exc.strerror or exc}") from exc
         except sqlite3.Error as exc:
-            raise DiskTrouble(f"cannot open {self.path}: {exc}") from exc
+            raise DiskError(f"cannot open {self.path}: {exc}") from exc
 
     def _only_read(self) -> sqlite3.Connection:
-        # The file's log may need a file beside it that cannot be made, and the file may be locked;
-        # `immutable` cares for neither.
+        # Reading a WAL may need a file that cannot be created, and the file may be locked;
+        # `immutable` ignores both.
         can_be_read = self.path.is_file() and not self.path.is_symlink()  # a pipe would block
         for query in ("mode=ro", "mode=ro&immutable=1") if can_be_read else ():
             uri = f"{self.path.absolute().as_uri()}?{query}"
@@ -139,7 +139,9 @@ class Database:
             f"cache_size=-{CACHE_KIB}",
         ):
             self.db.execute(f"PRAGMA {pragma}").fetchall()
-        if version < self._tables.version:  # a full disk takes not even an empty change
+        if (
+            version < self._tables.version
+        ):  # only if needed: a full disk rejects even an empty transaction
             with self.writing():
                 if version_of(self.db) < self._tables.version:
                     self._tables.create(self.db)
@@ -147,8 +149,8 @@ class Database:
     def _switch_to_wal(self) -> None:
         # SQLite's busy timeout does not apply to this statement, and SQLite has no call that waits
         # for a lock: two clients that start together would fail. So it is retried, at most
-        # `patience` seconds; this thread has nothing else to do before the file is open.
-        deadline = time.monotonic() + self._patience
+        # `timeout` seconds; this thread has nothing else to do before the file is open.
+        deadline = time.monotonic() + self._timeout
         while True:
             try:
                 self.db.execute("PRAGMA journal_mode=WAL").fetchall()
@@ -166,7 +168,7 @@ class Database:
         self.db.close()
 
     def has_changed_elsewhere(self) -> bool:
-        """Whether another client has written to the file since this was asked last."""
+        """Whether another client has written to the file since the last call."""
         with self.reading():
             (version,) = self.db.execute("PRAGMA data_version").fetchone()
         before, self._data_version = self._data_version, version
@@ -179,11 +181,11 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; undone as a whole if anything in it fails."""
+        """Run a transaction; it is rolled back if anything fails."""
         if self.unwritable:
-            raise DiskTrouble(self.unwritable)
-        if not self.is_there:  # writing into a file without a name would only look like keeping
-            raise Damaged(f"{self.path} no longer exists")
+            raise DiskError(self.unwritable)
+        if not self.exists:  # a write to a deleted file would be lost
+            raise DamagedFile(f"{self.path} no longer exists")
         with self.reading():
             try:
                 self.db.execute("BEGIN IMMEDIATE")
@@ -194,8 +196,8 @@ class Database:
                     self.db.execute("ROLLBACK")
 
     @property
-    def is_there(self) -> bool:
-        """Whether the open file still bears its name: nobody has deleted it or set it aside."""
+    def exists(self) -> bool:
+        """Whether the open file still has its name, so nobody has deleted or renamed it."""
         if self.unwritable:
             return False
         try:
@@ -205,15 +207,15 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn the library's errors into ours: the disk's, which pass, and the file's."""
+        """Convert SQLite's errors to `DiskError` (temporary) or `DamagedFile`."""
         try:
             yield
-        except (sqlite3.DatabaseError, ValueError) as exc:  # ValueError: what a row holds is broken
+        except (sqlite3.DatabaseError, ValueError) as exc:  # ValueError: a row cannot be decoded
             if not _is_damage(exc):
-                raise DiskTrouble(f"cannot write to {self.path}: {exc}") from exc
+                raise DiskError(f"cannot write to {self.path}: {exc}") from exc
             if self.unwritable:  # another program may be writing to it
-                raise DiskTrouble(f"cannot read {self.path}: {exc}") from exc
-            raise Damaged(f"{self.path} is damaged: {exc}") from exc
+                raise DiskError(f"cannot read {self.path}: {exc}") from exc
+            raise DamagedFile(f"{self.path} is damaged: {exc}") from exc
 
 
 def version_of(db: sqlite3.Connection) -> int:
@@ -223,15 +225,15 @@ def version_of(db: sqlite3.Connection) -> int:
 
 
 def delete_database(path: Path) -> None:
-    """Delete a file that no client has open, and what SQLite keeps beside it."""
+    """Delete a closed database with all its files."""
     for part in PARTS:
         Path(f"{path}{part}").unlink(missing_ok=True)
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether an error says that the file is broken."""
+    """Whether an error means that the file is damaged."""
     if not isinstance(error, sqlite3.OperationalError):
         return True
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    # Where a table is missing, or looks otherwise, SQLite speaks of an error in the statement.
+    # SQLITE_ERROR: a table is missing or has other columns.
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)

@@ -1,6 +1,6 @@
-"""Typed values from the client's own JSON files; anything else is damage.
+"""Typed values from the client's own JSON files.
 
-Without pydantic, so that the first page shows before that is imported.
+Without pydantic, so that the first page is shown before pydantic is imported.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 __all__ = [
-    "Misshapen",
+    "InvalidValue",
     "flag",
     "list_of",
     "number",
@@ -23,88 +23,88 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Shape = Callable[[Any], T]
-"""Returns what was decoded as a value; raises `Misshapen` where it is none."""
+Decoder = Callable[[Any], T]
+"""Returns a decoded JSON value as a typed one; raises `InvalidValue` if it does not match."""
 
 
-class Misshapen(ValueError):
-    """What was decoded has another shape than what is written here."""
+class InvalidValue(ValueError):
+    """The JSON value has another type or shape than expected."""
 
 
 def text(value: Any) -> str:
-    """Take text."""
+    """Decode text."""
     if type(value) is not str:
-        raise Misshapen(f"{value!r} is no text")
+        raise InvalidValue(f"{value!r} is no text")
     return value
 
 
 def word(value: Any) -> str:
-    """Take text that comes again and again: one object for all of it."""
+    """Decode text that occurs often: equal values share one object."""
     return sys.intern(text(value))
 
 
 def number(value: Any) -> int:
-    """Take a whole number."""
+    """Decode a whole number."""
     if type(value) is not int:
-        raise Misshapen(f"{value!r} is no number")
+        raise InvalidValue(f"{value!r} is no number")
     return value
 
 
 def flag(value: Any) -> bool:
-    """Take true or false."""
+    """Decode a boolean."""
     if type(value) is not bool:
-        raise Misshapen(f"{value!r} is neither true nor false")
+        raise InvalidValue(f"{value!r} is neither true nor false")
     return value
 
 
-def optional(shape: Shape[T]) -> Shape[T | None]:
-    """Return what takes null too."""
+def optional(shape: Decoder[T]) -> Decoder[T | None]:
+    """Return a decoder that also accepts null."""
     return lambda value: None if value is None else shape(value)
 
 
-def list_of(shape: Shape[T]) -> Shape[list[T]]:
-    """Return what takes an array."""
+def list_of(shape: Decoder[T]) -> Decoder[list[T]]:
+    """Return a decoder of an array."""
 
     def take(value: Any) -> list[T]:
         if type(value) is not list:
-            raise Misshapen(f"{value!r} is no array")
+            raise InvalidValue(f"{value!r} is no array")
         return [shape(each) for each in value]
 
     return take
 
 
-def tuple_of(shape: Shape[T]) -> Shape[tuple[T, ...]]:
-    """Return what takes an array, as a tuple."""
+def tuple_of(shape: Decoder[T]) -> Decoder[tuple[T, ...]]:
+    """Return a decoder of an array, as a tuple."""
     rows = list_of(shape)
     return lambda value: tuple(rows(value)) if value else _nothing(value)
 
 
-def table_of(shape: Shape[T]) -> Shape[dict[str, T]]:
-    """Return what takes an object of any names."""
+def table_of(shape: Decoder[T]) -> Decoder[dict[str, T]]:
+    """Return a decoder of an object with any keys."""
 
     def take(value: Any) -> dict[str, T]:
         if type(value) is not dict:
-            raise Misshapen(f"{value!r} is no object")
+            raise InvalidValue(f"{value!r} is no object")
         return {name: shape(each) for name, each in value.items()}
 
     return take
 
 
-def record(kind: Callable[..., T], /, **shapes: Shape[Any]) -> Shape[T]:
-    """Return what makes a `kind` of an object; unknown names are left out, as a newer file's."""
+def record(kind: Callable[..., T], /, **shapes: Decoder[Any]) -> Decoder[T]:
+    """Return a decoder of an object as a `kind`; unknown keys are ignored."""
 
     def take(value: Any) -> T:
         if type(value) is not dict:
-            raise Misshapen(f"{value!r} is no object")
+            raise InvalidValue(f"{value!r} is no object")
         try:
             return kind(**{name: shapes[name](value[name]) for name in value if name in shapes})
-        except (TypeError, ValueError) as exc:  # what a class says of its values is meant too
-            raise Misshapen(str(exc)) from exc
+        except (TypeError, ValueError) as exc:  # also from the constructor of `kind`
+            raise InvalidValue(str(exc)) from exc
 
     return take
 
 
 def _nothing(value: Any) -> tuple[()]:
     if value != []:
-        raise Misshapen(f"{value!r} is no array")
+        raise InvalidValue(f"{value!r} is no array")
     return ()

@@ -1,11 +1,11 @@
-"""Known servers: ids, addresses, last used name, and the window's list.
+"""Known servers: ids, addresses, last used name, and added servers.
 
-It lets the cache be shown, and the outbox be filled, before a connection tells the server's id.
+With it, the cache can be shown and the outbox filled before the server has sent its id.
 
-It also guards what belongs to a server: token, outbox, positions, cache. An id is no secret, so
-anybody may claim it. All of that is kept under a *key*, which stands for an id together with the
-addresses that the person named for it. The key is the id itself; where a server at another address
-shows the same id, it gets a key of its own, made of both, and so begins with nothing.
+It also protects what belongs to a server: token, outbox, positions, cache. An id is not secret, so
+any server may claim it. Therefore everything is stored under a *key*: an id together with the
+addresses that the user named for it. The key is the id itself; a server that shows a known id at
+another address gets a key made of both, and so starts with nothing.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from chat.client.storage.private_files import make_private_directory, write_priv
 __all__ = ["DEFAULT_URL", "KnownServers", "host_of", "urls_of"]
 
 DEFAULT_URL = "ws://127.0.0.1:3000"
-"""Where one goes who has never said where."""
+"""The address of the server if the user has not chosen one."""
 
 NEW_IDS_MAX = 20
-"""Most ids that an address may show for the first time within a day: each leaves files behind."""
+"""Maximum number of new ids per address and day: each one leaves files behind."""
 _DAY = 86_400
 _PORTS = {"ws": 80, "wss": 443}
 _writing = threading.RLock()
-"""Held from reading the file to replacing it, by whichever core of this process changes it."""
+"""Held while a core of this process reads, changes and replaces the file."""
 
 
 @dataclass(slots=True)
@@ -49,15 +49,15 @@ class _Known:
     last_name: str | None = None
     chosen_url: str | None = None
     further: list[tuple[str, ...]] = field(default_factory=list)
-    """Addresses, and names there, to go to as well."""
+    """Addresses of added servers, and the names to use there."""
     ids: dict[str, str] = field(default_factory=dict)
-    """The id last met at each address."""
+    """The last known id at each address."""
     hosts: dict[str, list[str]] = field(default_factory=dict)
-    """The hosts at which each id was met, as older clients noted them."""
+    """The hosts of each id, as written by older clients."""
     addresses: dict[str, list[str]] = field(default_factory=dict)
-    """The addresses at which what is kept under each key may be shown."""
+    """The addresses that may use each key."""
     new_ids: dict[str, list[int]] = field(default_factory=dict)
-    """When an address showed an id for the first time, in seconds, within the last day."""
+    """When an address showed a new id, in seconds, within the last day."""
 
 
 _KNOWN = record(
@@ -73,7 +73,7 @@ _KNOWN = record(
 
 
 class KnownServers:
-    """What `directory/servers.json` remembers; a missing or damaged file remembers nothing."""
+    """The content of `directory/servers.json`; a missing or damaged file counts as empty."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "servers.json"
@@ -89,7 +89,7 @@ class KnownServers:
         return self._read().chosen_url
 
     def key_at(self, urls: str) -> str | None:
-        """Return the key of the server that was last met at one of the addresses `urls`."""
+        """Return the key of the last server at one of the addresses `urls`."""
         known = self._read()
         for url in urls_of(urls):
             if url in known.ids:
@@ -101,13 +101,13 @@ class KnownServers:
         return _key_of(self._read(), url, server)
 
     def others(self, url: str, server: str, named: str = "", *, every: bool = False) -> list[str]:
-        """Return other keys of the id `server` whose secrets the person lets `url` have.
+        """Return other keys of the id `server` whose tokens the user allows `url` to get.
 
         Args:
-            url: where the server is.
-            server: the id that it shows.
-            named: the addresses that the person named together, `url` among them.
-            every: the person said that it is a server known from elsewhere.
+            url: the server's address.
+            server: the id that it sends.
+            named: the addresses that the user named together, `url` among them.
+            every: whether the user declared it to be a known server (`--same-server`).
         """
         known = self._read()
         own = _key_of(known, url, server)
@@ -124,17 +124,17 @@ class KnownServers:
         ]
 
     def known_elsewhere(self, url: str, server: str) -> tuple[str, ...]:
-        """Return the addresses at which the id `server` is known under another key."""
+        """Return the addresses at which the id `server` has another key."""
         known = self._read()
         own = _key_of(known, url, server)
         keys = _keys_of(known, server)
         return tuple(each for key, where in keys.items() if key != own for each in where)
 
     def show(self, key: str, url: str, server: str) -> bool:
-        """Note that what is kept under `key` is shown at `url`.
+        """Record that `url` uses `key`.
 
         Returns:
-            Whether it may be: not, if too many ids were new at `url` of late.
+            False if `url` has shown too many new ids within a day.
         """
         address, now = _address_of(url), int(time.time())
         with self._changing() as known:
@@ -147,7 +147,7 @@ class KnownServers:
         return True
 
     def remember(self, key: str, url: str, server: str) -> None:
-        """Note that the server with the id `server` is the one at `url`, and let it have `key`."""
+        """Record that the server with the id `server` answers at `url` and uses `key`."""
         address = _address_of(url)
         with self._changing() as known:
             known.ids[url] = server
@@ -160,35 +160,35 @@ class KnownServers:
                 hosts += [host_of(url)] if host_of(url) not in hosts else []
 
     def remember_name(self, name: str) -> None:
-        """Note that `name` is the one used last."""
+        """Set the last used name."""
         with self._changing() as known:
             known.last_name = name
 
     def choose(self, url: str) -> None:
-        """Note that `url` is the server to go to."""
+        """Set the chosen server."""
         with self._changing() as known:
             known.chosen_url = url
 
     @property
     def further(self) -> tuple[tuple[str, str], ...]:
-        """The servers to go to beside the first: addresses, and one's names there."""
+        """The added servers: addresses and names."""
         return tuple((each[0], each[1]) for each in self._read().further if len(each) == 2)
 
     def add(self, url: str, name: str) -> None:
-        """Note that one goes to the server at `url` as well, as `name`."""
+        """Add the server at `url` with `name`."""
         with self._changing() as known:
             if (url, name) not in known.further:
                 known.further.append((url, name))
 
     def rename(self, url: str, name: str, other: str) -> None:
-        """Note that one goes to `url` as `other` instead of `name`, if that is noted."""
+        """Change the name for an added server."""
         with self._changing() as known:
             if (url, name) in known.further:
-                place = known.further.index((url, name))
-                known.further[place] = (url, other)
+                index = known.further.index((url, name))
+                known.further[index] = (url, other)
 
     def remove(self, url: str, name: str) -> None:
-        """Go to `url` as `name` no more; the next one may become the first."""
+        """Remove a server; if it was the first one, the next one becomes the first."""
         with self._changing() as known:
             first = (known.chosen_url or DEFAULT_URL, known.last_name)
             if (url, name) in known.further:
@@ -204,24 +204,24 @@ class KnownServers:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[_Known]:
-        """Read what is known, and write it if it was changed."""
+        """Yield the content, and write it if it was changed."""
         with _writing:
             known = self._read()
             before = json.dumps(asdict(known))
             yield known
             if json.dumps(asdict(known)) != before:
                 make_private_directory(self._path.parent)
-                with contextlib.suppress(OSError):  # a convenience that is lost; no text is
+                with contextlib.suppress(OSError):  # losing it is only inconvenient
                     write_private(self._path, json.dumps(asdict(known), indent=1) + "\n")
 
 
 def urls_of(urls: str) -> list[str]:
-    """Return the addresses of one server, which stand with commas between them."""
+    """Return the addresses of one server, given separated by commas."""
     return urls.split(",")
 
 
 def host_of(url: str) -> str:
-    """Return the host of `url`; all names of this machine's loopback are one."""
+    """Return the host of `url`; all loopback names and addresses are `localhost`."""
     host = urlsplit(url).hostname or ""
     with contextlib.suppress(ValueError):
         number = ipaddress.ip_address(host)
@@ -231,7 +231,7 @@ def host_of(url: str) -> str:
 
 
 def _address_of(url: str) -> str:
-    """Return `url` in the one spelling that all equal addresses share."""
+    """Return `url` in a canonical spelling."""
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme, 0)
     host = host_of(url)
@@ -240,10 +240,10 @@ def _address_of(url: str) -> str:
 
 
 def _is_upgrade(known: str, url: str) -> bool:
-    """Whether `url` is the host of the address `known`, by TLS where there was none.
+    """Whether `url` is the address `known` with TLS added.
 
-    Its port is the same, or that of HTTPS: a certificate is of a host, and on other ports of it
-    somebody else may listen.
+    The port must be the same or the one of HTTPS: a certificate covers the whole host, and
+    somebody else may listen on its other ports.
     """
     was, now = urlsplit(known), urlsplit(_address_of(url))
     return (
@@ -254,13 +254,13 @@ def _is_upgrade(known: str, url: str) -> bool:
 
 
 def _keys_of(known: _Known, server: str) -> dict[str, list[str]]:
-    """Return the keys under which an id is known, with their addresses."""
+    """Return the keys of an id, with their addresses."""
     keys = {
         key: addresses
         for key, addresses in known.addresses.items()
-        if key == server or key.startswith(f"{server} ")  # an id has no blank
+        if key == server or key.startswith(f"{server} ")  # an id contains no space
     }
-    if server not in keys and server in known.hosts:  # an older client met it
+    if server not in keys and server in known.hosts:  # written by an older client
         met = [_address_of(url) for url, each in known.ids.items() if each == server]
         keys[server] = list(dict.fromkeys(met)) or list(known.hosts[server])
     return keys
@@ -277,6 +277,6 @@ def _key_of(known: _Known, url: str, server: str) -> str:
     address = _address_of(url)
     keys = _keys_of(known, server)
     for key, addresses in keys.items():
-        if address in addresses or host_of(url) in addresses:  # of an older client: the host
+        if address in addresses or host_of(url) in addresses:  # older clients stored only the host
             return key
     return f"{server} {address}" if server in keys else server

@@ -1,7 +1,7 @@
 """The outbox: on disk before sending, in order, until confirmed or discarded.
 
-In each channel one row is under way at a time, so a retry cannot change the order. Its `cid` makes
-a retry harmless: the server stores the same `(author, cid)` once.
+Each channel sends one row at a time, so a retry cannot change the order. The row's `cid` makes a
+retry idempotent: the server stores the same `(author, cid)` once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from chat.client.model.fold import Wanted, fold
-from chat.client.model.records import Damaged, DiskTrouble, OutboxRow
+from chat.client.model.fold import PendingChange, fold
+from chat.client.model.records import DamagedFile, DiskError, OutboxRow
 from chat.client.model.state import Delivery, Message
 from chat.client.storage.outbox_db import OutboxDb
 
@@ -30,9 +30,9 @@ _FAILED, _PENDING = "failed", "pending"
 
 
 def new_row(command: dict[str, Any], cid: str = "") -> OutboxRow:
-    """Return a row for the fields of a command, with a cid of its own if none is given.
+    """Return a row for the fields of a command; it gets a new cid if none is given.
 
-    Whatever a person typed is kept, text that the protocol does not allow included.
+    Text is stored as typed, even if the protocol does not allow it.
     """
     cid = cid or os.urandom(16).hex()  # a UUID's module takes 2 ms of the start
     return OutboxRow(
@@ -44,68 +44,67 @@ def new_row(command: dict[str, Any], cid: str = "") -> OutboxRow:
 
 
 class Outbox:
-    """The rows, in memory as they are on disk.
+    """The outbox in memory, in sync with the disk.
 
     Args:
-        replace: puts another file in the place of one that is damaged or gone; raises
-            `DiskTrouble` if the disk does not take it.
+        replace: replaces a damaged or deleted file; raises `DiskError` if that fails.
     """
 
     file: OutboxDb
-    """Where the rows are; set by `Account`, which opens it."""
+    """The file; `Account` opens it and sets it."""
 
-    def __init__(self, replace: Callable[[Damaged], None]) -> None:
+    def __init__(self, replace: Callable[[DamagedFile], None]) -> None:
         self._replace = replace
         self._rows: dict[str, OutboxRow] = {}
-        self._about: dict[tuple[str, int], dict[str, None]] = {}
-        """The rows about a message, in order: thousands may wait, and each line asks."""
-        self._held: dict[str, None] = {}
-        """Rows that only memory has, in the order they were typed: so they go to disk."""
+        self._by_target: dict[tuple[str, int], dict[str, None]] = {}
+        """The rows that change a message, in order: an index, as every shown line is looked up."""
+        self._unsaved: dict[str, None] = {}
+        """Cids of rows that are only in memory, in the order they were typed."""
         self.confirmed: set[str] = set()
-        """Rows that are done, and still on disk."""
+        """Cids of confirmed rows that are still on disk."""
 
     # The file
 
     def use(self, work: Callable[[OutboxDb], T]) -> T:
-        """Do something with the file; if it is damaged or gone, with another one.
+        """Use the file; if it is damaged or gone, replace it and try again.
 
         Raises:
-            DiskTrouble: the disk does not take it.
+            DiskError: the disk is not accepting writes.
         """
         try:
             return work(self.file)
-        except Damaged as exc:
+        except DamagedFile as exc:
             self._replace(exc)
             return work(self.file)
 
     def read(self, query: Callable[[OutboxDb], T], otherwise: T) -> T:
-        """Return what `use` does, or `otherwise` if the disk cannot be read."""
+        """Return the result of a query, or `otherwise` if the file cannot be read."""
         try:
             return self.use(query)
-        except DiskTrouble as exc:
+        except DiskError as exc:
             _log.error("%s", exc)
             return otherwise
 
     def still_has(self, row: OutboxRow) -> bool:
-        """Whether a row is still to be sent: another client may have discarded it on disk."""
-        if row.cid in self._held:
+        """Whether a row must still be sent: another client may have discarded it on disk."""
+        if row.cid in self._unsaved:
             return True
         return self.read(lambda file: file.has_row(row.cid), True)
 
     # The rows
 
     def load(self, rows: Iterable[OutboxRow]) -> None:
-        """Start with the rows that were left."""
+        """Load the stored rows."""
         self._rows = {row.cid: row for row in rows}
-        self._about.clear()
+        self._by_target.clear()
         for row in self._rows.values():
             self._note(row)
         self.confirmed.clear()
 
     @property
-    def waits(self) -> bool:
-        """Whether a row is neither confirmed nor refused."""
-        return any(row.state == _PENDING or row.cid in self._held for row in self._rows.values())
+    def has_pending(self) -> bool:
+        """Whether a row is neither confirmed nor rejected."""
+        return any(row.state == _PENDING or row.cid in self._unsaved for row in self._rows.values())
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -114,86 +113,88 @@ class Outbox:
         """Add a row; it is on disk when this returns.
 
         Raises:
-            DiskTrouble: the disk does not take it.
+            DiskError: the disk is not accepting writes.
         """
         self.use(lambda file: file.put_row(row))
         self._rows[row.cid] = row
         self._note(row)
 
-    def hold(self, row: OutboxRow, reason: str) -> OutboxRow:
-        """Keep a row that the disk did not take in memory, and do not send it."""
-        self._held[row.cid] = None
+    def keep_in_memory(self, row: OutboxRow, reason: str) -> OutboxRow:
+        """Keep a row that cannot be saved in memory, marked as failed."""
+        self._unsaved[row.cid] = None
         held = self._rows[row.cid] = replace(row, state=_FAILED, reason=reason)
         self._note(held)
         return held
 
     @property
-    def held(self) -> tuple[str, ...]:
-        """The rows that only memory has: the disk did not take them."""
-        return tuple(self._held)
+    def unsaved(self) -> tuple[str, ...]:
+        """Cids of the rows that are only in memory."""
+        return tuple(self._unsaved)
 
-    def held_texts(self) -> list[str]:
-        """Return the texts that only memory has."""
-        rows = (self._rows[cid] for cid in self._held if cid in self._rows)
+    def unsaved_texts(self) -> list[str]:
+        """Return the texts that are only in memory."""
+        rows = (self._rows[cid] for cid in self._unsaved if cid in self._rows)
         return [_fields(row.command)["text"] for row in rows if self.has_text(row)]
 
     def all(self) -> tuple[OutboxRow, ...]:
-        """Return everything that waits, in order."""
+        """Return all rows in order."""
         return tuple(self._rows.values())
 
     def get(self, cid: str | None) -> OutboxRow | None:
-        """Return the row of `cid`, if it is waiting."""
+        """Return the row with this cid, if there is one."""
         return self._rows.get(cid) if cid else None
 
     def channels(self) -> list[str]:
-        """Return the channels in which something waits."""
+        """Return the channels that have rows."""
         return list(dict.fromkeys(row.channel for row in self._rows.values()))
 
     def failed(self) -> Counter[str]:
-        """Return how many rows of each channel were refused."""
+        """Return the number of failed rows by channel."""
         return Counter(row.channel for row in self._rows.values() if row.state == _FAILED)
 
     def rows(self, channel: str) -> list[OutboxRow]:
-        """Return what waits in a channel, in order."""
+        """Return a channel's rows in order."""
         return [row for row in self._rows.values() if row.channel == channel]
 
     def next(self, channel: str) -> OutboxRow | None:
-        """Return the row to send next in a channel."""
+        """Return the next row to send in a channel."""
         waiting = (row for row in self._rows.values() if row.channel == channel)
         return next((row for row in waiting if row.state == _PENDING), None)
 
     def confirm(self, cid: str | None) -> OutboxRow | None:
-        """Note that the server has it; return the row if it was waiting."""
+        """Remove a row that the server has stored; return it if there was one."""
         row = self.drop(cid) if cid else None
         if row is not None:
             self.confirmed.add(row.cid)
         return row
 
     def drop(self, cid: str) -> OutboxRow | None:
-        """Forget a row that is not on disk any more; return it if it was waiting."""
+        """Remove a row that is not on disk any more; return it if there was one."""
         row = self._rows.pop(cid, None)
         if row is not None:
-            self._held.pop(row.cid, None)
+            self._unsaved.pop(row.cid, None)
             if (seq := self.target_of(row)) is not None:
-                self._about.get((row.channel, seq), {}).pop(row.cid, None)
+                self._by_target.get((row.channel, seq), {}).pop(row.cid, None)
         return row
 
-    def follow(
+    def merge_stored(
         self, stored: Iterable[OutboxRow], typed_before: int
     ) -> tuple[list[OutboxRow], list[OutboxRow]]:
-        """Take up what another client on the same file did to the rows.
+        """Apply what other clients on the same file have done to the rows.
 
         Args:
             stored: all rows on disk.
-            typed_before: unknown rows are taken up if they are older (milliseconds since 1970):
-                the other client is just sending younger ones.
+            typed_before: only unknown rows older than this (milliseconds since 1970) are taken
+                over; the other client is still sending younger ones.
 
         Returns:
             The rows that are gone, and those that are new or changed.
         """
         on_disk = {row.cid: row for row in stored}
         gone = [
-            row for row in self._rows.values() if row.cid not in on_disk.keys() | self._held.keys()
+            row
+            for row in self._rows.values()
+            if row.cid not in on_disk.keys() | self._unsaved.keys()
         ]
         for row in gone:
             self.drop(row.cid)
@@ -201,18 +202,18 @@ class Outbox:
         for row in on_disk.values():
             known = self._rows.get(row.cid)
             is_new = known is None and row.cid not in self.confirmed and row.ts < typed_before
-            if is_new or (known not in (None, row) and row.cid not in self._held):
+            if is_new or (known not in (None, row) and row.cid not in self._unsaved):
                 self._rows[row.cid] = row
                 self._note(row)
                 changed.append(row)
         return gone, changed
 
     def fail(self, cid: str, reason: str) -> OutboxRow | None:
-        """Note that the server refused it for good; the text stays."""
+        """Mark a row as rejected permanently."""
         return self._change(cid, _FAILED, reason)
 
     def retry(self, cid: str) -> OutboxRow | None:
-        """Let a refused row be sent again."""
+        """Mark a failed row as pending again."""
         return self._change(cid, _PENDING, "")
 
     def _change(self, cid: str, state: str, reason: str) -> OutboxRow | None:
@@ -220,17 +221,17 @@ class Outbox:
         if row is None:
             return None
         changed = replace(row, state=state, reason=reason)
-        if cid not in self._held:
+        if cid not in self._unsaved:
             self._rows[cid] = changed
         self.use(lambda file: file.put_row(changed))
-        self._rows[cid] = changed  # what the disk has never had is not sent before it has it
-        self._held.pop(cid, None)
+        self._rows[cid] = changed  # after the write: an unsaved row must not be sent
+        self._unsaved.pop(cid, None)
         return changed
 
-    # How it looks
+    # Lines
 
     def line_of(self, row: OutboxRow, me: str) -> Message | None:
-        """Return the line of a row that stands for itself: a message, or an edit that failed."""
+        """Return the line of a row that has one: a message, or a failed edit."""
         fields = _fields(row.command)
         if fields["type"] != "send" and not (fields["type"] == "edit" and row.state == _FAILED):
             return None
@@ -248,20 +249,20 @@ class Outbox:
         )
 
     def target_of(self, row: OutboxRow) -> int | None:
-        """Return the seq of the message that a row is about, if it is about one."""
+        """Return the seq of the message that a row changes, if it changes one."""
         target: int | None = _fields(row.command).get("seq")
         return target
 
     def has_text(self, row: OutboxRow) -> bool:
-        """Whether a person typed something that would be lost with the row."""
+        """Whether the row contains text that the user typed."""
         return "text" in _fields(row.command)
 
     def decorate(self, line: Message, me: str) -> Message:
-        """Return `line` with one's own changes of it that are still on their way."""
+        """Return `line` with the user's pending changes applied."""
         if line.seq is None or not self._rows:
             return line
         shown = line
-        for cid in self._about.get((line.channel, line.seq), ()):
+        for cid in self._by_target.get((line.channel, line.seq), ()):
             row = self._rows[cid]
             if row.state == _PENDING:
                 shown = replace(_apply(shown, _fields(row.command), me), delivery=Delivery.PENDING)
@@ -269,7 +270,7 @@ class Outbox:
 
     def _note(self, row: OutboxRow) -> None:
         if (seq := self.target_of(row)) is not None:
-            self._about.setdefault((row.channel, seq), {})[row.cid] = None
+            self._by_target.setdefault((row.channel, seq), {})[row.cid] = None
 
 
 @lru_cache(maxsize=1_024)
@@ -279,7 +280,7 @@ def _fields(command: str) -> dict[str, Any]:
 
 
 def _apply(line: Message, fields: dict[str, Any], me: str) -> Message:
-    change = Wanted(
+    change = PendingChange(
         seq=line.rev + 1,
         author=me,
         kind=fields["type"],

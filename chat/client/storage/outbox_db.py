@@ -1,10 +1,10 @@
-"""`outbox.db`: what a person did and the server may not know. Small, and precious.
+"""`outbox.db`: what the user did and the server may not have. Small, and irreplaceable.
 
-Outbox rows, drafts, the person's settings on this computer, wishes for channels and read markers
-that the server has not confirmed. A commit is on disk when it returns.
+Outbox rows, drafts, the interface's preferences on this computer, and channel preferences and read
+markers that the server has not confirmed. A commit is on disk when it returns.
 
-Two clients of one person may share the file, and follow what the other writes. A value that is
-taken away goes only if it is the one that this client knew; of two read markers the further stands.
+Two clients of one user may share the file, and each merges the other's changes. A value is only
+removed if it is still the one that this client knows; of two read markers the further one wins.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 from chat.client.model.records import OutboxRow
 from chat.client.storage.database import BUSY, Database, Tables
 
-__all__ = ["Mark", "OutboxDb", "SavedTexts", "Typed", "wish_from", "wish_values"]
+__all__ = [
+    "OutboxContent",
+    "OutboxDb",
+    "ReadMarker",
+    "SavedTexts",
+    "preference_change_from",
+    "preference_values",
+]
 
 OUTBOX_TABLES = Tables(
-    3,  # the first two versions held everything in one file, see `old_files`
+    3,  # versions 1 and 2 used one file, see `recovery`
     """
 CREATE TABLE outbox (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,17 +54,17 @@ CREATE TABLE marks (
 )
 
 
-class Mark(NamedTuple):
-    """How far a channel's log was read."""
+class ReadMarker(NamedTuple):
+    """The read position in a channel's log."""
 
     epoch: str
     seq: int
 
 
 class SavedTexts:
-    """Drafts, preferences, or wishes of an account, by key: `stored` in its file, `changed` since.
+    """Drafts, preferences, or preference changes by key: `stored` on disk, `changed` since then.
 
-    `Account` alone uses them, in the core's thread; the interface gets copies (`SavedChanged`).
+    Only `Account` uses them, in the core's thread; the interface gets copies (`SavedChanged`).
     """
 
     def __init__(self, kind: str) -> None:
@@ -74,17 +81,17 @@ class SavedTexts:
         self.changed[key] = value
 
     def all(self) -> dict[str, str]:
-        """Return all texts, changes included."""
+        """Return all texts, unsaved changes included."""
         return {key: text for key, text in (self.stored | self.changed).items() if text}
 
     def take_over(self, other: SavedTexts) -> None:
-        """Take the unsaved changes of another account, and its texts that are missing here."""
+        """Take over another account's unsaved changes, and its texts that are missing here."""
         for key, value in other.all().items():
             if key in other.changed or not self.get(key):
                 self.set(key, value)
 
     def saved(self, changed: dict[str, str]) -> None:
-        """Note that the file has these changes."""
+        """Note that these changes are on disk."""
         self.stored |= changed
         for key, value in changed.items():
             if self.changed.get(key) == value:
@@ -92,22 +99,22 @@ class SavedTexts:
 
 
 @dataclass(slots=True)
-class Typed:
-    """What a file like this holds: rows in order, and the rest by kind or channel."""
+class OutboxContent:
+    """The content of an outbox file: rows in order, texts by kind, read markers by channel."""
 
     rows: list[OutboxRow] = field(default_factory=list)
     texts: dict[str, dict[str, str]] = field(default_factory=dict)
-    marks: dict[str, Mark] = field(default_factory=dict)
+    marks: dict[str, ReadMarker] = field(default_factory=dict)
 
 
 class OutboxDb(Database):
-    """The file of one account.
+    """The outbox file of one account.
 
     Args and errors are those of `Database`.
     """
 
-    def __init__(self, path: Path, *, patience: float = BUSY, unwritable: str = "") -> None:
-        super().__init__(path, OUTBOX_TABLES, patience=patience, unwritable=unwritable)
+    def __init__(self, path: Path, *, timeout: float = BUSY, unwritable: str = "") -> None:
+        super().__init__(path, OUTBOX_TABLES, timeout=timeout, unwritable=unwritable)
 
     def outbox(self) -> list[OutboxRow]:
         """Return the rows in the order they were typed."""
@@ -117,11 +124,11 @@ class OutboxDb(Database):
         return [OutboxRow(*row) for row in rows]
 
     def has_row(self, cid: str) -> bool:
-        """Whether the row of `cid` is still there; another client may have discarded it."""
+        """Whether the row still exists; another client may have discarded it."""
         return bool(self.rows("SELECT 1 FROM outbox WHERE cid = ?", cid))
 
     def put_row(self, row: OutboxRow) -> None:
-        """Add a row, or change its state and reason; it is on disk when this returns."""
+        """Add a row, or update its state and reason; it is on disk when this returns."""
         with self.writing() as db:
             db.execute(
                 f"{_ADD_ROW} DO UPDATE SET state = excluded.state, reason = excluded.reason",
@@ -129,7 +136,7 @@ class OutboxDb(Database):
             )
 
     def drop_rows(self, cids: Iterable[str]) -> None:
-        """Remove rows; they are gone from the disk when this returns."""
+        """Delete rows; they are gone from the disk when this returns."""
         with self.writing() as db:
             db.executemany("DELETE FROM outbox WHERE cid = ?", [(cid,) for cid in cids])
 
@@ -138,7 +145,7 @@ class OutboxDb(Database):
         return dict(self.rows("SELECT key, value FROM kept WHERE kind = ?", kind))
 
     def save_texts(self, texts: SavedTexts) -> None:
-        """Write what was changed."""
+        """Write the changes."""
         changed = dict(texts.changed)
         with self.writing() as db:
             for key, value in changed.items():
@@ -150,27 +157,27 @@ class OutboxDb(Database):
                     db.execute("DELETE FROM kept WHERE kind = ? AND key = ? AND value = ?", row)
         texts.saved(changed)
 
-    def marks(self) -> dict[str, Mark]:
-        """Return the read markers that the server may not know, by channel."""
+    def marks(self) -> dict[str, ReadMarker]:
+        """Return the read markers that the server may not have, by channel."""
         rows = self.rows("SELECT channel, epoch, seq FROM marks")
-        return {channel: Mark(epoch, seq) for channel, epoch, seq in rows}
+        return {channel: ReadMarker(epoch, seq) for channel, epoch, seq in rows}
 
-    def save_marks(self, moved: dict[str, Mark], confirmed: dict[str, Mark]) -> None:
-        """Write markers, and forget those that the server knows."""
+    def save_marks(self, moved: dict[str, ReadMarker], confirmed: dict[str, ReadMarker]) -> None:
+        """Write moved read markers, and delete confirmed ones."""
         with self.writing() as db:
             for channel, mark in confirmed.items():
                 row = channel, mark.epoch, mark.seq
                 db.execute("DELETE FROM marks WHERE channel = ? AND epoch = ? AND seq <= ?", row)
             _put_marks(db, moved)
 
-    def add(self, typed: Typed) -> None:
-        """Add what another file holds, and this one lacks."""
+    def add(self, typed: OutboxContent) -> None:
+        """Add the content of another file that is missing here."""
         with self.writing() as db:
             self.add_within(db, typed)
 
     @staticmethod
-    def add_within(db: sqlite3.Connection, typed: Typed) -> None:
-        """Add what another file holds, and this one lacks, in the open transaction."""
+    def add_within(db: sqlite3.Connection, typed: OutboxContent) -> None:
+        """Add the content of another file that is missing here, in the open transaction."""
         db.executemany(f"{_ADD_ROW} DO NOTHING", map(_fields_of, typed.rows))
         for kind, texts in typed.texts.items():
             rows = [(kind, key, value) for key, value in texts.items() if value]
@@ -179,7 +186,7 @@ class OutboxDb(Database):
 
     @staticmethod
     def join_drafts(db: sqlite3.Connection, drafts: dict[str, str]) -> None:
-        """Add drafts to those that are there, within a transaction; what is in them stays."""
+        """Append drafts to existing ones, in the open transaction; skip text that they contain."""
         db.executemany(
             "UPDATE kept SET value = value || char(10) || ?"
             " WHERE kind = 'draft' AND key = ? AND instr(value, ?) = 0",
@@ -197,7 +204,7 @@ def _fields_of(row: OutboxRow) -> tuple[object, ...]:
     return row.cid, row.channel, row.command, row.ts, row.state, row.reason
 
 
-def _put_marks(db: sqlite3.Connection, marks: dict[str, Mark]) -> None:
+def _put_marks(db: sqlite3.Connection, marks: dict[str, ReadMarker]) -> None:
     db.executemany(
         "INSERT INTO marks VALUES (?, ?, ?) ON CONFLICT (channel) DO UPDATE"
         " SET epoch = excluded.epoch, seq = excluded.seq"
@@ -206,13 +213,13 @@ def _put_marks(db: sqlite3.Connection, marks: dict[str, Mark]) -> None:
     )
 
 
-def wish_values(channel: str, wish: Wish) -> dict[str, str]:
-    """Return a wish as it is kept: a text for each field, by channel and field."""
-    return {f"{channel} {name}": json.dumps(value) for name, value in wish.fields().items()}
+def preference_values(channel: str, change: PreferenceChange) -> dict[str, str]:
+    """Encode a preference change as texts, one for each field, by channel and field."""
+    return {f"{channel} {name}": json.dumps(value) for name, value in change.fields().items()}
 
 
-def wish_from(channel: str, values: dict[str, str]) -> Wish:
-    """Return a channel's wish of what is kept; values of a newer client are left out."""
+def preference_change_from(channel: str, values: dict[str, str]) -> PreferenceChange:
+    """Decode a channel's preference change; invalid values are ignored."""
     found: dict[str, Any] = {}
     for name, kind in (("pinned", int), ("muted", bool), ("level", str)):
         try:
@@ -221,4 +228,4 @@ def wish_from(channel: str, values: dict[str, str]) -> Wish:
             continue
         if type(value) is kind:
             found[name] = value
-    return Wish(**found)
+    return PreferenceChange(**found)

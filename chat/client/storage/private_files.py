@@ -1,4 +1,4 @@
-"""Files that only their owner can read, written whole or not at all."""
+"""Files that only their owner can read, written atomically."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _PLAIN = re.compile(r"[a-z0-9_\-]{1,64}")
 
 
 def make_private_directory(path: Path) -> Path:
-    """Make `path`, and what is missing above it, for the owner alone; return it.
+    """Create `path` and its missing parents for the owner only; return it.
 
-    A directory that exists keeps its mode: the person may have chosen it for a reason.
+    The mode of an existing directory is not changed: the user may have chosen it.
 
     Raises:
-        StartupError: it cannot be made.
+        StartupError: it cannot be created.
     """
     try:
         for missing in reversed([path, *path.parents]):
             missing.mkdir(mode=0o700, exist_ok=True)
     except OSError as exc:
         raise StartupError(
-            f"cannot keep data in {path}: {exc.strerror or exc}; choose another place with --data"
+            f"cannot use the data folder {path}: {exc.strerror or exc}; choose another with --data"
         ) from exc
     return path
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open an ordinary file, as `os.open` does; what is missing is made, for the owner alone.
+    """Open a regular file, as `os.open` does; a missing file is created for the owner only.
 
-    A link is not followed. A file of the owner's that others may use is taken from them.
+    Symbolic links are not followed. The permissions of others on the owner's file are removed.
 
     Raises:
-        OSError: it cannot be opened, or is no ordinary file.
+        OSError: it cannot be opened, or is not a regular file.
     """
     safely = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
@@ -55,14 +55,14 @@ def open_private(path: Path, flags: int) -> int:
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         os.close(handle)
-        raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     if os.name == "posix" and found.st_mode & 0o077 and found.st_uid == os.geteuid():
         os.fchmod(handle, 0o600)
     return handle
 
 
 def write_private(path: Path, content: str) -> None:
-    """Replace the file `path`; after a crash it is the old one or the new one, never a part.
+    """Replace the file `path` atomically: after a crash it is either the old or the new one.
 
     Raises:
         OSError: nothing was changed.
@@ -73,7 +73,7 @@ def write_private(path: Path, content: str) -> None:
 
 
 def write_first(path: Path, content: str) -> bool:
-    """Write the file `path` unless somebody else has; return whether it was written.
+    """Write the file `path` if it does not exist; return whether it was written.
 
     Raises:
         OSError: nothing was changed.
@@ -83,7 +83,7 @@ def write_first(path: Path, content: str) -> bool:
             os.link(temporary, path)
         except FileExistsError:
             return False
-        except OSError:  # a file system without hard links: the race stays open there
+        except OSError:  # a file system without hard links: not atomic there
             if path.exists():
                 return False
             temporary.replace(path)
@@ -93,7 +93,7 @@ def write_first(path: Path, content: str) -> bool:
 
 @contextmanager
 def _written_beside(path: Path, content: str) -> Iterator[Path]:
-    """Write a file for the owner alone next to `path`, to disk; it is gone afterwards."""
+    """Write a temporary file next to `path`, synced to disk; it is deleted afterwards."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     temporary = Path(name)
     try:
@@ -107,7 +107,7 @@ def _written_beside(path: Path, content: str) -> Iterator[Path]:
 
 
 def _sync_directory(path: Path) -> None:
-    """See to it that a new name in a directory survives a power cut, where the system can."""
+    """Sync a directory, so that a new name survives a power failure, where the system can."""
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -117,5 +117,5 @@ def _sync_directory(path: Path) -> None:
 
 
 def file_name(value: str) -> str:
-    """Return a file name for `value`, which may come from a server: its own, or a digest of it."""
+    """Return a safe file name for `value`, which may come from a server: itself or a digest."""
     return value if _PLAIN.fullmatch(value) else "x" + sha256(value.encode()).hexdigest()[:40]

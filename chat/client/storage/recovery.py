@@ -1,9 +1,9 @@
-"""Take over what a person typed from a damaged file, or one of another place or version.
+"""Recover unsent input from a damaged file, or from a file of another place or version.
 
-Versions 1 and 2 of the client kept everything in one file, `NAME.db`: what the outbox holds now,
-and the lines of the cache. What was typed moves to the outbox first; when that is on disk, the old
-file becomes the cache, or goes if there is one. A crash in between does it again, the cids make
-that harmless. While an older client has the file open, it stays.
+Versions 1 and 2 of the client stored everything in one file, `NAME.db`: today's outbox and cache.
+The input is copied to the outbox first; when that is on disk, the old file becomes the cache, or
+is deleted if there is one. After a crash in between, the copy is repeated, which the cids make
+harmless. A file that an older client has open is not removed.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from chat.client.model.records import DiskTrouble, OutboxRow
+from chat.client.model.records import DiskError, OutboxRow
 from chat.client.storage.cache_db import CACHE_TABLES, CHANNELS
 from chat.client.storage.database import PARTS, delete_database, version_of
-from chat.client.storage.outbox_db import Mark, OutboxDb, Typed
+from chat.client.storage.outbox_db import OutboxContent, OutboxDb, ReadMarker
 from chat.client.storage.private_files import open_private
 from chat.errors import StartupError
 
 __all__ = ["adopt", "read_damaged", "set_aside", "unsent"]
 
 _ONE_FILE = 2
-"""The last version that kept everything in one file."""
+"""The last version that stored everything in one file."""
 _ROWS = "SELECT cid, channel, command, ts, state, reason FROM outbox ORDER BY place"
 
 
 def set_aside(path: Path) -> Path:
-    """Give a damaged file another name beside its own, and return that."""
+    """Rename a damaged file; return its new path."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     number = 1
@@ -45,35 +45,35 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def read_damaged(path: Path) -> tuple[Typed, bool]:
-    """Return what SQLite can read of a file, and whether that is all of it."""
+def read_damaged(path: Path) -> tuple[OutboxContent, bool]:
+    """Return the readable content of a file, and whether that is all of it."""
     with closing(_connected(path)) as db:
         reading = _Reading(db)
         return reading.typed(), reading.is_whole
 
 
 def adopt(outbox: OutboxDb, old: Path, cache: Path | None = None) -> str:
-    """Take over what was typed into the file `old`, if there is one, and remove it.
+    """Take over the unsent input in the file `old`, if it exists, and remove the file.
 
     Args:
-        outbox: takes it; other clients that adopt the same file wait for that.
-        old: an outbox, or the one file of an older client.
-        cache: where the lines of `old` go, if there is no cache yet; None if `old` is of another
-            account.
+        outbox: the destination; locked meanwhile, so other clients that adopt `old` wait.
+        old: an outbox, or the single file of an older client.
+        cache: the path that `old` is renamed to if it has lines and there is no cache yet; None
+            if `old` belongs to another account.
 
     Returns:
-        What was wrong with `old`, for a person.
+        A message for the user if `old` was damaged, otherwise empty.
 
     Raises:
         StartupError: `old` was written by a newer version.
-        DiskTrouble: it cannot be read now, or the outbox cannot be written.
+        DiskError: `old` cannot be read now, or the outbox cannot be written.
     """
     if not old.exists():
         return ""
     try:
         with outbox.writing() as db:
             found, is_whole = _read(old)
-            if cache is not None:  # both drafts are of this account
+            if cache is not None:  # both files belong to this account
                 outbox.join_drafts(db, found.texts.get("draft", {}))
             outbox.add_within(db, found)
         with outbox.writing():
@@ -82,17 +82,17 @@ def adopt(outbox: OutboxDb, old: Path, cache: Path | None = None) -> str:
                 return ""
             aside = set_aside(old) if old.exists() else "another client says where"
     except OSError as exc:
-        raise DiskTrouble(f"cannot take over {old}: {exc.strerror or exc}") from exc
+        raise DiskError(f"cannot take over {old}: {exc.strerror or exc}") from exc
     return f"{old} was damaged; {unsent(found)} of it saved; it is kept as {aside}"
 
 
-def unsent(found: Typed) -> str:
-    """Return how many messages were found, for a person."""
+def unsent(found: OutboxContent) -> str:
+    """Return the number of recovered messages as text."""
     return "1 unsent message" if len(found.rows) == 1 else f"{len(found.rows)} unsent messages"
 
 
-def _read(old: Path) -> tuple[Typed, bool]:
-    """Return what was typed into `old`, nothing if it is gone, and whether that is all of it."""
+def _read(old: Path) -> tuple[OutboxContent, bool]:
+    """Return the input in `old` (empty if the file is gone), and whether that is all of it."""
     try:
         os.close(open_private(old, os.O_RDWR))
         with closing(_connected(old)) as db:
@@ -101,25 +101,27 @@ def _read(old: Path) -> tuple[Typed, bool]:
             reading = _Reading(db)
             return reading.typed(), reading.is_whole
     except FileNotFoundError:
-        return Typed(), True
+        return OutboxContent(), True
     except sqlite3.OperationalError as exc:
-        raise DiskTrouble(f"cannot read {old}: {exc}") from exc
+        raise DiskError(f"cannot read {old}: {exc}") from exc
     except sqlite3.DatabaseError:
-        return Typed(), False
+        return OutboxContent(), False
 
 
-def _retire(old: Path, found: Typed, cache: Path | None) -> None:
-    """Make the cache of `old`, whose typed texts are safe, or remove it.
+def _retire(old: Path, found: OutboxContent, cache: Path | None) -> None:
+    """Turn `old` into the cache, or delete it, after its input was saved.
 
-    It stays while another client has it open, or has written to it since it was read: it is taken
-    over again at the next start.
+    It stays if another client has it open, or has written to it since it was read; then it is
+    taken over again at the next start.
     """
     if not old.exists():
         return
     try:
         with closing(_connected(old)) as db:
             db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
-            db.execute("PRAGMA journal_mode=DELETE").fetchall()  # refused if somebody has it open
+            db.execute(
+                "PRAGMA journal_mode=DELETE"
+            ).fetchall()  # fails if another client has it open
             db.execute("BEGIN EXCLUSIVE")
             if _Reading(db).typed() != found:
                 return
@@ -137,7 +139,7 @@ def _retire(old: Path, found: Typed, cache: Path | None) -> None:
 
 
 def _make_cache(db: sqlite3.Connection) -> None:
-    """Make the tables of the cache out of those of version 2, within a transaction."""
+    """Convert the tables of version 2 to those of the cache, within a transaction."""
     records = [text for (text,) in db.execute("SELECT record FROM channels WHERE record <> ''")]
     for table in ("outbox", "drafts", "prefs", "channels"):
         db.execute(f"DROP TABLE {table}")
@@ -150,21 +152,21 @@ def _make_cache(db: sqlite3.Connection) -> None:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=rw"  # a file that is gone is not made again
+    uri = f"{path.absolute().as_uri()}?mode=rw"  # does not create a missing file
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=1.0)
 
 
 class _Reading:
-    """Reads what was typed, row by row, up to what cannot be read, and from the other end."""
+    """Reads the input row by row until an unreadable one, then backwards from the end."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self.is_whole = True
 
-    def typed(self) -> Typed:
-        """Return all that can be read."""
+    def typed(self) -> OutboxContent:
+        """Return everything that can be read."""
         tables = {name for (name,) in self._rows("SELECT name FROM sqlite_master")}
-        found = Typed()
+        found = OutboxContent()
         if "outbox" in tables:
             rows = {row[0]: OutboxRow(*row) for row in self._rows(_ROWS) if _is_row(row)}
             if not self.is_whole:
@@ -178,32 +180,32 @@ class _Reading:
             for kind, key, value in self._rows("SELECT kind, key, value FROM kept"):
                 found.texts.setdefault(kind, {})[key] = value
             marks = self._rows("SELECT channel, epoch, seq FROM marks")
-            found.marks = {channel: Mark(epoch, seq) for channel, epoch, seq in marks}
+            found.marks = {channel: ReadMarker(epoch, seq) for channel, epoch, seq in marks}
         if "drafts" in tables:
             found.texts["draft"] = dict(self._rows("SELECT channel, text FROM drafts"))
             found.texts["pref"] = dict(self._rows("SELECT key, value FROM prefs"))
             self._read_records(found)
         return found
 
-    def _read_records(self, found: Typed) -> None:
-        """Read wishes and markers of an older client's channels."""
-        wishes = found.texts["wish"] = {}
+    def _read_records(self, found: OutboxContent) -> None:
+        """Read preference changes and read markers from an older client's channel records."""
+        changes = found.texts["wish"] = {}
         for (text,) in self._rows("SELECT record FROM channels WHERE record <> ''"):
             try:
                 record = json.loads(text)
-                name, wish = record["name"], record.get("wish") or {}
-                wishes |= {
+                name, change = record["name"], record.get("wish") or {}
+                changes |= {
                     f"{name} {key}": json.dumps(value)
-                    for key, value in wish.items()
+                    for key, value in change.items()
                     if value is not None
                 }
                 if record["epoch"] and record["read"] > record["marked"]:
-                    found.marks[name] = Mark(record["epoch"], record["read"])
+                    found.marks[name] = ReadMarker(record["epoch"], record["read"])
             except (ValueError, TypeError, KeyError, AttributeError):
                 self.is_whole = False
 
     def _rows(self, statement: str) -> Iterator[tuple[Any, ...]]:
-        """Return rows up to the first that cannot be read."""
+        """Yield rows up to the first unreadable one."""
         try:
             yield from self._db.execute(statement)
         except sqlite3.OperationalError as exc:

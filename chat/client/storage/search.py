@@ -1,6 +1,6 @@
 """Offline search in the cached messages.
 
-What is typed means the same as to a server (`chat.tokenizer`).
+The query has the same meaning as on a server (`chat.tokenizer`).
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from chat.tokenizer import Term, find, terms_of
 __all__ = ["HITS_MAX", "OfflineSearch", "raw_of", "search_offline"]
 
 HITS_MAX = 200
-"""Hits that are found at most: the newest."""
+"""Maximum number of hits; the newest are returned."""
 PAGE = 500
-"""Numbers of lines that are looked at without a pause."""
+"""Seqs that are searched without yielding to the event loop."""
 
 _ESCAPE = "\\u"
-"""Begins what is not ASCII, in the JSON that lines are kept in."""
+"""The escape of a non-ASCII character in the stored JSON."""
 _SNIPPET, _BEFORE = 240, 60
 
 
 async def search_offline(
     account: Account, search: Search, *, most: int = HITS_MAX, page: int = PAGE
 ) -> Results:
-    """Find messages in the cached lines of the channels one is in, newest first.
+    """Find messages in the cached lines of the user's channels, newest first.
 
     Args:
-        account: whose cache is searched.
-        search: what is looked for.
-        most: hits that are returned at most.
-        page: numbers of lines that are looked at without a pause for the event loop.
+        account: the account to search.
+        search: the query.
+        most: maximum number of hits.
+        page: seqs to search without yielding to the event loop.
     """
     looking = OfflineSearch(search)
     hits: list[Hit] = []
@@ -60,15 +60,15 @@ async def _look_through(
             lines = account.lines_with(channel, range(start, before), looking.raw)
             hits += filter(None, map(looking.hit, reversed(lines)))
             before = start
-            await asyncio.sleep(0)  # typing and the heartbeat come first
+            await asyncio.sleep(0)  # lets input and the heartbeat run
     return hits
 
 
 class OfflineSearch:
-    """Tells what of a channel's lines `search` finds.
+    """Matches lines against a search.
 
     Attributes:
-        raw: one of these is in the JSON of each line that is found, see `raw_of`.
+        raw: the JSON of each matching line contains one of these, see `raw_of`.
     """
 
     def __init__(self, search: Search) -> None:
@@ -77,11 +77,11 @@ class OfflineSearch:
         self.raw = raw_of(self._terms)
 
     def wants(self, channel: str) -> bool:
-        """Whether there can be hits in a channel."""
+        """Whether a channel can contain hits."""
         return self._search.channel is None or fold(self._search.channel) == fold(channel)
 
     def hit(self, line: Message) -> Hit | None:
-        """Return what is found of a line, if anything."""
+        """Return the hit in a line, if it matches."""
         if line.seq is None or line.kind != "message" or line.deleted or not self._is_meant(line):
             return None
         marks = find(self._terms, line.text) if self._terms else ()
@@ -111,10 +111,10 @@ class OfflineSearch:
 
 
 def raw_of(terms: Sequence[Term]) -> tuple[str, str]:
-    """Return two texts, one of which the JSON of each text has that holds the words of `terms`.
+    """Return two texts; the JSON of each line with the words of `terms` contains one of them.
 
-    They are to be looked for without regard to the capitals of ASCII. What is not ASCII is escaped
-    there, and may be folded to any word; a text in ASCII holds the words as they are.
+    Compare them ignoring ASCII case. Non-ASCII text is escaped in the JSON and may fold to any
+    word; ASCII text contains the words themselves.
     """
     words = [word for term in terms for word in term.words]
     if all(word.isascii() for word in words):
@@ -123,6 +123,6 @@ def raw_of(terms: Sequence[Term]) -> tuple[str, str]:
 
 
 def _within(marks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, ...]:
-    """Return the marks that lie in a piece, as places in it."""
+    """Return the marks inside a snippet, as offsets in it."""
     within = ((first, last) for first, last in marks if first >= start and last <= end)
     return tuple(place - start for mark in within for place in mark)

@@ -1,6 +1,6 @@
 """Tokens that prove a name: one file for each server and name.
 
-A token is made here and kept before the server sees it: a lost `welcome` locks nobody out.
+The client creates a token and stores it before it sends it, so a lost `welcome` locks nobody out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TokenStore:
             return file.read().strip() or None
 
     def put(self, key: str, name: str, token: str) -> None:
-        """Keep `token`; it is on disk when this returns, and so is the one before it."""
+        """Store `token` on disk; the previous token is kept in a second file."""
         path = self._prepared(key, name)
         before = None if path.is_symlink() else self.get(key, name)  # a link is replaced unread
         if before == token:
@@ -50,9 +50,9 @@ class TokenStore:
         write_private(path, token + "\n")
 
     def get_or_make(self, key: str, name: str) -> str:
-        """Return the token of `name`; make and keep one first if there is none.
+        """Return the token of `name`; create and store one if there is none.
 
-        Two clients that start at the same moment get the same one.
+        Two clients that start at the same time get the same token.
         """
         token = self.get(key, name)
         if token is None:
@@ -72,10 +72,10 @@ class TokenStore:
 
 
 def read_token_file(path: Path) -> str:
-    """Return the token that a server's operator gave, from a file.
+    """Return the token in a file from the server's operator.
 
     Raises:
-        StartupError: there is no token in it.
+        StartupError: the file contains no token.
     """
     try:
         token = path.read_text(encoding="utf-8").strip()
@@ -88,7 +88,7 @@ def read_token_file(path: Path) -> str:
             raise ValueError
     except ValueError:
         raise StartupError(
-            f"the token file {path} holds no token: it must be one line of 32 to 128 letters, "
+            f"the token file {path} contains no token: it must be one line of 32 to 128 letters, "
             "digits, '_', '-' or '.', as chat-server token NAME prints it"
         ) from None
     return token

@@ -1,1 +1,1 @@
-"""The core: follows channels, sends the outbox, and publishes updates to the interface."""
+"""Synchronization: the core's thread, its engine, and the state shared with the server."""

@@ -1,7 +1,7 @@
 """The core as the interface sees it: methods return at once, updates are drained.
 
-It runs in a thread of its own: a terminal that stands still must not stop the heartbeat, and the
-network must not stop the screens.
+It runs in its own thread, so a blocked terminal does not stop the heartbeat, and the network does
+not block the screens.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.emoji import with_emoji
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 from chat.client.model.state import ConnectionChanged, Link, Message, SavedChanged, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.errors import Offline
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Core", "answer"]
 
-START_PATIENCE = 5.0
-"""Seconds that the program's start waits for what is on disk."""
-ADD_PATIENCE = 0.3
-"""Seconds that the screens wait for it when a server is added."""
+START_TIMEOUT = 5.0
+"""Seconds that the program's start waits for the stored state."""
+ADD_TIMEOUT = 0.3
+"""Seconds that the screens wait for the stored state of an added server."""
 T = TypeVar("T")
 Kind = Literal["draft", "pref"]
 
@@ -44,15 +44,15 @@ Kind = Literal["draft", "pref"]
 class Core:
     """Connection, cache and outbox of one name on one server.
 
-    Its methods are called from one thread, that of the screens, and never wait for network or
-    disk. What a person typed goes to the outbox on disk before it is sent. Futures fail with
-    `CommandError` or `Offline`, both with a text for a person.
+    All methods are called from the screens' thread and never wait for network or disk. Typed text
+    is written to the outbox on disk before it is sent. Futures fail with `CommandError`, `Offline`
+    or `Unanswered`, whose texts are for the user.
 
     Args:
         settings: with a name.
-        wake: called from the core's thread when updates wait; once, until they are drained.
-        backoff: how long to wait between attempts to connect.
-        updates_max: updates that wait to be drained; beyond it they are dropped and told anew.
+        wake: called once from the core's thread when updates wait to be drained.
+        backoff: delays between attempts to connect.
+        updates_max: maximum number of waiting updates; beyond it, all is published again.
     """
 
     def __init__(
@@ -75,30 +75,30 @@ class Core:
         self._connect = asyncio.Event()
         self._stop = asyncio.Event()
         self._waiting: list[Update] = []
-        """Taken from the core's thread, to be drained by the screens."""
-        self._saved = _Saved()
+        """Updates taken from the queue, to be drained by the screens."""
+        self._saved = _SavedTexts()
 
     @property
     def _failure(self) -> str:
-        """Why the core has ended by itself: it takes nothing any more."""
+        """Why the core has failed; empty if it has not."""
         if not self._ready.done():
             return ""
         failure = self._ready.exception()
         return "" if failure is None else str(failure)
 
-    # Life
+    # Lifecycle
 
     def open(self) -> None:
-        """Read what is on disk; it is there to be drained when this returns.
+        """Load the stored state, so that `drain` returns it.
 
-        With it comes the newest page of the channel that was shown last: the whole first picture,
-        within milliseconds, and before anything is loaded that only a connection needs. If the
-        disk needs longer than `START_PATIENCE`, this returns and updates bring its content later.
+        This includes the newest page of the last channel: the first screen is complete within
+        milliseconds, before anything for the connection is imported. If the disk takes longer than
+        `START_TIMEOUT`, the state follows in later updates.
 
         Raises:
             StartupError: the account's file cannot be used.
         """
-        self._open(START_PATIENCE)
+        self._open(START_TIMEOUT)
 
     def _open(self, patience: float) -> None:
         self._thread.start()
@@ -106,17 +106,17 @@ class Core:
             self._ready.result(patience)
 
     def start(self) -> None:
-        """Connect, and stay connected; read what is on disk, if nobody has.
+        """Connect, and stay connected; load the stored state if `open` was not called.
 
         Raises:
             StartupError: the account's file cannot be used.
         """
         if self._thread.ident is None:
-            self._open(ADD_PATIENCE)
+            self._open(ADD_TIMEOUT)
         self._post(lambda _: self._connect.set())
 
     def stop(self, timeout: float = 2.0) -> None:
-        """Leave the server and write what is left to disk, within `timeout` seconds."""
+        """Disconnect and flush, within `timeout` seconds."""
         with self._lock:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -124,18 +124,18 @@ class Core:
             self._thread.join(timeout)
 
     def unsaved(self) -> list[str]:
-        """Return the texts that the disk did not take; to be asked after `stop`."""
+        """Return the texts that could not be saved; call it after `stop`."""
         return self._engine.account.unsaved() if self._engine is not None else []
 
     def unsent(self) -> int:
-        """Return how much waits in the outbox on disk; to be asked after `stop`."""
+        """Return the number of rows in the outbox on disk; call it after `stop`."""
         if self._engine is None:
             return 0
         outbox = self._engine.account.outbox
-        return len(outbox) - len(outbox.held)
+        return len(outbox) - len(outbox.unsaved)
 
     def drain(self) -> list[Update]:
-        """Return what changed since the last call, oldest first."""
+        """Return the updates since the last call, oldest first."""
         self._take_updates()
         waiting, self._waiting = self._waiting, []
         return waiting
@@ -148,66 +148,67 @@ class Core:
             else:
                 self._waiting.append(update)
         if overflowed:
-            self._post(lambda engine: self._updates.put_whole(engine.repaint))
+            self._post(lambda engine: self._updates.put_all(engine.repaint))
 
-    # What a person types
+    # Writing
 
     def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
-        """Put a message into the outbox, emoji in the place of their names; return its cid.
+        """Add a message to the outbox, with emoji names replaced; return its cid.
 
-        Like `edit`, it raises `Offline` once the core has failed, so that no text is lost.
+        Raises:
+            Offline: the core has failed, so the text would be lost; `edit` does the same.
         """
         return self._write("send", channel, text=with_emoji(text), me=me or None, reply_to=reply_to)
 
     def edit(self, channel: str, seq: int, text: str) -> str:
-        """Replace the text of one's own message; return the cid."""
+        """Replace the text of the user's own message; return the cid."""
         return self._write("edit", channel, seq=seq, text=with_emoji(text))
 
     def delete(self, channel: str, seq: int) -> str:
-        """Erase a message; return the cid."""
+        """Delete a message; return the cid."""
         return self._write("delete", channel, seq=seq)
 
     def react(self, channel: str, seq: int, emoji: str, remove: bool = False) -> str:
-        """Add one's reaction to a message, or take it back; return the cid."""
+        """Add or remove the user's reaction to a message; return the cid."""
         return self._write("react", channel, seq=seq, emoji=emoji, remove=remove or None)
 
     def pin(self, channel: str, seq: int, remove: bool = False) -> str:
-        """Pin a message for everybody in the channel, or take its pin away; return the cid."""
+        """Pin or unpin a message for all members; return the cid."""
         return self._write("pin", channel, seq=seq, remove=remove or None)
 
     def retry(self, cid: str) -> None:
-        """Send a refused message again."""
+        """Send a failed message again."""
         self._post(lambda engine: engine.retry(cid))
 
     def discard(self, cid: str) -> None:
-        """Throw away a message that was not sent."""
+        """Discard an unsent message."""
         self._post(lambda engine: engine.discard(cid))
 
     def save_draft(self, channel: str, text: str) -> None:
-        """Keep what is typed but not sent, on disk; empty text forgets it."""
+        """Store a draft on disk; an empty text removes it."""
         kept = text.encode("utf-8", "replace").decode()
         number = self._saved.save("draft", channel, kept)
         self._post(lambda engine: engine.save_draft(channel, kept, number))
 
     def draft(self, channel: str) -> str:
-        """Return what `save_draft` kept."""
+        """Return a draft."""
         self._take_updates()
         return self._saved.get("draft", channel)
 
     def save_pref(self, key: str, value: str) -> None:
-        """Keep something the screens want to find again next time; empty forgets it."""
+        """Store a preference of the interface; an empty value removes it."""
         number = self._saved.save("pref", key, value)
         self._post(lambda engine: engine.save_pref(key, value, number))
 
     def pref(self, key: str) -> str:
-        """Return what `save_pref` kept."""
+        """Return a preference of the interface."""
         self._take_updates()
         return self._saved.get("pref", key)
 
-    # What a person looks at
+    # Views
 
     def open_channel(self, channel: str) -> None:
-        """Show a channel: its newest page from the cache at once, then what happens in it."""
+        """Show a channel: its newest page from the cache at once, then its updates."""
         self._post(lambda engine: engine.open_channel(channel))
 
     def load_before(self, channel: str) -> None:
@@ -215,92 +216,90 @@ class Core:
         self._post(lambda engine: engine.load_before(channel))
 
     def load_gap(self, channel: str, seq: int) -> None:
-        """Load what is missing before `seq`."""
+        """Load the missing lines before `seq`."""
         self._post(lambda engine: engine.load_gap(channel, seq))
 
     def reach(self, channel: str, seq: int) -> Future[bool]:
-        """Load a message and what is around it, from the server if need be; whether it is there."""
-        return self._work_out(lambda engine: engine.reach(channel, seq))
+        """Load a message and its surroundings, also from the server; return whether it exists."""
+        return self._run_async(lambda engine: engine.reach(channel, seq))
 
     def near(self, channel: str, seq: int) -> Future[list[Message]]:
-        """Find some lines before and after one, and itself, in order, without showing them."""
-        return self._work_out(lambda engine: engine.near(channel, seq))
+        """Return some lines around a message, in order, without showing them."""
+        return self._run_async(lambda engine: engine.near(channel, seq))
 
     def search_here(self, search: Search) -> Future[Results]:
-        """Find messages among the lines on this computer, the newest of them, in one page."""
+        """Search the cached messages; the newest hits are returned in one page."""
         from chat.client.storage.search import (
-            search_offline,  # only now: it knows the protocol's models
+            search_offline,  # lazy: it imports the protocol's models
         )
 
-        return self._work_out(lambda engine: search_offline(engine.account, search))
+        return self._run_async(lambda engine: search_offline(engine.account, search))
 
     def open_thread(self, channel: str, seq: int) -> None:
-        """Show the thread of a message, from the cache at once, then what happens in it."""
+        """Show the thread of a message: from the cache at once, then its updates."""
         self._post(lambda engine: engine.open_thread(channel, seq))
 
     def load_thread(self) -> None:
-        """Load an older page of the thread that is shown; a `ThreadChanged` follows."""
+        """Load an older page of the open thread; a `ThreadChanged` follows."""
         self._post(lambda engine: engine.load_thread())
 
     def close_thread(self) -> None:
-        """Show no thread any more."""
+        """Close the thread."""
         self._post(lambda engine: engine.close_thread())
 
     def inbox(self) -> Future[tuple[Unread, ...]]:
-        """Find what is unread in all channels, and on this computer."""
-        return self._look_up(lambda engine: unread_of(engine.account))
+        """Return the cached unread messages of all channels."""
+        return self._query(lambda engine: unread_of(engine.account))
 
     def mark(self, channel: str, seq: int) -> None:
-        """Move the read marker forward to `seq`; offline, the server hears of it later."""
+        """Move the read marker forward to `seq`; if offline, the server gets it later."""
         self._post(lambda engine: engine.mark(channel, seq))
 
-    def prefer(self, channel: str, wish: Wish) -> None:
-        """Change how one wants a channel listed and told of; offline, the server hears later."""
-        self._post(lambda engine: engine.prefer(channel, wish))
+    def prefer(self, channel: str, change: PreferenceChange) -> None:
+        """Change a channel's preferences; if offline, the server gets them later."""
+        self._post(lambda engine: engine.prefer(channel, change))
 
-    # What needs a connection
+    # Online only
 
     def ask(self, command: AnsweredBy[T]) -> Future[T]:
-        """Send a command to the server; the future holds the answer, or why there is none.
+        """Send a command to the server; the future holds the answer.
 
-        This is the way of everything that makes sense only while connected and of which nothing
-        is kept here: lists, searches, pins, joining, leaving, hiding, the topic, typing. What
-        must outlast the connection has a method of its own: what is typed and read markers, which
-        go to disk first; views, which read the cache first; the status, which each new connection
-        is told.
+        Use it for everything that only works online and is not stored here: lists, searches, pins,
+        joining, leaving, hiding, the topic, typing. State that outlasts the connection has methods
+        of its own: messages and read markers are written to disk first, views are read from the
+        cache, and the status is sent again after a reconnect.
 
-        The future fails with one of three errors, each with a text for a person:
-        `Offline` (no connection, or it was lost before the answer came), `Unanswered` (nothing
-        came in time), `CommandError` (the server refused).
+        The future fails with `Offline` (no connection, or it was lost before the answer),
+        `Unanswered` (no answer in time), or `CommandError` (rejected); the texts are for the user.
         """
-        return self._work_out(lambda engine: engine.ask(command))
+        return self._run_async(lambda engine: engine.ask(command))
 
     def status(self, status: Status) -> None:
-        """Say of oneself: online, away or busy; said again after a reconnect."""
+        """Set the user's status: online, away or busy; it is sent again after a reconnect."""
         self._post(lambda engine: engine.set_status(status))
 
     def reconnect_now(self) -> None:
-        """Do not wait for the next attempt."""
+        """Reconnect without waiting."""
         self._post(Engine.reconnect_now)
 
     def rename(self, name: str) -> Future[None]:
-        """Sign in with another name, once the server has refused this one as taken.
+        """Sign in with another name, after the server has rejected this one as taken.
 
-        What was typed and not sent goes with it.
+        Unsent messages and drafts are taken over.
         """
-        return self._work_out(lambda engine: engine.rename(name))
+        return self._run_async(lambda engine: engine.rename(name))
 
     def idle(self) -> Future[None]:
-        """Wait until the server has answered everything that was typed or asked for."""
+        """Wait until the server has answered everything."""
         future: Future[None] = Future()
         self._post(lambda engine: engine.when_idle(lambda: future.set_result(None)))
         return future
 
     def settled(self) -> Future[None]:
-        """Wait until what was typed before is on disk, and `drain` has what came of it."""
-        return self._look_up(lambda engine: engine.tell())
+        """Wait until earlier calls were applied and stored; then `drain` returns their updates."""
+        return self._query(lambda engine: engine.tell())
 
-    # Within
+    # Internals
 
     def _write(self, kind: str, channel: str, **fields: Any) -> str:
         given = {key: value for key, value in fields.items() if value is not None}
@@ -310,8 +309,8 @@ class Core:
         self._post(lambda engine: engine.write(row))
         return row.cid
 
-    def _work_out(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Have something done in the core's thread that may wait for the server."""
+    def _run_async(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run a coroutine in the core's thread; it may wait for the server."""
         future: Future[T] = Future()
         if self._failure:
             future.set_exception(Offline(self._failure))
@@ -325,14 +324,14 @@ class Core:
             except asyncio.CancelledError:
                 future.set_exception(Offline("the connection was lost"))
                 raise
-            except Exception as exc:  # whatever it is, it belongs to who asked
+            except Exception as exc:  # the caller handles it
                 future.set_exception(exc)
 
         self._post(lambda engine: engine.start(run(engine)))
         return future
 
-    def _look_up(self, query: Callable[[Engine], T]) -> Future[T]:
-        """Have something found out in the core's thread."""
+    def _query(self, query: Callable[[Engine], T]) -> Future[T]:
+        """Run a function in the core's thread; the future holds its result."""
         future: Future[T] = Future()
         if self._failure:
             future.set_exception(Offline(self._failure))
@@ -349,7 +348,7 @@ class Core:
         return future
 
     def _post(self, work: Callable[[Engine], object]) -> None:
-        """Have `work` done in the core's thread, in the order of the calls."""
+        """Run `work` in the core's thread, in the order of the calls."""
         with self._lock:
             self._posted.append(work)
             if self._loop is not None:
@@ -361,7 +360,7 @@ class Core:
             try:
                 self._posted.popleft()(self._engine)
             except Exception as exc:
-                self._engine.fault(exc)
+                self._engine.report_error(exc)
 
     def _run(self) -> None:
         event_loop.run(self._main())
@@ -380,52 +379,54 @@ class Core:
             self._work()
         self._ready.set_result(None)
         try:
-            await self._stopping_of(running)
+            await self._wait_for_stop(running)
         finally:
             with self._lock:
                 self._loop = None
 
-    async def _stopping_of(self, running: asyncio.Task[None]) -> None:
-        """Wait until the screens say stop; then clean up."""
+    async def _wait_for_stop(self, running: asyncio.Task[None]) -> None:
+        """Wait for `stop`, then clean up."""
         assert self._engine is not None
         await self._stop.wait()
-        self._engine.account.flush()  # before anything that may take time
+        self._engine.account.flush()  # first, before anything slow
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         self._engine.close()
 
 
-class _Saved:
-    """Drafts and preferences as the interface's thread knows them.
+class _SavedTexts:
+    """Drafts and preferences in the interface's thread.
 
-    What it saves is there at once, over what the core's thread told; what that thread tells does
-    not know of the saves that are still on their way to it.
+    A saved text is returned at once, although the core's thread gets it later. Its updates do not
+    include the saves that are still pending.
     """
 
     def __init__(self) -> None:
-        self._told = SavedChanged({}, {})
+        self._published = SavedChanged({}, {})
         self._saves = 0
-        self._mine: dict[tuple[Kind, str], tuple[int, str]] = {}
+        self._unpublished: dict[tuple[Kind, str], tuple[int, str]] = {}
 
     def save(self, kind: Kind, key: str, text: str) -> int:
-        """Keep a text; return the number of this save."""
+        """Set a text; return the number of this save."""
         self._saves += 1
-        self._mine[kind, key] = (self._saves, text)
+        self._unpublished[kind, key] = (self._saves, text)
         return self._saves
 
     def get(self, kind: Kind, key: str) -> str:
-        """Return a text that is kept; empty if there is none."""
-        if (kind, key) in self._mine:
-            return self._mine[kind, key][1]
-        told = self._told.drafts if kind == "draft" else self._told.prefs
+        """Return a text; empty if there is none."""
+        if (kind, key) in self._unpublished:
+            return self._unpublished[kind, key][1]
+        told = self._published.drafts if kind == "draft" else self._published.prefs
         return told.get(key, "")
 
     def take(self, told: SavedChanged) -> None:
-        """Take what the core's thread tells."""
-        self._told = told
-        self._mine = {key: mine for key, mine in self._mine.items() if mine[0] > told.saves}
+        """Apply an update from the core's thread."""
+        self._published = told
+        self._unpublished = {
+            key: mine for key, mine in self._unpublished.items() if mine[0] > told.saves
+        }
 
 
 async def answer(future: Future[T]) -> T:
-    """Wait for an answer of the core; giving up here leaves the core's future alone."""
+    """Wait for a future of the core; cancelling the wait does not cancel the future."""
     return await asyncio.shield(asyncio.wrap_future(future))

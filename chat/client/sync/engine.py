@@ -1,8 +1,7 @@
-"""Carry out what the interface asks for: on disk, and with the server while connected.
+"""Run the interface's requests: on disk, and on the server while connected.
 
-Everything here happens in one event loop, one thing after the other; nothing waits for the network
-but tasks. What a person typed, moved or looks at goes through the account first, and works without
-a connection; `Online` sends and reads what else there is.
+Everything runs in one event loop, and only tasks wait for the network. Whatever the user typed,
+moved or opened goes through the account first, and works offline; `Online` does the rest.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.channel import Channel
-from chat.client.model.preferences import Wish
-from chat.client.model.records import DiskTrouble, OutboxRow
+from chat.client.model.preferences import PreferenceChange
+from chat.client.model.records import DiskError, OutboxRow
 from chat.client.model.state import LAST_CHANNEL, Link, Message, Notice, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.errors import Offline
@@ -39,25 +38,25 @@ _Answer = TypeVar("_Answer")
 FLUSH_DELAY = 0.2
 """Seconds from a change of the account, such as a draft, to its commit on disk."""
 LOOK_EVERY = 1.0
-"""Seconds between two looks at the file: what another client did, whether it can be written."""
+"""Seconds between two checks of the files for changes by other clients and for writability."""
 FILE_RETRY = 2.0
-"""Seconds until a write that failed is tried again."""
+"""Seconds until a failed write is retried."""
 ABOVE = 50
-"""Lines shown above the one that was asked for."""
+"""Lines to show above the requested one."""
 NEAR = 8
-"""Lines before and after one that are enough to find its neighbors among them."""
+"""Lines to return before and after the requested one."""
 _AT_ONCE = 1_000
 
 
 class Engine:
     """One account, kept connected.
 
-    A channel that is not known is passed over: its screen is about to go.
+    Requests for unknown channels are ignored: their screen is about to close.
 
     Args:
-        settings: a name and an address among them.
-        put: hands updates to the screens.
-        backoff: how long to wait between attempts.
+        settings: with a name and an address.
+        put: passes updates to the screens.
+        backoff: delays between attempts to connect.
 
     Raises:
         StartupError: the account's file cannot be used.
@@ -81,28 +80,28 @@ class Engine:
 
     @property
     def account(self) -> Account:
-        """What is known on this computer."""
+        """The open account."""
         return self._local.account
 
     @property
-    def _screens(self) -> Publisher:
-        return self._local.screens
+    def _publisher(self) -> Publisher:
+        return self._local.publisher
 
     @property
     def _live(self) -> LiveSession | None:
         return self._online.live if self._online is not None else None
 
-    # Life
+    # Lifecycle
 
     async def run(self, may_connect: asyncio.Event) -> None:
-        """Connect once one may, and stay connected until cancelled.
+        """Connect once `may_connect` is set, and stay connected until cancelled.
 
-        After an internal error the account goes on: what is typed waits in the outbox.
+        After an internal error the account stays usable: messages wait in the outbox.
         """
         try:
             await may_connect.wait()
             from chat.client.sync.online import (
-                Online,  # a fifth of a second: the first page goes first
+                Online,  # lazy: takes 0.2 s, and the first page does not need it
             )
 
             self._online = Online(self._local, self._tasks, self._backoff)
@@ -112,27 +111,27 @@ class Engine:
             self._put(Notice(f"The connection has stopped: internal error {exc!r}.", "error"))
             self._local.link_changed(
                 Link.STOPPED,
-                "internal error; restart the program. What you type is kept and sent then",
+                "internal error; restart the program. Unsent messages are kept and sent then",
             )
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Flush, and close the account."""
         for timer in (self._flush_timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
         self.account.close()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something that ends with the connection at the latest."""
+        """Run a task that ends with the connection at the latest."""
         self._tasks.start(work)
 
     def when_idle(self, then: Callable[[], None]) -> None:
-        """Call `then` once nothing waits for the server: no row of the outbox, and no question."""
+        """Call `then` once the outbox has no pending row and no request is running."""
         self._when_idle.append(then)
         self._task_ended()
 
     def _task_ended(self) -> None:
-        if self._when_idle and not self._tasks.running and not self.account.outbox.waits:
+        if self._when_idle and not self._tasks.running and not self.account.outbox.has_pending:
             waiting, self._when_idle = self._when_idle, []
             for then in waiting:
                 then()
@@ -141,18 +140,18 @@ class Engine:
         if isinstance(exc, Offline):
             return
         if not isinstance(exc, ChatError):
-            self.fault(exc)
+            self.report_error(exc)
             exc = ChatError(repr(exc))
         if self._online is not None:
-            self._online.connector.fault(exc)
+            self._online.connector.fail(exc)
 
-    def fault(self, exc: Exception) -> None:
-        """Tell of something that must not happen."""
-        _log.error("a fault", exc_info=exc)
+    def report_error(self, exc: Exception) -> None:
+        """Log an internal error, and show it to the user."""
+        _log.error("internal error", exc_info=exc)
         self._put(Notice(f"internal error: {exc!r}", "error"))
 
     def begin(self) -> None:
-        """Tell the screens what is on disk, with the channel that was shown last."""
+        """Publish the stored state, with the last channel."""
         self._look_at_file()
         last = self.account.prefs.get(LAST_CHANNEL)
         self.repaint()
@@ -160,31 +159,31 @@ class Engine:
             self.open_channel(last)
 
     def repaint(self) -> None:
-        """Tell the screens everything anew."""
+        """Publish the whole state again."""
         self._put(replace(self._local.connection, retry_in=None))
         self._local.tell_saved()
-        self._screens.everything()
-        self._screens.tell()
+        self._publisher.publish_all()
+        self._publisher.flush()
 
     def tell(self) -> None:
-        """Let the screens have what has gathered."""
-        self._screens.tell()
+        """Publish the collected changes now."""
+        self._publisher.flush()
 
-    # What a person types
+    # Writing
 
     def write(self, row: OutboxRow) -> None:
-        """Put something typed into the outbox, then send it."""
+        """Add a row to the outbox, then send it."""
         try:
             self.account.outbox.add(row)
-        except DiskTrouble as exc:
-            row = self.account.outbox.hold(row, f"{exc}; retrying automatically")
+        except DiskError as exc:
+            row = self.account.outbox.keep_in_memory(row, f"{exc}; retrying automatically")
         self._show_and_send(row)
 
     def retry(self, cid: str) -> None:
-        """Send a refused row again."""
+        """Send a failed row again."""
         try:
             row = self.account.outbox.retry(cid)
-        except DiskTrouble as exc:
+        except DiskError as exc:
             self._put(Notice(str(exc), "error"))
             return
         if row is not None:
@@ -192,11 +191,11 @@ class Engine:
 
     def _changed(self, row: OutboxRow) -> None:
         if self.account.outbox.line_of(row, self.account.me) is None:
-            self._screens.removed(self.account.followed(row.channel), row.cid)
+            self._publisher.line_removed(self.account.ensure_channel(row.channel), row.cid)
         self._show_and_send(row)
 
     def _show_and_send(self, row: OutboxRow) -> None:
-        self._screens.row(row)
+        self._publisher.row_changed(row)
         self._send(row)
 
     def _send(self, row: OutboxRow) -> None:
@@ -204,77 +203,74 @@ class Engine:
             self._live.sender.send(row.channel)
 
     def discard(self, cid: str) -> None:
-        """Throw away a row."""
+        """Discard a row."""
         row = self.account.outbox.get(cid)
         if row is None:
             return
         try:
             self.account.discard(row)
-        except DiskTrouble as exc:
+        except DiskError as exc:
             self._put(Notice(f"Cannot discard the message now: {exc}", "error"))
         else:
-            self._screens.row_gone(row)
+            self._publisher.row_removed(row)
 
     def save_pref(self, key: str, value: str, number: int) -> None:
-        """Keep something that the screens want to find again; `number` counts such saves."""
+        """Store a preference of the interface; `number` counts the saves."""
         self._local.saves = number
         self.account.set_pref(key, value)
 
     def save_draft(self, key: str, text: str, number: int) -> None:
-        """Keep what is typed and not sent in a channel (`#a`) or a thread (`#a/7`).
-
-        `number` counts such saves.
-        """
+        """Store the draft of a channel (`#a`) or a thread (`#a/7`); `number` counts the saves."""
         self._local.saves = number
         self.account.set_draft(key, text)
-        self._screens.listing(key.partition("/")[0])
+        self._publisher.channel_changed(key.partition("/")[0])
 
-    # What a person looks at
+    # Views
 
     def open_channel(self, name: str) -> None:
-        """Show a channel from the cache, and from now on what happens in it."""
-        self._screens.open(self.account.followed(name))
+        """Show a channel from the cache, and publish its changes from now on."""
+        self._publisher.open(self.account.ensure_channel(name))
 
     def load_before(self, name: str) -> None:
-        """Show an older page: the cached one, or what the server has."""
+        """Show an older page, from the cache or from the server."""
         channel = self.account.channels.get(name)
         if channel is None or channel.shown_from is None or channel.is_loading:
             return
         lines, lowest = self.account.lines_before(channel, channel.shown_from, PAGE)
         if lowest < channel.shown_from:
             channel.shown_from = lowest
-            self._screens.lines(channel, lines, missed=True)
+            self._publisher.lines_changed(channel, lines, missed=True)
         elif not channel.is_complete and self._live is not None and channel.view.epoch:
-            self._live.following.load_before(channel, channel.shown_from)
+            self._live.channel_sync.load_before(channel, channel.shown_from)
             return
-        self._screens.edges(channel)
+        self._publisher.edges_changed(channel)
 
     def load_gap(self, name: str, seq: int) -> None:
-        """Show what is missing before `seq`."""
+        """Load the missing lines before `seq`."""
         channel = self.account.channels.get(name)
         if channel is not None and self._live is not None and channel.view.epoch:
-            self._live.following.load_before(channel, seq)
+            self._live.channel_sync.load_before(channel, seq)
         elif channel is not None:
-            self._screens.edges(channel)
+            self._publisher.edges_changed(channel)
 
     async def reach(self, name: str, seq: int) -> bool:
-        """Show a line, some above it and all that is known below; return whether it is there."""
+        """Show a line with some above it and all known ones below; return whether it exists."""
         channel = self.account.channels.get(name)
         if channel is None:
             return False
         if channel.shown_from is None:
             self.open_channel(name)
         if channel.view.coverage.around(seq) is None and self._live and channel.view.epoch:
-            await self._live.following.fetch(channel, seq)
+            await self._live.channel_sync.fetch(channel, seq)
         lines, channel.shown_from = lines_down_to(self.account, channel, seq)
-        self._screens.lines(channel, lines, missed=True)
-        self._screens.edges(channel)
-        self._screens.tell()
-        is_shown = seq >= channel.shown_from and channel.view.is_in_place(seq)
+        self._publisher.lines_changed(channel, lines, missed=True)
+        self._publisher.edges_changed(channel)
+        self._publisher.flush()
+        is_shown = seq >= channel.shown_from and channel.view.is_contiguous(seq)
         return is_shown and channel.view.line(seq) is not None
 
     async def near(self, name: str, seq: int) -> list[Message]:
-        """Find some lines before and after one, and itself, without showing them."""
+        """Return some lines around a message, without showing them."""
         channel = self.account.channels.get(name)
         if channel is None:
             return []
@@ -283,70 +279,70 @@ class Engine:
             before = min(seq + NEAR, span[1]) + 1
             lines, _ = self.account.lines_before(channel, before, 2 * NEAR)
         if not lines and self._live is not None:
-            lines = await self._live.following.read_near(channel, seq, 2 * NEAR)
+            lines = await self._live.channel_sync.read_near(channel, seq, 2 * NEAR)
         return lines
 
     def open_thread(self, name: str, seq: int) -> None:
-        """Show the thread of a message: what is at hand, then what the server has."""
+        """Show the thread of a message, then load the rest from the server."""
         if channel := self.account.channels.get(name):
-            self._screens.threads.open(channel, seq)
+            self._publisher.threads.open(channel, seq)
             self.load_thread()
 
     def load_thread(self) -> None:
-        """Load an older page of the thread that is shown."""
-        if self._live is not None and (shown := self._screens.threads.shown):
-            self._live.following.load_thread(self.account.followed(shown[0]))
+        """Load an older page of the open thread."""
+        if self._live is not None and (shown := self._publisher.threads.shown):
+            self._live.channel_sync.load_thread(self.account.ensure_channel(shown[0]))
 
     def close_thread(self) -> None:
-        """Show no thread any more."""
-        self._screens.threads.close()
+        """Close the thread."""
+        self._publisher.threads.close()
 
     def mark(self, name: str, seq: int) -> None:
-        """Move the read marker; the server hears of it when it can."""
+        """Move the read marker, and send it."""
         channel = self.account.channels.get(name)
         if channel is None or min(seq, channel.view.position) <= channel.view.read:
             return
         self.account.mark(channel, min(seq, channel.view.position))
-        self._screens.listing(name)
+        self._publisher.channel_changed(name)
         if self._live is not None:
-            self._live.following.marking.soon(channel)
+            self._live.channel_sync.markers.schedule(channel)
 
-    def prefer(self, name: str, wish: Wish) -> None:
-        """Change how one wants a channel; the server hears of it when it can."""
+    def prefer(self, name: str, change: PreferenceChange) -> None:
+        """Change a channel's preferences, and send the change."""
         channel = self.account.channels.get(name)
-        if channel is None or not channel.is_kept:
+        if channel is None or not channel.is_stored:
             return
-        self.account.wish(channel, wish)
-        self._screens.listing(name)
+        self.account.change_preference(channel, change)
+        self._publisher.channel_changed(name)
         if self._live is not None:
-            self._live.following.preferring.soon(channel)
+            self._live.channel_sync.preferences.schedule(channel)
 
-    # What needs a connection
+    # Online only
 
     async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
-        """Ask the server; see `Online.ask`."""
+        """Send a command to the server; see `Online.ask`."""
         if self._online is None:
             raise Offline("not connected yet")
         return await self._online.ask(command)
 
     def set_status(self, status: Status) -> None:
-        """Tell the server the person's status, now and after each reconnect."""
+        """Send the user's status, now and after each reconnect."""
         self._local.status = status
         if self._online is not None:
             self._online.tell_status()
 
     def reconnect_now(self) -> None:
-        """Try again at once."""
+        """Reconnect at once."""
         if self._online is not None:
             self._online.connector.retry_now()
 
     async def rename(self, name: str) -> None:
-        """Sign in with another name, in the place of one that belongs to somebody else.
+        """Sign in with another name, after the server has rejected this one as taken.
 
-        What was typed with the refused name is for the new one.
+        Unsent messages and drafts are taken over.
 
         Raises:
-            ChatError: the name is not refused; the file of the other one cannot be opened.
+            ChatError: the name was not rejected, or the new account cannot be opened.
         """
         taken = self._local.connection
         if self._online is None or not taken.is_name_taken:
@@ -354,7 +350,7 @@ class Engine:
         self._local.rename(name)
         self._online.renamed()
 
-    # The file
+    # Files
 
     def _flush_soon(self) -> None:
         if self._flush_timer is None:
@@ -362,62 +358,62 @@ class Engine:
 
     def _flush(self) -> None:
         self._flush_timer = None
-        was_troubled = self.account.is_troubled
+        was_troubled = self.account.is_unwritable
         self.account.flush()
-        if self.account.is_troubled:
+        if self.account.is_unwritable:
             self._flush_timer = self._loop.call_later(FILE_RETRY, self._flush)
         elif was_troubled:
-            told = f"{self.account.path} is writable again; everything is saved."
-            self._put(Notice(told, "warning"))
-        self._show_begun_anew()
+            text = f"{self.account.path} is writable again; everything is saved."
+            self._put(Notice(text, "warning"))
+        self._show_reset_channels()
         self._channels_changed()
 
-    def _show_begun_anew(self) -> None:
-        """Show and read again the channels whose lines had to be forgotten."""
-        names = self.account.take_begun_anew()
+    def _show_reset_channels(self) -> None:
+        """Show and load the channels again whose lines had to be dropped."""
+        names = self.account.take_reset_channels()
         if not names:
             return
         self._local.show(names & self._local.shown)
-        thread = self._screens.threads.shown
+        thread = self._publisher.threads.shown
         if thread is not None and thread[0] in names:
             self.open_thread(*thread)
         if self._online is not None:
-            from chat.client.network.connection import ConnectionLost  # loaded by now
+            from chat.client.network.connection import ConnectionLost  # already imported
 
-            self._online.connector.fault(ConnectionLost(None, "the local cache was rebuilt"))
+            self._online.connector.fail(ConnectionLost(None, "the local cache was rebuilt"))
 
     def _look_at_file(self) -> None:
-        """Take up, from time to time, what another client did, and offer the disk what waits."""
+        """Apply changes by other clients, and retry failed writes, every `LOOK_EVERY` seconds."""
         self._look_timer = self._loop.call_later(LOOK_EVERY, self._look_at_file)
         for row in self._local.offer_again():
             self._send(row)
-        gone, changed, has_more = self.account.follow_others()
+        gone, changed, has_more = self.account.merge_other_clients()
         for row in gone:
-            self._screens.row_gone(row)
+            self._publisher.row_removed(row)
         for row in changed:
             self._changed(row)
         if has_more:
             self._local.tell_saved()
-            self._screens.list_anew()
+            self._publisher.publish_list()
         self._channels_changed()
 
     def _channels_changed(self) -> None:
-        """Show what another client changed of channels, and tell the server if it has not."""
+        """Publish channels that another client has changed, and send what the server lacks."""
         names = self.account.take_changed_elsewhere()
         for name in names:
-            self._screens.listing(name)
+            self._publisher.channel_changed(name)
         for channel in filter(None, map(self.account.channels.get, names)):
             if self._live is not None:
-                self._live.following.preferring.soon(channel)
-                self._live.following.marking.soon(channel)
+                self._live.channel_sync.preferences.schedule(channel)
+                self._live.channel_sync.markers.schedule(channel)
 
 
 def lines_down_to(account: Account, channel: Channel, seq: int) -> tuple[list[Message], int]:
-    """Return what the screens do not hold yet, from some lines above `seq` on.
+    """Return the lines from some above `seq` down to the first shown one.
 
     Returns:
-        The lines in order, and the lowest seq of what is known there; no lines and what is
-        shown already if `seq` is shown, or is not at hand.
+        The lines in order, and the lowest seq to show. No lines, and what is shown already, if
+        `seq` is shown or is not known.
     """
     shown = channel.shown_from or channel.view.position + 1
     if seq >= shown or channel.view.coverage.around(seq) is None:

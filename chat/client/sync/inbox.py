@@ -13,13 +13,13 @@ from chat.text import fold, is_direct
 __all__ = ["Unread", "Waiting", "Why", "unread_of", "urgency"]
 
 Why = Literal["mention", "reply", "direct", "message"]
-_MOST = 300  # of one channel: whoever is further behind reads on there
+_MOST = 300  # per channel: the rest is read in the channel itself
 _WEIGHT: dict[Why, int] = {"mention": 0, "reply": 0, "direct": 1, "message": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One unread message, and why it may matter."""
+    """An unread message, and why it may matter."""
 
     message: Message
     why: Why
@@ -27,7 +27,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What waits in one channel, oldest first; `earlier` more came before it."""
+    """Unread messages of one channel, oldest first; `earlier` older ones are not included."""
 
     channel: str
     waiting: tuple[Waiting, ...]
@@ -35,7 +35,7 @@ class Unread:
 
 
 def unread_of(account: Account) -> tuple[Unread, ...]:
-    """Return what waits, channel by channel: mentions and answers, direct messages, the others."""
+    """Return the unread messages by channel: mentions and replies first, then direct channels."""
     mine = [each for each in account.channels.values() if each.is_member and _is_listed(each)]
     found = [_of(account, channel) for channel in sorted(mine, key=_order)]
     waiting = [each for each in found if each.waiting]
@@ -43,17 +43,19 @@ def unread_of(account: Account) -> tuple[Unread, ...]:
 
 
 def urgency(unread: Unread) -> int:
-    """Return the place of a channel's most urgent message among all reasons; 0 comes first."""
+    """Return the rank of a channel's most urgent message; 0 is the most urgent."""
     return min(_WEIGHT[each.why] for each in unread.waiting)
 
 
 def _order(channel: Channel) -> tuple[bool, int, bool, bool, str]:
-    return listing_order(channel.name, channel.wanted.pinned)
+    return listing_order(channel.name, channel.effective_preference.pinned)
 
 
 def _is_listed(channel: Channel) -> bool:
-    """Whether the channel has unread messages for the inbox; of a muted one, mentions."""
-    return (channel.view.mentions if channel.wanted.muted else channel.view.unread) > 0
+    """Whether the inbox lists the channel; a muted one only for mentions."""
+    return (
+        channel.view.mentions if channel.effective_preference.muted else channel.view.unread
+    ) > 0
 
 
 def _of(account: Account, channel: Channel) -> Unread:
@@ -75,6 +77,6 @@ def _why(channel: Channel, line: Message, me: str) -> Why:
     answered = channel.view.line(line.reply_to) if line.reply_to is not None else None
     if answered is not None and fold(answered.author) == fold(me):
         return "reply"
-    if is_for(line, me):  # an answer to what is not on this computer counts as one, too
+    if is_for(line, me):  # also a reply to a message that is not cached
         return "mention"
     return "direct" if is_direct(channel.name) else "message"

@@ -1,6 +1,6 @@
-"""The account that is open, what the screens show of it, and the state of the connection.
+"""The open account, what the screens show of it, and the state of the connection.
 
-All of it works without a connection. `Engine` and `Online` share it.
+All of it works offline. `Engine` and `Online` share it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
-from chat.client.model.records import DiskTrouble, OutboxRow
+from chat.client.model.records import DiskError, OutboxRow
 from chat.client.model.state import ConnectionChanged, Link, Notice, SavedChanged, Update
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import Publisher
@@ -26,14 +26,14 @@ __all__ = ["LocalState"]
 
 
 class LocalState:
-    """One account at a time: a name on one server.
+    """The open account and its publisher.
 
-    Which server answers at the address is known once there is a connection, and may change; so
-    may the name. Then another account takes the place of the open one, and the screens go on.
+    The server at an address is only known once it has answered, and may change; so may the name.
+    Then another account replaces the open one, and the screens stay open.
 
     Args:
-        settings: a name and an address among them.
-        put: hands updates to the screens.
+        settings: with a name and an address.
+        put: passes updates to the screens.
         changed: called when the account has something to write.
 
     Raises:
@@ -50,11 +50,11 @@ class LocalState:
         self.settings = settings
         self.put = put
         self.status: Status = "online"
-        """The person's status; each new connection is told."""
+        """The user's status; sent to each new connection."""
         self.connection = ConnectionChanged(Link.CONNECTING, user=settings.name)
-        """The connection as the screens know it."""
+        """The state of the connection as published."""
         self.saves = 0
-        """The number of the last save of drafts and preferences that came from the interface."""
+        """Number of the interface's last save of a draft or preference."""
         self._changed = changed
         self._places = ClientPaths(settings.data)
         self.key = self._places.servers.key_at(settings.url)
@@ -70,15 +70,15 @@ class LocalState:
             name,
             adopt=(*adopted, by_address) if self.key else adopted,
             changed=self._changed,
-            trouble=lambda text: self.put(Notice(text, "error")),
+            report=lambda text: self.put(Notice(text, "error")),
         )
-        self.screens = Publisher(self.account, self.put, asyncio.get_running_loop().call_soon)
+        self.publisher = Publisher(self.account, self.put, asyncio.get_running_loop().call_soon)
         self.tell_saved()
-        if self.account.is_troubled:
+        if self.account.is_unwritable:
             self._changed()  # to try again
 
     def tell_saved(self) -> None:
-        """Tell the interface's thread all drafts and preferences."""
+        """Publish all drafts and preferences to the interface's thread."""
         self.put(SavedChanged(self.account.drafts.all(), self.account.prefs.all(), self.saves))
 
     @property
@@ -87,10 +87,10 @@ class LocalState:
         return {c.name for c in self.account.channels.values() if c.shown_from is not None}
 
     def belong_to(self, key: str) -> None:
-        """Open the account of the server that answers, by its key; see `known_servers`.
+        """Open the account of the server with this key; see `known_servers`.
 
         Raises:
-            StartupError: it cannot be opened.
+            StartupError: the account cannot be opened.
         """
         if key == self.key:
             return
@@ -99,17 +99,17 @@ class LocalState:
         if unsent:
             self.put(
                 Notice(
-                    f"this is another server than last time; {unsent} unsent messages for the "
-                    "other one stay on this computer",
+                    f"This is a different server than last time; {unsent} unsent messages for the "
+                    "other one stay on this computer.",
                     "warning",
                 )
             )
 
     def rename(self, name: str) -> None:
-        """Open the account of another name; it takes over the one of a name that was refused.
+        """Open the account of another name; it takes over a name that has never signed in.
 
         Raises:
-            StartupError: it cannot be opened.
+            StartupError: the account cannot be opened.
         """
         key = self._places.servers.key_at(self.settings.url)
         settings = self.settings.but(name=name, token_file=None)
@@ -117,15 +117,15 @@ class LocalState:
         self.connection = replace(self.connection, user=name)
 
     def _change(self, key: str | None, settings: ClientSettings, *, takes_over: bool) -> None:
-        """Go on with another account.
+        """Switch to another account.
 
         Args:
-            key: of the account's server; None if that is not known yet.
+            key: of the account's server; None if it is unknown.
             settings: with the account's name.
-            takes_over: whether what was typed for the present one goes to the other.
+            takes_over: whether the new account takes over the unsent input of the old one.
         """
         before, present, shown = self.account, (self.key, self.settings), self.shown
-        self.screens.tell()
+        self.publisher.flush()
         before.close()
         try:
             self.key, self.settings = key, settings
@@ -140,33 +140,33 @@ class LocalState:
         self.show(shown)
 
     def take_over(self, before: Account) -> None:
-        """Take what another account had in memory only; see `Account.take_over`."""
+        """Take over another account's state in memory; see `Account.take_over`."""
         self.account.take_over(before)
         self.offer_again()
 
     def offer_again(self) -> list[OutboxRow]:
-        """Offer the disk what it did not take before; return what it has taken now."""
+        """Retry to save the unsaved rows; return the saved ones."""
         taken = []
-        for cid in self.account.outbox.held:
+        for cid in self.account.outbox.unsaved:
             try:
                 row = self.account.outbox.retry(cid)
-            except DiskTrouble:
+            except DiskError:
                 break
             if row is not None:
-                self.screens.row(row)
+                self.publisher.row_changed(row)
                 taken.append(row)
         return taken
 
     def show(self, channels: set[str]) -> None:
-        """Show channels anew, and the list of all."""
+        """Publish these channels and the whole list again."""
         for name in channels:
-            self.screens.open(self.account.followed(name))
-        self.screens.list_anew()
+            self.publisher.open(self.account.ensure_channel(name))
+        self.publisher.publish_list()
 
-    # The connection, as the screens are told of it
+    # The connection
 
     def signed_in(self, user: str, server: str, text_limit: int) -> None:
-        """Take who the person is there, and tell that there is a connection."""
+        """Apply the name and the server's data from `welcome`, and publish the connection."""
         self.connection = replace(self.connection, user=user, server=server, text_limit=text_limit)
         self.account.signed_in(server)
         self.tell_saved()
@@ -180,7 +180,7 @@ class LocalState:
         *,
         is_name_taken: bool = False,
     ) -> None:
-        """Tell the screens how the connection is."""
+        """Publish a new state of the connection."""
         self.connection = replace(
             self.connection,
             link=link,

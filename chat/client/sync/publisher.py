@@ -1,6 +1,6 @@
 """Publish updates to the interface, many changes at a time.
 
-Updates are frozen values that hold frozen values: nothing in them is shared with the core.
+Updates are frozen values that contain frozen values: nothing in them is shared with the core.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ __all__ = ["PAGE", "WAITING_MAX", "Publisher", "ThreadPublisher", "UpdateQueue"]
 _log = logging.getLogger(__name__)
 
 WAITING_MAX = 5_000
-"""Updates that wait for the interface at most."""
+"""Maximum number of updates that wait for the interface."""
 
 
 class UpdateQueue:
     """Updates that wait to be drained.
 
-    A stopped terminal drains nothing for hours while the core goes on: beyond `most` updates
-    everything waiting is dropped, and all that comes until `put_whole`. `drain` says so once.
+    A suspended terminal drains nothing for hours while the core goes on. Beyond `most` updates, all
+    waiting and further updates are dropped until `put_all`; `drain` reports that once.
     """
 
     def __init__(self, wake: Callable[[], None], most: int = WAITING_MAX) -> None:
@@ -58,10 +58,10 @@ class UpdateQueue:
         self._is_woken = False
         self._is_dropping = False
         self._has_dropped = False
-        """Whether something was dropped, and `drain` has not said so."""
+        """Whether updates were dropped and `drain` has not reported it."""
 
     def put(self, update: Update) -> None:
-        """Add an update; wake the screens if they do not know yet that something waits."""
+        """Add an update; wake the screens unless they were woken already."""
         with self._lock:
             if self._is_dropping:
                 return
@@ -75,11 +75,11 @@ class UpdateQueue:
             self._is_woken = True
         try:
             self._wake()
-        except Exception:  # the screens may be gone already; the core has work left
+        except Exception:  # the screens may be closed already; the core must go on
             _log.exception("waking the screens failed")
 
-    def put_whole(self, tell: Callable[[], None]) -> None:
-        """Let `tell` put everything that there is to show, however much it is."""
+    def put_all(self, tell: Callable[[], None]) -> None:
+        """Accept updates again; `tell` puts the whole state, without a limit."""
         with self._lock:
             self._is_dropping, self._room = False, sys.maxsize
         tell()
@@ -87,7 +87,7 @@ class UpdateQueue:
             self._room = len(self._waiting) + self._most
 
     def drain(self) -> tuple[list[Update], bool]:
-        """Return what waits, oldest first, and whether something was dropped."""
+        """Return the waiting updates, oldest first, and whether some were dropped."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
             self._is_woken = False
@@ -99,37 +99,37 @@ class UpdateQueue:
 
 @dataclass(slots=True)
 class _Changes:
-    """Changes of one channel or thread that are not published yet."""
+    """Unpublished changes of one channel or thread."""
 
     lines: dict[int | str, Message] = field(default_factory=dict)
-    """By number, or by cid where there is none."""
+    """By seq, or by cid without one."""
     removed: list[str] = field(default_factory=list)
     is_missed: bool = False
     has_edges: bool = False
     has_members: bool = False
 
     def put(self, line: Message) -> None:
-        """Add a line that is new or changed."""
+        """Add a new or changed line."""
         if line.seq is not None:
             self.lines.pop(line.cid or "", None)
         self.lines[line.seq or line.cid or ""] = line
 
     def remove(self, cid: str) -> None:
-        """Note that a pending line is gone."""
+        """Remove a pending line."""
         self.lines.pop(cid, None)
         self.removed.append(cid)
 
     def in_order(self) -> list[Message]:
-        """Return the lines by number; those without one come last, in the order of arrival."""
+        """Return the lines by seq; those without one come last, in order of arrival."""
         return sorted(self.lines.values(), key=lambda line: (line.seq is None, line.seq or 0))
 
 
 class ThreadPublisher:
-    """Publishes the thread that is open, if any; `tell` hands over what has changed.
+    """Publishes the open thread, if there is one.
 
     Args:
-        account: what is known.
-        put: hands an update over.
+        account: the account.
+        put: passes an update on.
     """
 
     def __init__(self, account: Account, put: Callable[[Update], None]) -> None:
@@ -138,23 +138,23 @@ class ThreadPublisher:
         self._channel = ""
         self._asked = self._root = 0
         self._whole_from: int | None = None
-        """The lowest number from which on nothing is missing; None: that is not known."""
+        """The lowest seq from which on nothing is missing; None: unknown."""
         self._is_loading = False
         self._changes = _Changes()
 
     @property
     def shown(self) -> tuple[str, int] | None:
-        """The channel of the thread that is shown, and the message by which it was asked for."""
+        """The channel of the open thread, and the message that it was opened from."""
         return (self._channel, self._asked) if self._channel else None
 
     def shows(self, channel: Channel) -> bool:
-        """Whether the thread is one of this channel."""
+        """Whether the open thread belongs to this channel."""
         return channel.name == self._channel
 
-    # What has changed
+    # Changes
 
     def open(self, channel: Channel, seq: int) -> None:
-        """Show the thread of the message `seq`, as far as it is at hand."""
+        """Show the cached thread of the message `seq`."""
         self._asked = seq
         self._open(channel, seq)
 
@@ -173,82 +173,84 @@ class ThreadPublisher:
         )
         lines = self._account.thread(channel, self._root)
         lines += [line for line in unsent if line is not None and self._holds(channel, line)]
-        self._tell(channel, TimelineChanged(channel.name, tuple(lines), reset=True))
+        self._publish(channel, TimelineChanged(channel.name, tuple(lines), reset=True))
 
     def repaint(self, channel: Channel) -> None:
-        """Show the thread anew if it is one of this channel."""
+        """Publish the whole thread again if it belongs to this channel."""
         if self.shows(channel):
             self._open(channel, self._root)
 
     def close(self) -> None:
-        """Show no thread any more."""
+        """Close the thread."""
         self._channel = ""
         self._changes = _Changes()
 
-    def lines(self, channel: Channel, lines: Iterable[Message]) -> None:
-        """Lines of a channel are new or changed."""
+    def lines_changed(self, channel: Channel, lines: Iterable[Message]) -> None:
+        """Collect new or changed lines of a channel."""
         if not self.shows(channel):
             return
         for line in lines:
             if self._holds(channel, line):
                 self._changes.put(line)
 
-    def removed(self, channel: Channel, cid: str) -> None:
-        """A pending line is gone."""
+    def line_removed(self, channel: Channel, cid: str) -> None:
+        """Collect the removal of a pending line."""
         if self.shows(channel):
             self._changes.remove(cid)
 
-    def tell(self) -> None:
-        """Hand over what has gathered."""
+    def flush(self) -> None:
+        """Publish the collected changes."""
         channel = self._account.channels.get(self._channel)
         changes, self._changes = self._changes, _Changes()
         if channel is not None and changes != _Changes():
             removed = tuple(changes.removed)
-            self._tell(channel, TimelineChanged(channel.name, tuple(changes.in_order()), removed))
+            self._publish(
+                channel, TimelineChanged(channel.name, tuple(changes.in_order()), removed)
+            )
 
-    # What the server has
+    # Loading from the server
 
     def wants(self, channel: Channel) -> bool:
-        """Whether something of the thread is missing that the server may have."""
+        """Whether the server may have missing parts of the thread."""
         return self.shows(channel) and not self._is_loading and self._whole_from != self._root
 
     async def load(
         self, channel: Channel, read: Callable[[int, int | None], Awaitable[Page]]
     ) -> None:
-        """Read the newest page of the thread, or the one before what is whole.
+        """Load the newest page of the thread, or the one before the known part.
 
         Args:
-            channel: whose thread is shown.
-            read: asks for a page of the thread with a root, before a number if one is given.
+            channel: the thread's channel.
+            read: requests a page of the thread with this root, before a seq if one is given.
         """
         view, root, before = channel.view, self._root, self._whole_from
         self._is_loading = True
-        view.asked()
+        view.page_requested()
         try:
             page = await read(root, before)
             if page.epoch == view.epoch and (self._channel, self._root) == (channel.name, root):
                 self._loaded(channel, page)
                 self._account.touch(channel)
         except CommandError as error:
-            self._put(Notice(f"cannot load the thread: {error.message}", "warning"))
+            self._put(Notice(f"Cannot load the thread: {error.message}", "warning"))
             if error.code == ErrorCode.NO_SUCH_MESSAGE:
                 nothing = TimelineChanged(channel.name)
-                self._put(ThreadChanged(channel.name, self._asked, root, nothing, is_none=True))
+                self._put(ThreadChanged(channel.name, self._asked, root, nothing, is_missing=True))
                 self.close()
         finally:
-            view.answered()
+            view.page_received()
             self._is_loading = False
             self._changes.has_edges = True
-            self.tell()
+            self.flush()
 
     def _loaded(self, channel: Channel, page: Page) -> None:
         lines = channel.view.apply_thread(page)
         root = next((item.thread for item in page.items if item.thread), self._root)
-        if root != self._root:  # it was named by a reply that nobody here knew
+        if root != self._root:  # `seq` was an uncached reply
             self._open(channel, root)
         if page.items:
             self._whole_from = root if page.complete else page.items[0].seq
-        self.lines(channel, lines)
+        self.lines_changed(channel, lines)
 
     # Within
 
@@ -260,7 +262,7 @@ class ThreadPublisher:
         answered = channel.view.line(line.reply_to)
         return answered is not None and answered.thread == self._root
 
-    def _tell(self, channel: Channel, change: TimelineChanged) -> None:
+    def _publish(self, channel: Channel, change: TimelineChanged) -> None:
         outbox, me = self._account.outbox, self._account.me
         has_root = channel.view.line(self._root) is not None
         is_torn = has_root and self._whole_from not in (None, self._root)
@@ -276,19 +278,19 @@ class ThreadPublisher:
 
 
 PAGE = 100
-"""Lines that a channel opens with, and that one more page has."""
+"""Lines of a page."""
 
 
 class Publisher:
-    """Gathers changes of an account, and publishes them once the event loop comes round.
+    """Collected changes of an account, published once per turn of the event loop.
 
-    The first list of channels, and any that `list_anew` asks for, is whole; after it each channel
-    that changes is published alone.
+    The first list of channels, and every list after `publish_list`, is complete; after that, each
+    changed channel is published alone.
 
     Args:
-        account: what is shown.
-        put: hands an update over.
-        soon: calls a function when what is under way now is done.
+        account: the account.
+        put: passes an update on.
+        soon: calls a function in the next turn of the event loop.
     """
 
     def __init__(
@@ -303,100 +305,102 @@ class Publisher:
         self._is_due = False
         self._changes: dict[str, _Changes] = {}
         self._edges: dict[str, tuple[tuple[int, ...], bool]] = {}
-        """The gaps and the completeness of each channel as they were published."""
+        """The published gaps and completeness of each channel."""
         self._relisted: set[str] = set()
         """Channels whose entry in the list may have changed."""
         self._listed: dict[str, ChannelInfo] | None = None
-        """The list as it was published; None: it has to be published whole."""
+        """The published list; None: it must be published completely."""
         self.threads = ThreadPublisher(account, put)
 
-    # What has changed
+    # Changes
 
-    def lines(self, channel: Channel, lines: Iterable[Message], *, missed: bool = False) -> None:
-        """Lines are new or changed; those that the screens do not hold do not matter.
+    def lines_changed(
+        self, channel: Channel, lines: Iterable[Message], *, missed: bool = False
+    ) -> None:
+        """Collect new or changed lines; lines that the screens do not hold are ignored.
 
-        `missed`: they were read later than they happened.
+        `missed`: they were read after they happened.
         """
         if channel.shown_from is None:
             return
         lines = tuple(lines)
-        self.threads.lines(channel, lines)
+        self.threads.lines_changed(channel, lines)
         changes = self._changes_of(channel)
         changes.is_missed |= missed and bool(lines)
         for line in lines:
             if line.seq is None or (
-                line.seq >= channel.shown_from and channel.view.is_in_place(line.seq)
+                line.seq >= channel.shown_from and channel.view.is_contiguous(line.seq)
             ):
                 changes.put(line)
 
     def tick(self, channel: Channel, line: Message) -> None:
-        """A built-in channel has one more line, and the oldest may go."""
-        gone = channel.keep_tick(line)
-        self.lines(channel, [line])
+        """Add a line to a built-in channel; the oldest lines may be dropped."""
+        gone = channel.add_tick(line)
+        self.lines_changed(channel, [line])
         if channel.shown_from is not None:
             for cid in gone:
-                self.removed(channel, cid)
+                self.line_removed(channel, cid)
 
-    def line_at(self, channel: Channel, seq: int | None) -> None:
-        """How a line is shown has changed: something on its way changes it."""
+    def line_changed(self, channel: Channel, seq: int | None) -> None:
+        """Collect a line whose pending changes are different now."""
         line = channel.view.line(seq) if seq is not None else None
         if line is not None:
-            self.lines(channel, [line])
+            self.lines_changed(channel, [line])
 
-    def row(self, row: OutboxRow) -> None:
-        """A row of the outbox is new or changed."""
-        channel, outbox = self._account.followed(row.channel), self._account.outbox
+    def row_changed(self, row: OutboxRow) -> None:
+        """Collect a new or changed row of the outbox."""
+        channel, outbox = self._account.ensure_channel(row.channel), self._account.outbox
         if line := outbox.line_of(row, self._account.me):
-            self.lines(channel, [line])
-        self.line_at(channel, outbox.target_of(row))
-        self.listing(row.channel)
+            self.lines_changed(channel, [line])
+        self.line_changed(channel, outbox.target_of(row))
+        self.channel_changed(row.channel)
 
-    def row_gone(self, row: OutboxRow) -> None:
-        """A row of the outbox was discarded."""
-        channel = self._account.followed(row.channel)
-        self.removed(channel, row.cid)
-        self.line_at(channel, self._account.outbox.target_of(row))
-        self.listing(row.channel)
+    def row_removed(self, row: OutboxRow) -> None:
+        """Collect the removal of a row of the outbox."""
+        channel = self._account.ensure_channel(row.channel)
+        self.line_removed(channel, row.cid)
+        self.line_changed(channel, self._account.outbox.target_of(row))
+        self.channel_changed(row.channel)
 
-    def removed(self, channel: Channel, cid: str) -> None:
-        """A pending line is gone."""
-        self.threads.removed(channel, cid)
+    def line_removed(self, channel: Channel, cid: str) -> None:
+        """Collect the removal of a pending line."""
+        self.threads.line_removed(channel, cid)
         self._changes_of(channel).remove(cid)
 
-    def edges(self, channel: Channel) -> None:
-        """Gaps may have changed, or a page that was asked for will not come."""
+    def edges_changed(self, channel: Channel) -> None:
+        """Publish a channel's gaps again: they may have changed, or a page could not be loaded."""
         if channel.shown_from is not None:
             self._edges.pop(channel.name, None)
             self._changes_of(channel)
 
-    def members(self, channel: Channel) -> None:
-        """Members or their presence have changed."""
+    def members_changed(self, channel: Channel) -> None:
+        """Collect a change of the member list."""
         if channel.shown_from is not None:
             self._changes_of(channel).has_members = True
 
-    def typing(self, channel: Channel) -> None:
-        """Who types has changed."""
+    def typing_changed(self, channel: Channel) -> None:
+        """Publish the users who are typing."""
         if channel.shown_from is not None:
             self._put(TypingChanged(channel.name, channel.typing))
 
-    def listing(self, name: str) -> None:
-        """A channel, its counts, its topic, its drafts or its unsent messages have changed."""
+    def channel_changed(self, name: str) -> None:
+        """Collect a change of a channel's entry in the list."""
         self._relisted.add(name)
-        self._tell_soon()
+        self._flush_soon()
 
-    def list_anew(self) -> None:
-        """Much of the list may have changed: publish all of it."""
+    def publish_list(self) -> None:
+        """Publish the complete list."""
         self._listed = None
-        self._tell_soon()
+        self._flush_soon()
 
     # Whole views
 
     def open(self, channel: Channel) -> None:
-        """Show the newest page of what is at hand, and what is on its way."""
+        """Publish the newest cached page of a channel, with its pending messages."""
         view = channel.view
         lines, lowest = self._account.lines_before(channel, view.position + 1, PAGE)
         channel.shown_from = max(1, lowest)
-        for line in lines:  # another client on this file may have sent it
+        for line in lines:  # may have been sent by another client on this file
             if fold(line.author) == fold(view.me):
                 self._account.outbox.confirm(line.cid)
         rows = self._account.outbox.rows(channel.name)
@@ -417,45 +421,45 @@ class Publisher:
         self._put(TypingChanged(channel.name, channel.typing))
         self.threads.repaint(channel)
 
-    def closed(self, name: str) -> None:
-        """A channel is gone: nothing of it is shown any more."""
+    def channel_removed(self, name: str) -> None:
+        """Publish that a channel is gone, with its lines."""
         self._changes.pop(name, None)
         self._edges.pop(name, None)
         self._put(TimelineChanged(name, reset=True, gap_before=(), complete=False))
-        self.listing(name)
+        self.channel_changed(name)
 
-    def everything(self) -> None:
-        """Tell all there is anew."""
+    def publish_all(self) -> None:
+        """Publish all shown channels and the list again."""
         for channel in self._account.channels.values():
             if channel.shown_from is not None:
                 self.open(channel)
-        self.list_anew()
+        self.publish_list()
 
     # Within
 
     def _changes_of(self, channel: Channel) -> _Changes:
-        self._tell_soon()
+        self._flush_soon()
         return self._changes.setdefault(channel.name, _Changes())
 
-    def _tell_soon(self) -> None:
+    def _flush_soon(self) -> None:
         if not self._is_due:
             self._is_due = True
-            self._soon(self.tell)
+            self._soon(self.flush)
 
-    def tell(self) -> None:
-        """Hand over what has gathered."""
+    def flush(self) -> None:
+        """Publish the collected changes."""
         self._is_due = False
         changes, self._changes = self._changes, {}
         for name, changed in changes.items():
             if channel := self._account.channels.get(name):
-                self._tell_timeline(channel, changed)
-        self.threads.tell()
+                self._publish_timeline(channel, changed)
+        self.threads.flush()
         for name, changed in changes.items():
             if changed.has_members and (channel := self._account.channels.get(name)):
                 self._put(channel.members())
-        self._tell_list()
+        self._publish_list()
 
-    def _tell_timeline(self, channel: Channel, changes: _Changes) -> None:
+    def _publish_timeline(self, channel: Channel, changes: _Changes) -> None:
         edges, known = self._edges_of(channel), self._edges.get(channel.name)
         update = TimelineChanged(
             channel.name,
@@ -474,12 +478,12 @@ class Publisher:
         return [outbox.decorate(line, me) for line in lines]
 
     def _edges_of(self, channel: Channel) -> tuple[tuple[int, ...], bool]:
-        """Return the gaps in what is shown of a channel, and whether its first line is shown."""
+        """Return the gaps in the shown part of a channel, and whether its first line is shown."""
         if channel.shown_from is None:
             return (), channel.is_complete
         return channel.view.coverage.gaps_from(channel.shown_from), channel.is_complete
 
-    def _tell_list(self) -> None:
+    def _publish_list(self) -> None:
         account, relisted = self._account, self._relisted
         self._relisted = set()
         if not relisted and self._listed is not None:
@@ -487,7 +491,9 @@ class Publisher:
         drafted = account.drafted()
         unsent = drafted.union(account.outbox.channels())
         if not account.has_signed_in:
-            unsent.add(account.followed(GENERAL).name)  # to write in before a server is met
+            unsent.add(
+                account.ensure_channel(GENERAL).name
+            )  # so that the user can write before the first connection
         failed = account.outbox.failed()
 
         def info(channel: Channel | None) -> ChannelInfo | None:

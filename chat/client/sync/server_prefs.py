@@ -1,4 +1,4 @@
-"""Sending read markers and preferences to the server."""
+"""Send read markers and channel preferences to the server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from chat.client.model.channel import Channel
-from chat.client.model.preferences import Preference, Wish
+from chat.client.model.preferences import Preference, PreferenceChange
 from chat.client.model.state import Notice, Update
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import Publisher
@@ -25,12 +25,12 @@ MARK_DELAY = 0.2
 
 
 class MarkerSync:
-    """The read markers of one account, on their way through one session.
+    """Sends the read markers of one account through one session.
 
     Args:
-        account: whose markers.
-        ask: sends a command until it is answered for good.
-        tasks: run what is told; end with the session.
+        account: the account.
+        ask: sends a command until it is answered.
+        tasks: run the requests; end with the session.
     """
 
     def __init__(
@@ -44,28 +44,28 @@ class MarkerSync:
         self._tasks = tasks
         self._busy: set[str] = set()
 
-    def soon(self, channel: Channel) -> None:
-        """Tell the server of the marker, if it is further here."""
-        wanted = self._wanted(channel) > channel.marked and channel.is_kept
+    def schedule(self, channel: Channel) -> None:
+        """Send the read marker if it is further than the server's."""
+        wanted = self._wanted(channel) > channel.server_read and channel.is_stored
         if wanted and channel.is_attached and channel.name not in self._busy:
             self._busy.add(channel.name)
-            self._tasks.start(self._tell(channel))
+            self._tasks.start(self._send(channel))
 
     @staticmethod
     def _wanted(channel: Channel) -> int:
-        """Return the marker to send: never one above the head of the server's log."""
+        """Return the marker to send: never above the head of the server's log."""
         return min(channel.view.read, channel.view.head)
 
-    async def _tell(self, channel: Channel) -> None:
+    async def _send(self, channel: Channel) -> None:
         try:
-            while self._wanted(channel) > channel.marked:
+            while self._wanted(channel) > channel.server_read:
                 await asyncio.sleep(MARK_DELAY)
                 seq, epoch = self._wanted(channel), channel.view.epoch
-                if seq <= channel.marked:  # told by another client, or another log by now
+                if seq <= channel.server_read:  # sent by another client, or the log was replaced
                     continue
                 await self._ask(Mark(channel=channel.name, seq=seq))
                 if channel.view.epoch == epoch:
-                    channel.marked = max(channel.marked, seq)
+                    channel.server_read = max(channel.server_read, seq)
                 self._account.touch(channel)
         except CommandError as error:
             _log.warning("a read marker was refused: %s", error.code)
@@ -74,59 +74,59 @@ class MarkerSync:
 
 
 class PreferenceSync:
-    """The wishes of one account, on their way through one session.
+    """Sends the preference changes of one account through one session.
 
     Args:
-        account: whose wishes.
-        ask: sends a command until it is answered for good.
-        screens: told when the list changes.
+        account: the account.
+        ask: sends a command until it is answered.
+        publisher: publishes changes of the list.
         put: takes notices.
-        tasks: run what is told; end with the session.
+        tasks: run the requests; end with the session.
     """
 
     def __init__(
         self,
         account: Account,
         ask: Callable[[AnsweredBy[Ok]], Awaitable[Ok]],
-        screens: Publisher,
+        publisher: Publisher,
         put: Callable[[Update], None],
         tasks: Tasks,
     ) -> None:
         self._account = account
         self._ask = ask
-        self._screens = screens
+        self._publisher = publisher
         self._put = put
         self._tasks = tasks
         self._busy: set[str] = set()
 
     def take(self, channel: Channel, frame: Membership | Joined | Preferences) -> None:
-        """Take what the server keeps; what is wished for here and not told yet stays wished."""
-        channel.preference = Preference.told_in(frame)
+        """Apply the server's preferences; unconfirmed changes stay."""
+        channel.preference = Preference.from_frame(frame)
         self._account.touch(channel)
-        self._screens.listing(channel.name)
-        self.soon(channel)
+        self._publisher.channel_changed(channel.name)
+        self.schedule(channel)
 
-    def soon(self, channel: Channel) -> None:
-        """Tell the server what is wished for, if anything is."""
-        if channel.wish and channel.is_member and channel.name not in self._busy:
+    def schedule(self, channel: Channel) -> None:
+        """Send the unconfirmed changes, if there are any."""
+        if channel.preference_change and channel.is_member and channel.name not in self._busy:
             self._busy.add(channel.name)
-            self._tasks.start(self._tell(channel))
+            self._tasks.start(self._send(channel))
 
-    async def _tell(self, channel: Channel) -> None:
+    async def _send(self, channel: Channel) -> None:
         try:
-            while wish := self._wish(channel):
+            while change := self._wish(channel):
                 try:
-                    await self._ask(Prefer(channel=channel.name, **wish.fields()))
+                    await self._ask(Prefer(channel=channel.name, **change.fields()))
                 except CommandError as error:
                     self._put(Notice(f"{channel.name}: {error.message}", "warning"))
                 else:
-                    channel.preference = wish.granted(channel.preference)
-                self._account.wish_done(channel, wish)
-                self._screens.listing(channel.name)
+                    channel.preference = change.apply_to(channel.preference)
+                self._account.preference_confirmed(channel, change)
+                self._publisher.channel_changed(channel.name)
         finally:
             self._busy.discard(channel.name)
 
-    def _wish(self, channel: Channel) -> Wish:
+    def _wish(self, channel: Channel) -> PreferenceChange:
         """Return what is still to be told: another client on the file may have told it."""
-        self._account.follow_channels()
-        return channel.wish
+        self._account.reload_channel_changes()
+        return channel.preference_change

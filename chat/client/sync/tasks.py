@@ -13,7 +13,7 @@ class Tasks:
     """Runs tasks until `cancel`.
 
     Args:
-        failed: told the exception that ended a task.
+        failed: called with the exception of a failed task.
         ended: called after each task.
     """
 
@@ -33,11 +33,11 @@ class Tasks:
 
     @property
     def running(self) -> int:
-        """How many tasks have not ended."""
+        """Number of running tasks."""
         return len(self._running)
 
     async def cancel(self) -> None:
-        """End all tasks, and wait until they have ended."""
+        """Cancel all tasks, and wait until they have ended."""
         running = [task for task in self._running if task is not asyncio.current_task()]
         for task in running:
             task.cancel()

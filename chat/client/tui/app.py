@@ -24,7 +24,7 @@ from textual.widgets._toast import ToastHolder
 from chat.client.config.settings import ClientSettings
 from chat.client.model.emoji import spelled
 from chat.client.platform import desktop
-from chat.client.platform.stdio import tell_unsent
+from chat.client.platform.stdio import report_unsent
 from chat.client.presenter.workspace import Cores
 from chat.client.sync.core import Core
 from chat.client.tui.composer.widget import Composer
@@ -156,7 +156,7 @@ class ChatApp(App[None]):
         finally:
             tuning.resume_collector()
             self.cores.stop(_STOP_WITHIN)
-            tell_unsent(0 if self._settings.demo else self.cores.unsent(), self.cores.unsaved())
+            report_unsent(0 if self._settings.demo else self.cores.unsent(), self.cores.unsaved())
         if self.return_code:
             raise SystemExit(self.return_code)
 
@@ -242,7 +242,9 @@ class ChatApp(App[None]):
         text = sendable(text)  # where it is pasted, controls might be obeyed
         super().copy_to_clipboard(text)
         if not self.is_headless:
-            self.run_worker(partial(desktop.keep, text), thread=True, group="clipboard")
+            self.run_worker(
+                partial(desktop.copy_to_clipboard, text), thread=True, group="clipboard"
+            )
 
     def watch_title(self, title: str) -> None:
         """Name the terminal's window."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.demo.script import COMPANIONS, OPENING, answer_to
+from chat.client.demo.script import BOT_NAMES, OPENING, answer_to
 from tests.client.piped import Client, Piped
 from tests.serving import PATIENCE, eventually
 
@@ -78,15 +78,15 @@ def test_nothing_is_left_behind_however_it_ends(
 
 
 def test_the_script_refers_to_what_was_said_before() -> None:
-    for place, act in enumerate(OPENING):
-        assert act.who in COMPANIONS
-        if act.kind in ("reply", "react", "edit", "delete"):
-            assert 0 < act.about < place
-            assert OPENING[act.about].kind in ("say", "reply")
+    for place, step in enumerate(OPENING):
+        assert step.bot in BOT_NAMES
+        if step.kind in ("reply", "react", "edit", "delete"):
+            assert 0 < step.about < place
+            assert OPENING[step.about].kind in ("say", "reply")
 
 
 def test_exactly_one_answers_unless_named() -> None:
     for turn in range(20):
-        answers = [answer_to(name, "hello", turn, is_direct=False) for name in COMPANIONS]
+        answers = [answer_to(name, "hello", turn, is_direct=False) for name in BOT_NAMES]
         assert sum(map(bool, answers)) == 1
-    assert all(answer_to(name, "ADA and grace!", 0, is_direct=False) for name in COMPANIONS)
+    assert all(answer_to(name, "ADA and grace!", 0, is_direct=False) for name in BOT_NAMES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import thread_time
 
 from chat.client.model.describe import describe
-from chat.client.model.fold import Wanted, fold, merged, message_of
+from chat.client.model.fold import PendingChange, fold, merge_reactions, message_of
 from chat.client.model.state import Message, TimelineChanged, counted_reactions
 from chat.client.plain.view import Announcer
 from chat.client.presenter.log import Log
@@ -21,8 +21,8 @@ def item(**reactions: tuple[str, ...]) -> Item:
     )
 
 
-def react(seq: int, author: str, emoji: str, remove: bool = False) -> Wanted:
-    return Wanted(seq, author, "react", emoji=emoji, remove=remove)
+def react(seq: int, author: str, emoji: str, remove: bool = False) -> PendingChange:
+    return PendingChange(seq, author, "react", emoji=emoji, remove=remove)
 
 
 def test_reactions_that_look_the_same_are_one() -> None:
@@ -56,7 +56,7 @@ def test_what_was_kept_on_disk_is_one_as_well() -> None:
 def test_thousands_of_reactions_take_no_longer_than_their_number_asks() -> None:
     many = [(f"e{number}\u0301", ("bob",)) for number in range(20_000)]
     start = thread_time()
-    assert len(merged(many)) == 20_000
+    assert len(merge_reactions(many)) == 20_000
     assert thread_time() - start < 1
 
 

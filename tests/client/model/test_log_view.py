@@ -44,9 +44,9 @@ class Follower:
     def read_back(self, log: FakeLog) -> None:
         while self.view.position and self.view.coverage.spans != [(1, self.view.position)]:
             before = self.view.coverage.spans[-1][0]
-            self.view.asked()
+            self.view.page_requested()
             self.view.apply_before(log.page_before(before, 5), before)
-            self.view.answered()
+            self.view.page_received()
 
 
 def fetched_anew(log: FakeLog) -> dict[int, Message]:
@@ -125,13 +125,13 @@ class BadNetwork:
             if self.dice.random() < 0.5:
                 self.arrive()
         elif spans and spans[-1][0] > 1 and self.dice.random() < 0.2:
-            self.view.asked()
+            self.view.page_requested()
             self.waiting = self.log.page_before(spans[-1][0], 4), spans[-1][0]
 
     def arrive(self) -> None:
         assert self.waiting is not None
         self.view.apply_before(*self.waiting)
-        self.view.answered()
+        self.view.page_received()
         self.waiting = None
 
 
@@ -154,7 +154,7 @@ def test_state_plus_events_equals_state_fetched_anew(seed: int) -> None:
     assert follower.view.position == log.head
     assert follower.lines() == fetched_anew(log)
     assert follower.view.is_countable
-    if not follower.view.is_doubtful:
+    if not follower.view.needs_recount:
         assert (follower.view.unread, follower.view.mentions) == log.counts(ME, 0)
 
 
@@ -235,7 +235,7 @@ def test_the_newest_page_leaves_a_visible_gap_before_it() -> None:
 def test_an_edit_received_while_its_page_was_on_its_way_is_not_lost() -> None:
     log = log_of(*(f"m{n}" for n in range(60)))
     follower = follower_at(log)
-    follower.view.asked()
+    follower.view.page_requested()
     page = log.page_before(11)
     follower.view.apply_event(log.append("bob", "edit", target=5, text="better"))
     change = follower.view.apply_before(page, 11)
@@ -265,7 +265,7 @@ def test_counts_told_before_the_events_they_hold_count_these_once() -> None:
     follower.view.apply_counts(2, 1, 0, head=3)
     follower.view.apply_event(log.append("bob", text="three"))
     follower.view.apply_event(log.append("bob", text="four"))
-    assert (follower.view.unread, follower.view.is_doubtful) == (2, False)
+    assert (follower.view.unread, follower.view.needs_recount) == (2, False)
 
 
 def test_counts_told_after_what_they_lack_are_in_doubt() -> None:
@@ -273,7 +273,7 @@ def test_counts_told_after_what_they_lack_are_in_doubt() -> None:
     follower = follower_at(log)
     follower.view.apply_event(log.append("bob", text="three"))
     follower.view.apply_counts(2, 0, 0, head=2)
-    assert follower.view.is_doubtful
+    assert follower.view.needs_recount
     assert follower.view.is_countable
 
 
@@ -297,7 +297,7 @@ def test_a_line_that_another_client_stored_first_is_new_here() -> None:
     other.flush()
     change = follower.view.apply_after(log.page_after(1))
     assert [line.text for line in change.lines] == ["two"]
-    assert follower.view.is_doubtful, "whether it was counted is not known"
+    assert follower.view.needs_recount, "whether it was counted is not known"
 
 
 def test_events_that_wait_for_a_hole_are_bounded() -> None:

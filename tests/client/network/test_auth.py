@@ -154,17 +154,17 @@ def test_text_typed_before_any_server_was_known_waits_for_one_that_lets_the_pers
 
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_a_refused_token_of_ones_own_name_is_no_name_of_somebody_else(
-    open_client: Open, fake: FakeServer, tmp_path: Path, is_kept: bool
+    open_client: Open, fake: FakeServer, tmp_path: Path, is_stored: bool
 ) -> None:
     issued = tmp_path / "issued"
     issued.write_text("t" * 43 + "\n")
-    if is_kept:
+    if is_stored:
         visit(open_client, fake.url)
     fake.intercept = refuse
-    screen = open_client(fake.url, **({} if is_kept else {"token_file": issued}))
+    screen = open_client(fake.url, **({} if is_stored else {"token_file": issued}))
     screen.wait(lambda: screen.connection.link is Link.REFUSED)
     assert "somebody else" not in screen.connection.detail
-    assert ("your token" if is_kept else str(issued)) in screen.connection.detail
+    assert ("your token" if is_stored else str(issued)) in screen.connection.detail
     assert "chat-server token alice" in screen.connection.detail
     assert not screen.connection.is_name_taken
     with pytest.raises(ChatError, match="cannot rename: the name alice is not taken"):

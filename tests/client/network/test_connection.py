@@ -67,7 +67,7 @@ async def test_a_server_without_an_id_is_no_chat_server(
     start_fake: Callable[..., FakeServer],
 ) -> None:
     fake = start_fake(server_id="")
-    with pytest.raises(NoConnection, match="tells no id"):
+    with pytest.raises(NoConnection, match="sends no id"):
         await open_connection(fake.url)
 
 

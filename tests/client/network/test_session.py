@@ -7,7 +7,7 @@ import asyncio
 from chat.client.network.backoff import Backoff
 from chat.client.network.connection import open_connection
 from chat.client.network.errors import Unanswered
-from chat.client.network.session import Session, pause_after
+from chat.client.network.session import Session, retry_delay
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Channels, Command, Hello, Search, Who
 from chat.protocol.frames import Members, Ok, ServerFrame
@@ -23,7 +23,7 @@ async def test_a_command_without_an_answer_fails_alone(fake: FakeServer) -> None
 
     fake.intercept = hold_searches
     taken: list[ServerFrame] = []
-    session = Session(await open_connection(fake.url), patience=5.0)
+    session = Session(await open_connection(fake.url), timeout=5.0)
     await session.sign_in(Hello(v=1, name="me", token="t" * 43))
     running = asyncio.create_task(session.run(taken.append))
     try:
@@ -46,6 +46,6 @@ async def test_a_command_without_an_answer_fails_alone(fake: FakeServer) -> None
 def test_no_server_holds_up_a_message_for_longer_than_a_minute() -> None:
     def pause(retry_after: float | None) -> float:
         error = CommandError(ErrorCode.UNAVAILABLE, "busy", retry_after=retry_after)
-        return pause_after(error, Backoff(1.0, chance=lambda low, high: high))
+        return retry_delay(error, Backoff(1.0, chance=lambda low, high: high))
 
     assert [pause(None), pause(7.0), pause(1e9), pause(-5.0)] == [1.0, 7.0, 60.0, 1.0]

@@ -55,7 +55,7 @@ async def test_a_program_that_is_not_there_or_never_ends_harms_nobody(
 ) -> None:
     assert "No such file or directory" in await run_command((str(tmp_path / "none"),), CALL)
     async with asyncio.timeout(PATIENCE):
-        assert "was stopped" in await run_command(("sleep", "60"), CALL, patience=0.2)
+        assert "was stopped" in await run_command(("sleep", "60"), CALL, time_limit=0.2)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_program_is_given_the_whole_text(
 ) -> None:
     put("xclip", f'/bin/cat > "{tmp_path}/kept"')
     text = "日本語\n" * 50_000
-    assert desktop.keep(text)
+    assert desktop.copy_to_clipboard(text)
     assert (tmp_path / "kept").read_text("utf-8") == text
 
 
@@ -113,11 +113,11 @@ def test_where_one_fails_the_next_one_is_tried_and_no_further_one(
     put("wl-copy", "echo 'Failed to connect to a Wayland server' >&2; exit 1")
     for name in ("xclip", "xsel", "tmux"):
         put(name, f'/bin/cat > "{tmp_path}/kept-by-{name}"')
-    assert desktop.keep("tea")
+    assert desktop.copy_to_clipboard("tea")
     kept = {file.name: file.read_text() for file in tmp_path.glob("kept-by-*")}
     assert kept == {"kept-by-xclip": "tea", "kept-by-tmux": "tea"}
 
 
 def test_a_program_that_fails_is_no_accident(put: Callable[[str, str], None]) -> None:
     put("xclip", "exit 1")
-    assert not desktop.keep("x" * 200_000)
+    assert not desktop.copy_to_clipboard("x" * 200_000)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.platform.stdio import tell_unsent
+from chat.client.platform.stdio import report_unsent
 from tests.serving import PATIENCE, ChatServer, Peer, free_port
 
 SCRIPTS = sysconfig.get_path("scripts")
@@ -152,7 +152,7 @@ def test_input_that_cannot_be_read_is_one_line_and_2(
 
 def test_unsent_messages_are_counted_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     for count in (1, 2):
-        tell_unsent(count, [])
+        report_unsent(count, [])
     assert capsys.readouterr().err.splitlines() == [
         "1 message is not sent yet; the next chat-client sends it.",
         "2 messages are not sent yet; the next chat-client sends them.",

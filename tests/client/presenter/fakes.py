@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.notifications import Notification
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 from chat.client.model.state import (
     SERVER_NAME,
     ChannelInfo,
@@ -182,7 +182,7 @@ class FakeCore(Core):
     def mark(self, channel: str, seq: int) -> None:
         self._note("mark", channel, seq)
 
-    def prefer(self, channel: str, wish: Wish) -> None:
+    def prefer(self, channel: str, wish: PreferenceChange) -> None:
         self._note("prefer", channel, wish)
 
     def status(self, status: Status) -> None:

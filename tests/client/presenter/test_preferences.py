@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 from chat.client.model.state import ChannelInfo, ChannelsChanged, Link
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.conversation import Conversation
@@ -43,24 +43,24 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
 def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse() -> None:
     made, core, _view = conversation(info("#ops", pinned=PLACE_MAX), info("#general"))
     made.drafts.submit("/star", PaneKey("#general"))
-    assert core.asked("prefer") == [("#general", Wish(pinned=PLACE_MAX))]
+    assert core.asked("prefer") == [("#general", PreferenceChange(pinned=PLACE_MAX))]
 
 
 @pytest.mark.parametrize(
     ("text", "asked"),
     [
-        ("/star #tea", [("#tea", Wish(pinned=4))]),
+        ("/star #tea", [("#tea", PreferenceChange(pinned=4))]),
         ("/star", []),
-        ("/unstar", [("#general", Wish(pinned=0))]),
-        ("/move up", [("#general", Wish(pinned=1)), ("#ops", Wish(pinned=2))]),
-        ("/move down", [("@alice,me", Wish(pinned=2)), ("#general", Wish(pinned=3))]),
-        ("/mute tea", [("#tea", Wish(muted=True))]),
-        ("/unmute", [("#general", Wish(muted=False))]),
-        ("/notify ALL", [("#general", Wish(level="all"))]),
+        ("/unstar", [("#general", PreferenceChange(pinned=0))]),
+        ("/move up", [("#general", PreferenceChange(pinned=1)), ("#ops", PreferenceChange(pinned=2))]),
+        ("/move down", [("@alice,me", PreferenceChange(pinned=2)), ("#general", PreferenceChange(pinned=3))]),
+        ("/mute tea", [("#tea", PreferenceChange(muted=True))]),
+        ("/unmute", [("#general", PreferenceChange(muted=False))]),
+        ("/notify ALL", [("#general", PreferenceChange(level="all"))]),
         ("/notify", []),
     ],
 )
-def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, Wish]]) -> None:
+def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, PreferenceChange]]) -> None:
     made, core, view = conversation(*STARRED)
     made.drafts.submit(text, PaneKey("#general"))
     assert core.asked("prefer") == asked

@@ -84,7 +84,7 @@ def test_a_server_that_comes_in_time_gets_it(tmp_path: Path, make_client: MakeCl
     starting = threading.Timer(1.0, late.start)
     starting.start()
     try:
-        done = make_client(late.url).run("send", "#ops", "patience", "--timeout", "60")
+        done = make_client(late.url).run("send", "#ops", "timeout", "--timeout", "60")
         assert done.returncode == 0, done.stderr
     finally:
         starting.join()

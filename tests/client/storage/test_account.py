@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.model.records import DiskTrouble
+from chat.client.model.records import DiskError
 from chat.client.storage.account import Account
 from chat.client.storage.outbox import new_row
 from chat.client.storage.outbox_db import OutboxDb
@@ -20,14 +20,14 @@ def test_a_cache_that_grows_too_large_loses_lines_and_nothing_typed(tmp_path: Pa
         tmp_path / "a",
         "me",
         changed=lambda: None,
-        trouble=lambda _: None,
+        report=lambda _: None,
         file_max=500_000,
     )
     account.outbox.add(new_row({"type": "send", "channel": "#small", "text": "unsent"}))
     small, large = FakeLog("#small"), FakeLog("#large")
     small.append("bob", text="kept")
     for log in (small, large):
-        channel = account.followed(log.channel)
+        channel = account.ensure_channel(log.channel)
         channel.is_member = True
         channel.view.apply_joined(log.joined("me"))
         account.touch(channel)
@@ -36,16 +36,18 @@ def test_a_cache_that_grows_too_large_loses_lines_and_nothing_typed(tmp_path: Pa
         channel.view.apply_event(large.append("bob", text="x" * 8_000))
         account.touch(channel)
         account.flush()
-        if "#large" in account.take_begun_anew():
+        if "#large" in account.take_reset_channels():
             break
     else:
         raise AssertionError("the file grows without bound")
     assert channel.view.resume is None, "it is read anew"
     account.close()
-    again = Account(tmp_path / "a", "me", changed=lambda: None, trouble=print)
+    again = Account(tmp_path / "a", "me", changed=lambda: None, report=print)
     assert [row.channel for row in again.outbox.all()] == ["#small"]
-    assert [line.text for line in again.lines_before(again.followed("#small"), 2, 5)[0]] == ["kept"]
-    assert again.followed("#large").view.resume is None
+    assert [line.text for line in again.lines_before(again.ensure_channel("#small"), 2, 5)[0]] == [
+        "kept"
+    ]
+    assert again.ensure_channel("#large").view.resume is None
     again.close()
 
 
@@ -56,17 +58,17 @@ def test_texts_survive_a_folder_that_is_gone_and_cannot_be_made_again(account: A
     account.flush()
     shutil.rmtree(account.path)
     account.path.write_text("in the way")
-    with pytest.raises(DiskTrouble):
+    with pytest.raises(DiskError):
         account.outbox.add(typed[1])
-    account.outbox.hold(typed[1], "")
+    account.outbox.keep_in_memory(typed[1], "")
     account.flush()
-    account.follow_others()
-    assert account.is_troubled
+    account.merge_other_clients()
+    assert account.is_unwritable
     assert set(account.unsaved()) == {"0", "1", "half a thought"}
     account.path.unlink()
     account.flush()
-    account.follow_others()
-    for cid in account.outbox.held:
+    account.merge_other_clients()
+    for cid in account.outbox.unsaved:
         account.outbox.retry(cid)
     assert account.unsaved() == []
     with closing(OutboxDb(account.path / "outbox.db")) as outbox:
@@ -76,7 +78,7 @@ def test_texts_survive_a_folder_that_is_gone_and_cannot_be_made_again(account: A
 
 def test_two_clients_whose_files_were_deleted_share_the_new_ones(account: Account) -> None:
     told: list[str] = []
-    other = Account(account.path, "me", changed=lambda: None, trouble=told.append)
+    other = Account(account.path, "me", changed=lambda: None, report=told.append)
     typed = [new_row({"type": "send", "channel": "#c", "text": str(n)}) for n in range(4)]
     for each, row in zip((account, other), typed, strict=False):
         each.outbox.add(row)

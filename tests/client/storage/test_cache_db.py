@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.model.records import ChannelRecord, Damaged
+from chat.client.model.records import ChannelRecord, DamagedFile
 from chat.client.model.state import Message
 from chat.client.storage.cache_db import CacheDb
 
@@ -150,5 +150,5 @@ def test_a_channel_that_was_left_is_forgotten(cache: CacheDb, other: CacheDb) ->
 def test_what_another_version_wrote_is_no_cache(cache: CacheDb, other: CacheDb) -> None:
     with closing(sqlite3.connect(cache.path)) as newer:
         newer.execute("PRAGMA user_version=99")
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedFile):
         CacheDb(cache.path)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.client.model.fold import merged
+from chat.client.model.fold import merge_reactions
 from chat.client.model.preferences import Preference
 from chat.client.model.records import ChannelRecord
 from chat.client.model.state import Delivery, Message
 from chat.client.storage.codec import channel_from, channel_json, line_from, line_json
-from chat.client.storage.json_values import Misshapen
+from chat.client.storage.json_values import InvalidValue
 from chat.protocol.limits import TIME_MAX
 
 NAMES = st.text(st.characters(codec="ascii"), min_size=1, max_size=8)
@@ -31,7 +31,7 @@ LINES = st.builds(
     thread=st.none() | st.integers(1),
     mentions=st.lists(NAMES).map(tuple),
     user=st.none() | NAMES,
-    reactions=st.lists(st.tuples(st.text(), st.lists(NAMES).map(tuple))).map(merged),
+    reactions=st.lists(st.tuples(st.text(), st.lists(NAMES).map(tuple))).map(merge_reactions),
     reaction_counts=st.lists(st.tuples(st.text(), st.integers(0, 2**53 - 1))).map(tuple),
     rev=st.integers(1, 2**53),
     delivery=st.sampled_from(Delivery),
@@ -83,13 +83,13 @@ def test_a_channel_comes_back_as_it_was() -> None:
     ],
 )
 def test_what_is_no_line_is_found_out(body: str) -> None:
-    with pytest.raises(Misshapen):
+    with pytest.raises(InvalidValue):
         line_from(body)
 
 
 @pytest.mark.parametrize("body", ["7", "{}", "nonsense"])
 def test_what_is_no_channel_is_found_out(body: str) -> None:
-    with pytest.raises(Misshapen):
+    with pytest.raises(InvalidValue):
         channel_from(body)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.model.records import DiskTrouble
+from chat.client.model.records import DiskError
 from chat.client.storage.outbox_db import OutboxDb
 
 
@@ -43,5 +43,5 @@ def test_a_file_that_another_client_takes_away_at_that_moment_is_opened_anew(
 
 def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DiskTrouble, match="--data"):
+    with pytest.raises(DiskError, match="--data"):
         OutboxDb(tmp_path / "file" / "sub" / "alice.db")

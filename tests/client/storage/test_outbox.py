@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from chat.client.model.records import Damaged, OutboxRow
+from chat.client.model.records import DamagedFile, OutboxRow
 from chat.client.model.state import Delivery, Message
 from chat.client.storage.outbox import Outbox, new_row
 from chat.client.storage.outbox_db import OutboxDb
@@ -23,7 +23,7 @@ def edit(seq: int, text: str) -> OutboxRow:
 def outbox_in(folder: Path) -> Outbox:
     """Return an outbox that is empty, in memory and on disk."""
 
-    def fail(damage: Damaged) -> None:
+    def fail(damage: DamagedFile) -> None:
         raise damage
 
     outbox = Outbox(fail)
@@ -51,8 +51,8 @@ def test_rows_that_the_disk_refused_are_offered_in_the_order_they_were_typed(
     outbox = outbox_in(tmp_path)
     rows = [edit(number, "x") for number in range(50)]
     for row in rows:
-        outbox.hold(row, "the disk is full")
-    assert outbox.held == tuple(row.cid for row in rows)
+        outbox.keep_in_memory(row, "the disk is full")
+    assert outbox.unsaved == tuple(row.cid for row in rows)
 
 
 def test_lines_take_as_long_with_thousands_of_waiting_commands_as_with_ten(tmp_path: Path) -> None:

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.model.preferences import NOTHING, Wish
-from chat.client.model.records import Damaged, DiskTrouble, OutboxRow
-from chat.client.storage.outbox_db import Mark, OutboxDb, SavedTexts, Typed, wish_from, wish_values
+from chat.client.model.preferences import NO_CHANGE, PreferenceChange
+from chat.client.model.records import DamagedFile, DiskError, OutboxRow
+from chat.client.storage.outbox_db import (
+    OutboxContent,
+    OutboxDb,
+    ReadMarker,
+    SavedTexts,
+    preference_change_from,
+    preference_values,
+)
 
 
 @pytest.fixture
@@ -39,11 +46,11 @@ def test_everything_is_found_again(outbox: OutboxDb) -> None:
     outbox.put_row(row("c2"))
     outbox.drop_rows(["c1"])
     outbox.save_texts(kept(outbox, tea="draft", milk=""))
-    outbox.save_marks({"#c": Mark("e1", 3)}, {})
+    outbox.save_marks({"#c": ReadMarker("e1", 3)}, {})
     with closing(OutboxDb(outbox.path)) as again:
         assert again.outbox() == [row("c2")]
         assert again.saved_texts("draft") == {"tea": "draft"}
-        assert again.marks() == {"#c": Mark("e1", 3)}
+        assert again.marks() == {"#c": ReadMarker("e1", 3)}
 
 
 def test_only_the_owner_may_read_it(outbox: OutboxDb) -> None:
@@ -73,13 +80,13 @@ def test_what_the_screens_set_while_it_is_saved_is_saved_next(outbox: OutboxDb) 
 
 def test_of_two_markers_the_further_stands(outbox: OutboxDb) -> None:
     for seq in (2, 7, 5):
-        outbox.save_marks({"#c": Mark("e1", seq)}, {})
-    assert outbox.marks() == {"#c": Mark("e1", 7)}
-    outbox.save_marks({}, {"#c": Mark("e1", 5)})
-    assert outbox.marks() == {"#c": Mark("e1", 7)}, "the server knows no more than 5"
-    outbox.save_marks({"#c": Mark("e2", 1)}, {})
-    assert outbox.marks() == {"#c": Mark("e2", 1)}, "of another log"
-    outbox.save_marks({}, {"#c": Mark("e2", 1)})
+        outbox.save_marks({"#c": ReadMarker("e1", seq)}, {})
+    assert outbox.marks() == {"#c": ReadMarker("e1", 7)}
+    outbox.save_marks({}, {"#c": ReadMarker("e1", 5)})
+    assert outbox.marks() == {"#c": ReadMarker("e1", 7)}, "the server knows no more than 5"
+    outbox.save_marks({"#c": ReadMarker("e2", 1)}, {})
+    assert outbox.marks() == {"#c": ReadMarker("e2", 1)}, "of another log"
+    outbox.save_marks({}, {"#c": ReadMarker("e2", 1)})
     assert outbox.marks() == {}
 
 
@@ -87,27 +94,27 @@ def test_what_is_there_is_not_replaced_by_another_file(outbox: OutboxDb) -> None
     outbox.put_row(row("c1", "here"))
     outbox.save_texts(kept(outbox, tea="here"))
     other = {"draft": {"tea": "other", "a": "b"}, "pref": {"theme": "dark"}}
-    outbox.add(Typed([], {"pref": {"theme": "light"}}))
+    outbox.add(OutboxContent([], {"pref": {"theme": "light"}}))
     for _ in range(2):
-        outbox.add(Typed([row("c1", "other"), row("c2")], other))
+        outbox.add(OutboxContent([row("c1", "other"), row("c2")], other))
     assert outbox.outbox() == [row("c1", "here"), row("c2")]
     assert outbox.saved_texts("draft") == {"tea": "here", "a": "b"}
     assert outbox.saved_texts("pref") == {"theme": "light"}
 
 
 def test_wishes_are_kept_by_field() -> None:
-    wish = Wish(pinned=0, muted=False, level="none")
-    values = wish_values("#c", wish) | wish_values("#d", Wish(muted=True))
-    assert wish_from("#c", values) == wish
-    assert wish_from("#d", values) == Wish(muted=True)
-    assert wish_from("#e", {"#e muted": "7", "#e pinned": "no json"}) == NOTHING
+    wish = PreferenceChange(pinned=0, muted=False, level="none")
+    values = preference_values("#c", wish) | preference_values("#d", PreferenceChange(muted=True))
+    assert preference_change_from("#c", values) == wish
+    assert preference_change_from("#d", values) == PreferenceChange(muted=True)
+    assert preference_change_from("#e", {"#e muted": "7", "#e pinned": "no json"}) == NO_CHANGE
 
 
 def test_a_locked_file_is_trouble_not_a_crash(outbox: OutboxDb) -> None:
     outbox.db.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(outbox.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DiskTrouble, match="locked"):
+    with pytest.raises(DiskError, match="locked"):
         outbox.put_row(row("c1"))
     other.execute("ROLLBACK")
     other.close()
@@ -116,5 +123,5 @@ def test_a_locked_file_is_trouble_not_a_crash(outbox: OutboxDb) -> None:
 
 def test_a_file_that_loses_its_name_takes_no_more_writes(outbox: OutboxDb) -> None:
     outbox.path.unlink()
-    with pytest.raises(Damaged, match="no longer exists"):
+    with pytest.raises(DamagedFile, match="no longer exists"):
         outbox.put_row(row("c1"))

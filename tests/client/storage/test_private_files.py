@@ -11,7 +11,7 @@ import pytest
 
 from chat.client.config.logging import start_log
 from chat.client.config.settings import ClientSettings
-from chat.client.model.records import DiskTrouble
+from chat.client.model.records import DiskError
 from chat.client.storage.outbox_db import OutboxDb
 from chat.client.storage.tokens import TokenStore
 from chat.errors import StartupError
@@ -60,7 +60,7 @@ def log_to(path: Path) -> None:
 @LINKS
 def test_an_account_is_not_opened_through_a_link(tmp_path: Path, kind: str) -> None:
     victim = link(tmp_path / "outbox.db", kind)
-    with pytest.raises(DiskTrouble, match="is a symbolic link; remove it") as refused:
+    with pytest.raises(DiskError, match="is a symbolic link; remove it") as refused:
         OutboxDb(tmp_path / "outbox.db")
     OutboxDb(tmp_path / "outbox.db", unwritable=str(refused.value)).close()
     assert unharmed(victim, kind)
@@ -68,7 +68,7 @@ def test_an_account_is_not_opened_through_a_link(tmp_path: Path, kind: str) -> N
 
 def test_an_account_that_is_a_pipe_does_not_block_the_start(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "outbox.db")
-    with pytest.raises(DiskTrouble) as refused:
+    with pytest.raises(DiskError) as refused:
         OutboxDb(tmp_path / "outbox.db")
     OutboxDb(tmp_path / "outbox.db", unwritable=str(refused.value)).close()
 
@@ -97,7 +97,7 @@ def test_a_token_is_not_read_from_a_pipe(tmp_path: Path) -> None:
     tokens = TokenStore(tmp_path)
     tokens.put("s1", "bob", "b" * 40)
     os.mkfifo(tmp_path / "s1" / "alice")
-    with pytest.raises(OSError, match="is no ordinary file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         tokens.get("s1", "alice")
 
 

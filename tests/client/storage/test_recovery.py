@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 from chat.client.model.records import OutboxRow
 from chat.client.storage.account import Account
 from chat.client.storage.outbox import new_row
-from chat.client.storage.outbox_db import OutboxDb, Typed
+from chat.client.storage.outbox_db import OutboxContent, OutboxDb
 from chat.client.storage.recovery import adopt
 from chat.errors import StartupError
 from tests.client.storage.one_file import write_one_file
@@ -28,7 +28,7 @@ TEXTS = [f"precious {number}" for number in range(3)]
 
 
 def opened(folder: Path, *adopted: Path) -> Account:
-    return Account(folder, "me", adopt=adopted, changed=lambda: None, trouble=print)
+    return Account(folder, "me", adopt=adopted, changed=lambda: None, report=print)
 
 
 def typed(number: int, size: int = 0) -> OutboxRow:
@@ -41,7 +41,7 @@ def filled(path: Path, count: int, size: int = 0) -> list[OutboxRow]:
     """Write an outbox and a draft; return the rows."""
     rows = [typed(number, size) for number in range(count)]
     with closing(OutboxDb(path)) as outbox:
-        outbox.add(Typed(rows, {"draft": {"#general": "half a thought"}}))
+        outbox.add(OutboxContent(rows, {"draft": {"#general": "half a thought"}}))
     return rows
 
 
@@ -51,7 +51,11 @@ def assert_has_all(account: Account, cids: list[str]) -> None:
     assert account.drafts.all() == {"#general": "half a thought"}
     assert account.prefs.get("theme") == "dark"
     channel = account.channels["#general"]
-    assert (channel.wish, channel.view.read, channel.marked) == (Wish(pinned=4), 2, 1)
+    assert (channel.preference_change, channel.view.read, channel.server_read) == (
+        PreferenceChange(pinned=4),
+        2,
+        1,
+    )
     lines, _ = account.lines_before(channel, 4, 10)
     assert [line.text for line in lines] == ["old 1", "old 2", "old 3"]
 
@@ -126,7 +130,7 @@ def count(frame, event, arg):
             os.kill(os.getpid(), signal.SIGKILL)
 
 sys.setprofile(count)
-account = Account(Path(sys.argv[1]), "me", changed=lambda: None, trouble=print)
+account = Account(Path(sys.argv[1]), "me", changed=lambda: None, report=print)
 sys.setprofile(None)
 account.close()
 """
@@ -208,7 +212,7 @@ def test_a_damaged_file_is_set_aside_and_read_as_far_as_it_can_be(folder: Path) 
     data[broken : broken + 64] = b"\xff" * 64
     path.write_bytes(data)
     told: list[str] = []
-    account = Account(folder, "me", changed=lambda: None, trouble=told.append)
+    account = Account(folder, "me", changed=lambda: None, report=told.append)
     saved = [row.cid for row in account.outbox.all()]
     assert len(rows) - len(saved) <= PAGE // 500, "only what was on the damaged page"
     assert saved == [row.cid for row in rows if row.cid in saved], "in order"
@@ -231,7 +235,7 @@ def test_a_file_with_nothing_to_read_is_begun_anew(folder: Path, damage: str, na
     else:
         path.write_bytes(b"" if damage == "empty" else b"not a database" * 400)
     told: list[str] = []
-    account = Account(folder, "me", changed=lambda: None, trouble=told.append)
+    account = Account(folder, "me", changed=lambda: None, report=told.append)
     assert bool(told) == (damage != "empty")
     account.outbox.add(typed(1))
     account.close()

@@ -79,7 +79,7 @@ def test_what_was_deleted_or_is_no_message_is_not_found() -> None:
 
 
 def add(account: Account, name: str, spans: list[tuple[int, int]], *lines: Message) -> None:
-    channel = account.followed(name)
+    channel = account.ensure_channel(name)
     channel.is_member = True
     channel.view.coverage = Coverage(spans)
     channel.view.position = spans[-1][1]
@@ -111,9 +111,9 @@ async def test_what_is_on_disk_is_found_and_what_is_newer_than_that(
 ) -> None:
     texts = ["TEA", "no", "Über", "日本語", "tea é", "GRÖßE", "of old", "tea?", "no"]
     add(account, "#tea", [(1, 9)], *(line(n, text) for n, text in enumerate(texts, 1)))
-    account.touch(account.followed("#tea"))
+    account.touch(account.ensure_channel("#tea"))
     account.flush()
-    assert not account.followed("#tea").view.changed
-    account.followed("#tea").view.changed |= {8: line(8, "edited"), 9: line(9, "tea!")}
+    assert not account.ensure_channel("#tea").view.changed
+    account.ensure_channel("#tea").view.changed |= {8: line(8, "edited"), 9: line(9, "tea!")}
     result = await search_offline(account, Search(query=query))
     assert [hit.seq for hit in result.hits] == list(seqs)

@@ -13,7 +13,7 @@ import pytest
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 from chat.client.model.state import Delivery, Link
 from chat.client.network.backoff import Backoff
 from chat.client.storage.database import BUSY
@@ -72,7 +72,7 @@ def test_channel_preferences_changed_while_the_file_is_locked_are_saved_afterwar
         screen = open_client(fake.url, data=data)
         screen.wait(lambda: any("kept in memory" in notice.text for notice in screen.notices))
         screen.wait(lambda: "#general" in screen.channels)
-        screen.core.prefer("#general", Wish(muted=True))
+        screen.core.prefer("#general", PreferenceChange(muted=True))
         screen.core.mark("#general", 1)
         screen.wait(lambda: screen.channels["#general"].read == 1)
     screen.wait(lambda: any("is writable again" in notice.text for notice in screen.notices))

@@ -87,7 +87,7 @@ def test_names_of_emoji_are_sent_as_emoji(open_client: Open, fake: FakeServer) -
 
 
 def test_what_is_settled_has_been_told(tmp_path: Path) -> None:
-    """Who leaves once all is settled knows of everything that is still on its way."""
+    """Who leaves once all is settled knows of publish_all that is still on its way."""
     core = Core(
         ClientSettings(name="alice", url="ws://127.0.0.1:9", data=tmp_path), wake=lambda: None
     )

@@ -14,7 +14,7 @@ from chat.client.sync.engine import ABOVE, lines_down_to
 @pytest.fixture
 def channel(account: Account) -> Channel:
     """Return a channel of which 1 to 2500 and 2600 to 2900 are known, 2801 on is shown."""
-    channel = account.followed("#tea")
+    channel = account.ensure_channel("#tea")
     channel.view.coverage = Coverage([(1, 2500), (2600, 2900)])
     channel.view.position, channel.shown_from = 2900, 2801
     for first, last in channel.view.coverage.spans:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chat.client.config.settings import ClientSettings
-from chat.client.model.log_view import PAGE_PAUSE, VAIN_PAUSE
+from chat.client.model.log_view import EMPTY_PAGE_PAUSE, PAGE_PAUSE
 from chat.client.model.state import Link
 from chat.client.network.backoff import Backoff
 from chat.protocol.commands import Command, Hello, History, Join
@@ -63,7 +63,7 @@ def test_two_server_ids_are_an_error_that_is_tried_again(
     fake.more_ids = more
     screen = open_client(fake.url)
     screen.wait(lambda: screen.connection.link is Link.WAITING)
-    assert "tells an id that is none" in screen.connection.detail
+    assert "sends an invalid id" in screen.connection.detail
     assert not fake.commands
     fake.more_ids = ()
     screen.wait_online()
@@ -122,7 +122,7 @@ def test_pages_that_lead_nowhere_do_not_make_the_client_spin(
         time.sleep(0.01)
     screen.wait(lambda: fake.count(History) > before)
     asked, took = fake.count(History) - before, time.monotonic() - began
-    assert asked <= 2 + took / (VAIN_PAUSE if complete else PAGE_PAUSE)
+    assert asked <= 2 + took / (EMPTY_PAGE_PAUSE if complete else PAGE_PAUSE)
     fake.intercept = lambda _: None
     fake.say("bob", "two")
     screen.wait_texts("one", "two")

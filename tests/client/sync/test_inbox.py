@@ -9,7 +9,7 @@ from chat.client.sync.inbox import unread_of
 
 
 def add(account: Account, name: str, read: int, *lines: Message, unread: int = 0) -> None:
-    channel = account.followed(name)
+    channel = account.ensure_channel(name)
     channel.is_member = True
     view, seqs = channel.view, [line.seq or 0 for line in lines]
     view.coverage = Coverage([(seqs[0], seqs[-1])])

@@ -42,14 +42,14 @@ def test_after_too_many_updates_everything_fits_however_much_it_is() -> None:
     for notice in notices[:4]:
         queue.put(notice)
     assert queue.drain() == ([], True)
-    queue.put(notices[4])  # dropped as well: it is part of what `put_whole` brings
+    queue.put(notices[4])  # dropped as well: it is part of what `put_all` brings
     assert queue.drain() == ([], False)
 
-    def everything() -> None:
+    def publish_all() -> None:
         for notice in notices:
             queue.put(notice)
 
-    queue.put_whole(everything)
+    queue.put_all(publish_all)
     queue.put(notices[0])
     assert queue.drain() == ([*notices, notices[0]], False)
     for notice in notices[:4]:
@@ -70,15 +70,15 @@ def test_the_screens_are_woken_once_until_they_drain() -> None:
 
 def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path) -> None:
     told: list[Update] = []
-    account = Account(tmp_path / "a", "alice", changed=lambda: None, trouble=print)
+    account = Account(tmp_path / "a", "alice", changed=lambda: None, report=print)
     screens = Publisher(account, told.append, lambda tell: None)
-    channel = account.followed("#c")
+    channel = account.ensure_channel("#c")
     screens.open(channel)
     told.clear()
     waiting = Message("#c", None, "cid", "alice", 1, delivery=Delivery.PENDING)
-    screens.lines(channel, [waiting])
-    screens.lines(channel, [replace(waiting, seq=1, delivery=Delivery.SENT)])
-    screens.tell()
+    screens.lines_changed(channel, [waiting])
+    screens.lines_changed(channel, [replace(waiting, seq=1, delivery=Delivery.SENT)])
+    screens.flush()
     account.close()
     (update,) = (each for each in told if isinstance(each, TimelineChanged))
     assert [line.delivery for line in update.upserts] == [Delivery.SENT]
@@ -88,7 +88,7 @@ def test_a_row_that_another_client_on_the_file_has_sent_is_not_shown_as_waiting(
     account: Account,
 ) -> None:
     told: list[Update] = []
-    channel = account.followed("#c")
+    channel = account.ensure_channel("#c")
     row = new_row({"type": "send", "channel": "#c", "text": "tea"})
     account.outbox.add(row)
     channel.view.coverage.add(1, 1)
@@ -97,4 +97,4 @@ def test_a_row_that_another_client_on_the_file_has_sent_is_not_shown_as_waiting(
     Publisher(account, told.append, lambda tell: None).open(channel)
     assert isinstance(told[0], TimelineChanged)
     assert [(line.seq, line.text) for line in told[0].upserts] == [(1, "tea")]
-    assert not account.outbox.waits
+    assert not account.outbox.has_pending

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.model.preferences import NOTHING, Preference, Wish
+from chat.client.model.preferences import NO_CHANGE, Preference, PreferenceChange
 from chat.client.model.state import Link
 from chat.client.storage.account import Account
 from chat.errors import CommandError, ErrorCode
@@ -33,7 +33,11 @@ def test_what_is_wished_offline_is_told_after_a_restart_in_one(
     screen.open()
     fake.stop()
     screen.wait(lambda: screen.connection.link is Link.WAITING)
-    for wish in (Wish(pinned=3), Wish(muted=True), Wish(pinned=1)):
+    for wish in (
+        PreferenceChange(pinned=3),
+        PreferenceChange(muted=True),
+        PreferenceChange(pinned=1),
+    ):
         screen.core.prefer("#general", wish)
     screen.wait(lambda: screen.channels["#general"].pinned == 1)
     screen.stop()
@@ -55,7 +59,7 @@ def test_a_refused_wish_is_told_and_given_up(open_client: Open, fake: FakeServer
     fake.intercept = refuse
     screen = open_client(fake.url)
     screen.open()
-    screen.core.prefer("#general", Wish(muted=True))
+    screen.core.prefer("#general", PreferenceChange(muted=True))
     screen.wait(lambda: [notice.text for notice in screen.notices] == ["#general: not here"])
     screen.wait(lambda: not screen.channels["#general"].muted)
 
@@ -71,19 +75,23 @@ def test_all_devices_list_channels_as_one_of_them_wants(
     shutil.copytree(tmp_path / "data-alice" / "tokens", tmp_path / "phone" / "tokens")
     phone = open_client(server.url, "alice", data=tmp_path / "phone")
     phone.wait(lambda: list(phone.channels) == ["#general", "#aa", "#bb"])
-    laptop.core.prefer("#bb", Wish(pinned=1))
+    laptop.core.prefer("#bb", PreferenceChange(pinned=1))
     phone.wait(lambda: list(phone.channels) == ["#bb", "#general", "#aa"])
-    phone.core.prefer("#aa", Wish(level="none", muted=True))
+    phone.core.prefer("#aa", PreferenceChange(level="none", muted=True))
     laptop.wait(lambda: laptop.channels["#aa"].muted)
     assert laptop.channels["#aa"].level == "none"
     assert list(laptop.channels) == ["#bb", "#general", "#aa"]
 
 
 def test_wishes_add_up_and_are_taken_back_one_by_one() -> None:
-    wish = Wish(muted=True).and_then(Wish(pinned=2)).and_then(Wish(muted=False))
-    assert wish == Wish(pinned=2, muted=False)
-    assert wish.granted(Preference(1, True, "all")) == Preference(2, False, "all")
-    assert wish.without(Wish(pinned=2, muted=True)) == Wish(muted=False)
+    wish = (
+        PreferenceChange(muted=True)
+        .merged_with(PreferenceChange(pinned=2))
+        .merged_with(PreferenceChange(muted=False))
+    )
+    assert wish == PreferenceChange(pinned=2, muted=False)
+    assert wish.apply_to(Preference(1, True, "all")) == Preference(2, False, "all")
+    assert wish.without(PreferenceChange(pinned=2, muted=True)) == PreferenceChange(muted=False)
     assert not wish.without(wish)
 
 
@@ -95,24 +103,26 @@ def test_wishes_of_two_clients_on_one_file_lose_nothing(seed: int, tmp_path: Pat
     """
     chance = random.Random(seed)
     server = Preference()
-    last = [NOTHING, NOTHING]
-    clients = [
-        Account(tmp_path / "me", "me", changed=lambda: None, trouble=print) for _ in range(2)
-    ]
-    channels = [client.followed("#general") for client in clients]
+    last = [NO_CHANGE, NO_CHANGE]
+    clients = [Account(tmp_path / "me", "me", changed=lambda: None, report=print) for _ in range(2)]
+    channels = [client.ensure_channel("#general") for client in clients]
 
     def confirm(client: int) -> None:
         nonlocal server
-        clients[client].follow_channels()  # as before each command
-        told = channels[client].wish
-        server = told.granted(server)
-        clients[client].wish_done(channels[client], told)
+        clients[client].reload_channel_changes()  # as before each command
+        told = channels[client].preference_change
+        server = told.apply_to(server)
+        clients[client].preference_confirmed(channels[client], told)
 
     for _ in range(40):
         client = chance.randrange(2)
         if chance.random() < 0.4:
-            wish = Wish(muted=chance.random() < 0.5) if client else Wish(pinned=chance.randrange(4))
-            clients[client].wish(channels[client], wish)
+            wish = (
+                PreferenceChange(muted=chance.random() < 0.5)
+                if client
+                else PreferenceChange(pinned=chance.randrange(4))
+            )
+            clients[client].change_preference(channels[client], wish)
             last[client] = wish
         elif chance.random() < 0.7:
             clients[client].flush()
@@ -121,13 +131,13 @@ def test_wishes_of_two_clients_on_one_file_lose_nothing(seed: int, tmp_path: Pat
     for each in clients:
         each.flush()
     for each in clients:
-        each.follow_channels()
-    wanted = last[1].granted(last[0].granted(Preference()))
+        each.reload_channel_changes()
+    wanted = last[1].apply_to(last[0].apply_to(Preference()))
     for channel in channels:
-        assert channel.wish.granted(server) == wanted, "what was wished last stands"
+        assert channel.preference_change.apply_to(server) == wanted, "what was wished last stands"
     confirm(0)
-    clients[1].follow_channels()
-    assert (server, channels[1].wish) == (wanted, NOTHING)
+    clients[1].reload_channel_changes()
+    assert (server, channels[1].preference_change) == (wanted, NO_CHANGE)
     for each in clients:
         each.close()
 
@@ -143,7 +153,7 @@ def test_the_core_calls_by_the_rules_and_not_for_what_was_read(
     fake.say("bob", "deploy now")
     fake.say("alice", "deploy, from my other device")
     screen.wait(lambda: [each.text for each in screen.called] == ["hi @alice", "deploy now"])
-    screen.core.prefer("#general", Wish(level="all"))
+    screen.core.prefer("#general", PreferenceChange(level="all"))
     screen.wait(lambda: screen.channels["#general"].level == "all")
     fake.say("bob", "anything")
     screen.wait(lambda: [each.text for each in screen.called][2:] == ["anything"])

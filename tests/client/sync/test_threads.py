@@ -151,7 +151,7 @@ def test_another_thread_takes_its_place(server: ChatServer, open_client: Open) -
 
 def test_a_line_that_stands_alone_in_a_gap_is_not_told_of_its_channel(account: Account) -> None:
     told: list[Update] = []
-    channel = account.followed("#a")
+    channel = account.ensure_channel("#a")
     channel.view.coverage, channel.view.position = Coverage([(1, 10), (20, 30)]), 30
     root, reply = Message("#a", 14, None, "bob", 0), Message("#a", 15, None, "bob", 0, thread=14)
     channel.view.changed.update({14: root, 15: reply, 25: Message("#a", 25, None, "bob", 0)})
@@ -161,8 +161,10 @@ def test_a_line_that_stands_alone_in_a_gap_is_not_told_of_its_channel(account: A
     screens.threads.open(channel, 14)
     told.clear()
     edited = replace(reply, text="edited", rev=40)
-    screens.lines(channel, [edited, replace(channel.view.changed[25], text="edited", rev=41)])
-    screens.tell()
+    screens.lines_changed(
+        channel, [edited, replace(channel.view.changed[25], text="edited", rev=41)]
+    )
+    screens.flush()
     (timeline,) = [each for each in told if isinstance(each, TimelineChanged)]
     (thread,) = [each for each in told if isinstance(each, ThreadChanged)]
     assert [line.seq for line in timeline.upserts] == [25]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chat.client.model.preferences import Wish
+from chat.client.model.preferences import PreferenceChange
 from tests.client.presenter.fakes import info
 from tests.client.tui.conftest import Open
 
@@ -33,5 +33,5 @@ async def test_keys_move_a_starred_channel(open_desktop: Open) -> None:
     async with open_desktop(info("#ops", pinned=1), info("#general", pinned=2)) as desktop:
         desktop.conversation.open_channel("#general")
         await desktop.press("alt+shift+up")
-        wanted = [("#general", Wish(pinned=1)), ("#ops", Wish(pinned=2))]
+        wanted = [("#general", PreferenceChange(pinned=1)), ("#ops", PreferenceChange(pinned=2))]
         await desktop.until(lambda: desktop.core.asked("prefer") == wanted)

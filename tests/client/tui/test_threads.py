@@ -257,7 +257,7 @@ async def test_escape_gives_up_first_and_then_closes(open_thread: Desktop) -> No
 async def test_where_there_is_no_such_message_it_goes_away_unless_something_is_written(
     desktop: Desktop,
 ) -> None:
-    nothing = ThreadChanged("#general", 99, 99, TimelineChanged("#general"), is_none=True)
+    nothing = ThreadChanged("#general", 99, 99, TimelineChanged("#general"), is_missing=True)
     desktop.core.tell(ChannelsChanged((info("#general", head=200),)))
     await desktop.pilot.pause()
     await desktop.type("/thread 99", "enter")

@@ -1,7 +1,7 @@
 """The table of slash commands: names, arguments, help.
 
-`/help`, completion and the table in the manual all come from here. What a command does when it is
-run is a function of `presenter/commands.py`, marked with its name.
+`/help`, completion and the manual's table are generated from it. Each command is implemented by
+the function with its name in `presenter/commands.py`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ __all__ = ["COMMANDS", "Argument", "Command", "Kind", "find", "near"]
 
 
 class Kind(StrEnum):
-    """The kind of an argument; decides what completion offers."""
+    """The kind of an argument; determines its completions."""
 
-    TEXT = "text"  # the rest, line breaks included
+    TEXT = "text"  # the rest of the text, line breaks included
     CHANNEL = "channel"
     NAMES = "names"  # one name or several, with commas between them
     EMOJI = "emoji"
     NUMBER = "number"  # a message's number, or `last`
     WORD = "word"
-    SERVER = "server"  # one of those one is on; the rest of the line, for a title has spaces
+    SERVER = "server"  # a server of this window; the rest of the line, because titles have spaces
     CHOICE = "choice"  # one of the argument's `choices`
     THEME = "theme"
     COMMAND = "command"
@@ -29,17 +29,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument; `label` is how help spells it, in lower case it is its key."""
+    """An argument; `label` is its spelling in the help, and in lower case its key."""
 
     label: str
     kind: Kind
     optional: bool = False
     choices: tuple[str, ...] = ()
-    """All that it can be, if that is a set of words."""
+    """All allowed values, if they are a fixed set of words."""
 
     @property
     def key(self) -> str:
-        """The name under which an `Invocation` holds its value."""
+        """The key of the value in an `Invocation`."""
         return self.label.lower()
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table; `name` and `aliases` are written without the slash."""
+    """A row of the table; `name` and `aliases` have no slash."""
 
     name: str
     arguments: tuple[Argument, ...]
@@ -56,16 +56,16 @@ class Command:
     example: str
     aliases: tuple[str, ...] = ()
     is_risky: bool = False
-    """Whether it takes something away: chosen from a list, it is written first, not run."""
+    """Whether it removes something: choosing it from a list only fills the composer."""
 
     @property
     def runs_at_once(self) -> bool:
-        """Whether choosing it from a list runs it; else it is written into the composer."""
+        """Whether choosing it from a list runs it; otherwise it is inserted into the composer."""
         return not self.is_risky and all(argument.optional for argument in self.arguments)
 
     @property
     def usage(self) -> str:
-        """How it is written: `/topic [TEXT]`."""
+        """The usage line: `/topic [TEXT]`."""
         return " ".join((f"/{self.name}", *map(str, self.arguments)))
 
 
@@ -265,17 +265,17 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 _SHORT, _LONG = 3, 8
-"""Letters from which a word may be misspelled, and from which twice."""
+"""Minimum number of letters to correct one typo, and to correct two."""
 _BY_NAME = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
 
 
 def find(name: str) -> Command | None:
-    """Return the command called `name`, with or without its slash; aliases count."""
+    """Return the command with this name or alias, with or without its slash."""
     return _BY_NAME.get(name.removeprefix("/").lower())
 
 
 def near(word: str) -> str | None:
-    """Return the name or alias that `word` misspells: one slip, or two in a long word."""
+    """Return the closest name or alias: one typo, or two in a long word."""
     word = word.lower()
     most = 1 if len(word) < _LONG else 2
     names = (name for name in _BY_NAME if min(len(name), len(word)) >= _SHORT)
@@ -284,7 +284,7 @@ def near(word: str) -> str | None:
 
 
 def slips(word: str, name: str) -> int:
-    """Return how many letters must be added, dropped, changed or swapped with the next one."""
+    """Return the edit distance: letters added, removed, changed, or swapped with the next one."""
     before: list[int] = []
     row = list(range(len(name) + 1))
     for at, letter in enumerate(word, 1):

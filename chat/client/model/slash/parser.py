@@ -1,7 +1,7 @@
 """Parse slash commands as typed.
 
-Text that does not begin with a slash is a message; so is one that begins with two, of which the
-first is dropped.
+Text without a leading slash is a message. Text with two leading slashes is a message too; the
+first slash is removed.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A command as somebody wrote it, `text`; `values` holds the arguments that were given."""
+    """A parsed command: the typed `text`, and the `values` of the given arguments."""
 
     command: Command
     values: Mapping[str, str]
     text: str = ""
     thread: int | None = None
-    """The root of the thread in which it was written; None: in a channel."""
+    """The root of the thread that it was typed in; None: in a channel."""
 
     def get(self, key: str) -> str:
-        """Return an argument's value; empty if it was left out."""
+        """Return an argument's value; empty if it was omitted."""
         return self.values.get(key, "")
 
 
 class SlashError(ChatError):
-    """A line cannot be run as a command; the message says what to write instead."""
+    """A command that cannot be run; the message says what to write instead."""
 
 
 _NUMBER_WORD = re.compile(r"\d{1,16}|last", re.IGNORECASE)
@@ -48,20 +48,20 @@ _WORD = re.compile(r"\S+")
 
 
 def is_command(text: str) -> bool:
-    """Whether `text` is meant as a command: one slash at its very beginning."""
+    """Whether `text` is a command: it starts with exactly one slash."""
     return text.startswith("/") and not text.startswith("//")
 
 
 def literal(text: str) -> str:
-    """Return the message that `text` stands for: a doubled slash at its beginning becomes one."""
+    """Return the message to send: a leading `//` becomes `/`."""
     return text[1:] if text.startswith("//") else text
 
 
 def parse(text: str) -> Invocation:
-    """Read a line that `is_command`.
+    """Parse a command line.
 
     Raises:
-        SlashError: there is no such command, or an argument is missing or too many.
+        SlashError: unknown command, or a missing or surplus argument.
     """
     word, _, rest = _split_word(text[1:])
     command = find(word)
@@ -82,9 +82,9 @@ def parse(text: str) -> Invocation:
 
 
 def argument_at(line: str) -> tuple[Argument, int] | None:
-    """Return the argument that the end of `line` is in, and where its text begins.
+    """Return the argument at the end of `line`, and the index where its text begins.
 
-    None if the line is no command, is still in the command's name, or takes nothing more.
+    None if the line is not a command, ends in the command's name, or takes no further argument.
     """
     if not is_command(line):
         return None
@@ -119,12 +119,12 @@ def _split_word(text: str) -> tuple[str, str, str]:
 
 
 def _take(argument: Argument, rest: str, later: tuple[Argument, ...]) -> tuple[str, str]:
-    """Return the argument's value, empty if it is not there, and what remains."""
+    """Return the argument's value, empty if it is missing, and the rest of the line."""
     if argument.kind in _RESTS:
         return rest.rstrip(), ""
     word, _, after = _split_word(rest)
     if argument.kind is Kind.NUMBER:
-        # A number alone is the text itself where a text must follow: `/reply 42` says 42.
+        # A lone number is the text where a text is required: `/reply 42` replies "42".
         text_is_due = any(not each.optional for each in later)
         if not _NUMBER_WORD.fullmatch(word) or (text_is_due and not after.strip()):
             return "", rest

@@ -9,7 +9,7 @@ from enum import StrEnum
 from chat.client.model.state import Message
 from chat.client.presenter.navigation import PaneKey
 from chat.client.storage.codec import line_from, line_json
-from chat.client.storage.json_values import Misshapen
+from chat.client.storage.json_values import InvalidValue
 from chat.client.sync.core import Core
 from chat.errors import ChatError
 
@@ -123,7 +123,7 @@ def _draft_from(text: str, aim_json: str) -> Draft:
                 return Draft(text, Aim.REPLY, line_from(line))
             case {"aim": "edit", "message": str(line), "text": str(edited)}:
                 return Draft(edited, Aim.EDIT, line_from(line), aside=text)
-    except (Misshapen, ValueError, RecursionError):
+    except (InvalidValue, ValueError, RecursionError):
         pass
     return Draft(text)
 

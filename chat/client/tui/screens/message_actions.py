@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-from chat.client.model.fold import spelling_of
+from chat.client.model.fold import matching_emoji
 from chat.client.model.state import Delivery, Message
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.markdown import links_of
@@ -61,7 +61,7 @@ class MessageActions:
         """React to a message, or take the reaction back if one has reacted so."""
         conversation, me = self._conversation, fold(self._conversation.state.user)
         reactions = dict(message.reactions)
-        emoji = spelling_of(emoji, reactions)
+        emoji = matching_emoji(emoji, reactions)
         names = reactions.get(emoji, ())
         if message.seq is not None:
             remove = any(fold(name) == me for name in names)
