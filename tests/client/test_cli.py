@@ -61,7 +61,7 @@ def flags(tmp_path: Path) -> list[str]:
     return ["--data", str(tmp_path / "data"), "--url", DEAD]
 
 
-def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["--help"])
     assert caught.value.code == 0
@@ -73,7 +73,7 @@ def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert "client.toml" in printed
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_flag_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["--version"])
     assert caught.value.code == 0
@@ -102,7 +102,7 @@ def test_help_does_not_load_the_screens() -> None:
         ["--log-file", "/nowhere/log"],
     ],
 )
-def test_a_wrong_flag_is_one_line_and_exit_code_2(
+def test_an_unknown_flag_is_one_line_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
     client: Interface,
     tmp_path: Path,
@@ -122,7 +122,7 @@ def test_the_last_name_is_used_again(client: Interface, flags: list[str]) -> Non
     assert [settings.name for settings in client.shown] == ["alice", "alice"]
 
 
-def test_a_name_is_asked_for_until_it_is_one(
+def test_the_name_prompt_repeats_until_the_name_is_valid(
     client: Interface,
     flags: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -134,7 +134,7 @@ def test_a_name_is_asked_for_until_it_is_one(
     assert capsys.readouterr().err.count("A name must be") == 2
 
 
-def test_nobody_to_ask_is_exit_code_2(
+def test_no_input_for_the_name_prompt_is_exit_code_2(
     client: Interface,
     flags: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -145,7 +145,7 @@ def test_nobody_to_ask_is_exit_code_2(
     assert "--name NAME" in capsys.readouterr().err
 
 
-def test_nothing_in_the_log_can_drive_a_terminal(
+def test_nothing_in_the_log_can_control_a_terminal(
     client: Interface, flags: list[str], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
@@ -164,7 +164,7 @@ def test_a_data_folder_that_is_a_file_is_exit_code_2(
     assert "--data" in capsys.readouterr().err
 
 
-def test_servers_named_by_flags_are_all(client: Interface, tmp_path: Path) -> None:
+def test_servers_named_by_flags_replace_all_others(client: Interface, tmp_path: Path) -> None:
     data = tmp_path / "data"
     ClientPaths(data).servers.add("ws://kept:3", "carol")
     flags = ["--data", str(data), "--name", "me"]
@@ -181,7 +181,7 @@ def test_servers_named_by_flags_are_all(client: Interface, tmp_path: Path) -> No
     ]
 
 
-def test_a_wrong_further_address_is_told_as_the_flag(
+def test_an_invalid_further_address_is_reported_with_its_flag(
     client: Interface, capsys: pytest.CaptureFixture[str], flags: list[str]
 ) -> None:
     assert client.run(*flags, "--url", "tea") == 2
@@ -198,12 +198,12 @@ def test_a_wrong_further_address_is_told_as_the_flag(
         ["export", "#x"],
     ],
 )
-def test_flags_may_stand_before_a_command(arguments: list[str]) -> None:
+def test_flags_may_precede_a_command(arguments: list[str]) -> None:
     ordered = cli.command_first(arguments)
     assert ordered[0] == next(word for word in reversed(arguments) if word in cli.PIPES)
     assert sorted(ordered) == sorted(arguments)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--name", "send"], ["--plain", "hello", "send"]])
-def test_the_value_of_a_flag_is_no_command(arguments: list[str]) -> None:
+def test_the_value_of_a_flag_is_not_taken_for_a_command(arguments: list[str]) -> None:
     assert cli.command_first(arguments) == []

@@ -37,19 +37,23 @@ def test_name_and_server_are_asked_for_once(
 
 
 @pytest.mark.parametrize("lines", [("alice", ""), ("alice",)])
-def test_enter_takes_the_server_on_this_machine(
+def test_enter_chooses_the_server_on_this_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: tuple[str, ...]
 ) -> None:
     answers(monkeypatch, *lines)
     assert with_name(load({"data": tmp_path})).url == DEFAULT
 
 
-def test_who_says_where_is_not_asked_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_given_url_skips_the_server_prompt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     answers(monkeypatch, "alice", "ws://not-asked-for")
     assert with_name(load({"data": tmp_path, "url": "ws://there"})).url == "ws://there"
 
 
-def test_nobody_to_ask_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_first_run_without_input_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     answers(monkeypatch)
     with pytest.raises(StartupError, match="--name NAME"):
         with_name(load({"data": tmp_path}))
@@ -64,7 +68,9 @@ def terminal(tmp_path: Path) -> Iterator[RawTerminal]:
         raw.close()
 
 
-def test_on_a_terminal_it_leads_to_the_screens(terminal: RawTerminal, server: ChatServer) -> None:
+def test_the_first_run_on_a_terminal_continues_to_the_screens(
+    terminal: RawTerminal, server: ChatServer
+) -> None:
     def answer(question: bytes, text: str) -> None:
         terminal.wait(lambda: question in terminal.output, question.decode())
         terminal.send(f"{text}\n".encode())
@@ -97,7 +103,7 @@ Press Enter to start. """
     assert terminal.process.returncode == 0
 
 
-async def test_after_a_taken_name_lines_take_another_one_and_send_what_was_typed(
+async def test_plain_mode_accepts_another_name_and_sends_waiting_messages(
     tmp_path: Path, server: ChatServer
 ) -> None:
     command = ("chat-client", "--plain", "--url", server.url)
@@ -133,7 +139,7 @@ async def test_after_a_taken_name_lines_take_another_one_and_send_what_was_typed
             third.close()
 
 
-async def test_words_typed_under_a_taken_name_are_counted_where_another_name_is_known(
+async def test_messages_typed_under_a_taken_name_are_counted_after_a_rename(
     tmp_path: Path, server: ChatServer
 ) -> None:
     other = Client(tmp_path, server.url, "bob")

@@ -33,7 +33,7 @@ def test_a_conversation_survives_kill_9_of_the_server(
     assert [m.seq for m in alice.lines()] == [m.seq for m in bob.lines()]
 
 
-def test_both_see_the_same_after_edits_deletions_and_reactions(
+def test_two_clients_see_the_same_after_edits_deletions_and_reactions(
     server: ChatServer, open_client: Open, tmp_path: Path
 ) -> None:
     alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
@@ -63,7 +63,7 @@ def test_both_see_the_same_after_edits_deletions_and_reactions(
     anew.wait(lambda: anew.lines() == bob.lines())
 
 
-def test_a_refused_edit_keeps_the_text_and_the_line_as_it_was(
+def test_a_rejected_edit_keeps_its_text_and_leaves_the_line_unchanged(
     server: ChatServer, open_client: Open
 ) -> None:
     alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
@@ -96,7 +96,9 @@ def test_a_direct_message_opens_its_channel_for_both(server: ChatServer, open_cl
 
 
 @pytest.mark.feature("reading.gaps")
-def test_a_long_absence_is_made_up_for(server: ChatServer, open_client: Open) -> None:
+def test_all_messages_are_loaded_after_a_long_absence(
+    server: ChatServer, open_client: Open
+) -> None:
     alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
     bob.open()
     bob.stop()
@@ -111,7 +113,7 @@ def test_a_long_absence_is_made_up_for(server: ChatServer, open_client: Open) ->
     assert back.channels["#general"].unread == 75
 
 
-def test_counter_ticks_and_comes_back_after_a_restart(
+def test_the_counter_channel_ticks_again_after_a_restart(
     server: ChatServer, open_client: Open
 ) -> None:
     alice = open_client(server.url)
@@ -123,7 +125,7 @@ def test_counter_ticks_and_comes_back_after_a_restart(
     alice.wait(lambda: [m.text for m in alice.lines("#counter")].count("0") == 2)
 
 
-def test_what_stands_around_a_line_is_found_here_or_asked_for(
+def test_lines_around_a_message_come_from_the_cache_or_the_server(
     start_server: Callable[..., ChatServer], open_client: Open
 ) -> None:
     server = start_server("--limits.burst", "1000")

@@ -67,7 +67,7 @@ def type_and_die(url: str, data: Path) -> None:
     fault="`kill -9` of a client that never met its server",
     result="the next start sends it",
 )
-def test_what_was_typed_on_a_first_run_without_a_server_survives_kill_9(
+def test_messages_of_a_first_run_without_a_server_survive_kill_9(
     open_client: Open, start_fake: Callable[..., FakeServer], tmp_path: Path
 ) -> None:
     port = free_port()
@@ -85,7 +85,7 @@ def test_what_was_typed_on_a_first_run_without_a_server_survives_kill_9(
     result="the next start sends it",
 )
 @pytest.mark.feature("writing.outbox")
-def test_what_was_typed_offline_later_survives_kill_9(
+def test_messages_typed_offline_survive_kill_9(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     screen = open_client(fake.url, data=tmp_path / "data")
@@ -104,7 +104,7 @@ def test_what_was_typed_offline_later_survives_kill_9(
     fault="the client dies between the server's `ok` and its own note of it",
     result="sent again, stored once",
 )
-def test_a_crash_between_the_servers_ok_and_the_clients_note_sends_nothing_twice(
+def test_a_crash_between_the_ok_and_the_outbox_update_sends_nothing_twice(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     fake.sends_events = False
@@ -167,7 +167,7 @@ def test_each_server_gets_its_own_token_and_the_same_one_every_time(
     assert tokens_of(one).isdisjoint(tokens_of(two))
 
 
-def test_a_name_of_somebody_else_is_refused_with_what_to_do(
+def test_a_taken_name_is_rejected_with_what_to_do(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     fake.tokens["alice"] = "t" * 43
@@ -190,7 +190,7 @@ def test_a_name_of_somebody_else_is_refused_with_what_to_do(
 
 
 @pytest.mark.parametrize(("code", "link"), [(4501, Link.REFUSED), (4008, Link.WAITING)])
-def test_the_close_code_says_whether_to_come_back(
+def test_the_close_code_decides_whether_to_reconnect(
     open_client: Open, fake: FakeServer, code: int, link: Link
 ) -> None:
     screen = open_client(fake.url)
@@ -208,7 +208,7 @@ def test_the_close_code_says_whether_to_come_back(
     fault="two clients of one person on one file, online and offline, and a third that comes then",
     result="each text is stored once, all show it",
 )
-def test_two_clients_of_one_person_share_the_file(
+def test_two_clients_of_one_user_share_the_file(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     screens = [open_client(fake.url, data=tmp_path / "shared") for _ in range(2)]
@@ -256,7 +256,7 @@ def refused_in_two(open_client: Open, fake: FakeServer, data: Path) -> tuple[Scr
     return first, second, cid
 
 
-def test_a_message_that_one_client_discards_is_gone_in_the_other(
+def test_a_message_discarded_in_one_client_is_removed_in_the_other(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     first, second, cid = refused_in_two(open_client, fake, tmp_path / "shared")
@@ -268,7 +268,7 @@ def test_a_message_that_one_client_discards_is_gone_in_the_other(
     assert [event.text for event in fake.logs["#general"].events] == ["something else"]
 
 
-def test_a_message_that_was_just_discarded_elsewhere_is_not_sent(
+def test_a_message_just_discarded_in_another_client_is_not_sent(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     data = tmp_path / "shared"
@@ -292,7 +292,7 @@ def test_a_message_that_was_just_discarded_elsewhere_is_not_sent(
     assert [event.text for event in fake.logs["#general"].events] == ["something else"]
 
 
-def test_a_message_that_one_client_retries_is_not_refused_in_the_other(
+def test_a_message_retried_in_one_client_is_pending_in_the_other(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     first, second, cid = refused_in_two(open_client, fake, tmp_path / "shared")
@@ -388,7 +388,7 @@ def test_a_later_change_of_the_same_preference_replaces_the_earlier_one_in_both_
     second.wait(lambda: preferred(fake) == [{"muted": False, "pinned": 2}])
 
 
-def test_the_further_read_marker_of_two_offline_clients_is_kept_and_told(
+def test_the_further_read_marker_of_two_offline_clients_is_kept_and_sent(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     first, second = two_offline(open_client, fake, tmp_path / "shared")
@@ -492,7 +492,7 @@ def test_a_real_server_gets_what_two_offline_clients_on_one_file_changed(
         )
 
 
-def test_what_one_client_could_not_send_the_other_sends(
+def test_a_message_that_one_client_could_not_send_is_sent_by_the_other(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     first, second = (open_client(fake.url, data=tmp_path / "shared") for _ in range(2))
@@ -507,7 +507,7 @@ def test_what_one_client_could_not_send_the_other_sends(
     second.wait_texts("typed in the first")
 
 
-def test_a_channel_that_another_client_began_anew_is_begun_anew_here_too(
+def test_a_channel_reset_by_another_client_is_reset_here_too(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     first = open_client(fake.url, data=tmp_path / "shared")
@@ -533,7 +533,7 @@ def test_a_channel_that_another_client_began_anew_is_begun_anew_here_too(
     last.wait_texts("new", "newer")
 
 
-def test_a_file_of_a_newer_client_is_left_alone(open_client: Open, tmp_path: Path) -> None:
+def test_the_file_of_a_newer_client_stays_unchanged(open_client: Open, tmp_path: Path) -> None:
     import sqlite3
 
     data = tmp_path / "data"
@@ -549,7 +549,7 @@ def test_a_file_of_a_newer_client_is_left_alone(open_client: Open, tmp_path: Pat
     assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
-def test_a_text_that_the_disk_refuses_stays_in_sight_and_goes_when_the_disk_is_back(
+def test_an_unsaved_message_stays_visible_and_is_sent_when_the_disk_is_writable(
     open_client: Open, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = open_client(fake.url)
@@ -573,7 +573,7 @@ def test_a_text_that_the_disk_refuses_stays_in_sight_and_goes_when_the_disk_is_b
     result="unsent text goes into a new file and to the server once; lines come from the server",
 )
 @pytest.mark.parametrize("harm", ["deleted", "damaged lines"])
-def test_a_file_that_turns_out_to_be_broken_is_begun_anew(
+def test_a_damaged_cache_is_replaced_while_running(
     open_client: Open, fake: FakeServer, harm: str
 ) -> None:
     for number in range(200):
@@ -613,7 +613,7 @@ def test_a_file_that_turns_out_to_be_broken_is_begun_anew(
     fault="a page of the client's outbox is damaged while it is full",
     result="the file is renamed, a notice is shown, the texts of the other pages are sent once",
 )
-def test_the_outbox_of_a_damaged_file_is_rescued_and_sent(
+def test_the_outbox_of_a_damaged_file_is_recovered_and_sent(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     data = tmp_path / "data-alice"
@@ -663,7 +663,7 @@ OutboxDb.drop_rows = killed  # the cache is committed, the outbox is not
     fault="`kill -9` of a client between the commits of its cache and of its outbox",
     result="sent again under its id, stored once, shown once",
 )
-def test_a_crash_between_the_commits_of_the_two_files_costs_a_retry(
+def test_a_crash_between_the_commits_of_the_two_files_only_causes_a_retry(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     done = subprocess.run(

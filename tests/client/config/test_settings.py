@@ -15,14 +15,14 @@ def write_file(text: str) -> None:
     config_file().write_text(text)
 
 
-def test_the_defaults_need_nothing() -> None:
+def test_defaults_apply_without_any_input() -> None:
     settings = load({})
     assert (settings.name, settings.url) == ("", "ws://127.0.0.1:3000")
     assert settings.token_file is None
     assert settings.data.is_absolute()
 
 
-def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(
+def test_a_flag_overrides_a_variable_and_a_variable_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     write_file('name = "file"\nurl = "ws://file:1"\nlog_level = "info"\n')
@@ -33,7 +33,7 @@ def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(
     assert settings.log_level == "info"
 
 
-def test_variables_of_the_server_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_server_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT_PORT", "3000")
     assert load({}).url == "ws://127.0.0.1:3000"
 
@@ -48,7 +48,7 @@ def test_variables_of_the_server_do_not_disturb(monkeypatch: pytest.MonkeyPatch)
         "wss://a.example.org,wss://b.example.org:3000",
     ],
 )
-def test_addresses_of_servers_are_taken(url: str) -> None:
+def test_valid_server_addresses_are_accepted(url: str) -> None:
     assert load({"url": url}).url == url.rstrip("/")
 
 
@@ -69,11 +69,11 @@ def test_an_address_without_a_scheme_gets_one(given: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/chat/", "/a/b/", "/chat"])
-def test_a_base_path_is_kept_as_it_is(path: str) -> None:
+def test_a_base_path_stays_unchanged(path: str) -> None:
     assert load({"url": f"wss://example.org{path}"}).url == f"wss://example.org{path}"
 
 
-def test_blanks_between_addresses_stand_between_servers() -> None:
+def test_spaces_between_addresses_separate_servers() -> None:
     settings = load({"url": "wss://a,wss://b wss://c", "name": "me"})
     assert [each.url for each in settings.for_each_server()] == ["wss://a,wss://b", "wss://c"]
 
@@ -93,7 +93,7 @@ def test_blanks_between_addresses_stand_between_servers() -> None:
         ("ws://[::1", ""),
     ],
 )
-def test_what_is_no_address_is_refused_in_one_line(url: str, says: str) -> None:
+def test_an_invalid_address_is_rejected_in_one_line(url: str, says: str) -> None:
     with pytest.raises(StartupError) as caught:
         load({"url": url})
     assert str(caught.value).startswith("--url")
@@ -101,7 +101,7 @@ def test_what_is_no_address_is_refused_in_one_line(url: str, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_value_names_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_value_names_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StartupError, match=r"--name 'böb': must be ASCII"):
         load({"name": "böb"})
     monkeypatch.setenv("CHAT_LOG_LEVEL", "loud")
@@ -125,7 +125,7 @@ def test_a_wrong_value_names_where_it_came_from(monkeypatch: pytest.MonkeyPatch)
         ('log-level = "info"\nlog_level = "info"', "log-level and log_level are the same setting"),
     ],
 )
-def test_a_key_that_is_no_setting_is_refused(written: str, says: str) -> None:
+def test_an_unknown_key_in_the_file_is_rejected(written: str, says: str) -> None:
     write_file(written)
     with pytest.raises(StartupError) as caught:
         load({})
@@ -133,12 +133,12 @@ def test_a_key_that_is_no_setting_is_refused(written: str, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_keys_of_the_file_have_dashes_or_underscores_and_serve_every_command() -> None:
+def test_keys_in_the_file_may_use_dashes_and_apply_to_every_command() -> None:
     write_file('log-level = "info"\nemoji_names = true\ntimeout = 5')
     assert (load({}).log_level, load({}).emoji_names) == ("info", True)
 
 
-def test_variables_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_other_programs_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("CHAT_PORT", "tcp://10.0.0.1:3000"),
         ("CHAT_SERVICE_HOST", "10.0.0.1"),
@@ -149,14 +149,14 @@ def test_variables_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPa
     assert load({}).keywords == ("tea", "kettle")
 
 
-def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = load({})
     for name in ("CHAT_DATA", "CHAT_URL", "CHAT_NAME", "CHAT_TOKEN_FILE", "CHAT_KEYWORDS"):
         monkeypatch.setenv(name, "")
     assert load({}) == usual
 
 
-def test_an_empty_path_is_refused() -> None:
+def test_an_empty_path_is_rejected() -> None:
     with pytest.raises(StartupError, match="--data '': must not be empty"):
         load({"data": ""})
 
@@ -167,7 +167,7 @@ def test_a_misspelled_variable_is_reported(monkeypatch: pytest.MonkeyPatch) -> N
     assert misspelled() == ["CHAT_KEYWORD is ignored; did you mean CHAT_KEYWORDS?"]
 
 
-def test_a_file_that_is_no_toml_is_named() -> None:
+def test_a_file_with_invalid_toml_is_named_in_the_error() -> None:
     write_file("name = ")
     with pytest.raises(StartupError, match=r"client\.toml"):
         load({})
@@ -186,14 +186,14 @@ def test_a_file_that_is_no_toml_is_named() -> None:
         ('data = ""', "data in {} '': must not be empty"),
     ],
 )
-def test_a_wrong_value_of_the_file_is_quoted_as_it_is_written_there(line: str, says: str) -> None:
+def test_an_invalid_value_in_the_file_is_quoted_as_written(line: str, says: str) -> None:
     write_file(line)
     with pytest.raises(StartupError) as caught:
         load({})
     assert str(caught.value).startswith(says.replace("{}", str(config_file()), 1))
 
 
-def test_home_is_understood_in_paths(tmp_path: Path) -> None:
+def test_a_tilde_in_paths_is_the_home_directory(tmp_path: Path) -> None:
     write_file('data = "~/chats"\n')
     assert load({}).data == Path("~/chats").expanduser()
 
@@ -211,7 +211,7 @@ def test_further_servers_come_from_the_file_each_with_a_name_of_its_own() -> Non
     assert all(one.for_each_server() == (one,) for one in each)
 
 
-def test_a_server_that_is_named_twice_is_one_and_tokens_are_for_the_first(tmp_path: Path) -> None:
+def test_a_server_named_twice_counts_once_and_tokens_are_for_the_first(tmp_path: Path) -> None:
     again = [{"url": "ws://tea", "name": "ME"}, {"url": "ws://tea", "name": "you"}]
     token = tmp_path / "token"
     settings = load({"name": "me", "url": "ws://tea", "servers": again, "token_file": token})
@@ -222,14 +222,14 @@ def test_a_server_that_is_named_twice_is_one_and_tokens_are_for_the_first(tmp_pa
 @pytest.mark.parametrize(
     ("line", "says"), [('url = "http://x"', "servers.0.url"), ('token = "x"', "servers.0")]
 )
-def test_a_wrong_server_in_the_file_is_named(line: str, says: str) -> None:
+def test_an_invalid_server_in_the_file_is_named_in_the_error(line: str, says: str) -> None:
     write_file(f"[[servers]]\n{line}\n")
     with pytest.raises(StartupError, match=says):
         load({})
 
 
 @pytest.mark.parametrize("given", ['"deploy, outage,"', '["deploy", "outage"]'])
-def test_words_are_a_list_or_a_text_with_commas(given: str) -> None:
+def test_words_are_a_list_or_comma_separated_text(given: str) -> None:
     reasons = given.replace("deploy", "mention").replace("outage", "direct")
     write_file(f"keywords = {given}\nnotify_for = {reasons}\n")
     settings = load({})
@@ -238,7 +238,7 @@ def test_words_are_a_list_or_a_text_with_commas(given: str) -> None:
     assert load({"keywords": "other", "notify_for": ""}).notify_for == ()
 
 
-def test_a_command_is_read_as_a_shell_would() -> None:
+def test_a_command_is_split_like_in_a_shell() -> None:
     settings = load({"notify": "command", "notify_command": "notify-send --app 'my chat'"})
     assert settings.notify_command == ("notify-send", "--app", "my chat")
 
@@ -253,7 +253,7 @@ def test_a_command_is_read_as_a_shell_would() -> None:
         ({"notify_command": "'open"}, "--notify-command"),
     ],
 )
-def test_wrong_rules_of_calling_are_told(flags: dict[str, str], says: str) -> None:
+def test_invalid_notification_settings_are_rejected(flags: dict[str, str], says: str) -> None:
     with pytest.raises(StartupError) as caught:
         load(flags)
     assert says in str(caught.value)

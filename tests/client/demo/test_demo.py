@@ -48,7 +48,7 @@ def assert_nothing_is_left(folder: Path) -> None:
     eventually(lambda: not list(folder.iterdir()), "the folder is gone")
 
 
-def test_there_is_company_that_answers(demo: tuple[Piped, Path]) -> None:
+def test_the_demo_has_bots_that_answer(demo: tuple[Piped, Path]) -> None:
     running, folder = demo
     assert len(processes_that_mention(folder)) == 2  # the keeper and the server
     text = "\n".join(running.lines)
@@ -68,7 +68,7 @@ def test_there_is_company_that_answers(demo: tuple[Piped, Path]) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.feature("around.first")
-def test_nothing_is_left_behind_however_it_ends(
+def test_the_demo_leaves_nothing_behind_however_it_ends(
     demo: tuple[Piped, Path], how: signal.Signals
 ) -> None:
     running, folder = demo
@@ -77,7 +77,7 @@ def test_nothing_is_left_behind_however_it_ends(
     assert_nothing_is_left(folder)
 
 
-def test_the_script_refers_to_what_was_said_before() -> None:
+def test_the_script_only_refers_to_earlier_steps() -> None:
     for place, step in enumerate(OPENING):
         assert step.bot in BOT_NAMES
         if step.kind in ("reply", "react", "edit", "delete"):
@@ -85,7 +85,7 @@ def test_the_script_refers_to_what_was_said_before() -> None:
             assert OPENING[step.about].kind in ("say", "reply")
 
 
-def test_exactly_one_answers_unless_named() -> None:
+def test_exactly_one_bot_answers_unless_named() -> None:
     for turn in range(20):
         answers = [answer_to(name, "hello", turn, is_direct=False) for name in BOT_NAMES]
         assert sum(map(bool, answers)) == 1

@@ -11,7 +11,7 @@ SPANS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=8)
 
 
 @given(SPANS)
-def test_coverage_is_a_set_of_numbers(spans: list[tuple[int, int]]) -> None:
+def test_coverage_behaves_like_a_set_of_seqs(spans: list[tuple[int, int]]) -> None:
     coverage = Coverage(spans)
     expected = {n for first, last in spans for n in range(first, last + 1)}
     assert {n for n in range(32) if coverage.around(n)} == expected

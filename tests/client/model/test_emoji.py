@@ -14,12 +14,12 @@ from chat.protocol.values import Limits
 from chat.text import check_line, emoji_form, printable
 
 
-def test_a_name_with_or_without_colons_or_in_capitals_is_its_emoji() -> None:
+def test_resolve_accepts_a_name_with_or_without_colons_in_any_case() -> None:
     assert resolve(":+1:") == resolve("+1") == "👍"
     assert resolve("TEA") == "🍵"
 
 
-def test_every_name_of_the_common_set_is_known() -> None:
+def test_every_name_of_the_standard_set_resolves() -> None:
     assert resolve("party_popper") == resolve(":TADA:") == "🎉"
     assert resolve("man_technologist") == "👨\u200d💻"
     assert resolve("thumbs_up_light_skin_tone") == "👍🏻"
@@ -44,23 +44,23 @@ def test_every_name_of_the_common_set_is_known() -> None:
         (":côte_d’ivoire:", "🇨🇮"),
     ],
 )
-def test_names_that_are_sent_become_emoji(typed: str, sent: str) -> None:
+def test_emoji_names_in_a_sent_text_become_emoji(typed: str, sent: str) -> None:
     assert with_emoji(typed) == sent
 
 
 @pytest.mark.parametrize("piece", ["`a", "``a`", "~~~", "`", ":", ":a", "https://x ", "\\", ":a:"])
-def test_a_long_text_takes_time_in_proportion(piece: str) -> None:
+def test_replacing_emoji_names_takes_linear_time(piece: str) -> None:
     start = thread_time()
     with_emoji(piece * (8_000 // len(piece)) + ":tada:")
     assert thread_time() - start < 0.2
 
 
-def test_any_other_word_stays() -> None:
+def test_an_unknown_word_stays_unchanged() -> None:
     assert resolve("👍") == "👍"
     assert resolve("nonsense") == "nonsense"
 
 
-def test_every_name_can_be_typed_and_every_emoji_sent_and_shown() -> None:
+def test_every_emoji_in_the_table_can_be_typed_sent_and_shown() -> None:
     for name, emoji in EMOJI.items():
         assert re.fullmatch(r"[a-z0-9_+\-]+", name)
         assert check_line(emoji, Limits().emoji) == emoji
@@ -79,10 +79,10 @@ def test_every_name_can_be_typed_and_every_emoji_sent_and_shown() -> None:
         ("🦖", ":t-rex:"),
     ],
 )
-def test_emoji_are_spelled_by_name(text: str, spelt: str) -> None:
+def test_spelled_replaces_emoji_by_their_names(text: str, spelt: str) -> None:
     assert spelled(text) == spelt
 
 
 @given(st.text())
-def test_what_is_spelled_holds_no_emoji_of_the_table(text: str) -> None:
+def test_spelled_text_contains_no_emoji_of_the_table(text: str) -> None:
     assert not {char for char in EMOJI.values() if len(char) == 1} & set(spelled(text))

@@ -25,14 +25,14 @@ def react(seq: int, author: str, emoji: str, remove: bool = False) -> PendingCha
     return PendingChange(seq, author, "react", emoji=emoji, remove=remove)
 
 
-def test_reactions_that_look_the_same_are_one() -> None:
+def test_reactions_that_look_the_same_are_merged() -> None:
     line = message_of(
         "#a", item(**{PLAIN_HEART: ("bob", "eve"), "👍": ("bob",), HEART: ("eve", "al")})
     )
     assert line.reactions == ((PLAIN_HEART, ("bob", "eve", "al")), ("👍", ("bob",)))
 
 
-def test_an_event_meets_what_looks_the_same() -> None:
+def test_a_reaction_event_joins_the_reaction_that_looks_the_same() -> None:
     line = message_of("#a", item(**{PLAIN_HEART: ("bob",)}))
     line = fold(line, react(10, "eve", HEART), "me")
     assert line.reactions == ((PLAIN_HEART, ("bob", "eve")),)
@@ -42,18 +42,18 @@ def test_an_event_meets_what_looks_the_same() -> None:
     assert line.reactions == ()
 
 
-def test_a_reaction_that_looks_different_is_another() -> None:
+def test_a_reaction_that_looks_different_stays_separate() -> None:
     line = message_of("#a", item(**{PLAIN_HEART: ("bob",)}))
     line = fold(line, react(10, "eve", "👍"), "me")
     assert line.reactions == ((PLAIN_HEART, ("bob",)), ("👍", ("eve",)))
 
 
-def test_what_was_kept_on_disk_is_one_as_well() -> None:
+def test_stored_reactions_that_look_the_same_are_merged() -> None:
     kept = Message("#a", 1, None, "bob", 1, reactions=((HEART, ("a",)), (PLAIN_HEART, ("b",))))
     assert line_from(line_json(kept)).reactions == ((HEART, ("a", "b")),)
 
 
-def test_thousands_of_reactions_take_no_longer_than_their_number_asks() -> None:
+def test_applying_thousands_of_reactions_takes_linear_time() -> None:
     many = [(f"e{number}\u0301", ("bob",)) for number in range(20_000)]
     start = thread_time()
     assert len(merge_reactions(many)) == 20_000
@@ -93,7 +93,7 @@ def reacted(message: Message, author: str, *, remove: bool = False, emoji: str =
     return fold(message, event, "me")
 
 
-def test_counts_follow_what_happens() -> None:
+def test_reaction_counts_follow_added_and_removed_reactions() -> None:
     message = crowded(*NAMES)
     assert counted_reactions(message) == [("+1", NAMES, 1_204), ("heart", ("bob",), 1)]
     message = reacted(message, "zoe")
@@ -106,7 +106,7 @@ def test_counts_follow_what_happens() -> None:
     assert counted_reactions(message)[0] == ("+1", (*NAMES[:3], *NAMES[4:]), 1_203)
 
 
-def test_counts_go_when_everybody_left_is_named() -> None:
+def test_reaction_counts_are_dropped_when_all_people_are_named() -> None:
     message = crowded("user0", count=3)
     for name in ("x", "user0"):
         message = reacted(message, name, remove=True)
@@ -116,7 +116,7 @@ def test_counts_go_when_everybody_left_is_named() -> None:
     assert message.reaction_counts == ()
 
 
-def test_of_a_crowd_that_reacts_only_the_first_and_oneself_are_kept_by_name() -> None:
+def test_only_the_first_names_and_the_users_own_are_kept_for_many_reactions() -> None:
     message = crowded("user0", count=1)
     for number in range(1, 100):
         message = reacted(message, f"user{number}")
@@ -125,7 +125,7 @@ def test_of_a_crowd_that_reacts_only_the_first_and_oneself_are_kept_by_name() ->
     assert line_from(line_json(message)) == message
 
 
-def test_a_line_that_an_older_client_kept_has_all_names() -> None:
+def test_a_line_stored_by_an_older_client_keeps_all_names() -> None:
     message = message_of(
         "#general",
         Item(
@@ -136,7 +136,7 @@ def test_a_line_that_an_older_client_kept_has_all_names() -> None:
     assert counted_reactions(line_from(line_json(message))) == [("x", NAMES, 20)]
 
 
-def test_who_reacted_is_told_with_the_number_of_the_others() -> None:
+def test_reactions_list_names_and_the_number_of_others() -> None:
     message = crowded("bob", "carol")
     assert describe(message).endswith("(+1 bob, carol and 1,202 others; heart bob)")
     announcer, log = Announcer(), Log()

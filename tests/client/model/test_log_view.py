@@ -137,7 +137,7 @@ class BadNetwork:
 
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_state_plus_events_equals_state_fetched_anew(seed: int) -> None:
+def test_state_with_events_equals_freshly_fetched_state(seed: int) -> None:
     dice = random.Random(seed)
     log, follower = FakeLog("#c"), Follower()
     for _ in range(dice.randrange(30)):
@@ -171,7 +171,7 @@ def log_of(*texts: str) -> FakeLog:
     return log
 
 
-def test_an_event_above_the_next_is_held_until_the_hole_is_read() -> None:
+def test_an_event_after_a_gap_is_buffered_until_the_gap_is_read() -> None:
     log = log_of("one")
     follower = follower_at(log)
     log.append("bob", text="two")
@@ -191,7 +191,7 @@ def test_a_heartbeat_reveals_a_lost_last_event() -> None:
     assert follower.view.needs_repair
 
 
-def test_a_page_with_a_hole_breaks_the_promise() -> None:
+def test_a_page_with_a_gap_is_a_broken_log() -> None:
     log = log_of("one")
     follower = follower_at(log)
     log.append("bob", text="two")
@@ -202,7 +202,7 @@ def test_a_page_with_a_hole_breaks_the_promise() -> None:
         follower.view.apply_after(holed)
 
 
-def test_a_page_that_claims_to_be_the_last_but_is_not_breaks_the_promise() -> None:
+def test_a_page_that_wrongly_claims_to_be_the_last_is_a_broken_log() -> None:
     log = log_of("one")
     follower = follower_at(log)
     log.append("bob", text="two")
@@ -211,7 +211,7 @@ def test_a_page_that_claims_to_be_the_last_but_is_not_breaks_the_promise() -> No
         follower.view.apply_after(empty)
 
 
-def test_a_position_the_server_does_not_know_throws_all_lines_away() -> None:
+def test_a_position_unknown_to_the_server_drops_all_lines() -> None:
     follower = follower_at(log_of("one", "two", "three"))
     follower.flush()
     restored = FakeLog("#c", epoch="e2")
@@ -232,7 +232,7 @@ def test_the_newest_page_leaves_a_visible_gap_before_it() -> None:
     assert follower.view.coverage.gaps_from(1) == ()
 
 
-def test_an_edit_received_while_its_page_was_on_its_way_is_not_lost() -> None:
+def test_an_edit_received_while_its_page_is_pending_is_not_lost() -> None:
     log = log_of(*(f"m{n}" for n in range(60)))
     follower = follower_at(log)
     follower.view.page_requested()
@@ -243,7 +243,7 @@ def test_an_edit_received_while_its_page_was_on_its_way_is_not_lost() -> None:
     assert follower.lines()[5].text == "better"
 
 
-def test_what_is_mine_is_never_unread_and_mentions_ignore_case() -> None:
+def test_own_messages_are_never_unread_and_mentions_ignore_case() -> None:
     log = log_of()
     follower = follower_at(log)
     for author, mentions in (("Alice", ()), ("bob", ("ALICE",)), ("bob", ())):
@@ -251,7 +251,7 @@ def test_what_is_mine_is_never_unread_and_mentions_ignore_case() -> None:
     assert (follower.view.unread, follower.view.mentions) == (2, 1)
 
 
-def test_a_marker_behind_ones_own_changes_nothing() -> None:
+def test_a_server_marker_behind_the_local_one_changes_nothing() -> None:
     log = log_of("one", "two")
     follower = follower_at(log)
     follower.view.apply_mark(2, 0, 0)
@@ -259,7 +259,7 @@ def test_a_marker_behind_ones_own_changes_nothing() -> None:
     assert (follower.view.read, follower.view.unread) == (2, 0)
 
 
-def test_counts_told_before_the_events_they_hold_count_these_once() -> None:
+def test_events_included_in_earlier_counts_are_counted_once() -> None:
     log = log_of("one", "two")
     follower = follower_at(log)
     follower.view.apply_counts(2, 1, 0, head=3)
@@ -268,7 +268,7 @@ def test_counts_told_before_the_events_they_hold_count_these_once() -> None:
     assert (follower.view.unread, follower.view.needs_recount) == (2, False)
 
 
-def test_counts_told_after_what_they_lack_are_in_doubt() -> None:
+def test_counts_older_than_the_log_need_a_recount() -> None:
     log = log_of("one", "two")
     follower = follower_at(log)
     follower.view.apply_event(log.append("bob", text="three"))
@@ -277,7 +277,7 @@ def test_counts_told_after_what_they_lack_are_in_doubt() -> None:
     assert follower.view.is_countable
 
 
-def test_what_came_while_the_own_marker_was_ahead_is_counted() -> None:
+def test_events_received_while_the_local_marker_was_ahead_are_counted() -> None:
     log = log_of("one", "two")
     follower = follower_at(log)
     follower.view.apply_mark(2, 0, 0)
@@ -287,7 +287,7 @@ def test_what_came_while_the_own_marker_was_ahead_is_counted() -> None:
     assert follower.view.unread == 1
 
 
-def test_a_line_that_another_client_stored_first_is_new_here() -> None:
+def test_a_line_stored_first_by_another_client_is_new_here() -> None:
     log = log_of("one")
     follower, other = follower_at(log), follower_at(log)
     other.stored = follower.stored
@@ -300,7 +300,7 @@ def test_a_line_that_another_client_stored_first_is_new_here() -> None:
     assert follower.view.needs_recount, "whether it was counted is not known"
 
 
-def test_events_that_wait_for_a_hole_are_bounded() -> None:
+def test_buffered_events_are_bounded() -> None:
     log = log_of("one")
     follower = follower_at(log)
     log.append("bob", text="two")

@@ -43,7 +43,7 @@ def said(text: str, *mentions: str, author: str = "bob", **more: object) -> Even
         ("#ops", said("deploy", kind="edit", target=1), ALL, False),
     ],
 )
-def test_what_one_is_called_for(
+def test_messages_notify_by_reason_and_channel_preference(
     channel: str, event: Event, wanted: Preference, called: bool
 ) -> None:
     assert USUAL.notifies(channel, event, "me", wanted) is called
@@ -61,12 +61,12 @@ def test_what_one_is_called_for(
         ("deploy", "re_deploy", False),
     ],
 )
-def test_a_keyword_calls_however_it_is_spelled(keyword: str, text: str, called: bool) -> None:
+def test_a_keyword_notifies_in_any_spelling(keyword: str, text: str, called: bool) -> None:
     rules = NotificationRules(("keyword",), (keyword,))
     assert rules.notifies("#ops", said(text), "me", Preference()) is called
 
 
-def test_who_wants_few_reasons_is_called_for_these() -> None:
+def test_only_the_chosen_reasons_notify() -> None:
     few = NotificationRules(("mention",), ("deploy",))
     assert few.notifies("#ops", said("@me", "me"), "me", Preference())
     assert not few.notifies("#ops", said("deploy"), "me", Preference())
@@ -91,7 +91,7 @@ class Listener:
         return self.burst.take(self.now)
 
 
-def test_a_burst_is_told_in_one() -> None:
+def test_a_burst_is_merged_into_one_notification() -> None:
     listener = Listener()
     assert listener.hear(("#ops", "bob", "one")) == Notification("bob in #ops", "one")
     assert listener.hear(("#ops", "bob", "two"), ("#ops", "eve", "three")) is None
@@ -102,7 +102,7 @@ def test_a_burst_is_told_in_one() -> None:
     assert listener.burst.wait(listener.now) is None
 
 
-def test_a_direct_channel_is_named_by_the_others_in_it() -> None:
+def test_a_notification_names_a_direct_channel_by_its_other_members() -> None:
     listener = Listener()
     assert listener.hear(("@bob,me", "bob", "hi")) == Notification("bob", "hi")
     listener.now += SPACING
@@ -112,7 +112,7 @@ def test_a_direct_channel_is_named_by_the_others_in_it() -> None:
     assert listener.hear(mine, mine) == Notification("2 new in @bob", "me: from my phone")
 
 
-def test_what_was_seen_meanwhile_is_not_told() -> None:
+def test_messages_seen_before_the_notification_are_left_out() -> None:
     listener = Listener()
     listener.hear(("#ops", "bob", "one"))
     listener.hear(("#ops", "bob", "two"), ("@bob,me", "bob", "psst"))
@@ -122,7 +122,7 @@ def test_what_was_seen_meanwhile_is_not_told() -> None:
 
 
 @pytest.mark.parametrize("payload", [payload for payload, _ in PAYLOADS])
-def test_the_words_are_short_and_harmless(payload: str) -> None:
+def test_notification_texts_are_short_and_printable(payload: str) -> None:
     listener = Listener()
     call = listener.hear((f"#c{payload}", f"a{payload}", payload * 400))
     assert call is not None

@@ -35,7 +35,7 @@ MIDNIGHT = round(datetime(2026, 11, 24, tzinfo=NOW.tzinfo).timestamp() * 1000)
         ("http://x from:", Search(query="http://x from:")),
     ],
 )
-def test_what_is_asked(typed: str, search: Search | None) -> None:
+def test_search_operators_are_parsed(typed: str, search: Search | None) -> None:
     assert parse_search(typed, "Ann", NOW) == (search or Search(author="Ann"))
 
 
@@ -43,7 +43,7 @@ def test_what_is_asked(typed: str, search: Search | None) -> None:
     "typed",
     ["", "in:#tea", "tea from:a,b", "tea before:soon", "tea before:41", "tea has:wings", "x in:@"],
 )
-def test_what_cannot_be_asked_is_told(typed: str) -> None:
+def test_an_invalid_search_says_what_to_write(typed: str) -> None:
     with pytest.raises(SearchError) as refused:
         parse_search(typed, "Ann", NOW)
     assert str(refused.value)
@@ -68,11 +68,11 @@ TS = round(NOON.timestamp() * 1000)
         ("2026-11-24T10:00:00Z", Since(ts=TS - 3_600_000)),
     ],
 )
-def test_every_way_to_say_it(word: str, since: Since) -> None:
+def test_since_accepts_numbers_durations_and_times(word: str, since: Since) -> None:
     assert parse_since(word, NOON) == since
 
 
 @pytest.mark.parametrize("word", ["", "-3", "soon", "10y", "25:00", "2026-13-01", "1.5h"])
-def test_anything_else_is_refused(word: str) -> None:
+def test_since_rejects_any_other_value(word: str) -> None:
     with pytest.raises(ValueError, match="is not a number"):
         parse_since(word, NOON)

@@ -34,7 +34,9 @@ from chat.client.model.slash.parser import SlashError
         ("/topic -", "topic", {"text": "-"}),
     ],
 )
-def test_reads_a_command_and_its_arguments(text: str, name: str, values: dict[str, str]) -> None:
+def test_parse_reads_a_command_and_its_arguments(
+    text: str, name: str, values: dict[str, str]
+) -> None:
     found = parser.parse(text)
     assert (found.command.name, dict(found.values)) == (name, values)
 
@@ -53,20 +55,20 @@ def test_reads_a_command_and_its_arguments(text: str, name: str, values: dict[st
         ("/delete the last one", "“the” is not expected. Usage: /delete [NUMBER]"),
     ],
 )
-def test_says_what_to_write_instead(text: str, says: str) -> None:
+def test_an_invalid_command_says_what_to_write_instead(text: str, says: str) -> None:
     with pytest.raises(SlashError) as refused:
         parser.parse(text)
     assert says in str(refused.value)
 
 
 @pytest.mark.parametrize("word", ["kick", "ban", "nick", "whois", "clear", "invite", "jo", "x"])
-def test_another_command_is_not_suggested_for_what_is_no_misspelling(word: str) -> None:
+def test_no_command_is_suggested_for_a_word_that_is_not_a_typo(word: str) -> None:
     with pytest.raises(SlashError) as refused:
         parser.parse(f"/{word} bob")
     assert "Did you mean" not in str(refused.value)
 
 
-def test_two_slashes_are_a_message_that_begins_with_one() -> None:
+def test_two_slashes_start_a_message_with_one_slash() -> None:
     assert not parser.is_command("//etc/hosts")
     assert parser.literal("//etc/hosts") == "/etc/hosts"
     assert parser.literal("no / at the start") == "no / at the start"
@@ -86,30 +88,30 @@ def test_two_slashes_are_a_message_that_begins_with_one() -> None:
         ("/help re", Kind.COMMAND, 6),
     ],
 )
-def test_knows_which_argument_the_cursor_is_in(line: str, kind: Kind, start: int) -> None:
+def test_argument_at_returns_the_argument_at_the_cursor(line: str, kind: Kind, start: int) -> None:
     found = parser.argument_at(line)
     assert found is not None
     assert (found[0].kind, found[1]) == (kind, start)
 
 
 @pytest.mark.parametrize("line", ["/joi", "/away ", "hello", "//join ", "/nonsense x", "/join a b"])
-def test_knows_where_no_argument_is(line: str) -> None:
+def test_argument_at_returns_none_outside_arguments(line: str) -> None:
     assert parser.argument_at(line) is None
 
 
-def test_no_word_means_two_commands() -> None:
+def test_command_names_and_aliases_are_unique() -> None:
     words = [word for row in COMMANDS for word in (row.name, *row.aliases)]
     assert len(words) == len(set(words))
     assert all(commands.find(word) is not None for word in words)
 
 
-def test_every_example_is_a_valid_use_of_its_own_command() -> None:
+def test_every_example_is_a_valid_use_of_its_command() -> None:
     for row in COMMANDS:
         assert parser.parse(row.example).command is row
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     with contextlib.suppress(SlashError):
         parser.parse("/" + text)
     parser.argument_at("/" + text)

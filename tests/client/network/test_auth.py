@@ -72,7 +72,7 @@ def test_an_impostor_elsewhere_gets_nothing_that_belongs_to_the_real_server(
     assert len(tokens_of(real)) == 1
 
 
-def test_an_impostor_that_was_met_first_does_not_make_the_real_server_a_stranger(
+def test_an_impostor_contacted_first_does_not_lock_out_the_real_server(
     open_client: Open, start_fake: Start
 ) -> None:
     real, impostor = start_fake(), start_fake()
@@ -86,7 +86,7 @@ def test_an_impostor_that_was_met_first_does_not_make_the_real_server_a_stranger
     assert not real.count(Send)
 
 
-def test_same_server_never_claims_a_name_with_a_token_that_was_shown_elsewhere(
+def test_same_server_never_claims_a_name_with_a_token_shown_elsewhere(
     open_client: Open, start_fake: Start
 ) -> None:
     impostor, real = start_fake(), start_fake()
@@ -96,7 +96,7 @@ def test_same_server_never_claims_a_name_with_a_token_that_was_shown_elsewhere(
 
 
 @pytest.mark.parametrize("how", ["same_server", "list"])
-def test_a_server_that_has_moved_gets_all_once_the_person_says_so(
+def test_a_moved_server_gets_the_account_with_same_server(
     open_client: Open, start_fake: Start, how: str
 ) -> None:
     before, after = start_fake(), start_fake()
@@ -123,7 +123,7 @@ def test_a_server_that_has_moved_gets_all_once_the_person_says_so(
     assert [hello.token for hello in hellos(after)[seen:]] == [token]
 
 
-def test_the_client_folder_of_an_older_client_needs_no_question(
+def test_the_folder_of_an_older_client_is_used_without_a_question(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     data = tmp_path / "data-alice"
@@ -134,7 +134,7 @@ def test_the_client_folder_of_an_older_client_needs_no_question(
     assert tokens_of(fake) == {"a" * 40}
 
 
-def test_text_typed_before_any_server_was_known_waits_for_one_that_lets_the_person_in(
+def test_text_typed_before_the_first_connection_waits_for_a_server_that_accepts_the_name(
     open_client: Open, start_fake: Start, tmp_path: Path
 ) -> None:
     server = start_fake(server_id="impostor")
@@ -152,8 +152,8 @@ def test_text_typed_before_any_server_was_known_waits_for_one_that_lets_the_pers
     screen.wait_texts("first words")
 
 
-@pytest.mark.parametrize("is_kept", [True, False])
-def test_a_refused_token_of_ones_own_name_is_no_name_of_somebody_else(
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_rejected_token_of_the_users_own_name_is_not_a_taken_name(
     open_client: Open, fake: FakeServer, tmp_path: Path, is_stored: bool
 ) -> None:
     issued = tmp_path / "issued"
@@ -171,7 +171,7 @@ def test_a_refused_token_of_ones_own_name_is_no_name_of_somebody_else(
         screen.core.rename("bob").result(PATIENCE)
 
 
-def test_another_name_takes_the_outbox_and_leaves_its_own_drafts(
+def test_another_name_takes_over_the_outbox_and_keeps_its_own_drafts(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     """A name that was used here before keeps what it had; the words of the taken one join it."""
@@ -214,7 +214,7 @@ def test_a_token_in_a_welcome_does_not_replace_the_accepted_one(
     assert tokens_of(fake) == {mine}
 
 
-def test_an_id_that_changes_at_each_connection_leaves_few_files(
+def test_a_server_with_changing_ids_leaves_few_files(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     screen = open_client(fake.url)

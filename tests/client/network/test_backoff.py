@@ -7,7 +7,7 @@ import pytest
 from chat.client.network.backoff import Backoff
 
 
-def test_backoff_doubles_its_window_up_to_a_limit_and_begins_again() -> None:
+def test_backoff_doubles_its_window_up_to_a_limit_and_resets() -> None:
     windows: list[float] = []
 
     def longest(_: float, window: float) -> float:
@@ -24,7 +24,7 @@ def test_backoff_doubles_its_window_up_to_a_limit_and_begins_again() -> None:
 
 
 @pytest.mark.parametrize("window", [0.0, -1.0])
-def test_no_server_shortens_the_wait_below_a_floor_that_grows(window: float) -> None:
+def test_a_server_cannot_shorten_the_delay_below_the_minimum(window: float) -> None:
     backoff = Backoff(0.25, 30.0, lambda low, high: high)
     assert [backoff.within(window) for _ in range(4)] == [0.25, 0.5, 1, 2]
     unlucky = Backoff(chance=lambda low, high: low)

@@ -55,7 +55,7 @@ def answering() -> Iterator[Callable[[bytes], str]]:
         (b"SSH-2.0-OpenSSH\r\n\r\n", "not a chat server"),
     ],
 )
-async def test_what_is_no_chat_server_is_called_so(
+async def test_another_kind_of_server_is_reported_as_such(
     answering: Callable[[bytes], str], answer: bytes, says: str
 ) -> None:
     url = answering(answer)
@@ -63,7 +63,7 @@ async def test_what_is_no_chat_server_is_called_so(
         await open_connection(url)
 
 
-async def test_a_server_without_an_id_is_no_chat_server(
+async def test_a_server_without_an_id_is_rejected(
     start_fake: Callable[..., FakeServer],
 ) -> None:
     fake = start_fake(server_id="")
@@ -90,11 +90,11 @@ async def test_a_server_without_an_id_is_no_chat_server(
         (OSError(101, "Network is unreachable"), "ws://example.org", "unreachable"),
     ],
 )
-def test_each_reason_has_its_words(error: Exception, url: str, says: str) -> None:
+def test_each_connection_error_has_its_message(error: Exception, url: str, says: str) -> None:
     assert says in explain(error, url)
 
 
-def test_no_secret_reaches_the_log_at_any_level(
+def test_no_token_is_logged_at_any_level(
     open_client: Callable[..., Screen],
     fake: FakeServer,
     caplog: pytest.LogCaptureFixture,

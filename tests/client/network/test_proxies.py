@@ -60,7 +60,7 @@ def sent_through(
         ("ALL_PROXY", ""),
     ],
 )
-def test_every_usual_variable_leads_through_the_proxy(
+def test_every_proxy_variable_is_used(
     make_client: MakeClient,
     fake: FakeServer,
     start_proxy: StartProxy,
@@ -83,7 +83,7 @@ def test_user_and_password_reach_the_socks_proxy(
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "http"])
-def test_a_proxy_that_refuses_is_named_in_one_line_without_its_password(
+def test_a_rejecting_proxy_is_named_in_one_line_without_its_password(
     make_client: MakeClient, fake: FakeServer, start_proxy: StartProxy, scheme: str
 ) -> None:
     proxy = start_proxy(refuses=True)
@@ -96,7 +96,7 @@ def test_a_proxy_that_refuses_is_named_in_one_line_without_its_password(
     assert "secret" not in error
 
 
-def test_a_wrong_password_is_the_proxys_refusal(
+def test_a_wrong_proxy_password_is_reported(
     make_client: MakeClient, fake: FakeServer, start_proxy: StartProxy
 ) -> None:
     proxy = start_proxy(password="right")
@@ -122,7 +122,7 @@ def test_a_wrong_password_is_the_proxys_refusal(
         ("http://nowhere.invalid", "no host named nowhere.invalid"),
     ],
 )
-def test_a_wrong_proxy_is_one_line(
+def test_an_invalid_proxy_is_reported_in_one_line(
     make_client: MakeClient, fake: FakeServer, proxy: str, says: str
 ) -> None:
     client = make_client(f"ws://chat.test:{fake.port}")
@@ -135,7 +135,7 @@ def test_a_wrong_proxy_is_one_line(
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "http", "ftp"])
-def test_a_proxy_that_is_away_is_tried_again(
+def test_an_unreachable_proxy_is_retried(
     open_client: Callable[..., Screen],
     fake: FakeServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,7 +185,7 @@ def test_a_server_on_this_machine_needs_no_proxy(make_client: MakeClient, fake: 
         ("wss://chat.org", {"https_proxy": ""}, None),
     ],
 )
-def test_the_proxy_is_the_one_that_the_variables_mean(
+def test_the_proxy_is_chosen_from_the_variables(
     monkeypatch: pytest.MonkeyPatch, url: str, variables: dict[str, str], proxy: str | None
 ) -> None:
     for name, value in variables.items():
@@ -193,5 +193,5 @@ def test_the_proxy_is_the_one_that_the_variables_mean(
     assert proxy_for(url) == proxy
 
 
-def test_user_and_password_are_never_shown() -> None:
+def test_proxy_user_and_password_are_never_shown() -> None:
     assert shown_proxy("http://me:p@ss@proxy:1") == "http://proxy:1"

@@ -43,7 +43,7 @@ async def test_a_command_without_an_answer_fails_alone(fake: FakeServer) -> None
         await session.close()
 
 
-def test_no_server_holds_up_a_message_for_longer_than_a_minute() -> None:
+def test_a_server_cannot_delay_a_message_by_more_than_a_minute() -> None:
     def pause(retry_after: float | None) -> float:
         error = CommandError(ErrorCode.UNAVAILABLE, "busy", retry_after=retry_after)
         return retry_delay(error, Backoff(1.0, chance=lambda low, high: high))

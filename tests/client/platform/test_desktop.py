@@ -26,14 +26,14 @@ CALL = Notification("bob in #ops", "it burns; 4;1;50")
         ("command", ""),
     ],
 )
-def test_what_reaches_the_terminal(
+def test_notification_sequences_for_each_terminal(
     way: Way, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TMUX", raising=False)
     assert notification_sequence(way, CALL) == expected
 
 
-def test_tmux_hands_it_on_and_marks_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tmux_passes_the_sequence_on_and_marks_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMUX", "/tmp/socket,1,0")
     assert (
         notification_sequence("osc9", Notification("a", "b"))
@@ -42,7 +42,7 @@ def test_tmux_hands_it_on_and_marks_the_window(monkeypatch: pytest.MonkeyPatch) 
     assert notification_sequence("bell", Notification("a", "b")) == "\x07"
 
 
-async def test_a_program_gets_the_words_and_no_shell_does(tmp_path: Path) -> None:
+async def test_the_program_gets_the_text_without_a_shell(tmp_path: Path) -> None:
     told = tmp_path / "told"
     script = f'cat > {told}; printf "%s|%s|%s" "$NOTIFY_TITLE" "$NOTIFY_TEXT" "$#" >> {told}'
     await run_command(("sh", "-c", script), Notification("$(touch oops)", "`id`; rm -rf x"))
@@ -50,7 +50,7 @@ async def test_a_program_gets_the_words_and_no_shell_does(tmp_path: Path) -> Non
     assert not Path("oops").exists()
 
 
-async def test_a_program_that_is_not_there_or_never_ends_harms_nobody(
+async def test_a_missing_or_hanging_program_is_reported(
     tmp_path: Path,
 ) -> None:
     assert "No such file or directory" in await run_command((str(tmp_path / "none"),), CALL)
@@ -72,7 +72,7 @@ async def test_a_program_that_is_not_there_or_never_ends_harms_nobody(
         ({}, "tmux", []),
     ],
 )
-def test_what_is_there_is_tried_in_order_and_tmux_at_the_end(
+def test_installed_clipboard_programs_are_tried_in_order_with_tmux_last(
     variables: dict[str, str], there: str, expected: list[str]
 ) -> None:
     names = there.split()
@@ -96,7 +96,7 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str],
 
 
 @pytest.mark.feature("writing.copy")
-def test_the_program_is_given_the_whole_text(
+def test_the_clipboard_program_gets_the_whole_text(
     put: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     put("xclip", f'/bin/cat > "{tmp_path}/kept"')
@@ -105,7 +105,7 @@ def test_the_program_is_given_the_whole_text(
     assert (tmp_path / "kept").read_text("utf-8") == text
 
 
-def test_where_one_fails_the_next_one_is_tried_and_no_further_one(
+def test_the_next_clipboard_program_is_tried_after_a_failure(
     put: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-7")
@@ -118,6 +118,6 @@ def test_where_one_fails_the_next_one_is_tried_and_no_further_one(
     assert kept == {"kept-by-xclip": "tea", "kept-by-tmux": "tea"}
 
 
-def test_a_program_that_fails_is_no_accident(put: Callable[[str, str], None]) -> None:
+def test_a_failing_clipboard_program_raises_nothing(put: Callable[[str, str], None]) -> None:
     put("xclip", "exit 1")
     assert not desktop.copy_to_clipboard("x" * 200_000)

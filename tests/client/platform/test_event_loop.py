@@ -63,7 +63,7 @@ def test_an_interrupt_ends_send_while_the_resolver_hangs(
 
 
 @pytest.mark.parametrize(("flags", "leave"), [((), b"\x11"), (("--plain",), b"/quit\n")])
-def test_leaving_takes_no_time_while_the_resolver_hangs(
+def test_quitting_is_fast_while_the_resolver_hangs(
     tmp_path: Path, hanging: dict[str, str], flags: tuple[str, ...], leave: bytes
 ) -> None:
     command = ("chat-client", *flags, "--name", "me", "--url", _URL)
@@ -79,7 +79,7 @@ def test_leaving_takes_no_time_while_the_resolver_hangs(
         terminal.close()
 
 
-def test_a_lookup_that_hangs_is_shared_and_its_answer_reaches_everyone(
+def test_concurrent_lookups_of_a_name_share_one_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[object] = []

@@ -28,13 +28,13 @@ NOW = datetime(2026, 3, 5, 12, 30)
         (datetime(2025, 12, 31, 23, 59), "31 Dec 25"),
     ],
 )
-def test_a_day_has_its_year_where_it_is_another(said: datetime, shown: str) -> None:
+def test_a_day_of_another_year_includes_the_year(said: datetime, shown: str) -> None:
     assert time_or_day(int(said.timestamp() * 1000), NOW) == shown
     assert len(shown) <= 9
 
 
 @pytest.mark.parametrize("ts", [-(10**30), -1, 0, 10**30])
-def test_any_number_gives_a_time(ts: int) -> None:
+def test_any_number_converts_to_a_time(ts: int) -> None:
     assert 1970 <= local_time(ts).year <= 3000
 
 
@@ -83,7 +83,7 @@ def test_a_message_is_shown_with_the_offset_of_its_own_season() -> None:
 
 
 @pytest.mark.usefixtures("in_berlin")
-def test_so_long_ago_is_exact_across_a_change_of_the_clock() -> None:
+def test_a_duration_ago_is_exact_across_a_clock_change() -> None:
     for minute in range(0, 240, 20):  # the night in which an hour comes twice
         utc = datetime(2026, 10, 25, 0, tzinfo=UTC).timestamp() + 60 * minute
         now = datetime.fromtimestamp(utc, local_zone())
@@ -91,11 +91,11 @@ def test_so_long_ago_is_exact_across_a_change_of_the_clock() -> None:
 
 
 @pytest.mark.parametrize("typed", ["0001-01-01", "9999-12-31T23:59"])
-def test_the_ends_of_the_calendar_are_dates(typed: str) -> None:
+def test_the_first_and_last_dates_of_the_calendar_are_accepted(typed: str) -> None:
     assert parse_since(typed, datetime.now(local_zone())).ts >= 0
 
 
-def test_a_zone_that_changes_while_the_program_runs_is_noticed(
+def test_a_changed_system_zone_is_noticed_while_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TZ", raising=False)
@@ -112,7 +112,7 @@ def test_a_zone_that_changes_while_the_program_runs_is_noticed(
     assert hours == [22, 5]
 
 
-def test_a_file_that_is_no_zone_leaves_the_systems(
+def test_an_invalid_zone_file_falls_back_to_the_c_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TZ", raising=False)
@@ -123,7 +123,7 @@ def test_a_file_that_is_no_zone_leaves_the_systems(
 
 
 @pytest.mark.parametrize(("day", "hour"), [((2026, 7, 1), 22), ((2026, 12, 1), 23)])
-def test_tail_begins_at_midnight_of_the_date_whatever_the_season_is_now(
+def test_tail_since_a_date_starts_at_its_midnight_in_any_season(
     fake: FakeServer, make_client: Callable[..., Client], day: tuple[int, int, int], hour: int
 ) -> None:
     log, midnight = fake.logs["#general"], milliseconds(*day) - (24 - hour) * 3_600_000

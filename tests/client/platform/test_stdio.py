@@ -68,7 +68,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
         f"{CLIENT} --name me <&- >&-",
     ],
 )
-def test_without_a_terminal_the_screens_name_what_works_there(shell: Shell, line: str) -> None:
+def test_without_a_terminal_the_error_names_the_alternatives(shell: Shell, line: str) -> None:
     done = shell(line)
     assert done.returncode == 2
     assert "chat-client send" in done.stderr
@@ -92,7 +92,7 @@ def test_without_a_terminal_the_screens_name_what_works_there(shell: Shell, line
         f"echo /help | {CLIENT} --plain --name bot --url {{url}}",
     ],
 )
-def test_output_that_cannot_be_written_is_one_line_and_1(
+def test_unwritable_output_is_one_line_and_exit_code_1(
     shell: Shell,
     server: ChatServer,
     command: str,
@@ -120,7 +120,7 @@ def test_commands_with_closed_streams_end_without_a_traceback(
 
 
 @pytest.mark.parametrize("streams", [*CLOSINGS, ">/dev/full", ">/dev/full 2>/dev/full"])
-def test_a_server_whose_streams_are_closed_or_full_serves(
+def test_a_server_works_with_closed_or_full_streams(
     shell: Shell, tmp_path: Path, streams: str
 ) -> None:
     port = free_port()
@@ -141,7 +141,7 @@ def test_a_server_whose_streams_are_closed_or_full_serves(
 
 
 @pytest.mark.parametrize("command", ["send '#general'", "send '#general' --lines", "--plain"])
-def test_input_that_cannot_be_read_is_one_line_and_2(
+def test_unreadable_input_is_one_line_and_exit_code_2(
     shell: Shell, server: ChatServer, command: str
 ) -> None:
     done = shell(f"{CLIENT} {command} --name bot --url {server.url} 0>/dev/null")

@@ -36,7 +36,7 @@ async def fill(url: str, count: int = 3) -> str:
 
 
 @pytest.mark.feature("around.pipes")
-async def test_tail_prints_the_newest(server: ChatServer, make_client: MakeClient) -> None:
+async def test_tail_prints_the_newest_entries(server: ChatServer, make_client: MakeClient) -> None:
     await fill(server.url, 15)
     client = make_client(server.url)
     done = client.run("tail", "#ops", "-n", "3")
@@ -51,7 +51,9 @@ async def test_tail_prints_the_newest(server: ChatServer, make_client: MakeClien
     assert len(client.run("tail", "#ops").stdout.splitlines()) == 10
 
 
-async def test_tail_begins_where_it_is_told(server: ChatServer, make_client: MakeClient) -> None:
+async def test_tail_starts_at_the_given_count_or_time(
+    server: ChatServer, make_client: MakeClient
+) -> None:
     await fill(server.url, 5)
     client = make_client(server.url)
     after = objects(client.run("tail", "#ops", "--json", "--since", "4").stdout)
@@ -76,7 +78,7 @@ async def test_tail_begins_where_it_is_told(server: ChatServer, make_client: Mak
     fault="`kill -9` of the server under `chat-client tail -f`, three times, while others send",
     result="every number once, in order, without a hole",
 )
-async def test_follow_survives_kill_9_without_hole_or_duplicate(
+async def test_follow_survives_kill_9_without_gap_or_duplicate(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     token = await fill(server.url, 1)
@@ -96,7 +98,7 @@ async def test_follow_survives_kill_9_without_hole_or_duplicate(
     assert tail.end(signal.SIGINT) == 130
 
 
-async def test_follow_reads_a_long_absence_whole(
+async def test_follow_loads_all_entries_after_a_long_absence(
     make_client: MakeClient, start_server: Any
 ) -> None:
     """More was missed than the server would send at once."""
@@ -120,7 +122,7 @@ async def test_follow_reads_a_long_absence_whole(
     assert seqs == list(range(1, len(seqs) + 1))
 
 
-async def test_a_restored_backup_ends_follow_with_3(
+async def test_a_restored_backup_ends_follow_with_exit_code_3(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     await fill(server.url, 3)
@@ -135,7 +137,7 @@ async def test_a_restored_backup_ends_follow_with_3(
 
 
 @pytest.mark.feature("around.pipes")
-async def test_export_is_the_whole_log_as_it_is_now(
+async def test_export_prints_the_whole_current_log(
     start_server: Any, make_client: MakeClient
 ) -> None:
     server = start_server(*NO_RATE)
@@ -163,7 +165,7 @@ async def test_export_is_the_whole_log_as_it_is_now(
     assert "n1\n" not in text
 
 
-async def test_export_has_only_what_was_there_when_it_began(
+async def test_export_contains_only_entries_from_before_its_start(
     start_server: Any, make_client: MakeClient
 ) -> None:
     """Its reader stalls; what is said meanwhile is not in it."""
@@ -188,7 +190,7 @@ async def test_export_has_only_what_was_there_when_it_began(
     assert [entry["seq"] for entry in entries] == list(range(1, 403))
 
 
-async def test_a_reader_that_goes_away_is_no_accident(
+async def test_a_closed_output_pipe_is_no_error_message(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     await fill(server.url, 5)
@@ -225,7 +227,7 @@ async def test_a_reader_that_goes_away_is_no_accident(
     fault="control sequences in a message, read with `chat-client tail` and `export`",
     result="visible as text, or escaped in JSON; a message cannot pass for two",
 )
-async def test_no_byte_of_a_message_drives_the_terminal(
+async def test_no_message_can_control_the_terminal(
     start_fake: Any, make_client: MakeClient
 ) -> None:
     fake = start_fake()
@@ -246,9 +248,7 @@ async def test_no_byte_of_a_message_drives_the_terminal(
         assert json.loads(line)["text"].startswith("\x1b]0;t\x07")
 
 
-def test_what_does_not_exist_is_not_created_by_reading(
-    server: ChatServer, make_client: MakeClient
-) -> None:
+def test_reading_does_not_create_a_channel(server: ChatServer, make_client: MakeClient) -> None:
     client = make_client(server.url)
     for command in ("tail", "export"):
         done = client.run(command, "#nope")
@@ -256,7 +256,7 @@ def test_what_does_not_exist_is_not_created_by_reading(
         assert "there is no channel #nope" in done.stderr
 
 
-async def test_a_direct_channel_is_named_by_the_other(
+async def test_a_direct_channel_can_be_named_by_its_other_member(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     await fill(server.url, 0)

@@ -28,7 +28,7 @@ async def texts(url: str, channel: str = "#ops") -> list[str]:
         return [item.text or "" for item in joined.items if item.kind == "message"]
 
 
-async def test_an_argument_or_the_whole_input_is_one_message(
+async def test_send_sends_its_argument_or_the_whole_input_as_one_message(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     client = make_client(server.url)
@@ -39,7 +39,7 @@ async def test_an_argument_or_the_whole_input_is_one_message(
     assert await texts(server.url) == ["hello world", "two\nlines", "after flags"]
 
 
-async def test_with_lines_each_line_is_a_message_as_soon_as_it_is_there(
+async def test_send_lines_sends_each_line_as_it_arrives(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
@@ -62,7 +62,7 @@ async def test_with_lines_each_line_is_a_message_as_soon_as_it_is_there(
     result="asked again with the same `cid`; stored once, exit code 0",
 )
 @pytest.mark.feature("around.pipes")
-def test_a_lost_ok_is_asked_for_again(fake: FakeServer, make_client: MakeClient) -> None:
+def test_a_message_with_a_lost_ok_is_sent_again(fake: FakeServer, make_client: MakeClient) -> None:
     fake.members["#general"].add("bot")
     sent: list[Command] = []
 
@@ -79,7 +79,9 @@ def test_a_lost_ok_is_asked_for_again(fake: FakeServer, make_client: MakeClient)
     assert [entry.text for entry in fake.logs["#general"].events] == ["hi"]
 
 
-def test_a_server_that_comes_in_time_gets_it(tmp_path: Path, make_client: MakeClient) -> None:
+def test_a_server_that_starts_in_time_gets_the_message(
+    tmp_path: Path, make_client: MakeClient
+) -> None:
     late = ChatServer(tmp_path / "late")
     starting = threading.Timer(1.0, late.start)
     starting.start()
@@ -91,7 +93,7 @@ def test_a_server_that_comes_in_time_gets_it(tmp_path: Path, make_client: MakeCl
         late.kill()
 
 
-def test_what_the_server_refuses_is_3(server: ChatServer, make_client: MakeClient) -> None:
+def test_a_rejected_message_is_exit_code_3(server: ChatServer, make_client: MakeClient) -> None:
     client = make_client(server.url)
     for text in ("x" * 8_001, "\x1b[31m"):
         done = client.run("send", "#ops", text)
@@ -104,20 +106,22 @@ def test_what_the_server_refuses_is_3(server: ChatServer, make_client: MakeClien
     assert "belongs to another user" in done.stderr
 
 
-def test_nobody_there_within_the_time_is_4(make_client: MakeClient) -> None:
+def test_no_server_within_the_timeout_is_exit_code_4(make_client: MakeClient) -> None:
     done = make_client(f"ws://127.0.0.1:{free_port()}").run("send", "#ops", "x", "--timeout", "4")
     assert done.returncode == 4
     assert "connection refused" in done.stderr
 
 
-def test_no_answer_within_the_time_is_4(fake: FakeServer, make_client: MakeClient) -> None:
+def test_no_answer_within_the_timeout_is_exit_code_4(
+    fake: FakeServer, make_client: MakeClient
+) -> None:
     fake.intercept = lambda command: FakeServer.SILENCE if isinstance(command, Send) else None
     done = make_client(fake.url).run("send", "#general", "x", "--timeout", "5")
     assert done.returncode == 4
     assert "does not answer" in done.stderr
 
 
-async def test_queued_is_5_and_the_same_cid_is_stored_once(
+async def test_a_queued_message_is_exit_code_5_and_the_same_cid_is_stored_once(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     client = make_client(server.url)
@@ -150,7 +154,7 @@ async def test_queued_is_5_and_the_same_cid_is_stored_once(
         ("tail", "#ops", "-n", "3", "--since", "4"),
     ],
 )
-def test_wrong_use_is_2_and_one_line(
+def test_invalid_usage_is_exit_code_2_and_one_line(
     fake: FakeServer, make_client: MakeClient, wrong: tuple[str, ...]
 ) -> None:
     done = make_client(fake.url).run(*wrong)
@@ -159,7 +163,7 @@ def test_wrong_use_is_2_and_one_line(
     assert done.stderr.count("\n") == 1
 
 
-def test_bytes_that_are_no_text_are_2(make_client: MakeClient) -> None:
+def test_input_that_is_not_utf_8_is_exit_code_2(make_client: MakeClient) -> None:
     client = make_client("ws://127.0.0.1:9")
     done = subprocess.run(
         client.command("send", "#ops"),
@@ -172,13 +176,13 @@ def test_bytes_that_are_no_text_are_2(make_client: MakeClient) -> None:
     assert b"not UTF-8" in done.stderr
 
 
-def test_an_interrupt_is_130(fake: FakeServer, make_client: MakeClient) -> None:
+def test_an_interrupt_is_exit_code_130(fake: FakeServer, make_client: MakeClient) -> None:
     sending = make_client(fake.url).start("send", "#general", "--lines", stdin=subprocess.PIPE)
     eventually(lambda: fake.connections == 1, "connected")
     assert sending.end(signal.SIGINT) == 130
 
 
-def test_without_a_name_nobody_is_asked(make_client: MakeClient) -> None:
+def test_send_without_a_name_fails_without_a_question(make_client: MakeClient) -> None:
     client = make_client("ws://127.0.0.1:9")
     client.flags = client.flags[2:]
     done = client.run("send", "#ops", stdin="alice\n")
@@ -186,7 +190,7 @@ def test_without_a_name_nobody_is_asked(make_client: MakeClient) -> None:
     assert "--name NAME" in done.stderr
 
 
-def test_the_secret_is_that_of_the_interactive_client(
+def test_send_uses_the_token_of_the_interactive_client(
     server: ChatServer, make_client: MakeClient, open_client: Callable[..., object], tmp_path: Path
 ) -> None:
     screen = open_client(server.url, "bot", tmp_path / "data-bot")

@@ -15,7 +15,7 @@ from chat.client.storage.outbox_db import OutboxDb
 from tests.client.fake_log import FakeLog
 
 
-def test_a_cache_that_grows_too_large_loses_lines_and_nothing_typed(tmp_path: Path) -> None:
+def test_a_cache_over_its_limit_drops_lines_but_no_drafts_or_messages(tmp_path: Path) -> None:
     account = Account(
         tmp_path / "a",
         "me",
@@ -51,7 +51,7 @@ def test_a_cache_that_grows_too_large_loses_lines_and_nothing_typed(tmp_path: Pa
     again.close()
 
 
-def test_texts_survive_a_folder_that_is_gone_and_cannot_be_made_again(account: Account) -> None:
+def test_texts_survive_a_deleted_folder_that_cannot_be_created_again(account: Account) -> None:
     typed = [new_row({"type": "send", "channel": "#c", "text": str(n)}) for n in range(3)]
     account.outbox.add(typed[0])
     account.set_draft("#c", "half a thought")

@@ -39,7 +39,7 @@ def line(seq: int, text: str = "x", rev: int = 0, **more: object) -> Message:
     return Message(channel="#c", seq=seq, text=text, rev=rev or seq, **fields)  # type: ignore[arg-type]
 
 
-def test_everything_is_found_again(cache: CacheDb) -> None:
+def test_stored_values_are_loaded_again(cache: CacheDb) -> None:
     full = line(
         2, "wörld", rev=9, me=True, reply_to=1, mentions=("a",), reactions=(("👍", ("a", "b")),)
     )
@@ -50,7 +50,7 @@ def test_everything_is_found_again(cache: CacheDb) -> None:
     again.close()
 
 
-def test_no_file_is_made_before_there_is_something_to_write(cache: CacheDb) -> None:
+def test_the_cache_file_is_created_at_the_first_save(cache: CacheDb) -> None:
     assert cache.channels() == []
     assert cache.line("#c", 1) is None
     assert not cache.path.exists()
@@ -64,13 +64,13 @@ def test_an_older_line_never_replaces_a_newer_one(cache: CacheDb) -> None:
     assert found.text == "edited"
 
 
-def test_lines_come_a_page_at_a_time_and_not_below_the_gap(cache: CacheDb) -> None:
+def test_lines_are_read_in_pages_and_not_across_a_gap(cache: CacheDb) -> None:
     cache.save([line(seq) for seq in (1, 2, 5, 6, 7)], [RECORD])
     assert [m.seq for m in cache.lines_before("#c", 8, 1, 2)] == [6, 7]
     assert [m.seq for m in cache.lines_before("#c", 7, 5, 9)] == [5, 6]
 
 
-def test_lines_are_found_by_what_their_json_holds(cache: CacheDb) -> None:
+def test_lines_are_found_by_the_content_of_their_json(cache: CacheDb) -> None:
     texts = {1: "Tea", 2: "milk", 3: "é", 4: "tea"}
     cache.save([replace(line(seq), text=text) for seq, text in texts.items()], [RECORD])
     found = cache.lines_with("#c", range(1, 4), ("tea", "\\u"))
@@ -100,14 +100,16 @@ def test_a_write_that_fails_changes_nothing(cache: CacheDb) -> None:
     assert cache.channels() == []
 
 
-def test_lines_of_both_clients_stand_and_the_later_record(cache: CacheDb, other: CacheDb) -> None:
+def test_the_lines_of_two_clients_are_kept_with_the_later_record(
+    cache: CacheDb, other: CacheDb
+) -> None:
     assert other.save([line(4)], [replace(RECORD, position=4, spans=((1, 4),))]) == set()
     assert cache.save([line(2)], [RECORD]) == set()
     assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [1, 2, 4]
     assert CacheDb(cache.path).channels() == [RECORD]
 
 
-def test_a_client_whose_channel_was_begun_anew_is_told_and_writes_nothing(
+def test_a_client_whose_channel_was_reset_is_told_and_writes_nothing(
     cache: CacheDb, other: CacheDb
 ) -> None:
     other.discard("#c")
@@ -120,18 +122,14 @@ def test_a_client_whose_channel_was_begun_anew_is_told_and_writes_nothing(
     assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [5, 6]
 
 
-def test_a_log_of_another_epoch_takes_the_place_of_the_stored_one(
-    cache: CacheDb, other: CacheDb
-) -> None:
+def test_a_log_of_another_epoch_replaces_the_stored_one(cache: CacheDb, other: CacheDb) -> None:
     other.discard("#c")
     assert other.save([line(2)], [replace(RECORD, epoch="e2", spans=((2, 2),))]) == set()
     assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [2]
     assert cache.save([], [RECORD]) == {"#c"}
 
 
-def test_a_client_that_knows_nothing_of_a_channel_writes_over_nothing(
-    cache: CacheDb, other: CacheDb
-) -> None:
+def test_a_client_without_a_position_overwrites_nothing(cache: CacheDb, other: CacheDb) -> None:
     third = CacheDb(cache.path)
     empty = ChannelRecord("#c", "", 0, None, (), "", "member", 0, 0, 0, 0)
     assert third.save([], [empty]) == set()
@@ -139,7 +137,7 @@ def test_a_client_that_knows_nothing_of_a_channel_writes_over_nothing(
     third.close()
 
 
-def test_a_channel_that_was_left_is_forgotten(cache: CacheDb, other: CacheDb) -> None:
+def test_a_discarded_channel_is_deleted(cache: CacheDb, other: CacheDb) -> None:
     cache.discard("#c")
     cache.save([], [])
     assert CacheDb(cache.path).channels() == []
@@ -147,7 +145,7 @@ def test_a_channel_that_was_left_is_forgotten(cache: CacheDb, other: CacheDb) ->
     assert other.save([], [RECORD]) == {"#c"}
 
 
-def test_what_another_version_wrote_is_no_cache(cache: CacheDb, other: CacheDb) -> None:
+def test_a_cache_of_another_version_counts_as_damaged(cache: CacheDb, other: CacheDb) -> None:
     with closing(sqlite3.connect(cache.path)) as newer:
         newer.execute("PRAGMA user_version=99")
     with pytest.raises(DamagedFile):

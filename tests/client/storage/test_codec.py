@@ -44,29 +44,29 @@ CHANNEL = ChannelRecord(
 
 
 @given(LINES)
-def test_a_line_comes_back_as_it_was(line: Message) -> None:
+def test_a_line_is_decoded_as_it_was_encoded(line: Message) -> None:
     assert line_from(line_json(line)) == line
 
 
-def test_a_line_with_every_field_spelled_out_is_read_too() -> None:
+def test_a_line_with_all_default_fields_is_decoded() -> None:
     line = Message("#c", 1, None, "bob", 5, rev=1, reactions=(("+1", ("al",)),), mentions=("al",))
     assert line_from(json.dumps(asdict(line))) == line
 
 
-def test_the_key_of_a_deleted_message_is_that_of_earlier_versions() -> None:
+def test_a_deleted_message_has_the_same_key_as_in_earlier_versions() -> None:
     line = Message("#c", 1, None, "bob", 5, rev=4, deleted=True)
     stored = json.loads(line_json(line))
     assert (stored.get("erased"), "deleted" in stored) == (True, False)
     assert line_from(json.dumps(stored)) == line
 
 
-def test_lines_share_what_comes_again_and_again() -> None:
+def test_decoded_lines_share_repeated_values() -> None:
     one, other = (line_from(line_json(Message("#c", n, None, "bob", 5, rev=n))) for n in (700, 701))
     assert one.author is other.author
     assert one.rev is one.seq
 
 
-def test_a_channel_comes_back_as_it_was() -> None:
+def test_a_channel_is_decoded_as_it_was_encoded() -> None:
     assert channel_from(channel_json(CHANNEL)) == CHANNEL
 
 
@@ -82,18 +82,18 @@ def test_a_channel_comes_back_as_it_was() -> None:
         '{"channel": "#c", "seq": 1, "cid": null, "author": "bob", "ts": 5, "delivery": "lost"}',
     ],
 )
-def test_what_is_no_line_is_found_out(body: str) -> None:
+def test_an_invalid_line_is_rejected(body: str) -> None:
     with pytest.raises(InvalidValue):
         line_from(body)
 
 
 @pytest.mark.parametrize("body", ["7", "{}", "nonsense"])
-def test_what_is_no_channel_is_found_out(body: str) -> None:
+def test_an_invalid_channel_is_rejected(body: str) -> None:
     with pytest.raises(InvalidValue):
         channel_from(body)
 
 
-def test_what_an_older_client_kept_without_bounds_is_cut() -> None:
+def test_oversized_values_of_an_older_client_are_truncated() -> None:
     names = tuple(f"n{n}" for n in range(50_000))
     line = Message("#c", 1, None, "bob", 10**18, text="x" * 2_000_000, rev=1, mentions=names)
     many = tuple((f"e{n}", names[:10]) for n in range(50_000))

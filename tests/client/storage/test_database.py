@@ -13,7 +13,7 @@ from chat.client.model.records import DiskError
 from chat.client.storage.outbox_db import OutboxDb
 
 
-def test_a_new_file_that_another_client_prepares_is_waited_for(tmp_path: Path) -> None:
+def test_opening_waits_while_another_client_creates_the_file(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -23,7 +23,7 @@ def test_a_new_file_that_another_client_prepares_is_waited_for(tmp_path: Path) -
         done.join()
 
 
-def test_a_file_that_another_client_takes_away_at_that_moment_is_opened_anew(
+def test_a_file_replaced_while_opening_is_opened_again(
     tmp_path: Path,
 ) -> None:
     for number in range(60):  # somewhere in between, each time
@@ -41,7 +41,7 @@ def test_a_file_that_another_client_takes_away_at_that_moment_is_opened_anew(
         other.join()
 
 
-def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_disk_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DiskError, match="--data"):
         OutboxDb(tmp_path / "file" / "sub" / "alice.db")

@@ -31,7 +31,7 @@ def outbox_in(folder: Path) -> Outbox:
     return outbox
 
 
-def test_a_line_shows_what_is_on_its_way_until_that_is_done(tmp_path: Path) -> None:
+def test_a_line_shows_pending_changes_until_they_are_confirmed(tmp_path: Path) -> None:
     outbox = outbox_in(tmp_path)
     outbox.load([edit(1, "first"), edit(2, "other")])
     second = edit(1, "second")
@@ -45,7 +45,7 @@ def test_a_line_shows_what_is_on_its_way_until_that_is_done(tmp_path: Path) -> N
     assert outbox.decorate(line(3), "me") == line(3)
 
 
-def test_rows_that_the_disk_refused_are_offered_in_the_order_they_were_typed(
+def test_unsaved_rows_are_retried_in_the_order_they_were_typed(
     tmp_path: Path,
 ) -> None:
     outbox = outbox_in(tmp_path)
@@ -55,7 +55,7 @@ def test_rows_that_the_disk_refused_are_offered_in_the_order_they_were_typed(
     assert outbox.unsaved == tuple(row.cid for row in rows)
 
 
-def test_lines_take_as_long_with_thousands_of_waiting_commands_as_with_ten(tmp_path: Path) -> None:
+def test_decorating_lines_does_not_slow_down_with_thousands_of_rows(tmp_path: Path) -> None:
     def waiting(count: int) -> Outbox:
         outbox = outbox_in(tmp_path)
         commands = ({"type": "send", "channel": "#tea", "text": str(n)} for n in range(count))

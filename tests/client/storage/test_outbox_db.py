@@ -41,7 +41,7 @@ def kept(outbox: OutboxDb, **changed: str) -> SavedTexts:
     return found
 
 
-def test_everything_is_found_again(outbox: OutboxDb) -> None:
+def test_stored_values_are_loaded_again(outbox: OutboxDb) -> None:
     outbox.put_row(row("c1"))
     outbox.put_row(row("c2"))
     outbox.drop_rows(["c1"])
@@ -53,14 +53,14 @@ def test_everything_is_found_again(outbox: OutboxDb) -> None:
         assert again.marks() == {"#c": ReadMarker("e1", 3)}
 
 
-def test_only_the_owner_may_read_it(outbox: OutboxDb) -> None:
+def test_only_the_owner_can_read_the_outbox(outbox: OutboxDb) -> None:
     outbox.put_row(row("c1"))
     for path in outbox.path.parent.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE(outbox.path.parent.stat().st_mode) == 0o700
 
 
-def test_a_text_that_another_client_has_changed_is_not_taken_away(outbox: OutboxDb) -> None:
+def test_a_text_changed_by_another_client_is_not_removed(outbox: OutboxDb) -> None:
     outbox.save_texts(kept(outbox, tea="first"))
     cleared = kept(outbox, tea="")
     outbox.save_texts(kept(outbox, tea="second"))
@@ -70,7 +70,7 @@ def test_a_text_that_another_client_has_changed_is_not_taken_away(outbox: Outbox
     assert outbox.saved_texts("draft") == {}
 
 
-def test_what_the_screens_set_while_it_is_saved_is_saved_next(outbox: OutboxDb) -> None:
+def test_a_text_changed_during_a_save_is_saved_next(outbox: OutboxDb) -> None:
     drafts = kept(outbox, tea="first")
     drafts.saved({"tea": "older"})
     assert drafts.get("tea") == "first"
@@ -78,7 +78,7 @@ def test_what_the_screens_set_while_it_is_saved_is_saved_next(outbox: OutboxDb) 
     assert (drafts.changed, drafts.all()) == ({}, {"tea": "first"})
 
 
-def test_of_two_markers_the_further_stands(outbox: OutboxDb) -> None:
+def test_the_further_of_two_read_markers_wins(outbox: OutboxDb) -> None:
     for seq in (2, 7, 5):
         outbox.save_marks({"#c": ReadMarker("e1", seq)}, {})
     assert outbox.marks() == {"#c": ReadMarker("e1", 7)}
@@ -90,7 +90,7 @@ def test_of_two_markers_the_further_stands(outbox: OutboxDb) -> None:
     assert outbox.marks() == {}
 
 
-def test_what_is_there_is_not_replaced_by_another_file(outbox: OutboxDb) -> None:
+def test_adding_another_files_content_replaces_nothing(outbox: OutboxDb) -> None:
     outbox.put_row(row("c1", "here"))
     outbox.save_texts(kept(outbox, tea="here"))
     other = {"draft": {"tea": "other", "a": "b"}, "pref": {"theme": "dark"}}
@@ -102,7 +102,7 @@ def test_what_is_there_is_not_replaced_by_another_file(outbox: OutboxDb) -> None
     assert outbox.saved_texts("pref") == {"theme": "light"}
 
 
-def test_wishes_are_kept_by_field() -> None:
+def test_preference_changes_are_stored_by_field() -> None:
     wish = PreferenceChange(pinned=0, muted=False, level="none")
     values = preference_values("#c", wish) | preference_values("#d", PreferenceChange(muted=True))
     assert preference_change_from("#c", values) == wish
@@ -110,7 +110,7 @@ def test_wishes_are_kept_by_field() -> None:
     assert preference_change_from("#e", {"#e muted": "7", "#e pinned": "no json"}) == NO_CHANGE
 
 
-def test_a_locked_file_is_trouble_not_a_crash(outbox: OutboxDb) -> None:
+def test_a_locked_file_is_a_disk_error(outbox: OutboxDb) -> None:
     outbox.db.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(outbox.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -121,7 +121,7 @@ def test_a_locked_file_is_trouble_not_a_crash(outbox: OutboxDb) -> None:
     outbox.put_row(row("c1"))
 
 
-def test_a_file_that_loses_its_name_takes_no_more_writes(outbox: OutboxDb) -> None:
+def test_a_deleted_file_rejects_writes(outbox: OutboxDb) -> None:
     outbox.path.unlink()
     with pytest.raises(DamagedFile, match="no longer exists"):
         outbox.put_row(row("c1"))

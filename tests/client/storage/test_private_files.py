@@ -101,7 +101,7 @@ def test_a_token_is_not_read_from_a_pipe(tmp_path: Path) -> None:
         tokens.get("s1", "alice")
 
 
-def test_what_others_could_read_is_taken_from_them(tmp_path: Path) -> None:
+def test_permissions_of_others_on_existing_files_are_removed(tmp_path: Path) -> None:
     tokens = TokenStore(tmp_path)
     tokens.put("s1", "alice", "t" * 40)
     token, account, log = tmp_path / "s1" / "alice", tmp_path / "outbox.db", tmp_path / "log"

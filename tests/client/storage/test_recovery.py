@@ -70,7 +70,7 @@ def files_of(folder: Path) -> set[str]:
     return {name for name in found if not name.endswith(("-wal", "-shm"))}
 
 
-def test_the_one_file_of_an_older_client_becomes_outbox_and_cache(folder: Path) -> None:
+def test_the_single_file_of_an_older_client_becomes_outbox_and_cache(folder: Path) -> None:
     cids = write_one_file(folder.parent / "me.db", TEXTS)
     for _ in range(2):
         account = opened(folder)
@@ -80,7 +80,7 @@ def test_the_one_file_of_an_older_client_becomes_outbox_and_cache(folder: Path) 
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_what_an_older_client_typed_afterwards_is_added(folder: Path) -> None:
+def test_later_input_of_an_older_client_is_added(folder: Path) -> None:
     first = write_one_file(folder.parent / "me.db", ["first"])
     account = opened(folder)
     account.set_draft("#general", "a newer thought")
@@ -93,7 +93,7 @@ def test_what_an_older_client_typed_afterwards_is_added(folder: Path) -> None:
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_a_file_that_an_older_client_has_open_is_read_and_left(folder: Path) -> None:
+def test_a_file_open_in_an_older_client_is_read_but_not_removed(folder: Path) -> None:
     old = folder.parent / "me.db"
     cids = write_one_file(old, TEXTS)
     with closing(sqlite3.connect(old, isolation_level=None)) as older:
@@ -160,7 +160,7 @@ def test_taking_over_survives_kill_9_at_every_step(tmp_path: Path) -> None:
     assert killed > 5
 
 
-def test_two_clients_that_take_over_one_file_at_once_have_all_of_it(tmp_path: Path) -> None:
+def test_two_clients_can_take_over_one_file_at_once(tmp_path: Path) -> None:
     for number in range(10):
         folder = tmp_path / str(number) / "me"
         cids = write_one_file(folder.parent / "me.db", TEXTS, lines=300)
@@ -179,7 +179,7 @@ def test_two_clients_that_take_over_one_file_at_once_have_all_of_it(tmp_path: Pa
 
 
 @pytest.mark.parametrize("is_old", [True, False], ids=["one file", "outbox"])
-def test_what_was_typed_before_the_server_was_known_moves_in(
+def test_input_from_before_the_first_connection_is_taken_over(
     folder: Path, tmp_path: Path, is_old: bool
 ) -> None:
     unknown = tmp_path / "unknown" / "d" / "me"
@@ -194,7 +194,7 @@ def test_what_was_typed_before_the_server_was_known_moves_in(
     assert list(unknown.parent.iterdir()) == []
 
 
-def test_a_newer_clients_file_is_left_alone(folder: Path) -> None:
+def test_the_file_of_a_newer_client_is_not_changed(folder: Path) -> None:
     old = folder.parent / "me.db"
     write_one_file(old, TEXTS)
     with closing(sqlite3.connect(old)) as db:
@@ -204,7 +204,7 @@ def test_a_newer_clients_file_is_left_alone(folder: Path) -> None:
     assert old.exists()
 
 
-def test_a_damaged_file_is_set_aside_and_read_as_far_as_it_can_be(folder: Path) -> None:
+def test_a_damaged_file_is_renamed_and_read_as_far_as_possible(folder: Path) -> None:
     rows = filled(folder / "outbox.db", 60, size=600)
     path = folder / "outbox.db"
     data = bytearray(path.read_bytes())
@@ -224,7 +224,7 @@ def test_a_damaged_file_is_set_aside_and_read_as_far_as_it_can_be(folder: Path) 
 
 @pytest.mark.parametrize("name", ["outbox.db", "../me.db"])
 @pytest.mark.parametrize("damage", ["empty", "garbage", "other tables"])
-def test_a_file_with_nothing_to_read_is_begun_anew(folder: Path, damage: str, name: str) -> None:
+def test_an_unreadable_file_is_replaced(folder: Path, damage: str, name: str) -> None:
     folder.mkdir(parents=True)
     path = folder / name
     if damage == "other tables":
@@ -246,7 +246,7 @@ def test_a_file_with_nothing_to_read_is_begun_anew(folder: Path, damage: str, na
     assert bool(aside) == (damage != "empty")
 
 
-def test_a_broken_log_beside_the_file_costs_only_what_it_holds(folder: Path) -> None:
+def test_a_damaged_wal_loses_only_its_own_content(folder: Path) -> None:
     rows = filled(folder / "outbox.db", 5)
     (folder / "outbox.db-wal").write_bytes(random.Random(2).randbytes(10_000))
     account = opened(folder)
@@ -254,7 +254,7 @@ def test_a_broken_log_beside_the_file_costs_only_what_it_holds(folder: Path) -> 
     account.close()
 
 
-def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_taking_over_a_missing_file_creates_nothing(tmp_path: Path) -> None:
     with closing(OutboxDb(tmp_path / "outbox.db")) as outbox:
         adopt(outbox, tmp_path / "me.db")
     assert not (tmp_path / "me.db").exists()

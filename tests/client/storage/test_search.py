@@ -46,11 +46,13 @@ def found(query: str, text: str) -> list[str] | None:
         ("a.b(", "see a.b (c)", ["a.b"]),
     ],
 )
-def test_what_is_found(query: str, text: str, marked: list[str] | None) -> None:
+def test_offline_search_finds_words_phrases_and_prefixes(
+    query: str, text: str, marked: list[str] | None
+) -> None:
     assert found(query, text) == marked
 
 
-def test_a_long_text_is_cut_around_what_was_found() -> None:
+def test_a_snippet_of_a_long_text_surrounds_the_match() -> None:
     hit = OfflineSearch(Search(query="tea")).hit(line(1, "x " * 300 + "tea" + " y" * 300))
     assert hit is not None
     assert len(hit.snippet) == 240
@@ -67,12 +69,12 @@ def test_a_long_text_is_cut_around_what_was_found() -> None:
         (Search(query="tea", after=2_000), [2]),
     ],
 )
-def test_operators(search: Search, seqs: list[int]) -> None:
+def test_offline_search_applies_operators(search: Search, seqs: list[int]) -> None:
     lines = [line(1, "tea"), line(2, "tea: https://example.org", author="eve")]
     assert [each.seq for each in lines if OfflineSearch(search).hit(each)] == seqs
 
 
-def test_what_was_deleted_or_is_no_message_is_not_found() -> None:
+def test_deleted_messages_and_other_lines_are_not_found() -> None:
     looked = OfflineSearch(Search(author="bob"))
     assert looked.hit(Message("#tea", 1, None, "bob", 1, deleted=True)) is None
     assert looked.hit(Message("#tea", 1, None, "bob", 1, kind="join")) is None
@@ -90,7 +92,7 @@ def places(hits: tuple[Hit, ...]) -> list[tuple[str, int]]:
     return [(hit.channel, hit.seq) for hit in hits]
 
 
-async def test_all_channels_are_looked_through_newest_first(account: Account) -> None:
+async def test_all_channels_are_searched_newest_first(account: Account) -> None:
     add(account, "#tea", [(1, 3), (7, 9)], *(line(n, "tea") for n in (1, 2, 3, 7, 8, 9)))
     add(account, "#ops", [(1, 9)], line(4, "tea?", "#ops"), line(5, "no", "#ops"))
     result = await search_offline(account, Search(query="tea"), page=2)
@@ -106,7 +108,7 @@ async def test_all_channels_are_looked_through_newest_first(account: Account) ->
     ("query", "seqs"),
     [("tea", [9, 5, 1]), ("uber", [3]), ("本語", [4]), ("größe", [6]), ("***", range(9, 0, -1))],
 )
-async def test_what_is_on_disk_is_found_and_what_is_newer_than_that(
+async def test_stored_and_unsaved_lines_are_found(
     account: Account, query: str, seqs: list[int]
 ) -> None:
     texts = ["TEA", "no", "Über", "日本語", "tea é", "GRÖßE", "of old", "tea?", "no"]

@@ -21,7 +21,7 @@ def tokens(tmp_path: Path) -> TokenStore:
     return TokenStore(tmp_path / "tokens")
 
 
-def test_a_token_is_made_once_and_kept(tokens: TokenStore) -> None:
+def test_a_token_is_created_once_and_stored(tokens: TokenStore) -> None:
     token = tokens.get_or_make("s1", "alice")
     assert len(token) >= 43
     assert tokens.get_or_make("s1", "Alice") == token
@@ -29,7 +29,7 @@ def test_a_token_is_made_once_and_kept(tokens: TokenStore) -> None:
     assert tokens.get_or_make("s2", "alice") != token
 
 
-def test_clients_that_start_together_make_one_token(tokens: TokenStore) -> None:
+def test_clients_that_start_together_share_one_token(tokens: TokenStore) -> None:
     begin = threading.Barrier(8)
 
     def make(_: int) -> str:
@@ -40,7 +40,7 @@ def test_clients_that_start_together_make_one_token(tokens: TokenStore) -> None:
         assert len(set(pool.map(make, range(8)))) == 1
 
 
-def test_only_the_owner_may_read_tokens(tokens: TokenStore, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_tokens(tokens: TokenStore, tmp_path: Path) -> None:
     tokens.get_or_make("s1", "alice")
     found = list((tmp_path / "tokens").rglob("*"))
     assert {stat.S_IMODE(p.stat().st_mode) for p in found if p.is_file()} == {0o600}
@@ -49,7 +49,7 @@ def test_only_the_owner_may_read_tokens(tokens: TokenStore, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("evil", ["../../etc", "/etc/passwd", "", ".", "..", "a/b", "x" * 300])
-def test_a_servers_id_cannot_lead_out_of_the_directory(
+def test_a_server_id_cannot_escape_the_directory(
     tokens: TokenStore, tmp_path: Path, evil: str
 ) -> None:
     assert "/" not in file_name(evil)
@@ -71,7 +71,7 @@ def test_an_operators_token_is_read_from_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"t" * 200, b"\xff\xfe", b"a b" * 20])
-def test_a_file_without_a_token_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_a_token_is_rejected_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "token"
     path.write_bytes(content)
     with pytest.raises(StartupError) as caught:
@@ -110,7 +110,7 @@ def known_at(tmp_path: Path, *urls: str) -> KnownServers:
         ("ws://[2001:db8::1]:3000", "ws://[2001:db8:0::1]:3000"),
     ],
 )
-def test_one_address_has_many_spellings(tmp_path: Path, known: str, same: str) -> None:
+def test_different_spellings_of_an_address_are_equal(tmp_path: Path, known: str, same: str) -> None:
     servers = known_at(tmp_path, known)
     assert servers.key_of(same, "s1") == "s1"
 
@@ -162,7 +162,7 @@ def test_a_token_goes_from_ws_to_wss_on_one_host_and_never_back(
     assert known_at(tmp_path, known).others(url, "s1") == (["s1"] if is_upgrade else [])
 
 
-def test_what_an_older_client_knew_stays_known(tmp_path: Path) -> None:
+def test_servers_known_to_an_older_client_stay_known(tmp_path: Path) -> None:
     older = {
         "last_name": "alice",
         "ids": {"ws://a:1": "s1", "ws://b:1": "s2"},
@@ -177,7 +177,7 @@ def test_what_an_older_client_knew_stays_known(tmp_path: Path) -> None:
     assert servers.key_of("ws://b:8", "s3") != "s3"
 
 
-def test_an_address_that_shows_new_ids_all_the_time_is_left_alone(tmp_path: Path) -> None:
+def test_an_address_with_too_many_new_ids_is_rejected(tmp_path: Path) -> None:
     servers = KnownServers(tmp_path)
     shown = [servers.show(f"s{n}", "ws://a:1", f"s{n}") for n in range(50)]
     assert shown == [True] * 20 + [False] * 30
@@ -185,7 +185,7 @@ def test_an_address_that_shows_new_ids_all_the_time_is_left_alone(tmp_path: Path
     assert servers.show("s100", "ws://b:1", "s100")
 
 
-def test_a_damaged_memory_of_servers_is_no_memory(tmp_path: Path) -> None:
+def test_a_damaged_servers_file_counts_as_empty(tmp_path: Path) -> None:
     (tmp_path / "servers.json").write_text("{")
     servers = KnownServers(tmp_path)
     assert servers.last_name is None

@@ -85,7 +85,7 @@ def test_channel_preferences_changed_while_the_file_is_locked_are_saved_afterwar
 
 
 @pytest.mark.feature("writing.outbox")
-def test_before_any_server_was_met_one_writes_in_general(
+def test_before_the_first_connection_messages_go_to_general(
     open_client: Open, start_fake: Callable[..., FakeServer]
 ) -> None:
     port = free_port()
@@ -101,9 +101,7 @@ def test_before_any_server_was_met_one_writes_in_general(
     assert screen.core.draft("#general") == "half a thought"
 
 
-def test_general_is_not_listed_for_somebody_who_left_it(
-    open_client: Open, fake: FakeServer
-) -> None:
+def test_general_is_not_listed_after_leaving_it(open_client: Open, fake: FakeServer) -> None:
     screen = open_client(fake.url)
     screen.open()
     screen.core.ask(Leave(channel="#general")).result(PATIENCE)
@@ -121,7 +119,7 @@ def test_general_is_not_listed_for_somebody_who_left_it(
     result="what is typed is kept in memory, saved once it can be, and sent then",
 )
 @pytest.mark.feature("writing.outbox")
-def test_what_only_memory_holds_survives_meeting_the_server(
+def test_unsaved_messages_survive_the_first_connection(
     open_client: Open, start_fake: Callable[..., FakeServer], tmp_path: Path
 ) -> None:
     data, port = tmp_path / "data", free_port()
@@ -152,7 +150,7 @@ def test_what_only_memory_holds_survives_meeting_the_server(
     fault="the client's file is locked by another program when the client starts",
     result="the client starts, keeps what is typed in memory, and goes on once it can",
 )
-def test_a_file_that_is_locked_at_the_start_is_tried_again(
+def test_a_file_locked_at_the_start_is_retried(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -169,7 +167,7 @@ def test_a_file_that_is_locked_at_the_start_is_tried_again(
     screen.wait_texts("old", "precious")
 
 
-def test_history_shows_while_another_program_writes(
+def test_history_is_shown_while_another_program_writes(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -204,7 +202,7 @@ def test_adding_a_server_does_not_wait_for_a_locked_file(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("face", [(), ("--plain",)], ids=["screens", "plain"])
-def test_what_was_never_saved_is_printed_at_the_end(tmp_path: Path, face: tuple[str, ...]) -> None:
+def test_unsaved_texts_are_printed_at_the_end(tmp_path: Path, face: tuple[str, ...]) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "unknown").write_text("in the way")
@@ -233,7 +231,7 @@ class _Broken(Backoff):
         raise RuntimeError("broken")
 
 
-def test_after_an_internal_error_the_outbox_takes_what_is_typed(
+def test_the_outbox_stores_messages_after_an_internal_error(
     fake: FakeServer, open_client: Open, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"

@@ -42,7 +42,7 @@ def opened(open_client: Open, server: FakeServer, **more: object) -> Screen:
     return screen
 
 
-def test_what_others_say_is_shown_in_order(open_client: Open, fake: FakeServer) -> None:
+def test_messages_of_others_are_shown_in_order(open_client: Open, fake: FakeServer) -> None:
     fake.say("bob", "before")
     screen = opened(open_client, fake)
     fake.say("bob", "after")
@@ -51,7 +51,7 @@ def test_what_others_say_is_shown_in_order(open_client: Open, fake: FakeServer) 
     assert screen.connection.user == "alice"
 
 
-def test_a_message_is_pending_until_its_event_comes(open_client: Open, fake: FakeServer) -> None:
+def test_a_message_is_pending_until_its_event_arrives(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     seen: list[Delivery] = []
     cid = screen.core.send("#general", "hello", me=True)
@@ -77,7 +77,7 @@ def test_sends_keep_their_order_and_wait_for_each_other(
     assert [e.text for e in fake.logs["#general"].events] == texts
 
 
-def test_names_of_emoji_are_sent_as_emoji(open_client: Open, fake: FakeServer) -> None:
+def test_emoji_names_are_sent_as_emoji(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     screen.core.send("#general", "well done :tada:, see `:tada:`")
     screen.wait_texts("well done 🎉, see `:tada:`")
@@ -86,7 +86,7 @@ def test_names_of_emoji_are_sent_as_emoji(open_client: Open, fake: FakeServer) -
     screen.wait_texts("👍")
 
 
-def test_what_is_settled_has_been_told(tmp_path: Path) -> None:
+def test_settled_completes_after_the_updates_were_published(tmp_path: Path) -> None:
     """Who leaves once all is settled knows of publish_all that is still on its way."""
     core = Core(
         ClientSettings(name="alice", url="ws://127.0.0.1:9", data=tmp_path), wake=lambda: None
@@ -102,7 +102,7 @@ def test_what_is_settled_has_been_told(tmp_path: Path) -> None:
     assert [line.text for line in lines] == ["wait for me"]
 
 
-def test_what_is_typed_offline_is_sent_after_a_reconnect(
+def test_messages_typed_offline_are_sent_after_a_reconnect(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -115,7 +115,7 @@ def test_what_is_typed_offline_is_sent_after_a_reconnect(
     assert fake.count(Send) == 1
 
 
-def test_no_server_is_said_and_how_to_start_one(open_client: Open) -> None:
+def test_an_unreachable_server_is_reported_with_how_to_start_one(open_client: Open) -> None:
     screen = open_client("ws://127.0.0.1:9")
     screen.wait(lambda: screen.connection.link is Link.WAITING)
     assert "no server at ws://127.0.0.1:9" in screen.connection.detail
@@ -123,7 +123,7 @@ def test_no_server_is_said_and_how_to_start_one(open_client: Open) -> None:
     assert screen.connection.retry_in is not None
 
 
-def test_what_was_missed_is_read_and_shown_once(open_client: Open, fake: FakeServer) -> None:
+def test_missed_messages_are_loaded_and_shown_once(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     fake.say("bob", "one")
     screen.wait_texts("one")
@@ -139,7 +139,7 @@ def test_what_was_missed_is_read_and_shown_once(open_client: Open, fake: FakeSer
     screen.wait_texts("one", *texts, "live again")
 
 
-def test_a_lost_event_is_found_out_by_the_next(open_client: Open, fake: FakeServer) -> None:
+def test_a_lost_event_is_detected_by_the_next_one(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     fake.sends_events = False
     fake.say("bob", "lost")
@@ -148,7 +148,7 @@ def test_a_lost_event_is_found_out_by_the_next(open_client: Open, fake: FakeServ
     screen.wait_texts("lost", "next")
 
 
-def test_a_lost_last_event_is_found_out_by_heads(open_client: Open, fake: FakeServer) -> None:
+def test_a_lost_last_event_is_detected_by_heads(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     fake.sends_events = False
     fake.say("bob", "lost")
@@ -174,7 +174,7 @@ def test_edits_deletions_and_reactions_change_their_line(
     assert three.reactions == (("👍", ("alice",)),)
 
 
-def test_ones_own_changes_show_at_once_and_wait_offline(
+def test_own_changes_are_shown_at_once_and_wait_offline(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -189,7 +189,7 @@ def test_ones_own_changes_show_at_once_and_wait_offline(
     assert fake.logs["#general"].item(1).text == "better"
 
 
-def test_the_event_alone_proves_that_a_message_is_stored(
+def test_the_event_alone_confirms_a_message(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     def store_without_answer(command: Command) -> Wire | None:
@@ -208,7 +208,7 @@ def test_the_event_alone_proves_that_a_message_is_stored(
         assert not outbox.outbox()
 
 
-def test_the_ok_alone_proves_that_a_message_is_stored(open_client: Open, fake: FakeServer) -> None:
+def test_the_ok_alone_confirms_a_message(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     fake.sends_events = False
     for text in ("one", "two"):
@@ -230,7 +230,7 @@ def test_a_frame_over_the_servers_limit_is_not_sent(open_client: Open, fake: Fak
     assert fake.count(Send) == 0
 
 
-def test_a_refused_message_keeps_its_text_until_it_is_retried(
+def test_a_rejected_message_keeps_its_text_until_it_is_retried(
     open_client: Open, fake: FakeServer
 ) -> None:
     refusal = ErrorFrame(code=ErrorCode.FORBIDDEN, message="you are mute", retryable=False)
@@ -246,7 +246,7 @@ def test_a_refused_message_keeps_its_text_until_it_is_retried(
     screen.wait(lambda: screen.channels["#general"].failed == 0)
 
 
-def test_a_refused_message_does_not_hold_up_the_next_and_can_be_discarded(
+def test_a_rejected_message_does_not_block_the_next_and_can_be_discarded(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -265,7 +265,7 @@ def test_a_message_over_the_servers_limits_is_not_sent(open_client: Open, fake: 
     assert fake.count(Send) == 0
 
 
-def test_a_retryable_refusal_is_retried_with_the_same_cid(
+def test_a_retryable_rejection_is_retried_with_the_same_cid(
     open_client: Open, fake: FakeServer
 ) -> None:
     tries: list[str | None] = []
@@ -307,7 +307,7 @@ def test_a_send_whose_answer_was_lost_is_stored_once(open_client: Open, fake: Fa
     assert fake.logs["#general"].head == 1
 
 
-def test_older_lines_come_from_the_server_then_from_the_cache(
+def test_older_lines_are_loaded_from_the_server_then_from_the_cache(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     for number in range(180):
@@ -331,7 +331,7 @@ def test_older_lines_come_from_the_server_then_from_the_cache(
     again.wait(lambda: len(again.lines()) == 180 and again.timelines["#general"].is_complete)
 
 
-def test_asking_for_older_lines_offline_is_answered(open_client: Open, fake: FakeServer) -> None:
+def test_loading_older_lines_offline_gets_an_update(open_client: Open, fake: FakeServer) -> None:
     for number in range(60):
         fake.say("bob", f"m{number}")
     screen = opened(open_client, fake)
@@ -343,9 +343,7 @@ def test_asking_for_older_lines_offline_is_answered(open_client: Open, fake: Fak
     screen.wait(lambda: screen.timelines["#general"].gaps == (11,))
 
 
-def test_the_cache_is_shown_before_there_is_a_connection(
-    open_client: Open, fake: FakeServer
-) -> None:
+def test_the_cache_is_shown_before_the_connection(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     fake.say("bob", "cached")
     screen.wait_texts("cached")
@@ -357,7 +355,7 @@ def test_the_cache_is_shown_before_there_is_a_connection(
     assert again.channels["#general"].head == 1
 
 
-def test_another_log_under_the_same_name_replaces_what_was_cached(
+def test_another_log_under_the_same_name_replaces_the_cache(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -376,9 +374,7 @@ def test_another_log_under_the_same_name_replaces_what_was_cached(
     again.wait_texts("new")
 
 
-def test_a_database_copied_back_is_found_out_by_the_mid(
-    open_client: Open, fake: FakeServer
-) -> None:
+def test_a_restored_database_is_detected_by_the_mid(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     fake.say("bob", "from the future")
     screen.wait_texts("from the future")
@@ -406,9 +402,7 @@ def test_unread_counts_grow_and_the_marker_clears_them(open_client: Open, fake: 
     assert screen.channels["#general"].unread == 0
 
 
-def test_counts_that_were_overtaken_by_a_message_do_not_swallow_it(
-    open_client: Open, fake: FakeServer
-) -> None:
+def test_outdated_counts_do_not_hide_a_newer_message(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     fake.say("bob", "one")
     fake.say("bob", "two")
@@ -420,7 +414,7 @@ def test_counts_that_were_overtaken_by_a_message_do_not_swallow_it(
 
 
 @pytest.mark.feature("reading.sync")
-def test_a_marker_moved_offline_is_told_later_and_never_moves_back(
+def test_a_marker_moved_offline_is_sent_later_and_never_moves_back(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -440,7 +434,7 @@ def test_a_marker_moved_offline_is_told_later_and_never_moves_back(
 
 
 @pytest.mark.parametrize("epoch", ["restored", "e1"], ids=["a new epoch", "copied back by hand"])
-def test_a_restored_log_begins_with_the_servers_marker_and_counts(
+def test_a_restored_log_starts_with_the_servers_marker_and_counts(
     open_client: Open, fake: FakeServer, epoch: str
 ) -> None:
     for number in range(100):
@@ -466,9 +460,7 @@ def test_a_restored_log_begins_with_the_servers_marker_and_counts(
             assert command.seq == 55
 
 
-def test_a_marker_of_a_log_that_is_replaced_meanwhile_is_not_told(
-    open_client: Open, fake: FakeServer
-) -> None:
+def test_a_marker_of_a_replaced_log_is_not_sent(open_client: Open, fake: FakeServer) -> None:
     fake.say("bob", "one")
     screen = opened(open_client, fake)
     screen.core.ask(Join(channel="#cats")).result(PATIENCE)
@@ -494,7 +486,7 @@ def test_joining_and_leaving_a_channel(open_client: Open, fake: FakeServer) -> N
     screen.wait(lambda: list(screen.channels) == ["#general"])
 
 
-def test_a_channel_left_on_another_device_goes_away(open_client: Open, fake: FakeServer) -> None:
+def test_a_channel_left_on_another_device_is_removed(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     screen.core.ask(Join(channel="#cats")).result(PATIENCE)
     screen.open("#cats")
@@ -519,7 +511,7 @@ def test_a_left_channel_is_listed_while_it_has_a_draft(open_client: Open, fake: 
     again.wait(lambda: list(again.channels) == ["#general"])
 
 
-def test_what_was_typed_in_a_direct_channel_offline_costs_its_lines_nothing(
+def test_a_message_typed_offline_in_a_direct_channel_keeps_its_lines(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -535,7 +527,7 @@ def test_what_was_typed_in_a_direct_channel_offline_costs_its_lines_nothing(
     assert screen.timelines["@alice,bob"].resets == resets
 
 
-def test_a_refused_request_fails_with_the_servers_words(
+def test_a_rejected_request_fails_with_the_servers_message(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -548,13 +540,13 @@ def test_a_refused_request_fails_with_the_servers_words(
         screen.core.ask(Join(channel="#cats")).result(PATIENCE)
 
 
-def test_a_request_while_offline_fails_with_words_for_a_person(open_client: Open) -> None:
+def test_a_request_while_offline_fails_with_a_readable_message(open_client: Open) -> None:
     screen = open_client("ws://127.0.0.1:9")
     with pytest.raises(Offline, match="not connected"):
         screen.core.ask(SetTopic(channel="#general", topic="x")).result(PATIENCE)
 
 
-def test_a_request_under_way_fails_when_the_connection_breaks(
+def test_a_pending_request_fails_when_the_connection_is_lost(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -566,7 +558,7 @@ def test_a_request_under_way_fails_when_the_connection_breaks(
         future.result(PATIENCE)
 
 
-def test_members_presence_and_typing(open_client: Open, fake: FakeServer) -> None:
+def test_members_presence_and_typing_are_published(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     assert screen.members["#general"].members == (("alice", "member", "online"),)
     fake.append("bob", "#general", "join")
@@ -580,7 +572,7 @@ def test_members_presence_and_typing(open_client: Open, fake: FakeServer) -> Non
     screen.wait(lambda: screen.members["#general"].total == 1)
 
 
-def test_commands_are_asked_in_order(open_client: Open, fake: FakeServer) -> None:
+def test_commands_are_sent_in_order(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     screen.core.ask(Typing(channel="#general"))
     screen.core.ask(Typing(channel="#general", state="stop"))
@@ -590,7 +582,7 @@ def test_commands_are_asked_in_order(open_client: Open, fake: FakeServer) -> Non
     screen.wait(lambda: screen.channels["#general"].topic == "a fence")
 
 
-def test_the_status_is_told_again_on_a_new_connection(open_client: Open, fake: FakeServer) -> None:
+def test_the_status_is_sent_again_on_a_new_connection(open_client: Open, fake: FakeServer) -> None:
     def told() -> list[str]:
         return [c.status for c in list(fake.commands) if isinstance(c, SetStatus)]
 
@@ -602,7 +594,7 @@ def test_the_status_is_told_again_on_a_new_connection(open_client: Open, fake: F
     screen.wait(lambda: told() == ["away", "away"])
 
 
-def test_an_echo_shows_what_was_said_and_what_came_back(
+def test_the_echo_channel_shows_both_the_message_and_its_echo(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = opened(open_client, fake)
@@ -643,7 +635,7 @@ def test_the_servers_reconnect_window_is_respected(open_client: Open, fake: Fake
 
 
 @pytest.mark.parametrize("garbage", [b"{", b"[]", b'{"type":"event","channel":"#general"}'])
-def test_a_server_that_speaks_nonsense_is_left_and_tried_again(
+def test_a_server_that_sends_nonsense_is_disconnected_and_retried(
     open_client: Open, fake: FakeServer, garbage: bytes
 ) -> None:
     screen = opened(open_client, fake)
@@ -662,7 +654,7 @@ def test_frames_of_a_newer_server_are_ignored(open_client: Open, fake: FakeServe
     assert not screen.notices
 
 
-def test_a_page_with_a_hole_ends_the_connection(open_client: Open, fake: FakeServer) -> None:
+def test_a_page_with_a_gap_ends_the_connection(open_client: Open, fake: FakeServer) -> None:
     screen = opened(open_client, fake)
     for text in ("one", "two", "three"):
         fake.logs["#general"].append("bob", text=text)
@@ -688,7 +680,9 @@ def test_silence_ends_the_connection(
     screen.wait(lambda: any("stopped responding" in change.detail for change in screen.history))
 
 
-def test_many_updates_that_nobody_takes_are_told_anew(open_client: Open, fake: FakeServer) -> None:
+def test_too_many_undrained_updates_are_replaced_by_a_repaint(
+    open_client: Open, fake: FakeServer
+) -> None:
     screen = opened(open_client, fake, updates_max=5)
     for number in range(40):
         fake.say("bob", f"m{number}")

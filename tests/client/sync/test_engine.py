@@ -23,7 +23,7 @@ def channel(account: Account) -> Channel:
     return channel
 
 
-def test_everything_from_some_lines_above_is_given_in_order(
+def test_lines_down_to_returns_lines_from_above_the_target_in_order(
     account: Account, channel: Channel
 ) -> None:
     lines, lowest = lines_down_to(account, channel, 200)
@@ -32,7 +32,7 @@ def test_everything_from_some_lines_above_is_given_in_order(
 
 
 @pytest.mark.parametrize("seq", [2850, 2550, 9_000])
-def test_what_is_shown_or_not_at_hand_changes_nothing(
+def test_lines_down_to_returns_nothing_for_shown_or_unknown_lines(
     account: Account, channel: Channel, seq: int
 ) -> None:
     assert lines_down_to(account, channel, seq) == ([], 2801)

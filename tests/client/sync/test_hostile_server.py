@@ -42,7 +42,7 @@ def told_plainly(screen: Screen) -> bool:
 
 
 @pytest.mark.parametrize("frame", BAD_FRAMES.values(), ids=BAD_FRAMES)
-def test_a_bad_frame_is_told_in_one_line_and_the_client_comes_back(
+def test_an_invalid_frame_is_reported_in_one_line_and_the_client_reconnects(
     open_client: Open, fake: FakeServer, frame: bytes
 ) -> None:
     screen = open_client(fake.url)
@@ -57,7 +57,7 @@ def test_a_bad_frame_is_told_in_one_line_and_the_client_comes_back(
 
 
 @pytest.mark.parametrize("more", [("server-2",), ("server-1",)])
-def test_two_server_ids_are_an_error_that_is_tried_again(
+def test_two_server_ids_are_an_error_that_is_retried(
     open_client: Open, fake: FakeServer, more: tuple[str, ...]
 ) -> None:
     fake.more_ids = more
@@ -69,7 +69,7 @@ def test_two_server_ids_are_an_error_that_is_tried_again(
     screen.wait_online()
 
 
-def test_an_answer_of_another_kind_is_a_broken_protocol(
+def test_an_answer_of_another_type_violates_the_protocol(
     open_client: Open, fake: FakeServer
 ) -> None:
     answers: dict[type[Command], Wire] = {Join: Ok()}
@@ -80,7 +80,7 @@ def test_an_answer_of_another_kind_is_a_broken_protocol(
     screen.open()
 
 
-def test_bye_without_a_window_does_not_make_the_client_spin(
+def test_bye_without_a_window_causes_no_tight_reconnect_loop(
     fake: FakeServer, tmp_path: Path
 ) -> None:
     screen = Screen(
@@ -101,7 +101,7 @@ def test_bye_without_a_window_does_not_make_the_client_spin(
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_pages_that_lead_nowhere_do_not_make_the_client_spin(
+def test_empty_pages_cause_no_tight_request_loop(
     open_client: Open, fake: FakeServer, complete: bool
 ) -> None:
     fake.say("bob", "one")
@@ -129,9 +129,7 @@ def test_pages_that_lead_nowhere_do_not_make_the_client_spin(
     assert told_plainly(screen) != complete
 
 
-def test_a_log_that_never_ends_does_not_make_the_client_spin(
-    open_client: Open, fake: FakeServer
-) -> None:
+def test_an_endless_log_causes_no_tight_request_loop(open_client: Open, fake: FakeServer) -> None:
     fake.say("bob", "one")
     screen = open_client(fake.url)
     screen.open()
@@ -155,7 +153,7 @@ def test_a_log_that_never_ends_does_not_make_the_client_spin(
     assert asked <= 2 + took / PAGE_PAUSE
 
 
-def test_of_ticks_only_the_newest_are_kept(open_client: Open, fake: FakeServer) -> None:
+def test_only_the_newest_ticks_are_kept(open_client: Open, fake: FakeServer) -> None:
     screen = open_client(fake.url)
     screen.open("#general")
     screen.core.ask(Join(channel="#counter")).result(PATIENCE)
@@ -175,7 +173,7 @@ def last_text(screen: Screen) -> str:
     return screen.lines("#counter")[-1].text
 
 
-def test_reactions_that_come_one_by_one_stay_bounded(open_client: Open, fake: FakeServer) -> None:
+def test_reactions_arriving_one_by_one_stay_bounded(open_client: Open, fake: FakeServer) -> None:
     screen = open_client(fake.url)
     screen.open()
     fake.say("bob", "popular")
@@ -191,7 +189,7 @@ def test_reactions_that_come_one_by_one_stay_bounded(open_client: Open, fake: Fa
     assert len(screen.lines()[0].reactions) == 1_000
 
 
-def test_a_flood_of_pings_is_cut_off(open_client: Open, fake: FakeServer) -> None:
+def test_a_flood_of_pings_ends_the_connection(open_client: Open, fake: FakeServer) -> None:
     screen = open_client(fake.url)
     screen.open()
     fake.ping(5_000)

@@ -18,7 +18,9 @@ def add(account: Account, name: str, read: int, *lines: Message, unread: int = 0
     view.apply_mark(read, unread or len(lines), 0)
 
 
-def test_mentions_and_answers_come_first_and_the_oldest_of_a_channel(account: Account) -> None:
+def test_the_inbox_lists_mentions_and_replies_first_oldest_first_in_a_channel(
+    account: Account,
+) -> None:
     add(account, "#a", 1, *(Message("#a", n, None, "bob", n) for n in (1, 2, 3)))
     add(account, "@bob,me", 0, Message("@bob,me", 1, None, "bob", 1))
     add(
@@ -41,7 +43,7 @@ def test_mentions_and_answers_come_first_and_the_oldest_of_a_channel(account: Ac
     ]
 
 
-def test_what_is_ones_own_erased_or_no_message_does_not_wait(account: Account) -> None:
+def test_own_deleted_and_non_message_lines_are_not_in_the_inbox(account: Account) -> None:
     add(
         account,
         "#a",
@@ -57,7 +59,7 @@ def test_what_is_ones_own_erased_or_no_message_does_not_wait(account: Account) -
     assert found.earlier == 0
 
 
-def test_what_is_not_on_this_computer_is_counted(account: Account) -> None:
+def test_uncached_unread_messages_are_counted(account: Account) -> None:
     lines = (Message("#a", n, None, "bob", n) for n in range(50, 60))
     add(account, "#a", 0, *lines, unread=40)
     (found,) = unread_of(account)

@@ -9,7 +9,7 @@ from tests.client.screen import Screen
 from tests.serving import PATIENCE, ChatServer
 
 
-def test_pins_are_shown_counted_and_lost_with_the_message(
+def test_pins_are_shown_counted_and_removed_with_the_message(
     server: ChatServer, open_client: Callable[..., Screen]
 ) -> None:
     alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))

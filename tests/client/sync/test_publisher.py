@@ -36,7 +36,7 @@ def test_a_message_publishes_its_channel_and_not_the_whole_list(
     assert bob.whole_lists == lists
 
 
-def test_after_too_many_updates_everything_fits_however_much_it_is() -> None:
+def test_a_repaint_after_an_overflow_has_no_limit() -> None:
     queue = UpdateQueue(lambda: None, most=3)
     notices = [Notice(str(number)) for number in range(8)]
     for notice in notices[:4]:
@@ -68,7 +68,7 @@ def test_the_screens_are_woken_once_until_they_drain() -> None:
     assert len(woken) == 2
 
 
-def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path) -> None:
+def test_a_line_confirmed_before_publishing_is_published_once(tmp_path: Path) -> None:
     told: list[Update] = []
     account = Account(tmp_path / "a", "alice", changed=lambda: None, report=print)
     screens = Publisher(account, told.append, lambda tell: None)
@@ -84,7 +84,7 @@ def test_a_line_that_is_confirmed_before_it_is_told_is_told_once(tmp_path: Path)
     assert [line.delivery for line in update.upserts] == [Delivery.SENT]
 
 
-def test_a_row_that_another_client_on_the_file_has_sent_is_not_shown_as_waiting(
+def test_a_row_sent_by_another_client_on_the_file_is_not_shown_as_pending(
     account: Account,
 ) -> None:
     told: list[Update] = []

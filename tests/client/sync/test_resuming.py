@@ -63,7 +63,7 @@ def test_hello_fits_into_a_frame_and_the_other_channels_are_joined(
     assert all(command.resume is not None for command in joins.values())
 
 
-def test_a_hello_that_was_not_answered_is_followed_by_a_short_one(
+def test_an_unanswered_hello_is_followed_by_a_short_one(
     open_client: Open, start_fake: Callable[..., FakeServer]
 ) -> None:
     fake = start_fake()

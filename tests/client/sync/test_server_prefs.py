@@ -26,7 +26,7 @@ def asked(fake: FakeServer) -> list[Prefer]:
     return [command for command in fake.commands if isinstance(command, Prefer)]
 
 
-def test_what_is_wished_offline_is_told_after_a_restart_in_one(
+def test_preferences_changed_offline_are_sent_together_after_a_restart(
     open_client: Open, fake: FakeServer
 ) -> None:
     screen = open_client(fake.url)
@@ -49,7 +49,7 @@ def test_what_is_wished_offline_is_told_after_a_restart_in_one(
     assert (prefer.pinned, prefer.muted, prefer.level) == (1, True, None)
 
 
-def test_a_refused_wish_is_told_and_given_up(open_client: Open, fake: FakeServer) -> None:
+def test_a_rejected_preference_is_reported_and_dropped(open_client: Open, fake: FakeServer) -> None:
     def refuse(command: Command) -> ErrorFrame | None:
         if isinstance(command, Prefer):
             code = ErrorCode.UNKNOWN_TYPE.value
@@ -65,7 +65,7 @@ def test_a_refused_wish_is_told_and_given_up(open_client: Open, fake: FakeServer
 
 
 @pytest.mark.feature("reading.order")
-def test_all_devices_list_channels_as_one_of_them_wants(
+def test_a_preference_changed_on_one_device_applies_to_all(
     server: ChatServer, open_client: Open, tmp_path: Path
 ) -> None:
     laptop = open_client(server.url, "alice")
@@ -83,7 +83,7 @@ def test_all_devices_list_channels_as_one_of_them_wants(
     assert list(laptop.channels) == ["#bb", "#general", "#aa"]
 
 
-def test_wishes_add_up_and_are_taken_back_one_by_one() -> None:
+def test_preference_changes_merge_and_are_removed_by_field() -> None:
     wish = (
         PreferenceChange(muted=True)
         .merged_with(PreferenceChange(pinned=2))
@@ -96,7 +96,9 @@ def test_wishes_add_up_and_are_taken_back_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_wishes_of_two_clients_on_one_file_lose_nothing(seed: int, tmp_path: Path) -> None:
+def test_preference_changes_of_two_clients_on_one_file_are_all_kept(
+    seed: int, tmp_path: Path
+) -> None:
     """Two clients wish, are confirmed, and write to one file in any order.
 
     Each field is changed by one client only, so that its last wish is known.
@@ -142,7 +144,7 @@ def test_wishes_of_two_clients_on_one_file_lose_nothing(seed: int, tmp_path: Pat
         each.close()
 
 
-def test_the_core_calls_by_the_rules_and_not_for_what_was_read(
+def test_the_core_notifies_by_the_rules_and_not_for_read_messages(
     open_client: Open, fake: FakeServer
 ) -> None:
     fake.say("bob", "before @alice", mentions=("alice",))
@@ -165,7 +167,7 @@ def test_the_core_calls_by_the_rules_and_not_for_what_was_read(
 
 
 @pytest.mark.feature("reading.hidden")
-def test_a_hidden_direct_channel_is_gone_on_all_devices_until_its_next_message(
+def test_a_hidden_direct_channel_is_removed_on_all_devices_until_its_next_message(
     server: ChatServer, open_client: Open, tmp_path: Path
 ) -> None:
     alice, bob = open_client(server.url, "alice"), open_client(server.url, "bob")

@@ -26,7 +26,7 @@ def talk(screen: Screen, *texts: str, reply_to: int | None = None) -> int:
     return seq
 
 
-def test_both_see_a_thread_grow(server: ChatServer, open_client: Open) -> None:
+def test_two_clients_see_new_replies_in_a_thread(server: ChatServer, open_client: Open) -> None:
     alice, bob = open_client(server.url, "alice"), open_client(server.url, "bob")
     for screen in (alice, bob):
         screen.open()
@@ -47,7 +47,7 @@ def test_both_see_a_thread_grow(server: ChatServer, open_client: Open) -> None:
     bob.wait(lambda: alice.channels["#general"].mentions == 1)
 
 
-def test_what_is_on_its_way_stands_in_the_thread(server: ChatServer, open_client: Open) -> None:
+def test_pending_replies_are_shown_in_the_thread(server: ChatServer, open_client: Open) -> None:
     alice = open_client(server.url, "alice")
     alice.open()
     root = talk(alice, "first")
@@ -66,7 +66,7 @@ def test_what_is_on_its_way_stands_in_the_thread(server: ChatServer, open_client
     assert [(line.text, line.cid) for line in alice.thread.lines][-1] == ("later", cid)
 
 
-def test_it_is_shown_offline_from_the_cache(server: ChatServer, open_client: Open) -> None:
+def test_a_thread_is_shown_offline_from_the_cache(server: ChatServer, open_client: Open) -> None:
     alice = open_client(server.url, "alice")
     alice.open()
     root = talk(alice, "first")
@@ -80,7 +80,7 @@ def test_it_is_shown_offline_from_the_cache(server: ChatServer, open_client: Ope
     assert again.thread.is_complete
 
 
-def test_what_the_cache_lacks_is_read_from_the_server(
+def test_uncached_replies_are_loaded_from_the_server(
     start_server: Callable[..., ChatServer],
     open_client: Open,
 ) -> None:
@@ -107,7 +107,7 @@ def test_what_the_cache_lacks_is_read_from_the_server(
     assert bob.channels["#general"].unread == 0
 
 
-def test_it_outlives_the_file_on_this_computer(
+def test_an_open_thread_survives_a_replaced_cache(
     server: ChatServer, open_client: Open, tmp_path: Path
 ) -> None:
     alice = open_client(server.url, "alice")
@@ -124,7 +124,7 @@ def test_it_outlives_the_file_on_this_computer(
     alice.wait_thread("first", "second", "third", "fourth")
 
 
-def test_a_thread_of_a_message_that_is_not_there_is_none(
+def test_the_thread_of_a_missing_message_is_reported_as_missing(
     server: ChatServer, open_client: Open
 ) -> None:
     alice = open_client(server.url, "alice")
@@ -134,7 +134,9 @@ def test_a_thread_of_a_message_that_is_not_there_is_none(
     assert any("no such message" in notice.text for notice in alice.notices)
 
 
-def test_another_thread_takes_its_place(server: ChatServer, open_client: Open) -> None:
+def test_opening_another_thread_replaces_the_open_one(
+    server: ChatServer, open_client: Open
+) -> None:
     alice = open_client(server.url, "alice")
     alice.open()
     roots = [talk(alice, "one"), talk(alice, "two")]
@@ -149,7 +151,7 @@ def test_another_thread_takes_its_place(server: ChatServer, open_client: Open) -
     assert [line.text for line in alice.thread.lines] == ["two", "seen"]
 
 
-def test_a_line_that_stands_alone_in_a_gap_is_not_told_of_its_channel(account: Account) -> None:
+def test_a_single_line_in_a_gap_is_not_published_to_its_channel(account: Account) -> None:
     told: list[Update] = []
     channel = account.ensure_channel("#a")
     channel.view.coverage, channel.view.position = Coverage([(1, 10), (20, 30)]), 30
