@@ -50,8 +50,8 @@ class PreferenceChange:
     def without(self, done: PreferenceChange) -> PreferenceChange:
         """Return the changes that `done` does not include."""
         fields = done.fields()
-        kept = {name: value for name, value in self.fields().items() if fields.get(name) != value}
-        return PreferenceChange(**kept)
+        left = {name: value for name, value in self.fields().items() if fields.get(name) != value}
+        return PreferenceChange(**left)
 
     def apply_to(self, preference: Preference) -> Preference:
         """Return `preference` with these changes."""

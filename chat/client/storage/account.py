@@ -144,13 +144,13 @@ class Account:
             old += [(other / _OUTBOX, None), (_one_file(other), None)]
         for path, cache in old:
             try:
-                wrong = adopt(outbox, path, cache)
+                damage = adopt(outbox, path, cache)
             except DiskError as exc:
                 self._report_disk_error(exc)
             else:
-                if wrong:
-                    _log.error("%s", wrong)
-                    self._report(wrong)
+                if damage:
+                    _log.error("%s", damage)
+                    self._report(damage)
         for other in self._adopt:
             if other.is_dir() and not (other / _OUTBOX).exists():
                 with suppress(OSError):
@@ -163,28 +163,26 @@ class Account:
         The new file gets the rows in memory, and all that can be read from the damaged file.
         """
         path = self.path / _OUTBOX
-        found, told = (
-            OutboxContent(),
-            f"{damage}; it was created anew and unsent messages were kept",
-        )
+        found = OutboxContent()
+        message = f"{damage}; a new file was created with the unsent messages"
         if exists:
             try:
                 aside = set_aside(path)
             except OSError as exc:
                 raise DiskError(f"{path} is damaged and cannot be renamed: {exc.strerror}") from exc
             found, is_whole = read_damaged(aside)
-            rest = "" if is_whole else "; it may hold more that could not be read"
-            told = f"{damage}; {unsent(found)} of it saved; it is kept as {aside}{rest}"
+            rest = "" if is_whole else "; some of it could not be read"
+            message = f"{damage}; recovered {unsent(found)}; the damaged file is {aside}{rest}"
         file = OutboxDb(path, timeout=timeout)
-        held, confirmed = self.outbox.unsaved, self.outbox.confirmed
-        known = [row for row in self.outbox.all() if row.cid not in held]
+        unsaved, confirmed = self.outbox.unsaved, self.outbox.confirmed
+        known = [row for row in self.outbox.all() if row.cid not in unsaved]
         texts = {each.kind: each.all() for each in self._saved_texts}
         file.add(OutboxContent(known, texts, self._marks))
         found.rows = [row for row in found.rows if row.cid not in confirmed]
         file.add(found)
         self._has_recent_rows = True
-        _log.error("%s", told)
-        self._report(told)
+        _log.error("%s", message)
+        self._report(message)
         return file
 
     def _open_cache(self, timeout: float) -> tuple[CacheDb, list[ChannelRecord]]:
@@ -234,9 +232,9 @@ class Account:
         self.outbox.file.close()
         try:
             self.outbox.file = self._replaced_outbox(damage, OPENING, exists=exists)
-        except (DiskError, StartupError) as trouble:
-            self._switch_to_memory(str(trouble))
-            raise DiskError(str(trouble)) from trouble
+        except (DiskError, StartupError) as error:
+            self._switch_to_memory(str(error))
+            raise DiskError(str(error)) from error
 
     def _switch_to_memory(self, why: str) -> None:
         """Continue without a file; everything counts as unsaved."""
@@ -406,8 +404,8 @@ class Account:
             view, is_shown = channel.view, channel.shown_from is not None or channel.name == last
             return not is_shown, not view.mentions, not view.unread, is_direct(channel.name)
 
-        kept = [each for each in self.channels.values() if each.is_member and each.is_stored]
-        found = ((channel.name, channel.view.resume) for channel in sorted(kept, key=rank))
+        stored = [each for each in self.channels.values() if each.is_member and each.is_stored]
+        found = ((channel.name, channel.view.resume) for channel in sorted(stored, key=rank))
         return {name: position for name, position in found if position is not None}
 
     @property
@@ -543,11 +541,11 @@ class Account:
             return False
         return True
 
-    def _report_disk_error(self, trouble: Exception) -> None:
-        _log.error("%s", trouble)
+    def _report_disk_error(self, error: Exception) -> None:
+        _log.error("%s", error)
         if not self.is_unwritable:
             self.is_unwritable = True
-            self._report(f"{trouble}. {_IN_MEMORY}")
+            self._report(f"{error}. {_IN_MEMORY}")
 
     def _reopen_outbox(self) -> None:
         """Reopen the file if it was not writable.
@@ -627,9 +625,9 @@ class Account:
         self._use_cache(*self._open_cache(OPENING))
 
     def _report_cache_reset(self, damage: DamagedFile) -> None:
-        told = f"{damage}; messages are loaded again from the server"
-        _log.error("%s", told)
-        self._report(told)
+        message = f"{damage}; messages are loaded again from the server"
+        _log.error("%s", message)
+        self._report(message)
 
     def _shrink_cache(self) -> None:
         """Drop the lines of the largest channel if the cache is too large.

@@ -47,13 +47,13 @@ def _names(value: Any) -> tuple[str, ...]:
 
 def _reactions(value: Any) -> Reactions:
     left = REACTORS_MAX
-    kept = []
+    reactions = []
     for each in list_of(_reaction)(value)[:REACTIONS_MAX]:
         names = each[1][:left]
         left -= len(names)
         if names or not each[1]:
-            kept.append((each[0], names))
-    return merge_reactions(tuple(kept))
+            reactions.append((each[0], names))
+    return merge_reactions(tuple(reactions))
 
 
 def _text(value: Any) -> str:
@@ -128,7 +128,7 @@ _RECORD = record(
 def _decoded(body: str | bytes) -> Any:
     try:
         return json.loads(body)
-    except (ValueError, TypeError, RecursionError) as exc:  # a damaged file may hold anything
+    except (ValueError, TypeError, RecursionError) as exc:  # a damaged file may contain anything
         raise InvalidValue(f"not JSON: {exc}") from exc
 
 

@@ -93,14 +93,14 @@ class Database:
                     self.db.execute(f"PRAGMA busy_timeout={int(BUSY * 1000)}").fetchall()
                 return
             except (DamagedFile, DiskError) as exc:
-                trouble = exc
+                error = exc
                 self.db.close()
             except StartupError:
                 self.db.close()
                 raise
             if self.exists:  # otherwise another client has just replaced it
                 break
-        raise trouble
+        raise error
 
     def _connected(self) -> sqlite3.Connection:
         try:

@@ -122,9 +122,9 @@ class Outbox:
     def keep_in_memory(self, row: OutboxRow, reason: str) -> OutboxRow:
         """Keep a row that cannot be saved in memory, marked as failed."""
         self._unsaved[row.cid] = None
-        held = self._rows[row.cid] = replace(row, state=_FAILED, reason=reason)
-        self._note(held)
-        return held
+        failed = self._rows[row.cid] = replace(row, state=_FAILED, reason=reason)
+        self._note(failed)
+        return failed
 
     @property
     def unsaved(self) -> tuple[str, ...]:

@@ -80,10 +80,10 @@ def adopt(outbox: OutboxDb, old: Path, cache: Path | None = None) -> str:
             if is_whole:
                 _retire(old, found, cache)
                 return ""
-            aside = set_aside(old) if old.exists() else "another client says where"
+            aside = set_aside(old) if old.exists() else "reported by another client"
     except OSError as exc:
         raise DiskError(f"cannot take over {old}: {exc.strerror or exc}") from exc
-    return f"{old} was damaged; {unsent(found)} of it saved; it is kept as {aside}"
+    return f"{old} is damaged; recovered {unsent(found)}; the damaged file is {aside}"
 
 
 def unsent(found: OutboxContent) -> str:

@@ -186,9 +186,9 @@ class Core:
 
     def save_draft(self, channel: str, text: str) -> None:
         """Store a draft on disk; an empty text removes it."""
-        kept = text.encode("utf-8", "replace").decode()
-        number = self._saved.save("draft", channel, kept)
-        self._post(lambda engine: engine.save_draft(channel, kept, number))
+        valid = text.encode("utf-8", "replace").decode()
+        number = self._saved.save("draft", channel, valid)
+        self._post(lambda engine: engine.save_draft(channel, valid, number))
 
     def draft(self, channel: str) -> str:
         """Return a draft."""
@@ -297,7 +297,7 @@ class Core:
 
     def settled(self) -> Future[None]:
         """Wait until earlier calls were applied and stored; then `drain` returns their updates."""
-        return self._query(lambda engine: engine.tell())
+        return self._query(lambda engine: engine.flush_updates())
 
     # Internals
 
@@ -416,14 +416,14 @@ class _SavedTexts:
         """Return a text; empty if there is none."""
         if (kind, key) in self._unpublished:
             return self._unpublished[kind, key][1]
-        told = self._published.drafts if kind == "draft" else self._published.prefs
-        return told.get(key, "")
+        texts = self._published.drafts if kind == "draft" else self._published.prefs
+        return texts.get(key, "")
 
-    def take(self, told: SavedChanged) -> None:
+    def take(self, update: SavedChanged) -> None:
         """Apply an update from the core's thread."""
-        self._published = told
+        self._published = update
         self._unpublished = {
-            key: mine for key, mine in self._unpublished.items() if mine[0] > told.saves
+            key: save for key, save in self._unpublished.items() if save[0] > update.saves
         }
 
 

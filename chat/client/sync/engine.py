@@ -49,7 +49,7 @@ _AT_ONCE = 1_000
 
 
 class Engine:
-    """One account, kept connected.
+    """One account and its connection.
 
     Requests for unknown channels are ignored: their screen is about to close.
 
@@ -165,7 +165,7 @@ class Engine:
         self._publisher.publish_all()
         self._publisher.flush()
 
-    def tell(self) -> None:
+    def flush_updates(self) -> None:
         """Publish the collected changes now."""
         self._publisher.flush()
 

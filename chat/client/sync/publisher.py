@@ -78,11 +78,11 @@ class UpdateQueue:
         except Exception:  # the screens may be closed already; the core must go on
             _log.exception("waking the screens failed")
 
-    def put_all(self, tell: Callable[[], None]) -> None:
-        """Accept updates again; `tell` puts the whole state, without a limit."""
+    def put_all(self, publish: Callable[[], None]) -> None:
+        """Accept updates again; `publish` puts the whole state, without a limit."""
         with self._lock:
             self._is_dropping, self._room = False, sys.maxsize
-        tell()
+        publish()
         with self._lock:
             self._room = len(self._waiting) + self._most
 
@@ -266,7 +266,7 @@ class ThreadPublisher:
         outbox, me = self._account.outbox, self._account.me
         has_root = channel.view.line(self._root) is not None
         is_torn = has_root and self._whole_from not in (None, self._root)
-        told = TimelineChanged(
+        update = TimelineChanged(
             change.channel,
             upserts=tuple(outbox.decorate(line, me) for line in change.upserts),
             removed=change.removed,
@@ -274,7 +274,7 @@ class ThreadPublisher:
             gap_before=(self._whole_from,) if is_torn and self._whole_from else (),
             complete=has_root,
         )
-        self._put(ThreadChanged(channel.name, self._asked, self._root, told))
+        self._put(ThreadChanged(channel.name, self._asked, self._root, update))
 
 
 PAGE = 100

@@ -127,6 +127,6 @@ class PreferenceSync:
             self._busy.discard(channel.name)
 
     def _wish(self, channel: Channel) -> PreferenceChange:
-        """Return what is still to be told: another client on the file may have told it."""
+        """Return the changes to send; another client on the file may have sent some of them."""
         self._account.reload_channel_changes()
         return channel.preference_change
