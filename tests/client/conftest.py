@@ -1,4 +1,4 @@
-"""A fake server, and clients' cores that end with the test."""
+"""Fixtures: a fake server, and clients' cores that end with the test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.client.screen import Screen
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep the variables and files of whoever runs the tests out of them."""
+    """Isolate the tests from the variables and files of the user who runs them."""
     import os
 
     for name in [name for name in os.environ if name.startswith("CHAT_")]:
@@ -51,7 +51,7 @@ def fake(start_fake: Callable[..., FakeServer]) -> FakeServer:
 
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[Account]:
-    """Open the account of `me`, with no connection and nothing known."""
+    """Open a new account of `me` without a connection."""
     account = Account(
         tmp_path / "a",
         "me",
@@ -94,7 +94,7 @@ def open_client(
 
 @pytest.fixture
 def make_client(tmp_path: Path) -> Iterator[Callable[..., Client]]:
-    """Make clients: `make_client(url, name)`; what they started ends with the test."""
+    """Create clients with `make_client(url, name)`; their processes end with the test."""
     clients: list[Client] = []
 
     def make(url: str, name: str = "bot") -> Client:

@@ -1,4 +1,4 @@
-"""A log as a server keeps it, in memory: the reference that the client's view is compared with.
+"""A server's log in memory: the reference for the client's view.
 
 Written apart from the client's code, and differently: it keeps events, and works out each item from
 scratch.
@@ -104,7 +104,7 @@ class FakeLog:
         limit: int = 50,
         members: tuple[Member, ...] = (),
     ) -> Joined:
-        """Return what follows a position, or the newest page if there is none."""
+        """Return the entries after a position, or the newest page without one."""
         page = self.page_after(after, limit) if after is not None else None
         items = page.items if page else self.shown(self.head + 1, limit)
         read = self.read.get(name, 0)

@@ -1,4 +1,4 @@
-"""A small server in a thread, which can be told to misbehave: silence, holes, refusals, lies.
+"""A small server in a thread that can misbehave: silence, gaps, rejections, lies.
 
 It keeps `FakeLog`s in memory, and does only what a client's tests need.
 """
@@ -104,7 +104,7 @@ class FakeServer:
         return self
 
     def stop(self) -> None:
-        """End at once, as a crash does: connections break without a word."""
+        """Stop at once, like a crash: connections break without a close frame."""
         self._do(self._stop())
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class FakeServer:
         self._loop.close()
 
     def cut(self) -> None:
-        """Break all connections; new ones are welcome."""
+        """Break all connections; new ones are accepted."""
         self._call(self._abort)
 
     def end(self, code: int, reason: str = "") -> None:
@@ -131,12 +131,12 @@ class FakeServer:
         return event
 
     def store(self, author: str, command: Send) -> Event:
-        """Store a message and its `cid`, as a server does whose answer is lost."""
+        """Store a message and its `cid`, like a server whose answer is lost."""
         event: Event = self._call(lambda: self._stored_once(author, command)[0])
         return event
 
     def tell(self, frame: Wire | bytes) -> None:
-        """Send something to everybody."""
+        """Send a frame to all clients."""
         data = frame if isinstance(frame, bytes) else encode(frame)
 
         def write() -> None:
@@ -146,7 +146,7 @@ class FakeServer:
         self._call(write)
 
     def ping(self, times: int) -> None:
-        """Send pings to everybody, as fast as it goes."""
+        """Send pings to all clients, as fast as possible."""
 
         def write() -> None:
             for socket in self._sockets:
@@ -357,7 +357,7 @@ class FakeServer:
         return Ok(seq=event.seq, mid=event.mid, ts=event.ts, cid=command.cid, duplicate=not is_new)
 
     def _stored_once(self, name: str, command: Send | Edit | Delete | React) -> tuple[Event, bool]:
-        """Return the event of a command, and whether it is new; a known `cid` has one already."""
+        """Return the event of a command, and whether it is new (not for a known `cid`)."""
         known = self._stored.get((name, command.cid or ""))
         if known is not None:
             return known, False

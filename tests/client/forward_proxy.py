@@ -1,4 +1,4 @@
-"""A proxy on loopback that speaks SOCKS5 and HTTP CONNECT; every name is 127.0.0.1 to it."""
+"""A proxy on loopback with SOCKS5 and HTTP CONNECT; it resolves every name to 127.0.0.1."""
 
 from __future__ import annotations
 

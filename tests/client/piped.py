@@ -1,4 +1,4 @@
-"""`chat-client` as a process of its own, on real pipes."""
+"""`chat-client` as a separate process, on real pipes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.serving import PATIENCE, eventually
 
 
 class Piped:
-    """A running `chat-client`; what it prints gathers in `lines`."""
+    """A running `chat-client`; its output is collected in `lines`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -43,7 +43,7 @@ class Piped:
 
 
 class Client:
-    """Runs `chat-client` commands of one name; its data stays from one to the next."""
+    """Runs `chat-client` commands of one name with a shared data folder."""
 
     def __init__(self, home: Path, url: str, name: str = "bot") -> None:
         self.home = home

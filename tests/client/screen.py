@@ -1,4 +1,4 @@
-"""What a screen would hold: the updates of a core, applied as the contract says."""
+"""The content of a screen: a core's updates, applied as documented."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class Timeline:
     def __init__(self) -> None:
         self._numbered: dict[int, Message] = {}
         self._others: dict[str, Message] = {}
-        """Those without a number, in the order in which they came, by cid."""
+        """Lines without a seq by cid, in order of arrival."""
         self._seqs: dict[str, int] = {}
-        """The number of a line by its cid."""
+        """The seq of a line by its cid."""
         self.gaps: tuple[int, ...] = ()
         self.is_complete = False
         self.resets = 0
 
     @property
     def lines(self) -> list[Message]:
-        """All lines, as they stand on the screen."""
+        """All lines, in screen order."""
         return [*(self._numbered[seq] for seq in sorted(self._numbered)), *self._others.values()]
 
     def apply(self, update: TimelineChanged) -> None:
@@ -75,7 +75,7 @@ class Timeline:
 
 
 class Screen:
-    """A core, and everything it has told."""
+    """A core and its published state."""
 
     def __init__(
         self, settings: ClientSettings, backoff: Backoff, *, updates_max: int = WAITING_MAX
@@ -87,7 +87,7 @@ class Screen:
         self.channels: dict[str, ChannelInfo] = {}
         """The listed channels, in their order."""
         self.whole_lists = 0
-        """How often the list came whole."""
+        """Number of complete lists."""
         self.timelines: dict[str, Timeline] = {}
         self.thread = Timeline()
         self.thread_root = 0
@@ -113,14 +113,14 @@ class Screen:
             self._woken.wait(0.05)
 
     def stop(self) -> None:
-        """Leave the server, and write what is left to disk."""
+        """Disconnect and flush."""
         self.core.stop(PATIENCE)
 
     def wait_online(self) -> None:
         self.wait(lambda: self.connection.link is Link.ONLINE, "online")
 
     def open(self, channel: str = "#general") -> None:
-        """Open a channel, and wait until the server has let it follow."""
+        """Open a channel, and wait until it is joined."""
         self.core.open_channel(channel)
         self.wait_online()
         self.wait(

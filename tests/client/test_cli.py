@@ -1,4 +1,4 @@
-"""`chat-client` up to the screens: help, wrong flags, the name, what it says at the end."""
+"""`chat-client` up to the screens: help, invalid flags, the name, the report at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEAD = "ws://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
-    """Take away what the client adds to the process's log."""
+    """Remove the client's handlers from the process's log."""
     root, level = logging.getLogger(), logging.getLogger("chat").level
     before = root.handlers[:]
     yield

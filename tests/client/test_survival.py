@@ -1,4 +1,4 @@
-"""What a person typed is never lost: crashes, first runs without a server, other servers."""
+"""Typed messages are never lost: crashes, first runs without a server, other servers."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_another_server_at_the_same_address_gets_nothing_meant_for_the_first(
     fake.tokens.clear()
     fake.logs["#general"] = FakeLog("#general", epoch="other")
     fake.start()
-    screen.wait(lambda: any("another server" in notice.text for notice in screen.notices))
+    screen.wait(lambda: any("different server" in notice.text for notice in screen.notices))
     screen.wait_texts()
     assert not fake.count(Send)
     fake.stop()
@@ -241,7 +241,7 @@ def test_two_clients_of_one_user_share_the_file(
 
 
 def refused_in_two(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen, Screen, str]:
-    """Return two clients on one file, both offline with one refused message, and its cid."""
+    """Return two offline clients on one file with one failed message, and its cid."""
     refusal = ErrorFrame(code=ErrorCode.FORBIDDEN, message="you are mute", retryable=False)
     fake.intercept = lambda command: refusal if isinstance(command, Send) else None
     first = open_client(fake.url, data=data)
@@ -322,7 +322,7 @@ def test_drafts_and_preferences_of_one_client_reach_the_other(
 
 
 def two_offline(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen, Screen]:
-    """Return two clients on one file that know nine messages, none read, and have no server."""
+    """Return two offline clients on one file with nine unread messages."""
     first = open_client(fake.url, data=data)
     first.open()
     for number in range(9):
@@ -338,7 +338,7 @@ def two_offline(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen
 
 
 def preferred(fake: FakeServer) -> list[dict[str, object]]:
-    """Return what the server was told of how channels are wanted."""
+    """Return the preference commands that the server got."""
     told = [command for command in fake.commands if isinstance(command, Prefer)]
     return [PreferenceChange(each.pinned, each.muted, each.level).fields() for each in told]
 
@@ -636,7 +636,7 @@ def test_the_outbox_of_a_damaged_file_is_recovered_and_sent(
     fake.start()
     screen = open_client(fake.url, data=data)
     screen.open()
-    screen.wait(lambda: any("kept as" in notice.text for notice in screen.notices))
+    screen.wait(lambda: any("the damaged file is" in notice.text for notice in screen.notices))
     screen.wait(lambda: bool(screen.texts()) and not screen.pending())
     texts = [entry.text.split(" x")[0] for entry in fake.logs["#general"].events if entry.text]
     typed = [f"typed {number}" for number in range(40)]

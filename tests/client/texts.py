@@ -1,4 +1,4 @@
-"""Texts as nobody should write them, and as somebody will."""
+"""Unusual texts for property tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: where they come from, which wins, and what is said of a wrong one."""
+"""Settings: their sources, which source wins, and the errors of invalid values."""
 
 from __future__ import annotations
 

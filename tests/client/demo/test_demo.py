@@ -1,4 +1,4 @@
-"""`chat-client --demo`: company to talk to, and nothing left behind however it ends."""
+"""`chat-client --demo`: bots that answer, and no files or processes left at the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MakeClient = Callable[..., Client]
 
 @pytest.fixture
 def demo(tmp_path: Path, make_client: MakeClient) -> tuple[Piped, Path]:
-    """Return a demo in linear mode that has said its opening, and where it keeps its files."""
+    """Return a demo in plain mode after its opening, and the folder of its files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     client = make_client("ws://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""Coverage: which sequence numbers of a log are held."""
+"""Coverage: the ranges of a log that the client has completely."""
 
 from __future__ import annotations
 

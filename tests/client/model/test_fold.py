@@ -1,4 +1,4 @@
-"""Reactions of a line: those that look the same are one, whatever an older server keeps."""
+"""Reactions of a line: emoji that look the same are merged, also from older servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State plus events equals the state fetched anew, whatever the network does on the way."""
+"""State plus events equals freshly fetched state, whatever the network loses or repeats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = (ME, "bob", "carol")
 
 
 class Follower:
-    """A view with its store, as the account keeps them."""
+    """A view with its stored lines, as in an account."""
 
     def __init__(self) -> None:
         self.stored: dict[int, Message] = {}
@@ -34,7 +34,7 @@ class Follower:
         return dict(sorted({**self.stored, **self.view.changed}.items()))
 
     def read_on(self, log: FakeLog, limit: int = 7) -> None:
-        """Read what is missing, as the client does."""
+        """Read the missing entries, as the client does."""
         while True:
             page = log.page_after(self.view.position, limit)
             self.view.apply_after(page)
@@ -90,7 +90,7 @@ def grow(log: FakeLog, dice: random.Random) -> None:
 
 
 class BadNetwork:
-    """Brings a log's events to a follower: some late, some twice, some never; pages too."""
+    """Delivers events and pages to a follower: some late, some twice, some never."""
 
     def __init__(self, log: FakeLog, follower: Follower, dice: random.Random) -> None:
         self.log, self.follower, self.view, self.dice = log, follower, follower.view, dice

@@ -1,4 +1,4 @@
-"""For what a person is called, in which words, and how often."""
+"""Which messages notify, with which text, and how often."""
 
 from __future__ import annotations
 

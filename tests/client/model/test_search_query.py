@@ -1,4 +1,4 @@
-"""What a person types into a search: operators in their own time, and everything else as words."""
+"""Search queries: operators with times in the user's zone, and everything else as words."""
 
 from __future__ import annotations
 

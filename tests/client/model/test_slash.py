@@ -1,4 +1,4 @@
-"""Slash commands: what is a command, what its words mean, and what is generated from the table."""
+"""Slash commands: recognizing them, parsing their arguments, and the table."""
 
 from __future__ import annotations
 

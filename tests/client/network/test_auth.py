@@ -1,4 +1,4 @@
-"""Secrets and unsent texts go to the server they belong to, whatever another one says it is."""
+"""Tokens and unsent messages only go to their own server, whatever id another one claims."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tokens_of(server: FakeServer) -> set[str | None]:
 
 
 def visit(open_client: Open, url: str, **more: object) -> Screen:
-    """Open `#general` at `url`, and leave again; return what was shown."""
+    """Open `#general` at `url`, and stop; return the screen."""
     screen = open_client(url, **more)
     screen.open()
     screen.stop()
@@ -39,7 +39,7 @@ def visit(open_client: Open, url: str, **more: object) -> Screen:
 
 
 def leave_unsent(open_client: Open, server: FakeServer, text: str) -> None:
-    """Write a text while the server is away, and leave."""
+    """Send a message while the server is stopped, and stop the client."""
     server.stop()
     screen = open_client(server.url)
     screen.core.open_channel("#general")
@@ -174,7 +174,7 @@ def test_a_rejected_token_of_the_users_own_name_is_not_a_taken_name(
 def test_another_name_takes_over_the_outbox_and_keeps_its_own_drafts(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
-    """A name that was used here before keeps what it had; the words of the taken one join it."""
+    """A known name keeps its drafts and takes over the messages of the rejected name."""
     earlier = open_client(fake.url, name="bob", data=tmp_path / "data-alice")
     earlier.open()
     earlier.core.save_draft("#general", "bob's draft")
@@ -195,7 +195,7 @@ def test_another_name_takes_over_the_outbox_and_keeps_its_own_drafts(
 
 
 def refuse(command: Command) -> Wire | None:
-    """Answer every hello with a refusal."""
+    """Reject every hello."""
     if isinstance(command, Hello):
         return ErrorFrame(code=ErrorCode.BAD_TOKEN, message="no", retryable=False)
     return None
@@ -226,7 +226,7 @@ def test_a_server_with_changing_ids_leaves_few_files(
         screen.wait(
             lambda before=before: (
                 fake.count(Hello) > before  # type: ignore[misc]
-                or any("another id" in notice.text for notice in screen.notices)
+                or any("a new id" in notice.text for notice in screen.notices)
             )
         )
     screen.stop()
@@ -244,6 +244,6 @@ def test_an_operators_token_is_not_shown_to_another_server_at_the_same_address(
     fake.server_id = "impostor"
     screen = open_client(fake.url, token_file=issued)
     screen.wait(lambda: screen.connection.link is Link.REFUSED)
-    assert "another server than last time" in screen.connection.detail
+    assert "different server than last time" in screen.connection.detail
     screen.stop()
     assert "t" * 43 not in tokens_of(fake)

@@ -1,4 +1,4 @@
-"""Back-off: a random wait in a window that doubles."""
+"""Backoff: a random delay in a window that doubles."""
 
 from __future__ import annotations
 

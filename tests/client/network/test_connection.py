@@ -1,4 +1,4 @@
-"""Why no connection came about, in words for a person; and that secrets stay out of the log."""
+"""Readable errors of failed connections; and no tokens in the log."""
 
 from __future__ import annotations
 

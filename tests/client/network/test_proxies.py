@@ -1,4 +1,4 @@
-"""Servers behind a proxy, real ones on loopback; and which of many variables counts."""
+"""Servers behind a proxy (real ones on loopback), and the choice among the variables."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def start_proxy() -> Iterator[StartProxy]:
 def sent_through(
     make_client: MakeClient, fake: FakeServer, **variables: str
 ) -> tuple[int, str, list[str | None]]:
-    """Send to a server whose name only the proxy knows."""
+    """Send to a server whose name only the proxy can resolve."""
     client = make_client(f"ws://chat.test:{fake.port}")
     client.variables = variables
     done = client.run("send", "#general", "hi", "--timeout", "60")

@@ -1,4 +1,4 @@
-"""A session: what becomes of a command that gets no answer."""
+"""A session: commands without an answer, and delays asked for by the server."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_installed_clipboard_programs_are_tried_in_order_with_tmux_last(
 
 @pytest.fixture
 def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Return what lets there be a program, and no others."""
+    """Return a `find` function that finds only these programs."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("DISPLAY", ":7")
     for name in ("WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "TMUX"):

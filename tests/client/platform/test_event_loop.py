@@ -1,4 +1,4 @@
-"""A resolver that hangs: the program ends in time all the same."""
+"""A hanging resolver: the program still ends in time."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(home: Path) -> Shell:
-    """Return what runs a line of the shell."""
+    """Return a function that runs a shell command."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
     places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(home))
 

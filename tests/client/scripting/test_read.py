@@ -1,4 +1,4 @@
-"""`chat-client tail` and `export`: every number once, in order, through whatever happens."""
+"""`chat-client tail` and `export`: every seq once, in order, across crashes and reconnects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def objects(output: str) -> list[dict[str, Any]]:
 
 
 async def fill(url: str, count: int = 3) -> str:
-    """Say `count` things in #ops; return the secret of alice, who did."""
+    """Send `count` messages to #ops as alice; return her token."""
     async with Peer.signed_in(url, "alice") as alice:
         await alice.join("#ops")
         for number in range(count):
@@ -101,7 +101,7 @@ async def test_follow_survives_kill_9_without_gap_or_duplicate(
 async def test_follow_loads_all_entries_after_a_long_absence(
     make_client: MakeClient, start_server: Any
 ) -> None:
-    """More was missed than the server would send at once."""
+    """The client missed more entries than fit into one answer."""
     server = start_server("--resume-window", "20")
     token = await fill(server.url, 1)
     tail = make_client(server.url).start("tail", "#ops", "-f", "--json", "--since", "0")
@@ -168,7 +168,7 @@ async def test_export_prints_the_whole_current_log(
 async def test_export_contains_only_entries_from_before_its_start(
     start_server: Any, make_client: MakeClient
 ) -> None:
-    """Its reader stalls; what is said meanwhile is not in it."""
+    """Messages sent while the reader stalls are not exported."""
     server = start_server(*NO_RATE)
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#ops")

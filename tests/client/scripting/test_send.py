@@ -1,4 +1,4 @@
-"""`chat-client send`: 0 means stored, once; every other end has a code of its own."""
+"""`chat-client send`: exit code 0 means stored once; every failure has its own code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one file that a client of version 048e654 kept for each account."""
+"""The single file of an account, as a client of version 048e654 wrote it."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ def write_one_file(path: Path, texts: list[str], lines: int = 3) -> list[str]:
 
 
 def line_of(seq: int) -> dict[str, Any]:
-    """Return a line as it is kept."""
+    """Return a line as it is stored."""
     fields = {"channel": "#general", "seq": seq, "cid": None, "author": "bob", "ts": 1}
     return {**fields, "text": f"old {seq}"}

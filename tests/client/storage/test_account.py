@@ -1,4 +1,4 @@
-"""An account's file stays within its bound, and loses nothing that a person typed."""
+"""The files of an account stay within their limit and lose no messages or drafts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache: what is written together, what is found again, and who may throw it away."""
+"""The cache: transactions, reading lines back, and two clients on one file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cache(tmp_path: Path) -> Iterator[CacheDb]:
 
 @pytest.fixture
 def other(cache: CacheDb) -> Iterator[CacheDb]:
-    """Open the file for a second client, which knows what the first one has saved."""
+    """Open the file for a second client that has loaded the first one's lines."""
     cache.save([line(1)], [RECORD])
     opened = CacheDb(cache.path)
     assert opened.channels() == [RECORD]

@@ -1,4 +1,4 @@
-"""Lines and channels as the client's file holds them: nothing is lost, and damage is found."""
+"""Encoding of lines and channels in the cache: nothing is lost, and damage is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a file that other clients may be making, or taking away."""
+"""Opening a file that other clients create or delete at the same time."""
 
 from __future__ import annotations
 

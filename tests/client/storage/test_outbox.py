@@ -1,4 +1,4 @@
-"""The outbox in memory: what its rows make of the lines they are about, however many wait."""
+"""The outbox in memory: pending changes of lines, also with thousands of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outbox's file: what a person did, for two clients on one file."""
+"""The outbox's file, also with two clients on one file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def row(cid: str, text: str = "x") -> OutboxRow:
 
 
 def kept(outbox: OutboxDb, **changed: str) -> SavedTexts:
-    """Return a client's drafts, as the file has them, with changes."""
+    """Return a client's stored drafts, with changes."""
     found = SavedTexts("draft")
     found.stored = outbox.saved_texts("draft")
     for key, value in changed.items():

@@ -1,4 +1,4 @@
-"""Files that only their owner may use: links are not followed, open doors are closed."""
+"""Private files: links are not followed, and permissions of others are removed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mode(path: Path) -> int:
 
 
 def link(path: Path, kind: str) -> Path:
-    """Make a link at `path`; return what it leads to."""
+    """Create a link at `path`; return its target."""
     victim = path.parent / "victim"
     if kind == "a file":
         victim.write_text("precious")

@@ -1,4 +1,4 @@
-"""Taking over what was typed into an older client's, a provisional, or a damaged file."""
+"""Taking over messages and drafts from older, provisional and damaged files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def filled(path: Path, count: int, size: int = 0) -> list[OutboxRow]:
 
 
 def assert_has_all(account: Account, cids: list[str]) -> None:
-    """Check that an account has what `write_one_file` wrote."""
+    """Check that an account has the content of `write_one_file`."""
     assert [row.cid for row in account.outbox.all()] == cids
     assert account.drafts.all() == {"#general": "half a thought"}
     assert account.prefs.get("theme") == "dark"

@@ -1,4 +1,4 @@
-"""A search without a server: what is on this computer, by the words written for a server."""
+"""Offline search in the cache, with the same query syntax as on a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def line(seq: int, text: str, channel: str = "#tea", author: str = "bob") -> Mes
 
 
 def found(query: str, text: str) -> list[str] | None:
-    """Return what is marked of `text`; None if it is not found."""
+    """Return the marked parts of `text`; None if it does not match."""
     hit = OfflineSearch(Search(query=query)).hit(line(1, text))
     if hit is None:
         return None

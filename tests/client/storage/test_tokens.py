@@ -1,4 +1,4 @@
-"""Secrets and what is known of servers: who may read them, and to whom they go."""
+"""Tokens and known servers: file permissions, and which server gets which token."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_replaced_token_is_kept_beside_the_new_one(tokens: TokenStore, tmp_pat
 
 
 def known_at(tmp_path: Path, *urls: str) -> KnownServers:
-    """Return a memory in which the server s1 was met at `urls`."""
+    """Return known servers with the server s1 at `urls`."""
     servers = KnownServers(tmp_path)
     for url in urls:
         servers.remember("s1", url, "s1")

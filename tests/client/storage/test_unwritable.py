@@ -1,4 +1,4 @@
-"""A client whose file cannot be written: it starts, shows what it has, and keeps what is typed."""
+"""A client whose files are not writable: it starts, shows its state, and keeps messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Open = Callable[..., Screen]
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock both files as another program may: neither readable nor writable."""
+    """Lock both files like another program: neither readable nor writable."""
     with ExitStack() as stack:
         for name in ("outbox.db", "cache.db"):
             opened = sqlite3.connect(folder / name, isolation_level=None)
@@ -54,7 +54,7 @@ def saved(url: str, data: Path) -> list[str]:
 
 
 def leave_history(open_client: Open, fake: FakeServer, data: Path) -> None:
-    """Have a client keep one message in its file; then neither client nor server runs."""
+    """Let a client store one unsent message; then stop client and server."""
     screen = open_client(fake.url, data=data)
     screen.open()
     fake.say("bob", "old")

@@ -1,4 +1,4 @@
-"""The core against a fake server: what the screens are told, and what the server is asked."""
+"""The core against a fake server: published updates, and commands sent."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_emoji_names_are_sent_as_emoji(open_client: Open, fake: FakeServer) -> N
 
 
 def test_settled_completes_after_the_updates_were_published(tmp_path: Path) -> None:
-    """Who leaves once all is settled knows of publish_all that is still on its way."""
+    """After `settled`, the client knows all pending messages."""
     core = Core(
         ClientSettings(name="alice", url="ws://127.0.0.1:9", data=tmp_path), wake=lambda: None
     )

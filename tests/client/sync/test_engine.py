@@ -1,4 +1,4 @@
-"""Lines above a message: taken from the cache, holes included, and no more than needed."""
+"""Lines above a message: read from the cache, across gaps, and no more than needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chat.client.sync.engine import ABOVE, lines_down_to
 
 @pytest.fixture
 def channel(account: Account) -> Channel:
-    """Return a channel of which 1 to 2500 and 2600 to 2900 are known, 2801 on is shown."""
+    """Return a channel with seqs 1–2500 and 2600–2900 cached, shown from 2801 on."""
     channel = account.ensure_channel("#tea")
     channel.view.coverage = Coverage([(1, 2500), (2600, 2900)])
     channel.view.position, channel.shown_from = 2900, 2801

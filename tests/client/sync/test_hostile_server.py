@@ -1,4 +1,4 @@
-"""A server that lies, spins and repeats itself: the client stays bounded and says so in words."""
+"""A server that violates the protocol: the client stays bounded and reports it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BAD_FRAMES = {
 
 
 def told_plainly(screen: Screen) -> bool:
-    """Whether the person was told, in one line, that the server breaks the protocol."""
+    """Whether a one-line notice says that the server violates the protocol."""
     assert not [n for n in screen.notices if "internal error" in n.text]
     assert not [n for n in screen.notices if "\n" in n.text]
     return any("violates the protocol" in n.text for n in screen.notices)

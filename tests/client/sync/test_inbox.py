@@ -1,4 +1,4 @@
-"""What waits to be read, from the lines on this computer."""
+"""The inbox: unread messages from the cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pins on two clients: both show them, both count them, both lose them with the message."""
+"""Pins on two clients: both show and count them, and drop them with the message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the core publishes when something changes."""
+"""The updates that the core publishes after changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coming back to many channels: `hello` stays short, and no channel is missed."""
+"""Resuming many channels: `hello` stays short, and no channel is missed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def hellos(fake: FakeServer) -> list[Hello]:
 
 
 def unread(screen: Screen) -> set[int | None]:
-    """Return how much is unread in the channels; None: one of them is not listed yet."""
+    """Return the unread counts of the channels; None: one of them is not listed yet."""
     listed = map(screen.channels.get, CHANNELS)
     return {info.unread if info else None for info in listed}
 

@@ -1,4 +1,4 @@
-"""How a person wants their channels: at once on the screen, on the server, and on their devices."""
+"""Channel preferences: shown at once, sent to the server, and synced to all devices."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_preference_changes_merge_and_are_removed_by_field() -> None:
 def test_preference_changes_of_two_clients_on_one_file_are_all_kept(
     seed: int, tmp_path: Path
 ) -> None:
-    """Two clients wish, are confirmed, and write to one file in any order.
+    """Two clients change, confirm and save preferences in one file, in any order.
 
     Each field is changed by one client only, so that its last wish is known.
     """

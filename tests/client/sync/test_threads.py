@@ -1,4 +1,4 @@
-"""Threads, between real clients and a real server: from the cache at once, then as they go on."""
+"""Threads with real clients and a real server: from the cache at once, then live."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Open = Callable[..., Screen]
 
 
 def talk(screen: Screen, *texts: str, reply_to: int | None = None) -> int:
-    """Say something, one after the other; return the number of the last."""
+    """Send messages one after the other; return the seq of the last."""
     for text in texts:
         screen.core.send("#general", text, reply_to=reply_to)
     screen.wait(lambda: texts[-1] in screen.texts() and not screen.pending())
