@@ -52,15 +52,23 @@ def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse(
         ("/star #tea", [("#tea", PreferenceChange(pinned=4))]),
         ("/star", []),
         ("/unstar", [("#general", PreferenceChange(pinned=0))]),
-        ("/move up", [("#general", PreferenceChange(pinned=1)), ("#ops", PreferenceChange(pinned=2))]),
-        ("/move down", [("@alice,me", PreferenceChange(pinned=2)), ("#general", PreferenceChange(pinned=3))]),
+        (
+            "/move up",
+            [("#general", PreferenceChange(pinned=1)), ("#ops", PreferenceChange(pinned=2))],
+        ),
+        (
+            "/move down",
+            [("@alice,me", PreferenceChange(pinned=2)), ("#general", PreferenceChange(pinned=3))],
+        ),
         ("/mute tea", [("#tea", PreferenceChange(muted=True))]),
         ("/unmute", [("#general", PreferenceChange(muted=False))]),
         ("/notify ALL", [("#general", PreferenceChange(level="all"))]),
         ("/notify", []),
     ],
 )
-def test_what_a_command_asks_of_the_core(text: str, asked: list[tuple[str, PreferenceChange]]) -> None:
+def test_what_a_command_asks_of_the_core(
+    text: str, asked: list[tuple[str, PreferenceChange]]
+) -> None:
     made, core, view = conversation(*STARRED)
     made.drafts.submit(text, PaneKey("#general"))
     assert core.asked("prefer") == asked
