@@ -379,6 +379,7 @@ async def test_undeclared_proxy_counts_as_one_address_and_is_logged_once(
     assert refused is not None
     assert refused.code == "rate_limited"
     assert await claim(server, "local") is None, "who comes without a proxy is not counted"
+    server.wait_for_line("--trusted-proxy 127.0.0.1")
     assert server.text.count("--trusted-proxy 127.0.0.1") == 1
 
 

@@ -77,17 +77,19 @@ def test_the_terminal_has_the_mouse_and_wraps_by_itself(tmp_path: Path) -> None:
         terminal.wait(lambda: b"look:" in terminal.output, "the message shows")
         before = len(terminal.output)
         terminal.send(b"\x1bOS")
-        terminal.wait(lambda: b"press any key to return" in terminal.output[before:], "it is bare")
-        bare = terminal.output[before:]
-        assert LINK.encode() in bare  # in one piece: the terminal wraps it
-        assert b"\x1b[?1003l" in bare
-        assert b"\x1b[?7h" in bare
+        wait_for_all(terminal, before, b"press any key to return", b"\x1b[?1003l", b"\x1b[?7h")
+        wait_for_all(terminal, before, LINK.encode())  # in one piece: the terminal wraps it
         server.say("bob", "meanwhile")
         before = len(terminal.output)
         terminal.send(b"q")
-        terminal.wait(lambda: b"meanwhile" in terminal.output[before:], "all is back")
-        assert b"\x1b[?1003h" in terminal.output[before:]
-        assert b"\x1b[?7l" in terminal.output[before:]
+        wait_for_all(terminal, before, b"meanwhile", b"\x1b[?1003h", b"\x1b[?7l")
     finally:
         terminal.close()
         server.close()
+
+
+def wait_for_all(terminal: RawTerminal, since: int, *parts: bytes) -> None:
+    """Wait until all of these have been written since then."""
+    terminal.wait(
+        lambda: all(part in terminal.output[since:] for part in parts), f"{parts!r} are written"
+    )
