@@ -13,7 +13,7 @@ def test_a_full_bucket_passes_its_burst_and_then_refuses() -> None:
     assert bucket.take(100.0) == 0.5
 
 
-def test_after_the_told_wait_the_next_one_passes() -> None:
+def test_frame_passes_after_the_returned_wait() -> None:
     bucket = TokenBucket(rate=4.0, burst=1, now=0.0)
     assert bucket.take(0.0) == 0.0
     wait = bucket.take(0.0)
@@ -35,7 +35,7 @@ def test_overruns_count_refusals_in_a_row() -> None:
     burst=st.integers(1, 50),
     steps=st.lists(st.floats(0, 2), max_size=100),
 )
-def test_never_more_than_the_burst_plus_what_came_back(
+def test_bucket_passes_at_most_the_burst_plus_the_refill(
     rate: float, burst: int, steps: list[float]
 ) -> None:
     bucket = TokenBucket(rate, burst, now=0.0)
@@ -46,7 +46,7 @@ def test_never_more_than_the_burst_plus_what_came_back(
     assert passed <= burst + now * rate + 1e-6
 
 
-def test_a_frame_that_costs_more_than_is_there_passes_and_leaves_a_debt() -> None:
+def test_frame_that_costs_more_than_the_balance_passes_and_leaves_a_debt() -> None:
     bucket = TokenBucket(rate=2.0, burst=10, now=0.0)
     for _ in range(9):
         bucket.take(0.0)
@@ -74,7 +74,7 @@ def test_buckets_are_found_again_by_their_key() -> None:
     assert buckets.of("alice", 0.5).take(0.5) == 0.5
 
 
-def test_buckets_forget_the_key_that_was_used_longest_ago() -> None:
+def test_buckets_evict_the_least_recently_used_key() -> None:
     buckets = TokenBuckets(rate=1.0, burst=1)
     for number in range(BUCKETS_MAX):
         buckets.of(number, 0.0).take(0.0)
@@ -101,29 +101,29 @@ class TestBudgets:
     def test_large_frames_cost_more(self, size: int, passing: int) -> None:
         assert self.passing(self.stranger(), size=size) == passing
 
-    def test_a_bare_endpoint_is_given_more(self) -> None:
+    def test_raw_endpoints_have_a_higher_rate_limit(self) -> None:
         budget = Budgets(rate=10, burst=20, people=1).of_connection(None, 0.0, times=10)
         assert self.passing(budget) == 200
 
-    def test_one_persons_sessions_share_a_budget_and_other_people_have_their_own(self) -> None:
+    def test_sessions_of_a_person_share_a_budget(self) -> None:
         budgets = Budgets(rate=10, burst=20, people=100)
         sessions = [budgets.of_person("alice", None, 0.0) for _ in range(50)]
         assert sum(map(self.passing, sessions)) == 20
         assert self.passing(budgets.of_person("bob", None, 0.0)) == 20
 
-    def test_a_session_that_comes_back_has_the_budget_it_left(self) -> None:
+    def test_reconnecting_session_keeps_its_budget(self) -> None:
         budgets = Budgets(rate=10, burst=20, people=100)
         self.passing(budgets.of_person("alice", None, 0.0))
         assert self.passing(budgets.of_person("alice", None, 1.0), now=1.0) == 10
 
-    def test_an_address_has_the_budget_of_so_many_people(self) -> None:
+    def test_budget_of_an_address_is_that_of_several_people(self) -> None:
         budgets = Budgets(rate=10, burst=20, people=3)
         people = [budgets.of_person(f"user{number}", "192.0.2.7", 0.0) for number in range(10)]
         assert sum(map(self.passing, people)) == 60
         assert self.passing(budgets.of_person("elsewhere", "192.0.2.8", 0.0)) == 20
         assert self.passing(budgets.of_person("exempt", None, 0.0)) == 20
 
-    def test_a_frame_that_one_bucket_refuses_is_paid_from_none(self) -> None:
+    def test_frame_refused_by_one_bucket_is_charged_to_none(self) -> None:
         budgets = Budgets(rate=10, burst=20, people=1)
         alice = budgets.of_person("alice", "192.0.2.7", 0.0)
         bob = budgets.of_person("bob", "192.0.2.7", 0.0)
@@ -131,7 +131,7 @@ class TestBudgets:
         assert self.passing(bob) == 0
         assert self.passing(budgets.of_person("bob", None, 0.0)) == 20
 
-    def test_each_refused_frame_is_promised_a_time_of_its_own(self) -> None:
+    def test_each_refused_frame_gets_its_own_retry_time(self) -> None:
         budget = self.stranger()
         self.passing(budget)  # the last of these was refused as well
         waits = [budget.spend(1, 0.0) for _ in range(4)]
@@ -139,14 +139,14 @@ class TestBudgets:
         assert not budget.spend(1, 0.15), "its time had come"
         assert budget.spend(1, 0.15) == pytest.approx(0.45), "the others keep theirs"
 
-    def test_what_is_charged_is_paid_whether_it_is_there_or_not(self) -> None:
+    def test_charge_may_overdraw_the_budget(self) -> None:
         budget = self.stranger()
         assert [budget.charge(1, 0.0) for _ in range(19)] == [0.0] * 19
         assert budget.charge(1, 0.0) == pytest.approx(0.1)
         assert budget.charge(1, 0.0) == pytest.approx(0.2)
         assert budget.spend(1, 0.0) == pytest.approx(0.2)
 
-    def test_a_refused_frame_waits_however_little_of_a_token_is_missing(self) -> None:
+    def test_frame_is_refused_if_any_part_of_a_token_is_missing(self) -> None:
         budget, now = self.stranger(), 1_000_000 + 1 / 3
         assert [budget.spend(1, now) for _ in range(20)] == [0.0] * 20
         soon = now + 0.1
@@ -157,7 +157,7 @@ class TestBudgets:
         steps=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([1, PIECE, 5 * PIECE]))),
         people=st.integers(1, 3),
     )
-    def test_no_peer_sends_more_than_its_own_or_its_addresss_budget_has(
+    def test_peers_never_exceed_their_own_or_their_addresss_budget(
         self, steps: list[tuple[float, int]], people: int
     ) -> None:
         budgets = Budgets(rate=10, burst=20, people=people)
@@ -185,7 +185,7 @@ class TestBudgets:
         return None
 
     @pytest.mark.parametrize("pace", [30.0, 100.0, 3_000.0])
-    def test_a_peer_that_goes_on_is_closed_although_frames_pass_in_between(
+    def test_peer_that_ignores_refusals_is_closed_even_if_some_frames_pass(
         self, pace: float
     ) -> None:
         refused = self.refused_until_closed(pace, seconds=60)
@@ -203,7 +203,7 @@ class TestBudgets:
         stalls=st.lists(st.floats(0, 20), max_size=200),
         crowd=st.sampled_from([(100, 1), (50, PIECE), (16, 5 * PIECE)]),
     )
-    def test_a_peer_that_waits_as_it_is_told_may_come_late_and_with_many_frames_at_once(
+    def test_peer_that_waits_for_retry_after_may_send_late_and_in_a_burst(
         self, stalls: list[float], crowd: tuple[int, int]
     ) -> None:
         (frames, size), budget, now = crowd, self.stranger(), 0.0
@@ -217,8 +217,8 @@ class TestBudgets:
                 due.append(now + wait)  # after one that passed, the next one follows at once
 
     @given(paces=st.lists(st.sampled_from([0, 1, 5, 10, 50, 500]), max_size=60))
-    def test_few_refusals_cost_a_flood_nothing(self, paces: list[int]) -> None:
-        """Promises fall due no faster than tokens come back, whatever came before."""
+    def test_flood_is_closed_after_a_bounded_number_of_refusals(self, paces: list[int]) -> None:
+        """Refusals are bounded by the refill of the bucket, at any pace of the peer."""
         budget, refused = self.stranger(), 0
         for second, pace in enumerate(paces):
             for number in range(pace):
@@ -229,7 +229,7 @@ class TestBudgets:
                         return
             assert refused <= OVERRUNS_MAX * 20 + (10 + 1) * (second + 1)
 
-    def test_a_moment_of_haste_is_forgiven_with_time(self) -> None:
+    def test_short_burst_of_refusals_expires(self) -> None:
         budget, now = self.stranger(), 0.0
         for _ in range(50):
             for _ in range(40):

@@ -65,7 +65,7 @@ async def test_nothing_is_lost_in_a_long_run(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("sabotage", SABOTAGES)
-async def test_the_verdict_notices_a_server_that_does_not_keep_its_promises(
+async def test_verdict_reports_a_server_that_breaks_its_promises(
     tmp_path: Path, sabotage: str
 ) -> None:
     plan = Plan(seconds=12, seed=1, typists=0, storm=0, sabotage=sabotage)

@@ -1,4 +1,4 @@
-"""The moments between reading a log and following it, made certain by holding something back."""
+"""Races between reading a log and attaching, reproduced by delaying reads or commits."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def fail_once(store: HeldStore) -> list[str]:
     fault="messages arrive between the read of a `join` and its subscription",
     result="they come after `joined`: every number once, in order",
 )
-async def test_what_is_said_between_reading_and_following_comes_after_it(
+async def test_messages_sent_between_reading_and_attaching_follow_the_page(
     new_world: NewWorld, is_resumed: bool
 ) -> None:
     world = new_world()
@@ -100,7 +100,7 @@ async def test_what_is_said_between_reading_and_following_comes_after_it(
         assert seqs == list(range(back.head + 1, back.head + 22))
 
 
-async def test_a_preference_that_changes_between_reading_and_following_counts(
+async def test_preference_changed_between_reading_and_attaching_is_in_joined(
     new_world: NewWorld,
 ) -> None:
     world = new_world()
@@ -119,7 +119,9 @@ async def test_a_preference_that_changes_between_reading_and_following_counts(
     fault="more messages arrive in between than a live channel keeps for replay",
     result="`complete: false`, no event, and reading on leads to the head",
 )
-async def test_who_falls_too_far_behind_while_reading_reads_on(new_world: NewWorld) -> None:
+async def test_session_that_falls_too_far_behind_during_a_read_continues_with_history(
+    new_world: NewWorld,
+) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, bob):
         with world.store.hold("read") as held:
@@ -142,7 +144,7 @@ async def test_who_falls_too_far_behind_while_reading_reads_on(new_world: NewWor
         assert (await bob.next_event("#room")).seq == live.seq == last + 1
 
 
-async def test_who_joins_first_follows_though_others_join_meanwhile(new_world: NewWorld) -> None:
+async def test_first_joiner_follows_while_others_join(new_world: NewWorld) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, bob):
         with world.store.hold("read") as held:
@@ -161,7 +163,7 @@ async def test_who_joins_first_follows_though_others_join_meanwhile(new_world: N
     fault="a log is read after a commit and before its events are delivered",
     result="the page holds them, and they do not come again",
 )
-async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
+async def test_event_read_before_its_delivery_is_not_sent_twice(
     new_world: NewWorld,
 ) -> None:
     world = new_world()
@@ -181,7 +183,7 @@ async def test_what_was_read_before_it_was_delivered_does_not_come_twice(
         assert (await bob.next_event("#room")).seq == live.seq == page.head + 1
 
 
-async def test_what_a_person_joins_and_leaves_during_a_sign_in_is_not_missed(
+async def test_joins_and_leaves_during_a_sign_in_are_not_missed(
     new_world: NewWorld,
 ) -> None:
     world = new_world()
@@ -207,7 +209,7 @@ async def test_what_a_person_joins_and_leaves_during_a_sign_in_is_not_missed(
             assert "#room" not in (await laptop.next(Heads)).heads
 
 
-async def test_a_resume_that_cannot_be_read_names_its_channel(new_world: NewWorld) -> None:
+async def test_failed_resume_names_its_channel(new_world: NewWorld) -> None:
     world = new_world()
     async with two_in_a_room(world) as (alice, _bob):
         async with Peer.signed_in(world.url, "carol") as carol:
@@ -225,7 +227,7 @@ async def test_a_resume_that_cannot_be_read_names_its_channel(new_world: NewWorl
             assert (await again.next_event("#room")).seq == said.seq
 
 
-async def test_a_client_follows_again_what_could_not_be_resumed(
+async def test_client_follows_again_after_a_failed_resume(
     new_world: NewWorld, tmp_path: Path
 ) -> None:
     world = new_world()

@@ -210,7 +210,7 @@ async def explored(world: World, channel: str, *, is_there: bool) -> list[str]:
     "live in, on one that does not exist, and on one that cannot exist",
     result="the same bytes; welcome, heads, directory and members included",
 )
-async def test_a_direct_channel_that_is_there_looks_like_one_that_is_not(
+async def test_existing_and_missing_direct_channels_look_alike_to_outsiders(
     new_world: NewWorld, name: str
 ) -> None:
     there = await explored(new_world(), f"@{name},alice", is_there=True)
@@ -246,7 +246,7 @@ async def left(world: World, *, was_member: bool) -> list[str]:
     fault="a former member tries every command on the channel, while its members use it",
     result="the same bytes as for a person who never was a member",
 )
-async def test_who_left_is_told_as_much_as_who_never_was_there(new_world: NewWorld) -> None:
+async def test_former_members_get_the_same_answers_as_outsiders(new_world: NewWorld) -> None:
     former = await left(new_world(), was_member=True)
     assert former == await left(new_world(), was_member=False)
     assert not [frame for frame in former if "secret" in frame]

@@ -1,4 +1,4 @@
-"""The whole protocol, over real sockets and a real database, against the model of it."""
+"""The whole protocol, over real sockets and a real database, compared with a model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
     fault="random commands of people who are not, or no longer, in a channel",
     result="refused as the model says; nothing else reaches them",
 )
-def test_whatever_people_do_the_server_does_what_the_model_says(
+def test_server_behaves_like_the_model(
     new_world: Callable[[], World],
 ) -> None:
     explore(new_world, examples=45, steps=40)
@@ -54,7 +54,7 @@ def test_whatever_people_do_the_server_does_what_the_model_says(
 
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
-def test_the_server_does_what_the_model_says_in_thousands_of_examples(
+def test_server_behaves_like_the_model_in_thousands_of_examples(
     new_world: Callable[[], World],
 ) -> None:
     explore(new_world, examples=int(os.environ.get("CHAT_MODEL_EXAMPLES", "1000")), steps=80)

@@ -1,4 +1,4 @@
-"""Reads take turns by session and by person, and keep nobody from signing in."""
+"""Reads take turns by session and by person, and do not delay sign-ins."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_one_person_who_reads_much_makes_only_themselves_wait(
+async def test_many_reads_of_one_person_delay_only_that_person(
     new_world: NewWorld, pages: HeldPages
 ) -> None:
     async with (
@@ -102,9 +102,7 @@ async def test_one_person_who_reads_much_makes_only_themselves_wait(
         assert [page.id for page in alice.kept(Page)] == asked
 
 
-async def test_reads_of_a_session_that_is_over_are_dropped(
-    new_world: NewWorld, pages: HeldPages
-) -> None:
+async def test_reads_of_a_closed_session_are_dropped(new_world: NewWorld, pages: HeldPages) -> None:
     async with running(new_world(), pages) as world, Peer.signed_in(world.url, "bob") as bob:
         async with Peer.signed_in(world.url, "alice") as alice:
             await ask(alice, 10)
@@ -118,7 +116,7 @@ async def test_reads_of_a_session_that_is_over_are_dropped(
         assert sorted(pages.begun) == ["alice", "alice", "bob"]
 
 
-async def test_pages_for_a_peer_that_takes_none_are_not_read(
+async def test_pages_for_a_peer_that_does_not_read_are_not_loaded(
     new_world: NewWorld, pages: HeldPages
 ) -> None:
     async with (
@@ -138,7 +136,7 @@ async def test_pages_for_a_peer_that_takes_none_are_not_read(
         await alice.until(lambda: len(alice.kept(Page)) == 10, "every page")
 
 
-async def test_signing_in_waits_for_no_reader_of_history(
+async def test_sign_in_does_not_wait_for_history_reads(
     new_world: NewWorld, pages: HeldPages
 ) -> None:
     async with running(new_world(), pages) as world:
@@ -154,7 +152,7 @@ async def test_signing_in_waits_for_no_reader_of_history(
             pages.may_end.release(99)
 
 
-async def test_a_hello_that_has_come_is_waited_for_as_long_as_it_takes(
+async def test_received_hello_has_no_timeout(
     new_world: NewWorld,
 ) -> None:
     world = new_world()

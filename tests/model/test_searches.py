@@ -1,4 +1,4 @@
-"""Searches take turns by person, and what nobody waits for any more is not looked for."""
+"""Searches take turns by person, and abandoned searches are dropped."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def ask(peer: Peer, count: int) -> list[str]:
     return asked
 
 
-async def test_who_searches_much_makes_only_themselves_wait(
+async def test_many_searches_of_one_person_delay_only_that_person(
     new_world: Callable[[], World], searches: Searches
 ) -> None:
     world = new_world()
@@ -65,7 +65,7 @@ async def test_who_searches_much_makes_only_themselves_wait(
         await world.stop()
 
 
-async def test_who_hangs_up_leaves_no_searches_behind(
+async def test_disconnecting_drops_pending_searches(
     new_world: Callable[[], World], searches: Searches
 ) -> None:
     world = new_world()

@@ -1,4 +1,4 @@
-"""A WebSocket client without a library: it can send what no library would."""
+"""A WebSocket client without a library, which can send invalid frames."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONTINUE, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 @contextmanager
 def unharmed(data: Path, *flags: str) -> Iterator[ChatServer]:
-    """Run a server that at the end must have let go of everything, and made no mistake."""
+    """Run a server; afterwards, assert that it has released everything and logged no traceback."""
     with ChatServer(data, *flags) as server:
         idle = server.burden()
         yield server
