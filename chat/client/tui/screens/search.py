@@ -90,6 +90,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             text-style: none;
         }
         & .option-list--option-disabled { color: $foreground; }
+        &.-outdated OptionList, &.-outdated VerticalScroll { text-opacity: 50%; }
         & VerticalScroll {
             height: 6;
             margin-top: 1;
@@ -142,10 +143,23 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         field.select_all()
 
     def on_key(self, event: events.Key) -> None:
-        """Go from the field to the list."""
-        if event.key == "down" and self.query_one(Input).has_focus and self._finding.hits:
+        """Go from the field to the list; a letter typed in the list begins another query."""
+        field = self.query_one(Input)
+        if event.key == "down" and field.has_focus and self._finding.hits:
             event.stop()
             self.query_one(OptionList).focus()
+        elif event.is_printable and event.character and event.key not in self.active_bindings:
+            event.stop()
+            field.focus()
+            field.value = event.character
+            field.cursor_position = 1
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        """Show that the results are not those of the text in the field."""
+        is_outdated = bool(self._finding.hits) and event.value != self._finding.query
+        self.set_class(is_outdated, "-outdated")
+        self.query_one("#summary", Static).update(self._summary())
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -199,6 +213,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             self.query_one("#summary", Static).update(line(str(exc), "$text-warning"))
 
     def _show(self) -> None:
+        self.remove_class("-outdated")
         self._fill()
         self.query_one(OptionList if self._finding.hits else Input).focus()
 
@@ -239,6 +254,8 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
 
     def _summary(self) -> str:
         count = len(self._finding.hits)
+        if self.has_class("-outdated"):
+            return f"Enter to search. Below: results for “{printable_line(self._finding.query)}”"
         if not self._finding.query:
             return "Searches the channels you are in."
         where = " on this computer (offline)" if self._finding.is_here else ""

@@ -99,6 +99,26 @@ async def test_the_field_searches_for_something_else(desktop: Desktop) -> None:
     await desktop.until(lambda: "No results" in desktop.screen())
 
 
+async def test_a_letter_typed_in_the_results_begins_another_query(desktop: Desktop) -> None:
+    await find(desktop, hit(20), hit(7))
+    await desktop.press("enter")
+    await desktop.until(lambda: desktop.app.screen is desktop.main)
+    await desktop.press("alt+s")
+    await desktop.until(lambda: isinstance(desktop.app.screen, SearchScreen))
+    results = desktop.app.screen
+    await desktop.until(lambda: results.query_one(OptionList).has_focus)
+    await desktop.press(*"milk")
+    assert results.query_one(Input).value == "milk"
+    await desktop.until(lambda: "Below: results for “tea”" in desktop.screen())
+    assert "2 messages" not in desktop.screen()
+    await desktop.press("enter")
+    await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
+    assert desktop.core.asked("search")[1] == (Search(query="milk", limit=50),)
+    desktop.core.futures["search"].set_result(Results(hits=(hit(9),), complete=True))
+    await desktop.until(lambda: "1 message, newest first" in desktop.screen())
+    await desktop.until(lambda: results.query_one(OptionList).has_focus)
+
+
 async def test_without_words_it_asks_what_to_look_for(desktop: Desktop) -> None:
     await desktop.press("alt+s")
     await desktop.until(lambda: "Searches the channels" in desktop.screen())
