@@ -119,7 +119,7 @@ def prepare(settings: ClientSettings) -> ClientSettings:
     """
     for line in misspelled():
         tell(f"chat-client: {line}")
-    places = ClientPaths(settings.data)
+    paths = ClientPaths(settings.data)
     make_private_directory(settings.data)
     if settings.token_file is not None:
         from chat.client.storage.tokens import read_token_file
@@ -127,7 +127,7 @@ def prepare(settings: ClientSettings) -> ClientSettings:
         read_token_file(settings.token_file)
     start_log(settings)
     settings = with_name(settings)
-    places.servers.remember_name(settings.name)
+    paths.servers.remember_name(settings.name)
     return settings
 
 

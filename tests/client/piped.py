@@ -83,5 +83,5 @@ class Client:
     def environment(self) -> dict[str, str]:
         """Return an environment without this machine's settings."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
-        places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(self.home))
-        return {**inherited, **places, "PYTHONWARNINGS": "error", "TZ": "UTC", **self.variables}
+        paths = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(self.home))
+        return {**inherited, **paths, "PYTHONWARNINGS": "error", "TZ": "UTC", **self.variables}

@@ -596,7 +596,7 @@ def test_a_damaged_cache_is_replaced_while_running(
         screen = open_client(fake.url)
         screen.core.open_channel("#general")
     screen.core.send("#general", "precious")
-    told = "created anew" if harm == "deleted" else "loaded again"
+    told = "new file was created" if harm == "deleted" else "loaded again"
     screen.wait(lambda: any(told in notice.text for notice in screen.notices))
     screen.wait(lambda: screen.texts()[-1:] == ["precious"] and not screen.pending())
     screen.wait(lambda: "old 199" in "".join(screen.texts()[-2:-1]))

@@ -353,18 +353,18 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
     where: dict[str, str] = {}
     """Where each given setting comes from, for error messages."""
     sources = (_in_file(known), _in_environment(known), _in_flags(flags))
-    for name, value, place in chain.from_iterable(sources):
-        given[name], where[name] = value, place
+    for name, value, source in chain.from_iterable(sources):
+        given[name], where[name] = value, source
     values: dict[str, Any] = {}
     for name, value in _each_server(given).items():
         try:
             values[name] = known[name][0].read(value)
         except _InvalidEntry as exc:
-            place = where.get("servers", where.get("url", ""))
-            place = f"{exc.where} in {config_file()}" if " in " in place else place
-            raise _refused(place, exc.given, exc) from None
+            source = where.get("servers", where.get("url", ""))
+            source = f"{exc.where} in {config_file()}" if " in " in source else source
+            raise _setting_error(source, exc.given, exc) from None
         except ValueError as exc:
-            raise _refused(where[name], value, exc) from None
+            raise _setting_error(where[name], value, exc) from None
     settings = kind(**values, given=frozenset(values))
     if settings.notify == "command" and not settings.notify_command:
         reason = "notify=command needs a program here"
@@ -383,7 +383,7 @@ def _each_server(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _refused(where: str, given: object, reason: ValueError) -> StartupError:
+def _setting_error(where: str, given: object, reason: ValueError) -> StartupError:
     return StartupError(f"{where} {quoted_value(given)}: {reason}")
 
 

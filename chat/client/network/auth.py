@@ -24,7 +24,7 @@ from chat.errors import ChatError, CommandError, ErrorCode, StartupError
 __all__ = ["Identity"]
 
 
-class _Met(NamedTuple):
+class _Endpoint(NamedTuple):
     url: str
     server: str
 
@@ -34,10 +34,10 @@ class Identity:
 
     def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
-        self._places = ClientPaths(settings.data)
-        self._met = _Met("", "")
+        self._paths = ClientPaths(settings.data)
+        self._endpoint = _Endpoint("", "")
         self._token = ""
-        self._refusals: dict[_Met, int] = {}
+        self._refusals: dict[_Endpoint, int] = {}
         self._has_file = settings.token_file is not None
         self.key = ""
         """The key of the server that answered last; see `known_servers`."""
@@ -47,7 +47,7 @@ class Identity:
     @property
     def account(self) -> Path:
         """The user's folder for that server; there is none before the first welcome."""
-        return self._places.account(self.key, self._settings.name)
+        return self._paths.account(self.key, self._settings.name)
 
     def token_for(self, url: str, server: str) -> str:
         """Return the token for the server with the id `server` at `url`; it is on disk already.
@@ -57,19 +57,19 @@ class Identity:
             TryLater: the token cannot be saved; a lost token would lock the name.
             ChatError: the server shows too many new ids.
         """
-        self._met = _Met(url, server)
+        self._endpoint = _Endpoint(url, server)
         self.is_name_taken = False
         keys = self._keys()
-        tried = min(self._refusals.get(self._met, 0), len(keys) - 1)
+        tried = min(self._refusals.get(self._endpoint, 0), len(keys) - 1)
         self.key = keys[tried]
         try:
             given = self._token_of_file()
         except StartupError as exc:
             raise Refused(str(exc)) from exc
         try:
-            if not tried and not self._places.servers.show(self.key, url, server):
+            if not tried and not self._paths.servers.show(self.key, url, server):
                 raise ChatError("it sends a new id with every connection")
-            self._token = given or self._places.tokens.get_or_make(self.key, self._settings.name)
+            self._token = given or self._paths.tokens.get_or_make(self.key, self._settings.name)
         except (OSError, StartupError) as exc:
             raise TryLater(f"cannot save your token: {exc}") from exc
         return self._token
@@ -86,49 +86,49 @@ class Identity:
         Raises:
             TryLater: the token cannot be saved.
         """
-        name, servers = self._settings.name, self._places.servers
-        is_new = servers.key_at(self._met.url) != self.key
-        servers.remember(self.key, *self._met)
-        tokens = self._places.tokens
+        name, servers = self._settings.name, self._paths.servers
+        is_new = servers.key_at(self._endpoint.url) != self.key
+        servers.remember(self.key, *self._endpoint)
+        tokens = self._paths.tokens
         try:
             if tokens.get(self.key, name) != self._token:
                 tokens.put(self.key, name, self._token)
         except (OSError, StartupError) as exc:
             raise TryLater(f"cannot save your token: {exc}") from exc
         self._has_file = False  # the operator's token is stored now; its file is no longer needed
-        elsewhere = servers.known_elsewhere(*self._met)
+        elsewhere = servers.known_elsewhere(*self._endpoint)
         if not (is_new and elsewhere):
             return ""
         return (
-            f"{self._met.url} and {', '.join(elsewhere)} claim to be the same server, but your "
-            f"name was free at {self._met.url}. The client treats them as two servers, with "
-            "separate tokens and messages: one of them may be an impostor"
+            f"{self._endpoint.url} and {', '.join(elsewhere)} claim to be the same server, but "
+            f"your name was free at {self._endpoint.url}. The client treats them as two servers, "
+            "with separate tokens and messages: one of them may be an impostor"
         )
 
     def hello_refused(self, error: CommandError) -> str | None:
         """Return the message for a rejected hello, or None to retry with another token."""
         if error.code is ErrorCode.BAD_TOKEN:
-            tried = self._refusals.get(self._met, 0) + 1
+            tried = self._refusals.get(self._endpoint, 0) + 1
             more = tried < len(self._keys())
-            self._refusals[self._met] = tried if more else 0
+            self._refusals[self._endpoint] = tried if more else 0
             if more:
                 return None
         return self._explain(error)
 
     def _keys(self) -> list[str]:
         """Return the keys whose tokens the server may get, in the order to try them."""
-        settings, servers = self._settings, self._places.servers
-        own = servers.key_of(*self._met)
+        settings, servers = self._settings, self._paths.servers
+        own = servers.key_of(*self._endpoint)
         if self._has_file:
             return [own]
-        others = servers.others(*self._met, settings.url, every=settings.same_server)
+        others = servers.others(*self._endpoint, settings.url, every=settings.same_server)
         return [own, *others]
 
     def _token_of_file(self) -> str:
-        settings, url = self._settings, self._met.url
+        settings, url = self._settings, self._endpoint.url
         if settings.token_file is None or not self._has_file:
             return ""
-        known = self._places.servers.key_at(url)
+        known = self._paths.servers.key_at(url)
         if known not in (None, self.key) and not settings.same_server:
             raise Refused(
                 f"a different server than last time answers at {url}. If {settings.token_file} is "
@@ -151,10 +151,10 @@ class Identity:
                 f"operator for a new one (chat-server token {name}), save it in a file, and start: "
                 f"chat-client --url {settings.url} --name {name} --token-file FILE"
             )
-        elsewhere = self._places.servers.known_elsewhere(*self._met)
+        elsewhere = self._paths.servers.known_elsewhere(*self._endpoint)
         if elsewhere and not settings.same_server:
             return (
-                f"the name {name} is taken at {self._met.url}, which claims to be the "
+                f"the name {name} is taken at {self._endpoint.url}, which claims to be the "
                 f"server you know at {', '.join(elsewhere)}. If that is true (it has moved, or has "
                 f"two addresses), start once: chat-client --url {settings.url} --same-server. "
                 "If not, this would send your token to a stranger: choose another name with "

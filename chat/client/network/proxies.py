@@ -56,7 +56,7 @@ def proxy_for(url: str) -> str | None:
         given = given.removeprefix("http://")
     if "://" not in given:
         given = f"{'socks5h' if name == 'socks' else 'http'}://{given}"
-    return _checked(given)
+    return _check(given)
 
 
 def shown_proxy(proxy: str) -> str:
@@ -76,7 +76,7 @@ def _is_in_network(host: str, no_proxy: str) -> bool:
     return False
 
 
-def _checked(given: str) -> str:
+def _check(given: str) -> str:
     shown = shown_proxy(given)
     try:
         parts = urlsplit(given)

@@ -125,7 +125,7 @@ _RECORD = record(
 )
 
 
-def _decoded(body: str | bytes) -> Any:
+def _decode(body: str | bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, TypeError, RecursionError) as exc:  # a damaged file may contain anything
@@ -152,7 +152,7 @@ def line_from(body: str | bytes) -> Message:
     Raises:
         InvalidValue: the text is not a line.
     """
-    values = _decoded(body)
+    values = _decode(body)
     if type(values) is dict:
         if values.get("rev", values.get("seq")) == values.get("seq"):
             values["rev"] = values.get("seq") or 0  # the same object: saves 3 MB per 100,000 lines
@@ -172,4 +172,4 @@ def channel_from(body: str | bytes) -> ChannelRecord:
     Raises:
         InvalidValue: the text is not a channel.
     """
-    return _RECORD(_decoded(body))
+    return _RECORD(_decode(body))

@@ -79,14 +79,14 @@ class Database:
         self._timeout = timeout
         self._data_version = 0
         if unwritable:
-            self.db = self._only_read()
+            self.db = self._open_read_only()
             return
         try:
             make_private_directory(path.parent)
         except StartupError as exc:
             raise DiskError(str(exc)) from exc
         for _ in range(OPENINGS):
-            self.db = self._connected()
+            self.db = self._connect()
             try:
                 with self.reading():
                     self._prepare()
@@ -102,7 +102,7 @@ class Database:
                 break
         raise error
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         try:
             file = open_private(self.path, os.O_CREAT | os.O_RDWR)
             self._inode = os.fstat(file).st_ino
@@ -113,7 +113,7 @@ class Database:
         except sqlite3.Error as exc:
             raise DiskError(f"cannot open {self.path}: {exc}") from exc
 
-    def _only_read(self) -> sqlite3.Connection:
+    def _open_read_only(self) -> sqlite3.Connection:
         # Reading a WAL may need a file that cannot be created, and the file may be locked;
         # `immutable` ignores both.
         can_be_read = self.path.is_file() and not self.path.is_symlink()  # a pipe would block

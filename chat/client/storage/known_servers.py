@@ -137,7 +137,7 @@ class KnownServers:
             False if `url` has shown too many new ids within a day.
         """
         address, now = _address_of(url), int(time.time())
-        with self._changing() as known:
+        with self._editing() as known:
             if key not in known.addresses and server not in known.hosts:
                 recent = [each for each in known.new_ids.get(address, ()) if abs(now - each) < _DAY]
                 if len(recent) >= NEW_IDS_MAX:
@@ -149,7 +149,7 @@ class KnownServers:
     def remember(self, key: str, url: str, server: str) -> None:
         """Record that the server with the id `server` answers at `url` and uses `key`."""
         address = _address_of(url)
-        with self._changing() as known:
+        with self._editing() as known:
             known.ids[url] = server
             for other in _keys_of(known, server):
                 if other != key and address in known.addresses.get(other, ()):
@@ -161,12 +161,12 @@ class KnownServers:
 
     def remember_name(self, name: str) -> None:
         """Set the last used name."""
-        with self._changing() as known:
+        with self._editing() as known:
             known.last_name = name
 
     def choose(self, url: str) -> None:
         """Set the chosen server."""
-        with self._changing() as known:
+        with self._editing() as known:
             known.chosen_url = url
 
     @property
@@ -176,20 +176,20 @@ class KnownServers:
 
     def add(self, url: str, name: str) -> None:
         """Add the server at `url` with `name`."""
-        with self._changing() as known:
+        with self._editing() as known:
             if (url, name) not in known.further:
                 known.further.append((url, name))
 
     def rename(self, url: str, name: str, other: str) -> None:
         """Change the name for an added server."""
-        with self._changing() as known:
+        with self._editing() as known:
             if (url, name) in known.further:
                 index = known.further.index((url, name))
                 known.further[index] = (url, other)
 
     def remove(self, url: str, name: str) -> None:
         """Remove a server; if it was the first one, the next one becomes the first."""
-        with self._changing() as known:
+        with self._editing() as known:
             first = (known.chosen_url or DEFAULT_URL, known.last_name)
             if (url, name) in known.further:
                 known.further.remove((url, name))
@@ -203,7 +203,7 @@ class KnownServers:
             return _Known()
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[_Known]:
+    def _editing(self) -> Iterator[_Known]:
         """Yield the content, and write it if it was changed."""
         with _writing:
             known = self._read()

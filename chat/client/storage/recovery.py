@@ -47,7 +47,7 @@ def set_aside(path: Path) -> Path:
 
 def read_damaged(path: Path) -> tuple[OutboxContent, bool]:
     """Return the readable content of a file, and whether that is all of it."""
-    with closing(_connected(path)) as db:
+    with closing(_connect(path)) as db:
         reading = _Reading(db)
         return reading.typed(), reading.is_whole
 
@@ -95,7 +95,7 @@ def _read(old: Path) -> tuple[OutboxContent, bool]:
     """Return the input in `old` (empty if the file is gone), and whether that is all of it."""
     try:
         os.close(open_private(old, os.O_RDWR))
-        with closing(_connected(old)) as db:
+        with closing(_connect(old)) as db:
             if version_of(db) > CACHE_TABLES.version:
                 raise StartupError(f"{old} was written by a newer chat-client; update this one")
             reading = _Reading(db)
@@ -117,7 +117,7 @@ def _retire(old: Path, found: OutboxContent, cache: Path | None) -> None:
     if not old.exists():
         return
     try:
-        with closing(_connected(old)) as db:
+        with closing(_connect(old)) as db:
             db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
             db.execute(
                 "PRAGMA journal_mode=DELETE"
@@ -151,7 +151,7 @@ def _make_cache(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version={CACHE_TABLES.version}")
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=rw"  # does not create a missing file
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=1.0)
 

@@ -40,25 +40,25 @@ async def search_offline(
         most: maximum number of hits.
         page: seqs to search without yielding to the event loop.
     """
-    looking = OfflineSearch(search)
+    matcher = OfflineSearch(search)
     hits: list[Hit] = []
     for channel in list(account.channels.values()):
-        if channel.is_member and looking.wants(channel.name):
-            hits += await _look_through(account, channel, looking, most, page)
+        if channel.is_member and matcher.wants(channel.name):
+            hits += await _search_channel(account, channel, matcher, most, page)
     newest = sorted(hits, key=lambda hit: hit.ts, reverse=True)[:most]
     return Results(hits=tuple(newest), complete=True)
 
 
-async def _look_through(
-    account: Account, channel: Channel, looking: OfflineSearch, most: int, page: int
+async def _search_channel(
+    account: Account, channel: Channel, matcher: OfflineSearch, most: int, page: int
 ) -> list[Hit]:
     hits: list[Hit] = []
     for first, last in reversed(channel.view.coverage.spans):
         before = last + 1
         while before > first and len(hits) < most:
             start = max(first, before - page)
-            lines = account.lines_with(channel, range(start, before), looking.raw)
-            hits += filter(None, map(looking.hit, reversed(lines)))
+            lines = account.lines_with(channel, range(start, before), matcher.raw)
+            hits += filter(None, map(matcher.hit, reversed(lines)))
             before = start
             await asyncio.sleep(0)  # lets input and the heartbeat run
     return hits
@@ -82,7 +82,12 @@ class OfflineSearch:
 
     def hit(self, line: Message) -> Hit | None:
         """Return the hit in a line, if it matches."""
-        if line.seq is None or line.kind != "message" or line.deleted or not self._is_meant(line):
+        if (
+            line.seq is None
+            or line.kind != "message"
+            or line.deleted
+            or not self._matches_filters(line)
+        ):
             return None
         marks = find(self._terms, line.text) if self._terms else ()
         if marks is None:
@@ -100,7 +105,7 @@ class OfflineSearch:
             marks=_within(marks, start, end),
         )
 
-    def _is_meant(self, line: Message) -> bool:
+    def _matches_filters(self, line: Message) -> bool:
         search = self._search
         return (
             (search.author is None or fold(search.author) == fold(line.author))
@@ -125,4 +130,4 @@ def raw_of(terms: Sequence[Term]) -> tuple[str, str]:
 def _within(marks: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, ...]:
     """Return the marks inside a snippet, as offsets in it."""
     within = ((first, last) for first, last in marks if first >= start and last <= end)
-    return tuple(place - start for mark in within for place in mark)
+    return tuple(offset - start for mark in within for offset in mark)

@@ -41,7 +41,7 @@ class TokenStore:
 
     def put(self, key: str, name: str, token: str) -> None:
         """Store `token` on disk; the previous token is kept in a second file."""
-        path = self._prepared(key, name)
+        path = self._prepare_path(key, name)
         before = None if path.is_symlink() else self.get(key, name)  # a link is replaced unread
         if before == token:
             return
@@ -57,11 +57,11 @@ class TokenStore:
         token = self.get(key, name)
         if token is None:
             token = secrets.token_urlsafe(32)
-            if not write_first(self._prepared(key, name), token + "\n"):
+            if not write_first(self._prepare_path(key, name), token + "\n"):
                 token = self.get(key, name) or token
         return token
 
-    def _prepared(self, key: str, name: str) -> Path:
+    def _prepare_path(self, key: str, name: str) -> Path:
         path = self._path(key, name)
         make_private_directory(self._directory)
         make_private_directory(path.parent)

@@ -232,7 +232,7 @@ class ChannelSync:
         self._changed(channel, change)
         if has_appeared:  # its first message has no event
             for item in frame.items:
-                self._notify_of(channel, item)
+                self._notify(channel, item)
         if change.reset and channel.shown_from is not None:
             self._publisher.open(channel)
         self._publisher.members_changed(channel)
@@ -251,7 +251,7 @@ class ChannelSync:
                 self._publisher.members_changed(channel)
             if fold(entry.author) != me:
                 if not change.reset:
-                    self._notify_of(channel, entry)
+                    self._notify(channel, entry)
                 continue
             if row := self._account.outbox.confirm(entry.cid):
                 self._publisher.line_changed(channel, self._account.outbox.target_of(row))
@@ -267,7 +267,7 @@ class ChannelSync:
             self._account.touch(channel)
             self._publisher.channel_changed(channel.name)
 
-    def _notify_of(self, channel: Channel, entry: Item | Event) -> None:
+    def _notify(self, channel: Channel, entry: Item | Event) -> None:
         is_new = entry.kind == "message" and entry.seq > channel.view.read
         if is_new and self._rules.notifies(
             channel.name, entry, self._account.me, channel.effective_preference

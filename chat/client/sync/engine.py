@@ -161,7 +161,7 @@ class Engine:
     def repaint(self) -> None:
         """Publish the whole state again."""
         self._put(replace(self._local.connection, retry_in=None))
-        self._local.tell_saved()
+        self._local.publish_saved()
         self._publisher.publish_all()
         self._publisher.flush()
 
@@ -329,7 +329,7 @@ class Engine:
         """Send the user's status, now and after each reconnect."""
         self._local.status = status
         if self._online is not None:
-            self._online.tell_status()
+            self._online.send_status()
 
     def reconnect_now(self) -> None:
         """Reconnect at once."""
@@ -393,7 +393,7 @@ class Engine:
         for row in changed:
             self._changed(row)
         if has_more:
-            self._local.tell_saved()
+            self._local.publish_saved()
             self._publisher.publish_list()
         self._channels_changed()
 

@@ -37,7 +37,7 @@ class Unread:
 def unread_of(account: Account) -> tuple[Unread, ...]:
     """Return the unread messages by channel: mentions and replies first, then direct channels."""
     mine = [each for each in account.channels.values() if each.is_member and _is_listed(each)]
-    found = [_of(account, channel) for channel in sorted(mine, key=_order)]
+    found = [_unread_in(account, channel) for channel in sorted(mine, key=_order)]
     waiting = [each for each in found if each.waiting]
     return tuple(sorted(waiting, key=urgency))
 
@@ -58,7 +58,7 @@ def _is_listed(channel: Channel) -> bool:
     ) > 0
 
 
-def _of(account: Account, channel: Channel) -> Unread:
+def _unread_in(account: Account, channel: Channel) -> Unread:
     view, me = channel.view, fold(account.me)
     lines, _ = account.lines_before(channel, view.position + 1, _MOST)
     unread = [
@@ -69,11 +69,11 @@ def _of(account: Account, channel: Channel) -> Unread:
         and (line.seq or 0) > view.read
         and fold(line.author) != me
     ]
-    waiting = tuple(Waiting(line, _why(channel, line, account.me)) for line in unread)
+    waiting = tuple(Waiting(line, _reason(channel, line, account.me)) for line in unread)
     return Unread(channel.name, waiting, max(0, view.unread - len(waiting)))
 
 
-def _why(channel: Channel, line: Message, me: str) -> Why:
+def _reason(channel: Channel, line: Message, me: str) -> Why:
     answered = channel.view.line(line.reply_to) if line.reply_to is not None else None
     if answered is not None and fold(answered.author) == fold(me):
         return "reply"

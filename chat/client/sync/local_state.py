@@ -56,28 +56,28 @@ class LocalState:
         self.saves = 0
         """Number of the interface's last save of a draft or preference."""
         self._changed = changed
-        self._places = ClientPaths(settings.data)
-        self.key = self._places.servers.key_at(settings.url)
+        self._paths = ClientPaths(settings.data)
+        self.key = self._paths.servers.key_at(settings.url)
         """The key of the account's server; None if no server has ever answered at the address."""
         self.open()
 
     def open(self, *adopted: Path) -> None:
         """Open the account of `settings` and `key`; take over those in the `adopted` folders."""
         url, name = self.settings.url, self.settings.name
-        by_address = self._places.account_at(url, name)
+        by_address = self._paths.account_at(url, name)
         self.account = Account(
-            self._places.account(self.key, name) if self.key else by_address,
+            self._paths.account(self.key, name) if self.key else by_address,
             name,
             adopt=(*adopted, by_address) if self.key else adopted,
             changed=self._changed,
             report=lambda text: self.put(Notice(text, "error")),
         )
         self.publisher = Publisher(self.account, self.put, asyncio.get_running_loop().call_soon)
-        self.tell_saved()
+        self.publish_saved()
         if self.account.is_unwritable:
             self._changed()  # to try again
 
-    def tell_saved(self) -> None:
+    def publish_saved(self) -> None:
         """Publish all drafts and preferences to the interface's thread."""
         self.put(SavedChanged(self.account.drafts.all(), self.account.prefs.all(), self.saves))
 
@@ -111,7 +111,7 @@ class LocalState:
         Raises:
             StartupError: the account cannot be opened.
         """
-        key = self._places.servers.key_at(self.settings.url)
+        key = self._paths.servers.key_at(self.settings.url)
         settings = self.settings.but(name=name, token_file=None)
         self._change(key, settings, takes_over=not self.account.has_signed_in)
         self.connection = replace(self.connection, user=name)
@@ -169,7 +169,7 @@ class LocalState:
         """Apply the name and the server's data from `welcome`, and publish the connection."""
         self.connection = replace(self.connection, user=user, server=server, text_limit=text_limit)
         self.account.signed_in(server)
-        self.tell_saved()
+        self.publish_saved()
         self.link_changed(Link.ONLINE)
 
     def link_changed(

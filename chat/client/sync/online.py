@@ -128,7 +128,7 @@ class Online:
         channel_sync.start(welcome, self._resumed, again)
         sender.all()
         if local.status != "online":
-            self.tell_status()
+            self.send_status()
         local.signed_in(welcome.user, welcome.server.name, welcome.limits.text)
         return channel_sync.take
 
@@ -189,12 +189,12 @@ class Online:
         position = channel.view.resume if channel is not None and channel.is_stored else None
         return command.model_copy(update={"resume": position})
 
-    def tell_status(self) -> None:
+    def send_status(self) -> None:
         """Send the user's status, if there is a connection."""
         if self.live is not None:
-            self._tasks.start(self._tell_status())
+            self._tasks.start(self._send_status())
 
-    async def _tell_status(self) -> None:
+    async def _send_status(self) -> None:
         try:
             await self.ask(SetStatus(status=self._local.status))
         except (CommandError, Unanswered) as exc:

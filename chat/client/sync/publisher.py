@@ -54,7 +54,7 @@ class UpdateQueue:
         self._most = most
         self._lock = threading.Lock()
         self._waiting: list[Update] = []
-        self._room = most
+        self._limit = most
         self._is_woken = False
         self._is_dropping = False
         self._has_dropped = False
@@ -65,7 +65,7 @@ class UpdateQueue:
         with self._lock:
             if self._is_dropping:
                 return
-            if len(self._waiting) >= self._room:
+            if len(self._waiting) >= self._limit:
                 self._waiting.clear()
                 self._is_dropping = self._has_dropped = True
             else:
@@ -81,18 +81,18 @@ class UpdateQueue:
     def put_all(self, publish: Callable[[], None]) -> None:
         """Accept updates again; `publish` puts the whole state, without a limit."""
         with self._lock:
-            self._is_dropping, self._room = False, sys.maxsize
+            self._is_dropping, self._limit = False, sys.maxsize
         publish()
         with self._lock:
-            self._room = len(self._waiting) + self._most
+            self._limit = len(self._waiting) + self._most
 
     def drain(self) -> tuple[list[Update], bool]:
         """Return the waiting updates, oldest first, and whether some were dropped."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
             self._is_woken = False
-            if self._room != sys.maxsize:
-                self._room = self._most
+            if self._limit != sys.maxsize:
+                self._limit = self._most
             asks, self._has_dropped = self._has_dropped, False
             return waiting, asks
 

@@ -106,7 +106,7 @@ class Sender:
             return 0.0
         try:
             command = command_of(row, self._session.limits)
-            await self._enter(row.channel)
+            await self._join_direct_channel(row.channel)
             answer = await self._session.ask(command)
         except ValueError as error:
             self._refused(row, str(error))
@@ -126,7 +126,7 @@ class Sender:
             self._publisher.row_removed(row)
         return False
 
-    async def _enter(self, name: str) -> None:
+    async def _join_direct_channel(self, name: str) -> None:
         """Join a new direct channel before sending to it, so that no event is missed."""
         if is_direct(name) and not self._account.ensure_channel(name).is_member:
             answer = await self._following.ask(Join(channel=name))

@@ -46,21 +46,21 @@ class MarkerSync:
 
     def schedule(self, channel: Channel) -> None:
         """Send the read marker if it is further than the server's."""
-        wanted = self._wanted(channel) > channel.server_read and channel.is_stored
+        wanted = self._marker_to_send(channel) > channel.server_read and channel.is_stored
         if wanted and channel.is_attached and channel.name not in self._busy:
             self._busy.add(channel.name)
             self._tasks.start(self._send(channel))
 
     @staticmethod
-    def _wanted(channel: Channel) -> int:
+    def _marker_to_send(channel: Channel) -> int:
         """Return the marker to send: never above the head of the server's log."""
         return min(channel.view.read, channel.view.head)
 
     async def _send(self, channel: Channel) -> None:
         try:
-            while self._wanted(channel) > channel.server_read:
+            while self._marker_to_send(channel) > channel.server_read:
                 await asyncio.sleep(MARK_DELAY)
-                seq, epoch = self._wanted(channel), channel.view.epoch
+                seq, epoch = self._marker_to_send(channel), channel.view.epoch
                 if seq <= channel.server_read:  # sent by another client, or the log was replaced
                     continue
                 await self._ask(Mark(channel=channel.name, seq=seq))
@@ -114,7 +114,7 @@ class PreferenceSync:
 
     async def _send(self, channel: Channel) -> None:
         try:
-            while change := self._wish(channel):
+            while change := self._unsent_change(channel):
                 try:
                     await self._ask(Prefer(channel=channel.name, **change.fields()))
                 except CommandError as error:
@@ -126,7 +126,7 @@ class PreferenceSync:
         finally:
             self._busy.discard(channel.name)
 
-    def _wish(self, channel: Channel) -> PreferenceChange:
+    def _unsent_change(self, channel: Channel) -> PreferenceChange:
         """Return the changes to send; another client on the file may have sent some of them."""
         self._account.reload_channel_changes()
         return channel.preference_change
