@@ -19,13 +19,13 @@ async def test_starred_ones_stand_first_and_muted_ones_show_no_count(open_deskto
         rows = [line[:24].split() for line in desktop.screen().splitlines()]
         assert [row for row in rows if row][:8] == [
             ["Starred"],
-            ["@", "alice"],
+            ["1", "@", "alice"],
             ["Channels"],
-            ["#", "general"],
-            ["#", "loud"],
-            ["#", "ops", "@1"],
+            ["2", "#", "general"],
+            ["3", "#", "loud"],
+            ["4", "#", "ops", "@1"],
             ["Direct"],
-            ["@", "bob"],
+            ["5", "@", "bob"],
         ]
 
 
