@@ -48,14 +48,14 @@ class LineNotifier:
         self._command = tuple(command)
         self._is_told = False
         """Whether the person knows that their program fails."""
-        self.run_beside = beside
+        self.run_in_background = beside
 
-    def ring(self, notification: Notification) -> None:
+    def notify(self, notification: Notification) -> None:
         """Show a notification."""
         if self._way == "command":
-            self.run_beside(self._run(notification))
+            self.run_in_background(self._run(notification))
         elif self._way != "none":
-            self._lines.ring()
+            self._lines.ring_bell()
 
     async def _run(self, notification: Notification) -> None:
         fault = await run_command(self._command, notification)
@@ -229,7 +229,7 @@ class Plain:
         self._conversation.drafts.keep(text, self._key)
 
     def _dismiss(self) -> None:
-        self._conversation.drafts.give_up(self._key)
+        self._conversation.drafts.cancel(self._key)
 
     def _end(self) -> None:
         if self._ending is None:

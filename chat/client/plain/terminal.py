@@ -268,8 +268,8 @@ class Lines:
         """Print why something could not be done."""
         self.say(lines)
 
-    def ring(self) -> None:
-        """Call the person, if there is a terminal."""
+    def ring_bell(self) -> None:
+        """Ring the terminal's bell, if there is a terminal."""
 
     def copy(self, text: str) -> bool:
         """Ask the terminal to keep a copy; False: there is none."""
@@ -379,8 +379,8 @@ class Typed(Lines):
         if told := [printable(line) for line in lines]:
             self._begin_again("".join(f"{line}\n" for line in told))
 
-    def ring(self) -> None:
-        """Call the person."""
+    def ring_bell(self) -> None:
+        """Ring the terminal's bell."""
         self._print(BELL)
 
     def copy(self, text: str) -> bool:

@@ -459,7 +459,7 @@ class PlainView:
             f"{printable_line(hit.snippet)}"
             for hit in reversed(finding.hits)
         )
-        where = " on this computer (offline)" if finding.is_here else ""
+        where = " on this computer (offline)" if finding.is_local else ""
         more = "" if finding.is_complete else " There are more: add words or before:DAY."
         self._say([f"{len(finding.hits)} found{where}.{more}"])
 
@@ -484,7 +484,7 @@ class PlainView:
         elif draft.aim is Aim.REPLY:
             self._say([f"Replying to message {aim[1]}: Enter sends it, {cancel}"])
 
-    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+    def run_in_background(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
         self._beside(work)
 

@@ -1,7 +1,7 @@
 """Run slash commands.
 
-A handler works on the conversation; it raises `Refused` with a sentence for a person when it
-cannot do what was asked, and the text then goes back to where it was written.
+A handler raises `Refused`, with a message for the user, when it cannot run the command. The text
+then returns to the composer that it was typed in.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _PINS_PAGE = 1_000
 
 
 def list_channels(conversation: Conversation) -> None:
-    """Show all channels there are; choosing one enters it."""
+    """List the server's channels; choosing one joins it."""
     from chat.protocol.commands import Channels
 
     add = conversation.view.list_rows(
@@ -73,7 +73,7 @@ def list_channels(conversation: Conversation) -> None:
 
 
 def list_members(conversation: Conversation, channel: str) -> None:
-    """Show who is in a channel; choosing somebody opens the direct channel."""
+    """List a channel's members; choosing one opens the direct channel."""
     from chat.protocol.commands import Who
 
     add = conversation.view.list_rows(
@@ -93,7 +93,7 @@ def list_members(conversation: Conversation, channel: str) -> None:
 
 
 def list_pins(conversation: Conversation, channel: str) -> None:
-    """Show what is pinned in a channel, the newest first; choosing a message goes there."""
+    """List a channel's pinned messages, newest first; choosing one goes to it."""
 
     def go(key: str) -> None:
         jump(conversation, channel, int(key))
@@ -110,7 +110,7 @@ def list_pins(conversation: Conversation, channel: str) -> None:
 
 
 async def _pins_of(core: Core, channel: str) -> AsyncIterator[Item]:
-    """Read what is pinned in a channel, the newest first, page by page."""
+    """Yield a channel's pinned messages, newest first, page by page."""
     from chat.protocol.commands import History
 
     before: int | None = None
@@ -127,11 +127,11 @@ async def _pins_of(core: Core, channel: str) -> AsyncIterator[Item]:
 
 
 def _list(conversation: Conversation, work: Coroutine[None, None, None]) -> None:
-    async def told() -> None:
+    async def reported() -> None:
         with conversation.telling():
             await work
 
-    conversation.view.run_beside(told())
+    conversation.view.run_in_background(reported())
 
 
 async def _pages(
@@ -152,7 +152,7 @@ def _channel(listing: ChannelListing) -> Choice:
 
 
 def members(listing: ChannelListing) -> str:
-    """Return how many members a channel has, in words."""
+    """Return the member count as text."""
     return "1 member" if listing.members == 1 else f"{listing.members:,} members"
 
 
@@ -171,11 +171,11 @@ LEVELS = {
     "mentions": "You will be notified of mentions and keywords in {}.",
     "none": "Notifications are off in {}.",
 }
-"""The levels, and what each of them means."""
+"""Notification levels, each with its confirmation."""
 
 
 def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> None:
-    """Put a channel below those that stand first in the list, or take it from there."""
+    """Star or unstar a channel; starred channels stand first in the sidebar."""
     _check(info)
     last = max((each.pinned for each in conversation.state.channels.values()), default=0)
     if is_starred != bool(info.pinned):
@@ -185,7 +185,7 @@ def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> Non
 
 
 def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
-    """Move a channel up (-1) or down (1) among those that stand first in the list."""
+    """Move a channel up (-1) or down (1) among the starred ones."""
     starred = [each for each in conversation.state.channels.values() if each.pinned]
     if info not in starred:
         raise Refused(f"{title_of(info)} is not starred. Use /star first.")
@@ -198,7 +198,7 @@ def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
 
 
 def mute(conversation: Conversation, info: ChannelInfo, is_muted: bool) -> None:
-    """Bring only mentions in a channel to one's notice, or everything again."""
+    """Mute or unmute a channel; a muted channel notifies only of mentions."""
     _check(info)
     conversation.core.prefer(info.name, PreferenceChange(muted=is_muted))
     what = "muted; mentions still notify you" if is_muted else "unmuted"
@@ -206,7 +206,7 @@ def mute(conversation: Conversation, info: ChannelInfo, is_muted: bool) -> None:
 
 
 def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
-    """Choose for which messages of a channel one is called; without a level, say it."""
+    """Set the notification level of a channel; without a level, show it."""
     _check(info)
     if level and level not in LEVELS:
         raise Refused(f"“{level}” is not a notification level. Use all, mentions or none.")
@@ -223,7 +223,7 @@ def _check(info: ChannelInfo) -> None:
 
 _DAY = 24 * 60
 HANDLERS: dict[str, Handler] = {}
-"""Every command's handler, by the command's name."""
+"""The handlers by command name."""
 
 
 def _handles(*names: str) -> Callable[[Handler], Handler]:
@@ -308,7 +308,7 @@ def _edit(conversation: Conversation, asked: Invocation) -> None:
 @_handles("delete")
 def _delete(conversation: Conversation, asked: Invocation) -> None:
     if asked.get("number").isdigit():
-        # It may be somebody else's: an owner may delete it, and the server knows who is one.
+        # The message may be another user's: owners may delete it, and the server checks that.
         target = targets.target(conversation, asked)
         conversation.core.delete(targets.here(conversation).name, target)
     else:

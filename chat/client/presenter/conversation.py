@@ -1,7 +1,6 @@
 """A conversation: turns actions into requests, and updates into what the view shows.
 
-It decides which channel is shown, and when a message counts as read. It draws nothing: its `View`
-does.
+It decides which channel is shown and when a message counts as read. Its `View` draws.
 """
 
 from __future__ import annotations
@@ -60,42 +59,42 @@ __all__ = [
 
 
 class ReadTracker:
-    """The read marker of the channel that is shown; moved through `core`."""
+    """Moves the read marker of the shown channel."""
 
     def __init__(self, core: Core) -> None:
         self.is_watched = True
-        """Whether the person looks at this terminal."""
+        """Whether the terminal has the focus."""
         self.is_peeking = False
-        """Whether the channel is looked at without marking anything; ends when one leaves it."""
+        """Whether the channel is shown without moving its marker; ends when another opens."""
         self._core = core
         self._held: Counter[str] = Counter()
         self._seen: tuple[str, int] | None = None
 
     def opened(self) -> None:
-        """Begin with another channel."""
+        """Reset: another channel was opened."""
         self._seen, self.is_peeking = None, False
 
     def seen(self, channel: str, seq: int) -> None:
-        """Mark as read what shows, if somebody looks."""
+        """Mark the shown messages as read, up to `seq`, if the terminal has the focus."""
         if not self._held[channel]:
             self._seen = (channel, seq)
             self._mark()
 
     def watched(self, is_watched: bool) -> None:
-        """Say whether the person looks; what lies there is read once they do."""
+        """Set whether the terminal has the focus; gaining it marks the shown messages."""
         self.is_watched = is_watched
         self._mark()
 
     def peek(self, is_peeking: bool) -> None:
-        """Only peek from now on, or read what shows."""
+        """Start or stop peeking; stopping marks the shown messages."""
         self.is_peeking = is_peeking
         self._mark()
 
     @contextmanager
     def held(self, channel: str) -> Iterator[None]:
-        """Mark nothing in a channel meanwhile: what shows is on its way to another place.
+        """Do not mark a channel while the view scrolls to another place in it.
 
-        Several may hold the same channel at once; the last one to end lets go of it.
+        Calls nest: marking resumes after the last one ends.
         """
         self._held[channel] += 1
         try:
@@ -109,32 +108,32 @@ class ReadTracker:
 
 
 def jump(conversation: Conversation, channel: str, seq: int) -> None:
-    """Show a message in the middle of its channel."""
-    conversation.view.run_beside(_jump(conversation, channel, seq))
+    """Open a channel and scroll to one of its messages."""
+    conversation.view.run_in_background(_jump(conversation, channel, seq))
 
 
 async def _jump(here: Conversation, channel: str, seq: int) -> None:
     with here.reading.held(channel), here.telling():
         here.open_channel(channel)
-        is_there = await answer(here.core.reach(channel, seq))
+        is_loaded = await answer(here.core.reach(channel, seq))
         here.take_in(here.core.drain())
-        if channel == here.state.current and not (is_there and here.view.choose(seq)):
+        if channel == here.state.current and not (is_loaded and here.view.choose(seq)):
             here.view.say(
                 "This message is not on this computer and cannot be loaded now.", "warning"
             )
-    _see(here, channel)
+    _mark_shown(here, channel)
 
 
-def _see(here: Conversation, channel: str) -> None:
-    """Mark what shows at the end of a way: while it was held, that was not told."""
+def _mark_shown(here: Conversation, channel: str) -> None:
+    """Mark the messages that show after a jump; marking was held during it."""
     seq = here.view.showing()
     if seq is not None and channel == here.state.current:
         here.seen(channel, seq)
 
 
 def show_unread(conversation: Conversation) -> None:
-    """Show the first message that was unread when one came here."""
-    conversation.view.run_beside(_show_unread(conversation))
+    """Scroll to the first message that was unread when the channel was opened."""
+    conversation.view.run_in_background(_show_unread(conversation))
 
 
 async def _show_unread(here: Conversation) -> None:
@@ -144,12 +143,12 @@ async def _show_unread(here: Conversation) -> None:
             await answer(here.core.reach(channel, first))
             here.take_in(here.core.drain())
         here.view.show_unread()
-    _see(here, channel or "")
+    _mark_shown(here, channel or "")
 
 
 def search(conversation: Conversation, typed: str = "") -> None:
-    """Show what a search finds; without words the one before, or where to write them."""
-    conversation.view.run_beside(_search(conversation, typed))
+    """Search and show the results; without a query, show the former results or the field."""
+    conversation.view.run_in_background(_search(conversation, typed))
 
 
 async def _search(here: Conversation, typed: str) -> None:
@@ -174,7 +173,7 @@ def mark_all(conversation: Conversation) -> None:
 
 
 def peek(conversation: Conversation, channel: str) -> None:
-    """Look at a channel without reading it; at the one that is shown: not any more."""
+    """Open a channel without marking it as read; in the shown channel, toggle peeking."""
     reading = conversation.reading
     if channel == conversation.state.current:
         reading.peek(not reading.is_peeking)
@@ -186,15 +185,15 @@ def peek(conversation: Conversation, channel: str) -> None:
 
 
 Typing = Literal["both", "show", "tell", "off"]
-"""Whether it is shown who types, and told to others that one does."""
+"""Which typing notices are used: show those of others, tell others of one's own."""
 
 
 Handler = Callable[["Conversation", Invocation], None]
-"""Does what a slash command says; raises a `ChatError` for a person if it cannot be done."""
+"""Runs a slash command; raises a `ChatError` with a message for the user."""
 
 
 class Conversation:
-    """One person's side of all conversations; see the module's docstring."""
+    """The user's channels, drafts and searches on one server; see the module's docstring."""
 
     def __init__(
         self,
@@ -218,7 +217,7 @@ class Conversation:
         self.notifier = notifier
         self._commands = commands
         self._server_key = server_key
-        self.lookup = NameLookup(self.state, core, view.run_beside)
+        self.lookup = NameLookup(self.state, core, view.run_in_background)
         self.finding = SearchSession(core)
         """The latest search."""
         tells_typing = typing in ("both", "tell")
@@ -226,37 +225,37 @@ class Conversation:
         self.drafts = Drafts(core, store, self.state, view, self.run, tells_typing=tells_typing)
         self.threads = ThreadController(core, self.state, view, self.drafts)
         self._asked: dict[str, tuple[str, str]] = {}
-        """Channels that the server has yet to open: where each was asked for, by which text."""
+        """Channels being joined: the channel and the text of each request."""
         self._wanted: str | None = None
-        """A channel that is open, and not listed yet."""
-        self._stayed = ""
-        """The channel that was left elsewhere, and shown on for its text."""
+        """A joined channel that is not listed yet."""
+        self._left_elsewhere = ""
+        """The shown channel that was left on another device while text was typed in it."""
 
     @property
     def server(self) -> str:
-        """How the server calls itself, or did when it was last met; empty: it never was."""
+        """The server's own name, as last received; empty before the first connection."""
         return self.state.connection.server or self.core.pref(SERVER_NAME)
 
-    # What the core tells.
+    # Updates from the core.
 
     def take_in(self, updates: Iterable[Update]) -> None:
-        """Lay updates on the desk and show them."""
+        """Apply updates to the state and show them."""
         for update in updates:
             self.view.tell(update)
             read = self.state.info.read if self.state.info else 0
             user = self.state.user
             self.state.apply(update)
             if isinstance(update, TimelineChanged):
-                self._take_lines(update)
+                self._apply_lines(update)
             elif isinstance(update, ThreadChanged):
-                self.threads.take_in(update)
+                self.threads.apply(update)
             elif isinstance(update, ChannelsChanged | ChannelChanged | ChannelRemoved):
                 self._settle()
                 if self.state.info is not None and self.state.info.read < read:
-                    self._show_channel()  # the marker only falls where the log is another one
+                    self._show_channel()  # a marker falls only if the log was replaced
             elif isinstance(update, ConnectionChanged):
                 if self.state.user != user:
-                    self._show_channel()  # one's own messages are those of another name now
+                    self._show_channel()  # the user's own messages are those of the new name
                 self._ask_name()
             elif isinstance(update, NotificationDue) and self.status != "busy":
                 self.notifier.take(update, partial(self._is_seen, update))
@@ -264,13 +263,13 @@ class Conversation:
                 self.view.say(update.text, severity_of(update.severity))
         self.view.redraw()
 
-    def _take_lines(self, change: TimelineChanged) -> None:
+    def _apply_lines(self, change: TimelineChanged) -> None:
         log = self.state.log(change.channel)
         if not self.view.update(PaneKey(change.channel), log.apply(change)):
             log.trim()
 
     def rename(self, name: str) -> None:
-        """Sign in with another name, if the present one is taken; without a name: ask for it."""
+        """Sign in with another name if the present one is taken; without a name, ask for one."""
         if name or not self.state.connection.is_name_taken:
             self.workspace.rename(self._server_key, name)
         else:
@@ -281,7 +280,7 @@ class Conversation:
             self.view.ask_name(self.state.user)
 
     def _is_seen(self, due: NotificationDue) -> bool:
-        """Whether the person sees the message, in the channel's timeline or in its open thread."""
+        """Whether the message is visible in the timeline or the open thread, with the focus."""
         places = [PaneKey(due.channel)] if due.channel == self.state.current else []
         thread = self.state.thread
         if thread and (thread.channel, thread.root) == (due.channel, due.thread):
@@ -289,25 +288,25 @@ class Conversation:
         return self.reading.is_watched and any(map(self.view.shows_newest, places))
 
     def _settle(self) -> None:
-        """Show some channel if there is one, and none that one is not in."""
+        """Open a listed channel if the shown one is no longer listed."""
         known = self.state.channels
         if self.state.info is not None and self.state.info.is_member:
-            self._stayed = ""
+            self._left_elsewhere = ""
         if self._wanted in known and self._wanted == self.drafts.channel:
             self.open_channel(self._wanted)
-        elif self.state.current not in known and known and not self.drafts.is_on_the_way:
-            if self.state.current is not None and self._is_written():
+        elif self.state.current not in known and known and not self.drafts.is_joining:
+            if self.state.current is not None and self._has_text():
                 self._stay(self.state.current)
                 return
-            wishes = (self.state.previous, self.core.pref(LAST_CHANNEL), GENERAL, *known)
-            self.open_channel(next(name for name in wishes if name in known))
+            candidates = (self.state.previous, self.core.pref(LAST_CHANNEL), GENERAL, *known)
+            self.open_channel(next(name for name in candidates if name in known))
         elif self.state.current is not None and not known:
             self._put_away()
             self.state.current = None
-            self.drafts.lay_open("")
+            self.drafts.open_channel("")
 
-    def _is_written(self) -> bool:
-        """Whether a composer of the current channel holds a text."""
+    def _has_text(self) -> bool:
+        """Whether a composer of the current channel contains text."""
         return not all(is_blank(self.view.composed(key)) for key in self.drafts.open)
 
     def _stay(self, channel: str) -> None:
@@ -316,42 +315,44 @@ class Conversation:
         The text would go to another channel otherwise. The saved draft keeps the channel listed.
         """
         self.drafts.keep_open()
-        if channel != self._stayed:
-            self._stayed = channel
+        if channel != self._left_elsewhere:
+            self._left_elsewhere = channel
             self.core.open_channel(channel)
             self.view.say(
                 f"You are no longer in {channel}. Your text is kept; join again to send it.",
                 "warning",
             )
 
-    # Where one is.
+    # Opening channels.
 
     def open_channel(self, channel: str) -> None:
-        """Show a channel, with what was being written in it."""
+        """Show a channel and its draft."""
         self._wanted = None
-        if self.drafts.is_on_the_way and channel == self.drafts.channel:
+        if self.drafts.is_joining and channel == self.drafts.channel:
             self._enter()
-        elif self.drafts.is_on_the_way or channel != self.state.current:
+        elif self.drafts.is_joining or channel != self.state.current:
             self._move_to(channel)
             self._show()
 
     def _enter(self) -> None:
-        """Show the channel that the composer is for already; then send what was held."""
+        """Show the joined channel, whose draft is open already; then send the held texts."""
         self.state.move_to(self.drafts.channel)
         self.core.save_pref(LAST_CHANNEL, self.drafts.channel)
         self._show_channel()
         for text in self.drafts.release():
-            self.drafts.submit(text, PaneKey(self.drafts.channel))  # one may lead further
+            self.drafts.submit(
+                text, PaneKey(self.drafts.channel)
+            )  # one may be a command that opens another channel
 
     def _move_to(self, channel: str) -> None:
         self._put_away()
         self.state.move_to(channel)
-        self.drafts.take_out(channel)
+        self.drafts.load(channel)
         self.core.save_pref(LAST_CHANNEL, channel)
 
     def _show(self) -> None:
-        """Show the current channel, if there is one, and what is being written in it."""
-        self.drafts.lay_open(self.state.current or "")
+        """Show the current channel, if there is one, and its draft."""
+        self.drafts.open_channel(self.state.current or "")
         self._show_channel()
 
     def _show_channel(self) -> None:
@@ -365,13 +366,13 @@ class Conversation:
         self.view.redraw()
 
     def step_back(self) -> None:
-        """Let another conversation be shown."""
+        """Hide this conversation; another server is shown."""
         self._put_away()
         self.view.step_back()
         self.state.trim()
 
     def come_forward(self, channel: str, *, is_watched: bool) -> None:
-        """Be the one that is shown, with that channel (empty: the one that was shown last)."""
+        """Show this conversation, with `channel` (empty: the channel shown last)."""
         if channel and channel != self.state.current:
             self._move_to(channel)
         self.view.come_forward()
@@ -380,7 +381,7 @@ class Conversation:
         self._ask_name()
 
     def close(self) -> None:
-        """Keep what is typed, before the program ends; what is not on its way yet stays here."""
+        """Save the drafts before the program ends, with the texts of unanswered joins."""
         for channel in list(self._asked):
             self._turn_back(channel)
         self._put_away()
@@ -390,38 +391,38 @@ class Conversation:
         self.drafts.put_away()
 
     def seen(self, channel: str, seq: int) -> None:
-        """Mark as read what was on a screen that somebody looks at."""
+        """Mark a channel as read up to `seq`, if it is the shown one."""
         if channel == self.state.current:
             self.reading.seen(channel, seq)
 
-    # What one asks for.
+    # Requests of the user.
 
     def dismiss(self, key: PaneKey) -> None:
-        """Give up a reply or a change; where there is none, close the thread, but for its text."""
+        """Cancel the reply or edit; without one, close the thread unless it has a draft."""
         draft = self.drafts.at(key)
         if draft.aim is not Aim.MESSAGE:
-            self.drafts.give_up(key)
+            self.drafts.cancel(key)
         elif key.thread is None or is_blank(draft.text):
             self.threads.close()
 
     def run(self, asked: Invocation) -> None:
-        """Do what a slash command says.
+        """Run a slash command.
 
         Raises:
-            ChatError: it cannot be done; the message is for a person.
+            ChatError: the command failed; the message is for the user.
         """
         self._commands[asked.command.name](self, asked)
 
     def run_command(self, text: str) -> None:
-        """Run a slash command that was chosen, not written; tell the person if it fails."""
+        """Run a slash command chosen from a list or by a key; show an error if it fails."""
         with self.telling():
             self.run(parser.parse(text))
 
     def join(self, channel: str, first_words: str = "") -> None:
-        """Join a channel, show it, and say something in it; what is written next is for there.
+        """Join a channel, show it, and send `first_words`; the composer moves there at once.
 
         Raises:
-            ChatError: the first words are too long.
+            ChatError: `first_words` is too long.
         """
         check_length(first_words, self.state.text_limit)
         known = self.state.channels.get(channel)
@@ -433,10 +434,10 @@ class Conversation:
         text = f"/msg {names} {first_words}" if first_words else ""
         self._asked[channel] = (self.state.current or "", text)
         self._put_away()
-        self.drafts.take_out(channel)
-        self.drafts.lay_open(channel)
+        self.drafts.load(channel)
+        self.drafts.open_channel(channel)
         self.view.redraw()
-        self.view.run_beside(self._join(channel, first_words))
+        self.view.run_in_background(self._join(channel, first_words))
 
     async def _join(self, channel: str, first_words: str) -> None:
         from chat.protocol.commands import Join
@@ -450,7 +451,7 @@ class Conversation:
             self.view.turned_back(channel, str(exc))
         else:
             self._asked.pop(channel, None)
-            if channel == self.drafts.channel != joined.channel:  # it is spelled otherwise
+            if channel == self.drafts.channel != joined.channel:  # the server spells it differently
                 self.drafts.readdress(PaneKey(channel), PaneKey(joined.channel))
             self._say_there(joined.channel, first_words)
             self._arrive(joined.channel)
@@ -461,7 +462,7 @@ class Conversation:
         self.take_in(self.core.drain())
 
     def _arrive(self, channel: str) -> None:
-        """Show a channel that one was let into, unless one went elsewhere meanwhile."""
+        """Show a joined channel, unless the user opened another one meanwhile."""
         if channel not in self.state.channels:
             self._wanted = channel
         elif channel == self.drafts.channel:
@@ -472,17 +473,17 @@ class Conversation:
             self.view.say(f"Joined {title_of(info)}.{waits}")
 
     def _turn_back(self, channel: str) -> None:
-        """Give what was written for a channel back to where one asked for it."""
+        """Return the text typed for a refused channel to the channel of the request."""
         asked_in, text = self._asked.pop(channel, (self.state.current or "", ""))
         written = self.drafts.withdraw(channel)
         if channel == self.drafts.channel:
-            self.drafts.lay_open(self.state.current or "")
+            self.drafts.open_channel(self.state.current or "")
         self.drafts.put_first(written, PaneKey(asked_in))
         self.drafts.give_back(text, PaneKey(asked_in))
 
     def ask(self, command: AnsweredBy[object], text: str = "") -> None:
-        """Ask the server; tell the person if it fails, and give `text` back."""
-        self.view.run_beside(self._ask(self.core.ask(command), text))
+        """Send a command; if it fails, show the error and return `text` to the composer."""
+        self.view.run_in_background(self._ask(self.core.ask(command), text))
 
     async def _ask(self, future: Future[object], text: str) -> None:
         with self.telling(text):
@@ -490,7 +491,7 @@ class Conversation:
 
     @contextmanager
     def telling(self, text: str = "") -> Iterator[None]:
-        """Tell the person what fails within, and give back the text that asked for it."""
+        """Show a `ChatError` raised inside, and return the command's text to the composer."""
         written_in = self.state.current or ""
         try:
             yield
@@ -499,12 +500,12 @@ class Conversation:
             self.drafts.give_back(text, PaneKey(written_in))
 
     def set_status(self, status: Status) -> None:
-        """Say of oneself: online, away or busy."""
+        """Set the user's presence: online, away or busy."""
         self.status = status
         self.core.status(status)
         self.view.redraw()
 
     def write_to(self, name: str) -> None:
-        """Open the direct channel with one person."""
+        """Open the direct channel with a user."""
         if name != self.state.user:
             self.run_command(f"/msg {name}")

@@ -1,8 +1,7 @@
-"""The loaded messages of one channel or thread, in order, and questions about them.
+"""The loaded messages of one channel or thread, in order, and queries on them.
 
-Numbered lines come first, by number; then what has no number yet or never gets one (messages on
-their way, ticks), in the order it came. `apply` reports what it did as splices, so that whoever
-keeps something per line can follow.
+Numbered lines come first, by number; then lines without a number (unconfirmed messages, ticks), in
+order of arrival. `apply` returns its changes as splices, so that caches per line can follow.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _WALK = 500
 _KEPT = 400
 
 Key = int | str
-"""Identity of a line: its number, the cid of one on its way, or a negative number for a tick."""
+"""Identity of a line: its number, its cid if unconfirmed, or a negative number for a tick."""
 
 
 Step = Literal["insert", "replace", "remove"]
@@ -31,18 +30,17 @@ Step = Literal["insert", "replace", "remove"]
 
 @dataclass(slots=True)
 class Splices:
-    """What an update did to the lines of `log`.
+    """The changes that an update made to `log`.
 
     Args:
-        change: the update; with `reset`, everything was forgotten first.
+        change: the update; with `reset`, the log was cleared first.
         first_before: the lowest number that was loaded before.
-        steps: what was put in at, replaced at, or taken out at which index, to be followed in
-            order; an index holds as of its step.
-        touched: lines that are new, changed or look different, or stand beside one that is gone.
-        renamed: keys of pending lines, with the number that each was given.
-        before: the former states of the update's lines that were loaded already, by the lines'
-            present keys; also of those that were forgotten and came again.
-        has_new_speakers: whether somebody spoke of whom no message was loaded.
+        steps: insertions, replacements and removals, to be applied in order; each index is valid
+            at its step.
+        touched: lines to draw again: new or changed lines, and neighbors of removed ones.
+        renamed: keys of unconfirmed lines, with the numbers that they received.
+        before: former states of the update's lines that were loaded, by their present keys.
+        has_new_speakers: whether an author is new to the log.
     """
 
     log: Log
@@ -55,18 +53,18 @@ class Splices:
     has_new_speakers: bool = False
 
     def former(self, line: Message) -> Message | None:
-        """Return the former state of one of the update's lines, if it was loaded."""
+        """Return the former state of a line of the update, if it was loaded."""
         return self.before.get((line.cid or "") if line.seq is None else line.seq)
 
     @property
     def is_live(self) -> bool:
-        """Whether it tells what happens now, rather than what was missed; no clock knows."""
+        """Whether the update is a live event, not one that was missed while offline."""
         change = self.change
         return not change.reset and bool(change.upserts) and not change.missed
 
 
 class Log:
-    """An ordered sequence of messages that can be looked up by number and by cid."""
+    """An ordered sequence of messages with lookup by number and cid."""
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
@@ -74,11 +72,11 @@ class Log:
         self._tail: list[Key] = []
         self._ticks = 0
         self.gaps: frozenset[int] = frozenset()
-        """Numbers before which lines are missing."""
+        """Numbers with missing lines right before them."""
         self.complete = False
-        """Whether the first line of the channel is here."""
+        """Whether the channel's first line is loaded."""
         self.speakers: set[str] = set()
-        """Who said something that is or was loaded."""
+        """Authors of all messages loaded since the last reset."""
         self._threads: dict[int, set[int]] = {}
 
     def __len__(self) -> int:
@@ -119,7 +117,7 @@ class Log:
         """Return the index of the first line numbered `seq` or higher, or of the tail's first."""
         return bisect_left(self._seqs, seq)
 
-    # Questions
+    # Queries
 
     def line(self, seq: int) -> Message | None:
         """Return the line numbered `seq`, if it is loaded."""
@@ -127,23 +125,23 @@ class Log:
         return None if index is None else self._messages[index]
 
     def newest(self) -> Iterator[Message]:
-        """Return the messages that the server has, the newest first."""
+        """Return the confirmed messages, newest first."""
         for index in range(len(self._seqs) - 1, -1, -1):
             if self._messages[index].kind == "message":
                 yield self._messages[index]
 
     def latest(self, author: str | None = None) -> Message | None:
-        """Return the newest message that is not deleted, of `author` if given."""
+        """Return the newest undeleted message, of `author` if given."""
         found = (each for each in self.newest() if author in (None, each.author))
         return next((each for each in found if not each.deleted), None)
 
     def failed(self) -> list[Message]:
-        """Return one's own messages that the server refused, oldest first."""
+        """Return the user's messages that the server refused, oldest first."""
         tail = self._messages[len(self._seqs) :]
         return [each for each in tail if each.delivery is Delivery.FAILED]
 
     def replies(self, seq: int | None) -> int:
-        """Return how many messages that are not deleted are in the thread of a root."""
+        """Return the number of undeleted replies in the thread of a root."""
         return len(self._threads.get(seq, ())) if seq is not None else 0
 
     def next_mention(self, index: int, step: int, user: str) -> int | None:
@@ -156,9 +154,9 @@ class Log:
         return None
 
     def first_unread(self, seq: int, user: str) -> Key | None:
-        """Return the line for the unread rule: the first message of somebody else from `seq` on.
+        """Return the first message of another user from `seq` on: the unread marker's line.
 
-        None if there is none near, or if nothing above it is loaded.
+        None if no such message is near, or if no line above it is loaded.
         """
         start = self.index_from(seq)
         for index in range(start, min(len(self), start + _WALK) if start else 0):
@@ -170,7 +168,7 @@ class Log:
     # Changes
 
     def apply(self, change: TimelineChanged) -> Splices:
-        """Take in an update; return what it did."""
+        """Apply an update; return its changes."""
         done = Splices(self, change, self.first_seq)
         if not self._are_next(change.upserts):
             for message in change.upserts:
@@ -194,7 +192,7 @@ class Log:
         return done
 
     def trim(self) -> None:
-        """Forget the oldest lines where there are many; only while nothing follows the splices."""
+        """Drop the oldest lines of a long log; only while no view follows it."""
         gone = len(self._seqs) - _KEPT
         if gone > _KEPT:
             del self._messages[:gone], self._seqs[:gone]
@@ -211,7 +209,7 @@ class Log:
         self._threads.clear()
 
     def _note_former(self, message: Message, done: Splices) -> None:
-        """Note the line that `message` is a newer state of, if it is loaded."""
+        """Record the loaded state that `message` replaces, if any."""
         index = self.find(message.seq) if message.seq is not None else None
         if index is None and message.cid is not None and self._tail:
             index = self.find(message.cid)
@@ -229,7 +227,7 @@ class Log:
                     done.touched.add(message.thread)
 
     def _take(self, upserts: tuple[Message, ...], done: Splices) -> None:
-        """Put in new lines, runs of neighbors at once, and replace those that are known."""
+        """Insert new lines, adjacent ones together, and replace known ones."""
         if self._are_next(upserts):
             self._insert(list(upserts), done)
             return
@@ -244,7 +242,7 @@ class Log:
             self._insert(run, done)
 
     def _are_next(self, upserts: tuple[Message, ...]) -> bool:
-        """Whether all of `upserts` are new, and go behind all lines with numbers."""
+        """Whether all of `upserts` are new and follow the last numbered line."""
         last, tail = self.last_seq or 0, self._tail
         for message in upserts:
             if message.seq is None or message.seq <= last or (tail and message.cid in tail):
@@ -253,14 +251,14 @@ class Log:
         return bool(upserts)
 
     def _continues(self, run: list[Message], message: Message) -> bool:
-        """Whether `message` goes in right behind `run`, so that both can go in together."""
+        """Whether `message` is inserted right after `run`, so that one insertion is enough."""
         last, seq = run[-1].seq, message.seq
         if last is None or seq is None or seq <= last:
             return False
         return bisect_left(self._seqs, last) == bisect_left(self._seqs, seq + 1)
 
     def _replace(self, message: Message, done: Splices) -> bool:
-        """Replace the line that `message` is a newer state of; False if there is none."""
+        """Replace the former state of `message`; return False if it is not loaded."""
         index = self.find(message.seq) if message.seq is not None else None
         if index is None and message.cid is not None and message.cid in self._tail:
             if message.seq is None:

@@ -26,14 +26,14 @@ __all__ = [
 
 
 class Location(NamedTuple):
-    """A channel (empty: none yet) of the server that sits at `server`."""
+    """A channel (empty: none yet) of the server with that key."""
 
     server: int
     channel: str
 
 
 NOWHERE = Location(0, "")
-"""Where one is before there is any channel."""
+"""The location before any channel is open."""
 
 
 class PaneKey(NamedTuple):
@@ -52,7 +52,7 @@ class PaneKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What the lists show of one server: how it is called, its connection, its channels."""
+    """One server in the sidebar: title, connection, channels."""
 
     server: int
     title: str
@@ -61,14 +61,14 @@ class Group:
 
 
 class Entry(NamedTuple):
-    """An entry of the list of all: a channel, and what is known of it."""
+    """A channel in the list of all servers' channels."""
 
     location: Location
     info: ChannelInfo
 
 
 def entries(groups: Iterable[Group]) -> list[Entry]:
-    """Return all channels in the order in which they are listed."""
+    """Return the channels of all servers in sidebar order."""
     return [
         Entry(Location(group.server, info.name), info)
         for group in groups
@@ -77,7 +77,7 @@ def entries(groups: Iterable[Group]) -> list[Entry]:
 
 
 def neighbor(listed: Sequence[Entry], here: Location, step: int) -> Location | None:
-    """Return the location `step` places further in the list, round its end."""
+    """Return the location `step` entries further, wrapping around."""
     locations = [entry.location for entry in listed]
     if not locations:
         return None
@@ -87,37 +87,37 @@ def neighbor(listed: Sequence[Entry], here: Location, step: int) -> Location | N
 
 
 def after(listed: Sequence[Entry], here: Location) -> list[Entry]:
-    """Return the other entries, beginning with that after this one."""
+    """Return the other entries in circular order, from the one after `here`."""
     at = next((i for i, entry in enumerate(listed) if entry.location == here), -1)
     return [*listed[at + 1 :], *listed[: max(at, 0)]]
 
 
 def waits(info: ChannelInfo) -> bool:
-    """Whether something unread is to be brought to one's notice; muted ones want only mentions."""
+    """Whether the channel needs attention: unread messages, or mentions if it is muted."""
     return info.mentions > 0 or (info.unread > 0 and not info.muted)
 
 
 def weight(info: ChannelInfo) -> int:
-    """Return how much unread lines of a channel matter: a mention, a direct message, a message."""
+    """Return the urgency of a channel: 2 for a mention, 1 for a direct message, else 0."""
     if info.mentions:
         return 2
     return 1 if is_direct(info.name) else 0
 
 
 class Tour:
-    """A round of what is unread, which ends where it began."""
+    """A tour of the unread channels that returns to its start."""
 
     def __init__(self) -> None:
         self._origin: Location | None = None
 
     def end(self) -> None:
-        """Forget where it began: one has gone elsewhere by oneself."""
+        """End the tour: the user opened another channel."""
         self._origin = None
 
     def next(self, listed: Sequence[Entry], here: Location) -> Location | None:
-        """Return where to go next: a mention, a direct message, a message; then where one began.
+        """Return the most urgent unread channel, or else the start of the tour.
 
-        None once nothing is left to read and one is where one began.
+        None if nothing is unread and the tour is back at its start.
         """
         others = after(listed, here)
         waiting = [entry for entry in others if waits(entry.info)]
@@ -133,25 +133,25 @@ _MOST = 100
 
 
 class Trail:
-    """Back and forward as in a browser: going somewhere new forgets what lay ahead."""
+    """Back and forward as in a browser: opening a new channel drops the forward part."""
 
     def __init__(self) -> None:
         self._stops: list[Location] = []
         self._at = -1
 
     def came_to(self, location: Location) -> None:
-        """Note where one is now; a step along the trail is none of its own."""
+        """Add the location that was opened; a step along the trail adds nothing."""
         if self._stops and self._stops[self._at] == location:
             return
         self._stops = [*self._stops[: self._at + 1], location][-_MOST:]
         self._at = len(self._stops) - 1
 
     def recent(self) -> list[Location]:
-        """Return where one was, the last stop first, each once."""
+        """Return the visited locations, latest first, without duplicates."""
         return list(dict.fromkeys(reversed(self._stops)))
 
     def step(self, step: int, known: Container[Location]) -> Location | None:
-        """Go back (-1) or forward (1) to the next stop that is still there; None: there is none."""
+        """Go back (-1) or forward (1) to the next location in `known`, or return None."""
         here, at = self._stops[self._at] if self._stops else None, self._at + step
         while 0 <= at < len(self._stops):
             if self._stops[at] in known and self._stops[at] != here:

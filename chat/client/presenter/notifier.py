@@ -26,15 +26,15 @@ _QUIET, _ON = "quiet-until", "on"
 class NotificationSink(Protocol):
     """How notifications reach the person."""
 
-    def ring(self, notification: Notification) -> None:
-        """Show a notification, in the way that the person has chosen."""
+    def notify(self, notification: Notification) -> None:
+        """Show a notification in the configured way."""
 
-    def run_beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that waits, beside everything else."""
+    def run_in_background(self, work: Coroutine[None, None, None]) -> None:
+        """Run a coroutine as a background task."""
 
 
 class PreferenceStore(Protocol):
-    """The preferences that the next start of the program has too."""
+    """Preferences on disk."""
 
     def save_pref(self, key: str, value: str) -> None:
         """Save a preference; an empty value removes it."""
@@ -44,11 +44,11 @@ class PreferenceStore(Protocol):
 
 
 class Notifier:
-    """Notifies one person, of messages in all their conversations.
+    """Notifies the user of messages on all servers.
 
     Args:
         sink: shows notifications.
-        preferences: has the end of "do not disturb".
+        preferences: stores the end of "do not disturb".
         clock: counts seconds.
         now: returns the time of day, in seconds since the epoch.
     """
@@ -74,13 +74,13 @@ class Notifier:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the person has asked not to be disturbed, here or in another client."""
+        """Whether "do not disturb" is on, set here or in another client on the same file."""
         self._take_up()
         return self._quiet_until > self._clock()
 
     @property
     def note(self) -> str:
-        """What is to be shown of that; empty if they may be disturbed."""
+        """The status text of "do not disturb"; empty if it is off."""
         self._take_up()
         left = self._quiet_until - self._clock()
         if left <= 0:
@@ -128,7 +128,7 @@ class Notifier:
     def _be_quiet(self, seconds: float, changed: Callable[[], None]) -> None:
         self._quiet_until = self._clock() + seconds if seconds else 0.0
         if 0 < seconds < _FOREVER:
-            self._sink.run_beside(_after(seconds, changed))
+            self._sink.run_in_background(_after(seconds, changed))
 
     def take(self, due: NotificationDue, is_seen: Callable[[], bool]) -> None:
         """Notify the person, now or together with what comes soon, unless they see the message."""
@@ -139,11 +139,11 @@ class Notifier:
     def _tell(self) -> None:
         notification = self._burst.take(self._clock())
         if notification is not None and not self.is_quiet:
-            self._sink.ring(notification)
+            self._sink.notify(notification)
         wait = self._burst.wait(self._clock())
         if wait is not None and not self._is_waiting:
             self._is_waiting = True
-            self._sink.run_beside(_after(wait, self._tell_rest))
+            self._sink.run_in_background(_after(wait, self._tell_rest))
 
     def _tell_rest(self) -> None:
         self._is_waiting = False

@@ -1,6 +1,6 @@
 """A running search: its results so far, the selected one, and its context.
 
-Without a connection what is on this computer is searched.
+Without a connection, the local cache is searched.
 """
 
 from __future__ import annotations
@@ -25,32 +25,31 @@ __all__ = ["SearchContext", "SearchSession"]
 PAGE = 50
 _PATIENCE = 30.0
 EMPTY_PAUSE = 0.05
-"""Seconds between pages without a hit; an honest one takes the server longer."""
+"""Seconds between empty pages; guards against a server that returns them at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchContext:
-    """What was said right before and right after something that was found."""
+    """The messages right before and after a hit."""
 
     before: Message | None = None
     after: Message | None = None
 
 
 class SearchSession:
-    """One person's latest search, which stays to come back to.
+    """The latest search; it stays available after its screen closes.
 
     Args:
-        core: asked.
-        patience: seconds that one search, or one more page of it, may take.
+        patience: seconds that a search, or one more page, may take.
     """
 
     def __init__(self, core: Core, patience: float = _PATIENCE) -> None:
         self.query = ""
         self.hits: list[Hit] = []
         self.chosen = 0
-        """The hit one was at."""
-        self.is_here = False
-        """Whether only this computer was searched."""
+        """Index of the selected hit."""
+        self.is_local = False
+        """Whether only the local cache was searched."""
         self._near: dict[tuple[str, int], SearchContext] = {}
         self._core = core
         self._patience = patience
@@ -59,32 +58,32 @@ class SearchSession:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is nothing more to find."""
+        """Whether all results are loaded."""
         return self._next is None
 
     async def begin(self, typed: str, me: str) -> None:
-        """Look for something else; what was found before stays if that fails.
+        """Start a new search; the former results stay if it fails.
 
         Raises:
-            ChatError: it cannot be looked for, or not now.
+            ChatError: the query is invalid, or the search failed.
         """
         search = parse_search(typed, me, datetime.now(local_zone()))
         following: Search | None = None
         try:
             found, following = await self._ask(search.model_copy(update={"limit": PAGE}))
-            is_here = False
+            is_local = False
         except Offline:
-            found, is_here = await answer(self._core.search_here(search)), True
-        self.query, self.chosen, self.is_here = typed, 0, is_here
+            found, is_local = await answer(self._core.search_here(search)), True
+        self.query, self.chosen, self.is_local = typed, 0, is_local
         self.hits.clear()
         self._near.clear()
         self._take(found, following)
 
     async def more(self) -> bool:
-        """Find more; return whether there was any.
+        """Load another page; return whether it had hits.
 
         Raises:
-            ChatError: not now.
+            ChatError: the search failed.
         """
         if self._next is None or self._is_asking:
             return False
@@ -97,14 +96,14 @@ class SearchSession:
         return bool(found.hits)
 
     def known_near(self, hit: Hit) -> SearchContext | None:
-        """Return what stands around a hit, if that was looked up."""
+        """Return the context of a hit, if it is loaded."""
         return self._near.get((hit.channel, hit.seq))
 
     async def near(self, hit: Hit) -> SearchContext:
-        """Look up what stands around a hit.
+        """Load the context of a hit.
 
         Raises:
-            ChatError: not now.
+            ChatError: the request failed.
         """
         lines = await answer(self._core.near(hit.channel, hit.seq))
         said = [line for line in lines if line.kind == "message" and not line.deleted]
@@ -115,12 +114,12 @@ class SearchSession:
         return found
 
     async def _ask(self, search: Search) -> tuple[Results, Search | None]:
-        """Ask until something is found or nothing more follows; return also what to ask next.
+        """Request pages until one has hits; return it and the request for the next page.
 
-        One page takes the server only so long, and then may be empty.
+        The server limits the time of a page, so a page may be empty before the end.
 
         Raises:
-            SearchError: it takes too long.
+            SearchError: no hit came within `patience`.
         """
         try:
             async with asyncio.timeout(self._patience):

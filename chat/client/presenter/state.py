@@ -1,7 +1,4 @@
-"""Updates of one core folded into what the widgets around the timeline show.
-
-No widget, no core.
-"""
+"""The state of one conversation, as the widgets around the timeline show it. Pure."""
 
 from __future__ import annotations
 
@@ -29,17 +26,17 @@ from chat.text import is_direct
 __all__ = ["ConversationState", "OpenThread", "title_of", "why_refused"]
 
 _SPEAKING = 400
-"""The newest messages whose authors come first where a name is completed."""
+"""The newest messages whose authors come first in name completion."""
 _LOOKED_UP_MAX = 2_000
 
 
 def title_of(channel: ChannelInfo) -> str:
-    """Return how a channel is named on the screen: `#tea`, or `@bob` if it is direct."""
+    """Return a channel's displayed name: `#tea`, or `@bob` for a direct channel."""
     return f"@{', '.join(channel.direct)}" if channel.direct else channel.name
 
 
 def why_refused(name: str) -> str:
-    """Say that a name belongs to somebody else, and what to do in the running program."""
+    """Return the error for a name that belongs to another user."""
     return (
         f"The name {name} belongs to another user on this server. Use /name NAME to sign in "
         f"with another one. If {name} is yours, ask the server's operator for a token (chat-server "
@@ -49,7 +46,7 @@ def why_refused(name: str) -> str:
 
 @dataclass(slots=True)
 class OpenThread:
-    """The thread that is shown: asked for by one of its messages, `root` is the first of them."""
+    """The open thread: `asked` is the message it was opened by, `root` its first message."""
 
     channel: str
     asked: int
@@ -58,7 +55,7 @@ class OpenThread:
 
 
 class ConversationState:
-    """The state of the screens; `current` is the channel that is shown."""
+    """The state of a conversation; `current` is the shown channel."""
 
     def __init__(
         self,
@@ -68,13 +65,13 @@ class ConversationState:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.connection = ConnectionChanged(Link.CONNECTING)
-        self.trouble: ConnectionChanged | None = None
-        """Why there is no connection; it stays while a new attempt is under way."""
+        self.connection_problem: ConnectionChanged | None = None
+        """Why the connection failed; it stays during the next attempt."""
         self._clock = clock
         self._retry_at = 0.0
         self.user = user
         self.channels: dict[str, ChannelInfo] = {}
-        """The listed channels, in their order."""
+        """The listed channels in sidebar order."""
         self.current: str | None = None
         self.previous: str | None = None
         self.thread: OpenThread | None = None
@@ -86,16 +83,16 @@ class ConversationState:
 
     @property
     def text_limit(self) -> int:
-        """Most characters of a message, as the server told; 0 before it did."""
+        """The server's limit of characters per message; 0 before it is known."""
         return self.connection.text_limit
 
     @property
     def is_online(self) -> bool:
-        """Whether there is a connection."""
+        """Whether the server is connected."""
         return self.connection.link is Link.ONLINE
 
     def apply(self, update: Update) -> None:
-        """Take in one update, other than of messages: those are for `log` to take."""
+        """Apply an update of anything but messages; those go to `Log.apply`."""
         if isinstance(update, ConnectionChanged):
             self._connect(update)
         elif isinstance(update, ChannelsChanged):
@@ -126,10 +123,10 @@ class ConversationState:
         if update.link is not Link.ONLINE:
             self._typing.clear()
         if update.link is Link.ONLINE:
-            self.trouble = None
+            self.connection_problem = None
         elif update.link is not Link.CONNECTING and update.detail:
             detail = why_refused(update.user) if update.is_name_taken else update.detail
-            self.trouble = replace(update, detail=detail)
+            self.connection_problem = replace(update, detail=detail)
 
     @property
     def retry_in(self) -> float:
@@ -137,7 +134,7 @@ class ConversationState:
         return max(self._retry_at - self._clock(), 0.0)
 
     def log(self, channel: str, thread: int | None = None) -> Log:
-        """Return the messages of a channel, or of its thread if that is the open one."""
+        """Return the log of a channel or of the open thread; empty for other threads."""
         if thread is None:
             return self._logs.setdefault(channel, Log())
         shown = self.thread
@@ -145,30 +142,30 @@ class ConversationState:
         return shown.log if shown is not None and is_shown else Log()
 
     def trim(self, besides: str | None = None) -> None:
-        """Forget old messages of all channels but the one that is on the screen."""
+        """Drop old messages of all channels except the shown one."""
         for channel, log in self._logs.items():
             if channel != besides:
                 log.trim()
 
     def find(self, channel: str, seq: int) -> Message | None:
-        """Return the line of that number, if it is loaded in the channel or the open thread."""
+        """Return a message by number, if the channel or the open thread has it loaded."""
         found = self.log(channel).line(seq)
         return found or (self.thread.log.line(seq) if self.thread is not None else None)
 
     @property
     def info(self) -> ChannelInfo | None:
-        """The current channel; None if there is none, or it is not listed yet."""
+        """The current channel's entry; None if there is none, or it is not listed yet."""
         return self.channels.get(self.current) if self.current else None
 
     @property
     def typing(self) -> tuple[str, ...]:
-        """Others who type in the current channel."""
+        """Other users typing in the current channel."""
         names = self._typing.get(self.current or "", ())
         return tuple(name for name in names if name != self.user)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """People one may mean here: those who spoke last first, then the members, then others."""
+        """Names to complete: the latest authors, then members, then other known users."""
         here = self.current or ""
         members = self.members.get(here)
         newest = islice(self.log(here).newest(), _SPEAKING)
@@ -182,12 +179,12 @@ class ConversationState:
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """Channels one may mean: one's own first, then those of the directory that were found."""
+        """Channels to complete: the listed ones, then those found by lookups."""
         others = (name for name in self._looked_up if name[0] == "#")
         return tuple(dict.fromkeys((*self.channels, *others)))
 
     def take_names(self, names: Iterable[str]) -> None:
-        """Keep names of people and channels that the server told when it was asked."""
+        """Add names of users and channels that a lookup found."""
         self._looked_up.update(dict.fromkeys(filter(None, names)))
         while len(self._looked_up) > _LOOKED_UP_MAX:
             del self._looked_up[next(iter(self._looked_up))]
@@ -197,8 +194,8 @@ class ConversationState:
         if channel != self.current:
             self.previous, self.current = self.current, channel
 
-    def to_answer(self) -> int:
-        """Return how many messages wait that were meant for this person."""
+    def count_addressed(self) -> int:
+        """Return the number of unread mentions and direct messages."""
         return sum(
             info.unread if is_direct(info.name) and not info.muted else info.mentions
             for info in self.channels.values()

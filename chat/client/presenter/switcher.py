@@ -22,12 +22,12 @@ __all__ = ["Switcher"]
 _SIGNS = "#@/"
 _WORD = re.compile(r"\w+")
 _WORDS_FROM = 3
-"""Letters from which on the words of a command's help are looked at: fewer fit nearly all."""
+"""Least letters to search the help of commands; fewer match nearly all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """A row, and what choosing it does; letters find it by `names`, a command by `words` too."""
+    """A row and its action; it is found by `names`, a command also by `words` of its help."""
 
     choice: Choice
     run: Callable[[], object]
@@ -35,10 +35,10 @@ class _Offer:
     words: tuple[str, ...] = ()
 
     def rank(self, word: str) -> tuple[int, int] | None:
-        """Return the place among what is found for a word, the smaller the better; None: nowhere.
+        """Return the sort key of the row for a search word; None if it does not match.
 
-        Channels and people that hold the letters together come first, then commands, then channels
-        and people that merely hold them in order.
+        Channels and people with the letters close together come first, then commands, then
+        channels and people with the letters far apart.
         """
         distances = [_distance(word, name) for name in self.names]
         far = min((each for each in distances if each is not None), default=None)
@@ -54,19 +54,19 @@ class _Offer:
 
 
 def _distance(word: str, name: str) -> int | None:
-    """Return how far apart a word's letters lie in a name, as `spread` does; -1: it is the name."""
+    """Return the spread of a word's letters in a name (see `spread`); -1 for an exact match."""
     return -1 if word == name.lower() else spread(word, name)
 
 
 class Switcher:
-    """What there is to go to and to do, as it is when this is made.
+    """The switcher's rows, as of its creation.
 
-    With nothing written, unread channels come first, then those that were shown last, then the
-    other channels, people and commands.
+    Without a search word, unread channels come first, then recently shown ones, then the other
+    channels, people and commands.
 
     Args:
-        begin: puts a command that needs more words into the composer.
-        keys: the keys of commands that have one, by the command's name.
+        begin: puts a command that needs arguments into the composer.
+        keys: key bindings by command name.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Switcher:
         self._offers = {offer.choice.key: offer for offer in offers}
 
     def find(self, written: str) -> list[Choice]:
-        """Return the rows for what is written, the best first.
+        """Return the matching rows, best first.
 
-        A sign at the beginning (`#`, `@`, `/`) asks for channels, people or commands alone. Those
-        channels of the server that one is not in are found by the beginning of their names, once
-        `look_up` has asked for them. For a name that no channel has there is a row that creates it.
+        A first `#`, `@` or `/` limits the rows to channels, people or commands. Channels that the
+        user is not in are found by prefix, after `look_up`. An unknown `#name` gets a row that
+        creates the channel.
         """
         sign = written[:1] if written[:1] in tuple(_SIGNS) else ""
         word = written.strip().lstrip(_SIGNS).lower()
@@ -95,13 +95,13 @@ class Switcher:
         return [listed[place].choice for _, place in found] or _new(written)
 
     def look_up(self, written: str, then: Callable[[], None]) -> None:
-        """Ask the server for channels whose names begin as is written; `then` is called after."""
+        """Look up channels on the server by prefix; `then` is called after the answer."""
         word = written.strip().removeprefix("#")
         if not word.startswith(("@", "/")):
             self._conversation.lookup.ask(f"#{word}", then)
 
     def choose(self, key: str) -> None:
-        """Go where a row leads, or do what it says."""
+        """Open the channel of a row, or run its command."""
         if key in self._offers:
             self._offers[key].run()
         else:
@@ -123,7 +123,7 @@ class Switcher:
             yield _Offer(choice, partial(workspace.open, entry.location), (label.lstrip(_SIGNS),))
 
     def _to_join(self, word: str) -> Iterator[_Offer]:
-        """Return the channels that one is not in, as far as the server was asked for them."""
+        """Yield the looked-up channels that the user is not in."""
         for name, listing in self._conversation.lookup.directory.items():
             if name not in self._conversation.state.channels and name[1:].lower().startswith(word):
                 note = " · ".join(filter(None, ("Enter to join", members(listing), listing.topic)))
@@ -131,7 +131,7 @@ class Switcher:
                 yield _Offer(Choice(name, name, note), join, (name[1:],))
 
     def _people(self) -> Iterator[_Offer]:
-        """Return those with whom there is no direct channel yet."""
+        """Yield the people without a direct channel."""
         conversation = self._conversation
         known = {title_of(each) for each in conversation.state.channels.values() if each.direct}
         for name in conversation.state.names:
@@ -151,7 +151,7 @@ class Switcher:
 
 
 def _new(written: str) -> list[Choice]:
-    """Offer a channel that one is not in, or that is not there yet; a mere slip makes none."""
+    """Return a row that joins or creates the channel; only for an explicit `#name`."""
     if not written.startswith("#"):
         return []
     try:

@@ -1,7 +1,7 @@
 """Resolve the channel or message that a slash command names.
 
 Raises:
-    Refused: there is none, or none that can be meant; the message says why.
+    Refused: there is no such channel or message; the error says why.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def here(conversation: Conversation) -> ChannelInfo:
 
 
 def written_in(conversation: Conversation, asked: Invocation) -> PaneKey:
-    """Return the channel or the thread in which the command was written."""
+    """Return the channel or thread that the command was typed in."""
     return PaneKey(conversation.state.current or "", asked.thread)
 
 
 def channel(conversation: Conversation, asked: Invocation) -> str:
-    """Return the name of the channel that is given, where a bare word will do, or of this one."""
+    """Return the named channel (`#` is optional), or the current one."""
     word = asked.get("channel")
     if not word:
         return here(conversation).name
@@ -40,7 +40,7 @@ def channel(conversation: Conversation, asked: Invocation) -> str:
 
 
 def mine(conversation: Conversation, asked: Invocation) -> ChannelInfo:
-    """Return the channel that is meant: the given one, which one is in, or the current one."""
+    """Return the named channel, which the user must be in, or the current one."""
     name = channel(conversation, asked)
     if name not in conversation.state.channels and asked.get("channel"):
         raise Refused(f"You are not in {name}.")
@@ -48,7 +48,7 @@ def mine(conversation: Conversation, asked: Invocation) -> ChannelInfo:
 
 
 def own_message(conversation: Conversation, asked: Invocation) -> Message:
-    """Return the message of one's own that is meant: that of the number, or the last one."""
+    """Return the user's own message with the given number, or their last one."""
     number = asked.get("number")
     if not number.isdigit():
         log = conversation.state.log(here(conversation).name, asked.thread)
@@ -67,7 +67,7 @@ def own_message(conversation: Conversation, asked: Invocation) -> Message:
 
 
 def message(conversation: Conversation, asked: Invocation) -> Message:
-    """Return the message that is meant, which must be loaded: the given one, or the latest."""
+    """Return the message with the given number, or the latest one; it must be loaded."""
     number = target(conversation, asked)
     found = conversation.state.find(here(conversation).name, number)
     if found is None:

@@ -1,8 +1,7 @@
-"""The open thread: which one it is, and its lines.
+"""Open and close the thread beside the channel.
 
-What shows there is not marked as read. The marker is one number for the whole channel: a reply
-that was seen here says nothing of what was said before it elsewhere. The channel's timeline stands
-beside the thread, and marks what it shows, as ever.
+Messages shown in the thread are not marked as read: the read marker is one number per channel, and
+a reply read here says nothing about older messages elsewhere. The channel's timeline moves it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ __all__ = ["ThreadController"]
 
 
 class ThreadController:
-    """Opens and closes `state.thread`: one thread at most, of the channel that is shown."""
+    """Controls `ConversationState.thread`: at most one thread, of the shown channel."""
 
     def __init__(self, core: Core, state: ConversationState, view: View, drafts: Drafts) -> None:
         self._core = core
@@ -28,9 +27,9 @@ class ThreadController:
         self._drafts = drafts
 
     def show(self, channel: str, seq: int) -> None:
-        """Show the thread that a message is in, or may begin.
+        """Show the thread of a message, or an empty thread that it starts.
 
-        Its composer is there at once: what is typed next, however soon, is written in the thread.
+        The thread's composer opens at once, so that the next key is typed in it.
         """
         self.close()
         line = self._state.log(channel).line(seq)
@@ -40,25 +39,25 @@ class ThreadController:
         self._core.open_thread(channel, seq)
         self._view.redraw()
 
-    def take_in(self, told: ThreadChanged) -> None:
-        """Show what the core tells of it."""
+    def apply(self, update: ThreadChanged) -> None:
+        """Show the core's update of the open thread."""
         thread = self._state.thread
-        if thread is None or (told.channel, told.asked) != (thread.channel, thread.asked):
-            return  # it was closed meanwhile
-        if told.is_missing and is_blank(self._view.composed(PaneKey(thread.channel, thread.root))):
+        if thread is None or (update.channel, update.asked) != (thread.channel, thread.asked):
+            return  # the thread was closed meanwhile
+        if update.is_missing and is_blank(self._view.composed(PaneKey(thread.channel, thread.root))):
             self.close()
             return
-        if told.root != thread.root:
-            # What has been written goes along to the message that the thread really begins with.
-            old, new = (PaneKey(thread.channel, root) for root in (thread.root, told.root))
+        if update.root != thread.root:
+            # The message was a reply: its draft moves to the thread's real root.
+            old, new = (PaneKey(thread.channel, root) for root in (thread.root, update.root))
             self._drafts.keep_open()
-            thread = OpenThread(thread.channel, thread.asked, told.root)
+            thread = OpenThread(thread.channel, thread.asked, update.root)
             self._show(thread)
             self._drafts.readdress(old, new)
-        self._view.update(PaneKey(thread.channel, thread.root), thread.log.apply(told.change))
+        self._view.update(PaneKey(thread.channel, thread.root), thread.log.apply(update.change))
 
     def close(self) -> None:
-        """Put it away, with what was being written in it."""
+        """Close the thread and save its draft."""
         if self._state.thread is None:
             return
         self._drafts.keep_open()

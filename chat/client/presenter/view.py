@@ -1,4 +1,4 @@
-"""The `View` port: what a conversation asks of its interface."""
+"""The `View` port: how a conversation controls its interface."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One row: what it stands for, how it is called, and what else is to be said of it.
-
-    A row with an empty key only tells something: it cannot be chosen.
-    """
+    """One row of a list. A row with an empty key is information and cannot be chosen."""
 
     key: str
     label: str
@@ -39,7 +36,7 @@ class Choice:
 
 
 AddRows = Callable[[Iterable[Choice]], None]
-"""Adds rows to a list that is open already."""
+"""Adds rows to an open list."""
 
 
 Pane = Literal["members", "sidebar"]
@@ -47,141 +44,141 @@ Severity = Literal["information", "warning", "error"]
 
 
 class Refused(ChatError):
-    """What was asked for cannot be done; the message says why, and what can."""
+    """A request that cannot be done; the message says why and what to do instead."""
 
 
 class View(Protocol):
-    """What a conversation asks of its interface: the screens, or the lines of plain mode."""
+    """The interface of a conversation: the Textual screens, or plain mode."""
 
     def set_theme(self, name: str) -> None:
-        """Change the colors; without a name, let the person choose."""
+        """Set the theme; without a name, open a picker."""
 
     def toggle(self, pane: Pane) -> None:
-        """Show or hide a list at the side."""
+        """Show or hide a side list."""
 
     def show_bare(self) -> None:
-        """Show plain text, for the terminal's own selection."""
+        """Open copy mode: plain text for the terminal's own selection."""
 
     def copy(self, text: str) -> None:
-        """Put a text into the clipboard."""
+        """Copy a text to the clipboard."""
 
     def open_links(self, urls: Sequence[str]) -> None:
-        """Open a link, as far as that can be done here; of several, let the person choose."""
+        """Open a link in the browser; with several, open a picker."""
 
     def tell(self, update: Update) -> None:
-        """Take note of an update from the core, before the state of the screens has it."""
+        """Receive an update from the core, before it is applied to the state."""
 
     def show_help(self) -> None:
-        """Show all keys and commands."""
+        """Show the help: keys and commands."""
 
     def quit(self) -> None:
         """End the program."""
 
     def say(self, text: str, severity: Severity = "information") -> None:
-        """Tell the person something, briefly."""
+        """Show a short message."""
 
     def ask_name(self, taken: str) -> None:
-        """Ask for another name in the place of one that is taken; `/name` takes the answer."""
+        """Ask for a name other than `taken`, as `/name` does."""
 
     def turned_back(self, channel: str, reason: str) -> None:
-        """Tell the person why a channel did not open; what was written for it was given back."""
+        """Show why a join was refused; the text typed for the channel was returned."""
 
     def composed(self, key: PaneKey) -> str:
-        """Return the text in the composer: the channel's, or the open thread's."""
+        """Return the text in the composer of the channel or the open thread."""
 
     def compose_with(self, key: PaneKey, text: str) -> None:
-        """Put a text into the composer; what is typed there from now on is for `key`."""
+        """Put a text into the composer; further typing belongs to `key`."""
 
     def give_back(self, key: PaneKey, text: str) -> None:
-        """Put a refused text back, before text typed since; selected where there is none."""
+        """Put a refused text before the composer's text; select it if the composer is empty."""
 
     def show(self, key: PaneKey, log: Log, user: str, read: int) -> None:
-        """Show another channel, where it was left, or a thread beside it.
+        """Show a channel at its last scroll position, or a thread beside it.
 
         Args:
             key: the channel or the thread.
-            log: its messages; `update` follows with each change of them.
-            user: the reader.
+            log: its messages; `update` is called with each change.
+            user: the user's name.
             read: the channel's read marker.
         """
 
     def update(self, key: PaneKey, done: Splices) -> bool:
-        """Follow a change of a channel's or a thread's log.
+        """Show a change of a channel's or a thread's log.
 
         Returns:
-            Whether its lines stay on the screen; of other logs, old messages are forgotten.
+            Whether the log is shown; other logs may be trimmed.
         """
 
     def close_thread(self) -> None:
-        """Show no thread any more."""
+        """Close the thread."""
 
     def choose(self, seq: int) -> bool:
-        """Show a message here, with the cursor on it; False: it is not there."""
+        """Scroll to a message and select it; return False if it is not loaded."""
 
     def step_back(self) -> None:
-        """Let another conversation be shown; until `come_forward` what is composed lies aside."""
+        """Hide this conversation; until `come_forward`, the view keeps its composer's text."""
 
     def come_forward(self) -> None:
-        """Show this conversation, for the first time or again; what it shows is told next."""
+        """Show this conversation; a call of `show` follows."""
 
     def showing(self) -> int | None:
-        """Return the highest number that shows now; None if nothing does."""
+        """Return the highest visible message number, if any."""
 
     def shows_newest(self, key: PaneKey) -> bool:
-        """Whether new messages show, or are spoken, at once: in the channel or the open thread."""
+        """Whether new messages of the channel or the open thread are visible at once."""
 
     def unread_from(self) -> int | None:
-        """Return the number from which on the channel was unread when it was opened."""
+        """Return the first number that was unread when the channel was opened."""
 
     def show_unread(self) -> None:
         """Show the first unread message of the current channel; `Refused` if there is none."""
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
-        """Show what waits in all channels, to go there, or to mark it as read."""
+        """Show the inbox: unread messages of all channels."""
 
     def list_found(self, finding: SearchSession, state: ConversationState) -> None:
-        """Show what was found, to go there, or where to write what to look for."""
+        """Show search results, or an empty search field."""
 
     def redraw(self) -> None:
-        """Show what lies on the state, and what the texts in the composers are for."""
+        """Redraw the conversation state and the drafts' aims."""
 
-    def run_beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that waits, beside everything else."""
+    def run_in_background(self, work: Coroutine[None, None, None]) -> None:
+        """Run a coroutine as a background task."""
 
     def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
-        """Open a list to choose from; return what adds rows to it.
+        """Open a picker; return the function that adds rows to it.
 
-        `command` says how a row is chosen where there are only lines.
+        `command` tells users of plain mode how to choose a row.
         """
 
 
 class WorkspacePort(Protocol):
-    """All servers one is on, seen from the conversation with one of them."""
+    """The workspace, as one of its conversations uses it."""
 
     def came_to(self, location: Location) -> None:
-        """Note where a conversation has gone."""
+        """Record the channel that a conversation opened."""
 
     def connect(self, url: str, name: str) -> None:
-        """Go to a further server, now and in future; without a name: with that used here."""
+        """Add a server, also for the next start; without a name, use the present one."""
 
     def rename(self, key: int, name: str) -> None:
-        """Sign in with another name where the present one belongs to somebody else."""
+        """Sign in with another name; the present one belongs to another user."""
 
     def disconnect(self, server: str) -> None:
-        """Leave a server, now and in future; without one: that in front."""
+        """Remove a server, also for the next start; without a name, the shown one."""
 
     def show(self, server: str) -> None:
-        """Bring a server to the front; without one: let the person choose."""
+        """Show a server; without a name, open a picker."""
 
     def show_inbox(self) -> None:
-        """List what waits everywhere."""
+        """Show the inbox of all servers."""
 
     def mark_all(self) -> None:
-        """Mark everything everywhere as read."""
+        """Mark all channels of all servers as read."""
 
 
 def severity_of(word: str) -> Severity:
-    """Return the severity that `word` names; one that is not known here is mere information."""
+    """Return the severity that `word` names; unknown words are information."""
     match word:
         case "warning" | "error":
             return word

@@ -1,7 +1,7 @@
 """All connected servers in one window, and moving between them.
 
-Each has a conversation of its own with everything that belongs to it; what happens to one is
-nothing to the others. The channels of all stand in one list, server by server.
+Each server has its own conversation, independent of the others. The sidebar lists the channels of
+all servers, server by server.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from chat.text import channel_title, check_name, fold
 __all__ = ["Converse", "Cores", "Workspace", "WorkspaceServer"]
 
 _OFFERED = 200
-"""The newest messages whose numbers are completed."""
+"""The newest messages offered for number arguments."""
 
 
 class Cores:
@@ -50,7 +50,7 @@ class Cores:
 
     def __init__(self, settings: ClientSettings, make: Callable[[ClientSettings], Core]) -> None:
         self.faults: list[str] = []
-        """Why some did not start, for a person."""
+        """Errors of servers that did not start, for the user."""
         self._settings = settings
         self._make = make
         self._cores = [(each, make(each)) for each in settings.for_each_server()]
@@ -61,22 +61,22 @@ class Cores:
 
     @property
     def first(self) -> Core:
-        """The one that keeps what belongs to no server."""
+        """The core that stores preferences of the whole window."""
         return self._cores[0][1]
 
     def save_pref(self, key: str, value: str) -> None:
-        """Keep something that belongs to no server."""
+        """Save a preference of the whole window."""
         self.first.save_pref(key, value)
 
     def pref(self, key: str) -> str:
-        """Return what `save_pref` kept."""
+        """Return a preference of the whole window; empty if there is none."""
         return self.first.pref(key)
 
     def open(self) -> None:
-        """Let all read what is on disk; those that cannot are left out.
+        """Open the files of all cores; drop the cores whose files cannot be opened.
 
         Raises:
-            StartupError: none can.
+            StartupError: no core is left.
         """
         for settings, core in self:
             try:
@@ -88,33 +88,33 @@ class Cores:
                 self.faults.append(f"{settings.url}: {exc}")
 
     def start(self) -> None:
-        """Let all connect."""
+        """Start all connections."""
         for _, core in self:
             core.start()
 
     def stop(self, within: float) -> None:
-        """Stop all, also those that were removed, within so many seconds together."""
+        """Stop all cores, removed ones too, within `within` seconds in total."""
         until = monotonic() + within
         leaving = [*self._leaving, *(core for _, core in self._cores)]
         for core in leaving:
-            core.stop(0.0)  # they end side by side
+            core.stop(0.0)  # all begin to stop before any is waited for
         for core in leaving:
             core.stop(max(until - monotonic(), 0.0))
 
     def unsaved(self) -> list[str]:
-        """Return the texts of all that no disk has taken; to be asked after `stop`."""
+        """Return the texts that could not be written to disk; call it after `stop`."""
         cores = [*self._leaving, *(core for _, core in self._cores)]
         return [text for core in cores for text in core.unsaved()]
 
     def unsent(self) -> int:
-        """Return how much waits in the outboxes on disk; to be asked after `stop`."""
+        """Return the number of messages in the outboxes on disk; call it after `stop`."""
         return sum(core.unsent() for _, core in self._cores)
 
     def add(self, url: str, name: str) -> tuple[ClientSettings, Core]:
-        """Start one more, and remember it for the next time.
+        """Start a core for another server, also at the next start.
 
         Raises:
-            StartupError: it cannot start.
+            StartupError: the core cannot start.
         """
         settings = self._settings.but(
             url=url, name=name, servers=(), token_file=None, same_server=False
@@ -126,7 +126,7 @@ class Cores:
         return settings, core
 
     def renamed(self, settings: ClientSettings, name: str) -> ClientSettings:
-        """Note that one has another name now, also for the next time; return its settings."""
+        """Save a server's new name for the next start; return the new settings."""
         renamed = settings.but(name=name, token_file=None)
         self._cores = [(renamed if each is settings else each, core) for each, core in self._cores]
         first = self._settings
@@ -157,29 +157,29 @@ class Cores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkspaceServer:
-    """One name on one server: where it is, and the conversation there."""
+    """One server with one user name, and its conversation."""
 
     key: int
     settings: ClientSettings
     conversation: Conversation
 
     def is_for(self, url: str, name: str) -> bool:
-        """Whether this is what somebody means by an address and a name."""
+        """Whether this is the server with that address and user name."""
         return self.settings.url == url and fold(self.settings.name) == fold(name)
 
     @property
     def is_name_taken(self) -> bool:
-        """Whether the server refuses the name because it belongs to somebody else."""
+        """Whether the server refuses the name because it belongs to another user."""
         return self.conversation.state.connection.is_name_taken
 
     @property
     def address(self) -> str:
-        """Where the server is, in short."""
+        """The server's host and port."""
         return urlsplit(urls_of(self.settings.url)[0]).netloc
 
     @property
     def title(self) -> str:
-        """How the server calls itself; its address, before it has ever said so."""
+        """The server's own name, or its address before the first connection."""
         return self.conversation.server or self.address
 
 
@@ -210,16 +210,16 @@ class Workspace:
 
     @property
     def front(self) -> WorkspaceServer:
-        """The one that is shown."""
+        """The shown server."""
         return self._servers[self._front]
 
     @property
     def here(self) -> Location:
-        """The channel that is shown."""
+        """The shown channel."""
         return Location(self._front, self.front.conversation.state.current or "")
 
     def recent(self) -> list[Location]:
-        """Return the channels that were shown, the latest first."""
+        """Return the recently shown channels, latest first."""
         return self._trail.recent()
 
     def at(self, key: int) -> WorkspaceServer | None:
@@ -228,23 +228,23 @@ class Workspace:
 
     @property
     def have_tried(self) -> bool:
-        """Whether some connection was made, or could not be."""
+        """Whether any server has connected or failed to."""
         return any(each.conversation.state.connection.link is not Link.CONNECTING for each in self)
 
     def groups(self) -> tuple[Group, ...]:
-        """Return what the lists show."""
+        """Return the servers as the sidebar lists them."""
         return tuple(self._group(server) for server in self)
 
     def entries(self) -> list[Entry]:
-        """Return the channels of all servers, in their order."""
+        """Return the channels of all servers in sidebar order."""
         return entries(self.groups())
 
-    def to_answer(self) -> int:
-        """Return how many messages wait that were meant for this person."""
-        return sum(server.conversation.state.to_answer() for server in self)
+    def count_addressed(self) -> int:
+        """Return the number of unread mentions and direct messages on all servers."""
+        return sum(server.conversation.state.count_addressed() for server in self)
 
     def take(self) -> None:
-        """Take all servers; the first one is in front."""
+        """Add the servers of all cores; show the first."""
         for settings, core in self._cores:
             self._add(settings, core)
 
@@ -261,20 +261,20 @@ class Workspace:
         return server
 
     def take_in(self) -> None:
-        """Let every conversation show what its core tells."""
+        """Apply the pending updates of all cores."""
         for server in self:
             if updates := server.conversation.core.drain():
                 server.conversation.take_in(updates)
 
     def close(self) -> None:
-        """Keep what is typed, before the program ends."""
+        """Save all drafts before the program ends."""
         for server in self:
             server.conversation.close()
 
-    # Which servers there are.
+    # Adding and removing servers.
 
     def connect(self, url: str, name: str) -> None:
-        """Go to a further server, now and in future; one that is there already is shown."""
+        """Add a server, also for the next start; a server that is already added is shown."""
         name = name or self.front.settings.name
         given = url
         try:
@@ -292,7 +292,7 @@ class Workspace:
         self.open(Location(server.key, ""))
 
     def rename(self, key: int, name: str) -> None:
-        """Sign in with another name where the present one belongs to somebody else."""
+        """Sign in with another name; the present one belongs to another user."""
         server = self._servers[key]
         url, taken = server.settings.url, server.settings.name
         if not server.is_name_taken:
@@ -310,22 +310,22 @@ class Workspace:
             raise Refused(
                 f"You already use the name {name} there. Use /server to list your servers."
             )
-        server.conversation.view.run_beside(self._rename(server, name))
+        server.conversation.view.run_in_background(self._rename(server, name))
 
     async def _rename(self, server: WorkspaceServer, name: str) -> None:
         with server.conversation.telling(), server.conversation.drafts.carried():
             await answer(server.conversation.core.rename(name))
             settings = self._cores.renamed(server.settings, name)
-            if server.key in self._servers:  # else one has left the server meanwhile
+            if server.key in self._servers:  # else the server was removed meanwhile
                 self._servers[server.key] = replace(server, settings=settings)
 
     def disconnect(self, server: str) -> None:
-        """Leave a server, now and in future; what is kept of it stays on this computer."""
+        """Remove a server, also for the next start; its local data is kept."""
         leaving = self._find(server) if server else self.front
         others = [each for each in self if each is not leaving]
         if not others:
             raise Refused("Cannot remove your only server. Use /quit to quit.")
-        title = self._called(leaving)
+        title = self._title_of(leaving)
         if leaving is self.front:
             self.open(Location(others[0].key, ""))
         leaving.conversation.close()
@@ -336,13 +336,13 @@ class Workspace:
         self.front.conversation.view.say(f"Removed {title}.{again}")
 
     def show(self, server: str) -> None:
-        """Bring a server to the front; without one: let the person choose."""
+        """Show a server; without a name, open a picker."""
         if server:
             self.open(Location(self._find(server).key, ""))
             return
         rows = [
             Choice(
-                str(each.key), self._called(each), f"{each.settings.name} at {each.settings.url}"
+                str(each.key), self._title_of(each), f"{each.settings.name} at {each.settings.url}"
             )
             for each in self
         ]
@@ -354,7 +354,7 @@ class Workspace:
         add(rows)
 
     def sources(self) -> Sources:
-        """Return what there is to complete from in what is in front; themes and languages aside."""
+        """Return the completion sources of the shown server, without themes and languages."""
         state = self.front.conversation.state
         newest = islice(state.log(state.current or "").newest(), _OFFERED)
         said = tuple(
@@ -365,40 +365,40 @@ class Workspace:
         return Sources(state.names, state.channel_names, messages=said, servers=self.titles())
 
     def look_up(self, line: str, then: Callable[[], None]) -> bool:
-        """Ask the server for names that could complete `line`; see `NameLookup.ask`."""
+        """Look up names that could complete `line`; see `NameLookup.ask`."""
         return self.front.conversation.lookup.ask(line, then)
 
     def titles(self) -> tuple[str, ...]:
-        """Return how the servers are called."""
-        return tuple(self._called(server) for server in self)
+        """Return the titles of all servers."""
+        return tuple(self._title_of(server) for server in self)
 
     def title_beside(self, key: int) -> str:
-        """Return how a server is called, where there are others that could be meant."""
+        """Return a server's title; empty if it is the only server."""
         server = self._servers.get(key)
-        return self._called(server) if server and len(self._servers) > 1 else ""
+        return self._title_of(server) if server and len(self._servers) > 1 else ""
 
     def _find(self, word: str) -> WorkspaceServer:
         meant = word.strip().casefold()
         ways: tuple[Callable[[WorkspaceServer], bool], ...] = (
-            lambda server: self._called(server).casefold() == meant,
+            lambda server: self._title_of(server).casefold() == meant,
             lambda server: meant in (server.address, server.settings.url),
             lambda server: fold(server.settings.name) == meant,
-            lambda server: self._called(server).casefold().startswith(meant),
+            lambda server: self._title_of(server).casefold().startswith(meant),
         )
         for is_meant in ways:
             found = [server for server in self if is_meant(server)]
             if len(found) > 1:
-                titles = " or ".join(self._called(server) for server in found)
+                titles = " or ".join(self._title_of(server) for server in found)
                 raise Refused(f"“{word}” matches {titles}. Type more of the name.")
             if found:
                 return found[0]
         raise Refused(f"No server matches “{word}”. Use /server to list them.")
 
-    # What waits.
+    # Unread messages.
 
     def show_inbox(self) -> None:
-        """List what waits everywhere."""
-        self.front.conversation.view.run_beside(self._show_inbox())
+        """Show the inbox of all servers."""
+        self.front.conversation.view.run_in_background(self._show_inbox())
 
     async def _show_inbox(self) -> None:
         found: dict[Location, Unread] = {}
@@ -413,26 +413,26 @@ class Workspace:
             self.front.conversation.view.say("No unread messages")
 
     def mark(self, location: Location) -> None:
-        """Mark everything in a channel as read."""
+        """Mark a channel as read."""
         if server := self._servers.get(location.server):
             mark(server.conversation, location.channel)
 
     def mark_all(self) -> None:
-        """Mark everything everywhere as read."""
+        """Mark all channels of all servers as read."""
         for server in self:
             mark_all(server.conversation)
 
     def name_of(self, location: Location) -> str:
-        """Return how a channel is called, with its server where there are several."""
+        """Return a channel's displayed name, with its server if there are several."""
         server = self._servers.get(location.server)
         user = server.conversation.state.user if server else ""
         name = channel_title(location.channel, user)
         return " · ".join(filter(None, (name, self.title_beside(location.server))))
 
-    # Where one is.
+    # Opening channels.
 
     def came_to(self, location: Location) -> None:
-        """Note where a conversation has gone; who is not in front takes nobody along."""
+        """Record the channel that the shown conversation opened; ignore hidden ones."""
         if location.server != self._front:
             return
         if location != self._shown:
@@ -442,7 +442,7 @@ class Workspace:
             self._tour.end()
 
     def open(self, location: Location) -> None:
-        """Show a channel of any server; without one, what was shown of that server last."""
+        """Show a channel of any server; without a channel, the server's last one."""
         server = self._servers.get(location.server)
         if server is None:
             return
@@ -457,28 +457,28 @@ class Workspace:
         leaving.reading.watched(False)
 
     def go(self, step: int) -> None:
-        """Show the next or the previous channel of the list."""
+        """Show the next (1) or previous (-1) channel of the sidebar."""
         if location := neighbor(self.entries(), self.here, step):
             self.open(location)
 
     def go_to(self, number: int) -> None:
-        """Show the channel that is listed at a place, counted from 1."""
+        """Show the channel at a position of the sidebar, from 1."""
         listed = self.entries()
         if number <= len(listed):
             self.open(listed[number - 1].location)
 
     def go_along(self, step: int) -> None:
-        """Go back (-1) or forward (1) on the way one came."""
+        """Go back (-1) or forward (1) in the history of shown channels."""
         if location := self._trail.step(step, self._known()):
             self.open(location)
 
     def go_to_last(self) -> None:
-        """Show the channel that was shown before; again, and one is back."""
+        """Switch between the last two channels."""
         if self._before in self._known():
             self.open(self._before)
 
-    def go_where_it_matters(self) -> None:
-        """Show what waits most urgently; once nothing does, return to where one began."""
+    def go_to_next_unread(self) -> None:
+        """Show the most urgent unread channel; when none is left, return to the start."""
         location = self._tour.next(self.entries(), self.here)
         if location is None:
             self.front.conversation.view.say("No unread messages")
@@ -490,7 +490,7 @@ class Workspace:
             self._is_jumping = False
 
     def go_to_mention(self, step: int) -> None:
-        """Show the nearest loaded mention in the channels after this one, or before it."""
+        """Show the nearest loaded mention in the channels after (1) or before (-1) this one."""
         others = after(self.entries(), self.here)
         for entry in others if step > 0 else reversed(others):
             state = self._servers[entry.location.server].conversation.state
@@ -502,7 +502,7 @@ class Workspace:
         self.front.conversation.view.say("No more mentions loaded")
 
     def jump(self, location: Location, seq: int) -> None:
-        """Show a message in the middle of its channel."""
+        """Open a channel and scroll to one of its messages."""
         if location.server != self._front:
             self.open(location)
         jump(self.front.conversation, location.channel, seq)
@@ -513,10 +513,13 @@ class Workspace:
     def _group(self, server: WorkspaceServer) -> Group:
         state = server.conversation.state
         return Group(
-            server.key, self._called(server), state.connection.link, tuple(state.channels.values())
+            server.key,
+            self._title_of(server),
+            state.connection.link,
+            tuple(state.channels.values()),
         )
 
-    def _called(self, server: WorkspaceServer) -> str:
-        """Return the server's title; with one's name there, if there are two of that title."""
+    def _title_of(self, server: WorkspaceServer) -> str:
+        """Return the server's title, with the user name if the title is not unique."""
         is_alone = [each.title for each in self].count(server.title) == 1
         return server.title if is_alone else f"{server.title} · {server.conversation.state.user}"

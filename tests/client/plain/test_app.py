@@ -449,7 +449,7 @@ class Heard(Lines):
     def say(self, lines: Iterable[str]) -> None:
         self.said += lines
 
-    def ring(self) -> None:
+    def ring_bell(self) -> None:
         self.rung += 1
 
 
@@ -460,7 +460,7 @@ class Heard(Lines):
 def test_each_way_calls_as_it_can(way: Way, rung: int, run: int) -> None:
     lines = Heard()
     beside: list[Coroutine[None, None, None]] = []
-    LineNotifier(lines, beside.append, way, ("true",)).ring(Notification("bob", "hi"))
+    LineNotifier(lines, beside.append, way, ("true",)).notify(Notification("bob", "hi"))
     assert (lines.rung, len(beside)) == (rung, run)
     for work in beside:
         work.close()
@@ -471,7 +471,7 @@ async def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> Non
     beside: list[Coroutine[None, None, None]] = []
     caller = LineNotifier(lines, beside.append, "command", (str(tmp_path / "none"),))
     for _ in range(3):
-        caller.ring(Notification("bob", "hi"))
+        caller.notify(Notification("bob", "hi"))
         await beside.pop()
     (told,) = lines.said
     assert "cannot run notify_command" in told

@@ -330,10 +330,10 @@ class FakeView:
     def redraw(self) -> None:
         pass
 
-    def ring(self, notification: Notification) -> None:
-        self.done.append(("ring", notification))
+    def notify(self, notification: Notification) -> None:
+        self.done.append(("notify", notification))
 
-    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+    def run_in_background(self, work: Coroutine[None, None, None]) -> None:
         self.beside.append(work)
 
     def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:

@@ -44,7 +44,7 @@ class Bench:
         """Let the core tell of calls; return all that rang so far."""
         self.core.tell(*calls)
         self.take_in()
-        return [done[1] for done in self.view.done if done[0] == "ring"]
+        return [done[1] for done in self.view.done if done[0] == "notify"]
 
     def run(self, text: str) -> None:
         self.conversation.drafts.submit(text, PaneKey("#general"))

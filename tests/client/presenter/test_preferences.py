@@ -108,7 +108,7 @@ def test_muted_channels_call_nobody_but_for_a_mention() -> None:
     for channels, to_answer, ways in ((muted, 0, None), ((*muted, mentioned), 1, "#ops")):
         state = ConversationState("me")
         state.apply(ChannelsChanged(channels))
-        assert state.to_answer() == to_answer
+        assert state.count_addressed() == to_answer
         listed = entries([Group(1, "home", Link.ONLINE, channels)])
         location = Tour().next(listed, Location(1, "#general"))
         assert (location.channel if location else None) == ways

@@ -52,18 +52,18 @@ def test_trouble_stays_while_a_new_attempt_is_under_way() -> None:
     trouble = ConnectionChanged(Link.WAITING, "no route", retry_in=8.0)
     state.apply(trouble)
     now += 3.0
-    assert (state.trouble, state.retry_in) == (trouble, 5.0)
+    assert (state.connection_problem, state.retry_in) == (trouble, 5.0)
     state.apply(ConnectionChanged(Link.CONNECTING))
-    assert (state.trouble, state.retry_in) == (trouble, 0.0)
+    assert (state.connection_problem, state.retry_in) == (trouble, 0.0)
     state.apply(ConnectionChanged(Link.ONLINE))
-    assert state.trouble is None
+    assert state.connection_problem is None
 
 
 def test_mentions_and_direct_messages_want_an_answer_others_do_not() -> None:
     state = desk_with(
         info("#a", unread=5), info("#b", unread=4, mentions=2), info("@alice,me", unread=3)
     )
-    assert state.to_answer() == 5
+    assert state.count_addressed() == 5
 
 
 def test_channels_are_listed_starred_first_then_general_then_others_then_direct_ones() -> None:

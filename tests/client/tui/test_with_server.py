@@ -106,7 +106,7 @@ async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
         await alice.until(lambda: "@1" in alice.screen(), "the mention is counted")
         await alice.press("alt+a")
         await alice.until(lambda: state.current == "#general")
-        await alice.until(lambda: not state.to_answer(), "what shows is read")
+        await alice.until(lambda: not state.count_addressed(), "what shows is read")
 
         await alice.type("/channels", "enter")
         await alice.until(lambda: "All channels" in alice.screen() and "#tea" in alice.screen())

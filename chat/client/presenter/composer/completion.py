@@ -1,9 +1,8 @@
 """Complete the word at the caret: names, channels, emoji, commands. Pure.
 
-A word is completed by its first character: `/` a command, `@` a name, `#` a channel, `:` an emoji;
-an argument of a command by its kind, or by what it can be; a fence of code by its language. What
-begins with the word comes first, in the order of the source, then what contains its letters in
-order. Within code nothing is completed.
+The first character selects the source: `/` commands, `@` names, `#` channels, `:` emoji. The
+argument of a command is completed by its kind, a code fence by languages. Prefix matches come
+first, in the order of the source, then fuzzy matches. Code blocks have no completion.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from chat.client.model.fuzzy import rank
 from chat.client.model.slash import parser
 from chat.client.model.slash.commands import COMMANDS, Argument, Kind, find
 
-__all__ = ["Candidate", "Completion", "Sources", "asked_for", "complete"]
+__all__ = ["Candidate", "Completion", "Sources", "complete", "lookup_for"]
 
 _MOST = 50
 # Not inside a word or an address; an emoji's name needs two letters, so that `:)` and `:D` pass.
@@ -28,21 +27,21 @@ _TOKEN = re.compile(r"(?:^|(?<=[\s(\"'“‘]))(?:[@#][\w.\-]*|:[\w+\-]{2,})$")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What there is to choose from; names begin with those who spoke last."""
+    """The names to complete from; `names` begins with the latest authors."""
 
     names: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     themes: tuple[str, ...] = ()
     messages: tuple[tuple[int, str], ...] = ()
-    """Numbers of messages and what they say, the newest first."""
+    """Numbers and texts of messages, newest first."""
     servers: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
-    """Of code between fences."""
+    """Languages of code blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One offer: what is inserted, how it is shown, and whether it begins with what was typed."""
+    """One completion: the inserted text, its label, and how it matches the typed word."""
 
     insert: str
     label: str
@@ -53,10 +52,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The offers for the word that begins at column `start` of its line.
+    """Candidates for the word that begins at column `start` of its line.
 
-    `is_meant`: the first offer is so likely that Enter takes it. It is not where the word may be
-    sent as it stands: a command's argument may be a new channel, `/j` is `/join`.
+    `is_meant`: Enter accepts the first candidate. False where the typed word itself is valid: an
+    argument may be a new channel, and `/j` means `/join`.
     """
 
     start: int
@@ -65,12 +64,12 @@ class Completion:
 
 
 def complete(line: str, sources: Sources, above: Sequence[str] = ()) -> Completion | None:
-    """Return what could complete the end of `line`, or None.
+    """Return completions for the end of `line`, or None.
 
     Args:
         line: the line up to the cursor.
-        sources: what there is to choose from.
-        above: the lines before it; only in the first line stand commands.
+        sources: the names to complete from.
+        above: the lines before it; only the first line can be a command.
     """
     if _is_within_code(above):
         return None
@@ -91,10 +90,10 @@ def complete(line: str, sources: Sources, above: Sequence[str] = ()) -> Completi
     return Completion(start, candidates, is_meant)
 
 
-def asked_for(line: str) -> tuple[str, str] | None:
-    """Return which names could complete the end of `line`: whose they are, and how they begin.
+def lookup_for(line: str) -> tuple[str, str] | None:
+    """Return the kind and prefix of the names that could complete the end of `line`.
 
-    `@` stands for people of this channel, `/` for people anywhere, `#` for channels.
+    Kinds: `@` members of this channel, `/` people on the server, `#` channels.
     """
     where = parser.argument_at(line) if parser.is_command(line) else None
     if where is not None and where[0].kind is Kind.NAMES:
@@ -106,7 +105,7 @@ def asked_for(line: str) -> tuple[str, str] | None:
 
 
 def _is_within_code(lines: Sequence[str]) -> bool:
-    """Whether a fence in `lines` is open at their end."""
+    """Whether a code block is open at the end of `lines`."""
     opened = ""
     for line in lines:
         match = _FENCED.match(line)
@@ -120,7 +119,7 @@ def _is_within_code(lines: Sequence[str]) -> bool:
 
 
 def _at_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...], bool] | None:
-    """Return where the word begins, its candidates, and whether it must be one of them."""
+    """Return the word's start, its candidates, and whether no other word is valid."""
     if not any(char.isspace() for char in line):
         return 0, _commands(line, lead="/"), find(line) is None
     start, candidates = _in_command(line, sources)
@@ -196,7 +195,7 @@ def _commands(word: str, *, lead: str) -> tuple[Candidate, ...]:
 def _ranked(
     word: str, names: Iterable[str], show: Callable[[str], tuple[str, str, str]]
 ) -> tuple[Candidate, ...]:
-    """Return the candidates that match `word`, the best first."""
+    """Return the candidates that match `word`, best first."""
     known = list(names)
     low = word.lower()
     return tuple(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from chat.client.presenter.composer.completion import asked_for
+from chat.client.presenter.composer.completion import lookup_for
 from chat.client.presenter.state import ConversationState
 from chat.client.sync.core import Core, answer
 from chat.errors import ChatError
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["NameLookup"]
 
 _KNOWN_FOR = 60.0
-"""Seconds for which an answer is taken as what the server would say."""
+"""Seconds for which an answer is cached."""
 _AGAIN_AFTER = 5.0
-"""Seconds after which the server is asked again that gave no answer."""
+"""Seconds before a failed lookup is repeated."""
 _LAST = "~"
-"""Comes after all that may stand in a name."""
+"""Sorts after every character of a name."""
 
 
 class NameLookup:
-    """Asks the server for members and channels that begin as the word under the cursor does.
+    """Looks up the members and channels that begin with the word at the caret.
 
-    A page of `who` or `channels` may begin at any name, so one request finds them, however many
-    there are.
+    A page of `who` or `channels` can begin at any name, so one request is enough.
     """
 
     def __init__(
@@ -42,16 +41,16 @@ class NameLookup:
         self._core = core
         self._run = run
         self.directory: dict[str, ChannelListing] = {}
-        """The server's channels by name, as far as they were asked for."""
+        """The channels of the server that were looked up, by name."""
         self._answered: dict[tuple[str, str], tuple[float, bool]] = {}
-        """For which beginning of which channel's names: until when, and whether all came."""
+        """By source and prefix: when the answer expires, and whether it had all names."""
 
     def ask(self, line: str, then: Callable[[], None]) -> bool:
-        """Ask for what could complete `line`; return whether `then` will be called.
+        """Look up names that could complete `line`; return whether `then` will be called.
 
-        It is called once the names are on the state, or the server did not give them.
+        `then` is called when the names are in the conversation state, or the lookup failed.
         """
-        wanted = asked_for(line)
+        wanted = lookup_for(line)
         if wanted is None:
             return False
         sign, word = wanted
@@ -63,10 +62,10 @@ class NameLookup:
         return True
 
     def _channel_of(self, sign: str) -> str | None:
-        """Return whose members may be meant, unless all of them are known."""
+        """Return the channel whose members to look up; None if all of them are known."""
         here = self._state.current
         if sign == "/" and GENERAL in self._state.channels:
-            here = GENERAL  # where everybody is
+            here = GENERAL  # every user is a member
         if here is None or is_direct(here):
             return None
         members = self._state.members.get(here)
@@ -106,5 +105,5 @@ class NameLookup:
 
 
 def _before(beginning: str) -> str:
-    """Return a cursor after which the names follow that begin so."""
+    """Return a cursor just before the names that begin with `beginning`."""
     return beginning[:-1] + chr(ord(beginning[-1]) - 1) + _LAST

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Subject(NamedTuple):
-    """What a text is for: a channel or a thread of the server that sits at `server`."""
+    """What a text is for: a channel or a thread of the server with that key."""
 
     server: int
     key: PaneKey

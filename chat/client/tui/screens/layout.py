@@ -160,7 +160,7 @@ class Layout:
         """Show the conversation in front."""
         conversation = workspace.front.conversation
         state, drafts = conversation.state, conversation.drafts
-        self.banner.show(state.trouble)
+        self.banner.show(state.connection_problem)
         server = workspace.title_beside(workspace.front.key)
         self.header.channel = _headed(state.info)
         self.header.server = server or workspace.front.title
@@ -174,7 +174,7 @@ class Layout:
         self._draw_members(state.members.get(state.current or ""))
         for pane, key in zip((self.channel, self.thread), drafts.open, strict=False):
             pane.context.show(drafts.at(key))
-        opening = channel_title(drafts.channel, state.user) if drafts.is_on_the_way else ""
+        opening = channel_title(drafts.channel, state.user) if drafts.is_joining else ""
         self.channel.composer.placeholder = line(_placeholder(state.info, opening, server))
         self._draw_status(workspace)
         self._draw_actions(workspace)

@@ -270,7 +270,7 @@ class MainScreen(Screen[None]):
 
     def action_unread(self) -> None:
         """Go where somebody waits."""
-        self.workspace.go_where_it_matters()
+        self.workspace.go_to_next_unread()
 
     def action_go(self, step: int) -> None:
         """Go to the next or the previous channel."""

@@ -62,10 +62,10 @@ class ScreenNotifier:
         self._is_told = False
         """Whether the person knows that their program fails."""
 
-    def ring(self, notification: Notification) -> None:
+    def notify(self, notification: Notification) -> None:
         """Show a notification."""
         if self._way == "command":
-            self.run_beside(self._run(notification))
+            self.run_in_background(self._run(notification))
         elif data := notification_sequence(self._way, notification):
             self._screen.app.post_message(Rang(data))
 
@@ -75,7 +75,7 @@ class ScreenNotifier:
             self._is_told = True
             self._screen.app.notify(fault, severity="warning", markup=False)
 
-    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+    def run_in_background(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
         self._screen.run_worker(work)
 
@@ -222,7 +222,7 @@ class ScreenView:
         self._screen.app.push_screen(results, chosen)
 
     def redraw(self) -> None:
-        """Show what lies on the state."""
+        """Redraw the conversation state."""
         if not self._screen.is_mounted:
             return
         self._layout.draw_lists(self._workspace)
@@ -230,7 +230,7 @@ class ScreenView:
         if self._aside is None:
             self._layout.draw(self._workspace)
 
-    def run_beside(self, work: Coroutine[None, None, None]) -> None:
+    def run_in_background(self, work: Coroutine[None, None, None]) -> None:
         """Run something that waits, beside everything else."""
         self._screen.run_worker(work)
 
@@ -333,7 +333,7 @@ class ScreenView:
         self.say(reason, "warning")
 
     def tell(self, update: Update) -> None:
-        """Do nothing: the screens draw what lies on the state."""
+        """Do nothing: `redraw` shows the state."""
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Tell the person something, briefly."""
@@ -346,5 +346,5 @@ def window_title(workspace: Workspace) -> str:
     info = workspace.front.conversation.state.info
     if info is None:
         return "chat"
-    waiting = workspace.to_answer()
+    waiting = workspace.count_addressed()
     return f"({waiting}) {title_of(info)} – chat" if waiting else f"{title_of(info)} – chat"

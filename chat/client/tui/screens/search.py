@@ -258,7 +258,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             return f"Enter to search. Below: results for “{printable_line(self._finding.query)}”"
         if not self._finding.query:
             return "Searches the channels you are in."
-        where = " on this computer (offline)" if self._finding.is_here else ""
+        where = " on this computer (offline)" if self._finding.is_local else ""
         if not count and where:
             return f"No results{where}"
         if not count:

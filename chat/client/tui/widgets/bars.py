@@ -193,12 +193,12 @@ class Banner(Static):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
 
-    def show(self, trouble: ConnectionChanged | None) -> None:
+    def show(self, problem: ConnectionChanged | None) -> None:
         """Say what is wrong; nothing, if nothing is."""
-        self.set_class(trouble is not None, "-shown")
-        if trouble is not None:
-            self.set_class(trouble.link in (Link.REFUSED, Link.STOPPED), "-refused")
-            self.update(lines(trouble.detail))
+        self.set_class(problem is not None, "-shown")
+        if problem is not None:
+            self.set_class(problem.link in (Link.REFUSED, Link.STOPPED), "-refused")
+            self.update(lines(problem.detail))
 
 
 class StatusBar(Widget):
