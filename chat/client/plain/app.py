@@ -27,13 +27,13 @@ __all__ = ["LineNotifier", "run"]
 
 
 class LineNotifier:
-    """The `NotificationSink` of the linear mode.
+    """The `NotificationSink` of plain mode.
 
     Args:
-        lines: has the bell.
-        beside: runs something that waits.
-        way: as the person has chosen; any way of the terminal is its bell here.
-        command: the program, if that is the way.
+        lines: rings the terminal's bell.
+        beside: runs a coroutine as a background task.
+        way: the configured way; every way of the terminal is the bell here.
+        command: the program to run, if `way` is "command".
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class LineNotifier:
         self._way = way
         self._command = tuple(command)
         self._is_told = False
-        """Whether the person knows that their program fails."""
+        """Whether the failure of the program was printed."""
         self.run_in_background = beside
 
     def notify(self, notification: Notification) -> None:
@@ -67,18 +67,18 @@ class LineNotifier:
 _STDIN = 0
 _STOP_WITHIN = 2.0
 _LAST_WORDS = 20.0
-"""Seconds without any message being confirmed after which the answers are waited for no longer."""
+"""Seconds to wait for answers while no message is confirmed."""
 
 
 def run(settings: ClientSettings, last_words: float = _LAST_WORDS) -> ExitCode:
-    """Run the linear mode until the person leaves, or the input ends.
+    """Run plain mode until the user quits or the input ends.
 
     Args:
-        settings: of all servers.
-        last_words: seconds to wait for answers to piped input while nothing more is confirmed.
+        settings: the settings, with all servers.
+        last_words: seconds to wait for answers to piped input while no message is confirmed.
 
     Returns:
-        From a pipe: whether all was done that was asked for.
+        The exit code; for piped input, whether all of it was done.
 
     Raises:
         StartupError: the core cannot start.
@@ -96,7 +96,7 @@ async def _run(settings: ClientSettings, last_words: float) -> ExitCode:
             plain.take_in()
 
     def wake() -> None:
-        with suppress(RuntimeError):  # the loop is over already
+        with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(take_in)
 
     cores = Cores(settings, lambda each: Core(each, wake=wake))
@@ -106,17 +106,17 @@ async def _run(settings: ClientSettings, last_words: float) -> ExitCode:
         plain = Plain(cores, settings, last_words)
         return await plain.run()
     finally:
-        plain = None  # nothing more is told
+        plain = None  # ignore later updates
         cores.stop(_STOP_WITHIN)
         report_unsent(0 if settings.demo else cores.unsent(), cores.unsaved())
 
 
 class Plain:
-    """All conversations as lines; one of them is in front, and gets what is typed.
+    """Plain mode: prints all conversations; typed text goes to the shown one.
 
     Args:
-        cores: started.
-        settings: of all servers.
+        cores: the started cores.
+        settings: the settings, with all servers.
         last_words: see `run`.
     """
 
@@ -161,12 +161,11 @@ class Plain:
         )
 
     async def run(self) -> ExitCode:
-        """Show everything as lines, until it is over; return the program's exit code.
+        """Run until the end; return the exit code.
 
         Raises:
             OSError: lines cannot be printed.
-            StartupError: the server does not let one in, or not all that was piped in was taken;
-                and nobody is there to change that.
+            StartupError: with piped input, the server refused the user or a join.
         """
         user = self._conversation.state.user
         self._lines.say([f"Starting as {user}. Type /help for commands.", *self._cores.faults])
@@ -175,8 +174,8 @@ class Plain:
             self._lines.say([f"{note.capitalize()}."])
         self.take_in()
         try:
-            if isinstance(self._lines, Piped):  # nobody waits until there is somewhere to write
-                await self._until(lambda: self._has_somewhere_to_write)
+            if isinstance(self._lines, Piped):  # piped lines need an open channel
+                await self._until(lambda: self._is_ready_for_input)
             self._lines.open()
             await self._over.wait()
         finally:
@@ -191,7 +190,7 @@ class Plain:
         return self._code
 
     def take_in(self) -> None:
-        """Say what the cores told."""
+        """Print the pending updates of all cores."""
         self._workspace.take_in()
         self._voices[self._workspace.front.key].mark_printed_as_read()
         if self._refusal:
@@ -204,24 +203,24 @@ class Plain:
 
     @property
     def _key(self) -> PaneKey:
-        """Make this the channel that typed text goes to."""
+        """The channel that typed text goes to."""
         return PaneKey(self._conversation.drafts.channel)
 
     @property
-    def _has_somewhere_to_write(self) -> bool:
-        """Whether a channel is there, and it is known whether others can be asked for."""
+    def _is_ready_for_input(self) -> bool:
+        """Whether a channel is open and a connection was tried, so that `/join` can be answered."""
         return self._workspace.have_tried and self._conversation.state.current is not None
 
     @property
     def _refusal(self) -> str:
-        """Why what was piped in cannot be sent; nobody is there to do something about it."""
+        """Why the server refuses the user; empty in a terminal, where the user can act."""
         is_piped = isinstance(self._lines, Piped)
         return self._voices[self._workspace.front.key].refusal if is_piped else ""
 
     def submit(self, text: str) -> None:
-        """Take a line as it was typed: a message or a command."""
+        """Submit a typed line: a message or a command."""
         if self._ending is not None:
-            return  # what follows `/quit` is for the shell
+            return  # lines after `/quit` belong to the shell
         self._conversation.drafts.submit(text, self._key)
         self.take_in()
 
@@ -250,10 +249,10 @@ class Plain:
         self._over.set()
 
     async def _answered(self, servers: Iterable[WorkspaceServer] = ()) -> bool:
-        """Wait until the servers of `servers` (else: those that are connected) have answered.
+        """Wait until `servers` (by default the connected ones) have answered.
 
         Returns:
-            Whether they have; False once no message was confirmed for a while.
+            False if no message was confirmed for `last_words` seconds.
         """
         waited_for = servers or [
             server for server in self._workspace if self._voices[server.key].is_online
@@ -279,7 +278,7 @@ class Plain:
 
     @property
     def _messages_answered(self) -> int:
-        """How many of one's own messages the servers have confirmed or refused."""
+        """Number of the user's messages that the servers confirmed or refused."""
         return sum(voice.answered for voice in self._voices.values())
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -288,7 +287,7 @@ class Plain:
             await self._changed.wait()
 
     def _beside(self, work: Coroutine[None, None, None]) -> None:
-        """Run what a command does that waits, beside everything else."""
+        """Run a coroutine as a background task."""
         task = asyncio.get_running_loop().create_task(work)
         self._commands.add(task)
         task.add_done_callback(self._done)

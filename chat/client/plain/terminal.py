@@ -1,15 +1,12 @@
 """Lines in and out: an editing terminal, or pipes.
 
-The terminal hands over single keys and echoes nothing, so that whoever prints knows what stands on
-the line. Keys that move or recall do nothing here.
+`Editor` is pure: bytes in, actions out. The terminal delivers single keys without echo. Arrow keys
+do nothing, and the cursor never moves, for screen readers and simple terminals. Completion is the
+composer's.
 
-A paste is marked by the terminal (bracketed paste): its line breaks are part of the text, and it
-never submits anything.
+Bracketed paste marks pasted text: its line breaks are part of the text and do not submit it.
 
-Pure. It gets the same completions as the composer.
-
-Nothing here moves the cursor. On a terminal a line that comes while one types begins a new one,
-and what was typed is printed again below it; without a terminal lines just follow each other.
+A line that is printed while the user types goes above the typed text, which is printed again.
 """
 
 from __future__ import annotations
@@ -54,14 +51,14 @@ __all__ = [
 _ERASE = "\b \b"
 _PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 _UNFIT = ("Cc", "Cs")
-"""The categories of characters that are no text: controls and surrogates."""
+"""Unicode categories that are not text: controls and surrogates."""
 _PASTE_MAX = 1_000_000
-"""Characters that a paste may have; no server takes a message as long as that."""
+"""Most characters of a paste; more than any server accepts in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """What to print after what stands on the line; `anew`: the line has to be printed anew."""
+    """Text to print after the typed line; with `anew`, the whole line is printed again."""
 
     text: str
     anew: bool = False
@@ -81,12 +78,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class TabPressed:
-    """Tab was pressed: the line is to be completed."""
+    """Tab was pressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
-    """A text of several lines was pasted, and waits for Enter."""
+    """A text of several lines was pasted; Enter submits it."""
 
     lines: int
 
@@ -95,17 +92,17 @@ Done = Echo | Submitted | Ended | TabPressed | Pasted
 
 
 class Editor:
-    """Takes bytes of a terminal; `text` is what is typed and not submitted."""
+    """Turns terminal bytes into actions; `text` is the typed line."""
 
     def __init__(self) -> None:
         self.text = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._escape = ""
         self._paste: list[str] | None = None
-        """The characters of the paste that is coming in."""
+        """The part of a paste received so far."""
 
     def feed(self, data: bytes) -> Iterator[Done]:
-        """Take what was typed, key by key; give what is to be done before the next key is taken."""
+        """Yield an action for each key; each must be done before the next key is read."""
         for char in self._decoder.decode(data):
             if done := self._key(char):
                 yield done
@@ -145,11 +142,11 @@ class Editor:
         if not self.text:
             return None
         last, self.text = self.text[-1], self.text[:-1]
-        # Only of ASCII it is certain how many cells it took.
+        # Only ASCII has a certain width in all terminals.
         return Echo(_ERASE) if last.isascii() and last.isprintable() else Echo("", anew=True)
 
     def _swallow(self, char: str) -> Done | None:
-        """Skip the sequence that a key sends: `ESC x`, `ESC O x`, `ESC [ … letter`."""
+        """Skip a key's escape sequence: `ESC x`, `ESC O x`, `ESC [ … letter`."""
         self._escape += char
         if len(self._escape) == 1 or self._escape in ("\x1b[", "\x1bO"):
             return None
@@ -164,9 +161,9 @@ class Editor:
         return None
 
     def _take_paste(self, pasted: str) -> Done | None:
-        """Put a paste at the end of the line.
+        """Append a paste to the line.
 
-        Of several lines, one that begins with `/` is text: the slash is doubled.
+        A paste of several lines is never a command: a first `/` is doubled.
         """
         pasted = pasted.replace("\r\n", "\n").replace("\r", "\n")
         pasted = "".join(
@@ -183,19 +180,19 @@ class Editor:
 
 
 _MOST = 20
-"""Offers that are said at once."""
+"""Most candidates that are printed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tabbed:
-    """The line after Tab, and what else could be meant: nothing, or a line to say."""
+    """The line after Tab, and a line that lists the remaining candidates, if any."""
 
     text: str
     offers: str = ""
 
 
 def tab(text: str, sources: Sources) -> Tabbed:
-    """Complete the end of `text`, as far as it is certain."""
+    """Complete the end of `text` as far as all candidates agree."""
     found = complete(text, sources)
     if found is None:
         return Tabbed(text)
@@ -213,7 +210,7 @@ def tab(text: str, sources: Sources) -> Tabbed:
 
 
 def _agreed(texts: Sequence[str]) -> int:
-    """Return how many characters all `texts` begin with."""
+    """Return the length of the common prefix of `texts`."""
     first, last = min(texts), max(texts)
     pairs = enumerate(zip(first, last, strict=False))
     return next((at for at, (one, other) in pairs if one != other), len(first))
@@ -221,37 +218,37 @@ def _agreed(texts: Sequence[str]) -> int:
 
 _STDIN = 0
 _DRAFT_AFTER = 0.5
-"""Seconds that a saved draft may be behind what is typed; the file adds a moment of its own."""
+"""Seconds between a key press and the saving of the draft."""
 _PASTED = "Pasted {}. Enter sends it as one message, Ctrl+U discards it."
 _MARK_PASTES, _LEAVE_PASTES = "\x1b[?2004h", "\x1b[?2004l"
 
 
 class Lines:
-    """Prints lines; takes none. `submit` and `end` are told what is typed, and that it is over."""
+    """Prints lines. Subclasses read input: `submit` gets each line, `end` is called at its end."""
 
     failure: OSError | None = None
-    """Why lines cannot be printed."""
+    """The error of printing, if it failed."""
     fault = ""
-    """Why not all that was piped in was taken; empty: it was, or there is more."""
+    """Why piped input was stopped before its end; empty if it was not."""
 
     def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
         self.prompt = ""
         self.sources: Callable[[], Sources] = Sources
         self.look_up: Callable[[str, Callable[[], None]], bool] = lambda _line, _then: False
         self.drafted: Callable[[str], None] = lambda _: None
-        """Saves the text that is typed and not submitted."""
+        """Saves the typed text as the draft."""
         self.dismissed: Callable[[], None] = lambda: None
-        """Cancels what the text is for: an empty line was submitted."""
+        """Cancels a reply or an edit: an empty line was submitted."""
         self._submit = submit
         self._end = end
 
     @property
     def text(self) -> str:
-        """What is typed and not submitted."""
+        """The typed text."""
         return ""
 
     def load(self, text: str) -> None:
-        """Let `text` be what is typed."""
+        """Replace the typed text."""
 
     def say(self, lines: Iterable[str]) -> None:
         """Print whole lines."""
@@ -260,38 +257,38 @@ class Lines:
             try:
                 sys.stdout.write(text)
                 sys.stdout.flush()
-            except OSError as exc:  # nobody listens any more, or a disk is full
+            except OSError as exc:  # a closed pipe, or a full disk
                 self.failure = exc
                 self._end()
 
     def refuse(self, lines: Iterable[str]) -> None:
-        """Print why something could not be done."""
+        """Print an error."""
         self.say(lines)
 
     def ring_bell(self) -> None:
         """Ring the terminal's bell, if there is a terminal."""
 
     def copy(self, text: str) -> bool:
-        """Ask the terminal to keep a copy; False: there is none."""
+        """Copy through the terminal; return False without a terminal."""
         return False
 
     def open(self) -> None:
-        """Begin to take lines."""
+        """Begin to read lines."""
 
     def stop(self, why: str) -> None:
-        """Take no more, if nobody is there who sees why."""
+        """Stop reading piped input, for the reason `why`; a terminal goes on."""
 
     def close(self) -> None:
-        """Leave everything as it was."""
+        """Stop reading and restore the terminal."""
 
 
 class Piped(Lines):
-    """Without a terminal each line of standard input is as if it were typed.
+    """Piped input: each line of standard input is submitted as if typed.
 
     Args:
-        submit: takes a line.
-        end: called when there are no more.
-        answered: waits until what was asked for before is done: the next command may need it.
+        submit: receives each line.
+        end: called after the last line.
+        answered: waits until all earlier requests are done; a command may depend on them.
     """
 
     def __init__(
@@ -303,28 +300,28 @@ class Piped(Lines):
         super().__init__(submit, end)
         self._answered = answered
         self.refusals = 0
-        """How many commands and messages failed."""
+        """Number of commands and messages that failed."""
         self._reading: asyncio.Task[None] | None = None
 
     def refuse(self, lines: Iterable[str]) -> None:
-        """Say on standard error why something could not be done: the exit code tells it too."""
+        """Print an error on standard error, and count it for the exit code."""
         for line in lines:
             self.refusals += 1
             tell(f"chat-client: {printable_line(line)}")
 
     def open(self) -> None:
-        """Begin to take lines."""
+        """Begin to read lines."""
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     def stop(self, why: str) -> None:
-        """Take no more; what was taken comes to its end."""
+        """Stop reading; lines already read are still processed."""
         self.fault = why
         if self._reading is not None and not self._reading.done():
             self._reading.cancel()
             self._end()
 
     def close(self) -> None:
-        """Take no more."""
+        """Stop reading."""
         if self._reading is not None:
             self._reading.cancel()
 
@@ -345,37 +342,37 @@ class Piped(Lines):
 
 
 def _chooses_channel(line: str) -> bool:
-    """Whether a line is a command that decides where the following lines go."""
+    """Whether a line is a command that changes the channel of later lines."""
     word = line.partition(" ")[0].removeprefix("/")
     command = commands.find(word) if is_command(line) else None
     return command is not None and command.name in ("join", "msg", "server", "connect")
 
 
 class Typed(Lines):
-    """A terminal, key by key: what is typed survives what is said meanwhile."""
+    """A terminal, read key by key; printed lines do not disturb the typed text."""
 
     def __init__(self, submit: Callable[[str], None], end: Callable[[], None]) -> None:
         super().__init__(submit, end)
         self._editor = Editor()
         self._saved: list[Any] | None = None
-        """The terminal's settings before, as `termios` gives and takes them."""
+        """The terminal's settings to restore, as of `termios`."""
         self._is_begun = False
-        """Whether the prompt stands on the line: only while one types, for lines go on below."""
+        """Whether the prompt is printed on the current line."""
         self._draft_timer: asyncio.TimerHandle | None = None
 
     @property
     def text(self) -> str:
-        """What is typed and not submitted."""
+        """The typed text."""
         return self._editor.text
 
     def load(self, text: str) -> None:
-        """Let `text` be what is typed."""
+        """Replace the typed text."""
         if text != self._editor.text:
             self._editor.text = text
             self._begin_again()
 
     def say(self, lines: Iterable[str]) -> None:
-        """Print whole lines above the one that is typed: it is printed again."""
+        """Print lines, then the typed text again."""
         if told := [printable(line) for line in lines]:
             self._begin_again("".join(f"{line}\n" for line in told))
 
@@ -384,19 +381,19 @@ class Typed(Lines):
         self._print(BELL)
 
     def copy(self, text: str) -> bool:
-        """Ask the terminal to keep a copy."""
+        """Copy through the terminal."""
         self._print(desktop.clipboard_sequence(text))
         return True
 
     def open(self) -> None:
-        """Begin to take keys."""
+        """Begin to read keys."""
         loop = asyncio.get_running_loop()
         self._take_keys()
         loop.add_reader(_STDIN, self._read)
         loop.add_signal_handler(signal.SIGCONT, self._take_keys)  # the shell had it meanwhile
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Stop reading and restore the terminal."""
         import termios
 
         loop = asyncio.get_running_loop()
@@ -422,7 +419,7 @@ class Typed(Lines):
             self._ask_terminal(_MARK_PASTES)
 
     def _ask_terminal(self, sequence: str) -> None:
-        """Ask the terminal that one types at for a mode; the output may go elsewhere."""
+        """Send a mode sequence to the input terminal; standard output may be elsewhere."""
         if os.environ.get("TERM", "dumb") == "dumb":  # it would print the question
             return
         with suppress(OSError):
@@ -475,7 +472,7 @@ class Typed(Lines):
         self._is_begun = True
 
     def _complete(self) -> None:
-        """Complete the line; without a name that begins so, once the server has been asked."""
+        """Complete the line; without a match, look the name up on the server first."""
         line = self.text
         found = complete(line, self.sources())
         is_known = found is not None and found.candidates[0].is_prefix
@@ -484,7 +481,7 @@ class Typed(Lines):
 
     def _complete_with(self, line: str) -> None:
         if self.text != line:
-            return  # it was typed on meanwhile
+            return  # the user typed on meanwhile
         typed, tabbed = self.text, tab(self.text, self.sources())
         if tabbed.offers:
             self.say([tabbed.offers])
@@ -495,7 +492,7 @@ class Typed(Lines):
             self.load(tabbed.text)
 
     def _begin_again(self, above: str = "") -> None:
-        """Leave the line as it stands, print `above`, and what is typed on a line of its own."""
+        """End the line, print `above`, then print the typed text on a new line."""
         line = f"{self.prompt}> {printable_line(self.text)}" if self.text else ""
         self._print("\n" if self._is_begun else "", above, line)
         self._is_begun = bool(line)

@@ -46,46 +46,46 @@ __all__ = ["Announcer", "PlainView", "is_waiting"]
 _BACKLOG = 5
 _AT_ONCE = 20
 _NAMED_MAX = 5
-"""Most people who are named when a message's reactions change."""
+"""Most people named in a change of reactions."""
 
 
 class Announcer:
-    """Turns changes of logs into lines to be said.
+    """Turns log changes into lines to print.
 
     Args:
-        title: returns how a channel is named in these lines.
+        title: returns the displayed name of a channel.
     """
 
     def __init__(self, title: Callable[[str], str] = str) -> None:
         self._title = title
         self.answered = 0
-        """How many of one's own messages were confirmed or refused."""
+        """Number of the user's messages that were confirmed or refused."""
         self.refusals: list[str] = []
-        """Those lines of the latest change that tell of a refusal by the server."""
+        """Lines of the latest change that report refused messages."""
         self._last: dict[str, int] = {}
         self._changing: dict[tuple[str, int], Message] = {}
-        """Messages as they were said, of which one's own change is on its way."""
+        """Printed states of messages whose edit by the user is unconfirmed."""
 
     def newest(self, log: Log, unread: int = 0) -> list[str]:
-        """Return the newest messages, for one who enters a channel; the unread ones at least."""
+        """Return the lines for opening a channel: the newest messages, at least the unread ones."""
         newest = list(islice(log.newest(), max(_BACKLOG, min(unread, _AT_ONCE))))
         return [f"{line.seq}. {describe(line)}" for line in reversed(newest)]
 
     def last(self, channel: str) -> int:
-        """Return the last number that was said of a channel."""
+        """Return the last printed number of a channel."""
         return self._last.get(channel, 0)
 
     def announce(self, done: Splices, only_for: str | None = None) -> list[str]:
-        """Return what is to be said of a change; if `only_for` is given, of lines for that person.
+        """Return the lines for a change; with `only_for`, only messages for that user.
 
-        Lines that are not said are known all the same.
+        Messages that are left out count as printed.
         """
         change, channel = done.change, done.change.channel
         newest, last = done.log.last_seq, self._last.get(channel)
         said, changes = self._refused(done), self._changes(done)
         self.answered += sum(_is_answered(line, done) for line in change.upserts)
         if change.reset and (last is None or (newest is not None and newest < last)):
-            if newest is not None:  # else nothing is known of this log yet
+            if newest is not None:  # else the log was not printed yet
                 self._last[channel] = newest
             return said
         last = last or 0
@@ -97,7 +97,7 @@ class Announcer:
         return said + _new_lines(printable_line(self._title(channel)), printed)
 
     def _refused(self, done: Splices) -> list[str]:
-        """Return what is to be said of one's own messages that the server refused just now."""
+        """Return the lines for messages that the server refused in this change."""
         said: list[str] = []
         self.refusals = []
         for line in done.change.upserts:
@@ -108,12 +108,12 @@ class Announcer:
                 f"{printable_line(line.reason)}. "
                 "Use /retry to resend it, /discard to discard it."
             )
-            if _is_answered(line, done) or self.last(line.channel):  # not of another time
+            if _is_answered(line, done) or self.last(line.channel):  # not in an earlier change
                 self.refusals.append(said[-1])
         return said
 
     def _changes(self, done: Splices) -> list[str]:
-        """Return what has become of lines that were said before."""
+        """Return the lines for changes of printed messages."""
         said: list[str] = []
         for line in done.change.upserts:
             if line.seq is None:
@@ -123,14 +123,14 @@ class Announcer:
             if old is None or old.seq is None:
                 continue
             if line.delivery is Delivery.PENDING:
-                self._changing[key] = old  # said when the server has it
+                self._changing[key] = old  # printed when the server confirms it
             elif line.rev > old.rev:
                 said += _changed(printable_line(self._title(line.channel)), line, old)
         return said
 
 
 def is_waiting(done: Splices) -> bool:
-    """Whether a change brought a message of one's own that waits to be sent."""
+    """Whether a change added a message of the user that waits to be sent."""
     return any(
         line.seq is None and _has_become(Delivery.PENDING, line, done)
         for line in done.change.upserts
@@ -143,14 +143,14 @@ def _has_become(delivery: Delivery, line: Message, done: Splices) -> bool:
 
 
 def _is_answered(line: Message, done: Splices) -> bool:
-    """Whether a message that waited was confirmed or refused."""
+    """Whether a waiting message was confirmed or refused."""
     former = done.former(line)
     is_known = former is not None and former.seq is None and former.delivery is Delivery.PENDING
     return is_known and (line.seq is not None or line.delivery is Delivery.FAILED)
 
 
 def _is_new(line: Message, done: Splices, last: int) -> bool:
-    """Whether a line is to be told: not one's own, that one has just written here."""
+    """Whether a line is to be printed: not the user's own, typed in this client."""
     if line.seq is None:
         return line.kind == "tick"
     former = done.former(line)
@@ -162,7 +162,7 @@ def _is_printed(line: Message, only_for: str | None) -> bool:
 
 
 def _new_lines(place: str, new: list[Message]) -> list[str]:
-    """Return new lines as they are said; a crowd of them by its number and its end."""
+    """Return the text of new lines; many are abridged to their number and the last ones."""
     said = _passages(place, [line for line in new if line.kind in ("join", "leave")])
     lines = [line for line in new if line.kind not in ("join", "leave")]
     if len(lines) > _AT_ONCE:
@@ -192,7 +192,7 @@ def _passages(place: str, lines: list[Message]) -> list[str]:
 
 
 def _changed(place: str, line: Message, old: Message) -> list[str]:
-    """Return what has become of a line that was said as `old`."""
+    """Return the lines for the change of a message that was printed as `old`."""
     if line.deleted and not old.deleted:
         return [f"Message {line.seq} in {place} was deleted."]
     if line.text != old.text:
@@ -210,13 +210,13 @@ def _changed(place: str, line: Message, old: Message) -> list[str]:
 
 
 class PlainView:
-    """The `View` of the conversation at `server`; see there for what each method promises.
+    """The `View` of one server's conversation in plain mode.
 
-    While another server is in front, each line begins with the name of this one.
+    While another server is shown, each line begins with this server's title.
 
     Args:
-        lines: where lines go, and what is typed.
-        beside: runs something that waits.
+        lines: prints lines and reads input.
+        beside: runs a coroutine as a background task.
         end: ends the program.
     """
 
@@ -230,7 +230,7 @@ class PlainView:
         end: Callable[[], None],
     ) -> None:
         self.refusal = ""
-        """Why the server does not let one in; empty: it does, or has not said."""
+        """Why the server refused the user; empty if it did not."""
         self._server_key = server_key
         self._workspace = workspace
         self._core = core
@@ -244,12 +244,12 @@ class PlainView:
         self._is_peeking = False
         self._told_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
         self._thread_draft = ""
-        """Here one writes in a thread with /reply; its draft is left as it is."""
+        """The open thread's draft, left unchanged: plain mode replies with `/reply`."""
         self._thread_head = 0
-        """The number of the channel's last event when a thread was asked for."""
+        """The channel's last number when the thread was opened."""
 
     def tell(self, update: Update) -> None:
-        """Say what the core told."""
+        """Print an update of the core."""
         match update:
             case ConnectionChanged():
                 self._say(self._link(update))
@@ -263,7 +263,7 @@ class PlainView:
                 self._opened.discard(update.channel)
 
     def mark_printed_as_read(self) -> None:
-        """Let what was said of the current channel count as read."""
+        """Mark the printed messages of the current channel as read."""
         if current := self._state.current:
             self._conversation.seen(current, self._announcer.last(current))
 
@@ -281,7 +281,7 @@ class PlainView:
         return self._conversation.state
 
     def _head(self, channel: str) -> int:
-        # What is in a channel may be told, and said, before the channel's new head is.
+        # Messages may arrive, and be printed, before the channel's new head does.
         info = self._state.channels.get(channel)
         return max(info.head if info is not None else 0, self._announcer.last(channel))
 
@@ -293,30 +293,30 @@ class PlainView:
 
     @property
     def _lead(self) -> str:
-        """What lines begin with, while another server is in front."""
+        """The prefix of lines while another server is shown."""
         server = "" if self._aside is None else self._workspace.title_beside(self._server_key)
         return f"{printable_line(server)}: " if server else ""
 
     def _follow(self, info: ChannelInfo) -> None:
-        """Open a listed channel: the lines of all of them are printed."""
+        """Open a listed channel in the core: plain mode prints all channels."""
         if info.name not in self._opened:
             self._opened.add(info.name)
             self._core.open_channel(info.name)
 
     def _printed_for(self, channel: str) -> str | None:
-        """Return whom a line must mention to be said: in a channel that is muted, and not here."""
+        """Return the user whom lines must mention to be printed: for muted, hidden channels."""
         info = self._state.channels.get(channel)
         is_shown = self._aside is None and channel == self._state.current
         return self._state.user if info is not None and info.muted and not is_shown else None
 
     @property
     def answered(self) -> int:
-        """How many of one's own messages the server has confirmed or refused."""
+        """Number of the user's messages that the server confirmed or refused."""
         return self._announcer.answered
 
     @property
     def is_online(self) -> bool:
-        """Whether there is a connection to the server."""
+        """Whether the server is connected."""
         return self._told_link is not None and self._told_link[0] is Link.ONLINE
 
     def _link(self, told: ConnectionChanged) -> list[str]:
@@ -334,16 +334,16 @@ class PlainView:
             return []  # `ask_name` follows
         return [f"Not connected: {told.detail}. Use /reconnect to retry."]
 
-    # What the conversation asks for
+    # The View port
 
     def composed(self, key: PaneKey) -> str:
-        """Return what is typed; of a thread, its draft."""
+        """Return the typed text, or the draft of a thread."""
         if key.thread is not None:
             return self._thread_draft
         return self._lines.text if self._aside is None else self._aside
 
     def compose_with(self, key: PaneKey, text: str) -> None:
-        """Let a text be what is typed."""
+        """Replace the typed text."""
         if key.thread is not None:
             self._thread_draft = text
         elif self._aside is None:
@@ -353,12 +353,12 @@ class PlainView:
             self._aside = text
 
     def give_back(self, key: PaneKey, text: str) -> None:
-        """Put a text that was not sent before what is typed; a command was not much work."""
+        """Put a refused message before the typed text; commands are not restored."""
         if not is_command(text):
             self.compose_with(key, " ".join(filter(None, (text, self.composed(key)))))
 
     def show(self, key: PaneKey, log: Log, user: str, read: int) -> None:
-        """Say where one is now, and what was said there last; or which thread comes."""
+        """Print the channel's title and newest messages, or the thread's heading."""
         channel = key.channel
         if key.thread is not None:
             self._thread_head = self._head(channel)
@@ -378,10 +378,10 @@ class PlainView:
         self._say([f"You are in {there}.{unread}{topic}", *newest])
 
     def update(self, key: PaneKey, done: Splices) -> bool:
-        """Say what has changed; nothing stays on a screen."""
+        """Print a change; no log stays on the screen."""
         if key.thread is None:
             self._tell_lines(done)
-        else:  # what was in the thread when one asked; the rest is said as it comes
+        else:  # the thread as of its opening; later replies are printed as they arrive
             self._say(
                 f"{line.seq}. {describe(line)}"
                 for line in done.change.upserts
@@ -404,43 +404,43 @@ class PlainView:
         self._say(line for line in said if line not in refusals)
 
     def close_thread(self) -> None:
-        """Do nothing: what was said stays."""
+        """Do nothing: printed lines stay."""
 
     def step_back(self) -> None:
-        """Let another conversation be shown."""
+        """Hide this conversation."""
         self._aside = self._lines.text
 
     def come_forward(self) -> None:
-        """Show this conversation from now on; say so, where no channel is there to be named."""
+        """Show this conversation; without a channel, print the server's title."""
         self._aside = None
         if not self._state.current and (server := self._workspace.title_beside(self._server_key)):
             self._say([f"You are on {printable_line(server)}. You have not joined a channel yet."])
 
     def choose(self, seq: int) -> bool:
-        """Say a message, if it was said before."""
+        """Print a message again, if it is loaded."""
         message = self._state.log(self._state.current or "").line(seq)
         if message is not None:
             self._say([f"{message.author}: {printable_line(message.text)}"])
         return message is not None
 
     def showing(self) -> int | None:
-        """Return nothing: what was said is marked by `mark_printed_as_read`."""
+        """Return None: `mark_printed_as_read` marks messages."""
         return None
 
     def shows_newest(self, key: PaneKey) -> bool:
-        """Return that every line is spoken as it comes."""
+        """Return True: every line is printed as it arrives."""
         return True
 
     def unread_from(self) -> int | None:
-        """Return nothing: what is new is said as it comes."""
+        """Return None: new messages are printed as they arrive."""
         return None
 
     def show_unread(self) -> None:
-        """Say that there is nothing to go to."""
+        """Refuse: unread messages are already printed."""
         raise Refused("Plain mode marks messages as read when it prints them: nothing is unread.")
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
-        """Say what waits."""
+        """Print the unread messages."""
         for location, unread in found.items():
             name = printable_line(self._workspace.name_of(location))
             self._say(
@@ -450,7 +450,7 @@ class PlainView:
             )
 
     def list_found(self, finding: SearchSession, state: ConversationState) -> None:
-        """Say what was found, the newest last."""
+        """Print search results, newest last."""
         if not finding.query:
             raise Refused("Usage: /search WORDS")
         self._say(
@@ -464,7 +464,7 @@ class PlainView:
         self._say([f"{len(finding.hits)} found{where}.{more}"])
 
     def redraw(self) -> None:
-        """Say whether one only peeks, and what the text is for, if that is new."""
+        """Print changes of peeking and of the draft's aim."""
         if self._aside is None:
             self._tell_aim()
         is_peeking = self._conversation.reading.is_peeking
@@ -485,11 +485,11 @@ class PlainView:
             self._say([f"Replying to message {aim[1]}: Enter sends it, {cancel}"])
 
     def run_in_background(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that waits, beside everything else."""
+        """Run a coroutine as a background task."""
         self._beside(work)
 
     def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
-        """Say a list, and what command chooses a row."""
+        """Print a list, and the command that chooses a row."""
         self._say([f"{title}. {command}:"])
 
         def add(rows: Iterable[Choice]) -> None:
@@ -498,11 +498,11 @@ class PlainView:
         return add
 
     def set_theme(self, name: str) -> None:
-        """Say that there are no colors."""
+        """Refuse: plain mode has no colors."""
         raise Refused("Plain mode has no themes; it uses the terminal's colors.")
 
     def toggle(self, pane: Pane) -> None:
-        """Say a list that stands at the side of the screens."""
+        """Print the channels or the members."""
         state = self._state
         if pane == "sidebar":
             self._say(
@@ -514,19 +514,19 @@ class PlainView:
             self._say(f"{printable_line(name)}, {presence}" for name, _, presence in members)
 
     def show_bare(self) -> None:
-        """Say that it is so already."""
+        """Refuse: the lines are plain text already."""
         raise Refused("Plain mode is plain text already; select it in the terminal.")
 
     def copy(self, text: str) -> None:
-        """Put a text into the clipboard, if a terminal is there that may have one."""
-        text = printable(text)  # where it is pasted, controls might be obeyed
+        """Copy a text to the clipboard, if there is a terminal."""
+        text = printable(text)  # a program that it is pasted into could execute control characters
         if not self._lines.copy(text):
             raise Refused("Cannot copy: the output is not a terminal with a clipboard.")
         self._beside(_in_thread(desktop.copy_to_clipboard, text))
         self._say(["Copied"])
 
     def open_links(self, urls: Sequence[str]) -> None:
-        """Open a link in the browser, where there is a desktop; else say it, as also several."""
+        """Open a link in the browser; print it without a desktop, or if there are several."""
         match urls:
             case []:
                 self._say(["This message has no link"])
@@ -537,7 +537,7 @@ class PlainView:
                 self._say(map(printable_line, urls))
 
     def show_help(self) -> None:
-        """Say all commands."""
+        """Print all commands."""
         self._say(f"{command.usage}: {command.help}" for command in COMMANDS)
 
     def quit(self) -> None:
@@ -545,16 +545,16 @@ class PlainView:
         self._end()
 
     def ask_name(self, taken: str) -> None:
-        """Say that a name is taken, and which command takes another one."""
+        """Print that the name is taken, and how to choose another."""
         self._say([f"Not connected. {why_refused(taken)}"])
 
     def turned_back(self, channel: str, reason: str) -> None:
-        """Tell the person why a channel did not open; nothing more of what is piped in is taken."""
+        """Print why a join was refused, and stop reading piped input."""
         self._say([reason])
         self._lines.stop(f"{self._title(channel)}: {reason}; the text for it was not sent")
 
     def say(self, text: str, severity: Severity = "information") -> None:
-        """Tell the person something."""
+        """Print a message."""
         (self._say if severity == "information" else self._refuse)([text])
 
 
