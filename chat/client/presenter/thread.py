@@ -44,7 +44,9 @@ class ThreadController:
         thread = self._state.thread
         if thread is None or (update.channel, update.asked) != (thread.channel, thread.asked):
             return  # the thread was closed meanwhile
-        if update.is_missing and is_blank(self._view.composed(PaneKey(thread.channel, thread.root))):
+        if update.is_missing and is_blank(
+            self._view.composed(PaneKey(thread.channel, thread.root))
+        ):
             self.close()
             return
         if update.root != thread.root:
