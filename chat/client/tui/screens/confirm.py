@@ -2,12 +2,13 @@
 
 Letters meant for a message must not answer a question. A key counts only after a pause in typing:
 keys that were pressed before the question was on the screen, or soon after another key, are
-dropped.
+dropped. A key that only moves between the answers is not typed text: it counts soon after the
+question appeared, and the next key counts at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, ClassVar
 
 from textual import events
@@ -26,6 +27,9 @@ __all__ = ["Confirm", "TypingPause"]
 _QUOTED = 56
 _PAUSE = 0.8
 """Seconds without a key after which the next key is an answer."""
+_OPENING = 0.1
+"""Seconds after the question appeared in which a key that moves is dropped, too."""
+_MOVES = ("left", "right", "tab", "shift+tab")
 
 
 class TypingPause:
@@ -34,11 +38,16 @@ class TypingPause:
     Args:
         screen: asks the question.
         changed: called with whether the next key is an answer, whenever that changes.
+        moves: keys that only move between the answers.
     """
 
-    def __init__(self, screen: Screen[Any], changed: Callable[[bool], None]) -> None:
+    def __init__(
+        self, screen: Screen[Any], changed: Callable[[bool], None], moves: Container[str] = ()
+    ) -> None:
         self._screen = screen
         self._changed = changed
+        self._moves = moves
+        self._has_typed = False
         self._key_at = 0.0
         self._timer: Timer | None = None
 
@@ -52,12 +61,25 @@ class TypingPause:
 
     def drops(self, event: events.Key) -> bool:
         """Drop a key that belongs to what was being typed; Escape counts at any time."""
-        is_answer = event.key == "escape" or event.time - self._key_at >= _PAUSE
-        self.begin(event.time)
+        is_move = event.key in self._moves
+        pause = _OPENING if is_move and not self._has_typed else _PAUSE
+        is_answer = event.key == "escape" or event.time - self._key_at >= pause
+        if is_answer and is_move:
+            self._end(event.time)
+        else:
+            self._has_typed = True
+            self.begin(event.time)
         if not is_answer:
             event.stop()
             event.prevent_default()
         return not is_answer
+
+    def _end(self, key_at: float) -> None:
+        """Let the next key be an answer at once."""
+        self._key_at = key_at - _PAUSE
+        if self._timer is not None:
+            self._timer.stop()
+        self._changed(True)
 
 
 class Confirm(ModalScreen[bool]):
@@ -89,16 +111,15 @@ class Confirm(ModalScreen[bool]):
             color: $text-muted;
             pointer: pointer;
         }
-        & .-chosen { text-style: bold; }
         &.-ready Horizontal Static { color: $foreground; }
-        &.-ready Horizontal .-chosen { background: $tint; }
+        & .-chosen { text-style: reverse; }
     }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)", "Yes", show=False),
         Binding("n,escape", "dismiss(False)", "No", show=False),
-        Binding("left,right,tab,shift+tab", "other", "The other answer", show=False),
+        Binding(",".join(_MOVES), "other", "The other answer", show=False),
         Binding("enter", "answer", "The chosen answer", show=False),
     ]
 
@@ -111,7 +132,7 @@ class Confirm(ModalScreen[bool]):
         super().__init__()
         self._question = question
         self._what = what
-        self._pause = TypingPause(self, self._set_ready)
+        self._pause = TypingPause(self, self._set_ready, _MOVES)
 
     def compose(self) -> ComposeResult:
         """Lay out the question, what it is about, and the answers."""
@@ -119,8 +140,8 @@ class Confirm(ModalScreen[bool]):
             yield Static(line(self._question, "bold"), markup=False)
             yield Static(elide(line(self._what), _QUOTED), id="what", markup=False)
             with Horizontal():
-                yield Static("No", id="no", classes="-chosen", markup=False)
-                yield Static("Yes", id="yes", markup=False)
+                yield Static("n No", id="no", classes="-chosen", markup=False)
+                yield Static("y Yes", id="yes", markup=False)
 
     def on_mount(self, event: events.Mount) -> None:
         """Wait for a pause."""

@@ -310,18 +310,26 @@ def confirm_discard(screen: Screen[Any], message: Message, then: Callable[[], ob
 def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:
     """Ask before a lot of text goes into the composer."""
     lines = text.removesuffix("\n").count("\n") + 1
-    size = (
-        f"{lines:,} lines, {len(text):,} characters" if lines > 1 else f"{len(text):,} characters"
-    )
-    ask(screen, f"Paste {size}?", text, then)
+    size = f"{len(text):,} characters"
+    size = f"{lines:,} lines ({size})" if lines > 1 else size
+
+    def refused() -> None:
+        screen.app.notify("Nothing was inserted")
+
+    ask(screen, f"Paste {size} into your message?", text, then, refused)
 
 
-def ask(screen: Screen[Any], question: str, what: str, then: Callable[[], object]) -> None:
-    """Ask; `then` is called if the person agrees."""
+def ask(
+    screen: Screen[Any],
+    question: str,
+    what: str,
+    then: Callable[[], object],
+    otherwise: Callable[[], object] = lambda: None,
+) -> None:
+    """Ask; `then` is called if the person agrees, `otherwise` if not."""
 
     def answered(is_agreed: bool | None) -> None:
-        if is_agreed:
-            then()
+        (then if is_agreed else otherwise)()
 
     screen.app.push_screen(Confirm(question, what), answered)
 

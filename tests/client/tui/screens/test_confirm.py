@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual import events
 
 from chat.client.tui.screens.confirm import Confirm
@@ -70,6 +71,38 @@ async def test_yes_can_be_chosen(desktop: Desktop) -> None:
     await desktop.until(lambda: question.is_yes_chosen)
     await desktop.answer("enter")
     await is_answered(desktop, deleted=True)
+
+
+@pytest.mark.parametrize("name", ["tab", "right"])
+async def test_enter_right_after_a_key_that_moves_is_an_answer(desktop: Desktop, name: str) -> None:
+    question = await ask(desktop)
+    move = events.Key(name, None)
+    await press_at(desktop, move, move.time + 0.2)
+    await desktop.until(lambda: question.is_yes_chosen)
+    await press_at(desktop, events.Key("enter", None), move.time + 0.1)
+    await is_answered(desktop, deleted=True)
+
+
+async def test_a_key_that_moves_within_typed_text_is_no_answer(desktop: Desktop) -> None:
+    question = await ask(desktop)
+    start = events.Key("x", "x").time
+    for at, name in enumerate(("x", "right", "enter")):
+        await press_at(desktop, events.Key(name, None), start + at * 0.3)
+    assert desktop.app.screen is question
+    assert not question.is_yes_chosen
+
+
+async def test_the_chosen_answer_is_reversed_and_answers_show_their_keys(
+    desktop: Desktop,
+) -> None:
+    question = await ask(desktop)
+    await desktop.until(lambda: "n No" in desktop.screen() and "y Yes" in desktop.screen())
+    for theme in desktop.app.available_themes:
+        desktop.app.theme = theme
+        await desktop.pilot.pause()
+        no, yes = question.query_one("#no"), question.query_one("#yes")
+        assert no.styles.text_style.reverse
+        assert not yes.styles.text_style.reverse
 
 
 async def test_the_answers_can_be_clicked(desktop: Desktop) -> None:
