@@ -87,6 +87,11 @@ class ChatApp(App[None]):
         color: $input-cursor-foreground;
         background: $input-cursor-background;
     }
+    .text-area--selection {
+        color: $input-selection-foreground;
+        background: $input-selection-background;
+        text-style: none;
+    }
     .text-area--placeholder, .input--placeholder { color: $text-muted; text-style: italic; }
     App:ansi Banner { background: transparent; color: $text-warning; }
     App:ansi Banner.-refused { color: $text-error; }

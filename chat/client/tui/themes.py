@@ -148,7 +148,14 @@ _BACKGROUNDS: dict[str, tuple[str, ...]] = {
 }
 """Colors of text, and the backgrounds on which each stands."""
 _STEPS = 20
+_ANSI_SELECTION = {
+    "input-selection-background": "ansi_cyan",
+    "input-selection-foreground": "ansi_black",
+    "screen-selection-background": "ansi_cyan",
+    "screen-selection-foreground": "ansi_black",
+}
 _ANSI_DARK = {
+    **_ANSI_SELECTION,
     "tint": "ansi_blue",
     "text-muted": "ansi_default",
     "text-disabled": "ansi_default",
@@ -157,6 +164,7 @@ _ANSI_DARK = {
     "text-accent": "ansi_bright_yellow",
 }
 _ANSI_LIGHT = {
+    **_ANSI_SELECTION,
     "tint": "ansi_cyan",
     "text-muted": "ansi_default",
     "text-disabled": "ansi_default",
@@ -194,6 +202,9 @@ def readable(theme: Theme, colors: Mapping[str, str]) -> dict[str, str]:
         if _SELECTION in names:
             grounds += [each + color_of(_SELECTION, colors) for each in grounds[1:3]]
         found[role] = legible(ground + color_of(role, colors), grounds).hex
+    selection = color_of("input-selection-background", colors)
+    grounds = [ground + color_of(name, colors) + selection for name in _BASE]
+    found["input-selection-foreground"] = legible(color_of("foreground", found), grounds).hex
     return found
 
 

@@ -6,6 +6,7 @@ import pytest
 from rich.color import Color as RichColor
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES
+from textual.widgets import Input
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.state import ConnectionChanged, Link, ThreadChanged, TimelineChanged
@@ -160,7 +161,7 @@ def unreadable(desktop: Desktop) -> list[str]:
             if style is None or not any(char.isalnum() for char in text):
                 continue
             one, other = as_seen(style.color, ink), as_seen(style.bgcolor, ground)
-            if (not style.reverse and contrast(one, other) < TEXT_CONTRAST) or style.dim:
+            if contrast(one, other) < TEXT_CONTRAST or style.dim:
                 found.append(f"{text.strip()!r} {contrast(one, other):.1f}")
     return found
 
@@ -208,6 +209,17 @@ class TestContrast:
             trouble = ConnectionChanged(Link.REFUSED, "The server is full.", user="me")
             desktop.core.tell(trouble)
             await desktop.until(lambda: "is full" in desktop.screen())
+            await look_at_all_themes(desktop)
+
+    async def test_of_selected_text(self, open_desktop: Open) -> None:
+        async with open_desktop(*CHANNELS) as desktop:
+            await talk(desktop)
+            await desktop.type("/nonsense with words")
+            desktop.composer.select_all()
+            await look_at_all_themes(desktop)
+            await desktop.press("ctrl+k", *"words")
+            await desktop.until(lambda: desktop.app.screen.is_modal)
+            desktop.app.screen.query_one(Input).select_all()
             await look_at_all_themes(desktop)
 
     async def test_in_the_switcher(self, open_desktop: Open) -> None:
