@@ -67,7 +67,8 @@ class Layout:
     def __init__(self, keys: Sequence[KeyRow], *, has_vi: bool) -> None:
         self.sidebar = Sidebar()
         self.members = MemberList()
-        self.actions = MessageBar(actions_of(keys))
+        select = next((row.keys[0] for row in keys if row.id == "timeline.focus"), "")
+        self.actions = MessageBar(actions_of(keys), select)
         self.status = StatusBar()
         self.status.hints = tuple((row.keys[0], _HINTS[row.id]) for row in keys if row.id in _HINTS)
         self.header, self.banner = ChannelHeader(), Banner()

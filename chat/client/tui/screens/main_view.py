@@ -217,6 +217,8 @@ class ScreenView:
             if place is not None:
                 channel, seq = place
                 self._workspace.jump(Location(self._server_key, channel), seq)
+                if results.is_by_key:  # and until then letters are still typed
+                    self._timeline.focus()
 
         results = SearchScreen(finding, state.user)
         self._screen.app.push_screen(results, chosen)

@@ -50,6 +50,8 @@ _KEYS = "Enter open   ↑ ↓ select   / edit search   Esc close"
 class SearchScreen(ModalScreen[tuple[str, int] | None]):
     """Returns the channel and the number of the message to go to, or None.
 
+    `is_by_key` tells afterwards whether the message was chosen with a key.
+
     Args:
         finding: the latest search, or none yet.
         me: one's own name.
@@ -116,6 +118,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         self._me = me
         self._places: dict[int, int] = {}
         self._shown: Hit | None = None
+        self.is_by_key = False
 
     def compose(self) -> ComposeResult:
         """Lay out the field, the list, the whole of one hit, and the keys."""
@@ -142,8 +145,13 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         field.focus()
         field.select_all()
 
+    def on_mouse_down(self) -> None:
+        """Remember that the mouse is in use."""
+        self.is_by_key = False
+
     def on_key(self, event: events.Key) -> None:
         """Go from the field to the list; a letter typed in the list begins another query."""
+        self.is_by_key = True
         field = self.query_one(Input)
         if event.key == "down" and field.has_focus and self._finding.hits:
             event.stop()

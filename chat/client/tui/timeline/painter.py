@@ -97,11 +97,13 @@ class Painter:
         renderer: what laid the rows out.
         base: the widget's own style, under everything.
         selection: the style of selected text.
+        bar: stands beside the message under the cursor.
     """
 
     renderer: Renderer
     base: Style
     selection: Style
+    bar: str = "▌"
 
     @property
     def palette(self) -> Palette:
@@ -154,7 +156,7 @@ class Painter:
         palette, width = self.palette, self.renderer.gutter
         owned = row.number >= row.block.lead or bool(row.line.gutter)
         if cursor and owned:
-            bar = Segment("▌", palette["cursor-bar"])
+            bar = Segment(self.bar, palette["cursor-bar"])
         elif row.block.accent and owned:
             bar = Segment("▌", palette["accent"])
         else:

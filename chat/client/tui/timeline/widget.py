@@ -102,6 +102,10 @@ class Place(NamedTuple):
     offset: int
 
 
+_CURSOR_BAR, _MARK_BAR = "▌", "▏"
+"""Beside the message under the cursor: while keys act on it, and while they do not."""
+
+
 class Canvas(ScrollView, inherit_bindings=False):
     """A widget that shows a sheet; only what is visible costs anything.
 
@@ -214,7 +218,9 @@ class Canvas(ScrollView, inherit_bindings=False):
 
     def _make_painter(self) -> Painter:
         selection = self.screen.get_component_rich_style("screen--selection")
-        return Painter(self._sheet.renderer, self.rich_style, selection)
+        is_marked_only = self._frame.cursor is not None and not self.has_focus
+        bar = _MARK_BAR if is_marked_only else _CURSOR_BAR
+        return Painter(self._sheet.renderer, self.rich_style, selection, bar)
 
     def _update_soon(self) -> None:
         if not self._update_due:
@@ -512,8 +518,18 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         if key == self._frame.cursor:
             return
         self._paint(self._frame.move_cursor(key))
+        if not self.has_focus:
+            self._update_soon()  # a message that is only marked has another bar
         self.post_message(self.Selected(self, self.cursor))
         self.refresh_bindings()
+
+    def on_focus(self) -> None:
+        """Show that keys act on the message under the cursor."""
+        self._update_soon()
+
+    def on_blur(self) -> None:
+        """Show that keys do not act on it any more."""
+        self._update_soon()
 
     # The mouse
 

@@ -381,6 +381,7 @@ class MessageBar(Widget):
 
     Args:
         keys: the actions by their names, each with the key that asks for it.
+        select: the key from which on keys act on the message.
     """
 
     DEFAULT_CSS = """
@@ -401,9 +402,10 @@ class MessageBar(Widget):
     has_keys: reactive[bool] = reactive(False)
     """Whether keys act on the message; after a click they do not, and only the words are shown."""
 
-    def __init__(self, keys: Mapping[str, str], *, id: str | None = None) -> None:
+    def __init__(self, keys: Mapping[str, str], select: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._keys = keys
+        self._select = select
         self.display = False
 
     def watch_chosen(self) -> None:
@@ -426,21 +428,24 @@ class MessageBar(Widget):
         parts += [self._word(action, offered[action]) for action in [*offered][:count]]
         if count < len(offered):
             parts.append(Content.styled("…", "$text-muted"))
+        if not self.has_keys:
+            parts.append(self._word("select", self._select))
         parts.append(self._word("leave", "Esc", "" if is_short else "back"))
         return Content("  ").join(part for part in parts if part)
 
     def _word(self, action: str, key: str, word: str | None = None) -> Content:
         word = _WORDS.get(action, action) if word is None else word
-        key = key if self.has_keys or action == "leave" else ""
+        key = key if self.has_keys or action in ("leave", "select") else ""
         ink = (key, "bold $text-primary"), (" " if key and word else ""), (word, "$text-muted")
         return Content.assemble(*ink).stylize(Style.from_meta({"action": action}))
 
     def _heading(self, *, is_short: bool) -> Content:
         """Return the number, by which slash commands know the message, and its time.
 
-        A message that was not sent has no number.
+        A message that was not sent has no number. While keys do not act on the message, the key to
+        select it is more useful where there is little room.
         """
-        if self.chosen is None:
+        if self.chosen is None or (is_short and not self.has_keys):
             return Content("")
         time = f"{local_time(self.chosen.ts):%H:%M}"
         seq = self.chosen.seq
@@ -468,6 +473,8 @@ class MessageBar(Widget):
         action = event.style.meta.get("action")
         if action == "leave":
             self.call_later(self.screen.run_action, "write")
+        elif action == "select":
+            self.call_later(self.screen.run_action, "focus_timeline")
         elif self.chosen is not None and isinstance(action, str):
             self.post_message(ActionRequested(action, self.chosen, self.thread))
 

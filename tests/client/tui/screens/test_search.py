@@ -9,6 +9,7 @@ from textual.widgets import Input, OptionList
 from chat.client.network.errors import Offline
 from chat.client.tui.screens.search import SearchScreen
 from chat.client.tui.timeline import Timeline
+from chat.client.tui.widgets.bars import MessageBar
 from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
 from tests.client.presenter.fakes import NOON, said
@@ -62,6 +63,27 @@ async def test_letters_after_a_jump_to_a_hit_are_typed(desktop: Desktop) -> None
     await desktop.press(*"deploy")
     await desktop.until(lambda: desktop.composer.text == "deploy")
     assert desktop.app.screen is desktop.main
+
+
+async def test_keys_act_on_a_hit_that_was_opened_with_enter(desktop: Desktop) -> None:
+    desktop.core.pages["#tea"] = tuple(said(n, "me", f"cup {n}", "#tea") for n in range(1, 40))
+    await find(desktop, hit(20))
+    await desktop.press("enter")
+    timeline, bar = desktop.main.query_one(Timeline), desktop.main.query_one(MessageBar)
+    await desktop.until(lambda: timeline.cursor is not None and timeline.has_focus)
+    await desktop.until(lambda: bar.has_keys and "e edit" in str(bar.render()))
+    await desktop.press("e")
+    await desktop.until(lambda: desktop.composer.text == "cup 20")
+
+
+async def test_one_escape_leaves_a_hit_that_was_opened_with_enter(desktop: Desktop) -> None:
+    desktop.core.pages["#tea"] = tuple(said(n, "me", f"cup {n}", "#tea") for n in range(1, 40))
+    await find(desktop, hit(20))
+    await desktop.press("enter")
+    timeline = desktop.main.query_one(Timeline)
+    await desktop.until(lambda: timeline.cursor is not None and timeline.has_focus)
+    await desktop.press("escape")
+    await desktop.until(lambda: timeline.cursor is None and desktop.composer.has_focus)
 
 
 async def test_an_empty_page_is_not_the_end(desktop: Desktop) -> None:

@@ -59,7 +59,7 @@ async def test_what_was_refused_is_sent_again_or_discarded_in_place(desktop: Des
     await desktop.click_on("r\xa0retry")
     await desktop.until(lambda: desktop.core.asked("retry"))
     await desktop.click_on("too fast")
-    await desktop.until(lambda: words(desktop).endswith("  resend  copy  discard  Esc back"))
+    await desktop.until(lambda: words(desktop).endswith("  copy  discard  Ctrl+↑ select  Esc back"))
 
 
 async def test_of_several_links_one_is_chosen(
@@ -97,6 +97,17 @@ async def test_letters_after_a_click_on_a_message_are_typed(desktop: Desktop, te
     assert {call[0] for call in desktop.core.calls[before:]} <= {"typing", "save_draft"}
     assert desktop.app.screen is desktop.main
     assert desktop.main.query_one(Timeline).cursor is None
+
+
+async def test_a_message_that_was_clicked_does_not_look_as_if_keys_acted_on_it(
+    desktop: Desktop,
+) -> None:
+    await desktop.click_on("mine")
+    await desktop.until(lambda: "Ctrl+↑ select  Esc" in words(desktop))
+    await desktop.until(lambda: "▏" in desktop.screen() and "▌" not in desktop.screen())
+    await desktop.press("ctrl+up")
+    await desktop.until(lambda: "e edit" in words(desktop) and "select" not in words(desktop))
+    await desktop.until(lambda: "▌" in desktop.screen() and "▏" not in desktop.screen())
 
 
 async def test_a_click_ends_the_choice_by_keys(desktop: Desktop) -> None:
