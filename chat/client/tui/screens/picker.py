@@ -234,7 +234,7 @@ class Picker(ModalScreen[str | None]):
     def _by_letters(self, written: str) -> list[Choice]:
         choices = list(self._choices.values())
         names = [choice.label.lstrip(_SIGNS) for choice in choices]
-        return [choices[place] for place in rank(written.lstrip(_SIGNS), names)]
+        return [choices[place] for place in rank(written.strip(_SIGNS), names)]
 
 
 def _row(choice: Choice, column: int, width: int) -> Content:
