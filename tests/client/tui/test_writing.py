@@ -69,6 +69,22 @@ async def test_a_draft_that_comes_back_after_an_edit_is_not_selected(desktop: De
     assert desktop.composer.selected_text == ""
 
 
+async def test_an_edit_cleared_to_nothing_says_how_to_delete(desktop: Desktop) -> None:
+    await desktop.press("ctrl+up", "e")
+    await desktop.until(lambda: desktop.composer.text == "mine")
+    await desktop.press(*["backspace"] * 4, "enter")
+    await desktop.until(lambda: any("To delete it" in told for told in desktop.told))
+    assert not desktop.core.asked("edit")
+
+
+async def test_an_emoji_is_found_by_its_name_between_colons(desktop: Desktop) -> None:
+    await desktop.press("ctrl+up", "plus")
+    await desktop.until(lambda: "React" in desktop.screen())
+    await desktop.press("colon", "plus", "1", "colon", "enter")
+    await desktop.until(lambda: desktop.core.asked("react"))
+    assert desktop.core.asked("react")[0][2] == "👍"
+
+
 @pytest.mark.feature("writing.history")
 async def test_what_was_sent_is_called_back(desktop: Desktop) -> None:
     await desktop.type("one", "enter")

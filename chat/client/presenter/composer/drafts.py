@@ -23,6 +23,10 @@ from chat.errors import ChatError
 
 __all__ = ["Drafts"]
 
+_EMPTY_EDIT = (
+    "An edited message cannot be empty. To delete it: press Esc, select it with Ctrl+↑, press d."
+)
+
 
 class Drafts:
     """One draft for each channel and thread; at most two are open in composers.
@@ -178,8 +182,13 @@ class Drafts:
     def submit(self, text: str, key: PaneKey) -> None:
         """Send a text, run it as a command, or apply it as an edit or a reply.
 
-        Text for a channel that is still being joined is held.
+        Text for a channel that is still being joined is held. Nothing is done without a text; of an
+        edit, the user is told how to delete the message.
         """
+        if not text:
+            if self._of(key).aim is Aim.EDIT:
+                self._view.say(_EMPTY_EDIT, "warning")
+            return
         if self.is_joining and key == PaneKey(self.channel):
             self._held.append(text)
             self.keep("", key)

@@ -38,7 +38,10 @@ class Subject(NamedTuple):
 
 @dataclass
 class Submitted(Message, namespace="composer"):
-    """Enter was pressed: `text` is for `subject`, and has been taken out of the composer."""
+    """Enter was pressed: `text` is for `subject`, and has been taken out of the composer.
+
+    The text is empty if there was none.
+    """
 
     text: str
     subject: Subject

@@ -227,6 +227,8 @@ class Composer(Area, inherit_bindings=False):
             self._history.add(text)
             self.post_message(self.Submitted(text, self.subject))
             self.load("")
+        else:
+            self.post_message(self.Submitted("", self.subject))
 
     def action_older(self) -> None:
         """Call back what was sent before."""
