@@ -52,6 +52,7 @@ async def write(desktop: Desktop, text: str, *keys: str) -> None:
 async def test_a_thread_stands_beside_its_channel(open_thread: Desktop) -> None:
     shown = open_thread.screen()
     assert "Thread in #general" in shown
+    assert "Esc to close" in shown
     assert shown.count("tea?") == 2
     assert composer(open_thread).has_focus
     # An answer to the first message need not say so here; one to another does.

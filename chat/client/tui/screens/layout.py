@@ -59,6 +59,8 @@ class Layout:
             border-left: solid $foreground 20%;
         }
         & #thread-title { height: 1; padding: 0 1; background: $surface; }
+        & #thread-title Static { width: auto; }
+        & #thread-title .name { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         & #thread.-stacked { width: 100%; max-width: 100%; height: 1fr; border-left: none; }
         & #thread.-stacked #thread-title { background: $tint; }
     }
@@ -76,8 +78,10 @@ class Layout:
         self.channel = ConversationPane(
             (self.header, self.banner), (self.empty, self.typing), has_vi=has_vi, id="channel"
         )
-        self._title = Static(id="thread-title", markup=False)
-        self.thread = ConversationPane((self._title,), has_vi=has_vi, id="thread")
+        self._title = Static(classes="name", markup=False)
+        close = Static(Content.styled(" Esc to close", "$text-muted"), markup=False)
+        title = Horizontal(self._title, close, id="thread-title")
+        self.thread = ConversationPane((title,), has_vi=has_vi, id="thread")
         self.thread.display = False
         self._work = Container(self.channel, id="work")
         self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
@@ -108,7 +112,6 @@ class Layout:
                 ("Thread", "bold $text-primary"),
                 (" in ", "$text-muted"),
                 line(channel, "$text-muted"),
-                ("  Esc to close", "$text-muted"),
             )
         )
         self.thread.composer.placeholder = "Reply in thread"

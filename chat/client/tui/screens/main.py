@@ -248,7 +248,7 @@ class MainScreen(Screen[None]):
         pane.write()
         pane.composer.take_paste(sendable(event.text))
 
-    def _show_below(self, below: int) -> None:
+    def _show_below(self, below: int | None) -> None:
         self._layout.typing.below = below
 
     def _count_down(self) -> None:

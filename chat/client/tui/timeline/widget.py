@@ -128,8 +128,8 @@ class Canvas(ScrollView, inherit_bindings=False):
 
     at_bottom: reactive[bool] = reactive(True, repaint=False)
     """Whether the newest line shows."""
-    below: reactive[int] = reactive(0, repaint=False)
-    """How many messages lie below the last one that shows."""
+    below: reactive[int | None] = reactive(None, repaint=False)
+    """How many messages lie below the last one that shows; None: the newest line shows."""
 
     def __init__(
         self, *, name: str | None = None, id: str | None = None, classes: str | None = None
@@ -248,7 +248,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self.vertical_scrollbar.position = window.top
         self.at_bottom = window.at_end
         hidden = len(self.shown) - 1 - window.last
-        self.below = 0 if window.at_end else max(1, hidden)
+        self.below = None if window.at_end else hidden
         for news in self._news.of(self._sheet):
             self.post_message(news)
         return changed

@@ -100,13 +100,14 @@ class TypingLine(Widget):
     """
 
     names: reactive[tuple[str, ...]] = reactive(())
-    below: reactive[int] = reactive(0)
-    """Messages below what the timeline shows."""
+    below: reactive[int | None] = reactive(None)
+    """Messages below what the timeline shows; 0: more lines of the last one; None: nothing."""
 
     def render(self) -> Content:
         """Draw the line."""
         width = self.content_size.width
-        below = Content.styled(f"↓ {self.below:,} below" if self.below else "", "bold $text-accent")
+        count = f"↓ {self.below:,} below" if self.below else "↓ more"
+        below = Content.styled("" if self.below is None else count, "bold $text-accent")
         text = elide(self._typing(), width - below.cell_length - 1)
         gap = " " * max(width - text.cell_length - below.cell_length, 0)
         return Content.assemble(text, gap, below)

@@ -94,7 +94,7 @@ async def test_it_sticks_to_the_bottom() -> None:
         bring(timeline, page(51, 51))
         await pilot.pause()
         assert app.screen_lines()[-1].endswith("message 51")
-        assert (timeline.at_bottom, timeline.below) == (True, 0)
+        assert (timeline.at_bottom, timeline.below) == (True, None)
         assert app.all_told(Timeline.Seen)[-1].seq == timeline.seen == 51
 
 
@@ -106,12 +106,21 @@ async def test_few_messages_stand_at_the_bottom() -> None:
         assert app.screen_lines()[-1] == "       hello"
 
 
+async def test_more_lines_of_the_last_message_are_no_further_message() -> None:
+    async with opened() as (_, timeline, pilot):
+        bring(timeline, changed(say(1, "longer " * 500)))
+        await pilot.press("pageup")
+        assert not timeline.at_bottom
+        assert timeline.below == 0
+
+
 async def test_scrolled_away_it_holds_still_and_counts_what_comes() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 50, complete=True))
         await pilot.press("pageup", "pageup")
         before = app.screen_lines()
         below = timeline.below
+        assert below is not None
         assert not timeline.at_bottom
         bring(timeline, page(51, 60))
         bring(timeline, changed(say(50, "longer " * 50), say(1, "longer " * 50)))
