@@ -127,7 +127,7 @@ def prepare(settings: ClientSettings) -> ClientSettings:
         read_token_file(settings.token_file)
     start_log(settings)
     settings = with_name(settings)
-    paths.servers.remember_name(settings.name)
+    paths.servers.remember_use(settings.url, settings.name)
     return settings
 
 

@@ -122,6 +122,26 @@ def test_the_last_name_is_used_again(client: Interface, flags: list[str]) -> Non
     assert [settings.name for settings in client.shown] == ["alice", "alice"]
 
 
+def test_the_last_server_is_used_again_with_its_name(client: Interface, tmp_path: Path) -> None:
+    data = ["--data", str(tmp_path / "data")]
+    assert client.run(*data, "--name", "alice", "--url", "ws://a:1") == 0
+    assert client.run(*data) == 0
+    assert client.run(*data, "--name", "bob", "--url", "ws://b:2") == 0
+    assert client.run(*data, "--name", "ALICE") == 0
+    assert client.run(*data, "--name", "bob") == 0
+    assert client.run(*data, "--url", "ws://a:1") == 0
+    assert client.run(*data, "--name", "carol") == 0
+    assert [(settings.name, settings.url) for settings in client.shown] == [
+        ("alice", "ws://a:1"),
+        ("alice", "ws://a:1"),
+        ("bob", "ws://b:2"),
+        ("ALICE", "ws://a:1"),
+        ("bob", "ws://b:2"),
+        ("ALICE", "ws://a:1"),
+        ("carol", "ws://a:1"),
+    ]
+
+
 def test_the_name_prompt_repeats_until_the_name_is_valid(
     client: Interface,
     flags: list[str],
@@ -176,7 +196,7 @@ def test_servers_named_by_flags_replace_all_others(client: Interface, tmp_path: 
     assert urls == [
         [DEAD, "ws://b:2"],
         [DEAD],
-        ["ws://127.0.0.1:3000", "ws://kept:3"],
+        [DEAD, "ws://kept:3"],
         [DEAD, "ws://b:2,ws://c:3"],
     ]
 

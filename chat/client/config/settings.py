@@ -186,8 +186,8 @@ class ClientSettings:
         _url,
         "Address of the server: ws://host:port, or wss:// for a secure connection; without a "
         "scheme, wss:// is used, and ws:// on this machine. Separate several addresses of one "
-        "server by commas (default: the server that was chosen at the first run, else "
-        f"{DEFAULT_URL}).",
+        "server by commas (default: the server that you last used with this name, else the last "
+        f"one that you used, else {DEFAULT_URL}).",
     )
     servers: tuple[Server, ...] = option(
         (),
@@ -304,21 +304,25 @@ def config_file() -> Path:
 
 
 def with_remembered(settings: S) -> S:
-    """Return the settings with the last name and the chosen server, if they were not given.
+    """Return the settings with the last used name and server, if they were not given.
 
-    Without a chosen server, the first server in the file is used.
+    A given name selects the server that was last used with it, a given address the name. Servers
+    in the file come before used ones.
     """
     servers = KnownServers(settings.data)
-    found: dict[str, str] = {}
-    if "url" not in settings.given:
-        if servers.chosen_url:
-            found["url"] = servers.chosen_url
-        elif settings.servers:
+    name, found = settings.name, dict[str, str]()
+    if "url" in settings.given:
+        used = servers.last_use(url=settings.url)
+    else:
+        used = servers.last_use(name=name) or servers.last_use()
+        if settings.servers and not servers.chosen_url:
             first = settings.servers[0]
-            found = {"url": first.url, **({"name": first.name} if first.name else {})}
-    if settings.name or servers.last_name:
-        found.setdefault("name", settings.name or servers.last_name or "")
-    return settings.but(**found)
+            found, name = {"url": first.url}, first.name or name
+        elif url := servers.chosen_url if settings.servers or not used else used[0]:
+            found["url"] = url
+    if not name:
+        name = used[1] if used else servers.last_name or ""
+    return settings.but(**found, **({"name": name} if name else {}))
 
 
 def with_added_servers(settings: S) -> S:

@@ -132,7 +132,7 @@ class Cores:
         first = self._settings
         if (settings.url, settings.name) == (first.url, first.name):
             self._settings = first.but(name=name)
-            self._places.servers.remember_name(name)
+            self._places.servers.remember_use(first.url, name)
         else:
             self._places.servers.rename(settings.url, settings.name, name)
         return renamed

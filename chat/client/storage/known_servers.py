@@ -1,4 +1,4 @@
-"""Known servers: ids, addresses, last used name, and added servers.
+"""Known servers: ids, addresses, last used names, and added servers.
 
 With it, the cache can be shown and the outbox filled before the server has sent its id.
 
@@ -30,12 +30,15 @@ from chat.client.storage.json_values import (
     tuple_of,
 )
 from chat.client.storage.private_files import make_private_directory, write_private
+from chat.text import fold
 
 __all__ = ["DEFAULT_URL", "KnownServers", "host_of", "urls_of"]
 
 DEFAULT_URL = "ws://127.0.0.1:3000"
 """The address of the server if the user has not chosen one."""
 
+_USES_MAX = 20
+"""Maximum number of remembered pairs of an address and a name."""
 NEW_IDS_MAX = 20
 """Maximum number of new ids per address and day: each one leaves files behind."""
 _DAY = 86_400
@@ -48,6 +51,8 @@ _writing = threading.RLock()
 class _Known:
     last_name: str | None = None
     chosen_url: str | None = None
+    uses: list[tuple[str, ...]] = field(default_factory=list)
+    """Addresses and the names used there, the last use first."""
     further: list[tuple[str, ...]] = field(default_factory=list)
     """Addresses of added servers, and the names to use there."""
     ids: dict[str, str] = field(default_factory=dict)
@@ -64,6 +69,7 @@ _KNOWN = record(
     _Known,
     last_name=optional(text),
     chosen_url=optional(text),
+    uses=list_of(tuple_of(text)),
     further=list_of(tuple_of(text)),
     ids=table_of(text),
     hosts=table_of(list_of(text)),
@@ -87,6 +93,16 @@ class KnownServers:
     def chosen_url(self) -> str | None:
         """The address that was chosen at the first run."""
         return self._read().chosen_url
+
+    def last_use(self, url: str = "", name: str = "") -> tuple[str, str] | None:
+        """Return address and name of the last start with this address and this name.
+
+        An empty one matches any; None: there was no such start.
+        """
+        for each in self._read().uses:
+            if len(each) == 2 and url in ("", each[0]) and fold(name) in ("", fold(each[1])):
+                return each[0], each[1]
+        return None
 
     def key_at(self, urls: str) -> str | None:
         """Return the key of the last server at one of the addresses `urls`."""
@@ -159,10 +175,12 @@ class KnownServers:
                 hosts = known.hosts.setdefault(server, [])
                 hosts += [host_of(url)] if host_of(url) not in hosts else []
 
-    def remember_name(self, name: str) -> None:
-        """Set the last used name."""
+    def remember_use(self, url: str, name: str) -> None:
+        """Set the server and the name that were used last."""
         with self._editing() as known:
             known.last_name = name
+            others = [each for each in known.uses if each != (url, name)]
+            known.uses = [(url, name), *others][:_USES_MAX]
 
     def choose(self, url: str) -> None:
         """Set the chosen server."""
@@ -190,11 +208,14 @@ class KnownServers:
     def remove(self, url: str, name: str) -> None:
         """Remove a server; if it was the first one, the next one becomes the first."""
         with self._editing() as known:
-            first = (known.chosen_url or DEFAULT_URL, known.last_name)
+            chosen = (known.chosen_url or DEFAULT_URL, known.last_name)
+            first = known.uses[0] if known.uses else chosen
+            known.uses = [each for each in known.uses if each != (url, name)]
             if (url, name) in known.further:
                 known.further.remove((url, name))
             elif first == (url, name) and known.further:
-                known.chosen_url, known.last_name = known.further.pop(0)
+                known.chosen_url, known.last_name = following = known.further.pop(0)
+                known.uses.insert(0, following)
 
     def _read(self) -> _Known:
         try:

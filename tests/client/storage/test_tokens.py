@@ -189,5 +189,5 @@ def test_a_damaged_servers_file_counts_as_empty(tmp_path: Path) -> None:
     (tmp_path / "servers.json").write_text("{")
     servers = KnownServers(tmp_path)
     assert servers.last_name is None
-    servers.remember_name("alice")
+    servers.remember_use("ws://a", "alice")
     assert KnownServers(tmp_path).last_name == "alice"

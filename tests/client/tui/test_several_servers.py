@@ -19,6 +19,7 @@ from chat.client.model.state import (
     TimelineChanged,
     TypingChanged,
 )
+from chat.client.storage.known_servers import DEFAULT_URL
 from chat.client.sync.inbox import Unread, Waiting
 from chat.client.tui.app import ChatApp
 from chat.client.tui.timeline import Timeline
@@ -267,7 +268,7 @@ async def test_a_server_that_was_only_given_for_this_start_is_left_for_good(
     both: Both, tmp_path: Path
 ) -> None:
     known = ClientPaths(tmp_path).servers
-    known.remember_name("me")
+    known.remember_use(WORK, "me")
     await both.desktop.type("/disconnect work", "enter")
     await both.desktop.until(lambda: both.desktop.told == ["Removed work."])
 
@@ -276,7 +277,7 @@ async def test_the_usual_server_is_left_for_good_if_there_are_others(
     open_desktop: Open, tmp_path: Path
 ) -> None:
     known = ClientPaths(tmp_path).servers
-    known.remember_name("me")
+    known.remember_use(DEFAULT_URL, "me")
     async with open_desktop(settings=ClientSettings(name="me", data=tmp_path)) as desktop:
         desktop.core.go_online(info("#general"))
         await desktop.type(f"/connect {WORK} carol", "enter")
