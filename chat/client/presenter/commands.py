@@ -291,7 +291,7 @@ def _topic(conversation: Conversation, asked: Invocation) -> None:
         conversation.ask(SetTopic(channel=info.name, topic=topic), asked.text)
     else:
         conversation.view.say(
-            info.topic or f"{info.name} has no topic. Use /topic TEXT to set one."
+            info.topic or f"{title_of(info)} has no topic. Use /topic TEXT to set one."
         )
 
 

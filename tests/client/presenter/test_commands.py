@@ -211,6 +211,12 @@ def test_a_command_asks_the_screen(bench: Bench, text: str, done: tuple[Any, ...
     assert done in bench.view.done
 
 
+def test_a_direct_channel_without_topic_has_the_other_persons_name(bench: Bench) -> None:
+    bench.conversation.open_channel("@alice,me")
+    bench.run("/topic")
+    assert bench.view.said[0][0] == "@alice has no topic. Use /topic TEXT to set one."
+
+
 def test_the_topic_is_told_where_none_is_given(bench: Bench) -> None:
     bench.run("/topic")
     assert "no topic" in bench.view.said[0][0]
