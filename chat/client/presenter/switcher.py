@@ -143,22 +143,24 @@ class Switcher:
         for command in COMMANDS:
             text = f"/{command.name}"
             note = "  ".join(filter(None, (keys.get(command.name), command.help)))
-            names, words = (command.name, *command.aliases), _WORD.findall(command.help.lower())
+            names = (command.name, *command.aliases)
+            words = (*_WORD.findall(command.help.lower()), *command.keywords)
             act = self._conversation.run_command if command.runs_at_once else begin
             written = text if command.runs_at_once else f"{text} "
             choice = Choice(text, command.usage, note)
-            yield _Offer(choice, partial(act, written), names, tuple(words))
+            yield _Offer(choice, partial(act, written), names, words)
 
 
 def _new(written: str) -> list[Choice]:
-    """Return a row that joins or creates the channel; only for an explicit `#name`."""
-    if not written.startswith("#"):
+    """Return a row that joins or creates the channel `written`, with or without its `#`."""
+    name = written.strip()
+    if name.startswith(("@", "/")):
         return []
     try:
-        name = check_channel(written.strip())
+        name = check_channel(name if name.startswith("#") else f"#{name}")
     except ValueError:
         return []
-    return [Choice(name, name, "join or create it")]
+    return [Choice(name, name, "join or create channel")]
 
 
 def _note(info: ChannelInfo, server: str) -> str:

@@ -89,6 +89,7 @@ def test_words_of_its_help_or_another_name_find_a_command() -> None:
     found = switcher(*CHANNELS)
     assert labels(found, "unread all") == ["/inbox"]
     assert "/join CHANNEL" in labels(found, "create")
+    assert labels(found, "whisper")[0] == "/msg NAMES [TEXT]"
     assert labels(found, "/dm")[0] == "/msg NAMES [TEXT]"
 
 
@@ -107,8 +108,9 @@ def test_the_key_of_a_command_stands_beside_it() -> None:
 def test_a_channel_that_is_not_listed_can_be_joined() -> None:
     found = switcher(*CHANNELS)
     assert labels(found, "#coffee") == ["#coffee"]
-    assert labels(found, "coffee") == []
-    assert labels(found, "#no!") == []
+    assert labels(found, "coffee") == ["#coffee"]
+    for written in ("#no!", "no!", "two words", "@coffee", "/coffee"):
+        assert labels(found, written) == []
 
 
 @pytest.mark.feature("around.switcher")

@@ -55,6 +55,8 @@ class Command:
     help: str
     example: str
     aliases: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    """Other words for it: the help and the switcher find it by them."""
     is_risky: bool = False
     """Whether it removes something: choosing it from a list only fills the composer."""
 
@@ -99,6 +101,7 @@ COMMANDS: tuple[Command, ...] = (
         "send a direct message to one or more people",
         "/msg bob,carol lunch?",
         ("dm", "query"),
+        keywords=("private", "whisper", "pm"),
     ),
     Command("me", (_TEXT,), "send an action", "/me waves"),
     Command(
@@ -160,7 +163,14 @@ COMMANDS: tuple[Command, ...] = (
         "/open 42",
     ),
     Command("pins", (), "list the pinned messages of this channel", "/pins"),
-    Command("who", (_CHANNEL_OR_HERE,), "list the members of this channel", "/who", ("names",)),
+    Command(
+        "who",
+        (_CHANNEL_OR_HERE,),
+        "list the members of this channel",
+        "/who",
+        ("names",),
+        ("whois",),
+    ),
     Command("channels", (), "browse all channels and join one", "/channels", ("list",)),
     Command(
         "mark",
@@ -204,6 +214,7 @@ COMMANDS: tuple[Command, ...] = (
         (Argument("LEVEL", Kind.CHOICE, optional=True, choices=("all", "mentions", "none")),),
         "show or set the notification level of this channel",
         "/notify all",
+        keywords=("highlight",),
     ),
     Command(
         "dnd",
@@ -236,6 +247,7 @@ COMMANDS: tuple[Command, ...] = (
         (Argument("NAME", Kind.WORD, optional=True),),
         "sign in with another name if yours is taken on this server",
         "/name alice2",
+        keywords=("nick",),
     ),
     Command(
         "disconnect",
@@ -267,6 +279,7 @@ COMMANDS: tuple[Command, ...] = (
 _SHORT, _LONG = 3, 8
 """Minimum number of letters to correct one typo, and to correct two."""
 _BY_NAME = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
+_BY_KEYWORD = {word: row.name for row in COMMANDS for word in row.keywords}
 
 
 def find(name: str) -> Command | None:
@@ -275,8 +288,10 @@ def find(name: str) -> Command | None:
 
 
 def near(word: str) -> str | None:
-    """Return the closest name or alias: one typo, or two in a long word."""
+    """Return the command with this keyword or the closest name: one typo, two in a long word."""
     word = word.lower()
+    if word in _BY_KEYWORD:
+        return _BY_KEYWORD[word]
     most = 1 if len(word) < _LONG else 2
     names = (name for name in _BY_NAME if min(len(name), len(word)) >= _SHORT)
     found = min(names, key=lambda name: slips(word, name), default="")

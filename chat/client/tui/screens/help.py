@@ -154,7 +154,11 @@ class HelpScreen(ModalScreen[None]):
         for row in self._keys:
             if _fits(words, *row.keys, row.help, row.id, row.group):
                 groups.setdefault(row.group, []).append(row)
-        commands = [row for row in COMMANDS if _fits(words, row.usage, *row.aliases, row.help)]
+        commands = [
+            row
+            for row in COMMANDS
+            if _fits(words, row.usage, *row.aliases, *row.keywords, row.help)
+        ]
         parts: list[Content] = []
         for group, rows in groups.items():
             cells = [

@@ -43,6 +43,18 @@ async def test_help_is_filtered_by_what_is_written_after_a_slash(desktop: Deskto
     await desktop.until(lambda: desktop.app.screen is desktop.main)
 
 
+@pytest.mark.parametrize(
+    ("word", "command"), [("private", "/msg"), ("nick", "/name"), ("highlight", "/notify")]
+)
+async def test_the_filter_finds_commands_by_other_words(
+    desktop: Desktop, word: str, command: str
+) -> None:
+    await opened(desktop)
+    await desktop.press("slash", *word)
+    await desktop.until(lambda: "Essential keys" not in desktop.screen())
+    assert command in desktop.screen()
+
+
 async def test_letters_in_the_filter_are_no_keys_of_the_page(desktop: Desktop) -> None:
     await opened(desktop)
     await desktop.press("slash", *"qn/")

@@ -94,9 +94,11 @@ class TestSwitcher:
 
     async def test_a_channel_that_is_not_listed_is_entered(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k", *"nowhere")
+        await desktop.until(lambda: "#nowhere  join or create channel" in desktop.screen())
+        await desktop.press("home", "@")
         await desktop.until(lambda: "No matches" in desktop.screen())
-        await desktop.press("home", "#")
-        await desktop.until(lambda: "#nowhere  join or create it" in desktop.screen())
+        await desktop.press("home", "delete", "#")
+        await desktop.until(lambda: "#nowhere  join or create channel" in desktop.screen())
         await desktop.press("enter")
         await desktop.until(lambda: desktop.core.asked("join") == [(Join(channel="#nowhere"),)])
 
