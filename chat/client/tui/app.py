@@ -110,7 +110,7 @@ class ChatApp(App[None]):
         Binding(
             "f4",
             "bare",
-            "plain text, for the terminal's own selection",
+            "plain screen, to select text with the mouse",
             show=False,
             id="pane.bare",
         ),

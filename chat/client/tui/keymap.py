@@ -115,7 +115,12 @@ def _main_key(keys: str, action: str, help: str, id: str) -> Binding:
 MAIN_KEYS: list[BindingType] = [
     _main_key("ctrl+k", "switch", "go to a channel or person, or run a command", "channel.switch"),
     _main_key("ctrl+p", "switch", "go to a channel or person, or run a command", "palette"),
-    _main_key("alt+a,ctrl+n", "unread", "next unread, then back", "channel.unread"),
+    _main_key(
+        "alt+a,ctrl+n",
+        "unread",
+        "next unread; when none is left, back where you were",
+        "channel.unread",
+    ),
     _main_key("alt+down", "go(1)", "next channel", "channel.next"),
     _main_key("alt+up", "go(-1)", "previous channel", "channel.previous"),
     _main_key("alt+left", "find('back')", "back in history", "channel.back"),
@@ -129,7 +134,9 @@ MAIN_KEYS: list[BindingType] = [
     ),
     _main_key("alt+i", "find('inbox')", "inbox: unread messages in all channels", "reading.inbox"),
     _main_key("alt+s", "find('search')", "search, or return to the results", "reading.search"),
-    _main_key("alt+k", "find('peek')", "toggle peek (do not mark as read)", "reading.peek"),
+    _main_key(
+        "alt+k", "find('peek')", "look around without marking as read (on/off)", "reading.peek"
+    ),
     _main_key("alt+u", "find('first_unread')", "first unread message", "reading.first_unread"),
     _main_key("alt+comma", "find('mention_before')", "previous mention", "reading.mention_before"),
     _main_key("alt+full_stop", "find('mention_after')", "next mention", "reading.mention_after"),
@@ -285,9 +292,14 @@ def keys_of_commands(rows: Iterable[KeyRow]) -> dict[str, str]:
 
 
 def together(rows: Sequence[KeyRow]) -> list[KeyRow]:
-    """Return rows with one for all neighbors that differ in a digit only, from first to last."""
+    """Return rows with one for all neighbors of the same help, or that differ in a digit only."""
     found: list[KeyRow] = []
-    for _, run in groupby(rows, lambda row: _DIGIT.sub("0", f"{row.keys} {row.help} {row.id}")):
+    merged: list[KeyRow] = []
+    for (group, action), same in groupby(rows, lambda row: (row.group, row.help)):
+        each = list(same)
+        keys = tuple(key for row in each for key in row.keys)
+        merged.append(KeyRow(group, keys, action, ", ".join(row.id for row in each)))
+    for _, run in groupby(merged, lambda row: _DIGIT.sub("0", f"{row.keys} {row.help} {row.id}")):
         first, *others = run
         if others and _DIGIT.search(first.id):
             last = others[-1]

@@ -98,7 +98,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "msg",
         (Argument("NAMES", Kind.NAMES), Argument("TEXT", Kind.TEXT, optional=True)),
-        "send a direct message to one or more people",
+        "send a direct message; put commas between several names",
         "/msg bob,carol lunch?",
         ("dm", "query"),
         keywords=("private", "whisper", "pm"),
@@ -190,7 +190,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "peek",
         (_CHANNEL_OR_HERE,),
-        "toggle peek: look at a channel without marking it as read",
+        "look around in a channel without marking it as read (on/off)",
         "/peek #tea",
     ),
     Command("unread", (), "jump to the first unread message of this channel", "/unread"),
@@ -265,7 +265,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("members", (), "show or hide the member list", "/members"),
     Command("sidebar", (), "show or hide the sidebar", "/sidebar"),
-    Command("bare", (), "plain text, for the terminal's own selection", "/bare"),
+    Command("bare", (), "plain screen, to select text with the mouse", "/bare"),
     Command(
         "help",
         (Argument("COMMAND", Kind.COMMAND, optional=True),),

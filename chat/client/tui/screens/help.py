@@ -23,7 +23,7 @@ __all__ = ["HelpScreen"]
 _ESSENTIAL = (
     "composer.send",
     "composer.new_line",
-    "channel.switch",
+    "channel.switch, palette",
     "channel.1 … channel.9",
     "channel.unread",
     "timeline.focus",
@@ -167,6 +167,8 @@ class HelpScreen(ModalScreen[None]):
             parts += [_heading(group), *_table(cells, _KEYS, room), Content("")]
         if commands:
             cells = [(row.usage, row.help, "") for row in commands]
+            if any("NUMBER" in row.usage for row in commands):
+                cells.insert(0, ("NUMBER", "the No. in the bar below a selected message", ""))
             parts += [_heading("Commands"), *_table(cells, _USAGE, room), Content("")]
         if not parts:
             return Content("No matches")

@@ -34,7 +34,7 @@ __all__ = ["Layout"]
 
 _WIDE = 100
 """Columns from which there is room for both lists beside what is read."""
-_HINTS = {"channel.switch": "switch", "channel.unread": "next unread", "help": "help"}
+_HINTS = {"channel.switch": "go to", "channel.unread": "next unread", "help": "help"}
 
 
 class Layout:

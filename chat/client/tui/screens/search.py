@@ -270,7 +270,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         if not count and where:
             return f"No results{where}"
         if not count:
-            return "No results. A message must contain every word; begin* matches prefixes."
+            return "No message has all these words. `thr*` finds words that begin with thr."
         messages = "1 message" if count == 1 else f"{count:,} messages"
         if where:
             return f"{messages}{where}"

@@ -157,9 +157,17 @@ async def test_the_switcher(open_desktop: Open, size: tuple[int, int]) -> None:
 KEYS = (
     KeyRow("Anywhere", ("F1",), "show help", "help"),
     KeyRow(
-        "Anywhere", ("Ctrl+K",), "go to a channel or person, or run a command", "channel.switch"
+        "Anywhere",
+        ("Ctrl+K", "Ctrl+P"),
+        "go to a channel or person, or run a command",
+        "channel.switch, palette",
     ),
-    KeyRow("Anywhere", ("Alt+A", "Ctrl+N"), "next unread, then back", "channel.unread"),
+    KeyRow(
+        "Anywhere",
+        ("Alt+A", "Ctrl+N"),
+        "next unread; when none is left, back where you were",
+        "channel.unread",
+    ),
     *(
         KeyRow("Anywhere", (f"Alt+{n}",), f"channel {n} in the sidebar", f"channel.{n}")
         for n in range(1, 10)

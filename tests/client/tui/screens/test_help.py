@@ -55,6 +55,15 @@ async def test_the_filter_finds_commands_by_other_words(
     assert command in desktop.screen()
 
 
+async def test_the_filter_explains_numbers_and_lists_the_switcher_once(desktop: Desktop) -> None:
+    await opened(desktop)
+    await desktop.press("slash", *"number")
+    await desktop.until(lambda: "the No. in the bar" in desktop.screen())
+    await desktop.press(*(["backspace"] * 6), *"go to a channel or person")
+    await desktop.until(lambda: "Ctrl+K, Ctrl+P" in desktop.screen())
+    assert desktop.screen().count("go to a channel or person, or") == 1
+
+
 async def test_letters_in_the_filter_are_no_keys_of_the_page(desktop: Desktop) -> None:
     await opened(desktop)
     await desktop.press("slash", *"qn/")
