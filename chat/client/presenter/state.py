@@ -21,7 +21,7 @@ from chat.client.model.state import (
     listing_order,
 )
 from chat.client.presenter.log import Log
-from chat.text import is_direct
+from chat.text import fold, is_direct
 
 __all__ = ["ConversationState", "OpenThread", "title_of", "why_refused"]
 
@@ -156,6 +156,12 @@ class ConversationState:
     def info(self) -> ChannelInfo | None:
         """The current channel's entry; None if there is none, or it is not listed yet."""
         return self.channels.get(self.current) if self.current else None
+
+    def may_delete(self, message: Message) -> bool:
+        """Whether the server lets the user delete a message: their own, or any as an owner."""
+        channel = self.channels.get(message.channel)
+        is_owner = channel is not None and channel.role == "owner"
+        return is_owner or fold(message.author) == fold(self.user)
 
     @property
     def typing(self) -> tuple[str, ...]:

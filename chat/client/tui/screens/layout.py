@@ -202,11 +202,12 @@ class Layout:
     def _draw_actions(self, workspace: Workspace) -> None:
         """Show what can be done with the chosen message, in the place of the status."""
         state, bar = workspace.front.conversation.state, self.actions
-        bar.user, bar.is_owner = state.user, state.info is not None and state.info.role == "owner"
+        bar.user = state.user
         timeline = self.channel.timeline
         if timeline.cursor is None:
             timeline = self.thread.timeline
         bar.thread, bar.chosen = timeline.thread, timeline.cursor
+        bar.may_delete = bar.chosen is not None and state.may_delete(bar.chosen)
         bar.has_keys = bar.chosen is not None and timeline.has_focus
         self.status.display = not bar.display
 

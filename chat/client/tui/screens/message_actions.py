@@ -71,6 +71,11 @@ class MessageActions:
         seq = message.seq
         if seq is None or message.deleted:
             return
+        if not self._conversation.state.may_delete(message):
+            self._conversation.view.say(
+                "Only the author or an owner of the channel may delete a message.", "warning"
+            )
+            return
         core, channel = self._conversation.core, message.channel
         confirm_deletion(self._screen, message, lambda: core.delete(channel, seq))
 

@@ -28,7 +28,6 @@ from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.timeline.messages import ActionRequested
 from chat.client.tui.timeline.widget import may
 from chat.client.tui.widgets.sidebar import LINKS, Sidebar, badge, has_badge
-from chat.text import fold
 
 __all__ = [
     "Banner",
@@ -398,8 +397,8 @@ class MessageBar(Widget):
     thread: int | None = None
     """The root of the thread in which it was chosen; None: in the channel."""
     user: reactive[str] = reactive("")
-    is_owner: reactive[bool] = reactive(False)
-    """Whether one owns the channel, and may delete what others wrote."""
+    may_delete: reactive[bool] = reactive(False)
+    """Whether the user may delete the message."""
     has_keys: reactive[bool] = reactive(False)
     """Whether keys act on the message; after a click they do not, and only the words are shown."""
 
@@ -460,7 +459,7 @@ class MessageBar(Widget):
             return {}
         found = {may(name, message, self.user): key for name, key in self._keys.items()}
         senseless = set() if links_of(message.text) else {"open"}
-        if not self.is_owner and fold(message.author) != fold(self.user):
+        if not self.may_delete:
             senseless.add("delete")
         return {name: key for name, key in found.items() if name and name not in senseless}
 

@@ -42,6 +42,30 @@ async def test_an_owner_may_delete_what_others_wrote(desktop: Desktop) -> None:
     assert "edit" not in words(desktop)
 
 
+async def test_deleting_the_message_of_another_author_is_refused_at_once(desktop: Desktop) -> None:
+    timeline = desktop.main.query_one(Timeline)
+
+    async def delete_hello() -> None:
+        await desktop.press("ctrl+up")
+        await desktop.until(lambda: timeline.cursor is not None)
+        while timeline.cursor is not None and timeline.cursor.text != "hello":
+            await desktop.press("up")
+        await desktop.press("d")
+
+    await delete_hello()
+    refusal = "Only the author or an owner of the channel may delete a message."
+    await desktop.until(lambda: refusal in desktop.told)
+    assert desktop.app.screen is desktop.main
+    assert not desktop.core.asked("delete")
+    desktop.core.tell(ChannelsChanged((info("#general", head=6, role="owner"),)))
+    await desktop.until(
+        lambda: (info := desktop.conversation.state.info) is not None and info.role == "owner"
+    )
+    await delete_hello()
+    await desktop.answer("y")
+    await desktop.until(lambda: desktop.core.asked("delete"))
+
+
 async def test_one_s_own_message_can_be_edited_too(desktop: Desktop) -> None:
     await desktop.click_on("mine")
     await desktop.until(lambda: "edit" in words(desktop))
