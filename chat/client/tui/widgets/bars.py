@@ -415,11 +415,13 @@ class MessageBar(Widget):
     def render(self) -> Content:
         """Draw the words; a click on one finds its action in the style."""
         offered, width = self._offered(), self.content_size.width
-        drawn = self._drawn(offered, len(offered), is_short=False)
-        count = len(offered)
-        while drawn.cell_length > width and count >= 0:
-            drawn = self._drawn(offered, count, is_short=True)
-            count -= 1
+        counts = range(len(offered), -1, -1)
+        # Only a bar without room for a single action shortens its ends.
+        ways = [(count, False) for count in counts[:-1]] + [(count, True) for count in counts]
+        for count, is_short in ways:
+            drawn = self._drawn(offered, count, is_short=is_short)
+            if drawn.cell_length <= width:
+                break
         return elide(drawn, width)
 
     def _drawn(self, offered: dict[str, str], count: int, *, is_short: bool) -> Content:

@@ -167,9 +167,9 @@ async def test_the_number_of_the_chosen_message_is_shown(desktop: Desktop) -> No
 @pytest.mark.parametrize(
     ("width", "bar"),
     [
-        (80, "6 AT  r reply  t thread  e edit  d delete  + react  p pin  c copy  Esc"),
-        (60, "6 AT  r reply  t thread  e edit  d delete  …  Esc"),
-        (40, "6 AT  r reply  t thread  …  Esc"),
+        (80, "No. 6 · AT  r reply  t thread  e edit  d delete  + react  …  Esc back"),
+        (60, "No. 6 · AT  r reply  t thread  e edit  …  Esc back"),
+        (40, "No. 6 · AT  r reply  …  Esc back"),
         (26, "6 AT  r reply  …  Esc"),
         (20, "6 AT  …  Esc"),
     ],
