@@ -304,6 +304,9 @@ def _heading(heading: _Heading, width: int) -> Content:
 def _row(info: ChannelInfo, width: int) -> Content:
     """Return a channel's line: its name on the left, signs and counts on the right."""
     signs = badge(info)
+    if info.muted:
+        muted = Content.styled("muted", "$text-muted")
+        signs = Content.assemble(muted, " ", signs) if signs.cell_length else muted
     space = width - signs.cell_length
     name_style = "$text-muted" if info.muted else "$foreground"
     name_style = "bold" if waits(info) else name_style
