@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -35,7 +35,7 @@ from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of
 from chat.client.presenter.thread import ThreadController
-from chat.client.presenter.view import View, WorkspacePort, severity_of
+from chat.client.presenter.view import Refused, View, WorkspacePort, severity_of
 from chat.client.sync.core import Core, answer
 from chat.errors import ChatError
 from chat.text import GENERAL, channel_names, is_blank
@@ -55,6 +55,7 @@ __all__ = [
     "peek",
     "search",
     "show_unread",
+    "show_unread_on_arrival",
 ]
 
 
@@ -144,6 +145,27 @@ async def _show_unread(here: Conversation) -> None:
             here.take_in(here.core.drain())
         here.view.show_unread()
     _mark_shown(here, channel or "")
+
+
+def show_unread_on_arrival(conversation: Conversation, channel: str) -> None:
+    """Scroll the channel that was just opened to its first unread message.
+
+    Nothing is marked as read on the way: messages that were never on screen stay unread.
+    """
+    hold = ExitStack()
+    hold.enter_context(conversation.reading.held(channel))
+    conversation.view.run_in_background(_show_unread_on_arrival(conversation, channel, hold))
+
+
+async def _show_unread_on_arrival(here: Conversation, channel: str, hold: ExitStack) -> None:
+    with hold, here.telling():
+        if (first := here.view.unread_from()) is not None:
+            await answer(here.core.reach(channel, first))
+            here.take_in(here.core.drain())
+        if channel == here.state.current:
+            with suppress(Refused):  # the unread messages are the user's own
+                here.view.show_unread()
+    _mark_shown(here, channel)
 
 
 def search(conversation: Conversation, typed: str = "") -> None:

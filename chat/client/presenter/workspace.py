@@ -16,7 +16,13 @@ from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings, check_url, load, with_added_servers
 from chat.client.model.state import Link
 from chat.client.presenter.composer.completion import Sources
-from chat.client.presenter.conversation import Conversation, jump, mark, mark_all
+from chat.client.presenter.conversation import (
+    Conversation,
+    jump,
+    mark,
+    mark_all,
+    show_unread_on_arrival,
+)
 from chat.client.presenter.navigation import (
     Entry,
     Group,
@@ -488,6 +494,9 @@ class Workspace:
             self.open(location)
         finally:
             self._is_jumping = False
+        info = self.front.conversation.state.info
+        if self.here == location and info is not None and info.unread:
+            show_unread_on_arrival(self.front.conversation, location.channel)
 
     def go_to_mention(self, step: int) -> None:
         """Show the nearest loaded mention in the channels after (1) or before (-1) this one."""

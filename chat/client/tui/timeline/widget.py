@@ -183,7 +183,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         if index is None:
             return False
         self._sheet.show(index, above=self._sheet.height // 3)
-        self._update_soon()
+        self._update()  # now: messages that show on the way there are not read
         return True
 
     def jump_to_bottom(self) -> None:

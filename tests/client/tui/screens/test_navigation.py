@@ -57,6 +57,21 @@ async def test_alt_u_shows_the_first_unread_message(desktop: Desktop) -> None:
     assert desktop.composer.has_focus
 
 
+@pytest.mark.feature("reading.rule")
+async def test_alt_a_shows_the_first_unread_and_leaves_the_rest_unread(desktop: Desktop) -> None:
+    tea = info("#tea", head=80, read=5, unread=75)
+    desktop.core.tell(ChannelsChanged((info("#general"), tea)))
+    desktop.core.pages["#tea"] = tuple(
+        said(seq, "bob", f"cup {seq}", "#tea") for seq in range(1, 81)
+    )
+    await desktop.press("alt+a")
+    await desktop.until(lambda: "── new ──" in desktop.screen() and "cup 6 " in desktop.screen())
+    await desktop.until(lambda: desktop.core.asked("mark"))
+    assert all(seq < 80 for _, seq in desktop.core.asked("mark"))
+    await desktop.press("ctrl+end")
+    await desktop.until(lambda: ("#tea", 80) in desktop.core.asked("mark"))
+
+
 async def test_alt_u_says_that_nothing_is_unread(desktop: Desktop) -> None:
     desktop.core.tell(ChannelsChanged((info("#general", head=6, read=6), info("#tea"))))
     await desktop.press("alt+2", "alt+1", "alt+u")
