@@ -1,9 +1,9 @@
 """The timeline: a virtualized list of messages, and how each is drawn.
 
-The messages are those of a `presenter.log.Log`. `neighbors` knows what surrounds each, `renderer`
-turns one into lines (`layout`, `syntax`, `graphemes`), `heights` sums up how tall they are,
-`viewport` lays out the visible part, `painter` turns that into strips, and `widget` is the widget
-itself.
+The messages come from a `presenter.log.Log`. `neighbors` finds the rules and groups around a
+message, `renderer` turns the message into lines (with `layout`, `syntax` and `graphemes`),
+`heights` sums the heights, `viewport` lays out the visible part, `painter` turns it into strips,
+and `widget` is the Textual widget.
 """
 
 from chat.client.tui.timeline.syntax import LANGUAGES

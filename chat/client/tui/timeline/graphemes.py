@@ -1,9 +1,8 @@
 """Grapheme clusters (Unicode, UAX 29): sanitize, measure, split and truncate foreign text.
 
-All foreign text of the timeline passes `sanitize` before it is laid out. A grapheme cluster is
-what a reader sees as one character, however many code points it has. Widths are Rich's, corrected
-for flags and emoji; where terminals disagree, `tui/terminal/output.py` keeps the text that follows
-in its place.
+All foreign text of the timeline passes `sanitize` before layout. A grapheme cluster is a sequence
+of code points that readers see as one character. Widths come from Rich, corrected for flags and
+emoji; where terminals disagree, `tui/terminal/output.py` keeps the following text in place.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
 
 
 def sanitize(text: str) -> str:
-    r"""Return `text` as it may be shown: printable, tabs expanded; `\n` stays."""
+    r"""Return `text` printable and with tabs expanded; `\n` is kept."""
     text = shown(text)
     return text.expandtabs(TAB) if "\t" in text else text
 
@@ -51,7 +50,7 @@ def cluster_boundary(text: str, position: int, *, up: bool = False) -> int:
 
 
 def grapheme_clusters(text: str) -> tuple[Sequence[int], Sequence[int]]:
-    """Return where each cluster begins (and the end of the text), and the width up to its end."""
+    """Return the start of each cluster, with the length of the text last, and cumulative widths."""
     if text.isascii():
         return range(len(text) + 1), range(1, len(text) + 1)
     starts: list[int] = []
@@ -77,7 +76,7 @@ def grapheme_clusters(text: str) -> tuple[Sequence[int], Sequence[int]]:
 
 
 def isolate_clusters(text: str) -> Iterable[str]:
-    """Split text so that each cluster of several code points is a part of its own."""
+    """Split `text`; each cluster of several code points becomes a separate part."""
     if text.isascii() or _is_simple(text):
         return (text,)
     starts, _ = grapheme_clusters(text)

@@ -1,8 +1,8 @@
-"""Heights of many blocks with fast prefix sums (Fenwick tree).
+"""Heights of many blocks with fast prefix sums.
 
-Lines come and go at the end nearly always, and in pages at the start. So the heights are one flat
-array beside sums of whole groups of 256: a lookup costs some microseconds among 100,000 lines, an
-append touches one group, and a page that goes in further up is a memory move.
+The heights are a flat array, with a sum for each group of 256. Nearly all changes are at the end,
+or insert a page at the start: an append updates one group, an insertion moves memory, and a lookup
+among 100,000 lines takes a few microseconds.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Heights:
         return self._heights[index]
 
     def insert(self, index: int, heights: Sequence[int]) -> None:
-        """Put lines before the one at `index`."""
+        """Insert lines before the line at `index`."""
         self._heights[index:index] = array("i", heights)
         self._sum_from(index)
 
     def remove(self, index: int) -> None:
-        """Forget the line at `index`."""
+        """Remove the line at `index`."""
         del self._heights[index]
         self._sum_from(index)
 
@@ -53,14 +53,14 @@ class Heights:
         self._sum_from(0)
 
     def before(self, index: int) -> int:
-        """Return the row at which the line at `index` begins: the sum of all before it."""
+        """Return the first row of the line at `index`: the sum of all heights before it."""
         group = index // _GROUP
         return sum(self._groups[:group]) + sum(self._heights[group * _GROUP : index])
 
     def at(self, row: int) -> tuple[int, int]:
-        """Return the line that covers `row`, and the row within it; the nearest if none does.
+        """Return the index of the line that covers `row`, and the row within that line.
 
-        Lines of no height cover nothing and are never returned, unless there are no others.
+        A row outside the range is clamped. Lines of height 0 are skipped unless all are 0.
         """
         rest = max(0, min(row, self.total - 1))
         group = 0
@@ -74,7 +74,7 @@ class Heights:
         return index, rest
 
     def _sum_from(self, index: int) -> None:
-        """Add up again the groups from that of `index` on."""
+        """Recompute the group sums from the group of `index` on."""
         first = index // _GROUP
         del self._groups[first:]
         self._groups.extend(

@@ -1,6 +1,6 @@
 """Lay styled text out into lines of cells.
 
-Every text passes `sanitize` first, so lines hold nothing that controls a terminal. Wrapping counts
+All text passes `sanitize` first, so lines contain no terminal control characters. Wrapping counts
 cells and never splits a grapheme cluster.
 """
 
@@ -28,11 +28,11 @@ __all__ = ["Line", "Piece", "flow", "highlighted", "rule", "segments"]
 
 _NO_START = frozenset("、。，．：；！？）」』】〉》〕｝…ー,.;:!?)]}%")
 _NULL = Style.null()
-_ORPHAN = "◌"  # carries a combining mark that begins a span
+_ORPHAN = "◌"  # base of a combining mark at the start of a span
 
 
 class Piece(NamedTuple):
-    """Text of one style; a line break in it ends a line."""
+    """Text of one style; line breaks in it are kept."""
 
     text: str
     style: Style = _NULL
@@ -42,14 +42,14 @@ class Line(NamedTuple):
     """One row of the screen, without its gutter.
 
     Args:
-        ink: the segments; their text is what a selection copies.
-        width: their width in cells.
-        join: what stood between this line and the one above in the text: a line break, the blank
-            at which the text was wrapped, or nothing where a word was broken.
-        indent: segments before the ink which are never copied (quote bars, hanging indents).
-        indent_width: their width in cells.
-        fill: style in which to continue the row up to the right edge of the column.
-        gutter: what may stand in the gutter beside it.
+        ink: the segments of the text; a selection copies their text.
+        width: width of the ink in cells.
+        join: the text between the line above and this one: a line break, the blank at which the
+            text was wrapped, or nothing if a word was broken.
+        indent: segments before the ink, never copied (quote bars, hanging indents).
+        indent_width: width of the indent in cells.
+        fill: style of the rest of the row, up to the right edge of the column.
+        gutter: text for the gutter, the time.
     """
 
     ink: tuple[Segment, ...] = ()
@@ -62,12 +62,12 @@ class Line(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The characters of the line, as a selection copies them."""
+        """The text of the line, as a selection copies it."""
         return "".join(segment.text for segment in self.ink)
 
 
 def rule(label: str, width: int, style: Style, char: str = "─") -> Line:
-    """Return a rule across `width`, `── label ─────`, of which nothing is ever copied."""
+    """Return a rule across `width` cells, `── label ─────`, which is never copied."""
     label = truncate(label, width - 6)
     text = f"{char * 2} {label} "
     text += char * (width - cell_len(text))
@@ -75,7 +75,7 @@ def rule(label: str, width: int, style: Style, char: str = "─") -> Line:
 
 
 def segments(pieces: Iterable[Piece]) -> tuple[tuple[Segment, ...], int]:
-    """Return the segments of pieces that are one line, unwrapped, and their width."""
+    """Return pieces as one unwrapped line: its segments and their width in cells."""
     one_line = (Piece(piece.text.replace("\n", " "), piece.style) for piece in pieces)
     line = flow(one_line, 1_000_000)[0]
     return line.ink, line.width
@@ -89,14 +89,14 @@ def flow(
     hang: bool = False,
     fill: Style | None = None,
 ) -> list[Line]:
-    """Lay out pieces in a column; at least one line.
+    """Wrap pieces to a column; return at least one line.
 
     Args:
-        pieces: the text; line breaks in it stay.
-        width: cells of the column.
-        indent: stands before each line, such as a quote's bar.
-        hang: whether wrapped lines of a list item are indented to the item's text.
-        fill: continue each line in this style up to the column's edge.
+        pieces: the text; its line breaks are kept.
+        width: width of the column in cells.
+        indent: pieces before each line, such as a quote bar.
+        hang: whether to indent wrapped lines of a list item to the item's text.
+        fill: style of the rest of each line, up to the edge of the column.
     """
     before: tuple[Segment, ...] = ()
     before_width = 0
@@ -121,7 +121,7 @@ _begin = itemgetter(0)
 
 
 def _paragraphs(pieces: Iterable[Piece]) -> list[tuple[str, _Styles]]:
-    """Cut pieces at line breaks: the text of each line, and where each style begins in it."""
+    """Split pieces at line breaks; return each line's text and the start of each style in it."""
     parts: list[str] = []
     styles: _Styles = []
     length = 0
@@ -133,7 +133,7 @@ def _paragraphs(pieces: Iterable[Piece]) -> list[tuple[str, _Styles]]:
                 parts, styles, length = [], [], 0
             if part:
                 if length and not get_character_cell_size(part[0]):
-                    part = _ORPHAN + part  # or marks of many spans would pile up on one character
+                    part = _ORPHAN + part  # or marks of many spans combine on one character
                 parts.append(part)
                 styles.append((length, piece.style))
                 length += len(part)
@@ -145,13 +145,13 @@ _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)])\s+")
 
 
 def _hanging(text: str, width: int) -> int:
-    """How far to indent the wrapped lines of a list item: to the item's text."""
+    """Return the cells by which to indent wrapped lines of a list item: to the item's text."""
     match = _ITEM.match(text)
     return match.end() if match and match.end() <= width // 2 else 0
 
 
 def _wrap(text: str, width: int, hanging: int) -> list[tuple[int, int, str]]:
-    """Break one line of text: (start, end, join) of each row."""
+    """Wrap one line of text; return the (start, end, join) of each row."""
     if cell_len(text) <= width:
         return [(0, len(text), "\n")]
     starts, ends = grapheme_clusters(text)
@@ -179,7 +179,7 @@ def _wrap(text: str, width: int, hanging: int) -> list[tuple[int, int, str]]:
 def _break_before(
     text: str, starts: Sequence[int], ends: Sequence[int], first: int, over: int
 ) -> int:
-    """Return the cluster before which to break: after a blank or beside a wide one, or `over`."""
+    """Return the cluster before which to break: at a blank or a wide cluster, else `over`."""
     for cut in range(over, first, -1):
         char, last = text[starts[cut]], text[starts[cut - 1]]
         if char == " " or last == " ":
@@ -195,8 +195,8 @@ def _break_before(
 def _inked(text: str, start: int, end: int, styles: _Styles) -> tuple[tuple[Segment, ...], int]:
     """Return the segments of one row.
 
-    A character of several code points gets a segment of its own: the screen's hit-testing counts
-    code points, and would take the second of them for the next cell.
+    A cluster of several code points gets a separate segment: the screen's hit-testing counts code
+    points, and would assign the second code point to the next cell.
     """
     found: list[Segment] = []
     total = 0
@@ -216,7 +216,7 @@ def _inked(text: str, start: int, end: int, styles: _Styles) -> tuple[tuple[Segm
 
 
 def highlighted(line: Line, selected: tuple[int, int], style: Style) -> Iterator[Segment]:
-    """Return a line's segments, highlighted from one character up to another (-1: the end)."""
+    """Return a line's segments, with the `selected` range in `style` (end -1: to the end)."""
     text = line.text
     start = cluster_boundary(text, selected[0])
     end = len(text) if selected[1] < 0 else cluster_boundary(text, selected[1], up=True)

@@ -1,6 +1,6 @@
 """Messages that the timeline posts.
 
-`thread` is the root of the thread that the timeline shows; None: it shows a channel.
+`thread` is the root of the thread that the timeline shows, None for a channel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class OlderWanted(TextualMessage, namespace="timeline"):
-    """The beginning of what is loaded comes near, and there is more."""
+    """The window is near the first loaded message, and older messages exist."""
 
     def __init__(self, thread: int | None) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class OlderWanted(TextualMessage, namespace="timeline"):
 
 
 class GapWanted(TextualMessage, namespace="timeline"):
-    """A place shows where messages are missing, before `seq`."""
+    """The window shows a gap: messages are missing before `seq`."""
 
     def __init__(self, seq: int, thread: int | None) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class GapWanted(TextualMessage, namespace="timeline"):
 
 
 class Seen(TextualMessage, namespace="timeline"):
-    """`seq` is the highest that shows now."""
+    """The highest seq in the window changed to `seq`."""
 
     def __init__(self, seq: int, thread: int | None) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Seen(TextualMessage, namespace="timeline"):
 
 
 class Selected(TextualMessage, namespace="timeline"):
-    """The cursor of `timeline` moved to a message, or left."""
+    """The cursor of `timeline` moved to `message`, or was removed (None)."""
 
     def __init__(self, timeline: Widget, message: Message | None) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Selected(TextualMessage, namespace="timeline"):
 
 
 class ActionRequested(TextualMessage, namespace="timeline"):
-    """A key or a click asks for something to be done with a message.
+    """A key or a click requested an action on a message.
 
     `name` is `reply`, `thread`, `react`, `edit`, `delete`, `copy`, `open`, `retry` or `discard`.
     """
@@ -74,7 +74,7 @@ class ActionRequested(TextualMessage, namespace="timeline"):
 
 
 class LinkClicked(TextualMessage, namespace="timeline"):
-    """A link was clicked: http, https or mailto."""
+    """A link (http, https or mailto) was clicked."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -91,24 +91,24 @@ class ReactionClicked(TextualMessage, namespace="timeline"):
 
 
 class News:
-    """Finds what is new in a window; each thing is told once, until something changes."""
+    """Detector of events in a window; each event is reported once until something changes."""
 
     def __init__(self) -> None:
         self.seen: int | None = None
-        """The highest seq that shows."""
+        """The highest seq in the window."""
         self._older_asked = False
         self._gaps_asked: set[int] = set()
 
     def ask_older_again(self) -> None:
-        """Older lines came, or what was asked for may have been lost."""
+        """Allow another request for older messages: some arrived, or the request may be lost."""
         self._older_asked = False
 
     def ask_gaps_again(self) -> None:
-        """The gaps are others."""
+        """Allow another request for each gap, after the gaps changed."""
         self._gaps_asked.clear()
 
     def of(self, sheet: Viewport) -> Iterator[TextualMessage]:
-        """Return what there is to tell of the sheet's window."""
+        """Return the messages to post about the window of `sheet`."""
         rows, log, thread = sheet.window.rows, sheet.log, sheet.renderer.thread
         seq = next((row.message.seq for row in reversed(rows) if row.message.seq), None)
         if seq is not None and seq != self.seen:

@@ -1,4 +1,4 @@
-"""What surrounds a message: day rules, author groups, folded joins. Pure."""
+"""Day rules, author groups and folded joins around a message. No I/O."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from chat.client.presenter.log import Key, Log
 __all__ = ["Joins", "Neighbors", "around", "fold_bounds"]
 
 GROUP_MS = 5 * 60 * 1000
-"""Messages of one author that follow each other this closely share one header."""
+"""Longest time in ms between two messages of one author that share a header."""
 
 _FOLD = 256
 _FOLDING = frozenset({"join", "leave"})
 _SKIPPED_RUNS = 8
 
 Joins = Literal["spoken", "all", "none"]
-"""Whose joins and leaves are told."""
+"""Joins and leaves to show; `spoken`: only of members with messages in the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbors:
-    """What is shown above a line, and with it.
+    """Rules above a line, its grouping, and the lines shown with it.
 
     Args:
-        older: it is the first line loaded, but not the channel's first.
-        beginning: it is the channel's first line.
-        day: the line begins a new day.
-        unread: the unread rule stands above it.
-        gap: lines are missing above it.
-        grouped: it continues the group of the line above, and needs no header.
-        spaced: a blank line may set it off from the line above.
-        hidden: it is told by the last line of its run of joins and leaves, or not at all.
-        silent: nothing is told of it, but what stands above it is.
-        folded: the joins and leaves that this line tells, itself included.
-        target: the message it answers, if that is loaded.
-        replies: how many messages are in the thread that it begins.
+        older: the line is the first one loaded, and older lines exist.
+        beginning: the line is the first of the channel.
+        day: the line is the first of its day.
+        unread: the unread rule is above the line.
+        gap: lines are missing above the line.
+        grouped: the line continues the group above, and needs no header.
+        spaced: a blank line may separate it from the line above.
+        hidden: nothing is shown; the last line of a run of joins and leaves shows them all.
+        silent: only the rules above the line are shown.
+        folded: the joins and leaves that this line shows, its own included.
+        target: the message that this one replies to, if it is loaded.
+        replies: the number of messages in the thread that starts here.
     """
 
     older: bool = False
@@ -56,13 +56,13 @@ class Neighbors:
 
 
 def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Neighbors:
-    """Look at the neighbors of the line at `index`.
+    """Return the neighbors of the line at `index`.
 
     Args:
-        log: the lines.
-        index: of the line.
-        unread: the line under the unread rule.
-        joins: whose coming and going is told.
+        log: the messages.
+        index: the index of the line.
+        unread: the key of the line below the unread rule.
+        joins: the joins and leaves to show.
     """
     message = log[index]
     target = log.line(message.reply_to) if message.reply_to is not None else None
@@ -100,7 +100,7 @@ def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Ne
 
 
 def fold_bounds(log: Log, index: int, unread: Key | None) -> tuple[int, int]:
-    """Return the first and the last line of the run of joins and leaves around `index`."""
+    """Return the first and the last index of the run of joins and leaves around `index`."""
     first = last = index
     while first > 0 and _folds(log, first - 1, first, unread):
         first -= 1
@@ -110,7 +110,7 @@ def fold_bounds(log: Log, index: int, unread: Key | None) -> tuple[int, int]:
 
 
 def told_of(log: Log, first: int, last: int, joins: Joins) -> tuple[Message, ...]:
-    """Return those lines of a run of joins and leaves that are worth telling."""
+    """Return the joins and leaves of a run that are shown, by the setting `joins`."""
     if joins == "none":
         return ()
     run = (log[number] for number in range(first, last + 1))
@@ -118,7 +118,7 @@ def told_of(log: Log, first: int, last: int, joins: Joins) -> tuple[Message, ...
 
 
 def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> Message | None:
-    """Return the line that shows above the one at `index`; silent runs do not."""
+    """Return the line shown above the line at `index`, skipping runs that are not shown."""
     for _ in range(_SKIPPED_RUNS):
         if not index or log[index - 1].kind not in _FOLDING or joins == "all":
             break
@@ -131,9 +131,9 @@ def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> Message | 
 
 
 def _folds(log: Log, upper: int, lower: int, unread: Key | None) -> bool:
-    """Whether two neighbors are told in one line.
+    """Whether two adjacent lines fold into one.
 
-    A run ends at round numbers, so that however many join, a line looks at few neighbors.
+    A run ends at multiples of `_FOLD`, so the number of neighbors to check is bounded.
     """
     above, below = log[upper], log[lower]
     return (
@@ -156,12 +156,12 @@ def _groups(above: Message | None, below: Message) -> bool:
         above is not None
         and above.kind == below.kind == "message"
         and above.author == below.author
-        and (below.thread is None or below.thread != above.seq)  # in a thread a rule is between
+        and (below.thread is None or below.thread != above.seq)  # a rule separates them in a thread
         and not (above.me or below.me)
         and abs(below.ts - above.ts) <= GROUP_MS
     )
 
 
 def _is_small(message: Message | None) -> bool:
-    """Whether it takes one line without a header."""
+    """Whether the message is a single line without a header."""
     return message is not None and (message.kind != "message" or message.me)

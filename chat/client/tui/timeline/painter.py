@@ -1,9 +1,7 @@
-"""Painting: rows become strips, with cursor and selection; only what changed is painted again.
+"""Paint rows as strips, with cursor and selection; unchanged rows are not painted again.
 
-A selection's rows are counted in a way that does not change while messages come and go around it:
-by the message's number, and by the row within its text (what stands above counts backwards).
-
-So it also knows which message is under the cursor, and which under the mouse.
+A row's number in a selection combines the message's seq and the row within its text (rows above the
+text count backwards), so the number stays valid while messages are added or removed around it.
 """
 
 from __future__ import annotations
@@ -29,11 +27,11 @@ __all__ = ["FORGET_EVERY", "Frame", "Painter", "forget_styles", "row_number", "s
 
 
 _ROWS = 1 << 20  # more than the rows of any message
-_UNNUMBERED = 1 << 53  # above every seq: what has no number stands below
+_UNNUMBERED = 1 << 53  # above every seq: messages without a seq are below
 
 
 def row_number(row: Row) -> int:
-    """Return the number of a row for selections: it grows from row to row."""
+    """Return the number of a row for selections; it increases from row to row."""
     return _number(row.message.seq, row.at, row.number - row.block.lead)
 
 
@@ -42,9 +40,9 @@ def _number(seq: int | None, at: int, row: int) -> int:
 
 
 def selected_text(sheet: Viewport, selection: Selection) -> str:
-    """Return the selected text: wrapped lines joined again, rules and gutters left out.
+    """Return the selected text, unwrapped, without rules and gutters.
 
-    A selection that is open at one end reaches as far as the window shows.
+    A selection without a start or an end extends to that edge of the window.
     """
     rows = sheet.window.rows
     if not rows:
@@ -71,33 +69,33 @@ def selected_text(sheet: Viewport, selection: Selection) -> str:
 
 
 def _index(sheet: Viewport, row: int) -> int:
-    """Return the index of the message that has a row, or of the next one."""
+    """Return the index of the message at a row number, or of the next message."""
     seq = row // _ROWS
     return seq - _UNNUMBERED if seq >= _UNNUMBERED else sheet.log.index_from(seq)
 
 
 FORGET_EVERY = 2.0
-"""Seconds after which styles that were painted should be forgotten."""
+"""Seconds between two calls of `forget_styles`."""
 
 
 def forget_styles() -> None:
-    """Let go of the styles that were painted, of which Textual would keep 16,384.
+    """Clear Textual's cache of 16,384 rendered styles.
 
-    Ours carry a place in their row, for the selection: none is ever asked for again, and after
-    reading back through a long channel they held 8 MB.
+    The timeline's styles contain an offset for the selection, so none is used twice; after
+    scrolling through a long channel they held 8 MB.
     """
     Strip.render_ansi.cache_clear()
 
 
 @dataclass(frozen=True, slots=True)
 class Painter:
-    """Paints rows for one renderer.
+    """A painter of the rows of one renderer.
 
     Args:
-        renderer: what laid the rows out.
-        base: the widget's own style, under everything.
+        renderer: the renderer that laid out the rows.
+        base: the widget's style, below all others.
         selection: the style of selected text.
-        bar: stands beside the message under the cursor.
+        bar: the character beside the message under the cursor.
     """
 
     renderer: Renderer
@@ -126,11 +124,11 @@ class Painter:
         """Paint one row.
 
         Args:
-            row: what to paint.
-            offset: the row's number for the selection; grows from row to row.
-            cursor: whether the message cursor is on it.
-            timed: whether to show the time beside a message that shares its header.
-            selected: the first and the last but one selected character; -1: to the end.
+            row: the row to paint.
+            offset: the row's number for the selection; see `row_number`.
+            cursor: whether the cursor is on the message.
+            timed: whether to show the time beside a message without a header.
+            selected: start and end (exclusive) of the selected characters; end -1: to the end.
         """
         line, palette = row.line, self.palette
         before = [*self._gutter(row, cursor=cursor, timed=timed), *line.indent]
@@ -148,7 +146,7 @@ class Painter:
         if width > self.renderer.width:
             strip = strip.crop(0, self.renderer.width)
         ground = self.base + palette["cursor"] if cursor else self.base
-        # Positions left of the text are negative: a selection that begins there begins with it.
+        # Offsets left of the text are negative: a selection from there starts at the text.
         left = sum(len(segment.text) for segment in before)
         return _linked(strip.apply_style(ground).apply_offsets(-left, offset))
 
@@ -166,7 +164,7 @@ class Painter:
 
 
 def _linked(strip: Strip) -> Strip:
-    """Give all rows of a link one id, by which terminals know that they belong together."""
+    """Set one id for all rows of a link, so terminals treat them as one hyperlink."""
     if not any(style and style.link for _, style, _ in strip):
         return strip
     segments = [
@@ -178,13 +176,13 @@ def _linked(strip: Strip) -> Strip:
 
 def _with_id(style: Style) -> Style:
     style = style.copy()
-    # Rich generates a new id whenever styles are added, and has no public way to set one.
+    # Rich generates a new id on each addition of styles, and has no public setter.
     style._link_id = str(crc32((style.link or "").encode()))  # noqa: SLF001
     return style
 
 
 class Frame:
-    """The rows of a window, the last of them at the bottom, counted in lines of the screen."""
+    """The painted rows of a window, aligned to its bottom; `y` counts screen lines from the top."""
 
     def __init__(self, renderer: Renderer) -> None:
         self._rows: list[Row] = []
@@ -196,7 +194,7 @@ class Frame:
         self._strips: dict[tuple[Key, int], tuple[tuple[object, ...], Strip]] = {}
 
     def take(self, rows: list[Row], height: int, painter: Painter) -> list[int]:
-        """Take the rows to show; return the lines that look different from before."""
+        """Set the rows to show; return the screen lines that changed."""
         old = self._rows
         if painter != self._painter:
             self._strips.clear()
@@ -210,32 +208,32 @@ class Frame:
         return [top + y for y, row in enumerate(rows) if _look(row) != _look(old[y])]
 
     def row(self, y: int) -> Row | None:
-        """Return what stands in a line of the screen; None above the first row."""
+        """Return the row on a screen line; None above the first row."""
         index = y - (self._height - len(self._rows))
         return self._rows[index] if 0 <= index < len(self._rows) else None
 
     def move_cursor(self, key: Key | None) -> list[int]:
-        """Put the cursor on a message, or away; return the lines that look different."""
+        """Move the cursor to a message, or remove it; return the screen lines that changed."""
         old, self.cursor = self.cursor, key
         return self._lines_of(old, key)
 
     def hover(self, key: Key | None) -> list[int]:
-        """Note which message the mouse is over; return the lines that look different."""
+        """Set the message under the mouse; return the screen lines that changed."""
         if key == self._hovered:
             return []
         old, self._hovered = self._hovered, key
         return self._lines_of(old, key)
 
     def _lines_of(self, *keys: Key | None) -> list[int]:
-        """Return the lines of the screen on which messages stand."""
+        """Return the screen lines of messages."""
         top = self._height - len(self._rows)
         return [top + y for y, row in enumerate(self._rows) if row.key in keys]
 
     def strip(self, y: int, selection: Selection | None) -> Strip:
-        """Return a line of the screen, painted anew only if its row looks different from before.
+        """Return a screen line, from the cache unless its row changed.
 
-        When a message arrives all rows move and hardly any changes: with what was painted kept by
-        row, not by line of the screen, that costs a sixth.
+        The cache is keyed by row, not by screen line: a new message moves all rows and changes few,
+        and painting then takes a sixth of the time.
         """
         row = self.row(y)
         if row is None:
@@ -254,5 +252,5 @@ class Frame:
 
 
 def _look(row: Row) -> tuple[object, ...]:
-    """Return what a row's picture is made of."""
+    """Return the values that determine how a row looks."""
     return row.key, row.number, row.line, row.block.accent, row.block.time

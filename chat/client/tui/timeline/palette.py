@@ -1,4 +1,4 @@
-"""Which theme color each part of the timeline takes, and one color per author."""
+"""Colors of the timeline: an ink for each part, and a color for each author."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["INKS", "Names", "Palette", "author_rgb", "moved_colors"]
 
 
 class Ink(NamedTuple):
-    """How a part of the timeline looks, in colors of the theme: `text-muted`, `foreground 8%`."""
+    """Style of a part of the timeline, in theme colors such as `text-muted`, `foreground 8%`."""
 
     color: str = ""
     ground: str = ""
@@ -33,8 +33,8 @@ class Ink(NamedTuple):
     underline: bool | None = None
 
 
-# No component classes: Textual would style each as a widget of its own, twice before the first
-# paint, and that took a sixth of the start.
+# These are not component classes: Textual would style each like a widget, twice before the first
+# paint, which took a sixth of the start-up time.
 INKS = {
     "time": Ink("text-disabled"),
     "rule": Ink("text-disabled"),
@@ -69,12 +69,12 @@ INKS = {
 
 
 class Names(Enum):
-    """How the names of people are told apart."""
+    """Ways to distinguish the names of authors."""
 
     ON_DARK = "on dark"
     ON_LIGHT = "on light"
-    GRAY = "gray"  # in a theme without colors: not at all
-    ANSI_DARK = "terminal, dark"  # by the colors of the terminal's own palette
+    GRAY = "gray"  # in a theme without colors: bold only
+    ANSI_DARK = "terminal, dark"  # colors of the terminal's own palette
     ANSI_LIGHT = "terminal, light"
 
 
@@ -85,15 +85,15 @@ _TERMINAL = {
     ),
     Names.ANSI_LIGHT: ("red", "blue", "magenta", "bright_blue"),
 }  # fmt: skip
-"""Those of 16 colors that are readable in xterm's palette."""
+"""Colors of the 16 that are readable in xterm's palette."""
 _HUES = 10
 _COLORS = 2 * _HUES
 _DARK_RINGS = (0.82, 0.11), (0.72, 0.13)
 _LIGHT_RINGS = (0.46, 0.12), (0.36, 0.10)
-# Where the checksum starts: a value that keeps a handful of common names well apart.
+# Initial value of the checksum, chosen so that a few common names get different colors.
 _SPREAD = 9
-_STRIDE = 7  # prime to the number of colors, so that it comes by each of them
-_CROWD = 100  # people, from which everybody keeps the color of their name
+_STRIDE = 7  # coprime to the number of colors, so that the search tries all of them
+_CROWD = 100  # members; in larger channels no color is moved
 _COLORLESS = 0.02
 _HYPERLINK_MAX = 2_000
 
@@ -114,34 +114,34 @@ _MARKED = (
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Styles by name; none of them sets a background unless its ink does.
+    """Styles by name; a style has a background only if its ink has one.
 
     Args:
-        styles: a style for each of `INKS`; missing ones are plain.
-        names: how the names of people are told apart.
-        grounds, moved: see there.
+        styles: a style for each of `INKS`; a missing style is plain.
+        names: how to distinguish authors.
+        grounds, moved: see the fields.
     """
 
     styles: Mapping[str, Style] = field(default_factory=dict)
     names: Names = Names.ON_DARK
     grounds: tuple[TextualColor, ...] = ()
-    """The backgrounds of names."""
+    """Backgrounds on which author names must be legible."""
     moved: Mapping[str, int] = field(default_factory=dict)
-    """The numbers of colors, by folded name, of people whose own color somebody else has."""
+    """Color numbers, by folded name, of members whose default color is already taken."""
     _marked: dict[Mark, Style] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, widget: Widget, people: Iterable[str] = ()) -> Palette:
-        """Resolve the inks as the theme has them now, on the ground of a widget.
+        """Resolve the inks in the current theme, on the background of a widget.
 
         Args:
-            widget: where it is painted.
-            people: the members of the channel, who get different colors.
+            widget: the widget that paints them.
+            people: the members of the channel, for different colors.
         """
         theme, ground = widget.app.theme_variables, widget.background_colors[1]
         styles = {name: _style_of(ink, theme, ground) for name, ink in INKS.items()}
         if widget.app.native_ansi_color:
-            # Of 16 colors, the muted one and the one written on it are the same.
+            # With 16 colors, the muted background equals the text color.
             styles["mention-own"] = styles["chip-own"] = Style(bold=True, reverse=True)
         names = _names_on(widget)
         grounds = ground, ground + color_of("foreground 8%", theme)
@@ -151,7 +151,7 @@ class Palette:
         return self.styles.get(name, _PLAIN)
 
     def author(self, name: str) -> Style:
-        """Return the color of a name: always the same for the same name and members."""
+        """Return the style of a name; it depends only on the name and the members."""
         key = fold(name)
         own = _checksum(key) % _count(self.names)
         return _author_style(self.moved.get(key, own), self.names, self.grounds)
@@ -159,9 +159,9 @@ class Palette:
     def marked(self, marks: Mark, url: str = "") -> Style:
         """Return the style of a marked span.
 
-        A link's address goes into the style's meta under a key of ours, which nothing interprets,
-        and makes the span a hyperlink of the terminal (OSC 8), in ASCII. Terminals ignore long
-        ones, and each row of a wrapped link repeats it.
+        A link's address is stored in the style's meta as `url`, which Textual does not interpret.
+        The span is also a terminal hyperlink (OSC 8), in ASCII, unless the address is longer than
+        2,000 characters: terminals ignore such links, and each row of a wrapped link repeats it.
         """
         style = self._marked.get(marks)
         if style is None:
@@ -184,7 +184,7 @@ _PLAIN = Style.null()
 
 
 def _style_of(ink: Ink, theme: Mapping[str, str], ground: TextualColor) -> Style:
-    """Resolve an ink on a ground; a ground that is the terminal's own is none."""
+    """Resolve an ink on a background; the terminal's default background is left unset."""
     color = bgcolor = None
     if ink.ground:
         ground += color_of(ink.ground, theme)
@@ -199,14 +199,14 @@ def _style_of(ink: Ink, theme: Mapping[str, str], ground: TextualColor) -> Style
 
 
 def moved_colors(people: Iterable[str], count: int) -> dict[str, int]:
-    """Return which of `people` take another color than that of their name, and its number.
+    """Return new color numbers, by folded name, for members whose default color is taken.
 
-    As few people as possible share a color. It depends on nothing but the names, so it is the same
-    for all clients, and it moves nobody whose color is free.
+    As few members as possible share a color. The result depends only on the names, so all clients
+    agree on it.
 
     Args:
         people: names in any order and spelling.
-        count: how many colors there are.
+        count: the number of colors.
     """
     keys = {fold(name) for name in people}
     if len(keys) > _CROWD:
@@ -252,10 +252,10 @@ def _checksum(name: str) -> int:
 
 
 def author_rgb(number: int, *, dark: bool) -> tuple[int, int, int]:
-    """Return the color of that number for names, on a dark or on a light background.
+    """Return the name color with that number, for a dark or a light background.
 
-    The hues are taken in OKLCH, where equal lightness looks equally light, in two rings: a light
-    and a darker one, whose hues lie between those of the first. All can be read and told apart.
+    The colors are two rings of hues of different lightness in OKLCH, where equal lightness looks
+    equally light. The hues of the second ring are halfway between those of the first.
     """
     ring, place = divmod(number, _HUES)
     lightness, chroma = (_DARK_RINGS if dark else _LIGHT_RINGS)[ring]
@@ -263,7 +263,7 @@ def author_rgb(number: int, *, dark: bool) -> tuple[int, int, int]:
 
 
 def _srgb(lightness: float, chroma: float, hue: float) -> tuple[int, int, int]:
-    """Convert OKLCH to sRGB (Björn Ottosson's matrices), clipped to what a screen can show."""
+    """Convert OKLCH to sRGB (Björn Ottosson's matrices), clipped to the sRGB gamut."""
     a, b = chroma * math.cos(hue), chroma * math.sin(hue)
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3

@@ -1,4 +1,4 @@
-"""Rendering: one message, also a deleted one, becomes a block of styled lines."""
+"""Render a message as a block of styled lines."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ class Block:
     """The lines of one message.
 
     Args:
-        lines: from top to bottom; none if the message is told by another line.
-        lead: how many of them stand above the message itself: rules, a blank, the header. They come
-            and go with the neighbors; positions count from below them.
-        time: when it was, for the gutter.
-        accent: whether a bar marks it: it mentions the reader.
+        lines: the lines from top to bottom; empty if another line shows the message.
+        lead: number of lines above the message's text: rules, a blank line, the header. They depend
+            on the neighbors, so positions in a block count from below them.
+        time: the time of day, for the gutter.
+        accent: whether a bar marks the message because it mentions the reader.
     """
 
     lines: list[Line] = field(default_factory=list)
@@ -97,14 +97,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """Makes blocks, for one reader, width and palette.
+    """A renderer of blocks for one reader, width and palette.
 
     Args:
         palette: the styles.
-        user: the reader: their mentions and reactions stand out.
-        width: cells of the whole timeline.
-        airy: whether groups are set apart by a blank line.
-        thread: the root of the thread that is shown alone: what answers it need not say so.
+        user: the reader, whose mentions and reactions are highlighted.
+        width: width of the timeline in cells.
+        airy: whether a blank line separates groups.
+        thread: the root of the thread, in a thread view; replies to it are shown without a quote.
     """
 
     palette: Palette
@@ -115,12 +115,12 @@ class Renderer:
 
     @property
     def gutter(self) -> int:
-        """Cells left of the column."""
+        """Width in cells of the gutter at the left of the text."""
         return _WIDE_GUTTER if self.width >= _NARROW else _NARROW_GUTTER
 
     @property
     def column(self) -> int:
-        """Cells of the column in which the text stands."""
+        """Width of the text in cells."""
         return max(4, min(_WIDEST, self.width - self.gutter - 1))
 
     def block(self, message: Message, near: Neighbors) -> Block:
@@ -151,7 +151,7 @@ class Renderer:
         )
 
     def _lead(self, message: Message, near: Neighbors, when: datetime) -> list[Line]:
-        """Return the rules above a message, and the blank line that sets a group apart."""
+        """Return the rules above a message, and the blank line between groups."""
         width, palette = self.column, self.palette
         lines: list[Line] = []
         if near.older:
@@ -179,7 +179,7 @@ class Renderer:
         return self._timed(Line(*segments(pieces)), time)
 
     def pinned(self, message: Message) -> Line:
-        """Return the header of a message whose own is out of view; nothing of it is copied."""
+        """Return the header to pin while the message's own is out of view; it is never copied."""
         header = self._header(message, f"{local_time(message.ts):%H:%M}")
         return header._replace(ink=(), width=0, indent=header.ink, indent_width=header.width)
 
@@ -196,7 +196,7 @@ class Renderer:
         return lines
 
     def _message(self, message: Message, near: Neighbors) -> list[Line]:
-        """Return a message's own lines."""
+        """Return the lines of a message without those above it."""
         lines: list[Line] = []
         if message.reply_to not in (None, self.thread) and message.reply_to is not None:
             lines.append(self._quoted(message.reply_to, near.target))
@@ -215,13 +215,13 @@ class Renderer:
         return lines
 
     def _replies(self, count: int) -> Line:
-        """Return the line that says how long the thread is; a click on it opens that."""
+        """Return the line with the number of replies; a click on it opens the thread."""
         style = self.palette["quote"] + Style.from_meta({"thread": True})
         text = _counted(count)
         return Line(*segments([Piece("↳ ", self.palette["quote-bar"]), Piece(text, style)]))
 
     def _quoted(self, seq: int, target: Message | None) -> Line:
-        """Return the line that says what a reply answers."""
+        """Return the line that quotes the message to which a reply belongs."""
         palette, room = self.palette, self.column - 2
         bar = Piece("┌ ", palette["quote-bar"])
         if target is None:
@@ -234,7 +234,7 @@ class Renderer:
         return Line(*segments([bar, author, Piece(between + words, palette["quote"])]))
 
     def _body(self, message: Message) -> list[Line]:
-        """Return the text, with what is to be said of it behind."""
+        """Return the text, with remarks such as "(edited)" after it."""
         text = message.text[:SHOWN_MAX]
         markups = blocks(text.expandtabs(TAB)) or [Markup("text", "")]
         behind = self._behind(message)
@@ -306,7 +306,7 @@ class Renderer:
         )
 
     def _reactions(self, message: Message) -> list[Line]:
-        """Return the reactions as chips; a chip is never broken."""
+        """Return the reactions as chips; lines never break inside a chip."""
         me = fold(self.user)
         rows: list[list[Piece]] = []
         room = 0

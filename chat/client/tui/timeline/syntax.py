@@ -1,7 +1,7 @@
 """Syntax colors for fenced code, by Rich's lexers, within bounds.
 
-A lexer is a heap of regular expressions and the code is anybody's: only well-known languages are
-looked up, and only code of a length that any of them gets through at once.
+Lexers are sets of regular expressions and the code is untrusted: only well-known languages are
+highlighted, and only code that is short enough for every lexer to finish quickly.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ LANGUAGES = (
     "graphql", "groovy", "protobuf", "fish", "erlang", "fsharp", "ocaml", "elm", "nim", "prolog",
     "py", "js", "ts", "rs", "rb", "yml",
 )  # fmt: skip
-"""Languages that a fence may name, the most used first; for completion too."""
+"""Languages of fenced code, the most used first; completion offers them too."""
 
 _LONGEST = 4_000
 _LONGEST_LINE = 400
 
 ROLES = ("keyword", "string", "number", "comment", "name", "inserted", "deleted")
-"""What a piece of code can be; plain otherwise. Each has an ink, `code-…`."""
+"""Roles of highlighted code; each has an ink named `code-…`. All other code is plain."""
 
 _ROLE_OF = (
     ("Token.Comment.Preproc", "keyword"),
@@ -49,7 +49,7 @@ _ROLE_OF = (
 
 
 def highlight(code: str, language: str) -> list[tuple[str, str]]:
-    """Return the code in pieces, each with its role or ""; joined they are the code."""
+    """Return (text, role) pieces; the role is "" for plain code. The texts join to `code`."""
     language = language.lower()
     plain = [(code, "")]
     if language not in LANGUAGES or len(code) > _LONGEST:
@@ -63,7 +63,7 @@ def highlight(code: str, language: str) -> list[tuple[str, str]]:
         if pieces and pieces[-1][1] == role:
             text = pieces.pop()[0] + text
         pieces.append((text, role))
-    if "".join(text for text, _ in pieces) != ended:  # a lexer must not change the code
+    if "".join(text for text, _ in pieces) != ended:  # the lexer changed the code
         return plain
     text, role = pieces.pop()
     return [*pieces, (text[: len(text) - len(ended) + len(code)], role)]
@@ -71,8 +71,8 @@ def highlight(code: str, language: str) -> list[tuple[str, str]]:
 
 @lru_cache
 def _tokens(language: str) -> Callable[[str], Iterable[tuple[object, str]]]:
-    """Return what cuts code of a language into tokens."""
-    from rich.syntax import Syntax  # with Pygments behind it; not before there is code to show
+    """Return the function that splits code of a language into tokens."""
+    from rich.syntax import Syntax  # imports Pygments: deferred until code is shown
 
     lexer = Syntax("", language).lexer
     if lexer is None:

@@ -1,9 +1,8 @@
 """The viewport: all loaded messages as one page, of which only the visible part is laid out.
 
-Only what the window shows is wrapped. Heights of the rest are estimates, exact once they were seen.
-The window hangs on an anchor: a line and a row counted from where its text begins, or the bottom.
-So whatever comes in above, below or in between, and however wide the screen is, what one reads
-stays where it is.
+Only visible messages are wrapped. The heights of others are estimates until they have been visible.
+The window's position is an anchor: a message and a row counted from the start of its text, or the
+bottom. So the visible text stays in place when messages are added or removed, or the width changes.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _LINES_MAX = 1_000
 
 
 class BlockCache:
-    """Blocks by the keys of their messages; those not used for longest go first."""
+    """An LRU cache of blocks, by message key; holds at most 1,000 lines."""
 
     def __init__(self) -> None:
         self._blocks: OrderedDict[Key, Block] = OrderedDict()
@@ -40,14 +39,14 @@ class BlockCache:
         return iter(self._blocks)
 
     def get(self, key: Key) -> Block | None:
-        """Return a message's block, if it is at hand."""
+        """Return a message's block, if it is cached."""
         block = self._blocks.get(key)
         if block is not None:
             self._blocks.move_to_end(key)
         return block
 
     def put(self, key: Key, block: Block) -> None:
-        """Keep a block; others may have to go, never itself."""
+        """Add a block; evict others if the cache is full."""
         self.drop(key)
         self._blocks[key] = block
         self._lines += 1 + len(block.lines)
@@ -55,18 +54,18 @@ class BlockCache:
             self.drop(next(iter(self._blocks)))
 
     def drop(self, key: Key) -> None:
-        """Let go of a block."""
+        """Remove a block, if it is cached."""
         if (block := self._blocks.pop(key, None)) is not None:
             self._lines -= 1 + len(block.lines)
 
     def clear(self) -> None:
-        """Let go of all."""
+        """Remove all blocks."""
         self._blocks.clear()
         self._lines = 0
 
 
 _PINS_FROM = 5
-"""Rows of the window from which there is room for a pinned header."""
+"""Minimum height of a window with a pinned header."""
 _LONGEST = 8_191
 _LOOKAHEAD = 300
 
@@ -83,21 +82,21 @@ class Row(NamedTuple):
 
     @property
     def lacks_time(self) -> bool:
-        """Whether the message begins here without a header that tells the time."""
+        """Whether this is the first row of a message without a header, which shows the time."""
         lead = self.block.lead
         return self.number == lead and not (lead and self.block.lines[lead - 1].gutter)
 
 
 @dataclass(slots=True)
 class Window:
-    """What is to be seen.
+    """The visible rows.
 
     Args:
-        rows: from the top; fewer than the window is high only if there are no more.
-        first, last: indices of the first and the last line that show.
-        top: row of the whole sheet at which the window begins.
-        total: rows of the whole sheet.
-        at_end: whether the last row of all shows.
+        rows: from the top; fewer than the height only if all rows fit.
+        first, last: indices of the first and the last visible message.
+        top: the window's first row, counted from the first row of the page.
+        total: rows of the page.
+        at_end: whether the page's last row is visible.
     """
 
     rows: list[Row]
@@ -109,13 +108,13 @@ class Window:
 
 
 class Viewport:
-    """Lines, their heights, and the window on them."""
+    """A page of messages, their heights, and the window on it."""
 
     def __init__(
         self, log: Log, renderer: Renderer, height: int = 24, joins: Joins = "all"
     ) -> None:
         self.log = log
-        """Another keeps it, and gives each change to `apply`."""
+        """The messages; the owner passes each change to `apply`."""
         self.joins: Joins = joins
         self.renderer = renderer
         self.height = height
@@ -135,7 +134,7 @@ class Viewport:
     # What comes in
 
     def apply(self, done: Splices) -> None:
-        """Follow a change of the log; the window follows with the next `settle`."""
+        """Apply a change of the log; the next `settle` updates the window."""
         if done.change.reset:
             self._forget()
         for step, index, messages in done.steps:
@@ -146,7 +145,7 @@ class Viewport:
         self._touch(done.touched | self._comings() if may_speak else done.touched)
 
     def restyle(self, renderer: Renderer, height: int) -> None:
-        """Lay out anew, for another width, palette or reader; nothing is wrapped yet."""
+        """Discard the layout, for another width, palette or reader; `settle` wraps again."""
         again = renderer.column != self.renderer.column or renderer.airy != self.renderer.airy
         self.renderer, self.height = renderer, height
         self._blocks.clear()
@@ -155,7 +154,7 @@ class Viewport:
 
     @property
     def unread(self) -> Key | None:
-        """The line above which the unread rule stands."""
+        """The key of the message below the unread rule."""
         return self._unread
 
     @unread.setter
@@ -168,7 +167,7 @@ class Viewport:
 
     @property
     def anchor(self) -> tuple[Key, int] | None:
-        """The line at the window's top and the row within its text; None: at the bottom."""
+        """The message at the top, and the row counted from its text; None: at the bottom."""
         return self._anchor
 
     @anchor.setter
@@ -177,9 +176,9 @@ class Viewport:
 
     @property
     def rows(self) -> list[Row]:
-        """The window's rows; the first tells who wrote it where the author's header is out of view.
+        """The visible rows; the first is replaced by the author's header if that is out of view.
 
-        Not where the next row belongs to another author: then the text would be hidden whole.
+        A text whose last row is the first visible row keeps it: the header would hide all of it.
         """
         rows = self.window.rows
         if len(rows) < _PINS_FROM:
@@ -192,7 +191,7 @@ class Viewport:
         return [row._replace(line=self.renderer.pinned(row.message)), *rows[1:]]
 
     def scroll(self, rows: int) -> None:
-        """Move the window down, or up if `rows` is negative."""
+        """Scroll down by `rows`, up if negative."""
         window = self.settle()
         if not window.rows:
             return
@@ -206,7 +205,7 @@ class Viewport:
         self._hang(index, max(0, line))
 
     def scroll_to(self, row: int) -> None:
-        """Move the window's top to a row of the whole sheet: exact near by, estimated far away."""
+        """Scroll to a row of the page; beyond four screens its position is estimated."""
         window = self.settle()
         if abs(row - window.top) <= 4 * self.height:
             self.scroll(row - window.top)
@@ -215,14 +214,14 @@ class Viewport:
             self._hang(index, min(line, max(0, len(self.block(index).lines) - 1)))
 
     def show(self, index: int, above: int) -> None:
-        """Move the window so that the text of a line begins `above` rows below its top."""
+        """Scroll so that the text of a message begins `above` rows below the top."""
         self._anchor = (self.log.key(index), -above)
         window = self.settle()
         if not window.at_end and window.rows:
             self._hang(window.first, window.rows[0].number)
 
     def show_top(self) -> None:
-        """Move the window to the first row of all."""
+        """Scroll to the first row."""
         index = 0
         while index < len(self.log) - 1 and not self.block(index).lines:
             index += 1
@@ -230,7 +229,7 @@ class Viewport:
             self._hang(index, 0)
 
     def reveal(self, index: int) -> None:
-        """Move the window as little as needed to show a line, or its top if it is higher."""
+        """Scroll as little as needed to show a message, or its top if it is too high."""
         window = self.settle()
         height = len(self.block(index).lines)
         if not height or not window.rows:
@@ -251,7 +250,7 @@ class Viewport:
         self.settle()
 
     def settle(self) -> Window:
-        """Lay out what the window shows, and say what that is."""
+        """Lay out the visible messages; return the window."""
         if not len(self.log) or self.height < 1:
             self.window = Window([])
             return self.window
@@ -272,14 +271,14 @@ class Viewport:
         return self.window
 
     def _past_silence(self, last: int) -> int:
-        """Return the last line of which nothing is left to show below line `last`."""
+        """Return the last of the messages without rows that follow `last`, or `last`."""
         end = min(last + _LOOKAHEAD, len(self.log) - 1)
         while last < end and not self.block(last + 1).lines:
             last += 1
         return last
 
     def _position(self, anchor: tuple[Key, int]) -> tuple[int, int]:
-        """Find the line and its row that an anchor means now."""
+        """Return the message index and the row of its block at an anchor."""
         key, offset = anchor
         index = self.log.find(key)
         if index is None:
@@ -296,7 +295,7 @@ class Viewport:
         return index, max(0, line)
 
     def _fill_down(self, rows: list[Row], index: int, line: int) -> int:
-        """Add rows from a line on until the window is full; return the last line that shows."""
+        """Append rows of messages from `index` on; return the index of the last visible one."""
         last = index
         while index < len(self.log) and len(rows) < self.height:
             block, key, message = self.block(index), self.log.key(index), self.log[index]
@@ -307,7 +306,7 @@ class Viewport:
         return last
 
     def _fill_up(self, rows: list[Row], index: int) -> int:
-        """Put rows before others, from the end of a line up; return the first line that shows."""
+        """Prepend rows of messages up from `index`; return the index of the first visible one."""
         first = index
         while index >= 0 and len(rows) < self.height:
             block, key, message = self.block(index), self.log.key(index), self.log[index]
@@ -322,7 +321,7 @@ class Viewport:
     # Blocks and heights
 
     def block(self, index: int) -> Block:
-        """Return a line laid out, from the cache if it is there."""
+        """Return the block of a message, from the cache if possible."""
         key = self.log.key(index)
         block = self._blocks.get(key)
         if block is not None:
@@ -335,20 +334,20 @@ class Viewport:
         return block
 
     def _comings(self) -> set[Key]:
-        """Return the joins and leaves that are laid out: some of their people may now speak."""
+        """Return the keys of cached joins and leaves, which new speakers may make visible."""
         found = ((key, self.log.find(key)) for key in self._blocks)
         return {
             key for key, at in found if at is not None and self.log[at].kind in ("join", "leave")
         }
 
     def _touch(self, keys: Collection[Key]) -> None:
-        """Lay out lines anew when they show next, and those whose looks depend on them."""
+        """Drop the blocks of messages, and those that depend on them: neighbors and replies."""
         done = -1
         for index in sorted(index for index in map(self.log.find, keys) if index is not None):
             last = min(index + 1, len(self.log) - 1)
             if last > done:
                 last = fold_bounds(self.log, last, self._unread)[1]
-                last += self.joins != "all" and last < len(self.log) - 1  # it may look past the run
+                last += self.joins != "all" and last < len(self.log) - 1  # looks past the run
             for number in range(max(done + 1, index - 1), last + 1):
                 self._blocks.drop(self.log.key(number))
             done = max(done, last)
@@ -358,7 +357,7 @@ class Viewport:
                 self._blocks.drop(reply)
 
     def _splice(self, step: Step, index: int, messages: Sequence[Message]) -> None:
-        """Follow one step of the log with what is kept per line."""
+        """Apply one step of a change of the log to the per-message arrays."""
         old = index if step == "insert" else index + 1
         new = () if step == "remove" else messages
         self._lengths[index:old] = array("H", [min(len(m.text), _LONGEST) for m in new])
@@ -373,7 +372,7 @@ class Viewport:
                 self._replies.setdefault(message.reply_to, set()).add(key)
 
     def _estimates(self, start: int, end: int) -> array[int]:
-        """Guess heights from lengths, without looking at any text."""
+        """Estimate heights from text lengths."""
         rows = _rows_of_length(self.renderer.column)
         return array("i", map(add, map(rows, self._lengths[start:end]), self._fixed[start:end]))
 
@@ -386,12 +385,12 @@ class Viewport:
 
 @lru_cache(4)
 def _rows_of_length(column: int) -> Callable[[int], int]:
-    """Return a quick way from a text's length to the rows that it fills."""
+    """Return a table lookup from a text's length to its number of rows."""
     return [-(-length // column) for length in range(_LONGEST + 1)].__getitem__
 
 
 def _fixed_lines(message: Message, above: Message | None) -> int:
-    """Guess the rows that a message takes besides its wrapped text."""
+    """Estimate the rows of a message in addition to its wrapped text."""
     if message.kind != "message":
         return 0
     header = above is None or above.author != message.author

@@ -1,7 +1,7 @@
 """The timeline: a virtualized list of messages with a cursor and an unread rule.
 
-At the bottom it stays at the bottom. Anywhere else what one reads stays where it is, whatever
-arrives, changes or is resized.
+A timeline at the bottom follows new messages. Elsewhere the visible text stays in place when
+messages arrive or change, and when the widget is resized.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["Canvas", "Place", "Timeline", "asked_by", "may", "nearest", "stands_
 def asked_by(
     style: Style, message: Message | None, thread: int | None = None
 ) -> TextualMessage | None:
-    """Return what something of this style in the line of `message` leads to: a link, an action."""
+    """Return the message to post for a click on text of `style`, if it is a link or an action."""
     url = style.meta.get("url")
     if isinstance(url, str):
         return LinkClicked(url)
@@ -57,12 +57,12 @@ _STANDS_ON = frozenset({"message", "tick"})
 
 
 def stands_on(message: Message) -> bool:
-    """Whether the cursor may stand on a line: on messages, not on events."""
+    """Whether the cursor can be on `message`; it skips events."""
     return message.kind in _STANDS_ON
 
 
 def nearest(log: Log, index: int, step: int) -> int | None:
-    """Return the first line from `index` on, by `step`, on which the cursor may stand."""
+    """Return the first index from `index`, in steps of `step`, where the cursor can be."""
     while 0 <= index < len(log):
         if stands_on(log[index]):
             return index
@@ -71,10 +71,10 @@ def nearest(log: Log, index: int, step: int) -> int | None:
 
 
 def may(name: str, message: Message, user: str) -> str | None:
-    """Return the action that `name` means for a message, or None if it makes no sense.
+    """Return the action that `name` stands for on a message; None if it does not apply.
 
-    What is being sent, or could not be, can be sent again or discarded and nothing else; whether an
-    owner may delete what others wrote is for the server to say.
+    An unsent message can only be copied, discarded, or retried if it failed. The server checks the
+    permission to delete other people's messages.
     """
     if name == "copy":
         return None if message.deleted else name
@@ -91,25 +91,25 @@ def may(name: str, message: Message, user: str) -> str | None:
     return name
 
 
-_AIRY_FROM = 30  # rows of the terminal from which groups are set apart by blank lines
+_AIRY_FROM = 30  # rows of a terminal in which blank lines separate groups
 _WHEEL = 3
 
 
 class Place(NamedTuple):
-    """A place in a channel: `offset` rows below the beginning of message `seq`'s text."""
+    """A scroll position: `offset` rows below the start of the text of message `seq`."""
 
     seq: int
     offset: int
 
 
 _CURSOR_BAR, _MARK_BAR = "▌", "▏"
-"""Beside the message under the cursor: while keys act on it, and while they do not."""
+"""Bars beside the message under the cursor, with and without the focus."""
 
 
 class Canvas(ScrollView, inherit_bindings=False):
-    """A widget that shows a sheet; only what is visible costs anything.
+    """A scroll view of messages that lays out and paints only visible ones.
 
-    Whoever derives from it changes `_sheet`, and then says so: `_update_soon`, or `_update`.
+    Subclasses change `_sheet` and then call `_update_soon` or `_update`.
     """
 
     DEFAULT_CSS = """
@@ -127,9 +127,9 @@ class Canvas(ScrollView, inherit_bindings=False):
     """
 
     at_bottom: reactive[bool] = reactive(True, repaint=False)
-    """Whether the newest line shows."""
+    """Whether the newest message is visible."""
     below: reactive[int | None] = reactive(None, repaint=False)
-    """How many messages lie below the last one that shows; None: the newest line shows."""
+    """Number of messages below the last visible one; None: the newest message is visible."""
 
     def __init__(
         self, *, name: str | None = None, id: str | None = None, classes: str | None = None
@@ -139,7 +139,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._thread: int | None = None
         self._palette = Palette()
         self.people: tuple[str, ...] = ()
-        """The members of the channel, who get different colors; see `name_people`."""
+        """The members of the channel; see `name_people`."""
         self._stale_styles = True
         self._sheet = Viewport(Log(), self._make_renderer())
         self._frame = Frame(self._sheet.renderer)
@@ -148,7 +148,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._laid_out = Size()
 
     def _begin(self, log: Log, user: str, thread: int | None, joins: Joins) -> None:
-        """Begin with another log, for that reader; with `thread`, of one thread alone."""
+        """Show another log for `user`; `thread` is the root of a thread, None for a channel."""
         self._user, self._thread = user, thread
         self._sheet = Viewport(log, self._make_renderer(), self.size.height, joins)
         self._news = News()
@@ -161,24 +161,24 @@ class Canvas(ScrollView, inherit_bindings=False):
 
     @property
     def thread(self) -> int | None:
-        """The root of the thread that is shown alone; None: a whole channel is shown."""
+        """The root of the shown thread; None for a channel."""
         return self._thread
 
     @property
     def shown(self) -> Log:
-        """The log that is shown; the conversation's state owns it."""
+        """The shown log, owned by the conversation's state."""
         return self._sheet.log
 
     def name_people(self, people: tuple[str, ...]) -> None:
-        """Give the members of the channel different colors."""
+        """Set the members of the channel, who get different colors."""
         if people != self.people:
             self.people, self._stale_styles = people, True
             self._update_soon()
 
-    # Where the window is
+    # Scroll position
 
     def scroll_to_seq(self, seq: int) -> bool:
-        """Bring a message into view; False if it is not loaded."""
+        """Scroll to a message; return False if it is not loaded."""
         index = self.shown.find(seq)
         if index is None:
             return False
@@ -187,13 +187,13 @@ class Canvas(ScrollView, inherit_bindings=False):
         return True
 
     def jump_to_bottom(self) -> None:
-        """Show the newest line, and stay there."""
+        """Scroll to the newest message, and follow new ones."""
         self._sheet.anchor = None
         self._update_soon()
 
     @property
     def place(self) -> Place | None:
-        """Where one reads, for `show`; None at the bottom."""
+        """The scroll position, for `show`; None at the bottom."""
         if self._sheet.anchor is None:
             return None
         key, offset = self._sheet.anchor
@@ -201,15 +201,15 @@ class Canvas(ScrollView, inherit_bindings=False):
 
     @property
     def seen(self) -> int | None:
-        """The highest seq that shows."""
+        """The highest visible seq."""
         return self._news.seen
 
     def back_from_here(self) -> Iterator[Message]:
-        """Return what is loaded, from the last message that shows back to the oldest."""
+        """Return the loaded messages, from the last visible one back to the oldest."""
         log = self.shown
         return (log[at] for at in range(min(self._sheet.window.last, len(log) - 1), -1, -1))
 
-    # Laying out
+    # Layout
 
     def _make_renderer(self) -> Renderer:
         airy = self.is_attached and self.app.size.height >= _AIRY_FROM
@@ -228,13 +228,13 @@ class Canvas(ScrollView, inherit_bindings=False):
             self.call_next(self._update)
 
     def _update(self) -> None:
-        """Bring the screen up to date with the sheet; only rows that changed are painted."""
+        """Lay out, and repaint the rows that changed."""
         self._update_due = False
         if self.size and self.is_attached:
             self._paint(self._lay_out())
 
     def _lay_out(self) -> list[int]:
-        """Take up what has changed; return the lines of the screen that look different."""
+        """Lay out the window; return the screen lines that changed."""
         self._laid_out = self.size
         self._restyle()
         window = self._sheet.settle()
@@ -254,7 +254,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         return changed
 
     def _restyle(self) -> None:
-        """Take over the width, the theme and the reader if they changed."""
+        """Apply the width, theme and reader if they changed."""
         if self._stale_styles:
             self._stale_styles = False
             palette = Palette.of(self, self.people)
@@ -264,23 +264,23 @@ class Canvas(ScrollView, inherit_bindings=False):
             self._sheet.restyle(renderer, height)
 
     def notify_style_update(self) -> None:
-        """Resolve the styles again."""
+        """Resolve the styles at the next layout."""
         super().notify_style_update()
         self._stale_styles = True
         if self.is_attached:
             self._update_soon()
 
     def render_line(self, y: int) -> Strip:
-        """Paint one row of the window; the newest line stands at the bottom."""
+        """Return the strip of a screen line."""
         return self._frame.strip(y, self.text_selection)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Paint the lines of the window that lie in `crop`.
+        """Return the strips of the screen lines in `crop`.
 
-        Without Textual's own cache, which keeps what was painted by line of the screen and is of
-        no use to what scrolls: through it an arrival costs four times as much.
+        Textual's cache is bypassed: it is keyed by screen line, so scrolling invalidates it, and
+        with it a new message takes four times as long to show.
         """
-        if self._laid_out != self.size:  # a new size is painted before it is told as an event
+        if self._laid_out != self.size:  # Textual paints a new size before it sends Resize
             self._paint(y for y in self._lay_out() if y not in crop.line_range)
         strips = [self.render_line(y) for y in crop.line_range]
         ground = self.background_colors[1]
@@ -298,9 +298,9 @@ class Canvas(ScrollView, inherit_bindings=False):
     # Scrolling
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Follow the scroll bar, and whoever else scrolls this widget by rows.
+        """Scroll to the row that the scrollbar or another caller set.
 
-        Not Textual, when it fits the place to a new size: that is for who lays out anew.
+        A change that Textual makes for a new size is ignored: the layout for that size follows.
         """
         super().watch_scroll_y(old_value, new_value)
         if self._laid_out == self.size and round(new_value) != self._sheet.window.top:
@@ -308,11 +308,11 @@ class Canvas(ScrollView, inherit_bindings=False):
             self._update()
 
     def on_resize(self) -> None:
-        """Lay out for another size."""
+        """Lay out for the new size."""
         self._update()
 
     def turn(self, steps: int) -> None:
-        """Scroll by so many turns of the mouse wheel, up if negative."""
+        """Scroll by turns of the mouse wheel, up if negative."""
         self._scroll(steps * _WHEEL)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -335,22 +335,22 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._update()
 
     def action_page(self, direction: int) -> None:
-        """Scroll one page, less two rows to keep the thread."""
+        """Scroll one page, with two rows of overlap."""
         self._scroll(direction * max(1, self.size.height - 2))
 
 
 class Timeline(Canvas, can_focus=True, inherit_bindings=False):
-    """Shows the messages of one channel, and which of them are unread.
+    """The messages of a channel or a thread, with an unread rule and a cursor.
 
-    With the focus, the arrow keys move a cursor from message to message, and letters do something
-    with the one under it. A mouse never gives it the focus: after a click, letters are still typed.
+    With the focus, the arrow keys move the cursor between messages, and letter keys act on the
+    message under it. A click does not focus the timeline: the composer keeps the focus.
     """
 
     FOCUS_ON_CLICK = False
     BINDINGS: ClassVar[list[BindingType]] = TIMELINE_KEYS
 
     unread_from: reactive[int | None] = reactive(None, repaint=False, init=False)
-    """The unread rule stands above the first message of somebody else with this seq or higher."""
+    """Lowest seq of unread messages; the rule is above the first one by another author."""
 
     OlderWanted = messages.OlderWanted
     GapWanted = messages.GapWanted
@@ -364,9 +364,9 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self.joins: Joins = "all"
-        """Whose coming and going is told."""
+        """The joins and leaves to show, from the next `show` on."""
 
-    # What comes from above
+    # Messages
 
     def show(
         self,
@@ -377,14 +377,14 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         thread: int | None = None,
         place: Place | None = None,
     ) -> None:
-        """Show another log; each of its changes is to be given to `apply`.
+        """Show another log; the caller passes each of its changes to `apply`.
 
         Args:
-            log: the messages of a channel, or of a thread.
+            log: the messages of a channel or of a thread.
             user: the reader.
             read: the channel's read marker.
-            thread: the root of the thread, if it is one.
-            place: where to begin, or at the nearest line that is loaded; None: at the bottom.
+            thread: the root of the thread; None for a channel.
+            place: the scroll position, or the nearest loaded message; None: the bottom.
         """
         self._begin(log, user, thread, self.joins)
         self._sheet.anchor = place
@@ -392,7 +392,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         self.unread_from = read + 1
 
     def apply(self, done: Splices) -> bool:
-        """Follow a change, if it is of the log that is shown; return whether it is."""
+        """Apply a change of the shown log; return False if it belongs to another log."""
         change, log = done.change, self.shown
         if done.log is not log:
             return False
@@ -411,15 +411,15 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         return True
 
     def choose(self, seq: int) -> bool:
-        """Bring a message into view, with the cursor on it; False if it is not loaded."""
+        """Move the cursor to a message and scroll to it; return False if it is not loaded."""
         if not self.scroll_to_seq(seq):
             return False
         self._set_cursor(self.shown.find(seq))
-        self._update()  # now: what shows on the way there has not been read
+        self._update()  # now, so that messages in between are not reported as seen
         return True
 
     def mention(self, step: int) -> int | None:
-        """Return the mention of the reader next to the cursor, or to what shows."""
+        """Return the next mention of the reader from the cursor, or from the window, by `step`."""
         log, window = self.shown, self._sheet.window
         at = self._cursor_at
         if at is None:
@@ -428,7 +428,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
 
     @property
     def cursor(self) -> Message | None:
-        """The message under the cursor, if there is a cursor."""
+        """The message under the cursor; None without a cursor."""
         index = self._cursor_at
         return None if index is None else self.shown[index]
 
@@ -439,12 +439,12 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
 
     @property
     def unread_seq(self) -> int | None:
-        """The message under the unread rule, for `scroll_to_seq`."""
+        """The seq of the message below the unread rule, for `scroll_to_seq`."""
         key = self._sheet.unread
         return key if isinstance(key, int) else None
 
     def _is_watched(self, done: Splices) -> bool:
-        """Whether lines arrive under the eyes of one who has read what is above them."""
+        """Whether the reader sees the new messages arrive, with all earlier ones read."""
         return (
             self.unread_from is not None
             and done.first_before is not None
@@ -473,7 +473,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
     # The cursor
 
     def action_end(self, direction: int) -> None:
-        """Go to the oldest line that is loaded, or to the newest; the cursor goes along."""
+        """Scroll to the oldest loaded message or to the newest, with the cursor."""
         log = self.shown
         if self._frame.cursor is not None:
             start = 0 if direction < 0 else len(log) - 1
@@ -485,7 +485,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
             self._update_soon()
 
     def action_cursor(self, step: int) -> None:
-        """Move the cursor; the first step puts it on the last message that shows."""
+        """Move the cursor; without a cursor, put it on the last visible message."""
         log, window = self.shown, self._sheet.window
         at = self._cursor_at
         index = nearest(log, window.last, -1) if at is None else nearest(log, at + step, step)
@@ -497,11 +497,11 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         self._update()
 
     def action_leave(self) -> None:
-        """Put the cursor away."""
+        """Remove the cursor."""
         self._set_cursor(None)
 
     def action_act(self, name: str) -> None:
-        """Ask for something to be done with the message under the cursor."""
+        """Request an action on the message under the cursor."""
         message = self.cursor
         action = None if message is None else may(name, message, self._user)
         if message is None or action is None:
@@ -510,7 +510,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
             self.post_message(self.ActionRequested(action, message, self._thread))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave the letters to others while there is no cursor."""
+        """Disable the letter keys and Escape without a cursor."""
         return self._frame.cursor is not None if action in ("act", "leave") else True
 
     def _set_cursor(self, index: int | None) -> None:
@@ -519,24 +519,24 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
             return
         self._paint(self._frame.move_cursor(key))
         if not self.has_focus:
-            self._update_soon()  # a message that is only marked has another bar
+            self._update_soon()  # the bar differs without the focus
         self.post_message(self.Selected(self, self.cursor))
         self.refresh_bindings()
 
     def on_focus(self) -> None:
-        """Show that keys act on the message under the cursor."""
+        """Show the cursor's bar with focus."""
         self._update_soon()
 
     def on_blur(self) -> None:
-        """Show that keys do not act on it any more."""
+        """Show the cursor's bar without focus."""
         self._update_soon()
 
     # The mouse
 
     def on_click(self, event: events.Click) -> None:
-        """Follow a link, do what a word offers, or put the cursor on a message.
+        """Follow a link, run an action, or move the cursor to the message.
 
-        Twice: select the message's text. A click that follows or does something ends here.
+        A double click selects the message's text. Clicks on links and actions do not bubble.
         """
         event.prevent_default()
         row = self._frame.row(event.y)
@@ -565,13 +565,13 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         self._paint(self._frame.hover(None if row is None else row.key))
 
     def on_leave(self) -> None:
-        """Hide the time again."""
+        """Hide the time."""
         self._paint(self._frame.hover(None))
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """Return the selected text, as it was written rather than as it is wrapped."""
+        """Return the selected text, unwrapped."""
         return selected_text(self._sheet, selection), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
-        """Paint what is selected now."""
+        """Repaint after a change of the selection."""
         self.refresh()
