@@ -1,1 +1,1 @@
-"""The terminal: driver, input parser, output widths, and the queue of keys."""
+"""The terminal: driver, input parser, output widths, key queue, mouse events, and tuning."""

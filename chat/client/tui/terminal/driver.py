@@ -1,10 +1,12 @@
-"""The Unix terminal driver: Textual's, with our parser and the window title.
+"""The Unix terminal driver: Textual's, with another input parser and a window title.
 
-Besides what `input_parser` does, a byte that is not UTF-8 becomes a replacement character instead
-of a traceback, a terminal that goes away ends the program, and so do SIGTERM, SIGHUP and SIGINT,
-tidily. A program that was stopped (SIGTSTP, SIGSTOP) takes the terminal again once it is in the
-foreground, and the screen is painted anew. The terminal's own size counts, not `COLUMNS` and
-`LINES`, which a shell may have exported long ago.
+Differences from Textual's driver, besides `input_parser`:
+
+- Invalid UTF-8 becomes a replacement character instead of a traceback.
+- A closed terminal, SIGTERM, SIGHUP and SIGINT shut the program down in order.
+- After SIGTSTP or SIGSTOP, the program takes the terminal back once it is in the foreground, and
+  repaints the screen.
+- The size comes from the terminal; `COLUMNS` and `LINES` in the environment may be outdated.
 """
 
 from __future__ import annotations
@@ -35,27 +37,27 @@ _TITLE_MAX = 120
 _WRAP, _NO_WRAP = "\x1b[?7h", "\x1b[?7l"
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 _MOMENT = 0.1
-"""Seconds after which a lone ESC is a key."""
+"""Seconds of silence after which an ESC is the Escape key."""
 _SETTLING = 0.02
-"""Seconds of silence after which a paste is over: less than lies between two keys."""
+"""Seconds of silence after which a paste is over; shorter than the time between two keys."""
 
 
 class _Output:
-    """A terminal's output that may go away: what is written then is lost, and nobody waits for it.
+    """The terminal's output; data written after the terminal is gone is discarded.
 
-    Textual's writing thread would end with the error, and the screens wait for it for ever.
+    Without it, the error would end Textual's writer thread, and the app would wait for it forever.
     """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
     def write(self, text: str) -> None:
-        """Write `text`, if there is a terminal."""
+        """Write `text`; ignore errors."""
         with suppress(OSError):
             self._file.write(text)
 
     def flush(self) -> None:
-        """Have what was written shown, if there is a terminal."""
+        """Flush written text; ignore errors."""
         with suppress(OSError):
             self._file.flush()
 
@@ -65,7 +67,7 @@ class _Output:
 
 
 class Terminal(LinuxDriver):
-    """Textual's driver for Linux and macOS, with another input loop."""
+    """Textual's driver for Linux and macOS, with a different input loop; see the module."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -77,9 +79,9 @@ class Terminal(LinuxDriver):
         self._size = self._size or self._get_terminal_size()
 
     def start_application_mode(self) -> None:
-        """Take over the terminal; its window's title is put back at the end."""
+        """Take over the terminal; save the window's title to restore it at the end."""
         self._is_taken = True
-        loop = asyncio.get_running_loop()  # before: what is taken over is given back, come what may
+        loop = asyncio.get_running_loop()  # may raise: before the terminal is changed
         for how in _ENDINGS:
             signal.signal(how, self._end)
         loop.add_signal_handler(signal.SIGTSTP, self._stop)
@@ -91,7 +93,7 @@ class Terminal(LinuxDriver):
         self.set_title(self._title)
 
     def stop_application_mode(self) -> None:
-        """Give the terminal back as it was, and job control to the kernel."""
+        """Restore the terminal, the window title and the default job control."""
         self._is_taken = False
         for how in (signal.SIGTSTP, signal.SIGCONT):
             self._loop.remove_signal_handler(how)
@@ -99,23 +101,23 @@ class Terminal(LinuxDriver):
         super().stop_application_mode()
 
     def suspend_application_mode(self) -> None:
-        """Give the terminal away for a while; what ends the program ends it afterwards."""
+        """Release the terminal temporarily; SIGTERM and SIGHUP still shut the program down."""
         super().suspend_application_mode()
         for how in _ENDINGS:
             signal.signal(how, self._end)
 
     def close(self) -> None:
-        """End with the screens; what was typed may still be on its way to the disk, in peace."""
+        """Close the driver; ignore further signals while typed text is saved."""
         for how in _ENDINGS:
             signal.signal(how, signal.SIG_IGN)
         super().close()
 
     def write(self, data: str) -> None:
-        """Write to the terminal; what terminals draw in different widths moves nothing else."""
+        """Write to the terminal; characters of uncertain width do not shift others."""
         super().write(anchored(data))
 
     def send_message(self, message: Message) -> None:
-        """Hand what was read to the app; a flood of mouse events costs it one message."""
+        """Send an input event to the app; mouse moves and wheel turns are merged first."""
         pointer = getattr(self._app, "pointer", None)
         if isinstance(message, Flooding) and isinstance(pointer, Pointer):
             pointer.take(message)
@@ -123,29 +125,29 @@ class Terminal(LinuxDriver):
             super().send_message(message)
 
     def begin_bare(self, lines: Sequence[str]) -> None:
-        """Show harmless lines alone, and leave the mouse to the terminal."""
+        """Show only `lines`, already sanitized, and leave the mouse to the terminal."""
         self._disable_mouse_support()
         self.write(_WRAP + "\x1b[0m\x1b[H\x1b[J" + "\r\n".join(lines))
 
     def end_bare(self) -> None:
-        """Take the mouse again; what is on the screen is painted over."""
+        """Enable the mouse again, before the app repaints the screen."""
         self.write(_NO_WRAP)
         self._enable_mouse_support()
 
     def _stop(self) -> None:
-        """Give the terminal back, stop, and go on here once a shell says so.
+        """Release the terminal, stop the process, and resume after SIGCONT.
 
-        Between two steps of the loop: Textual's own handler runs in the middle of anything, also
-        while the main thread holds the lock of the output's queue.
+        Runs between two steps of the event loop. Textual's handler can interrupt the main thread
+        anywhere, even while it holds the lock of the output queue.
         """
         self.suspend_application_mode()
         os.kill(os.getpid(), signal.SIGSTOP)
         self._return()
 
     def _go_on(self) -> None:
-        """Take the terminal again, which a shell may have had while this process was stopped."""
+        """Take the terminal back; a shell may have used it while this process was stopped."""
         self._wait_for_foreground()
-        self.suspend_application_mode()  # else two threads would read what is typed
+        self.suspend_application_mode()  # or two threads would read the input
         self._return()
 
     def _return(self) -> None:
@@ -154,8 +156,8 @@ class Terminal(LinuxDriver):
         self._app.post_message(self.SignalResume())
 
     def _wait_for_foreground(self) -> None:
-        """Stop again while the terminal belongs to another job, as after `bg`."""
-        with suppress(OSError):  # it is gone, or no terminal of this session
+        """Stop again while another job owns the terminal, as after `bg`."""
+        with suppress(OSError):  # the terminal is gone, or not the controlling one
             while os.tcgetpgrp(self.fileno) != os.getpgrp():
                 os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -163,12 +165,12 @@ class Terminal(LinuxDriver):
         self.process_message(ExitApp())
 
     def _interrupt(self, *_: object) -> None:
-        """End the program, unless an editor has the terminal: then Ctrl+C was for that."""
+        """Exit, unless an editor has the terminal and Ctrl+C was meant for it."""
         if self._is_taken:
             self.process_message(ExitApp())
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """Return the terminal's own columns and rows; what the environment says, if it has none."""
+        """Return the columns and rows of the terminal, or of the environment if it has none."""
         with suppress(OSError):
             columns, rows = os.get_terminal_size(self.fileno)
             if columns and rows:
@@ -181,7 +183,7 @@ class Terminal(LinuxDriver):
         self.write(f"\x1b]2;{printable_line(title)[:_TITLE_MAX]}\x07")
 
     def run_input_thread(self) -> None:
-        """Read keys until the program ends or the terminal is gone."""
+        """Read input until the program ends or the terminal is gone."""
         parser = InputParser(self._debug)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         with selectors.DefaultSelector() as selector:
@@ -202,7 +204,7 @@ class Terminal(LinuxDriver):
                     self.process_message(message)
 
     def _read(self) -> bytes:
-        """Return what was typed; nothing if the terminal is gone."""
+        """Return the available input; empty if the terminal is gone."""
         try:
             return os.read(self.fileno, 4096)
         except OSError:

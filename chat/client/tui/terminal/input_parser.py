@@ -1,20 +1,19 @@
 r"""Parse terminal input into keys and pastes.
 
-Textual 8 reads some things differently from what a person did:
+`InputParser` corrects these cases of Textual 8's parser:
 
-- Alt with a letter, sent as `ESC` and the letter, is a key with a character: a text area types it.
-  It is also known only after a delay, in which nothing else could come that it might be part of.
-- Alt with a digit, a comma or a full stop becomes a sign that some Macs type with it, or the plain
-  sign.
-- Alt+Enter, sent as `ESC CR`, becomes a plain `enter`: it would send instead of making a new line.
-- Under xterm's modifyOtherKeys, Shift+Enter becomes a key called `shift+\r`, Alt+Enter `\r`.
-- An ESC inside a bracketed paste ends the paste; the rest is replayed as keystrokes, Enter
-  included. So does the sequence that ends a paste, which not every terminal takes out of what it
-  pastes: the last one of all that comes in one go counts.
-- Escape and a letter typed soon after it become Alt with the letter, though a terminal sends both
-  of that in one go and a person does not.
-- What it does not know, such as a terminal's late answer to a question of an earlier program, is
-  typed as text.
+- Alt with a letter, sent as `ESC` and the letter, is a key with a character, which a text area
+  types. The parser also delays it until no longer sequence can follow.
+- Alt with a digit, a comma or a full stop becomes the character that some Macs type with it, or
+  the plain character.
+- Alt+Enter, sent as `ESC CR`, becomes a plain `enter`, which would send the message.
+- Under xterm's modifyOtherKeys, Shift+Enter becomes a key named `shift+\r`, Alt+Enter `\r`.
+- An ESC inside a bracketed paste ends the paste, and the rest is replayed as keystrokes, Enter
+  included. The sequence that ends a paste has the same effect, and not every terminal removes it
+  from pasted text: here only the last one that arrives without a pause ends the paste.
+- Escape and a letter typed soon after it become Alt with the letter. A terminal sends Alt with a
+  letter in one piece; two key presses arrive separately.
+- Unknown sequences, such as a terminal's late reply to an earlier program, are typed as text.
 """
 
 from __future__ import annotations
@@ -32,37 +31,37 @@ __all__ = ["InputParser"]
 _ALT_ENTER = ("\x1b\r", "\x1b\n")
 _ALT_SIGNS = {f"\x1b{digit}": f"alt+{digit}" for digit in "0123456789"}
 _ALT_SIGNS |= {"\x1b,": "alt+comma", "\x1b.": "alt+full_stop"}
-_INTRODUCERS = frozenset("[]OPX^_\\")  # of longer sequences (ECMA-48, 5.3), and the end of one
+_INTRODUCERS = frozenset("[]OPX^_\\")  # of longer sequences (ECMA-48, 5.3), and their terminator
 _OTHER_KEY = re.compile(r"\x1b\[27;(?P<modifiers>\d+);(?P<code>\d+)~")
-# A whole control sequence, but those that Textual reads after the keys: mouse and mode reports.
+# A control sequence, except mouse and mode reports, which Textual parses after keys.
 _SEQUENCE = re.compile(r"\x1b\[(?!<?[\d;-]*[Mm]|\[|\?\d+;\d\$y)[0-?]*[ -/]*[@-~]")
-# A whole control string: DCS, SOS, OSC, PM or APC. It comes in one piece; waiting for the rest of
-# another would make Alt+P swallow what is typed after it.
+# A complete control string: DCS, SOS, OSC, PM or APC. Incomplete ones are not awaited: Alt+P would
+# swallow the text typed after it.
 _STRING = re.compile(r"\x1b[PX\]^_][^\x00-\x06\x08\x0a-\x1f\x07]*(?:\x07|\x1b\\)")
 
 
-# What may come after an ESC that one read ended with, if it is not typed: the rest of a sequence.
+# Continuation of a sequence whose ESC was the end of the previous read.
 _REST = re.compile(r"[\x1b\[\]]|[NOPX^_].")
 
 
 class InputParser(XTermParser):
-    """Textual's parser, with the repairs that the module's docstring names."""
+    """Textual's parser with the corrections listed in the module's docstring."""
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
         self._in_paste = False
         self._ends_in_escape = False
-        # The last few characters, while a paste's beginning or end may be cut; all from its end on,
-        # while that may have been pasted too.
+        # Outside a paste: a possible partial start marker. Inside: everything from a possible end
+        # marker on, which may itself be pasted text.
         self._held = ""
 
     @property
     def is_settling(self) -> bool:
-        """Whether a paste is over if nothing more comes for a moment; `settle` is to be told."""
+        """Whether the paste ends if no more input follows; the caller then calls `settle`."""
         return self._in_paste and self._held.startswith(BRACKETED_PASTE_END)
 
     def settle(self) -> Iterable[Message]:
-        """Parse what was held: nothing more came for a moment."""
+        """End a pending paste after a pause in the input, and parse the text behind it."""
         if self.is_settling:
             typed, self._held = self._held[len(BRACKETED_PASTE_END) :], ""
             self._in_paste = False
@@ -71,7 +70,7 @@ class InputParser(XTermParser):
                 yield from self.feed(typed)
 
     def feed(self, data: str) -> Iterable[Message]:
-        """Parse `data`, without any ESC inside a paste but the one that ends it."""
+        """Parse `data`; remove each ESC inside a paste except that of its end."""
         if not data:  # the end of input, for Textual's parser
             yield from super().feed(data)
         if self._is_by_hand(data):
@@ -83,14 +82,14 @@ class InputParser(XTermParser):
                 yield from super().feed(piece)
 
     def _is_by_hand(self, data: str) -> bool:
-        """Whether an ESC waits for the rest of a sequence, and this is another key."""
+        """Whether `data` is a separate key press after a pending ESC."""
         is_waiting = self._ends_in_escape and self._timeout_time is not None
         return is_waiting and not self._in_paste and bool(data) and not _REST.match(data)
 
     def _pieces(self, data: str) -> Iterator[str]:
         while data:
             if not self._in_paste:
-                # What stands outside goes through at once: an ESC must not wait for its company.
+                # Text outside a paste passes at once: an ESC must not be delayed.
                 seen = self._held + data
                 at = seen.find(BRACKETED_PASTE_START)
                 if at < 0:
@@ -114,7 +113,7 @@ class InputParser(XTermParser):
         if name := _ALT_SIGNS.get(f"\x1b{sequence}" if alt else sequence):
             return (events.Key(name, None),)
         if match := _OTHER_KEY.fullmatch(sequence):
-            # The kitty protocol says the same, and Textual reads that right.
+            # Translate to the kitty protocol, which Textual parses correctly.
             sequence = f"\x1b[{match['code']};{match['modifiers']}u"
         keys = tuple(super()._sequence_to_key_events(sequence, alt=alt))
         if not keys and len(sequence) == 2 and sequence[1] not in _INTRODUCERS:
@@ -129,13 +128,13 @@ def _unprintable(key: events.Key) -> events.Key:
 
 
 def _pasted(text: str) -> str:
-    """Return what is text of a paste; of two that come in one go the marks between them go too."""
+    """Return pasted text without ESC, and without the markers between adjacent pastes."""
     text = text.replace(BRACKETED_PASTE_END + BRACKETED_PASTE_START, "")
     return text.replace(BRACKETED_PASTE_END, "").replace("\x1b", "")
 
 
 def _partial_end(data: str) -> int:
-    """Return where the beginning of a paste's end stands at the end of `data`; else its length."""
+    """Return the start of a partial end marker at the end of `data`, or the length of `data`."""
     for length in range(min(len(data), len(BRACKETED_PASTE_END) - 1), 0, -1):
         if data.endswith(BRACKETED_PASTE_END[:length]):
             return len(data) - length

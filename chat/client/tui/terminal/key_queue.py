@@ -1,14 +1,13 @@
 """Handle each key completely before the next one.
 
-Textual gives a key to what has the focus when it is read. What that key does, such as moving the
-focus or opening a screen, happens some messages later: of several that come in one go, as they do
-from a slow line, the later ones went where they were not meant to. A name typed after Ctrl+K was
-sent to the channel.
+Textual sends a key to the widget that has the focus when the key is read. The key's effect, such as
+a new focus or screen, follows some messages later. Keys that arrive together, as over a slow line,
+would go to the wrong widget: a name typed after Ctrl+K was sent to the channel.
 
-So a key that may lead elsewhere holds those behind it back. Two messages follow it on its way up
-from the widget that got it: when the first has arrived the key was handled, when the second has,
-so was what was told of it then. Letters that are written leave the focus where it is, and hold
-nothing back.
+So a key that may move the focus delays the following keys. Two `Passed` messages bubble from its
+widget to the app, one after the other: the first shows that the key was handled, the second that
+the messages posted meanwhile were handled too. Letters typed into a text field do not move the
+focus, and delay nothing.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ __all__ = ["KeyQueue", "Passed", "Stage"]
 
 _LOOK_EVERY = 0.02
 _LOOKS = 250
-"""Looks after which the next key is let in, whatever has become of the one before: five seconds of
-an event loop that runs. (Time alone would pass on a stalled machine, in which nothing was done.)"""
+"""Checks after which the next key is handled in any case: five seconds of a running event loop.
+The time is not measured by the clock, which also advances while the machine is stalled."""
 
 
 class Stage(IntEnum):
-    """How far a key has come."""
+    """Progress of a key."""
 
     HANDLED = 1
     TOLD = 2
@@ -42,7 +41,7 @@ class Stage(IntEnum):
 
 
 class Passed(Message):
-    """A key has come so far."""
+    """The key of a turn reached a stage."""
 
     def __init__(self, turn: int, stage: Stage) -> None:
         super().__init__()
@@ -51,11 +50,11 @@ class Passed(Message):
 
 
 class KeyQueue:
-    """Lets keys and pastes in, one after the other.
+    """A queue that handles keys and pastes one after the other.
 
     Args:
-        app: knows the focus; every `Passed` that reaches it is to be given to `passed`.
-        handle: does what Textual does with a key.
+        app: the app; it hands each `Passed` that it receives to `passed`.
+        handle: Textual's own handling of an event.
     """
 
     def __init__(self, app: App[Any], handle: Callable[[events.Event], Awaitable[None]]) -> None:
@@ -67,10 +66,10 @@ class KeyQueue:
         self._origin: Widget | None = None
         self._screen: Widget | None = None
         self._awaited: Widget | None = None
-        """Whoever is to pass the next message on."""
+        """The widget that should pass on the next message."""
 
     async def take(self, event: events.Event) -> None:
-        """Handle a key or a paste: now, or when those before it are done."""
+        """Handle a key or a paste, now or after the pending ones."""
         if self._is_taken:
             self._waiting.append(event)
         else:
@@ -88,7 +87,7 @@ class KeyQueue:
         self._follow(Stage.HANDLED)
 
     async def passed(self, message: Passed) -> None:
-        """Let the next one in when all that a key did is done."""
+        """Advance the current key; after its last stage, handle the next keys."""
         if not self._is_on(message.turn):
             return
         match message.stage:
@@ -102,22 +101,22 @@ class KeyQueue:
                     await self._let_in(self._waiting.popleft())
 
     def _is_on(self, turn: int) -> bool:
-        """Whether this turn goes on; none does once the program ends, which takes the screens."""
+        """Whether the turn is current; no turn is once the program has closed its screens."""
         return self._is_taken and turn == self._turn and bool(self._app.screen_stack)
 
     def _follow(self, stage: Stage) -> None:
         if self._origin is None or not self._origin.post_message(Passed(self._turn, stage)):
-            self._settle()  # it has closed
+            self._settle()  # the widget has closed
 
     def _settle(self) -> None:
-        """Go on; if another screen came, as soon as that is drawn and has its focus."""
+        """End the turn; if the screen changed, after the new one is drawn and has a focus."""
         done = Passed(self._turn, Stage.DONE)
         screen = self._awaited = self._app.screen
         if screen is self._screen or not screen.call_after_refresh(self._app.post_message, done):
             self._app.post_message(done)
 
     def _look(self, turn: int, left: int) -> None:
-        """See to it that nothing is held back by what has closed: it passes no message on."""
+        """End the turn if the awaited widget closed, because it passes on no messages."""
         if not self._is_on(turn):
             return
         if not left:

@@ -1,8 +1,8 @@
 """Keep characters of uncertain width from shifting what follows them.
 
-A hand with a skin tone takes two cells in most terminals and four in others (tmux 3.3), a heart one
-or two; what stands to the right of it would move, whole lists at the side with it. So its cells are
-blanked, it is drawn over them, and the cursor goes where the next character belongs.
+An emoji with a skin tone takes two cells in most terminals and four in others (tmux 3.3), a heart
+one or two, which would shift the rest of the row. So the cells are blanked, the character is drawn
+over them, and the cursor moves to the column of the next character.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chat.client.tui.timeline.graphemes import isolate_clusters
 
 __all__ = ["anchored"]
 
-# Joiners, the sign that asks for an emoji, letters of flags, skin tones.
+# Zero-width joiner, emoji variation selector, regional indicators (flags), skin tones.
 _DISPUTED = re.compile("[\u200d\ufe0f\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
 _TOKEN = re.compile(
     r"\x1b\[\d+;(?P<column>\d+)H"
@@ -27,11 +27,11 @@ _TOKEN = re.compile(
 
 
 def anchored(output: str) -> str:
-    """Return what is written to a terminal, with every disputed character held in its place."""
+    """Return terminal output with explicit cursor columns after characters of uncertain width."""
     if not _DISPUTED.search(output):
         return output
     parts: list[str] = []
-    column: int | None = None  # where the cursor stands, if that is known
+    column: int | None = None  # the cursor's column, if known
     for token in _TOKEN.finditer(output):
         text = token[0]
         if token["column"]:

@@ -1,7 +1,7 @@
-"""Merge floods of mouse events: wheel turns and moves.
+"""Merge mouse moves and wheel turns.
 
-A touchpad sends hundreds of them in a second. Each was laid out and painted before the next key was
-looked at: 2,000 held the keyboard for 10 s.
+A touchpad sends hundreds of events per second. Handled one by one, with layout and painting for
+each, 2,000 of them delayed a key by 10 s.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ __all__ = ["Flooding", "Pointer"]
 Turn = events.MouseScrollDown | events.MouseScrollUp
 Flooding = Turn | events.MouseMove
 _MOST = 24
-"""Turns that are passed on one by one, to what scrolls in Textual's way."""
+"""Most turns per batch for widgets other than `Canvas`, which get them one by one."""
 
 
 class Pointer:
-    """Collects events until the app comes to them; `take` may be called from any thread.
+    """A buffer of mouse events; `take` may be called from any thread.
 
     Args:
-        app: knows the screen; it must call `settle` before it handles other input.
-        handle: does what Textual does with an event.
+        app: the app; it must call `settle` before it handles other input.
+        handle: Textual's own handling of an event.
     """
 
     def __init__(self, app: App[Any], handle: Callable[[events.Event], Awaitable[None]]) -> None:
@@ -40,7 +40,7 @@ class Pointer:
         self._taken: list[Flooding] = []
 
     def take(self, event: Flooding) -> None:
-        """Note an event; a move takes the place of the one before."""
+        """Add an event; a move replaces a move directly before it."""
         with self._lock:
             is_first = not self._taken
             if isinstance(event, events.MouseMove) and _is_move(self._taken[-1:]):
@@ -50,7 +50,7 @@ class Pointer:
             self._app.call_later(self.settle)
 
     async def settle(self) -> None:
-        """Handle what was noted: turns at once, of the moves the last one."""
+        """Handle the buffered events: successive turns as one scroll, moves by the last one."""
         if not self._taken:
             return
         with self._lock:

@@ -1,9 +1,8 @@
-"""Tuning: when garbage is collected, and how often arrivals are painted.
+"""Tuning: when garbage is collected, and how often new messages are painted.
 
-Left alone, Python's collector goes through some 400,000 objects of modules, style sheets and
-widgets again and again, and a key waits 90 ms for it. Set aside, only what came later is gone
-through. With 100,000 lines loaded that takes 100 ms too, so it is done rarely: at 200 messages a
-second every other minute.
+By default, Python's collector repeatedly traverses about 400,000 objects of modules, style sheets
+and widgets, and a key waits 90 ms. Frozen objects are skipped. A full collection with 100,000
+loaded messages takes 100 ms too, so it is rare: every two minutes at 200 messages per second.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ _YOUNG, _MIDDLE, _OLD = 2_000, 10, 100
 
 
 def pause_collector() -> None:
-    """Collect no garbage while the program starts: nearly all new objects stay."""
+    """Disable the collector during start-up, when nearly all new objects stay alive."""
     gc.disable()
 
 
 def resume_collector() -> None:
-    """Exempt the objects made since `pause_collector`, and collect newer garbage."""
+    """Freeze all current objects, and enable the collector; no-op if it is enabled."""
     if not gc.isenabled():
         gc.freeze()
         gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
@@ -30,15 +29,15 @@ def resume_collector() -> None:
 
 
 MOMENT = 0.015
-"""Seconds that a key and its paint have for themselves while much arrives."""
+"""Seconds for which a key delays the painting of new messages."""
 
 
 class Pace:
-    """Lets `burst` things pass at once, and then `rate` of them a second.
+    """A rate limit of screen updates: `burst` at once, then `rate` per second.
 
-    At 200 messages a second the screen would be painted 60 times a second, and a key would wait
-    for most of a processor's time; at 30 it is half of that, and looks the same. Then, too, a key
-    goes first: its own paint takes 2 ms, together with that of a whole page it took 8.
+    At 200 messages per second, 30 updates per second take half the processor time of 60 and look
+    the same. A key delays the next update, because painting its effect alone takes 2 ms, and
+    together with a whole page 8 ms.
     """
 
     def __init__(self, rate: float = 30.0, burst: int = 10) -> None:
@@ -48,7 +47,7 @@ class Pace:
         self._held = 0.0
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next may pass; 0 lets it pass, and counts it."""
+        """Return the seconds until the next update; 0 allows it now, and counts it."""
         due = max(self._next, now)
         begin = max(due - self._slack, self._held)
         if begin - now > 1e-9:
@@ -57,10 +56,9 @@ class Pace:
         return 0.0
 
     def give_way(self, now: float) -> None:
-        """Let a key go first, if `burst` things have passed lately.
+        """Delay the next update for a key, if the burst is nearly used up.
 
-        Who types without a pause holds nothing up for long: once nothing has passed for two steps,
-        something may.
+        Continuous typing does not block updates: the delay ends two steps after the last update.
         """
         if self._next - now > self._slack - self._step:
             self._held = now + MOMENT
