@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.containers import Vertical
 
 from tests.client.tui.conftest import Desktop
 
@@ -30,3 +31,15 @@ async def test_every_screen_opens_in_a_few_cells(desktop: Desktop, keys: tuple[s
     desktop.composer.focus()
     await desktop.type("still here")
     assert desktop.composer.text == "still here"
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("keys", [("f1",), ("ctrl+k",), ("alt+s",), ("ctrl+up", "d")], ids=str)
+async def test_nothing_shows_beside_a_dialog(
+    desktop: Desktop, keys: tuple[str, ...], width: int
+) -> None:
+    await desktop.pilot.resize_terminal(width, 30)
+    await desktop.press(*keys)
+    await desktop.until(lambda: desktop.app.screen is not desktop.main)
+    dialog = desktop.app.screen.query_one(Vertical)
+    await desktop.until(lambda: (dialog.region.x, dialog.region.width) == (0, width))

@@ -21,6 +21,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from chat.client.tui.safe_text import elide, line
+from chat.client.tui.screens import NARROW
 
 __all__ = ["Confirm", "TypingPause"]
 
@@ -113,9 +114,11 @@ class Confirm(ModalScreen[bool]):
         }
         &.-ready Horizontal Static { color: $foreground; }
         & .-chosen { text-style: reverse; }
+        &.-narrow > Vertical { width: 100%; max-width: 100%; }
     }
     """
 
+    HORIZONTAL_BREAKPOINTS = NARROW
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)", "Yes", show=False),
         Binding("n,escape", "dismiss(False)", "No", show=False),

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 
 from chat.client.model.slash.commands import COMMANDS
 from chat.client.tui.keymap import KeyRow, together
+from chat.client.tui.screens import NARROW
 
 __all__ = ["HelpScreen"]
 
@@ -67,9 +68,11 @@ class HelpScreen(ModalScreen[None]):
         }
         & #page { height: auto; }
         & #keys { height: 1; color: $text-muted; }
+        &.-narrow > Vertical { width: 100%; max-width: 100%; }
     }
     """
 
+    HORIZONTAL_BREAKPOINTS = NARROW
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Close", show=False),
         Binding("q,f1,enter", "dismiss(None)", "Close", show=False),
@@ -142,7 +145,7 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#keys", Static).update(f"/ filter   n {names} key names   Esc close")
 
     def _page(self, written: str) -> Content:
-        room = min(84, self.app.size.width * 96 // 100) - 4
+        room = (self.app.size.width if self.has_class("-narrow") else 84) - 4
         words = written.casefold().split()
         essential = [
             replace(row, keys=row.keys[:1])

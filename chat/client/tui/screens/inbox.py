@@ -20,6 +20,7 @@ from chat.client.presenter.markdown import gist
 from chat.client.presenter.navigation import Location
 from chat.client.sync.inbox import Unread, Waiting
 from chat.client.tui.safe_text import elide, line, lines
+from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm
 
 __all__ = ["Inbox"]
@@ -83,9 +84,11 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
         &.-low > Vertical { height: 100%; }
         &.-low #title { margin-bottom: 0; }
         &.-low VerticalScroll, &.-low #keys { margin-top: 0; }
+        &.-narrow > Vertical { width: 100%; max-width: 100%; }
     }
     """
 
+    HORIZONTAL_BREAKPOINTS = NARROW
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss(None)", "Close", show=False),
         Binding("j", "move('down')", "Down", show=False),

@@ -20,6 +20,7 @@ from chat.client.model.state import Message
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
 from chat.client.tui.safe_text import elide, line
+from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm, TypingPause
 from chat.text import check_name, fold
 
@@ -113,9 +114,11 @@ class Picker(ModalScreen[str | None]):
         &.-preview { background: transparent; }
         &.-low > Vertical { max-height: 100%; margin-top: 0; padding: 0 1; }
         &.-low #title, &.-low Input { margin-bottom: 0; }
+        &.-narrow > Vertical { width: 100%; max-width: 100%; }
     }
     """
 
+    HORIZONTAL_BREAKPOINTS = NARROW
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", show=False),
         Binding("down,ctrl+n", "move(1)", "Down", show=False),

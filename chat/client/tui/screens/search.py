@@ -24,6 +24,7 @@ from chat.client.platform.local_time import local_time, local_zone, time_or_day
 from chat.client.presenter.markdown import gist, plain_text
 from chat.client.presenter.search import SearchContext, SearchSession
 from chat.client.tui.safe_text import elide, line, lines
+from chat.client.tui.screens import NARROW
 from chat.errors import ChatError
 from chat.text import channel_title, printable_line
 
@@ -104,9 +105,11 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         &.-low VerticalScroll { height: 4; margin-top: 0; }
         &.-low #summary { margin-bottom: 0; }
         &.-low #keys { margin-top: 0; }
+        &.-narrow > Vertical { width: 100%; max-width: 100%; }
     }
     """
 
+    HORIZONTAL_BREAKPOINTS = NARROW
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", show=False),
         Binding("slash,alt+s", "refine", "Search for something else", show=False),
