@@ -1,4 +1,4 @@
-"""A text area with a shell's editing keys, which draws foreign text safely."""
+"""A text area with a shell's editing keys that renders foreign text safely."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Area", "KillRing", "Location"]
 
 
 class KillRing:
-    """The last text that was cut; `place` is whatever tells that nothing happened in between."""
+    """The last cut text; successive cuts are joined, as in a shell."""
 
     def __init__(self) -> None:
         self.text = ""
         self._place: object = None
 
     def add(self, text: str, *, backwards: bool, before: object, after: object) -> None:
-        """Keep a cut.
+        """Store a cut text.
 
         Args:
-            text: what was cut out.
-            backwards: whether it stood before the cursor.
-            before: the place before the cut; if the last cut led there, both are one.
-            after: the place after it.
+            text: the cut text.
+            backwards: whether the text was before the cursor.
+            before: the state before the cut; if equal to `after` of the last cut, both are joined.
+            after: the state after the cut.
         """
         if before != self._place:
             self.text = ""
@@ -39,14 +39,14 @@ Location = tuple[int, int]
 
 
 class Area(TextArea, inherit_bindings=False):
-    """Text, and the editing of it."""
+    """A text area with kill and yank, and helpers to replace text."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, compact=True, highlight_cursor_line=False)
         self._kills = KillRing()
 
     def render_line(self, y: int) -> Strip:
-        """Draw a line without what has no width and only disorders what stands around it."""
+        """Render a line without zero-width characters that disturb the text around them."""
         strip = super().render_line(y)
         if all(segment.text.isprintable() for segment in strip):
             return strip
@@ -61,30 +61,30 @@ class Area(TextArea, inherit_bindings=False):
         self.call_next(self._wrapped_anew)
 
     def _wrapped_anew(self) -> None:
-        # Textual may have painted lines before it wrapped, and leaves these and the cursor so.
+        # Textual may have painted lines and the cursor before wrapping, and does not repaint.
         self.scroll_cursor_visible()
         self.refresh()
 
     def put(self, text: str) -> None:
-        """Put text in the place of what is selected, and the cursor behind it."""
+        """Replace the selection by text; the cursor goes behind it."""
         self.put_at(text, *self.selection)
 
     def put_at(self, text: str, start: Location, end: Location) -> None:
-        """Put text in the place of what stands between two places, and the cursor behind it."""
+        """Replace the text between two locations; the cursor goes behind the new text."""
         result = self.replace(text, start, end, maintain_selection_offset=False)
         self.move_cursor(result.end_location)
 
     def put_all(self, text: str) -> None:
-        """Put text in the place of all there is; undo brings that back."""
+        """Replace all text as one undoable change."""
         self.put_at(text, (0, 0), self.document.end)
 
     def action_kill_to_start(self) -> None:
-        """Cut what stands before the cursor in its line; at the beginning, the line break."""
+        """Cut to the start of the line; at the start, the line break before it."""
         row, column = self.cursor_location
         self._kill((row, 0) if column else self.get_cursor_left_location())
 
     def action_kill_to_end(self) -> None:
-        """Cut what stands after the cursor in its line; at the end, the line break."""
+        """Cut to the end of the line; at the end, the line break."""
         row, column = self.cursor_location
         end = len(self.document.get_line(row))
         self._kill((row, end) if column < end else self.get_cursor_right_location())
@@ -98,7 +98,7 @@ class Area(TextArea, inherit_bindings=False):
         self._kill(self.get_cursor_word_right_location())
 
     def action_yank(self) -> None:
-        """Put in what was cut."""
+        """Insert the last cut text."""
         if self._kills.text:
             self.put(self._kills.text)
         else:
@@ -115,7 +115,7 @@ class Area(TextArea, inherit_bindings=False):
             self.put_at(line[at] + line[at - 1], (row, at - 1), (row, at + 1))
 
     def _kill(self, target: Location) -> None:
-        """Cut what is selected; without a selection, what stands between the cursor and there."""
+        """Cut the selection, or without one the text between the cursor and `target`."""
         start, end = self.selection
         if start == end:
             end = target

@@ -1,4 +1,4 @@
-"""The completion popup, and which offer is chosen."""
+"""The completion popup, and the state of completion."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["CompletionOffers", "CompletionPopup"]
 
 
 class CompletionOffers:
-    """The offers of completion, from one keystroke to the next."""
+    """The current completion, its selected candidate, and the dismissed word."""
 
     def __init__(self) -> None:
         self.found: Completion | None = None
-        """What is offered; None: nothing."""
+        """The current completion; None without candidates."""
         self.index = 0
-        """Which offer is taken next."""
+        """Index of the selected candidate."""
         self._is_chosen = False
         self._row = 0
         self._waved_away: tuple[int, int] | None = None
@@ -35,16 +35,16 @@ class CompletionOffers:
 
     @property
     def is_meant(self) -> bool:
-        """Whether Enter takes the offer rather than sending the text."""
+        """Whether Enter accepts the candidate instead of sending the text."""
         return self.found is not None and (self._is_chosen or self.found.is_meant)
 
     @property
     def begins_so(self) -> bool:
-        """Whether the first offer begins with what was typed."""
+        """Whether the first candidate starts with the typed word."""
         return self.found is not None and self.found.candidates[0].is_prefix
 
     def take_in(self, found: Completion | None, row: int) -> bool:
-        """Take what could be offered in a row now; return whether the offers changed."""
+        """Set the completion for a word in `row`; return whether it changed."""
         if found and self._waved_away == (row, found.start):
             found = None
         else:
@@ -56,7 +56,7 @@ class CompletionOffers:
         return True
 
     def choose(self, step: int) -> bool:
-        """Choose another offer; False if there is none."""
+        """Move the selection by `step`, wrapping around; return False without candidates."""
         if self.found is None:
             return False
         self.index = (self.index + step) % len(self.found.candidates)
@@ -64,22 +64,22 @@ class CompletionOffers:
         return True
 
     def candidate(self, index: int) -> tuple[Candidate, tuple[int, int]] | None:
-        """Return an offer, and where the word begins whose place it takes."""
+        """Return a candidate, and the location (row, column) of the word that it replaces."""
         if self.found is None or not 0 <= index < len(self.found.candidates):
             return None
         return self.found.candidates[index], (self._row, self.found.start)
 
     def wave_away(self) -> None:
-        """Offer nothing more for this word."""
+        """Dismiss the completion of this word."""
         if self.found is not None:
             self._waved_away = (self._row, self.found.start)
 
     def welcome(self) -> None:
-        """Offer again what was waved away."""
+        """Allow completion of the dismissed word again."""
         self._waved_away = None
 
     def clear(self) -> bool:
-        """Offer nothing for now; return whether anything was offered."""
+        """Remove the completion; return whether there was one."""
         was = self.found is not None
         self.found, self.index, self._is_chosen = None, 0, False
         return was
@@ -90,7 +90,7 @@ _MOST_ROWS = 8
 
 
 class CompletionPopup(OptionList, can_focus=False):
-    """Shows a `Completion` and which of its offers is chosen."""
+    """A list of completion candidates above the composer."""
 
     DEFAULT_CSS = """
     CompletionPopup {
@@ -120,7 +120,7 @@ class CompletionPopup(OptionList, can_focus=False):
 
     @dataclass
     class OfferChosen(Message):
-        """An offer was clicked."""
+        """A candidate was clicked."""
 
         index: int
 
@@ -129,7 +129,7 @@ class CompletionPopup(OptionList, can_focus=False):
         self._shown: Completion | None = None
 
     def show(self, completion: Completion | None, index: int) -> None:
-        """Show the offers with that of `index` chosen; None hides them."""
+        """Show candidates with the one at `index` highlighted; None hides the popup."""
         if completion != self._shown:
             self._shown = completion
             self.set_class(completion is not None, "-shown")
@@ -141,12 +141,12 @@ class CompletionPopup(OptionList, can_focus=False):
                 self.highlighted = index
 
     def _room(self) -> int:
-        """Return the cells of a row: as wide as what the popup lies over."""
+        """Return the width of a row in cells."""
         return self._stage.width - 3
 
     @property
     def _stage(self) -> Size:
-        """The size of what the popup lies over."""
+        """The size of the widget that the popup overlays."""
         parent = self.parent
         return parent.size if isinstance(parent, Widget) else self.screen.size
 

@@ -1,4 +1,4 @@
-"""Edit a text in $EDITOR, in a private file."""
+"""Edit a text in $EDITOR, in a private temporary file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _USUAL = ("vi", "nano", "notepad")
 
 
 def command() -> list[str]:
-    """Return how to start the editor: `$VISUAL`, `$EDITOR`, or one that is usually there.
+    """Return the editor's command: `$VISUAL`, `$EDITOR`, or an installed common editor.
 
     Raises:
-        ChatError: there is none; the message says what to set.
+        ChatError: no editor was found, or a variable cannot be parsed.
     """
     for variable in ("VISUAL", "EDITOR"):
         try:
@@ -36,13 +36,12 @@ def command() -> list[str]:
 
 
 def edit(text: str) -> str:
-    """Let the person edit `text`; the terminal must be free. Return what they saved.
+    """Run the editor on `text`; return the saved text. The terminal must be free.
 
-    An editor that a signal ended, as when the terminal closes, did not choose to discard what it
-    had saved before.
+    If a signal ends the editor, as when the terminal closes, the last saved text is returned.
 
     Raises:
-        ChatError: the editor cannot be started, or failed; the text is as it was.
+        ChatError: the editor cannot be started, or failed; the text is unchanged.
     """
     words = command()
     try:

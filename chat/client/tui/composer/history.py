@@ -8,7 +8,7 @@ _MOST = 200
 
 
 class History:
-    """Texts that were sent, and where among them one looks; the text that one left is kept."""
+    """The last 200 sent texts, a position in them, and the draft left for them."""
 
     def __init__(self) -> None:
         self._sent: list[str] = []
@@ -16,7 +16,7 @@ class History:
         self._left = ""
 
     def add(self, text: str) -> None:
-        """Remember a text as the newest; one looks at nothing any more."""
+        """Add a text as the newest, and reset the position."""
         if text in self._sent:
             self._sent.remove(text)
         self._sent.append(text)
@@ -24,7 +24,7 @@ class History:
         self._at = None
 
     def older(self, text: str) -> str | None:
-        """Return the text before the one that is looked at; `text` is what stands there now."""
+        """Return the text before the recalled one; `text` is the composer's current text."""
         at = len(self._sent) if self._at is None or text != self._sent[self._at] else self._at
         if at == 0:
             return None
@@ -34,7 +34,7 @@ class History:
         return self._sent[self._at]
 
     def newer(self, text: str) -> str | None:
-        """Return the text after the one that is looked at; at last, what was left for it."""
+        """Return the text after the recalled one, at the end the draft; else None."""
         if self._at is None or text != self._sent[self._at]:
             return None
         if self._at + 1 < len(self._sent):

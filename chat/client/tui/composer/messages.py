@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Subject(NamedTuple):
-    """What a text is for: a channel or a thread of the server with that key."""
+    """The channel or thread, and its server, to which a text belongs."""
 
     server: int
     key: PaneKey
@@ -49,9 +49,9 @@ class Submitted(Message, namespace="composer"):
 
 @dataclass
 class Drafted(Message, namespace="composer"):
-    """The text has changed and should be saved; told at most twice a second.
+    """The text changed and should be saved; posted at most twice a second.
 
-    It comes without the text, which may be another one when this is handled.
+    The text is not included: it may have changed again when the message is handled.
     """
 
     subject: Subject
@@ -59,7 +59,7 @@ class Drafted(Message, namespace="composer"):
 
 @dataclass
 class Typing(Message, namespace="composer"):
-    """A message is being written here, or is no more."""
+    """The user started or stopped typing a message."""
 
     active: bool
     subject: Subject
@@ -67,7 +67,7 @@ class Typing(Message, namespace="composer"):
 
 @dataclass
 class Offered(Message, namespace="composer"):
-    """The offers of completion, or the chosen one, are others now."""
+    """The completion candidates or the selected index changed; None: no candidates."""
 
     completion: Completion | None
     index: int
@@ -75,7 +75,7 @@ class Offered(Message, namespace="composer"):
 
 @dataclass
 class Dismissed(Message, namespace="composer"):
-    """Escape was pressed, and there was nothing to close here."""
+    """Escape was pressed with no completion popup to close."""
 
     subject: Subject
 
@@ -88,37 +88,37 @@ class EditLastWanted(Message, namespace="composer"):
 
 
 class EditorWanted(Message, namespace="composer"):
-    """The text shall be edited in the person's own editor."""
+    """The user asked to edit the text in $EDITOR."""
 
 
 class PreviewToggled(Message, namespace="composer"):
-    """The preview shall be shown, or no more."""
+    """The user toggled the preview."""
 
 
 @dataclass
 class ModeChanged(Message, namespace="composer"):
-    """Keys mean something else now; `mode` says what, with the keys of an unfinished command."""
+    """The vi mode changed; `mode` is its name and the keys of an unfinished command."""
 
     mode: str
 
 
 @dataclass
 class Pasted(Message, namespace="composer"):
-    """So much was pasted that the person should be asked; nothing was inserted."""
+    """A large paste needs confirmation; nothing was inserted."""
 
     text: str
 
 
 @dataclass
 class Rewritten(Message, namespace="composer"):
-    """The text is another one; `is_typed` if a person changed it here."""
+    """The text changed; `is_typed` if the user changed it here."""
 
     is_typed: bool
 
 
 @dataclass
 class ScrollWanted(Message, namespace="composer"):
-    """The timeline shall scroll by so many pages."""
+    """The user asked to scroll the timeline by `pages`, up if negative."""
 
     pages: int
 
@@ -128,10 +128,10 @@ _EVERY = 3.0
 
 
 class TypingPulse:
-    """Says of each change whether it is to be told.
+    """A rate limit of typing notifications.
 
     Args:
-        clock: seconds, from any start.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -139,7 +139,7 @@ class TypingPulse:
         self._told_at: float | None = None
 
     def beat(self) -> bool:
-        """Something was typed: whether others shall hear of it now."""
+        """Note that text was typed; return whether to send a notification."""
         now = self._clock()
         if self._told_at is not None and now - self._told_at < _EVERY:
             return False
@@ -147,6 +147,6 @@ class TypingPulse:
         return True
 
     def stop(self) -> bool:
-        """Nothing is typed any more: whether others shall hear of it."""
+        """Note that typing stopped; return whether to send a notification."""
         was_told, self._told_at = self._told_at is not None, None
         return was_told

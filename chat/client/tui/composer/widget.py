@@ -1,7 +1,7 @@
 """The composer widget: grows with its text, completes words, keeps drafts.
 
-Keys are handled here, in the order in which they arrived. Textual runs bindings only after a key
-has traveled up to the app; by then letters typed after it may be in the text already.
+The widget runs its bindings itself, so keys take effect in the order in which they arrived. Textual
+runs bindings only after the key has bubbled to the app, when later letters may already be inserted.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ __all__ = ["Composer"]
 _DRAFT_AFTER = 0.5
 """Seconds between a key press and the saving of the draft.
 
-The account writes it to `outbox.db` within `FLUSH_DELAY` (`sync/engine.py`) more, so a client that
-is killed loses at most 0.7 s of typing.
+The account writes it to `outbox.db` after at most another `FLUSH_DELAY` (`sync/engine.py`), so a
+killed client loses at most 0.7 s of typing.
 """
 _PASTE_LINES, _PASTE_CHARACTERS = 50, 5_000
-"""From which number on a question comes before a paste."""
+"""Lines and characters from which a paste needs confirmation."""
 
 
 class Composer(Area, inherit_bindings=False):
     """A text area that sends on Enter.
 
-    Each message names the `subject` that was set when its text was typed: whatever happens in
-    between, the text goes where it was meant to go.
+    Each posted message carries the `subject` of its text, so a text is sent to the channel or
+    thread for which it was typed, even if another one is shown when the message is handled.
     """
 
     DEFAULT_CSS = """
@@ -89,25 +89,25 @@ class Composer(Area, inherit_bindings=False):
         self.subject = Subject(0, PaneKey(""))
         self._offers = CompletionOffers()
         self._awaited: str | None = None
-        """The line for which the server was asked for names."""
+        """The line for which a request for names is pending."""
         self._is_tab_due = False
         self._quiet_text = ""
         self._history = History()
         self._pulse = TypingPulse(clock)
         self._draft_timer: Timer | None = None
         self.typed_at = 0.0
-        """When the text changed last, by `time.monotonic`."""
+        """Time of the last change of the text, by `time.monotonic`."""
         self._modal: Modal | None = None
 
     def edit_as_in_vi(self) -> None:
-        """Take vi's keys from now on."""
-        from chat.client.tui.composer.vi.modal import Modal  # few edit so
+        """Enable vi keys."""
+        from chat.client.tui.composer.vi.modal import Modal  # deferred: optional
 
         self._modal = Modal(self)
         self._tell_mode()
 
     def load(self, text: str, subject: Subject | None = None) -> None:
-        """Put `text`, and what it is for, here instead of what was; the cursor goes to its end."""
+        """Replace the text and, unless None, its `subject`; the cursor goes to the end."""
         text = sendable(text)
         self._quiet_text = text
         self._stop_typing()
@@ -121,9 +121,9 @@ class Composer(Area, inherit_bindings=False):
         self._offer()
 
     def give_back(self, text: str) -> None:
-        """Put text that could not be sent back, selected: typing replaces it.
+        """Restore a text that could not be sent, selected, so that typing replaces it.
 
-        Text that was typed since stays behind it; then nothing is selected.
+        Text typed since then is kept below it, and nothing is selected.
         """
         if self.has_text:
             self.put_first(text)
@@ -132,19 +132,19 @@ class Composer(Area, inherit_bindings=False):
             self.action_select_all()
 
     def put_first(self, text: str) -> None:
-        """Put text before what has been typed."""
+        """Insert text on lines above the current text."""
         self.load(f"{text}\n{self.text}" if self.has_text else text)
 
     def rewrite(self, text: str) -> None:
-        """Put another text here; undo brings the former one back."""
+        """Replace the text as one undoable change."""
         self.put_all(sendable(text))
 
     @property
     def has_text(self) -> bool:
-        """Whether there is anything that can be seen."""
+        """Whether the text has visible characters."""
         return not is_blank(self.text)
 
-    # What is typed and pasted
+    # Typing and pasting
 
     async def _on_key(self, event: events.Key) -> None:
         if self._is_command(event):
@@ -161,12 +161,12 @@ class Composer(Area, inherit_bindings=False):
             event.prevent_default()
 
     def type(self, event: events.Key) -> None:
-        """Take a letter that was typed where nothing had a use for it."""
+        """Handle a letter that was typed in a widget without a use for it."""
         if not self._is_command(event) and event.character:
             self.insert(event.character)
 
     def _is_command(self, event: events.Key) -> bool:
-        """Whether a key meant something to vi, and was done."""
+        """Handle a key as a vi command; return False if it is none."""
         if self._modal is None or not self._modal.take(event):
             return False
         self._close()
@@ -174,14 +174,14 @@ class Composer(Area, inherit_bindings=False):
         return True
 
     def action_copy(self) -> None:
-        """Copy what is selected: in the timeline, or else here."""
+        """Copy the selection of the timeline, or else of the composer."""
         if self.screen.get_selected_text():
             raise SkipAction
         self._release()
         super().action_copy()
 
     def action_cut(self) -> None:
-        """Cut what is selected, or the line."""
+        """Cut the selection, or the line."""
         self._release()
         super().action_cut()
 
@@ -200,7 +200,7 @@ class Composer(Area, inherit_bindings=False):
         self.take_paste(sendable(event.text))
 
     def take_paste(self, text: str, *, is_meant: bool = False) -> None:
-        """Insert what was pasted; a lot of it only if the person said that it `is_meant`."""
+        """Insert pasted text; a large one only if `is_meant`, else post `Pasted`."""
         lines = text.removesuffix("\n").count("\n") + 1
         if not is_meant and (lines >= _PASTE_LINES or len(text) >= _PASTE_CHARACTERS):
             self.post_message(self.Pasted(text))
@@ -208,15 +208,15 @@ class Composer(Area, inherit_bindings=False):
             self.put(text)
 
     def action_paste(self) -> None:
-        """Insert what was copied within the program."""
+        """Paste text that was copied in this program."""
         self.take_paste(sendable(self.app.clipboard))
 
     def action_new_line(self) -> None:
-        """Begin a new line."""
+        """Insert a line break."""
         self.put("\n")
 
     def action_send(self) -> None:
-        """Take the chosen offer; without one, hand the text over."""
+        """Accept the selected completion, or else submit the text."""
         self._offer()
         if self._offers.is_meant:
             self.accept(self._offers.index)
@@ -231,11 +231,11 @@ class Composer(Area, inherit_bindings=False):
             self.post_message(self.Submitted("", self.subject))
 
     def action_older(self) -> None:
-        """Call back what was sent before."""
+        """Recall the previous sent text."""
         self._call_back(self._history.older(self.text))
 
     def action_newer(self) -> None:
-        """Call back what was sent after that; at last, what was being written."""
+        """Recall the next sent text, at the end the draft."""
         self._call_back(self._history.newer(self.text))
 
     def _call_back(self, text: str | None) -> None:
@@ -244,10 +244,10 @@ class Composer(Area, inherit_bindings=False):
         else:
             self.put_all(text)
 
-    # What others do
+    # Requests to the screen
 
     def action_dismiss(self) -> None:
-        """Close the offers, or say that Escape was pressed; the text stays."""
+        """Close the completion popup, or else post `Dismissed`; the text is kept."""
         if self._offers:
             self._offers.wave_away()
             self._close()
@@ -255,44 +255,44 @@ class Composer(Area, inherit_bindings=False):
             self.post_message(self.Dismissed(self.subject))
 
     def action_edit_outside(self) -> None:
-        """Ask for the person's own editor."""
+        """Post `EditorWanted`."""
         self.post_message(self.EditorWanted())
 
     def action_preview(self) -> None:
-        """Ask for the preview, or for no more of it."""
+        """Post `PreviewToggled`."""
         self.post_message(self.PreviewToggled())
 
     def action_scroll_timeline(self, pages: int) -> None:
-        """Scroll the timeline while writing."""
+        """Post `ScrollWanted`."""
         self.post_message(self.ScrollWanted(pages))
 
-    # What is offered
+    # Completion
 
     def action_complete(self) -> None:
-        """Take the chosen offer."""
+        """Accept the selected completion."""
         self._offers.welcome()
         self._offer()
         if self._awaited == self._line_to_cursor() and not self._offers.begins_so:
-            self._is_tab_due = True  # what is merely similar is not taken before the server's
+            self._is_tab_due = True  # prefer the server's names to fuzzy matches
             return
         if not self._offers:
             raise SkipAction
         self.accept(self._offers.index)
 
     def action_cursor_up(self, select: bool = False) -> None:
-        """Choose the offer above, edit the last message, or move up."""
+        """Select the completion above, edit the last message, or move up."""
         if not self._choose(-1):
             if not self.text and not select:
                 self.post_message(self.EditLastWanted(self.subject))
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
-        """Choose the offer below, or move down."""
+        """Select the completion below, or move down."""
         if not self._choose(1):
             super().action_cursor_down(select)
 
     def accept(self, index: int) -> None:
-        """Put the offer of `index` in the place of the word under the cursor."""
+        """Replace the word at the cursor by the completion at `index`."""
         found = self._offers.candidate(index)
         if found is None:
             return
@@ -312,7 +312,7 @@ class Composer(Area, inherit_bindings=False):
         return True
 
     def _offer(self) -> None:
-        """Bring the offers up to date with the word under the cursor."""
+        """Update the completions for the word at the cursor."""
         row, _ = self.cursor_location
         found = None
         if self.selection.is_empty:
@@ -327,7 +327,7 @@ class Composer(Area, inherit_bindings=False):
         return self.document.get_line(row)[:column]
 
     def _ask(self, line: str) -> None:
-        """Have the server asked once for names that could complete `line`."""
+        """Request names that complete `line` from the server, once per line."""
         if line == self._awaited:
             return
         self._is_tab_due = False
@@ -358,7 +358,7 @@ class Composer(Area, inherit_bindings=False):
     def _left(self) -> None:
         self._close()
 
-    # What is told of the text
+    # Changes of the text
 
     @on(TextArea.Changed)
     def _text_changed(self, event: TextArea.Changed) -> None:

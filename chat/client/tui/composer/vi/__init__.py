@@ -1,1 +1,1 @@
-"""vi keys as pure rules: text, caret, and key in; text and caret out."""
+"""vi keys as pure functions of text, caret and key."""

@@ -12,14 +12,14 @@ __all__ = ["Register", "act", "cut", "delete", "put_over"]
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """What was deleted, changed or copied last; `is_lines`: whole lines, without the last break."""
+    """The last deleted or copied text; `is_lines`: whole lines, without the last line break."""
 
     text: str = ""
     is_lines: bool = False
 
 
 def act(name: str, field: Field, count: int, register: Register) -> Field | None:
-    """Do what is called `name` at the caret; None if there is nothing to do it with."""
+    """Run the command `name` at the caret; return None if it does not apply."""
     if name[0] == "r":
         return _replace(field, name[1], count)
     if name in "pP":
@@ -28,7 +28,7 @@ def act(name: str, field: Field, count: int, register: Register) -> Field | None
 
 
 def delete(field: Field, start: int, end: int, *, is_lines: bool) -> Field:
-    """Delete what stands between two places; of whole lines, a line break as well."""
+    """Delete a range; for whole lines, a line break as well."""
     if not is_lines:
         return field.spliced(start, end)
     if end < len(field.text):
@@ -40,7 +40,7 @@ def delete(field: Field, start: int, end: int, *, is_lines: bool) -> Field:
 
 
 def cut(name: str, field: Field, start: int, end: int) -> Field:
-    """Do what is called `name` to what is selected: `J`, `~` or `r` with a character."""
+    """Run the visual command `name` (`J`, `~`, or `r` with a character) on a range."""
     chosen = field.text[start:end]
     if name == "J":
         return _join(Field(field.text, start), max(chosen.count("\n") + 1, 2)) or Field(
@@ -54,7 +54,7 @@ def cut(name: str, field: Field, start: int, end: int) -> Field:
 def put_over(
     field: Field, start: int, end: int, register: Register, *, is_lines: bool
 ) -> tuple[Field, Register]:
-    """Put what is kept in the place of what is selected, which is kept then."""
+    """Replace a range by the register; return the field, and the range as the new register."""
     text = register.text
     if register.is_lines and not is_lines:
         text = f"\n{text}\n"

@@ -25,14 +25,14 @@ _MOST = 9_999
 
 
 class Unfinished:
-    """More keys are needed."""
+    """A sign that the command needs more keys."""
 
 
 class Command(NamedTuple):
-    """One command. `number` is the count, None if none was typed.
+    """A parsed command; `number` is the count, None if none was typed.
 
-    Exactly one of these is given: `motion`, `act`, or `operator` with one of `motion`, `word` (a
-    text object) and neither (the line).
+    The command is a `motion`, an `act`, or an `operator` with a `motion`, with a `word` (a text
+    object) or alone (for lines).
     """
 
     number: int | None
@@ -43,7 +43,7 @@ class Command(NamedTuple):
 
 
 def read(keys: str, *, is_selecting: bool = False) -> Command | Unfinished | None:
-    """Return the command that `keys` are; None if they are none, and will be none."""
+    """Parse `keys`; return None if no command starts with them."""
     match = (_SELECTING if is_selecting else _WHOLE).fullmatch(keys)
     if match is None:
         return Unfinished() if _BEGUN.fullmatch(keys) and keys else None

@@ -1,4 +1,4 @@
-"""The vi state machine: modes, repetition, undo steps."""
+"""The vi state machine: modes, pending keys, register, and repeat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Ask", "Mode", "Vi"]
 
 
 class Mode(StrEnum):
-    """What keys mean."""
+    """Modes of the machine."""
 
     INSERT = "insert"
     NORMAL = "normal"
@@ -24,7 +24,7 @@ class Mode(StrEnum):
 
 
 class Ask(Enum):
-    """What a key asks of whoever holds the text."""
+    """Requests to the owner of the text."""
 
     UNDO = "undo"
     REDO = "redo"
@@ -33,7 +33,7 @@ class Ask(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Insertion:
-    """Text is being typed between these two; the command that began it is `keys`."""
+    """An insertion in progress between `before` and `after`, started by the command `keys`."""
 
     before: str
     after: str
@@ -41,7 +41,7 @@ class _Insertion:
     count: int = 1
 
     def typed(self, text: str) -> str | None:
-        """Return what was typed; None if it was not typed in one place."""
+        """Return the inserted text; None if text elsewhere changed too."""
         end = len(text) - len(self.after)
         if end < len(self.before) or text[: len(self.before)] != self.before:
             return None
@@ -49,7 +49,7 @@ class _Insertion:
 
 
 class Vi:
-    """The machine; `press` is all one does with it. It begins in insert mode."""
+    """A vi state machine, initially in insert mode; `press` handles each key."""
 
     def __init__(self) -> None:
         self.mode = Mode.INSERT
@@ -62,19 +62,19 @@ class Vi:
 
     @property
     def pending(self) -> str:
-        """The keys of a command that is not finished."""
+        """The keys of an unfinished command."""
         return self._keys
 
     def begin(self) -> None:
-        """Begin with another text: in insert mode, with nothing pending."""
+        """Reset to insert mode without pending keys."""
         self.mode, self._keys, self._inserting = Mode.INSERT, "", None
 
     def press(self, key: str, field: Field) -> Field | Ask | None:
-        """Return the text after a key; None if the key means nothing to vi now.
+        """Return the field after a key, or a request; None if vi does not use the key.
 
         Args:
             key: a character, or a key's name (`escape`, `left`, `ctrl+r`).
-            field: the text as it stands.
+            field: the current text and caret.
         """
         if self.mode is Mode.INSERT:
             return self._leave_insert(field) if key == "escape" else None
@@ -85,7 +85,7 @@ class Vi:
             self._keys = ""
             return None
         if key in ":/" and not field.text:
-            self.begin()  # a slash command is written, as everywhere
+            self.begin()  # start a slash command in insert mode
             return Field("/", 1)
         self._keys += key
         is_selecting = self.mode in (Mode.VISUAL, Mode.LINES)
@@ -99,7 +99,7 @@ class Vi:
         return self._settled(done) if isinstance(done, Field) else done
 
     def _settled(self, field: Field) -> Field:
-        """Keep the caret on a character, where it is not between two."""
+        """Move the caret onto a character, except in insert mode."""
         return field if self.mode is Mode.INSERT else field.on(field.caret)
 
     def _escape(self, field: Field) -> Field | None:
@@ -155,7 +155,7 @@ class Vi:
             return None
         if command.motion not in ("j", "k"):
             return field.at(found.to)
-        # Short lines on the way do not change the column one came from.
+        # Vertical motions keep the original column across shorter lines.
         start = line_start(field.text, found.to)
         column = field.caret - line_start(field.text, field.caret)
         if self._column is not None and self._column[0] == field.caret:
@@ -177,7 +177,7 @@ class Vi:
         return reach(field.text, field.caret, motion, command.number)
 
     def _operate(self, command: Command, field: Field) -> Field | Ask:
-        """Delete, change or copy what an operator reaches."""
+        """Apply an operator to the range of its motion."""
         span = self._span(command, field)
         if span is None:
             return Ask.BELL
@@ -188,7 +188,7 @@ class Vi:
         self._register = Register(field.text[start:end], is_lines)
         if operator == "y":
             self.mode = Mode.NORMAL
-            # Copied lines leave the caret in its column, unless they begin above it.
+            # As in vi, copying lines moves the caret only if they begin above it.
             stays = is_lines and line_start(field.text, field.caret) == start
             return Field(field.text, field.caret if stays else start)
         if operator == "c":
@@ -198,7 +198,7 @@ class Vi:
         return delete(field, start, end, is_lines=is_lines)
 
     def _span(self, command: Command, field: Field) -> tuple[int, int, bool] | None:
-        """Return where what is meant begins and ends, and whether it is whole lines."""
+        """Return the start and end of the operator's range, and whether it is whole lines."""
         text, caret = field.text, field.caret
         if command.word:
             found = around_word(text, caret, command.word)
@@ -222,7 +222,7 @@ class Vi:
             return line_start(text, first), line_end(text, last_at), True
         if way.extent is Extent.WITH:
             last_at = min(last_at + 1, len(text))
-        elif motion in ("w", "W"):  # the last word's line break stays
+        elif motion in ("w", "W"):  # keep the line break after the last word
             last_at = _before_break(text, first, last_at)
         return first, last_at, False
 
@@ -253,7 +253,7 @@ class Vi:
             return done
         return cut(operator, field, start, end)
 
-    # Insert mode, and once more
+    # Insert mode and repeat
 
     def _leave_insert(self, field: Field) -> Field:
         self.mode = Mode.NORMAL
@@ -299,7 +299,7 @@ _THEN_INSERT = frozenset("iIaAoO")
 
 
 def _change_end(text: str, at: int, motion: str, count: int) -> int:
-    """Return where the words end that `cw` changes: unlike `dw`, it leaves the space behind."""
+    """Return the end of the words that `cw` changes; unlike `dw`, it keeps the space after."""
     word = around_word(text, at, f"i{motion}")
     end = word[1] if word else at
     if count > 1 and (rest := reach(text, end - 1, "e" if motion == "w" else "E", count - 1)):
@@ -308,7 +308,7 @@ def _change_end(text: str, at: int, motion: str, count: int) -> int:
 
 
 def _before_break(text: str, start: int, end: int) -> int:
-    """Return `end`, or where the line ends before it, if only white space lies between."""
+    """Return `end`, or the end of an earlier line if only white space lies between."""
     words = start + len(text[start:end].rstrip())
     stop = line_end(text, max(words, start))
     return min(end, stop) if stop > start else end

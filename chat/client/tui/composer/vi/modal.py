@@ -15,7 +15,7 @@ __all__ = ["Modal"]
 
 
 class Modal:
-    """Lets `area` be edited as in vi."""
+    """vi keys for the text area `area`."""
 
     def __init__(self, area: Area) -> None:
         self._area = area
@@ -23,15 +23,15 @@ class Modal:
 
     @property
     def mode(self) -> str:
-        """What keys mean now, and those of a command that is not finished."""
+        """The mode's name, with the keys of an unfinished command."""
         return " ".join(filter(None, (self._vi.mode, self._vi.pending)))
 
     def begin(self) -> None:
-        """Begin anew, with writing."""
+        """Reset to insert mode."""
         self._vi.begin()
 
     def take(self, key: events.Key) -> bool:
-        """Do what a key means; False if it means nothing to vi now."""
+        """Handle a key; return False if vi does not use it in this mode."""
         name = key.character if key.is_printable and key.character else key.key
         field = self._field()
         done = self._vi.press(name, field)
@@ -49,7 +49,7 @@ class Modal:
         return True
 
     def release(self) -> None:
-        """Let the area's own selection hold all that is selected here, for the area to use."""
+        """Leave visual mode, and select the same text in the area."""
         if self._vi.mode is Mode.VISUAL:
             field = self._field()
             self._vi.press("escape", field)
@@ -81,9 +81,10 @@ class Modal:
         self._area.history.checkpoint()
 
     def _span(self, field: Field) -> tuple[int, int]:
-        """Return where the selection begins and ends; the cursor stands at its end.
+        """Return the start and end offsets of the area's selection; the cursor is at the end.
 
-        A cursor behind the other end stands on its character, which is drawn as the cursor is.
+        The area draws the character under the cursor as selected, so a forward selection ends
+        before it.
         """
         text, caret, anchor = field.text, field.caret, field.anchor
         if anchor is None:
@@ -105,6 +106,6 @@ def _place(text: str, offset: int) -> Location:
 
 
 def _alike(one: str, other: str) -> int:
-    """Return how many characters at the beginning are the same."""
+    """Return the length of the common prefix."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -1,4 +1,4 @@
-"""vi motions: where each leads."""
+"""vi motions."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ __all__ = ["Extent", "Reach", "around_word", "reach"]
 
 
 class Extent(Enum):
-    """What an operator takes of the way to a place."""
+    """How much of a motion an operator covers."""
 
-    UP_TO = "up to"  # without the character at the place
+    UP_TO = "up to"  # without the character at the target
     WITH = "with"
     LINES = "lines"  # whole lines, the first and the last included
 
 
 class Reach(NamedTuple):
-    """Where a motion leads, and what of the way there it means."""
+    """The target offset of a motion, and how much of it an operator covers."""
 
     to: int
     extent: Extent = Extent.UP_TO
 
 
 def reach(text: str, at: int, motion: str, number: int | None) -> Reach | None:
-    """Return where a motion leads; None if it cannot be made.
+    """Return the target of a motion; None if it is impossible.
 
     Args:
         text: the text.
-        at: where the caret stands.
-        motion: its keys, with the character that `f`, `t`, `F` and `T` look for.
-        number: how often, or which line, if that was said.
+        at: the offset of the caret.
+        motion: its keys, with the character to find for `f`, `t`, `F` and `T`.
+        number: the count, or the line number for `gg` and `G`; None if not given.
     """
     count = number or 1
     if len(motion) == 2 and motion != "gg":
@@ -46,7 +46,7 @@ def reach(text: str, at: int, motion: str, number: int | None) -> Reach | None:
 
 
 def around_word(text: str, at: int, which: str) -> tuple[int, int] | None:
-    """Return the word at a place: `iw` the word alone, `aw` with the white space behind it."""
+    """Return the range of the word at an offset; `aw` includes white space, `iw` does not."""
     big = which[1] == "W"
     if at >= len(text) or text[at] == "\n":
         return None
@@ -59,7 +59,7 @@ def around_word(text: str, at: int, which: str) -> tuple[int, int] | None:
         behind = end
         while behind < len(text) and text[behind] in " \t":
             behind += 1
-        if behind == end:  # none behind it: the one before it
+        if behind == end:  # no white space after the word: include that before it
             while first and text[first - 1] in " \t":
                 first -= 1
         end = behind
@@ -160,7 +160,7 @@ def _to_character(text: str, at: int, motion: str, count: int) -> Reach | None:
     start, end = line_start(text, at), line_end(text, at)
     place = at
     if how in "ft":
-        # `t` that stands before its character already goes on to the next one.
+        # `t` directly before its character searches for the next one.
         place += how == "t" and text[at + 1 : at + 2] == char and count == 1
         for _ in range(count):
             place = text.find(char, place + 1, end)
