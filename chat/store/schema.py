@@ -2,12 +2,14 @@
 
 Three decisions shape them:
 
-- **The log is one B-tree per table, clustered by channel**: `events` has the key
-  `(channel_id, seq)` and small rows, so a page of history is one walk however long the log is.
-- **What people wrote lies apart, in `bodies`**, whose rows are only ever appended, and erased by
-  overwriting them with as many spaces. SQLite's `secure_delete` is not enough: when it moves rows
-  between pages it may leave a copy behind that no later deletion finds. Rows that never move leave
-  no copies.
+- **The log of all channels is one table, `events`, to which rows are only appended**: a commit
+  writes to the end of one B-tree, however many channels it touches. A partial index for each way
+  of reading (lines, changes, threads, targets, cids) finds the rows of one channel.
+- **A row of `events` never changes its size, so it never moves.** SQLite's `secure_delete` is not
+  enough to erase a text: when SQLite moves rows between pages it may leave a copy behind that no
+  later deletion finds. A text is erased by overwriting it with as many spaces, and `flags` takes
+  two bytes whatever its bits are. What an edit, a deletion, a reaction or a pin adds to a message
+  lies in `folds`; an edited text lies in the row of its edit.
 - **Words lie in an index of their own**, which is not listed here: see `fts5`.
 
 A change here needs a migration (`migrations/versions`) and a new `REVISION`; a test compares both.
@@ -15,11 +17,15 @@ A change here needs a migration (`migrations/versions`) and a new `REVISION`; a 
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
@@ -29,6 +35,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    func,
+    literal_column,
+    select,
     true,
 )
 
@@ -36,22 +45,37 @@ from chat.protocol.limits import USUAL_LEVEL
 
 __all__ = [
     "BODY_FIELDS",
+    "ERASED",
+    "KINDS",
+    "KIND_BITS",
+    "ME",
+    "REMOVE",
     "REVISION",
-    "bodies",
     "channels",
+    "code_of",
     "events",
+    "flags_of",
+    "folds",
+    "has_kind",
+    "is_change",
+    "is_line",
+    "is_unerased",
+    "kind_of",
     "members",
     "mentions",
     "meta",
     "metadata",
+    "newest_ts",
+    "pack_cid",
     "pins",
     "reaction_counts",
     "reactions",
     "tokens",
+    "unpack_cid",
     "users",
 ]
 
-REVISION = "0010"
+REVISION = "0011"
 """The newest migration."""
 
 # SQLite numbers rows by itself only where the type is INTEGER.
@@ -127,47 +151,52 @@ members = Table(
     sqlite_with_rowid=False,
 )
 
-bodies = Table(
-    "bodies",
-    metadata,
-    Column("id", _Id, primary_key=True, autoincrement=False),
-    Column("text", Text, nullable=False),
-)
-"""Texts of messages, topics, emoji of reactions. A message and its latest edit share one row."""
-
 events = Table(
     "events",
     metadata,
-    Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
-    Column("seq", BigInteger, primary_key=True),
-    Column("mid", String, nullable=False),
+    Column("id", _Id, primary_key=True),  # rises for ever
+    Column("channel_id", _Id, ForeignKey("channels.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
     Column("ts", BigInteger, nullable=False),
     Column("author_id", _Id, ForeignKey("users.id"), nullable=False),
-    Column("kind", String, nullable=False),
-    Column("is_line", Boolean, nullable=False),  # has a line of its own in a timeline
-    Column("send_key", String),  # "<author_id>/<cid>": one column, so that IN finds many at once
-    Column("target", BigInteger),
-    Column("body_id", _Id, ForeignKey("bodies.id")),
-    Column("me", Boolean, nullable=False),
+    Column("flags", Integer, nullable=False),  # see `flags_of`
+    Column("mid", LargeBinary, nullable=False),
+    Column("cid", LargeBinary),  # see `pack_cid`
+    Column("target", BigInteger),  # the message that a change is about; None: a line
     Column("reply_to", BigInteger),
-    Column("remove", Boolean, nullable=False),
-    Column("rev", BigInteger, nullable=False),
-    Column("last_edit", BigInteger),  # the edit whose text the message has now
-    Column("erased", Boolean, nullable=False),
     Column("thread", BigInteger),  # the root of the thread that a reply is in
-    UniqueConstraint("send_key"),
-    Index(None, "channel_id", "is_line", "seq"),
-    sqlite_with_rowid=False,
+    Column("text", Text),  # the string of the kind's field in `BODY_FIELDS`
 )
-# Messages have no target: only what is about them pays for this index.
-_has_target = events.c.target.is_not(None)
+"""Everything that happened: an event with a target changes a message, any other one is a line."""
+
+is_line = events.c.target.is_(None)
+is_change = events.c.target.is_not(None)
+# Unread messages are counted in the index alone, so it holds all that this asks for.
+Index(
+    "ix_events_lines",
+    events.c.channel_id,
+    events.c.seq,
+    events.c.author_id,
+    events.c.flags,
+    events.c.target,
+    sqlite_where=is_line,
+    postgresql_where=is_line,
+)
+Index(
+    "ix_events_changes",
+    events.c.channel_id,
+    events.c.seq,
+    unique=True,
+    sqlite_where=is_change,
+    postgresql_where=is_change,
+)
 Index(
     "ix_events_channel_id_target",
     events.c.channel_id,
     events.c.target,
-    sqlite_where=_has_target,
+    sqlite_where=is_change,
+    postgresql_where=is_change,
 )
-# Nor do messages that answer nothing pay for this one.
 _has_thread = events.c.thread.is_not(None)
 Index(
     "ix_events_channel_id_thread_seq",
@@ -175,9 +204,27 @@ Index(
     events.c.thread,
     events.c.seq,
     sqlite_where=_has_thread,
+    postgresql_where=_has_thread,
 )
-# The full-text index takes up messages in the order of their texts.
-Index("ix_events_body_id", events.c.body_id, sqlite_where=events.c.kind == "message")
+# The cid comes first: those that begin with a time are appended to the index.
+_has_cid = events.c.cid.is_not(None)
+Index(
+    "ix_events_cid",
+    events.c.cid,
+    events.c.author_id,
+    unique=True,
+    sqlite_where=_has_cid,
+    postgresql_where=_has_cid,
+)
+
+folds = Table(
+    "folds",
+    metadata,
+    Column("event_id", _Id, ForeignKey("events.id"), primary_key=True, autoincrement=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("edit_id", _Id, ForeignKey("events.id")),
+)
+"""What was folded into a message: the seq of the latest change, and the edit with its text now."""
 
 mentions = Table(
     "mentions",
@@ -201,12 +248,13 @@ reactions = Table(
     ),  # those of one emoji lie together, the first first
     Column("seq", BigInteger, primary_key=True),
     Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
-    Column("body_id", _Id, ForeignKey("bodies.id"), nullable=False),
     # It holds all that is asked for by person: SQLite would not take it otherwise.
     Index(None, "channel_id", "target", "user_id", "since", unique=True),
     sqlite_with_rowid=False,
 )
-"""Reactions as they are now: `seq` of the event that added it, `since` of the emoji's first."""
+"""Reactions as they are now: `seq` of the event that added it, `since` of the emoji's first.
+
+The emoji is the text of the event `since`."""
 
 reaction_counts = Table(
     "reaction_counts",
@@ -214,7 +262,6 @@ reaction_counts = Table(
     Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
     Column("target", BigInteger, primary_key=True),
     Column("since", BigInteger, primary_key=True),
-    Column("body_id", _Id, ForeignKey("bodies.id"), nullable=False),
     Column("count", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -232,4 +279,79 @@ pins = Table(
 """Messages that are pinned now."""
 
 BODY_FIELDS = {"message": "text", "edit": "text", "react": "emoji", "topic": "topic"}
-"""The field of an event whose string lies in `bodies`."""
+"""The field of an event whose string lies in `events.text`."""
+
+KINDS = ("message", "edit", "delete", "react", "pin", "topic", "join", "leave")
+"""The kinds of events; the place of a kind is its code, so new ones come last."""
+KIND_BITS = 31
+ME, REMOVE, ERASED = 32, 64, 128
+_TWO_BYTES = 256
+_CODES = {kind: code for code, kind in enumerate(KINDS)}
+
+
+def code_of(kind: str) -> int:
+    """Return the code of a kind."""
+    return _CODES[kind]
+
+
+def flags_of(kind: str, *, me: bool = False, remove: bool = False) -> int:
+    """Return the `flags` of a new event: its kind, and its two properties; it is not erased.
+
+    One more bit is always set, so that SQLite stores any flags in two bytes.
+    """
+    return _TWO_BYTES | _CODES[kind] | (ME if me else 0) | (REMOVE if remove else 0)
+
+
+def kind_of(flags: int) -> str:
+    """Return the kind that `flags` name."""
+    return KINDS[flags & KIND_BITS]
+
+
+def has_kind(kind: str, table: FromClause = events) -> ColumnElement[bool]:
+    """Return the condition that an event is of a kind."""
+    return table.c.flags.bitwise_and(literal_column(str(KIND_BITS))) == literal_column(
+        str(_CODES[kind])
+    )
+
+
+def is_unerased(kind: str, table: FromClause = events) -> ColumnElement[bool]:
+    """Return the condition that an event is of a kind, and was not erased."""
+    return table.c.flags.bitwise_and(literal_column(str(KIND_BITS | ERASED))) == literal_column(
+        str(_CODES[kind])
+    )
+
+
+def newest_ts(of: FromClause) -> ColumnElement[int]:
+    """Return the time of the last event of a row of `of`, which is `channels` or its alias."""
+    line, change = events.alias("newest_line"), events.alias("newest_change")
+    return func.coalesce(
+        select(line.c.ts)
+        .where(line.c.channel_id == of.c.id, line.c.seq == of.c.head, line.c.target.is_(None))
+        .correlate(of)
+        .scalar_subquery(),
+        select(change.c.ts)
+        .where(
+            change.c.channel_id == of.c.id, change.c.seq == of.c.head, change.c.target.is_not(None)
+        )
+        .correlate(of)
+        .scalar_subquery(),
+    )
+
+
+_HEX, _TEXT = b"\0", b"\1"
+_HEX_DIGITS = re.compile("(?:[0-9a-f]{2}){8,32}")
+
+
+def pack_cid(cid: str) -> bytes:
+    """Return a `cid` as it is stored: hexadecimal digits take half their length.
+
+    The order of the text is kept, so cids that begin with a time are stored in its order.
+    """
+    if _HEX_DIGITS.fullmatch(cid):
+        return _HEX + bytes.fromhex(cid)
+    return _TEXT + cid.encode()
+
+
+def unpack_cid(stored: bytes) -> str:
+    """Return the `cid` that `pack_cid` was given."""
+    return stored[1:].hex() if stored[:1] == _HEX else stored[1:].decode()

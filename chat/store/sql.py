@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Delete,
     Dialect,
@@ -72,7 +73,7 @@ class BulkInsert:
         rows.clear()
 
 
-Statement = Select[Any] | Insert | Update | Delete | TextClause
+Statement = Select[Any] | CompoundSelect[Any] | Insert | Update | Delete | TextClause
 Rows = Sequence[Any]
 _Make = Callable[[Iterable[Any]], Any]
 
@@ -109,7 +110,7 @@ class Prepared:
     __slots__ = ("_columns", "_plans", "_statement", "is_read")
 
     def __init__(self, statement: Statement, columns: Sequence[str] | None = None) -> None:
-        self.is_read = isinstance(statement, Select)
+        self.is_read = isinstance(statement, Select | CompoundSelect)
         """Whether it changes nothing."""
         self._statement = statement
         self._columns = columns

@@ -98,7 +98,7 @@ def _forget_cids() -> None:
         return None
 
     transaction.Transaction.sent = nothing  # type: ignore[assignment, method-assign]
-    transaction._send_key = lambda user, cid: secrets.token_hex(16)
+    transaction.pack_cid = lambda cid: secrets.token_bytes(16)  # type: ignore[attr-defined]
 
 
 def _leave_holes() -> None:

@@ -49,13 +49,13 @@ async def test_sql_error_in_a_read_is_logged_and_answered_as_internal(server: Ch
 async def test_sql_error_in_a_write_is_logged_and_answered_as_internal(server: ChatServer) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#tea")
-        change(server, "ALTER TABLE bodies RENAME TO away")
+        change(server, "ALTER TABLE events RENAME TO away")
         refused = await alice.call(Send(channel="#tea", text="one"), ErrorFrame)
         assert (refused.code, refused.retryable) == ("internal", False)
         server.wait_for_line("an operation failed: SendMessage")
         server.wait_for_line("no such table: ")
         assert "not accepting writes" not in server.text
-        change(server, "ALTER TABLE away RENAME TO bodies")
+        change(server, "ALTER TABLE away RENAME TO events")
         await alice.say("two", "#tea")
 
 

@@ -191,7 +191,7 @@ class OpenStore:
         def is_indexed() -> bool:
             with closing(sqlite3.connect(self.file)) as other:
                 place = other.execute("SELECT value FROM meta WHERE key = 'search_place'")
-                newest = other.execute("SELECT coalesce(max(id), 0) FROM bodies")
+                newest = other.execute("SELECT coalesce(max(id), 0) FROM events")
                 return place.fetchall() == [(str(newest.fetchone()[0]),)]
 
         eventually(is_indexed, "the index has every message")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 
+from chat.errors import StartupError
+from chat.store.database import open_database
 from chat.store.migrations.run import upgrade
+from chat.store.operations import Appended, User
 from chat.store.sqlite import engine as sqlite
+from tests.store.opened import OpenStore, message
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def test_replies_find_their_threads(first: Connection) -> None:
                 text(
                     "INSERT INTO events (channel_id, seq, mid, ts, author_id, kind, is_line, me,"
                     " reply_to, remove, rev, erased)"
-                    " VALUES (:channel, :seq, '', 0, 1, 'message', 1, 0, :reply_to, 0, :seq, 0)"
+                    " VALUES (:channel, :seq, 'ab', 0, 1, 'message', 1, 0, :reply_to, 0, :seq, 0)"
                 ),
                 {"channel": channel, "seq": seq, "reply_to": reply_to},
             )
@@ -74,10 +79,8 @@ def test_reactions_are_counted(first: Connection) -> None:
         columns = "channel_id, target, seq, since, user_id, body_id"
         first.execute(text(f"INSERT INTO reactions ({columns}) VALUES ({row})"))
     upgrade(first)
-    rows = first.execute(
-        text("SELECT channel_id, target, since, body_id, count FROM reaction_counts")
-    )
-    assert [tuple(row) for row in rows] == [(1, 1, 2, 1, 2), (1, 1, 4, 3, 1), (2, 1, 5, 1, 1)]
+    rows = first.execute(text("SELECT channel_id, target, since, count FROM reaction_counts"))
+    assert [tuple(row) for row in rows] == [(1, 1, 2, 2), (1, 1, 4, 1), (2, 1, 5, 1)]
     kept = first.execute(text("SELECT channel_id, since, seq, user_id FROM reactions")).all()
     assert [tuple(row) for row in kept] == [(1, 2, 2, 1), (1, 2, 3, 2), (1, 4, 4, 2), (2, 5, 9, 1)]
 
@@ -102,7 +105,7 @@ def test_reactions_that_look_the_same_become_one(first: Connection) -> None:
     event = text(
         "INSERT INTO events (channel_id, seq, mid, ts, author_id, kind, is_line, target, body_id,"
         " me, remove, rev, erased)"
-        " VALUES (1, :seq, :seq, 0, :user, 'react', 0, 1, :seq, 0, :remove, :seq, 0)"
+        " VALUES (1, :seq, '0' || :seq, 0, :user, 'react', 0, 1, :seq, 0, :remove, :seq, 0)"
     )
     for seq, user, emoji, remove in told:
         first.execute(text("INSERT INTO bodies VALUES (:id, :text)"), {"id": seq, "text": emoji})
@@ -113,10 +116,152 @@ def test_reactions_that_look_the_same_become_one(first: Connection) -> None:
     upgrade(first)
     now = first.execute(
         text(
-            "SELECT b.text, r.user_id, r.seq, r.since FROM reactions r"
-            " JOIN bodies b ON b.id = r.body_id ORDER BY r.seq"
+            "SELECT e.text, r.user_id, r.seq, r.since FROM reactions r"
+            " JOIN events e ON e.channel_id = r.channel_id AND e.seq = r.since ORDER BY r.seq"
         )
     ).all()
     assert now == [("❤️", 2, 3, 2), ("é", 2, 6, 6), ("👍", 2, 7, 7)]
     counts = text("SELECT since, count FROM reaction_counts ORDER BY since")
     assert first.execute(counts).all() == [(2, 1), (6, 1), (7, 1)]
+
+
+ALICE, BOB = User(1, "alice"), User(2, "bob")
+HEX_CID, TEXT_CID = "0123456789abcdef" * 2, "my own id"
+# seq, author, kind, send_key, target, body_id, reply_to, remove, rev, last_edit, erased, thread
+_LOG = (
+    (1, 1, "join", None, None, None, None, 0, 1, None, 0, None),
+    (2, 2, "join", None, None, None, None, 0, 2, None, 0, None),
+    (3, 1, "message", f"1/{HEX_CID}", None, 4, None, 0, 7, 5, 0, None),
+    (4, 1, "edit", None, 3, None, None, 0, 4, None, 1, None),
+    (5, 1, "edit", None, 3, 4, None, 0, 5, None, 0, None),
+    (6, 2, "react", None, 3, 5, None, 0, 6, None, 0, None),
+    (7, 2, "pin", None, 3, None, None, 0, 7, None, 0, None),
+    (8, 2, "message", f"2/{TEXT_CID}", None, None, 3, 0, 9, None, 1, 3),
+    (9, 2, "delete", None, 8, None, None, 0, 9, None, 0, None),
+    (10, 2, "topic", None, None, 6, None, 0, 10, None, 0, None),
+    (11, 2, "message", f"2/{HEX_CID}", None, 7, 3, 0, 11, None, 0, 3),
+)
+
+
+def fill(connection: Connection) -> None:
+    """Fill a database of the revision before the one table with every kind of event."""
+    upgrade(connection, "0010")
+    sqlite.mark_as_ours(connection)
+    for statement in (
+        "INSERT INTO meta VALUES ('server_id', 'the-server')",
+        "UPDATE meta SET value = '5' WHERE key = 'search_place'",  # the last text is not indexed
+        "INSERT INTO users VALUES (1, 'alice', 'alice', 0), (2, 'bob', 'bob', 0)",
+        "INSERT INTO channels VALUES (1, '#general', '#general', 0, 'epoch', 11, 'tea', 2, 0)",
+        "INSERT INTO bodies VALUES (1, '     '), (2, '   '), (4, 'new @bob'), (5, '+1'),"
+        " (6, 'tea'), (7, 'a reply')",
+        "INSERT INTO mentions VALUES (1, 3, 0, 2), (1, 5, 0, 2)",
+        "INSERT INTO reactions VALUES (1, 3, 6, 6, 2, 5)",
+        "INSERT INTO reaction_counts VALUES (1, 3, 6, 5, 1)",
+        "INSERT INTO pins VALUES (1, 3, 2)",
+    ):
+        connection.execute(text(statement))
+    for user in (ALICE, BOB):
+        connection.execute(
+            text(
+                "INSERT INTO members (channel_id, user_id, user_fold, role, read_seq, joined_seq)"
+                f" VALUES (1, {user.id}, '{user.name}', 'member', 0, 0)"
+            )
+        )
+    for row in _LOG:
+        places = ", ".join(f":v{number}" for number in range(len(row)))
+        connection.execute(
+            text(
+                "INSERT INTO events (seq, author_id, kind, send_key, target, body_id, reply_to,"
+                " remove, rev, last_edit, erased, thread, channel_id, mid, ts, is_line, me)"
+                f" VALUES ({places}, 1, :mid, :ts, :is_line, 0)"
+            ),
+            {
+                **{f"v{number}": value for number, value in enumerate(row)},
+                "mid": f"{row[0]:016x}",
+                "ts": 1_000 * row[0],
+                "is_line": row[2] in ("message", "join", "topic"),
+            },
+        )
+    connection.execute(
+        text(
+            "INSERT INTO search (rowid, text, traits)"
+            " VALUES ((1 << 36) | 3, 'new @bob', 'a1 w4194304')"
+        )
+    )
+
+
+def test_the_log_is_the_same_in_one_table(tmp_path: Path) -> None:
+    engine = sqlite.writer_engine(tmp_path / "chat.db")
+    with engine.begin() as connection:
+        fill(connection)
+    engine.dispose()
+    with OpenStore(f"sqlite:///{tmp_path / 'chat.db'}") as store:
+        items = store.log(ALICE)
+        assert store.store.server_id == "the-server"
+        assert [item.seq for item in items] == [*range(1, 12)]
+        assert [item.kind for item in items] == [row[2] for row in _LOG]
+        assert [item.mid for item in items] == [f"{row[0]:016x}" for row in _LOG]
+        assert [item.ts for item in items] == [1_000 * row[0] for row in _LOG]
+        assert [item.rev for item in items] == [row[8] for row in _LOG]
+        assert [item.seq for item in items if item.erased] == [4, 8]
+        edited, reply = items[2], items[10]
+        assert (edited.text, edited.edited, edited.pinned) == ("new @bob", True, True)
+        assert (edited.mentions, edited.reactions) == (("bob",), {"+1": ("bob",)})
+        assert (items[4].text, items[4].mentions, items[3].text) == ("new @bob", ("bob",), None)
+        assert (items[7].text, items[9].topic) == (None, "tea")
+        assert (reply.text, reply.reply_to, reply.thread) == ("a reply", 3, 3)
+        assert [item.cid for item in items if item.cid] == [HEX_CID, TEXT_CID, HEX_CID]
+        for user, cid, seq in ((ALICE, HEX_CID, 3), (BOB, TEXT_CID, 8), (BOB, HEX_CID, 11)):
+            repeated = Appended(seq, f"{seq:016x}", 1_000 * seq, duplicate=True)
+            assert store.append(message(user, "again", cid=cid)) == repeated
+        store.wait_until_indexed()
+        assert not store.problems()
+        assert store.send(ALICE, "after it") == 12
+
+
+def test_a_migration_that_was_killed_begins_again(tmp_path: Path) -> None:
+    engine = sqlite.writer_engine(tmp_path / "chat.db")
+    with engine.begin() as connection:
+        fill(connection)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    with engine.begin() as connection:
+        upgrade(connection)
+        for path in tmp_path.glob("chat.db*"):
+            (killed / path.name).write_bytes(path.read_bytes())
+    engine.dispose()
+    (killed / "chat.db-shm").unlink(missing_ok=True)
+    assert sqlite.examine(killed / "chat.db") == "0010"
+    with OpenStore(f"sqlite:///{killed / 'chat.db'}") as store:
+        assert store.item(ALICE, 11).text == "a reply"
+        store.wait_until_indexed()
+        assert not store.problems()
+
+
+def test_a_migration_without_room_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "chat.db"
+    engine = sqlite.writer_engine(path)
+    with engine.begin() as connection:
+        fill(connection)
+    engine.dispose()
+    before = path.read_bytes()
+    usage = shutil.disk_usage(tmp_path)._replace(free=path.stat().st_size)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    with pytest.raises(StartupError, match=r"free disk space.*make room and start again"):
+        open_database(f"sqlite:///{path}", lambda: 0)
+    assert path.read_bytes() == before
+
+
+def test_texts_of_the_former_tables_are_gone(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    engine = sqlite.writer_engine(path)
+    with engine.begin() as connection:
+        fill(connection)
+    engine.dispose()
+    with OpenStore(f"sqlite:///{path}") as store:
+        store.wait_until_indexed()
+    content = path.read_bytes()
+    assert content.count(b"a reply") == 1
+    assert content.count(b"new @bob") == 1

@@ -34,13 +34,26 @@ def new_row(command: dict[str, Any], cid: str = "") -> OutboxRow:
 
     Text is stored as typed, even if the protocol does not allow it.
     """
-    cid = cid or os.urandom(16).hex()  # a UUID's module takes 2 ms of the start
+    now = time.time_ns() // 1_000_000
+    cid = cid or _time_ordered_id(now)
     return OutboxRow(
         cid=cid,
         channel=command["channel"],
         command=json.dumps({**command, "cid": cid}),
-        ts=time.time_ns() // 1_000_000,
+        ts=now,
     )
+
+
+def _time_ordered_id(now: int) -> str:
+    """Return a new UUID of version 7 (RFC 9562, 5.7) as 32 hexadecimal digits.
+
+    The server's index of cids is written at one end if they begin with the time. The standard
+    library's module of UUIDs takes 2 ms of the start.
+    """
+    chance = int.from_bytes(os.urandom(10), "big")
+    version, variant = 0x7 << 76, 0b10 << 62
+    chance = chance & ~(0xF << 76) & ~(0b11 << 62) | version | variant
+    return f"{now & 0xFFFF_FFFF_FFFF:012x}{chance:020x}"
 
 
 class Outbox:

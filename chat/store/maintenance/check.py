@@ -18,8 +18,9 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
+from chat.protocol.limits import FOLDED_KINDS
 from chat.store.database import FileLock, check_is_current
-from chat.store.schema import channels
+from chat.store.schema import BODY_FIELDS, ERASED, KIND_BITS, KINDS, REMOVE, channels, code_of
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite import fts5
 
@@ -37,29 +38,35 @@ class Holdings:
         return f"{self.channels:,} channels, {self.events:,} events"
 
 
+_KINDS = {kind: f"e.flags & {KIND_BITS} = {code}" for code, kind in enumerate(KINDS)}
+_CHANGES = ", ".join(str(code_of(kind)) for kind in sorted(FOLDED_KINDS))
+_TEXTS = ", ".join(str(code_of(kind)) for kind in BODY_FIELDS)
+_IS_REMOVAL = f"e.flags & {REMOVE}"
+_TARGET = "t.channel_id = e.channel_id AND t.seq = e.target AND t.target IS NULL"
 _REACTIONS = """
-    SELECT r.channel_id, r.target, r.user_id, b.text
-    FROM reactions r LEFT JOIN bodies b ON b.id = r.body_id"""
+    SELECT r.channel_id, r.target, r.user_id, e.text
+    FROM reactions r LEFT JOIN events e
+        ON e.channel_id = r.channel_id AND e.seq = r.since AND e.target = r.target"""
 # Of one person's reactions with one emoji to one message, the last event says whether it is there.
-_REACTIONS_TOLD = """
-    SELECT e.channel_id, e.target, e.author_id AS user_id, b.text
-    FROM events e JOIN bodies b ON b.id = e.body_id
-    WHERE e.kind = 'react' AND NOT e.erased
-    GROUP BY e.channel_id, e.target, e.author_id, b.text
-    HAVING max(CASE WHEN e.remove THEN 0 ELSE e.seq END)
-         > max(CASE WHEN e.remove THEN e.seq ELSE 0 END)"""
+_REACTIONS_TOLD = f"""
+    SELECT e.channel_id, e.target, e.author_id AS user_id, e.text
+    FROM events e
+    WHERE e.target IS NOT NULL AND {_KINDS["react"]} AND NOT e.flags & {ERASED}
+    GROUP BY e.channel_id, e.target, e.author_id, e.text
+    HAVING max(CASE WHEN {_IS_REMOVAL} THEN 0 ELSE e.seq END)
+         > max(CASE WHEN {_IS_REMOVAL} THEN e.seq ELSE 0 END)"""  # noqa: S608
 _COUNTED = """
     SELECT r.channel_id, r.target, r.since, count(*) AS count
     FROM reactions r GROUP BY r.channel_id, r.target, r.since"""
 _COUNTS = "SELECT n.channel_id, n.target, n.since, n.count FROM reaction_counts n"
 _PINS = "SELECT p.channel_id, p.target FROM pins p"
-_PINS_TOLD = """
+_PINS_TOLD = f"""
     SELECT e.channel_id, e.target
-    FROM events e JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.target
-    WHERE e.kind = 'pin' AND NOT t.erased
+    FROM events e JOIN events t ON {_TARGET}
+    WHERE e.target IS NOT NULL AND {_KINDS["pin"]} AND NOT t.flags & {ERASED}
     GROUP BY e.channel_id, e.target
-    HAVING max(CASE WHEN e.remove THEN 0 ELSE e.seq END)
-         > max(CASE WHEN e.remove THEN e.seq ELSE 0 END)"""
+    HAVING max(CASE WHEN {_IS_REMOVAL} THEN 0 ELSE e.seq END)
+         > max(CASE WHEN {_IS_REMOVAL} THEN e.seq ELSE 0 END)"""  # noqa: S608
 
 
 def _without(some: str, others: str) -> str:
@@ -75,18 +82,18 @@ _RULES = {
     "the log does not hold 1 to its head, each number once": """
         SELECT c.name, c.head FROM channels c LEFT JOIN events e ON e.channel_id = c.id
         GROUP BY c.id, c.name, c.head
-        HAVING count(e.seq) <> c.head OR coalesce(min(e.seq), 1) <> 1
-            OR coalesce(max(e.seq), 0) <> c.head""",
+        HAVING count(DISTINCT e.seq) <> c.head OR count(e.seq) <> c.head
+            OR coalesce(min(e.seq), 1) <> 1 OR coalesce(max(e.seq), 0) <> c.head""",
     "the same mid belongs to several events": """
         SELECT min(c.name), min(e.seq) FROM events e JOIN channels c ON c.id = e.channel_id
         GROUP BY e.mid HAVING count(*) > 1""",
     "the same author used the same cid more than once": """
         SELECT min(c.name), min(e.seq) FROM events e JOIN channels c ON c.id = e.channel_id
-        WHERE e.send_key IS NOT NULL GROUP BY e.send_key HAVING count(*) > 1""",
-    "the cid belongs to somebody who is not the author": """
+        WHERE e.cid IS NOT NULL GROUP BY e.cid, e.author_id HAVING count(*) > 1""",
+    "the flags of the event are none": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
-        WHERE substr(e.send_key, 1, length(CAST(e.author_id AS TEXT)) + 1)
-            <> CAST(e.author_id AS TEXT) || '/'""",
+        WHERE e.flags & {KIND_BITS} >= {len(KINDS)} OR e.flags NOT BETWEEN {256} AND {32_767}
+            OR (e.target IS NULL) = (e.flags & {KIND_BITS} IN ({_CHANGES}))""",  # noqa: S608
     "a read marker lies outside of the log": """
         SELECT c.name, m.read_seq FROM members m JOIN channels c ON c.id = m.channel_id
         WHERE m.read_seq NOT BETWEEN 0 AND c.head OR m.joined_seq NOT BETWEEN 0 AND c.head""",
@@ -96,48 +103,58 @@ _RULES = {
     "a member is listed under another name": """
         SELECT c.name, m.user_id FROM members m JOIN channels c ON c.id = m.channel_id
         JOIN users u ON u.id = m.user_id WHERE u.fold <> m.user_fold""",
-    "the event has lost its text": """
+    "the event has lost its text": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
-        LEFT JOIN bodies b ON b.id = e.body_id
-        WHERE e.kind IN ('message', 'edit', 'react', 'topic') AND NOT e.erased AND b.id IS NULL""",
-    "the event is erased and still has a text": """
+        LEFT JOIN folds f ON f.event_id = e.id
+        WHERE e.flags & {KIND_BITS | ERASED} IN ({_TEXTS})
+            AND f.edit_id IS NULL AND e.text IS NULL""",  # noqa: S608
+    "the event is erased and still has a text": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
-        WHERE e.erased AND e.body_id IS NOT NULL""",
-    "the event is about a message that does not exist": """
+        LEFT JOIN folds f ON f.event_id = e.id
+        WHERE (e.flags & {ERASED} OR f.edit_id IS NOT NULL) AND trim(e.text, ' ') <> ''""",  # noqa: S608
+    "the event is about a message that does not exist": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
-        LEFT JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.target
-        WHERE e.kind IN ('edit', 'delete', 'react', 'pin')
-            AND (t.seq IS NULL OR t.kind <> 'message' OR t.seq >= e.seq)""",
-    "the message answers one that does not exist": """
+        LEFT JOIN events t ON {_TARGET}
+        WHERE e.target IS NOT NULL
+            AND (t.seq IS NULL OR t.flags & {KIND_BITS} <> {code_of("message")}
+                OR t.seq >= e.seq)""",  # noqa: S608
+    "the message answers one that does not exist": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
-        LEFT JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.reply_to
+        LEFT JOIN events t
+            ON t.channel_id = e.channel_id AND t.seq = e.reply_to AND t.target IS NULL
         WHERE e.reply_to IS NOT NULL
-            AND (t.seq IS NULL OR t.kind <> 'message' OR t.seq >= e.seq)""",
+            AND (t.seq IS NULL OR t.flags & {KIND_BITS} <> {code_of("message")}
+                OR t.seq >= e.seq)""",  # noqa: S608
     "the message is not in the thread of what it answers": """
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
-        LEFT JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.reply_to
+        LEFT JOIN events t
+            ON t.channel_id = e.channel_id AND t.seq = e.reply_to AND t.target IS NULL
         WHERE coalesce(e.thread, 0) <> coalesce(t.thread, t.seq, 0)""",
-    "the message was deleted and is still there": """
+    "the message was deleted and is still there": f"""
         SELECT c.name, t.seq FROM events e JOIN channels c ON c.id = e.channel_id
-        JOIN events t ON t.channel_id = e.channel_id AND t.seq = e.target
-        WHERE e.kind = 'delete' AND NOT t.erased""",
-    "the message does not have the text of its latest edit": """
-        SELECT c.name, t.seq FROM events t JOIN channels c ON c.id = t.channel_id
-        LEFT JOIN events e ON e.channel_id = t.channel_id AND e.seq = t.last_edit
-        WHERE t.last_edit IS NOT NULL AND NOT t.erased
-            AND (e.seq IS NULL OR e.kind <> 'edit' OR e.target <> t.seq
-                OR e.body_id <> t.body_id)""",
+        JOIN events t ON {_TARGET}
+        WHERE e.target IS NOT NULL AND {_KINDS["delete"]} AND NOT t.flags & {ERASED}""",  # noqa: S608
+    "the message does not have the text of its latest edit": f"""
+        SELECT c.name, t.seq FROM folds f JOIN events t ON t.id = f.event_id
+        JOIN channels c ON c.id = t.channel_id
+        LEFT JOIN events e ON e.id = f.edit_id AND {_TARGET}
+        WHERE NOT t.flags & {ERASED} AND coalesce(e.seq, 0) <> coalesce((
+            SELECT max(l.seq) FROM events l WHERE l.channel_id = t.channel_id
+                AND l.target = t.seq AND l.flags & {KIND_BITS} = {code_of("edit")}), 0)""",  # noqa: S608
     "the message does not know the latest event about it": """
         SELECT c.name, t.seq FROM channels c
         JOIN (SELECT channel_id, target, max(seq) AS latest FROM events
-              WHERE target IS NOT NULL AND kind IN ('edit', 'delete', 'react', 'pin')
-              GROUP BY channel_id, target) a ON a.channel_id = c.id
-        JOIN events t ON t.channel_id = a.channel_id AND t.seq = a.target
-        WHERE t.rev <> a.latest""",
+              WHERE target IS NOT NULL GROUP BY channel_id, target) a ON a.channel_id = c.id
+        JOIN events t
+            ON t.channel_id = a.channel_id AND t.seq = a.target AND t.target IS NULL
+        LEFT JOIN folds f ON f.event_id = t.id
+        WHERE coalesce(f.rev, 0) <> a.latest""",
     "a mention is of an event that does not exist": """
         SELECT c.name, m.seq FROM mentions m JOIN channels c ON c.id = m.channel_id
-        LEFT JOIN events e ON e.channel_id = m.channel_id AND e.seq = m.seq
-        WHERE e.seq IS NULL""",
+        WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.channel_id = m.channel_id
+                AND e.seq = m.seq AND e.target IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM events e WHERE e.channel_id = m.channel_id
+                AND e.seq = m.seq AND e.target IS NOT NULL)""",
     "a reaction is there that its events do not lead to": _without(_REACTIONS, _REACTIONS_TOLD),
     "a reaction is missing that its events lead to": _without(_REACTIONS_TOLD, _REACTIONS),
     "the count of a reaction is not that of its people": _without(_COUNTS, _COUNTED),

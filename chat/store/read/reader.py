@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, false, or_, select, true
+from sqlalchemy import Connection, bindparam, false, or_, select, true, union_all
 
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.items import Item
@@ -27,9 +27,9 @@ from chat.store.operations import (
     User,
 )
 from chat.store.read.timeline import (
+    EVENTS_ONWARD,
     PAGE_BYTES,
     PINS_BYTES,
-    ROWS,
     ChannelLines,
     Lines,
     PinnedLines,
@@ -41,7 +41,7 @@ from chat.store.read.timeline import (
 )
 from chat.store.read.unread import COUNTS_OF_ONE, mentions_above, unread_above
 from chat.store.rights import channel_key, check_is_member, no_such_channel
-from chat.store.schema import channels, events, members, users
+from chat.store.schema import channels, events, is_change, is_line, members, newest_ts, users
 from chat.store.search.search import Found, SearchedChannel, Wanted, search, searched_channels
 from chat.store.sql import Prepared
 from chat.text import fold
@@ -66,13 +66,14 @@ _membership, _direct = members.alias("membership"), channels.alias("direct")
 _listed_direct = (
     select(_membership.c.channel_id)
     .join_from(_membership, _direct, _membership.c.channel_id == _direct.c.id)
-    .outerjoin(events, (events.c.channel_id == _direct.c.id) & (events.c.seq == _direct.c.head))
     .where(
         _membership.c.user_id == bindparam("user"),
         _membership.c.hidden == false(),
         _direct.c.is_direct == true(),
     )
-    .order_by(_membership.c.counted.desc(), (_membership.c.read_seq > 0).desc(), events.c.ts.desc())
+    .order_by(
+        _membership.c.counted.desc(), (_membership.c.read_seq > 0).desc(), newest_ts(_direct).desc()
+    )
     .limit(bindparam("direct_limit", type_=members.c.read_seq.type))
 )
 _MEMBERSHIPS = Prepared(
@@ -108,12 +109,11 @@ _PINS = Prepared(
     .order_by(schema.pins.c.target)
 )
 _count = bindparam("count", type_=events.c.seq.type)
-_AFTER = Prepared(
-    ROWS.where(events.c.seq > bindparam("anchor")).order_by(events.c.seq).limit(_count)
-)
+_is_event = (events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number"))
 _MID = Prepared(
-    select(events.c.mid).where(
-        events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+    union_all(
+        select(events.c.mid).where(*_is_event, is_line),
+        select(events.c.mid).where(*_is_event, is_change),
     )
 )
 _MEMBERS = Prepared(
@@ -337,7 +337,7 @@ class Reader:
         if position.mid is None or position.after == 0:
             return True
         mid = _MID.scalar(self._connection, channel=state.id, number=position.after)
-        return bool(mid == position.mid)
+        return mid is not None and mid.hex() == position.mid
 
     def _seen_by(self, user: User, page: PageRead) -> tuple[Item, ...]:
         return with_own(self._connection, page.channel.id, user, page.items)
@@ -355,7 +355,7 @@ class Reader:
         return page
 
     def _after(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
-        rows = _AFTER.all(self._connection, channel=state.id, anchor=anchor, count=limit)
+        rows = EVENTS_ONWARD.all(self._connection, channel=state.id, anchor=anchor + 1, count=limit)
         items = self._items(state, rows)
         complete = (items[-1].seq if items else anchor) >= state.head
         return PageRead(state, items, complete)

@@ -6,27 +6,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from chat.protocol.items import Item
 from chat.store.operations import User
 from chat.store.rights import no_such_message
 from chat.store.schema import (
     BODY_FIELDS,
-    bodies,
+    ERASED,
+    ME,
+    REMOVE,
     events,
+    folds,
+    has_kind,
+    is_change,
+    is_line,
+    kind_of,
     mentions,
     pins,
     reaction_counts,
     reactions,
+    unpack_cid,
     users,
 )
 from chat.store.sql import Among, Prepared
 
 __all__ = [
+    "EVENTS_ONWARD",
     "PAGE_BYTES",
     "PINS_BYTES",
-    "ROWS",
     "ChannelLines",
     "Lines",
     "PinnedLines",
@@ -48,30 +65,27 @@ NAMES_MAX = 20
 _ITEM_BYTES = 200
 """Bytes of an item on the wire without its text and names, most of them field names."""
 
+_edit = events.alias("edit")
 ROWS: Select[Any] = (
     select(
         events.c.seq,
         events.c.mid,
         events.c.ts,
         users.c.name.label("author"),
-        events.c.author_id,
-        events.c.kind,
-        events.c.send_key,
+        events.c.flags,
+        events.c.cid,
         events.c.target,
-        bodies.c.text,
-        events.c.me,
         events.c.reply_to,
-        events.c.remove,
-        events.c.rev,
-        events.c.last_edit,
-        events.c.erased,
         events.c.thread,
+        func.coalesce(_edit.c.text, events.c.text).label("text"),
+        func.coalesce(folds.c.rev, events.c.seq).label("rev"),
+        folds.c.edit_id,
     )
     .join_from(events, users, events.c.author_id == users.c.id)
-    .join(bodies, events.c.body_id == bodies.c.id, isouter=True)
-    .where(events.c.channel_id == bindparam("channel"))
+    .outerjoin(folds, folds.c.event_id == events.c.id)
+    .outerjoin(_edit, _edit.c.id == folds.c.edit_id)
 )
-"""The events of `channel`; a page adds its first seq, its order, and its length."""
+"""Events as they are now; a page adds which, and their order."""
 
 _MENTIONS = Among(
     select(mentions.c.seq, users.c.name)
@@ -84,10 +98,15 @@ _MENTIONS = Among(
 )
 _COUNTS = Among(
     select(
-        reaction_counts.c.target, reaction_counts.c.since, reaction_counts.c.count, bodies.c.text
+        reaction_counts.c.target, reaction_counts.c.since, reaction_counts.c.count, events.c.text
     )
-    .join_from(reaction_counts, bodies, reaction_counts.c.body_id == bodies.c.id)
-    .where(reaction_counts.c.channel_id == bindparam("channel"))
+    .join_from(
+        reaction_counts,
+        events,
+        (events.c.channel_id == reaction_counts.c.channel_id)
+        & (events.c.seq == reaction_counts.c.since),
+    )
+    .where(reaction_counts.c.channel_id == bindparam("channel"), is_change)
     .order_by(reaction_counts.c.target, reaction_counts.c.since),
     reaction_counts.c.target,
 )
@@ -105,17 +124,16 @@ _FIRST_REACTORS = Prepared(
     .limit(NAMES_MAX)
 )
 _OWN = Among(
-    select(reactions.c.target, bodies.c.text)
+    select(reactions.c.target, events.c.text)
     .join_from(
         reactions,
-        reaction_counts,
-        (reaction_counts.c.channel_id == reactions.c.channel_id)
-        & (reaction_counts.c.target == reactions.c.target)
-        & (reaction_counts.c.since == reactions.c.since),
+        events,
+        (events.c.channel_id == reactions.c.channel_id) & (events.c.seq == reactions.c.since),
     )
-    .join(bodies, reaction_counts.c.body_id == bodies.c.id)
     .where(
-        reactions.c.channel_id == bindparam("channel"), reactions.c.user_id == bindparam("user")
+        reactions.c.channel_id == bindparam("channel"),
+        reactions.c.user_id == bindparam("user"),
+        is_change,
     ),
     reactions.c.target,
 )
@@ -130,7 +148,7 @@ def items_of(connection: Connection, channel_id: int, rows: Sequence[Any]) -> tu
         return ()
     mentioned = _mentions(connection, channel_id, rows)
     # Only a message that something was folded into can have reactions, or a pin.
-    changed = [row.seq for row in rows if row.kind == "message" and row.rev > row.seq]
+    changed = [row.seq for row in rows if row.rev > row.seq]
     reacted = _reactions(connection, channel_id, changed)
     pinned = _pinned(connection, channel_id, changed)
     return tuple(
@@ -180,25 +198,25 @@ def _item(
     is_pinned: bool,
 ) -> Item:
     # In the order of `ROWS`: asking for columns by name took as long as all else, 9 µs an item.
-    seq, mid, ts, author, _author_id, kind, send_key, target, text, *rest = row
-    me, reply_to, remove, rev, last_edit, erased, thread = rest
-    body: dict[str, Any] = {} if text is None else {BODY_FIELDS[kind]: text}
+    seq, mid, ts, author, flags, cid, target, reply_to, thread, text, rev, edit_id = row
+    kind, is_erased = kind_of(flags), bool(flags & ERASED)
+    body: dict[str, Any] = {} if text is None or is_erased else {BODY_FIELDS[kind]: text}
     return Item.known(
         seq=seq,
-        mid=mid,
+        mid=mid.hex(),
         ts=ts,
         author=author,
         kind=kind,
-        me=me,
+        me=bool(flags & ME),
         reply_to=reply_to,
         thread=thread,
         mentions=mentioned,
         target=target,
-        remove=remove,
-        erased=erased,
-        cid=None if send_key is None else send_key.partition("/")[2],
+        remove=bool(flags & REMOVE),
+        erased=is_erased,
+        cid=None if cid is None else unpack_cid(cid),
         rev=rev,
-        edited=last_edit is not None,
+        edited=edit_id is not None,
         pinned=is_pinned,
         reactions={emoji: tuple(names) for emoji, names in reacted.names.items()},
         reaction_counts=reacted.counts,
@@ -207,7 +225,7 @@ def _item(
 
 
 def _mentions(connection: Connection, channel_id: int, rows: Sequence[Any]) -> dict[int, list[str]]:
-    numbers = [row.seq for row in rows if row.kind in ("message", "edit")]
+    numbers = [row.seq for row in rows if kind_of(row.flags) in ("message", "edit")]
     found: dict[int, list[str]] = {}
     if numbers:
         for seq, name in _MENTIONS.rows(connection, numbers, channel=channel_id):
@@ -255,35 +273,56 @@ def _pinned(connection: Connection, channel_id: int, numbers: Sequence[int]) -> 
 Rows = Sequence[Any]
 
 _count = bindparam("count", type_=events.c.seq.type)
-# The numbers come first, from an index that holds nothing else. In one query SQLite walks the log
+# The ids come first, from an index that holds nothing else. In one query SQLite walks the log
 # itself: past all that is folded into messages, and past all that is not of the thread or not
 # pinned (126 ms where a message has 281,000 reactions).
-_line = events.alias("line")
-_in_channel = _line.c.channel_id == bindparam("channel")
-_lines = select(_line.c.seq).where(_in_channel, _line.c.is_line == true())
-_replies = select(_line.c.seq).where(_in_channel, _line.c.thread == bindparam("root"))
-_pins = select(pins.c.target).where(pins.c.channel_id == bindparam("channel"))
+_found = events.alias("found")
+_in_channel = _found.c.channel_id == bindparam("channel")
+_found_line = _found.c.target.is_(None)
+_lines = select(_found.c.id).where(_in_channel, _found_line)
+_changes = select(_found.c.id).where(_in_channel, _found.c.target.is_not(None))
+_replies = select(_found.c.id).where(_in_channel, _found.c.thread == bindparam("root"))
+_pins = (
+    select(_found.c.id)
+    .join_from(
+        pins,
+        _found,
+        # The sum has SQLite look each pin up, not walk all lines beside the pins.
+        (_found.c.channel_id == pins.c.channel_id)
+        & (_found.c.seq == pins.c.target + literal_column("0"))
+        & _found_line,
+    )
+    .where(pins.c.channel_id == bindparam("channel"))
+)
 
 
-def _before(numbers: Select[Any], number: ColumnElement[int]) -> Prepared:
-    some = numbers.where(number < bindparam("anchor")).order_by(number.desc()).limit(_count)
-    return Prepared(ROWS.where(events.c.seq.in_(some)).order_by(events.c.seq.desc()))
+def _before(ids: Select[Any], number: ColumnElement[int]) -> Prepared:
+    some = ids.where(number < bindparam("anchor")).order_by(number.desc()).limit(_count)
+    return Prepared(ROWS.where(events.c.id.in_(some)).order_by(events.c.seq.desc()))
 
 
-def _onward(numbers: Select[Any], number: ColumnElement[int]) -> Prepared:
-    some = numbers.where(number >= bindparam("anchor")).order_by(number).limit(_count)
-    return Prepared(ROWS.where(events.c.seq.in_(some)).order_by(events.c.seq))
+def _first(ids: Select[Any], number: ColumnElement[int]) -> Select[Any]:
+    return ids.where(number >= bindparam("anchor")).order_by(number).limit(_count)
 
 
-_LINES_BEFORE, _LINES_ONWARD = _before(_lines, _line.c.seq), _onward(_lines, _line.c.seq)
-_REPLIES_BEFORE, _REPLIES_ONWARD = _before(_replies, _line.c.seq), _onward(_replies, _line.c.seq)
+def _onward(ids: Select[Any], number: ColumnElement[int]) -> Prepared:
+    return Prepared(ROWS.where(events.c.id.in_(_first(ids, number))).order_by(events.c.seq))
+
+
+_LINES_BEFORE, _LINES_ONWARD = _before(_lines, _found.c.seq), _onward(_lines, _found.c.seq)
+_REPLIES_BEFORE, _REPLIES_ONWARD = _before(_replies, _found.c.seq), _onward(_replies, _found.c.seq)
 _PINNED_BEFORE, _PINNED_ONWARD = _before(_pins, pins.c.target), _onward(_pins, pins.c.target)
-_ONE = Prepared(ROWS.where(events.c.seq == bindparam("root")))
+_either = union_all(
+    select(_first(_lines, _found.c.seq).subquery()),
+    select(_first(_changes, _found.c.seq).subquery()),
+)
+EVENTS_ONWARD = Prepared(ROWS.where(events.c.id.in_(_either)).order_by(events.c.seq).limit(_count))
+"""The first `count` events of `channel` from the seq `anchor` on, of every kind."""
+_in_log = (events.c.channel_id == bindparam("channel"), is_line)
+_ONE = Prepared(ROWS.where(*_in_log, events.c.seq == bindparam("root")))
 _ROOT = Prepared(
     select(func.coalesce(events.c.thread, events.c.seq)).where(
-        events.c.channel_id == bindparam("channel"),
-        events.c.seq == bindparam("number"),
-        events.c.kind == "message",
+        *_in_log, events.c.seq == bindparam("number"), has_kind("message")
     )
 )
 

@@ -14,13 +14,12 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
-    false,
     func,
     literal_column,
     select,
 )
 
-from chat.store.schema import channels, events, members, mentions
+from chat.store.schema import channels, events, is_line, is_unerased, members, mentions
 
 __all__ = ["COUNTS_OF_ONE", "mentions_above", "unread_above"]
 
@@ -33,9 +32,9 @@ _floor = case(
     else_=members.c.read_seq,
 )
 _is_unread: tuple[ColumnElement[bool], ...] = (
-    events.c.kind == "message",
+    is_line,
+    is_unerased("message"),
     events.c.author_id != members.c.user_id,
-    events.c.erased == false(),
 )
 
 
@@ -56,7 +55,9 @@ mentions_above = _count(
     .join_from(
         mentions,
         events,
-        (events.c.channel_id == mentions.c.channel_id) & (events.c.seq == mentions.c.seq),
+        # The sum has SQLite begin with the mentions, not with all messages above the floor.
+        (events.c.channel_id == mentions.c.channel_id)
+        & (events.c.seq == mentions.c.seq + literal_column("0")),
     )
     .where(
         mentions.c.user_id == members.c.user_id,

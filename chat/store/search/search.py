@@ -14,13 +14,23 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import positions_max
 from chat.protocol.values import Limits
 from chat.store.operations import ChannelState, User
-from chat.store.schema import bodies, channels, events, members, users
+from chat.store.schema import (
+    ME,
+    channels,
+    events,
+    folds,
+    is_line,
+    is_unerased,
+    members,
+    newest_ts,
+    users,
+)
 from chat.store.search.match import Marks, Matcher, snippet
 from chat.store.sql import Among, Prepared
 from chat.store.sqlite import fts5
@@ -54,43 +64,48 @@ _ROOMS = Prepared(
         channels.c.epoch,
         channels.c.head,
         channels.c.topic,
-        events.c.ts,
+        newest_ts(channels).label("ts"),
     )
     .join_from(members, channels, members.c.channel_id == channels.c.id)
-    .outerjoin(events, and_(events.c.channel_id == channels.c.id, events.c.seq == channels.c.head))
     .where(members.c.user_id == bindparam("user"))
     .order_by(
         channels.c.is_direct,
         members.c.hidden,
         members.c.counted.desc(),
         (members.c.read_seq > 0).desc(),
-        events.c.ts.desc(),
+        newest_ts(channels).desc(),
     )
 )
+_edit = events.alias("edit")
 _HITS = Among(
     select(
         events.c.seq,
         events.c.ts,
-        events.c.me,
+        events.c.flags,
         events.c.author_id,
         users.c.name.label("author"),
-        bodies.c.text,
+        func.coalesce(_edit.c.text, events.c.text).label("text"),
     )
     .join_from(events, users, events.c.author_id == users.c.id)
-    .join(bodies, events.c.body_id == bodies.c.id)
-    .where(events.c.channel_id == bindparam("channel"))
+    .outerjoin(folds, folds.c.event_id == events.c.id)
+    .outerjoin(_edit, _edit.c.id == folds.c.edit_id)
+    .where(events.c.channel_id == bindparam("channel"), is_line, is_unerased("message"))
     .order_by(events.c.seq.desc()),
     events.c.seq,
 )
 _MOMENT = Prepared(
-    select(events.c.ts).where(
-        events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number")
+    select(events.c.ts)
+    .where(
+        events.c.channel_id == bindparam("channel"), events.c.seq <= bindparam("number"), is_line
     )
+    .order_by(events.c.seq.desc())
+    .limit(1)
 )
 _IN_TIME = Prepared(
     select(func.min(events.c.seq), func.max(events.c.seq)).where(
         events.c.channel_id == bindparam("channel"),
         events.c.seq.between(bindparam("low"), bindparam("high")),
+        is_line,
         events.c.ts >= bindparam("after"),
         events.c.ts < bindparam("before"),
     )
@@ -284,7 +299,9 @@ class _Stream:
         self.newest = (self.hits[0] if self.hits else hit).row.ts
         row = hit.row
         piece, marks = snippet(row.text, hit.marks)
-        return FoundMessage(self.name, row.seq, row.ts, row.author, row.me, piece, marks)
+        return FoundMessage(
+            self.name, row.seq, row.ts, row.author, bool(row.flags & ME), piece, marks
+        )
 
     def read(self) -> None:
         """Read some hits, or find none in a part of the channel."""

@@ -9,10 +9,10 @@
 - A second column holds the author, whether there is a link, and the window of the channel, as words
   of their own. A search for several words asks for a window's word as well, so that it looks at no
   message outside of it.
-- The *place* of the index is a row of `meta`: the id of a body. Messages whose text has this id or
-  a lower one are indexed; later ones are indexed by `housekeeping`, in batches behind the commits,
-  and until then a search reads their texts (`Lookup`). An edit gives its message a new body, so the
-  index comes to it again.
+- The *place* of the index is a row of `meta`: the id of an event. Messages and edits with this id
+  or a lower one are indexed; later ones are indexed by `housekeeping`, in batches behind the
+  commits, and until then a search reads their texts (`Lookup`). The text of an edit is indexed
+  under the message that it changes.
 - An erased text leaves the index in the transaction that erases it. SQLite 3.42 and later takes its
   words off the disk at once, an older one when `merge` has written the whole index anew; a row of
   `meta` remembers that it must.
@@ -25,11 +25,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, event, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    event,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+)
 
 from chat.links import has_link
-from chat.store.schema import meta, metadata
+from chat.store.schema import events, folds, is_unerased, meta, metadata
 from chat.store.sql import Prepared, run_many
 from chat.tokenizer import FORMAT, folded
 
@@ -89,20 +101,30 @@ _MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
 _TABLES = ("search_data", "search_idx", "search_config")
 """Tables in which FTS5 keeps the index."""
 _DROP_PAGES = "DELETE FROM search_data WHERE id IN (SELECT id FROM search_data LIMIT ?)"
-_NEXT = Prepared(
-    text(
-        "SELECT e.body_id, e.channel_id, e.seq, e.author_id, b.text"
-        " FROM events e JOIN bodies b ON b.id = e.body_id"
-        " WHERE e.kind = 'message' AND e.body_id > :place ORDER BY e.body_id LIMIT :count"
+_of_message = func.coalesce(events.c.target, events.c.seq)
+
+
+def _texts_after_place(*columns: ColumnElement[Any]) -> Prepared:
+    """Return what finds the texts that messages have now, their own or of their latest edits."""
+    return Prepared(
+        select(*columns)
+        .outerjoin_from(events, folds, folds.c.event_id == events.c.id)
+        .where(
+            events.c.id > bindparam("place"),
+            or_(is_unerased("message"), is_unerased("edit")),
+            folds.c.edit_id.is_(None),
+            events.c.text.is_not(None),
+        )
+        .order_by(events.c.id)
+        .limit(bindparam("count", type_=events.c.seq.type))
     )
+
+
+_NEXT = _texts_after_place(
+    events.c.id, events.c.channel_id, _of_message, events.c.author_id, events.c.text
 )
-_UNINDEXED = Prepared(
-    text(
-        "SELECT channel_id, seq FROM events"
-        " WHERE kind = 'message' AND body_id > :place ORDER BY body_id LIMIT :count"
-    )
-)
-_NEWEST_BODY = Prepared(text("SELECT coalesce(max(id), 0) FROM bodies"))
+_UNINDEXED = _texts_after_place(events.c.channel_id, _of_message)
+_NEWEST_EVENT = Prepared(select(func.coalesce(func.max(events.c.id), 0)))
 _SEQS = Prepared(
     text(
         "SELECT rowid & :mask FROM search WHERE search MATCH :query"
@@ -120,7 +142,7 @@ _MERGES = "search_merges"
 Entry = tuple[int, str, str]
 """What `ADD` takes for a message: its row id, its words, its traits."""
 Erased = tuple[int, int, int, int, str]
-"""An erased text: the body's id, the channel's id, the seq, the author's id, the text it was."""
+"""An erased text: the ids of its event and its channel, the message's seq, its author's id, it."""
 
 
 def is_secure() -> bool:
@@ -168,7 +190,7 @@ def reset(connection: Connection) -> None:
 
 
 def place(connection: Connection) -> int | None:
-    """Return the id of the last body that is indexed; None: the index is to be rebuilt."""
+    """Return the id of the last event that is indexed; None: the index is to be rebuilt."""
     found = _VALUE.scalar(connection, name=_PLACE)
     return None if found is None else int(found)
 
@@ -211,7 +233,7 @@ def index_next(connection: Connection) -> bool:
         # FTS5 wants row ids that rise within one transaction.
         run_many(connection, ADD, sorted(_entry(*row[1:]) for row in rows))
     is_all = len(rows) < BATCH
-    _remember(connection, _PLACE, _NEWEST_BODY.scalar(connection) if is_all else rows[-1][0])
+    _remember(connection, _PLACE, _NEWEST_EVENT.scalar(connection) if is_all else rows[-1][0])
     return is_all
 
 

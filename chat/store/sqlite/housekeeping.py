@@ -65,10 +65,10 @@ class Housekeeping:
             moments.append(max(self._index_at, self._index_pause))
         return min(moments, default=None)
 
-    def committed(self, newest_body: int, *, has_erased: bool) -> None:
-        """Schedule steps for a commit: its newest body, and whether text was erased."""
+    def committed(self, newest_event: int, *, has_erased: bool) -> None:
+        """Schedule steps for a commit: its newest event, and whether text was erased."""
         now = time.monotonic()
-        waiting = newest_body - self._place
+        waiting = newest_event - self._place
         if waiting > 0:
             due = now if waiting >= fts5.BATCH else now + self._index_after
             self._index_at = due if self._index_at is None else min(due, self._index_at)

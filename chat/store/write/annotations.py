@@ -11,7 +11,7 @@ from chat.protocol.items import Event
 from chat.protocol.values import Limits
 from chat.store.operations import PinMessage, ReactToMessage, User
 from chat.store.rights import OWNER
-from chat.store.schema import bodies, pins, reaction_counts, reactions
+from chat.store.schema import events, is_change, pins, reaction_counts, reactions
 from chat.store.sql import Prepared
 from chat.store.write.lookups import Channel
 from chat.store.write.target import find_target, fold_into_target
@@ -30,9 +30,14 @@ _counts_of_message = (
 )
 _is_emoji = (*_counts_of_message, reaction_counts.c.since == bindparam("first"))
 _COUNTS = Prepared(
-    select(reaction_counts.c.since, reaction_counts.c.count, bodies.c.text)
-    .join_from(reaction_counts, bodies, reaction_counts.c.body_id == bodies.c.id)
-    .where(*_counts_of_message)
+    select(reaction_counts.c.since, reaction_counts.c.count, events.c.text)
+    .join_from(
+        reaction_counts,
+        events,
+        (events.c.channel_id == reaction_counts.c.channel_id)
+        & (events.c.seq == reaction_counts.c.since),
+    )
+    .where(*_counts_of_message, is_change)
 )
 _OWN = Prepared(
     select(reactions.c.since, reactions.c.seq).where(
@@ -68,8 +73,7 @@ def react(
     if not remove:
         _check_reactions(counts, len(own), transaction.limits, is_new=alike is None)
     event = transaction.append_about(operation, channel, body=emoji, remove=remove)
-    body_id = transaction.last_body
-    fold_into_target(transaction, channel, event)
+    fold_into_target(transaction, target, event)
     since = alike.since if alike is not None else event.seq
     count = (alike.count if alike is not None else 0) + (-1 if remove else 1)
     if remove:
@@ -82,7 +86,6 @@ def react(
             seq=event.seq,
             since=since,
             user_id=user.id,
-            body_id=body_id,
         )
     if alike is None:
         transaction.execute(
@@ -90,7 +93,6 @@ def react(
             channel_id=channel.id,
             target=target.seq,
             since=since,
-            body_id=body_id,
             count=count,
         )
     elif count:
@@ -139,7 +141,7 @@ def pin(
     if not remove:
         _check_pins(transaction, channel, user, role)
     event = transaction.append_about(operation, channel, remove=remove)
-    fold_into_target(transaction, channel, event)
+    fold_into_target(transaction, target, event)
     if remove:
         transaction.execute(_REMOVE_PIN, **where)
     else:

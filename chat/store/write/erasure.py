@@ -1,8 +1,8 @@
 """Erase texts that an edit or deletion replaces, in its transaction.
 
-A body is overwritten in place with as many spaces (see `schema`); what named it then names nothing,
-and no word of it finds it. The write-ahead log, and the pages of the index where SQLite is old,
-hold it until the writer has purged them, which `Transaction.has_erased` asks for.
+A text is overwritten in place with as many spaces (see `schema`), and no word of it finds its
+message. The write-ahead log, and the pages of the index where SQLite is old, hold it until the
+writer has purged them, which `Transaction.has_erased` asks for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, or_, select, update
 
-from chat.store.schema import bodies, events, mentions, pins, reaction_counts, reactions
+from chat.store.schema import (
+    ERASED,
+    events,
+    is_change,
+    is_unerased,
+    mentions,
+    pins,
+    reaction_counts,
+    reactions,
+)
 from chat.store.sql import Prepared
 from chat.store.write.lookups import Channel
 from chat.store.write.target import Target
@@ -20,37 +29,24 @@ from chat.store.write.transaction import Transaction
 
 __all__ = ["erase_message", "erase_text"]
 
-_BODY = Prepared(select(bodies.c.id, bodies.c.text).where(bodies.c.id == bindparam("body")))
-# The numbers come first, from the index of targets alone: in one query SQLite walks the whole log.
-_about = events.alias("about")
-_is_about = (
-    events.c.channel_id == bindparam("channel"),
-    events.c.seq.in_(
-        select(_about.c.seq).where(
-            _about.c.channel_id == bindparam("channel"), _about.c.target == bindparam("number")
-        )
-    ),
+_TEXT = Prepared(
+    select(events.c.id, events.c.seq, events.c.text).where(events.c.id == bindparam("event"))
 )
-_BODIES_ABOUT = Prepared(
-    select(bodies.c.id, bodies.c.text)
-    .join_from(events, bodies, events.c.body_id == bodies.c.id)
-    .where(*_is_about)
+_TEXTS_ABOUT = Prepared(
+    select(events.c.id, events.c.seq, events.c.text).where(
+        events.c.channel_id == bindparam("channel"),
+        events.c.target == bindparam("number"),
+        is_change,
+        or_(is_unerased("edit"), is_unerased("react")),
+    )
 )
 _BLANK = Prepared(
-    update(bodies).where(bodies.c.id == bindparam("body")).values(text=bindparam("blank"))
+    update(events).where(events.c.id == bindparam("event")).values(text=bindparam("blank"))
 )
-_ERASE = Prepared(
+_MARK_ERASED = Prepared(
     update(events)
-    .where(
-        events.c.channel_id == bindparam("channel"),
-        events.c.seq == bindparam("number"),
-    )
-    .values(body_id=None, erased=True)
-)
-_ERASE_ABOUT = Prepared(
-    update(events)
-    .where(*_is_about, or_(events.c.kind == "edit", events.c.kind == "react"))
-    .values(body_id=None, erased=True)
+    .where(events.c.id == bindparam("event"))
+    .values(flags=events.c.flags.bitwise_or(ERASED))
 )
 _DELETE_MENTIONS = Prepared(
     delete(mentions).where(
@@ -77,37 +73,35 @@ _DELETE_PIN = Prepared(
 
 def erase_text(transaction: Transaction, channel: Channel, target: Target) -> None:
     """Erase the text a message has now, and the edit it came from; a new text is to follow."""
-    _erase_body(transaction, channel, target)
-    _delete_mentions(transaction, channel, target)
-    if target.last_edit is not None:
-        transaction.execute(_ERASE, channel=channel.id, number=target.last_edit)
+    _erase_current(transaction, channel, target)
+    if target.edit_id is not None:
+        transaction.execute(_MARK_ERASED, event=target.edit_id)
 
 
 def erase_message(transaction: Transaction, channel: Channel, target: Target) -> None:
-    """Erase a message's text, mentions, reactions and pin, and the bodies of events about it."""
+    """Erase a message's text, mentions, reactions and pin, and the texts of changes to it."""
     where = {"channel": channel.id, "number": target.seq}
-    _erase_body(transaction, channel, target)
-    _blank(transaction, transaction.execute(_BODIES_ABOUT, **where))
-    _delete_mentions(transaction, channel, target)
-    for statement in (_DELETE_REACTIONS, _DELETE_COUNTS, _DELETE_PIN, _ERASE_ABOUT, _ERASE):
+    _erase_current(transaction, channel, target)
+    about = transaction.execute(_TEXTS_ABOUT, **where)
+    _blank(transaction, [row for row in about if row.id != target.edit_id])
+    for statement in (_DELETE_REACTIONS, _DELETE_COUNTS, _DELETE_PIN):
         transaction.execute(statement, **where)
+    erased = [target.id, *(row.id for row in about)]
+    transaction.execute_many(_MARK_ERASED, [{"event": event_id} for event_id in erased])
 
 
-def _erase_body(transaction: Transaction, channel: Channel, target: Target) -> None:
-    rows = transaction.execute(_BODY, body=target.body_id)
+def _erase_current(transaction: Transaction, channel: Channel, target: Target) -> None:
+    """Erase the text that a message has now, wherever it lies, and what it mentions."""
+    rows = transaction.execute(_TEXT, event=target.edit_id or target.id)
     for row in rows:
         transaction.unindex(row.id, channel, target.seq, target.author_id, row.text)
     _blank(transaction, rows)
+    for seq in {target.seq, *(row.seq for row in rows)}:
+        transaction.execute(_DELETE_MENTIONS, channel=channel.id, number=seq)
 
 
 def _blank(transaction: Transaction, rows: Sequence[Any]) -> None:
-    blanks = [{"body": row.id, "blank": " " * len(row.text.encode())} for row in rows]
+    blanks = [{"event": row.id, "blank": " " * len(row.text.encode())} for row in rows]
     if blanks:
         transaction.has_erased = True
         transaction.execute_many(_BLANK, blanks)
-
-
-def _delete_mentions(transaction: Transaction, channel: Channel, target: Target) -> None:
-    for seq in (target.seq, target.last_edit):
-        if seq is not None:
-            transaction.execute(_DELETE_MENTIONS, channel=channel.id, number=seq)

@@ -28,7 +28,7 @@ from chat.store.operations import (
     User,
 )
 from chat.store.rights import channel_key
-from chat.store.schema import channels, events, members, tokens, users
+from chat.store.schema import channels, events, has_kind, is_line, members, tokens, users
 from chat.store.sql import Among, Prepared
 from chat.text import fold, is_direct
 
@@ -82,7 +82,7 @@ _ANSWERABLE = Among(
         users.c.name,
     )
     .join_from(events, users, events.c.author_id == users.c.id)
-    .where(events.c.channel_id == bindparam("channel"), events.c.kind == "message"),
+    .where(events.c.channel_id == bindparam("channel"), is_line, has_kind("message")),
     events.c.seq,
 )
 _key = lru_cache(maxsize=4_096)(channel_key)
@@ -129,7 +129,7 @@ class Lookups:
         self._hashes: dict[int, list[bytes]] = {}
         """Tokens of those who sign in; another process may add one, so they are read each time."""
         self._reply_targets: dict[tuple[int, int], ReplyTarget | None] = {}
-        """Messages that the running transaction appended, or that its sends answer."""
+        """Messages that the sends of the running transaction answer."""
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction: read in few statements what its operations will ask for."""
@@ -243,14 +243,10 @@ class Lookups:
         return tuple(user for name in folds if (user := known[channel.id, name]) is not None)
 
     def reply_target(self, channel: Channel, seq: int) -> ReplyTarget | None:
-        """Return the message `seq` as the target of a reply; None if it is no message."""
-        if (channel.id, seq) not in self._reply_targets:
+        """Return the message `seq` as the target of a reply; None if no such message is stored."""
+        if self._reply_targets.get((channel.id, seq)) is None:
             self._load_reply_targets(channel, {seq})
         return self._reply_targets[channel.id, seq]
-
-    def note_message(self, channel: Channel, seq: int, message: ReplyTarget) -> None:
-        """Learn that the running transaction appended a message."""
-        self._reply_targets[channel.id, seq] = message
 
     def note_channel(self, channel: Channel) -> None:
         """Learn that the running transaction created a channel."""

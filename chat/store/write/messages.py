@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, update
-
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import Event
 from chat.store.operations import (
@@ -32,8 +30,6 @@ from chat.store.rights import (
     no_such_channel,
     no_such_message,
 )
-from chat.store.schema import events
-from chat.store.sql import Prepared
 from chat.store.write.annotations import pin, react
 from chat.store.write.erasure import erase_message, erase_text
 from chat.store.write.lookups import Channel, ReplyTarget
@@ -46,15 +42,6 @@ __all__ = ["append"]
 
 MENTIONS_MAX = 100
 """Names in one text that are looked at; a text with more mentions the first of them."""
-
-_FOLD_EDIT = Prepared(
-    update(events)
-    .where(
-        events.c.channel_id == bindparam("channel"),
-        events.c.seq == bindparam("number"),
-    )
-    .values(body_id=bindparam("body"), last_edit=bindparam("at"), rev=bindparam("at"))
-)
 
 
 def append(transaction: Transaction, operation: Append) -> Appended:
@@ -75,10 +62,11 @@ def _repeated(
     transaction: Transaction, operation: Append, channel: Channel | None
 ) -> Appended | None:
     """Return the answer to a send that was stored before; refuse a `cid` that meant another."""
-    if operation.cid is None or (sent := transaction.sent(operation.user, operation.cid)) is None:
+    if operation.cid is None or not (found := transaction.sent(operation.user, operation.cid)):
         return None
+    channel_id, sent = found
     is_same = (sent.kind, sent.target) == (operation.kind, operation.target)
-    if channel is None or sent.channel_id != channel.id or not is_same:
+    if channel is None or channel_id != channel.id or not is_same:
         raise CommandError(
             ErrorCode.CID_REUSED,
             "this cid was used for something else: take a new one",
@@ -102,7 +90,7 @@ def _send(transaction: Transaction, channel: Channel, _role: str, operation: Sen
     lookups, user, reply_to = transaction.lookups, operation.user, operation.reply_to
     answered = None
     if reply_to is not None:
-        answered = lookups.reply_target(channel, reply_to)
+        answered = transaction.reply_target(channel, reply_to)
         if answered is None:
             raise no_such_message("reply_to")
     event = transaction.append(
@@ -127,15 +115,12 @@ def _edit(transaction: Transaction, channel: Channel, _role: str, operation: Edi
     check_can_edit(user.id, target.author_id)
     answered = None
     if target.reply_to is not None:
-        answered = transaction.lookups.reply_target(channel, target.reply_to)
+        answered = transaction.reply_target(channel, target.reply_to)
     mentioned = _mentioned(transaction, channel, user, text, answered)
     erase_text(transaction, channel, target)
     event = transaction.append_about(operation, channel, body=text, mentioned=mentioned)
     transaction.add_mentions(channel, target.seq, mentioned)
-    body_id = transaction.last_body
-    transaction.execute(
-        _FOLD_EDIT, channel=channel.id, number=target.seq, body=body_id, at=event.seq
-    )
+    fold_into_target(transaction, target, event, transaction.last_event)
     return event
 
 
@@ -146,7 +131,7 @@ def _delete(
     check_can_delete(operation.user.id, target.author_id, role)
     erase_message(transaction, channel, target)
     event = transaction.append_about(operation, channel)
-    fold_into_target(transaction, channel, event)
+    fold_into_target(transaction, target, event)
     return event
 
 

@@ -4,44 +4,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from chat.protocol.items import Event
 from chat.store.rights import no_such_message
-from chat.store.schema import events
+from chat.store.schema import ERASED, events, folds, is_line, kind_of
 from chat.store.sql import Prepared
 from chat.store.write.lookups import Channel
 from chat.store.write.transaction import Transaction
 
 __all__ = ["Target", "find_target", "fold_into_target"]
 
-_is_target = (
-    events.c.channel_id == bindparam("channel"),
-    events.c.seq == bindparam("number"),
-)
 _TARGET = Prepared(
     select(
+        events.c.id,
         events.c.seq,
         events.c.author_id,
-        events.c.body_id,
-        events.c.last_edit,
         events.c.reply_to,
-        events.c.kind,
-        events.c.erased,
-    ).where(*_is_target)
+        events.c.flags,
+        folds.c.rev,
+        folds.c.edit_id,
+    )
+    .outerjoin_from(events, folds, folds.c.event_id == events.c.id)
+    .where(
+        events.c.channel_id == bindparam("channel"), events.c.seq == bindparam("number"), is_line
+    )
 )
-_FOLD = Prepared(update(events).where(*_is_target).values(rev=bindparam("at")))
+_ADD_FOLD = Prepared(insert(folds))
+_SET_FOLD = Prepared(
+    update(folds)
+    .where(folds.c.event_id == bindparam("event"))
+    .values(rev=bindparam("at"), edit_id=bindparam("edit"))
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A message as it is now."""
 
+    id: int
     seq: int
     author_id: int
-    body_id: int
-    last_edit: int | None
     reply_to: int | None
+    is_folded: bool
+    """Whether anything was folded into it before."""
+    edit_id: int | None
+    """The edit that has its text now; None: it was never edited."""
 
 
 def find_target(transaction: Transaction, channel: Channel, seq: int) -> Target:
@@ -51,11 +59,18 @@ def find_target(transaction: Transaction, channel: Channel, seq: int) -> Target:
         CommandError: it is no message, or deleted.
     """
     row = transaction.first(_TARGET, channel=channel.id, number=seq)
-    if row is None or row.kind != "message" or row.erased:
+    if row is None or kind_of(row.flags) != "message" or row.flags & ERASED:
         raise no_such_message()
-    return Target(row.seq, row.author_id, row.body_id, row.last_edit, row.reply_to)
+    is_folded = row.rev is not None
+    return Target(row.id, row.seq, row.author_id, row.reply_to, is_folded, row.edit_id)
 
 
-def fold_into_target(transaction: Transaction, channel: Channel, event: Event) -> None:
-    """Note in the target of `event` that the event is folded into it."""
-    transaction.execute(_FOLD, channel=channel.id, number=event.target, at=event.seq)
+def fold_into_target(
+    transaction: Transaction, target: Target, event: Event, edit_id: int | None = None
+) -> None:
+    """Note that `event` is folded into its target; `edit_id`: with its text, as this row."""
+    edit_id = edit_id or target.edit_id
+    if target.is_folded:
+        transaction.execute(_SET_FOLD, event=target.id, at=event.seq, edit=edit_id)
+    else:
+        transaction.execute(_ADD_FOLD, event_id=target.id, rev=event.seq, edit_id=edit_id)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from chat.protocol.items import Event
-from chat.protocol.limits import FOLDED_KINDS, USUAL_LEVEL
+from chat.protocol.limits import USUAL_LEVEL
 from chat.protocol.values import Limits
 from chat.rate import TokenBuckets
 from chat.store.ids import Ids
@@ -22,12 +22,15 @@ from chat.store.operations import Append, AppendAbout, Operation, User
 from chat.store.rights import channel_key
 from chat.store.schema import (
     BODY_FIELDS,
-    bodies,
     channels,
     events,
+    flags_of,
+    kind_of,
     members,
     mentions,
+    pack_cid,
     tokens,
+    unpack_cid,
     users,
 )
 from chat.store.sql import Among, BulkInsert, Prepared, Rows
@@ -42,17 +45,18 @@ _NEWEST_USER = Prepared(select(func.max(users.c.id)))
 _NEWEST_CHANNEL = Prepared(select(func.max(channels.c.id)))
 _SENT = Among(
     select(
-        events.c.send_key,
+        events.c.author_id,
+        events.c.cid,
         events.c.channel_id,
-        events.c.kind,
+        events.c.flags,
         events.c.target,
         events.c.seq,
         events.c.mid,
         events.c.ts,
     ),
-    events.c.send_key,
+    events.c.cid,
 )
-_NEWEST_BODY = Prepared(select(func.max(bodies.c.id)))
+_NEWEST_EVENT = Prepared(select(func.max(events.c.id)))
 _SAVE_CHANNELS = Prepared(
     update(channels)
     .where(channels.c.id == bindparam("channel"))
@@ -75,9 +79,8 @@ _SET_HIDDEN = Prepared(
 
 
 class Sent(NamedTuple):
-    """What a client's `cid` was used for."""
+    """The event that a client's `cid` was used for."""
 
-    channel_id: int
     kind: str
     target: int | None
     seq: int
@@ -105,25 +108,27 @@ class Transaction:
         self.events: list[Event] = []
         """What was appended since `begin`, in order."""
         self.has_erased = False
-        """Whether a body was erased since `begin`: the write-ahead log still holds it."""
+        """Whether a text was erased since `begin`: the write-ahead log still holds it."""
         self._has_executed = False
-        self._next_user = self._next_channel = self._next_body = 0
+        self._next_user = self._next_channel = self._next_event = 0
         self._ids = Ids()
         self._users = BulkInsert(users)
         self._tokens = BulkInsert(tokens)
         self._channels = BulkInsert(channels)
         self._members = BulkInsert(members)
-        self._bodies = BulkInsert(bodies)
         self._events = BulkInsert(events)
         self._mentions = BulkInsert(mentions)
         self._inserts = (
             *(self._users, self._tokens, self._channels, self._members),
-            *(self._bodies, self._events, self._mentions),
+            *(self._events, self._mentions),
         )
         """In an order in which each row finds the rows that it refers to."""
         self._changed: dict[int, Channel] = {}
         """Channels whose rows are to be updated."""
-        self._sent: dict[str, Sent] = {}
+        self._sent: dict[tuple[int, str], tuple[int, Sent | Event]] = {}
+        """What is known of cids, by author and cid: the channel's id, and the event."""
+        self._packed: dict[str, bytes] = {}
+        """The cids of the transaction's operations as they are stored."""
         self._unindexed: list[fts5.Erased] = []
 
     @property
@@ -141,15 +146,21 @@ class Transaction:
         if not self._next_user:
             self._next_user = (_NEWEST_USER.scalar(connection) or 0) + 1
             self._next_channel = (_NEWEST_CHANNEL.scalar(connection) or 0) + 1
-            self._next_body = (_NEWEST_BODY.scalar(connection) or 0) + 1
-        keys = {
-            _send_key(each.user, each.cid)
+            self._next_event = (_NEWEST_EVENT.scalar(connection) or 0) + 1
+        self._packed = {
+            each.cid: pack_cid(each.cid)
             for each in operations
             if isinstance(each, Append) and each.cid is not None
         }
-        if keys:
-            rows = _SENT.rows(connection, keys)
-            self._sent.update((key, Sent(*rest)) for key, *rest in rows)
+        if self._packed:
+            self._load_sent(connection)
+
+    def _load_sent(self, connection: Connection) -> None:
+        """Find out which cids were used before."""
+        for row in _SENT.rows(connection, self._packed.values()):
+            author_id, cid, channel_id, flags, target, seq, mid, ts = row
+            sent = Sent(kind_of(flags), target, seq, mid.hex(), ts)
+            self._sent[author_id, unpack_cid(cid)] = channel_id, sent
 
     def forget(self) -> None:
         """Drop all state: the transaction was rolled back."""
@@ -281,9 +292,9 @@ class Transaction:
 
     # Events
 
-    def sent(self, user: User, cid: str) -> Sent | None:
-        """Return what `user` sent as `cid` before, in this transaction or ever."""
-        return self._sent.get(_send_key(user, cid))
+    def sent(self, user: User, cid: str) -> tuple[int, Sent | Event] | None:
+        """Return what `user` sent as `cid`, in this transaction or ever, and in which channel."""
+        return self._sent.get((user.id, cid))
 
     def append(
         self,
@@ -307,6 +318,7 @@ class Transaction:
         """
         seq = channel.head = channel.head + 1
         self._changed[channel.id] = channel
+        mid, ts = self._ids.new(), self.now()
         strings: dict[str, Any] = {} if body is None else {BODY_FIELDS[kind]: body}
         if mentioned:
             self.add_mentions(channel, seq, mentioned)
@@ -314,8 +326,8 @@ class Transaction:
         event = Event.known(
             channel=channel.name,
             seq=seq,
-            mid=self._ids.new(),
-            ts=self.now(),
+            mid=mid,
+            ts=ts,
             author=author.name,
             kind=kind,
             target=target,
@@ -327,8 +339,27 @@ class Transaction:
             **strings,
         )
         self.events.append(event)
-        self._keep(channel, author, event, body)
+        packed = None
+        if cid is not None:
+            packed = self._packed[cid]
+            self._sent[author.id, cid] = channel.id, event
+        self._events.rows.append(
+            (
+                *(self._next_event, channel.id, seq, ts, author.id),
+                *(flags_of(kind, me=me, remove=remove), bytes.fromhex(mid)),
+                *(packed, target, reply_to, thread, body),
+            )
+        )
+        self._next_event += 1
         return event
+
+    def reply_target(self, channel: Channel, seq: int) -> ReplyTarget | None:
+        """Return the message `seq` as the target of a reply; None if it is no message."""
+        target = self.lookups.reply_target(channel, seq)
+        if target is None and seq <= channel.head and self._events.rows:
+            self.flush()  # it may be one of this transaction
+            target = self.lookups.reply_target(channel, seq)
+        return target
 
     def append_about(self, operation: AppendAbout, channel: Channel, **fields: Any) -> Event:
         """Append the event of an operation about a message; `fields` as in `append`."""
@@ -341,32 +372,10 @@ class Transaction:
             **fields,
         )
 
-    def _keep(self, channel: Channel, author: User, event: Event, body: str | None) -> None:
-        """Add the event's row, and note what later operations of the transaction may ask for."""
-        seq, kind, mid, ts, target = event.seq, event.kind, event.mid, event.ts, event.target
-        if kind == "message":
-            self.lookups.note_message(channel, seq, ReplyTarget(event.thread or seq, author))
-        send_key = None
-        if event.cid is not None:
-            send_key = _send_key(author, event.cid)
-            self._sent[send_key] = Sent(channel.id, kind, target, seq, mid, ts)
-        self._events.rows.append(
-            (
-                *(channel.id, seq, mid, ts, author.id, kind),
-                kind not in FOLDED_KINDS,  # is_line
-                *(send_key, target, self._add_body(body)),
-                *(event.me, event.reply_to, event.remove),
-                seq,  # rev
-                None,  # last_edit
-                False,  # erased
-                event.thread,
-            )
-        )
-
     @property
-    def last_body(self) -> int:
-        """The id of the body that was added last."""
-        return self._next_body - 1
+    def last_event(self) -> int:
+        """The id of the event that was appended last."""
+        return self._next_event - 1
 
     def add_mentions(self, channel: Channel, seq: int, mentioned: Sequence[User]) -> None:
         """Add the members whom the text of an event mentions."""
@@ -374,9 +383,12 @@ class Transaction:
             (channel.id, seq, place, user.id) for place, user in enumerate(mentioned)
         )
 
-    def unindex(self, body_id: int, channel: Channel, seq: int, author_id: int, body: str) -> None:
-        """Take a message out of the full-text index, by the text that is erased now."""
-        self._unindexed.append((body_id, channel.id, seq, author_id, body))
+    def unindex(self, event_id: int, channel: Channel, seq: int, author_id: int, body: str) -> None:
+        """Take a message out of the full-text index, by the text that is erased now.
+
+        `event_id` is that of the message, or of the edit that the text came with.
+        """
+        self._unindexed.append((event_id, channel.id, seq, author_id, body))
 
     def _clear(self) -> None:
         self._sent.clear()
@@ -384,18 +396,6 @@ class Transaction:
         self._unindexed.clear()
         for each in self._inserts:
             each.rows.clear()
-
-    def _add_body(self, body: str | None) -> int | None:
-        if body is None:
-            return None
-        body_id = self._next_body
-        self._next_body += 1
-        self._bodies.rows.append((body_id, body))
-        return body_id
-
-
-def _send_key(user: User, cid: str) -> str:
-    return f"{user.id}/{cid}"
 
 
 def _saved(channel: Channel) -> dict[str, Any]:

@@ -210,7 +210,7 @@ class Writer:
             transaction.finish()
         if transaction.has_written:
             self._recovered()
-        self._house.committed(transaction.last_body, has_erased=transaction.has_erased)
+        self._house.committed(transaction.last_event, has_erased=transaction.has_erased)
         return transaction.events
 
     def _decide(self, pending: Pending[Result]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+import uuid
 from pathlib import Path
 
 from chat.client.model.records import DamagedFile, OutboxRow
@@ -68,3 +70,14 @@ def test_decorating_lines_does_not_slow_down_with_thousands_of_rows(tmp_path: Pa
             assert outbox.next("#tea") is not None
 
     assert growth(show, waiting(10), waiting(10_000), enough=5) < 5
+
+
+def test_ids_of_sends_are_uuids_that_rise_with_the_time() -> None:
+    before = time.time_ns() // 1_000_000
+    cids = [edit(1, "x").cid for _ in range(100)]
+    after = time.time_ns() // 1_000_000
+    assert len(set(cids)) == 100
+    for cid in cids:
+        assert (uuid.UUID(cid).version, uuid.UUID(cid).variant) == (7, uuid.RFC_4122)
+        assert before <= int(cid[:12], 16) <= after
+    assert [cid[:12] for cid in cids] == sorted(cid[:12] for cid in cids)

@@ -130,19 +130,22 @@ async def test_check_finds_a_whole_log_whole(server: ChatServer) -> None:
 
 
 DAMAGES = {
-    "a hole": ("DELETE FROM events WHERE kind = 'message' AND seq = 5", "1 to its head"),
+    "a hole": ("DELETE FROM events WHERE target IS NULL AND seq = 5", "1 to its head"),
     "a head too high": ("UPDATE channels SET head = head + 1", "1 to its head"),
-    "a mid twice": ("UPDATE events SET mid = 'same'", "same mid"),
+    "a mid twice": ("UPDATE events SET mid = x'00'", "same mid"),
     "a marker beyond the head": ("UPDATE members SET read_seq = 999", "read marker"),
     "a wrong count of members": ("UPDATE channels SET member_count = 9", "count of members"),
-    "a lost text": ("UPDATE events SET body_id = NULL WHERE seq = 5", "lost its text"),
-    "a text that was erased": ("UPDATE events SET erased = 0 WHERE seq = 3", "still there"),
-    "a target that is not there": ("UPDATE events SET target = 99 WHERE kind = 'edit'", "about"),
+    "a lost text": ("UPDATE events SET text = NULL WHERE seq = 5", "lost its text"),
+    "a text that was erased": (
+        "UPDATE events SET flags = flags & ~128 WHERE seq = 3",
+        "still there",
+    ),
+    "a target that is not there": ("UPDATE events SET target = 99 WHERE flags & 31 = 1", "about"),
     "a wrong reply": ("UPDATE events SET reply_to = 99 WHERE seq = 5", "answers one"),
     "a wrong thread": ("UPDATE events SET thread = 1 WHERE seq = 5", "in the thread"),
     "a reaction too many": (
-        "INSERT INTO reactions SELECT channel_id, target, seq, seq, author_id, body_id"
-        " FROM events WHERE kind = 'react' AND seq = 8",
+        "INSERT INTO reactions SELECT channel_id, target, seq, seq, author_id"
+        " FROM events WHERE flags & 31 = 3 AND seq = 8",
         "do not lead to",
     ),
     "a reaction too few": ("DELETE FROM reactions", "is missing"),
@@ -150,7 +153,9 @@ DAMAGES = {
         "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 2, 'word', '')",
         "full-text index",
     ),
-    "a stale rev": ("UPDATE events SET rev = 4 WHERE seq = 4", "latest event about it"),
+    "a stale rev": ("UPDATE folds SET rev = 4", "latest event about it"),
+    "no edit": ("UPDATE folds SET edit_id = NULL", "latest edit"),
+    "a kind that is none": ("UPDATE events SET flags = 256 | 31 WHERE seq = 5", "flags"),
 }
 
 
