@@ -145,7 +145,7 @@ else:
 READERS = 3
 """Reader threads, each with a connection."""
 WELCOMERS = 1
-"""Threads for reads of sign-ins, so that reading history does not delay them."""
+"""Threads for the reads of sign-ins, so that history reads do not delay them."""
 SEARCHERS = 1
 """Threads for searches, so that they do not delay other reads."""
 SERVER_ID = "server_id"

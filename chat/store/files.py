@@ -76,7 +76,7 @@ def open_or_create(path: Path) -> int:
 
 
 def take_after(path: Path, model: Path) -> None:
-    """Give a file the owner and the mode of another one.
+    """Copy the owner and the mode of `model` to `path`.
 
     Raises:
         OSError: permission denied.
@@ -87,7 +87,7 @@ def take_after(path: Path, model: Path) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Restrict a file to its owner if everybody has access, and log a warning."""
+    """Restrict a file to its owner if every user has access, and log a warning."""
     if not _is_open_to_all(path):
         return
     try:

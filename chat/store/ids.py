@@ -1,4 +1,4 @@
-"""Random ids: 64 bits as sixteen hexadecimal digits, never repeated."""
+"""Random ids: 64 bits as sixteen hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AT_ONCE = 512
 class Ids:
     """Generates ids in blocks: each call to the system's randomness releases the GIL.
 
-    One call per event took 15 % of the writer's time.
+    A call per event took 15 % of the writer's time.
     """
 
     def __init__(self) -> None:

@@ -1,12 +1,12 @@
-"""Values that go into the store and come out of it: operations, their results, and read results.
+"""Inputs and outputs of the store: operations, their results, and read results.
 
-An operation carries names as a person gave them. The store resolves them, checks the person's right
-inside the transaction, and answers with the operation's result or with the reason why it failed.
-The store makes no frames; the server does, of these values. `Event` and `Item` alone are the
-protocol's: they are what a log holds, and a copy of their fifteen fields would say nothing more.
+An operation carries names as the user typed them. The store resolves them, checks permissions
+inside the transaction, and returns the operation's result or the reason for its failure. The server
+converts results to frames. Only `Event` and `Item` are shared with the protocol, because they are
+the entries of a log.
 
-Operations and results are never changed after they are made. Those that each message needs are not
-`frozen` all the same: a frozen one takes four times as long to make, 5 % of the cost of a message.
+Operations and results are not changed after construction. The classes used for each message are
+not `frozen`: creating a frozen instance takes four times as long, 5 % of the cost of a message.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 Failure = CommandError | StoreUnavailable
-"""Why an operation changed nothing: it was refused, or the database is not accepting writes."""
+"""The reason for a failure: a refusal, or the database is not accepting writes."""
 
 
 class Operation(Generic[Result_co]):
-    """A change that the writer makes in one transaction; `Result_co` is the type of its result."""
+    """A change made in one transaction; `Result_co` is the type of its result."""
 
     __slots__ = ()
 
 
 class ChannelOperation(Operation[Result_co]):
-    """An operation of `user` in `channel`, a name as the person gave it."""
+    """An operation of `user` in `channel`, a name as typed."""
 
     __slots__ = ()
 
@@ -79,17 +79,17 @@ class ChannelOperation(Operation[Result_co]):
 
 @dataclass(slots=True, eq=False)
 class Pending(Generic[Result]):
-    """An operation on its way through the writer, and what to call when it is committed.
+    """A submitted operation and its callbacks.
 
-    The writer sets `result` or `failure` and never calls back itself: whoever gets the commit calls
-    `settle`, in a thread of their own.
+    The writer sets `result` or `failure` but calls no callback: the receiver of the commit calls
+    `settle`, in its own thread.
     """
 
     operation: Operation[Result]
     done: Callable[[Result], None]
     failed: Callable[[Failure], None]
     result: Result = field(init=False)
-    """Set when the commit is on disk, unless there is a `failure`."""
+    """Set when the commit is on disk, unless `failure` is set."""
     failure: Failure | None = field(default=None, init=False)
 
     def settle(self) -> None:
@@ -106,7 +106,7 @@ Batch = Sequence[Pending[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one commit put on disk: its events, and the operations that it decided, in order."""
+    """The events and the operations of one commit, in order."""
 
     events: Sequence[Event]
     operations: Batch
@@ -114,7 +114,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person: `id` is the store's, `name` is spelled as it was claimed."""
+    """A user: the store's `id`, and `name` as it was spelled when claimed."""
 
     id: int
     name: str
@@ -142,7 +142,7 @@ class Preference:
 
 @dataclass(slots=True)
 class Membership:
-    """A person in a channel: its state, their role, and what they have not read."""
+    """A user's membership: the channel's state, their role, and their unread counts."""
 
     channel: ChannelState
     role: str
@@ -163,7 +163,7 @@ class PageRead:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a returning follower missed; see `protocol.frames.Joined`."""
+    """The events missed since a position; see `protocol.frames.Joined`."""
 
     membership: Membership
     pins: tuple[int, ...]
@@ -173,24 +173,24 @@ class Resumed:
 
 
 class MemberRow(NamedTuple):
-    """A member of a channel (a tuple, for a hundred come with every `joined`)."""
+    """A member of a channel (a tuple because every `joined` carries a hundred)."""
 
     name: str
     role: str
 
 
 class MemberPage(NamedTuple):
-    """Members by name, the cursor of the next page, and how many there are in all."""
+    """Members by name, the cursor of the next page, and the total number of members."""
 
     channel: str
-    """The channel's name as it is stored, however it was asked for."""
+    """The channel's name as stored."""
     rows: tuple[MemberRow, ...]
     cursor: str | None
     total: int
 
 
 class PublicChannel(NamedTuple):
-    """A channel as the directory lists it; `members` are counted."""
+    """A channel in the directory; `members` is their number."""
 
     name: str
     topic: str
@@ -198,14 +198,14 @@ class PublicChannel(NamedTuple):
 
 
 Quota = Callable[[], float]
-"""Called in the writer's thread: counts a new name and returns 0, or the seconds to wait for it."""
+"""Counts a new name; returns 0 or the seconds to wait. Called in the writer's thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """`claimed`: the name is new.
+    """The result of `SignIn`; `claimed` means that the name is new.
 
-    `memberships` are a new person's; None: those of a known one are to be read.
+    `memberships` is None for an existing user; the caller then reads them.
     """
 
     user: User
@@ -215,11 +215,11 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class SignIn(Operation[SignedIn]):
-    """Claim `name` with the hash of a token, or prove that it is one's own.
+    """Claim a free `name`, or sign in to an existing one with its token.
 
-    `claim_hash` is stored if nobody has the name; `token_hash` (None: no token was given) must be
-    one of the name's hashes otherwise. A new person becomes a member of `#general`. `quota` is
-    asked before a name is claimed.
+    `claim_hash` is stored if the name is free. Otherwise `token_hash` (None: no token was given)
+    must be one of the name's hashes. A new user becomes a member of `#general`. `quota` is called
+    before a name is claimed.
     """
 
     name: str
@@ -246,11 +246,11 @@ class LeaveChannel(ChannelOperation[None]):
 
 @dataclass(slots=True)
 class Appended:
-    """Where the event is.
+    """The position of the appended event.
 
-    `duplicate`: nothing was appended. The same `(user, cid)` was stored before, and the fields are
-    those of the original; or the reaction or pin was there already (or, with `remove`, was not
-    there), and they are None.
+    With `duplicate`, nothing was appended: either the same `(user, cid)` was stored before, and the
+    fields are those of the original; or the reaction or pin already had the requested state, and
+    the fields are None.
     """
 
     seq: int | None
@@ -260,15 +260,15 @@ class Appended:
 
 
 class Append(ChannelOperation[Appended]):
-    """An operation that appends one event to the log; its texts have passed the protocol's models.
+    """An operation that appends one event to the log; the protocol's models validated its texts.
 
-    `cid` is the client's id of the send: `(user, cid)` is stored once, for ever.
+    `cid` is the client's id of the send: each `(user, cid)` is stored at most once.
     """
 
     __slots__ = ()
 
     kind: ClassVar[str]
-    """Of the event."""
+    """The kind of the event."""
     cid: str | None
 
     @property
@@ -306,7 +306,7 @@ class SendMessage(Append):
 
 @dataclass(slots=True)
 class EditMessage(AppendAbout):
-    """Replace the text of one's own message."""
+    """Replace the text of the user's own message."""
 
     kind: ClassVar[str] = "edit"
 
@@ -319,7 +319,7 @@ class EditMessage(AppendAbout):
 
 @dataclass(slots=True)
 class DeleteMessage(AppendAbout):
-    """Erase a message: the text goes, the number stays."""
+    """Erase the text of a message; its number remains."""
 
     kind: ClassVar[str] = "delete"
 
@@ -331,7 +331,7 @@ class DeleteMessage(AppendAbout):
 
 @dataclass(slots=True)
 class ReactToMessage(AppendAbout):
-    """Add a reaction to a message, or remove one's own."""
+    """Add a reaction to a message, or remove the user's own."""
 
     kind: ClassVar[str] = "react"
 
@@ -370,7 +370,7 @@ class SetTopic(Append):
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """The marker after the commit; `moved` is false when it was there or further already."""
+    """The marker after the commit; `moved` is false if it was at `seq` or beyond already."""
 
     channel: ChannelState
     read: int
@@ -381,7 +381,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class MarkRead(ChannelOperation[Marked]):
-    """Move the person's read marker of `channel` forward to `seq`."""
+    """Move the user's read marker in `channel` forward to `seq`."""
 
     user: User
     channel: str
@@ -390,7 +390,7 @@ class MarkRead(ChannelOperation[Marked]):
 
 @dataclass(frozen=True, slots=True)
 class Preferred:
-    """The preferences after the commit; `changed` is false when they held before."""
+    """The preferences after the commit; `changed` is false if they were the same before."""
 
     channel: ChannelState
     preference: Preference
@@ -400,9 +400,9 @@ class Preferred:
 
 @dataclass(frozen=True, slots=True)
 class Prefer(ChannelOperation[Preferred]):
-    """Change the person's preferences for `channel`; None leaves a field as it is.
+    """Change the user's preferences for `channel`; None leaves a field unchanged.
 
-    `hidden` leaves a direct channel out of their list until its next message (False: shows it).
+    `hidden` removes a direct channel from their list until its next message; False restores it.
     """
 
     user: User

@@ -35,7 +35,7 @@ MEMBER = "member"
 
 
 def channel_key(channel: str) -> str:
-    """Return the unique key of a channel name, whatever its case.
+    """Return the unique, case-insensitive key of a channel name.
 
     Raises:
         CommandError: forbidden for `#counter` and `#echo`, which store nothing; invalid for a
@@ -44,7 +44,7 @@ def channel_key(channel: str) -> str:
     if is_builtin(channel):
         raise CommandError(ErrorCode.FORBIDDEN, f"{channel} is built in and stores nothing")
     try:
-        # Names of any length: a channel stored under a longer limit stays reachable.
+        # Accept names of any length: a channel created under a longer limit stays reachable.
         return fold(
             direct_channel(channel_names(channel))
             if is_direct(channel)
@@ -85,7 +85,7 @@ def check_is_member(channel: str, role: str | None) -> str:
 
 
 def check_may_open_direct(channel: str, user: str) -> None:
-    """Refuse to open a direct channel without oneself."""
+    """Allow opening a direct channel only to its participants."""
     if fold(user) not in map(fold, channel_names(channel)):
         raise no_such_channel(channel)
 

@@ -1,16 +1,16 @@
 """The tables of the current schema.
 
-Three decisions shape them:
+Three decisions determine their design:
 
-- **The log of all channels is one table, `events`, to which rows are only appended**: a commit
-  writes to the end of one B-tree, however many channels it touches. A partial index for each way
-  of reading (lines, changes, threads, targets, cids) finds the rows of one channel.
-- **A row of `events` never changes its size, so it never moves.** SQLite's `secure_delete` is not
-  enough to erase a text: when SQLite moves rows between pages it may leave a copy behind that no
-  later deletion finds. A text is erased by overwriting it with as many spaces, and `flags` takes
-  two bytes whatever its bits are. What an edit, a deletion, a reaction or a pin adds to a message
-  lies in `folds`; an edited text lies in the row of its edit.
-- **Words lie in an index of their own**, which is not listed here: see `fts5`.
+- **One append-only table, `events`, holds the logs of all channels**, so a commit writes to the end
+  of a single B-tree. A partial index for each access path (lines, changes, threads, targets, cids)
+  finds the rows of a channel.
+- **A row of `events` never changes its size, so it never moves.** SQLite's `secure_delete` does not
+  suffice to erase a text: when SQLite moves rows between pages, it may leave a copy behind that a
+  later deletion does not overwrite. A text is erased by overwriting it with the same number of
+  spaces, and `flags` always takes two bytes. Changes to a message (edits, deletions, reactions,
+  pins) are summarized in `folds`; an edited text is stored in the row of its edit.
+- **The full-text index has its own tables**, which are defined in `fts5`.
 
 A change here needs a migration (`migrations/versions`) and a new `REVISION`; a test compares both.
 """
@@ -78,7 +78,7 @@ __all__ = [
 REVISION = "0011"
 """The newest migration."""
 
-# SQLite numbers rows by itself only where the type is INTEGER.
+# SQLite assigns row ids only to columns of the type INTEGER.
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData(
@@ -137,7 +137,7 @@ members = Table(
     metadata,
     Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
     Column("user_id", _Id, ForeignKey("users.id"), primary_key=True),
-    Column("user_fold", String, nullable=False),  # a page of members is one walk of the index
+    Column("user_fold", String, nullable=False),  # sorts pages of members
     Column("role", String, nullable=False),
     Column("read_seq", BigInteger, nullable=False),
     Column("joined_seq", BigInteger, nullable=False),
@@ -154,7 +154,7 @@ members = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", _Id, primary_key=True),  # rises for ever
+    Column("id", _Id, primary_key=True),  # increases monotonically
     Column("channel_id", _Id, ForeignKey("channels.id"), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("ts", BigInteger, nullable=False),
@@ -162,16 +162,16 @@ events = Table(
     Column("flags", Integer, nullable=False),  # see `flags_of`
     Column("mid", LargeBinary, nullable=False),
     Column("cid", LargeBinary),  # see `pack_cid`
-    Column("target", BigInteger),  # the message that a change is about; None: a line
+    Column("target", BigInteger),  # the message that a change applies to; None for a line
     Column("reply_to", BigInteger),
-    Column("thread", BigInteger),  # the root of the thread that a reply is in
+    Column("thread", BigInteger),  # the root of a reply's thread
     Column("text", Text),  # the string of the kind's field in `BODY_FIELDS`
 )
-"""Everything that happened: an event with a target changes a message, any other one is a line."""
+"""All events: an event with a target changes a message, all others are lines of the timeline."""
 
 is_line = events.c.target.is_(None)
 is_change = events.c.target.is_not(None)
-# Unread messages are counted in the index alone, so it holds all that this asks for.
+# A covering index for unread counts.
 Index(
     "ix_events_lines",
     events.c.channel_id,
@@ -206,7 +206,7 @@ Index(
     sqlite_where=_has_thread,
     postgresql_where=_has_thread,
 )
-# The cid comes first: those that begin with a time are appended to the index.
+# The cid comes first: a cid that begins with a timestamp goes to the end of the index.
 _has_cid = events.c.cid.is_not(None)
 Index(
     "ix_events_cid",
@@ -224,7 +224,7 @@ folds = Table(
     Column("rev", BigInteger, nullable=False),
     Column("edit_id", _Id, ForeignKey("events.id")),
 )
-"""What was folded into a message: the seq of the latest change, and the edit with its text now."""
+"""Changes to a message: the seq of the latest one, and the edit with its current text."""
 
 mentions = Table(
     "mentions",
@@ -236,25 +236,23 @@ mentions = Table(
     Index(None, "user_id", "channel_id", "seq"),
     sqlite_with_rowid=False,
 )
-"""Whom a message or an edit mentions, in the order of the text."""
+"""Members mentioned by a message or an edit, in the order of the text."""
 
 reactions = Table(
     "reactions",
     metadata,
     Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
     Column("target", BigInteger, primary_key=True),
-    Column(
-        "since", BigInteger, primary_key=True
-    ),  # those of one emoji lie together, the first first
+    Column("since", BigInteger, primary_key=True),  # groups the reactions of an emoji, oldest first
     Column("seq", BigInteger, primary_key=True),
     Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
-    # It holds all that is asked for by person: SQLite would not take it otherwise.
+    # A covering index for lookups by user: SQLite's planner would not use it otherwise.
     Index(None, "channel_id", "target", "user_id", "since", unique=True),
     sqlite_with_rowid=False,
 )
-"""Reactions as they are now: `seq` of the event that added it, `since` of the emoji's first.
+"""Current reactions; `seq` is the event that added a reaction.
 
-The emoji is the text of the event `since`."""
+`since` is the event that first added its emoji; the emoji is the text of that event."""
 
 reaction_counts = Table(
     "reaction_counts",
@@ -265,24 +263,24 @@ reaction_counts = Table(
     Column("count", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-"""How many have each emoji on a message: one row for each `since` of `reactions`."""
+"""Number of reactions per emoji of a message: one row for each `since` in `reactions`."""
 
 pins = Table(
     "pins",
     metadata,
     Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
     Column("target", BigInteger, primary_key=True),
-    Column("user_id", _Id),  # who pinned it; none noted for the oldest ones
+    Column("user_id", _Id),  # who pinned it; NULL for the oldest pins
     Index(None, "channel_id", "user_id"),
     sqlite_with_rowid=False,
 )
-"""Messages that are pinned now."""
+"""Pinned messages."""
 
 BODY_FIELDS = {"message": "text", "edit": "text", "react": "emoji", "topic": "topic"}
-"""The field of an event whose string lies in `events.text`."""
+"""The field of each kind of event that is stored in `events.text`."""
 
 KINDS = ("message", "edit", "delete", "react", "pin", "topic", "join", "leave")
-"""The kinds of events; the place of a kind is its code, so new ones come last."""
+"""The kinds of events. The code of a kind is its index, so new kinds go last."""
 KIND_BITS = 31
 ME, REMOVE, ERASED = 32, 64, 128
 _TWO_BYTES = 256
@@ -295,34 +293,34 @@ def code_of(kind: str) -> int:
 
 
 def flags_of(kind: str, *, me: bool = False, remove: bool = False) -> int:
-    """Return the `flags` of a new event: its kind, and its two properties; it is not erased.
+    """Return the `flags` of a new event: its kind and two properties.
 
-    One more bit is always set, so that SQLite stores any flags in two bytes.
+    An additional bit is always set, so that SQLite stores all flags in two bytes.
     """
     return _TWO_BYTES | _CODES[kind] | (ME if me else 0) | (REMOVE if remove else 0)
 
 
 def kind_of(flags: int) -> str:
-    """Return the kind that `flags` name."""
+    """Return the kind encoded in `flags`."""
     return KINDS[flags & KIND_BITS]
 
 
 def has_kind(kind: str, table: FromClause = events) -> ColumnElement[bool]:
-    """Return the condition that an event is of a kind."""
+    """Return the condition that an event has a kind."""
     return table.c.flags.bitwise_and(literal_column(str(KIND_BITS))) == literal_column(
         str(_CODES[kind])
     )
 
 
 def is_unerased(kind: str, table: FromClause = events) -> ColumnElement[bool]:
-    """Return the condition that an event is of a kind, and was not erased."""
+    """Return the condition that an event has a kind and is not erased."""
     return table.c.flags.bitwise_and(literal_column(str(KIND_BITS | ERASED))) == literal_column(
         str(_CODES[kind])
     )
 
 
 def newest_ts(of: FromClause) -> ColumnElement[int]:
-    """Return the time of the last event of a row of `of`, which is `channels` or its alias."""
+    """Return the time of the last event of a row of `of`: `channels` or an alias of it."""
     line, change = events.alias("newest_line"), events.alias("newest_change")
     return func.coalesce(
         select(line.c.ts)
@@ -343,9 +341,9 @@ _HEX_DIGITS = re.compile("(?:[0-9a-f]{2}){8,32}")
 
 
 def pack_cid(cid: str) -> bytes:
-    """Return a `cid` as it is stored: hexadecimal digits take half their length.
+    """Return the stored form of a `cid`, which packs two hexadecimal digits into a byte.
 
-    The order of the text is kept, so cids that begin with a time are stored in its order.
+    Packing preserves the order, so cids that begin with a timestamp are stored in its order.
     """
     if _HEX_DIGITS.fullmatch(cid):
         return _HEX + bytes.fromhex(cid)
@@ -353,5 +351,5 @@ def pack_cid(cid: str) -> bytes:
 
 
 def unpack_cid(stored: bytes) -> str:
-    """Return the `cid` that `pack_cid` was given."""
+    """Return the original `cid` of a stored one (the inverse of `pack_cid`)."""
     return stored[1:].hex() if stored[:1] == _HEX else stored[1:].decode()

@@ -1,12 +1,11 @@
 """Prepared statements and bulk inserts: SQLAlchemy compiles once, the driver executes.
 
-For hundreds of small rows the checks and dictionaries that `Connection.execute` makes of each cost
-as much as the insertion itself. And the driver lets other threads run before and after each step,
-so rows go in by many to a step: the fewer, the less often the writer waits for its turn.
+`Connection.execute` adds 27 µs to a statement that takes SQLite 3 µs: it looks the statement up,
+checks its parameters, and creates a cursor and a result. A single send runs seven statements, a
+sign-in twenty.
 
-`Connection.execute` takes 30 µs for what SQLite does in 3: it looks the statement up, checks its
-parameters, and makes a cursor and a result of its own. A lone send is seven statements, a person's
-coming twenty.
+The driver releases the GIL at each execution, so an insert carries many rows: with fewer
+executions, the writer waits for the GIL less often.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ __all__ = ["Among", "BulkInsert", "Prepared", "run_driver", "run_many"]
 
 
 STEP = 256
-"""Most rows of one step; SQLite takes 32,766 values. Smaller steps are powers of two, so that
-there are few different statements to prepare."""
+"""Most rows of one insert; SQLite accepts 32,766 values. Row counts are powers of two, which limits
+the number of prepared statements."""
 
 
 class BulkInsert:
-    """Rows of `table` that are inserted together: each has all columns, in the table's order."""
+    """Rows to insert into `table`; each has all columns, in the table's order."""
 
     def __init__(self, table: Table) -> None:
         self.rows: list[tuple[Any, ...]] = []
@@ -52,7 +51,7 @@ class BulkInsert:
         self._compiled: tuple[object, str] = (None, "")
 
     def flush(self, connection: Connection) -> None:
-        """Insert the rows that wait."""
+        """Insert the pending rows."""
         rows = self.rows
         if not rows:
             return
@@ -80,31 +79,31 @@ _Make = Callable[[Iterable[Any]], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A statement as one database understands it."""
+    """A statement compiled for one SQL dialect."""
 
     sql: str
     names: tuple[str, ...]
-    """Of the parameters, in their order."""
+    """The names of the parameters, in order."""
     fixed: Mapping[str, object]
-    """Those that the statement has by itself."""
+    """Parameters whose values are part of the statement."""
     row: _Make
 
     def values(self, given: Mapping[str, object]) -> list[object]:
-        """Return the parameters in the order of their places."""
+        """Return the values of the parameters, in order."""
         if self.fixed:
             given = {**self.fixed, **given}
         return [given[name] for name in self.names]
 
 
 class Prepared:
-    """One statement, for connections that are in a transaction.
+    """A prepared statement, for connections inside a transaction.
 
-    Rows are named tuples. Each method takes the statement's parameters by name, and raises what
-    SQLAlchemy would (`DBAPIError`), without the parameters: these may be people's texts.
+    Rows are named tuples. Each method takes the statement's parameters by name and raises
+    SQLAlchemy's `DBAPIError` without the parameters, which may be users' texts.
 
     Args:
-        statement: of SQLAlchemy Core, without parameters that expand.
-        columns: that an `insert` gives; it gives all of the table's otherwise.
+        statement: a SQLAlchemy Core statement without expanding parameters.
+        columns: the columns of an `insert`; by default all columns of the table.
     """
 
     __slots__ = ("_columns", "_plans", "_statement", "is_read")
@@ -117,7 +116,7 @@ class Prepared:
         self._plans: dict[str, _Plan] = {}
 
     def all(self, connection: Connection, **values: object) -> Rows:
-        """Run it, and return all rows."""
+        """Run the statement; return all rows."""
         plan, cursor = self._run(connection, values)
         try:
             rows = cursor.fetchall()
@@ -128,25 +127,25 @@ class Prepared:
         return list(map(plan.row, rows))
 
     def first(self, connection: Connection, **values: object) -> Any:
-        """Run it, and return the first row; None if there is none."""
+        """Run the statement; return the first row or None."""
         rows = self.all(connection, **values)
         return rows[0] if rows else None
 
     def column(self, connection: Connection, **values: object) -> list[Any]:
-        """Run it, and return the first column of all rows."""
+        """Run the statement; return the first column of all rows."""
         return [row[0] for row in self.all(connection, **values)]
 
     def scalar(self, connection: Connection, **values: object) -> Any:
-        """Run it, and return the first column of the first row; None if there is none."""
+        """Run the statement; return the first column of the first row, or None."""
         row = self.first(connection, **values)
         return None if row is None else row[0]
 
     def run(self, connection: Connection, **values: object) -> None:
-        """Run it; it returns no rows."""
+        """Run a statement that returns no rows."""
         self._run(connection, values)[1].close()
 
     def run_many(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
-        """Run it once with each of `rows`, the parameters by name."""
+        """Run the statement once for each of `rows`, which map parameter names to values."""
         plan = self._planned(connection.dialect)
         run_many(connection, plan.sql, [plan.values(row) for row in rows])
 
@@ -170,8 +169,8 @@ class Prepared:
         if isinstance(self._statement, TextClause):
             return tuple
         columns = self._statement.exported_columns
-        names = [str(key) for key in columns.keys()]  # noqa: SIM118  it is no dictionary
-        # Its names are known at run time only.
+        names = [str(key) for key in columns.keys()]  # noqa: SIM118  not a dictionary
+        # The field names are known only at run time.
         made: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
         make: _Make = made._make
         types = [column.type.dialect_impl(dialect) for column in columns]
@@ -190,10 +189,10 @@ class Prepared:
 
 
 def run_driver(connection: Connection, sql: str, values: Sequence[object] = ()) -> Any:
-    """Run SQL of the driver's own in the transaction of `connection`; return its cursor.
+    """Run SQL through the driver in the transaction of `connection`; return the cursor.
 
     Raises:
-        DBAPIError: as SQLAlchemy would.
+        DBAPIError: the same errors as SQLAlchemy.
     """
     cursor = connection.connection.cursor()
     try:
@@ -204,7 +203,7 @@ def run_driver(connection: Connection, sql: str, values: Sequence[object] = ()) 
 
 
 def run_many(connection: Connection, sql: str, rows: Sequence[Sequence[object]]) -> None:
-    """Run SQL of the driver's own once with each of `rows`, as `run_driver` does."""
+    """Run SQL through the driver once for each of `rows`; see `run_driver`."""
     cursor = connection.connection.cursor()
     try:
         cursor.executemany(sql, rows)
@@ -222,10 +221,10 @@ def _wrapped(connection: Connection, sql: str, error: Exception) -> BaseExceptio
 
 
 class Among:
-    """Finds the rows of `query` whose `column` is one of some values, however many these are.
+    """Selects the rows of `query` whose `column` is in a list of any length.
 
-    Statements have 1, 2, 4, 8, … places, and what is too many is filled with the last value, so
-    that there are few of them.
+    Lists are padded with their last value to a power of two, which limits the number of prepared
+    statements.
     """
 
     def __init__(self, query: Select[Any], column: ColumnElement[Any]) -> None:
@@ -234,7 +233,7 @@ class Among:
         self._sizes: dict[int, Prepared] = {}
 
     def rows(self, connection: Connection, values: Collection[Any], **where: object) -> Rows:
-        """Return the rows; `where` are the parameters that `query` has by itself."""
+        """Return the rows; `where` holds the other parameters of `query`."""
         if not values:
             return ()
         size = 1 << (len(values) - 1).bit_length()

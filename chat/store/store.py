@@ -33,7 +33,7 @@ T = TypeVar("T")
 LOOK_EVERY = 2.0
 """Seconds between checks of whether the database can be read."""
 FAULT_STAYS = 10.0
-"""Seconds that a failed read counts as a fault: the check may miss a broken page."""
+"""Seconds that a failed read counts as a fault, as the check may miss a broken page."""
 INTERRUPT_EVERY = 0.01
 
 
@@ -44,20 +44,20 @@ def _wall_clock_ms() -> int:
 class Store:
     """All logs, users and memberships of one server.
 
-    Order: operations are carried out in the order of `submit`; within a channel, seq order is
-    commit order, without a hole.
+    Order: operations run in the order of `submit`; within a channel, seq order is commit order,
+    without gaps.
 
     Durability: `committed` gets an operation after its transaction is on disk (`COMMIT` with
-    `synchronous=FULL`); it survives `kill -9` and a power cut. An operation that failed has changed
+    `synchronous=FULL`); it survives `kill -9` and a power cut. A failed operation has changed
     nothing.
 
-    Errors: the failure of a refused operation is its `CommandError`. While the database takes no
-    writes (disk full, read-only, locked) operations that would have written fail with
-    `StoreUnavailable`, and the store goes on trying. No operation fails its neighbors.
+    Errors: the failure of a refused operation is its `CommandError`. While the database
+    accepts no writes (disk full, read-only, locked), operations that need to write fail with
+    `StoreUnavailable`, and the store keeps retrying. A failure does not affect other operations.
 
     Threads: `submit`, `read`, `welcome` and `search` may be called from any thread and do not
-    block. `committed` is called in the writer's thread, one commit at a time, and should hand over
-    quickly: the next commit waits for it. One process may have a database open; see `open`.
+    block. `committed` is called in the writer's thread, one commit at a time, and should return
+    quickly: the next commit waits for it. Only one process may open a database; see `open`.
     """
 
     def __init__(self, database: Database, writer: Writer, limits: Limits) -> None:
@@ -90,16 +90,16 @@ class Store:
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
     ) -> Self:
-        """Open the database, creating or migrating it if need be.
+        """Open the database; create or migrate it if necessary.
 
         Args:
             url: `sqlite:////path/chat.db`.
             limits: bounds on channels, reactions and unread counts.
             committed: gets every commit once it is on disk.
             clock_ms: milliseconds since 1970, for timestamps.
-            index_after: seconds from a commit to the indexing of its messages for `search`, which
-                finds them before that too.
-            probe_every: seconds between two attempts to write while the last one failed.
+            index_after: seconds from a commit to the indexing of its messages; `search` also finds
+                messages that are not indexed yet.
+            probe_every: seconds between write attempts while writes fail.
 
         Raises:
             StartupError: the address is wrong, the file or folder cannot be written, is damaged, no
@@ -111,20 +111,20 @@ class Store:
         return cls(database, writer, limits)
 
     def read(self, query: Callable[[Reader], T]) -> Future[T]:
-        """Run `query` on a snapshot, in a thread of its own.
+        """Run `query` on a snapshot, in a reader thread.
 
-        The future's errors are those of `query`, `StoreFault` for a mistake in our own SQL, and
-        `StoreUnavailable` if the database cannot be read, or the store is closed. A future that had
-        not begun when the store was closed is cancelled. A damaged full-text index is rebuilt.
+        The future's errors are those of `query`, `StoreFault` for an error in the
+        store's own SQL, and `StoreUnavailable` if the database cannot be read or the store is
+        closed. Closing the store cancels queued futures. A damaged full-text index is rebuilt.
         """
         return self._submit(self._readers, self._read, query)
 
     def welcome(self, query: Callable[[Reader], T]) -> Future[T]:
-        """Do as `read` does, in a thread that is kept for those who sign in."""
+        """Do the same as `read`, in a thread reserved for sign-ins."""
         return self._submit(self._welcomers, self._read, query)
 
     def search(self, query: Callable[[Reader], T]) -> Future[T]:
-        """Do as `read` does, in a thread that is kept for what may take long."""
+        """Do the same as `read`, in a thread reserved for searches."""
         return self._submit(self._searchers, self._search, query)
 
     def _submit(
@@ -141,19 +141,19 @@ class Store:
             return failed
 
     def healthy(self) -> str | None:
-        """Return None, or in one line why the last commit, or a recent reading, failed."""
+        """Return why the last commit or a recent read failed, in one line, or None."""
         return self._reading.fault or self._writer.fault
 
     def look(self) -> None:
-        """Find out soon whether the database can be read, for `healthy`; call it now and then."""
+        """Schedule a check of the database for `healthy` if one is due; call it regularly."""
         if self._reading.is_due():
             with suppress(RuntimeError):  # closed
                 self._welcomers.submit(self._reading.look)
 
     def close(self) -> None:
-        """Commit what was submitted, leave one tidy file, and let go of it; idempotent.
+        """Commit the submitted operations, truncate the write-ahead log, unlock; idempotent.
 
-        Readings that have begun come to their end; searches do not, and what waits does not begin.
+        Reads in progress are finished, searches are interrupted, and queued reads are cancelled.
         """
         self._is_closing = True
         every = (self._readers, self._welcomers, self._searchers)
@@ -161,7 +161,7 @@ class Store:
             threads.shutdown(wait=False, cancel_futures=True)
         while running := tuple(self._searching):
             for connection in running:
-                with suppress(sqlite3.ProgrammingError):  # it has ended at this moment
+                with suppress(sqlite3.ProgrammingError):  # the search ended meanwhile
                     connection.interrupt()
             time.sleep(INTERRUPT_EVERY)
         for threads in every:
@@ -202,7 +202,7 @@ class Store:
 
 
 class _Reading:
-    """Whether the database can be read, by what readings came to; used by several threads."""
+    """Tracks whether the database can be read, from the outcome of reads; thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self.fault: str | None = None
@@ -214,7 +214,7 @@ class _Reading:
         self._failed_at = float("-inf")
 
     def is_due(self) -> bool:
-        """Whether it is time to look again; if so, the time begins anew."""
+        """Return whether a check is due; if so, restart the interval."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_EVERY:
             return False
@@ -222,7 +222,7 @@ class _Reading:
         return True
 
     def look(self) -> None:
-        """See whether the file is still in its place, and read a row of every table."""
+        """Check that the file still exists, and read a row of every table."""
         try:
             if self._path.stat().st_ino != self._inode:
                 raise FileNotFoundError
@@ -239,9 +239,9 @@ class _Reading:
             self._succeeded()
 
     def failed(self, reason: str) -> None:
-        """Note that a reading failed."""
+        """Record that a read failed."""
         self._failed_at = time.monotonic()
-        if self.fault is None:  # once: each reading may fail
+        if self.fault is None:  # log only the first failure
             log.error("cannot read %s: %s", self._path, reason)
         self.fault = reason
 
@@ -252,11 +252,11 @@ class _Reading:
 
 
 def issue_token(url: str, name: str, token_hash: bytes) -> None:
-    """Give `name` another token; works beside a running server.
+    """Add a token for `name`; a server may be running.
 
     Raises:
         CommandError: no_such_user.
-        StartupError: there is no such database, or it cannot be written.
+        StartupError: the database does not exist or is not writable.
         StoreUnavailable: the database is not accepting writes.
     """
     engine = open_shared(url)
@@ -267,7 +267,7 @@ def issue_token(url: str, name: str, token_hash: bytes) -> None:
                 raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
             connection.execute(insert(tokens), {"user_id": user_id, "hash": token_hash})
     except IntegrityError:
-        return  # it has this token already
+        return  # the user has this token already
     except DBAPIError as exc:
         reason = sqlite.reason_of(exc)
         raise StoreUnavailable(f"the database is not accepting writes: {reason}") from exc

@@ -1,1 +1,1 @@
-"""What an operator does with a database file: check, reindex, back up, restore."""
+"""Operator commands for a database file: check, reindex, back up, restore."""

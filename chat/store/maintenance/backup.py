@@ -1,7 +1,7 @@
 """Back up a database while its server runs, and restore a backup.
 
-A backup gets its name after it was written, checked and synced, so it is always complete. A restore
-replaces the database in one step, after the old one was kept under another name.
+A backup is renamed to its final name after it is written, checked and synced, so it is always
+complete. A restore keeps the old database under another name and replaces it atomically.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Restored:
 def back_up(url: str, target: Path) -> Holdings:
     """Copy a snapshot of the database to `target`; the server may be running.
 
-    The copy has no deleted texts, but keeps those that are deleted later.
+    The copy contains no deleted texts; a text deleted later stays in it.
 
     Raises:
         StartupError: there is no database, it has problems, or `target` exists or cannot be
@@ -117,12 +117,12 @@ def _check_source(source: Path) -> None:
 
 
 def _name(part: Path, target: Path) -> None:
-    """Rename a file to a name that must not exist."""
+    """Rename a file; the new name must not exist."""
     try:
         os.link(part, target, follow_symlinks=False)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links
+    except OSError:  # the file system does not support hard links
         part.rename(target)
 
 
@@ -155,11 +155,11 @@ def _give_second_name(path: Path) -> Path | None:
         return None
     now = time.strftime("%Y%m%d-%H%M%S")
     former = path.with_name(f"{path.name}.before-restore-{now}")
-    while former.exists():  # of the same second; it may be the only copy there is
+    while former.exists():  # from the same second; it may be the only copy
         former = former.with_name(f"{former.name}-{secrets.token_hex(2)}")
-    with suppress(sqlite3.Error):  # a damaged one is kept with the log that lies beside it
+    with suppress(sqlite3.Error):  # keep a damaged database together with its write-ahead log
         sqlite.settle(path)
-    for beside in _PARTS[1:]:  # a log of the old database must not meet the new one
+    for beside in _PARTS[1:]:  # SQLite must not apply the old write-ahead log to the new database
         with suppress(FileNotFoundError):
             Path(f"{path}{beside}").rename(f"{former}{beside}")
     try:
@@ -194,7 +194,7 @@ def _remove(path: Path) -> None:
 def _sync(path: Path) -> None:
     """Sync a file or a folder to disk."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows has no such call for folders
+        return  # Windows cannot sync folders
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)

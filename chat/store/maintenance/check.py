@@ -1,8 +1,7 @@
-"""Check that all logs are whole, and rebuild a full-text index that is not.
+"""Check the consistency of all logs, and rebuild the full-text index.
 
-Everything is read in one snapshot, so that a running server may go on. Each rule is one statement
-that finds what breaks it; what has to be sorted for that lies on the disk, so memory stays small
-however long the logs are.
+A check reads one snapshot, so the server may be running. Each rule is a statement that selects its
+violations; SQLite sorts on disk, so the use of memory does not grow with the logs.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ __all__ = ["Holdings", "check_database", "holdings", "problems", "reindex", "wro
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """How much a database holds."""
+    """The number of channels and events in a database."""
 
     channels: int
     events: int
@@ -47,8 +46,8 @@ _REACTIONS = """
     SELECT r.channel_id, r.target, r.user_id, e.text
     FROM reactions r LEFT JOIN events e
         ON e.channel_id = r.channel_id AND e.seq = r.since AND e.target = r.target"""
-# Of one person's reactions with one emoji to one message, the last event says whether it is there.
-_REACTIONS_TOLD = f"""
+# The last event of a user, an emoji and a message determines whether the reaction exists.
+_REACTIONS_OF_EVENTS = f"""
     SELECT e.channel_id, e.target, e.author_id AS user_id, e.text
     FROM events e
     WHERE e.target IS NOT NULL AND {_KINDS["react"]} AND NOT e.flags & {ERASED}
@@ -60,7 +59,7 @@ _COUNTED = """
     FROM reactions r GROUP BY r.channel_id, r.target, r.since"""
 _COUNTS = "SELECT n.channel_id, n.target, n.since, n.count FROM reaction_counts n"
 _PINS = "SELECT p.channel_id, p.target FROM pins p"
-_PINS_TOLD = f"""
+_PINS_OF_EVENTS = f"""
     SELECT e.channel_id, e.target
     FROM events e JOIN events t ON {_TARGET}
     WHERE e.target IS NOT NULL AND {_KINDS["pin"]} AND NOT t.flags & {ERASED}
@@ -70,67 +69,67 @@ _PINS_TOLD = f"""
 
 
 def _without(some: str, others: str) -> str:
-    """Return what finds in the one query's rows those that the other lacks."""
-    # SQL has no parameter for a whole query. Both are constants of this module: no input.
+    """Return a query for the rows of `some` that are not in `others`."""
+    # SQL has no parameters for queries. Both are constants of this module, not input.
     return f"""
         SELECT c.name, a.target FROM ({some} EXCEPT {others}) a
         JOIN channels c ON c.id = a.channel_id"""  # noqa: S608
 
 
-# Each finds rows that must not be: the log's name, and the number of an event that is at fault.
+# Each query selects violations: the channel's name and the seq of a faulty event.
 _RULES = {
-    "the log does not hold 1 to its head, each number once": """
+    "the log does not hold each seq from 1 to its head exactly once": """
         SELECT c.name, c.head FROM channels c LEFT JOIN events e ON e.channel_id = c.id
         GROUP BY c.id, c.name, c.head
         HAVING count(DISTINCT e.seq) <> c.head OR count(e.seq) <> c.head
             OR coalesce(min(e.seq), 1) <> 1 OR coalesce(max(e.seq), 0) <> c.head""",
-    "the same mid belongs to several events": """
+    "several events have the same mid": """
         SELECT min(c.name), min(e.seq) FROM events e JOIN channels c ON c.id = e.channel_id
         GROUP BY e.mid HAVING count(*) > 1""",
-    "the same author used the same cid more than once": """
+    "several events of the same author have the same cid": """
         SELECT min(c.name), min(e.seq) FROM events e JOIN channels c ON c.id = e.channel_id
         WHERE e.cid IS NOT NULL GROUP BY e.cid, e.author_id HAVING count(*) > 1""",
-    "the flags of the event are none": f"""
+    "the event has invalid flags": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         WHERE e.flags & {KIND_BITS} >= {len(KINDS)} OR e.flags NOT BETWEEN {256} AND {32_767}
             OR (e.target IS NULL) = (e.flags & {KIND_BITS} IN ({_CHANGES}))""",  # noqa: S608
-    "a read marker lies outside of the log": """
+    "a read marker is outside the log": """
         SELECT c.name, m.read_seq FROM members m JOIN channels c ON c.id = m.channel_id
         WHERE m.read_seq NOT BETWEEN 0 AND c.head OR m.joined_seq NOT BETWEEN 0 AND c.head""",
-    "the count of members is not that of its members": """
+    "the stored number of members is wrong": """
         SELECT c.name, c.member_count FROM channels c
         WHERE c.member_count <> (SELECT count(*) FROM members m WHERE m.channel_id = c.id)""",
-    "a member is listed under another name": """
+    "a member is listed under a wrong name": """
         SELECT c.name, m.user_id FROM members m JOIN channels c ON c.id = m.channel_id
         JOIN users u ON u.id = m.user_id WHERE u.fold <> m.user_fold""",
-    "the event has lost its text": f"""
+    "the text of the event is missing": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN folds f ON f.event_id = e.id
         WHERE e.flags & {KIND_BITS | ERASED} IN ({_TEXTS})
             AND f.edit_id IS NULL AND e.text IS NULL""",  # noqa: S608
-    "the event is erased and still has a text": f"""
+    "the event is erased but still has a text": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN folds f ON f.event_id = e.id
         WHERE (e.flags & {ERASED} OR f.edit_id IS NOT NULL) AND trim(e.text, ' ') <> ''""",  # noqa: S608
-    "the event is about a message that does not exist": f"""
+    "the event changes a message that does not exist": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN events t ON {_TARGET}
         WHERE e.target IS NOT NULL
             AND (t.seq IS NULL OR t.flags & {KIND_BITS} <> {code_of("message")}
                 OR t.seq >= e.seq)""",  # noqa: S608
-    "the message answers one that does not exist": f"""
+    "the message replies to a message that does not exist": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN events t
             ON t.channel_id = e.channel_id AND t.seq = e.reply_to AND t.target IS NULL
         WHERE e.reply_to IS NOT NULL
             AND (t.seq IS NULL OR t.flags & {KIND_BITS} <> {code_of("message")}
                 OR t.seq >= e.seq)""",  # noqa: S608
-    "the message is not in the thread of what it answers": """
+    "the message is not in the thread of the message it replies to": """
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN events t
             ON t.channel_id = e.channel_id AND t.seq = e.reply_to AND t.target IS NULL
         WHERE coalesce(e.thread, 0) <> coalesce(t.thread, t.seq, 0)""",
-    "the message was deleted and is still there": f"""
+    "the message was deleted but is not erased": f"""
         SELECT c.name, t.seq FROM events e JOIN channels c ON c.id = e.channel_id
         JOIN events t ON {_TARGET}
         WHERE e.target IS NOT NULL AND {_KINDS["delete"]} AND NOT t.flags & {ERASED}""",  # noqa: S608
@@ -141,7 +140,7 @@ _RULES = {
         WHERE NOT t.flags & {ERASED} AND coalesce(e.seq, 0) <> coalesce((
             SELECT max(l.seq) FROM events l WHERE l.channel_id = t.channel_id
                 AND l.target = t.seq AND l.flags & {KIND_BITS} = {code_of("edit")}), 0)""",  # noqa: S608
-    "the message does not know the latest event about it": """
+    "the message does not refer to the latest event that changes it": """
         SELECT c.name, t.seq FROM channels c
         JOIN (SELECT channel_id, target, max(seq) AS latest FROM events
               WHERE target IS NOT NULL GROUP BY channel_id, target) a ON a.channel_id = c.id
@@ -149,18 +148,20 @@ _RULES = {
             ON t.channel_id = a.channel_id AND t.seq = a.target AND t.target IS NULL
         LEFT JOIN folds f ON f.event_id = t.id
         WHERE coalesce(f.rev, 0) <> a.latest""",
-    "a mention is of an event that does not exist": """
+    "a mention belongs to an event that does not exist": """
         SELECT c.name, m.seq FROM mentions m JOIN channels c ON c.id = m.channel_id
         WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.channel_id = m.channel_id
                 AND e.seq = m.seq AND e.target IS NULL)
             AND NOT EXISTS (SELECT 1 FROM events e WHERE e.channel_id = m.channel_id
                 AND e.seq = m.seq AND e.target IS NOT NULL)""",
-    "a reaction is there that its events do not lead to": _without(_REACTIONS, _REACTIONS_TOLD),
-    "a reaction is missing that its events lead to": _without(_REACTIONS_TOLD, _REACTIONS),
-    "the count of a reaction is not that of its people": _without(_COUNTS, _COUNTED),
-    "a reaction is not counted": _without(_COUNTED, _COUNTS),
-    "a pin is there that its events do not lead to": _without(_PINS, _PINS_TOLD),
-    "a pin is missing that its events lead to": _without(_PINS_TOLD, _PINS),
+    "a stored reaction does not follow from the events": _without(_REACTIONS, _REACTIONS_OF_EVENTS),
+    "a reaction that follows from the events is missing": _without(
+        _REACTIONS_OF_EVENTS, _REACTIONS
+    ),
+    "the stored count of a reaction is wrong": _without(_COUNTS, _COUNTED),
+    "the count of a reaction is missing": _without(_COUNTED, _COUNTS),
+    "a stored pin does not follow from the events": _without(_PINS, _PINS_OF_EVENTS),
+    "a pin that follows from the events is missing": _without(_PINS_OF_EVENTS, _PINS),
 }
 _REINDEX = "stop the server and run chat-server reindex"
 _WORDS = "SELECT term, doc, col, offset FROM search_words"
@@ -168,10 +169,12 @@ _SUM = (1 << 63) - 1
 
 
 def check_database(url: str) -> Iterator[str | Holdings]:
-    """Look at a whole database, beside a server or not: problems, a line each, then its holdings.
+    """Check a database; yield each problem as a line, then the holdings.
+
+    A server may be running.
 
     Raises:
-        StartupError: there is none, or it cannot be looked at.
+        StartupError: the database does not exist or cannot be read.
     """
     path = sqlite.path_of(url)
     try:
@@ -191,14 +194,14 @@ def check_database(url: str) -> Iterator[str | Holdings]:
 
 
 def problems(connection: Connection) -> Iterator[str]:
-    """Look at everything in the snapshot of `connection`; return a line for each problem."""
+    """Check the snapshot of `connection`; yield a line for each problem."""
     if found := sqlite.damages(connection):
         yield from found
     for rule, statement in _RULES.items():
         rows = connection.execute(text(statement))
         if (first := rows.fetchone()) is not None:
             more = sum(len(part) for part in rows.partitions(1_000))
-            yield _told(rule, first[0], first[1], more)
+            yield _violation(rule, first[0], first[1], more)
     yield from _index_problems(connection)
 
 
@@ -215,9 +218,9 @@ def _index_problems(connection: Connection) -> Iterator[str]:
 
 
 def wrongly_indexed(connection: Connection) -> set[int]:
-    """Return the ids of channels whose messages are indexed otherwise than they are written.
+    """Return the ids of channels whose index entries do not match their messages.
 
-    As far as the index reaches; an index that is to be built again is not wrong.
+    Messages that are not indexed yet are ignored, and so is an index that is to be rebuilt.
     """
     if fts5.place(connection) is None or not fts5.is_current(connection):
         return set()
@@ -235,16 +238,16 @@ def wrongly_indexed(connection: Connection) -> set[int]:
 
 
 def _sum_up(sums: Counter[int], words: Iterable[Sequence[Any]]) -> None:
-    """Add a number for each word at its place; few sums stand for any number of words."""
+    """Add the hash of each word and position to the sum of its channel."""
     for word in words:
         sums[word[1] >> fts5.SEQ_BITS] += hash(tuple(word)) & _SUM
 
 
 def reindex(url: str) -> Holdings:
-    """Rebuild the full-text index from the logs, in one transaction; no server may run meanwhile.
+    """Rebuild the full-text index in one transaction; no server may be running.
 
     Raises:
-        StartupError: a server uses the database, or it cannot be written; then nothing was changed.
+        StartupError: a server uses the database, or it is not writable; nothing was changed.
     """
     path = sqlite.path_of(url)
     check_is_current(path)
@@ -258,7 +261,7 @@ def reindex(url: str) -> Holdings:
                 pass
             held = holdings(connection)
         with writer.connect() as connection:
-            sqlite.truncate_wal(connection)  # what was in the former index leaves the disk
+            sqlite.truncate_wal(connection)  # remove the old index from the disk
     except DBAPIError as exc:
         raise StartupError(f"{path} was not indexed: {sqlite.reason_of(exc)}") from None
     finally:
@@ -268,13 +271,13 @@ def reindex(url: str) -> Holdings:
 
 
 def holdings(connection: Connection) -> Holdings:
-    """Count what the snapshot of `connection` holds."""
+    """Count the channels and events in the snapshot of `connection`."""
     count, heads = connection.execute(
         select(func.count(), func.coalesce(func.sum(channels.c.head), 0)).select_from(channels)
     ).one()
     return Holdings(count, heads)
 
 
-def _told(rule: str, channel: str, number: int, more: int) -> str:
+def _violation(rule: str, channel: str, number: int, more: int) -> str:
     others = f" (and {more} more)" if more else ""
     return f"{channel}, {number}: {rule}{others}"

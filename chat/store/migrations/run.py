@@ -15,14 +15,14 @@ _SCRIPTS = Path(__file__).parent
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Bring the database to a schema, in the transaction that `connection` is in."""
+    """Migrate the database to `revision`, in the transaction of `connection`."""
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
 
 
 def known_revisions() -> frozenset[str]:
-    """Return every schema that this version of the program can start from."""
+    """Return all revisions that this version of the program can migrate from."""
     scripts = ScriptDirectory.from_config(_config())
     return frozenset(script.revision for script in scripts.walk_revisions())
 

@@ -1,6 +1,6 @@
-"""Read from the store; each method checks the reader's rights.
+"""Read from the store; each method checks the user's permissions.
 
-A `Reader` sees one snapshot: what several of its methods return belongs together.
+All methods of a `Reader` read from the same snapshot, so their results are consistent.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ _STATE = (
 )
 _PREFERENCE = (members.c.pinned, members.c.muted, members.c.level)
 _COUNTS = Prepared(COUNTS_OF_ONE.add_columns(*_PREFERENCE))
-# Others can make a person a member of any number of direct channels, so the list is bounded: first
-# those they opened, then those they have read in, then those with the newest events.
+# Others can make a user a member of any number of direct channels, so the list is bounded. Channels
+# that the user opened come first, then those that they have read, then those with recent events.
 _membership, _direct = members.alias("membership"), channels.alias("direct")
 _listed_direct = (
     select(_membership.c.channel_id)
@@ -136,26 +136,26 @@ _USER = Prepared(select(users.c.id, users.c.name).where(users.c.fold == bindpara
 
 
 class Reader:
-    """See the module. Lives as long as the query it was made for."""
+    """Reads one snapshot; valid only during its query."""
 
     def __init__(self, connection: Connection, limits: Limits) -> None:
         self._connection = connection
         self._limits = limits
-        # What was found is true for the whole snapshot. Whoever follows a channel enters it twice;
-        # and a crowd that comes to one channel gets the same page of it and the same members.
+        # Caches, valid for the snapshot: `join` checks the same membership twice, and many users
+        # who join a channel at the same time read the same page and the same members.
         self._entered: dict[tuple[int, str], tuple[ChannelState, str, int]] = {}
         self._pages: dict[tuple[int, int | None, int], PageRead] = {}
         self._members: dict[tuple[int, str | None, int], _Members] = {}
 
     def user(self, name: str) -> User | None:
-        """Return the person of this name, however it is spelled."""
+        """Return the user with this name (case-insensitive)."""
         row = _USER.first(self._connection, fold=fold(name))
         return User(*row) if row is not None else None
 
     def memberships(self, user: User) -> tuple[Membership, ...]:
         """Return the channels in the list of `user`, by name.
 
-        Direct channels that are hidden are not in it, and of the others at most `limits.channels`.
+        Hidden direct channels are left out; at most `limits.channels` others are returned.
         """
         rows = _MEMBERSHIPS.all(
             self._connection,
@@ -199,19 +199,18 @@ class Reader:
         pins: bool = False,
         limit: int,
     ) -> PageRead:
-        """Return a page: what lies `before`, `after` or `around` a seq, else the newest.
+        """Return a page `before`, `after` or `around` a seq, or the newest page.
 
         Args:
             user: the reader.
-            channel: its name, as it was typed.
-            before: what has a line of its own is read, and so with `around` and for the newest;
-                `complete`: nothing older is left.
-            after: all events are read, of every kind; `complete`: nothing comes after them.
-            around: half of the page lies before this seq, half from it on.
-            thread: only the thread that this message is in, also with `after`; it begins with
-                its root.
-            pins: only messages that are pinned are read, before `before` if that is given.
-            limit: most items; a page has fewer when they would take more than `PAGE_BYTES`.
+            channel: the channel's name as typed.
+            before: read lines only, as for `around` and the newest page; `complete` means that no
+                older lines exist.
+            after: read events of every kind; `complete` means that no later events exist.
+            around: half of the page is before this seq, the rest starts at it.
+            thread: read only the thread of this message, starting with its root, also with `after`.
+            pins: read only pinned messages, optionally with `before`.
+            limit: most items; a page is cut at `PAGE_BYTES`.
 
         Raises:
             CommandError: no_such_channel, not_a_member; no_such_message for a `thread`.
@@ -256,14 +255,14 @@ class Reader:
         limit: int,
         window: int,
     ) -> Resumed:
-        """Return what follows `position`, or the newest page if it leads nowhere.
+        """Return the events after `position`, or the newest page if it cannot be resumed.
 
         Args:
             user: the reader.
-            channel: its name, as it was typed.
-            position: where the follower stopped; None: it knows nothing of the log.
+            channel: the channel's name as typed.
+            position: the client's position; None: it has none.
             limit: most items.
-            window: missed events beyond which the newest page serves better.
+            window: number of missed events above which the newest page is returned instead.
 
         Raises:
             CommandError: no_such_channel, not_a_member.
@@ -295,21 +294,19 @@ class Reader:
         return MemberPage(state.name, *self._members[key], total)
 
     def search(self, user: User, channel: str | None, wanted: Wanted) -> Found:
-        """Return a page of what `user` may read and looks for, in one channel or in all of theirs.
+        """Return a page of search results, from one channel or from all channels of `user`.
 
         Raises:
             CommandError: no_such_channel, not_a_member, unavailable.
         """
         if channel is None:
-            rooms = searched_channels(self._connection, user, self._limits)
-        else:
-            rooms = [
-                SearchedChannel(self._enter(user, channel)[0], last=0)
-            ]  # it is compared with no other
+            searched = searched_channels(self._connection, user, self._limits)
+        else:  # the time is not used for a single channel
+            searched = [SearchedChannel(self._enter(user, channel)[0], last=0)]
         author = self.user(wanted.author) if wanted.author is not None else None
         if wanted.author is not None and author is None:
             return Found((), None)
-        return search(self._connection, rooms, author.id if author else None, wanted)
+        return search(self._connection, searched, author.id if author else None, wanted)
 
     def directory(
         self, *, cursor: str | None, limit: int
@@ -319,7 +316,7 @@ class Reader:
         return tuple(PublicChannel(*rest) for _fold, *rest in rows), following
 
     def _enter(self, user: User, name: str) -> tuple[ChannelState, str, int]:
-        """Return the channel, the role of `user` in it, and how many members it has."""
+        """Return the channel, the role of `user` in it, and its number of members."""
         if known := self._entered.get((user.id, name)):
             return known
         row = _CHANNEL.first(self._connection, fold=channel_key(name), user=user.id)
@@ -331,7 +328,7 @@ class Reader:
         return found
 
     def _is_within(self, state: ChannelState, position: ResumeFrom, window: int) -> bool:
-        """Whether a position is of this log, and not too far behind."""
+        """Whether a position belongs to this log and is at most `window` events behind."""
         if position.epoch != state.epoch or not 0 <= state.head - position.after <= window:
             return False
         if position.mid is None or position.after == 0:
@@ -343,7 +340,7 @@ class Reader:
         return with_own(self._connection, page.channel.id, user, page.items)
 
     def _shared_page(self, state: ChannelState, after: int | None, limit: int) -> PageRead:
-        """Return what comes after a seq; None: the newest page."""
+        """Return the page after a seq, or the newest page for None."""
         key = state.id, after, limit
         if (page := self._pages.get(key)) is None:
             if after is not None:
@@ -386,7 +383,7 @@ class Reader:
     def _items(
         self, state: ChannelState, rows: Sequence[Any], size: int = PAGE_BYTES
     ) -> tuple[Item, ...]:
-        """Return the items of the first `rows`, as many as fit into `size` bytes, at least one."""
+        """Return the items of the first `rows` that fit into `size` bytes, at least one."""
         items = items_of(self._connection, state.id, rows)
         for count, item in enumerate(items):
             size -= size_of(item)
@@ -397,6 +394,6 @@ class Reader:
     def _paged(
         self, statement: Prepared, cursor: str | None, limit: int, **where: object
     ) -> tuple[list[Any], str | None]:
-        """Return rows that are ordered by their first column, and that of the last if more come."""
+        """Return the rows of a page, and the cursor (first column) if more rows follow."""
         rows = [*statement.all(self._connection, **where, cursor=cursor or "", count=limit + 1)]
         return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None

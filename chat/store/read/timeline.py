@@ -1,4 +1,4 @@
-"""Timelines: rows of the log become items, read from either end, by thread, or by pin."""
+"""Read timelines as items: forward or backward, by channel, thread, or pins."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ __all__ = [
 
 
 PAGE_BYTES = 65_536
-"""Bytes of items above which a page is cut: on a slow line, a frame holds up those behind it.
-Most pages of 200 items have fewer."""
+"""Most bytes of a page's items: on a slow connection, a large frame delays later ones.
+Most pages of 200 items are smaller."""
 PINS_BYTES = 8 * PAGE_BYTES
-"""The same for a page of pins: older clients read only one, and 50 of the longest texts fit."""
+"""The same for a page of pins: older clients read one page, which must hold 50 long texts."""
 NAMES_MAX = 20
-"""Names that an item gives for one emoji; with more people it gives their number too."""
+"""Most names that an item lists per emoji; with more people it adds their number."""
 _ITEM_BYTES = 200
-"""Bytes of an item on the wire without its text and names, most of them field names."""
+"""Approximate size of an item on the wire without its text and names."""
 
 _edit = events.alias("edit")
 ROWS: Select[Any] = (
@@ -85,7 +85,7 @@ ROWS: Select[Any] = (
     .outerjoin(folds, folds.c.event_id == events.c.id)
     .outerjoin(_edit, _edit.c.id == folds.c.edit_id)
 )
-"""Events as they are now; a page adds which, and their order."""
+"""Events with their current texts; a page adds the condition and the order."""
 
 _MENTIONS = Among(
     select(mentions.c.seq, users.c.name)
@@ -147,7 +147,7 @@ def items_of(connection: Connection, channel_id: int, rows: Sequence[Any]) -> tu
     if not rows:
         return ()
     mentioned = _mentions(connection, channel_id, rows)
-    # Only a message that something was folded into can have reactions, or a pin.
+    # Only a message with changes can have reactions or a pin.
     changed = [row.seq for row in rows if row.rev > row.seq]
     reacted = _reactions(connection, channel_id, changed)
     pinned = _pinned(connection, channel_id, changed)
@@ -165,7 +165,7 @@ def items_of(connection: Connection, channel_id: int, rows: Sequence[Any]) -> tu
 def with_own(
     connection: Connection, channel_id: int, user: User, items: tuple[Item, ...]
 ) -> tuple[Item, ...]:
-    """Return `items` with `user` named among the people who reacted, however many these are."""
+    """Return `items` with `user` among the listed names of each of their reactions."""
     crowded = [item.seq for item in items if item.reaction_counts]
     if not crowded:
         return items
@@ -182,7 +182,7 @@ def _naming(item: Item, user: User, own: Sequence[str]) -> Item:
 
 
 def size_of(item: Item) -> int:
-    """Return about how many bytes an item takes in a frame."""
+    """Return the approximate size of an item in a frame, in bytes."""
     names = len(item.mentions) + sum(map(len, item.reactions.values()))
     emoji = sum(map(len, item.reactions))
     text = item.text or item.topic or ""
@@ -197,7 +197,7 @@ def _item(
     *,
     is_pinned: bool,
 ) -> Item:
-    # In the order of `ROWS`: asking for columns by name took as long as all else, 9 µs an item.
+    # In the order of `ROWS`: access by name took 9 µs an item, as long as the rest.
     seq, mid, ts, author, flags, cid, target, reply_to, thread, text, rev, edit_id = row
     kind, is_erased = kind_of(flags), bool(flags & ERASED)
     body: dict[str, Any] = {} if text is None or is_erased else {BODY_FIELDS[kind]: text}
@@ -234,7 +234,7 @@ def _mentions(connection: Connection, channel_id: int, rows: Sequence[Any]) -> d
 
 
 class _Reacted(NamedTuple):
-    """The reactions to one message: names by emoji, and counts of emoji with more than those."""
+    """Reactions to a message: names by emoji, and counts of emoji with more than `NAMES_MAX`."""
 
     names: dict[str, list[str]]
     counts: dict[str, int]
@@ -273,9 +273,8 @@ def _pinned(connection: Connection, channel_id: int, numbers: Sequence[int]) -> 
 Rows = Sequence[Any]
 
 _count = bindparam("count", type_=events.c.seq.type)
-# The ids come first, from an index that holds nothing else. In one query SQLite walks the log
-# itself: past all that is folded into messages, and past all that is not of the thread or not
-# pinned (126 ms where a message has 281,000 reactions).
+# A subquery selects the ids from a covering index. Without it SQLite scans the log, including all
+# changes and all lines outside the thread (126 ms if a message has 281,000 reactions).
 _found = events.alias("found")
 _in_channel = _found.c.channel_id == bindparam("channel")
 _found_line = _found.c.target.is_(None)
@@ -287,7 +286,7 @@ _pins = (
     .join_from(
         pins,
         _found,
-        # The sum has SQLite look each pin up, not walk all lines beside the pins.
+        # The sum makes SQLite look up each pin instead of scanning all lines.
         (_found.c.channel_id == pins.c.channel_id)
         & (_found.c.seq == pins.c.target + literal_column("0"))
         & _found_line,
@@ -317,7 +316,7 @@ _either = union_all(
     select(_first(_changes, _found.c.seq).subquery()),
 )
 EVENTS_ONWARD = Prepared(ROWS.where(events.c.id.in_(_either)).order_by(events.c.seq).limit(_count))
-"""The first `count` events of `channel` from the seq `anchor` on, of every kind."""
+"""The first `count` events of every kind in `channel` from the seq `anchor` on."""
 _in_log = (events.c.channel_id == bindparam("channel"), is_line)
 _ONE = Prepared(ROWS.where(*_in_log, events.c.seq == bindparam("root")))
 _ROOT = Prepared(
@@ -328,7 +327,7 @@ _ROOT = Prepared(
 
 
 class Lines(Protocol):
-    """Lines in the order of `seq`, read a few at a time."""
+    """A sequence of lines in the order of `seq`."""
 
     def before(self, anchor: int, count: int) -> Rows:
         """Return the last `count` lines below `anchor`, the newest first."""
@@ -358,7 +357,7 @@ class ChannelLines:
 
 @dataclass(frozen=True, slots=True)
 class ThreadLines:
-    """A thread: the message `root`, which comes first of all, and every reply."""
+    """A thread: the message `root`, then all its replies."""
 
     connection: Connection
     channel_id: int
@@ -384,7 +383,7 @@ class ThreadLines:
 
 @dataclass(frozen=True, slots=True)
 class PinnedLines:
-    """The messages of a channel that are pinned."""
+    """The pinned messages of a channel."""
 
     connection: Connection
     channel_id: int
@@ -402,7 +401,7 @@ class PinnedLines:
 
 
 def root_of(connection: Connection, channel_id: int, seq: int) -> int:
-    """Return the root of the thread that the message `seq` is in, or could begin.
+    """Return the root of the thread of the message `seq`: itself if it is not a reply.
 
     Raises:
         CommandError: no_such_message.

@@ -1,7 +1,7 @@
 """Unread counts: one definition for the writer and for readers.
 
-Unread are others' undeleted messages above the marker, counted up to a limit. Only the newest
-events are looked at, so that a bot's million messages cost no more than a page.
+Unread messages are undeleted messages of other users above the read marker. They are counted up to
+a limit and among the newest events only, so that the cost is bounded.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ unread_above = _count(
         events.c.channel_id == members.c.channel_id, events.c.seq > _floor, *_is_unread
     )
 )
-"""Unread messages of the row of `members` joined with `channels` in the enclosing query."""
+"""Unread messages of a row of `members` joined with `channels` in the enclosing query."""
 
 mentions_above = _count(
     select(literal_column("1").label("one"))
     .join_from(
         mentions,
         events,
-        # The sum has SQLite begin with the mentions, not with all messages above the floor.
+        # The sum makes SQLite start from the mentions instead of all newer messages.
         (events.c.channel_id == mentions.c.channel_id)
         & (events.c.seq == mentions.c.seq + literal_column("0")),
     )
@@ -66,11 +66,11 @@ mentions_above = _count(
         *_is_unread,
     )
 )
-"""Those of them that mention the person."""
+"""Unread messages that mention the user."""
 
 COUNTS_OF_ONE = (
     select(members.c.read_seq, unread_above, mentions_above)
     .join_from(members, channels, members.c.channel_id == channels.c.id)
     .where(members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user"))
 )
-"""Marker, unread, mentions of `user` in `channel`; takes `unread_limit` too."""
+"""Read marker, unread count and mentions of `user` in `channel`, up to `unread_limit`."""

@@ -1,9 +1,9 @@
 """Matching: the index terms a query needs, and the snippet and marks that a result shows.
 
-The index is asked for single words, all of which a message must have: what stands together in a
-phrase, and how a long beginning goes on, each text is asked itself. For FTS5 looks for a phrase in
-everybody's messages before it looks at a range of places, while a word's list is entered where one
-likes. Several words are met in one window after the other, so that each question is a short one.
+The index is queried for single words only; phrases and long prefixes are then verified in each
+text. FTS5 evaluates a phrase over the messages of all channels before it applies a range of row
+ids, but can start reading the list of a word at any row id. A search for several words queries one
+window of the channel after another, which keeps each query short.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Marks", "Matcher", "snippet"]
 
 
 Marks = tuple[tuple[int, int], ...]
-"""Where something stands in a text: from, to, in characters."""
+"""Ranges in a text: start and end, in characters."""
 
 SNIPPET_MAX = 240
 _BEFORE = 60
@@ -26,7 +26,7 @@ _CUT = "…"
 
 
 def snippet(body: str, marks: Sequence[tuple[int, int]]) -> tuple[str, Marks]:
-    """Return a piece of `body` around the first mark, and the marks that lie in it."""
+    """Return the part of `body` around the first mark, and the marks within it."""
     start = _start(body, marks[0][0] if marks else 0)
     end = min(len(body), start + SNIPPET_MAX)
     shift = len(_CUT) - start if start else 0
@@ -36,7 +36,7 @@ def snippet(body: str, marks: Sequence[tuple[int, int]]) -> tuple[str, Marks]:
 
 
 def _start(body: str, found: int) -> int:
-    """Return where the piece begins: a word's beginning, not far before what was found."""
+    """Return the start of the snippet: the start of a word shortly before the match."""
     if len(body) <= SNIPPET_MAX or found <= _BEFORE:
         return 0
     earliest = min(found - _BEFORE, len(body) - SNIPPET_MAX)
@@ -45,7 +45,7 @@ def _start(body: str, found: int) -> int:
 
 
 class Matcher:
-    """Terms that a message must all have, its author, and whether it must have a link."""
+    """The criteria of a search: terms (all must match), an author, and a link."""
 
     def __init__(self, terms: Sequence[Term], author_id: int | None, with_link: bool) -> None:
         self._terms = terms
@@ -59,23 +59,23 @@ class Matcher:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to look for."""
+        """Whether there are no criteria."""
         return not self._parts
 
     @property
     def is_joint(self) -> bool:
-        """Whether several lists have to be met, which is done window by window."""
+        """Whether the query has several words and is therefore run window by window."""
         return len(self._parts) > 1
 
     def expression(self, channel_id: int, seq: int) -> str:
-        """Return what to ask the index for `seq` of a channel, and its window if `is_joint`."""
+        """Return the FTS5 query for a channel, limited to the window of `seq` if `is_joint`."""
         if not self.is_joint:
             return self._parts[0]
-        # First: the lists of the others are entered where the window's begins, and left at its end.
+        # First, so that FTS5 reads the other lists only within the window.
         return " AND ".join([f'traits : "{window_trait(channel_id, seq)}"', *self._parts])
 
     def marks(self, author_id: int, body: str) -> Marks | None:
-        """Return where the terms stand in a text, in characters; None: it is no hit."""
+        """Return the positions of the terms in a text, or None if it does not match."""
         if self._author_id is not None and author_id != self._author_id:
             return None
         if self._with_link and not has_link(body):
@@ -84,7 +84,7 @@ class Matcher:
 
 
 def _asked(term: Term) -> list[str]:
-    """Return the words of a term as the index is asked for them."""
+    """Return the FTS5 expressions for the words of a term."""
     if not term.is_prefix:
         return [f'"{word}"' for word in term.words]
     *words, last = term.words
@@ -92,6 +92,6 @@ def _asked(term: Term) -> list[str]:
 
 
 def _beginning(word: str) -> str:
-    """Return what finds at least all that begins as `word`: all that has an indexed beginning."""
+    """Return an FTS5 expression for the longest indexed prefix of `word`."""
     length = max((length for length in PREFIXES if length <= len(word)), default=0)
     return f'"{word[:length]}"*' if length else f'"{word}"'

@@ -1,7 +1,7 @@
 """The grammar of a search query: words, "phrases in quotes", and prefix*.
 
-Operators (`from:`, `in:`, `before:`, …) are fields of the command: the client that a person types
-them into takes them out, for it knows their time zone. What looks like one here is a word.
+Operators (`from:`, `in:`, `before:`, …) are fields of the command: the client parses them, because
+it knows the user's time zone. In a query, they are ordinary words.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ __all__ = ["parse_query"]
 
 TERMS_MAX = 20
 PREFIX_MIN = 3
-"""Letters before a `*`, or one character that is a word by itself.
+"""Fewest letters before a `*`; a character of an unspaced script suffices as well.
 
-Fewer would have the index read all that everybody ever wrote.
+A shorter prefix would read most of the index.
 """
 
 
 def parse_query(query: str) -> tuple[Term, ...]:
-    """Return the terms of a query, all of which a message must have; signs alone say nothing.
+    """Return the terms of a query; punctuation is ignored.
 
     Raises:
-        CommandError: invalid, field `query`: too many terms, or too little before a `*`.
+        CommandError: invalid, field `query`: too many terms, or a prefix that is too short.
     """
     terms = terms_of(query)
     for term in terms:

@@ -1,8 +1,7 @@
-"""Search the reader's channels: newest first in each, merged by time.
+"""Search the user's channels, newest first in each, and merge the results by time.
 
-Each channel is searched by itself, a few hits at a time and no further than a page needs, and a
-page takes only so long; where the next one begins is a number per channel, as with every other
-reading of logs.
+Each channel is searched separately, a few hits at a time and only as far as the page needs. A page
+has a time budget. The cursor of the next page is a seq per channel.
 """
 
 from __future__ import annotations
@@ -53,11 +52,11 @@ CURSOR_SHARE = 0.75
 """Largest share of a client's frame for the cursor of a search."""
 _POSITION_BYTES = 16
 _FIRST, _MOST = 5, 40
-"""Hits that are read of a channel at first, for there may be many; then twice as many, up to."""
+"""Hits read from a channel at first, and the limit up to which that number is doubled."""
 _NUMBERS = 100
-"""Numbers of hits that are had at once: entering the index costs more than going on in it."""
+"""Seqs read per index query: starting a query costs more than reading further."""
 
-_ROOMS = Prepared(
+_SEARCHED = Prepared(
     select(
         channels.c.id,
         channels.c.name,
@@ -111,16 +110,16 @@ _IN_TIME = Prepared(
     )
 )
 _EVER = 2**62
-"""Later than every message."""
+"""A time later than any message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is looked for: messages that have all `terms`, and are as the other fields say.
+    """The criteria of a search; all `terms` must match.
 
-    `before` and `after` are milliseconds since 1970 (`after` inclusive). `positions` are where
-    earlier pages ended: only smaller numbers of those channels are looked at. `budget` is in
-    seconds of processor time.
+    `before` and `after` are milliseconds since 1970 (`after` inclusive). `positions` holds the end
+    of the previous page by channel: only lower seqs are searched. `budget` is the processor time in
+    seconds.
     """
 
     terms: tuple[Term, ...]
@@ -134,13 +133,13 @@ class Wanted:
 
     @property
     def is_timed(self) -> bool:
-        """Whether the time of a message matters."""
+        """Whether the search is limited by time."""
         return self.before is not None or self.after is not None
 
 
 @dataclass(frozen=True, slots=True)
 class FoundMessage:
-    """One message, as it is now; `marks` are in the snippet."""
+    """A message in its current state; `marks` are ranges in the snippet."""
 
     channel: str
     seq: int
@@ -153,7 +152,7 @@ class FoundMessage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of hits; `positions`, if more may follow: how far channels were searched."""
+    """A page of hits; if more may follow, `positions` holds how far channels were searched."""
 
     hits: tuple[FoundMessage, ...]
     positions: Mapping[str, int] | None
@@ -161,7 +160,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class SearchedChannel:
-    """A channel that may be searched, and when its last event was."""
+    """A channel to search, and the time of its last event."""
 
     channel: ChannelState
     last: int
@@ -179,27 +178,30 @@ def index_unavailable() -> CommandError:
 
 
 def searched_channels(connection: Connection, user: User, limits: Limits) -> list[SearchedChannel]:
-    """Return the channels a person is in, as many as a cursor can name that fits into a frame.
+    """Return the user's channels, as many as fit into a cursor that fits into a frame.
 
-    Those are left out first that others opened, and in which the person has read nothing.
+    Direct channels that others opened and that the user has not read are left out first.
     """
-    rooms: list[SearchedChannel] = []
+    searched: list[SearchedChannel] = []
     size = CURSOR_SHARE * limits.frame
-    for *row, last in _ROOMS.all(connection, user=user.id):
-        room = SearchedChannel(ChannelState(*row), last or 0)
-        size -= len(room.channel.name) + _POSITION_BYTES
-        if size < 0 or len(rooms) == positions_max(limits):
+    for *row, last in _SEARCHED.all(connection, user=user.id):
+        channel = SearchedChannel(ChannelState(*row), last or 0)
+        size -= len(channel.channel.name) + _POSITION_BYTES
+        if size < 0 or len(searched) == positions_max(limits):
             break
-        rooms.append(room)
-    return rooms
+        searched.append(channel)
+    return searched
 
 
 def search(
-    connection: Connection, rooms: Sequence[SearchedChannel], author_id: int | None, wanted: Wanted
+    connection: Connection,
+    searched: Sequence[SearchedChannel],
+    author_id: int | None,
+    wanted: Wanted,
 ) -> Found:
-    """Return the newest hits in `rooms`, all of which the reader may read.
+    """Return the newest hits in `searched`, which the user may read.
 
-    Fewer than wanted, or none, if it takes longer than `wanted.budget`; then there are `positions`.
+    After `wanted.budget`, return the hits so far (maybe none) with `positions`.
 
     Raises:
         CommandError: unavailable, while the index is rebuilt.
@@ -210,7 +212,7 @@ def search(
     matcher = Matcher(wanted.terms, author_id, wanted.with_link)
     if matcher.is_empty:
         return Found((), None)
-    streams = [_Stream(connection, lookup, room, matcher, wanted) for room in rooms]
+    streams = [_Stream(connection, lookup, channel, matcher, wanted) for channel in searched]
     hits, has_more = _newest(streams, wanted.limit, wanted.budget)
     positions = {
         **wanted.positions,
@@ -224,7 +226,7 @@ def _newest(
 ) -> tuple[list[FoundMessage], bool]:
     """Merge streams by time; return a page, and whether more may follow.
 
-    A stream is read when no other can have a newer hit, so most need not be read at all.
+    A stream is read only if no other can have a newer hit, so most are never read.
     """
     end = time.thread_time() + budget
     hits: list[FoundMessage] = []
@@ -251,50 +253,50 @@ def _newest(
 
 
 class _Stream:
-    """The hits in one channel, newest first, read step by step."""
+    """The hits in one channel, newest first, read in steps."""
 
     def __init__(
         self,
         connection: Connection,
         lookup: fts5.Lookup,
-        room: SearchedChannel,
+        searched: SearchedChannel,
         matcher: Matcher,
         wanted: Wanted,
     ) -> None:
-        self.name = room.channel.name
+        self.name = searched.channel.name
         self.hits: deque[_Hit] = deque()
-        """What was read and not taken."""
+        """Hits that are read but not taken."""
         self.is_open = False
-        """Whether anything was read."""
+        """Whether the stream has been read."""
         self._connection = connection
         self._lookup = lookup
-        self._channel = room.channel
+        self._channel = searched.channel
         self._matcher = matcher
         self._wanted = wanted
-        head = room.channel.head
-        self._numbers: deque[int] = deque()  # of hits that are still to be read
+        head = searched.channel.head
+        self._numbers: deque[int] = deque()  # seqs of hits to read
         self._high = min(head, wanted.positions.get(self.name, head + 1) - 1)
-        """The highest number that is still to be looked through."""
-        self._window = 0  # where the part begins whose times were looked at last,
-        self._first = 1  # and where its first message stands that is of the right time
+        """The highest seq that is not searched yet."""
+        self._window = 0  # start of the window whose times were checked last
+        self._first = 1  # its first message in the time range
         self._count = _FIRST
-        self.newest = room.last if self._high == head else self._moment()
-        """No hit that is to come is of a later time."""
+        self.newest = searched.last if self._high == head else self._moment()
+        """Upper bound of the times of the hits to come."""
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing more to read."""
+        """Whether the channel is searched completely."""
         return self._high < 1 and not self._numbers
 
     @property
     def position(self) -> int:
-        """The number below which all is that was not taken."""
+        """All hits that were not taken have lower seqs."""
         if self.hits:
             return int(self.hits[0].row.seq) + 1
         return (self._numbers[0] if self._numbers else self._high) + 1
 
     def take(self) -> FoundMessage:
-        """Return the newest hit."""
+        """Remove and return the newest hit."""
         hit = self.hits.popleft()
         self.newest = (self.hits[0] if self.hits else hit).row.ts
         row = hit.row
@@ -304,7 +306,7 @@ class _Stream:
         )
 
     def read(self) -> None:
-        """Read some hits, or find none in a part of the channel."""
+        """Search the next part of the channel, which may contain no hits."""
         if not self.is_open:
             self.is_open = True
         if not self._numbers:
@@ -340,9 +342,9 @@ class _Stream:
         return _MOMENT.scalar(self._connection, channel=self._channel.id, number=number) or 0
 
     def _in_time(self, low: int, high: int) -> tuple[int, int]:
-        """Return the first and the last message of a part that is neither too old nor too new.
+        """Return the first and the last message in the time range, of a part of the channel.
 
-        Clocks go wrong, so times do not rise along a log: some between these may be.
+        Clocks may go backwards, so messages between the two may be outside the range.
         """
         after, before = self._wanted.after, self._wanted.before
         first, last = _IN_TIME.all(

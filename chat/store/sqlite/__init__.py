@@ -1,1 +1,1 @@
-"""What only SQLite has: engine and pragmas, the FTS5 index, purging."""
+"""Code specific to SQLite: engine and pragmas, the FTS5 index, purging."""

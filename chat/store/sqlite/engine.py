@@ -61,16 +61,16 @@ _WRITER = (
     *_COMMON,
     "journal_mode=WAL",
     "synchronous=FULL",
-    "fullfsync=ON",  # macOS: not only to the disk, but onto it
+    "fullfsync=ON",  # macOS: flush the disk's cache as well
     "checkpoint_fullfsync=ON",
     "secure_delete=ON",
-    "temp_store=MEMORY",  # nothing of a message in temporary files
+    "temp_store=MEMORY",  # no texts in temporary files
     "cache_size=-32768",
 )
 _READER = (*_COMMON, "query_only=ON", "temp_store=MEMORY", "cache_size=-8192")
-# What a check sorts are numbers, never texts; there may be more of them than memory.
+# A check sorts numbers, never texts; there may be more of them than fit into memory.
 _CHECKER = (*_COMMON, "query_only=ON", "temp_store=FILE", "cache_size=-32768")
-# The words of SQLite 3.44 and later, and of all where the index cannot even be opened.
+# Messages of SQLite 3.44 and later, and those of all versions if the index cannot be opened.
 _OF_INDEX = re.compile("fts5|vtable constructor failed: search", re.IGNORECASE)
 _UNAVAILABLE = {
     sqlite3.SQLITE_PERM,
@@ -86,7 +86,7 @@ _UNAVAILABLE = {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_NOTADB,
 }
-# Not the virtual ones: newer versions of SQLite would read through the whole full-text index.
+# Without virtual tables: newer versions of SQLite would read the whole full-text index.
 _BTREES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0"
 DAMAGES_MAX = 100
 """Most reported problems; one broken page can cause thousands."""
@@ -100,7 +100,7 @@ def path_of(url: str) -> Path:
     """Return the path of a URL like `sqlite:////path/chat.db` (percent-encoded).
 
     Raises:
-        StartupError: the URL is not of this form, or a link leads nowhere.
+        StartupError: the URL does not have this form, or it is a broken link.
     """
     name = url.removeprefix(_SCHEME)
     if name == url or not name or "?" in name:
@@ -212,7 +212,7 @@ def copy_running(source: Path, target: Path) -> None:
 
 
 def copy_still(source: Path, target: Path) -> None:
-    """Copy a database that nobody writes to, without changing it, into the empty `target`.
+    """Copy a database that no process writes to, without changing it, into the empty `target`.
 
     Raises:
         sqlite3.Error: the database cannot be read, or the copy cannot be written.
@@ -227,7 +227,7 @@ def _vacuum_into(connection: sqlite3.Connection, target: Path) -> None:
 
 
 def settle(path: Path) -> None:
-    """Move everything into the database file and delete the write-ahead log.
+    """Checkpoint everything into the database file and delete the write-ahead log.
 
     Raises:
         sqlite3.Error: the database is damaged, or open in another program.
@@ -283,7 +283,7 @@ def _log_of(path: Path) -> Path:
 
 
 def _look_at(path: Path) -> sqlite3.Connection:
-    # Without a write-ahead log nobody has the file open; immutable mode creates none.
+    # Without a write-ahead log no process has the file open; immutable mode creates none.
     is_open = _log_of(path).exists()
     address = f"{path.as_uri()}?{'mode=ro' if is_open else 'immutable=1'}"
     return sqlite3.connect(address, uri=True, isolation_level=None)
@@ -328,7 +328,7 @@ def reason_of(error: DBAPIError) -> str:
 def is_unavailability(error: DBAPIError) -> bool:
     """Whether the file, the disk or another process caused an error, and not the SQL."""
     code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is None:  # not SQLite's, but of the layers above it
+    if code is None:  # an error of the driver, not of SQLite
         return isinstance(error, OperationalError)
     return code & 0xFF in _UNAVAILABLE
 

@@ -1,23 +1,20 @@
-"""The full-text index on SQLite's FTS5: how it is written, and what it finds.
+"""The full-text index, on SQLite's FTS5.
 
-- The id of a message's row in the index is its channel's id and its seq in one number. So the rows
-  of one channel lie together in the list of each word, and a search walks only the lists of
-  channels that its reader is in: others' messages cost it nothing and show in nothing, not even in
-  its time.
-- The index holds words and row ids, no texts. The words are those of `chat.tokenizer`: FTS5 is
-  given them folded, and parts them at blanks only.
-- A second column holds the author, whether there is a link, and the window of the channel, as words
-  of their own. A search for several words asks for a window's word as well, so that it looks at no
-  message outside of it.
-- The *place* of the index is a row of `meta`: the id of an event. Messages and edits with this id
-  or a lower one are indexed; later ones are indexed by `housekeeping`, in batches behind the
-  commits, and until then a search reads their texts (`Lookup`). The text of an edit is indexed
-  under the message that it changes.
-- An erased text leaves the index in the transaction that erases it. SQLite 3.42 and later takes its
-  words off the disk at once, an older one when `merge` has written the whole index anew; a row of
-  `meta` remembers that it must.
-- An index without a place is damaged, or another version of the program made it: it is not read,
-  and `index_next` rebuilds it from the logs.
+- The row id of a message in the index combines its channel's id and its seq. The rows of a channel
+  are therefore adjacent in the list of each word, and a search reads only the channels of its user:
+  messages of other channels affect neither its results nor its duration.
+- The index holds words and row ids, no texts. The words come from `chat.tokenizer`: FTS5 receives
+  them folded and splits at blanks only.
+- A second column, `traits`, holds the author, a flag for links, and the window of the channel, as
+  words. A search for several words adds the word of a window, which limits it to that window.
+- The *place* of the index, a row of `meta`, is the id of an event. Messages and edits up to this id
+  are indexed. `housekeeping` indexes later ones in batches after the commits; until then a search
+  reads their texts (`Lookup`). The text of an edit is indexed under the message that it changes.
+- A text is removed from the index in the transaction that erases it. SQLite 3.42 and later deletes
+  its words from the disk at once, older versions after `merge` has rewritten the whole index; a row
+  of `meta` records that this is pending.
+- An index without a place is damaged or from another version of the program: it is not read, and
+  `index_next` rebuilds it from the logs.
 """
 
 from __future__ import annotations
@@ -75,19 +72,19 @@ SEQ_BITS = 36
 _SEQ = (1 << SEQ_BITS) - 1
 _SECURE_SINCE = (3, 42, 0)
 PREFIXES = (3, 5)
-"""Letters of a word's beginning that have a list of their own."""
+"""Lengths of indexed prefixes, in characters."""
 WINDOW = 1 << 14
-"""Messages of a channel that are searched at once for several words."""
+"""Messages of a channel per window, for searches with several words."""
 BATCH = 1_000
-"""Messages that are indexed in one transaction."""
+"""Messages indexed in one transaction."""
 UNINDEXED_MAX = 5_000
-"""Unindexed messages that a search looks through; with more of them it is refused."""
+"""Most unindexed messages that a search reads; with more, it is refused."""
 _PAGES_DROPPED = 500
-"""Pages of an index without a place that one transaction deletes."""
+"""Pages of an invalid index deleted in one transaction."""
 _PAGES_MERGED = 64
-"""Pages of the index that one step of a merge writes anew: sends wait no longer than that takes."""
+"""Pages of the index rewritten in one step of a merge; sends wait for the step."""
 MERGES_MAX = 900
-"""Merges of one index: each leaves two empty levels in it, and FTS5 opens none with 2,000."""
+"""Most merges of an index: each leaves two empty levels, and FTS5 cannot open one with 2,000."""
 
 _OPTIONS = f"tokenize='ascii', prefix='{' '.join(map(str, PREFIXES))}', content='', columnsize=0"
 CREATE = (
@@ -99,13 +96,13 @@ _REMOVE = "INSERT INTO search (search, rowid, text, traits) VALUES ('delete', ?,
 _SECURE = "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)"
 _MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
 _TABLES = ("search_data", "search_idx", "search_config")
-"""Tables in which FTS5 keeps the index."""
+"""Tables of the FTS5 index."""
 _DROP_PAGES = "DELETE FROM search_data WHERE id IN (SELECT id FROM search_data LIMIT ?)"
 _of_message = func.coalesce(events.c.target, events.c.seq)
 
 
 def _texts_after_place(*columns: ColumnElement[Any]) -> Prepared:
-    """Return what finds the texts that messages have now, their own or of their latest edits."""
+    """Return a query for the current texts of messages, original or edited, after the place."""
     return Prepared(
         select(*columns)
         .outerjoin_from(events, folds, folds.c.event_id == events.c.id)
@@ -140,21 +137,21 @@ _UNPURGED = "search_unpurged"
 _MERGES = "search_merges"
 
 Entry = tuple[int, str, str]
-"""What `ADD` takes for a message: its row id, its words, its traits."""
+"""Parameters of `ADD` for a message: row id, words, traits."""
 Erased = tuple[int, int, int, int, str]
-"""An erased text: the ids of its event and its channel, the message's seq, its author's id, it."""
+"""An erased text: ids of its event and channel, seq and author id of the message, the text."""
 
 
 def is_secure() -> bool:
-    """Whether this SQLite takes words off the disk at once."""
+    """Whether this SQLite version deletes words from the disk at once."""
     return sqlite3.sqlite_version_info >= _SECURE_SINCE
 
 
-# Making it
+# Creation
 
 
 def create(connection: Connection) -> None:
-    """Create an empty index, as this SQLite does best."""
+    """Create an empty index with the options that this SQLite version supports."""
     for statement in CREATE:
         connection.exec_driver_sql(statement)
     if is_secure():
@@ -169,12 +166,12 @@ def _create_with_tables(_metadata: object, connection: Connection, **_options: o
 
 
 def reset(connection: Connection) -> None:
-    """Put an empty index in the place of one that may be damaged."""
-    # FTS5 cannot drop what it cannot open, so its tables get the rows of an empty index first.
+    """Replace an index, which may be damaged, with an empty one."""
+    # FTS5 cannot drop an index that it cannot open, so first copy an empty one into its tables.
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
         memory.execute(CREATE[0]).close()
         for name in _TABLES:
-            # The names are those of the constant above; a parameter cannot stand for one.
+            # The names come from the constant above; SQL has no parameters for names.
             rows = memory.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608
             connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608
             if rows:
@@ -186,17 +183,17 @@ def reset(connection: Connection) -> None:
     _forget(connection, _MERGES)
 
 
-# Its place
+# Place
 
 
 def place(connection: Connection) -> int | None:
-    """Return the id of the last event that is indexed; None: the index is to be rebuilt."""
+    """Return the id of the last indexed event, or None if the index is to be rebuilt."""
     found = _VALUE.scalar(connection, name=_PLACE)
     return None if found is None else int(found)
 
 
 def invalidate(connection: Connection) -> bool:
-    """Have the index rebuilt, and not read before; return False if that was so already."""
+    """Mark the index to be rebuilt; return False if it was marked already."""
     if place(connection) is None:
         return False
     _forget(connection, _PLACE)
@@ -204,7 +201,7 @@ def invalidate(connection: Connection) -> bool:
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether the index is as this version of the program, with this SQLite, makes it."""
+    """Whether the index has the format of this version of the program and of SQLite."""
     return bool(_VALUE.scalar(connection, name=_FORMAT) == _format())
 
 
@@ -216,10 +213,10 @@ def _format() -> str:
 
 
 def index_next(connection: Connection) -> bool:
-    """Index the next `BATCH` messages; return whether there are no more.
+    """Index the next `BATCH` messages; return whether all are indexed.
 
-    Of an index without a place, some pages are deleted instead, until it is empty. Each call should
-    be a transaction of its own: a short one, for commits wait meanwhile.
+    If the index is to be rebuilt, delete some of its pages instead until it is empty. Commits wait
+    for each call, so run it in its own, short transaction.
     """
     reached = place(connection)
     if reached is None:
@@ -230,7 +227,7 @@ def index_next(connection: Connection) -> bool:
         reached = 0
     rows = _NEXT.all(connection, place=reached, count=BATCH)
     if rows:
-        # FTS5 wants row ids that rise within one transaction.
+        # FTS5 requires ascending row ids within a transaction.
         run_many(connection, ADD, sorted(_entry(*row[1:]) for row in rows))
     is_all = len(rows) < BATCH
     _remember(connection, _PLACE, _NEWEST_EVENT.scalar(connection) if is_all else rows[-1][0])
@@ -238,7 +235,7 @@ def index_next(connection: Connection) -> bool:
 
 
 def remove(connection: Connection, erased: Sequence[Erased]) -> None:
-    """Take out messages as far as they are indexed, in the transaction that erases their texts."""
+    """Remove indexed messages, in the transaction that erases their texts."""
     reached = place(connection) or 0
     removed = sorted(_entry(*row[1:]) for row in erased if row[0] <= reached)
     if not removed:
@@ -249,7 +246,7 @@ def remove(connection: Connection, erased: Sequence[Erased]) -> None:
 
 
 def entries(connection: Connection) -> Iterator[list[Entry]]:
-    """Yield in batches what the index should hold up to its place."""
+    """Yield in batches the entries that the index should hold up to its place."""
     reached, after = place(connection) or 0, 0
     while rows := _NEXT.all(connection, place=after, count=BATCH):
         yield [_entry(*row[1:]) for row in rows if row[0] <= reached]
@@ -267,29 +264,29 @@ def _row_id(channel_id: int, seq: int) -> int:
     return channel_id << SEQ_BITS | seq
 
 
-# Taking words off the disk, before SQLite 3.42
+# Purging words from the disk, before SQLite 3.42
 
 
 def is_purged(connection: Connection) -> bool:
-    """Whether nothing that was taken out of the index is left in it."""
+    """Whether no removed words are left in the index."""
     return _VALUE.scalar(connection, name=_UNPURGED) is None
 
 
 def purged(connection: Connection) -> None:
-    """Note that nothing is left."""
+    """Record that no removed words are left."""
     _forget(connection, _UNPURGED)
 
 
 def needs_rebuild(connection: Connection) -> bool:
-    """Whether the index was merged so often that FTS5 would soon refuse to open it."""
+    """Whether so many merges have run that FTS5 could soon not open the index."""
     return int(_VALUE.scalar(connection, name=_MERGES) or 0) >= MERGES_MAX
 
 
 def merge(connection: Connection, *, is_first: bool) -> bool:
-    """Write a part of the index anew, without what was taken out; return whether that was all.
+    """Rewrite a part of the index without removed words; return whether the merge is complete.
 
-    Each step is to be a transaction of its own. `is_first`: of the steps that end with True; what
-    is taken out between them needs another round.
+    Run each step in its own transaction. `is_first` starts a merge. Words removed during a merge
+    need another one.
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
@@ -309,11 +306,11 @@ def _forget(connection: Connection, name: str) -> None:
     _REMOVE_VALUE.run(connection, name=name)
 
 
-# Finding
+# Queries
 
 
 class Lookup:
-    """What one snapshot can find: by the index up to its place, and the messages beyond it."""
+    """Finds messages in a snapshot: through the index up to its place, and unindexed ones."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -329,10 +326,10 @@ class Lookup:
     def look(
         self, expression: str, channel_id: int, low: int, high: int, count: int
     ) -> tuple[list[int], int]:
-        """Return the newest messages of a channel that may match, and the lowest seq looked at.
+        """Return the newest candidates in a channel, and the lowest seq that was searched.
 
-        Of the messages from `low` to `high`, and about `count` of them at most. Those that are not
-        indexed yet are all among them: their texts are still to be compared.
+        At most about `count` messages from `low` to `high`. They include all unindexed messages, so
+        the caller must compare the texts.
         """
         found: list[int] = []
         if self._has_index:
@@ -346,19 +343,19 @@ class Lookup:
 
 
 def window_trait(channel_id: int, seq: int) -> str:
-    """Return the word that a message has in common with those near it in its channel."""
+    """Return the word of the window that contains `seq`."""
     return f"w{_row_id(channel_id, seq) // WINDOW}"
 
 
 def window_start(seq: int) -> int:
-    """Return the first number of the window that `seq` is in."""
+    """Return the first seq of the window that contains `seq`."""
     return max(1, seq - seq % WINDOW)
 
 
 def seqs(
     connection: Connection, expression: str, channel_id: int, low: int, high: int, count: int
 ) -> list[int]:
-    """Return the newest messages of a channel that match, of those from `low` to `high`."""
+    """Return the newest matching messages of a channel from `low` to `high`."""
     return _SEQS.column(
         connection,
         query=expression,

@@ -1,8 +1,8 @@
 """Housekeeping between commits: index new messages, purge erased text.
 
-It runs in the writer's thread in short steps, so a commit waits for one step at most. Deleted text
-stays in the write-ahead log until that is truncated, and before SQLite 3.42 in the full-text index
-until that is merged.
+It runs in the writer's thread in short steps; a commit waits for one step at most. Deleted text
+remains in the write-ahead log until its truncation, and before SQLite 3.42 in the full-text index
+until a merge.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = ["INDEX_AFTER", "PURGE_AFTER", "Housekeeping"]
 log = logging.getLogger(__name__)
 
 INDEX_AFTER = 0.2
-"""Seconds from a commit to the indexing of its messages; less if a whole batch waits."""
+"""Seconds from a commit to the indexing of its messages; less if a full batch is pending."""
 INDEX_RETRY = 2.0
 REBUILD_EVERY = 60.0
-"""Seconds between two rebuilds: an index that is damaged again at once is not the cause."""
+"""Seconds between rebuilds: if the index is damaged again at once, a rebuild does not help."""
 PURGE_AFTER = 1.0
-"""Seconds from a deletion to the removal of its traces; five are promised."""
+"""Seconds from a deletion to the purge of its text; five are promised."""
 PURGE_RETRY = 0.25
 CLOSE_PATIENCE = 1.0
 CLOSE_RETRY = 0.05
-"""Seconds that closing waits for the last readers, and between its attempts."""
+"""Seconds that closing waits for the last readers, and between attempts."""
 DAMAGED = (
     "the full-text index is damaged (%s); rebuilding it from the logs. Messages are stored "
     "meanwhile; in a large database, searches fail until it is done."
@@ -41,17 +41,17 @@ class Housekeeping:
     """Runs indexing and purging in short steps between commits.
 
     Args:
-        connect: returns the writer's connection, outside of a transaction.
+        connect: returns the writer's connection, which is not in a transaction.
         index_after: seconds from a commit to the indexing of its messages.
     """
 
     def __init__(self, connect: Callable[[], Connection], index_after: float = INDEX_AFTER) -> None:
         self._connect = connect
         self._index_after = index_after
-        # By the monotonic clock. What a crash left is done at once; None: there is nothing to do.
+        # Monotonic times; None: nothing to do. Work that a crash left is done at once.
         self._index_at: float | None = 0.0
         self._purge_at: float | None = 0.0
-        self._index_pause = 0.0  # until then nothing is indexed
+        self._index_pause = 0.0  # time until which indexing is paused
         self._place = 0
         self._invalidated_at = float("-inf")
         self._is_rebuilding = self._is_index_failing = False
@@ -73,7 +73,7 @@ class Housekeeping:
             due = now if waiting >= fts5.BATCH else now + self._index_after
             self._index_at = due if self._index_at is None else min(due, self._index_at)
         if has_erased:
-            self._is_late = self._is_merging  # the merge under way may have passed its words
+            self._is_late = self._is_merging  # the current merge may have passed its words
             if self._purge_at is None:
                 self._purge_at = now + PURGE_AFTER
 
@@ -96,8 +96,7 @@ class Housekeeping:
     def rebuild_index(self, error: DBAPIError, since: float) -> bool:
         """Start a rebuild if `error` means a damaged index; return whether one was started.
 
-        `since`: when the failed statement began. If a rebuild was started later, the error may be
-        out of date.
+        `since` is the start of the failed statement: after a later rebuild, the error is outdated.
         """
         if since < self._invalidated_at or not engine.is_of_index(error.orig):
             return False
@@ -150,10 +149,10 @@ class Housekeeping:
         self._purge_at = None if is_done else time.monotonic() + wait
 
     def _purge_index(self, connection: Connection) -> bool:
-        """Take a step of a merge if need be; return whether the index holds nothing erased."""
+        """Run a step of a merge if needed; return whether the index is purged."""
         is_first = not self._is_merging
         if is_first:
-            engine.truncate_wal(connection)  # the texts need not wait for their words
+            engine.truncate_wal(connection)  # texts are purged before their words
         with connection.begin():
             if fts5.is_purged(connection):
                 self._is_merging = False
@@ -162,7 +161,7 @@ class Housekeeping:
                 fts5.invalidate(connection)
                 self._is_merging = False
                 self._index_at = self._index_at or 0.0
-                return False  # the index is rebuilt first, and holds nothing erased then
+                return False  # the rebuild removes the words
             if is_first:
                 self._is_late = False
             self._is_merging = not fts5.merge(connection, is_first=is_first)

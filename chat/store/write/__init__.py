@@ -1,1 +1,1 @@
-"""Rules of writing: everything that runs inside the writer's transaction."""
+"""Rules of writing: the code that runs inside the writer's transaction."""

@@ -60,7 +60,7 @@ _REMOVE_COUNT = Prepared(delete(reaction_counts).where(*_is_emoji))
 def react(
     transaction: Transaction, channel: Channel, _role: str, operation: ReactToMessage
 ) -> Event | None:
-    """Add or remove a reaction; return None if nothing changes."""
+    """Add or remove a reaction; return None if it has the requested state already."""
     user, emoji, remove = operation.user, operation.emoji, operation.remove
     target = find_target(transaction, channel, operation.seq)
     where = {"channel": channel.id, "number": target.seq}
@@ -132,7 +132,7 @@ _REMOVE_PIN = Prepared(delete(pins).where(*_is_pin))
 def pin(
     transaction: Transaction, channel: Channel, role: str, operation: PinMessage
 ) -> Event | None:
-    """Pin or unpin a message; return None if nothing changes."""
+    """Pin or unpin a message; return None if it has the requested state already."""
     user, remove = operation.user, operation.remove
     target = find_target(transaction, channel, operation.seq)
     where = {"channel": channel.id, "number": target.seq}

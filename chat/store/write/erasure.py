@@ -1,8 +1,8 @@
-"""Erase texts that an edit or deletion replaces, in its transaction.
+"""Erase texts in the transaction of the edit or deletion.
 
-A text is overwritten in place with as many spaces (see `schema`), and no word of it finds its
-message. The write-ahead log, and the pages of the index where SQLite is old, hold it until the
-writer has purged them, which `Transaction.has_erased` asks for.
+A text is overwritten in place with spaces (see `schema`) and removed from the full-text index. The
+write-ahead log, and with old SQLite versions the index, contain it until the writer purges them,
+which `Transaction.has_erased` requests.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ _DELETE_PIN = Prepared(
 
 
 def erase_text(transaction: Transaction, channel: Channel, target: Target) -> None:
-    """Erase the text a message has now, and the edit it came from; a new text is to follow."""
+    """Erase the current text of a message before an edit stores a new one."""
     _erase_current(transaction, channel, target)
     if target.edit_id is not None:
         transaction.execute(_MARK_ERASED, event=target.edit_id)
 
 
 def erase_message(transaction: Transaction, channel: Channel, target: Target) -> None:
-    """Erase a message's text, mentions, reactions and pin, and the texts of changes to it."""
+    """Erase the text, mentions, reactions and pin of a message, and the texts of its changes."""
     where = {"channel": channel.id, "number": target.seq}
     _erase_current(transaction, channel, target)
     about = transaction.execute(_TEXTS_ABOUT, **where)
@@ -91,7 +91,7 @@ def erase_message(transaction: Transaction, channel: Channel, target: Target) ->
 
 
 def _erase_current(transaction: Transaction, channel: Channel, target: Target) -> None:
-    """Erase the text that a message has now, wherever it lies, and what it mentions."""
+    """Erase the current text of a message, original or edited, and its mentions."""
     rows = transaction.execute(_TEXT, event=target.edit_id or target.id)
     for row in rows:
         transaction.unindex(row.id, channel, target.seq, target.author_id, row.text)

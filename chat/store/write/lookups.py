@@ -1,10 +1,10 @@
-"""What the writer looks up before it decides: channels, names, members, reply targets.
+"""Cached lookups for the writer's rules: channels, names, members, reply targets.
 
-One process owns the database, so what was read stays true from one transaction to the next, as long
-as the transaction notes here what it changes, and drops everything after a rollback.
+One process owns the database, so the caches stay valid across transactions. A transaction records
+its changes here, and a rollback clears all caches.
 
-A thread is a root and everything that answers it, directly or by answering an answer. It is found
-once, when a message is appended: whatever becomes of the messages later, they stay in it.
+A thread is a root message with all direct and indirect replies. The root is determined when a
+message is appended and never changes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Channel", "Lookups", "ReplyTarget"]
 
 
 CACHED_MAX = 50_000
-"""Entries of one cache; when there are more, it starts anew."""
+"""Most entries of a cache; beyond them, it is cleared."""
 
 _CHANNELS = Among(
     select(
@@ -90,7 +90,7 @@ _key = lru_cache(maxsize=4_096)(channel_key)
 
 @dataclass(slots=True)
 class Channel:
-    """A channel in the running transaction."""
+    """A channel as of the current transaction."""
 
     id: int
     name: str
@@ -101,19 +101,19 @@ class Channel:
     member_count: int
 
     def state(self) -> ChannelState:
-        """Return the channel as it is now."""
+        """Return the current state of the channel."""
         return ChannelState(self.id, self.name, self.epoch, self.head, self.topic)
 
 
 class ReplyTarget(NamedTuple):
-    """A message, deleted or not; a reply to it is in the thread of `root`."""
+    """A message, possibly deleted; replies to it belong to the thread of `root`."""
 
     root: int
     author: User
 
 
 class Lookups:
-    """See the module."""
+    """The writer's caches."""
 
     connection: Connection
 
@@ -132,7 +132,7 @@ class Lookups:
         """Messages that the sends of the running transaction answer."""
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
-        """Start a transaction: read in few statements what its operations will ask for."""
+        """Start a transaction: load the data for its operations in few statements."""
         self.connection = connection
         self._hashes.clear()
         self._reply_targets.clear()
@@ -158,7 +158,7 @@ class Lookups:
         people_in: dict[str, set[int]] = {}
         for operation in operations:
             if isinstance(operation, ChannelOperation):
-                with suppress(CommandError):  # the rule refuses it in its turn
+                with suppress(CommandError):  # the rule refuses it later
                     people_in.setdefault(_key(operation.channel), set()).add(operation.user.id)
         if unknown := [key for key in people_in if key not in self._channels]:
             self._load_channels(unknown)
@@ -177,7 +177,7 @@ class Lookups:
                     self._load_reply_targets(channel, numbers)
 
     def forget(self) -> None:
-        """Drop everything: a transaction was rolled back."""
+        """Clear all caches after a rollback."""
         self._channels.clear()
         self._roles.clear()
         self._named.clear()
@@ -186,10 +186,10 @@ class Lookups:
         self._hidden.clear()
 
     def channel(self, name: str) -> Channel | None:
-        """Return a channel by its name as it was typed; None if it does not exist.
+        """Return a channel by its name as typed, or None if it does not exist.
 
         Raises:
-            CommandError: built in, or no channel's name.
+            CommandError: the channel is built in, or the name is invalid.
         """
         key = _key(name)
         if key not in self._channels:
@@ -197,7 +197,7 @@ class Lookups:
         return self._channels[key]
 
     def people(self, names: Iterable[str]) -> dict[str, User]:
-        """Return those of `names` that exist, by folded name."""
+        """Return the existing users among `names`, by folded name."""
         known, folds = self._people, [fold(name) for name in names]
         if unknown := [key for key in folds if key not in known]:
             known.update(dict.fromkeys(unknown))
@@ -206,13 +206,13 @@ class Lookups:
         return {key: user for key in folds if (user := known[key]) is not None}
 
     def token_hashes(self, user: User) -> list[bytes]:
-        """Return the hashes of the tokens by which `user` is known."""
+        """Return the hashes of the tokens of `user`."""
         if user.id not in self._hashes:
             self._load_hashes((user,))
         return self._hashes[user.id]
 
     def counted_channels(self, user: User) -> int:
-        """Return how many channels count against the limit of `user`: joined or opened by them."""
+        """Return the number of channels that count against the limit of `user`."""
         if user.id not in self._counts:
             self._load_memberships((user.id,))
         return self._counts[user.id]
@@ -224,7 +224,7 @@ class Lookups:
         return self._roles[channel.id, user.id]
 
     def hidden_from(self, channel: Channel) -> tuple[User, ...]:
-        """Return the members from whose lists `channel` is hidden; only a direct one can be."""
+        """Return the members who have hidden the direct channel `channel`."""
         if not is_direct(channel.name):
             return ()
         if channel.id not in self._hidden:
@@ -233,7 +233,7 @@ class Lookups:
         return tuple(self._hidden[channel.id].values())
 
     def named_members(self, channel: Channel, folds: Sequence[str]) -> tuple[User, ...]:
-        """Return the members of `channel` with these folded names, each once, in this order."""
+        """Return the members of `channel` with these folded names, without duplicates, in order."""
         known = self._named
         if unknown := [name for name in folds if (channel.id, name) not in known]:
             known.update(((channel.id, name), None) for name in unknown)
@@ -243,24 +243,24 @@ class Lookups:
         return tuple(user for name in folds if (user := known[channel.id, name]) is not None)
 
     def reply_target(self, channel: Channel, seq: int) -> ReplyTarget | None:
-        """Return the message `seq` as the target of a reply; None if no such message is stored."""
+        """Return the stored message `seq` as the target of a reply, or None."""
         if self._reply_targets.get((channel.id, seq)) is None:
             self._load_reply_targets(channel, {seq})
         return self._reply_targets[channel.id, seq]
 
     def note_channel(self, channel: Channel) -> None:
-        """Learn that the running transaction created a channel."""
+        """Record that the transaction created a channel."""
         self._channels[channel.fold] = channel
         self._hidden[channel.id] = {}
 
     def note_user(self, user: User, token_hash: bytes) -> None:
-        """Learn that the running transaction added a person."""
+        """Record that the transaction added a user."""
         self._people[fold(user.name)] = user
         self._hashes[user.id] = [token_hash]
         self._counts[user.id] = 0
 
     def note_hidden(self, channel: Channel, user: User, *, is_hidden: bool) -> None:
-        """Learn that the running transaction hid `channel` from a list, or showed it there."""
+        """Record that the transaction hid `channel` for `user`, or restored it."""
         if (hidden := self._hidden.get(channel.id)) is None:
             return
         if is_hidden:
@@ -269,13 +269,13 @@ class Lookups:
             hidden.pop(user.id, None)
 
     def forget_count(self, user: User) -> None:
-        """Learn that other channels of `user` count against the limit now."""
+        """Record that the number of counted channels of `user` changed."""
         self._counts.pop(user.id, None)
 
     def note_role(
         self, channel: Channel, user: User, role: str | None, *, counted: bool = True
     ) -> None:
-        """Learn that the running transaction began (`role`) or ended (None) a membership."""
+        """Record that the transaction added (`role`) or ended (None) a membership."""
         if counted and user.id in self._counts:
             self._counts[user.id] += 1 if role is not None else -1
         self._roles[channel.id, user.id] = role

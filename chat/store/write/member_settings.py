@@ -62,7 +62,7 @@ _CHANGE = Prepared(
 
 
 def prefer(transaction: Transaction, operation: Prefer) -> Preferred:
-    """Change the preferences that are not None."""
+    """Change the preferences that `operation` sets."""
     channel = transaction.lookups.channel(operation.channel)
     if channel is None:
         raise no_such_channel(operation.channel)

@@ -26,7 +26,7 @@ __all__ = ["join", "leave", "open_direct", "sign_in"]
 
 
 def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
-    """Claim a new name, or check the token of a known one."""
+    """Claim a new name, or check the token of an existing one."""
     known = transaction.lookups.people([operation.name]).get(fold(operation.name))
     if known is None:
         return _claim(transaction, operation)
@@ -38,7 +38,7 @@ def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
             f" issues one with `chat-server token {known.name}`)",
             field="name",
         )
-    # Compare all of them, so that the time does not reveal which one matches.
+    # Compare all hashes, so that the duration does not reveal a match.
     matches = [hmac.compare_digest(stored, operation.token_hash) for stored in hashes]
     if not any(matches):
         raise CommandError(
@@ -109,10 +109,10 @@ def leave(transaction: Transaction, operation: LeaveChannel) -> None:
 
 
 def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: bool) -> Channel:
-    """Create a direct channel with an empty log and all its participants as members.
+    """Create an empty direct channel with all participants as members.
 
-    It counts against the limit of `user` only. With `is_hidden`, it is hidden from the others until
-    its first message.
+    It counts only against the limit of `user`. With `is_hidden`, it stays hidden from the others
+    until its first message.
     """
     check_may_open_direct(name, user.name)
     names = channel_names(name)

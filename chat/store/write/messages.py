@@ -1,7 +1,7 @@
 """Rules of messages (stored once per `cid`), edits, deletions, and topics.
 
-The order of the checks is a promise: a repeated `cid` is answered before rights are looked at, and
-nothing is changed before the last check has passed.
+The order of the checks is part of the contract: a repeated `cid` is answered before permissions are
+checked, and nothing is changed before all checks have passed.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from chat.text import is_direct, mentioned_names
 __all__ = ["append"]
 
 MENTIONS_MAX = 100
-"""Names in one text that are looked at; a text with more mentions the first of them."""
+"""Most names of a text that are resolved as mentions; the rest is ignored."""
 
 
 def append(transaction: Transaction, operation: Append) -> Appended:
-    """Append one event, or find out that it is there already."""
+    """Append one event, unless it is a duplicate."""
     channel = transaction.lookups.channel(operation.channel)
     if repeated := _repeated(transaction, operation, channel):
         return repeated
@@ -61,7 +61,7 @@ def append(transaction: Transaction, operation: Append) -> Appended:
 def _repeated(
     transaction: Transaction, operation: Append, channel: Channel | None
 ) -> Appended | None:
-    """Return the answer to a send that was stored before; refuse a `cid` that meant another."""
+    """Return the answer to a repeated send; refuse a `cid` that was used for another one."""
     if operation.cid is None or not (found := transaction.sent(operation.user, operation.cid)):
         return None
     channel_id, sent = found
@@ -76,10 +76,10 @@ def _repeated(
 
 
 def _open_for(transaction: Transaction, operation: Append) -> Channel:
-    """Open the direct channel that a first message is sent to."""
+    """Open a direct channel for its first message."""
     if not isinstance(operation, SendMessage) or not is_direct(operation.channel):
         raise no_such_channel(operation.channel)
-    # First of all: no other refusal may tell an outsider that the channel does not exist.
+    # Check this first: another refusal would reveal that the channel does not exist.
     check_may_open_direct(operation.channel, operation.user.name)
     if operation.reply_to is not None:
         raise no_such_message("reply_to")
@@ -151,7 +151,7 @@ def _mentioned(
     text: str,
     answered: ReplyTarget | None,
 ) -> tuple[User, ...]:
-    """Return the members whom a text is for: those it names, then the author it answers."""
+    """Return the mentioned members: those named in a text, then the author of the parent."""
     named: tuple[User, ...] = ()
     if "@" in text:
         names = mentioned_names(text)[:MENTIONS_MAX]
@@ -170,7 +170,7 @@ _RULES: Mapping[type[Append], Callable[[Transaction, Channel, str, Any], Event |
     PinMessage: pin,
     SetTopic: _set_topic,
 }
-"""The rule of each kind: takes the channel, the person's role in it, and the operation.
+"""The rule of each operation; it receives the channel, the user's role, and the operation.
 
-It returns the event that it appended; None if the log says so already.
+It returns the appended event, or None if nothing changes.
 """

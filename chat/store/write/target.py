@@ -1,4 +1,4 @@
-"""The message that an edit, a deletion, a reaction or a pin is about."""
+"""The target message of an edit, a deletion, a reaction or a pin."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ _SET_FOLD = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A message as it is now."""
+    """A message in its current state."""
 
     id: int
     seq: int
     author_id: int
     reply_to: int | None
     is_folded: bool
-    """Whether anything was folded into it before."""
+    """Whether the message has changes already."""
     edit_id: int | None
-    """The edit that has its text now; None: it was never edited."""
+    """The edit with the current text; None if the message was never edited."""
 
 
 def find_target(transaction: Transaction, channel: Channel, seq: int) -> Target:
     """Return the message `seq`.
 
     Raises:
-        CommandError: it is no message, or deleted.
+        CommandError: `seq` is not a message, or it is deleted.
     """
     row = transaction.first(_TARGET, channel=channel.id, number=seq)
     if row is None or kind_of(row.flags) != "message" or row.flags & ERASED:
@@ -68,7 +68,7 @@ def find_target(transaction: Transaction, channel: Channel, seq: int) -> Target:
 def fold_into_target(
     transaction: Transaction, target: Target, event: Event, edit_id: int | None = None
 ) -> None:
-    """Note that `event` is folded into its target; `edit_id`: with its text, as this row."""
+    """Record `event` as the latest change of its target; `edit_id` if it has a new text."""
     edit_id = edit_id or target.edit_id
     if target.is_folded:
         transaction.execute(_SET_FOLD, event=target.id, at=event.seq, edit=edit_id)

@@ -1,8 +1,8 @@
 """The writer's open transaction: sequence numbers, pending rows, and statements.
 
-Rules (the other modules of this package) change the logs through a `Transaction` alone. New rows
-wait and are inserted together, because a statement for each takes twenty times as long as the row
-(60 µs), and a commit may hold many. `execute` inserts them first, so every statement sees them.
+Rules (the other modules of this package) change the logs only through a `Transaction`. New rows are
+buffered and inserted in bulk, because a statement per row takes twenty times as long (60 µs).
+`execute` inserts the buffered rows first, so every statement sees them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _SET_HIDDEN = Prepared(
 
 
 class Sent(NamedTuple):
-    """The event that a client's `cid` was used for."""
+    """The event of a client's `cid`."""
 
     kind: str
     target: int | None
@@ -89,7 +89,7 @@ class Sent(NamedTuple):
 
 
 class Transaction:
-    """See the module. One thread, one connection; `begin` comes first in every transaction."""
+    """The writer's transaction, for one thread and connection; call `begin` first."""
 
     connection: Connection
 
@@ -133,11 +133,11 @@ class Transaction:
 
     @property
     def has_written(self) -> bool:
-        """Whether anything was changed since `begin`; rows that wait for `flush` count."""
+        """Whether anything changed since `begin`, including buffered rows."""
         return self._has_executed or bool(self._changed) or any(each.rows for each in self._inserts)
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
-        """Start a transaction, and read at once what its operations will ask for."""
+        """Start a transaction, and load the data for its operations."""
         self.connection = connection
         self.events = []
         self.has_erased = self._has_executed = False
@@ -156,14 +156,14 @@ class Transaction:
             self._load_sent(connection)
 
     def _load_sent(self, connection: Connection) -> None:
-        """Find out which cids were used before."""
+        """Load the events of cids that were used before."""
         for row in _SENT.rows(connection, self._packed.values()):
             author_id, cid, channel_id, flags, target, seq, mid, ts = row
             sent = Sent(kind_of(flags), target, seq, mid.hex(), ts)
             self._sent[author_id, unpack_cid(cid)] = channel_id, sent
 
     def forget(self) -> None:
-        """Drop all state: the transaction was rolled back."""
+        """Clear all state after a rollback."""
         self.lookups.forget()
         self._next_user = 0
         self._clear()
@@ -171,30 +171,30 @@ class Transaction:
     # Statements
 
     def execute(self, statement: Prepared, **values: object) -> Rows:
-        """Run a statement on everything that was changed so far; return its rows."""
+        """Run a statement after inserting buffered rows; return its rows."""
         self.flush()
         if not statement.is_read:
             self._has_executed = True
         return statement.all(self.connection, **values)
 
     def execute_many(self, statement: Prepared, rows: Sequence[Mapping[str, object]]) -> None:
-        """Run a statement that changes something once with each of `rows`, its parameters."""
+        """Run a modifying statement once for each of `rows`, its parameters."""
         self.flush()
         self._has_executed = True
         statement.run_many(self.connection, rows)
 
     def first(self, statement: Prepared, **values: object) -> Any:
-        """Do as `execute` does; return the first row, None if there is none."""
+        """Run a statement like `execute`; return the first row or None."""
         rows = self.execute(statement, **values)
         return rows[0] if rows else None
 
     def scalar(self, statement: Prepared, **values: object) -> Any:
-        """Do as `execute` does; return the first column of the first row, None if none."""
+        """Run a statement like `execute`; return the first column of the first row, or None."""
         row = self.first(statement, **values)
         return None if row is None else row[0]
 
     def flush(self) -> None:
-        """Insert the rows that wait, and update the channels that changed."""
+        """Insert buffered rows, and update changed channels."""
         for each in self._inserts:
             if each.rows:
                 self._has_executed = True
@@ -206,15 +206,15 @@ class Transaction:
             self._changed.clear()
 
     def finish(self) -> None:
-        """Write what is left before the transaction is committed."""
+        """Write the remaining changes before the commit."""
         self.flush()
         if self._unindexed:
             fts5.remove(self.connection, self._unindexed)
 
-    # People, channels and members
+    # Users, channels and members
 
     def add_user(self, name: str, token_hash: bytes) -> User:
-        """Add a person called `name`, with the token that proves it."""
+        """Add a user with the hash of their token."""
         user = User(self._next_user, name)
         self._next_user += 1
         self._users.rows.append((user.id, name, fold(name), self.now()))
@@ -223,11 +223,11 @@ class Transaction:
         return user
 
     def pause_before_opening(self, user: User) -> float:
-        """Count one direct channel that `user` opens; return 0, or the seconds until they may."""
+        """Count a direct channel opened by `user`; return 0 or the seconds to wait."""
         return self._openings.take(user.id, self._monotonic())
 
     def pause_before_creating(self, user: User) -> float:
-        """Count one channel that `user` creates; return 0, or the seconds until they may."""
+        """Count a channel created by `user`; return 0 or the seconds to wait."""
         return self._creations.take(user.id, self._monotonic())
 
     def add_channel(self, name: str) -> Channel:
@@ -251,15 +251,15 @@ class Transaction:
         counted: bool = True,
         hidden: bool = False,
     ) -> None:
-        """Make `user` a member who has read up to `read`.
+        """Add a member.
 
         Args:
             channel: the channel to add them to.
             user: the new member.
             role: their role.
             read: their read marker.
-            counted: whether the channel counts against their limit of channels.
-            hidden: whether the channel is left out of their list until its next message.
+            counted: whether the channel counts against their channel limit.
+            hidden: whether the channel is hidden from them until its next message.
         """
         preference = (0, False, USUAL_LEVEL)
         self._members.rows.append(
@@ -272,28 +272,28 @@ class Transaction:
             self.lookups.note_hidden(channel, user, is_hidden=True)
 
     def set_hidden(self, channel: Channel, people: Sequence[User], *, is_hidden: bool) -> None:
-        """Hide the channel from the lists of `people`, or show it there again."""
+        """Hide the channel for `people`, or restore it."""
         for user in people:
             self.execute(_SET_HIDDEN, channel=channel.id, user=user.id, is_hidden=is_hidden)
             self.lookups.note_hidden(channel, user, is_hidden=is_hidden)
             self.lookups.forget_count(user)  # a hidden channel does not count
 
     def remove_member(self, channel: Channel, user: User) -> None:
-        """End a membership, and drop the read marker with it."""
+        """End a membership and delete its read marker."""
         self.execute(_REMOVE_MEMBER, channel=channel.id, user=user.id)
         channel.member_count -= 1
         self._changed[channel.id] = channel
         self.lookups.note_role(channel, user, None)
 
     def set_topic(self, channel: Channel, topic: str) -> None:
-        """Change the topic that newcomers see."""
+        """Change the channel's topic."""
         channel.topic = topic
         self._changed[channel.id] = channel
 
     # Events
 
     def sent(self, user: User, cid: str) -> tuple[int, Sent | Event] | None:
-        """Return what `user` sent as `cid`, in this transaction or ever, and in which channel."""
+        """Return the channel id and the event of a `cid` that `user` has used, or None."""
         return self._sent.get((user.id, cid))
 
     def append(
@@ -311,10 +311,10 @@ class Transaction:
         remove: bool = False,
         cid: str | None = None,
     ) -> Event:
-        """Append an event to the log of `channel`, with the next number; return it.
+        """Append an event to the log of `channel` with the next seq; return it.
 
-        `body` is the string of the kind's field in `BODY_FIELDS`, `mentioned` are the members whom
-        the text mentions; the others are fields of `protocol.items.Event`.
+        `body` is the value of the kind's field in `BODY_FIELDS`, `mentioned` the mentioned members;
+        the other parameters are fields of `protocol.items.Event`.
         """
         seq = channel.head = channel.head + 1
         self._changed[channel.id] = channel
@@ -354,15 +354,15 @@ class Transaction:
         return event
 
     def reply_target(self, channel: Channel, seq: int) -> ReplyTarget | None:
-        """Return the message `seq` as the target of a reply; None if it is no message."""
+        """Return the message `seq` as the target of a reply, or None if it is not a message."""
         target = self.lookups.reply_target(channel, seq)
         if target is None and seq <= channel.head and self._events.rows:
-            self.flush()  # it may be one of this transaction
+            self.flush()  # it may be from this transaction
             target = self.lookups.reply_target(channel, seq)
         return target
 
     def append_about(self, operation: AppendAbout, channel: Channel, **fields: Any) -> Event:
-        """Append the event of an operation about a message; `fields` as in `append`."""
+        """Append the event of an operation that targets a message; `fields` as in `append`."""
         return self.append(
             channel,
             operation.user,
@@ -374,7 +374,7 @@ class Transaction:
 
     @property
     def last_event(self) -> int:
-        """The id of the event that was appended last."""
+        """The id of the last appended event."""
         return self._next_event - 1
 
     def add_mentions(self, channel: Channel, seq: int, mentioned: Sequence[User]) -> None:
@@ -384,9 +384,9 @@ class Transaction:
         )
 
     def unindex(self, event_id: int, channel: Channel, seq: int, author_id: int, body: str) -> None:
-        """Take a message out of the full-text index, by the text that is erased now.
+        """Remove a message from the full-text index when its text is erased.
 
-        `event_id` is that of the message, or of the edit that the text came with.
+        `event_id` is the id of the event that holds the text: the message or its latest edit.
         """
         self._unindexed.append((event_id, channel.id, seq, author_id, body))
 

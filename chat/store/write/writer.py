@@ -1,7 +1,7 @@
 """The writer thread: a queue, group commit, and probes while the disk refuses writes.
 
 Operations that arrive during a commit go into the next one. Between commits the thread indexes and
-purges (`sqlite.housekeeping`), and after a failure probes whether writes work again.
+purges (`sqlite.housekeeping`), and after a failed write it probes whether writes work again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ BATCH_MAX = 1_000
 PROBE_EVERY = 2.0
 """Seconds between probes while writes fail."""
 _SETTLED = 30
-"""Times `PROBE_EVERY` without a failed write after which the log says that writes work again."""
+"""Multiple of `PROBE_EVERY` without a failed write after which the recovery is logged."""
 CLOSED = "the store is closed"
 NO_WRITES = (
     "%s is not accepting writes: %s. Stored messages are safe and can be read; new ones are "
@@ -76,13 +76,13 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     LeaveChannel: leave,
     SignIn: sign_in,
 }
-"""The function of each operation: returns its result or raises a `CommandError`."""
+"""The rule of each operation; it returns the result or raises a `CommandError`."""
 _PROBE = "probe"
 _INTERNAL = "internal server error; nothing was stored (see the server's log)"
 
 
 class Writer:
-    """See the module, and `Store` for the contract of `submit` and `committed`."""
+    """The writer thread; `Store` documents the contract of `submit` and `committed`."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Writer:
             self._wakeups.put(None)
 
     def close(self) -> None:
-        """Commit what is queued, and end the thread; idempotent."""
+        """Commit the queued operations and end the thread; idempotent."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
@@ -155,7 +155,7 @@ class Writer:
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
-        """Wait for operations or for housekeeping; return them, and whether to end."""
+        """Wait for operations or housekeeping; return the operations, and whether to end."""
         due = (self._house.at, self._probe_at, self._settled_at)
         moments = [at for at in due if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
@@ -219,7 +219,7 @@ class Writer:
             pending.result = rule(self._transaction, pending.operation)
             pending.failure = None
         except CommandError as exc:
-            # The failure outlives these frames: without a traceback it does not keep them.
+            # Drop the traceback: the failure outlives its frames and must not keep them in memory.
             pending.failure = exc.with_traceback(None)
 
     def _refuse(self, batch: Batch, error: Exception) -> None:
@@ -228,7 +228,8 @@ class Writer:
         The server answers each with `unavailable` and `retry_after` (`server/refusals.py`).
         """
         reason = _reason(error)
-        if self.fault is None and self._settled_at is None:  # the reason may change each time
+        # Log an outage once, even if the reason varies.
+        if self.fault is None and self._settled_at is None:
             log.error(NO_WRITES, self._engine.url.database, reason)
         self.fault, self._settled_at = reason, None
         self._probe_at = time.monotonic() + self._probe_every
@@ -240,7 +241,7 @@ class Writer:
             self.fault = self._probe_at = None
             self._settled_at = time.monotonic() + _SETTLED * self._probe_every
 
-    def _tell_recovery(self) -> None:
+    def _log_recovery(self) -> None:
         log.warning("the database is accepting writes again")
         self._settled_at = None
 
@@ -253,10 +254,10 @@ class Writer:
             self._probe_at = now + self._probe_every
             self._probe()
         if self._settled_at is not None and now >= self._settled_at:
-            self._tell_recovery()
+            self._log_recovery()
 
     def _probe(self) -> None:
-        """Write a row to find out whether writes work again."""
+        """Write a row to test whether writes work again."""
         try:
             connection = self._connect()
             with connection.begin():
@@ -284,13 +285,13 @@ class Writer:
     def _finish(self) -> None:
         """Purge deleted text and close the connection."""
         if self._settled_at is not None:
-            self._tell_recovery()
+            self._log_recovery()
         self._house.finish()
         self._drop_connection()
 
 
 def _is_of_database(error: Exception) -> bool:
-    """Whether the database caused an error, and not one operation."""
+    """Whether the database caused an error, not a single operation."""
     return isinstance(error, DBAPIError) and sqlite.is_unavailability(error)
 
 

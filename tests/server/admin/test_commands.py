@@ -130,30 +130,33 @@ async def test_check_finds_a_whole_log_whole(server: ChatServer) -> None:
 
 
 DAMAGES = {
-    "a hole": ("DELETE FROM events WHERE target IS NULL AND seq = 5", "1 to its head"),
-    "a head too high": ("UPDATE channels SET head = head + 1", "1 to its head"),
+    "a hole": ("DELETE FROM events WHERE target IS NULL AND seq = 5", "from 1 to its head"),
+    "a head too high": ("UPDATE channels SET head = head + 1", "from 1 to its head"),
     "a mid twice": ("UPDATE events SET mid = x'00'", "same mid"),
     "a marker beyond the head": ("UPDATE members SET read_seq = 999", "read marker"),
-    "a wrong count of members": ("UPDATE channels SET member_count = 9", "count of members"),
-    "a lost text": ("UPDATE events SET text = NULL WHERE seq = 5", "lost its text"),
+    "a wrong count of members": ("UPDATE channels SET member_count = 9", "number of members"),
+    "a lost text": ("UPDATE events SET text = NULL WHERE seq = 5", "text of the event is missing"),
     "a text that was erased": (
         "UPDATE events SET flags = flags & ~128 WHERE seq = 3",
-        "still there",
+        "not erased",
     ),
-    "a target that is not there": ("UPDATE events SET target = 99 WHERE flags & 31 = 1", "about"),
-    "a wrong reply": ("UPDATE events SET reply_to = 99 WHERE seq = 5", "answers one"),
+    "a target that is not there": (
+        "UPDATE events SET target = 99 WHERE flags & 31 = 1",
+        "changes a message",
+    ),
+    "a wrong reply": ("UPDATE events SET reply_to = 99 WHERE seq = 5", "replies to"),
     "a wrong thread": ("UPDATE events SET thread = 1 WHERE seq = 5", "in the thread"),
     "a reaction too many": (
         "INSERT INTO reactions SELECT channel_id, target, seq, seq, author_id"
         " FROM events WHERE flags & 31 = 3 AND seq = 8",
-        "do not lead to",
+        "does not follow from",
     ),
     "a reaction too few": ("DELETE FROM reactions", "is missing"),
     "a wrong index": (
         "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 2, 'word', '')",
         "full-text index",
     ),
-    "a stale rev": ("UPDATE folds SET rev = 4", "latest event about it"),
+    "a stale rev": ("UPDATE folds SET rev = 4", "latest event that changes it"),
     "no edit": ("UPDATE folds SET edit_id = NULL", "latest edit"),
     "a kind that is none": ("UPDATE events SET flags = 256 | 31 WHERE seq = 5", "flags"),
 }

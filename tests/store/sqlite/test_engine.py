@@ -80,14 +80,14 @@ def test_readers_cannot_write(store: OpenStore) -> None:
     engine.dispose()
 
 
-def test_the_check_finds_a_pin_that_no_event_led_to(store: OpenStore, alice: User) -> None:
+def test_check_finds_pins_that_disagree_with_the_events(store: OpenStore, alice: User) -> None:
     seq = store.send(alice)
     store.append(pin(alice, seq))
     for statement, found in (
         ("DELETE FROM pins", "missing"),
         (
             f"INSERT INTO pins (channel_id, target) SELECT id, {seq + 1} FROM channels",
-            "do not lead to",
+            "does not follow from",
         ),
     ):
         change(store, statement)
