@@ -10,7 +10,7 @@
      │    └── StoreFault   internal error; a retry would not help
      └── StartupError      the program cannot start: one line, exit code 2
 
-Codes are part of the protocol: add, never rename.
+Codes are part of the protocol: add codes, never rename them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class ErrorCode(StrEnum):
 
     MALFORMED = "malformed"  # not one JSON object in one text frame
     UNKNOWN_TYPE = "unknown_type"
-    INVALID = "invalid"  # a field is missing, unknown, or breaks its rule; `field` names it
-    TOO_LONG = "too_long"  # a string or list over its limit; `field` names it
+    INVALID = "invalid"  # a field is missing, unknown or invalid; `field` names it
+    TOO_LONG = "too_long"  # a string or list exceeds its limit; `field` names it
     NOT_SIGNED_IN = "not_signed_in"
     ALREADY_SIGNED_IN = "already_signed_in"
     UNSUPPORTED_VERSION = "unsupported_version"
@@ -55,12 +55,12 @@ class ErrorCode(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same command, sent again later, may succeed."""
+        """Whether the same command may succeed later."""
         return self in (ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE)
 
 
 class CloseCode(IntEnum):
-    """Why a connection ended (RFC 6455 section 7.4). 4000–4499: come back; 4500–4999: do not."""
+    """Close codes (RFC 6455 section 7.4). 4000–4499: reconnect; 4500–4999: do not."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -84,7 +84,7 @@ class CloseCode(IntEnum):
 
     @classmethod
     def tells_to_return(cls, code: int | None) -> bool:
-        """Whether a client should reconnect after any code; also after none."""
+        """Whether a client should reconnect after `code`, which may be unknown or None."""
         return code is None or code < 4500
 
 

@@ -1,8 +1,8 @@
-"""Links in text: where one begins and ends, and its target. Pure.
+"""Links in text: their start, end and target. Pure.
 
-The one definition for both sides: the client shows, lists and opens by it, the server's index
-notes by it which messages have a link. A link begins with `http://` or `https://` and names a host;
-`mailto:` counts where the text names it as a target (`[label](mailto:…)`).
+Shared by the client, which shows, lists and opens links, and by the server, which indexes messages
+with links. A link starts with `http://` or `https://` and has a host; `mailto:` is accepted only as
+a link target (`[label](mailto:…)`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from chat.text import UNSHOWABLE
 
 __all__ = ["as_ascii", "destination", "has_link", "is_link", "is_web_link", "link_end"]
 
-# Ends a link wherever it stands: blanks, quotes, brackets that are no part of addresses, CJK
-# punctuation, invisible characters; and the backslash, which browsers read as a slash.
+# These characters always end a link: blanks, quotes, brackets not used in URLs, CJK punctuation,
+# invisible characters, and the backslash, which browsers treat as a slash.
 _ENDS = (
     r"\s<>|\"`\\«»‘’“”„‚‹›…"
     "\u3000-\u3004\u3008-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
@@ -32,14 +32,14 @@ _BEGIN = re.compile(r"(?<![A-Za-z0-9])https?://", re.IGNORECASE)
 _USUAL = re.compile(r"(?<![A-Za-z0-9])https?://[a-z0-9][a-z0-9.\-]*(?=[/?#\s]|\Z)", re.IGNORECASE)
 _OPENERS = {")": "(", "]": "[", "}": "{"}
 _PUNCTUATION = ".,;:!?'*_~([{"
-"""May stand within a link, and is the sentence's at its end."""
+"""Allowed inside a link; at its end, it belongs to the sentence."""
 _WRAPPER = re.compile(r"('|\*+|~+)\Z")
-"""What ends a link if it stands right before it: `**https://example.org**text`."""
+"""Markup directly before a link that also ends it: `**https://example.org**text`."""
 _IN_ASCII = "!#$%&'()*+,/:;=?@[]~"
 
 
 def link_end(text: str, start: int) -> int:
-    """Return the end of the web link that begins at `start`; `start` itself if there is none."""
+    """Return the end of the web link at `start`, or `start` if there is none."""
     head = _HEAD.match(text, start)
     if head is None or not _host(head[0]):
         return start
@@ -57,23 +57,23 @@ def link_end(text: str, start: int) -> int:
         elif opener and open_brackets[-1:] == [opener]:
             open_brackets.pop()
         elif opener:
-            break  # it closes what was opened before the link
+            break  # it closes a bracket opened before the link
         end = part.end()
     return start + len(text[start : min(end, limit)].rstrip(_PUNCTUATION))
 
 
 def is_web_link(url: str) -> bool:
-    """Whether it leads to the web and nowhere else: no file, no script, no other program."""
+    """Whether `url` is an `http` or `https` URL with a host, not a file or a script."""
     return _WEB.fullmatch(url) is not None and _host(url) != ""
 
 
 def is_link(url: str) -> bool:
-    """Whether it is an address of the web or of mail."""
+    """Whether `url` is a web or mail address."""
     return is_web_link(url) or _MAIL.fullmatch(url) is not None
 
 
 def has_link(text: str) -> bool:
-    """Whether a text has a web link."""
+    """Whether a text contains a web link."""
     if "://" not in text:
         return False
     return _USUAL.search(text) is not None or any(
@@ -82,12 +82,12 @@ def has_link(text: str) -> bool:
 
 
 def destination(url: str) -> str:
-    """Return the host that a link leads to, or whom it writes to."""
+    """Return the host of a web link, or the address of a mail link."""
     return _host(url) or urlsplit(url).path
 
 
 def as_ascii(url: str) -> str:
-    """Return a link in printable ASCII; it leads to the same place."""
+    """Return an equivalent URL in printable ASCII."""
     return quote(url, safe=_IN_ASCII)
 
 

@@ -15,7 +15,7 @@ _FAULT, _BROKEN_PIPE = 1, 141
 
 
 class _Output(io.FileIO):
-    """Standard output that records its first error, and ignores writes after it.
+    """Standard output that records its first error and ignores later writes.
 
     Libraries swallow the error, and the buffer would fail again when the program exits.
     """
@@ -66,7 +66,7 @@ def tell(text: str) -> None:
 
 
 def abandon_output() -> None:
-    """Ignore all further output, and the error that it had."""
+    """Ignore all further output and its error."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, _Output):
         raw.failure, raw.is_abandoned = None, True
@@ -75,16 +75,16 @@ def abandon_output() -> None:
 def _open_streams() -> None:
     """Open /dev/null for each closed stream.
 
-    Otherwise the next file or socket gets its number: libuv aborts, and messages are written into a
-    database.
+    Otherwise the next file or socket would get its descriptor: libuv aborts, and messages could be
+    written into a database.
     """
     # Writing to a closed standard output must fail, so it is opened for reading.
     for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, flags)  # gets the lowest free number, which is this one
-    # Both stay open until the program ends, so there is no `with` to close them.
+            os.open(os.devnull, flags)  # gets the lowest free descriptor, which is this one
+    # Both stay open until the program ends, so they are not opened in a `with` block.
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
@@ -92,7 +92,7 @@ def _open_streams() -> None:
 
 
 def _take_output() -> _Output | None:
-    """Put an `_Output` below standard output; None if it was replaced already."""
+    """Replace the raw stream of standard output; return None if it was replaced already."""
     before = sys.stdout
     if before is not sys.__stdout__:
         return None

@@ -1,15 +1,13 @@
-"""Which text is allowed, and how foreign text is shown without its control characters.
+"""Validate text, and sanitize untrusted text for the terminal.
 
-Two doors, for two directions:
+- *Input*: `check_text`, `check_line`, `check_name` and others refuse text that the protocol
+  forbids. The protocol's models call them for every string.
+- *Output*: `printable` and `printable_line` make any string safe for a terminal. The client trusts
+  no server and passes all text from outside through them: widgets in `tui/safe_text.py`, the
+  timeline in `tui/timeline/graphemes.py` (`sanitize`), plain mode in `plain/terminal.py`, scripts
+  in `model/describe.py`.
 
-- *in*: `check_text`, `check_line`, `check_name` and others refuse what the protocol forbids.
-  The protocol's models call them for every string, on both sides of the wire.
-- *out*: `printable` and `printable_line` make any string harmless for a terminal. The client
-  passes everything through them that it did not write itself: it trusts no server. Widgets do it in
-  `tui/safe_text.py`, the timeline in `tui/timeline/graphemes.py` (`sanitize`), plain mode in
-  `plain/terminal.py`, scripts in `model/describe.py`.
-
-Values of settings pass `is_number` on their way in, and `quoted_value` on their way into an error.
+`is_number` validates numbers in settings, and `quoted_value` formats values for errors.
 """
 
 from __future__ import annotations
@@ -68,10 +66,10 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FORBIDDEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _MENTION = re.compile(r"(?<![A-Za-z0-9_.\-@/])@([A-Za-z0-9_.\-]+)")
 
-# What a terminal may act on, or what may reorder or hide the text around it: C0, DEL, C1, lone
-# surrogates, line and paragraph separators, bidi controls, zero-width and invisible format
-# characters, tags, and noncharacters, whose width nobody knows. U+200C (Persian spelling) and the
-# variation selectors stay: they are ordinary text. So does U+200D in emoji.
+# Characters that control a terminal, or that reorder or hide text: C0, DEL, C1, lone surrogates,
+# line and paragraph separators, bidi controls, zero-width and invisible format characters, tags,
+# and noncharacters, whose width is undefined. U+200C (Persian spelling) and the variation selectors
+# are ordinary text and stay, as does U+200D in emoji.
 UNSHOWABLE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
     "\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e"
@@ -79,14 +77,14 @@ UNSHOWABLE = (
     "\U0001d173-\U0001d17a\U000e0000-\U000e007f\ufdd0-\ufdef"
     + "".join(chr(plane + end) for plane in range(0, 0x110000, 0x10000) for end in (0xFFFE, 0xFFFF))
 )
-"""The characters of which `printable` leaves none; for a class of a regular expression."""
+"""Characters that `printable` removes or replaces, for use in a regular expression's class."""
 _UNSHOWABLE = re.compile(f"[{UNSHOWABLE}]")
 _LINE_BREAKS = re.compile("[\n\t\r]+")
-_MARKS_MAX = 8  # what may be stacked on one character; more is a flood, not a language
+_MARKS_MAX = 8  # most marks stacked on one character; no language needs more
 _MARKS_FLOOD = re.compile(r"[^\x00-\u02ff]{9,}")
 
-# A zero-width joiner hides the width of what follows it, a skin tone its own. Where they do not
-# make up an emoji they are dropped, or a hostile text could be wider than it is measured.
+# A zero-width joiner hides the width of the next character, a skin tone its own. Outside emoji they
+# are dropped; otherwise a hostile text could be wider than measured.
 _SKIN = "\U0001f3fb-\U0001f3ff"
 _PICTURE = (
     "\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u27bf\u2934\u2935"
@@ -96,7 +94,7 @@ _ONE_PICTURE = f"[{_PICTURE}](?:\ufe0f|[{_SKIN}])?"
 _JOINED = re.compile(f"({_ONE_PICTURE}(?:\u200d{_ONE_PICTURE}){{0,4}})|\u200d|[{_SKIN}]")
 _NEEDS_JOINING = re.compile(f"[\u200d{_SKIN}]")
 
-# Pictures that are drawn as letters unless U+FE0F follows (Unicode: Emoji=Yes,
+# Emoji drawn as text unless U+FE0F follows (Unicode: Emoji=Yes,
 # Emoji_Presentation=No); keycaps come from digits.
 _LETTERLIKE = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u2199\u21a9\u21aa\u2328\u23cf\u23ed-\u23ef"
@@ -116,29 +114,29 @@ _LETTERLIKE = (
     "\U0001f6e0-\U0001f6e5\U0001f6e9\U0001f6f0\U0001f6f3"
 )
 _EMOJI_STYLE = re.compile(f"[{_LETTERLIKE}](?![{_SKIN}])|[0-9#*](?=\u20e3)")
-# Invisible in a reaction, but joiners, and the tags that make flags.
+# Invisible characters in a reaction, except joiners and the tags of flags.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0100-\U000e01ef]"
 )
 _JOINERS = "\u200c\u200d"
 _BLANK_KINDS = ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
-_ARABIC_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u08e2"  # formats that are drawn
+_ARABIC_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u08e2"  # format characters with a glyph
 
 UNSPACED = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # 々〆〇, kana
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Chinese characters
-    "\uac00-\ud7a3"  # Korean syllables: endings are written together with their words
+    "\uac00-\ud7a3"  # Korean syllables: words are written together with their endings
 )
-"""Characters of writing without spaces, each a word; for a class of a regular expression."""
+"""Characters of scripts without spaces, each a word; for a regular expression's class."""
 
 
 class TooLong(ValueError):
-    """A text or a list of names is over its limit."""
+    """A text or a list of names exceeds its limit."""
 
 
 def check_text(value: str, limit: int) -> str:
-    r"""Return `value` if it may be a message: no control characters but `\n` and `\t`.
+    r"""Return `value` if it is a valid message: no control characters except `\n` and `\t`.
 
     Args:
         value: the text, unchanged on return.
@@ -146,7 +144,7 @@ def check_text(value: str, limit: int) -> str:
 
     Raises:
         TooLong: more characters than `limit`.
-        ValueError: a character is not allowed, or nothing can be seen; the message is for a person.
+        ValueError: a character is forbidden, or none is visible; its message is for users.
     """
     _check_length(value, limit)
     if value.isascii() and value.isprintable() and value and not value.isspace():
@@ -157,7 +155,7 @@ def check_text(value: str, limit: int) -> str:
 
 
 def check_line(value: str, limit: int) -> str:
-    """Return `value` if it may stand on one line (an id): no control characters."""
+    """Return `value` if it is a valid line (such as an id): no control characters."""
     _check_length(value, limit)
     if value.isascii() and value.isprintable():
         return value
@@ -167,12 +165,12 @@ def check_line(value: str, limit: int) -> str:
 
 
 def check_topic(value: str, limit: int) -> str:
-    """Return `value` if it may be a topic: one line with something to see, or empty."""
+    """Return `value` if it is a valid topic: empty, or a line with a visible character."""
     return _check_visible(check_line(value, limit)) if value else value
 
 
 def check_emoji(value: str, limit: int) -> str:
-    """Return a reaction in the form under which it is the same as others that look like it."""
+    """Return a valid reaction in its normal form; see `emoji_form`."""
     return _check_visible(check_line(emoji_form(check_line(value, limit)), limit))
 
 
@@ -183,7 +181,7 @@ def _check_visible(value: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text can be seen: it is empty, or made of blanks and formats."""
+    """Whether a text has no visible character: it is empty, or only blanks and formats."""
     if text.isascii():
         return not text or text.isspace() or not any(map(str.isprintable, text.strip()))
     return not any(map(_is_visible, text))
@@ -196,10 +194,10 @@ def _is_visible(char: str) -> bool:
 
 
 def emoji_form(emoji: str) -> str:
-    """Return the one spelling of reactions that look the same: composed, and drawn as a picture.
+    """Return the normal form of a reaction, so that reactions that look the same are equal.
 
-    A heart with or without the sign that asks for a picture is one reaction, and so is a letter
-    with its accent apart; blanks around it and invisible characters are dropped.
+    The form is composed, has the variation selector for emoji presentation where it applies, and
+    has no surrounding blanks or invisible characters.
     """
     if emoji.isascii():
         return emoji.strip()
@@ -208,16 +206,16 @@ def emoji_form(emoji: str) -> str:
 
 
 def check_name(value: str, limit: int = NAME_MAX) -> str:
-    """Return `value` if it may be a user's name: 1 to `limit` ASCII letters, digits, `_ - .`."""
+    """Return `value` if it is a valid user name: 1 to `limit` ASCII letters, digits, `_ - .`."""
     _check_length(value, limit)
     if not _NAME.fullmatch(value):
         raise ValueError("must be ASCII letters, digits, '_', '-' or '.', and not empty")
     return value
 
 
-@lru_cache(maxsize=4_096)  # what passes is short, and comes again with every message
+@lru_cache(maxsize=4_096)  # valid names are short and recur with every message
 def check_channel(value: str, limit: int = NAME_MAX) -> str:
-    """Return the channel's name: `#name`, or `@alice,bob` with its names sorted."""
+    """Return a valid channel name: `#name`, or `@alice,bob` with sorted names."""
     kind, rest = value[:1], value[1:]
     if kind == "#":
         check_name(rest, limit)
@@ -234,7 +232,7 @@ def _check_length(value: str, limit: int) -> None:
 
 
 def direct_channel(names: Iterable[str]) -> str:
-    """Return the name of the direct channel of `names`: sorted, each person once."""
+    """Return the name of the direct channel of `names`, sorted and without duplicates."""
     unique = {fold(name): name for name in names}
     if not 2 <= len(unique) <= DIRECT_MAX:
         refusal = ValueError if len(unique) < 2 else TooLong
@@ -243,12 +241,12 @@ def direct_channel(names: Iterable[str]) -> str:
 
 
 def channel_names(channel: str) -> tuple[str, ...]:
-    """Return the participants that a direct channel's name lists; none for a `#name`."""
+    """Return the participants of a direct channel; an empty tuple for a `#name`."""
     return tuple(channel[1:].split(",")) if is_direct(channel) else ()
 
 
 def channel_title(channel: str, user: str) -> str:
-    """Return how `user` sees a channel named: `#tea`, or by the other people in it, `@bob`."""
+    """Return the title of a channel for `user`: `#tea`, or the other participants, `@bob`."""
     others = [name for name in channel_names(channel) if fold(name) != fold(user)]
     return f"@{', '.join(others)}" if others else channel
 
@@ -259,20 +257,20 @@ def is_direct(channel: str) -> bool:
 
 
 def is_builtin(channel: str) -> bool:
-    """Whether `channel` is `#counter` or `#echo`, whose members are sessions and store nothing."""
+    """Whether `channel` is `#counter` or `#echo`: sessions join them, and nothing is stored."""
     return fold(channel) in BUILTIN_CHANNELS
 
 
 def fold(name: str) -> str:
-    """Return the key under which a user's or a channel's name is unique."""
+    """Return the case-insensitive key of a user or channel name."""
     return name.lower()
 
 
 def mentioned_names(text: str) -> tuple[str, ...]:
     """Return the folded names that `text` mentions with `@`, each once, in order.
 
-    A trailing full stop or hyphen belongs to the sentence if the name without it is meant, so both
-    spellings are returned and the server keeps those that exist.
+    A trailing period or hyphen may be punctuation or a part of the name, so both spellings are
+    returned; the server keeps those that exist.
     """
     found: dict[str, None] = {}
     for match in _MENTION.finditer(text):
@@ -295,7 +293,7 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def _is_stacked(char: str) -> bool:
-    """Whether `char` takes no cell of its own: a mark, a joiner, a Hangul vowel or final."""
+    """Whether `char` has zero width: a mark, a joiner, a Hangul vowel or final."""
     return (
         unicodedata.category(char) in ("Mn", "Me")
         or char in "\u200c\u200d"
@@ -315,12 +313,12 @@ def _thin_marks(match: re.Match[str]) -> str:
 
 
 def printable(value: str) -> str:
-    r"""Return `value` with everything made visible that could drive or disorder a terminal.
+    r"""Return `value` without characters that could control or corrupt a terminal.
 
-    `\n` and `\t` stay; every other control character, bidi control and invisible format character
-    is replaced by a symbol or by its code point; what is stacked on one character beyond eight
-    marks is dropped, and so are joiners and skin tones outside of emoji: what is left is as wide
-    as it is measured. Ordinary text is returned as it is.
+    `\n` and `\t` stay. Other control characters, bidi controls and invisible format characters
+    are replaced by a symbol or their code point. Marks beyond eight on one character are dropped,
+    and so are joiners and skin tones outside emoji, so that the text is as wide as measured.
+    Ordinary text is returned unchanged.
     """
     if value.isascii() and value.isprintable():
         return value
@@ -331,17 +329,17 @@ def printable(value: str) -> str:
 
 
 def is_number(value: str) -> bool:
-    """Whether `value`, which Python takes for a number, is one as people write it: no `1_0`."""
+    """Whether `value`, which Python parses as a number, has a usual form (not `1_0`)."""
     return value.isascii() and "_" not in value
 
 
 def quoted_value(value: object) -> str:
-    """Return a wrong value of a setting for an error: text in quotes, all else as in JSON."""
+    """Return an invalid value of a setting for an error: text in quotes, others as JSON."""
     if isinstance(value, str):
         return repr(printable_line(value)[:_QUOTED_MAX])
     return printable_line(json.dumps(value, ensure_ascii=False, default=str))[:_QUOTED_MAX]
 
 
 def printable_line(value: str) -> str:
-    """Return `value` as `printable` does, on one line: line breaks and tabs become one space."""
+    """Return `printable(value)` on one line: line breaks and tabs become a space."""
     return printable(_LINE_BREAKS.sub(" ", value))

@@ -1,18 +1,17 @@
-"""Split text into folded search words, with their places. Pure.
+"""Split text into folded search words, with their positions. Pure.
 
-The one definition for both sides: the server's index, its queries and snippets, and the client's
-search among its own lines. `folded` leaves out what does not matter: capitals, accents, points,
-compatibility forms (full-width, ligatures, circled), invisible characters, and whether accents are
-characters of their own.
+Shared by the server (index, queries, snippets) and the client's local search. `folded` ignores
+case, accents, points, compatibility forms (full-width, ligatures, circled), invisible characters,
+and differences of Unicode composition.
 
-Decisions, where languages differ:
+Language-specific rules:
 
-- Stroked letters and ligatures are their base letters (ł, ø, đ, ħ, ŧ, æ, œ), ß is ss, every i is i
-  with a dot or without.
-- Cyrillic й and ў are letters of their own; ё is е.
-- Marks that make another syllable stay: kana's voicing, the vowels and tones of Indic and
-  Southeast Asian scripts. Hebrew and Arabic points, tatweel and hamza do not matter.
-- In writing without spaces (Chinese, Japanese, Korean) each character is a word.
+- Stroked letters and ligatures fold to base letters (ł, ø, đ, ħ, ŧ, æ, œ), ß to ss, and i with or
+  without a dot to i.
+- Cyrillic й and ў remain distinct; ё folds to е.
+- Marks that change a syllable stay: kana voicing, vowels and tones of Indic and Southeast Asian
+  scripts. Hebrew and Arabic points, tatweel and hamza are ignored.
+- In scripts without spaces (Chinese, Japanese, Korean) each character is a word.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from chat.text import UNSPACED
 __all__ = ["FORMAT", "Term", "find", "folded", "is_unspaced", "terms_of", "words_in"]
 
 FORMAT = f"2/{unidata_version}"
-"""Version of `folded`: an index that another version built is rebuilt."""
+"""Version of `folded`; an index built by another version is rebuilt."""
 
 _PIECE = re.compile(r'"(?P<phrase>[^"]*)(?:"|$)(?P<star>\*?)|(?P<word>[^\s"]+)')
 _UNSPACED = re.compile(f"[{UNSPACED}]")
@@ -39,7 +38,7 @@ _ASCII = bytes(
     ord(chr(code).lower()) if chr(code).isalnum() and code < 128 else 32 for code in range(256)
 )
 _BREVE = "\u0306"
-_BREAK = "\u200b"  # a zero-width space parts words where no other does: Thai, Khmer
+_BREAK = "\u200b"  # Thai and Khmer separate words by zero-width spaces
 _TATWEEL = "\u0640"
 _SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")  # variation selectors
 _REMEMBERED = 20_000
@@ -47,14 +46,14 @@ _REMEMBERED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Words that follow one another, folded; with `is_prefix` the last may go on."""
+    """A phrase of folded words; with `is_prefix`, the last one is a prefix."""
 
     words: tuple[str, ...]
     is_prefix: bool = False
 
 
 def folded(text: str) -> str:
-    """Return the words of a text, parted by blanks: letters, digits and marks, nothing else."""
+    """Return the folded words of a text, separated by blanks; they hold letters, digits, marks."""
     if text.isascii():
         return text.encode().translate(_ASCII).decode()
     composed = text if is_normalized("NFKC", text) else normalize("NFKC", text)
@@ -62,17 +61,17 @@ def folded(text: str) -> str:
 
 
 def words_in(text: str) -> list[str]:
-    """Return the words of a text in their order."""
+    """Return the folded words of a text, in order."""
     return folded(text).split()
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether a folded word is one character of writing without spaces."""
+    """Whether a folded word is a character of a script without spaces."""
     return _UNSPACED.match(word) is not None
 
 
 def terms_of(query: str) -> tuple[Term, ...]:
-    """Return what a query asks for, each term once: words, "phrases in quotes" and begin*."""
+    """Return the terms of a query without duplicates: words, "phrases in quotes", prefix*."""
     found: dict[Term, None] = {}
     for piece in _PIECE.finditer(query):
         word = piece["word"]
@@ -83,7 +82,7 @@ def terms_of(query: str) -> tuple[Term, ...]:
 
 
 def find(terms: Sequence[Term], text: str) -> tuple[tuple[int, int], ...] | None:
-    """Return where terms stand in a text, in characters and order; None if one of them does not."""
+    """Return the ranges of all terms in a text, in order; None if a term does not match."""
     line = f" {' '.join(words_in(text))} "
     if not all(_line_of(term) in line for term in terms):
         return None
@@ -114,12 +113,12 @@ def _marks(
 
 
 def _located(text: str) -> tuple[list[str], list[tuple[int, int]]]:
-    """Return the words of a text, and from where to where each stands in it."""
+    """Return the words of a text, and the range of each."""
     if text.isascii():
         found = list(_WORD.finditer(folded(text)))
         return [each[0] for each in found], [each.span() for each in found]
     parts: list[str] = []
-    origins: list[tuple[int, int]] = []  # of each character of `parts`
+    origins: list[tuple[int, int]] = []  # the range of each character in `parts`
     for start, end in _clusters(text):
         part = folded(text[start:end])
         parts.append(part)
@@ -130,7 +129,7 @@ def _located(text: str) -> tuple[list[str], list[tuple[int, int]]]:
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """Cut a text where its parts can be folded by themselves: before what is no mark."""
+    """Split a text before each character that is not a mark; parts can be folded separately."""
     start = 0
     for at, char in enumerate(text):
         if at > start and not _is_composing(char):
@@ -141,11 +140,11 @@ def _clusters(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_composing(char: str) -> bool:
-    """Whether `char` may become one character with the one before it."""
+    """Whether `char` may compose with the previous character."""
     return (
         (char >= "\u0300" and category(char)[0] == "M")
         or "\u1160" <= char <= "\u11ff"  # Korean vowels and finals
-        or char in "\uff9e\uff9f"  # half-width voicing of kana
+        or char in "\uff9e\uff9f"  # half-width kana voicing
     )
 
 
@@ -179,7 +178,7 @@ def _folded(char: str) -> str:
 
 
 def _is_accent(char: str) -> bool:
-    """Whether a mark may be left out: an accent, a point, a stroke, no vowel, voicing or tone."""
+    """Whether a mark is ignored: an accent, point or stroke, but not a vowel, voicing or tone."""
     order = combining(char)
     is_point = order == 1 or 10 <= order <= 36 or order >= 200
     return is_point or category(char) == "Me" or _SELECTOR.match(char) is not None

@@ -1,8 +1,8 @@
 """Protocol version 1: every frame as a frozen pydantic model, and the codec. No I/O.
 
 `limits` holds constants that need no model, `values` the field types and their bounds, `commands`
-what a client sends, `frames` what a server sends, `items` what a log holds, and `codec` turns bytes
-into models and back.
+the frames of a client, `frames` those of a server, and `items` the entries of a log. `codec`
+converts between bytes and models.
 """
 
 PROTOCOL_VERSION = 1

@@ -1,8 +1,8 @@
-"""Decode and encode frames: the one place where protocol JSON is read or written.
+"""Decode and encode frames; only this module reads or writes protocol JSON.
 
-Decoding goes from bytes to a model in one pass; a frame that fails is looked at again, slowly, for
-its `id` and for the field at fault. Encoding leaves out fields that are absent, false or empty by
-default.
+Decoding takes one pass from bytes to a model; an invalid frame is parsed again, slowly, to find its
+`id` and the invalid field. Encoding omits absent, false and empty values of fields that have such
+a default.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ _COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
 _FRAMES: TypeAdapter[ServerFrame] = TypeAdapter(ServerFrame)
 _TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
 
-# Reads what pydantic refuses: control characters, lone surrogates, numbers of any length.
+# Accepts values that pydantic refuses: control characters, lone surrogates, numbers of any length.
 _LENIENT = json.JSONDecoder(strict=False, parse_int=float)
 _OPENING = re.compile(r"\s*\{\s*")
 _COLON = re.compile(r"\s*:\s*")
 _COMMA = re.compile(r"\s*,\s*")
 
 FAULTS_MAX = 100
-"""Most faults of one frame that are looked into: a hostile one has thousands, and costs time."""
+"""Most errors examined per frame: a hostile frame has thousands, which take time."""
 FIELD_MAX = 120
-"""Longest field name that an error repeats; unknown fields may be as long as a frame."""
+"""Longest field name in an error; unknown field names may be as long as a frame."""
 
 
 def decode_command(data: bytes | str, limits: Limits) -> Command:
-    """Read one command.
+    """Decode a command.
 
     Args:
         data: the payload of one text frame.
         limits: the bounds in force.
 
     Raises:
-        FrameError: with the field at fault and the command's id, where they are known.
+        FrameError: the frame is invalid; it has the field and the command's id if known.
     """
     try:
         return _COMMANDS.validate_json(data, context=limits)
@@ -56,22 +56,22 @@ def decode_command(data: bytes | str, limits: Limits) -> Command:
 
 
 def decode_frame(data: bytes | str) -> ServerFrame | None:
-    """Read one frame of a server; None for a type that this client does not know.
+    """Decode a frame of a server; return None for an unknown type.
 
     Raises:
-        FrameError: the server does not speak this protocol.
+        FrameError: the frame violates the protocol.
     """
     try:
         return _FRAMES.validate_json(data, context=FROM_SERVER)
     except ValidationError as exc:
-        error = _frame_error(exc, b"")  # frames are not answered, so the id is not needed
+        error = _frame_error(exc, b"")  # frames have no answers, so the id is not needed
         if error.code is ErrorCode.UNKNOWN_TYPE:
             return None
         raise error from None
 
 
 def encode(frame: BaseModel) -> bytes:
-    """Write one command or frame as compact JSON, without the fields that say nothing."""
+    """Encode a command or frame as compact JSON, without fields that have empty defaults."""
     return frame.__pydantic_serializer__.to_json(frame, exclude_none=True)
 
 
@@ -82,7 +82,7 @@ def json_schema() -> dict[str, Any]:
     frames = _FRAMES.json_schema(ref_template=template, mode="serialization")
     definitions: dict[str, Any] = {**commands.pop("$defs"), **frames.pop("$defs")}
     for definition in definitions.values():
-        # Its constant makes `type` a default for pydantic; on the wire it is always there.
+        # Pydantic treats the constant `type` as optional; on the wire it is required.
         if "const" in definition.get("properties", {}).get("type", {}):
             definition["required"] = ["type", *definition.get("required", ())]
     return {
@@ -96,7 +96,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _frame_error(exc: ValidationError, data: bytes | str) -> FrameError:
-    """Return the error for the first fault of a frame."""
+    """Return the error for the first fault in a frame."""
     if (count := exc.error_count()) > FAULTS_MAX:
         return FrameError(
             ErrorCode.INVALID, f"the frame has {count:,} errors, too many to list", id=_id_of(data)
@@ -122,7 +122,7 @@ def _frame_error(exc: ValidationError, data: bytes | str) -> FrameError:
 
 
 def _plain(reason: str) -> str:
-    """Return pydantic's reason without its prefixes, in plainer words."""
+    """Return pydantic's reason without its prefixes, in plain English."""
     reason = {
         "Extra inputs are not permitted": "unknown field",
         "Field required": "is missing",
@@ -131,13 +131,13 @@ def _plain(reason: str) -> str:
 
 
 def _shown(path: Sequence[int | str]) -> str:
-    """Return the name of a field, printable and short: keys can be the sender's."""
+    """Return a printable, shortened field path: its keys may come from the sender."""
     field = printable_line(".".join(str(part) for part in path if part != "[key]"))
     return field if len(field) <= FIELD_MAX else field[: FIELD_MAX - 1] + "…"
 
 
 def _id_of(data: bytes | str) -> str | None:
-    """Return the `id` of a frame that failed, if it can be echoed."""
+    """Return the `id` of an invalid frame, or None if it has no valid one."""
     text = data if isinstance(data, str) else data.decode(errors="surrogateescape")
     value = dict(_members(text)).get("id")
     try:
@@ -147,7 +147,7 @@ def _id_of(data: bytes | str) -> str | None:
 
 
 def _members(text: str) -> Iterator[tuple[str, Any]]:
-    """Yield the members of a JSON object up to its first error."""
+    """Yield the members of a JSON object up to the first syntax error."""
     at = _OPENING.match(text)
     while at is not None:
         try:

@@ -1,7 +1,7 @@
-"""Commands: what a client sends. One class per `type`, one union of them all.
+"""Commands: the frames of a client. One class per `type`, and a union of all.
 
-Every command may carry `id`; the answer carries it back. Defaults exist so that each command is
-short to type by hand.
+Every command may have an `id`, which the answer repeats. Defaults keep commands short enough to
+type by hand.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ __all__ = [
 class ResumeFrom(Wire):
     """A client's position in a log: all events up to `after` are applied.
 
-    `mid` is that of the event at `after`: it finds out a database that was copied back by hand.
+    `mid` is the id of the event at `after`: it detects a database that was restored by hand.
     """
 
     epoch: Epoch
@@ -77,15 +77,15 @@ POSITIONS_MAX = 500
 
 
 def positions_max(limits: Limits) -> int:
-    """Return how many channels a command may name, which is as many as `welcome` lists.
+    """Return the most channels that `welcome` lists and that a command may name.
 
-    These are `limits.channels` joined channels, and as many direct ones.
+    These are `limits.channels` joined channels and the same number of direct channels.
     """
     return max(2 * limits.channels, POSITIONS_MAX)
 
 
 def _few(value: object, info: ValidationInfo) -> object:
-    """Refuse too many positions before each is validated."""
+    """Refuse too many positions before validating them."""
     limits: Limits | None = info.context
     most = positions_max(limits) if limits else 0
     if limits and isinstance(value, dict) and len(value) > most:
@@ -98,25 +98,25 @@ def _few(value: object, info: ValidationInfo) -> object:
 
 
 Positions = Annotated[dict[Channel, ResumeFrom], BeforeValidator(_few)]
-"""The positions in the logs that a client reads: at most as many as `welcome` lists."""
+"""Positions by channel; at most as many as `welcome` lists."""
 
 
 Numbers = Annotated[dict[Channel, Seq], BeforeValidator(_few)]
-"""A number in each of some channels; not more of them than `welcome` lists."""
+"""Seqs by channel; at most as many as `welcome` lists."""
 
 
 _T = TypeVar("_T")
 ClassOf: TypeAlias = type[_T]
-"""`type[...]`, where a field is called `type`."""
+"""`type[...]`, for classes with a field named `type`."""
 Answer = TypeVar("Answer", covariant=True)
 
 
 class AnsweredBy(Protocol[Answer]):
-    """The type of the commands that a frame of type `Answer` answers, if they are not refused."""
+    """A command whose answer, unless it is refused, is a frame of type `Answer`."""
 
     @property
     def answer(self) -> type[Answer]:
-        """The class of that frame."""
+        """The class of the answer."""
 
 
 class BaseCommand(Wire):
@@ -212,12 +212,12 @@ class Pin(_OkCommand):
 class History(BaseCommand):
     """Read a page: the newest, or what lies `before`, `after` or `around` a seq.
 
-    `after` reads events of every kind without a hole, for following. The others read what a
-    timeline shows: edits, deletions, reactions and pins are folded into their messages.
+    `after` reads events of every kind without a hole, for following. The others read the
+    lines of a timeline: edits, deletions, reactions and pins are folded into their messages.
 
-    With `thread`, the number of any message in it, only that thread is read: its first message and
-    all replies, direct or to replies; `after` then reads the same lines forward. With `pins` only
-    messages that are pinned now are read: the newest of them, or those `before` a seq.
+    `thread`, the seq of any message in a thread, limits the page to the root of the thread and all
+    direct and indirect replies; `after` then reads these lines forward. `pins` limits the page to
+    pinned messages: the newest ones, or those `before` a seq.
     """
 
     answer: ClassVar[ClassOf[Page]] = Page
@@ -242,11 +242,11 @@ class History(BaseCommand):
 class Search(BaseCommand):
     """Find messages in one channel or in all of the user's channels, newest first.
 
-    `query` holds words, all of which a message must have, "phrases in quotes", and prefix* with at
-    least three letters; capitals, accents, points and compatibility forms do not matter, and each
-    Chinese, Japanese or Korean character is a word. `before` and `after` (inclusive) are
-    milliseconds since 1970 UTC. Without a word, `from` or `has` is needed. `cursor` is that of the
-    page before.
+    `query` consists of words, "phrases in quotes", and prefix* with at least three letters; a
+    message must match all of them. Case, accents, points and compatibility forms are ignored, and
+    each Chinese, Japanese or Korean character is a word. `before` and `after` (inclusive) are
+    milliseconds since 1970 UTC. Without a word, `from` or `has` is needed. `cursor` comes from
+    the previous page.
     """
 
     answer: ClassVar[ClassOf[Results]] = Results
@@ -272,12 +272,12 @@ class Mark(_OkCommand):
 
 
 class Prefer(_OkCommand):
-    """Set how a channel is listed and notified for this person; omitted fields stay as they are.
+    """Set the user's preferences for a channel; omitted fields remain unchanged.
 
-    `pinned` orders the channels that stand first in one's list: smaller numbers come first, equal
-    ones by name; 0 takes it from there. `muted`: only mentions are brought to one's notice.
-    `level`: which messages one is to be called for. `hidden` leaves a direct channel out of the
-    person's list until its next message; `join` shows it again.
+    `pinned` is the position among the user's starred channels: smaller numbers come first, equal
+    ones by name; 0 removes the star. `muted` limits notifications to mentions. `level` is the
+    notification level. `hidden` removes a direct channel from the user's list until its next
+    message; `join` restores it.
     """
 
     type: Literal["prefer"] = "prefer"
@@ -304,7 +304,7 @@ class SetStatus(_OkCommand):
 
 
 class Channels(BaseCommand):
-    """List the public channels by name, a page at a time: those after `cursor`."""
+    """List a page of the public channels by name, after `cursor`."""
 
     answer: ClassVar[ClassOf[ChannelList]] = ChannelList
     type: Literal["channels"] = "channels"
@@ -312,7 +312,7 @@ class Channels(BaseCommand):
 
 
 class Who(BaseCommand):
-    """List a channel's members by name, a page at a time: those after `cursor`."""
+    """List a page of a channel's members by name, after `cursor`."""
 
     answer: ClassVar[ClassOf[Members]] = Members
     type: Literal["who"] = "who"

@@ -1,6 +1,6 @@
-"""Frames: what a server sends. One class per `type`, one union of them all.
+"""Frames of a server. One class per `type`, and a union of all.
 
-A client ignores fields and types that it does not know.
+A client ignores unknown fields and types.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def _is_empty(value: object) -> bool:
 
 
 class _Frame(Wire):
-    """Fields of every frame of a server; unknown fields are ignored."""
+    """Base of the frames of a server; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
 class ServerInfo(_Frame):
-    """The server: a client keeps tokens, cache and outbox by its `id`, never by a URL."""
+    """The server; a client stores tokens, cache and outbox by its `id`, not by URL."""
 
     id: Line
     name: Line
@@ -83,7 +83,7 @@ class ServerInfo(_Frame):
 
 
 class Membership(_Frame):
-    """A channel that the person is a member of, as `welcome` lists it."""
+    """A channel of the user, as listed in `welcome`."""
 
     channel: Channel
     epoch: Epoch
@@ -107,7 +107,7 @@ class Member(_Frame):
 
 
 class Welcome(_Frame):
-    """The answer to `hello`. `token` is there once: when the name was claimed without one."""
+    """The answer to `hello`; has a `token` only if `hello` claimed a name without one."""
 
     type: Literal["welcome"] = "welcome"
     id: Id | None = None
@@ -118,18 +118,18 @@ class Welcome(_Frame):
     server: ServerInfo
     limits: Limits
     heartbeat: Seconds
-    """Seconds between two `heads` frames; silence of three times that means a lost connection."""
+    """Seconds between `heads` frames; the connection is lost after three times that in silence."""
     channels: Annotated[tuple[Membership, ...], Field(max_length=CHANNELS_MAX), FailFast()]
-    """Direct channels that are hidden, or above a bound and long without a message, are left out;
-    an unasked `joined` comes with their next message."""
+    """Hidden direct channels are left out, and the least recent direct channels beyond a limit;
+    an unrequested `joined` frame arrives with their next message."""
     features: Annotated[tuple[Line, ...], Field(max_length=100), FailFast()] = Field(
         default=(), exclude_if=_is_empty
     )
-    """Features beyond the first version 1: `hidden` (a field of `prefer`)."""
+    """Features added to version 1 later: `hidden` (a field of `prefer`)."""
 
 
 class Ok(_Frame):
-    """The command is done; for a send: committed to disk."""
+    """The command succeeded; a send is committed to disk."""
 
     type: Literal["ok"] = "ok"
     id: Id | None = None
@@ -141,7 +141,7 @@ class Ok(_Frame):
 
 
 class ErrorFrame(_Frame):
-    """The command is refused, or the frame could not be understood; the connection lives."""
+    """The command is refused or the frame is invalid; the connection stays open."""
 
     type: Literal["error"] = "error"
     id: Id | None = None
@@ -149,20 +149,20 @@ class ErrorFrame(_Frame):
     message: Passage
     retryable: bool
     retry_after: Seconds | None = None
-    """Seconds."""
+    """Seconds to wait before a retry."""
     field: Line | None = None
     channel: Channel | None = None
-    """Without `id`: the channel that cannot be followed, of those that `hello` resumed."""
+    """In an error without `id`: the channel that `hello` could not resume."""
 
 
 class Joined(_Frame):
-    """The session follows the channel; unasked with the first message of a direct channel.
+    """The session is subscribed to the channel; unrequested on a direct channel's first message.
 
-    `recovered`: `items` continue the position that was given, without a hole. Otherwise they are
-    the newest page. `complete: false`: more is to be read with `history after`; until an answer
-    says `complete: true` the session gets no events of this channel, only `heads`.
+    With `recovered`, `items` continue the given position without gaps; otherwise they are the
+    newest page. With `complete: false`, the client must read more with `history after`; until an
+    answer has `complete: true`, the session receives no events of this channel, only `heads`.
 
-    Made in `Subscriptions._join` (`server/subscriptions.py`), and for built-in channels in
+    Created in `Subscriptions._join` (`server/subscriptions.py`), and for built-in channels in
     `server/handlers/builtin.py`.
     """
 
@@ -182,7 +182,7 @@ class Joined(_Frame):
     pins: Annotated[tuple[Seq, ...], FailFast()] = Field(
         default=(), max_length=LIST_MAX, exclude_if=_is_empty
     )
-    """The messages that are pinned."""
+    """The pinned messages."""
     members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX), FailFast()]
     member_count: Count
     recovered: bool
@@ -193,8 +193,8 @@ class Joined(_Frame):
 class Page(_Frame):
     """A page of a log, in the order of `seq`.
 
-    `complete`: nothing is left in the direction that was read; with `history after`: everything
-    up to `head` is here, and events follow from `head` + 1 on.
+    `complete` means that the log has no more in this direction. With `history after`, it means that
+    the page reaches `head`; live events follow from `head` + 1 on.
     """
 
     type: Literal["page"] = "page"
@@ -207,9 +207,9 @@ class Page(_Frame):
 
 
 class Hit(_Frame):
-    """A message that was found, and a piece of its text.
+    """A matching message and a snippet of its text.
 
-    `marks` are the characters of the snippet that were looked for: from, to, from, to, …
+    `marks` are the matching ranges in the snippet, in characters: start, end, start, end, …
     """
 
     channel: Channel
@@ -224,9 +224,9 @@ class Hit(_Frame):
 
 
 class Results(_Frame):
-    """The answer to `search`, newest first; unless it is `complete`, `cursor` asks for more.
+    """The answer to `search`, newest first; unless `complete`, `cursor` requests the next page.
 
-    A long search is answered in parts: a page may hold fewer hits than asked for, even none.
+    A page of a long search may hold fewer hits than requested, even none.
     """
 
     type: Literal["results"] = "results"
@@ -239,7 +239,7 @@ class Results(_Frame):
 
 
 class ChannelListing(_Frame):
-    """A public channel, as the directory lists it."""
+    """A public channel in the directory."""
 
     channel: Channel
     topic: Topic
@@ -247,7 +247,7 @@ class ChannelListing(_Frame):
 
 
 class ChannelList(_Frame):
-    """The answer to `channels`; `cursor` asks for the next page."""
+    """The answer to `channels`; `cursor` requests the next page."""
 
     type: Literal["channels"] = "channels"
     id: Id | None = None
@@ -256,7 +256,7 @@ class ChannelList(_Frame):
 
 
 class Members(_Frame):
-    """The answer to `who`; `cursor` asks for the next page."""
+    """The answer to `who`; `cursor` requests the next page."""
 
     type: Literal["members"] = "members"
     id: Id | None = None
@@ -266,7 +266,7 @@ class Members(_Frame):
 
 
 class Tick(_Frame):
-    """A line of `#counter` or `#echo`: it has no seq, and nothing keeps it."""
+    """A line of `#counter` or `#echo`; it has no seq and is not stored."""
 
     type: Literal["tick"] = "tick"
     channel: Channel
@@ -274,7 +274,7 @@ class Tick(_Frame):
 
 
 class PresenceFrame(_Frame):
-    """Presence in a channel: with `snapshot` everybody who is not offline, else the changes."""
+    """Presence in a channel: all members who are not offline (`snapshot`), or the changes."""
 
     type: Literal["presence"] = "presence"
     channel: Channel
@@ -284,7 +284,7 @@ class PresenceFrame(_Frame):
 
 
 class TypingFrame(_Frame):
-    """Everybody who types in the channel now (a few at most); an empty list: nobody."""
+    """The users typing in the channel (a few at most); may be empty."""
 
     type: Literal["typing"] = "typing"
     channel: Channel
@@ -293,9 +293,9 @@ class TypingFrame(_Frame):
 
 
 class Read(_Frame):
-    """One's own read marker, moved by any of one's devices; `version` is its seq.
+    """The user's read marker, after any of their devices moved it; `version` is its seq.
 
-    The counts are as of `head`: events above it may be under way, or have come before this.
+    The counts are as of `head`; later events may arrive before or after this frame.
     """
 
     type: Literal["read"] = "read"
@@ -308,9 +308,9 @@ class Read(_Frame):
 
 
 class Preferences(_Frame):
-    """A person's preferences of a channel, changed by any of their devices: all fields.
+    """All preferences of the user for a channel, after any of their devices changed them.
 
-    `hidden`: the direct channel is not followed any more; a `joined` comes with its next message.
+    With `hidden`, the subscription ends; a `joined` frame arrives with the next message.
     """
 
     type: Literal["preferences"] = "preferences"
@@ -322,14 +322,14 @@ class Preferences(_Frame):
 
 
 class Heads(_Frame):
-    """The last seq of one's channels, with every heartbeat: reveals a lost last event."""
+    """The last seq of the user's channels, with every heartbeat; reveals a lost last event."""
 
     type: Literal["heads"] = "heads"
     heads: Annotated[dict[Channel, Position], Field(max_length=CHANNELS_MAX), at_most(CHANNELS_MAX)]
 
 
 class Bye(_Frame):
-    """The server is going away; come back at a random moment within `reconnect` seconds."""
+    """The server is shutting down; reconnect after a random delay of up to `reconnect` seconds."""
 
     type: Literal["bye"] = "bye"
     reason: Line

@@ -1,8 +1,8 @@
-"""Items: entries of a channel's log as readers get them.
+"""Items: entries of a channel's log.
 
-An `event` frame tells of one thing as it happened. An `Item` is an event as it is *now*: a message
-carries its latest text, its reactions and `rev`, the last seq folded into it; a body that an edit
-or a deletion has removed from the disk is absent and `erased` says so.
+An `event` frame contains an event as it happened. An `Item` contains its *current* state: a message
+has its latest text, its reactions and `rev`, the seq of its latest change; a body erased by an edit
+or a deletion is absent, and `erased` is set.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Kind = Annotated[
     Literal["message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role"] | Word,
     Field(union_mode="left_to_right"),
 ]
-"""The kind of an event; open, so that an older client still counts an event it does not know."""
+"""The kind of an event; other values are allowed, so that older clients count new kinds."""
 
 
 def _is_empty(value: object) -> bool:
@@ -44,7 +44,7 @@ def _is_empty(value: object) -> bool:
 
 
 class _Body(Wire):
-    """The fields of every kind; which of them are set depends on `kind`.
+    """The fields of all kinds; `kind` determines which are set.
 
     - message: `text`, `me`, `reply_to`, `thread`, `mentions`
     - edit: `target`, `text`, `mentions`
@@ -52,7 +52,7 @@ class _Body(Wire):
     - react: `target`, `emoji`, `remove`
     - pin: `target`, `remove`
     - topic: `topic`
-    - join, leave: nothing; `author` is who it was
+    - join, leave: nothing; `author` is the user
     - role: `user`, `role`
     """
 
@@ -68,9 +68,9 @@ class _Body(Wire):
     me: Flag = False
     reply_to: Seq | None = None
     thread: Seq | None = None
-    """The first message of the thread that a reply is in, be it an answer to that or to a reply."""
+    """The root of a reply's thread, for direct and indirect replies."""
     mentions: Names = Field(default=(), exclude_if=_is_empty)
-    """Members whom the message is for: those whom its text names, and whose message it answers."""
+    """Mentioned members: those named in the text, and the author of the message it replies to."""
     target: Seq | None = None
     emoji: Emoji | None = None
     remove: Flag = False
@@ -89,9 +89,9 @@ class Item(_Body):
     edited: Flag = False
     pinned: Flag = False
     reactions: Reactions = Field(default_factory=dict, exclude_if=_is_empty)
-    """Emoji with the first people who reacted, and with the reader if they did."""
+    """Emoji with the first users who reacted, and the reading user if they did."""
     reaction_counts: ReactionCounts = Field(default_factory=dict, exclude_if=_is_empty)
-    """How many reacted, of emoji with more people than `reactions` names."""
+    """Number of reactions for emoji with more users than `reactions` lists."""
 
 
 class _EventHead(Wire):

@@ -2,8 +2,8 @@
 
 On the server, a field type checks its text with `chat.text`, and its length against the `Limits`
 in the validation context. A client validates with `FROM_SERVER`, which checks only the largest
-bounds of any server, so that a newer server's values pass; text is made harmless where it is
-shown. Numbers are always finite and bounded.
+bounds of any server, so that values of a newer server are accepted; text is sanitized
+when it is shown. Numbers are always finite and bounded.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ CHANNELS_MAX = 20_000
 
 
 class Wire(BaseModel):
-    """Base of everything on the wire: strict types, immutable, unknown fields refused."""
+    """Base of all frames: strict types, immutable, unknown fields are refused."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -90,10 +90,10 @@ class Wire(BaseModel):
         """Create an instance from valid fields without validation.
 
         For frames that the server creates often: an event takes 1.5 µs instead of 3.1 (6 with
-        `model_construct`). Never use it for input from outside.
+        `model_construct`). Do not use it for untrusted input.
         """
         made = cls.__new__(cls)
-        put = object.__setattr__  # the model is frozen, once it is made
+        put = object.__setattr__  # bypasses `frozen`
         put(made, "__dict__", _template(cls) | fields)
         put(made, "__pydantic_fields_set__", {*fields})
         put(made, "__pydantic_extra__", None)
@@ -113,7 +113,7 @@ def _template(model: type[BaseModel]) -> dict[str, Any]:
 class Limits(Wire):
     """Limits of the server; each is a setting, and `welcome` has its value.
 
-    The defaults are generous for people and tight for floods.
+    The defaults suit people and stop floods.
     """
 
     model_config = ConfigDict(
@@ -133,11 +133,11 @@ class Limits(Wire):
     page: int = Field(200, ge=1, le=1_000)
     """Items per page of history."""
     rate: float = Field(10.0, gt=0, le=1_000_000_000, allow_inf_nan=False)
-    """Frames that one person may send per second; each 4 KiB of a frame counts as one."""
+    """Frames per second and user; each 4 KiB of a frame counts as one."""
     burst: int = Field(60, ge=1, le=1_000_000_000)
     """Frames at once per user."""
     channels: int = Field(500, ge=1, le=1_000_000_000)
-    """Channels that one person may join; direct channels that others opened do not count."""
+    """Joined channels per user; direct channels that others opened do not count."""
     openings: int = Field(60, ge=1, le=1_000_000_000)
     """Direct channels opened per user and hour."""
     reactions: int = Field(20, ge=1, le=1_000)
@@ -149,11 +149,11 @@ class Limits(Wire):
     pins: int = Field(50, ge=1, le=1_000)
     """Pins in one channel."""
     own_pins: int = Field(20, ge=1, le=1_000)
-    """Pins of one person in a channel that they do not own."""
+    """Pins per user in a channel that they do not own."""
     members: int = Field(100, ge=1, le=1_000)
     """Members per `joined` or `members` frame."""
     unread: int = Field(1_000, ge=1, le=10_000)
-    """Highest number of unread messages that is counted."""
+    """Highest unread count."""
 
 
 def _checked(
@@ -166,8 +166,8 @@ def _checked(
 ) -> AfterValidator:
     """Return a validator that calls `check` with a bound from the server's limits.
 
-    In a client, a text only needs `least` to `most` characters, and one of `signs` at its start if
-    there are any.
+    In a client, a text only needs `least` to `most` characters and, if `signs` are given, one of
+    them at its start.
     """
 
     def validate(value: str, info: ValidationInfo) -> str:
@@ -203,7 +203,7 @@ def _is_usual_level(value: object) -> bool:
 
 
 def at_most(entries: int) -> BeforeValidator:
-    """Return a validator that refuses an object with more entries before it checks each."""
+    """Return a validator that refuses an object with more entries, before checking them."""
 
     def validate(value: object) -> object:
         if isinstance(value, dict) and len(value) > entries:
@@ -215,12 +215,12 @@ def at_most(entries: int) -> BeforeValidator:
 
 
 def _clipped_names(value: object) -> object:
-    """Truncate a list of names, which users can make long."""
+    """Truncate a list of names."""
     return tuple(value[:LIST_MAX]) if isinstance(value, list | tuple) else value
 
 
 def _clipped_reactions(value: object) -> object:
-    """Truncate reactions, which users can make many."""
+    """Truncate reactions."""
     if not isinstance(value, dict):
         return value
     left = REACTORS_MAX
@@ -247,7 +247,7 @@ Text = Annotated[str, _checked(rules.check_text, lambda limits: limits.text, TEX
 Topic = Annotated[str, _checked(rules.check_topic, lambda limits: limits.topic, 4_000)]
 """A channel's topic, with a visible character; empty means none."""
 Emoji = Annotated[str, _checked(rules.check_emoji, lambda limits: limits.emoji, 64, least=1)]
-"""A reaction: an emoji or a short word, in the one form of `text.emoji_form`."""
+"""A reaction: an emoji or a short word, as normalized by `text.emoji_form`."""
 Line = Annotated[str, _checked(rules.check_line, lambda _: 300, 1_000)]
 """A short text on one line."""
 ID_MAX = 64
@@ -255,26 +255,26 @@ ID_MAX = 64
 Id = Annotated[str, _checked(rules.check_line, lambda _: ID_MAX, ID_MAX)]
 """A command's id, chosen by the client, returned in the answer."""
 Cid = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
-"""A send's id, chosen by the client: the same `(author, cid)` is stored once, for ever."""
+"""A send's id, chosen by the client; each `(author, cid)` is stored at most once."""
 Mid = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
 """An event's globally unique id, chosen by the server."""
 Epoch = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
-"""Identity of a log: sequence numbers of two epochs cannot be compared."""
+"""Identity of a log; seqs of different epochs cannot be compared."""
 Token = Annotated[str, _checked(rules.check_name, lambda _: 128, 128, least=32)]
 """A secret of 32 to 128 ASCII letters, digits, `_ - .`."""
 Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
-"""A bool that is left out of the JSON while it is false."""
+"""A bool that is omitted from the JSON if it is false."""
 Place = Annotated[int, Field(ge=0, le=PLACE_MAX)]
 """Position of a channel among the user's starred ones; 0: not starred."""
 Pinned = Annotated[Place, Field(exclude_if=_is_falsy)]
-"""A place that is left out of the JSON while it is 0."""
+"""A `Place` that is omitted from the JSON if it is 0."""
 Word = Annotated[str, Field(max_length=64)]
 """A value of an enumeration that a newer server may extend."""
 Level = Annotated[
     Literal["all", "mentions", "none"] | Word,
     Field(union_mode="left_to_right", exclude_if=_is_usual_level),
 ]
-"""The notification level of a channel; left out while it is the default."""
+"""The notification level of a channel; omitted if it is the default."""
 Moment = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """Milliseconds since 1970 UTC."""
 Time = Annotated[int, Field(ge=0, le=TIME_MAX)]
@@ -284,26 +284,26 @@ Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A duration in seconds."""
 Passage = Annotated[str, Field(max_length=100_000)]
-"""Text to show that is not a message: an error message, a search snippet."""
+"""Displayed text that is not a message: an error message, a search snippet."""
 Names = Annotated[tuple[Name, ...], FailFast(), BeforeValidator(_clipped_names)]
 """User names, truncated to `LIST_MAX`."""
 ReactionCounts = Annotated[
     dict[Emoji, Count], Field(max_length=REACTIONS_MAX), at_most(REACTIONS_MAX)
 ]
-"""How many people reacted with each emoji."""
+"""Number of reactions by emoji."""
 Reactions = Annotated[
     dict[Emoji, Annotated[tuple[Name, ...], FailFast()]], BeforeValidator(_clipped_reactions)
 ]
-"""Emoji with the names of those who reacted."""
+"""Names of the users who reacted, by emoji."""
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]
-"""Number of an event in its channel: 1, 2, 3, no holes."""
+"""Sequence number of an event in its channel: 1, 2, 3, … without gaps."""
 Position = Annotated[int, Field(ge=0, le=2**53 - 1)]
-"""A seq, or 0: before the first event."""
+"""A seq, or 0 for the position before the first event."""
 Status = Literal["online", "away", "busy"]
-"""The status that a person sets."""
+"""The status set by a user."""
 Presence = Annotated[
     Literal["online", "away", "busy", "offline"] | Word, Field(union_mode="left_to_right")
 ]
-"""The presence that others see; a newer server may send other values."""
+"""The presence shown to others; a newer server may send other values."""
 Role = Annotated[Literal["owner", "member"] | Word, Field(union_mode="left_to_right")]
 """A member's role in a channel; a newer server may send other values."""
