@@ -1,8 +1,7 @@
 """Fixtures of the store's tests: stores with fresh data, on each backend.
 
-The tests in this folder and in `read`, `search` and `write` state the contract of `Store` and run
-once for each backend. Tests of one backend's files, threads and statements are in a folder of their
-own (`sqlite`).
+The tests in this folder and in `read`, `search` and `write` verify the contract of `Store` and run
+once for each backend. Tests specific to SQLite are in `sqlite`.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from tests.store.opened import OpenStore, sqlite_url
 
 
 class Backend(Protocol):
-    """Makes databases of one kind."""
+    """Creates databases of one kind."""
 
     def fresh(self, folder: Path) -> str:
-        """Return the URL of a new database; `folder` is empty and belongs to it."""
+        """Return the URL of a new database in the empty `folder`."""
 
 
 class SqliteBackend:
-    """Makes SQLite files: copies of one that is new, which is faster than creating each."""
+    """Creates SQLite files by copying a new one, which is faster than creating each."""
 
     def __init__(self, template: Path) -> None:
         self._template = template
@@ -45,13 +44,13 @@ BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": SqliteBackend}
 
 @pytest.fixture(scope="session", params=BACKENDS)
 def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    """Each kind of database that a store opens."""
+    """Each kind of database that a store can open."""
     return BACKENDS[request.param](tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture
 def open_store(backend: Backend, tmp_path: Path) -> Iterator[Callable[..., OpenStore]]:
-    """Open stores: `open_store(limits)`; the same data each time; they close with the test."""
+    """Return a function that opens stores on the same data; they close with the test."""
     opened: list[OpenStore] = []
     url = backend.fresh(tmp_path / "data")
 
@@ -73,11 +72,11 @@ def store(open_store: Callable[..., OpenStore]) -> OpenStore:
 
 @pytest.fixture
 def alice(store: OpenStore) -> User:
-    """Return somebody in #general."""
+    """Return a member of #general."""
     return store.sign_in("alice")
 
 
 @pytest.fixture
 def bob(store: OpenStore, alice: User) -> User:
-    """Return somebody who came after alice."""
+    """Return a member of #general who joined after alice."""
     return store.sign_in("Bob")

@@ -1,6 +1,6 @@
-"""The rules of a log once more, as plainly as they can be said: what the store is compared with.
+"""A simple model of the rules of a log, to which the store is compared.
 
-`Model` predicts what each operation gives; `fold` says what a log holds after its events.
+`Model` predicts the result of each operation; `fold` computes the items of a log from its events.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Prediction = ErrorCode | tuple[str, int | None]
 
 @dataclass
 class Sketch:
-    """One event as the model keeps it."""
+    """An event in the model."""
 
     kind: str
     author: str
@@ -44,7 +44,7 @@ class Sketch:
 
 @dataclass
 class Log:
-    """One channel as the model keeps it."""
+    """A channel in the model."""
 
     events: list[Sketch] = field(default_factory=list)
     roles: dict[str, str] = field(default_factory=dict)
@@ -166,7 +166,7 @@ class Model:
 
 
 def fold(events: list[Event]) -> list[Item]:
-    """Return what a log holds after `events`, the way a client would find out."""
+    """Return the items of a log after `events`, as a client computes them."""
     items: list[dict[str, Any]] = []
     for event in events:
         fields = event.model_dump(exclude={"type", "channel"})
@@ -216,7 +216,7 @@ _FOLDS = {"edit": _fold_edit, "delete": _fold_delete, "react": _fold_react, "pin
 
 
 def unread(items: list[Item], user: User, marker: int) -> tuple[int, int]:
-    """Return how many messages, and mentions, lie above a marker."""
+    """Return the numbers of messages and mentions above a marker."""
     above = [
         item
         for item in items
@@ -229,6 +229,6 @@ def unread(items: list[Item], user: User, marker: int) -> tuple[int, int]:
 
 
 def mentioned(text: str, members: list[str]) -> tuple[str, ...]:
-    """Return the members whom a text mentions."""
+    """Return the members mentioned in a text."""
     by_key = {name.lower(): name for name in members}
     return tuple(by_key[name] for name in mentioned_names(text) if name in by_key)

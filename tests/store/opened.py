@@ -1,4 +1,4 @@
-"""An open store for tests: operations as plain calls, one commit each or several in one."""
+"""An open store for tests: operations as synchronous calls."""
 
 from __future__ import annotations
 
@@ -52,11 +52,10 @@ def sqlite_url(folder: Path) -> str:
 
 
 class OpenStore:
-    """A store on the database at `url`, and what it committed.
+    """A store on the database at `url`, and its commits.
 
-    The clock ticks one second per event, unless `clock_ms` is given. `gate` holds the writer's
-    thread in `committed` while it is closed, so that what is submitted meanwhile goes into one
-    commit.
+    The clock advances one second per event, unless `clock_ms` is given. While `gate` is closed, it
+    blocks the writer's thread in `committed`, so that operations submitted then share a commit.
     """
 
     def __init__(
@@ -85,12 +84,12 @@ class OpenStore:
 
     @property
     def file(self) -> Path:
-        """The file of an SQLite database."""
+        """The SQLite database file."""
         return Path(self.url.removeprefix("sqlite:///"))
 
     @property
     def folder(self) -> Path:
-        """The folder of an SQLite database."""
+        """The folder of the SQLite database."""
         return self.file.parent
 
     def __enter__(self) -> Self:
@@ -107,38 +106,38 @@ class OpenStore:
         self.gate.wait(PATIENCE)
 
     def set_clock(self, seconds: int) -> None:
-        """Let the clock say something else, forwards or backwards, and tick on from there."""
+        """Set the clock forward or backward; it continues from there."""
         self._seconds = itertools.count(seconds)
 
     # Writing
 
     def submit(self, operations: Sequence[Operation[T]]) -> Callable[[], list[T | Failure]]:
-        """Submit operations; return what waits for their outcomes, each a result or a failure."""
+        """Submit operations; return a function that waits for their results or failures."""
         told: SimpleQueue[T | Failure] = SimpleQueue()
         self.store.submit([Pending(operation, told.put, told.put) for operation in operations])
         return lambda: [told.get(timeout=PATIENCE) for _ in operations]
 
     def outcome(self, operation: Operation[T]) -> T | Failure:
-        """Carry out one operation; return its result, or why it failed."""
+        """Run an operation; return its result or failure."""
         return self.submit([operation])()[0]
 
     def do(self, operation: Operation[T]) -> T:
-        """Carry out one operation that must succeed; return its result."""
+        """Run an operation that must succeed; return its result."""
         outcome = self.outcome(operation)
         if isinstance(outcome, CommandError | StoreUnavailable):
             raise AssertionError(f"{operation} failed") from outcome
         return outcome
 
     def together(self, operations: Sequence[Operation[T]]) -> list[T | Failure]:
-        """Carry out several operations in one commit."""
+        """Run several operations in one commit."""
         self.gate.clear()
-        self.outcome(MarkRead(User(0, "nobody"), "#general", 1))  # holds the writer at the gate
+        self.outcome(MarkRead(User(0, "nobody"), "#general", 1))  # blocks the writer at the gate
         outcomes = self.submit(operations)
         self.gate.set()
         return outcomes()
 
     def refused(self, operation: Operation[Any]) -> ErrorCode:
-        """Carry out an operation that must be refused; return why."""
+        """Run an operation that must be refused; return its error code."""
         outcome = self.outcome(operation)
         assert isinstance(outcome, CommandError), outcome
         assert outcome.message
@@ -150,12 +149,12 @@ class OpenStore:
 
     @property
     def last_event(self) -> Event | None:
-        """The last event of the last commit; None if that appended none."""
+        """The last event of the last commit, or None if it has no events."""
         events = self.commits[-1].events
         return events[-1] if events else None
 
     def join(self, user: User, channel: str) -> Membership:
-        """Join, creating the channel if need be; return what holds then."""
+        """Join or create a channel; return the membership."""
         self.do(JoinChannel(user, channel))
         return self.membership(user, channel)
 
@@ -164,7 +163,7 @@ class OpenStore:
         self.do(LeaveChannel(user, channel))
 
     def append(self, operation: Append) -> Appended:
-        """Append, or repeat."""
+        """Append an event; it may be a duplicate."""
         return self.do(operation)
 
     def send(
@@ -186,7 +185,7 @@ class OpenStore:
         return self.do(MarkRead(user, channel, seq))
 
     def wait_until_indexed(self) -> None:
-        """Wait until the full-text index has every message."""
+        """Wait until the full-text index contains every message."""
 
         def is_indexed() -> bool:
             with closing(sqlite3.connect(self.file)) as other:
@@ -197,7 +196,7 @@ class OpenStore:
         eventually(is_indexed, "the index has every message")
 
     def problems(self) -> list[str]:
-        """Return what `chat-server check` finds."""
+        """Return the problems that `chat-server check` finds."""
         return [each for each in check_database(self.url) if isinstance(each, str)]
 
     # Reading
@@ -207,7 +206,7 @@ class OpenStore:
         return self.store.read(query).result(PATIENCE)
 
     def log(self, user: User, channel: str = "#general") -> tuple[Item, ...]:
-        """Return everything in a channel."""
+        """Return all events of a channel."""
         items: list[Item] = []
 
         def further(reader: Reader) -> PageRead:
@@ -220,11 +219,11 @@ class OpenStore:
         return tuple(items)
 
     def membership(self, user: User, channel: str = "#general") -> Membership:
-        """Return somebody's membership of a channel."""
+        """Return the user's membership of a channel."""
         return self.read(lambda reader: reader.membership(user, channel))
 
     def item(self, user: User, seq: int, channel: str = "#general") -> Item:
-        """Return one event as it is now."""
+        """Return the current item of an event."""
         return self.log(user, channel)[seq - 1]
 
 

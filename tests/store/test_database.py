@@ -1,4 +1,4 @@
-"""Opening: what is created, who is kept out, and that a refused file is unharmed."""
+"""Opening a database: creation, locks, refusals, and file permissions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.store.opened import OpenStore, message, sqlite_url
 
 
 def refuse(path: Path | str) -> str:
-    """Try to open what must be refused; return why, and check that nothing was touched."""
+    """Try to open a database that must be refused; return the error; check that no file changed."""
     url = path if isinstance(path, str) else f"sqlite:///{path}"
     before = contents(path) if isinstance(path, Path) else {}
     with pytest.raises(StartupError) as refused:
@@ -39,14 +39,14 @@ def refuse(path: Path | str) -> str:
 
 
 def contents(database: Path) -> dict[str, bytes]:
-    """Return what a database's files hold (but for the index of its log, which holds nothing)."""
+    """Return the contents of a database's files, except the shared-memory file."""
     files = (database, database.with_name(database.name + "-wal"))
     return {file.name: file.read_bytes() for file in files if file.is_file()}
 
 
 @pytest.fixture
 def database(store: OpenStore, alice: User) -> Path:
-    """Return the file of a store that was closed."""
+    """Return the file of a closed store."""
     store.send(alice, "precious")
     store.store.close()
     return store.file
@@ -59,7 +59,7 @@ def change(database: Path, statement: str) -> None:
 
 
 class TestCreating:
-    def test_a_new_store_has_general_and_an_identity(self, tmp_path: Path) -> None:
+    def test_new_store_has_general_and_server_id(self, tmp_path: Path) -> None:
         with (
             OpenStore(sqlite_url(tmp_path / "one")) as one,
             OpenStore(sqlite_url(tmp_path / "two")) as two,
@@ -68,14 +68,14 @@ class TestCreating:
             listings, _cursor = one.read(lambda reader: reader.directory(cursor=None, limit=9))
             assert [(each.name, each.members) for each in listings] == [("#general", 0)]
 
-    def test_the_identity_stays(
+    def test_server_id_survives_reopening(
         self, store: OpenStore, open_store: Callable[[], OpenStore]
     ) -> None:
         store.store.close()
         assert open_store().store.server_id == store.store.server_id
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
-    def test_only_the_owner_can_look(self, tmp_path: Path) -> None:
+    def test_files_are_accessible_to_the_owner_only(self, tmp_path: Path) -> None:
         with OpenStore(sqlite_url(tmp_path / "new" / "folder")) as store:
             store.sign_in("alice")
             modes = {
@@ -85,38 +85,38 @@ class TestCreating:
             assert "chat.db-wal" in modes
             assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
 
-    def test_an_empty_file_is_filled(self, tmp_path: Path) -> None:
+    def test_empty_file_becomes_a_database(self, tmp_path: Path) -> None:
         (tmp_path / "chat.db").touch()
         with OpenStore(sqlite_url(tmp_path)) as store:
             assert store.sign_in("alice").id == 1
 
-    def test_odd_folders_serve(self, tmp_path: Path) -> None:
+    def test_folder_names_with_special_characters_work(self, tmp_path: Path) -> None:
         with OpenStore(sqlite_url(tmp_path / "100% ünïcode #1")) as store:
             assert store.file.exists()
 
 
 class TestRefusing:
-    def test_what_is_no_database(self, tmp_path: Path) -> None:
+    def test_file_that_is_not_a_database_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "chat.db").write_text("my novel, chapter one\n" * 100)
         assert "is not a chat database" in refuse(tmp_path / "chat.db")
 
-    def test_another_programs_database(self, tmp_path: Path) -> None:
+    def test_database_of_another_program_is_refused(self, tmp_path: Path) -> None:
         change(tmp_path / "chat.db", "CREATE TABLE recipes (title TEXT)")
         assert "is not a chat database" in refuse(tmp_path / "chat.db")
 
-    def test_a_damaged_header(self, database: Path) -> None:
+    def test_damaged_header_is_refused(self, database: Path) -> None:
         content = bytearray(database.read_bytes())
         content[16:100] = b"\xff" * 84
         database.write_bytes(content)
         assert "restore it from a backup" in refuse(database)
 
-    def test_damaged_pages(self, database: Path) -> None:
+    def test_damaged_pages_are_refused(self, database: Path) -> None:
         content = bytearray(database.read_bytes())
         content[4096:] = os.urandom(len(content) - 4096)
         database.write_bytes(content)
         assert "restore it from a backup" in refuse(database)
 
-    def test_one_damaged_page(self, store: OpenStore, alice: User) -> None:
+    def test_one_damaged_page_is_refused(self, store: OpenStore, alice: User) -> None:
         store.together([message(alice, "x" * 500) for _ in range(50)])
         store.store.close()
         content = bytearray(store.file.read_bytes())
@@ -124,16 +124,16 @@ class TestRefusing:
         store.file.write_bytes(content)
         assert "restore it from a backup" in refuse(store.file)
 
-    def test_a_file_cut_short(self, database: Path) -> None:
+    def test_truncated_file_is_refused(self, database: Path) -> None:
         content = database.read_bytes()
         database.write_bytes(content[: len(content) // 2])
         assert "restore it from a backup" in refuse(database)
 
-    def test_a_newer_schema(self, database: Path) -> None:
+    def test_newer_schema_is_refused(self, database: Path) -> None:
         change(database, "UPDATE alembic_version SET version_num = '9999'")
         assert "newer version" in refuse(database)
 
-    def test_a_newer_schema_that_only_the_log_beside_it_tells_of(
+    def test_newer_schema_in_the_write_ahead_log_is_refused(
         self, database: Path, tmp_path: Path
     ) -> None:
         with closing(sqlite3.connect(database)) as connection:
@@ -145,24 +145,28 @@ class TestRefusing:
         assert len(contents(copy)) == 2
         assert "newer version" in refuse(copy)
 
-    def test_a_folder_in_the_place_of_the_file(self, tmp_path: Path) -> None:
+    def test_folder_instead_of_the_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "chat.db").mkdir()
         assert "is not a file" in refuse(tmp_path / "chat.db")
 
-    def test_a_file_in_the_place_of_the_folder(self, tmp_path: Path) -> None:
+    def test_file_instead_of_the_folder_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "data").touch()
         assert str(tmp_path / "data") in refuse(tmp_path / "data" / "chat.db")
 
     @pytest.mark.parametrize(
         "url", ["postgresql://host/chat", "sqlite://", "sqlite:///:memory:", "chat.db", ""]
     )
-    def test_other_addresses(self, url: str) -> None:
+    def test_other_urls_are_refused(self, url: str) -> None:
         assert "sqlite:////path/chat.db" in refuse(url) or "memory" in refuse(url)
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
     @pytest.mark.parametrize("place", ["file", "folder"])
-    def test_what_cannot_be_written(self, database: Path, place: str) -> None:
-        with tempfile.TemporaryDirectory() as name:  # pytest's own folders let nobody else in
+    def test_file_or_folder_without_write_permission_is_refused(
+        self, database: Path, place: str
+    ) -> None:
+        with (
+            tempfile.TemporaryDirectory() as name
+        ):  # other users have no access to pytest's own folders
             folder = Path(name)
             copy = Path(shutil.copy(database, folder))
             copy.chmod(0o444 if place == "file" else 0o666)
@@ -191,7 +195,7 @@ TRY_TO_OPEN = """
 
 
 def as_nobody(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that drops root's rights, which no mode would stop."""
+    """Run a program without root's permissions, which ignore file modes."""
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), *arguments],
         capture_output=True,
@@ -213,11 +217,11 @@ HOLD = """
 
 
 class TestLocking:
-    def test_a_second_server_is_kept_out(self, store: OpenStore, alice: User) -> None:
+    def test_second_server_is_refused(self, store: OpenStore, alice: User) -> None:
         assert "in use by another chat-server" in refuse(store.file)
         assert store.send(alice) == 2
 
-    def test_another_process_too_until_it_dies(self, tmp_path: Path) -> None:
+    def test_lock_of_another_process_ends_when_it_dies(self, tmp_path: Path) -> None:
         holder = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path)],
             stdout=subprocess.PIPE,
@@ -234,7 +238,7 @@ class TestLocking:
         with OpenStore(sqlite_url(tmp_path)) as store:
             assert store.store.server_id == server_id
 
-    def test_a_refused_file_is_not_kept_locked(self, tmp_path: Path) -> None:
+    def test_refused_file_is_unlocked(self, tmp_path: Path) -> None:
         (tmp_path / "chat.db").write_text("my novel, chapter one\n" * 100)
         refuse(tmp_path / "chat.db")
         (tmp_path / "chat.db").unlink()
@@ -246,7 +250,7 @@ def broken_clock() -> int:
     raise OSError("no clock")
 
 
-def test_a_failed_creation_leaves_an_empty_file_that_serves_again(tmp_path: Path) -> None:
+def test_failed_creation_leaves_an_empty_file_that_can_be_reused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no clock"):
         OpenStore(sqlite_url(tmp_path), clock_ms=broken_clock)
     with OpenStore(sqlite_url(tmp_path)) as store:
@@ -255,12 +259,12 @@ def test_a_failed_creation_leaves_an_empty_file_that_serves_again(tmp_path: Path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 class TestOfOthers:
-    def test_missing_parents_are_made_for_the_owner_only(self, tmp_path: Path) -> None:
+    def test_missing_parent_folders_are_accessible_to_the_owner_only(self, tmp_path: Path) -> None:
         with OpenStore(sqlite_url(tmp_path / "a" / "b" / "c")):
             for folder in ("a", "a/b", "a/b/c"):
                 assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700, folder
 
-    def test_a_database_that_everybody_can_read_is_tightened_with_a_word(
+    def test_world_readable_database_is_restricted_with_a_warning(
         self, database: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         lock = database.with_name("chat.db.lock")
@@ -278,7 +282,7 @@ class TestOfOthers:
         with OpenStore(sqlite_url(database.parent)):
             assert not caplog.records
 
-    def test_a_folder_that_everybody_can_change_is_told(
+    def test_world_writable_folder_logs_a_warning(
         self, database: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         database.parent.chmod(0o777)
@@ -287,15 +291,13 @@ class TestOfOthers:
             assert told.getMessage().endswith(f"can change {database.parent}: run chmod o-w")
             assert stat.S_IMODE(database.parent.stat().st_mode) == 0o777
 
-    def test_a_mode_that_somebody_chose_is_kept(self, database: Path) -> None:
+    def test_group_permissions_are_kept(self, database: Path) -> None:
         database.chmod(0o640)
         with OpenStore(sqlite_url(database.parent)):
             assert stat.S_IMODE(database.stat().st_mode) == 0o640
 
     @pytest.mark.parametrize("kind", ["symlink", "hard link", "pipe", "dangling"])
-    def test_a_lock_that_leads_elsewhere_is_not_written_through(
-        self, tmp_path: Path, kind: str
-    ) -> None:
+    def test_lock_file_that_is_a_link_or_a_pipe_is_refused(self, tmp_path: Path, kind: str) -> None:
         folder = tmp_path / "data"
         folder.mkdir()
         lock, victim = folder / "chat.db.lock", tmp_path / "victim"
@@ -310,14 +312,14 @@ class TestOfOthers:
         assert str(lock) in refuse(folder / "chat.db")
         assert not victim.exists() if kind == "dangling" else victim.read_text() == "precious"
 
-    def test_a_link_to_no_database_makes_none(self, tmp_path: Path) -> None:
+    def test_broken_link_creates_no_database(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "chat.db").symlink_to(tmp_path / "unmounted" / "chat.db")
         said = refuse(tmp_path / "data" / "chat.db")
         assert str(tmp_path / "unmounted" / "chat.db") in said
         assert not (tmp_path / "unmounted").exists()
 
-    def test_a_linked_database_is_one_with_the_file_it_leads_to(self, store: OpenStore) -> None:
+    def test_linked_database_shares_the_lock_of_its_target(self, store: OpenStore) -> None:
         other = store.folder.parent / "other"
         other.mkdir()
         (other / "chat.db").symlink_to(store.file)
@@ -330,7 +332,7 @@ class TestOfOthers:
             assert "in use" in refuse(store.file)
 
     @pytest.mark.skipif(sys.platform != "linux", reason="locks of open files are Linux's")
-    def test_a_second_name_of_a_database_in_use_is_refused(self, tmp_path: Path) -> None:
+    def test_hard_link_to_a_database_in_use_is_refused(self, tmp_path: Path) -> None:
         one, other = tmp_path / "one", tmp_path / "other"
         holder = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(HOLD), str(one)],
@@ -348,7 +350,7 @@ class TestOfOthers:
                 holder.kill()
 
 
-def test_a_token_is_issued_only_where_there_is_a_database(tmp_path: Path) -> None:
+def test_issuing_a_token_requires_a_database(tmp_path: Path) -> None:
     with pytest.raises(StartupError):
         issue_token(f"sqlite:///{tmp_path}/chat.db", "alice", b"x")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""`kill -9` at any moment: acknowledged messages are stored once, without a hole."""
+"""`kill -9` at any moment: acknowledged messages are stored once, without gaps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tests.serving import PATIENCE
 from tests.store.opened import OpenStore, sqlite_url
 
-# Prints the seq of every message once its commit was told; each has its number as its cid.
+# Prints the seq of every message once its commit is reported; the cid is its number.
 WRITE = """
     import itertools, sys
     from chat.protocol.values import Limits
@@ -49,7 +49,7 @@ WRITE = """
     fault="`kill -9` of a writer at random moments",
     result="every acknowledged commit is there, numbers without a hole",
 )
-def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+def test_acknowledged_messages_survive_kill_9(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/chat.db"
     acknowledged: dict[int, int] = {}
     chance = random.Random(3)
@@ -114,7 +114,7 @@ FULL_DISK = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
-def test_a_full_disk_refuses_and_a_free_one_takes_writes_again(tmp_path: Path) -> None:
+def test_writes_fail_on_a_full_disk_and_recover_after_it_is_freed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(tmp_path / "data")],
         capture_output=True,

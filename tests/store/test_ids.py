@@ -1,9 +1,9 @@
-"""Ids: as long as told, and no two the same."""
+"""Ids: length and uniqueness."""
 
 from chat.store.ids import AT_ONCE, Ids
 
 
-def test_no_two_ids_are_the_same() -> None:
+def test_ids_are_unique() -> None:
     some, others = Ids(), Ids()
     made = [some.new() for _ in range(3 * AT_ONCE)] + [others.new() for _ in range(AT_ONCE)]
     assert len(set(made)) == len(made)

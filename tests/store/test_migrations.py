@@ -1,4 +1,4 @@
-"""An older database gets what the newer tables hold, from what it has."""
+"""Migrations of older databases to the current tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.store.opened import OpenStore, message
 
 @pytest.fixture
 def first(tmp_path: Path) -> Iterator[Connection]:
-    """Return a database of the first version, with a person and two channels."""
+    """Return a database of the first version, with a user and two channels."""
     engine = sqlite.writer_engine(tmp_path / "old.db")
     with engine.begin() as connection:
         upgrade(connection, "0001")
@@ -33,12 +33,12 @@ def first(tmp_path: Path) -> Iterator[Connection]:
     engine.dispose()
 
 
-def test_replies_find_their_threads(first: Connection) -> None:
+def test_migration_assigns_replies_to_threads(first: Connection) -> None:
     replies = {1: None, 2: 1, 3: None, **{seq: seq - 1 for seq in range(4, 40)}, 40: 2, 41: 3}
     for channel in (1, 2):
         for seq, reply_to in replies.items():
             if channel == 2 and reply_to == 3:
-                reply_to = None  # another channel's threads are other ones
+                reply_to = None  # threads of another channel are separate
             first.execute(
                 text(
                     "INSERT INTO events (channel_id, seq, mid, ts, author_id, kind, is_line, me,"
@@ -59,7 +59,9 @@ def test_replies_find_their_threads(first: Connection) -> None:
         assert (found[1], found[2], found[40]) == (None, 1, 1)
 
 
-def test_direct_channels_count_against_nobody_and_empty_ones_are_hidden(first: Connection) -> None:
+def test_migrated_direct_channels_are_not_counted_and_empty_ones_are_hidden(
+    first: Connection,
+) -> None:
     first.execute(text("UPDATE channels SET is_direct = 1, head = 5 WHERE id = 1"))
     first.execute(text("INSERT INTO channels VALUES (3, '@a', '@a', 1, 'e', 0, '', 0, 0)"))
     for channel in (1, 2, 3):
@@ -72,7 +74,7 @@ def test_direct_channels_count_against_nobody_and_empty_ones_are_hidden(first: C
     assert [tuple(row) for row in rows] == [(1, 0, 0), (2, 1, 0), (3, 0, 1)]
 
 
-def test_reactions_are_counted(first: Connection) -> None:
+def test_migration_counts_reactions(first: Connection) -> None:
     first.execute(text("INSERT INTO users VALUES (2, 'bob', 'bob', 0)"))
     first.execute(text("INSERT INTO bodies VALUES (1, '+1'), (2, '+1'), (3, 'heart')"))
     for row in ("1, 1, 2, 2, 1, 1", "1, 1, 3, 2, 2, 2", "1, 1, 4, 4, 2, 3", "2, 1, 9, 5, 1, 1"):
@@ -85,18 +87,18 @@ def test_reactions_are_counted(first: Connection) -> None:
     assert [tuple(row) for row in kept] == [(1, 2, 2, 1), (1, 2, 3, 2), (1, 4, 4, 2), (2, 5, 9, 1)]
 
 
-def test_members_have_the_usual_preferences(first: Connection) -> None:
+def test_migrated_members_have_default_preferences(first: Connection) -> None:
     first.execute(text("INSERT INTO members VALUES (1, 1, 'alice', 'member', 0, 0)"))
     upgrade(first)
     rows = first.execute(text("SELECT pinned, muted, level FROM members")).all()
     assert [tuple(row) for row in rows] == [(0, 0, "mentions")]
 
 
-def test_reactions_that_look_the_same_become_one(first: Connection) -> None:
+def test_migration_merges_reactions_that_look_the_same(first: Connection) -> None:
     told = [
         (2, 1, "❤", False),
         (3, 2, "❤\ufe0f", False),
-        (4, 1, "❤\ufe0f", False),  # both, and one is taken back
+        (4, 1, "❤\ufe0f", False),  # both reactions, and one is removed
         (5, 1, "❤", True),
         (6, 2, "e\u0301", False),
         (7, 2, "👍", False),
@@ -144,7 +146,7 @@ _LOG = (
 
 
 def fill(connection: Connection) -> None:
-    """Fill a database of the revision before the one table with every kind of event."""
+    """Fill a database of the revision before `events` with every kind of event."""
     upgrade(connection, "0010")
     sqlite.mark_as_ours(connection)
     for statement in (
@@ -190,7 +192,7 @@ def fill(connection: Connection) -> None:
     )
 
 
-def test_the_log_is_the_same_in_one_table(tmp_path: Path) -> None:
+def test_migration_to_one_table_preserves_the_log(tmp_path: Path) -> None:
     engine = sqlite.writer_engine(tmp_path / "chat.db")
     with engine.begin() as connection:
         fill(connection)
@@ -219,7 +221,7 @@ def test_the_log_is_the_same_in_one_table(tmp_path: Path) -> None:
         assert store.send(ALICE, "after it") == 12
 
 
-def test_a_migration_that_was_killed_begins_again(tmp_path: Path) -> None:
+def test_killed_migration_restarts(tmp_path: Path) -> None:
     engine = sqlite.writer_engine(tmp_path / "chat.db")
     with engine.begin() as connection:
         fill(connection)
@@ -238,7 +240,7 @@ def test_a_migration_that_was_killed_begins_again(tmp_path: Path) -> None:
         assert not store.problems()
 
 
-def test_a_migration_without_room_changes_nothing(
+def test_migration_on_a_full_disk_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "chat.db"
@@ -254,7 +256,7 @@ def test_a_migration_without_room_changes_nothing(
     assert path.read_bytes() == before
 
 
-def test_texts_of_the_former_tables_are_gone(tmp_path: Path) -> None:
+def test_migration_erases_texts_of_the_old_tables(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     engine = sqlite.writer_engine(path)
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""Whatever people do, in whatever commits: the store does what the model says."""
+"""Random histories: the store matches the model."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ PEOPLE = [User(1, "alice"), User(2, "Bob"), User(3, "carol")]
 CHANNELS = ["#one", "#two"]
 
 people = st.sampled_from(PEOPLE)
-# Mostly the first channel and its first messages: chance should meet what it has met before.
+# Mostly the first channel and its first messages, so that operations affect the same data.
 channels = st.sampled_from(["#one", "#one", "#one", "#two"])
 seqs = st.sampled_from([4, 5, 6]) | st.integers(1, 12)
 cids = st.none() | st.sampled_from("xy")
 texts = st.sampled_from(["hello", "@alice hi", "@bob, @carol.", "ünï 👋", "a" * 300])
 emoji = st.sampled_from(["+1", "👍🏽", "heart"])
 
-# Weighted, so that most histories have messages to do something about.
+# Weighted, so that most histories have messages to change.
 operations: st.SearchStrategy[Operation[Any]] = st.one_of(
     st.builds(JoinChannel, people, channels),
     *[
@@ -86,7 +86,7 @@ def new_store(backend: Backend, tmp_path: Path) -> Callable[[], OpenStore]:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(histories)
-def test_the_store_does_what_the_model_says(
+def test_store_matches_the_model(
     new_store: Callable[[], OpenStore], history: list[list[Operation[Any]]]
 ) -> None:
     model = Model()
@@ -108,7 +108,7 @@ def test_the_store_does_what_the_model_says(
 
 
 def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -> None:
-    """Check that a reader sees what followers have folded, and counts what they have not read."""
+    """Check that a reader returns the items and unread counts of the model."""
     assert [event.seq for event in live] == list(range(1, len(live) + 1))
     folded = fold(live)
     for person in PEOPLE:
@@ -131,7 +131,7 @@ def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -
 
 
 def told(outcome: object) -> Prediction | None:
-    """Return an outcome the way the model says it; None if it does not say whether it is new."""
+    """Return an outcome as a prediction, or None if it has no prediction."""
     assert not isinstance(outcome, StoreUnavailable | SignedIn), outcome
     if isinstance(outcome, CommandError):
         return outcome.code
@@ -146,7 +146,7 @@ def told(outcome: object) -> Prediction | None:
     return ("repeated" if outcome.seq is not None else "nothing"), outcome.seq
 
 
-def test_mentions_are_members_as_the_model_says(store: OpenStore) -> None:
+def test_mentions_match_the_model(store: OpenStore) -> None:
     everyone = [store.sign_in(person.name) for person in PEOPLE]
     for text in ("@alice @BOB", "@bob. @carol-", "(@Carol)", "x@bob @dave @@alice"):
         item = store.item(everyone[0], store.send(everyone[0], text))

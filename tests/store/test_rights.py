@@ -1,4 +1,4 @@
-"""Who may do what: each rule by itself."""
+"""Permission checks, one by one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def refusal(rule: Callable[..., object], *arguments: object) -> ErrorCode | None
         ("#" + "x" * 60, "#" + "x" * 60),
     ],
 )
-def test_a_channel_has_one_key_however_it_is_typed(typed: str, key: str) -> None:
+def test_channel_key_is_the_same_for_all_spellings(typed: str, key: str) -> None:
     assert rights.channel_key(typed) == key
 
 
@@ -42,33 +42,33 @@ def test_a_channel_has_one_key_however_it_is_typed(typed: str, key: str) -> None
         ("@", ErrorCode.INVALID),
     ],
 )
-def test_what_is_no_stored_channel_is_refused(channel: str, code: ErrorCode) -> None:
+def test_channels_without_storage_are_refused(channel: str, code: ErrorCode) -> None:
     assert refusal(rights.channel_key, channel) is code
 
 
-def test_membership() -> None:
+def test_non_members_are_refused() -> None:
     assert rights.check_is_member("#dev", "owner") == "owner"
     assert refusal(rights.check_is_member, "#dev", None) is ErrorCode.NOT_A_MEMBER
     assert refusal(rights.check_is_member, "@a,b", None) is ErrorCode.NO_SUCH_CHANNEL
 
 
-def test_direct_channels_are_opened_by_participants() -> None:
+def test_only_participants_can_open_direct_channels() -> None:
     assert refusal(rights.check_may_open_direct, "@Alice,bob", "alice") is None
     assert refusal(rights.check_may_open_direct, "@alice,bob", "eve") is ErrorCode.NO_SUCH_CHANNEL
 
 
-def test_only_the_author_edits() -> None:
+def test_only_the_author_can_edit() -> None:
     assert refusal(rights.check_can_edit, 1, 1) is None
     assert refusal(rights.check_can_edit, 1, 2) is ErrorCode.FORBIDDEN
 
 
-def test_the_author_and_an_owner_delete() -> None:
+def test_only_the_author_and_owners_can_delete() -> None:
     assert refusal(rights.check_can_delete, 1, 1, rights.MEMBER) is None
     assert refusal(rights.check_can_delete, 1, 2, rights.OWNER) is None
     assert refusal(rights.check_can_delete, 1, 2, rights.MEMBER) is ErrorCode.FORBIDDEN
 
 
-def test_members_leave_but_not_a_direct_channel() -> None:
+def test_members_can_leave_all_but_direct_channels() -> None:
     assert refusal(rights.check_can_leave, "#dev", "owner") is None
     assert refusal(rights.check_can_leave, "#dev", None) is ErrorCode.NOT_A_MEMBER
     assert refusal(rights.check_can_leave, "@a,b", "member") is ErrorCode.FORBIDDEN

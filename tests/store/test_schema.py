@@ -1,4 +1,4 @@
-"""A database made by the migrations is the one the program's tables describe."""
+"""The migrations produce the schema that the program's tables describe."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ def shape(path: Path) -> dict[str, list[object]]:
 
 
 def is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether it is not SQLite's own, in which the full-text index lies."""
+    """Whether a table is not one of FTS5 or SQLite."""
     return kind != "table" or not (name or "").startswith("search")
 
 
-def test_alembic_finds_no_difference(open_store: Callable[[], OpenStore]) -> None:
+def test_alembic_finds_no_difference_between_migrations_and_schema(
+    open_store: Callable[[], OpenStore],
+) -> None:
     engine = sqlite.writer_engine(open_store().file)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_name": is_ours})
@@ -47,7 +49,9 @@ def test_alembic_finds_no_difference(open_store: Callable[[], OpenStore]) -> Non
     engine.dispose()
 
 
-def test_sqlite_finds_no_difference(open_store: Callable[[], OpenStore], tmp_path: Path) -> None:
+def test_sqlite_finds_no_difference_between_migrations_and_schema(
+    open_store: Callable[[], OpenStore], tmp_path: Path
+) -> None:
     described = tmp_path / "described.db"
     engine = sqlite.writer_engine(described)
     metadata.create_all(engine)
@@ -57,5 +61,5 @@ def test_sqlite_finds_no_difference(open_store: Callable[[], OpenStore], tmp_pat
     assert migrated == shape(described)
 
 
-def test_the_program_expects_the_newest_migration() -> None:
+def test_revision_is_the_newest_migration() -> None:
     assert max(known_revisions()) == REVISION

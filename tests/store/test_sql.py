@@ -1,4 +1,4 @@
-"""Statements that the driver runs: the same rows and errors as SQLAlchemy's, and nobody's text."""
+"""Prepared statements: the same rows and errors as SQLAlchemy, without parameters in errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_rows_have_names_and_types(connection: Connection) -> None:
     assert BY_TEXT.column(connection, wanted="tea") == [1]
 
 
-def test_values_of_the_statement_itself_are_kept(connection: Connection) -> None:
+def test_literal_values_of_a_statement_are_kept(connection: Connection) -> None:
     finish = Prepared(update(notes).where(notes.c.text == bindparam("which")).values(is_done=True))
     forget = Prepared(update(notes).where(notes.c.text == bindparam("which")).values(text=None))
     for name in ("tea", "milk"):
@@ -63,13 +63,13 @@ def test_values_of_the_statement_itself_are_kept(connection: Connection) -> None
     assert connection.execute(select(notes)).all() == [(1, "tea", True), (2, None, True)]
 
 
-def test_a_parameter_may_stand_twice(connection: Connection) -> None:
+def test_parameter_may_occur_twice(connection: Connection) -> None:
     twice = Prepared(text("SELECT :number * :number + :one"))
     assert twice.scalar(connection, number=5, one=1) == 26
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 64, 1_000])
-def test_any_number_of_values_is_looked_for(connection: Connection, count: int) -> None:
+def test_among_accepts_any_number_of_values(connection: Connection, count: int) -> None:
     connection.execute(insert(notes), [{"text": str(number)} for number in range(1_500)])
     found = Among(select(notes.c.text).where(notes.c.id > bindparam("least")), notes.c.text)
     wanted = [str(number) for number in range(count)]
@@ -77,7 +77,7 @@ def test_any_number_of_values_is_looked_for(connection: Connection, count: int) 
     assert not found.rows(connection, wanted, least=count)
 
 
-def test_errors_are_those_of_sqlalchemy_without_what_was_written(connection: Connection) -> None:
+def test_errors_equal_those_of_sqlalchemy_without_parameters(connection: Connection) -> None:
     ADD.run(connection, text="a secret")
     with pytest.raises(IntegrityError) as caught:
         ADD.run(connection, text="a secret")

@@ -1,4 +1,4 @@
-"""The store's door: further tokens, reads that fail, closing."""
+"""The store: issuing tokens, failing reads, closing."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tests.store.opened import OpenStore, message
 
 
 class TestTokens:
-    def test_one_is_issued_while_the_server_runs(self, store: OpenStore, alice: User) -> None:
+    def test_token_is_issued_while_the_server_runs(self, store: OpenStore, alice: User) -> None:
         issue_token(store.url, "ALICE", b"another")
         issue_token(store.url, "alice", b"another")
         for token_hash in (b"another", b"alice" * 8):
             outcome = store.outcome(SignIn("alice", token_hash, b"x"))
             assert outcome == SignedIn(alice, claimed=False)
 
-    def test_for_nobody_it_is_refused(self, store: OpenStore) -> None:
+    def test_token_for_an_unknown_user_is_refused(self, store: OpenStore) -> None:
         with pytest.raises(CommandError) as refused:
             issue_token(store.url, "ghost", b"x")
         assert refused.value.code is ErrorCode.NO_SUCH_USER
 
 
 class TestReading:
-    def test_a_querys_own_error_comes_back(self, store: OpenStore) -> None:
+    def test_error_of_a_query_is_returned(self, store: OpenStore) -> None:
         def query(_reader: Reader) -> None:
             raise ZeroDivisionError
 
@@ -40,7 +40,7 @@ class TestReading:
 
 
 class TestClosing:
-    def test_what_was_submitted_is_committed(
+    def test_closing_commits_submitted_operations(
         self, store: OpenStore, alice: User, open_store: Callable[..., OpenStore]
     ) -> None:
         outcomes = store.submit([message(alice)] * 2_500)
@@ -48,7 +48,7 @@ class TestClosing:
         outcomes()
         assert [item.seq for item in open_store().log(alice)] == list(range(1, 2_502))
 
-    def test_afterwards_nothing_is_taken(self, store: OpenStore, alice: User) -> None:
+    def test_closed_store_refuses_operations(self, store: OpenStore, alice: User) -> None:
         store.store.close()
         store.store.close()
         with pytest.raises(StoreUnavailable):
@@ -57,7 +57,7 @@ class TestClosing:
             store.log(alice)
 
 
-def test_closing_runs_no_search_that_waits(store: OpenStore) -> None:
+def test_closing_cancels_queued_searches(store: OpenStore) -> None:
     began, go_on = threading.Event(), threading.Event()
     ran: list[int] = []
 
@@ -80,7 +80,7 @@ def test_closing_runs_no_search_that_waits(store: OpenStore) -> None:
     assert not ran
 
 
-def test_closing_ends_a_search_that_goes_on(store: OpenStore) -> None:
+def test_closing_interrupts_a_running_search(store: OpenStore) -> None:
     began = threading.Event()
 
     def endless(reader: Reader) -> None:

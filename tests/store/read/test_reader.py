@@ -1,4 +1,4 @@
-"""What readers get: pages, positions, members, the directory; each a whole snapshot."""
+"""Reads: pages, positions, members, the directory; each from one snapshot."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def seqs(read: PageRead | Resumed) -> list[int]:
 
 
 class TestPages:
-    def test_after_reads_every_kind(self, busy: OpenStore, alice: User) -> None:
+    def test_page_after_a_seq_has_events_of_every_kind(self, busy: OpenStore, alice: User) -> None:
         first = page(busy, alice, 10, after=0)
         assert (seqs(first), first.complete) == (list(range(1, 11)), False)
         rest = page(busy, alice, 10, after=10)
@@ -45,27 +45,27 @@ class TestPages:
         assert rest.channel.head == 16
         assert (rest.channel.name, rest.channel.topic) == ("#general", "t")
 
-    def test_after_a_full_last_page_it_is_complete(self, busy: OpenStore, alice: User) -> None:
+    def test_full_last_page_is_complete(self, busy: OpenStore, alice: User) -> None:
         assert page(busy, alice, 6, after=10).complete
         for anchor in (16, 99):
             beyond = page(busy, alice, 6, after=anchor)
             assert (seqs(beyond), beyond.complete) == ([], True)
 
-    def test_the_newest_page_has_lines_only(self, busy: OpenStore, alice: User) -> None:
+    def test_newest_page_has_lines_only(self, busy: OpenStore, alice: User) -> None:
         newest = page(busy, alice, 4)
         assert (seqs(newest), newest.complete) == ([10, 11, 12, 15], False)
         everything = page(busy, alice, 13)
         assert (seqs(everything), everything.complete) == ([*range(1, 13), 15], True)
         assert not {item.kind for item in everything.items} & FOLDED_KINDS
 
-    def test_before(self, busy: OpenStore, alice: User) -> None:
+    def test_page_before_a_seq(self, busy: OpenStore, alice: User) -> None:
         older = page(busy, alice, 4, before=10)
         assert (seqs(older), older.complete) == ([6, 7, 8, 9], False)
         oldest = page(busy, alice, 4, before=5)
         assert (seqs(oldest), oldest.complete) == ([1, 2, 3, 4], True)
         assert seqs(page(busy, alice, 4, before=1)) == []
 
-    def test_around(self, busy: OpenStore, alice: User) -> None:
+    def test_page_around_a_seq(self, busy: OpenStore, alice: User) -> None:
         both = page(busy, alice, 4, around=8)
         assert (seqs(both), both.complete) == ([6, 7, 8, 9], False)
         at_the_end = page(busy, alice, 4, around=15)
@@ -74,7 +74,7 @@ class TestPages:
         assert (seqs(at_the_start), at_the_start.complete) == ([1, 2], True)
         assert seqs(page(busy, alice, 1, around=8)) == [8]
 
-    def test_each_message_is_as_it_is_now(self, busy: OpenStore, alice: User) -> None:
+    def test_messages_have_their_current_state(self, busy: OpenStore, alice: User) -> None:
         items = {item.seq: item for item in page(busy, alice, 50).items}
         assert (items[4].reactions, items[4].rev) == ({"x": ("Bob",)}, 13)
         assert (items[5].text, items[5].edited, items[5].rev) == ("edited", True, 14)
@@ -85,7 +85,7 @@ class TestPages:
 class TestThreads:
     @pytest.fixture
     def thread(self, busy: OpenStore, alice: User, bob: User) -> list[int]:
-        """Return the numbers of a thread: 4 and its replies, direct and to replies."""
+        """Return the seqs of a thread: 4 and its direct and indirect replies."""
         numbers = [4]
         for number in range(6):
             answered = numbers[-1] if number % 2 else 4
@@ -94,14 +94,14 @@ class TestThreads:
         busy.send(bob, "in another one", reply_to=5)
         return numbers
 
-    def test_any_of_its_messages_names_it(
+    def test_any_message_of_a_thread_selects_it(
         self, busy: OpenStore, alice: User, thread: list[int]
     ) -> None:
         for seq in thread:
             assert seqs(page(busy, alice, 20, thread=seq)) == thread
         assert seqs(page(busy, alice, 20, thread=3)) == [3]
 
-    def test_it_is_read_from_either_end(
+    def test_thread_is_read_forward_and_backward(
         self, busy: OpenStore, alice: User, thread: list[int]
     ) -> None:
         newest = page(busy, alice, 3, thread=4)
@@ -117,7 +117,7 @@ class TestThreads:
         around = page(busy, alice, 4, thread=4, around=thread[2])
         assert seqs(around) == thread[:4]
 
-    def test_a_deleted_root_stays_its_first_message(
+    def test_deleted_root_remains_the_first_message(
         self, busy: OpenStore, alice: User, thread: list[int]
     ) -> None:
         busy.append(delete(alice, 4))
@@ -125,7 +125,9 @@ class TestThreads:
         items = page(busy, alice, 20, thread=4).items
         assert (items[0].erased, items[0].text, len(items)) == (True, None, len(thread) + 1)
 
-    def test_what_is_no_message_has_none(self, busy: OpenStore, alice: User) -> None:
+    def test_thread_of_a_seq_that_is_not_a_message_is_refused(
+        self, busy: OpenStore, alice: User
+    ) -> None:
         for seq in (1, 13, 99):
             with pytest.raises(CommandError) as refused:
                 page(busy, alice, 5, thread=seq)
@@ -145,14 +147,14 @@ class TestResuming:
         mid = read.items[after - 1].mid if after else None
         return ResumeFrom(epoch=read.channel.epoch, after=after, mid=mid)
 
-    def test_from_a_position_it_goes_on(self, busy: OpenStore, alice: User) -> None:
+    def test_resume_continues_from_a_position(self, busy: OpenStore, alice: User) -> None:
         for after, expected in ((13, [14, 15, 16]), (16, []), (3, [4, 5, 6, 7, 8])):
             resumed = self.resume(busy, alice, self.position(busy, alice, after))
             assert (seqs(resumed), resumed.recovered) == (expected, True)
             assert resumed.complete == (after > 10)
             assert (resumed.membership.channel.head, resumed.membership.unread) == (16, 0)
 
-    def test_the_mid_may_be_missing(self, busy: OpenStore, alice: User) -> None:
+    def test_resume_works_without_a_mid(self, busy: OpenStore, alice: User) -> None:
         position = self.position(busy, alice, 13).model_copy(update={"mid": None})
         assert self.resume(busy, alice, position).recovered
         assert self.resume(busy, alice, self.position(busy, alice, 0)).recovered
@@ -160,7 +162,7 @@ class TestResuming:
     @pytest.mark.parametrize(
         "changes", [{"epoch": "another"}, {"mid": "another"}, {"after": 17, "mid": None}]
     )
-    def test_of_another_log_it_gets_the_newest_page(
+    def test_position_of_another_log_returns_the_newest_page(
         self, busy: OpenStore, alice: User, changes: dict[str, Any]
     ) -> None:
         resumed = self.resume(
@@ -170,12 +172,14 @@ class TestResuming:
         assert resumed.complete
         assert seqs(resumed) == [9, 10, 11, 12, 15]
 
-    def test_too_far_behind_too(self, busy: OpenStore, alice: User) -> None:
+    def test_position_too_far_behind_returns_the_newest_page(
+        self, busy: OpenStore, alice: User
+    ) -> None:
         position = self.position(busy, alice, 13)
         assert self.resume(busy, alice, position, window=3).recovered
         assert not self.resume(busy, alice, position, window=2).recovered
 
-    def test_without_a_position_too(self, busy: OpenStore, alice: User) -> None:
+    def test_missing_position_returns_the_newest_page(self, busy: OpenStore, alice: User) -> None:
         resumed = self.resume(busy, alice, None)
         assert (resumed.recovered, resumed.complete) == (False, True)
 
@@ -200,7 +204,7 @@ class TestRights:
             ("#echo", ErrorCode.FORBIDDEN),
         ],
     )
-    def test_only_members_read(
+    def test_only_members_can_read(
         self, store: OpenStore, alice: User, bob: User, channel: str, code: ErrorCode
     ) -> None:
         carol = store.sign_in("carol")
@@ -219,7 +223,7 @@ class TestRights:
 
 
 class TestLists:
-    def test_members_by_name_a_page_at_a_time(self, store: OpenStore, alice: User) -> None:
+    def test_members_are_paged_by_name(self, store: OpenStore, alice: User) -> None:
         for name in ("dave", "Carol", "bob"):
             store.sign_in(name)
         store.join(alice, "#dev")
@@ -235,7 +239,7 @@ class TestLists:
         assert [row.name for row in second.rows] == ["Carol", "dave"]
         assert (second.cursor, first.total) == (None, 4)
 
-    def test_the_directory_lists_public_channels(
+    def test_directory_lists_public_channels(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         for channel in ("#b", "#A", "@alice,bob"):
@@ -248,19 +252,21 @@ class TestLists:
         assert listed == [("#A", "", 1), ("#b", "bees", 2), ("#general", "", 2)]
         assert end is None
 
-    def test_memberships_by_name(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_memberships_are_ordered_by_name(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
         for channel in ("#z", "#B", "@alice,bob"):
             store.join(alice, channel)
         listed = store.read(lambda reader: reader.memberships(alice))
         assert [each.channel.name for each in listed] == ["#B", "#general", "#z", "@alice,Bob"]
         assert [each.role for each in listed] == ["owner", "member", "owner", "member"]
 
-    def test_people_by_name(self, store: OpenStore, bob: User) -> None:
+    def test_users_are_found_by_name_in_any_case(self, store: OpenStore, bob: User) -> None:
         assert store.read(lambda reader: reader.user("BOB")) == bob
         assert store.read(lambda reader: reader.user("eve")) is None
 
 
-def test_a_reader_sees_one_snapshot(store: OpenStore, alice: User) -> None:
+def test_reader_sees_one_snapshot(store: OpenStore, alice: User) -> None:
     store.send(alice)
     looked, written = threading.Event(), threading.Event()
 
@@ -279,7 +285,7 @@ def test_a_reader_sees_one_snapshot(store: OpenStore, alice: User) -> None:
     assert store.read(lambda reader: reader.membership(alice, "#general")).channel.head == 3
 
 
-def test_who_comes_to_one_channel_together_shares_what_was_read(
+def test_users_who_resume_a_channel_together_share_its_page(
     busy: OpenStore, alice: User, bob: User
 ) -> None:
     def come(reader: Reader, user: User) -> tuple[Resumed, tuple[MemberRow, ...]]:
@@ -292,7 +298,7 @@ def test_who_comes_to_one_channel_together_shares_what_was_read(
     assert (first.membership.unread, second.membership.unread) == (0, 9)
 
 
-def test_a_page_is_bounded_in_bytes(store: OpenStore, alice: User) -> None:
+def test_page_size_is_bounded_in_bytes(store: OpenStore, alice: User) -> None:
     root = store.send(alice, "é" * 8_000)
     for _ in range(20):
         store.send(alice, "é" * 8_000, reply_to=root)

@@ -1,4 +1,4 @@
-"""Words, phrases and prefixes of a query; nothing that is typed is a mistake of the database's."""
+"""The query parser: words, phrases and prefixes; no query causes a database error."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from chat.store.search.query import parse_query
         " ".join(map(str, range(21))),
     ],
 )
-def test_too_little_and_too_much_is_refused(query: str) -> None:
+def test_short_prefixes_and_too_many_terms_are_refused(query: str) -> None:
     with pytest.raises(CommandError) as refused:
         parse_query(query)
     assert (refused.value.code, refused.value.field) == ("invalid", "query")
 
 
 @given(st.text(max_size=300))
-def test_everything_can_be_typed(query: str) -> None:
+def test_any_text_is_a_valid_query_or_refused(query: str) -> None:
     with suppress(CommandError):
         assert all(all(term.words) for term in parse_query(query))

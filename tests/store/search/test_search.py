@@ -1,4 +1,4 @@
-"""Search: what is found, for whom, in which order, and that what is erased is found no more."""
+"""Search: matches, permissions, order, and erased texts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ INDEXED, UNINDEXED = 0.0, 3_600.0
 def open_store(
     request: pytest.FixtureRequest, open_store: Callable[..., OpenStore]
 ) -> Callable[..., OpenStore]:
-    """Open stores whose searches find messages in the index, or before they are there."""
+    """Return a function that opens stores with indexed or unindexed messages."""
     return partial(open_store, index_after=request.param)
 
 
@@ -66,9 +66,9 @@ def in_all(store: OpenStore, user: User, query: str, **fields: Any) -> list[int]
 def spread(
     store: OpenStore, windows: float, open_store: Callable[[], OpenStore]
 ) -> tuple[OpenStore, int]:
-    """Put other events between those of every log, so that it is searched in several windows.
+    """Insert other events into every log, so that a search needs several windows.
 
-    Returns the store, and the factor by which every number has grown: `windows` of a window.
+    Returns the store and the factor by which seqs grew: `windows` times the size of a window.
     """
     factor = round(fts5.WINDOW * windows)
     with closing(sqlite3.connect(store.file, isolation_level=None)) as db:
@@ -92,7 +92,7 @@ def spread(
 
 @contextmanager
 def searched_channels() -> Iterator[set[int]]:
-    """Collect the ids of the channels whose rows of the full-text index are read meanwhile."""
+    """Collect the ids of channels whose rows in the full-text index are read."""
     found: set[int] = set()
 
     def note(statement: str) -> None:
@@ -130,7 +130,7 @@ class TestWords:
             ("a1", False),
         ],
     )
-    def test_what_finds_a_text(
+    def test_query_finds_a_text(
         self, store: OpenStore, alice: User, query: str, is_found: bool
     ) -> None:
         seq = store.send(alice, "The quick brown foxes: jumps over Über-Hunde")
@@ -157,7 +157,7 @@ class TestWords:
             ("BLÄCKB*", True),
         ],
     )
-    def test_what_finds_a_part_of_a_word(
+    def test_prefix_finds_words(
         self, store: OpenStore, alice: User, query: str, is_found: bool
     ) -> None:
         seq = store.send(alice, "a blackberry, full全文検索カタカナ、전문검색")
@@ -169,7 +169,7 @@ class TestWords:
         store.append(topic(alice, "quick"))
         assert in_all(store, alice, "quick") == []
 
-    def test_a_link_and_an_author(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_search_by_link_and_author(self, store: OpenStore, alice: User, bob: User) -> None:
         plain, linked = store.send(alice, "see"), store.send(bob, "see https://example.org/x")
         assert in_all(store, alice, "see") == [linked, plain]
         assert in_all(store, alice, "see", with_link=True) == [linked]
@@ -177,7 +177,7 @@ class TestWords:
         assert in_all(store, alice, "example", author="bob", with_link=True) == [linked]
         assert in_all(store, alice, "see", author="nobody") == []
 
-    def test_times(self, store: OpenStore, alice: User) -> None:
+    def test_search_by_time(self, store: OpenStore, alice: User) -> None:
         seqs = [store.send(alice, "word") for _ in range(20)]
         times = [store.item(alice, seq).ts for seq in seqs]
         assert in_all(store, alice, "word", before=times[7]) == seqs[6::-1]
@@ -186,7 +186,7 @@ class TestWords:
         assert in_all(store, alice, "word", before=1) == []
 
     @pytest.mark.parametrize("wrong", [1, 4_000_000_000])
-    def test_a_message_with_a_wrong_clock_hides_no_other(
+    def test_message_with_a_wrong_time_hides_no_other(
         self,
         open_store: Callable[[], OpenStore],
         wrong: int,
@@ -212,7 +212,7 @@ class TestWords:
         max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     @given(query=st.text(max_size=40) | st.text('"*()^:+-{}. aANDORT', max_size=20))
-    def test_nothing_that_is_typed_breaks_it(
+    def test_any_query_is_answered_or_refused(
         self, store: OpenStore, alice: User, query: str
     ) -> None:
         with suppress(CommandError):
@@ -230,14 +230,14 @@ class TestSnippets:
             ("שלום", "שָׁלוֹם", "שָׁלוֹם"),
         ],
     )
-    def test_the_text_is_marked_as_it_was_written(
+    def test_marks_apply_to_the_original_text(
         self, store: OpenStore, alice: User, query: str, text: str, marked: str
     ) -> None:
         store.send(alice, text)
         (hit,) = find(store, alice, query).hits
         assert [hit.snippet[first:last] for first, last in hit.marks] == [marked]
 
-    def test_what_was_found_is_marked(self, store: OpenStore, alice: User) -> None:
+    def test_matches_are_marked(self, store: OpenStore, alice: User) -> None:
         store.send(alice, "ein schöner Tag, ein schöner tag")
         (hit,) = find(store, alice, '"SCHONER TAG" ein').hits
         assert [hit.snippet[first:last] for first, last in hit.marks] == [
@@ -245,14 +245,12 @@ class TestSnippets:
             *("ein", "schöner tag"),
         ]
 
-    def test_characters_that_are_words_are_marked(self, store: OpenStore, alice: User) -> None:
+    def test_single_character_words_are_marked(self, store: OpenStore, alice: User) -> None:
         store.send(alice, "全文検索、検索")
         (hit,) = find(store, alice, "検索").hits
         assert [hit.snippet[first:last] for first, last in hit.marks] == ["検索", "検索"]
 
-    def test_of_a_long_text_the_part_that_was_found_is_shown(
-        self, store: OpenStore, alice: User
-    ) -> None:
+    def test_snippet_of_a_long_text_contains_the_match(self, store: OpenStore, alice: User) -> None:
         store.send(alice, "before " * 200 + "needle" + " after" * 200)
         (hit,) = find(store, alice, "needle").hits
         assert hit.snippet.startswith("…before")
@@ -268,7 +266,7 @@ class TestRights:
         fault="words that only others' channels hold, as full text, prefix, author and link",
         result="not found; members find them, former members no longer",
     )
-    def test_only_what_one_may_read_is_found(
+    def test_only_readable_messages_are_found(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         store.join(bob, "#closed")
@@ -290,7 +288,7 @@ class TestRights:
         store.leave(alice, "#closed")
         assert in_all(store, alice, "treasure", positions={"#closed": 99}) == []
 
-    def test_a_channel_that_is_named(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_search_in_one_channel(self, store: OpenStore, alice: User, bob: User) -> None:
         store.join(bob, "#closed")
         seq = store.send(bob, "treasure", "#closed")
         store.send(bob, "treasure")
@@ -304,7 +302,9 @@ class TestRights:
                 find(store, alice, "treasure", channel)
             assert refused.value.code is code
 
-    def test_others_hits_cost_nothing(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_messages_of_other_channels_are_not_read(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
         store.join(bob, "#closed")
         store.together([message(bob, "common", "#closed") for _ in range(500)])
         seq = store.send(alice, "common")
@@ -315,7 +315,7 @@ class TestRights:
 
 
 class TestPages:
-    def test_newest_first_across_channels_each_hit_once(
+    def test_hits_are_newest_first_across_channels_without_duplicates(
         self, store: OpenStore, alice: User
     ) -> None:
         places = ["#general", "#one", "#two"]
@@ -333,13 +333,13 @@ class TestPages:
             page = find(store, alice, "word", limit=7, positions=page.positions)
         assert found == sent[::-1]
 
-    def test_a_page_that_fits_exactly_is_the_last(self, store: OpenStore, alice: User) -> None:
+    def test_page_with_exactly_all_hits_is_the_last(self, store: OpenStore, alice: User) -> None:
         for _ in range(5):
             store.send(alice, "word")
         assert find(store, alice, "word", limit=5).positions is None
         assert find(store, alice, "word", limit=4).positions is not None
 
-    def test_windows_follow_one_another(self, open_store: Callable[[], OpenStore]) -> None:
+    def test_search_continues_across_windows(self, open_store: Callable[[], OpenStore]) -> None:
         store = open_store()
         alice = store.sign_in("alice")
         texts = ["one two", "one", "two", "two one", "one", "three"] * 4
@@ -353,7 +353,7 @@ class TestPages:
         assert in_all(store, alice, '"two one"', limit=99) == both[1::2][::-1]
         assert in_all(store, alice, "one three") == []
 
-    def test_a_page_takes_only_so_long_and_the_next_one_goes_on(
+    def test_page_stops_at_its_time_budget_and_the_next_continues(
         self, open_store: Callable[[], OpenStore]
     ) -> None:
         store = open_store()
@@ -374,7 +374,7 @@ class TestPages:
         assert found == both[::-1]
         assert len(pages) > 4
 
-    def test_a_channel_with_nothing_recent_is_not_looked_at(
+    def test_channel_without_recent_messages_is_not_searched(
         self, store: OpenStore, alice: User
     ) -> None:
         store.join(alice, "#old")
@@ -387,7 +387,9 @@ class TestPages:
 
 
 class TestChanges:
-    def test_an_edited_text_is_found_as_it_is_now(self, store: OpenStore, alice: User) -> None:
+    def test_edited_message_is_found_by_its_current_text(
+        self, store: OpenStore, alice: User
+    ) -> None:
         seq = store.send(alice, "first https://example.org")
         store.append(edit(alice, seq, "second"))
         assert in_all(store, alice, "first") == []
@@ -397,7 +399,7 @@ class TestChanges:
     @pytest.mark.promise(
         7, fault="a search for words of deleted and replaced texts", result="nothing is found"
     )
-    def test_a_deleted_text_is_not_found(self, store: OpenStore, alice: User) -> None:
+    def test_deleted_message_is_not_found(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice, "first")
         store.append(edit(alice, seq, "second"))
         assert in_all(store, alice, "first") == []
@@ -405,7 +407,9 @@ class TestChanges:
         assert in_all(store, alice, "second") == []
         assert not store.problems(), "no word of it is in the index"
 
-    def test_all_of_it_in_one_commit(self, store: OpenStore, alice: User) -> None:
+    def test_edits_and_deletions_in_one_commit_are_respected(
+        self, store: OpenStore, alice: User
+    ) -> None:
         store.together(
             [
                 message(alice, "one"),
@@ -420,7 +424,7 @@ class TestChanges:
         words = ("one", "two", "three", "four", "five")
         assert [in_all(store, alice, word) for word in words] == [[], [], [2], [], []]
 
-    def test_it_is_there_after_a_restart(
+    def test_index_survives_a_restart(
         self, store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
     ) -> None:
         seq = store.send(alice, "lasting")
@@ -429,7 +433,7 @@ class TestChanges:
 
 
 class TestIndexing:
-    def test_an_index_of_another_version_is_rebuilt(
+    def test_index_of_another_version_is_rebuilt(
         self, store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
     ) -> None:
         seqs = [store.send(alice, text) for text in ("Αθήνα", "one", "two")]
@@ -451,7 +455,9 @@ class TestIndexing:
         assert in_all(again, alice, "other") == [seqs[1]]
         assert not again.problems()
 
-    def test_what_disagrees_with_the_log_is_noticed(self, store: OpenStore, alice: User) -> None:
+    def test_check_finds_an_index_that_disagrees_with_the_log(
+        self, store: OpenStore, alice: User
+    ) -> None:
         store.send(alice, "word")
         store.store.close()
         reindex(store.url)
@@ -470,7 +476,7 @@ class TestIndexing:
         reindex(store.url)
         assert not store.problems()
 
-    def test_more_unindexed_messages_than_a_search_can_look_through(
+    def test_search_is_refused_with_too_many_unindexed_messages(
         self, store: OpenStore, alice: User
     ) -> None:
         store.together([message(alice, "word") for _ in range(fts5.UNINDEXED_MAX + 1)])
@@ -487,7 +493,7 @@ class TestIndexing:
         assert refused.value.retry_after
 
 
-def test_a_cursor_fits_into_a_frame_whatever_others_make_one_a_member_of(
+def test_cursor_fits_into_a_frame_with_any_number_of_direct_channels(
     open_store: Callable[..., OpenStore],
 ) -> None:
     limits = Limits(frame=4_096, openings=1_000)

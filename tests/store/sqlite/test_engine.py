@@ -18,8 +18,8 @@ from chat.store.sqlite.engine import readers_engine
 from tests.store.opened import OpenStore, message, pin
 
 
-def test_no_query_walks_a_whole_table(store: OpenStore, alice: User) -> None:
-    """What a reader asks costs the same in a log of a million messages as in one of a thousand."""
+def test_no_query_scans_a_whole_table(store: OpenStore, alice: User) -> None:
+    """The cost of a read does not grow with the log."""
     asked: list[str] = []
     store.join(alice, "#dev")
     store.together([message(alice, f"m{number}") for number in range(3, 13)])
@@ -54,10 +54,10 @@ def test_no_query_walks_a_whole_table(store: OpenStore, alice: User) -> None:
             plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
             steps = [row[3] for row in plan]
             last = statement.splitlines()[-1]
-            # A page comes in order, and is not sorted; but for one whose ids come first.
+            # A page is read in order without sorting, except if its ids are selected first.
             is_page = "LIMIT" in last and "ORDER BY" not in last and "events.id IN" not in statement
             if re.search(r"\.thread = |FROM pins", statement):
-                # It must not walk the log, past all that is not asked for.
+                # It must not scan unrelated parts of the log.
                 walk = re.compile(r"INDEX ix_events_\w+ \(channel_id=\? AND seq[<>]")
                 assert not any(map(walk.search, steps)), steps
             for step in steps:
@@ -66,7 +66,7 @@ def test_no_query_walks_a_whole_table(store: OpenStore, alice: User) -> None:
                 assert not (is_page and "TEMP B-TREE" in step), (statement, steps)
 
 
-def test_a_mistake_in_our_sql_is_an_internal_error(store: OpenStore, alice: User) -> None:
+def test_error_in_sql_is_an_internal_error(store: OpenStore, alice: User) -> None:
     change(store, "ALTER TABLE members RENAME TO away")
     with pytest.raises(StoreFault, match="no such table: members"):
         store.read(lambda reader: reader.memberships(alice))
@@ -95,7 +95,7 @@ def test_check_finds_pins_that_disagree_with_the_events(store: OpenStore, alice:
 
 
 def change(store: OpenStore, statement: str) -> None:
-    """Change the database from outside of the store."""
+    """Change the database outside the store."""
     with closing(sqlite3.connect(store.file)) as connection:
         connection.execute(statement)
         connection.commit()

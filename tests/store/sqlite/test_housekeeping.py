@@ -1,4 +1,4 @@
-"""Housekeeping: indexing behind the commits, rebuilding a damaged index, purging it."""
+"""Housekeeping: indexing after commits, rebuilding a damaged index, purging."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def damage(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def alice(store: OpenStore) -> User:
-    """Return somebody whose words are indexed in several parts."""
+    """Return a user whose messages are indexed in several segments."""
     alice = store.sign_in("alice")
     for number in range(10):
         store.send(alice, f"word number{number}")
@@ -47,13 +47,13 @@ def alice(store: OpenStore) -> User:
 
 
 def break_index(store: OpenStore, statement: str) -> None:
-    """Damage the index as a fault of the disk might, beside the store."""
+    """Damage the index outside the store, like a disk fault."""
     with closing(sqlite3.connect(store.file, isolation_level=None)) as other:
         other.execute(statement).close()
 
 
 def found(store: OpenStore, user: User, query: str) -> list[int] | None:
-    """Return the numbers of what is found; None: the search is to be tried again."""
+    """Return the seqs of the hits, or None if the search is unavailable."""
     wanted = Wanted(parse_query(query), limit=100)
     outcome = store.store.read(lambda reader: reader.search(user, None, wanted))
     refusal = outcome.exception(PATIENCE)
@@ -65,14 +65,14 @@ def found(store: OpenStore, user: User, query: str) -> list[int] | None:
 
 
 def indexed(store: OpenStore) -> set[int]:
-    """Return the numbers of the messages in #general that the index has."""
+    """Return the seqs of the indexed messages in #general."""
     with closing(sqlite3.connect(store.file)) as other:
         rows = other.execute("SELECT DISTINCT doc & ? FROM search_words", ((1 << 36) - 1,))
         return {seq for (seq,) in rows}
 
 
 def eventually_found(store: OpenStore, user: User, query: str, seqs: list[int]) -> None:
-    """Wait until a search answers, and rightly."""
+    """Wait until a search returns the expected hits."""
     eventually(lambda: found(store, user, query) is not None, "a search is answered")
     assert found(store, user, query) == seqs
 
@@ -86,7 +86,7 @@ def test_messages_are_indexed_in_batches(open_store: Callable[..., OpenStore]) -
     eventually(lambda: len(indexed(store)) >= fts5.BATCH, "a whole batch does not wait")
 
 
-def test_an_index_that_is_behind_after_a_crash_catches_up(
+def test_index_catches_up_after_a_crash(
     open_store: Callable[..., OpenStore],
 ) -> None:
     store = open_store(index_after=3_600.0)
@@ -101,7 +101,7 @@ def test_an_index_that_is_behind_after_a_crash_catches_up(
     assert not again.problems()
 
 
-def test_messages_are_stored_and_found_while_it_is_rebuilt(
+def test_messages_are_stored_and_found_during_a_rebuild(
     store: OpenStore, alice: User, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     break_index(store, damage)
@@ -119,7 +119,7 @@ def test_messages_are_stored_and_found_while_it_is_rebuilt(
     ]
 
 
-def test_a_store_that_opens_with_it_rebuilds_it(
+def test_damaged_index_is_rebuilt_when_the_store_opens(
     store: OpenStore, alice: User, damage: str, open_store: Callable[[], OpenStore]
 ) -> None:
     store.store.close()
@@ -132,15 +132,13 @@ def test_a_store_that_opens_with_it_rebuilds_it(
     assert not again.problems()
 
 
-def test_a_search_rebuilds_it(store: OpenStore, alice: User) -> None:
+def test_search_starts_a_rebuild_of_a_damaged_index(store: OpenStore, alice: User) -> None:
     break_index(store, DAMAGES["no leaves"])
     assert found(store, alice, "word") is None
     eventually_found(store, alice, "word", list(range(11, 1, -1)))
 
 
-def test_changes_between_the_steps_of_a_rebuild_are_indexed_once(
-    store: OpenStore, alice: User
-) -> None:
+def test_changes_during_a_rebuild_are_indexed_once(store: OpenStore, alice: User) -> None:
     store.together([message(alice, f"word number{number}") for number in range(2 * fts5.BATCH)])
     store.wait_until_indexed()
     break_index(store, DAMAGES["no pages"])
@@ -156,7 +154,7 @@ def test_changes_between_the_steps_of_a_rebuild_are_indexed_once(
     assert not store.problems()
 
 
-def test_an_index_that_is_damaged_again_at_once_holds_up_nothing(
+def test_index_that_is_damaged_repeatedly_does_not_block_writes(
     store: OpenStore, alice: User
 ) -> None:
     for query in ("first", "second"):
@@ -165,7 +163,7 @@ def test_an_index_that_is_damaged_again_at_once_holds_up_nothing(
         eventually_found(store, alice, query, [seq])
 
 
-def test_deleted_words_leave_a_damaged_index_too(
+def test_deleted_words_are_removed_from_a_damaged_index(
     store: OpenStore, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 41, 2))
@@ -176,10 +174,10 @@ def test_deleted_words_leave_a_damaged_index_too(
     assert not store.problems()
 
 
-def test_an_index_that_was_merged_often_is_rebuilt(
+def test_index_is_rebuilt_after_many_merges(
     store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
 ) -> None:
-    """Before SQLite 3.42: FTS5 refuses to open an index that was merged a thousand times."""
+    """Before SQLite 3.42, FTS5 cannot open an index after a thousand merges."""
     store.store.close()
     engine = writer_engine(store.file)
     with engine.connect() as connection:
@@ -197,12 +195,12 @@ def test_an_index_that_was_merged_often_is_rebuilt(
 
 
 def is_worn(store: OpenStore) -> bool:
-    """Whether the index was merged often."""
+    """Whether the index has had many merges."""
     with closing(sqlite3.connect(store.file)) as other:
         return bool(other.execute("SELECT 1 FROM meta WHERE key = 'search_merges'").fetchall())
 
 
-def test_a_damaged_file_is_no_damaged_index(tmp_path: Path) -> None:
+def test_damaged_file_does_not_start_a_rebuild(tmp_path: Path) -> None:
     path = tmp_path / "file.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE search (text)").close()

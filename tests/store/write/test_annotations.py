@@ -12,7 +12,7 @@ from chat.store.read.reader import Reader
 from tests.store.opened import OpenStore, delete, message, pin, react
 
 
-def test_reactions_are_listed_with_who_has_them(store: OpenStore, alice: User, bob: User) -> None:
+def test_reactions_list_their_users(store: OpenStore, alice: User, bob: User) -> None:
     seq = store.send(alice)
     for user, emoji in ((bob, "+1"), (alice, "heart"), (alice, "+1")):
         done = store.append(react(user, seq, emoji))
@@ -27,7 +27,7 @@ def test_reactions_are_listed_with_who_has_them(store: OpenStore, alice: User, b
     assert item.rev == done.seq
 
 
-def test_what_is_there_is_not_added_again(store: OpenStore, alice: User) -> None:
+def test_repeated_reaction_is_not_appended(store: OpenStore, alice: User) -> None:
     seq = store.send(alice)
     store.append(react(alice, seq, "+1"))
     again = store.append(react(alice, seq, "+1", cid="c"))
@@ -35,7 +35,7 @@ def test_what_is_there_is_not_added_again(store: OpenStore, alice: User) -> None
     assert (store.last_event, again.seq, again.mid, again.ts) == (None, None, None, None)
 
 
-def test_removing(store: OpenStore, alice: User, bob: User) -> None:
+def test_reaction_is_removed(store: OpenStore, alice: User, bob: User) -> None:
     seq = store.send(alice)
     store.append(react(alice, seq, "+1"))
     assert store.append(react(bob, seq, "+1", remove=True)).duplicate
@@ -47,7 +47,7 @@ def test_removing(store: OpenStore, alice: User, bob: User) -> None:
     assert not store.append(react(alice, seq, "+1")).duplicate
 
 
-def test_an_emoji_keeps_its_place_while_anybody_has_it(
+def test_emoji_keeps_its_position_until_its_last_reaction_is_removed(
     store: OpenStore, alice: User, bob: User
 ) -> None:
     seq = store.send(alice)
@@ -60,7 +60,7 @@ def test_an_emoji_keeps_its_place_while_anybody_has_it(
     assert list(store.item(bob, seq).reactions) == ["b", "a"]
 
 
-def test_different_emoji_are_limited(open_store: Callable[..., OpenStore]) -> None:
+def test_number_of_different_emoji_is_limited(open_store: Callable[..., OpenStore]) -> None:
     store = open_store(Limits(reactions=2))
     alice, bob = store.sign_in("alice"), store.sign_in("bob")
     seq = store.send(alice)
@@ -70,7 +70,9 @@ def test_different_emoji_are_limited(open_store: Callable[..., OpenStore]) -> No
     assert not store.append(react(bob, seq, "a")).duplicate
 
 
-def test_only_to_messages_and_by_members(store: OpenStore, alice: User, bob: User) -> None:
+def test_only_members_can_react_and_only_to_messages(
+    store: OpenStore, alice: User, bob: User
+) -> None:
     assert store.refused(react(alice, 1, "x")) is ErrorCode.NO_SUCH_MESSAGE
     seq = store.send(alice)
     store.leave(bob, "#general")
@@ -89,7 +91,7 @@ def resumed_item(store: OpenStore, user: User, seq: int) -> Item:
     return next(item for item in resumed.items if item.seq == seq)
 
 
-def test_of_many_the_first_are_named_and_oneself_and_the_others_counted(
+def test_many_reactions_list_the_first_users_and_the_reader_and_a_count(
     store: OpenStore, alice: User
 ) -> None:
     seq = store.send(alice)
@@ -132,7 +134,7 @@ def test_one_person_cannot_use_up_the_emoji_of_a_message(
     assert not store.append(react(alice, seq, "c")).duplicate
 
 
-def test_the_reactions_to_one_message_are_limited_in_all(
+def test_total_number_of_reactions_to_a_message_is_limited(
     open_store: Callable[..., OpenStore],
 ) -> None:
     store = open_store(Limits(reactors=3))
@@ -153,7 +155,7 @@ def pinned(store: OpenStore, user: User, before: int | None = None, limit: int =
     return store.read(read)
 
 
-def test_any_member_pins_and_unpins_for_everybody(store: OpenStore, alice: User, bob: User) -> None:
+def test_any_member_can_pin_and_unpin_for_all(store: OpenStore, alice: User, bob: User) -> None:
     seqs = [store.send(alice) for _ in range(3)]
     done = store.append(pin(bob, seqs[2]))
     assert store.last_event is not None
@@ -174,7 +176,7 @@ def test_any_member_pins_and_unpins_for_everybody(store: OpenStore, alice: User,
     assert pinned(store, bob) == [seqs[0]]
 
 
-def test_what_is_so_already_is_not_appended(store: OpenStore, alice: User, bob: User) -> None:
+def test_repeated_pin_is_not_appended(store: OpenStore, alice: User, bob: User) -> None:
     seq = store.send(alice)
     assert store.append(pin(alice, seq, remove=True)).duplicate
     store.append(pin(alice, seq))
@@ -192,7 +194,7 @@ def test_a_deleted_message_loses_its_pin(store: OpenStore, alice: User) -> None:
     assert not store.problems()
 
 
-def test_a_channel_has_only_so_many(open_store: Callable[..., OpenStore]) -> None:
+def test_number_of_pins_in_a_channel_is_limited(open_store: Callable[..., OpenStore]) -> None:
     store = open_store(Limits(pins=1))
     alice = store.sign_in("alice")
     one, two = store.send(alice), store.send(alice)
@@ -203,7 +205,7 @@ def test_a_channel_has_only_so_many(open_store: Callable[..., OpenStore]) -> Non
     assert pinned(store, alice) == [two]
 
 
-def test_only_members_pin_and_only_messages(store: OpenStore, alice: User, bob: User) -> None:
+def test_only_members_can_pin_and_only_messages(store: OpenStore, alice: User, bob: User) -> None:
     store.join(alice, "#dev")
     outcomes = store.together([message(alice, channel="#dev")])
     assert outcomes

@@ -1,4 +1,4 @@
-"""A deleted message is gone from the disk: from the database and from its write-ahead log."""
+"""Erased texts leave the disk: the database, its write-ahead log, and the full-text index."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from chat.store.sqlite.housekeeping import PURGE_AFTER
 from tests.serving import PATIENCE, eventually
 from tests.store.opened import OpenStore, delete, edit, message, react
 
-# Longer, so that the waiting below cannot be for a truncation that is about to happen.
+# Longer, so that the wait below does not end by an unrelated truncation.
 
 
 def found(store: OpenStore, strings: Iterable[str]) -> list[str]:
-    """Return those of `strings` that any file of the store holds."""
+    """Return the `strings` that a file of the store contains."""
     files = [path.read_bytes() for path in store.folder.iterdir()]
     return [each for each in strings if any(each.encode() in content for content in files)]
 
@@ -39,7 +39,9 @@ def gone(store: OpenStore, *strings: str) -> Callable[[], bool]:
     fault="a deleted text, looked for in the database's files",
     result="gone within seconds",
 )
-def test_a_deleted_message_is_gone_within_seconds(store: OpenStore, alice: User, bob: User) -> None:
+def test_deleted_text_leaves_the_disk_within_seconds(
+    store: OpenStore, alice: User, bob: User
+) -> None:
     seq = store.send(alice, "the-first-text")
     store.append(edit(alice, seq, "the-second-text ü"))
     store.append(react(bob, seq, "the-emoji"))
@@ -49,14 +51,16 @@ def test_a_deleted_message_is_gone_within_seconds(store: OpenStore, alice: User,
     eventually(gone(store, "the-first-text", *written), "deleted text on the disk")
 
 
-def test_an_edited_text_is_gone_too(store: OpenStore, alice: User) -> None:
+def test_replaced_text_leaves_the_disk_within_seconds(store: OpenStore, alice: User) -> None:
     seq = store.send(alice, "the-first-text")
     store.append(edit(alice, seq, "the-second-text"))
     eventually(gone(store, "the-first-text"), "replaced text on the disk")
     assert found(store, ["the-second-text"])
 
 
-def test_a_deletion_costs_the_same_in_a_long_channel(open_store: Callable[..., OpenStore]) -> None:
+def test_cost_of_a_deletion_does_not_grow_with_the_channel(
+    open_store: Callable[..., OpenStore],
+) -> None:
     asked: list[str] = []
 
     def trace(connection: sqlite3.Connection, _record: object) -> None:
@@ -65,7 +69,7 @@ def test_a_deletion_costs_the_same_in_a_long_channel(open_store: Callable[..., O
     event.listen(Pool, "connect", trace)
     try:
         store = open_store()
-        alice = store.sign_in("alice")  # the writer has its connection now
+        alice = store.sign_in("alice")  # the writer has opened its connection
     finally:
         event.remove(Pool, "connect", trace)
     seq = store.send(alice, "one")
@@ -85,7 +89,7 @@ def test_a_deletion_costs_the_same_in_a_long_channel(open_store: Callable[..., O
 
 @pytest.fixture(params=["as it can", "as older ones can"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the full-text index erase as this SQLite can, and as one before 3.42 can."""
+    """Run with the erasure of this SQLite version, and with the one before 3.42."""
     if request.param != "as it can":
         monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 41, 2))
 
@@ -95,7 +99,7 @@ def words(count: int) -> list[str]:
 
 
 def ends(of: Iterable[str]) -> list[str]:
-    """Return words without their beginnings, which the index may share between neighbors."""
+    """Return words without their first letters, which the index may share between words."""
     return [word[4:] for word in of]
 
 
@@ -106,7 +110,7 @@ def ends(of: Iterable[str]) -> list[str]:
     "without an SQLite that erases there at once",
     result="gone within seconds, and not found",
 )
-def test_words_leave_the_index_too(open_store: Callable[[], OpenStore]) -> None:
+def test_deleted_words_leave_the_index(open_store: Callable[[], OpenStore]) -> None:
     store = open_store()
     alice = store.sign_in("alice")
     kept, replaced, deleted = words(300), words(300), words(300)
@@ -124,7 +128,7 @@ def test_words_leave_the_index_too(open_store: Callable[[], OpenStore]) -> None:
 
 
 @pytest.mark.usefixtures("way")
-def test_a_crash_before_the_index_was_purged_only_delays_it(
+def test_purge_of_the_index_continues_after_a_crash(
     store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
 ) -> None:
     store.send(alice, "another text")
@@ -140,7 +144,7 @@ def test_a_crash_before_the_index_was_purged_only_delays_it(
     eventually(gone(again, "wonderful"), "deleted text on the disk")
 
 
-def test_a_reader_in_the_way_only_delays_it(store: OpenStore, alice: User) -> None:
+def test_purge_continues_after_a_long_read(store: OpenStore, alice: User) -> None:
     seq = store.send(alice, "the-text")
     reading, release = threading.Event(), threading.Event()
 
@@ -159,7 +163,7 @@ def test_a_reader_in_the_way_only_delays_it(store: OpenStore, alice: User) -> No
     eventually(gone(store, "the-text"), "deleted text on the disk")
 
 
-def test_closing_leaves_nothing_behind(store: OpenStore, alice: User) -> None:
+def test_closing_purges_deleted_text(store: OpenStore, alice: User) -> None:
     seq = store.send(alice, "the-text")
     store.append(delete(alice, seq))
     store.store.close()
@@ -167,14 +171,14 @@ def test_closing_leaves_nothing_behind(store: OpenStore, alice: User) -> None:
     assert sorted(path.name for path in store.folder.iterdir()) == ["chat.db", "chat.db.lock"]
 
 
-def test_opening_truncates_what_a_crash_left(
+def test_opening_truncates_the_write_ahead_log_of_a_crash(
     store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
 ) -> None:
     seq = store.send(alice, "the-text")
     store.append(delete(alice, seq))
     copies = {path.name: path.read_bytes() for path in store.folder.iterdir()}
     store.store.close()
-    # As a crash would leave it: the text still in the log beside the database.
+    # As after a crash: the text is still in the write-ahead log.
     copies["chat.db-wal"] = copies.get("chat.db-wal") or b""
     for name, content in copies.items():
         (store.folder / name).write_bytes(content)
@@ -190,8 +194,8 @@ def test_opening_truncates_what_a_crash_left(
     fault="deletions among thousands of edits, looked for byte by byte",
     result="no copy is left on the disk",
 )
-def test_no_copy_survives_a_long_life(store: OpenStore, alice: User) -> None:
-    """SQLite moves rows between pages as tables grow; what is erased leaves no copy behind."""
+def test_no_copy_of_an_erased_text_survives_many_changes(store: OpenStore, alice: User) -> None:
+    """SQLite moves rows between pages as tables grow; an erased text must leave no copy."""
     chance = random.Random(7)
     channels = [f"#c{number}" for number in range(8)]
     heads = {channel: store.join(alice, channel).channel.head for channel in channels}
@@ -223,14 +227,14 @@ def test_no_copy_survives_a_long_life(store: OpenStore, alice: User) -> None:
         store.wait_until_indexed()
     store.store.close()
     assert len(erased) > 400
-    # Without its beginning: the index writes only what a word does not share with its neighbor.
+    # Without its first letters: the index stores only the part not shared with the previous word.
     assert not found(store, [each[4:16] for each in erased])
     living_texts = [each[:16] for each in living.values()]
     assert len(found(store, living_texts)) == len(living_texts)
 
 
-def test_a_text_is_overwritten_where_it_lies(store: OpenStore, alice: User) -> None:
-    """A row that changed its size might move, and leave a copy of a neighbor behind."""
+def test_text_is_overwritten_in_place(store: OpenStore, alice: User) -> None:
+    """A row whose size changes could make SQLite move a row and leave a copy."""
 
     def sizes() -> list[tuple[int, int, int]]:
         with closing(sqlite3.connect(store.file)) as connection:
@@ -267,9 +271,7 @@ def test_the_pragmas_are_set(store: OpenStore) -> None:
     readers.dispose()
 
 
-def test_a_body_is_erased_with_its_reactions_of_many(
-    store: OpenStore, alice: User, bob: User
-) -> None:
+def test_message_with_many_reactions_is_erased(store: OpenStore, alice: User, bob: User) -> None:
     seq = store.send(alice)
     reactions: list[Append] = []
     for number in range(10):
@@ -281,11 +283,9 @@ def test_a_body_is_erased_with_its_reactions_of_many(
     assert not found(store, ["emoji-"])
 
 
-def test_a_deletion_does_not_stall_sends_while_a_long_reading_goes_on(
-    store: OpenStore, alice: User
-) -> None:
+def test_deletion_does_not_stall_sends_during_a_long_read(store: OpenStore, alice: User) -> None:
     def seconds_of_sends(store: OpenStore, alice: User) -> float:
-        """Send for a while; return how long the sends took in sum."""
+        """Send messages for a while; return their total duration."""
         taken = 0.0
         for _ in range(50):
             began = time.monotonic()

@@ -12,7 +12,7 @@ from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
 
 def counts(store: OpenStore, user: User) -> tuple[int, int, int]:
-    """Return marker, unread and mentions, which all readers must agree on."""
+    """Return marker, unread count and mentions; check that all reads agree."""
     membership = store.membership(user)
     (membership,) = store.read(lambda reader: reader.memberships(user))
     seen = (membership.read, membership.unread, membership.mentions)
@@ -20,7 +20,7 @@ def counts(store: OpenStore, user: User) -> tuple[int, int, int]:
     return seen
 
 
-def test_unread_are_messages_of_others(store: OpenStore, alice: User, bob: User) -> None:
+def test_messages_of_others_are_unread(store: OpenStore, alice: User, bob: User) -> None:
     theirs = store.send(alice, "hello @bob")
     store.send(bob, "hello myself, @bob")
     store.append(react(alice, theirs, "x"))
@@ -31,7 +31,7 @@ def test_unread_are_messages_of_others(store: OpenStore, alice: User, bob: User)
     assert counts(store, bob) == (2, 0, 0)
 
 
-def test_the_marker_moves_forward_only(store: OpenStore, alice: User, bob: User) -> None:
+def test_read_marker_only_moves_forward(store: OpenStore, alice: User, bob: User) -> None:
     seqs = [store.send(alice, "@bob") for _ in range(3)]
     done = store.mark(bob, seqs[1])
     assert (done.read, done.unread, done.mentions, done.moved) == (seqs[1], 1, 1, True)
@@ -42,34 +42,36 @@ def test_the_marker_moves_forward_only(store: OpenStore, alice: User, bob: User)
     assert counts(store, alice)[1:] == (0, 0)
 
 
-def test_a_message_of_the_same_commit_counts(store: OpenStore, alice: User, bob: User) -> None:
+def test_unread_counts_include_messages_of_the_same_commit(
+    store: OpenStore, alice: User, bob: User
+) -> None:
     *_sent, marked = store.together(
         [message(alice), message(alice, "@bob"), MarkRead(bob, "#general", 3)]
     )
     assert (getattr(marked, "unread", None), getattr(marked, "mentions", None)) == (1, 1)
 
 
-def test_beyond_the_head_is_an_error(store: OpenStore, alice: User) -> None:
+def test_marker_beyond_the_head_is_refused(store: OpenStore, alice: User) -> None:
     outcome = store.outcome(MarkRead(alice, "#general", 2))
     assert isinstance(outcome, CommandError)
     assert (outcome.code, outcome.field) == (ErrorCode.INVALID, "seq")
 
 
-def test_only_members_mark(store: OpenStore, alice: User, bob: User) -> None:
+def test_only_members_can_move_a_marker(store: OpenStore, alice: User, bob: User) -> None:
     store.join(alice, "#dev")
     assert store.refused(MarkRead(bob, "#dev", 1)) is ErrorCode.NOT_A_MEMBER
     assert store.refused(MarkRead(bob, "#none", 1)) is ErrorCode.NO_SUCH_CHANNEL
     assert store.refused(MarkRead(bob, "@alice,carol", 1)) is ErrorCode.NO_SUCH_CHANNEL
 
 
-def test_counting_stops_at_the_limit(open_store: Callable[..., OpenStore]) -> None:
+def test_unread_count_stops_at_the_limit(open_store: Callable[..., OpenStore]) -> None:
     store = open_store(Limits(unread=3))
     alice, bob = store.sign_in("alice"), store.sign_in("bob")
     store.together([message(alice, "@bob") for _ in range(5)])
     assert counts(store, bob)[1:] == (3, 3)
 
 
-def test_only_the_newest_events_are_looked_at(store: OpenStore, alice: User, bob: User) -> None:
+def test_only_the_newest_events_are_counted(store: OpenStore, alice: User, bob: User) -> None:
     store.send(alice, "long ago, @bob")
     for _ in range(unread.WINDOW // 1_000):
         store.together([message(bob)] * 1_000)
@@ -87,7 +89,7 @@ def prefer(store: OpenStore, operation: Prefer) -> Preferred:
     return outcome
 
 
-def test_what_is_left_out_stays_as_it_is(store: OpenStore, alice: User, bob: User) -> None:
+def test_omitted_preferences_remain_unchanged(store: OpenStore, alice: User, bob: User) -> None:
     assert store.membership(alice).preference == USUAL
     assert prefer(store, Prefer(alice, "#general", pinned=2)).changed
     assert prefer(store, Prefer(alice, "#GENERAL", muted=True)).changed
@@ -98,7 +100,7 @@ def test_what_is_left_out_stays_as_it_is(store: OpenStore, alice: User, bob: Use
     assert store.membership(bob).preference == USUAL
 
 
-def test_they_are_listed_and_end_with_the_membership(
+def test_preferences_are_listed_and_end_with_the_membership(
     store: OpenStore, alice: User, bob: User
 ) -> None:
     for user in (alice, bob):
@@ -111,7 +113,7 @@ def test_they_are_listed_and_end_with_the_membership(
     assert store.membership(bob, "#dev").preference == USUAL
 
 
-def test_only_members_prefer(store: OpenStore, alice: User, bob: User) -> None:
+def test_only_members_can_set_preferences(store: OpenStore, alice: User, bob: User) -> None:
     store.join(alice, "#dev")
     assert store.refused(Prefer(bob, "#dev", 1)) is ErrorCode.NOT_A_MEMBER
     assert store.refused(Prefer(bob, "#none", 1)) is ErrorCode.NO_SUCH_CHANNEL

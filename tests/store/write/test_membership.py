@@ -24,7 +24,7 @@ from tests.store.opened import OpenStore
 
 
 class TestSigningIn:
-    def test_a_new_name_is_claimed_and_joins_general(self, store: OpenStore) -> None:
+    def test_new_user_claims_a_name_and_joins_general(self, store: OpenStore) -> None:
         outcome = store.outcome(SignIn("Alice", None, b"secret"))
         assert isinstance(outcome, SignedIn)
         assert outcome.claimed
@@ -37,9 +37,7 @@ class TestSigningIn:
         assert (membership.role, membership.unread) == ("member", 0)
         assert outcome.memberships == (membership,)
 
-    def test_of_those_who_want_a_name_in_one_commit_the_first_has_it(
-        self, store: OpenStore
-    ) -> None:
+    def test_first_of_several_claims_in_one_commit_gets_the_name(self, store: OpenStore) -> None:
         first, device, other = store.together(
             [
                 SignIn("Alice", b"secret", b"secret"),
@@ -71,7 +69,7 @@ class TestSigningIn:
         assert taken == left
         assert store.read(lambda reader: reader.user("bob")) is None
 
-    def test_it_comes_back_with_its_token(self, store: OpenStore) -> None:
+    def test_user_signs_in_with_their_token(self, store: OpenStore) -> None:
         claimed = store.outcome(SignIn("Alice", None, b"secret"))
         again = store.outcome(SignIn("aLICE", b"secret", b"other"))
         assert isinstance(claimed, SignedIn)
@@ -80,7 +78,7 @@ class TestSigningIn:
     @pytest.mark.parametrize(
         ("token_hash", "code"), [(None, ErrorCode.NAME_TAKEN), (b"wrong", ErrorCode.BAD_TOKEN)]
     )
-    def test_nobody_else_does(
+    def test_sign_in_without_the_token_is_refused(
         self, store: OpenStore, token_hash: bytes | None, code: ErrorCode
     ) -> None:
         store.outcome(SignIn("Alice", None, b"secret"))
@@ -90,7 +88,7 @@ class TestSigningIn:
         assert "chat-server token Alice" in outcome.message
         assert "choose another" in outcome.message
 
-    def test_claiming_twice_in_one_commit_gives_it_to_the_first(self, store: OpenStore) -> None:
+    def test_first_claim_in_a_commit_sets_the_token(self, store: OpenStore) -> None:
         first, second, third = store.together(
             [SignIn("a", None, b"1"), SignIn("A", b"2", b"2"), SignIn("a", b"1", b"1")]
         )
@@ -100,7 +98,7 @@ class TestSigningIn:
 
 
 class TestJoining:
-    def test_the_creator_owns_the_channel(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_creator_owns_the_channel(self, store: OpenStore, alice: User, bob: User) -> None:
         created = store.join(alice, "#Dev")
         assert (created.channel.name, created.role, created.channel.head) == ("#Dev", "owner", 1)
         assert store.last_event
@@ -115,7 +113,7 @@ class TestJoining:
         assert again == first
         assert store.last_event is None
 
-    def test_it_grants_the_whole_log_and_nothing_is_unread(
+    def test_joining_grants_the_whole_log_without_unread_messages(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         store.join(alice, "#dev")
@@ -125,7 +123,7 @@ class TestJoining:
         membership = store.membership(bob, "#dev")
         assert (membership.read, membership.unread) == (3, 0)
 
-    def test_memberships_are_limited(self, open_store: Callable[..., OpenStore]) -> None:
+    def test_number_of_memberships_is_limited(self, open_store: Callable[..., OpenStore]) -> None:
         store = open_store(Limits(channels=2))
         alice = store.sign_in("alice")
         store.sign_in("bob")
@@ -136,7 +134,7 @@ class TestJoining:
         store.leave(alice, "#one")
         assert store.join(alice, "@alice,bob").role == "member"
 
-    def test_direct_channels_count_against_the_person_who_opened_them(
+    def test_direct_channels_count_only_for_the_user_who_opened_them(
         self, open_store: Callable[..., OpenStore]
     ) -> None:
         store = open_store(Limits(channels=3))
@@ -154,15 +152,17 @@ class TestJoining:
         store.send(bob, channel="@alice,bob")
         assert store.refused(JoinChannel(alice, "#two")) is ErrorCode.LIMIT_REACHED
 
-    def test_epochs_differ(self, store: OpenStore, alice: User) -> None:
+    def test_channels_have_different_epochs(self, store: OpenStore, alice: User) -> None:
         assert store.join(alice, "#a").channel.epoch != store.join(alice, "#b").channel.epoch
 
-    def test_built_in_channels_have_no_members_here(self, store: OpenStore, alice: User) -> None:
+    def test_built_in_channels_cannot_be_joined_in_the_store(
+        self, store: OpenStore, alice: User
+    ) -> None:
         assert store.refused(JoinChannel(alice, "#echo")) is ErrorCode.FORBIDDEN
 
 
 class TestLeaving:
-    def test_it_ends_the_membership(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_leaving_ends_the_membership(self, store: OpenStore, alice: User, bob: User) -> None:
         store.leave(alice, "#general")
         event = store.last_event
         assert event
@@ -174,7 +174,7 @@ class TestLeaving:
         )
         assert ([row.name for row in rows], total) == ([bob.name], 1)
 
-    def test_who_comes_back_has_nothing_unread(
+    def test_rejoining_leaves_nothing_unread(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         store.leave(alice, "#general")
@@ -183,19 +183,19 @@ class TestLeaving:
         membership = store.membership(alice)
         assert (membership.read, membership.unread) == (joined.channel.head, 0)
 
-    def test_the_last_owner_may_and_does_not_get_it_back(
+    def test_last_owner_can_leave_and_rejoins_as_a_member(
         self, store: OpenStore, alice: User
     ) -> None:
         store.join(alice, "#dev")
         store.leave(alice, "#dev")
         assert store.join(alice, "#dev").role == "member"
 
-    def test_what_is_not_there_cannot_be_left(self, store: OpenStore, alice: User) -> None:
+    def test_leaving_without_a_membership_is_refused(self, store: OpenStore, alice: User) -> None:
         assert store.refused(LeaveChannel(alice, "#dev")) is ErrorCode.NO_SUCH_CHANNEL
 
 
 class TestDirectChannels:
-    def test_all_participants_are_members_at_once(
+    def test_all_participants_become_members_at_once(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         opened = store.join(alice, "@BOB,ALICE")
@@ -209,7 +209,7 @@ class TestDirectChannels:
         assert ([row.name for row in rows], total) == (["alice", "Bob"], 2)
         assert channel == "@alice,Bob"
 
-    def test_outsiders_get_no_such_channel_whether_it_exists_or_not(
+    def test_outsiders_cannot_tell_whether_a_direct_channel_exists(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         carol = store.sign_in("carol")
@@ -219,16 +219,18 @@ class TestDirectChannels:
         after = [store.refused(operation) for operation in operations]
         assert {*before, *after} == {ErrorCode.NO_SUCH_CHANNEL}
 
-    def test_all_names_must_exist(self, store: OpenStore, alice: User) -> None:
+    def test_direct_channel_with_an_unknown_user_is_refused(
+        self, store: OpenStore, alice: User
+    ) -> None:
         assert store.refused(JoinChannel(alice, "@alice,ghost")) is ErrorCode.NO_SUCH_USER
         assert store.read(lambda reader: reader.user("ghost")) is None
 
-    def test_it_cannot_be_left(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_direct_channel_cannot_be_left(self, store: OpenStore, alice: User, bob: User) -> None:
         store.join(alice, "@alice,bob")
         assert store.refused(LeaveChannel(alice, "@alice,bob")) is ErrorCode.FORBIDDEN
 
 
-def test_a_membership_that_is_new_in_a_commit_can_be_used_and_ended_in_it(
+def test_membership_can_be_created_used_and_ended_in_one_commit(
     store: OpenStore, alice: User
 ) -> None:
     joined, marked, preferred, left, again = store.together(

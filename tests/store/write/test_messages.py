@@ -1,4 +1,4 @@
-"""Messages, edits, deletions, topics: what they do, who may, and that a cid is stored once."""
+"""Messages, edits, deletions, topics: effects, permissions, and duplicate cids."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from chat.store.operations import Appended, SendMessage, User
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
 
-def test_numbers_rise_by_one_and_the_event_is_what_the_log_holds(
-    store: OpenStore, alice: User
-) -> None:
+def test_seqs_rise_by_one_and_events_match_the_log(store: OpenStore, alice: User) -> None:
     first = store.append(message(alice, "one", cid="c1"))
     second = store.append(SendMessage(alice, "#General", "two", me=True))
     assert (first.seq, second.seq) == (2, 3)
@@ -31,7 +29,7 @@ def test_numbers_rise_by_one_and_the_event_is_what_the_log_holds(
     assert store.last_event.me
 
 
-def test_only_members_append(store: OpenStore, alice: User, bob: User) -> None:
+def test_only_members_can_append(store: OpenStore, alice: User, bob: User) -> None:
     store.join(alice, "#dev")
     assert store.refused(message(bob, channel="#dev")) is ErrorCode.NOT_A_MEMBER
     assert store.refused(topic(bob, "mine", "#dev")) is ErrorCode.NOT_A_MEMBER
@@ -41,32 +39,36 @@ def test_only_members_append(store: OpenStore, alice: User, bob: User) -> None:
 
 
 @pytest.mark.parametrize("channel", ["#counter", "#ECHO"])
-def test_the_built_in_channels_store_nothing(store: OpenStore, alice: User, channel: str) -> None:
+def test_built_in_channels_store_nothing(store: OpenStore, alice: User, channel: str) -> None:
     assert store.refused(message(alice, channel=channel)) is ErrorCode.FORBIDDEN
 
 
-def test_a_name_that_cannot_be_a_channels_is_invalid(store: OpenStore, alice: User) -> None:
+def test_invalid_channel_name_is_refused(store: OpenStore, alice: User) -> None:
     for channel in ("general", "@alice", "#a b", ""):
         assert store.refused(message(alice, channel=channel)) is ErrorCode.INVALID
 
 
 class TestReplies:
-    def test_a_reply_names_a_message(self, store: OpenStore, alice: User) -> None:
+    def test_reply_names_a_message(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice)
         reply = store.send(alice, reply_to=seq)
         assert store.item(alice, reply).reply_to == seq
 
-    def test_in_the_same_commit_too(self, store: OpenStore, alice: User) -> None:
+    def test_reply_can_name_a_message_of_the_same_commit(
+        self, store: OpenStore, alice: User
+    ) -> None:
         done = store.together([message(alice), message(alice, reply_to=2)])
         assert [getattr(each, "seq", None) for each in done] == [2, 3]
 
-    def test_to_what_is_no_message_it_is_refused(self, store: OpenStore, alice: User) -> None:
+    def test_reply_to_a_seq_that_is_not_a_message_is_refused(
+        self, store: OpenStore, alice: User
+    ) -> None:
         join, absent = 1, 3
         store.append(topic(alice, "t"))
         for seq in (join, 2, absent):
             assert store.refused(message(alice, reply_to=seq)) is ErrorCode.NO_SUCH_MESSAGE
 
-    def test_it_names_the_first_message_of_its_thread(self, store: OpenStore, alice: User) -> None:
+    def test_reply_names_the_root_of_its_thread(self, store: OpenStore, alice: User) -> None:
         first = store.send(alice)
         second = store.send(alice, reply_to=first)
         third, fourth = store.together(
@@ -80,14 +82,14 @@ class TestReplies:
             assert store.last_event is not None
             assert store.last_event.thread == first
 
-    def test_to_a_deleted_message_it_stands(self, store: OpenStore, alice: User) -> None:
+    def test_reply_survives_the_deletion_of_its_parent(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice)
         store.append(delete(alice, seq))
         assert store.item(alice, store.send(alice, reply_to=seq)).reply_to == seq
 
 
 class TestMentions:
-    def test_members_are_mentioned_as_they_are_spelled(
+    def test_mentions_have_the_spelling_of_the_name(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         store.append(message(alice, "hey @BOB, @nobody. and @alice. and @bob"))
@@ -95,7 +97,7 @@ class TestMentions:
         assert store.last_event.mentions == ("Bob", "alice")
         assert store.item(bob, store.last_event.seq).mentions == ("Bob", "alice")
 
-    def test_others_are_not(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_non_members_are_not_mentioned(self, store: OpenStore, alice: User, bob: User) -> None:
         store.join(alice, "#dev")
         assert store.item(alice, store.send(alice, "@bob", "#dev"), "#dev").mentions == ()
         store.join(bob, "#dev")
@@ -103,14 +105,14 @@ class TestMentions:
         store.leave(bob, "#dev")
         assert store.item(alice, store.send(alice, "@bob", "#dev"), "#dev").mentions == ()
 
-    def test_an_edit_mentions_anew(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_edit_replaces_the_mentions(self, store: OpenStore, alice: User, bob: User) -> None:
         seq = store.send(alice, "@bob")
         store.append(edit(alice, seq, "@alice"))
         assert store.item(alice, seq).mentions == ("alice",)
         assert store.item(alice, seq + 1).mentions == ("alice",)
         assert store.mark(bob, seq - 1).mentions == 0
 
-    def test_an_answer_is_for_whom_it_answers(
+    def test_reply_mentions_the_author_of_its_parent(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         asked = store.send(alice, "tea?")
@@ -123,7 +125,9 @@ class TestMentions:
         assert store.item(bob, store.send(bob, "@alice", reply_to=asked)).mentions == ("alice",)
         assert store.item(alice, store.send(alice, reply_to=asked)).mentions == ()
 
-    def test_whom_it_answers_may_have_left(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_reply_to_a_former_member_mentions_nobody(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
         store.join(alice, "#dev")
         store.join(bob, "#dev")
         asked = store.send(alice, "tea?", "#dev")
@@ -131,7 +135,7 @@ class TestMentions:
         answer = store.send(bob, "yes", "#dev", reply_to=asked)
         assert store.item(bob, answer, "#dev").mentions == ()
 
-    def test_only_the_first_hundred_names_of_a_text_are_looked_at(
+    def test_only_the_first_hundred_names_of_a_text_are_resolved(
         self, store: OpenStore, alice: User
     ) -> None:
         names = [f"@n{number}" for number in range(2_000)]
@@ -143,14 +147,16 @@ class TestMentions:
 
 
 class TestCids:
-    def test_the_same_send_is_stored_once(self, store: OpenStore, alice: User) -> None:
+    def test_repeated_send_is_stored_once(self, store: OpenStore, alice: User) -> None:
         first = store.append(message(alice, "one", cid="c"))
         again = store.append(message(alice, "not even the text counts", cid="c", reply_to=99))
         assert again.duplicate
         assert store.last_event is None
         assert (again.seq, again.mid, again.ts) == (first.seq, first.mid, first.ts)
 
-    def test_in_one_commit_too(self, store: OpenStore, alice: User) -> None:
+    def test_repeated_send_in_one_commit_is_stored_once(
+        self, store: OpenStore, alice: User
+    ) -> None:
         first, again = store.together([message(alice, cid="c"), message(alice, cid="c")])
         assert isinstance(first, Appended)
         assert isinstance(again, Appended)
@@ -158,18 +164,20 @@ class TestCids:
         assert again.duplicate
         assert (first.seq, first.mid) == (again.seq, again.mid)
 
-    def test_and_after_the_store_was_closed(
+    def test_repeated_send_after_reopening_is_stored_once(
         self, store: OpenStore, alice: User, open_store: Callable[[], OpenStore]
     ) -> None:
         store.send(alice, cid="c")
         store.store.close()
         assert open_store().append(message(alice, cid="c")).duplicate
 
-    def test_a_cid_belongs_to_its_author(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_users_can_use_the_same_cid(self, store: OpenStore, alice: User, bob: User) -> None:
         store.send(alice, cid="c")
         assert not store.append(message(bob, cid="c")).duplicate
 
-    def test_a_cid_with_a_slash_is_nobody_elses(self, store: OpenStore, alice: User) -> None:
+    def test_cid_with_a_slash_does_not_collide_with_another_user(
+        self, store: OpenStore, alice: User
+    ) -> None:
         crowd = [store.sign_in(f"n{number}") for number in range(10)]
         eleventh = crowd[-1]
         assert f"{eleventh.id}".startswith(f"{alice.id}")
@@ -177,7 +185,9 @@ class TestCids:
         assert not store.append(message(eleventh, cid="c")).duplicate
         assert store.log(alice)[-2].cid == "1/c"
 
-    def test_with_another_meaning_it_is_refused(self, store: OpenStore, alice: User) -> None:
+    def test_cid_reused_for_another_operation_is_refused(
+        self, store: OpenStore, alice: User
+    ) -> None:
         store.join(alice, "#dev")
         seq = store.send(alice, cid="c")
         other = store.send(alice)
@@ -192,7 +202,9 @@ class TestCids:
         assert store.append(edit(alice, seq, "newer", cid="e")).duplicate
         assert store.refused(edit(alice, other, "new", cid="e")) is ErrorCode.CID_REUSED
 
-    def test_it_is_answered_before_rights(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_repeated_send_is_answered_before_checking_permissions(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
         seq = store.send(bob, cid="c")
         store.append(delete(bob, seq, cid="d"))
         store.leave(bob, "#general")
@@ -200,14 +212,16 @@ class TestCids:
         assert store.append(delete(bob, seq, cid="d")).duplicate
         assert store.refused(message(bob, cid="new")) is ErrorCode.NOT_A_MEMBER
 
-    def test_a_refused_send_leaves_its_cid_free(self, store: OpenStore, alice: User) -> None:
+    def test_refused_send_does_not_use_up_its_cid(self, store: OpenStore, alice: User) -> None:
         assert store.refused(message(alice, channel="#dev", cid="c"))
         store.join(alice, "#dev")
         assert not store.append(message(alice, channel="#dev", cid="c")).duplicate
 
 
 class TestEdits:
-    def test_the_message_has_the_new_text(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_edited_message_has_the_new_text(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
         seq = store.send(alice, "old")
         done = store.append(edit(alice, seq, "new"))
         assert store.last_event is not None
@@ -216,7 +230,7 @@ class TestEdits:
         assert (item.text, item.edited, item.rev) == ("new", True, done.seq)
         assert store.item(bob, store.last_event.seq).text == "new"
 
-    def test_an_earlier_edit_loses_its_text(self, store: OpenStore, alice: User) -> None:
+    def test_earlier_edit_loses_its_text(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice, "old")
         for text in ("first @alice", "second", "third"):
             store.append(edit(alice, seq, text))
@@ -226,26 +240,26 @@ class TestEdits:
         assert (third.text, third.erased) == ("third", False)
         assert store.item(alice, seq).text == "third"
 
-    def test_only_by_the_author(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_only_the_author_can_edit(self, store: OpenStore, alice: User, bob: User) -> None:
         store.join(alice, "#dev")
         store.join(bob, "#dev")
         seq = store.send(bob, "mine", "#dev")
         assert store.refused(edit(alice, seq, "yours", "#dev")) is ErrorCode.FORBIDDEN
         assert store.item(bob, seq, "#dev").text == "mine"
 
-    def test_only_of_a_message(self, store: OpenStore, alice: User) -> None:
+    def test_only_messages_can_be_edited(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice)
         store.append(edit(alice, seq, "new"))
         for target in (1, seq + 1, 99):
             assert store.refused(edit(alice, target, "x")) is ErrorCode.NO_SUCH_MESSAGE
 
-    def test_all_in_one_commit(self, store: OpenStore, alice: User) -> None:
+    def test_several_edits_in_one_commit(self, store: OpenStore, alice: User) -> None:
         store.together([message(alice, "a"), edit(alice, 2, "b"), edit(alice, 2, "c")])
         assert [item.text for item in store.log(alice)[1:]] == ["c", None, "c"]
 
 
 class TestDeletions:
-    def test_everything_about_the_message_goes(
+    def test_deletion_erases_everything_about_the_message(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         seq = store.send(alice, "text @bob")
@@ -262,24 +276,26 @@ class TestDeletions:
         assert reaction.emoji is None
         assert (deletion.kind, deletion.target, deletion.erased) == ("delete", seq, False)
 
-    def test_its_number_stays(self, store: OpenStore, alice: User) -> None:
+    def test_deleted_message_keeps_its_seq(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice)
         store.append(delete(alice, seq))
         newest = store.read(lambda reader: reader.page(alice, "#general", limit=10)).items
         assert [item.seq for item in newest] == [1, seq]
 
-    def test_by_an_owner_too(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_owner_can_delete_messages_of_others(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
         store.join(alice, "#dev")
         store.join(bob, "#dev")
         mine, yours = store.send(alice, channel="#dev"), store.send(bob, channel="#dev")
         assert store.refused(delete(bob, mine, "#dev")) is ErrorCode.FORBIDDEN
         assert not store.append(delete(alice, yours, "#dev")).duplicate
 
-    def test_nobody_owns_general(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_general_has_no_owner(self, store: OpenStore, alice: User, bob: User) -> None:
         seq = store.send(bob)
         assert store.refused(delete(alice, seq)) is ErrorCode.FORBIDDEN
 
-    def test_what_is_deleted_is_no_message(self, store: OpenStore, alice: User) -> None:
+    def test_deleted_message_cannot_be_changed(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice)
         store.append(delete(alice, seq))
         for operation in (delete(alice, seq), edit(alice, seq, "x"), react(alice, seq, "x")):
@@ -287,7 +303,7 @@ class TestDeletions:
 
 
 class TestTopics:
-    def test_any_member_sets_it(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_any_member_can_set_the_topic(self, store: OpenStore, alice: User, bob: User) -> None:
         store.append(topic(bob, "news"))
         assert store.last_event is not None
         assert store.last_event.topic == store.membership(alice).channel.topic == "news"
@@ -299,7 +315,9 @@ class TestTopics:
 
 
 class TestDirectChannels:
-    def test_the_first_message_opens_it(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_first_message_opens_a_direct_channel(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
         store.append(message(alice, "psst @bob", "@BOB,alice"))
         assert store.last_event is not None
         assert (store.last_event.channel, store.last_event.seq) == ("@alice,Bob", 1)
@@ -307,14 +325,16 @@ class TestDirectChannels:
         store.append(message(bob, "yes?", "@bob,alice"))
         assert [item.seq for item in store.log(bob, "@alice,bob")] == [1, 2]
 
-    def test_nothing_else_does(self, store: OpenStore, alice: User, bob: User) -> None:
+    def test_other_operations_do_not_open_a_direct_channel(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
         for operation in (topic(alice, "t", "@alice,bob"), react(alice, 1, "x", "@alice,bob")):
             assert store.refused(operation) is ErrorCode.NO_SUCH_CHANNEL
         reply = message(alice, channel="@alice,bob", reply_to=1)
         assert store.refused(reply) is ErrorCode.NO_SUCH_MESSAGE
         assert len(store.read(lambda reader: reader.memberships(alice))) == 1
 
-    def test_an_outsider_cannot_tell_whether_it_exists(
+    def test_outsider_cannot_tell_whether_a_direct_channel_exists(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         carol = store.sign_in("carol")
@@ -326,7 +346,7 @@ class TestDirectChannels:
         assert (before.code, before.message) == (after.code, after.message)
         assert before.code is ErrorCode.NO_SUCH_CHANNEL
 
-    def test_all_must_exist(self, store: OpenStore, alice: User) -> None:
+    def test_all_participants_must_exist(self, store: OpenStore, alice: User) -> None:
         outcome = store.outcome(message(alice, channel="@alice,ghost"))
         assert isinstance(outcome, CommandError)
         assert outcome.code is ErrorCode.NO_SUCH_USER

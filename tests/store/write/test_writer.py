@@ -1,4 +1,4 @@
-"""The writer's thread: order, group commit, and what one bad operation or a bad disk may do."""
+"""The writer thread: order, group commit, failing operations, disk errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def seqs(outcomes: Sequence[object]) -> list[int | None]:
     return [each.seq if isinstance(each, Appended) else None for each in outcomes]
 
 
-def test_what_waits_goes_into_one_commit_in_order(store: OpenStore, alice: User) -> None:
+def test_queued_operations_share_one_commit_in_order(store: OpenStore, alice: User) -> None:
     store.commits.clear()
     operations = [message(alice, f"{number}") for number in range(50)]
     assert seqs(store.together(operations)) == list(range(2, 52))
@@ -33,7 +33,7 @@ def test_what_waits_goes_into_one_commit_in_order(store: OpenStore, alice: User)
     assert [pending.operation for pending in commit.operations] == operations
 
 
-def test_a_refusal_stands_at_its_place(store: OpenStore, alice: User) -> None:
+def test_refusal_keeps_the_order_of_operations(store: OpenStore, alice: User) -> None:
     done = store.together(
         [message(alice), message(alice, channel="#none"), topic(alice, "t"), message(alice)]
     )
@@ -43,13 +43,15 @@ def test_a_refusal_stands_at_its_place(store: OpenStore, alice: User) -> None:
     assert [item.seq for item in store.log(alice)] == [1, 2, 3, 4]
 
 
-def test_nothing_is_told_before_it_can_be_read(store: OpenStore, alice: User) -> None:
+def test_committed_events_are_readable_when_they_are_reported(
+    store: OpenStore, alice: User
+) -> None:
     for number in range(20):
         seq = store.send(alice, f"{number}")
         assert store.log(alice)[-1].seq == seq
 
 
-def test_any_thread_may_submit(store: OpenStore, alice: User) -> None:
+def test_any_thread_can_submit(store: OpenStore, alice: User) -> None:
     def submit() -> None:
         for outcomes in [store.submit([message(alice)]) for _ in range(50)]:
             outcomes()
@@ -63,11 +65,11 @@ def test_any_thread_may_submit(store: OpenStore, alice: User) -> None:
 
 
 NOT_UTF_8 = "\ud800"
-"""The protocol lets no such text through; the database cannot store it."""
+"""A text that the protocol refuses and the database cannot store."""
 
 
 class TestBadOperations:
-    def test_neighbors_survive(
+    def test_other_operations_of_the_commit_succeed(
         self, store: OpenStore, alice: User, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.CRITICAL, logger="chat.store.write.writer")
@@ -83,7 +85,7 @@ class TestBadOperations:
             assert [item.text for item in store.log(alice)[head:]] == ["one", "hello"]
             assert store.store.healthy() is None
 
-    def test_the_log_names_it_but_not_what_it_says(
+    def test_log_names_the_operation_without_its_text(
         self, store: OpenStore, alice: User, caplog: pytest.LogCaptureFixture
     ) -> None:
         store.outcome(message(alice, f"secret {NOT_UTF_8}"))
@@ -109,7 +111,7 @@ class TestBadDisks:
         yield failing
         event.remove(Engine, "commit", commit)
 
-    def test_what_would_have_written_is_unavailable(
+    def test_writing_operations_fail_with_unavailable(
         self, store: OpenStore, alice: User, bob: User, fail: threading.Event
     ) -> None:
         store.send(alice, cid="c")
@@ -132,7 +134,7 @@ class TestBadDisks:
         assert store.store.healthy() is None
         assert [item.seq for item in store.log(alice)] == [1, 2, 3, 4]
 
-    def test_what_was_decided_by_what_is_gone_is_not_told(
+    def test_results_that_depend_on_a_rollback_are_not_reported(
         self, store: OpenStore, alice: User, fail: threading.Event
     ) -> None:
         fail.set()
@@ -141,7 +143,7 @@ class TestBadDisks:
         fail.clear()
         assert not store.append(topic(alice, "t", cid="c")).duplicate
 
-    def test_nothing_is_known_of_a_transaction_that_was_rolled_back(
+    def test_rollback_clears_cached_state(
         self, store: OpenStore, alice: User, fail: threading.Event
     ) -> None:
         fail.set()
@@ -150,7 +152,7 @@ class TestBadDisks:
         assert store.refused(message(alice, channel="#none")) is ErrorCode.NO_SUCH_CHANNEL
         assert store.send(alice) == 2
 
-    def test_it_recovers_by_itself(
+    def test_writer_recovers_without_operations(
         self,
         store: OpenStore,
         alice: User,
@@ -162,7 +164,7 @@ class TestBadDisks:
         fail.clear()
         eventually(lambda: store.store.healthy() is None, "recovery without a command")
 
-    def test_a_disk_that_takes_only_some_writes_is_logged_once(
+    def test_intermittent_write_errors_are_logged_once(
         self,
         store: OpenStore,
         alice: User,
@@ -178,7 +180,7 @@ class TestBadDisks:
         told = [line for line in caplog.messages if "accepting writes" in line]
         assert ["is not accepting writes" in line for line in told] == [True, False]
 
-    def test_the_recovery_is_logged_at_the_latest_at_the_end(
+    def test_recovery_is_logged_at_the_latest_on_close(
         self,
         store: OpenStore,
         alice: User,
@@ -193,7 +195,7 @@ class TestBadDisks:
         assert caplog.text.count("accepting writes again") == 1
 
 
-def test_a_callback_that_fails_ends_nothing(
+def test_failing_callback_does_not_stop_the_writer(
     backend: Backend, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[Commit] = []
