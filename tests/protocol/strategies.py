@@ -88,7 +88,7 @@ def _of_type(hint: Any) -> st.SearchStrategy[Any]:
 
 
 def models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
-    """Return a strategy for instances of `model` that keep every rule."""
+    """Return a strategy for valid instances of `model`."""
     if model is values.Limits:
         return st.just(values.Limits())
     hints = typing.get_type_hints(model, include_extras=True)
@@ -99,7 +99,7 @@ def models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     if "limit" in fields:
         fields["limit"] = st.integers(1, 1_000)
     if model is History:
-        # One anchor at most.
+        # At most one anchor.
         anchors = st.sampled_from(["before", "after", "around"])
         for name in _ANCHORS:
             del fields[name]

@@ -1,4 +1,4 @@
-"""What a client reads from a server is finite and bounded, in every field of every frame."""
+"""All values that a client decodes from a server's frames are finite and bounded."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _SAMPLES = (
 
 
 def sample(hint: Any) -> Any:
-    """Return a value of a type, as JSON has it, with every optional field there."""
+    """Return a JSON value of a type, with all optional fields set."""
     for known, value in _SAMPLES:
         if hint is known:
             return value
@@ -67,14 +67,14 @@ def sample(hint: Any) -> Any:
         return {sample(arguments[0]): sample(arguments[1])}
     if origin is Literal:
         return arguments[0]
-    if arguments:  # annotated, or one of several
+    if arguments:  # annotated type, or a union
         return sample(arguments[0])
     hints = get_type_hints(hint, include_extras=True)
     return {name: sample(hints[name]) for name in hint.model_fields}
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield where the values of a frame are, containers included."""
+    """Yield the paths of all values in a frame, including containers."""
     if path:
         yield path
     if isinstance(value, dict | list):
@@ -84,7 +84,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def with_value(frame: dict[str, Any], path: tuple[Any, ...], raw: str) -> bytes:
-    """Return the frame with `raw`, which may be no JSON, at a place."""
+    """Return the frame with `raw`, which may be invalid JSON, at a path."""
     changed = copy.deepcopy(frame)
     inner: Any = changed
     for key in path[:-1]:
@@ -94,7 +94,7 @@ def with_value(frame: dict[str, Any], path: tuple[Any, ...], raw: str) -> bytes:
 
 
 def read(data: bytes) -> tuple[BaseModel | None, str]:
-    """Return the frame, or why it is refused."""
+    """Return the decoded frame, or the error."""
     try:
         return decode_frame(data), ""
     except FrameError as error:
@@ -102,7 +102,7 @@ def read(data: bytes) -> tuple[BaseModel | None, str]:
 
 
 def assert_bounded(value: Any, name: str = "") -> None:
-    """Check everything that a frame holds."""
+    """Check all values in a frame."""
     if isinstance(value, dict):
         assert len(value) <= CHANNELS_MAX
         for key, inner in value.items():
@@ -122,7 +122,7 @@ def assert_bounded(value: Any, name: str = "") -> None:
 
 
 @pytest.mark.parametrize("model", FRAMES, ids=lambda model: model.__name__)
-def test_the_sample_of_every_frame_is_read(model: type[BaseModel]) -> None:
+def test_sample_of_every_frame_is_decoded(model: type[BaseModel]) -> None:
     frame = decode_frame(json.dumps(sample(model)))
     assert type(frame) is model
     assert_bounded(frame.model_dump())
@@ -130,7 +130,7 @@ def test_the_sample_of_every_frame_is_read(model: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("model", FRAMES, ids=lambda model: model.__name__)
-def test_a_hostile_value_anywhere_in_a_frame_is_refused_or_bounded(
+def test_hostile_value_in_any_field_of_a_frame_is_refused_or_bounded(
     model: type[BaseModel], hostile: str
 ) -> None:
     good = sample(model)
@@ -143,7 +143,7 @@ def test_a_hostile_value_anywhere_in_a_frame_is_refused_or_bounded(
 
 
 @pytest.mark.parametrize("field", ["author", "channel", "epoch", "mid"])
-def test_a_name_is_never_empty(field: str) -> None:
+def test_empty_name_is_refused(field: str) -> None:
     for model in FRAMES:
         good = sample(model)
         for path in places(good):
@@ -160,7 +160,7 @@ MANY = {
 
 
 @pytest.mark.parametrize("frame", MANY.values(), ids=MANY)
-def test_a_frame_with_many_faults_is_refused_at_the_first(frame: dict[str, Any]) -> None:
+def test_frame_with_many_faults_is_refused_at_the_first_one(frame: dict[str, Any]) -> None:
     data = json.dumps(frame).encode()
 
     def refuse() -> None:
@@ -172,8 +172,8 @@ def test_a_frame_with_many_faults_is_refused_at_the_first(frame: dict[str, Any])
     assert seconds(refuse, enough=bound, rounds=3) < bound, "naming each fault takes seconds"
 
 
-def test_reactions_beyond_what_is_shown_are_cut_off() -> None:
-    """People make reactions, so a server that passes them on is not refused for them."""
+def test_reactions_beyond_the_limit_are_truncated() -> None:
+    """Users create reactions, so a client must not refuse a server's frame because of them."""
     good = sample(next(model for model in FRAMES if model.__name__ == "Page"))
     good["items"][0]["reactions"] = {f"e{n}": [f"n{m}" for m in range(10)] for n in range(50_000)}
     good["items"][0]["mentions"] = [f"n{n}" for n in range(50_000)]

@@ -1,4 +1,4 @@
-"""The codec and its JSON Schema: every frame survives the wire; bad input is a typed error."""
+"""The codec and its JSON Schema: round trips, and errors for invalid input."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ LIMITS = Limits()
 
 
 def refusal(data: str | bytes, limits: Limits = LIMITS) -> FrameError:
-    """Return the error that `data` is refused with."""
+    """Return the error for `data`, which must be refused."""
     with pytest.raises(FrameError) as caught:
         decode_command(data, limits)
     return caught.value
 
 
 def assert_understood_or_refused(data: str | bytes) -> None:
-    """Check that `data` is a command, or an error that can be shown as it is."""
+    """Check that `data` is a command or causes a printable error."""
     try:
         decode_command(data, LIMITS)
     except FrameError as error:
@@ -55,17 +55,17 @@ def assert_understood_or_refused(data: str | bytes) -> None:
 
 
 @given(commands)
-def test_every_command_survives_the_wire(command: Command) -> None:
+def test_every_command_round_trips(command: Command) -> None:
     assert decode_command(encode(command), LIMITS) == command
 
 
 @given(frames)
-def test_every_frame_survives_the_wire(frame: ServerFrame) -> None:
+def test_every_frame_round_trips(frame: ServerFrame) -> None:
     assert decode_frame(encode(frame)) == frame
 
 
 @given(st.one_of(commands, frames))
-def test_a_frame_is_one_line_of_utf8_without_fields_that_say_nothing(
+def test_frame_is_one_line_of_utf8_without_empty_default_fields(
     frame: Command | ServerFrame,
 ) -> None:
     data = encode(frame)
@@ -78,17 +78,17 @@ def test_a_frame_is_one_line_of_utf8_without_fields_that_say_nothing(
     }
 
 
-def test_text_and_bytes_are_read_alike() -> None:
+def test_text_and_bytes_decode_to_the_same_command() -> None:
     data = '{"type":"send","channel":"#general","text":"žluť 🎉"}'
     assert decode_command(data, LIMITS) == decode_command(data.encode(), LIMITS)
 
 
-def test_the_type_comes_first_so_that_people_and_logs_see_it() -> None:
+def test_type_is_the_first_field() -> None:
     event = Event(channel="#a", seq=1, mid="m", ts=0, author="a", kind="message", text="x")
     assert encode(event).startswith(b'{"type":"event","channel":"#a","seq":1,')
 
 
-# What is no frame at all
+# Malformed frames
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_type_comes_first_so_that_people_and_logs_see_it() -> None:
     ],
     ids=lambda data: repr(data)[:30],
 )
-def test_what_is_not_one_json_object_is_malformed(data: str | bytes) -> None:
+def test_data_other_than_one_json_object_is_malformed(data: str | bytes) -> None:
     error = refusal(data)
     assert error.code is ErrorCode.MALFORMED
     assert (error.id, error.field) == (None, None)
@@ -129,7 +129,7 @@ def test_what_is_not_one_json_object_is_malformed(data: str | bytes) -> None:
 
 @given(st.one_of(st.binary(), st.text(st.characters(exclude_categories=()))))
 @example(b"\x00")
-def test_whatever_comes_is_a_command_or_a_frame_error(data: str | bytes) -> None:
+def test_any_data_is_a_command_or_a_frame_error(data: str | bytes) -> None:
     assert_understood_or_refused(data)
 
 
@@ -141,7 +141,7 @@ json_values = st.recursive(
 
 
 @given(commands, st.data())
-def test_a_command_with_a_foreign_value_is_still_a_command_or_a_frame_error(
+def test_command_with_any_field_value_is_a_command_or_a_frame_error(
     command: Command, data: st.DataObject
 ) -> None:
     fields = json.loads(encode(command))
@@ -150,23 +150,23 @@ def test_a_command_with_a_foreign_value_is_still_a_command_or_a_frame_error(
     assert_understood_or_refused(json.dumps(fields))
 
 
-# Which error, which field, whose id
+# The error's code, field and id
 
 
 @pytest.mark.parametrize("data", ["{}", '{"id":"7"}', '{"type":"nope"}', '{"type":1}'])
-def test_an_unknown_or_absent_type_names_the_type(data: str) -> None:
+def test_error_of_an_unknown_or_missing_type_names_the_type_field(data: str) -> None:
     error = refusal(data)
     assert error.code is ErrorCode.UNKNOWN_TYPE
     assert error.field == "type"
 
 
-def test_a_servers_frame_is_no_command() -> None:
+def test_frame_of_a_server_is_not_a_command() -> None:
     assert refusal('{"type":"welcome"}').code is ErrorCode.UNKNOWN_TYPE
 
 
 @pytest.mark.parametrize("id_", ["7", "", "é\u00a0日", "x" * 64])
 @pytest.mark.parametrize("rest", ['"type":"nope"', '"type":"ping","x":1', '"type":"join"'])
-def test_the_error_carries_the_commands_id(id_: str, rest: str) -> None:
+def test_error_has_the_id_of_the_command(id_: str, rest: str) -> None:
     assert refusal(f'{{"id":{json.dumps(id_)},{rest}}}').id == id_
 
 
@@ -185,7 +185,7 @@ def test_the_error_carries_the_commands_id(id_: str, rest: str) -> None:
     ],
     ids=lambda rest: rest[:20],
 )
-def test_the_error_carries_the_id_of_what_cannot_be_read(rest: str) -> None:
+def test_error_has_the_id_of_a_frame_with_invalid_json(rest: str) -> None:
     data = f'{{"type":"send", "id" : "s1","channel":"#a",{rest}}}'
     for each in (data, data.encode()):
         error = refusal(each)
@@ -195,40 +195,40 @@ def test_the_error_carries_the_id_of_what_cannot_be_read(rest: str) -> None:
     assert refusal(inner).id is None
 
 
-def test_the_id_may_stand_behind_what_cannot_be_read() -> None:
+def test_id_after_an_unreadable_value_is_found() -> None:
     assert refusal(r'{"type":"send","text":"cut \ud83d","id":"s1"}').id == "s1"
 
 
 @pytest.mark.parametrize(
     "id_", ['"' + "x" * 65 + '"', '"\\u001b"', '"a\\u2028"', "5", "null", "{}"]
 )
-def test_an_id_that_is_none_is_not_echoed(id_: str) -> None:
+def test_invalid_id_is_not_echoed(id_: str) -> None:
     assert refusal(f'{{"type":"nope","id":{id_}}}').id is None
 
 
-def test_an_id_that_is_too_long_names_itself() -> None:
+def test_error_of_a_long_id_names_the_id_field() -> None:
     error = refusal(json.dumps({"type": "ping", "id": "x" * 65}))
     assert (error.code, error.field, error.id) == (ErrorCode.TOO_LONG, "id", None)
 
 
-def test_the_message_is_for_a_person() -> None:
+def test_error_message_is_plain_english() -> None:
     assert refusal('{"type":"ping","x":1}').message == "ping.x: unknown field"
     assert refusal('{"type":"join"}').message == "join.channel: is missing"
 
 
-def test_a_fault_deep_inside_is_named_by_its_path() -> None:
+def test_nested_fault_is_named_by_its_path() -> None:
     resume = '{"#a":{"epoch":"e","after":-1}}'
     error = refusal(f'{{"type":"hello","v":1,"name":"a","resume":{resume}}}')
     assert error.field == "resume.#a.after"
 
 
-def test_an_unknown_field_is_told_back_without_its_control_characters() -> None:
+def test_error_shows_an_unknown_field_without_control_characters() -> None:
     error = refusal(r'{"type":"ping","\u001b]0;x\u0007\u202e":1}')
     assert error.field == "␛]0;x␇<U+202E>"
     assert error.message.isprintable()
 
 
-def test_an_unknown_field_as_long_as_a_frame_is_told_back_short() -> None:
+def test_error_shortens_a_long_unknown_field() -> None:
     error = refusal(json.dumps({"type": "ping", "k" * 60_000: 1}))
     assert error.field is not None
     assert len(error.field) == FIELD_MAX
@@ -239,43 +239,43 @@ def test_an_unknown_field_as_long_as_a_frame_is_told_back_short() -> None:
 
 
 @pytest.mark.parametrize("seq", ["NaN", "Infinity", "-Infinity", "1.0", "1e3", "true", '"1"', "[]"])
-def test_a_number_is_an_integer_and_nothing_like_it(seq: str) -> None:
+def test_seq_that_is_not_an_integer_is_refused(seq: str) -> None:
     error = refusal(f'{{"type":"mark","channel":"#a","seq":{seq},"id":"7"}}')
     assert (error.code, error.field) == (ErrorCode.INVALID, "seq")
 
 
 @pytest.mark.parametrize("seq", [0, -1, 2**53, 2**64, 10**50])
-def test_a_number_out_of_range_is_refused(seq: int) -> None:
+def test_seq_out_of_range_is_refused(seq: int) -> None:
     error = refusal(f'{{"type":"mark","channel":"#a","seq":{seq},"id":"7"}}')
     assert (error.code, error.field, error.id) == (ErrorCode.INVALID, "seq", "7")
 
 
 @pytest.mark.parametrize("seq", [1, 2**53 - 1])
-def test_numbers_that_every_json_reader_keeps_exact_are_taken(seq: int) -> None:
+def test_largest_exact_json_integers_are_accepted(seq: int) -> None:
     command = decode_command(f'{{"type":"mark","channel":"#a","seq":{seq}}}', LIMITS)
     assert command == Mark(channel="#a", seq=seq)
 
 
-def test_of_duplicate_keys_the_last_counts_everywhere() -> None:
+def test_last_of_duplicate_keys_is_used() -> None:
     assert decode_command('{"type":"nope","type":"ping","id":"a","id":"b"}', LIMITS) == Ping(id="b")
     assert refusal('{"type":"ping","type":"nope","id":"a","id":"b"}').id == "b"
 
 
-# The two directions differ
+# Differences between the two directions
 
 
-def test_the_server_refuses_unknown_fields() -> None:
+def test_server_refuses_unknown_fields() -> None:
     error = refusal('{"type":"ping","id":"7","colour":"red"}')
     assert (error.code, error.field, error.id) == (ErrorCode.INVALID, "colour", "7")
 
 
 @given(frames)
-def test_a_client_ignores_unknown_fields(frame: ServerFrame) -> None:
+def test_client_ignores_unknown_fields(frame: ServerFrame) -> None:
     fields = json.loads(encode(frame)) | {"since_version_2": {"x": [1]}}
     assert decode_frame(json.dumps(fields)) == frame
 
 
-def test_a_client_ignores_unknown_fields_deep_inside() -> None:
+def test_client_ignores_nested_unknown_fields() -> None:
     welcome = {
         "type": "welcome",
         "v": 1,
@@ -291,11 +291,11 @@ def test_a_client_ignores_unknown_fields_deep_inside() -> None:
     assert frame.limits == Limits(text=100)
 
 
-def test_a_client_ignores_unknown_types() -> None:
+def test_client_ignores_unknown_types() -> None:
     assert decode_frame('{"type":"sticker","x":1}') is None
 
 
-def test_a_client_reads_kinds_roles_and_presences_that_are_new_to_it() -> None:
+def test_client_accepts_unknown_kinds_roles_and_presences() -> None:
     event = decode_frame(
         '{"type":"event","channel":"#a","seq":1,"mid":"m","ts":0,"author":"a","kind":"poll"}'
     )
@@ -303,8 +303,8 @@ def test_a_client_reads_kinds_roles_and_presences_that_are_new_to_it() -> None:
     assert event.kind == "poll"
 
 
-def test_a_client_takes_text_that_a_server_would_refuse() -> None:
-    # It is made harmless where it is shown; refusing it would leave a hole in the log.
+def test_client_accepts_text_that_a_server_would_refuse() -> None:
+    # The text is sanitized when it is shown; refusing it would leave a gap in the log.
     event = decode_frame(
         '{"type":"event","channel":"#a","seq":1,"mid":"m","ts":0,"author":"\\u001b[31m",'
         '"kind":"message","text":"\\u0007"}'
@@ -314,27 +314,27 @@ def test_a_client_takes_text_that_a_server_would_refuse() -> None:
 
 
 @pytest.mark.parametrize("data", ['{"type":"heads"}', '{"type":"heads","heads":{"#a":-1}}'])
-def test_a_known_type_that_breaks_its_rules_is_an_error_for_a_client(data: str) -> None:
+def test_client_refuses_an_invalid_frame_of_a_known_type(data: str) -> None:
     with pytest.raises(FrameError) as caught:
         decode_frame(data)
     assert caught.value.code is ErrorCode.INVALID
 
 
-# Limits are the server's, not the models'
+# Limits of the server
 
 
-def test_the_limits_in_force_decide() -> None:
+def test_commands_are_checked_against_the_given_limits() -> None:
     data = encode(Send(channel="#general", text="x" * 20))
     assert refusal(data, Limits(text=10)).code is ErrorCode.TOO_LONG
     assert decode_command(data, Limits(text=20)).type == "send"
 
 
-def test_without_limits_a_frame_may_be_as_long_as_it_likes() -> None:
+def test_client_accepts_frames_of_any_length() -> None:
     heads = Heads(heads={"#" + "x" * 1_000: 1})
     assert decode_frame(encode(heads)) == heads
 
 
-# What a hostile frame costs
+# The cost of hostile frames
 
 
 @pytest.mark.parametrize(
@@ -349,11 +349,11 @@ def test_without_limits_a_frame_may_be_as_long_as_it_likes() -> None:
     ],
     ids=["unknown fields", "positions", "participants", "marks"],
 )
-def test_a_hostile_frame_costs_little_more_than_its_length(data: str) -> None:
+def test_cost_of_a_hostile_frame_is_proportional_to_its_length(data: str) -> None:
     assert seconds(lambda: refusal(data), enough=0.03) < 0.03
 
 
-def test_a_frame_with_thousands_of_faults_is_refused_as_a_whole() -> None:
+def test_frame_with_thousands_of_faults_is_refused() -> None:
     fields = {"type": "ping", "id": "7"} | {f"f{i}": 0 for i in range(FAULTS_MAX + 1)}
     error = refusal(json.dumps(fields))
     assert (error.code, error.field, error.id) == (ErrorCode.INVALID, None, "7")
@@ -361,8 +361,8 @@ def test_a_frame_with_thousands_of_faults_is_refused_as_a_whole() -> None:
 
 
 @given(frames)
-def test_a_frame_made_of_known_fields_is_the_same_frame(frame: ServerFrame) -> None:
-    """`known` only leaves the looking out: the same model, the same fields on the wire in order."""
+def test_frame_created_by_known_equals_a_validated_frame(frame: ServerFrame) -> None:
+    """`known` only skips validation: same model, same fields on the wire, same order."""
     given = {name: getattr(frame, name) for name in frame.model_fields_set}
     made = type(frame).known(**given)
     assert made == frame
@@ -378,7 +378,7 @@ thoroughly = settings(max_examples=30_000, suppress_health_check=list(HealthChec
 @pytest.mark.timeout(1_200)
 @thoroughly
 @given(commands)
-def test_thousands_of_commands_survive_the_wire(command: Command) -> None:
+def test_thousands_of_commands_round_trip(command: Command) -> None:
     assert decode_command(encode(command), Limits()) == command
 
 
@@ -386,7 +386,7 @@ def test_thousands_of_commands_survive_the_wire(command: Command) -> None:
 @pytest.mark.timeout(1_200)
 @thoroughly
 @given(frames)
-def test_thousands_of_frames_survive_the_wire(frame: ServerFrame) -> None:
+def test_thousands_of_frames_round_trip(frame: ServerFrame) -> None:
     assert decode_frame(encode(frame)) == frame
 
 
@@ -394,7 +394,7 @@ def test_thousands_of_frames_survive_the_wire(frame: ServerFrame) -> None:
 @pytest.mark.timeout(1_200)
 @thoroughly
 @given(commands, st.data())
-def test_a_damaged_command_is_a_command_or_a_frame_error(
+def test_damaged_command_is_a_command_or_a_frame_error(
     command: Command, data: st.DataObject
 ) -> None:
     damaged = bytearray(encode(command))
@@ -419,12 +419,12 @@ FRAME = validator("frame")
 EITHER = Draft202012Validator(SCHEMA)
 
 
-def test_the_schema_is_one() -> None:
+def test_schema_is_valid() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert json.loads(json.dumps(SCHEMA)) == SCHEMA
 
 
-def test_every_type_is_in_it_under_its_own_name() -> None:
+def test_schema_has_a_definition_for_every_type() -> None:
     for union, direction in ((COMMANDS, "command"), (FRAMES, "frame")):
         mapping: dict[str, str] = SCHEMA[direction]["discriminator"]["mapping"]
         assert mapping == {
@@ -434,24 +434,24 @@ def test_every_type_is_in_it_under_its_own_name() -> None:
 
 
 @pytest.mark.parametrize(("name", "block"), SENT)
-def test_the_examples_of_commands_are_valid(name: str, block: str) -> None:
+def test_example_commands_match_the_schema(name: str, block: str) -> None:
     COMMAND.validate(json.loads(block))
     EITHER.validate(json.loads(block))
 
 
 @pytest.mark.parametrize(("name", "block"), RECEIVED)
-def test_the_examples_of_frames_are_valid(name: str, block: str) -> None:
+def test_example_frames_match_the_schema(name: str, block: str) -> None:
     FRAME.validate(json.loads(block))
     EITHER.validate(json.loads(block))
 
 
 @given(commands)
-def test_every_command_that_can_be_written_is_valid(command: Command) -> None:
+def test_every_encoded_command_matches_the_schema(command: Command) -> None:
     COMMAND.validate(json.loads(encode(command)))
 
 
 @given(frames)
-def test_every_frame_that_can_be_written_is_valid(frame: ServerFrame) -> None:
+def test_every_encoded_frame_matches_the_schema(frame: ServerFrame) -> None:
     FRAME.validate(json.loads(encode(frame)))
 
 
@@ -469,9 +469,9 @@ def test_every_frame_that_can_be_written_is_valid(frame: ServerFrame) -> None:
         {"type": "status", "status": "offline"},
     ],
 )
-def test_what_the_server_refuses_by_its_shape_is_invalid(broken: dict[str, Any]) -> None:
+def test_commands_of_the_wrong_shape_do_not_match_the_schema(broken: dict[str, Any]) -> None:
     assert not COMMAND.is_valid(broken)
 
 
-def test_frames_may_grow() -> None:
+def test_schema_allows_new_fields_in_frames() -> None:
     assert FRAME.is_valid({"type": "bye", "reason": "", "reconnect": 1, "since_version_2": 1})

@@ -1,4 +1,4 @@
-"""What holds for all models: names, immutability, strictness; and the limits."""
+"""Rules for all models: names, immutability, strictness; and the limits."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def type_of(model: type[BaseModel]) -> str:
 
 
 @pytest.mark.parametrize("union", [COMMANDS, FRAMES])
-def test_each_direction_uses_a_type_once(union: tuple[type[BaseModel], ...]) -> None:
+def test_types_are_unique_in_each_direction(union: tuple[type[BaseModel], ...]) -> None:
     types = [type_of(model) for model in union]
     assert len(set(types)) == len(types)
 
 
 @pytest.mark.parametrize("model", ALL)
-def test_fields_are_lower_case_words(model: type[BaseModel]) -> None:
+def test_field_names_are_lower_case_words(model: type[BaseModel]) -> None:
     for name in model.model_fields:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name), name
 
@@ -42,26 +42,26 @@ def test_every_model_is_frozen_strict_and_documented(model: type[BaseModel]) -> 
 
 
 @pytest.mark.parametrize("model", COMMANDS)
-def test_commands_forbid_what_they_do_not_know(model: type[BaseModel]) -> None:
+def test_commands_refuse_unknown_fields(model: type[BaseModel]) -> None:
     assert model.model_config["extra"] == "forbid"
 
 
 @pytest.mark.parametrize("model", FRAMES)
-def test_frames_ignore_what_they_do_not_know(model: type[BaseModel]) -> None:
+def test_frames_ignore_unknown_fields(model: type[BaseModel]) -> None:
     assert model.model_config["extra"] == "ignore"
 
 
-def test_a_frame_cannot_be_changed() -> None:
+def test_frames_are_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Ping(id="1").id = "2"  # type: ignore[misc]  # the point of the test
 
 
-def test_an_answer_names_the_command_it_answers() -> None:
+def test_answers_have_the_id_of_their_command() -> None:
     assert "id" in Ok.model_fields
     assert "id" in Welcome.model_fields
 
 
-def test_an_event_and_an_item_tell_a_body_alike() -> None:
+def test_event_and_item_encode_a_body_in_the_same_way() -> None:
     shared = set(Event.model_fields) & set(Item.model_fields)
     assert set(Event.model_fields) - shared == {"type", "channel"}
     assert set(Item.model_fields) - shared == {
@@ -73,19 +73,19 @@ def test_an_event_and_an_item_tell_a_body_alike() -> None:
     }
 
 
-def test_the_kinds_that_change_a_message_are_kinds() -> None:
+def test_folded_kinds_are_event_kinds() -> None:
     assert set(get_args(get_args(get_args(Kind)[0])[0])) > FOLDED_KINDS
 
 
 @pytest.mark.parametrize("name", Limits.model_fields)
 @pytest.mark.parametrize("value", [0, -1])
-def test_no_limit_may_be_nothing(name: str, value: int) -> None:
+def test_limits_of_zero_are_refused(name: str, value: int) -> None:
     broken: dict[str, Any] = {name: value}
     with pytest.raises(ValidationError):
         Limits(**broken)
 
 
-def test_a_frame_of_the_longest_text_fits_in_the_longest_frame() -> None:
+def test_longest_text_fits_into_the_longest_frame() -> None:
     limits = Limits()
-    # Four bytes of UTF-8 are the most a character takes.
+    # A character takes at most four bytes of UTF-8.
     assert 4 * limits.text < limits.frame

@@ -1,4 +1,4 @@
-"""The documentation by example says what the models say."""
+"""The examples in the protocol's manual match the models."""
 
 from __future__ import annotations
 
@@ -47,33 +47,33 @@ def test_every_type_has_exactly_one_example() -> None:
 
 
 @pytest.mark.parametrize(("name", "block"), SENT)
-def test_the_example_of_a_command_is_one(name: str, block: str) -> None:
+def test_example_of_a_command_is_valid(name: str, block: str) -> None:
     command = decode_command(block, Limits())
     assert command.type == name
-    # Written again it is the same: the example leaves out what says nothing, and nothing else.
+    # Encoding it again gives the same JSON: the example omits exactly the empty default fields.
     assert json.loads(encode(command)) == json.loads(block)
 
 
 @pytest.mark.parametrize(("name", "block"), RECEIVED)
-def test_the_example_of_a_frame_is_one(name: str, block: str) -> None:
+def test_example_of_a_frame_is_valid(name: str, block: str) -> None:
     frame = decode_frame(block)
     assert frame is not None
     assert frame.type == name
     assert json.loads(encode(frame)) == json.loads(block)
 
 
-def test_the_example_of_welcome_tells_the_default_limits() -> None:
+def test_example_of_welcome_has_the_default_limits() -> None:
     block = json.loads(dict(RECEIVED)["welcome"])
     assert block["limits"] == Limits().model_dump()
 
 
-def test_every_code_has_its_meaning() -> None:
+def test_every_code_has_a_meaning() -> None:
     assert set(ERRORS) == set(ErrorCode)
     assert set(CLOSES) == set(CloseCode)
 
 
-async def test_the_typed_session_goes_as_printed(server: ChatServer) -> None:
-    """Each `> ` line is sent; what is printed below it is in the answers, in that order."""
+async def test_example_session_produces_the_printed_answers(server: ChatServer) -> None:
+    """Each `> ` line is sent; the lines below it must occur in the answers, in order."""
     block = PAGE.read_text("utf-8").split("<!-- session -->\n")[1].split("<!-- /session -->")[0]
     lines = [line for line in block.splitlines() if line[:2] in ("> ", "< ")]
     async with connect(server.url, proxy=None) as socket:
@@ -82,7 +82,7 @@ async def test_the_typed_session_goes_as_printed(server: ChatServer) -> None:
                 await socket.send(line[2:])
                 continue
             expected = json.loads(line[2:].replace("…", ""))
-            while True:  # presence and the like may come between
+            while True:  # other frames such as presence may arrive in between
                 frame = json.loads(await socket.recv())
                 if frame["type"] == expected["type"]:
                     break
