@@ -39,10 +39,10 @@ class TokenBucket:
         self._rate = rate
         self._burst = float(burst)
         self.tokens = float(burst)
-        """Tokens that there were at `when`; below zero, they are owed."""
+        """Tokens at `when`; negative if the bucket is in debt."""
         self.when = now
         self.overruns = 0
-        """Refusals by `take` in a row; any token taken ends the row."""
+        """Consecutive refusals by `take`."""
 
     def fill(self, now: float) -> None:
         """Add the tokens for the time since `when`."""
@@ -134,9 +134,9 @@ class Budget:
         self._patience = patience
         self._interval = interval
         self._promised: deque[float] | None = None
-        """Promised times that paid for no refusal yet, the earliest first."""
+        """Unredeemed promised times, earliest first."""
         self._was_due = False
-        """Whether a promise had fallen due for the last refusal."""
+        """Whether the last refusal redeemed a promise."""
 
     def spend(self, size: int, now: float) -> float:
         """Pay for a frame of `size` bytes and return 0; else return the seconds to wait."""

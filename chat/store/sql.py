@@ -45,7 +45,7 @@ class BulkInsert:
 
     def __init__(self, table: Table) -> None:
         self.rows: list[tuple[Any, ...]] = []
-        """Rows that wait for `flush`."""
+        """Rows pending until `flush`."""
         self._columns = [column.name for column in table.columns]
         self._insert = insert(table)
         self._compiled: tuple[object, str] = (None, "")
@@ -110,7 +110,7 @@ class Prepared:
 
     def __init__(self, statement: Statement, columns: Sequence[str] | None = None) -> None:
         self.is_read = isinstance(statement, Select | CompoundSelect)
-        """Whether it changes nothing."""
+        """Whether the statement only reads."""
         self._statement = statement
         self._columns = columns
         self._plans: dict[str, _Plan] = {}

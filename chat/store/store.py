@@ -62,20 +62,20 @@ class Store:
 
     def __init__(self, database: Database, writer: Writer, limits: Limits) -> None:
         self.server_id = database.server_id
-        """Random, created with the database, kept for ever."""
+        """Random id, created with the database; never changes."""
         self._database = database
         self._writer = writer
         self.submit: Callable[[Batch], None] = writer.submit
-        """Queues operations; `committed` gets each with its result or its failure.
+        """Queues operations; `committed` receives each with its result or failure.
 
-        Raises `StoreUnavailable` if the store is closed; nothing was queued then.
+        Raises `StoreUnavailable` if the store is closed; nothing is queued then.
         """
         self._limits = limits
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._welcomers = ThreadPoolExecutor(WELCOMERS, thread_name_prefix="store-welcomer")
         self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="store-searcher")
         self._searching: set[sqlite3.Connection] = set()
-        """Connections that a search runs on: closing does not wait for its end."""
+        """Connections with a running search, which closing the store interrupts."""
         self._is_closing = False
         self._reading = _Reading(database)
 
@@ -206,7 +206,7 @@ class _Reading:
 
     def __init__(self, database: Database) -> None:
         self.fault: str | None = None
-        """Why a reading failed a short while ago, in one line."""
+        """Reason for a recent failed read, in one line; None if there was none."""
         self._readers = database.readers
         self._path = database.path
         self._inode = database.path.stat().st_ino

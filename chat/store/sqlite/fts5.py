@@ -318,7 +318,7 @@ class Lookup:
         self._has_index = reached is not None
         rows = _UNINDEXED.all(connection, place=reached or 0, count=UNINDEXED_MAX + 1)
         self.is_behind = len(rows) > UNINDEXED_MAX
-        """Whether more messages are unindexed than a search can look through."""
+        """Whether there are more unindexed messages than a search may read."""
         self._unindexed: dict[int, list[int]] = {}
         for channel_id, seq in rows:
             self._unindexed.setdefault(channel_id, []).append(seq)

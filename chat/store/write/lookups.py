@@ -123,13 +123,13 @@ class Lookups:
         self._named: dict[tuple[int, str], User | None] = {}
         self._people: dict[str, User | None] = {}
         self._counts: dict[int, int] = {}
-        """Channels that count against a person; all of their memberships are in `_roles` then."""
+        """Number of counted channels by user; `_roles` then has all memberships of the user."""
         self._hidden: dict[int, dict[int, User]] = {}
-        """Members from whose lists a direct channel is hidden, by channel and person."""
+        """Members who have hidden a direct channel, by channel and user."""
         self._hashes: dict[int, list[bytes]] = {}
-        """Tokens of those who sign in; another process may add one, so they are read each time."""
+        """Token hashes of users signing in; read each time, as other processes may add tokens."""
         self._reply_targets: dict[tuple[int, int], ReplyTarget | None] = {}
-        """Messages that the sends of the running transaction answer."""
+        """Parents of the replies in the current transaction."""
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction: load the data for its operations in few statements."""

@@ -106,9 +106,9 @@ class Transaction:
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
         self.lookups = Lookups()
         self.events: list[Event] = []
-        """What was appended since `begin`, in order."""
+        """Events appended since `begin`, in order."""
         self.has_erased = False
-        """Whether a text was erased since `begin`: the write-ahead log still holds it."""
+        """Whether a text was erased since `begin`, so the write-ahead log needs a purge."""
         self._has_executed = False
         self._next_user = self._next_channel = self._next_event = 0
         self._ids = Ids()
@@ -122,13 +122,13 @@ class Transaction:
             *(self._users, self._tokens, self._channels, self._members),
             *(self._events, self._mentions),
         )
-        """In an order in which each row finds the rows that it refers to."""
+        """In the order of foreign keys: referenced rows first."""
         self._changed: dict[int, Channel] = {}
-        """Channels whose rows are to be updated."""
+        """Channels whose rows need an update."""
         self._sent: dict[tuple[int, str], tuple[int, Sent | Event]] = {}
-        """What is known of cids, by author and cid: the channel's id, and the event."""
+        """Used cids, by author and cid: the channel's id and the event."""
         self._packed: dict[str, bytes] = {}
-        """The cids of the transaction's operations as they are stored."""
+        """Stored forms of the cids of the transaction's operations."""
         self._unindexed: list[fts5.Erased] = []
 
     @property

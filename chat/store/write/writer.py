@@ -94,14 +94,14 @@ class Writer:
         probe_every: float,
     ) -> None:
         self.fault: str | None = None
-        """Why the last commit failed; None if it succeeded."""
+        """Reason for the failure of the last commit; None if it succeeded."""
         self._engine = engine
         self._transaction = Transaction(limits, clock_ms)
         self._committed = committed
         self._connection: Connection | None = None
         self._waiting: list[Pending[Any]] = []
         self._wakeups: SimpleQueue[None] = SimpleQueue()
-        """Wakes the thread for the first waiting operation; queuing each took 1.5 µs."""
+        """Wakes the thread for the first queued operation; waking it for each took 1.5 µs."""
         self._index_error: tuple[DBAPIError, float] | None = None
         self._lock = threading.Lock()
         self._is_closed = False
@@ -111,8 +111,8 @@ class Writer:
         self._probe_every = probe_every
         self._probe_at: float | None = None
         self._settled_at: float | None = None
-        """When to log that writes work again, if none fails before: a disk that is nearly full
-        takes some and refuses others."""
+        """Time to log the recovery, unless a write fails before: a nearly full disk accepts some
+        writes and refuses others."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 

@@ -1,4 +1,4 @@
-"""Members say how they want a channel listed and told of."""
+"""Members get preferences: how a channel is listed and notified."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Give every member the usual preferences."""
+    """Give every member the default preferences."""
     for column in (
         sa.Column("pinned", sa.Integer, nullable=False, server_default="0"),
         sa.Column("muted", sa.Boolean, nullable=False, server_default=sa.false()),

@@ -6,7 +6,7 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
-# Halves the way to the root each time: a reply takes over what its ancestor has.
+# Pointer doubling: each pass copies the ancestor's ancestor, which halves the distance to the root.
 _CLIMB = sa.text("""
     UPDATE events SET thread = (
         SELECT a.thread FROM events a

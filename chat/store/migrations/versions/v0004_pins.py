@@ -1,4 +1,4 @@
-"""Messages are pinned in their channels."""
+"""Messages can be pinned."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Begin with no pins."""
+    """Create the empty table."""
     id_type = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     op.create_table(
         "pins",

@@ -9,5 +9,5 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Create it empty: it is derived, and so made once, as this version makes it."""
+    """Create an empty index in the current format, as it is derived from the log."""
     fts5.create(op.get_bind())

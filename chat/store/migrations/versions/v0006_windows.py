@@ -1,4 +1,4 @@
-"""The full-text index made anew: with windows, longer beginnings, and characters that are words."""
+"""Rebuild the full-text index with windows, longer prefixes, and single-character words."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Leave it to the running server, unless there is nothing to index."""
+    """Let the running server rebuild the index, unless there is nothing to index."""
     connection = op.get_bind()
     if connection.scalar(sa.text("SELECT 1 FROM bodies LIMIT 1")):
         fts5.invalidate(connection)

@@ -1,4 +1,4 @@
-"""Direct channels count against the person who opened them, and can be hidden."""
+"""Direct channels count against the user who opened them, and can be hidden."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ _EMPTY = "channel_id IN (SELECT id FROM channels WHERE is_direct AND head = 0)"
 
 
 def upgrade() -> None:
-    """Count no direct channel, for nobody noted who opened it; hide those without an event."""
+    """Count no existing direct channel, as its opener is unknown; hide empty ones."""
     op.add_column(
         "members", sa.Column("counted", sa.Boolean, nullable=False, server_default=sa.true())
     )

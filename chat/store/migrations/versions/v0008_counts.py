@@ -1,4 +1,4 @@
-"""Reactions are counted, and found by emoji and by person; pins know who set them."""
+"""Reactions are counted and indexed by emoji and user; pins store their user."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Count the reactions that are there; nobody is known to have set the pins."""
+    """Count existing reactions; the users of existing pins are unknown."""
     id_type = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     op.create_table(
         "reaction_counts",

@@ -1,4 +1,4 @@
-"""Reactions that look the same are the same: each has one spelling, in the log and as it is now."""
+"""Normalize reactions, so that those that look the same are equal."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,7 +31,7 @@ _ADD = sa.text("""
 
 
 def upgrade() -> None:
-    """Spell reactions anew, and fold those of each message whose spelling changed."""
+    """Normalize reactions, and recompute those of the affected messages."""
     connection = op.get_bind()
     changed = [
         (row, form)
@@ -45,9 +45,9 @@ def upgrade() -> None:
 
 
 def _fold(connection: sa.Connection, channel: int, target: int) -> None:
-    """Write a message's reactions as its log says they are."""
+    """Recompute the reactions of a message from its events."""
     where = {"channel": channel, "target": target}
-    present: dict[str, dict[int, tuple[int, int]]] = {}  # emoji, person: seq, body
+    present: dict[str, dict[int, tuple[int, int]]] = {}  # (emoji, user) to (seq, body)
     since: dict[str, int] = {}
     for row in connection.execute(_TOLD, where):
         people = present.setdefault(row.text, {})

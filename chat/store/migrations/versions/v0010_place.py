@@ -1,4 +1,4 @@
-"""The full-text index is written behind the commits: its place is the id of a body."""
+"""The full-text index is updated after commits: its place is the id of a body."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ _WHOLE = sa.text("INSERT INTO meta SELECT 'search_place', coalesce(max(id), 0) F
 
 
 def upgrade() -> None:
-    """Let messages be found by their bodies; an index that was whole reaches to the newest one."""
+    """Index messages by their bodies; set the place of a complete index to the newest one."""
     op.create_index(
         "ix_events_body_id", "events", ["body_id"], sqlite_where=sa.text("kind = 'message'")
     )

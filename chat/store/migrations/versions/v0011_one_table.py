@@ -1,4 +1,4 @@
-"""One table for the log of all channels, to which rows are only appended."""
+"""One append-only table for the logs of all channels."""
 
 import logging
 import shutil
@@ -18,15 +18,15 @@ down_revision = "0010"
 log = logging.getLogger("chat.store.migrations")
 
 ROOM = 4
-"""Free space that the migration needs, as a multiple of the file: mostly for the log beside it."""
+"""Free space that the migration needs (mostly write-ahead log), as a multiple of the file."""
 STEP = 50_000
-"""Events that are copied by one statement."""
+"""Events copied by one statement."""
 _KINDS = ("message", "edit", "delete", "react", "pin", "topic", "join", "leave")
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _FLAGS = f"""{flags_of("message")} + CASE e.kind
     {" ".join(f"WHEN '{kind}' THEN {code_of(kind)}" for kind in _KINDS)} END
     + {ME} * e.me + {REMOVE} * e.remove + {ERASED} * e.erased"""
-# A message and its latest edit shared a text; it lies in the row of the edit now.
+# A message shared a text with its latest edit; now the row of the edit stores it.
 _COPY = f"""
     INSERT INTO events (channel_id, seq, ts, author_id, flags, mid, cid, target, reply_to, thread,
         text)
@@ -36,7 +36,7 @@ _COPY = f"""
     FROM old_events e LEFT JOIN bodies b ON b.id = e.body_id
     WHERE e.channel_id = :channel AND e.seq BETWEEN :first AND :last AND {{part}}
     ORDER BY e.channel_id, e.seq"""  # noqa: S608  constants of this module
-# What is not indexed yet gets the highest ids.
+# Unindexed events get the highest ids.
 _PARTS = ("coalesce(e.body_id, 0) <= :place", "coalesce(e.body_id, 0) > :place")
 _FOLDS = sa.text("""
     INSERT INTO folds (event_id, rev, edit_id)
@@ -81,10 +81,10 @@ def upgrade() -> None:
 
 
 def _check_room(connection: sa.Connection) -> None:
-    """Check that the disk has room for the new table, the log of this transaction, and the old one.
+    """Check that the disk has space for both tables and the write-ahead log.
 
     Raises:
-        StartupError: it has not; nothing was changed.
+        StartupError: not enough space; nothing was changed.
     """
     path = Path(connection.exec_driver_sql("PRAGMA database_list").fetchall()[0][2])
     needed, free = ROOM * path.stat().st_size, shutil.disk_usage(path.parent).free
@@ -156,7 +156,7 @@ def _create_tables() -> None:
 
 
 def _create_indexes() -> None:
-    """Index what was copied: sorted at once, which is faster than row by row."""
+    """Create the indexes after copying, which is faster than updating them row by row."""
     for name, columns, is_unique, rows in (
         (
             "ix_events_lines",
@@ -186,7 +186,7 @@ def _create_indexes() -> None:
 
 
 def _drop_bodies(connection: sa.Connection) -> None:
-    """Let reactions find their emoji in the events that brought them."""
+    """Refer reactions to the events that contain their emoji."""
     op.rename_table("reactions", "old_reactions")
     op.drop_index("ix_reactions_channel_id_target_user_id_since")
     op.create_table(
