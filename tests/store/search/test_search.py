@@ -23,6 +23,7 @@ from chat.protocol.values import Limits
 from chat.store.maintenance.check import reindex
 from chat.store.operations import Append, Appended, User
 from chat.store.read.reader import Reader
+from chat.store.schema import flags_of
 from chat.store.search.query import parse_query
 from chat.store.search.search import Found, Wanted
 from chat.store.sqlite import fts5
@@ -78,9 +79,8 @@ def spread(
             UPDATE channels SET head = head * {factor};
             WITH RECURSIVE gap (size) AS
                 (SELECT 1 UNION ALL SELECT size + 1 FROM gap WHERE size < {factor - 1})
-            INSERT INTO events (channel_id, seq, mid, ts, author_id, kind, is_line, me, remove,
-                rev, erased)
-            SELECT channel_id, seq - size, '', ts, author_id, 'leave', 0, 0, 0, seq - size, 0
+            INSERT INTO events (channel_id, seq, mid, ts, author_id, flags, target)
+            SELECT channel_id, seq - size, '', ts, author_id, {flags_of("pin")}, seq
             FROM events, gap;
             COMMIT""")
     if store.index_after == UNINDEXED:
