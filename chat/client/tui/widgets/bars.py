@@ -416,8 +416,9 @@ class MessageBar(Widget):
         """Draw the words; a click on one finds its action in the style."""
         offered, width = self._offered(), self.content_size.width
         counts = range(len(offered), -1, -1)
-        # Only a bar without room for a single action shortens its ends.
-        ways = [(count, False) for count in counts[:-1]] + [(count, True) for count in counts]
+        # Where keys act, the ends are shortened last; after a click only words that show act.
+        whole = counts[:-1] if self.has_keys else counts[:1]
+        ways = [(count, False) for count in whole] + [(count, True) for count in counts]
         for count, is_short in ways:
             drawn = self._drawn(offered, count, is_short=is_short)
             if drawn.cell_length <= width:
