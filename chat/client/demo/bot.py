@@ -10,8 +10,8 @@ from chat.client.demo.script import BOT_NAMES, Step, answer_to
 from chat.client.scripting.client import ScriptClient
 from chat.errors import CommandError
 from chat.protocol.commands import AnsweredBy, Delete, Edit, Join, React, Send, SetTopic, Typing
-from chat.protocol.frames import Ok, ServerFrame
-from chat.protocol.items import Event
+from chat.protocol.frames import Joined, Ok, ServerFrame
+from chat.protocol.items import Event, Item
 from chat.text import GENERAL, fold, is_direct
 
 __all__ = ["Bot"]
@@ -30,7 +30,7 @@ class Bot:
 
     def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
-        self._messages: asyncio.Queue[Event] = asyncio.Queue()
+        self._messages: asyncio.Queue[tuple[str, Event | Item]] = asyncio.Queue()
         self._steps: asyncio.Queue[tuple[Step, int, asyncio.Future[int]]] = asyncio.Queue()
         self._turns = 0
 
@@ -49,7 +49,12 @@ class Bot:
 
     def _take(self, frame: ServerFrame) -> None:
         if isinstance(frame, Event) and frame.kind == "message":
-            self._messages.put_nowait(frame)
+            self._messages.put_nowait((frame.channel, frame))
+        elif isinstance(frame, Joined) and is_direct(frame.channel):
+            # The first message of a direct channel comes with the channel.
+            for item in frame.items:
+                if item.kind == "message":
+                    self._messages.put_nowait((frame.channel, item))
 
     async def _perform_all(self, client: ScriptClient) -> None:
         while True:
@@ -60,18 +65,18 @@ class Bot:
 
     async def _answer_all(self, client: ScriptClient) -> None:
         while True:
-            event = await self._messages.get()
-            if fold(event.author) in BOT_NAMES or event.text is None:
+            channel, message = await self._messages.get()
+            if fold(message.author) in BOT_NAMES or message.text is None:
                 continue
             answer = answer_to(
-                self._settings.name, event.text, self._turns, is_direct=is_direct(event.channel)
+                self._settings.name, message.text, self._turns, is_direct=is_direct(channel)
             )
             self._turns += 1
             if answer:
                 with suppress(CommandError):
-                    await client.ask(Typing(channel=event.channel))
+                    await client.ask(Typing(channel=channel))
                     await asyncio.sleep(_ANSWER_DELAY)
-                    await client.ask(Send(channel=event.channel, text=answer))
+                    await client.ask(Send(channel=channel, text=answer))
                 client.suspend_timeout()
 
 

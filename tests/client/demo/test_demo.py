@@ -66,6 +66,19 @@ def test_the_demo_has_bots_that_answer(demo: tuple[Piped, Path]) -> None:
     assert_nothing_is_left(folder)
 
 
+def test_a_bot_answers_each_direct_message_once_from_the_first_on(
+    demo: tuple[Piped, Path],
+) -> None:
+    running, _ = demo
+    assert running.process.stdin is not None
+    for text in ("psst", "another"):
+        running.process.stdin.write(f"/msg grace {text}\n")
+        running.process.stdin.flush()
+        running.wait_for(f"Just between us: “{text}” is safe with me.")
+    shown = "\n".join(running.lines)
+    assert shown.count("“psst” is safe") == 1
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.feature("around.first")
 def test_the_demo_leaves_nothing_behind_however_it_ends(
