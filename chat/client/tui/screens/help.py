@@ -7,7 +7,7 @@ from dataclasses import replace
 from textwrap import wrap
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -140,9 +140,19 @@ class HelpScreen(ModalScreen[None]):
         self.set_focus(self.query_one(VerticalScroll))
 
     def _draw(self) -> None:
-        names = "hide" if self._has_names else "show"
         self.query_one("#page", Static).update(self._page(self.query_one(Input).value))
-        self.query_one("#keys", Static).update(f"/ filter   n {names} key names   Esc close")
+        self._draw_keys()
+
+    @on(events.DescendantFocus)
+    def _draw_keys(self) -> None:
+        """Show the keys that work where the focus is."""
+        field = self.query_one(Input)
+        names = "hide" if self._has_names else "show"
+        way_out = "close filter" if field.display else "close"
+        keys = f"/ filter   n {names} key names   Esc {way_out}"
+        if field.has_focus:
+            keys = "Type to filter   ↑ ↓ scroll   Enter back to the page   Esc close filter"
+        self.query_one("#keys", Static).update(keys)
 
     def _page(self, written: str) -> Content:
         room = (self.app.size.width if self.has_class("-narrow") else 84) - 4

@@ -69,7 +69,18 @@ async def test_letters_in_the_filter_are_no_keys_of_the_page(desktop: Desktop) -
     await desktop.press("slash", *"qn/")
     await desktop.until(lambda: "No matches" in desktop.screen())
     assert isinstance(desktop.app.screen, HelpScreen)
-    assert "show key names" in desktop.screen()
+
+
+async def test_the_last_line_shows_the_keys_that_work_where_the_focus_is(desktop: Desktop) -> None:
+    await opened(desktop)
+    await desktop.until(lambda: "n show key names   Esc close " in desktop.screen())
+    await desktop.press("slash")
+    await desktop.until(lambda: "Enter back to the page   Esc close filter" in desktop.screen())
+    assert "n show" not in desktop.screen()
+    await desktop.press("enter")
+    await desktop.until(lambda: "n show key names   Esc close filter" in desktop.screen())
+    await desktop.press("escape")
+    await desktop.until(lambda: "n show key names   Esc close " in desktop.screen())
 
 
 async def test_key_names_are_shown_once_they_are_asked_for(open_desktop: Open) -> None:
