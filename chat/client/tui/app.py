@@ -92,7 +92,8 @@ class ChatApp(App[None]):
         background: $input-selection-background;
         text-style: none;
     }
-    .text-area--placeholder, .input--placeholder { color: $text-muted; text-style: italic; }
+    .text-area--placeholder, .input--placeholder { color: $placeholder; text-style: italic; }
+    App:ansi .text-area--placeholder, App:ansi .input--placeholder { text-style: dim italic; }
     App:ansi Banner { background: transparent; color: $text-warning; }
     App:ansi Banner.-refused { color: $text-error; }
     App:ansi ModalScreen > Vertical { border: solid $primary; }

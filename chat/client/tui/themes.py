@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from textual.color import Color, ColorParseError
@@ -23,6 +23,7 @@ __all__ = [
     "legible",
     "made_by_hand",
     "readable",
+    "short_names",
 ]
 
 DARK = Theme(
@@ -67,7 +68,7 @@ CONTRAST = Theme(
     panel="#303030",
     dark=True,
     text_alpha=1.0,
-    variables={"text-disabled": "#c8c8c8", "text-muted": "#e0e0e0"},
+    variables={"placeholder": "#9a9a9a", "text-disabled": "#c8c8c8", "text-muted": "#e0e0e0"},
 )
 MONO = Theme(
     name="chat-mono",
@@ -98,6 +99,12 @@ _COLOURS = frozenset(field.name for field in fields(Theme) if field.type.startsw
 def by_name(word: str) -> str:
     """Return the theme's name that `word` stands for: the short names are this program's own."""
     return _SHORT.get(word.lower(), word.lower())
+
+
+def short_names(available: Iterable[str]) -> dict[str, str]:
+    """Return the names to choose themes by, each with its theme: the program's own first."""
+    others = sorted(set(available) - set(_SHORT.values()))
+    return {**_SHORT, **{theme: theme for theme in others}}
 
 
 def made_by_hand(name: str, values: Mapping[str, str | bool]) -> Theme:
@@ -148,14 +155,15 @@ _BACKGROUNDS: dict[str, tuple[str, ...]] = {
 }
 """Colors of text, and the backgrounds on which each stands."""
 _STEPS = 20
-_ANSI_SELECTION = {
+_ANSI = {
+    "placeholder": "ansi_default",
     "input-selection-background": "ansi_cyan",
     "input-selection-foreground": "ansi_black",
     "screen-selection-background": "ansi_cyan",
     "screen-selection-foreground": "ansi_black",
 }
 _ANSI_DARK = {
-    **_ANSI_SELECTION,
+    **_ANSI,
     "tint": "ansi_blue",
     "text-muted": "ansi_default",
     "text-disabled": "ansi_default",
@@ -164,7 +172,7 @@ _ANSI_DARK = {
     "text-accent": "ansi_bright_yellow",
 }
 _ANSI_LIGHT = {
-    **_ANSI_SELECTION,
+    **_ANSI,
     "tint": "ansi_cyan",
     "text-muted": "ansi_default",
     "text-disabled": "ansi_default",
@@ -202,6 +210,7 @@ def readable(theme: Theme, colors: Mapping[str, str]) -> dict[str, str]:
         if _SELECTION in names:
             grounds += [each + color_of(_SELECTION, colors) for each in grounds[1:3]]
         found[role] = legible(ground + color_of(role, colors), grounds).hex
+    found.setdefault("placeholder", found["text-muted"])
     selection = color_of("input-selection-background", colors)
     grounds = [ground + color_of(name, colors) + selection for name in _BASE]
     found["input-selection-foreground"] = legible(color_of("foreground", found), grounds).hex

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rich.color import Color as RichColor
+from rich.style import Style
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES
 from textual.widgets import Input
@@ -85,8 +86,7 @@ async def test_the_picker_begins_at_the_current_theme_and_previews_others(
         await desktop.until(lambda: desktop.core.prefs.get("theme") == "chat-contrast")
         await desktop.type("/theme ", "enter")
         await desktop.until(lambda: isinstance(desktop.app.screen, Picker))
-        themes = sorted(desktop.app.available_themes)
-        after = themes[themes.index("chat-contrast") + 1]
+        after = "chat-mono"
         await desktop.press("down")
         await desktop.until(lambda: desktop.app.theme == after, "a preview")
         assert desktop.core.prefs["theme"] == "chat-contrast"
@@ -97,6 +97,19 @@ async def test_the_picker_begins_at_the_current_theme_and_previews_others(
         await desktop.press("down", "enter")
         await desktop.until(lambda: desktop.core.prefs["theme"] == after, "it is kept")
         assert desktop.app.theme == after
+
+
+async def test_the_picker_lists_the_programs_own_themes_first_by_their_short_names(
+    open_desktop: Open,
+) -> None:
+    async with open_desktop(info("#general"), size=(80, 24)) as desktop:
+        await desktop.type("/theme ", "enter")
+        await desktop.until(lambda: "atom-one-dark" in desktop.screen())
+        words = desktop.screen().split("Type to filter")[1].split()
+        words = [word for word in words if word.isascii()]
+        assert words[:6] == ["dark", "light", "contrast", "mono", "16", "ansi-light"]
+        await desktop.press(*"16", "enter")
+        await desktop.until(lambda: desktop.core.prefs.get("theme") == "ansi-dark")
 
 
 def test_what_a_theme_leaves_out_is_as_in_the_dark_or_the_light_one() -> None:
@@ -161,7 +174,7 @@ def unreadable(desktop: Desktop) -> list[str]:
             if style is None or not any(char.isalnum() for char in text):
                 continue
             one, other = as_seen(style.color, ink), as_seen(style.bgcolor, ground)
-            if contrast(one, other) < TEXT_CONTRAST or style.dim:
+            if contrast(one, other) < TEXT_CONTRAST or (style.dim and not style.italic):
                 found.append(f"{text.strip()!r} {contrast(one, other):.1f}")
     return found
 
@@ -250,6 +263,24 @@ async def test_a_dialog_has_a_frame_in_16_colors(open_desktop: Open) -> None:
         await desktop.press("ctrl+k")
         await desktop.until(lambda: desktop.app.screen.is_modal)
         await desktop.until(lambda: "┌──" in desktop.screen() and "└──" in desktop.screen())
+
+
+async def test_a_placeholder_is_fainter_than_text(open_desktop: Open) -> None:
+    async with open_desktop(info("#general", head=1)) as desktop:
+        desktop.composer.cursor_blink = False
+
+        def style() -> Style:
+            shown = (segment for strip in strips(desktop.app) for segment in strip)
+            return next(style for text, style, _ in shown if "essage #gen" in text and style)
+
+        for word in ("16", "ansi-light"):
+            desktop.app.theme = by_name(word)
+            await desktop.until(lambda: style().dim, "dim in 16 colors")
+        desktop.app.theme = by_name("contrast")
+        await desktop.until(
+            lambda: contrast(as_seen(style().color, "#ffffff"), Color.parse("black")) < 9,
+            "a darker gray",
+        )
 
 
 async def test_a_placeholder_does_not_look_like_text(open_desktop: Open) -> None:

@@ -37,6 +37,7 @@ from chat.client.tui.screens.layout import Layout
 from chat.client.tui.screens.main_view import ScreenNotifier, ScreenView
 from chat.client.tui.screens.message_actions import MessageActions
 from chat.client.tui.screens.picker import confirm_paste, switch
+from chat.client.tui.themes import short_names
 from chat.client.tui.timeline import LANGUAGES, Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,
@@ -182,7 +183,7 @@ class MainScreen(Screen[None]):
 
     def _sources(self) -> Sources:
         """Return what there is to complete from; asked for only while somebody writes."""
-        themes = ("dark", "light", *sorted(self.app.available_themes))
+        themes = tuple(short_names(self.app.available_themes))
         return replace(self.workspace.sources(), themes=themes, languages=LANGUAGES)
 
     def update_node_styles(self, animate: bool = True) -> None:

@@ -29,7 +29,7 @@ from chat.client.tui.composer.messages import Subject
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens.layout import Layout
 from chat.client.tui.screens.picker import Picker, pick, pick_link, pick_name
-from chat.client.tui.themes import by_name
+from chat.client.tui.themes import by_name, short_names
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.conversation_pane import ConversationPane
 from chat.links import is_web_link
@@ -258,7 +258,8 @@ class ScreenView:
         def preview(name: str) -> None:
             app.theme = name
 
-        choices = [Choice(theme, theme) for theme in sorted(app.available_themes)]
+        named = short_names(app.available_themes)
+        choices = [Choice(theme, name) for name, theme in named.items()]
         picker = Picker("Theme", choices, chosen=before, moved=preview)
         app.push_screen(picker, lambda name: self.set_theme(name) if name else preview(before))
 
