@@ -1,4 +1,4 @@
 """The Textual interface.
 
-What they show, and what becomes of a key, is decided in `chat.client.presenter`.
+`chat.client.presenter` decides what the widgets show and what an action does.
 """

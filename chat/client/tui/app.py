@@ -47,19 +47,19 @@ __all__ = ["ChatApp", "key_rows"]
 _STOP_WITHIN = 3.0
 _THEME = "theme"
 _NOTICES_MAX = 3
-"""Notices that show at the same time: more would cover the newest messages."""
+"""Most notifications at a time: more would cover the newest messages."""
 _NOTICE_ROOM = 8
-"""Rows of the terminal for each of them."""
+"""Rows of the terminal per notification."""
 
 
 class ChatApp(App[None]):
-    """The client's screens around its cores.
+    """The Textual app of the client.
 
     Args:
-        settings: what a person has set; with a name.
-        make_core: makes the core of one server; what it is given is to be called, from any
-            thread, when there is something to drain.
-        keymap: a person's own keys, by the ids of the bindings (default: those of the settings).
+        settings: the settings, with a user name.
+        make_core: factory of a server's core; the core calls the given function, from any thread,
+            when it has changes to drain.
+        keymap: the user's keys by binding id (default: those of the settings).
     """
 
     TITLE = "chat"
@@ -74,7 +74,7 @@ class ChatApp(App[None]):
         scrollbar-corner-color: $surface;
     }
     App:ansi * { scrollbar-color: ansi_bright_black; scrollbar-color-hover: ansi_bright_black; }
-    /* Not over the composer: one goes on writing while something is told. */
+    /* At the top, so that notifications do not cover the composer. */
     ToastRack {
         dock: top;
         align: right top;
@@ -119,9 +119,9 @@ class ChatApp(App[None]):
     ]
 
     class CoreWoke(Message):
-        """The core has something to drain."""
+        """A core has changes to drain."""
 
-    theme = Reactive(DARK.name)  # from the beginning: to change it is to style everything anew
+    theme = Reactive(DARK.name)  # set at once: a change restyles every widget
 
     def __init__(
         self,
@@ -150,11 +150,11 @@ class ChatApp(App[None]):
         self._notices: dict[tuple[str, str, SeverityLevel], tuple[Notification, int]] = {}
 
     def run(self, *args: Any, **kwargs: Any) -> None:
-        """Show the screens until the person leaves.
+        """Run the app until the user quits.
 
         Raises:
-            StartupError: no core can start; the terminal was not touched.
-            SystemExit: the screens failed; what went wrong was printed.
+            StartupError: no core can start; the terminal is unchanged.
+            SystemExit: the app failed; the error was printed.
         """
         self._open()
         try:
@@ -167,7 +167,7 @@ class ChatApp(App[None]):
             raise SystemExit(self.return_code)
 
     def get_driver_class(self) -> type[Driver]:
-        """Use this program's own driver where there is one."""
+        """Return this program's driver, or Textual's on Windows."""
         if sys.platform == "win32" or constants.DRIVER:
             return super().get_driver_class()
         from chat.client.tui.terminal.driver import Terminal
@@ -175,21 +175,21 @@ class ChatApp(App[None]):
         return Terminal
 
     def get_theme(self, theme_name: str) -> Theme | None:
-        """Return a theme; this program's own are here before any can be registered."""
+        """Return a theme; this program's themes are available before they are registered."""
         return self._themes.get(theme_name) or super().get_theme(theme_name)
 
     def get_css_variables(self) -> dict[str, str]:
-        """Return the colors of the theme, with text that is readable."""
+        """Return the theme's colors, with readable text."""
         self.theme_variables = readable(self.current_theme, super().get_css_variables())
         return self.theme_variables
 
     def get_default_screen(self) -> MainScreen:
-        """Begin with the conversations."""
+        """Return the main screen."""
         self._open()
         return MainScreen(self.cores, self._settings, key_rows(self._own_keys))
 
     def on_mount(self) -> None:
-        """Dress the screens."""
+        """Apply the keys and the theme."""
         self.set_keymap(self._own_keys)
         kept = self.cores.pref(_THEME)
         self.theme = kept if kept in self.available_themes else DARK.name
@@ -200,10 +200,10 @@ class ChatApp(App[None]):
     def _separate_panes(self, theme: Theme) -> None:
         self.set_class(is_flat(theme), "-flat")
         for screen in self.screen_stack:
-            screen.query("*").refresh()  # their styles may be the same, and text have other colors
+            screen.query("*").refresh()  # text colors may change although styles do not
 
     def on_ready(self) -> None:
-        """Connect, once the first page shows, and take in what happens from now on."""
+        """Report problems of the settings, and connect after the first paint."""
         self._is_ready = True
         for problem in problems(_groups(), self._own_keys):
             self.notify(f"Key bindings: {problem}.", severity="warning", timeout=12)
@@ -215,9 +215,9 @@ class ChatApp(App[None]):
         self.call_after_refresh(self.cores.start)
 
     async def on_exit_app(self) -> None:
-        """Keep what is typed, whoever ends the program: a person, a signal, a closed terminal.
+        """Save typed text when the app exits: by a key, a signal or a closed terminal.
 
-        A screen that is coming up does so first: it counts on its widgets.
+        A screen that is being mounted is awaited, because saving needs its widgets.
         """
         if not (screens := self.screen_stack):
             return
@@ -234,7 +234,7 @@ class ChatApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a notification: whatever it holds, it is text and nothing else."""
+        """Show a notification as plain text, without markup."""
         super().notify(
             printable(message),
             title=printable_line(title),
@@ -244,8 +244,8 @@ class ChatApp(App[None]):
         )
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Put a text into the clipboard of the terminal and of the system."""
-        text = sendable(text)  # where it is pasted, controls might be obeyed
+        """Copy text to the clipboards of the terminal and of the system."""
+        text = sendable(text)  # another program might obey control characters
         super().copy_to_clipboard(text)
         if not self.is_headless:
             self.run_worker(
@@ -253,13 +253,13 @@ class ChatApp(App[None]):
             )
 
     def watch_title(self, title: str) -> None:
-        """Name the terminal's window."""
+        """Set the title of the terminal's window."""
         set_title = getattr(self._driver, "set_title", None)
         if set_title is not None:
             set_title(title)
 
     async def on_event(self, event: events.Event) -> None:
-        """Let keys and pastes in one after the other, and a flood of mouse events together."""
+        """Handle keys and pastes in order, and merge mouse events."""
         is_input = isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded
         if is_input and isinstance(event, Flooding):
             self.pointer.take(event)
@@ -274,9 +274,9 @@ class ChatApp(App[None]):
 
     @on(Notify)
     def _count_notice(self, event: Notify) -> None:
-        """Show one notice in the place of those that say the same, and no more than a few.
+        """Replace an equal notification by one with a count, and limit their number.
 
-        Textual shows what is in `_notifications`, and adds this one to it afterwards.
+        Textual adds this notification to `_notifications` afterwards, and shows its contents.
         """
         notice = event.notification
         said = (notice.title, notice.message, notice.severity)
@@ -295,7 +295,7 @@ class ChatApp(App[None]):
 
     def _take_back(self, notice: Notification) -> None:
         del self._notifications[notice]
-        for holder in self.screen.query(ToastHolder):  # Textual would leave it there, empty
+        for holder in self.screen.query(ToastHolder):  # Textual would keep it, empty
             if holder.id is not None and holder.id.endswith(notice.identity):
                 holder.remove()
 
@@ -305,7 +305,7 @@ class ChatApp(App[None]):
 
     @on(Rang)
     def _ring(self, event: Rang) -> None:
-        """Call the person; how, was decided where the bytes were made."""
+        """Write the notification's terminal sequence."""
         if self._driver is not None:
             self._driver.write(event.sequence)
 
@@ -314,17 +314,17 @@ class ChatApp(App[None]):
         self.cores.save_pref(_THEME, event.name)
 
     def action_help(self) -> None:
-        """Show all keys and commands."""
+        """Show the help."""
         if isinstance(self.screen, MainScreen):
             self.screen.conversation.view.show_help()
 
     def action_bare(self) -> None:
-        """Show the texts alone, until a key is pressed."""
+        """Show copy mode until a key is pressed."""
         if isinstance(self.screen, MainScreen):
             self.push_screen(CopyModeScreen(self.screen.bare_lines, self._write_bare))
 
     def _write_bare(self, lines: Sequence[str] | None) -> None:
-        """Write lines past Textual, which draws nothing meanwhile; None: it draws again."""
+        """Write lines to the terminal and pause Textual's painting; None resumes it."""
         begin, end = (getattr(self._driver, name, None) for name in ("begin_bare", "end_bare"))
         if begin is None or end is None:
             return
@@ -339,23 +339,23 @@ class ChatApp(App[None]):
             end()
 
     async def action_quit(self) -> None:
-        """Leave the program, as a signal does; after Textual's `exit` no screen comes up whole."""
+        """Quit as on a signal; after Textual's `exit`, a screen cannot finish mounting."""
         self.post_message(ExitApp())
 
     def action_help_quit(self) -> None:
-        """Tell a person who pressed Ctrl+C how to leave."""
+        """Show how to quit, after Ctrl+C."""
         keys = self._own_keys.get("quit", "ctrl+q").split(",")
         self.notify(f"Press {key_label(keys[0])} to quit. Unsent messages are kept.")
 
     def on_chat_app_core_woke(self) -> None:
-        """Show what the core told."""
+        """Show the core's changes."""
         self._take_in()
 
     @property
     def cursor_position(self) -> Offset:
-        """Where the terminal's cursor stands: at the caret, for there input methods open.
+        """Position of the terminal's cursor: the caret, where input methods open.
 
-        Textual only notes where it stood when it moved last; the text may have moved since.
+        Textual's value dates from the caret's last move; the widget may have moved since.
         """
         caret = getattr(self.focused, "cursor_screen_offset", None) if self.is_running else None
         return caret if isinstance(caret, Offset) else self._caret
@@ -376,14 +376,14 @@ class ChatApp(App[None]):
             self.cores.open()
 
     def _take_in(self) -> None:
-        if not self._is_ready or self._is_waiting or not self.screen_stack:  # it ends
+        if not self._is_ready or self._is_waiting or not self.screen_stack:  # exiting
             return
         if wait := self._pace.wait(monotonic()):
             self._is_waiting = True
             self.set_timer(wait, self._take_in_now)
             return
         self._main.workspace.take_in()
-        if self._main.workspace.have_tried:  # and all is imported that a connection needs
+        if self._main.workspace.have_tried:  # all modules for a connection are imported
             tuning.resume_collector()
 
     def _take_in_now(self) -> None:
@@ -391,13 +391,13 @@ class ChatApp(App[None]):
         self._take_in()
 
     def _wake(self) -> None:
-        """Hop from the core's thread to this one; before and after the screens, do nothing."""
+        """Post `CoreWoke` from the core's thread; no-op unless the app is running."""
         if self.is_running:
             self.post_message(self.CoreWoke())
 
 
 def key_rows(keymap: Mapping[str, str] | None = None) -> list[KeyRow]:
-    """Return all keys, with a person's own in the place of those they replace."""
+    """Return all keys, with the user's keys in place of the defaults."""
     return rows(_groups(), keymap)
 
 

@@ -1,4 +1,4 @@
-"""Keys: every binding, how a person rebinds it, and how it is shown."""
+"""Keys: all bindings, the user's own keys, and their labels."""
 
 from __future__ import annotations
 
@@ -98,14 +98,14 @@ TIMELINE_KEYS: list[BindingType] = [
     Binding("x", "act('discard')", "Discard unsent message", show=False, id="message.discard"),
     Binding("enter,escape", "leave", "Return to the composer", show=False, id="message.leave"),
 ]
-"""Letters do something with the message under the cursor; without a cursor they are left alone."""
+"""Letter keys act on the message under the cursor; without a cursor they are disabled."""
 
 MESSAGE_ACTIONS = {
     each.action.removeprefix("act('").removesuffix("')"): each.id
     for each in TIMELINE_KEYS
     if isinstance(each, Binding) and each.id and each.action.startswith("act(")
 }
-"""Which binding each of these is, by the name of what it asks for."""
+"""Binding ids by the name of the action on a message."""
 
 
 def _main_key(keys: str, action: str, help: str, id: str) -> Binding:
@@ -155,17 +155,17 @@ _TEXTUAL_KEYS = frozenset(str(key.value) for key in Keys)
 
 
 def keys_of(text: str) -> tuple[str, ...]:
-    """Return the keys that stand in `text`, with commas between them."""
+    """Split a comma-separated list of keys."""
     return tuple(key.strip() for key in text.split(",") if key.strip())
 
 
 def problems(groups: Mapping[str, Iterable[BindingType]], own: Mapping[str, str]) -> list[str]:
-    """Say what is wrong with a person's own keys; nothing, if each does what it should.
+    """Return descriptions of the problems in a user's own keys.
 
     Args:
-        groups: the bindings by where they are to be had. Those of `Anywhere` meet all others; one
-            without an id cannot be bound otherwise, but can be in the way.
-        own: keys by the ids of the bindings.
+        groups: bindings by the part of the screen in which they apply; those of `Anywhere` apply in
+            all. A binding without an id cannot be rebound, but can clash.
+        own: the user's keys by binding id.
     """
     bound = {
         group: [each for each in bindings if isinstance(each, Binding)]
@@ -198,7 +198,7 @@ def _keys(binding: Binding, own: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _shared(one: Binding, other: Binding, own: Mapping[str, str]) -> list[str]:
-    """Return the keys that both have; only if the person had a hand in it."""
+    """Return the keys that both bindings have, if the user rebound either."""
     if one.id == other.id or not ({one.id, other.id} & own.keys()):
         return []
     return [key for key in _keys(one, own) if key in _keys(other, own)]
@@ -235,7 +235,7 @@ _KEY_LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """One action: where it is to be had, its keys, and what it does."""
+    """An action of the help: its group, the labels of its keys, and its description."""
 
     group: str
     keys: tuple[str, ...]
@@ -244,7 +244,7 @@ class KeyRow:
 
 
 def key_label(key: str) -> str:
-    """Return a key as it stands on keyboards: `alt+down` is `Alt+↓`."""
+    """Return the label of a key: `Alt+↓` for `alt+down`."""
     *modifiers, last = key.split("+")
     if last in _KEY_LABELS:
         name = _KEY_LABELS[last]
@@ -258,7 +258,7 @@ def key_label(key: str) -> str:
 def rows(
     groups: Mapping[str, Iterable[BindingType]], keymap: Mapping[str, str] | None = None
 ) -> list[KeyRow]:
-    """Return the actions of `groups` that have an id; `keymap` holds a person's own keys by id."""
+    """Return the actions of `groups` that have an id; `keymap` has the user's keys by id."""
     own = keymap or {}
     found: list[KeyRow] = []
     for group, bindings in groups.items():
@@ -282,11 +282,11 @@ _COMMANDS = {
     "sidebar": "pane.sidebar",
     "members": "pane.members",
 }
-"""Which binding does the same as a slash command, by the command's name."""
+"""Ids of the bindings that do the same as a slash command, by the command's name."""
 
 
 def keys_of_commands(rows: Iterable[KeyRow]) -> dict[str, str]:
-    """Return the keys of slash commands that have one as well, by the command's name."""
+    """Return the keys that do the same as slash commands, by the command's name."""
     keys = {row.id: row.keys[0] for row in rows}
     return {name: keys[row] for name, row in _COMMANDS.items() if row in keys}
 

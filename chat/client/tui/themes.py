@@ -1,4 +1,4 @@
-"""Themes and their colors: ours and the person's own; the others are Textual's."""
+"""Themes of this program and of the user, and readable text colors for any theme."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ MONO = Theme(
     dark=True,
 )
 OWN = (DARK, LIGHT, CONTRAST, MONO)
-"""The themes of this program; `ansi-dark` and `ansi-light` are Textual's, of 16 colors."""
+"""The themes of this program; the 16-color `ansi-dark` and `ansi-light` are Textual's."""
 _SHORT = {
     "dark": DARK.name,
     "light": LIGHT.name,
@@ -93,11 +93,11 @@ _SHORT = {
     "mono": MONO.name,
     "16": "ansi-dark",
 }
-_COLOURS = frozenset(field.name for field in fields(Theme) if field.type.startswith("str"))
+_COLOR_KEYS = frozenset(field.name for field in fields(Theme) if field.type.startswith("str"))
 
 
 def by_name(word: str) -> str:
-    """Return the theme's name that `word` stands for: the short names are this program's own."""
+    """Return the name of the theme that `word` names: `dark` is short for `chat-dark`."""
     return _SHORT.get(word.lower(), word.lower())
 
 
@@ -108,22 +108,22 @@ def short_names(available: Iterable[str]) -> dict[str, str]:
 
 
 def made_by_hand(name: str, values: Mapping[str, str | bool]) -> Theme:
-    """Return a person's own theme; what it leaves out is as in the dark theme of this program.
+    """Return a user's theme; missing values come from this program's dark or light theme.
 
     Args:
-        name: under which it can be chosen.
-        values: colors by their names (`primary = "#4f9ee8"`), and `dark`.
+        name: the theme's name.
+        values: colors by name (`primary = "#4f9ee8"`), and `dark`.
 
     Raises:
-        StartupError: a name or a color is none; the message says which.
+        StartupError: a key or a value is invalid; the message names it.
     """
     for key, value in values.items():
         if key == "dark":
             if not isinstance(value, bool):
                 raise StartupError(f"themes.{name}: dark must be true or false")
             continue
-        if key not in _COLOURS - {"name"} or not isinstance(value, str):
-            known = ", ".join(sorted(_COLOURS - {"name"}))
+        if key not in _COLOR_KEYS - {"name"} or not isinstance(value, str):
+            known = ", ".join(sorted(_COLOR_KEYS - {"name"}))
             raise StartupError(f"themes.{name}: unknown key “{key}”; use {known} or dark")
         try:
             Color.parse(value)
@@ -133,13 +133,13 @@ def made_by_hand(name: str, values: Mapping[str, str | bool]) -> Theme:
                 "#4f9ee8 or ansi_blue"
             ) from None
     dark = LIGHT if values.get("dark") is False else DARK
-    # The loop above has checked key and type of each value. mypy checks `**values` against every
+    # The loop above checked the keys and types of the values. mypy checks `**values` against every
     # field, because it does not know the dictionary's keys.
     return replace(dark, name=name.lower(), **values)  # type: ignore[arg-type]
 
 
 TEXT_CONTRAST = 4.5
-"""Lowest contrast of text with its background, as WCAG 2 (level AA) computes and asks for it."""
+"""Lowest contrast of text with its background, as required by WCAG 2, level AA."""
 _BASE = ("background", "surface", "panel")
 _SELECTION = "primary 20%"
 _BACKGROUNDS: dict[str, tuple[str, ...]] = {
@@ -153,7 +153,7 @@ _BACKGROUNDS: dict[str, tuple[str, ...]] = {
     "text-success": (*_BASE, _SELECTION),
     "text-accent": (*_BASE, _SELECTION),
 }
-"""Colors of text, and the backgrounds on which each stands."""
+"""Text colors, and the backgrounds on which each is used."""
 _STEPS = 20
 _ANSI = {
     "placeholder": "ansi_default",
@@ -179,22 +179,22 @@ _ANSI_LIGHT = {
     "text-warning": "ansi_red",
     "text-success": "ansi_blue",
 }
-"""Text in 16 colors: those that are readable in xterm's palette; a gray is not in all palettes."""
+"""Text colors readable in xterm's 16 colors; not every palette has a readable gray."""
 
 
 def is_flat(theme: Theme) -> bool:
-    """Whether panes have the color of what is beside them, so that lines must separate them."""
+    """Whether neighboring panes have one background, so that borders must separate them."""
     return theme.ansi or theme.surface == theme.background
 
 
 def readable(theme: Theme, colors: Mapping[str, str]) -> dict[str, str]:
     """Return the colors of a theme with text that has `TEXT_CONTRAST` on each of its backgrounds.
 
-    A color that has it already stays as it is. `tint` is the background of what is selected.
+    Colors with enough contrast are unchanged. `tint` is the background of selected items.
 
     Args:
         theme: the theme.
-        colors: its colors by name, as Textual derives them.
+        colors: its colors by name, as derived by Textual.
     """
     if theme.ansi:
         return {**colors, **(_ANSI_DARK if theme.dark else _ANSI_LIGHT)}
@@ -218,7 +218,7 @@ def readable(theme: Theme, colors: Mapping[str, str]) -> dict[str, str]:
 
 
 def legible(color: Color, grounds: Sequence[Color]) -> Color:
-    """Return a color, or the nearest one to it that has `TEXT_CONTRAST` on all `grounds`."""
+    """Return `color`, blended with white or black until it has `TEXT_CONTRAST` on `grounds`."""
     pole = Color.parse("white" if grounds[0].brightness < 0.5 else "black")
     for step in range(_STEPS + 1):
         found = color.blend(pole, step / _STEPS)
@@ -228,7 +228,7 @@ def legible(color: Color, grounds: Sequence[Color]) -> Color:
 
 
 def color_of(text: str, theme: Mapping[str, str]) -> Color:
-    """Return a color as themes write it: by a name of theirs, as such, or what contrasts."""
+    """Parse a theme color: `name`, a color value or `auto`, optionally with `N%` opacity."""
     name, _, share = text.partition(" ")
     opacity = float(share.removesuffix("%")) if share else 100.0
     if name in theme:

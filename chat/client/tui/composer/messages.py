@@ -38,9 +38,9 @@ class Subject(NamedTuple):
 
 @dataclass
 class Submitted(Message, namespace="composer"):
-    """Enter was pressed: `text` is for `subject`, and has been taken out of the composer.
+    """Enter was pressed: `text` was removed from the composer, to be sent to `subject`.
 
-    The text is empty if there was none.
+    `text` is empty if the composer was empty.
     """
 
     text: str
